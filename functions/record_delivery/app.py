@@ -1,0 +1,19 @@
+"""The door for receipts: ``DeliveryReported`` on the app's bus, from the systems that deliver for us."""
+
+from typing import Any
+
+from reengage.adapters.inbound.eventbridge import receipt
+from reengage.bootstrap import app
+from reengage.errors import InvalidEvent
+from reengage.observability import door
+from reengage.usecases.record_delivery import record_delivery
+
+
+@door
+def handler(event: Any, _context: Any) -> dict[str, Any]:
+    """Answers ``{"result": "recorded" | "repeated" | "ignored"}``, or ``{"rejected": [error, …]}``."""
+    try:
+        result = record_delivery(receipt(event), store=app().store, publish=app().publish, clock=app().clock)
+    except InvalidEvent as why:
+        return app().reject(event, why)
+    return {"result": result}

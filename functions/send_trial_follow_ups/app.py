@@ -1,0 +1,12 @@
+"""The scheduled door of trial follow-ups."""
+
+from typing import Any
+
+from reengage.bootstrap import app
+from reengage.observability import door
+
+
+@door
+def handler(_event: Any, context: Any) -> dict[str, Any]:
+    """Answers with the run's summary. The event is information only: what is due, the clock says."""
+    return app().send_due("trials", milliseconds=context.get_remaining_time_in_millis())

@@ -1,0 +1,125 @@
+"""The app's own bus: where everything that happens is told, and the channel that needs no provider."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from itertools import batched
+from typing import Any, Final, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
+
+from reengage.domain.events_out import OutEvent, out_event
+from reengage.ports import Accepted, NotDelivered, OutboundMessage, Outcome, Refused, Unknown
+
+SOURCE: Final = "reengage"
+ENTRIES_AT_ONCE: Final = 10
+"""PutEvents takes no more."""
+
+TRIES: Final = 3
+PAUSE: Final = 0.2
+
+_log = logging.getLogger(__name__)
+
+
+class EventsClient(Protocol):
+    """botocore's ``events`` client, as far as it is used here."""
+
+    def put_events(self, *, Entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]: ...  # noqa: N803
+
+
+@dataclass(frozen=True, slots=True)
+class EventBus:
+    """``ports.Publish`` over PutEvents."""
+
+    client: EventsClient
+    name: str
+    pause: Callable[[float], None] = time.sleep
+
+    def __call__(self, events: Sequence[OutEvent]) -> int:
+        return sum(
+            self._put([self.entry(event) for event in batch])
+            for batch in batched(events, ENTRIES_AT_ONCE, strict=False)
+        )
+
+    def entry(self, event: OutEvent) -> dict[str, str]:
+        return {
+            "EventBusName": self.name,
+            "Source": SOURCE,
+            "DetailType": event.type,
+            "Detail": json.dumps(event.detail, ensure_ascii=False),
+        }
+
+    def _put(self, entries: list[dict[str, str]]) -> int:
+        """How many entries are still not on the bus after ``TRIES``. PutEvents can fail in part."""
+        for attempt in range(TRIES):
+            if attempt:
+                self.pause(PAUSE * 2**attempt)
+            try:
+                results = self.client.put_events(Entries=entries)["Entries"]
+            except (ClientError, BotoCoreError):
+                _log.exception("PutEvents failed")
+                continue
+            entries = [entry for entry, result in zip(entries, results, strict=True) if "ErrorCode" in result]
+            if not entries:
+                return 0
+        return len(entries)
+
+
+# https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html: an entry with an error
+# code was not taken. These codes say that it will not be, however often it is tried.
+REFUSALS: Final = frozenset(
+    {
+        "InvalidArgument",
+        "MalformedDetail",
+        "NotAuthorizedForDetailTypeException",
+        "NotAuthorizedForSourceException",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EventBridgeChannel:
+    """Asks a business system on the bus to deliver: ``MessageSendRequested``, once for each message.
+
+    ``bus.client`` makes one attempt a call: a hidden retry after a lost answer would ask twice.
+    """
+
+    bus: EventBus
+
+    def send(self, outbound: OutboundMessage) -> Outcome:
+        try:
+            answer = self.bus.client.put_events(Entries=[self.bus.entry(_request(outbound))])
+        except (EndpointConnectionError, ConnectTimeoutError) as error:
+            return NotDelivered(type(error).__name__)
+        except ClientError as error:
+            return _of_status(error)
+        except BotoCoreError as error:
+            return Unknown(type(error).__name__)
+        (result,) = answer["Entries"]
+        if "ErrorCode" not in result:
+            return Accepted("eventbridge", result["EventId"])
+        code = result["ErrorCode"]
+        return Refused(code) if code in REFUSALS else NotDelivered(code)
+
+
+def _request(outbound: OutboundMessage) -> OutEvent:
+    return out_event(
+        "MessageSendRequested",
+        outbound.message,
+        text=outbound.wording.text,
+        locale=outbound.wording.locale,
+        template={"name": outbound.wording.template, "parameters": list(outbound.wording.parameters)},
+        data=dict(outbound.data),
+        free_text_until=outbound.free_text_until,
+        deliver_before=outbound.deliver_before,
+    )
+
+
+def _of_status(error: ClientError) -> Outcome:
+    """A 4xx was not taken; after a 5xx nobody knows."""
+    code = error.response.get("Error", {}).get("Code", "")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    return NotDelivered(code) if HTTPStatus(status).is_client_error else Unknown(code)

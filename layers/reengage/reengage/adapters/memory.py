@@ -1,0 +1,224 @@
+"""The store in memory: a first-class one, held to the same contract as DynamoDB's."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from threading import RLock
+
+from reengage.domain.contact import Contact, Profile
+from reengage.domain.conversation import Conversation, InboundMessage, expiry
+from reengage.domain.message import FOLLOWS, RETENTION, MessageKey, ScheduledMessage, State
+from reengage.domain.reasons import Door
+from reengage.domain.subject import Subject, SubjectRef
+from reengage.ports import DueKey, Thread
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    message: ScheduledMessage
+    expires_at: int
+    indexed: bool
+
+
+@dataclass(slots=True)
+class MemoryStore:
+    """Everything in dictionaries, under one lock."""
+
+    _profiles: dict[Contact, Profile] = field(default_factory=dict)
+    _conversations: dict[Contact, Conversation] = field(default_factory=dict)
+    _messages: dict[tuple[Contact, str], tuple[InboundMessage, int]] = field(default_factory=dict)
+    _subjects: dict[SubjectRef, Subject] = field(default_factory=dict)
+    _rows: dict[MessageKey, _Row] = field(default_factory=dict)
+    _lock: RLock = field(default_factory=RLock)
+
+    # Ingest
+
+    def read_thread(self, contact: Contact, message_id: str | None = None) -> Thread:
+        with self._lock:
+            known = message_id is not None and (contact, message_id) in self._messages
+            return Thread(self._profiles.get(contact), self._conversations.get(contact), known)
+
+    def write_conversation(
+        self, contact: Contact, conversation: Conversation, *, replacing: Conversation | None
+    ) -> bool:
+        with self._lock:
+            if self._conversations.get(contact) != replacing:
+                return False
+            self._conversations[contact] = conversation
+            return True
+
+    def write_profile(self, contact: Contact, profile: Profile, *, replacing: Profile | None) -> bool:
+        with self._lock:
+            if self._profiles.get(contact) != replacing:
+                return False
+            self._profiles[contact] = profile
+            return True
+
+    def write_message(self, message: InboundMessage, *, expires_at: int) -> None:
+        with self._lock:
+            self._messages.setdefault((message.contact, message.message_id), (message, expires_at))
+
+    # Plan
+
+    def read_subject(self, ref: SubjectRef) -> Subject | None:
+        return self._subjects.get(ref)
+
+    def write_subject(self, subject: Subject) -> bool:
+        with self._lock:
+            stored = self._subjects.get(subject.ref)
+            if (stored.revision if stored else 0) != subject.revision:
+                return False
+            self._subjects[subject.ref] = replace(subject, revision=subject.revision + 1)
+            return True
+
+    def write_plan(self, message: ScheduledMessage, *, at: datetime) -> ScheduledMessage:
+        with self._lock:
+            row = self._rows.get(message.key)
+            stored = row.message if row else None
+            in_time = replace(message, state=State.SCHEDULED, rule=None, facts={}, settled_at=None)
+            if stored is None or (
+                stored.state is State.SKIPPED
+                and stored.rule in ("superseded", "cancelled")
+                and stored.version < message.version
+            ):
+                planned = message
+            elif stored.state is State.SCHEDULED and stored.version <= message.version:
+                planned = in_time
+            else:
+                return stored
+            expires_at = expiry(max(message.due_at, at) + RETENTION)
+            self._rows[message.key] = _Row(planned, expires_at, planned.state is State.SCHEDULED)
+            return planned
+
+    def withdraw(self, message: ScheduledMessage, *, version: int, rule: str, at: datetime) -> ScheduledMessage | None:
+        with self._lock:
+            row = self._rows.get(message.key)
+            if row is None or row.message.state is not State.SCHEDULED or row.message.version > version:
+                return None
+            skipped = replace(row.message, state=State.SKIPPED, rule=rule, settled_at=at)
+            self._rows[message.key] = replace(row, message=skipped, indexed=False)
+            return skipped
+
+    # Send
+
+    def due(self, door: Door, shard: int, now: datetime) -> list[DueKey]:
+        with self._lock:
+            keys = [
+                DueKey(key, row.message.due_at)
+                for key, row in self._rows.items()
+                if row.indexed
+                and row.message.door == door
+                and row.message.contact.shard == shard
+                and row.message.due_at <= now
+            ]
+        return sorted(keys, key=lambda due: due.due_at)
+
+    def claim(self, due: DueKey, *, claim_id: str, at: datetime) -> ScheduledMessage | None:
+        with self._lock:
+            row = self._rows.get(due.key)
+            if row is None or row.message.state is not State.SCHEDULED or row.message.due_at != due.due_at:
+                return None
+            claimed = replace(row.message, state=State.SENDING, claim_id=claim_id, claimed_at=at)
+            self._rows[due.key] = replace(row, message=claimed)
+            return claimed
+
+    def read_message(self, key: MessageKey) -> ScheduledMessage | None:
+        row = self._rows.get(key)
+        return row.message if row else None
+
+    def read_circumstances(
+        self, message: ScheduledMessage
+    ) -> tuple[Subject | None, Profile | None, Conversation | None]:
+        with self._lock:
+            contact = message.contact
+            return (
+                self._subjects.get(message.subject),
+                self._profiles.get(contact),
+                self._conversations.get(contact),
+            )
+
+    def release(self, message: ScheduledMessage) -> bool:
+        with self._lock:
+            row = self._held(message, frozenset({State.SENDING}))
+            if row is None:
+                return False
+            self._rows[message.key] = replace(row, message=replace(message, state=State.SCHEDULED), indexed=True)
+            return True
+
+    def settle(self, message: ScheduledMessage) -> bool:
+        with self._lock:
+            if row := self._held(message, FOLLOWS[message.state]):
+                self._rows[message.key] = replace(row, message=message, indexed=False)
+                return True
+            if message.provider and (row := self._held(message, frozenset({State.DELIVERED, State.UNDELIVERED}))):
+                answered = replace(
+                    row.message,
+                    provider=message.provider,
+                    provider_message_id=message.provider_message_id,
+                    rule=message.rule,
+                    facts=message.facts,
+                )
+                self._rows[message.key] = replace(row, message=answered)
+            return False
+
+    # Receipts
+
+    def find_message(self, contact: Contact, scheduled_message_id: str) -> ScheduledMessage | None:
+        with self._lock:
+            found = (
+                row.message
+                for key, row in self._rows.items()
+                if key.pk == contact.key and row.message.scheduled_message_id == scheduled_message_id
+            )
+            return next(found, None)
+
+    def record_receipt(self, message: ScheduledMessage) -> bool:
+        with self._lock:
+            row = self._rows.get(message.key)
+            if row is None or row.message.state not in FOLLOWS[message.state] - {message.state}:
+                return False
+            moved = replace(
+                row.message,
+                state=message.state,
+                provider_message_id=message.provider_message_id,
+                error=message.error,
+                settled_at=message.settled_at,
+            )
+            self._rows[message.key] = replace(row, message=moved, indexed=False)
+            return True
+
+    # What tests and simulations do to it
+
+    def expire(self, now: datetime) -> None:
+        """What DynamoDB's TTL does, some time within days of an item's expiry."""
+        with self._lock:
+            second = now.timestamp()
+            _drop(self._profiles, (c for c, profile in self._profiles.items() if profile.expires_at <= second))
+            _drop(
+                self._conversations,
+                (c for c, item in self._conversations.items() if item.expires_at <= second),
+            )
+            _drop(
+                self._messages,
+                (key for key, (_, expires_at) in self._messages.items() if expires_at <= second),
+            )
+            _drop(
+                self._subjects,
+                (ref for ref, subject in self._subjects.items() if subject.expires_at <= second),
+            )
+            _drop(self._rows, (key for key, row in self._rows.items() if row.expires_at <= second))
+
+    def rows(self) -> list[ScheduledMessage]:
+        """Every scheduled message, in order of due time."""
+        return sorted((row.message for row in self._rows.values()), key=lambda message: message.due_at)
+
+    def _held(self, message: ScheduledMessage, states: frozenset[State]) -> _Row | None:
+        row = self._rows.get(message.key)
+        if row is None or row.message.claim_id != message.claim_id or row.message.state not in states:
+            return None
+        return row
+
+
+def _drop[K, V](items: dict[K, V], keys: Iterable[K]) -> None:
+    for key in list(keys):
+        del items[key]

@@ -1,0 +1,133 @@
+"""A contact: one person on one channel of one brand, by an address in its one normal form.
+
+One person in two spellings would have two windows and two opt-outs, so an address is brought to its
+normal form once, at the edge, and every key is made from that.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Final
+
+SHARDS: Final = 16
+MAX_ADDRESS: Final = 256
+
+_BRAND: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_LETTER: Final = re.compile(r"[^\W\d_]")
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """``brand``, ``channel`` and normalised ``address``; make one from outside text with ``Contact.of``."""
+
+    brand: str
+    channel: str
+    address: str
+
+    @classmethod
+    def of(cls, brand: str, channel: str, address: str) -> "Contact":
+        """Raises ``ValueError``; see ``parse_brand``, ``parse_channel`` and ``normalise_address``."""
+        return cls(parse_brand(brand), parse_channel(channel), normalise_address(channel, address))
+
+    @property
+    def key(self) -> str:
+        return f"CONTACT#{self.brand}#{self.channel}#{self.address}"
+
+    @property
+    def shard(self) -> int:
+        """0 to 15, by SHA-256 of the key: everything of one contact is due in one shard."""
+        return int.from_bytes(hashlib.sha256(self.key.encode()).digest()[:8]) % SHARDS
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What is known of a contact beyond its conversation. ``last_seen_at`` may lag by up to a week.
+
+    ``expires_at`` (epoch seconds) is the end of its retention; from then on the contact counts as never heard from,
+    whether or not TTL has deleted the item.
+    """
+
+    first_seen_at: datetime
+    last_seen_at: datetime
+    expires_at: int
+    locale: str | None = None
+    timezone: str | None = None
+    display_name: str | None = None
+
+    def is_kept(self, now: datetime) -> bool:
+        return now.timestamp() < self.expires_at
+
+
+def parse_brand(text: str) -> str:
+    """Raises ``ValueError``: a brand stands in the middle of keys, so its alphabet is bounded."""
+    if not _BRAND.fullmatch(text):
+        raise ValueError("expected 1 to 64 letters, digits, dots, dashes or underscores, such as acme-dental")
+    return text
+
+
+def parse_channel(text: str) -> str:
+    if text not in CHANNELS:
+        raise ValueError(f"expected one of {', '.join(CHANNELS)}")
+    return text
+
+
+def normalise_address(channel: str, text: str) -> str:
+    """The one normal form of an address on that channel. Raises ``ValueError`` that says what is wanted."""
+    return CHANNELS[channel].normalise(text)
+
+
+def _phone(text: str) -> str:
+    """E.164 (ITU-T), by the numbering plans that libphonenumber knows."""
+    import phonenumbers  # noqa: PLC0415 - 0.1 s to import, and the senders never need it
+
+    wanted = "expected a phone number in E.164 form, such as +4915112345678"
+    trimmed = text.strip()
+    if trimmed.startswith("00"):  # the international prefix that most of the world dials
+        trimmed = "+" + trimmed[2:]
+    if _LETTER.search(trimmed.removeprefix("tel:")):  # a vanity number, or a slip of the hand
+        raise ValueError(wanted)
+    try:
+        number = phonenumbers.parse(trimmed, None)
+    except phonenumbers.NumberParseException as error:
+        raise ValueError(wanted) from error
+    if number.extension or not phonenumbers.is_possible_number(number):
+        raise ValueError(wanted)
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _phone_or_user_id(text: str) -> str:
+    """WhatsApp: a phone number, which its own systems write without the ``+``, or else an opaque user id."""
+    trimmed = text.strip()
+    if _LETTER.search(trimmed.removeprefix("tel:")):
+        return _opaque(trimmed)
+    return _phone("+" + trimmed if trimmed[:1].isdigit() and not trimmed.startswith("0") else trimmed)
+
+
+def _opaque(text: str) -> str:
+    if not 0 < len(text.encode()) <= MAX_ADDRESS:
+        raise ValueError(f"expected an address of 1 to {MAX_ADDRESS} bytes")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelTerms:
+    """What makes a channel's addresses normal, and for how long after the person's last message it takes free text
+    (``None``: as long as the window is open).
+    """
+
+    normalise: Callable[[str], str]
+    free_text_for: timedelta | None = None
+
+
+CHANNELS: Final[Mapping[str, ChannelTerms]] = MappingProxyType(
+    {
+        "sms": ChannelTerms(_phone),
+        "rcs": ChannelTerms(_phone),
+        # Meta, WhatsApp Business Platform: free-form messages within 24 hours, templates after.
+        "whatsapp": ChannelTerms(_phone_or_user_id, free_text_for=timedelta(hours=24)),
+    }
+)
+"""The registered channels. A new channel is a row."""

@@ -1,0 +1,38 @@
+"""What the app says on the bus (CONTRACT.md, "Events out")."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from .contact import Contact
+from .instants import iso
+from .message import ScheduledMessage
+
+
+@dataclass(frozen=True, slots=True)
+class OutEvent:
+    """One event out: its detail-type and its detail, JSON values only."""
+
+    type: str
+    detail: Mapping[str, Any]
+
+
+def out_event(detail_type: str, about: Contact | ScheduledMessage, **detail: Any) -> OutEvent:
+    """An event about a contact or a scheduled message. Left out is what is ``None``; instants become ISO 8601."""
+    return OutEvent(detail_type, subject_of(about) | {k: _json(v) for k, v in detail.items() if v is not None})
+
+
+def subject_of(about: Contact | ScheduledMessage) -> dict[str, Any]:
+    """The fields that every event out carries."""
+    if isinstance(about, Contact):
+        return {"contact": {"brand": about.brand, "channel": about.channel, "address": about.address}}
+    return subject_of(about.contact) | {
+        "scheduled_message_id": about.scheduled_message_id,
+        "reason": about.reason,
+        "subject_id": about.subject.id,
+    }
+
+
+def _json(value: Any) -> Any:
+    return iso(value) if isinstance(value, datetime) else value

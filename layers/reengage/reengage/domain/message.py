@@ -1,0 +1,101 @@
+"""A scheduled message: one message planned for one contact, for one reason, due at one instant."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from .contact import Contact
+from .instants import iso
+from .reasons import REASONS, Door, Reason
+from .subject import SubjectRef
+
+RETENTION: Final = timedelta(days=30)
+"""How long a message's row outlives the instant at which it was due."""
+
+Facts = Mapping[str, Any]
+"""What a decision saw: JSON values only."""
+
+_NAMESPACE: Final = uuid.UUID("6f0a4f0e-6d0b-5d4e-9a58-0b6c1f6f5a11")
+
+
+class State(StrEnum):
+    SCHEDULED = "scheduled"
+    SENDING = "sending"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    UNCONFIRMED = "unconfirmed"
+
+
+FOLLOWS: Final[Mapping[State, frozenset[State]]] = MappingProxyType(
+    {
+        State.SENT: frozenset({State.SENDING, State.UNCONFIRMED, State.SENT}),
+        State.DELIVERED: frozenset({State.SENDING, State.UNCONFIRMED, State.SENT}),
+        State.UNDELIVERED: frozenset({State.SENDING, State.UNCONFIRMED, State.SENT}),
+        State.SKIPPED: frozenset({State.SENDING, State.UNCONFIRMED}),
+        State.FAILED: frozenset({State.SENDING, State.UNCONFIRMED}),
+        State.UNCONFIRMED: frozenset({State.SENDING}),
+    }
+)
+"""For each end, the states that it may follow once a message has been claimed: states only move forward."""
+
+
+class MessageKey(NamedTuple):
+    """The row: ``pk`` is the contact's key, ``sk`` says reason, subject, step and instant."""
+
+    pk: str
+    sk: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledMessage:
+    """The plan, and what has become of it.
+
+    ``step`` is the offset as ISO 8601 text, ``about`` the instant that the message speaks of (the
+    appointment's start, the trial's end). ``rule`` and ``facts`` are the last decision's, ``attempts``
+    counts the tries that surely failed, and ``claim_id`` names the run that has, or had, it in hand.
+    """
+
+    contact: Contact
+    reason: str
+    subject: SubjectRef
+    step: str
+    about: datetime
+    due_at: datetime
+    useful_until: datetime
+    version: int
+    state: State = State.SCHEDULED
+    rule: str | None = None
+    facts: Facts = field(default_factory=dict)
+    attempts: int = 0
+    claim_id: str | None = None
+    claimed_at: datetime | None = None
+    settled_at: datetime | None = None
+    provider: str | None = None
+    provider_message_id: str | None = None
+    error: str | None = None
+
+    @property
+    def key(self) -> MessageKey:
+        # The subject's id may hold any character; what follows it holds no "#", so no two keys are alike.
+        sk = f"SCHEDULED#{self.reason}#{self.subject.id}#{self.step}#{iso(self.about)}"
+        return MessageKey(self.contact.key, sk)
+
+    @property
+    def scheduled_message_id(self) -> str:
+        """The same for the same plan, so that a repeated event or a retried run names the same message."""
+        return str(uuid.uuid5(_NAMESPACE, "\n".join((*self.key, str(self.version)))))
+
+    @property
+    def terms(self) -> Reason:
+        return REASONS[self.reason]
+
+    @property
+    def door(self) -> Door:
+        return self.terms.door

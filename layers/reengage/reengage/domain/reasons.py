@@ -1,0 +1,61 @@
+"""Why a message may be sent at all: one row a reason (CONTRACT.md, "Reasons").
+
+A new reason is a row here, an entry in each locale of ``wording`` and a test.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Final, Literal
+
+from .instants import Duration
+
+Category = Literal["utility", "marketing"]
+Door = Literal["appointments", "trials", "updates"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """When messages of one reason are due, and of use.
+
+    They are due at the subject's ``anchor`` (an instant) plus each offset: those of the field ``offsets``
+    where an event gave some, else ``defaults``. ``before`` says that offsets count backwards. Each is of use
+    until the next one is due; the last one for ``lasts``, or, where that is ``None``, until the anchor.
+    """
+
+    category: Category
+    door: Door
+    kind: str
+    family: str
+    anchor: str
+    offsets: str
+    defaults: tuple[Duration, ...]
+    before: bool = False
+    lasts: timedelta | None = None
+
+
+REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
+    {
+        "appointment_reminder": Reason(
+            category="utility",
+            door="appointments",
+            kind="appointment",
+            family="appointment",
+            anchor="starts_at",
+            offsets="remind_before",
+            defaults=(Duration.parse("P1D"), Duration.parse("PT2H")),
+            before=True,
+        ),
+        "trial_follow_up": Reason(
+            category="marketing",
+            door="trials",
+            kind="trial",
+            family="trial",
+            anchor="ends_at",
+            offsets="follow_up",
+            defaults=(Duration.parse("-P3D"), Duration.parse("P1D")),
+            lasts=timedelta(days=3),
+        ),
+    }
+)

@@ -1,0 +1,144 @@
+"""What business events are about: one appointment or trial, told by events that may come in any order.
+
+A subject is the sum of what its events said, newest first, field by field: so the same events lead to the
+same subject in whichever order they arrive, and however often.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from .contact import Contact
+
+RETENTION: Final = timedelta(days=45)
+"""A subject outlives every redrive (14 days) and replay (30 days) of its events."""
+
+Json = Any
+"""What ``json.loads`` can give: a field's value as the event brought it, already validated."""
+
+
+class Rank(IntEnum):
+    """At one second, an undoing event counts as later than a change, and a change as later than a beginning."""
+
+    BEGIN = 0
+    CHANGE = 1
+    UNDO = 2
+
+
+class EventType(NamedTuple):
+    """How an event of one detail-type bears on its subject."""
+
+    kind: str
+    family: str
+    id_field: str
+    rank: Rank
+
+
+EVENT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
+    {
+        "AppointmentBooked": EventType("appointment", "appointment", "appointment_id", Rank.BEGIN),
+        "AppointmentRescheduled": EventType("appointment", "appointment", "appointment_id", Rank.CHANGE),
+        "AppointmentCancelled": EventType("appointment", "appointment", "appointment_id", Rank.UNDO),
+        "TrialStarted": EventType("trial", "trial", "trial_id", Rank.BEGIN),
+        "TrialExtended": EventType("trial", "trial", "trial_id", Rank.CHANGE),
+        "TrialConverted": EventType("trial", "trial", "trial_id", Rank.UNDO),
+        "TrialCancelled": EventType("trial", "trial", "trial_id", Rank.UNDO),
+    }
+)
+
+
+def version_of(occurred_at: datetime, rank: Rank) -> int:
+    """A number that orders a family's events: by whole second, then rank, then the exact instant."""
+    instant = occurred_at.astimezone(UTC)
+    second = int(instant.replace(microsecond=0).timestamp())
+    return (second * 10 + rank) * 1_000_000 + instant.microsecond
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectRef:
+    brand: str
+    kind: str
+    id: str
+
+    @property
+    def key(self) -> str:
+        return f"SUBJECT#{self.brand}#{self.kind}#{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class BusinessEvent:
+    """What a business system says happened. ``fields`` holds only what it said; nothing is a left-out field."""
+
+    type: str
+    subject: SubjectRef
+    version: int
+    contact: Contact | None = None
+    fields: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def family(self) -> str:
+        return EVENT_TYPES[self.type].family
+
+    @property
+    def ends(self) -> bool:
+        return EVENT_TYPES[self.type].rank is Rank.UNDO
+
+
+class Said(NamedTuple):
+    """A field's value and the version of the event that said so."""
+
+    version: int
+    value: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One family's state: the newest event's version, whether that one undid it, and what all of them said."""
+
+    version: int
+    active: bool
+    said: Mapping[str, Said] = field(default_factory=dict)
+
+    def get(self, name: str) -> Json:
+        """The newest value of a field, or ``None`` where no event gave one."""
+        said = self.said.get(name)
+        return said.value if said else None
+
+    @property
+    def contact(self) -> Contact | None:
+        parts = self.get("contact")
+        return Contact(*parts) if parts else None
+
+    def hear(self, event: BusinessEvent) -> "Family":
+        """This family with ``event``: an older event changes nothing that a newer one said."""
+        fields = dict(event.fields)
+        if event.contact:
+            fields["contact"] = [event.contact.brand, event.contact.channel, event.contact.address]
+        said = dict(self.said)
+        for name, value in fields.items():
+            if name not in said or event.version >= said[name].version:
+                said[name] = Said(event.version, value)
+        if event.version < self.version:
+            return replace(self, said=said)
+        return Family(event.version, not event.ends, said)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """``expires_at`` (epoch seconds) only grows. ``revision`` counts the writes, for compare-and-set."""
+
+    ref: SubjectRef
+    families: Mapping[str, Family] = field(default_factory=dict)
+    expires_at: int = 0
+    revision: int = 0
+
+    def hear(self, event: BusinessEvent) -> "Subject":
+        """This subject with ``event``; equal to ``self`` where the event said nothing new."""
+        before = self.families.get(event.family, Family(version=-1, active=False))
+        after = before.hear(event)
+        if after == before:
+            return self
+        return replace(self, families={**self.families, event.family: after})

@@ -1,0 +1,27 @@
+"""What can go wrong, by type."""
+
+from collections.abc import Sequence
+
+
+class ReengageError(Exception):
+    """Base of the app's own errors."""
+
+
+class InvalidEvent(ReengageError):
+    """An event that cannot be understood: ``errors`` names each field and what is wanted. The sender's to mend."""
+
+    def __init__(self, errors: Sequence[str]) -> None:
+        super().__init__("; ".join(errors))
+        self.errors = tuple(errors)
+
+
+class MissingSetting(ReengageError):
+    """An environment variable that the function needs is absent or not of its form. The operator's to mend."""
+
+
+class Contended(ReengageError):
+    """Others kept writing the same item between our read and our write. A retry will do."""
+
+
+class NotPublished(ReengageError):
+    """Events could not be put on the bus. What they tell is stored; a retry publishes them."""

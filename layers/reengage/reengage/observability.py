@@ -1,0 +1,120 @@
+"""Logs, metrics and traces by Powertools, in one place: what is told on the bus is what is logged and counted.
+
+Logs hold no personal data: no address, no text, only ids, reasons, rules and instants.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, wraps
+from threading import Lock
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from aws_lambda_powertools import Logger, Tracer, single_metric
+from aws_lambda_powertools.metrics import MetricUnit
+
+from .domain.events_out import OutEvent
+from .ports import Publish
+
+Handler = Callable[[Any, Any], Any]
+
+
+class Metric(NamedTuple):
+    """A metric in the namespace ``Reengage``, unit ``Count``; ``service`` is a dimension of each."""
+
+    name: str
+    dimensions: tuple[str, ...] = ()
+
+
+METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
+    {
+        "ConversationStarted": Metric("ConversationsStarted", ("channel",)),
+        "ConversationRestarted": Metric("ConversationsRestarted", ("channel",)),
+        "EventRejected": Metric("EventsRejected"),
+        "MessagePlanned": Metric("MessagesPlanned", ("reason", "forecast")),
+        "MessageSent": Metric("MessagesSent", ("reason", "channel")),
+        "MessageSkipped": Metric("MessagesSkipped", ("reason", "rule")),
+        "MessageHeld": Metric("MessagesHeld", ("reason", "rule")),
+        "MessageFailed": Metric("MessagesFailed", ("reason", "channel")),
+        "MessageUnconfirmed": Metric("MessagesUnconfirmed", ("reason", "channel")),
+        "MessageDelivered": Metric("MessagesDelivered", ("reason", "channel")),
+        "MessageUndelivered": Metric("MessagesUndelivered", ("reason", "channel")),
+    }
+)
+"""For each event out, the metric that counts it."""
+
+NOT_PUBLISHED: Final = Metric("EventsNotPublished")
+LEFT: Final = Metric("DueMessagesLeft")
+
+_counts: Counter[tuple[Metric, tuple[str, ...]]] = Counter()
+_lock = Lock()
+
+
+@cache
+def logger() -> Logger:
+    """Named by POWERTOOLS_SERVICE_NAME, at the level of POWERTOOLS_LOG_LEVEL."""
+    return Logger(utc=True)
+
+
+@cache
+def tracer() -> Tracer:
+    return Tracer()
+
+
+def door(handler: Handler) -> Handler:
+    """A Lambda handler with its request's ids in each log line, a trace, and its metrics written at the end."""
+
+    @cache
+    def instrumented() -> Handler:
+        logged = logger().inject_lambda_context(correlation_id_path="id", clear_state=True)(handler)
+        traced: Handler = tracer().capture_lambda_handler(capture_response=False)(logged)
+        return traced
+
+    @wraps(handler)
+    def opened(event: Any, context: Any) -> Any:
+        try:
+            return instrumented()(event, context)
+        finally:
+            write_metrics()
+
+    return opened
+
+
+def observed(publish: Publish) -> Publish:
+    """``publish``, with a log line and a count for each event."""
+
+    def observing(events: Sequence[OutEvent]) -> int:
+        failed = publish(events)
+        for event in events:
+            detail = {name: value for name, value in event.detail.items() if name != "contact"}
+            channel = event.detail.get("contact", {}).get("channel")
+            logger().info(event.type, detail=detail, channel=channel)
+            metric = METRICS[event.type]
+            count(metric, **{name: (detail | {"channel": channel})[name] for name in metric.dimensions})
+        if failed:
+            logger().error("events could not be published", count=failed)
+            count(NOT_PUBLISHED, failed)
+        return failed
+
+    return observing
+
+
+def count(metric: Metric, value: int = 1, **dimensions: str) -> None:
+    """Adds to a metric; written once at the end of the invocation, so that a busy run costs no more log lines."""
+    with _lock:
+        _counts[metric, tuple(dimensions[name] for name in metric.dimensions)] += value
+
+
+def write_metrics() -> None:
+    with _lock:
+        counts = dict(_counts)
+        _counts.clear()
+    for (metric, values), value in counts.items():
+        with single_metric(
+            name=metric.name,
+            unit=MetricUnit.Count,
+            value=value,
+            default_dimensions={"service": logger().service},
+        ) as written:
+            for name, dimension in zip(metric.dimensions, values, strict=True):
+                written.add_dimension(name=name, value=dimension)

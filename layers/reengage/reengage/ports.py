@@ -1,0 +1,178 @@
+"""What the use cases need of the world: time, chance, a table, a bus, and channels to people."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from .domain.contact import Contact, Profile
+from .domain.conversation import Conversation, InboundMessage
+from .domain.events_out import OutEvent
+from .domain.message import MessageKey, ScheduledMessage
+from .domain.policy import Circumstances, Decision
+from .domain.reasons import Door
+from .domain.subject import Subject, SubjectRef
+
+Clock = Callable[[], datetime]
+"""Now, in UTC; each call is fresh."""
+
+NewId = Callable[[], str]
+"""An identifier that nobody else has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """What is stored of a contact when a message comes in. ``known`` says whether that message is stored already."""
+
+    profile: Profile | None
+    conversation: Conversation | None
+    known: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DueKey:
+    """An entry of the ``due`` index. Hints at work: only a claim says whether there is any."""
+
+    key: MessageKey
+    due_at: datetime
+
+
+class Store(Protocol):
+    """The table. Every method is one round trip or, where it says so, one a page; reads are strongly consistent,
+    but for the index. A write that depends on what was read is conditional on that still being so.
+    """
+
+    # Ingest
+    def read_thread(self, contact: Contact, message_id: str | None = None) -> Thread: ...
+
+    def write_conversation(
+        self, contact: Contact, conversation: Conversation, *, replacing: Conversation | None
+    ) -> bool:
+        """Compare-and-set; ``False`` where what is stored is not ``replacing`` any more."""
+
+    def write_profile(self, contact: Contact, profile: Profile, *, replacing: Profile | None) -> bool:
+        """Compare-and-set; ``False`` where what is stored is not ``replacing`` any more."""
+
+    def write_message(self, message: InboundMessage, *, expires_at: int) -> None:
+        """Stores the message once; a repeat changes nothing."""
+
+    # Plan
+    def read_subject(self, ref: SubjectRef) -> Subject | None: ...
+
+    def write_subject(self, subject: Subject) -> bool:
+        """Compare-and-set on ``subject.revision``; ``False`` where the stored one has moved on."""
+
+    def write_plan(self, message: ScheduledMessage, *, at: datetime) -> ScheduledMessage:
+        """Stores a planned message (``scheduled``, or ``skipped`` as its state says) and answers with the row as it
+        then stands. It is written over nothing, over an older version that is still ``scheduled``, or over an
+        older one that was skipped as superseded or cancelled: never over one that is being, or was, sent.
+        A message that is ``skipped`` from the start gives way to one still ``scheduled``: that one was planned in
+        time, and is brought up to the new version instead.
+        """
+
+    def withdraw(self, message: ScheduledMessage, *, version: int, rule: str, at: datetime) -> ScheduledMessage | None:
+        """Skips a row that is still ``scheduled`` and not newer than ``version``, and answers with it; ``None`` where
+        there is none.
+        """
+
+    # Send
+    def due(self, door: Door, shard: int, now: datetime) -> list[DueKey]:
+        """What is due at ``now``, oldest first; one request a page of the index."""
+
+    def claim(self, due: DueKey, *, claim_id: str, at: datetime) -> ScheduledMessage | None:
+        """Takes the row in hand if it is still ``scheduled`` for that instant; else ``None``."""
+
+    def read_message(self, key: MessageKey) -> ScheduledMessage | None: ...
+
+    def read_circumstances(
+        self, message: ScheduledMessage
+    ) -> tuple[Subject | None, Profile | None, Conversation | None]:
+        """The gate's one strongly consistent read."""
+
+    def release(self, message: ScheduledMessage) -> bool:
+        """Gives a claimed row back to the schedule as ``message`` has it: version, due time, attempts, decision."""
+
+    def settle(self, message: ScheduledMessage) -> bool:
+        """Ends a claimed row in ``message.state``; it leaves the index. Conditional on the claim, and never backwards:
+        ``False`` where a receipt has already told more, or the claim is not ours. The provider's answer is kept
+        in either case while the claim is ours.
+        """
+
+    # Receipts
+    def find_message(self, contact: Contact, scheduled_message_id: str) -> ScheduledMessage | None:
+        """Among the contact's messages; one request a page."""
+
+    def record_receipt(self, message: ScheduledMessage) -> bool:
+        """Moves a row forward to ``message.state``; ``False`` where it is not in a state that this may follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """A text in one locale, and what a provider's approved template needs: its name and its parameters in order."""
+
+    text: str
+    locale: str
+    template: str
+    parameters: Sequence[str] = ()
+
+
+class Render(Protocol):
+    def __call__(self, circumstances: Circumstances) -> Wording: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundMessage:
+    """What a channel is asked to deliver. ``free_text_until`` is the end of the time in which it may be free text."""
+
+    message: ScheduledMessage
+    wording: Wording
+    data: Mapping[str, Any]
+    decision: Decision
+    free_text_until: datetime | None
+    deliver_before: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    provider: str
+    provider_message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """For good: trying again would be refused again."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotDelivered:
+    """Surely not taken: throttled, or failed before the request had left. May be tried again."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """It may or may not have been taken; it is never tried again."""
+
+    error: str
+
+
+Outcome = Accepted | Refused | NotDelivered | Unknown
+
+
+class Channel(Protocol):
+    def send(self, outbound: OutboundMessage) -> Outcome: ...
+
+
+class Publish(Protocol):
+    """Puts events on the bus, each at least once; answers how many could not be put, after trying again."""
+
+    def __call__(self, events: Sequence[OutEvent]) -> int: ...
+
+
+class KeepRejected(Protocol):
+    """Keeps a rejected event whole, with what is wrong with it."""
+
+    def __call__(self, event: Any, errors: Sequence[str]) -> None: ...

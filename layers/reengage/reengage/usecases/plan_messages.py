@@ -1,0 +1,112 @@
+"""A business system said what happened: the messages that this calls for are planned, and those undone withdrawn."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from reengage.domain.conversation import expiry
+from reengage.domain.events_out import OutEvent, out_event
+from reengage.domain.instants import iso, parse_instant
+from reengage.domain.message import ScheduledMessage, State
+from reengage.domain.planning import planned_messages
+from reengage.domain.reasons import REASONS
+from reengage.domain.subject import RETENTION, BusinessEvent, Subject
+from reengage.errors import Contended, NotPublished
+from reengage.ports import Clock, Publish, Store, Thread
+
+TRIES: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """How many messages the event planned, found past their due time, and withdrew. ``stale``: an older event that
+    said nothing new.
+    """
+
+    planned: int = 0
+    too_late: int = 0
+    withdrawn: int = 0
+    stale: bool = False
+
+
+def plan_messages(event: BusinessEvent, *, store: Store, publish: Publish, clock: Clock) -> Planned:
+    """Stores what the event says of its subject, then makes the rows agree with it.
+
+    The subject goes first: from then on no gate lets a message of an older version pass, whatever happens to
+    the rows. An event that comes again is applied again, which mends a crash in the middle. Raises
+    ``Contended`` and ``NotPublished``, both mended by a retry.
+    """
+    now = clock()
+    former, subject = _store_subject(event, store=store, now=now)
+    if subject == former and event.version < subject.families[event.family].version:
+        return Planned(stale=True)
+    plan = planned_messages(subject)
+    wanted = {message.key for message in plan}
+    undone = [message for message in planned_messages(former) if message.key not in wanted]
+    rule = "superseded" if subject.families[event.family].active else "cancelled"
+    version = subject.families[event.family].version
+    withdrawn = [row for m in undone if (row := store.withdraw(m, version=version, rule=rule, at=now))]
+    stored = [store.write_plan(_as_planned(message, now), at=now) for message in plan]
+    # What stands there by another id was sent, or is being sent, for an older version: that one stays.
+    standing = [row for row, message in zip(stored, plan, strict=True) if _same_plan(row, message)]
+    planned = [row for row in standing if row.state is State.SCHEDULED]
+    too_late = [row for row in standing if row.state is State.SKIPPED and row.rule == "too_late"]
+    _announce(planned, too_late + withdrawn, store=store, publish=publish)
+    return Planned(len(planned), len(too_late), len(withdrawn))
+
+
+def _store_subject(event: BusinessEvent, *, store: Store, now: datetime) -> tuple[Subject | None, Subject]:
+    """The subject before and after the event."""
+    for _ in range(TRIES):
+        former = store.read_subject(event.subject)
+        subject = (former or Subject(event.subject)).hear(event)
+        if subject == former:
+            return former, subject
+        subject = replace(subject, expires_at=max(subject.expires_at, _expires_at(subject, now)))
+        if store.write_subject(subject):
+            return former, subject
+    raise Contended(f"the subject kept changing through {TRIES} tries")
+
+
+def _expires_at(subject: Subject, now: datetime) -> int:
+    """It outlives every instant that it speaks of, and every repeat of the event that was just stored."""
+    anchors = {(reason.family, reason.anchor) for reason in REASONS.values() if reason.kind == subject.ref.kind}
+    instants = [now, *(message.due_at for message in planned_messages(subject))]
+    for name, anchor in anchors:
+        if (family := subject.families.get(name)) and (text := family.get(anchor)):
+            instants.append(parse_instant(text))
+    return expiry(max(instants) + RETENTION)
+
+
+def _as_planned(message: ScheduledMessage, now: datetime) -> ScheduledMessage:
+    """The message, or, where its offset is already past, its skip: it must not fire at once."""
+    if message.due_at >= now:
+        return message
+    facts = {"decided_at": iso(now), "due_at": iso(message.due_at)}
+    return replace(message, state=State.SKIPPED, rule="too_late", facts=facts, settled_at=now)
+
+
+def _same_plan(row: ScheduledMessage, message: ScheduledMessage) -> bool:
+    return row.scheduled_message_id == message.scheduled_message_id
+
+
+def _announce(
+    planned: list[ScheduledMessage], skipped: list[ScheduledMessage], *, store: Store, publish: Publish
+) -> None:
+    threads = {contact: store.read_thread(contact) for contact in {message.contact for message in planned}}
+    events = [_planned(message, threads[message.contact]) for message in planned]
+    events += [out_event("MessageSkipped", row, rule=row.rule, facts=dict(row.facts)) for row in skipped]
+    if failed := publish(events):
+        raise NotPublished(f"{failed} of {len(events)} events")
+
+
+def _planned(message: ScheduledMessage, thread: Thread) -> OutEvent:
+    """``MessagePlanned`` tells at once whether the window will still be open, should the person not write again."""
+    conversation = thread.conversation
+    if conversation and conversation.is_open(message.due_at):
+        forecast = "send"
+    else:
+        heard = conversation or (thread.profile and thread.profile.is_kept(message.due_at))
+        forecast = "window_closed" if heard else "no_conversation"
+    closes_at = conversation.closes_at if conversation else None
+    return out_event("MessagePlanned", message, due_at=message.due_at, window_expires_at=closes_at, forecast=forecast)

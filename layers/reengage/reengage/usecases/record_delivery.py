@@ -1,0 +1,74 @@
+"""A provider, or a business system that delivers for us, says what became of a message."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from reengage.domain.contact import Contact
+from reengage.domain.events_out import out_event
+from reengage.domain.message import ScheduledMessage, State
+from reengage.errors import InvalidEvent, NotPublished
+from reengage.ports import Clock, Publish, Store
+
+Status = Literal["sent", "delivered", "undelivered", "opted_out"]
+
+STATES: Final[dict[Status, State]] = {
+    "sent": State.SENT,
+    "delivered": State.DELIVERED,
+    "undelivered": State.UNDELIVERED,
+    "opted_out": State.UNDELIVERED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """``at`` is when the provider says that it happened."""
+
+    contact: Contact
+    scheduled_message_id: str
+    status: Status
+    at: datetime
+    provider_message_id: str | None = None
+    error: str | None = None
+
+
+Recorded = Literal["recorded", "repeated", "ignored"]
+
+
+def record_delivery(receipt: Receipt, *, store: Store, publish: Publish, clock: Clock) -> Recorded:
+    """Moves the message's state forward, never back; receipts may come twice and out of order.
+
+    Raises ``InvalidEvent`` where the contact has no such message, so that the receipt is kept with the reason.
+    """
+    message = store.find_message(receipt.contact, receipt.scheduled_message_id)
+    if message is None:
+        raise InvalidEvent(["$.detail.scheduled_message_id: this contact has no such message"])
+    state = STATES[receipt.status]
+    moved = replace(
+        message,
+        state=state,
+        provider_message_id=receipt.provider_message_id or message.provider_message_id,
+        error=receipt.error or ("opted_out" if receipt.status == "opted_out" else message.error),
+        settled_at=message.settled_at or clock(),
+    )
+    recorded = store.record_receipt(moved)
+    if not recorded:
+        message = store.find_message(receipt.contact, receipt.scheduled_message_id)
+        if message is None or message.state is not state:
+            return "ignored"
+    # A repeat is told again: the first time may have been cut short before it was.
+    told = out_event(f"Message{state.capitalize()}", moved, **_told(moved, receipt))
+    if publish([told]):
+        raise NotPublished(told.type)
+    return "recorded" if recorded else "repeated"
+
+
+def _told(message: ScheduledMessage, receipt: Receipt) -> dict[str, Any]:
+    if message.state is State.SENT:
+        return {
+            "provider": message.provider,
+            "provider_message_id": message.provider_message_id,
+            "sent_at": receipt.at,
+            "facts": message.facts,
+        }
+    return {"provider_message_id": message.provider_message_id, "at": receipt.at, "error": message.error}

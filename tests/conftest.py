@@ -1,0 +1,25 @@
+"""What every test needs: an AWS that is nobody's, and the time zones that a function has."""
+
+import os
+import zoneinfo
+from collections.abc import Iterator
+
+import pytest
+
+# Time zones come from the tzdata package, as in Lambda by PYTHONTZPATH, whatever the machine has of its own.
+zoneinfo.reset_tzpath(to=())
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nobodys_account() -> Iterator[None]:
+    """Dummy credentials and a region, and nothing of the AWS account of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("AWS_CONFIG_FILE", os.devnull)
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield

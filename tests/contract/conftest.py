@@ -1,0 +1,83 @@
+"""The same tests for every store: in memory, DynamoDB by moto, and Amazon's own DynamoDB Local."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from moto import mock_aws
+
+from tests.contract.stores import DynamoDB, Harness, Memory
+from tests.local import dynamodb_local
+
+ON_DYNAMODB_LOCAL = (pytest.mark.dynamodb_local, pytest.mark.allow_hosts(["127.0.0.1"]))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever needs DynamoDB Local is marked so, and may reach this machine, and no other."""
+    for item in items:
+        needs = getattr(item, "fixturenames", ())
+        stores = getattr(item, "callspec", None)
+        if "local" in needs or (stores and "local" in stores.params.values()):
+            for mark in ON_DYNAMODB_LOCAL:
+                item.add_marker(mark)
+
+
+@pytest.fixture(params=["memory", "moto", "local"])
+def harness(request: pytest.FixtureRequest) -> Harness:
+    """Each store in its turn."""
+    each: Harness = request.getfixturevalue(request.param)
+    return each
+
+
+@pytest.fixture(params=["moto", "local"])
+def dynamodb(request: pytest.FixtureRequest) -> DynamoDB:
+    """Each DynamoDB in its turn."""
+    each: DynamoDB = request.getfixturevalue(request.param)
+    return each
+
+
+@pytest.fixture(params=["memory", "local"])
+def concurrent(request: pytest.FixtureRequest) -> Harness:
+    """Each store that many threads may use at once; moto's is none."""
+    each: Harness = request.getfixturevalue(request.param)
+    return each
+
+
+@pytest.fixture
+def memory() -> Memory:
+    return Memory()
+
+
+@pytest.fixture
+def moto(_moto: DynamoDB) -> Iterator[DynamoDB]:
+    with mock_aws():
+        _moto.create_table()
+        yield _moto
+
+
+@pytest.fixture
+def local(_local: DynamoDB) -> Iterator[DynamoDB]:
+    _local.create_table()
+    yield _local
+    _local.delete_table()
+
+
+@pytest.fixture(scope="session")
+def _moto() -> Iterator[DynamoDB]:
+    """One client for all: making it takes longer than a test."""
+    connected = DynamoDB.connect()
+    yield connected
+    connected.close()
+
+
+@pytest.fixture(scope="session")
+def _local() -> Iterator[DynamoDB]:
+    if why := dynamodb_local.why_unavailable():
+        absent = f"DynamoDB Local cannot run: {why}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{absent}. Under CI=true it must.", pytrace=False)
+        pytest.skip(absent)
+    with dynamodb_local.running() as endpoint:
+        connected = DynamoDB.connect(endpoint)
+        yield connected
+        connected.close()

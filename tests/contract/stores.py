@@ -1,0 +1,163 @@
+"""Every store behind one harness: what a test may do to it beyond `ports.Store`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import boto3
+import pytest
+
+from reengage.adapters.dynamodb import DynamoDBStore
+from reengage.adapters.memory import MemoryStore
+from reengage.ports import Store
+from tests.template_resources import table_definition
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+TABLE: Final = "reengage"
+WORKERS: Final = 8
+REGION: Final = "eu-central-1"
+
+TOO_OLD: Final = timedelta(days=5 * 365)
+"""Amazon DynamoDB, "Using time to live (TTL)": what expired longer ago than this is never deleted."""
+
+
+class Harness(Protocol):
+    """A store, empty at first."""
+
+    @property
+    def store(self) -> Store: ...
+
+    def expire(self, now: datetime) -> None:
+        """All that TTL would have deleted by `now`, at its quickest."""
+
+    def size(self) -> int:
+        """How many items there are, whatever they are."""
+
+    @contextmanager
+    def small_pages(self, rows: int) -> Iterator[None]:
+        """Answers of at most so many rows a page, as DynamoDB gives them past 1 MB."""
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    store: MemoryStore = field(default_factory=MemoryStore)
+
+    def expire(self, now: datetime) -> None:
+        self.store.expire(now)
+
+    def size(self) -> int:
+        store = self.store
+        return sum(
+            len(items)
+            for items in (store._profiles, store._conversations, store._messages, store._subjects, store._rows)
+        )
+
+    @contextmanager
+    def small_pages(self, rows: int) -> Iterator[None]:
+        assert rows
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class DynamoDB:
+    """`client` is the test's own hand in the table: what it does is not counted among the store's calls."""
+
+    store: DynamoDBStore
+    client: "DynamoDBClient"
+
+    @classmethod
+    def connect(cls, endpoint: str | None = None) -> "DynamoDB":
+        """On the emulator at that endpoint, else on whatever stands in for AWS when a call is made."""
+        with pytest.MonkeyPatch.context() as environment:
+            for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"):
+                environment.delenv(name, raising=False)
+            environment.setenv("AWS_DEFAULT_REGION", REGION)
+            environment.setenv("AWS_ACCESS_KEY_ID", "testing")
+            environment.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+            if endpoint:
+                environment.setenv("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
+            return cls(DynamoDBStore.connect(TABLE, workers=WORKERS), boto3.client("dynamodb"))
+
+    def create_table(self) -> None:
+        self.client.create_table(TableName=TABLE, **table_definition())
+
+    def delete_table(self) -> None:
+        self.client.delete_table(TableName=TABLE)
+
+    def close(self) -> None:
+        self.client.close()
+        self.store.table.connection.client.close()  # type: ignore[attr-defined]  # pynamodb types less than there is
+
+    def expire(self, now: datetime) -> None:
+        for item in self.items():
+            expires_at = float(item["expires_at"]["N"])
+            if (now - TOO_OLD).timestamp() < expires_at <= now.timestamp():
+                self.client.delete_item(TableName=TABLE, Key={"pk": item["pk"], "sk": item["sk"]})
+
+    def size(self) -> int:
+        return len(self.items())
+
+    def items(self) -> list[dict[str, Any]]:
+        pages = self.client.get_paginator("scan").paginate(TableName=TABLE, ConsistentRead=True)
+        return [dict(item) for page in pages for item in page["Items"]]
+
+    def item(self, pk: str, sk: str) -> dict[str, Any]:
+        answer = self.client.get_item(TableName=TABLE, Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=True)
+        return dict(answer["Item"])
+
+    @contextmanager
+    def small_pages(self, rows: int) -> Iterator[None]:
+        def limit(params: dict[str, Any], **_: Any) -> None:
+            params["Limit"] = rows
+
+        with self.hook("provide-client-params.dynamodb.Query", limit):
+            yield
+
+    @contextmanager
+    def calls(self) -> Iterator["Calls"]:
+        """What the store asks of DynamoDB meanwhile, and what it costs."""
+        seen = Calls()
+        with (
+            self.hook("before-parameter-build.dynamodb", seen.asked),
+            self.hook("after-call.dynamodb", seen.answered),
+        ):
+            yield seen
+
+    @contextmanager
+    def hook(self, event: str, handler: Any) -> Iterator[None]:
+        """Calls `handler` at that event of the store's botocore client."""
+        events: Any = self.store.table.connection.client.meta.events  # type: ignore[attr-defined]
+        events.register(event, handler)
+        try:
+            yield
+        finally:
+            events.unregister(event, handler)
+
+
+@dataclass(slots=True)
+class Calls:
+    """The requests, in order, as (operation, parameters); the units are those of the answers' `ConsumedCapacity`."""
+
+    requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    write_units: float = 0
+    read_units: float = 0
+
+    @property
+    def operations(self) -> list[str]:
+        return [operation for operation, _ in self.requests]
+
+    def asked(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        self.requests.append((model.name, dict(params)))
+
+    def answered(self, parsed: dict[str, Any], model: Any, **_: Any) -> None:
+        consumed = parsed.get("ConsumedCapacity", [])
+        for each in consumed if isinstance(consumed, list) else [consumed]:
+            if model.name in ("PutItem", "UpdateItem", "DeleteItem"):
+                self.write_units += each["CapacityUnits"]
+            else:
+                self.read_units += each["CapacityUnits"]

@@ -1,0 +1,253 @@
+"""Stand-ins for the ports, which tests can set, script and break; and builders of what comes in.
+
+The store is the app's own in-memory one (``adapters/memory.py``), held to the contract of the real one.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any, cast
+
+from reengage.adapters.memory import MemoryStore
+from reengage.domain.contact import Contact
+from reengage.domain.conversation import InboundMessage
+from reengage.domain.events_out import OutEvent
+from reengage.domain.policy import Circumstances
+from reengage.domain.reasons import Door
+from reengage.domain.subject import EVENT_TYPES, BusinessEvent, SubjectRef, version_of
+from reengage.ports import Accepted, Channel, OutboundMessage, Outcome, Publish, Store, Wording
+from reengage.usecases.ingest_message import Ingested, ingest_message
+from reengage.usecases.plan_messages import Planned, plan_messages
+from reengage.usecases.record_delivery import Receipt, Recorded, Status, record_delivery
+from reengage.usecases.send_due_messages import Sender, summary
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+"""When most stories begin: a Monday, a month away from any change of clocks in Europe."""
+
+RETENTION = timedelta(days=365)
+CLAIM_LASTS = timedelta(seconds=120)
+
+Around = Callable[[str, Callable[[], Any]], Any]
+"""Called for each call of a port, with the method's name and the call itself still to be made."""
+
+
+class Crash(BaseException):
+    """The process dies here: no ``except Exception`` can hold it, as none holds a Lambda's time-out."""
+
+
+class Unreachable(Exception):  # noqa: N818 - named as the thing that it says
+    """The other side could not be reached, or its answer was lost."""
+
+
+@dataclass(slots=True)
+class Clock:
+    """Shows ``now`` until it is set; with ``step`` it moves on by that much after each look."""
+
+    now: datetime = NOON
+    step: timedelta = timedelta()
+
+    def __call__(self) -> datetime:
+        shown = self.now
+        self.now += self.step
+        return shown
+
+    def forward(self, **by: float) -> datetime:
+        self.now += timedelta(**by)
+        return self.now
+
+
+@dataclass(slots=True)
+class Bus:
+    """A publisher that remembers. The next ``failing`` events cannot be put on it."""
+
+    events: list[OutEvent] = field(default_factory=list)
+    failing: int = 0
+
+    def __call__(self, events: Sequence[OutEvent]) -> int:
+        failed = min(self.failing, len(events))
+        self.failing -= failed
+        self.events += events[failed:]
+        return failed
+
+    def details(self, detail_type: str) -> list[Mapping[str, Any]]:
+        return [event.detail for event in self.events if event.type == detail_type]
+
+    def types(self) -> list[str]:
+        return [event.type for event in self.events]
+
+
+@dataclass(slots=True)
+class Provider:
+    """A channel that remembers what it was handed, and when; it answers by ``script``, then accepts."""
+
+    clock: Clock
+    script: deque[Outcome | BaseException] = field(default_factory=deque)
+    handed: list[OutboundMessage] = field(default_factory=list)
+    handed_at: list[datetime] = field(default_factory=list)
+
+    def send(self, outbound: OutboundMessage) -> Outcome:
+        self.handed.append(outbound)
+        self.handed_at.append(self.clock.now)
+        answer = self.script.popleft() if self.script else Accepted("fake", f"provider-{len(self.handed)}")
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+def render(circumstances: Circumstances) -> Wording:
+    """A text that shows what the sender saw."""
+    family = circumstances.family
+    assert family is not None
+    said = {name: said.value for name, said in family.said.items() if name != "contact"}
+    return Wording(f"{circumstances.message.reason} {sorted(said.items())}", "en", circumstances.message.reason)
+
+
+class _Wrapped:
+    """Every call of every method goes through ``around``."""
+
+    def __init__(self, port: object, around: Around) -> None:
+        self._port, self._around = port, around
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._port, name)
+        return lambda *args, **kwargs: self._around(name, lambda: method(*args, **kwargs))
+
+
+@dataclass(slots=True)
+class Fault:
+    """Breaks the ``nth`` call (from 1) among those named ``only`` (all, where it is empty), once.
+
+    ``after`` says that the call still has its effect, and only the answer is lost.
+    """
+
+    error: Callable[[], BaseException] = Crash
+    nth: int = 1
+    after: bool = False
+    only: str = ""
+    calls: list[str] = field(default_factory=list)
+
+    def __call__(self, name: str, call: Callable[[], Any]) -> Any:
+        if self.only and name != self.only:
+            return call()
+        self.calls.append(name)
+        if len(self.calls) != self.nth:
+            return call()
+        if self.after:
+            call()
+        raise self.error()
+
+    @property
+    def struck(self) -> bool:
+        return len(self.calls) >= self.nth
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the use cases are run with."""
+
+    store: Store
+    bus: Publish
+    channel: Channel
+
+
+@dataclass(slots=True)
+class World:
+    """The app with a settable clock, a bus and a provider that remember, and nothing else outside."""
+
+    clock: Clock = field(default_factory=Clock)
+    store: MemoryStore = field(default_factory=MemoryStore)
+    bus: Bus = field(default_factory=Bus)
+    provider: Provider = field(init=False)
+    ids: Iterable[int] = field(default_factory=lambda: count(1))
+
+    def __post_init__(self) -> None:
+        self.provider = Provider(self.clock)
+
+    def ports(self, around: Around | None = None) -> Ports:
+        """The store, the bus and the channel; where ``around`` is given, each call of theirs goes through it."""
+        if around is None:
+            return Ports(self.store, self.bus, self.provider)
+
+        def publish(events: Sequence[OutEvent]) -> int:
+            # An empty list asks for no call; a real bus makes none.
+            failed: int = around("publish", lambda: self.bus(events)) if events else 0
+            return failed
+
+        return Ports(
+            cast("Store", _Wrapped(self.store, around)), publish, cast("Channel", _Wrapped(self.provider, around))
+        )
+
+    def receive(self, message: InboundMessage, around: Around | None = None) -> Ingested:
+        ports = self.ports(around)
+        return ingest_message(
+            message, store=ports.store, publish=ports.bus, clock=self.clock, contact_retention=RETENTION
+        )
+
+    def hear(self, event: BusinessEvent, around: Around | None = None) -> Planned:
+        ports = self.ports(around)
+        return plan_messages(event, store=ports.store, publish=ports.bus, clock=self.clock)
+
+    def report(self, receipt: Receipt, around: Around | None = None) -> Recorded:
+        ports = self.ports(around)
+        return record_delivery(receipt, store=ports.store, publish=ports.bus, clock=self.clock)
+
+    def sender(self, door: Door = "appointments", around: Around | None = None) -> Sender:
+        ports = self.ports(around)
+        return Sender(
+            door=door,
+            store=ports.store,
+            channels=dict.fromkeys(("sms", "whatsapp", "rcs"), ports.channel),
+            render=render,
+            publish=ports.bus,
+            clock=self.clock,
+            new_id=lambda: f"claim-{next(iter(self.ids))}",
+            claim_lasts=CLAIM_LASTS,
+        )
+
+    def tick(
+        self, door: Door = "appointments", around: Around | None = None, *, budget: timedelta = timedelta(seconds=50)
+    ) -> dict[str, Any]:
+        """One run of a door, and its summary."""
+        return summary(self.sender(door, around).run(stop_at=self.clock.now + budget))
+
+    def states(self) -> list[tuple[str, str, str | None]]:
+        """Step, state and rule of every scheduled message, in order of due time."""
+        return [(row.step, str(row.state), row.rule) for row in self.store.rows()]
+
+
+ANNA = Contact("acme-dental", "sms", "+4915112345678")
+
+
+def inbound(
+    sent_at: datetime = NOON, *, contact: Contact = ANNA, message_id: str | None = None, **facts: str
+) -> InboundMessage:
+    """A message as a chat provider delivers it; its id is made from its instant where none is given."""
+    return InboundMessage(contact, message_id or f"SM{sent_at:%Y%m%d%H%M%S%f}", sent_at, "Is Friday free?", **facts)
+
+
+def business(
+    event_type: str,
+    occurred_at: datetime = NOON,
+    *,
+    subject_id: str = "A-1001",
+    contact: Contact | None = ANNA,
+    brand: str = "acme-dental",
+    **fields: Any,
+) -> BusinessEvent:
+    """An event as the inbound adapter reads it; instants among ``fields`` become text, as they come in."""
+    terms = EVENT_TYPES[event_type]
+    return BusinessEvent(
+        type=event_type,
+        subject=SubjectRef(brand, terms.kind, subject_id),
+        version=version_of(occurred_at, terms.rank),
+        contact=contact,
+        fields={k: v.isoformat() if isinstance(v, datetime) else v for k, v in fields.items()},
+    )
+
+
+def receipt(outbound: OutboundMessage, status: Status, at: datetime = NOON, **more: str) -> Receipt:
+    """What a business system reports of a message that it was handed."""
+    message = outbound.message
+    return Receipt(message.contact, message.scheduled_message_id, status, at, **more)

@@ -1,0 +1,177 @@
+"""The app as template.yaml deploys it, on moto: its table, bus and queue, and its functions invoked one at a time.
+
+    with deployed() as stack:
+        stack.invoke("ingest_message", case("ingest_message/first_message"), at=instant)
+        stack.published()
+
+Every invocation is a cold start, in the environment that the template gives to that very function.
+"""
+
+import io
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import boto3
+from moto import mock_aws
+
+from reengage import bootstrap, observability
+from reengage.adapters.dynamodb import DynamoDBStore
+from reengage.adapters.eventbridge import EventBus
+from reengage.domain.message import MessageKey, ScheduledMessage
+from tests.template_resources import environment, functions, table_definition
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
+
+EVENTS = Path(__file__).parents[2] / "events"
+
+FUNCTIONS = {
+    properties["CodeUri"].removeprefix("functions/"): logical_id for logical_id, properties in functions().items()
+}
+"""The logical id of each function, by its folder."""
+
+
+def cases() -> list[str]:
+    """Every file of events/, as ``<function>/<case>``."""
+    return sorted(path.relative_to(EVENTS).with_suffix("").as_posix() for path in EVENTS.glob("*/*.json"))
+
+
+def case(name: str) -> Any:
+    """The payload of one file of events/."""
+    return json.loads((EVENTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What Lambda hands to a handler beside the event, as far as ours look at it."""
+
+    function_name: str
+    aws_request_id: str = "5f0c2d3e-6a1b-4c8d-9e7f-000000000001"
+    memory_limit_in_mb: int = 256
+
+    @property
+    def invoked_function_arn(self) -> str:
+        return f"arn:aws:lambda:us-east-1:123456789012:function:{self.function_name}"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 55_000
+
+
+@dataclass(slots=True)
+class Stack:
+    """``resources`` has what a ``!Ref`` to each answers; ``printed`` is all that the last invocation wrote."""
+
+    resources: Mapping[str, str]
+    dynamodb: "DynamoDBClient"
+    sqs: "SQSClient"
+    listener_url: str
+    printed: str = ""
+
+    def invoke(self, function: str, event: Any, *, at: datetime, without: Collection[str] = ()) -> Any:
+        """What the function's own handler answers when the clock shows ``at``; what it raises is raised.
+
+        ``without``: environment variables that are left out.
+        """
+        module = f"functions.{function}.app"
+        # A new execution environment: nothing of an earlier one is left.
+        sys.modules.pop(module, None)
+        logging.Logger.manager.loggerDict.pop(function, None)
+        for built in (bootstrap.app, observability.logger, observability.tracer):
+            built.cache_clear()
+        account = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+        variables = account | environment(FUNCTIONS[function], self.resources)
+        given = {name: value for name, value in variables.items() if name not in without}
+        with (
+            patch.dict(os.environ, given, clear=True),
+            patch.object(bootstrap.App, "clock", lambda _: at),
+            patch.object(bootstrap, "EventBus", partial(EventBus, pause=lambda _: None)),
+            _written() as output,
+        ):
+            try:
+                handler: Callable[[Any, Any], Any] = import_module(module).handler
+                # Lambda reads the event, and writes the answer, as JSON.
+                return json.loads(json.dumps(handler(json.loads(json.dumps(event)), Context(function))))
+            finally:
+                self.printed = output.getvalue()
+
+    def published(self, *detail_types: str) -> list[dict[str, Any]]:
+        """The events out since the last call, whole; with ``detail_types`` those alone."""
+        events = [json.loads(body) for body in self._receive(self.listener_url)]
+        return [event for event in events if not detail_types or event["detail-type"] in detail_types]
+
+    def rejected(self) -> list[dict[str, Any]]:
+        """What came into the rejected-events queue since the last call."""
+        return [json.loads(body) for body in self._receive(self.resources["RejectedEventsQueue"])]
+
+    def items(self) -> list[dict[str, Any]]:
+        """All that the table holds, in DynamoDB's own JSON."""
+        return self.dynamodb.scan(TableName=self.resources["Table"])["Items"]
+
+    def rows(self) -> list[ScheduledMessage]:
+        """Every scheduled message, in order of due time."""
+        store = DynamoDBStore.connect(self.resources["Table"], workers=1)
+        keys = [MessageKey(item["pk"]["S"], item["sk"]["S"]) for item in self.items()]
+        messages = [store.read_message(key) for key in keys if key.sk.startswith("SCHEDULED#")]
+        return sorted((message for message in messages if message), key=lambda message: message.due_at)
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """The last invocation's structured log lines."""
+        return [line for line in self._json_lines() if "level" in line]
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The last invocation's metrics, in CloudWatch's embedded metric format."""
+        return [line for line in self._json_lines() if "_aws" in line]
+
+    def _json_lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.printed.splitlines() if line.startswith("{")]
+
+    def _receive(self, url: str) -> list[str]:
+        bodies: list[str] = []
+        while messages := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                bodies.append(message["Body"])
+                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return bodies
+
+
+@contextmanager
+def deployed() -> Iterator[Stack]:
+    """The template's table, bus and queue, empty, and a queue that hears every event out."""
+    with mock_aws():
+        dynamodb, events, sqs = boto3.client("dynamodb"), boto3.client("events"), boto3.client("sqs")
+        dynamodb.create_table(TableName="reengage-table", **table_definition())
+        events.create_event_bus(Name="reengage")
+        rejected_url = sqs.create_queue(QueueName="rejected")["QueueUrl"]
+        listener_url = sqs.create_queue(QueueName="listener")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=listener_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        pattern = json.dumps({"source": ["reengage"]})
+        events.put_rule(Name="everything-out", EventBusName="reengage", EventPattern=pattern)
+        targets = [{"Id": "listener", "Arn": arn}]
+        events.put_targets(Rule="everything-out", EventBusName="reengage", Targets=targets)
+        resources = {"Table": "reengage-table", "EventBus": "reengage", "RejectedEventsQueue": rejected_url}
+        yield Stack(resources, dynamodb, sqs, listener_url)
+
+
+@contextmanager
+def _written() -> Iterator[io.StringIO]:
+    """Everything that goes to a log in Lambda: both streams, and what libraries say to the root logger."""
+    output = io.StringIO()
+    root = logging.StreamHandler(output)
+    logging.getLogger().addHandler(root)
+    try:
+        with redirect_stdout(output), redirect_stderr(output):
+            yield output
+    finally:
+        logging.getLogger().removeHandler(root)

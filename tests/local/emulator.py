@@ -1,0 +1,194 @@
+"""A local AWS in one process, and the real template deployed onto it: no account, no Docker.
+
+    with emulator.running() as aws:
+        outputs = emulator.deploy(aws, "reengage")
+        events = aws.session.client("events", endpoint_url=aws.endpoint_url)
+
+The emulator runs the functions in processes of its own Python 3.13, one for each invocation at a time, each
+with its own copy of the layer; so a function's first invocation takes seconds, and a burst of events many.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import boto3
+
+from tests.local.processes import ROOT, TOOLS, free_port, serving, started
+
+REGION = "us-east-1"
+LOG = TOOLS / "emulator.log"
+# Apart from .aws-sam/build: that is for the real account, and for another processor.
+BUILD = ROOT / ".aws-sam" / "local" / "build"
+BUILT_TEMPLATE = BUILD / "template.yaml"
+
+type Say = Callable[[str], None]
+
+
+class SamError(RuntimeError):
+    """`sam` ended with an error; the message has all that it printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Emulator:
+    """A running emulator.
+
+    `env` is a whole environment for another program: the endpoint, dummy credentials, the region, and
+    nothing of a real AWS account. `session` has the same credentials for boto3 in this process.
+    """
+
+    endpoint_url: str
+    env: Mapping[str, str]
+    session: boto3.Session
+
+
+def host_architecture() -> str:
+    """The processor of this machine, as the template's parameter `Architecture` names it."""
+    return "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
+
+
+@contextmanager
+def running(port: int | None = None, *, host: str = "127.0.0.1") -> Iterator[Emulator]:
+    """Start an empty emulator on `port`, or on a free one; stop all that it started when the block ends.
+
+    `host` is the address to listen on: "0.0.0.0" lets containers in. Its log is `LOG`.
+    Raises ServerError if it does not come up.
+    """
+    port = port or free_port()
+    with tempfile.TemporaryDirectory(prefix="emulator-", ignore_cleanup_errors=True) as folder:
+        # The functions inherit this environment, so it holds no more than the emulator needs.
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": folder,
+            "TMPDIR": folder,
+            "GATEWAY_PORT": str(port),
+            "BIND_HOST": host,
+            "AWS_DEFAULT_REGION": REGION,
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+        }
+        command = [str(TOOLS / "emulator" / "bin" / "python"), "-m", "ministack"]
+        with serving(command, port=port, path="/_ministack/ready", env=env, cwd=Path(folder), log=LOG):
+            yield _emulator(f"http://127.0.0.1:{port}")
+
+
+def _emulator(endpoint_url: str) -> Emulator:
+    credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    env |= credentials | {
+        "AWS_ENDPOINT_URL": endpoint_url,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1,localhost",
+        "SAM_CLI_TELEMETRY": "0",
+    }
+    session = boto3.Session(
+        aws_access_key_id=credentials["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=credentials["AWS_SECRET_ACCESS_KEY"],
+        region_name=REGION,
+    )
+    return Emulator(endpoint_url, MappingProxyType(env), session)
+
+
+def deploy(
+    aws: Emulator,
+    stack_name: str,
+    parameters: Mapping[str, str] | None = None,
+    *,
+    template: Path = ROOT / "template.yaml",
+    say: Say = print,
+) -> dict[str, str]:
+    """Build `template` for this machine's processor, deploy it as `stack_name`, and return the outputs.
+
+    `parameters` are the stack's; what they leave out has the template's default, but for `Architecture`.
+    A second call builds and changes only what differs. `say` gets a line for each step.
+    Raises SamError.
+    """
+    given = parameter_overrides(parameters)
+    say(f"Building {template.name} for {host_architecture()}")
+    build = ["build", "--template-file", str(template), "--build-dir", str(BUILD), "--parallel"]
+    cache = ["--cached", "--cache-dir", str(BUILD.parent / "cache")]
+    # The layer gets the very versions that the tests run with.
+    pinned = {"PIP_CONSTRAINT": str(ROOT / "requirements-dev.txt")}
+    _sam([*build, *cache, *given], {**aws.env, **pinned}, say)
+
+    say(f"Deploying the stack {stack_name}")
+    deploy = [
+        "deploy",
+        "--template-file",
+        str(BUILT_TEMPLATE),
+        "--stack-name",
+        stack_name,
+        "--region",
+        REGION,
+    ]
+    onto = ["--resolve-s3", "--capabilities", "CAPABILITY_IAM"]
+    quietly = ["--no-progressbar", "--no-confirm-changeset", "--no-fail-on-empty-changeset"]
+    _sam([*deploy, *onto, *quietly, *given], {**aws.env, "SAM_CLI_POLL_DELAY": "1"}, say)
+    return outputs(aws, stack_name)
+
+
+def outputs(aws: Emulator, stack_name: str) -> dict[str, str]:
+    """The outputs of a deployed stack, by name."""
+    cloudformation = aws.session.client("cloudformation", endpoint_url=aws.endpoint_url)
+    (stack,) = cloudformation.describe_stacks(StackName=stack_name)["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+
+def parameter_overrides(parameters: Mapping[str, str] | None = None) -> list[str]:
+    """Arguments for `sam` that set the stack's parameters, and `Architecture` to this machine's."""
+    values = {"Architecture": host_architecture(), **(parameters or {})}
+    return ["--parameter-overrides", *(f"{name}={json.dumps(value)}" for name, value in values.items())]
+
+
+def sam(*arguments: str) -> list[str]:
+    """The command line of `sam` as this project has it.
+
+    The environment of samconfig.toml that it names does not exist: what a user saved there, a profile
+    or a region, is not meant for the emulator.
+    """
+    return [str(TOOLS / "sam" / "bin" / "sam"), *arguments, "--config-env", "emulator"]
+
+
+def _sam(arguments: Sequence[str], env: Mapping[str, str], say: Say) -> None:
+    """Run `sam` at the project's root, and say what it builds and creates while it does."""
+    begun = time.monotonic()
+    printed: list[str] = []
+    command = sam(*arguments)
+    # COLUMNS keeps the names in its tables whole; `sam build` takes pip from the Python first on the path.
+    path = f"{Path(command[0]).parent}{os.pathsep}{env['PATH']}"
+    env = {**env, "COLUMNS": "250", "PATH": path}
+    with started(command, env=env, cwd=ROOT, output=subprocess.PIPE) as process:
+        for line in process.stdout or ():
+            printed.append(line)
+            if step := _step(line):
+                say(f"  {step}")
+        process.wait()
+    if process.returncode:
+        raise SamError(f"sam {arguments[0]} ended with {process.returncode}:\n{''.join(printed)}")
+    say(f"  done in {time.monotonic() - begun:.0f} s")
+
+
+def _step(line: str) -> str | None:
+    """What a line of `sam build` or `sam deploy` tells a reader: a thing being built, or one created."""
+    words = line.split()
+    match words:
+        case ["Building", "layer", name]:
+            return f"building {name.strip("'")}"
+        case ["Building", "codeuri:", *_, "functions:", name]:
+            return f"building {name}"
+        case [("CREATE_COMPLETE" | "UPDATE_COMPLETE") as status, resource_type, name, *_]:
+            return f"{status.partition('_')[0].lower()}d {resource_type} {name}"
+        case _:
+            return None

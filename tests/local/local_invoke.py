@@ -1,0 +1,126 @@
+"""Run each file of events/ through `sam local invoke`: `make local-invoke`.
+
+The functions run in containers of Docker, against the real stack on the emulator. A case fails where
+`sam` does, or where the function ends with an error. Without a Docker engine this says so and ends
+well; under CI=true it must run.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import yaml
+
+from tests.local import emulator
+from tests.local.processes import ROOT, TOOLS
+
+EVENTS = ROOT / "events"
+# How a container reaches this machine; Docker fills in the address.
+HOST = "host.docker.internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one case; `error` is None where all went well."""
+
+    case: Path
+    seconds: float
+    error: str | None
+
+    def __str__(self) -> str:
+        name = f"{self.case.parent.name}/{self.case.name}"
+        return f"{'failed' if self.error else 'ok':8}{self.seconds:5.1f} s  {name}"
+
+
+def logical_id(folder: str) -> str:
+    """The function in template.yaml whose code stands in functions/`folder`.
+
+    >>> logical_id("ingest_message")
+    'IngestMessageFunction'
+    """
+    return "".join(word.capitalize() for word in folder.split("_")) + "Function"
+
+
+def main() -> int:
+    """Run every case, print a table, and return the exit code."""
+    if not _docker_answers():
+        in_ci = os.environ.get("CI") == "true"
+        print("No Docker engine answers, so `sam local invoke` cannot run.", file=sys.stderr if in_ci else None)
+        return 1 if in_ci else 0
+    cases = sorted(EVENTS.glob("*/*.json"))
+    if not cases:
+        print(f"There is no {EVENTS.name}/<function>/<case>.json to run.", file=sys.stderr)
+        return 1
+    with emulator.running(host="0.0.0.0") as aws:  # noqa: S104 - a container comes from another address
+        outputs = emulator.deploy(aws, "local-invoke")
+        print(f"Running {len(cases)} cases")
+        with tempfile.TemporaryDirectory(prefix="local-invoke-") as folder:
+            arguments = _arguments(aws, outputs, {case.parent.name for case in cases}, Path(folder))
+            results = []
+            for case in cases:
+                results.append(_invoke(aws, case, arguments))
+                print(f"  {results[-1]}", flush=True)
+    failed = [result for result in results if result.error]
+    for result in failed:
+        print(f"\n{result}\n{result.error}", file=sys.stderr)
+    print(f"{len(results) - len(failed)} of {len(results)} cases passed")
+    return 1 if failed else 0
+
+
+def _docker_answers() -> bool:
+    """Ask as `sam` would: with its own Docker client."""
+    ask = [str(TOOLS / "sam" / "bin" / "python"), "-c", "import docker; docker.from_env().ping()"]
+    return subprocess.run(ask, capture_output=True, check=False).returncode == 0
+
+
+def _arguments(aws: emulator.Emulator, outputs: dict[str, str], folders: set[str], scratch: Path) -> list[str]:
+    """What every `sam local invoke` is told: the deployed functions' environment, and where the emulator is.
+
+    `sam` passes on only those variables that the template declares, so a copy of it declares the endpoint.
+    """
+    endpoint_url = f"http://{HOST}:{urlsplit(aws.endpoint_url).port}"
+    lambda_ = aws.session.client("lambda", endpoint_url=aws.endpoint_url)
+    environments = {}
+    for function in map(logical_id, folders):
+        deployed = lambda_.get_function_configuration(FunctionName=outputs[f"{function}Arn"])
+        environments[function] = deployed["Environment"]["Variables"] | {"AWS_ENDPOINT_URL": endpoint_url}
+    env_vars = scratch / "env.json"
+    env_vars.write_text(json.dumps(environments))
+
+    template = yaml.safe_load(emulator.BUILT_TEMPLATE.read_text())
+    template["Globals"]["Function"]["Environment"]["Variables"]["AWS_ENDPOINT_URL"] = endpoint_url
+    # Beside the built one, for its paths are relative.
+    with_endpoint = emulator.BUILT_TEMPLATE.with_name("local-invoke.json")
+    with_endpoint.write_text(json.dumps(template))
+    return [
+        *("--template-file", str(with_endpoint), "--env-vars", str(env_vars), "--region", emulator.REGION),
+        *("--skip-pull-image", "--add-host", f"{HOST}:host-gateway", *emulator.parameter_overrides()),
+    ]
+
+
+def _invoke(aws: emulator.Emulator, case: Path, arguments: list[str]) -> Result:
+    started = time.monotonic()
+    command = emulator.sam("local", "invoke", logical_id(case.parent.name), "--event", str(case), *arguments)
+    run = subprocess.run(command, cwd=ROOT, env=aws.env, capture_output=True, text=True, check=False)
+    failed = run.returncode or _is_function_error(run.stdout)
+    return Result(case, time.monotonic() - started, f"{run.stdout}\n{run.stderr}" if failed else None)
+
+
+def _is_function_error(answer: str) -> bool:
+    """Whether what a function answered is Lambda's report of an error; nothing at all is one too."""
+    lines = answer.strip().splitlines()
+    try:
+        payload = json.loads(lines[-1]) if lines else {"errorType": "NoAnswer"}
+    except json.JSONDecodeError:
+        return True
+    return isinstance(payload, dict) and "errorType" in payload
+
+
+if __name__ == "__main__":
+    sys.exit(main())

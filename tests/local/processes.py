@@ -1,0 +1,128 @@
+"""Programs that are started for a while, and surely gone at the end, with all that they started in turn."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = ROOT / ".tools"
+
+
+class ServerError(RuntimeError):
+    """A server that did not come up, with the end of what it had to say."""
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A TCP port on which nobody listens at the moment."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def started(
+    command: Sequence[str], *, env: Mapping[str, str], cwd: Path, output: int | IO[str]
+) -> Iterator[subprocess.Popen[str]]:
+    """Run `command` with its output, errors too, to `output`; stop it when the block ends, however it ends.
+
+    It has a process group of its own, so that Ctrl-C reaches us alone and we stop all that it started.
+    SIGTERM ends the block like Ctrl-C.
+    """
+    with (
+        _sigterm_as_exit(),
+        subprocess.Popen(
+            command,
+            env=env,
+            cwd=cwd,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            _stop(process)
+
+
+@contextmanager
+def serving(
+    command: Sequence[str],
+    *,
+    port: int,
+    path: str,
+    env: Mapping[str, str],
+    cwd: Path,
+    log: Path,
+    timeout: float = 60.0,
+) -> Iterator[None]:
+    """Run the server `command` until the block ends; enter it once `path` answers on 127.0.0.1:`port`.
+
+    `log` gets its output; `timeout` is in seconds. Raises ServerError if it does not come up.
+    """
+    with log.open("w") as output, started(command, env=env, cwd=cwd, output=output) as process:
+        deadline = time.monotonic() + timeout
+        while not _answers(port, path):
+            if process.poll() is not None:
+                raise ServerError(f"{command[0]} ended with {process.returncode}:\n{_tail(log)}")
+            if time.monotonic() > deadline:
+                raise ServerError(f"{command[0]} did not answer within {timeout:.0f} s:\n{_tail(log)}")
+            time.sleep(0.05)  # nothing tells us but the port
+        yield
+
+
+def _answers(port: int, path: str) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status < http.HTTPStatus.INTERNAL_SERVER_ERROR
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    """Ask the whole group to end, and where it does not, or leaves someone behind, end it."""
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, how)
+            process.wait(5)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+@contextmanager
+def _sigterm_as_exit() -> Iterator[None]:
+    """Let SIGTERM unwind the stack: by default it would end us and leave the others behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(signum: int, _frame: FrameType | None) -> None:
+        sys.exit(128 + signum)
+
+    previous = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _tail(log: Path, lines: int = 30) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])

@@ -1,0 +1,63 @@
+"""Every alarm watches something that exists, and everything that must be watched has an alarm."""
+
+from __future__ import annotations
+
+from tests.template.stack import ALARM, FUNCTION, QUEUE, Properties, Stack, arn
+
+type Metric = tuple[str, str, str, str]
+
+
+def test_each_queue_has_an_alarm_that_names_it(stack: Stack) -> None:
+    queues = {
+        (
+            "AWS/SQS",
+            "ApproximateNumberOfMessagesVisible",
+            "QueueName",
+            str({"Fn::GetAtt": [queue, "QueueName"]}),
+        )
+        for queue in stack.of(QUEUE)
+    }
+    assert queues <= _watched(stack)
+
+
+def test_each_function_that_publishes_has_an_alarm_for_what_the_bus_did_not_take(stack: Stack) -> None:
+    """By the names that its own environment has: Powertools adds the dimension `service`."""
+    publishers = {
+        (
+            function["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"],
+            "EventsNotPublished",
+            "service",
+            function["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"],
+        )
+        for function in stack.of(FUNCTION).values()
+        if stack.role_may(function["Role"], "events:PutEvents", arn("EventBus"))
+    }
+    assert publishers <= _watched(stack)
+
+
+def test_no_alarm_watches_anything_else(stack: Stack) -> None:
+    """So that none stands for a metric that nobody publishes: it would never ring."""
+    assert len(stack.of(ALARM)) == len(_watched(stack)) == len(stack.of(QUEUE)) + len(stack.of(FUNCTION))
+
+
+def test_every_alarm_rings_at_one_and_is_quiet_without_data(stack: Stack) -> None:
+    for name, alarm in stack.of(ALARM).items():
+        assert alarm["Statistic"] == ("Maximum" if alarm["Namespace"] == "AWS/SQS" else "Sum"), name
+        assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold", name
+        assert (alarm["Threshold"], alarm["EvaluationPeriods"]) == (1, 1), name
+        assert alarm["TreatMissingData"] == "notBreaching", name
+
+
+def test_every_alarm_says_what_to_do(stack: Stack) -> None:
+    for name, alarm in stack.of(ALARM).items():
+        assert len(alarm.get("AlarmDescription", "")) > 40, name
+
+
+def _watched(stack: Stack) -> set[Metric]:
+    """Namespace, metric, and the one dimension's name and value, of every alarm."""
+    return {_metric(alarm) for alarm in stack.of(ALARM).values()}
+
+
+def _metric(alarm: Properties) -> Metric:
+    (dimension,) = alarm["Dimensions"]
+    return alarm["Namespace"], alarm["MetricName"], dimension["Name"], str(dimension["Value"])

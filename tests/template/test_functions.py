@@ -1,0 +1,92 @@
+"""Each function is what the contract calls it, can be watched, and is told what it needs."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.template.stack import FUNCTION, LAYER, LOG_GROUP, Stack, ref
+from tests.template_resources import environment, template
+
+# Logical id: the folder under functions/, which is also the service's name in logs and metrics.
+FOLDERS = {
+    "IngestMessageFunction": "ingest_message",
+    "PlanMessagesFunction": "plan_messages",
+    "SendAppointmentRemindersFunction": "send_appointment_reminders",
+    "SendTrialFollowUpsFunction": "send_trial_follow_ups",
+    "SendUpdatesFunction": "send_updates",
+    "RecordDeliveryFunction": "record_delivery",
+}
+
+EVERY_FUNCTION_HAS = {
+    "TABLE_NAME": "the-table",
+    "EVENT_BUS_NAME": "the-bus",
+    "POWERTOOLS_METRICS_NAMESPACE": "Reengage",
+    "POWERTOOLS_LOG_LEVEL": "INFO",
+    "PYTHONTZPATH": "",
+}
+REJECTS = {"REJECTED_EVENTS_QUEUE_URL": "the-queue"}
+WRITES_TEXTS = {"DEFAULT_LOCALE": "en"}
+ITS_OWN = {
+    "IngestMessageFunction": REJECTS | {"CONTACT_RETENTION_DAYS": "365"},
+    "PlanMessagesFunction": REJECTS,
+    "SendAppointmentRemindersFunction": WRITES_TEXTS,
+    "SendTrialFollowUpsFunction": WRITES_TEXTS,
+    "SendUpdatesFunction": WRITES_TEXTS,
+    "RecordDeliveryFunction": REJECTS,
+}
+
+
+def test_the_functions_are_those_of_the_contract(stack: Stack) -> None:
+    assert stack.of(FUNCTION).keys() == FOLDERS.keys()
+
+
+def test_each_function_is_built_from_the_folder_of_its_name() -> None:
+    resources = template()["Resources"]
+    assert {name: resources[name]["Properties"]["CodeUri"] for name in FOLDERS} == {
+        name: f"functions/{folder}" for name, folder in FOLDERS.items()
+    }
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_each_function_has_exactly_these_environment_variables(name: str) -> None:
+    resources = {"Table": "the-table", "EventBus": "the-bus", "RejectedEventsQueue": "the-queue"}
+    assert environment(name, resources) == (
+        EVERY_FUNCTION_HAS | ITS_OWN[name] | {"POWERTOOLS_SERVICE_NAME": FOLDERS[name]}
+    )
+
+
+def test_each_function_runs_the_same_python_on_the_chosen_processor(stack: Stack) -> None:
+    (layer,) = stack.of(LAYER)
+    shared = {
+        "Runtime": "python3.13",
+        "Handler": "app.handler",
+        "Architectures": [ref("Architecture")],
+        "Layers": [ref(layer)],
+        "TracingConfig": {"Mode": "Active"},
+    }
+    for name, function in stack.of(FUNCTION).items():
+        assert {key: function.get(key) for key in shared} == shared, name
+
+
+def test_the_layer_is_built_for_the_chosen_processor(stack: Stack) -> None:
+    (layer,) = stack.of(LAYER).values()
+    assert layer["CompatibleRuntimes"] == ["python3.13"]
+    assert layer["CompatibleArchitectures"] == [ref("Architecture")]
+    assert template()["Resources"]["ReengageLayer"]["Metadata"] == {
+        "BuildMethod": "python3.13",
+        "BuildArchitecture": ref("Architecture"),
+    }
+
+
+def test_each_function_has_a_log_group_of_its_own_that_forgets(stack: Stack) -> None:
+    used = [function.get("LoggingConfig", {}).get("LogGroup") for function in stack.of(FUNCTION).values()]
+    groups = stack.of(LOG_GROUP)
+    assert sorted(map(str, used)) == sorted(str(ref(group)) for group in groups)
+    for name, group in groups.items():
+        assert group.get("RetentionInDays") == ref("LogRetentionDays"), name
+
+
+def test_one_switch_sets_the_log_level(stack: Stack) -> None:
+    """Under Lambda's JSON format its own level wins over POWERTOOLS_LOG_LEVEL, without a word."""
+    for name, function in stack.of(FUNCTION).items():
+        assert function["LoggingConfig"].keys() == {"LogGroup"}, name

@@ -1,0 +1,108 @@
+"""Least privilege, literally: named actions on one named resource, and nothing that is not used."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tests.template.stack import FUNCTION, ROLE, Stack, as_list
+
+ACTION = re.compile(r"[a-z0-9]+:[A-Z][A-Za-z]+")
+
+# What SAM itself attaches to write logs and traces, neither of which has a narrower resource there.
+MANAGED = {
+    "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole",
+    "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess",
+}
+
+# The environment variable by which a function finds a resource that it may use.
+FOUND_BY = {
+    "Table": "TABLE_NAME",
+    "EventBus": "EVENT_BUS_NAME",
+    "RejectedEventsQueue": "REJECTED_EVENTS_QUEUE_URL",
+}
+
+
+def test_each_statement_names_its_actions(stack: Stack) -> None:
+    for owner, statement in stack.policy_documents():
+        assert statement["Effect"] == "Allow", owner
+        assert "NotAction" not in statement, owner
+        for action in as_list(statement["Action"]):
+            assert ACTION.fullmatch(action), f"{owner}: {action}"
+
+
+def test_each_statement_is_about_one_resource_of_this_stack(stack: Stack) -> None:
+    for owner, statement in stack.policy_documents():
+        assert "NotResource" not in statement, owner
+        assert _resource(statement["Resource"]) in stack.resources, f"{owner}: {statement['Resource']}"
+
+
+def test_a_queue_takes_messages_only_from_named_senders(stack: Stack) -> None:
+    open_to_others = [statement for _, statement in stack.policy_documents() if "Principal" in statement]
+    assert open_to_others
+    for statement in open_to_others:
+        assert statement["Principal"].keys() == {"Service"}
+        for source in as_list(statement["Condition"]["ArnEquals"]["aws:SourceArn"]):
+            assert _resource(source) in stack.resources
+
+
+def test_each_permission_to_invoke_names_who_may(stack: Stack) -> None:
+    permissions = stack.of("AWS::Lambda::Permission")
+    assert permissions
+    for name, permission in permissions.items():
+        assert _resource(permission["SourceArn"]) in stack.resources, name
+
+
+def test_only_the_policies_that_sam_adds_are_broader(stack: Stack) -> None:
+    attached = {str(policy) for role in stack.of(ROLE).values() for policy in role.get("ManagedPolicyArns", [])}
+    assert attached == MANAGED
+
+
+def test_each_function_has_a_role_of_its_own(stack: Stack) -> None:
+    roles = [str(function["Role"]) for function in stack.of(FUNCTION).values()]
+    assert len(set(roles)) == len(roles)
+
+
+def test_a_function_may_use_what_it_is_told_of_and_nothing_else(stack: Stack) -> None:
+    """Beside the queue for its own failures, which Lambda writes to in its name."""
+    for name, function in stack.of(FUNCTION).items():
+        may_use = {_resource(statement["Resource"]) for statement in stack.role_statements(function["Role"])}
+        told_of = {
+            resource
+            for resource, variable in FOUND_BY.items()
+            if function["Environment"]["Variables"].get(variable) == {"Ref": resource}
+        }
+        assert may_use - {"FailedEventsQueue", "FailedSchedulesQueue"} == told_of, name
+
+
+def test_no_function_scans_or_deletes(stack: Stack) -> None:
+    """Deleting is TTL's work, and what is due is found by the index."""
+    granted = {action for _, statement in stack.policy_documents() for action in as_list(statement["Action"])}
+    assert granted.isdisjoint({"dynamodb:Scan", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"})
+
+
+def test_only_the_doors_ask_what_is_due_and_they_create_nothing(stack: Stack) -> None:
+    doors = {name for name in stack.of(FUNCTION) if name.startswith("Send")}
+    asking = {
+        name
+        for name, function in stack.of(FUNCTION).items()
+        if stack.role_may(function["Role"], "dynamodb:Query", {"Fn::Sub": "${Table.Arn}/index/due"})
+    }
+    creating = {
+        name
+        for name, function in stack.of(FUNCTION).items()
+        for statement in stack.role_statements(function["Role"])
+        if "dynamodb:PutItem" in as_list(statement["Action"])
+    }
+    assert asking == doors
+    assert creating == {"IngestMessageFunction", "PlanMessagesFunction"}
+
+
+def _resource(value: Any) -> str | None:
+    """The logical id that one ARN is made from; None where it is a list, or not fully named."""
+    match value:
+        case {"Fn::GetAtt": [str(logical_id), "Arn"]}:
+            return logical_id
+        case {"Fn::Sub": str(text)} if parsed := re.fullmatch(r"\$\{(\w+)\.Arn\}(/[\w-]+)+", text):
+            return parsed[1]
+    return None

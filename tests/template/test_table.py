@@ -1,0 +1,77 @@
+"""The table: the keys that the store relies on, and nothing that could lose an opt-out."""
+
+from __future__ import annotations
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from tests.template.stack import Stack
+from tests.template_resources import table_definition, template, ttl_attribute
+
+
+def test_there_is_one_table_and_it_is_called_table(stack: Stack) -> None:
+    assert stack.of("AWS::DynamoDB::Table").keys() == {"Table"}
+
+
+def test_its_keys_are_strings_named_pk_and_sk(stack: Stack) -> None:
+    table = stack.of("AWS::DynamoDB::Table")["Table"]
+    assert table["KeySchema"] == [
+        {"AttributeName": "pk", "KeyType": "HASH"},
+        {"AttributeName": "sk", "KeyType": "RANGE"},
+    ]
+    assert {(a["AttributeName"], a["AttributeType"]) for a in table["AttributeDefinitions"]} == {
+        ("pk", "S"),
+        ("sk", "S"),
+        ("due_shard", "S"),
+        ("due_at", "S"),
+    }
+
+
+def test_what_is_due_is_found_by_a_narrow_index(stack: Stack) -> None:
+    assert stack.of("AWS::DynamoDB::Table")["Table"]["GlobalSecondaryIndexes"] == [
+        {
+            "IndexName": "due",
+            "KeySchema": [
+                {"AttributeName": "due_shard", "KeyType": "HASH"},
+                {"AttributeName": "due_at", "KeyType": "RANGE"},
+            ],
+            "Projection": {"ProjectionType": "KEYS_ONLY"},
+        }
+    ]
+
+
+def test_it_costs_by_use_and_is_encrypted_and_backed_up(stack: Stack) -> None:
+    table = stack.of("AWS::DynamoDB::Table")["Table"]
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["SSESpecification"] == {"SSEEnabled": True}
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+
+
+def test_neither_an_update_nor_a_deletion_of_the_stack_takes_it_away(stack: Stack) -> None:
+    table = stack.resources["Table"]
+    assert table["UpdateReplacePolicy"] == "Retain"
+    assert table["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert table["Properties"]["DeletionProtectionEnabled"] == {"Fn::If": ["TableIsProtected", True, False]}
+
+
+def test_it_is_protected_where_the_parameter_says_so() -> None:
+    assert template()["Conditions"] == {"TableIsProtected": {"Fn::Equals": [{"Ref": "DeletionProtection"}, "true"]}}
+
+
+def test_other_tests_can_create_it_from_the_template(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with mock_aws():
+        client = boto3.client("dynamodb", region_name="eu-central-1")
+        client.create_table(TableName="reengage", **table_definition())
+        client.update_time_to_live(
+            TableName="reengage",
+            TimeToLiveSpecification={"Enabled": True, "AttributeName": ttl_attribute()},
+        )
+        created = client.describe_table(TableName="reengage")["Table"]
+        ttl = client.describe_time_to_live(TableName="reengage")["TimeToLiveDescription"]
+    assert [index["IndexName"] for index in created["GlobalSecondaryIndexes"]] == ["due"]
+    assert created["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+    assert ttl == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
