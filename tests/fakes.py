@@ -4,7 +4,7 @@ The store is the app's own in-memory one (``adapters/memory.py``), held to the c
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -160,7 +160,7 @@ class World:
     store: MemoryStore = field(default_factory=MemoryStore)
     bus: Bus = field(default_factory=Bus)
     provider: Provider = field(init=False)
-    ids: Iterable[int] = field(default_factory=lambda: count(1))
+    ids: Iterator[int] = field(default_factory=lambda: count(1))
 
     def __post_init__(self) -> None:
         self.provider = Provider(self.clock)
@@ -202,7 +202,7 @@ class World:
             render=render,
             publish=ports.bus,
             clock=self.clock,
-            new_id=lambda: f"claim-{next(iter(self.ids))}",
+            new_id=lambda: f"claim-{next(self.ids)}",
             claim_lasts=CLAIM_LASTS,
         )
 

@@ -1,7 +1,7 @@
 """Every store behind one harness: what a test may do to it beyond `ports.Store`."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -37,10 +37,8 @@ class Harness(Protocol):
     def size(self) -> int:
         """How many items there are, whatever they are."""
 
-    @contextmanager
-    def small_pages(self, rows: int) -> Iterator[None]:
-        """Answers of at most so many rows a page, as DynamoDB gives them past 1 MB."""
-        yield
+    def small_pages(self, rows: int) -> AbstractContextManager[None]:
+        """Meanwhile a page has at most so many rows, as DynamoDB's have past 1 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +55,8 @@ class Memory:
             for items in (store._profiles, store._conversations, store._messages, store._subjects, store._rows)
         )
 
-    @contextmanager
-    def small_pages(self, rows: int) -> Iterator[None]:
-        assert rows
-        yield
+    def small_pages(self, rows: int) -> AbstractContextManager[None]:  # noqa: ARG002 - it has no pages at all
+        return nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +111,7 @@ class DynamoDB:
         def limit(params: dict[str, Any], **_: Any) -> None:
             params["Limit"] = rows
 
-        with self.hook("provide-client-params.dynamodb.Query", limit):
+        with self.hook("before-parameter-build.dynamodb.Query", limit):
             yield
 
     @contextmanager

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+import aws_xray_sdk.core  # noqa: F401 - makes a socket as it is imported, which during a test is not allowed
 import boto3
 from moto import mock_aws
 
@@ -58,6 +59,7 @@ class Context:
     """What Lambda hands to a handler beside the event, as far as ours look at it."""
 
     function_name: str
+    seconds_left: int = 55
     aws_request_id: str = "5f0c2d3e-6a1b-4c8d-9e7f-000000000001"
     memory_limit_in_mb: int = 256
 
@@ -66,7 +68,7 @@ class Context:
         return f"arn:aws:lambda:us-east-1:123456789012:function:{self.function_name}"
 
     def get_remaining_time_in_millis(self) -> int:
-        return 55_000
+        return self.seconds_left * 1000
 
 
 @dataclass(slots=True)
@@ -79,7 +81,9 @@ class Stack:
     listener_url: str
     printed: str = ""
 
-    def invoke(self, function: str, event: Any, *, at: datetime, without: Collection[str] = ()) -> Any:
+    def invoke(
+        self, function: str, event: Any, *, at: datetime, without: Collection[str] = (), seconds_left: int = 55
+    ) -> Any:
         """What the function's own handler answers when the clock shows ``at``; what it raises is raised.
 
         ``without``: environment variables that are left out.
@@ -102,7 +106,7 @@ class Stack:
             try:
                 handler: Callable[[Any, Any], Any] = import_module(module).handler
                 # Lambda reads the event, and writes the answer, as JSON.
-                return json.loads(json.dumps(handler(json.loads(json.dumps(event)), Context(function))))
+                return json.loads(json.dumps(handler(json.loads(json.dumps(event)), Context(function, seconds_left))))
             finally:
                 self.printed = output.getvalue()
 

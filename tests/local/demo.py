@@ -12,10 +12,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tests.local import emulator
 from tests.local.emulator import Emulator
+
+if TYPE_CHECKING:
+    from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef, TargetTypeDef
 
 BRAND: Final = "acme-dental"
 STACK: Final = "reengage-demo"
@@ -105,12 +108,12 @@ class Story:
         attributes = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
         pattern = json.dumps({"source": ["reengage"]})
         self.events.put_rule(Name="business-system", EventBusName=bus, EventPattern=pattern)
-        targets = [{"Id": "queue", "Arn": attributes["QueueArn"]}]
-        self.events.put_targets(Rule="business-system", EventBusName=bus, Targets=targets)
+        target: TargetTypeDef = {"Id": "queue", "Arn": attributes["QueueArn"]}
+        self.events.put_targets(Rule="business-system", EventBusName=bus, Targets=[target])
         return url
 
     def put(self, detail_type: str, detail: Mapping[str, Any], source: str = "acme.systems") -> None:
-        entry = {
+        entry: PutEventsRequestEntryTypeDef = {
             "EventBusName": self.outputs["EventBusName"],
             "Source": source,
             "DetailType": detail_type,
@@ -127,26 +130,29 @@ class Story:
         wrote |= dict.fromkeys((DORA, EMIL, GUS), timedelta(days=10))
         for number, (person, ago) in enumerate(wrote.items(), start=1):
             self.put("MessageReceived", said(person, now - ago))
-            self.until(lambda count=number: len(self.items("contact")) == count, f"{person.name} wrote", say)
+            self.until_there_are(number, "contact", f"{person.name} wrote", say)
         self.put("AppointmentBooked", booked(GUS, now + timedelta(hours=3), ["P1D"]))
-        self.until(lambda: len(self.rows()) == 1, "Gus booked for tonight", say)
+        self.until_there_are(1, "scheduled_message", "Gus booked for tonight", say)
 
         due_at = datetime.now(UTC).replace(microsecond=0) + LEAD
         visit = due_at + timedelta(hours=2)
         for number, person in enumerate((ADA, CHAU, DORA, EMIL, FAY), start=2):
             self.put("AppointmentBooked", booked(person, visit, ["PT2H"]))
-            self.until(lambda count=number: len(self.rows()) == count, f"{person.name} booked", say)
+            self.until_there_are(number, "scheduled_message", f"{person.name} booked", say)
         product = {"en": "Acme Aligners", "de": "Acme-Schienen"}
         ends_at = due_at + timedelta(days=3)
         trial = {"trial_id": "trial-ben", "product": product, "ends_at": ends_at.isoformat()}
         self.put("TrialStarted", {"contact": BEN.contact, **trial})
-        self.until(lambda: len(self.rows()) == 8, "Ben started a trial", say)
+        self.until_there_are(8, "scheduled_message", "Ben started a trial", say)
         self.put("AppointmentRescheduled", booked(DORA, visit + timedelta(days=1), ["PT2H"]))
-        self.until(lambda: len(self.rows()) == 9, "Dora moved her appointment to the day after", say)
+        self.until_there_are(9, "scheduled_message", "Dora moved her appointment to the day after", say)
         self.put("AppointmentCancelled", {"brand": BRAND, "appointment_id": "visit-emil"})
         self.until(lambda: "cancelled" in {row.get("rule") for row in self.rows()}, "Emil cancelled his", say)
         self.put("AppointmentBooked", booked(GUS, visit, ["PT2H"]) | {"starts_at": "tomorrow"})
         say("  one event is badly made")
+
+    def until_there_are(self, count: int, kind: str, what: str, say: emulator.Say) -> None:
+        self.until(lambda: len(self.items(kind)) == count, what, say)
 
     def until(self, done: Callable[[], bool], what: str, say: emulator.Say) -> None:
         deadline = time.monotonic() + PATIENCE.total_seconds()
@@ -172,6 +178,8 @@ class Story:
                             self.put("DeliveryReported", report)
                     case "MessageSent" | "MessageSkipped" | "MessageDelivered" | "EventRejected" as said_so:
                         say(f"heard {said_so} {detail.get('subject_id', '')} {detail.get('rule', '')}".rstrip())
+                    case _:
+                        pass
             rows = self.rows()
             if not problems(rows) or time.monotonic() > until:
                 return rows, texts

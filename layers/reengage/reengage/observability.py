@@ -43,6 +43,9 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
 )
 """For each event out, the metric that counts it."""
 
+PRIVATE: Final = frozenset({"contact", "error"})
+"""Not logged of an event out. ``error`` may be a provider's own words, and those may quote the address."""
+
 NOT_PUBLISHED: Final = Metric("EventsNotPublished")
 LEFT: Final = Metric("DueMessagesLeft")
 
@@ -86,7 +89,7 @@ def observed(publish: Publish) -> Publish:
     def observing(events: Sequence[OutEvent]) -> int:
         failed = publish(events)
         for event in events:
-            detail = {name: value for name, value in event.detail.items() if name != "contact"}
+            detail = {name: value for name, value in event.detail.items() if name not in PRIVATE}
             channel = event.detail.get("contact", {}).get("channel")
             logger().info(event.type, detail=detail, channel=channel)
             metric = METRICS[event.type]

@@ -93,7 +93,9 @@ def _phone(text: str) -> str:
         number = phonenumbers.parse(trimmed, None)
     except phonenumbers.NumberParseException as error:
         raise ValueError(wanted) from error
-    if number.extension or not phonenumbers.is_possible_number(number):
+    # A number that can be dialled within its town only is "possible" to libphonenumber, but not from here.
+    possible = phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
+    if number.extension or not possible:
         raise ValueError(wanted)
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 

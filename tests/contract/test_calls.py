@@ -1,0 +1,224 @@
+"""What the store asks of DynamoDB: one request a method, none to describe the table, every write conditional."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from pynamodb.exceptions import PynamoDBException
+
+from reengage.domain.message import ScheduledMessage, State
+from reengage.ports import Store, Thread
+from tests.contract.samples import (
+    ANNA,
+    APPOINTMENT,
+    CLAIM,
+    NOW,
+    claimed,
+    conversation,
+    due_key,
+    ended,
+    inbound,
+    planned,
+    profile,
+    reminder,
+    skip,
+    subject,
+)
+from tests.contract.stores import TABLE, DynamoDB
+
+Act = Callable[[Store], object]
+
+
+def _prepare(act: Callable[[Store, Any], object], prepare: Callable[[Store], Any]) -> Callable[[Store], Act]:
+    def ready(store: Store) -> Act:
+        prepared = prepare(store)
+        return lambda store: act(store, prepared)
+
+    return ready
+
+
+def _alone(act: Act) -> Callable[[Store], Act]:
+    return lambda _: act
+
+
+PUT, UPDATE, QUERY, BATCH = "PutItem", "UpdateItem", "Query", "BatchGetItem"
+
+METHODS: dict[str, tuple[Callable[[Store], Act], list[str]]] = {
+    "read_thread": (_alone(lambda store: store.read_thread(ANNA, "wamid.1")), [BATCH]),
+    "write_conversation": (_alone(lambda store: store.write_conversation(ANNA, conversation(), replacing=None)), [PUT]),
+    "write_profile": (_alone(lambda store: store.write_profile(ANNA, profile(), replacing=None)), [PUT]),
+    "write_message": (_alone(lambda store: store.write_message(inbound(), expires_at=2_000_000_000)), [PUT]),
+    "read_subject": (_alone(lambda store: store.read_subject(APPOINTMENT)), [BATCH]),
+    "write_subject": (_alone(lambda store: store.write_subject(subject())), [PUT]),
+    "write_plan, new": (_alone(lambda store: store.write_plan(reminder(), at=NOW)), [PUT]),
+    "write_plan, newer": (
+        _prepare(lambda store, _: store.write_plan(reminder(version=2), at=NOW), planned),
+        [PUT],
+    ),
+    "write_plan, too late": (_alone(lambda store: store.write_plan(skip(reminder()), at=NOW)), [PUT]),
+    "write_plan, too late over scheduled": (
+        _prepare(lambda store, _: store.write_plan(skip(reminder(version=2)), at=NOW), planned),
+        [PUT, PUT],
+    ),
+    "write_plan, in vain": (
+        _prepare(lambda store, _: store.write_plan(reminder(version=2), at=NOW), claimed),
+        [PUT, BATCH],
+    ),
+    "withdraw": (
+        _prepare(lambda store, m: store.withdraw(m, version=1, rule="cancelled", at=NOW), planned),
+        [UPDATE],
+    ),
+    "due": (_prepare(lambda store, _: store.due("appointments", ANNA.shard, NOW), planned), [QUERY]),
+    "claim": (_prepare(lambda store, m: store.claim(due_key(m), claim_id=CLAIM, at=NOW), planned), [UPDATE]),
+    "read_message": (_prepare(lambda store, m: store.read_message(m.key), planned), [BATCH]),
+    "read_circumstances": (_prepare(lambda store, m: store.read_circumstances(m), planned), [BATCH]),
+    "release": (_prepare(lambda store, m: store.release(m), claimed), [UPDATE]),
+    "settle": (_prepare(lambda store, m: store.settle(ended(m, State.FAILED)), claimed), [UPDATE]),
+    "find_message": (
+        _prepare(lambda store, m: store.find_message(ANNA, m.scheduled_message_id), planned),
+        [QUERY],
+    ),
+    "record_receipt": (
+        _prepare(lambda store, m: store.record_receipt(ended(m, State.DELIVERED)), claimed),
+        [UPDATE],
+    ),
+}
+
+
+def test_every_method_of_the_store_is_in_the_table() -> None:
+    of_the_port = {name for name in vars(Store) if not name.startswith("_")}
+    assert {name.split(",")[0] for name in METHODS} == of_the_port
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_makes_these_requests_and_no_other(moto: DynamoDB, method: str) -> None:
+    prepare, expected = METHODS[method]
+    act = prepare(moto.store)
+    with moto.calls() as calls:
+        act(moto.store)
+    assert calls.operations == expected
+    for operation, params in calls.requests:
+        if operation in (PUT, UPDATE):
+            assert "ConditionExpression" in params
+        elif operation == BATCH:
+            assert params["RequestItems"][TABLE]["ConsistentRead"] is True
+        elif method == "due":
+            assert params["IndexName"] == "due"
+        else:
+            assert params["ConsistentRead"] is True
+
+
+@pytest.mark.parametrize("rows_a_page", [1, 2, 5])
+def test_what_is_due_takes_one_request_a_page(dynamodb: DynamoDB, rows_a_page: int) -> None:
+    for hours in range(5):
+        planned(dynamodb.store, reminder(step=f"PT{hours}H"))
+    with dynamodb.calls() as calls, dynamodb.small_pages(rows_a_page):
+        assert len(dynamodb.store.due("appointments", ANNA.shard, NOW)) == 5
+    full_pages = 5 // rows_a_page
+    assert calls.operations == [QUERY] * (full_pages + 1)
+
+
+@contextmanager
+def _unprocessed(moto: DynamoDB, sk: str, *, times: int) -> Iterator[None]:
+    """DynamoDB leaves that key unprocessed so many times, as it may under load."""
+    left = times
+
+    def leave_out(parsed: dict[str, Any], **_: Any) -> None:
+        nonlocal left
+        items = parsed["Responses"][TABLE]
+        held_back = [item for item in items if item["sk"]["S"] == sk]
+        if held_back and left:
+            left -= 1
+            keys = [{"pk": item["pk"], "sk": item["sk"]} for item in held_back]
+            parsed["Responses"][TABLE] = [item for item in items if item not in held_back]
+            parsed["UnprocessedKeys"] = {TABLE: {"Keys": keys, "ConsistentRead": True}}
+
+    with moto.hook("after-call.dynamodb.BatchGetItem", leave_out):
+        yield
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("sk", ["CONTACT", "CONVERSATION", "MESSAGE#wamid.1"])
+def test_keys_that_were_left_unprocessed_are_asked_for_again(moto: DynamoDB, sk: str, times: int) -> None:
+    """An item that was not read must not look like one that is not there."""
+    moto.store.write_profile(ANNA, profile(), replacing=None)
+    moto.store.write_conversation(ANNA, conversation(), replacing=None)
+    moto.store.write_message(inbound("wamid.1"), expires_at=2_000_000_000)
+    with moto.calls() as calls, _unprocessed(moto, sk, times=times):
+        assert moto.store.read_thread(ANNA, "wamid.1") == Thread(profile(), conversation(), known=True)
+    asked = [params["RequestItems"][TABLE] for _, params in calls.requests]
+    assert [len(each["Keys"]) for each in asked] == [3, *[1] * times]
+    assert all(each["ConsistentRead"] for each in asked)
+
+
+def test_a_key_that_stays_unprocessed_is_an_error_not_an_absence(moto: DynamoDB) -> None:
+    moto.store.write_conversation(ANNA, conversation(), replacing=None)
+    with _unprocessed(moto, "CONVERSATION", times=100), pytest.raises(TimeoutError, match="1 keys"):
+        moto.store.read_thread(ANNA)
+
+
+THROTTLED = {"Error": {"Code": "ProvisionedThroughputExceededException", "Message": "Slow down"}}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_error_that_is_no_unmet_condition_is_raised(moto: DynamoDB, method: str) -> None:
+    act = METHODS[method][0](moto.store)
+
+    def refuse(model: Any, **_: Any) -> None:
+        raise ClientError(THROTTLED, model.name)  # type: ignore[arg-type]  # its stub wants more than botocore does
+
+    with moto.hook("before-call.dynamodb", refuse), pytest.raises(PynamoDBException) as caught:
+        act(moto.store)
+    assert caught.value.cause_response_code == "ProvisionedThroughputExceededException"
+
+
+# Where an answer is lost on its way, botocore sends the request again: the second one finds what the first one did.
+
+
+@contextmanager
+def _sent_again(moto: DynamoDB) -> Iterator[None]:
+    """Every write is sent twice, and the second answer is the one that counts."""
+    last: object = None
+
+    def again(request_dict: dict[str, Any], operation: Any, **_: Any) -> int | None:
+        nonlocal last
+        if operation.name not in (PUT, UPDATE) or request_dict is last:
+            return None
+        last = request_dict
+        return 0  # seconds to wait before the next try
+
+    with moto.hook("needs-retry.dynamodb", again):
+        yield
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_request_that_is_sent_twice_leaves_what_one_leaves(moto: DynamoDB, method: str) -> None:
+    prepare, expected = METHODS[method]
+    prepare(moto.store)(moto.store)
+    once = moto.items()
+    moto.delete_table()
+    moto.create_table()
+    act = prepare(moto.store)
+    sent: list[str] = []
+    with moto.hook("before-send.dynamodb", lambda request, **_: sent.append(request.headers["X-Amz-Target"])):
+        with _sent_again(moto):
+            act(moto.store)
+    assert len(sent) >= len(expected) + expected.count(PUT) + expected.count(UPDATE)
+    assert moto.items() == once
+
+
+@pytest.mark.parametrize("message", [reminder(), skip(reminder())], ids=["scheduled", "too late"])
+def test_a_plan_that_is_sent_twice_answers_as_one(moto: DynamoDB, message: ScheduledMessage) -> None:
+    with _sent_again(moto):
+        assert moto.store.write_plan(message, at=NOW) == message
+
+
+def test_a_claim_that_is_sent_twice_is_known_by_its_own_id(moto: DynamoDB) -> None:
+    due = due_key(planned(moto.store))
+    with _sent_again(moto):
+        assert moto.store.claim(due, claim_id=CLAIM, at=NOW) is None
+    stored = moto.store.read_message(due.key)
+    assert stored
+    assert (stored.state, stored.claim_id) == (State.SENDING, CLAIM)

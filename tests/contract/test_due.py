@@ -1,0 +1,242 @@
+"""What is due is found by the index alone, and taken in hand by one run alone."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import get_args
+
+import pytest
+
+from reengage.domain.contact import SHARDS
+from reengage.domain.message import ScheduledMessage, State
+from reengage.domain.reasons import Door
+from reengage.domain.subject import SubjectRef
+from reengage.ports import Store
+from tests.contract.samples import (
+    ANNA,
+    BEN,
+    CLAIM,
+    LATER,
+    NOW,
+    OTHER_CLAIM,
+    TRIAL,
+    brought,
+    claimed,
+    contacts_of_shard,
+    conversation,
+    due_key,
+    ended,
+    everything_due,
+    planned,
+    profile,
+    reminder,
+    skip,
+    subject,
+)
+from tests.contract.stores import Harness
+
+TICK = timedelta(microseconds=1)
+INDEXED = (State.SCHEDULED, State.SENDING)
+
+
+# The index
+
+
+def test_nothing_is_due_of_nothing(harness: Harness) -> None:
+    assert everything_due(harness.store, NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("now", "is_due"), [(NOW - TICK, False), (NOW, True), (NOW + TICK, True)], ids=["before", "at", "after"]
+)
+def test_a_message_is_due_from_its_instant_on(harness: Harness, now: datetime, *, is_due: bool) -> None:
+    message = planned(harness.store, reminder(due_at=NOW))
+    assert harness.store.due("appointments", ANNA.shard, now) == ([due_key(message)] if is_due else [])
+
+
+def test_it_is_due_in_its_contacts_shard_and_at_its_door_alone(harness: Harness) -> None:
+    message = planned(harness.store)
+    follow_up = planned(harness.store, reminder(reason="trial_follow_up", subject=TRIAL, step="-P3D"))
+    doors: tuple[Door, ...] = get_args(Door)
+    found = {
+        (door, shard): due for door in doors for shard in range(SHARDS) if (due := harness.store.due(door, shard, NOW))
+    }
+    assert found == {
+        ("appointments", ANNA.shard): [due_key(message)],
+        ("trials", ANNA.shard): [due_key(follow_up)],
+    }
+
+
+@pytest.mark.parametrize("rows_a_page", [1, 3, 100])
+def test_the_oldest_comes_first_over_all_pages(harness: Harness, rows_a_page: int) -> None:
+    minutes = [5, 2, 9, 0, 7, 3, -4, -8]
+    contacts = islice(contacts_of_shard(3), len(minutes))
+    messages = [
+        planned(harness.store, reminder(contact=contact, due_at=NOW - timedelta(minutes=minute)))
+        for contact, minute in zip(contacts, minutes, strict=True)
+    ]
+    oldest_first = [due_key(m) for m in sorted(messages, key=lambda m: m.due_at) if m.due_at <= NOW]
+    with harness.small_pages(rows_a_page):
+        assert harness.store.due("appointments", 3, NOW) == oldest_first
+    assert len(oldest_first) == 6
+
+
+def test_of_two_due_at_one_instant_none_is_lost_between_pages(harness: Harness) -> None:
+    messages = [planned(harness.store, reminder(step=f"PT{hours}H")) for hours in range(5)]
+    with harness.small_pages(2):
+        found = harness.store.due("appointments", ANNA.shard, NOW)
+    assert sorted(due.key for due in found) == sorted(message.key for message in messages)
+
+
+@pytest.mark.parametrize("state", State)
+def test_only_what_is_scheduled_or_in_hand_is_in_the_index(harness: Harness, state: State) -> None:
+    """A claim stays visible, so that a crashed one is found again."""
+    message = brought(harness.store, state)
+    assert everything_due(harness.store, NOW) == ([due_key(message)] if state in INDEXED else [])
+
+
+def test_what_was_skipped_from_the_start_is_not_in_the_index(harness: Harness) -> None:
+    planned(harness.store, skip(reminder()))
+    assert everything_due(harness.store, NOW) == []
+
+
+# Claiming
+
+
+def test_a_claim_answers_with_the_whole_row(harness: Harness) -> None:
+    message = planned(harness.store)
+    taken = harness.store.claim(due_key(message), claim_id=CLAIM, at=LATER)
+    assert taken == replace(message, state=State.SENDING, claim_id=CLAIM, claimed_at=LATER)
+    assert harness.store.read_message(message.key) == taken
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.SCHEDULED])
+def test_only_what_is_scheduled_can_be_claimed(harness: Harness, state: State) -> None:
+    message = brought(harness.store, state)
+    assert harness.store.claim(due_key(message), claim_id=OTHER_CLAIM, at=LATER) is None
+    assert harness.store.read_message(message.key) == message
+
+
+@pytest.mark.parametrize("by", [-TICK, TICK], ids=["earlier", "later"])
+def test_a_stale_entry_claims_nothing(harness: Harness, by: timedelta) -> None:
+    """The row was planned anew, or held, after the index had been read."""
+    stale = due_key(planned(harness.store))
+    moved = planned(harness.store, reminder(version=2, due_at=NOW + by))
+    assert harness.store.claim(stale, claim_id=CLAIM, at=LATER) is None
+    assert harness.store.read_message(moved.key) == moved
+
+
+def _withdrawn(store: Store, message: ScheduledMessage) -> None:
+    assert store.withdraw(message, version=message.version, rule="cancelled", at=NOW)
+
+
+def _held(store: Store, message: ScheduledMessage) -> None:
+    taken = store.claim(due_key(message), claim_id=OTHER_CLAIM, at=NOW)
+    assert taken
+    assert store.release(replace(taken, due_at=LATER))
+
+
+def _sent(store: Store, message: ScheduledMessage) -> None:
+    taken = store.claim(due_key(message), claim_id=OTHER_CLAIM, at=NOW)
+    assert taken
+    assert store.settle(ended(taken, State.SENT, provider="eventbridge", provider_message_id="event-1"))
+
+
+@pytest.mark.parametrize("meanwhile", [_withdrawn, _held, _sent], ids=["withdrawn", "held", "sent"])
+def test_whoever_came_first_is_not_written_over(
+    harness: Harness, meanwhile: Callable[[Store, ScheduledMessage], None]
+) -> None:
+    message = planned(harness.store)
+    stale = due_key(message)
+    meanwhile(harness.store, message)
+    before = harness.store.read_message(message.key)
+    assert harness.store.claim(stale, claim_id=CLAIM, at=LATER) is None
+    assert harness.store.read_message(message.key) == before
+
+
+def test_a_row_that_ttl_deleted_is_not_made_again_by_any_update(harness: Harness) -> None:
+    taken = claimed(harness.store)
+    harness.expire(NOW + timedelta(days=31))
+    assert harness.size() == 0
+    assert harness.store.claim(due_key(taken), claim_id=CLAIM, at=LATER) is None
+    assert not harness.store.release(taken)
+    for state in (State.SENT, State.SKIPPED, State.FAILED, State.UNCONFIRMED):
+        assert not harness.store.settle(ended(taken, state, provider="eventbridge", provider_message_id="event-1"))
+    for state in (State.SENT, State.DELIVERED, State.UNDELIVERED):
+        assert not harness.store.record_receipt(ended(taken, state))
+    assert harness.size() == 0
+
+
+# Giving back
+
+
+def test_a_row_given_back_is_as_the_message_has_it(harness: Harness) -> None:
+    taken = claimed(harness.store)
+    changed = replace(
+        taken,
+        version=2,
+        due_at=LATER,
+        useful_until=LATER + timedelta(hours=1),
+        attempts=1,
+        rule="quiet_hours",
+        facts={"zone": "Europe/Berlin"},
+    )
+    assert harness.store.release(changed)
+    given_back = replace(changed, state=State.SCHEDULED)
+    assert harness.store.read_message(taken.key) == given_back
+    assert harness.store.find_message(ANNA, given_back.scheduled_message_id) == given_back
+    assert harness.store.find_message(ANNA, taken.scheduled_message_id) is None
+    assert everything_due(harness.store, LATER - TICK) == []
+    assert everything_due(harness.store, LATER) == [due_key(given_back)]
+    assert harness.store.claim(due_key(taken), claim_id=OTHER_CLAIM, at=LATER) is None
+    assert harness.store.claim(due_key(given_back), claim_id=OTHER_CLAIM, at=LATER)
+
+
+def test_a_row_given_back_forgets_the_decision_where_there_is_none(harness: Harness) -> None:
+    taken = claimed(harness.store)
+    assert harness.store.release(replace(taken, rule="quiet_hours", facts={"zone": "UTC"}))
+    again = harness.store.claim(due_key(taken), claim_id=OTHER_CLAIM, at=LATER)
+    assert again
+    assert harness.store.release(replace(again, rule=None, facts={}))
+    assert harness.store.read_message(taken.key) == replace(again, state=State.SCHEDULED, rule=None, facts={})
+
+
+def test_what_the_plan_does_not_say_stays_as_it_was(harness: Harness) -> None:
+    """A renewed plan knows neither when the row was claimed nor what went wrong before."""
+    taken = claimed(harness.store)
+    assert harness.store.release(reminder(version=2, attempts=1, claim_id=CLAIM))
+    expected = replace(taken, state=State.SCHEDULED, version=2, attempts=1)
+    assert harness.store.read_message(taken.key) == expected
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.SENDING])
+def test_only_what_is_in_hand_can_be_given_back(harness: Harness, state: State) -> None:
+    before = brought(harness.store, state)
+    assert not harness.store.release(replace(before, due_at=LATER, attempts=4))
+    assert harness.store.read_message(before.key) == before
+
+
+def test_only_the_claim_in_hand_can_give_back(harness: Harness) -> None:
+    first = claimed(harness.store)
+    assert harness.store.release(first)
+    second = harness.store.claim(due_key(first), claim_id=OTHER_CLAIM, at=LATER)
+    assert not harness.store.release(replace(first, due_at=LATER))
+    assert harness.store.read_message(first.key) == second
+
+
+# The gate
+
+
+def test_the_gate_reads_subject_profile_and_conversation(harness: Harness) -> None:
+    message = planned(harness.store)
+    assert harness.store.read_circumstances(message) == (None, None, None)
+    other = SubjectRef("acme-dental", "trial", message.subject.id)
+    assert harness.store.write_subject(subject(other))
+    assert harness.store.write_profile(BEN, profile(), replacing=None)
+    assert harness.store.write_conversation(BEN, conversation(), replacing=None)
+    assert harness.store.read_circumstances(message) == (None, None, None)
+    assert harness.store.write_subject(subject())
+    assert harness.store.write_profile(ANNA, profile(), replacing=None)
+    assert harness.store.write_conversation(ANNA, conversation(), replacing=None)
+    assert harness.store.read_circumstances(message) == (replace(subject(), revision=1), profile(), conversation())

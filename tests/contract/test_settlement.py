@@ -1,0 +1,178 @@
+"""How a message ends: by its claim's owner, by a receipt, or by both in either order; never backwards."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from reengage.domain.message import FOLLOWS, State
+from tests.contract.samples import (
+    ANNA,
+    BEN,
+    LATER,
+    NOW,
+    OTHER_CLAIM,
+    brought,
+    claimed,
+    ended,
+    everything_due,
+    planned,
+    reminder,
+)
+from tests.contract.stores import Harness
+
+MUCH_LATER = LATER + timedelta(hours=1)
+FACTS = {"decided_at": "2026-11-30T08:00:00Z", "window_expires_at": "2026-12-30T08:00:00Z"}
+
+
+# Settling
+
+
+@pytest.mark.parametrize("to", FOLLOWS)
+@pytest.mark.parametrize("state", State)
+def test_the_claims_owner_moves_it_forward_only(harness: Harness, state: State, to: State) -> None:
+    before = brought(harness.store, state)
+    end = replace(before, state=to, settled_at=MUCH_LATER, attempts=1, rule="a_rule", facts=FACTS, error="an error")
+    settled = harness.store.settle(replace(end, provider=None, provider_message_id=None))
+    assert settled is (state in FOLLOWS[to])
+    assert harness.store.read_message(before.key) == (end if settled else before)
+    if settled:
+        assert everything_due(harness.store, NOW) == []
+
+
+@pytest.mark.parametrize("to", FOLLOWS)
+@pytest.mark.parametrize("state", State)
+def test_a_claim_that_is_not_the_rows_settles_nothing(harness: Harness, state: State, to: State) -> None:
+    before = brought(harness.store, state)
+    stranger = ended(before, to, claim_id=OTHER_CLAIM, provider="stranger", provider_message_id="not-ours", facts=FACTS)
+    assert not harness.store.settle(stranger)
+    assert harness.store.read_message(before.key) == before
+
+
+def test_settling_keeps_decision_attempts_and_answer(harness: Harness) -> None:
+    taken = claimed(harness.store)
+    sent = ended(taken, State.SENT, provider="eventbridge", provider_message_id="event-1", attempts=2, facts=FACTS)
+    assert harness.store.settle(sent)
+    assert harness.store.read_message(taken.key) == sent
+
+
+def test_settling_changes_nothing_of_the_plan(harness: Harness) -> None:
+    taken = claimed(harness.store)
+    other = replace(taken, version=9, due_at=MUCH_LATER, useful_until=MUCH_LATER, claimed_at=None)
+    assert harness.store.settle(ended(other, State.FAILED, error="refused"))
+    assert harness.store.read_message(taken.key) == ended(taken, State.FAILED, error="refused")
+
+
+def test_a_decision_without_a_rule_takes_the_earlier_one_away(harness: Harness) -> None:
+    taken = claimed(harness.store)
+    assert harness.store.settle(ended(taken, State.UNCONFIRMED, rule="quiet_hours", facts=FACTS))
+    sent = ended(taken, State.SENT, provider="eventbridge", provider_message_id="event-1")
+    assert harness.store.settle(sent)
+    assert harness.store.read_message(taken.key) == sent
+
+
+def test_what_was_given_up_as_unconfirmed_its_owner_may_still_settle(harness: Harness) -> None:
+    taken = claimed(harness.store)
+    assert harness.store.settle(ended(taken, State.UNCONFIRMED))
+    sent = replace(
+        taken, state=State.SENT, settled_at=MUCH_LATER, provider="eventbridge", provider_message_id="event-1"
+    )
+    assert harness.store.settle(sent)
+    assert harness.store.read_message(taken.key) == sent
+
+
+@pytest.mark.parametrize("state", [State.DELIVERED, State.UNDELIVERED])
+def test_a_receipt_before_the_settlement_keeps_both(harness: Harness, state: State) -> None:
+    taken = claimed(harness.store)
+    error = "unreachable" if state is State.UNDELIVERED else None
+    assert harness.store.record_receipt(ended(taken, state, error=error))
+    assert everything_due(harness.store, NOW) == []
+    sent = replace(
+        taken,
+        state=State.SENT,
+        settled_at=MUCH_LATER,
+        attempts=1,
+        provider="eventbridge",
+        provider_message_id="event-1",
+        facts=FACTS,
+    )
+    assert not harness.store.settle(sent)
+    assert harness.store.read_message(taken.key) == ended(
+        taken, state, error=error, provider="eventbridge", provider_message_id="event-1", facts=FACTS
+    )
+
+
+@pytest.mark.parametrize("to", [State.UNCONFIRMED, State.FAILED, State.SKIPPED])
+@pytest.mark.parametrize("state", [State.DELIVERED, State.UNDELIVERED])
+def test_a_receipt_knows_more_than_a_sender_without_an_answer(harness: Harness, state: State, to: State) -> None:
+    taken = claimed(harness.store)
+    reported = ended(taken, state, provider_message_id="event-1")
+    assert harness.store.record_receipt(reported)
+    assert not harness.store.settle(ended(taken, to, rule="window_closed", facts=FACTS, error="timed out"))
+    assert harness.store.read_message(taken.key) == reported
+
+
+def test_a_receipt_of_sent_is_completed_by_the_senders_answer(harness: Harness) -> None:
+    taken = claimed(harness.store)
+    assert harness.store.record_receipt(ended(taken, State.SENT))
+    sent = ended(taken, State.SENT, provider="eventbridge", provider_message_id="event-1", facts=FACTS)
+    assert harness.store.settle(sent)
+    assert harness.store.read_message(taken.key) == sent
+
+
+# Receipts
+
+
+@pytest.mark.parametrize("to", [State.SENT, State.DELIVERED, State.UNDELIVERED])
+@pytest.mark.parametrize("state", State)
+def test_a_receipt_moves_it_forward_only(harness: Harness, state: State, to: State) -> None:
+    before = brought(harness.store, state)
+    receipt = replace(before, state=to, settled_at=MUCH_LATER, provider_message_id="event-2", error="an error")
+    recorded = harness.store.record_receipt(receipt)
+    assert recorded is (state in FOLLOWS[to] and state is not to)
+    assert harness.store.read_message(before.key) == (receipt if recorded else before)
+    if recorded:
+        assert everything_due(harness.store, NOW) == []
+
+
+def test_a_receipt_takes_nothing_away(harness: Harness) -> None:
+    """The row was read before the sender had settled it: the receipt knows less, but for the state."""
+    read_early = claimed(harness.store)
+    sent = ended(read_early, State.SENT, provider="eventbridge", provider_message_id="event-1", facts=FACTS)
+    assert harness.store.settle(sent)
+    assert harness.store.record_receipt(replace(read_early, state=State.DELIVERED, settled_at=MUCH_LATER))
+    assert harness.store.read_message(sent.key) == replace(sent, state=State.DELIVERED, settled_at=MUCH_LATER)
+
+
+def test_a_repeated_receipt_changes_nothing(harness: Harness) -> None:
+    delivered = ended(brought(harness.store, State.SENT), State.DELIVERED)
+    assert harness.store.record_receipt(delivered)
+    assert not harness.store.record_receipt(replace(delivered, settled_at=MUCH_LATER))
+    assert harness.store.read_message(delivered.key) == delivered
+
+
+# Finding
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_message_is_found_by_its_id_in_every_state(harness: Harness, state: State) -> None:
+    message = brought(harness.store, state)
+    assert harness.store.find_message(ANNA, message.scheduled_message_id) == message
+
+
+@pytest.mark.parametrize("rows_a_page", [1, 4, 100])
+def test_it_is_found_among_many(harness: Harness, rows_a_page: int) -> None:
+    messages = [planned(harness.store, reminder(step=f"PT{hours}H")) for hours in range(10)]
+    with harness.small_pages(rows_a_page):
+        assert [harness.store.find_message(ANNA, m.scheduled_message_id) for m in messages] == messages
+        assert harness.store.find_message(ANNA, reminder(version=2).scheduled_message_id) is None
+
+
+def test_it_is_found_with_its_own_contact_alone(harness: Harness) -> None:
+    message = planned(harness.store)
+    assert harness.store.find_message(BEN, message.scheduled_message_id) is None
+    assert harness.store.find_message(ANNA, "") is None
+
+
+def test_of_no_row_nothing_is_read(harness: Harness) -> None:
+    assert harness.store.read_message(reminder().key) is None

@@ -1,0 +1,130 @@
+"""What is kept of a contact: profile, conversation, messages."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from reengage.domain.conversation import Conversation
+from reengage.ports import Thread
+from tests.contract.samples import ANNA, BEN, LATER, NOW, conversation, inbound, profile
+from tests.contract.stores import Harness
+
+PROFILES = {
+    "bare": profile(),
+    "whole": profile(locale="de-AT", timezone="Europe/Vienna", display_name="Änna 🌱"),
+}
+CONVERSATIONS = {
+    "started": conversation(),
+    "restarted": conversation(opening="restarted", previous_inbound_at=NOW - timedelta(days=40)),
+}
+
+
+def test_of_a_contact_never_heard_from_there_is_nothing(harness: Harness) -> None:
+    assert harness.store.read_thread(ANNA, "wamid.1") == Thread(None, None, known=False)
+
+
+@pytest.mark.parametrize("stored", PROFILES.values(), ids=PROFILES)
+def test_a_profile_comes_back_as_it_was_written(harness: Harness, stored: Any) -> None:
+    assert harness.store.write_profile(ANNA, stored, replacing=None)
+    assert harness.store.read_thread(ANNA) == Thread(stored, None)
+
+
+@pytest.mark.parametrize("stored", CONVERSATIONS.values(), ids=CONVERSATIONS)
+def test_a_conversation_comes_back_as_it_was_written(harness: Harness, stored: Conversation) -> None:
+    assert harness.store.write_conversation(ANNA, stored, replacing=None)
+    assert harness.store.read_thread(ANNA) == Thread(None, stored)
+
+
+def test_a_message_is_known_once_stored_and_only_by_its_own_contact(harness: Harness) -> None:
+    harness.store.write_message(inbound("wamid.1"), expires_at=2_000_000_000)
+    assert harness.store.read_thread(ANNA, "wamid.1").known
+    assert not harness.store.read_thread(ANNA, "wamid.2").known
+    assert not harness.store.read_thread(BEN, "wamid.1").known
+    assert not harness.store.read_thread(ANNA).known
+
+
+def test_a_message_without_text_is_stored_too(harness: Harness) -> None:
+    harness.store.write_message(replace(inbound("wamid.1"), text=""), expires_at=2_000_000_000)
+    assert harness.store.read_thread(ANNA, "wamid.1").known
+
+
+def test_a_repeated_message_changes_nothing(harness: Harness) -> None:
+    soon = int(NOW.timestamp()) + 60
+    harness.store.write_message(inbound("wamid.1"), expires_at=soon)
+    harness.store.write_message(inbound("wamid.1", at=LATER), expires_at=soon + 3600)
+    assert harness.size() == 1
+    harness.expire(LATER)
+    assert not harness.store.read_thread(ANNA, "wamid.1").known
+
+
+# Compare-and-set: each stored value, each expectation. It is written where the two are alike, and nowhere else.
+
+FORMER_PROFILES = {
+    "nothing": None,
+    "it": profile(),
+    "another first_seen_at": profile(first_seen_at=NOW - timedelta(microseconds=1)),
+    "another last_seen_at": profile(last_seen_at=LATER),
+    "another expires_at": profile(expires_at=1),
+    "another locale": profile(locale="en"),
+    "another timezone": profile(timezone="UTC"),
+    "another display_name": profile(display_name="Anna"),
+}
+FORMER_CONVERSATIONS = {
+    "nothing": None,
+    "it": conversation(),
+    "another last_inbound_at": conversation(last_inbound_at=NOW + timedelta(microseconds=1)),
+    "another opened_by": conversation(opened_by="wamid.2"),
+    "another opening": conversation(opening="restarted"),
+    "another expires_at": conversation(expires_at=1),
+    "another previous_inbound_at": conversation(previous_inbound_at=LATER),
+}
+
+
+@pytest.mark.parametrize("stored", FORMER_PROFILES)
+@pytest.mark.parametrize("expected", FORMER_PROFILES)
+def test_a_profile_replaces_only_what_was_read(harness: Harness, stored: str, expected: str) -> None:
+    before, new = FORMER_PROFILES[stored], profile(LATER, locale="vi")
+    if before:
+        assert harness.store.write_profile(ANNA, before, replacing=None)
+    written = harness.store.write_profile(ANNA, new, replacing=FORMER_PROFILES[expected])
+    assert written is (stored == expected)
+    assert harness.store.read_thread(ANNA).profile == (new if written else before)
+
+
+@pytest.mark.parametrize("stored", FORMER_CONVERSATIONS)
+@pytest.mark.parametrize("expected", FORMER_CONVERSATIONS)
+def test_a_conversation_replaces_only_what_was_read(harness: Harness, stored: str, expected: str) -> None:
+    before, new = FORMER_CONVERSATIONS[stored], conversation(LATER)
+    if before:
+        assert harness.store.write_conversation(ANNA, before, replacing=None)
+    written = harness.store.write_conversation(ANNA, new, replacing=FORMER_CONVERSATIONS[expected])
+    assert written is (stored == expected)
+    assert harness.store.read_thread(ANNA).conversation == (new if written else before)
+
+
+def test_a_fact_that_a_newer_value_leaves_out_is_gone(harness: Harness) -> None:
+    whole, bare = PROFILES["whole"], PROFILES["bare"]
+    assert harness.store.write_profile(ANNA, whole, replacing=None)
+    assert harness.store.write_profile(ANNA, bare, replacing=whole)
+    assert harness.store.read_thread(ANNA).profile == bare
+    assert harness.store.write_profile(ANNA, whole, replacing=bare)
+
+
+def test_the_kinds_of_items_of_a_contact_leave_each_other_alone(harness: Harness) -> None:
+    harness.store.write_message(inbound("wamid.1"), expires_at=2_000_000_000)
+    assert harness.store.write_profile(ANNA, profile(), replacing=None)
+    assert harness.store.write_conversation(ANNA, conversation(), replacing=None)
+    assert harness.store.read_thread(ANNA, "wamid.1") == Thread(profile(), conversation(), known=True)
+    assert harness.store.read_thread(BEN, "wamid.1") == Thread(None, None)
+    assert harness.size() == 3
+
+
+def test_nothing_replaces_what_ttl_deleted_meanwhile(harness: Harness) -> None:
+    first = conversation()
+    assert harness.store.write_conversation(ANNA, first, replacing=None)
+    harness.expire(first.closes_at + timedelta(seconds=1))
+    assert not harness.store.write_conversation(ANNA, conversation(LATER), replacing=first)
+    assert harness.size() == 0
+    assert harness.store.write_conversation(ANNA, conversation(LATER), replacing=None)

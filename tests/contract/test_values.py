@@ -1,0 +1,184 @@
+"""Ids of any form, instants to the microsecond, and expiries that no one should have written."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from reengage.domain.contact import Contact
+from reengage.domain.conversation import WINDOW
+from reengage.domain.message import State
+from reengage.domain.subject import Subject, SubjectRef
+from tests.contract.samples import (
+    ANNA,
+    APPOINTMENT,
+    CLAIM,
+    LATER,
+    NOW,
+    brought,
+    conversation,
+    due_key,
+    ended,
+    everything_due,
+    inbound,
+    planned,
+    profile,
+    reminder,
+)
+from tests.contract.stores import DynamoDB, Harness
+
+IDS = {
+    "with the keys' own mark": "a#b##PT2H#2026-12-01T09:00:00Z",
+    "only marks": "####",
+    "empty": "",
+    "spaces": "  a b\t\n",
+    "any script": "Cuộc hẹn 🦷 ﷺ é e\u0301",
+    "512 bytes": "x" * 512,
+    "512 bytes of emoji": "🦷" * 128,
+}
+ADDRESSES = {
+    "phone": "+4915112345678",
+    "user id": "DE.1234567890ABCDEF",
+    "with the keys' own mark": "a#b##c",
+    "256 bytes": "é" * 128,
+}
+
+
+@pytest.mark.parametrize("id_", IDS.values(), ids=IDS)
+def test_a_message_about_any_subject_goes_through_its_whole_life(harness: Harness, id_: str) -> None:
+    message = reminder(subject=SubjectRef("acme-dental", "appointment", id_))
+    delivered = ended(brought(harness.store, State.SENT, message), State.DELIVERED)
+    assert harness.store.record_receipt(delivered)
+    assert harness.store.find_message(ANNA, message.scheduled_message_id) == delivered
+    assert (delivered.subject, delivered.step, delivered.about) == (message.subject, message.step, message.about)
+
+
+@pytest.mark.parametrize("address", ADDRESSES.values(), ids=ADDRESSES)
+def test_a_contact_at_any_address_is_itself(harness: Harness, address: str) -> None:
+    contact = Contact("acme.dental_2-x", "whatsapp", address)
+    message = brought(harness.store, State.SENDING, reminder(contact=contact))
+    assert message.contact == contact
+    assert harness.store.find_message(contact, message.scheduled_message_id) == message
+
+
+@pytest.mark.parametrize("id_", IDS.values(), ids=IDS)
+def test_a_message_of_any_id_is_known(harness: Harness, id_: str) -> None:
+    harness.store.write_message(inbound(id_), expires_at=2_000_000_000)
+    assert harness.store.read_thread(ANNA, id_).known
+    assert not harness.store.read_thread(ANNA, id_ + "#").known
+
+
+def test_no_two_ids_that_look_alike_are_one_row(harness: Harness) -> None:
+    """The parts of one id could be read as the step and the instant of another."""
+    pairs = [("a", "P1D"), ("a#P1D", "P1D"), ("a#P1D#2026-12-01T08:00:00.123456Z", "P1D"), ("", "P1D"), ("#", "P1D")]
+    messages = [
+        planned(harness.store, reminder(subject=SubjectRef("acme-dental", "appointment", id_), step=step))
+        for id_, step in pairs
+    ]
+    assert harness.size() == len(pairs)
+    assert [harness.store.read_message(message.key) for message in messages] == messages
+
+
+INSTANTS = {
+    "whole seconds": datetime(2026, 12, 1, 9, tzinfo=UTC),
+    "a microsecond": datetime(2026, 12, 1, 9, 0, 0, 1, tzinfo=UTC),
+    "the last microsecond of a year": datetime(2026, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+    "of another offset": datetime(2026, 12, 1, 0, 30, 0, 7, tzinfo=timezone(timedelta(hours=5, minutes=45))),
+    "the earliest": datetime(1971, 1, 1, tzinfo=UTC),
+    "the latest": datetime(8999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+}
+
+
+@pytest.mark.parametrize("instant", INSTANTS.values(), ids=INSTANTS)
+def test_an_instant_comes_back_to_the_microsecond(harness: Harness, instant: datetime) -> None:
+    store = harness.store
+    message = planned(store, reminder(about=instant, due_at=instant, useful_until=instant))
+    assert everything_due(store, instant - timedelta(microseconds=1)) == []
+    assert everything_due(store, instant) == [due_key(message)]
+    (due,) = everything_due(store, instant)
+    taken = store.claim(due, claim_id=CLAIM, at=instant)
+    assert taken
+    assert (taken.about, taken.due_at, taken.useful_until, taken.claimed_at) == (instant,) * 4
+    assert store.settle(ended(taken, State.SENT))
+    heard = conversation(instant, previous_inbound_at=instant)
+    assert store.write_conversation(ANNA, heard, replacing=None)
+    assert store.write_profile(ANNA, profile(instant), replacing=None)
+    thread = store.read_thread(ANNA)
+    assert (thread.conversation, thread.profile) == (heard, profile(instant))
+    again = conversation(instant.astimezone(UTC), previous_inbound_at=instant.astimezone(UTC))
+    assert store.write_conversation(ANNA, conversation(LATER), replacing=again)
+
+
+def test_every_instant_that_a_store_gives_is_aware(harness: Harness) -> None:
+    message = brought(harness.store, State.SENT)
+    instants = (message.about, message.due_at, message.useful_until, message.claimed_at, message.settled_at)
+    assert all(instant and instant.utcoffset() is not None for instant in instants)
+
+
+# Expiries. TTL is housekeeping: it may be late, it may never come, and it must change no answer when it does.
+
+
+def test_what_has_expired_is_still_read_until_ttl_comes(harness: Harness) -> None:
+    """So whoever reads it asks the clock, and not whether it is there."""
+    heard = conversation()
+    assert harness.store.write_conversation(ANNA, heard, replacing=None)
+    assert harness.store.write_profile(ANNA, profile(), replacing=None)
+    read = harness.store.read_thread(ANNA).conversation
+    assert read == heard
+    assert read.is_open(NOW + WINDOW - timedelta(microseconds=1))
+    assert not read.is_open(NOW + WINDOW)
+    harness.expire(NOW + WINDOW + timedelta(seconds=1))
+    thread = harness.store.read_thread(ANNA)
+    assert thread.conversation is None
+    assert thread.profile == profile()
+
+
+def test_an_expiry_in_milliseconds_opens_no_window_and_is_never_deleted(harness: Harness) -> None:
+    far = conversation(expires_at=int((NOW + WINDOW).timestamp() * 1000))
+    assert harness.store.write_conversation(ANNA, far, replacing=None)
+    harness.expire(NOW + timedelta(days=3650))
+    read = harness.store.read_thread(ANNA).conversation
+    assert read == far
+    assert read.closes_at == NOW + WINDOW
+    assert harness.store.write_conversation(ANNA, conversation(LATER), replacing=read)
+
+
+def test_what_expired_over_five_years_ago_is_never_deleted_and_opens_no_window(harness: Harness) -> None:
+    old = NOW - timedelta(days=6 * 365)
+    forgotten = conversation(old)
+    assert harness.store.write_conversation(ANNA, forgotten, replacing=None)
+    assert harness.store.write_subject(Subject(APPOINTMENT, expires_at=0))
+    harness.expire(NOW)
+    read = harness.store.read_thread(ANNA).conversation
+    assert read == forgotten
+    assert not read.is_open(NOW)
+    assert harness.store.read_subject(APPOINTMENT)
+    assert harness.store.write_conversation(ANNA, conversation(), replacing=read)
+
+
+# DynamoDB's own items
+
+
+def test_every_item_says_what_it_is_and_when_it_expires(dynamodb: DynamoDB) -> None:
+    store = dynamodb.store
+    planned(store)
+    store.write_message(inbound(), expires_at=2_000_000_000)
+    store.write_conversation(ANNA, conversation(), replacing=None)
+    store.write_profile(ANNA, profile(), replacing=None)
+    store.write_subject(Subject(APPOINTMENT, expires_at=2_000_000_001))
+    items = {item["type"]["S"]: int(item["expires_at"]["N"]) for item in dynamodb.items()}
+    assert items == {
+        "scheduled_message": int(NOW.timestamp()) + 1 + 30 * 86400,
+        "inbound_message": 2_000_000_000,
+        "conversation": conversation().expires_at,
+        "contact": profile().expires_at,
+        "subject": 2_000_000_001,
+    }
+
+
+@pytest.mark.parametrize("error", ["x" * 5000, "é" * 5000, "🦷" * 5000], ids=["ascii", "2 bytes", "4 bytes"])
+def test_a_long_error_is_cut_so_that_the_row_stays_small(dynamodb: DynamoDB, error: str) -> None:
+    failed = brought(dynamodb.store, State.SENDING)
+    assert dynamodb.store.settle(ended(failed, State.FAILED, error=error))
+    kept = dynamodb.item(*failed.key)["error"]["S"]
+    assert error.startswith(kept)
+    assert 196 <= len(kept.encode()) <= 200

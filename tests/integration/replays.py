@@ -1,0 +1,84 @@
+"""For each file of events/: what is played before it, when, and what its function answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from tests.integration.stack import Stack, case
+
+TICK: Final = datetime.fromisoformat("2031-03-19T15:00:00Z")
+"""When the first appointment reminder is due, and the first trial follow-up has been for an hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """``after``: the cases that come before it. ``answer``: what the handler returns."""
+
+    answer: Mapping[str, Any]
+    after: tuple[str, ...] = ()
+
+
+def play(stack: Stack, name: str) -> Any:
+    """Invokes the function of one file of events/ with it, a second after it was put on the bus."""
+    event = case(name)
+    at = datetime.fromisoformat(event["time"]) + timedelta(seconds=1) if "time" in event else TICK
+    return stack.invoke(name.split("/", maxsplit=1)[0], event, at=at)
+
+
+def planned(count: int, *, withdrawn: int = 0) -> dict[str, Any]:
+    return {"planned": count, "too_late": 0, "withdrawn": withdrawn, "stale": False}
+
+
+def summary(**counts: int) -> dict[str, Any]:
+    """A send function's answer: nothing but ``due`` and what ``counts`` says."""
+    nothing = dict.fromkeys(("sent", "held", "failed", "unconfirmed", "retried", "left"), 0)
+    return {"due": sum(counts.values()), "skipped": {}} | nothing | counts
+
+
+def rejected(*errors: str) -> dict[str, Any]:
+    return {"rejected": list(errors)}
+
+
+NO_OFFSET: Final = (
+    "expected an ISO 8601 instant with an offset, such as 2026-12-01T09:00:00+01:00; this one has no offset"
+)
+CHATTED: Final = "ingest_message/first_message"
+BOOKED: Final = (CHATTED, "plan_messages/appointment_booked")
+TRIED: Final = ("ingest_message/with_profile", "plan_messages/trial_started")
+SENT: Final = (*BOOKED, "send_appointment_reminders/tick")
+
+REPLAYS: Final[Mapping[str, Replay]] = {
+    CHATTED: Replay({"result": "stored"}),
+    "ingest_message/whatsapp_without_plus": Replay({"result": "stored"}),
+    "ingest_message/late_message": Replay({"result": "stored"}, after=(CHATTED,)),
+    "ingest_message/message_of_last_year": Replay({"result": "window_closed"}),
+    "ingest_message/with_profile": Replay({"result": "stored"}),
+    "ingest_message/invalid_address_and_instant": Replay(
+        rejected(
+            "$.detail.contact.address: expected a phone number in E.164 form, such as +4915112345678",
+            f"$.detail.sent_at: {NO_OFFSET}",
+        )
+    ),
+    "plan_messages/appointment_booked": Replay(planned(2), after=(CHATTED,)),
+    "plan_messages/appointment_rescheduled": Replay(planned(2, withdrawn=2), after=BOOKED),
+    "plan_messages/appointment_cancelled": Replay(planned(0, withdrawn=2), after=BOOKED),
+    "plan_messages/trial_started": Replay(planned(2), after=TRIED[:1]),
+    "plan_messages/trial_extended": Replay(planned(2, withdrawn=2), after=TRIED),
+    "plan_messages/trial_converted": Replay(planned(0, withdrawn=2), after=TRIED),
+    "plan_messages/trial_cancelled": Replay(planned(0, withdrawn=2), after=TRIED),
+    "plan_messages/invalid_naive_instant": Replay(rejected(f"$.detail.starts_at: {NO_OFFSET}")),
+    "send_appointment_reminders/tick": Replay(summary(sent=1), after=BOOKED),
+    "send_appointment_reminders/tick_without_instant": Replay(summary(sent=1), after=BOOKED),
+    "send_trial_follow_ups/tick": Replay(summary(sent=1), after=TRIED),
+    "send_trial_follow_ups/tick_without_instant": Replay(summary(sent=1), after=TRIED),
+    "send_updates/tick": Replay(summary(), after=(*BOOKED, *TRIED)),
+    "send_updates/tick_without_instant": Replay(summary(), after=(*BOOKED, *TRIED)),
+    "record_delivery/sent": Replay({"result": "repeated"}, after=SENT),
+    "record_delivery/delivered": Replay({"result": "recorded"}, after=SENT),
+    "record_delivery/undelivered": Replay({"result": "recorded"}, after=SENT),
+    "record_delivery/opted_out": Replay({"result": "recorded"}, after=SENT),
+    "record_delivery/unknown_message": Replay(
+        rejected("$.detail.scheduled_message_id: this contact has no such message"), after=SENT
+    ),
+}

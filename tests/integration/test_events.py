@@ -1,0 +1,78 @@
+"""Every file of events/ through its function's own handler: the answer, the log, the metrics."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.integration.replays import REPLAYS, play
+from tests.integration.speech import documented, personal
+from tests.integration.stack import FUNCTIONS, Stack, case, cases, deployed
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """One file, what its function answered, and the stack after it."""
+
+    name: str
+    event: Mapping[str, Any]
+    answer: Any
+    stack: Stack
+
+    @property
+    def function(self) -> str:
+        return self.name.split("/", maxsplit=1)[0]
+
+
+@pytest.fixture(scope="module", params=REPLAYS)
+def played(request: pytest.FixtureRequest) -> Iterator[Played]:
+    """One replay serves every test of this module."""
+    name: str = request.param
+    with deployed() as stack:
+        for earlier in REPLAYS[name].after:
+            play(stack, earlier)
+        stack.published()
+        yield Played(name, case(name), play(stack, name), stack)
+
+
+def test_each_file_is_replayed_and_each_function_has_files() -> None:
+    assert sorted(REPLAYS) == cases()
+    assert {name.split("/")[0] for name in cases()} == set(FUNCTIONS)
+
+
+@pytest.mark.parametrize("name", [name for name in cases() if not name.startswith("send_")])
+def test_an_event_is_a_whole_envelope(name: str) -> None:
+    envelope = ["account", "detail", "detail-type", "id", "region", "resources", "source", "time", "version"]
+    assert sorted(case(name)) == envelope
+
+
+def test_answer(played: Played) -> None:
+    assert played.answer == REPLAYS[played.name].answer
+
+
+def test_the_log_names_the_event(played: Played) -> None:
+    for line in played.stack.log_lines():
+        assert line["service"] == played.function
+        assert line.get("correlation_id") == played.event.get("id")
+        assert line["function_request_id"]
+
+
+def test_each_event_out_is_a_log_line(played: Played) -> None:
+    told = [event["detail-type"] for event in played.stack.published() if event["detail-type"] != "MessageSendRequested"]
+    logged = [line["message"] for line in played.stack.log_lines() if line["message"] != "run ended"]
+    assert sorted(logged) == sorted(told)
+
+
+def test_nothing_personal_is_written(played: Played) -> None:
+    earlier = [case(name) for name in REPLAYS[played.name].after]
+    for secret in personal(played.event, *earlier):
+        assert secret not in played.stack.printed
+        # As a log line would have it.
+        assert json.dumps(secret)[1:-1] not in played.stack.printed
+
+
+def test_metrics_are_the_documented_ones(played: Played) -> None:
+    for metric in played.stack.metrics():
+        documented(metric, service=played.function)

@@ -1,0 +1,119 @@
+"""One person has one address, however it is written."""
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from reengage.domain.contact import SHARDS, Contact, Profile, normalise_address
+from reengage.domain.conversation import expiry
+from tests.fakes import NOON
+
+
+@pytest.mark.parametrize("channel", ["sms", "rcs", "whatsapp"])
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("+4915112345678", "+4915112345678"),
+        (" +49 151 1234 5678 ", "+4915112345678"),
+        ("+49 (0)151 / 123-456-78", "+4915112345678"),
+        ("+49 (0) 151 12345678", "+4915112345678"),
+        ("0049 151 12345678", "+4915112345678"),
+        ("004915112345678", "+4915112345678"),
+        ("tel:+49-151-12345678", "+4915112345678"),
+        ("+49\N{NO-BREAK SPACE}151\N{NO-BREAK SPACE}12345678", "+4915112345678"),
+        ("+４９１５１１２３４５６７８", "+4915112345678"),
+        ("\N{LEFT-TO-RIGHT EMBEDDING}+49 151 12345678\N{POP DIRECTIONAL FORMATTING}", "+4915112345678"),
+        ("+44 (0)20 7946 0958", "+442079460958"),
+        ("+43 (0)664 1234567", "+436641234567"),
+        ("+84 (0)912 345 678", "+84912345678"),
+        ("+39 06 1234567", "+39061234567"),  # Italy dials its zero from abroad too
+        ("+1 (650) 253-0000", "+16502530000"),
+        ("+1.650.253.0000", "+16502530000"),
+        ("+55 11 91234-5678", "+5511912345678"),
+    ],
+)
+def test_a_phone_number_has_one_form(channel: str, text: str, normal: str) -> None:
+    assert normalise_address(channel, text) == normal
+
+
+@pytest.mark.parametrize("channel", ["sms", "rcs", "whatsapp"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "+",
+        "00",
+        "0151 12345678",  # of no country
+        "015112345678",
+        "+999 12345678",  # of a country that there is not
+        "+1 650 253",  # too short
+        "+1 253 0000",  # dialled within a town only
+        "+4915112345678901234",  # too long
+        "+1 650 253 0000 # 5",  # an extension takes no message
+        "+1 650 253 0000,,5",
+        "+1 650 253 0000;5",
+        "+1 650 253 0000 / 650 253 0001",
+        "011 44 20 7946 0958",  # an American's way of dialling abroad
+    ],
+)
+def test_what_is_no_phone_number_is_rejected(channel: str, text: str) -> None:
+    with pytest.raises(ValueError, match=r"E\.164"):
+        normalise_address(channel, text)
+
+
+@pytest.mark.parametrize(
+    "text", ["+1 800 FLOWERS", "+1 650 253 0000 ext. 5", "+1 650 253 0000x5", "call +1 650 253 0000", "anna@acme.test"]
+)
+def test_letters_make_no_phone_number(text: str) -> None:
+    """libphonenumber would dial a vanity number; to us it is a slip of the hand, and another person's number."""
+    with pytest.raises(ValueError, match=r"E\.164"):
+        normalise_address("sms", text)
+
+
+def test_a_number_without_its_plus_is_whatsapps_own_form_alone() -> None:
+    assert normalise_address("whatsapp", "4915112345678") == "+4915112345678"
+    assert normalise_address("whatsapp", "16502530000") == "+16502530000"
+    with pytest.raises(ValueError, match=r"E\.164"):
+        normalise_address("sms", "4915112345678")
+
+
+@pytest.mark.parametrize("text", ["US.13491208655302741918", "anna.schmidt", " ENT.123#a/b ", "Nguyễn"])
+def test_a_whatsapp_user_id_is_kept_as_it_is(text: str) -> None:
+    assert normalise_address("whatsapp", text) == text.strip()
+
+
+@pytest.mark.parametrize("text", ["x" * 257, "é" * 129, "bad\ud800"])
+def test_a_user_id_too_long_for_a_key_is_rejected(text: str) -> None:
+    with pytest.raises(ValueError, match="."):
+        normalise_address("whatsapp", text)
+
+
+def test_an_unknown_channel_or_brand_is_rejected_by_what_is_wanted() -> None:
+    with pytest.raises(ValueError, match="expected one of sms, rcs, whatsapp"):
+        Contact.of("acme-dental", "pigeon", "+4915112345678")
+    for brand in ("", "acme dental", "acme#dental", "-acme", "a" * 65):
+        with pytest.raises(ValueError, match="letters, digits"):
+            Contact.of(brand, "sms", "+4915112345678")
+
+
+def test_two_spellings_are_one_contact_with_one_key() -> None:
+    one, other = (Contact.of("acme-dental", "sms", text) for text in ("+49 (0)151 12345678", "0049 151 12345678"))
+    assert one == other
+    assert one.key == other.key == "CONTACT#acme-dental#sms#+4915112345678"
+
+
+def test_a_shard_is_stable_and_contacts_spread_evenly() -> None:
+    """The first one is pinned: rows in the table know their shard, so a new formula would lose them."""
+    assert Contact("acme-dental", "sms", "+4915112345678").shard == 7
+    spread = Counter(Contact("acme-dental", "sms", f"+49151{n:08}").shard for n in range(3200))
+    assert set(spread) == set(range(SHARDS))
+    assert max(spread.values()) < 1.5 * min(spread.values())
+
+
+def test_a_profile_is_kept_until_its_retention_ends_whatever_ttl_has_deleted() -> None:
+    profile = Profile(NOON, NOON, expiry(NOON + timedelta(days=365)))
+    end = NOON + timedelta(days=365)
+    assert profile.is_kept(end - timedelta(microseconds=1))
+    assert not profile.is_kept(end)

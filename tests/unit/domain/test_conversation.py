@@ -1,0 +1,103 @@
+"""The 30 days, to the microsecond."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from reengage.domain.conversation import WINDOW, Conversation, expiry, hear
+from tests.fakes import NOON
+
+MICROSECOND = timedelta(microseconds=1)
+SECOND = timedelta(seconds=1)
+
+
+def heard(
+    *sent: datetime, conversation: Conversation | None = None, heard_before: bool = False
+) -> Conversation:
+    for number, sent_at in enumerate(sent, 1):
+        conversation = hear(conversation, heard_before=heard_before, message_id=f"m{number}", sent_at=sent_at)
+    assert conversation is not None
+    return conversation
+
+
+@pytest.mark.parametrize("fraction", [0, 1, 500_000, 999_999])
+def test_the_window_is_open_to_the_last_microsecond_and_not_beyond(fraction: int) -> None:
+    sent_at = NOON.replace(microsecond=fraction)
+    conversation = heard(sent_at)
+    for early in (MICROSECOND, SECOND, WINDOW):
+        assert conversation.is_open(sent_at + WINDOW - early)
+    for late in (timedelta(), MICROSECOND, SECOND, timedelta(days=400)):
+        assert not conversation.is_open(sent_at + WINDOW + late)
+
+
+def test_30_days_are_720_hours_whatever_the_clocks_do() -> None:
+    """From winter into summer time, and in whichever zone the sender wrote."""
+    sent_at = datetime(2026, 3, 10, 9, tzinfo=timezone(timedelta(hours=-8)))
+    conversation = heard(sent_at)
+    assert conversation.closes_at == sent_at + timedelta(hours=720)
+    assert conversation.expires_at == int((sent_at + timedelta(hours=720)).timestamp())
+
+
+def test_the_stored_expiry_is_in_whole_seconds_and_never_cuts_the_window_short() -> None:
+    assert expiry(NOON) == int(NOON.timestamp())
+    assert expiry(NOON + MICROSECOND) == int(NOON.timestamp()) + 1
+    conversation = heard(NOON + MICROSECOND)
+    assert isinstance(conversation.expires_at, int)
+    assert conversation.closes_at == NOON + MICROSECOND + WINDOW
+
+
+def test_an_expiry_in_milliseconds_does_not_keep_the_window_open() -> None:
+    """Milliseconds in the TTL attribute look like the year 58000: DynamoDB never deletes the item. Neither the
+    calendar nor the window may care.
+    """
+    conversation = heard(NOON)
+    wrong = replace(conversation, expires_at=conversation.expires_at * 1000)
+    assert wrong.is_open(NOON + WINDOW - MICROSECOND)
+    assert not wrong.is_open(NOON + WINDOW)
+
+
+def test_an_expiry_more_than_five_years_back_is_closed_though_ttl_never_deletes_it() -> None:
+    long_ago = NOON - timedelta(days=6 * 365)
+    conversation = heard(long_ago)
+    assert not conversation.is_open(NOON)
+
+
+def test_where_expiry_and_last_message_differ_the_earlier_one_counts() -> None:
+    conversation = heard(NOON)
+    for expires_at in (0, 1, int((NOON + timedelta(days=3)).timestamp())):
+        early = replace(conversation, expires_at=expires_at)
+        assert early.closes_at == datetime.fromtimestamp(expires_at, UTC)
+        assert not early.is_open(early.closes_at)
+
+
+def test_a_newer_message_moves_the_window_on_and_keeps_who_opened_it() -> None:
+    conversation = heard(NOON, NOON + timedelta(days=3))
+    assert conversation.closes_at == NOON + timedelta(days=33)
+    assert conversation.previous_inbound_at == NOON
+    assert (conversation.opened_by, conversation.opening) == ("m1", "started")
+
+
+@pytest.mark.parametrize("earlier", [timedelta(), MICROSECOND, timedelta(days=3), timedelta(days=60)])
+def test_an_older_message_never_shortens_the_window(earlier: timedelta) -> None:
+    conversation = heard(NOON)
+    assert hear(conversation, heard_before=True, message_id="late", sent_at=NOON - earlier) is conversation
+
+
+@pytest.mark.parametrize(
+    ("after", "opening", "opened_by"),
+    [(WINDOW - MICROSECOND, "started", "m1"), (WINDOW, "restarted", "m2"), (timedelta(days=90), "restarted", "m2")],
+)
+def test_a_message_after_the_window_has_closed_restarts_the_conversation(
+    after: timedelta, opening: str, opened_by: str
+) -> None:
+    conversation = heard(NOON, NOON + after)
+    assert (conversation.opening, conversation.opened_by) == (opening, opened_by)
+    assert conversation.previous_inbound_at == NOON
+
+
+@pytest.mark.parametrize(("heard_before", "opening"), [(False, "started"), (True, "restarted")])
+def test_where_ttl_has_deleted_the_conversation_the_profile_says_whether_it_is_the_first(
+    heard_before: bool, opening: str
+) -> None:
+    assert heard(NOON, heard_before=heard_before).opening == opening

@@ -1,0 +1,57 @@
+"""A scheduled message's key and name, and the order of its states."""
+
+from dataclasses import replace
+from datetime import timedelta, timezone
+
+from reengage.domain.message import FOLLOWS, ScheduledMessage, State
+from reengage.domain.subject import SubjectRef
+from tests.fakes import ANNA, NOON
+
+MESSAGE = ScheduledMessage(
+    contact=ANNA,
+    reason="appointment_reminder",
+    subject=SubjectRef("acme-dental", "appointment", "A-1001"),
+    step="PT2H",
+    about=NOON,
+    due_at=NOON - timedelta(hours=2),
+    useful_until=NOON,
+    version=7,
+)
+
+
+def test_one_instant_in_two_zones_is_one_row() -> None:
+    elsewhere = replace(MESSAGE, about=NOON.astimezone(timezone(timedelta(hours=9))))
+    assert elsewhere.key == MESSAGE.key
+    assert elsewhere.scheduled_message_id == MESSAGE.scheduled_message_id
+
+
+def test_each_part_of_what_it_is_about_makes_another_row() -> None:
+    others = [
+        replace(MESSAGE, contact=replace(ANNA, channel="rcs")),
+        replace(MESSAGE, reason="trial_follow_up"),
+        replace(MESSAGE, subject=SubjectRef("acme-dental", "appointment", "A-1002")),
+        replace(MESSAGE, step="P1D"),
+        replace(MESSAGE, about=NOON + timedelta(microseconds=1)),
+    ]
+    assert len({message.key for message in [MESSAGE, *others]}) == 6
+
+
+def test_a_subject_id_cannot_pretend_to_be_another_row() -> None:
+    """An id is the business's own text, and may hold the character that parts the key."""
+    step, about = MESSAGE.key.sk.rsplit("#", 2)[1:]
+    for subject_id in (f"A-1001#{step}#{about}", "A-1001#", "#", "A#P1D"):
+        message = replace(MESSAGE, subject=SubjectRef("acme-dental", "appointment", subject_id))
+        assert message.key.sk.split("#", 2)[2].rsplit("#", 2) == [subject_id, step, about]
+
+
+def test_a_message_is_named_by_its_plan_so_a_repeat_names_the_same() -> None:
+    assert replace(MESSAGE, attempts=3, state=State.SENT).scheduled_message_id == MESSAGE.scheduled_message_id
+    assert replace(MESSAGE, version=8).scheduled_message_id != MESSAGE.scheduled_message_id
+
+
+def test_states_only_move_forward() -> None:
+    for state, before in FOLLOWS.items():
+        assert State.SCHEDULED not in before, "only a claimed message can end"
+        assert state not in (State.SCHEDULED, State.SENDING)
+        assert before.isdisjoint({State.SKIPPED, State.FAILED, State.DELIVERED, State.UNDELIVERED})
+    assert set(FOLLOWS) == set(State) - {State.SCHEDULED, State.SENDING}

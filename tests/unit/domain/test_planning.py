@@ -1,0 +1,112 @@
+"""Which messages a subject wants, and when each is due and of use."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from reengage.domain.instants import parse_instant
+from reengage.domain.planning import planned_messages
+from reengage.domain.subject import Subject
+from tests.fakes import ANNA, NOON, business
+
+STARTS = NOON + timedelta(days=10)
+
+
+def _subject(event_type: str, **fields: Any) -> Subject:
+    event = business(event_type, **fields)
+    return Subject(event.subject).hear(event)
+
+
+def _plan(subject: Subject) -> list[tuple[str, datetime, datetime]]:
+    return [(m.step, m.due_at, m.useful_until) for m in planned_messages(subject)]
+
+
+def test_an_appointment_is_reminded_of_a_day_and_two_hours_before() -> None:
+    day, hours = STARTS - timedelta(days=1), STARTS - timedelta(hours=2)
+    subject = _subject("AppointmentBooked", starts_at=STARTS)
+    assert _plan(subject) == [("P1D", day, hours), ("PT2H", hours, STARTS)]
+    (first, second) = planned_messages(subject)
+    assert first.contact == second.contact == ANNA
+    assert {m.reason for m in (first, second)} == {"appointment_reminder"}
+    assert {m.door for m in (first, second)} == {"appointments"}
+    assert {m.about for m in (first, second)} == {STARTS}
+    assert first.version == subject.families["appointment"].version
+
+
+def test_a_trial_is_followed_up_three_days_before_its_end_and_a_day_after() -> None:
+    before, after = STARTS - timedelta(days=3), STARTS + timedelta(days=1)
+    subject = _subject("TrialStarted", ends_at=STARTS, product="Pro")
+    assert _plan(subject) == [("-P3D", before, after), ("P1D", after, after + timedelta(days=3))]
+    assert {m.door for m in planned_messages(subject)} == {"trials"}
+
+
+def test_given_offsets_replace_the_defaults_and_come_in_order_of_due_time() -> None:
+    subject = _subject("AppointmentBooked", starts_at=STARTS, remind_before=["PT30M", "P2D", "PT6H"])
+    dues = [STARTS - timedelta(days=2), STARTS - timedelta(hours=6), STARTS - timedelta(minutes=30)]
+    assert _plan(subject) == [("P2D", dues[0], dues[1]), ("PT6H", dues[1], dues[2]), ("PT30M", dues[2], STARTS)]
+
+
+@pytest.mark.parametrize(
+    ("event_type", "fields"),
+    [
+        ("AppointmentBooked", {"starts_at": STARTS, "remind_before": []}),
+        ("TrialStarted", {"ends_at": STARTS, "follow_up": []}),
+    ],
+)
+def test_an_empty_list_asks_for_no_message(event_type: str, fields: Mapping[str, Any]) -> None:
+    assert planned_messages(_subject(event_type, **fields)) == ()
+
+
+def test_of_two_offsets_that_fall_together_the_first_named_stays() -> None:
+    """Where no clock changes in between, a day and 24 hours are one instant: one message, not two."""
+    for offsets in (["P1D", "PT24H"], ["PT24H", "P1D"]):
+        subject = _subject("AppointmentBooked", starts_at=STARTS, timezone="Europe/Berlin", remind_before=offsets)
+        assert _plan(subject) == [(offsets[0], STARTS - timedelta(days=1), STARTS)]
+
+
+def test_two_offsets_that_a_change_of_clocks_parts_are_two_messages() -> None:
+    concert = parse_instant("2026-10-25T20:00:00+01:00")
+    subject = _subject(
+        "AppointmentBooked", starts_at=concert, timezone="Europe/Berlin", remind_before=["P1D", "PT24H"]
+    )
+    assert [(step, due) for step, due, _ in _plan(subject)] == [
+        ("P1D", parse_instant("2026-10-24T20:00:00+02:00")),
+        ("PT24H", parse_instant("2026-10-24T21:00:00+02:00")),
+    ]
+
+
+def test_days_go_by_the_events_zone_else_by_the_offset_of_its_instant() -> None:
+    in_utc = parse_instant("2026-10-25T19:00:00Z")
+    with_zone = _subject("AppointmentBooked", starts_at=in_utc, timezone="Europe/Berlin", remind_before=["P1D"])
+    without = _subject("AppointmentBooked", starts_at=in_utc, remind_before=["P1D"])
+    assert _plan(with_zone)[0][1] == parse_instant("2026-10-24T18:00:00Z")
+    assert _plan(without)[0][1] == parse_instant("2026-10-24T19:00:00Z")
+
+
+def test_one_length_in_two_spellings_is_one_row() -> None:
+    keys = {
+        planned_messages(_subject("AppointmentBooked", starts_at=STARTS, remind_before=[text]))[0].key
+        for text in ("PT2H", "PT120M", "PT1H60M")
+    }
+    assert len(keys) == 1
+
+
+def test_another_instant_is_about_another_row_and_the_same_instant_is_not() -> None:
+    moved = _subject("AppointmentRescheduled", starts_at=STARTS + timedelta(hours=1))
+    stayed = _subject("AppointmentRescheduled", starts_at=STARTS, location="Broad St 9")
+    booked = _subject("AppointmentBooked", starts_at=STARTS)
+    keys = {m.key for m in planned_messages(booked)}
+    assert keys.isdisjoint(m.key for m in planned_messages(moved))
+    assert keys == {m.key for m in planned_messages(stayed)}
+
+
+def test_nothing_is_planned_for_what_is_undone_unknown_or_nobodys() -> None:
+    booked = _subject("AppointmentBooked", starts_at=STARTS)
+    cancel = business("AppointmentCancelled", NOON + timedelta(hours=1), contact=None)
+    assert planned_messages(None) == ()
+    assert planned_messages(Subject(cancel.subject)) == ()
+    assert planned_messages(booked.hear(cancel)) == ()
+    assert planned_messages(_subject("AppointmentCancelled", contact=None)) == ()
+    assert planned_messages(_subject("AppointmentBooked", contact=None, starts_at=STARTS)) == ()

@@ -1,0 +1,141 @@
+"""A subject is the sum of its events, in whatever order they come."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import permutations
+
+import pytest
+
+from reengage.domain.subject import EVENT_TYPES, Family, Rank, Subject, version_of
+from tests.fakes import ANNA, NOON, business
+
+STARTS = NOON + timedelta(days=10)
+LATER = STARTS + timedelta(days=2)
+
+
+def test_versions_go_by_second_then_rank_then_instant() -> None:
+    second = timedelta(seconds=1)
+    half = timedelta(milliseconds=500)
+    in_order = [
+        version_of(NOON, Rank.BEGIN),
+        version_of(NOON + half, Rank.BEGIN),
+        version_of(NOON, Rank.CHANGE),
+        version_of(NOON + half, Rank.CHANGE),
+        version_of(NOON + second - timedelta(microseconds=1), Rank.CHANGE),
+        version_of(NOON, Rank.UNDO),
+        version_of(NOON + half, Rank.UNDO),
+        version_of(NOON + second, Rank.BEGIN),
+    ]
+    assert in_order == sorted(set(in_order))
+
+
+def test_a_version_knows_no_zone() -> None:
+    elsewhere = NOON.astimezone(timezone(timedelta(hours=5, minutes=45)))
+    assert version_of(elsewhere, Rank.CHANGE) == version_of(NOON, Rank.CHANGE)
+    assert version_of(datetime(2026, 1, 1, tzinfo=UTC), Rank.BEGIN) > 0
+
+
+@pytest.mark.parametrize(
+    ("event_type", "rank"),
+    [
+        ("AppointmentBooked", Rank.BEGIN),
+        ("AppointmentRescheduled", Rank.CHANGE),
+        ("AppointmentCancelled", Rank.UNDO),
+        ("TrialStarted", Rank.BEGIN),
+        ("TrialExtended", Rank.CHANGE),
+        ("TrialConverted", Rank.UNDO),
+        ("TrialCancelled", Rank.UNDO),
+    ],
+)
+def test_each_event_has_its_rank(event_type: str, rank: Rank) -> None:
+    assert EVENT_TYPES[event_type].rank is rank
+
+
+def _subject(*events_in_order: object) -> Subject:
+    subject = Subject(BOOKED.subject)
+    for event in events_in_order:
+        assert isinstance(event, type(BOOKED))
+        subject = subject.hear(event)
+    return subject
+
+
+BOOKED = business("AppointmentBooked", NOON, starts_at=STARTS, location="Main St 1", timezone="Europe/Berlin")
+MOVED = business("AppointmentRescheduled", NOON + timedelta(hours=1), contact=None, starts_at=LATER)
+CANCELLED = business("AppointmentCancelled", NOON + timedelta(hours=2), contact=None)
+REBOOKED = business("AppointmentBooked", NOON + timedelta(hours=3), contact=None, starts_at=STARTS, location="Main St 2")
+
+
+def test_what_a_newer_event_leaves_out_keeps_its_value() -> None:
+    family = _subject(BOOKED, MOVED).families["appointment"]
+    assert family.get("starts_at") == LATER.isoformat()
+    assert family.get("location") == "Main St 1"
+    assert family.contact == ANNA
+    assert family.version == MOVED.version
+    assert family.get("service") is None
+
+
+def test_a_late_older_event_fills_in_only_what_no_newer_one_said() -> None:
+    subject = _subject(MOVED, BOOKED)
+    assert subject == _subject(BOOKED, MOVED)
+    family = subject.families["appointment"]
+    assert (family.get("starts_at"), family.get("location")) == (LATER.isoformat(), "Main St 1")
+
+
+@pytest.mark.parametrize("order", list(permutations([BOOKED, MOVED, CANCELLED, REBOOKED])))
+def test_every_order_leads_to_the_same_subject(order: tuple[object, ...]) -> None:
+    subject = _subject(*order)
+    assert subject == _subject(BOOKED, MOVED, CANCELLED, REBOOKED)
+    assert subject == _subject(*order, *order)
+    assert subject.families["appointment"].active
+
+
+def test_what_undoes_ends_the_family_until_a_newer_event_begins_it_again() -> None:
+    assert _subject(BOOKED).families["appointment"].active
+    assert not _subject(BOOKED, CANCELLED).families["appointment"].active
+    assert not _subject(CANCELLED, BOOKED, MOVED).families["appointment"].active
+    assert _subject(CANCELLED, REBOOKED).families["appointment"].active
+
+
+def test_within_a_second_an_undoing_event_wins_and_a_change_wins_over_a_beginning() -> None:
+    """Envelopes carry whole seconds: a system that books, moves and cancels at once says all three at one time."""
+    booked, moved, cancelled = (replace(e, version=0) for e in (BOOKED, MOVED, CANCELLED))
+    booked = replace(booked, version=version_of(NOON + timedelta(milliseconds=900), Rank.BEGIN))
+    moved = replace(moved, version=version_of(NOON + timedelta(milliseconds=500), Rank.CHANGE))
+    cancelled = replace(cancelled, version=version_of(NOON, Rank.UNDO))
+    for order in permutations([booked, moved]):
+        assert _subject(*order).families["appointment"].get("starts_at") == LATER.isoformat()
+    for everything in permutations([booked, moved, cancelled]):
+        assert not _subject(*everything).families["appointment"].active
+
+
+def test_two_events_of_one_version_lead_to_the_same_subject_in_either_order() -> None:
+    """A booking system moved an appointment twice within a second, and sent no ``occurred_at``. Nobody can tell
+    which is newer; but the one that wins must win on every machine, and again when the other one is repeated.
+    And it wins whole: the time of one in the place of the other would be an appointment that nobody made.
+    """
+    one = business("AppointmentRescheduled", starts_at=STARTS, location="Main St 1")
+    other = business("AppointmentRescheduled", starts_at=LATER, location="Broad St 9")
+    third = business("AppointmentRescheduled", starts_at=LATER + timedelta(hours=1), location="Alley 3")
+    subject = _subject(one, other, third)
+    for order in permutations([one, other, third]):
+        assert _subject(*order) == subject
+        assert _subject(*order, *order[:2]) == subject
+    said = {name: subject.families["appointment"].get(name) for name in ("starts_at", "location")}
+    assert said in [dict(event.fields) for event in (one, other, third)]
+
+
+def test_a_repeat_is_no_news() -> None:
+    subject = _subject(BOOKED)
+    assert subject.hear(BOOKED) is subject
+    moved = subject.hear(MOVED)
+    assert moved.hear(BOOKED) is moved
+
+
+def test_a_subject_keeps_who_wrote_it_apart_from_what_it_is() -> None:
+    """``revision`` and ``expires_at`` are the store's; hearing an event leaves them alone."""
+    subject = replace(_subject(BOOKED), revision=3, expires_at=99)
+    assert (subject.hear(MOVED).revision, subject.hear(MOVED).expires_at) == (3, 99)
+
+
+def test_a_family_without_a_contact_has_none() -> None:
+    assert Family(1, active=True).contact is None
