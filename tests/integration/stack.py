@@ -4,7 +4,8 @@
         stack.invoke("ingest_message", case("ingest_message/first_message"), at=instant)
         stack.published()
 
-Every invocation is a cold start, in the environment that the template gives to that very function.
+Every invocation is a cold start, in the environment that the template gives to that very function; only the AWS
+clients are kept, for making one takes longer than most tests.
 """
 
 import io
@@ -16,13 +17,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-import aws_xray_sdk.core  # noqa: F401 - makes a socket as it is imported, which during a test is not allowed
 import boto3
 from moto import mock_aws
 
@@ -34,7 +34,11 @@ from tests.template_resources import environment, functions, table_definition
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_sqs import SQSClient
+
+# It makes a socket as it is imported, which is not allowed any more once a test has begun.
+import_module("aws_xray_sdk.core")
 
 EVENTS = Path(__file__).parents[2] / "events"
 
@@ -101,6 +105,8 @@ class Stack:
             patch.dict(os.environ, given, clear=True),
             patch.object(bootstrap.App, "clock", lambda _: at),
             patch.object(bootstrap, "EventBus", partial(EventBus, pause=lambda _: None)),
+            patch.object(bootstrap.App, "_client", lambda _, *service, **options: _client(*service, **options)),
+            patch.object(DynamoDBStore, "connect", _connect),
             _written() as output,
         ):
             try:
@@ -125,7 +131,7 @@ class Stack:
 
     def rows(self) -> list[ScheduledMessage]:
         """Every scheduled message, in order of due time."""
-        store = DynamoDBStore.connect(self.resources["Table"], workers=1)
+        store = _connect(self.resources["Table"], workers=1)
         keys = [MessageKey(item["pk"]["S"], item["sk"]["S"]) for item in self.items()]
         messages = [store.read_message(key) for key in keys if key.sk.startswith("SCHEDULED#")]
         return sorted((message for message in messages if message), key=lambda message: message.due_at)
@@ -154,7 +160,7 @@ class Stack:
 def deployed() -> Iterator[Stack]:
     """The template's table, bus and queue, empty, and a queue that hears every event out."""
     with mock_aws():
-        dynamodb, events, sqs = boto3.client("dynamodb"), boto3.client("events"), boto3.client("sqs")
+        dynamodb, events, sqs = _clients()
         dynamodb.create_table(TableName="reengage-table", **table_definition())
         events.create_event_bus(Name="reengage")
         rejected_url = sqs.create_queue(QueueName="rejected")["QueueUrl"]
@@ -162,10 +168,18 @@ def deployed() -> Iterator[Stack]:
         arn = sqs.get_queue_attributes(QueueUrl=listener_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         pattern = json.dumps({"source": ["reengage"]})
         events.put_rule(Name="everything-out", EventBusName="reengage", EventPattern=pattern)
-        targets = [{"Id": "listener", "Arn": arn}]
-        events.put_targets(Rule="everything-out", EventBusName="reengage", Targets=targets)
+        events.put_targets(Rule="everything-out", EventBusName="reengage", Targets=[{"Id": "listener", "Arn": arn}])
         resources = {"Table": "reengage-table", "EventBus": "reengage", "RejectedEventsQueue": rejected_url}
         yield Stack(resources, dynamodb, sqs, listener_url)
+
+
+@cache
+def _clients() -> "tuple[DynamoDBClient, EventBridgeClient, SQSClient]":
+    return boto3.client("dynamodb"), boto3.client("events"), boto3.client("sqs")
+
+
+_client = cache(bootstrap.App()._client)
+_connect = cache(DynamoDBStore.connect)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.template.stack import ALARM, FUNCTION, QUEUE, Properties, Stack, arn
+from tests.template.stack import ALARM, FUNCTION, QUEUE, SCHEDULE, Properties, Stack, arn
 
 type Metric = tuple[str, str, str, str]
 
@@ -35,13 +35,30 @@ def test_each_function_that_publishes_has_an_alarm_for_what_the_bus_did_not_take
     assert publishers <= _watched(stack)
 
 
+def test_each_scheduled_function_has_an_alarm_for_its_silence(stack: Stack) -> None:
+    """A disabled schedule, or one that lost its role, would otherwise go unnoticed: nothing fails, nothing is sent."""
+    scheduled = {
+        ("AWS/Lambda", "Invocations", "FunctionName", str({"Ref": name}))
+        for name in stack.of(FUNCTION)
+        if any(schedule["Target"]["Arn"] == arn(name) for schedule in stack.of(SCHEDULE).values())
+    }
+    assert len(scheduled) == 3
+    assert scheduled <= _watched(stack)
+    for alarm in _silences(stack):
+        assert (alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"]) == ("Sum", "LessThanThreshold", 1)
+        assert alarm["TreatMissingData"] == "breaching"
+
+
 def test_no_alarm_watches_anything_else(stack: Stack) -> None:
     """So that none stands for a metric that nobody publishes: it would never ring."""
-    assert len(stack.of(ALARM)) == len(_watched(stack)) == len(stack.of(QUEUE)) + len(stack.of(FUNCTION))
+    expected = len(stack.of(QUEUE)) + len(stack.of(FUNCTION)) + len(stack.of(SCHEDULE))
+    assert len(stack.of(ALARM)) == len(_watched(stack)) == expected
 
 
-def test_every_alarm_rings_at_one_and_is_quiet_without_data(stack: Stack) -> None:
+def test_every_other_alarm_rings_at_one_and_is_quiet_without_data(stack: Stack) -> None:
     for name, alarm in stack.of(ALARM).items():
+        if alarm in _silences(stack):
+            continue
         assert alarm["Statistic"] == ("Maximum" if alarm["Namespace"] == "AWS/SQS" else "Sum"), name
         assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold", name
         assert (alarm["Threshold"], alarm["EvaluationPeriods"]) == (1, 1), name
@@ -51,6 +68,10 @@ def test_every_alarm_rings_at_one_and_is_quiet_without_data(stack: Stack) -> Non
 def test_every_alarm_says_what_to_do(stack: Stack) -> None:
     for name, alarm in stack.of(ALARM).items():
         assert len(alarm.get("AlarmDescription", "")) > 40, name
+
+
+def _silences(stack: Stack) -> list[Properties]:
+    return [alarm for alarm in stack.of(ALARM).values() if alarm["Namespace"] == "AWS/Lambda"]
 
 
 def _watched(stack: Stack) -> set[Metric]:
