@@ -99,7 +99,7 @@ class Stack:
         for built in (bootstrap.app, observability.logger, observability.tracer):
             built.cache_clear()
         account = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-        variables = account | environment(FUNCTIONS[function], self.resources)
+        variables = account | _environment(FUNCTIONS[function], **self.resources)
         given = {name: value for name, value in variables.items() if name not in without}
         with (
             patch.dict(os.environ, given, clear=True),
@@ -161,7 +161,7 @@ def deployed() -> Iterator[Stack]:
     """The template's table, bus and queue, empty, and a queue that hears every event out."""
     with mock_aws():
         dynamodb, events, sqs = _clients()
-        dynamodb.create_table(TableName="reengage-table", **table_definition())
+        dynamodb.create_table(TableName="reengage-table", **_table_definition())
         events.create_event_bus(Name="reengage")
         rejected_url = sqs.create_queue(QueueName="rejected")["QueueUrl"]
         listener_url = sqs.create_queue(QueueName="listener")["QueueUrl"]
@@ -178,6 +178,9 @@ def _clients() -> "tuple[DynamoDBClient, EventBridgeClient, SQSClient]":
     return boto3.client("dynamodb"), boto3.client("events"), boto3.client("sqs")
 
 
+# Reading the template takes long, too.
+_table_definition = cache(table_definition)
+_environment = cache(lambda function, **resources: environment(function, resources))
 _client = cache(bootstrap.App()._client)
 _connect = cache(DynamoDBStore.connect)
 

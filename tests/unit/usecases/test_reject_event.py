@@ -1,0 +1,53 @@
+"""What cannot be understood is kept whole, and told."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from reengage.errors import InvalidEvent, NotPublished
+from reengage.usecases.reject_event import reject_event
+from tests.fakes import Bus, Unreachable
+
+EVENT = {"id": "e-1", "detail-type": "AppointmentBooked", "detail": {"starts_at": "tomorrow", "secret": [1]}}
+WHY = InvalidEvent(["$.detail.contact: is required", "$.detail.starts_at: expected an instant"])
+
+
+def test_it_is_kept_whole_with_every_error_and_told_without_its_content() -> None:
+    bus = Bus()
+    kept: list[tuple[Any, Sequence[str]]] = []
+    answer = reject_event(EVENT, WHY, keep=lambda event, errors: kept.append((event, errors)), publish=bus)
+    assert kept == [(EVENT, list(WHY.errors))]
+    assert answer == {"rejected": list(WHY.errors)}
+    (told,) = bus.events
+    assert told.type == "EventRejected"
+    assert told.detail == {
+        "errors": list(WHY.errors),
+        "event_id": "e-1",
+        "rejected_detail_type": "AppointmentBooked",
+    }
+
+
+@pytest.mark.parametrize("event", [None, "text", 7, [EVENT], {}])
+def test_what_is_no_event_at_all_is_kept_too(event: object) -> None:
+    bus = Bus()
+    kept: list[object] = []
+    reject_event(event, WHY, keep=lambda given, _errors: kept.append(given), publish=bus)
+    assert kept == [event]
+    assert bus.details("EventRejected") == [{"errors": list(WHY.errors)}]
+
+
+def test_what_could_not_be_kept_is_not_told_as_kept() -> None:
+    bus = Bus()
+
+    def broken(_event: object, _errors: Sequence[str]) -> None:
+        raise Unreachable
+
+    with pytest.raises(Unreachable):
+        reject_event(EVENT, WHY, keep=broken, publish=bus)
+    assert bus.events == []
+
+
+def test_what_could_not_be_told_is_retried() -> None:
+    with pytest.raises(NotPublished):
+        reject_event(EVENT, WHY, keep=lambda _event, _errors: None, publish=Bus(failing=1))
