@@ -43,8 +43,10 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
 )
 """For each event out, the metric that counts it."""
 
-PRIVATE: Final = frozenset({"contact", "error"})
-"""Not logged of an event out. ``error`` may be a provider's own words, and those may quote the address."""
+PRIVATE: Final = frozenset({"contact", "error", "provider_message_id"})
+"""Not logged of an event out. ``error`` may be a provider's own words, and those may quote the address; WhatsApp's
+message ids have it inside, encoded.
+"""
 
 NOT_PUBLISHED: Final = Metric("EventsNotPublished")
 LEFT: Final = Metric("DueMessagesLeft")

@@ -192,7 +192,7 @@ class DynamoDBStore:
 
     def write_plan(self, message: ScheduledMessage, *, at: datetime) -> ScheduledMessage:
         withdrawn = (Row.state == State.SKIPPED) & Row.rule.is_in("superseded", "cancelled")
-        free = Item.pk.does_not_exist() | (withdrawn & (Row.version < message.version))
+        free = Item.pk.does_not_exist() | (withdrawn & (Row.version <= message.version))
         in_time = (Row.state == State.SCHEDULED) & (Row.version <= message.version)
         if message.state is State.SCHEDULED:
             tries = [(message, free | in_time)]
@@ -351,7 +351,7 @@ CONVERSATION: Final = "CONVERSATION"
 SUBJECT: Final = "SUBJECT"
 SCHEDULED: Final = "SCHEDULED"
 READS: Final = 3
-ERROR_LENGTH: Final = 200
+ERROR_BYTES: Final = 200
 """Rows stay under 1,024 bytes, or each write would cost twice as much."""
 
 
@@ -499,7 +499,7 @@ def _decided(message: ScheduledMessage) -> list[Action]:
 
 
 def _answered(message: ScheduledMessage) -> list[Action]:
-    error = message.error[:ERROR_LENGTH] if message.error else None
+    error = message.error.encode()[:ERROR_BYTES].decode(errors="ignore") if message.error else None
     answers = (
         (Row.provider, message.provider),
         (Row.provider_message_id, message.provider_message_id),

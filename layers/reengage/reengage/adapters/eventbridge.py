@@ -98,11 +98,13 @@ class EventBridgeChannel:
             return _of_status(error)
         except BotoCoreError as error:
             return Unknown(type(error).__name__)
-        (result,) = answer["Entries"]
-        if "ErrorCode" not in result:
-            return Accepted("eventbridge", result["EventId"])
-        code = result["ErrorCode"]
-        return Refused(code) if code in REFUSALS else NotDelivered(code)
+        match answer:
+            case {"Entries": [{"ErrorCode": code}]}:
+                return Refused(code) if code in REFUSALS else NotDelivered(code)
+            case {"Entries": [{"EventId": event_id}]}:
+                return Accepted("eventbridge", event_id)
+            case _:
+                return Unknown("an answer without a result")
 
 
 def _request(outbound: OutboundMessage) -> OutEvent:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import RLock
+from typing import Final
 
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation, InboundMessage, expiry
@@ -11,6 +12,9 @@ from reengage.domain.message import FOLLOWS, RETENTION, MessageKey, ScheduledMes
 from reengage.domain.reasons import Door
 from reengage.domain.subject import Subject, SubjectRef
 from reengage.ports import DueKey, Thread
+
+NEVER_AFTER: Final = timedelta(days=5 * 365)
+"""What expired longer ago than this, TTL takes for a mistake and leaves (Amazon DynamoDB, "Using time to live")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ class MemoryStore:
             if stored is None or (
                 stored.state is State.SKIPPED
                 and stored.rule in ("superseded", "cancelled")
-                and stored.version < message.version
+                and stored.version <= message.version
             ):
                 planned = message
             elif stored.state is State.SCHEDULED and stored.version <= message.version:
@@ -142,22 +146,27 @@ class MemoryStore:
             row = self._held(message, frozenset({State.SENDING}))
             if row is None:
                 return False
-            self._rows[message.key] = replace(row, message=replace(message, state=State.SCHEDULED), indexed=True)
+            released = replace(
+                row.message,
+                state=State.SCHEDULED,
+                due_at=message.due_at,
+                useful_until=message.useful_until,
+                version=message.version,
+                attempts=message.attempts,
+                rule=message.rule,
+                facts=message.facts,
+            )
+            self._rows[message.key] = replace(row, message=released, indexed=True)
             return True
 
     def settle(self, message: ScheduledMessage) -> bool:
         with self._lock:
             if row := self._held(message, FOLLOWS[message.state]):
-                self._rows[message.key] = replace(row, message=message, indexed=False)
+                ended = replace(_decided(row.message, message), attempts=message.attempts)
+                self._rows[message.key] = replace(row, message=_ended(ended, message), indexed=False)
                 return True
             if message.provider and (row := self._held(message, frozenset({State.DELIVERED, State.UNDELIVERED}))):
-                answered = replace(
-                    row.message,
-                    provider=message.provider,
-                    provider_message_id=message.provider_message_id,
-                    rule=message.rule,
-                    facts=message.facts,
-                )
+                answered = _answered(_decided(row.message, message), message)
                 self._rows[message.key] = replace(row, message=answered)
             return False
 
@@ -177,36 +186,20 @@ class MemoryStore:
             row = self._rows.get(message.key)
             if row is None or row.message.state not in FOLLOWS[message.state] - {message.state}:
                 return False
-            moved = replace(
-                row.message,
-                state=message.state,
-                provider_message_id=message.provider_message_id,
-                error=message.error,
-                settled_at=message.settled_at,
-            )
-            self._rows[message.key] = replace(row, message=moved, indexed=False)
+            self._rows[message.key] = replace(row, message=_ended(row.message, message), indexed=False)
             return True
 
     # What tests and simulations do to it
 
     def expire(self, now: datetime) -> None:
         """What DynamoDB's TTL does, some time within days of an item's expiry."""
+        gone = range(int((now - NEVER_AFTER).timestamp()) + 1, int(now.timestamp()) + 1)
         with self._lock:
-            second = now.timestamp()
-            _drop(self._profiles, (c for c, profile in self._profiles.items() if profile.expires_at <= second))
-            _drop(
-                self._conversations,
-                (c for c, item in self._conversations.items() if item.expires_at <= second),
-            )
-            _drop(
-                self._messages,
-                (key for key, (_, expires_at) in self._messages.items() if expires_at <= second),
-            )
-            _drop(
-                self._subjects,
-                (ref for ref, subject in self._subjects.items() if subject.expires_at <= second),
-            )
-            _drop(self._rows, (key for key, row in self._rows.items() if row.expires_at <= second))
+            _drop(self._profiles, (key for key, item in self._profiles.items() if item.expires_at in gone))
+            _drop(self._conversations, (key for key, item in self._conversations.items() if item.expires_at in gone))
+            _drop(self._messages, (key for key, (_, expires_at) in self._messages.items() if expires_at in gone))
+            _drop(self._subjects, (key for key, item in self._subjects.items() if item.expires_at in gone))
+            _drop(self._rows, (key for key, item in self._rows.items() if item.expires_at in gone))
 
     def rows(self) -> list[ScheduledMessage]:
         """Every scheduled message, in order of due time."""
@@ -217,6 +210,24 @@ class MemoryStore:
         if row is None or row.message.claim_id != message.claim_id or row.message.state not in states:
             return None
         return row
+
+
+def _decided(stored: ScheduledMessage, message: ScheduledMessage) -> ScheduledMessage:
+    return replace(stored, rule=message.rule, facts=message.facts)
+
+
+def _ended(stored: ScheduledMessage, message: ScheduledMessage) -> ScheduledMessage:
+    return replace(_answered(stored, message), state=message.state, settled_at=message.settled_at)
+
+
+def _answered(stored: ScheduledMessage, message: ScheduledMessage) -> ScheduledMessage:
+    """With what the message knows of the provider's answer; what it does not know stays as it was."""
+    return replace(
+        stored,
+        provider=message.provider or stored.provider,
+        provider_message_id=message.provider_message_id or stored.provider_message_id,
+        error=message.error or stored.error,
+    )
 
 
 def _drop[K, V](items: dict[K, V], keys: Iterable[K]) -> None:

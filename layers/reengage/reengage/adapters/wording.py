@@ -124,8 +124,11 @@ def _bundle(locale: str) -> FluentBundle:
 
 
 def _format(bundle: FluentBundle, name: str, attribute: str | None, variables: Mapping[str, str]) -> str:
-    message = bundle.get_message(name)
-    pattern = message.attributes[attribute] if attribute else message.value
+    try:
+        message = bundle.get_message(name)
+        pattern = message.attributes[attribute] if attribute else message.value
+    except LookupError as error:
+        raise WordingError(f"{bundle.locales[0]}: {name}: {error} is missing") from error
     if pattern is None:
         raise WordingError(f"{bundle.locales[0]}: {name} has no text")
     text, errors = bundle.format_pattern(pattern, dict(variables))

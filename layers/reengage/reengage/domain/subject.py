@@ -4,6 +4,8 @@ A subject is the sum of what its events said, newest first, field by field: so t
 same subject in whichever order they arrive, and however often.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -50,11 +52,16 @@ EVENT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
 )
 
 
-def version_of(occurred_at: datetime, rank: Rank) -> int:
-    """A number that orders a family's events: by whole second, then rank, then the exact instant."""
+def version_of(occurred_at: datetime, rank: Rank, said: Json = None) -> int:
+    """A number that orders a family's events: by whole second, then rank, then the exact instant.
+
+    Envelopes have whole seconds, so two events may tie. What they said breaks the tie: nobody knows which is newer,
+    but whichever order they come in, and however often, the same one wins, and wins whole.
+    """
     instant = occurred_at.astimezone(UTC)
     second = int(instant.replace(microsecond=0).timestamp())
-    return (second * 10 + rank) * 1_000_000 + instant.microsecond
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).digest()
+    return ((second * 10 + rank) * 1_000_000 + instant.microsecond) * 1_000_000 + int.from_bytes(digest) % 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +118,10 @@ class Family:
     def contact(self) -> Contact | None:
         parts = self.get("contact")
         return Contact(*parts) if parts else None
+
+    def rests_on(self, event: BusinessEvent) -> bool:
+        """Whether the event is the newest one, or anything that it said still holds."""
+        return event.version in {self.version, *(said.version for said in self.said.values())}
 
     def hear(self, event: BusinessEvent) -> "Family":
         """This family with ``event``: an older event changes nothing that a newer one said."""

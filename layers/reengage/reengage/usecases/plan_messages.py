@@ -19,8 +19,8 @@ TRIES: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """How many messages the event planned, found past their due time, and withdrew. ``stale``: an older event that
-    said nothing new.
+    """How many messages the event planned, found past their due time, and withdrew. ``stale``: an older event, of
+    which nothing holds any more.
     """
 
     planned: int = 0
@@ -38,7 +38,7 @@ def plan_messages(event: BusinessEvent, *, store: Store, publish: Publish, clock
     """
     now = clock()
     former, subject = _store_subject(event, store=store, now=now)
-    if subject == former and event.version < subject.families[event.family].version:
+    if subject == former and not subject.families[event.family].rests_on(event):
         return Planned(stale=True)
     plan = planned_messages(subject)
     wanted = {message.key for message in plan}

@@ -1,5 +1,6 @@
 """Events in (CONTRACT.md): one type a detail-type, read field by field, every error with its field's path."""
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal, get_args, get_origin
@@ -188,7 +189,7 @@ def business_event(event: Any) -> BusinessEvent:
     return BusinessEvent(
         type=event["detail-type"],
         subject=SubjectRef(brand, terms.kind, getattr(detail, terms.id_field)),
-        version=version_of(_occurred_at(event, detail.occurred_at), terms.rank),
+        version=version_of(_occurred_at(event, detail.occurred_at), terms.rank, [contact and contact.key, fields]),
         contact=contact,
         fields=fields,
     )
@@ -250,10 +251,13 @@ def _read(value: Any, wanted: Any, path: str, errors: list[str]) -> Any:
         errors.append(f"{path}: expected one of {', '.join(get_args(wanted))}")
         return None
     try:
+        json.dumps(value, ensure_ascii=False).encode()
         return msgspec.convert(value, wanted, dec_hook=_check)
+    except UnicodeEncodeError:  # half of a surrogate pair: JSON lets it through, and no database takes it
+        errors.append(f"{path}: expected valid Unicode")
     except msgspec.ValidationError as error:
         errors.append(f"{path}: {str(error)[:1].lower()}{str(error)[1:]}")
-        return None
+    return None
 
 
 def _read_fields[T: Struct](value: Any, wanted: type[T], path: str, errors: list[str]) -> T | None:

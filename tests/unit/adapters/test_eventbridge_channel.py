@@ -1,0 +1,191 @@
+"""The channel that asks on the bus: what each answer of AWS means, by the real client against a server of our own."""
+
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any, Final
+
+import pytest
+from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError, SSLError
+
+from reengage.adapters.eventbridge import REFUSALS, EventBridgeChannel, EventBus
+from reengage.bootstrap import App
+from reengage.domain.contact import Contact
+from reengage.domain.events_out import OutEvent
+from reengage.domain.message import ScheduledMessage
+from reengage.domain.policy import Action, Decision
+from reengage.domain.subject import SubjectRef
+from reengage.ports import Accepted, NotDelivered, OutboundMessage, Refused, Unknown, Wording
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+
+NOON: Final = datetime(2031, 3, 19, 12, tzinfo=UTC)
+OUTBOUND: Final = OutboundMessage(
+    message=ScheduledMessage(
+        contact=Contact("acme-dental", "whatsapp", "+447700900187"),
+        reason="appointment_reminder",
+        subject=SubjectRef("acme-dental", "appointment", "A-1"),
+        step="PT2H",
+        about=NOON.replace(hour=14),
+        due_at=NOON,
+        useful_until=NOON.replace(hour=14),
+        version=1,
+    ),
+    wording=Wording("Nhắc bạn", "vi", "appointment_reminder", ("acme-dental", "12:00")),
+    data={"appointment_id": "A-1", "location": {"vi": "Số 12"}},
+    decision=Decision(Action.SEND, None, {}),
+    free_text_until=NOON,
+    deliver_before=NOON.replace(hour=14),
+)
+
+
+@dataclass(slots=True)
+class Aws:
+    """An endpoint that gives every request one answer; no answer at all where ``status`` is 0."""
+
+    url: str
+    status: int = 200
+    body: str = '{"FailedEntryCount": 0, "Entries": [{"EventId": "e-1"}]}'
+    requests: list[Any] = field(default_factory=list)
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            served.requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            if served.status:
+                body = served.body.encode()
+                self.send_response(served.status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        served = Aws(f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", served.url)
+        monkeypatch.setenv("EVENT_BUS_NAME", "reengage")
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield served
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def channel(aws: Aws) -> Iterator[EventBridgeChannel]:
+    """As bootstrap makes it, towards ``aws``."""
+    assert aws.url
+    built = App().channels["sms"]
+    assert isinstance(built, EventBridgeChannel)
+    yield built
+    built.bus.client.close()  # type: ignore[attr-defined] # the real one has it
+
+
+def error(code: str) -> str:
+    return json.dumps({"__type": code, "message": "said AWS"})
+
+
+def entry(code: str) -> str:
+    return json.dumps({"FailedEntryCount": 1, "Entries": [{"ErrorCode": code, "ErrorMessage": "said AWS"}]})
+
+
+ANSWERS: Final = {
+    "taken": (200, Aws("").body, Accepted("eventbridge", "e-1")),
+    "an entry throttled": (200, entry("ThrottlingException"), NotDelivered("ThrottlingException")),
+    "an entry failed": (200, entry("InternalFailure"), NotDelivered("InternalFailure")),
+    **{f"an entry refused: {code}": (200, entry(code), Refused(code)) for code in sorted(REFUSALS)},
+    "throttled": (400, error("ThrottlingException"), NotDelivered("ThrottlingException")),
+    "too many requests": (429, error("TooManyRequestsException"), NotDelivered("TooManyRequestsException")),
+    "not allowed": (400, error("AccessDeniedException"), NotDelivered("AccessDeniedException")),
+    "forbidden": (403, error("UnrecognizedClientException"), NotDelivered("UnrecognizedClientException")),
+    "too large": (413, "too large", NotDelivered("413")),
+    "an internal failure": (500, error("InternalFailure"), Unknown("InternalFailure")),
+    "a bad gateway": (502, "<html>bad gateway</html>", Unknown("502")),
+    "unavailable": (503, error("ServiceUnavailable"), Unknown("ServiceUnavailable")),
+    "a gateway's time-out": (504, "", Unknown("504")),
+    "the connection closed": (0, "", Unknown("ConnectionClosedError")),
+}
+
+
+@pytest.mark.parametrize(("status", "body", "outcome"), ANSWERS.values(), ids=ANSWERS)
+def test_what_an_answer_means(aws: Aws, channel: EventBridgeChannel, status: int, body: str, outcome: object) -> None:
+    aws.status, aws.body = status, body
+    assert channel.send(OUTBOUND) == outcome
+    # A hidden second try after a lost answer would ask twice.
+    assert len(aws.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("failure", "outcome"),
+    [
+        (ConnectTimeoutError(endpoint_url="-"), NotDelivered("ConnectTimeoutError")),
+        (EndpointConnectionError(endpoint_url="-"), NotDelivered("EndpointConnectionError")),
+        (ReadTimeoutError(endpoint_url="-"), Unknown("ReadTimeoutError")),
+        (SSLError(endpoint_url="-", error=OSError()), Unknown("SSLError")),
+    ],
+)
+def test_what_a_failure_on_the_way_means(channel: EventBridgeChannel, failure: Exception, outcome: object) -> None:
+    tries = []
+
+    def fail(**_: Any) -> None:
+        tries.append(1)
+        raise failure
+
+    channel.bus.client.meta.events.register("before-send.events.PutEvents", fail)  # type: ignore[attr-defined] # as above
+    assert channel.send(OUTBOUND) == outcome
+    assert len(tries) == 1
+
+
+def test_nobody_listens(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{unused.getsockname()[1]}")
+        assert App().channels["sms"].send(OUTBOUND) == NotDelivered("EndpointConnectionError")
+    assert aws.requests == []
+
+
+def test_what_is_asked(aws: Aws, channel: EventBridgeChannel) -> None:
+    channel.send(OUTBOUND)
+    ((asked,),) = (request["Entries"] for request in aws.requests)
+    assert {**asked, "Detail": json.loads(asked["Detail"])} == {
+        "EventBusName": "reengage",
+        "Source": "reengage",
+        "DetailType": "MessageSendRequested",
+        "Detail": {
+            "contact": {"brand": "acme-dental", "channel": "whatsapp", "address": "+447700900187"},
+            "scheduled_message_id": OUTBOUND.message.scheduled_message_id,
+            "reason": "appointment_reminder",
+            "subject_id": "A-1",
+            "text": "Nhắc bạn",
+            "locale": "vi",
+            "template": {"name": "appointment_reminder", "parameters": ["acme-dental", "12:00"]},
+            "data": {"appointment_id": "A-1", "location": {"vi": "Số 12"}},
+            "free_text_until": "2031-03-19T12:00:00Z",
+            "deliver_before": "2031-03-19T14:00:00Z",
+        },
+    }
+
+
+def test_news_may_be_told_twice_so_there_a_failure_is_tried_again(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
+    aws.status, aws.body = 503, error("ServiceUnavailable")
+    client = App()._client("events")
+    assert EventBus(client, "reengage", lambda _: None)([OutEvent("MessageSent", {})]) == 1
+    client.close()
+    # botocore's three, three times.
+    assert len(aws.requests) == 9
+
+
+def test_each_channel_is_this_one_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENT_BUS_NAME", "reengage")
+    channels = App().channels
+    assert set(channels) == {"sms", "rcs", "whatsapp"}
+    assert {id(channel) for channel in channels.values()} == {id(channels["sms"])}

@@ -1,0 +1,439 @@
+"""Events in: what is read of them, and how each error names its field."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reengage.adapters.inbound.eventbridge import BUSINESS_EVENTS, business_event, inbound_message, receipt
+from reengage.domain.contact import Contact
+from reengage.domain.conversation import InboundMessage
+from reengage.domain.subject import EVENT_TYPES, SubjectRef
+from reengage.errors import InvalidEvent
+from reengage.usecases.record_delivery import Receipt
+
+TIME: Final = "2031-03-04T11:05:20Z"
+AT: Final = datetime(2031, 3, 4, 11, 5, 20, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A value that a field of this kind takes, how it is read, and values that it does not take."""
+
+    good: Any
+    bad: tuple[Any, ...]
+    read: Any = None
+
+    @property
+    def as_read(self) -> Any:
+        return self.good if self.read is None else self.read
+
+
+NO_TEXT: Final[tuple[Any, ...]] = (5, 1.5, True, [], ["text"], {}, {"en": "text"})
+ID: Final = Kind("A-20931 #ü", ("", "x" * 513, "é" * 257, "\ud800", *NO_TEXT))
+TEXT: Final = Kind("Is Friday free?\n🦷", NO_TEXT)
+LINE: Final = Kind("Ada", ("", "x" * 501, *NO_TEXT))
+LOCALE: Final = Kind("de-AT", ("", "d", "German, please", "de-", "de-AT-u-x", *NO_TEXT))
+ZONE: Final = Kind("Europe/Berlin", ("", "Mars/Olympus", "../../etc/passwd", "CEST!", "\0", *NO_TEXT))
+URL: Final = Kind(
+    "https://shop.example/a?b=c#d",
+    ("", "shop.example", "ftp://shop.example", "javascript:alert(1)", "https://a b", f"https://{'x' * 2048}", *NO_TEXT),
+)
+INSTANT: Final = Kind(
+    "2031-03-20T15:00:00+01:00",
+    (
+        "",
+        "soon",
+        "2031-03-20",
+        "2031-03-20T15:00:00",
+        "2031-02-30T15:00:00Z",
+        "1950-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+        1_931_698_800,
+        *NO_TEXT,
+    ),
+)
+BEFORE: Final = Kind("PT60M", ("", "1 day", "P", "PT", "-P1D", "P1D ", "P9999Y", *NO_TEXT), read="PT1H")
+OFFSETS_BEFORE: Final = Kind(
+    ["P1W", "PT2H"], ("P1D", 5, {}, [5], [None], [["P1D"]], ["1 day"], ["P1D", "-P1D"], ["P1D"] * 11), ["P7D", "PT2H"]
+)
+OFFSETS: Final = Kind(["-P3D", "PT0S"], ("P1D", 5, {}, [5], [None], ["1 day"], ["P1D"] * 11))
+LOCALISED: Final = Kind(
+    {"en": "Pro", "de-AT": "Profi"},
+    ("", "x" * 501, 5, True, [], ["Pro"], {}, {"en": ""}, {"en": 5}, {"en": None}, {"in English": "Pro"}),
+)
+STATUS: Final = Kind("delivered", ("", "read", "DELIVERED", *NO_TEXT))
+
+CONTACT: Final = {"brand": "acme-dental", "channel": "sms", "address": "+447700900142"}
+READ_CONTACT: Final = Contact("acme-dental", "sms", "+447700900142")
+PARTS: Final = {
+    "brand": Kind("acme-dental", ("", "acme dental", "a#b", "-a", "x" * 65, "açme", *NO_TEXT)),
+    "channel": Kind("sms", ("", "fax", "SMS", *NO_TEXT)),
+    "address": Kind("+447700900142", ("", "call me", "07700 900142", "+44", "+44770090014x", "\ud800", *NO_TEXT)),
+}
+
+REQUIRED: Final[dict[str, dict[str, Kind]]] = {
+    "MessageReceived": {"message_id": ID, "sent_at": INSTANT, "text": TEXT},
+    "AppointmentBooked": {"appointment_id": ID, "starts_at": INSTANT},
+    "AppointmentRescheduled": {"appointment_id": ID, "starts_at": INSTANT},
+    "AppointmentCancelled": {"appointment_id": ID},
+    "TrialStarted": {"trial_id": ID, "product": LOCALISED, "ends_at": INSTANT},
+    "TrialExtended": {"trial_id": ID, "product": LOCALISED, "ends_at": INSTANT},
+    "TrialConverted": {"trial_id": ID},
+    "TrialCancelled": {"trial_id": ID},
+    "DeliveryReported": {"scheduled_message_id": ID, "status": STATUS},
+}
+_APPOINTMENT: Final = {
+    "timezone": ZONE,
+    "service": LOCALISED,
+    "location": LOCALISED,
+    "remind_before": OFFSETS_BEFORE,
+    "check_in_url": URL,
+    "check_in_before": BEFORE,
+    "occurred_at": INSTANT,
+}
+_TRIAL: Final = {"timezone": ZONE, "upgrade_url": URL, "follow_up": OFFSETS, "occurred_at": INSTANT}
+OPTIONAL: Final[dict[str, dict[str, Kind]]] = {
+    "MessageReceived": {"locale": LOCALE, "timezone": ZONE, "display_name": LINE},
+    "AppointmentBooked": _APPOINTMENT,
+    "AppointmentRescheduled": _APPOINTMENT,
+    "AppointmentCancelled": {"occurred_at": INSTANT},
+    "TrialStarted": _TRIAL,
+    "TrialExtended": _TRIAL,
+    "TrialConverted": {"occurred_at": INSTANT},
+    "TrialCancelled": {"occurred_at": INSTANT},
+    "DeliveryReported": {"provider_message_id": ID, "error": TEXT, "occurred_at": INSTANT},
+}
+BUSINESS: Final = tuple(BUSINESS_EVENTS)
+
+
+def read(event: Any) -> Any:
+    """The event through the reader of its detail-type."""
+    readers: dict[Any, Callable[[Any], Any]] = {"MessageReceived": inbound_message, "DeliveryReported": receipt}
+    reader = readers.get(event["detail-type"])
+    return reader(event) if reader else business_event(event)
+
+
+def envelope(detail_type: str, detail: Any) -> dict[str, Any]:
+    return {
+        "version": "0",
+        "id": "17793124-05d4-b198-2fde-7ededc63b103",
+        "detail-type": detail_type,
+        "source": "clinic.calendar",
+        "account": "111122223333",
+        "time": TIME,
+        "region": "eu-central-1",
+        "resources": [],
+        "detail": detail,
+    }
+
+
+def minimal(detail_type: str) -> dict[str, Any]:
+    return {"contact": dict(CONTACT)} | {name: kind.good for name, kind in REQUIRED[detail_type].items()}
+
+
+def full(detail_type: str) -> dict[str, Any]:
+    return minimal(detail_type) | {name: kind.good for name, kind in OPTIONAL[detail_type].items()}
+
+
+def errors_of(event: Any, reader: Callable[[Any], Any] = read) -> list[str]:
+    with pytest.raises(InvalidEvent) as raised:
+        reader(event)
+    return list(raised.value.errors)
+
+
+def test_the_tables_of_this_test_are_whole() -> None:
+    assert set(REQUIRED) == set(OPTIONAL) == {*EVENT_TYPES, "MessageReceived", "DeliveryReported"}
+
+
+def test_a_minimal_message() -> None:
+    message = inbound_message(envelope("MessageReceived", minimal("MessageReceived")))
+    sent_at = datetime.fromisoformat(INSTANT.good)
+    assert message == InboundMessage(READ_CONTACT, ID.good, sent_at, TEXT.good)
+
+
+def test_a_full_message() -> None:
+    message = inbound_message(envelope("MessageReceived", full("MessageReceived")))
+    assert (message.locale, message.timezone, message.display_name) == (LOCALE.good, ZONE.good, LINE.good)
+
+
+def test_a_minimal_receipt_happened_when_it_was_sent() -> None:
+    read_receipt = receipt(envelope("DeliveryReported", minimal("DeliveryReported")))
+    assert read_receipt == Receipt(READ_CONTACT, ID.good, "delivered", AT)
+
+
+def test_a_full_receipt() -> None:
+    detail = full("DeliveryReported") | {"occurred_at": "2031-03-04T12:05:19.5+01:00"}
+    at = datetime(2031, 3, 4, 11, 5, 19, 500_000, tzinfo=UTC)
+    assert receipt(envelope("DeliveryReported", detail)) == Receipt(
+        READ_CONTACT, ID.good, "delivered", at, ID.good, TEXT.good
+    )
+
+
+@pytest.mark.parametrize("status", ["sent", "delivered", "undelivered", "opted_out"])
+def test_each_status(status: str) -> None:
+    assert receipt(envelope("DeliveryReported", minimal("DeliveryReported") | {"status": status})).status == status
+
+
+@pytest.mark.parametrize("detail_type", BUSINESS)
+@pytest.mark.parametrize("detail_of", [minimal, full])
+def test_a_business_event(detail_type: str, detail_of: Callable[[str], dict[str, Any]]) -> None:
+    detail = detail_of(detail_type)
+    event = business_event(envelope(detail_type, detail))
+    kind, _, id_field, _ = EVENT_TYPES[detail_type]
+    assert (event.type, event.contact) == (detail_type, READ_CONTACT)
+    assert event.subject == SubjectRef("acme-dental", kind, ID.good)
+    kinds = REQUIRED[detail_type] | OPTIONAL[detail_type]
+    said = {name: kinds[name].as_read for name in detail if name not in ("contact", "occurred_at", id_field)}
+    assert event.fields == said
+    # It is stored as JSON.
+    assert json.loads(json.dumps(event.fields)) == said
+
+
+FIELDS: Final = [
+    (detail_type, name) for detail_type in REQUIRED for name in REQUIRED[detail_type] | OPTIONAL[detail_type]
+]
+
+
+@pytest.mark.parametrize(("detail_type", "name"), FIELDS)
+def test_a_value_of_another_kind_names_its_field(detail_type: str, name: str) -> None:
+    for bad in (REQUIRED[detail_type] | OPTIONAL[detail_type])[name].bad:
+        (error,) = errors_of(envelope(detail_type, full(detail_type) | {name: bad}))
+        assert error.startswith(f"$.detail.{name}: "), bad
+
+
+@pytest.mark.parametrize("detail_type", REQUIRED)
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_of_the_contact_of_another_kind_names_its_field(detail_type: str, part: str) -> None:
+    for bad in PARTS[part].bad:
+        (error,) = errors_of(envelope(detail_type, full(detail_type) | {"contact": CONTACT | {part: bad}}))
+        assert error.startswith(f"$.detail.contact.{part}: "), bad
+
+
+@pytest.mark.parametrize(("detail_type", "name"), [(kind, name) for kind in REQUIRED for name in REQUIRED[kind]])
+@pytest.mark.parametrize("absent", ["missing", "null"])
+def test_what_is_required(detail_type: str, name: str, absent: str) -> None:
+    detail = full(detail_type) | {name: None}
+    if absent == "missing":
+        del detail[name]
+    assert errors_of(envelope(detail_type, detail)) == [f"$.detail.{name}: is required"]
+
+
+@pytest.mark.parametrize("detail_type", REQUIRED)
+@pytest.mark.parametrize("part", PARTS)
+def test_a_contact_is_whole(detail_type: str, part: str) -> None:
+    contact = {name: value for name, value in CONTACT.items() if name != part}
+    error = f"$.detail.contact.{part}: is required"
+    assert errors_of(envelope(detail_type, full(detail_type) | {"contact": contact})) == [error]
+
+
+@pytest.mark.parametrize("detail_type", ["MessageReceived", "DeliveryReported"])
+def test_a_message_and_a_receipt_are_somebodys(detail_type: str) -> None:
+    detail = full(detail_type) | {"contact": None, "brand": "acme-dental"}
+    assert errors_of(envelope(detail_type, detail)) == ["$.detail.contact: is required"]
+
+
+@pytest.mark.parametrize("detail_type", REQUIRED)
+def test_null_is_left_out(detail_type: str) -> None:
+    nulls = minimal(detail_type) | dict.fromkeys(OPTIONAL[detail_type])
+    assert read(envelope(detail_type, nulls)) == read(envelope(detail_type, minimal(detail_type)))
+
+
+@pytest.mark.parametrize("detail_type", REQUIRED)
+def test_unknown_fields_are_kept_out_of_the_way(detail_type: str) -> None:
+    event = envelope(detail_type, full(detail_type))
+    more: dict[str, Any] = {"priority": 5, "metadata": {"a": [None]}, "": "", "type": "x"}
+    wider = event | more | {"detail": event["detail"] | more | {"contact": CONTACT | more}, "replay-name": "r"}
+    assert read(wider) == read(event)
+
+
+@pytest.mark.parametrize("detail_type", REQUIRED)
+def test_every_error_is_told_at_once(detail_type: str) -> None:
+    wrong = dict.fromkeys(REQUIRED[detail_type] | OPTIONAL[detail_type], 5)
+    event = envelope(detail_type, wrong | {"contact": CONTACT | {"address": "?"}}) | {"time": "now"}
+    paths = {error.partition(": ")[0] for error in errors_of(event)}
+    assert paths == {"$.time", "$.detail.contact.address", *(f"$.detail.{name}" for name in wrong)}
+
+
+@pytest.mark.parametrize("detail_type", REQUIRED)
+@pytest.mark.parametrize("detail", [None, 5, "{}", [], True])
+def test_a_detail_is_an_object(detail_type: str, detail: Any) -> None:
+    assert errors_of(envelope(detail_type, detail)) == ["$.detail: expected an object"]
+
+
+@pytest.mark.parametrize("detail_type", REQUIRED)
+@pytest.mark.parametrize("contact", [5, "+447700900142", [], True])
+def test_a_contact_is_an_object(detail_type: str, contact: Any) -> None:
+    event = envelope(detail_type, full(detail_type) | {"contact": contact})
+    assert errors_of(event) == ["$.detail.contact: expected an object"]
+
+
+@pytest.mark.parametrize("time", INSTANT.bad)
+def test_an_envelope_has_its_time(time: Any) -> None:
+    (error,) = errors_of(envelope("TrialConverted", full("TrialConverted")) | {"time": time})
+    assert error.startswith("$.time: ")
+
+
+@pytest.mark.parametrize("reader", [inbound_message, business_event, receipt])
+@pytest.mark.parametrize("name", [None, "", 5, [], {}, ["TrialStarted"], "trialstarted", "EventRejected"])
+def test_a_detail_type_of_another_kind(reader: Callable[[Any], Any], name: Any) -> None:
+    (error,) = errors_of(envelope(name, {}), reader)
+    assert error.startswith("$.detail-type: expected one of ")
+
+
+@pytest.mark.parametrize("reader", [inbound_message, business_event, receipt])
+@pytest.mark.parametrize("event", [None, 5, "{}", [], [{}], True])
+def test_an_event_is_an_object(reader: Callable[[Any], Any], event: Any) -> None:
+    assert errors_of(event, reader) == ["$: expected an EventBridge event, a JSON object"]
+
+
+def test_an_error_quotes_nothing_of_what_it_found() -> None:
+    """Errors are logged, and what stands in the wrong field may be about a person."""
+    personal = "Ada Beispiel +447700900142"
+    for detail_type in REQUIRED:
+        names = REQUIRED[detail_type] | OPTIONAL[detail_type]
+        wrong = full(detail_type) | {name: [personal] if kind is TEXT else personal for name, kind in names.items()}
+        parts = dict.fromkeys(PARTS, personal)
+        said = " ".join(errors_of(envelope(detail_type, wrong | {"contact": parts})))
+        assert "Ada" not in said
+        assert "7700" not in said
+
+
+# Brand and contact
+
+
+@pytest.mark.parametrize("detail_type", BUSINESS)
+@pytest.mark.parametrize("contact", [{}, {"contact": None}])
+def test_a_brand_is_enough_where_the_contact_is_not_known(detail_type: str, contact: dict[str, Any]) -> None:
+    detail = {name: value for name, value in full(detail_type).items() if name != "contact"}
+    event = business_event(envelope(detail_type, detail | contact | {"brand": "acme-dental"}))
+    assert (event.contact, event.subject.brand) == (None, "acme-dental")
+
+
+@pytest.mark.parametrize("detail_type", BUSINESS)
+def test_a_contact_has_its_brand_so_another_one_is_a_mistake(detail_type: str) -> None:
+    event = envelope(detail_type, full(detail_type) | {"brand": "orbit-notes"})
+    assert errors_of(event) == ["$.detail.brand: expected acme-dental, as the contact has it, or nothing"]
+    assert business_event(envelope(detail_type, full(detail_type) | {"brand": "acme-dental"})).contact == READ_CONTACT
+
+
+@pytest.mark.parametrize("detail_type", BUSINESS)
+def test_one_of_the_two_is_needed(detail_type: str) -> None:
+    event = envelope(detail_type, full(detail_type) | {"contact": None})
+    assert errors_of(event) == ["$.detail.contact: is required; where it is not known, give $.detail.brand"]
+
+
+@pytest.mark.parametrize("bad", PARTS["brand"].bad)
+def test_a_brand_of_another_kind_names_its_field(bad: Any) -> None:
+    detail = {"trial_id": "T-1", "brand": bad}
+    (error,) = errors_of(envelope("TrialConverted", detail))
+    assert error.startswith("$.detail.brand: ")
+
+
+@pytest.mark.parametrize(
+    ("channel", "written", "address"),
+    [
+        ("sms", "+44 7700 900142", "+447700900142"),
+        ("sms", "0044 7700 900142", "+447700900142"),
+        ("rcs", "tel:+44-7700-900142", "+447700900142"),
+        ("whatsapp", "447700900142", "+447700900142"),
+        ("whatsapp", "+447700900142", "+447700900142"),
+        ("whatsapp", "US.13491208655302741918", "US.13491208655302741918"),
+    ],
+)
+def test_an_address_is_brought_to_its_one_form(channel: str, written: str, address: str) -> None:
+    contact = {"brand": "acme-dental", "channel": channel, "address": written}
+    event = business_event(envelope("TrialConverted", {"trial_id": "T-1", "contact": contact}))
+    assert event.contact == Contact("acme-dental", channel, address)
+
+
+# Versions
+
+
+def version(detail_type: str, occurred_at: str | None = None, *, time: str = TIME) -> int:
+    detail: dict[str, Any] = {"contact": CONTACT, "occurred_at": occurred_at}
+    detail |= {name: kind.good for name, kind in REQUIRED[detail_type].items()}
+    return business_event(envelope(detail_type, detail) | {"time": time}).version
+
+
+BOOKED, MOVED, UNDONE = "AppointmentBooked", "AppointmentRescheduled", "AppointmentCancelled"
+
+
+def test_an_event_happened_when_it_says_else_when_it_was_sent() -> None:
+    assert version(BOOKED) == version(BOOKED, TIME) == version(BOOKED, "2031-03-04T12:05:20+01:00")
+    assert version(BOOKED, "2031-03-04T11:05:19Z") < version(BOOKED)
+    assert version(BOOKED, "2031-03-04T11:05:20.000001Z") > version(BOOKED)
+
+
+def test_no_event_happened_later_than_a_second_after_it_was_sent() -> None:
+    latest = version(BOOKED, "2031-03-04T11:05:21Z")
+    assert version(BOOKED, "2031-03-04T11:05:20.999999Z") < latest
+    assert version(BOOKED, "2031-03-04T11:05:21.000001Z") == latest
+    assert version(BOOKED, "2040-01-01T00:00:00Z") == latest
+    at = receipt(envelope("DeliveryReported", minimal("DeliveryReported") | {"occurred_at": "2040-01-01T00:00:00Z"})).at
+    assert at == AT + timedelta(seconds=1)
+
+
+def test_within_a_second_an_undoing_is_the_newest_and_a_beginning_the_oldest() -> None:
+    early, late = "2031-03-04T11:05:20.1Z", "2031-03-04T11:05:20.9Z"
+    ordered = [(BOOKED, early), (BOOKED, late), (MOVED, early), (MOVED, late), (UNDONE, early), (UNDONE, late)]
+    versions = [version(detail_type, at) for detail_type, at in ordered]
+    assert versions == sorted(set(versions))
+
+
+def test_a_later_second_is_newer_whatever_happened_in_it() -> None:
+    assert version(BOOKED, "2031-03-04T11:05:20Z") > version(UNDONE, "2031-03-04T11:05:19.999999Z")
+
+
+@given(
+    st.integers(946_684_800_000_000, 4_102_444_800_000_000),
+    st.timedeltas(timedelta(), timedelta(days=400)),
+)
+def test_versions_grow_with_time(microseconds: int, later: timedelta) -> None:
+    first = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=microseconds)
+    time = "2600-01-01T00:00:00Z"
+    older, newer = (version(UNDONE, at.isoformat(), time=time) for at in (first, first + later))
+    assert older <= newer
+    assert (older == newer) == (later == timedelta())
+
+
+# Whatever comes in
+
+
+def errors_if_any(event: Any) -> list[str]:
+    try:
+        read(event)
+    except InvalidEvent as refused:
+        return list(refused.errors) or ["no error"]
+    return []
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize("reader", [inbound_message, business_event, receipt])
+@given(event=_json)
+def test_any_json_is_read_or_refused(reader: Callable[[Any], Any], event: Any) -> None:
+    assert all(error.startswith("$") for error in errors_of(event, reader))
+
+
+@given(data=st.data())
+def test_anything_in_any_place_is_read_or_refused(data: st.DataObject) -> None:
+    detail_type = data.draw(st.sampled_from(sorted(REQUIRED)))
+    event = envelope(detail_type, full(detail_type))
+    spots: list[tuple[dict[str, Any], str]] = [(event, "time"), (event, "detail")]
+    event["detail"]["contact"] = dict(CONTACT)
+    spots += [(event["detail"], name) for name in event["detail"]]
+    spots += [(event["detail"]["contact"], name) for name in CONTACT]
+    for holder, name in data.draw(st.lists(st.sampled_from(spots), min_size=1, max_size=3, unique_by=id)):
+        holder[name] = data.draw(_json)
+    assert all(error.startswith("$.") for error in errors_if_any(event))
