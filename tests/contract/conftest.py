@@ -49,21 +49,21 @@ def memory() -> Memory:
 
 
 @pytest.fixture
-def moto(_moto: DynamoDB) -> Iterator[DynamoDB]:
+def moto(moto_client: DynamoDB) -> Iterator[DynamoDB]:
     with mock_aws():
-        _moto.create_table()
-        yield _moto
+        moto_client.create_table()
+        yield moto_client
 
 
 @pytest.fixture
-def local(_local: DynamoDB) -> Iterator[DynamoDB]:
-    _local.create_table()
-    yield _local
-    _local.delete_table()
+def local(local_client: DynamoDB) -> Iterator[DynamoDB]:
+    local_client.create_table()
+    yield local_client
+    local_client.delete_table()
 
 
 @pytest.fixture(scope="session")
-def _moto() -> Iterator[DynamoDB]:
+def moto_client() -> Iterator[DynamoDB]:
     """One client for all: making it takes longer than a test."""
     connected = DynamoDB.connect()
     yield connected
@@ -71,7 +71,7 @@ def _moto() -> Iterator[DynamoDB]:
 
 
 @pytest.fixture(scope="session")
-def _local() -> Iterator[DynamoDB]:
+def local_client() -> Iterator[DynamoDB]:
     if why := dynamodb_local.why_unavailable():
         absent = f"DynamoDB Local cannot run: {why}"
         if os.environ.get("CI") == "true":

@@ -36,7 +36,7 @@ def inbound(message_id: str = "wamid.1", contact: Contact = ANNA, at: datetime =
 
 def subject(ref: SubjectRef = APPOINTMENT, *, revision: int = 0, **said: Any) -> Subject:
     family = Family(1, active=True, said={name: Said(1, value) for name, value in said.items()})
-    return Subject(ref, {ref.kind: family}, expiry(NOW + RETENTION), revision)
+    return Subject(ref, {ref.kind: family}, expires_at=expiry(NOW + RETENTION), revision=revision)
 
 
 def reminder(**changes: Any) -> ScheduledMessage:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import boto3
@@ -59,6 +60,10 @@ class Memory:
         return nullcontext()
 
 
+_definition = cache(table_definition)
+"""The template takes longer to read than a test to run."""
+
+
 @dataclass(frozen=True, slots=True)
 class DynamoDB:
     """`client` is the test's own hand in the table: what it does is not counted among the store's calls."""
@@ -80,14 +85,14 @@ class DynamoDB:
             return cls(DynamoDBStore.connect(TABLE, workers=WORKERS), boto3.client("dynamodb"))
 
     def create_table(self) -> None:
-        self.client.create_table(TableName=TABLE, **table_definition())
+        self.client.create_table(TableName=TABLE, **_definition())
 
     def delete_table(self) -> None:
         self.client.delete_table(TableName=TABLE)
 
     def close(self) -> None:
         self.client.close()
-        self.store.table.connection.client.close()  # type: ignore[attr-defined]  # pynamodb types less than there is
+        self.store.table.connection.client.close()
 
     def expire(self, now: datetime) -> None:
         for item in self.items():
@@ -127,7 +132,7 @@ class DynamoDB:
     @contextmanager
     def hook(self, event: str, handler: Any) -> Iterator[None]:
         """Calls `handler` at that event of the store's botocore client."""
-        events: Any = self.store.table.connection.client.meta.events  # type: ignore[attr-defined]
+        events: Any = self.store.table.connection.client.meta.events
         events.register(event, handler)
         try:
             yield
@@ -136,24 +141,41 @@ class DynamoDB:
 
 
 @dataclass(slots=True)
-class Calls:
-    """The requests, in order, as (operation, parameters); the units are those of the answers' `ConsumedCapacity`."""
+class Call:
+    """One request. `units` are those of its answer's `ConsumedCapacity`, the index's among them."""
 
-    requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    write_units: float = 0
-    read_units: float = 0
+    operation: str
+    params: dict[str, Any]
+    units: float = 0
+
+    @property
+    def writes(self) -> bool:
+        return self.operation in ("PutItem", "UpdateItem")
+
+
+@dataclass(slots=True)
+class Calls:
+    """The requests, in the order in which they were made."""
+
+    requests: list[Call] = field(default_factory=list)
 
     @property
     def operations(self) -> list[str]:
-        return [operation for operation, _ in self.requests]
+        return [call.operation for call in self.requests]
 
-    def asked(self, params: dict[str, Any], model: Any, **_: Any) -> None:
-        self.requests.append((model.name, dict(params)))
+    @property
+    def write_units(self) -> float:
+        return sum(call.units for call in self.requests if call.writes)
 
-    def answered(self, parsed: dict[str, Any], model: Any, **_: Any) -> None:
+    @property
+    def read_units(self) -> float:
+        return sum(call.units for call in self.requests if not call.writes)
+
+    def asked(self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
+        context["call"] = Call(model.name, dict(params))
+        self.requests.append(context["call"])
+
+    def answered(self, parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
         consumed = parsed.get("ConsumedCapacity", [])
-        for each in consumed if isinstance(consumed, list) else [consumed]:
-            if model.name in ("PutItem", "UpdateItem", "DeleteItem"):
-                self.write_units += each["CapacityUnits"]
-            else:
-                self.read_units += each["CapacityUnits"]
+        each = consumed if isinstance(consumed, list) else [consumed]
+        context["call"].units = sum(table["CapacityUnits"] for table in each)

@@ -105,10 +105,11 @@ def test_a_claim_and_a_withdrawal_exclude_each_other(concurrent: Harness) -> Non
 
     for hours in range(10):
         message = planned(concurrent.store, reminder(step=f"PT{hours}H"))
-        (won,) = [state for state in together(partial(race, message)) if state]
+        won = [state for state in together(partial(race, message)) if state]
         stored = concurrent.store.read_message(message.key)
         assert stored
-        assert stored.state is won
+        # Every withdrawal of a withdrawn row says so; a claim succeeds once.
+        assert won == [stored.state] * (1 if stored.state is State.SENDING else WORKERS // 2)
 
 
 def test_receipts_and_the_settlement_lose_nothing_of_each_other(concurrent: Harness) -> None:

@@ -171,7 +171,7 @@ def test_it_is_found_among_many(harness: Harness, rows_a_page: int) -> None:
 def test_it_is_found_with_its_own_contact_alone(harness: Harness) -> None:
     message = planned(harness.store)
     assert harness.store.find_message(BEN, message.scheduled_message_id) is None
-    assert harness.store.find_message(ANNA, "") is None
+    assert harness.store.find_message(ANNA, "no such id") is None
 
 
 def test_of_no_row_nothing_is_read(harness: Harness) -> None:

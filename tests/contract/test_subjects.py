@@ -38,13 +38,17 @@ def test_every_kind_of_value_comes_back(harness: Harness, value: Any) -> None:
     assert type(stored.families["appointment"].get("starts_at")) is type(value)
 
 
-def test_every_family_comes_back_with_its_state_and_versions(harness: Harness) -> None:
+def test_every_family_comes_back_as_it_is_and_as_it_was_before(harness: Harness) -> None:
     version = 2_218_000_000_0 * 10**6 + 999_999
     families = {
         "appointment": Family(version, active=True, said={"starts_at": Said(version, "x"), "service": Said(3, "y")}),
         "check_in": Family(2, active=False),
     }
-    written = Subject(APPOINTMENT, families, expires_at=4_102_444_800)
+    previous = {
+        "appointment": Family(3, active=False, said={"service": Said(3, None)}),
+        "trial": Family(1, active=True),
+    }
+    written = Subject(APPOINTMENT, families, previous, expires_at=4_102_444_800)
     assert harness.store.write_subject(written)
     assert harness.store.read_subject(APPOINTMENT) == replace(written, revision=1)
 

@@ -45,7 +45,9 @@ def test_a_message_is_known_once_stored_and_only_by_its_own_contact(harness: Har
     assert not harness.store.read_thread(ANNA).known
 
 
+@pytest.mark.parametrize("harness", ["memory", "moto"], indirect=True)
 def test_a_message_without_text_is_stored_too(harness: Harness) -> None:
+    """DynamoDB has taken empty texts outside keys since May 2020; DynamoDB Local is a little older."""
     harness.store.write_message(replace(inbound("wamid.1"), text=""), expires_at=2_000_000_000)
     assert harness.store.read_thread(ANNA, "wamid.1").known
 

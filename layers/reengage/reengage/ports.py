@@ -65,14 +65,14 @@ class Store(Protocol):
     def write_plan(self, message: ScheduledMessage, *, at: datetime) -> ScheduledMessage:
         """Stores a planned message (``scheduled``, or ``skipped`` as its state says) and answers with the row as it
         then stands. It is written over nothing, over a version no newer that is still ``scheduled``, or over
-        one that was skipped as superseded or cancelled: never over one that is being, or was, sent.
+        one no newer that was skipped as superseded or cancelled: never over one that is being, or was, sent.
         A message that is ``skipped`` from the start gives way to one still ``scheduled``: that one was planned in
         time, and is brought up to the new version instead.
         """
 
     def withdraw(self, message: ScheduledMessage, *, version: int, rule: str, at: datetime) -> ScheduledMessage | None:
-        """Skips a row that is still ``scheduled`` and not newer than ``version``, and answers with it; ``None`` where
-        there is none.
+        """Skips a row that is still ``scheduled`` and not newer than ``version``. Answers with the row if it is now
+        withdrawn, by this call or by an earlier one; else ``None``.
         """
 
     # Send

@@ -6,7 +6,7 @@ is lost and botocore sends it again, the second try may fail on the condition th
 caller that this could mislead reads what stands there.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -23,7 +23,7 @@ from pynamodb.models import Model
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation, InboundMessage, expiry
 from reengage.domain.instants import parse_instant
-from reengage.domain.message import FOLLOWS, RETENTION, MessageKey, ScheduledMessage, State
+from reengage.domain.message import FOLLOWS, RETENTION, WITHDRAWN, MessageKey, ScheduledMessage, State, brief
 from reengage.domain.reasons import REASONS, Door
 from reengage.domain.subject import Family, Said, Subject, SubjectRef
 from reengage.ports import DueKey, Thread
@@ -81,6 +81,7 @@ class InboundMessageItem(Item, discriminator="inbound_message"):
 
 class SubjectItem(Item, discriminator="subject"):
     families = JSONAttribute()
+    previous = JSONAttribute()
     revision = NumberAttribute()
 
 
@@ -172,18 +173,11 @@ class DynamoDBStore:
         return _subject(ref, self._read([(ref.key, SUBJECT)]).get((ref.key, SUBJECT)))
 
     def write_subject(self, subject: Subject) -> bool:
-        families = {
-            name: {
-                "version": family.version,
-                "active": family.active,
-                "said": {name: list(said) for name, said in family.said.items()},
-            }
-            for name, family in subject.families.items()
-        }
         item = SubjectItem(
             subject.ref.key,
             SUBJECT,
-            families=families,
+            families=_families_json(subject.families),
+            previous=_families_json(subject.previous),
             revision=subject.revision + 1,
             expires_at=subject.expires_at,
         )
@@ -191,7 +185,7 @@ class DynamoDBStore:
         return self._put(item, unchanged)
 
     def write_plan(self, message: ScheduledMessage, *, at: datetime) -> ScheduledMessage:
-        withdrawn = (Row.state == State.SKIPPED) & Row.rule.is_in("superseded", "cancelled")
+        withdrawn = (Row.state == State.SKIPPED) & Row.rule.is_in(*WITHDRAWN)
         free = Item.pk.does_not_exist() | (withdrawn & (Row.version <= message.version))
         in_time = (Row.state == State.SCHEDULED) & (Row.version <= message.version)
         if message.state is State.SCHEDULED:
@@ -213,7 +207,9 @@ class DynamoDBStore:
             Row.settled_at.set(at),
             Row.due_shard.remove(),
         ]
-        return self._update(message.key, actions, (Row.state == State.SCHEDULED) & (Row.version <= version))
+        withdrawable = (Row.state == State.SCHEDULED) & (Row.version <= version)
+        row = self._update(message.key, actions, withdrawable) or self.read_message(message.key)
+        return row if row and row.is_withdrawn else None
 
     # Send
 
@@ -263,6 +259,7 @@ class DynamoDBStore:
             Row.scheduled_message_id.set(message.scheduled_message_id),
             Row.attempts.set(message.attempts),
             *_decided(message),
+            *_answered(message),
         ]
         held = (Row.claim_id == message.claim_id) & (Row.state == State.SENDING)
         return self._update(message.key, actions, held) is not None
@@ -351,8 +348,6 @@ CONVERSATION: Final = "CONVERSATION"
 SUBJECT: Final = "SUBJECT"
 SCHEDULED: Final = "SCHEDULED"
 READS: Final = 3
-ERROR_BYTES: Final = 200
-"""Rows stay under 1,024 bytes, or each write would cost twice as much."""
 
 
 def _unmet(error: PynamoDBException) -> bool:
@@ -432,15 +427,29 @@ def _conversation(item: Item | None) -> Conversation | None:
 def _subject(ref: SubjectRef, item: Item | None) -> Subject | None:
     if not isinstance(item, SubjectItem):
         return None
-    families = {
+    return Subject(ref, _families(item.families), _families(item.previous), int(item.expires_at), int(item.revision))
+
+
+def _families_json(families: Mapping[str, Family]) -> dict[str, Any]:
+    return {
+        name: {
+            "version": family.version,
+            "active": family.active,
+            "said": {field: list(said) for field, said in family.said.items()},
+        }
+        for name, family in families.items()
+    }
+
+
+def _families(stored: Mapping[str, Any]) -> dict[str, Family]:
+    return {
         name: Family(
             family["version"],
             family["active"],
-            {name: Said(version, value) for name, (version, value) in family["said"].items()},
+            {field: Said(version, value) for field, (version, value) in family["said"].items()},
         )
-        for name, family in item.families.items()
+        for name, family in stored.items()
     }
-    return Subject(ref, families, int(item.expires_at), int(item.revision))
 
 
 def _row_item(message: ScheduledMessage, at: datetime) -> ScheduledMessageItem:
@@ -499,10 +508,9 @@ def _decided(message: ScheduledMessage) -> list[Action]:
 
 
 def _answered(message: ScheduledMessage) -> list[Action]:
-    error = message.error.encode()[:ERROR_BYTES].decode(errors="ignore") if message.error else None
     answers = (
         (Row.provider, message.provider),
         (Row.provider_message_id, message.provider_message_id),
-        (Row.error, error),
+        (Row.error, brief(message.error) if message.error else None),
     )
     return [attribute.set(value) for attribute, value in answers if value]

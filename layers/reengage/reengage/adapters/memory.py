@@ -8,7 +8,7 @@ from typing import Final
 
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation, InboundMessage, expiry
-from reengage.domain.message import FOLLOWS, RETENTION, MessageKey, ScheduledMessage, State
+from reengage.domain.message import FOLLOWS, RETENTION, MessageKey, ScheduledMessage, State, brief
 from reengage.domain.reasons import Door
 from reengage.domain.subject import Subject, SubjectRef
 from reengage.ports import DueKey, Thread
@@ -80,11 +80,7 @@ class MemoryStore:
             row = self._rows.get(message.key)
             stored = row.message if row else None
             in_time = replace(message, state=State.SCHEDULED, rule=None, facts={}, settled_at=None)
-            if stored is None or (
-                stored.state is State.SKIPPED
-                and stored.rule in ("superseded", "cancelled")
-                and stored.version <= message.version
-            ):
+            if stored is None or (stored.is_withdrawn and stored.version <= message.version):
                 planned = message
             elif stored.state is State.SCHEDULED and stored.version <= message.version:
                 planned = in_time
@@ -97,11 +93,10 @@ class MemoryStore:
     def withdraw(self, message: ScheduledMessage, *, version: int, rule: str, at: datetime) -> ScheduledMessage | None:
         with self._lock:
             row = self._rows.get(message.key)
-            if row is None or row.message.state is not State.SCHEDULED or row.message.version > version:
-                return None
-            skipped = replace(row.message, state=State.SKIPPED, rule=rule, settled_at=at)
-            self._rows[message.key] = replace(row, message=skipped, indexed=False)
-            return skipped
+            if row and row.message.state is State.SCHEDULED and row.message.version <= version:
+                skipped = replace(row.message, state=State.SKIPPED, rule=rule, settled_at=at)
+                row = self._rows[message.key] = replace(row, message=skipped, indexed=False)
+            return row.message if row and row.message.is_withdrawn else None
 
     # Send
 
@@ -147,14 +142,12 @@ class MemoryStore:
             if row is None:
                 return False
             released = replace(
-                row.message,
+                _answered(_decided(row.message, message), message),
                 state=State.SCHEDULED,
                 due_at=message.due_at,
                 useful_until=message.useful_until,
                 version=message.version,
                 attempts=message.attempts,
-                rule=message.rule,
-                facts=message.facts,
             )
             self._rows[message.key] = replace(row, message=released, indexed=True)
             return True
@@ -226,7 +219,7 @@ def _answered(stored: ScheduledMessage, message: ScheduledMessage) -> ScheduledM
         stored,
         provider=message.provider or stored.provider,
         provider_message_id=message.provider_message_id or stored.provider_message_id,
-        error=message.error or stored.error,
+        error=brief(message.error) if message.error else stored.error,
     )
 
 

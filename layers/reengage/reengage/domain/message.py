@@ -46,6 +46,19 @@ FOLLOWS: Final[Mapping[State, frozenset[State]]] = MappingProxyType(
 """For each end, the states that it may follow once a message has been claimed: states only move forward."""
 
 
+WITHDRAWN: Final = ("superseded", "cancelled")
+"""The rules by which a message is skipped because of its subject, which may want it again."""
+
+
+ERROR_BYTES: Final = 200
+"""Rows stay under 1,024 bytes, or each write would cost twice as much."""
+
+
+def brief(error: str) -> str:
+    """An error in the length that a row has room for."""
+    return error.encode()[:ERROR_BYTES].decode(errors="ignore")
+
+
 class MessageKey(NamedTuple):
     """The row: ``pk`` is the contact's key, ``sk`` says reason, subject, step and instant."""
 
@@ -91,6 +104,10 @@ class ScheduledMessage:
     def scheduled_message_id(self) -> str:
         """The same for the same plan, so that a repeated event or a retried run names the same message."""
         return str(uuid.uuid5(_NAMESPACE, "\n".join((*self.key, str(self.version)))))
+
+    @property
+    def is_withdrawn(self) -> bool:
+        return self.state is State.SKIPPED and self.rule in WITHDRAWN
 
     @property
     def terms(self) -> Reason:

@@ -4,8 +4,6 @@ A subject is the sum of what its events said, newest first, field by field: so t
 same subject in whichever order they arrive, and however often.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -52,16 +50,15 @@ EVENT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
 )
 
 
-def version_of(occurred_at: datetime, rank: Rank, said: Json = None) -> int:
+def version_of(occurred_at: datetime, rank: Rank) -> int:
     """A number that orders a family's events: by whole second, then rank, then the exact instant.
 
-    Envelopes have whole seconds, so two events may tie. What they said breaks the tie: nobody knows which is newer,
-    but whichever order they come in, and however often, the same one wins, and wins whole.
+    Envelopes have whole seconds, so two events may tie; then the one that is heard last holds, since most arrive in
+    the order in which they happened. A system that tells the instant itself has no ties.
     """
     instant = occurred_at.astimezone(UTC)
     second = int(instant.replace(microsecond=0).timestamp())
-    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).digest()
-    return ((second * 10 + rank) * 1_000_000 + instant.microsecond) * 1_000_000 + int.from_bytes(digest) % 1_000_000
+    return (second * 10 + rank) * 1_000_000 + instant.microsecond
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +136,14 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """``expires_at`` (epoch seconds) only grows. ``revision`` counts the writes, for compare-and-set."""
+    """``previous`` is what ``families`` were before the last event that changed them: a planner that was cut short
+    finds there what it had still to withdraw. ``expires_at`` (epoch seconds) only grows. ``revision`` counts the
+    writes, for compare-and-set.
+    """
 
     ref: SubjectRef
     families: Mapping[str, Family] = field(default_factory=dict)
+    previous: Mapping[str, Family] = field(default_factory=dict)
     expires_at: int = 0
     revision: int = 0
 
@@ -152,4 +153,4 @@ class Subject:
         after = before.hear(event)
         if after == before:
             return self
-        return replace(self, families={**self.families, event.family: after})
+        return replace(self, families={**self.families, event.family: after}, previous=self.families)

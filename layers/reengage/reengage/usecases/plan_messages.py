@@ -37,34 +37,38 @@ def plan_messages(event: BusinessEvent, *, store: Store, publish: Publish, clock
     ``Contended`` and ``NotPublished``, both mended by a retry.
     """
     now = clock()
-    former, subject = _store_subject(event, store=store, now=now)
-    if subject == former and not subject.families[event.family].rests_on(event):
+    subject = _store_subject(event, store=store, now=now)
+    family = subject.families[event.family]
+    if not family.rests_on(event):
         return Planned(stale=True)
     plan = planned_messages(subject)
     wanted = {message.key for message in plan}
-    undone = [message for message in planned_messages(former) if message.key not in wanted]
-    rule = "superseded" if subject.families[event.family].active else "cancelled"
-    version = subject.families[event.family].version
-    withdrawn = [row for m in undone if (row := store.withdraw(m, version=version, rule=rule, at=now))]
-    stored = [store.write_plan(_as_planned(message, now), at=now) for message in plan]
+    before = planned_messages(replace(subject, families=subject.previous))
+    undone = [message for message in before if message.key not in wanted]
+    rule = "superseded" if family.active else "cancelled"
+    withdrawn = [row for m in undone if (row := store.withdraw(m, version=family.version, rule=rule, at=now))]
+    rows = [store.write_plan(_as_planned(message, now), at=now) for message in plan]
     # What stands there by another id was sent, or is being sent, for an older version: that one stays.
-    standing = [row for row, message in zip(stored, plan, strict=True) if _same_plan(row, message)]
+    standing = [row for row, m in zip(rows, plan, strict=True) if row.scheduled_message_id == m.scheduled_message_id]
     planned = [row for row in standing if row.state is State.SCHEDULED]
     too_late = [row for row in standing if row.state is State.SKIPPED and row.rule == "too_late"]
     _announce(planned, too_late + withdrawn, store=store, publish=publish)
+    if any(row.state is State.SENDING and row.version < family.version for row in rows):
+        # Its sender may skip it for the older version's sake; a retry finds out, and plans it then.
+        raise Contended("a message of an older version is in a sender's hands")
     return Planned(len(planned), len(too_late), len(withdrawn))
 
 
-def _store_subject(event: BusinessEvent, *, store: Store, now: datetime) -> tuple[Subject | None, Subject]:
-    """The subject before and after the event."""
+def _store_subject(event: BusinessEvent, *, store: Store, now: datetime) -> Subject:
+    """The subject with the event."""
     for _ in range(TRIES):
         former = store.read_subject(event.subject)
         subject = (former or Subject(event.subject)).hear(event)
         if subject == former:
-            return former, subject
+            return subject
         subject = replace(subject, expires_at=max(subject.expires_at, _expires_at(subject, now)))
         if store.write_subject(subject):
-            return former, subject
+            return subject
     raise Contended(f"the subject kept changing through {TRIES} tries")
 
 
@@ -84,10 +88,6 @@ def _as_planned(message: ScheduledMessage, now: datetime) -> ScheduledMessage:
         return message
     facts = {"decided_at": iso(now), "due_at": iso(message.due_at)}
     return replace(message, state=State.SKIPPED, rule="too_late", facts=facts, settled_at=now)
-
-
-def _same_plan(row: ScheduledMessage, message: ScheduledMessage) -> bool:
-    return row.scheduled_message_id == message.scheduled_message_id
 
 
 def _announce(

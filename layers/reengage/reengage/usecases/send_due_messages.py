@@ -40,9 +40,6 @@ GATES: Final = 3
 MAX_ATTEMPTS: Final = 5
 FIRST_BACKOFF: Final = timedelta(minutes=1)
 WORKERS: Final = 8
-WITHDRAWN: Final = ("superseded", "cancelled")
-"""The rules by which a message is skipped because of its subject, which may want it again."""
-
 PUBLISH_AT_ONCE: Final = 10
 
 
@@ -170,7 +167,7 @@ class Sender:
             decision = decide(case)
             decided = replace(message, rule=decision.rule, facts=decision.facts)
             if decision.action is Action.SKIP:
-                return self._skip(decided, decision)
+                return self._settle(replace(decided, state=State.SKIPPED), rule=decision.rule, facts=decision.facts)
             if decision.action is Action.HOLD:
                 return self._hold(decided, decision)
             outbound = self._outbound(case, decision)
@@ -215,16 +212,6 @@ class Sender:
             case Unknown(error):
                 unknown = replace(decided, state=State.UNCONFIRMED, error=error)
                 return self._settle(unknown, claimed_at=message.claimed_at)
-
-    def _skip(self, message: ScheduledMessage, decision: Decision) -> Handled:
-        skipped = self._settle(replace(message, state=State.SKIPPED), rule=decision.rule, facts=decision.facts)
-        if decision.rule in WITHDRAWN:
-            # Booked again between the gate and now, it could not be planned over a row in our hands.
-            subject, _, _ = self.store.read_circumstances(message)
-            for planned in planned_messages(subject):
-                if planned.key == message.key:
-                    self.store.write_plan(planned, at=self.clock())
-        return skipped
 
     def _hold(self, message: ScheduledMessage, decision: Decision) -> Handled:
         assert decision.until is not None

@@ -189,7 +189,7 @@ def business_event(event: Any) -> BusinessEvent:
     return BusinessEvent(
         type=event["detail-type"],
         subject=SubjectRef(brand, terms.kind, getattr(detail, terms.id_field)),
-        version=version_of(_occurred_at(event, detail.occurred_at), terms.rank, [contact and contact.key, fields]),
+        version=version_of(_occurred_at(event, detail.occurred_at), terms.rank),
         contact=contact,
         fields=fields,
     )

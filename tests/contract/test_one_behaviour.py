@@ -1,0 +1,269 @@
+"""The store in memory and DynamoDB's behave as one: whatever is asked of both, both give the same answer."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import count, product
+from typing import Any, get_args
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    MultipleResults,
+    RuleBasedStateMachine,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+from moto import mock_aws
+
+from reengage.domain.contact import Contact, Profile
+from reengage.domain.conversation import Conversation
+from reengage.domain.message import FOLLOWS, ScheduledMessage, State
+from reengage.domain.reasons import Door
+from reengage.domain.subject import Family, Said, Subject
+from reengage.ports import DueKey, Store
+from tests.contract.samples import ANNA, APPOINTMENT, BEN, TRIAL, due_key, inbound, reminder, skip
+from tests.contract.stores import DynamoDB, Memory
+
+# Few values, so that what happens meets what happened before.
+
+START = datetime(2026, 11, 30, tzinfo=UTC)
+ABOUT = START + timedelta(days=9)
+LINE = timezone(timedelta(hours=13))
+CONTACTS = (ANNA, BEN)
+IDS = ("wamid.1", "wamid#2")
+KINDS: tuple[dict[str, Any], ...] = (
+    {"reason": "appointment_reminder", "subject": APPOINTMENT, "step": "P1D"},
+    {"reason": "trial_follow_up", "subject": TRIAL, "step": "-P3D"},
+)
+
+instants = st.sampled_from(
+    [
+        START,
+        START + timedelta(microseconds=1),
+        (START + timedelta(hours=5)).astimezone(LINE),
+        START + timedelta(days=40),
+        START - timedelta(days=7 * 365),
+    ]
+)
+contacts = st.sampled_from(CONTACTS)
+message_ids = st.sampled_from(IDS)
+versions = st.integers(1, 3)
+texts = st.none() | st.sampled_from(["en", "Änna 🌱"])
+expiries = instants.map(lambda at: int(at.timestamp()) + 86400) | st.just(1_800_000_000_000)
+facts = st.sampled_from([{}, {"zone": "UTC"}, {"decided_at": "2026-11-30T00:00:00Z", "seen": [1, None, {"a": 0.5}]}])
+rules = st.none() | st.sampled_from(["superseded", "cancelled", "too_late", "quiet_hours"])
+ids = st.none() | st.sampled_from(["id-1", "id-2"])
+errors = st.none() | st.sampled_from(["throttled", "refused 🚫"])
+
+profiles = st.builds(Profile, instants, instants, expiries, texts, texts, texts)
+conversations = st.builds(
+    Conversation,
+    last_inbound_at=instants,
+    opened_by=message_ids,
+    opening=st.sampled_from(["started", "restarted"]),
+    expires_at=expiries,
+    previous_inbound_at=st.none() | instants,
+)
+said = st.dictionaries(st.sampled_from(["starts_at", "title"]), st.builds(Said, versions, texts), max_size=2)
+families = st.dictionaries(
+    st.sampled_from(["appointment", "check_in"]), st.builds(Family, versions, st.booleans(), said)
+)
+subjects = st.builds(
+    Subject, st.sampled_from([APPOINTMENT, TRIAL]), families, families, expires_at=expiries, revision=st.integers(0, 3)
+)
+plans = st.builds(
+    lambda kind, due_at, version: reminder(**kind, about=ABOUT, due_at=due_at, version=version),
+    st.sampled_from(KINDS),
+    instants,
+    versions,
+)
+ends = st.fixed_dictionaries(
+    {
+        "state": st.sampled_from(tuple(FOLLOWS)),
+        "settled_at": instants,
+        "rule": rules,
+        "facts": facts,
+        "attempts": st.integers(0, 5),
+        "provider": ids,
+        "provider_message_id": ids,
+        "error": errors,
+    }
+)
+returns = st.fixed_dictionaries(
+    {
+        "due_at": instants,
+        "useful_until": instants,
+        "version": versions,
+        "attempts": st.integers(0, 5),
+        "rule": rules,
+        "facts": facts,
+        "error": errors,
+        "claimed_at": st.none(),
+    }
+)
+
+
+class Twins(RuleBasedStateMachine):
+    """Each rule does one thing to both stores and compares the answers; the end compares all that can be read."""
+
+    def __init__(self, dynamodb: DynamoDB) -> None:
+        super().__init__()
+        self.memory = Memory()
+        self.dynamodb = dynamodb
+        self.aws = mock_aws()
+        self.aws.start()
+        self.dynamodb.create_table()
+
+    def teardown(self) -> None:
+        try:
+            self.compare_all()
+        finally:
+            self.aws.stop()
+
+    def both[T](self, act: Callable[[Store], T]) -> T:
+        in_memory, in_dynamodb = act(self.memory.store), act(self.dynamodb.store)
+        assert in_memory == in_dynamodb
+        return in_memory
+
+    def compare_all(self) -> None:
+        for message_id, contact in product(IDS, CONTACTS):
+            self.both(lambda store, c=contact, m=message_id: store.read_thread(c, m))  # type: ignore[misc]
+        for ref in (APPOINTMENT, TRIAL):
+            self.both(lambda store, r=ref: store.read_subject(r))  # type: ignore[misc]
+        for kind in KINDS:
+            key = reminder(about=ABOUT, **kind).key
+            self.both(lambda store, k=key: store.read_message(k))  # type: ignore[misc]
+        self.due(START + timedelta(days=60))
+        assert self.memory.size() == self.dynamodb.size()
+
+    def due(self, now: datetime) -> list[DueKey]:
+        """In order of time, alike; the order of those due at one instant is nobody's promise."""
+        doors: tuple[Door, ...] = get_args(Door)
+        found: list[DueKey] = []
+        for door in doors:
+            in_memory, in_dynamodb = (
+                store.due(door, ANNA.shard, now) for store in (self.memory.store, self.dynamodb.store)
+            )
+            assert [due.due_at for due in in_memory] == [due.due_at for due in in_dynamodb]
+            assert sorted(in_memory, key=str) == sorted(in_dynamodb, key=str)
+            found += in_memory
+        return found
+
+    @rule(now=instants | st.just(START + timedelta(days=71)))
+    def ttl_comes_by(self, now: datetime) -> None:
+        for harness in (self.memory, self.dynamodb):
+            harness.expire(now)
+        assert self.memory.size() == self.dynamodb.size()
+
+
+class Threads(Twins):
+    """What is kept of contacts and subjects."""
+
+    @rule(contact=contacts, new=profiles, expected=st.sampled_from(["stored", "nothing", "nearly"]), locale=texts)
+    def write_profile(self, contact: Contact, new: Profile, expected: str, locale: str | None) -> None:
+        stored = self.both(lambda store: store.read_thread(contact)).profile
+        nearly = replace(stored or new, locale=locale)
+        replacing = {"stored": stored, "nothing": None, "nearly": nearly}[expected]
+        self.both(lambda store: store.write_profile(contact, new, replacing=replacing))
+
+    @rule(
+        contact=contacts,
+        new=conversations,
+        expected=st.sampled_from(["stored", "nothing", "nearly"]),
+        previous=st.none() | instants,
+    )
+    def write_conversation(self, contact: Contact, new: Conversation, expected: str, previous: datetime | None) -> None:
+        stored = self.both(lambda store: store.read_thread(contact)).conversation
+        nearly = replace(stored or new, previous_inbound_at=previous)
+        replacing = {"stored": stored, "nothing": None, "nearly": nearly}[expected]
+        self.both(lambda store: store.write_conversation(contact, new, replacing=replacing))
+
+    @rule(contact=contacts, message_id=message_ids, expires_at=expiries)
+    def write_message(self, contact: Contact, message_id: str, expires_at: int) -> None:
+        self.both(lambda store: store.write_message(inbound(message_id, contact), expires_at=expires_at))
+        self.both(lambda store: store.read_thread(contact, message_id))
+
+    @rule(subject=subjects, fresh=st.booleans())
+    def write_subject(self, subject: Subject, *, fresh: bool) -> None:
+        if fresh:
+            stored = self.both(lambda store: store.read_subject(subject.ref))
+            subject = replace(subject, revision=stored.revision if stored else 0)
+        self.both(lambda store: store.write_subject(subject))
+
+    @rule(message=plans)
+    def read_circumstances(self, message: ScheduledMessage) -> None:
+        self.both(lambda store: store.read_circumstances(message))
+
+
+class Rows(Twins):
+    """What becomes of scheduled messages."""
+
+    dues: Bundle[DueKey] = Bundle("dues")
+    claims: Bundle[ScheduledMessage] = Bundle("claims")
+
+    def __init__(self, dynamodb: DynamoDB) -> None:
+        super().__init__(dynamodb)
+        self.claim_ids = count(1)
+
+    @rule(target=dues, message=plans, late=st.booleans(), at=instants)
+    def write_plan(self, message: ScheduledMessage, at: datetime, *, late: bool) -> DueKey:
+        plan = skip(message) if late else message
+        return due_key(self.both(lambda store: store.write_plan(plan, at=at)))
+
+    @rule(message=plans, version=versions, why=st.sampled_from(["superseded", "cancelled"]), at=instants)
+    def withdraw(self, message: ScheduledMessage, version: int, why: str, at: datetime) -> None:
+        self.both(lambda store: store.withdraw(message, version=version, rule=why, at=at))
+
+    @rule(target=dues, now=instants)
+    def ask_what_is_due(self, now: datetime) -> MultipleResults[DueKey]:
+        return multiple(*self.due(now))
+
+    @rule(target=claims, due=dues, at=instants)
+    def claim(self, due: DueKey, at: datetime) -> MultipleResults[ScheduledMessage]:
+        return self._claim(due, at)
+
+    def _claim(self, due: DueKey, at: datetime) -> MultipleResults[ScheduledMessage]:
+        claim_id = str(next(self.claim_ids))
+        taken = self.both(lambda store: store.claim(due, claim_id=claim_id, at=at))
+        return multiple(taken) if taken else multiple()
+
+    @rule(target=claims, message=plans, at=instants)
+    def plan_and_claim(self, message: ScheduledMessage, at: datetime) -> MultipleResults[ScheduledMessage]:
+        planned = self.both(lambda store: store.write_plan(message, at=at))
+        return self._claim(due_key(planned), at)
+
+    @rule(target=dues, message=claims, changes=returns)
+    def release(self, message: ScheduledMessage, changes: dict[str, Any]) -> DueKey:
+        given_back = replace(message, **changes)
+        self.both(lambda store: store.release(given_back))
+        self.both(lambda store: store.read_message(message.key))
+        return due_key(given_back)
+
+    @rule(message=claims, end=ends)
+    def settle(self, message: ScheduledMessage, end: dict[str, Any]) -> None:
+        self.both(lambda store: store.settle(replace(message, **end)))
+        self.both(lambda store: store.read_message(message.key))
+
+    @rule(message=claims, end=ends, state=st.sampled_from([State.SENT, State.DELIVERED, State.UNDELIVERED]))
+    def record_receipt(self, message: ScheduledMessage, end: dict[str, Any], state: State) -> None:
+        self.both(lambda store: store.find_message(message.contact, message.scheduled_message_id))
+        self.both(lambda store: store.record_receipt(replace(message, **{**end, "state": state})))
+        self.both(lambda store: store.read_message(message.key))
+
+
+@pytest.mark.parametrize(("machine", "examples"), [(Threads, 25), (Rows, 60)])
+def test_both_stores_answer_alike_to_whatever_is_asked(
+    moto_client: DynamoDB, machine: type[Twins], examples: int
+) -> None:
+    class Run(machine):  # type: ignore[valid-type, misc]  # Hypothesis wants a class that takes no arguments
+        def __init__(self) -> None:
+            super().__init__(moto_client)
+
+    often = settings(
+        max_examples=examples, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    run_state_machine_as_test(Run, settings=often)
