@@ -5,7 +5,7 @@ The store is the app's own in-memory one (``adapters/memory.py``), held to the c
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, cast
@@ -16,7 +16,7 @@ from reengage.domain.conversation import InboundMessage
 from reengage.domain.events_out import OutEvent
 from reengage.domain.policy import Circumstances
 from reengage.domain.reasons import Door
-from reengage.domain.subject import EVENT_TYPES, BusinessEvent, SubjectRef, version_of
+from reengage.domain.subject import EVENT_TYPES, BusinessEvent, Subject, SubjectRef, version_of
 from reengage.ports import Accepted, Channel, OutboundMessage, Outcome, Publish, Store, Wording
 from reengage.usecases.ingest_message import Ingested, ingest_message
 from reengage.usecases.plan_messages import Planned, plan_messages
@@ -37,7 +37,7 @@ class Crash(BaseException):
     """The process dies here: no ``except Exception`` can hold it, as none holds a Lambda's time-out."""
 
 
-class Unreachable(Exception):  # noqa: N818 - named as the thing that it says
+class Unreachable(Exception):
     """The other side could not be reached, or its answer was lost."""
 
 
@@ -80,17 +80,19 @@ class Bus:
 
 @dataclass(slots=True)
 class Provider:
-    """A channel that remembers what it was handed, and when; it answers by ``script``, then accepts."""
+    """A channel that remembers what it was handed, when, and what it answered: by ``script``, then it accepts."""
 
     clock: Clock
     script: deque[Outcome | BaseException] = field(default_factory=deque)
     handed: list[OutboundMessage] = field(default_factory=list)
     handed_at: list[datetime] = field(default_factory=list)
+    answers: list[Outcome | BaseException] = field(default_factory=list)
 
     def send(self, outbound: OutboundMessage) -> Outcome:
         self.handed.append(outbound)
         self.handed_at.append(self.clock.now)
         answer = self.script.popleft() if self.script else Accepted("fake", f"provider-{len(self.handed)}")
+        self.answers.append(answer)
         if isinstance(answer, BaseException):
             raise answer
         return answer
@@ -227,6 +229,14 @@ def inbound(
     return InboundMessage(contact, message_id or f"SM{sent_at:%Y%m%d%H%M%S%f}", sent_at, "Is Friday free?", **facts)
 
 
+def told(subject: Subject, *events: BusinessEvent) -> Subject:
+    """The subject after these events, each stored before the next one came."""
+    for event in events:
+        heard = subject.hear(event)
+        subject = heard if heard is subject else replace(heard, revision=subject.revision + 1)
+    return subject
+
+
 def business(
     event_type: str,
     occurred_at: datetime = NOON,
@@ -238,12 +248,13 @@ def business(
 ) -> BusinessEvent:
     """An event as the inbound adapter reads it; instants among ``fields`` become text, as they come in."""
     terms = EVENT_TYPES[event_type]
+    said = {k: v.isoformat() if isinstance(v, datetime) else v for k, v in fields.items()}
     return BusinessEvent(
         type=event_type,
         subject=SubjectRef(brand, terms.kind, subject_id),
         version=version_of(occurred_at, terms.rank),
         contact=contact,
-        fields={k: v.isoformat() if isinstance(v, datetime) else v for k, v in fields.items()},
+        fields=said,
     )
 
 

@@ -98,12 +98,12 @@ def test_over_nothing_it_is_written(harness: Harness, plan: str) -> None:
 
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("version", [1, 2, 3])
-def test_over_a_scheduled_one_it_is_written_unless_older(harness: Harness, plan: str, version: int) -> None:
+def test_over_a_scheduled_one_it_is_written_by_a_newer_version(harness: Harness, plan: str, version: int) -> None:
     """One that is late from the start is brought up to the new version instead: it was planned in time."""
     planned(harness.store, ROW)
     message = PLANS[plan](version=version, due_at=NOW + timedelta(microseconds=1))
     in_time = reminder(version=version, due_at=message.due_at)
-    expected = in_time if version >= 2 else ROW
+    expected = in_time if version > 2 else ROW
     assert harness.store.write_plan(message, at=NOW) == expected
     _stands(harness, expected)
 
@@ -111,12 +111,14 @@ def test_over_a_scheduled_one_it_is_written_unless_older(harness: Harness, plan:
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("version", [1, 2, 3])
 @pytest.mark.parametrize("row", WITHDRAWN)
-def test_over_a_withdrawn_one_it_is_written_unless_older(harness: Harness, row: str, plan: str, version: int) -> None:
+def test_over_a_withdrawn_one_it_is_written_by_a_newer_version(
+    harness: Harness, row: str, plan: str, version: int
+) -> None:
     WITHDRAWN[row](harness.store)
     before = harness.store.read_message(ROW.key)
     assert before is not None
     message = PLANS[plan](version=version)
-    expected = message if version >= 2 else before
+    expected = message if version > 2 else before
     assert harness.store.write_plan(message, at=NOW) == expected
     _stands(harness, expected)
 

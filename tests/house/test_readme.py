@@ -64,7 +64,11 @@ def test_events_in() -> None:
         for cell, required, optional in table("## Events in", "detail-type")
         for event in names(cell)
     }
-    types = {**BUSINESS_EVENTS, "MessageReceived": MessageReceived, "DeliveryReported": DeliveryReported}
+    types: dict[str, type[msgspec.Struct]] = {
+        **BUSINESS_EVENTS,
+        "MessageReceived": MessageReceived,
+        "DeliveryReported": DeliveryReported,
+    }
     expected = {}
     for event, struct in types.items():
         fields = msgspec.structs.fields(struct)

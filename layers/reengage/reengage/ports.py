@@ -64,8 +64,8 @@ class Store(Protocol):
 
     def write_plan(self, message: ScheduledMessage, *, at: datetime) -> ScheduledMessage:
         """Stores a planned message (``scheduled``, or ``skipped`` as its state says) and answers with the row as it
-        then stands. It is written over nothing, over a version no newer that is still ``scheduled``, or over
-        one no newer that was skipped as superseded or cancelled: never over one that is being, or was, sent.
+        then stands. It is written over nothing, over an older version that is still ``scheduled``, or over an older
+        one that was skipped as superseded or cancelled: never over one that is being, or was, sent.
         A message that is ``skipped`` from the start gives way to one still ``scheduled``: that one was planned in
         time, and is brought up to the new version instead.
         """

@@ -67,7 +67,7 @@ def test_what_is_no_phone_number_is_rejected(channel: str, text: str) -> None:
     "text", ["+1 800 FLOWERS", "+1 650 253 0000 ext. 5", "+1 650 253 0000x5", "call +1 650 253 0000", "anna@acme.test"]
 )
 def test_letters_make_no_phone_number(text: str) -> None:
-    """libphonenumber would dial a vanity number; to us it is a slip of the hand, and another person's number."""
+    """The phone library would dial a vanity number; to us it is a slip of the hand, and another person's number."""
     with pytest.raises(ValueError, match=r"E\.164"):
         normalise_address("sms", text)
 
@@ -86,7 +86,7 @@ def test_a_whatsapp_user_id_is_kept_as_it_is(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["x" * 257, "é" * 129, "bad\ud800"])
 def test_a_user_id_too_long_for_a_key_is_rejected(text: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         normalise_address("whatsapp", text)
 
 

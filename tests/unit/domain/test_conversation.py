@@ -12,9 +12,7 @@ MICROSECOND = timedelta(microseconds=1)
 SECOND = timedelta(seconds=1)
 
 
-def heard(
-    *sent: datetime, conversation: Conversation | None = None, heard_before: bool = False
-) -> Conversation:
+def heard(*sent: datetime, conversation: Conversation | None = None, heard_before: bool = False) -> Conversation:
     for number, sent_at in enumerate(sent, 1):
         conversation = hear(conversation, heard_before=heard_before, message_id=f"m{number}", sent_at=sent_at)
     assert conversation is not None

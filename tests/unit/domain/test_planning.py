@@ -32,7 +32,7 @@ def test_an_appointment_is_reminded_of_a_day_and_two_hours_before() -> None:
     assert {m.reason for m in (first, second)} == {"appointment_reminder"}
     assert {m.door for m in (first, second)} == {"appointments"}
     assert {m.about for m in (first, second)} == {STARTS}
-    assert first.version == subject.families["appointment"].version
+    assert first.version == subject.families["appointment"].revision == 1
 
 
 def test_a_trial_is_followed_up_three_days_before_its_end_and_a_day_after() -> None:
@@ -68,9 +68,7 @@ def test_of_two_offsets_that_fall_together_the_first_named_stays() -> None:
 
 def test_two_offsets_that_a_change_of_clocks_parts_are_two_messages() -> None:
     concert = parse_instant("2026-10-25T20:00:00+01:00")
-    subject = _subject(
-        "AppointmentBooked", starts_at=concert, timezone="Europe/Berlin", remind_before=["P1D", "PT24H"]
-    )
+    subject = _subject("AppointmentBooked", starts_at=concert, timezone="Europe/Berlin", remind_before=["P1D", "PT24H"])
     assert [(step, due) for step, due, _ in _plan(subject)] == [
         ("P1D", parse_instant("2026-10-24T20:00:00+02:00")),
         ("PT24H", parse_instant("2026-10-24T21:00:00+02:00")),

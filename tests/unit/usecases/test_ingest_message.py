@@ -25,10 +25,10 @@ def profile(world: World) -> Profile:
     return stored
 
 
-def calls(world: World, **message: str) -> list[str]:
+def calls(world: World, *, locale: str) -> list[str]:
     """The names of the store's calls that one more message from the known contact makes."""
     counted = Fault(nth=99)
-    assert world.receive(inbound(world.clock.now, **message), counted) == "stored"
+    assert world.receive(inbound(world.clock.now, locale=locale), counted) == "stored"
     return [name for name in counted.calls if name != "publish"]
 
 
@@ -130,7 +130,7 @@ def test_it_restarts_too_where_ttl_has_deleted_the_conversation() -> None:
 
 
 @pytest.mark.parametrize("deleted", [True, False])
-def test_who_was_heard_from_longer_ago_than_the_retention_starts_anew(deleted: bool) -> None:  # noqa: FBT001
+def test_who_was_heard_from_longer_ago_than_the_retention_starts_anew(deleted: bool) -> None:
     world = World()
     world.receive(inbound(NOON, locale="de"))
     world.clock.forward(days=365)
@@ -208,7 +208,7 @@ def test_two_contacts_of_one_address_are_apart() -> None:
 @pytest.mark.parametrize("error", [Crash, Unreachable])
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("nth", range(1, 6))
-def test_a_crash_at_any_call_is_mended_by_the_retry(nth: int, after: bool, error: type[BaseException]) -> None:  # noqa: FBT001
+def test_a_crash_at_any_call_is_mended_by_the_retry(nth: int, after: bool, error: type[BaseException]) -> None:
     """Whatever Lambda got done before it died, the event comes again, and the end is as if nothing had happened;
     the opening is told at least once.
     """
@@ -249,7 +249,7 @@ def test_what_could_not_be_published_raises_so_that_it_is_retried() -> None:
 def test_a_lost_race_reads_again_and_keeps_both_messages(write: str) -> None:
     """Two messages of one person at once: whichever writes second must not undo the first."""
     world = World()
-    raced = []
+    raced: list[str] = []
 
     def race(name: str, call: object) -> object:
         assert callable(call)

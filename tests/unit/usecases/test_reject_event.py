@@ -40,8 +40,8 @@ def test_what_is_no_event_at_all_is_kept_too(event: object) -> None:
 def test_what_could_not_be_kept_is_not_told_as_kept() -> None:
     bus = Bus()
 
-    def broken(_event: object, _errors: Sequence[str]) -> None:
-        raise Unreachable
+    def broken(event: object, errors: Sequence[str]) -> None:
+        raise Unreachable(event, errors)
 
     with pytest.raises(Unreachable):
         reject_event(EVENT, WHY, keep=broken, publish=bus)

@@ -186,8 +186,8 @@ class DynamoDBStore:
 
     def write_plan(self, message: ScheduledMessage, *, at: datetime) -> ScheduledMessage:
         withdrawn = (Row.state == State.SKIPPED) & Row.rule.is_in(*WITHDRAWN)
-        free = Item.pk.does_not_exist() | (withdrawn & (Row.version <= message.version))
-        in_time = (Row.state == State.SCHEDULED) & (Row.version <= message.version)
+        free = Item.pk.does_not_exist() | (withdrawn & (Row.version < message.version))
+        in_time = (Row.state == State.SCHEDULED) & (Row.version < message.version)
         if message.state is State.SCHEDULED:
             tries = [(message, free | in_time)]
         else:
@@ -434,6 +434,7 @@ def _families_json(families: Mapping[str, Family]) -> dict[str, Any]:
     return {
         name: {
             "version": family.version,
+            "revision": family.revision,
             "active": family.active,
             "said": {field: list(said) for field, said in family.said.items()},
         }
@@ -447,6 +448,7 @@ def _families(stored: Mapping[str, Any]) -> dict[str, Family]:
             family["version"],
             family["active"],
             {field: Said(version, value) for field, (version, value) in family["said"].items()},
+            family["revision"],
         )
         for name, family in stored.items()
     }

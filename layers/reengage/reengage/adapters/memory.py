@@ -80,9 +80,9 @@ class MemoryStore:
             row = self._rows.get(message.key)
             stored = row.message if row else None
             in_time = replace(message, state=State.SCHEDULED, rule=None, facts={}, settled_at=None)
-            if stored is None or (stored.is_withdrawn and stored.version <= message.version):
+            if stored is None or (stored.is_withdrawn and stored.version < message.version):
                 planned = message
-            elif stored.state is State.SCHEDULED and stored.version <= message.version:
+            elif stored.state is State.SCHEDULED and stored.version < message.version:
                 planned = in_time
             else:
                 return stored

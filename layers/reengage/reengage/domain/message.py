@@ -70,9 +70,10 @@ class MessageKey(NamedTuple):
 class ScheduledMessage:
     """The plan, and what has become of it.
 
-    ``step`` is the offset as ISO 8601 text, ``about`` the instant that the message speaks of (the
-    appointment's start, the trial's end). ``rule`` and ``facts`` are the last decision's, ``attempts``
-    counts the tries that surely failed, and ``claim_id`` names the run that has, or had, it in hand.
+    ``version`` is the revision of the subject that asked for it, ``step`` the offset as ISO 8601 text, ``about`` the
+    instant that the message speaks of (the appointment's start, the trial's end). ``rule`` and ``facts`` are the last
+    decision's, ``attempts`` counts the tries that surely failed, and ``claim_id`` names the run that has, or had, it
+    in hand.
     """
 
     contact: Contact

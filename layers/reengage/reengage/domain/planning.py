@@ -41,7 +41,7 @@ def _of_reason(subject: Subject, name: str, reason: Reason, family: Family) -> l
             about=about,
             due_at=due,
             useful_until=useful_until,
-            version=family.version,
+            version=family.revision,
         )
         for (offset, due), useful_until in zip(dues, ends, strict=True)
     ]

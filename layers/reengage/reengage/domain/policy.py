@@ -15,7 +15,6 @@ from .contact import Profile
 from .conversation import Conversation
 from .instants import iso
 from .message import ScheduledMessage
-from .planning import planned_messages
 from .subject import Family, Subject
 
 
@@ -61,19 +60,19 @@ Rule = Callable[[Circumstances], Stop | None]
 
 
 def _superseded(case: Circumstances) -> Stop | None:
-    """The subject has moved on: a newer version, or one that no longer wants this very message."""
+    """The subject has moved on since it asked for this message."""
     family = case.family
     if not family or not family.active:
         return None
-    if case.message.version >= family.version and case.message.key in {m.key for m in planned_messages(case.subject)}:
+    if case.message.version == family.revision:
         return None
-    return Stop({"version": case.message.version, "subject_version": family.version})
+    return Stop({"version": case.message.version, "subject_version": family.revision})
 
 
 def _cancelled(case: Circumstances) -> Stop | None:
     if not case.family:
         return Stop({"subject": "gone"})
-    return None if case.family.active else Stop({"subject_version": case.family.version})
+    return None if case.family.active else Stop({"subject_version": case.family.revision})
 
 
 def _no_conversation(case: Circumstances) -> Stop | None:

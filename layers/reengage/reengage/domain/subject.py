@@ -100,11 +100,16 @@ class Said(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One family's state: the newest event's version, whether that one undid it, and what all of them said."""
+    """One family's state: the newest event's version, whether that one undid it, and what all of them said.
+
+    ``revision`` is the subject's at the last change of this family. Its messages bear it, and so no two plans of one
+    family can be taken for each other, whatever their events' versions.
+    """
 
     version: int
     active: bool
     said: Mapping[str, Said] = field(default_factory=dict)
+    revision: int = 0
 
     def get(self, name: str) -> Json:
         """The newest value of a field, or ``None`` where no event gave one."""
@@ -131,14 +136,14 @@ class Family:
                 said[name] = Said(event.version, value)
         if event.version < self.version:
             return replace(self, said=said)
-        return Family(event.version, not event.ends, said)
+        return replace(self, version=event.version, active=not event.ends, said=said)
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
     """``previous`` is what ``families`` were before the last event that changed them: a planner that was cut short
     finds there what it had still to withdraw. ``expires_at`` (epoch seconds) only grows. ``revision`` counts the
-    writes, for compare-and-set.
+    changes that were stored, for compare-and-set.
     """
 
     ref: SubjectRef
@@ -153,4 +158,5 @@ class Subject:
         after = before.hear(event)
         if after == before:
             return self
+        after = replace(after, revision=self.revision + 1)
         return replace(self, families={**self.families, event.family: after}, previous=self.families)

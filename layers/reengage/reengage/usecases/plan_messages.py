@@ -46,14 +46,14 @@ def plan_messages(event: BusinessEvent, *, store: Store, publish: Publish, clock
     before = planned_messages(replace(subject, families=subject.previous))
     undone = [message for message in before if message.key not in wanted]
     rule = "superseded" if family.active else "cancelled"
-    withdrawn = [row for m in undone if (row := store.withdraw(m, version=family.version, rule=rule, at=now))]
+    withdrawn = [row for m in undone if (row := store.withdraw(m, version=family.revision, rule=rule, at=now))]
     rows = [store.write_plan(_as_planned(message, now), at=now) for message in plan]
     # What stands there by another id was sent, or is being sent, for an older version: that one stays.
     standing = [row for row, m in zip(rows, plan, strict=True) if row.scheduled_message_id == m.scheduled_message_id]
     planned = [row for row in standing if row.state is State.SCHEDULED]
     too_late = [row for row in standing if row.state is State.SKIPPED and row.rule == "too_late"]
     _announce(planned, too_late + withdrawn, store=store, publish=publish)
-    if any(row.state is State.SENDING and row.version < family.version for row in rows):
+    if any(row.state is State.SENDING and row.version < family.revision for row in rows):
         # Its sender may skip it for the older version's sake; a retry finds out, and plans it then.
         raise Contended("a message of an older version is in a sender's hands")
     return Planned(len(planned), len(too_late), len(withdrawn))

@@ -244,7 +244,7 @@ def _renewed(case: Circumstances) -> ScheduledMessage | None:
     and cannot write the new plan over it. The sender does that, instead of skipping what is wanted still.
     """
     message, family = case.message, case.family
-    if not family or family.version <= message.version:
+    if not family or family.revision == message.version:
         return None
     for planned in planned_messages(case.subject):
         if planned.key == message.key:

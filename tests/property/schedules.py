@@ -1,0 +1,131 @@
+"""Several actors at once, stepped one port call at a time: every order of their calls, or one that is drawn.
+
+A port call is atomic, as a DynamoDB call is; what lies between two calls of one actor touches nothing shared. So
+the orders of calls are all that can ever happen. The bus is written to and never read, so telling it something
+counts as part of the step before.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from tests.fakes import Around, Crash
+
+Body = Callable[[Around], object]
+"""What an actor does; each port call goes through the ``Around`` that it is given."""
+
+
+class Option(NamedTuple):
+    """What may happen next: that actor makes its call, or dies before it."""
+
+    actor: str
+    dies: bool = False
+
+
+Choose = Callable[[Sequence[Option]], Option]
+
+
+class Step(NamedTuple):
+    """A call that was made, and its answer."""
+
+    actor: str
+    call: str
+    answer: Any
+
+
+@dataclass(slots=True)
+class Played:
+    """What happened, in order; and who died, or ended with an error, and so will be retried."""
+
+    steps: list[Step] = field(default_factory=list)
+    failed: dict[str, BaseException] = field(default_factory=dict)
+
+    def index(self, actor: str, call: str, *, before: int | None = None) -> int | None:
+        """The position of the actor's last such call, before that position where one is given."""
+        found = [i for i, step in enumerate(self.steps[:before]) if (step.actor, step.call) == (actor, call)]
+        return found[-1] if found else None
+
+
+class _Actor:
+    """A thread that stands still before each port call until it is told to go on, or to die."""
+
+    def __init__(self, name: str, body: Body, played: Played) -> None:
+        self.name, self.waiting = name, ""
+        self._body, self._played = body, played
+        self._stands, self._goes, self._dies = threading.Semaphore(0), threading.Semaphore(0), False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        self._stands.acquire()
+
+    def go(self, *, dies: bool) -> None:
+        self._dies = dies
+        self._goes.release()
+        self._stands.acquire()
+        if not self.waiting:
+            self._thread.join()
+
+    def _around(self, name: str, call: Callable[[], Any]) -> Any:
+        if name == "publish":
+            return call()
+        self.waiting = name
+        self._stands.release()
+        self._goes.acquire()
+        if self._dies:
+            raise Crash
+        answer = call()
+        self._played.steps.append(Step(self.name, name, answer))
+        return answer
+
+    def _run(self) -> None:
+        try:
+            self._body(self._around)
+        except (Crash, Exception) as error:  # noqa: BLE001 - as Lambda does: noted, and the event comes again
+            self._played.failed[self.name] = error
+        finally:
+            self.waiting = ""
+            self._stands.release()
+
+
+def play(actors: Mapping[str, Body], choose: Choose, *, deaths: int = 0) -> Played:
+    """Runs the actors to their ends in the order that ``choose`` makes; at most ``deaths`` of them die on the way."""
+    played = Played()
+    running = [_Actor(name, body, played) for name, body in actors.items()]
+    for actor in running:
+        actor.start()
+    while options := [Option(actor.name) for actor in running if actor.waiting]:
+        if deaths:
+            options += [Option(actor.name, dies=True) for actor in running if actor.waiting]
+        chosen = choose(options)
+        deaths -= chosen.dies
+        next(actor for actor in running if actor.name == chosen.actor).go(dies=chosen.dies)
+    return played
+
+
+def _chooser(prefix: list[int], taken: list[tuple[int, int]]) -> Choose:
+    """Chooses as ``prefix`` says, then the first option each time; notes in ``taken`` which, of how many."""
+
+    def choose(options: Sequence[Option]) -> Option:
+        choice = prefix[len(taken)] if len(taken) < len(prefix) else 0
+        taken.append((choice, len(options)))
+        return options[choice]
+
+    return choose
+
+
+def every_order[T](once: Callable[[Choose], T]) -> Iterator[T]:
+    """``once`` again and again, until each choice that there ever was has been made each way. ``once`` must start
+    from the same state each time.
+    """
+    prefix: list[int] = []
+    while True:
+        taken: list[tuple[int, int]] = []
+
+        yield once(_chooser(prefix, taken))
+        while taken and taken[-1][0] + 1 == taken[-1][1]:
+            taken.pop()
+        if not taken:
+            return
+        prefix = [choice for choice, _ in taken[:-1]] + [taken[-1][0] + 1]

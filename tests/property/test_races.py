@@ -1,0 +1,394 @@
+"""Each race, in every order that there is of its port calls. A docstring tells what happened to whom."""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import pytest
+
+from reengage.domain.contact import Contact
+from reengage.domain.conversation import WINDOW
+from reengage.domain.message import ScheduledMessage, State
+from reengage.domain.subject import BusinessEvent
+from reengage.ports import NotDelivered
+from tests.fakes import ANNA, CLAIM_LASTS, NOON, Around, World, business, inbound, receipt
+from tests.property.schedules import Body, Choose, Played, every_order, play
+
+STARTS = NOON + timedelta(days=10)
+DUE = STARTS - timedelta(hours=2)
+LATER = STARTS + timedelta(hours=6)
+MINUTE = timedelta(minutes=1)
+
+BOOKED = business("AppointmentBooked", starts_at=STARTS, remind_before=["PT2H"], location="Main St 1")
+
+
+def change(hours: float, event_type: str = "AppointmentRescheduled", **fields: Any) -> BusinessEvent:
+    return business(event_type, NOON + timedelta(hours=hours), **fields)
+
+
+MOVED = change(1, starts_at=LATER)
+CORRECTED = change(1, starts_at=STARTS, location="Broad St 9")
+CANCELLED = change(1, "AppointmentCancelled", contact=None)
+BOOKED_AGAIN = change(2, "AppointmentBooked", starts_at=STARTS)
+
+
+class Ended(NamedTuple):
+    """One order of the calls, played to its end."""
+
+    world: World
+    played: Played
+
+    def rows(self, about: Any = None) -> list[ScheduledMessage]:
+        return [row for row in self.world.store.rows() if about in (None, row.about)]
+
+    @property
+    def handed(self) -> list[ScheduledMessage]:
+        return [outbound.message for outbound in self.world.provider.handed]
+
+
+def story() -> World:
+    """Anna's reminder is due this minute."""
+    world = World()
+    world.receive(inbound())
+    world.hear(BOOKED)
+    world.clock.now = DUE
+    return world
+
+
+def tick(world: World, around: Around | None = None) -> None:
+    """One scheduled run, of the shards that have anything: without threads of its own."""
+    for shard in sorted({row.contact.shard for row in world.store.rows()}):
+        _, errors = world.sender(around=around)._drain(shard, world.clock.now + MINUTE)
+        assert not errors
+
+
+def run(world: World) -> Body:
+    return lambda around: tick(world, around)
+
+
+def hears(world: World, *events: BusinessEvent) -> Body:
+    def body(around: Around) -> None:
+        for event in events:
+            world.hear(event, around)
+
+    return body
+
+
+def race(
+    *,
+    plan: tuple[BusinessEvent, ...] = (),
+    deaths: int = 0,
+    setting: Callable[[], World] = story,
+    **others: Callable[[World], Body],
+) -> list[Ended]:
+    """Every order of a planner and others. Then ticks come, and a planner that died, or found the row in a run's
+    hands, is retried after one minute and after two more, as Lambda does. What holds always is checked in each.
+    """
+
+    def once(choose: Choose) -> Ended:
+        world = setting()
+        planner = {"plan": hears(world, *plan)} if plan else {}
+        played = play(planner | {name: make(world) for name, make in others.items()}, choose, deaths=deaths)
+        waits = "plan" in played.failed
+        for minutes in (1, 2):
+            world.clock.forward(minutes=minutes)
+            tick(world)
+            if waits:
+                again = play({"plan": hears(world, *plan)}, lambda options: options[0])
+                waits = "plan" in again.failed
+        assert not waits, "it would have ended in the dead-letter queue"
+        for now in (world.clock.now + MINUTE, LATER - timedelta(hours=2)):
+            world.clock.now = max(now, world.clock.now)
+            tick(world)
+        world.clock.now += CLAIM_LASTS
+        tick(world)
+        ended = Ended(world, played)
+        _always(ended)
+        return ended
+
+    return list(every_order(once))
+
+
+def _always(ended: Ended) -> None:
+    ids = Counter(message.scheduled_message_id for message in ended.handed)
+    keys = Counter(message.key for message in ended.handed)
+    assert max(ids.values(), default=0) <= 1, ended.played.steps
+    assert max(keys.values(), default=0) <= 1, ended.played.steps
+    for row in ended.rows():
+        assert row.state not in (State.SCHEDULED, State.SENDING), ended.played.steps
+    # Whoever handed over an older version had asked at its gate before the newer one was stored.
+    steps = ended.played.steps
+    for position, step in enumerate(steps):
+        if step.call != "send":
+            continue
+        gate = ended.played.index(step.actor, "read_circumstances", before=position)
+        assert gate is not None
+        handed = ended.handed[[s.call for s in steps[:position]].count("send")]
+        stored = [s.answer for s in steps[:gate] if s.call == "write_subject" and s.answer]
+        if stored:
+            newest = steps[gate].answer[0].families["appointment"]
+            assert newest.active
+            assert handed.version == newest.revision
+
+
+def test_two_runs_at_once_hand_over_once() -> None:
+    """EventBridge Scheduler invokes at least once: two runs found the same reminder in the same second."""
+    for ended in race(one=run, other=run):
+        assert len(ended.handed) == 1
+        assert [row.state for row in ended.rows()] == [State.SENT]
+        assert len(ended.world.bus.details("MessageSent")) == 1
+
+
+def test_two_runs_of_which_one_dies_hand_over_at_most_once_and_say_so() -> None:
+    """A run timed out somewhere between its claim and its settlement, while another was at work. What may have been
+    sent is reported as unconfirmed, and nobody is written to twice.
+    """
+    for ended in race(one=run, other=run, deaths=1):
+        (row,) = ended.rows()
+        assert row.state in (State.SENT, State.UNCONFIRMED)
+        if row.state is State.UNCONFIRMED:
+            assert [d["claimed_at"] for d in ended.world.bus.details("MessageUnconfirmed")] == ["2026-03-12T10:00:00Z"]
+        else:
+            assert len(ended.handed) == 1
+
+
+def test_a_throttled_hand_over_is_tried_again_by_one_run_only() -> None:
+    """The provider refused the first try of one run; the other run found the row given back, but put off."""
+
+    def throttled() -> World:
+        world = story()
+        world.provider.script.append(NotDelivered("Throttled"))
+        return world
+
+    def once(choose: Choose) -> World:
+        world = throttled()
+        play({"one": run(world), "other": run(world)}, choose)
+        assert len(world.provider.handed) == 1
+        world.clock.now += MINUTE
+        tick(world)
+        return world
+
+    for world in every_order(once):
+        assert len(world.provider.handed) == 2
+        assert [row.state for row in world.store.rows()] == [State.SENT]
+
+
+def test_a_run_against_a_reschedule() -> None:
+    """Anna moved her appointment to the evening in the second in which its reminder was due. Either it had passed
+    its gate before that was stored, or it is not sent; the evening's reminder is sent in any case.
+    """
+    late = 0
+    for ended in race(run=run, plan=(MOVED,)):
+        (old,), (new,) = ended.rows(STARTS), ended.rows(LATER)
+        assert new.state is State.SENT
+        assert (old.state, old.rule) in ((State.SENT, None), (State.SKIPPED, "superseded"))
+        late += old.state is State.SENT
+    assert late, "one order is that the gate came first"
+
+
+def test_a_run_against_a_reschedule_and_either_dies() -> None:
+    """The same, and Lambda ended one of the two at any of its calls; the planner's event comes again."""
+    for ended in race(run=run, plan=(MOVED,), deaths=1):
+        (old,), (new,) = ended.rows(STARTS), ended.rows(LATER)
+        assert new.state is State.SENT
+        assert old.state in (State.SENT, State.SKIPPED, State.UNCONFIRMED)
+
+
+def test_a_run_against_a_change_that_leaves_the_instant_alone() -> None:
+    """The practice moved next door while the reminder was in a run's hands. It is sent once: with the old address
+    only if its gate came before the new one was stored.
+    """
+    versions = Counter(ended.handed[0].version for ended in race(run=run, plan=(CORRECTED,)))
+    assert set(versions) == {1, 2}, "as booked, and as corrected"
+    for ended in race(run=run, plan=(CORRECTED,)):
+        assert [row.state for row in ended.rows()] == [State.SENT]
+        assert len(ended.handed) == 1
+
+
+def test_a_run_against_a_change_that_leaves_the_instant_alone_and_either_dies() -> None:
+    for ended in race(run=run, plan=(CORRECTED,), deaths=1):
+        (row,) = ended.rows()
+        assert row.state in (State.SENT, State.UNCONFIRMED)
+
+
+def test_a_run_against_a_cancel() -> None:
+    """Anna cancelled in the second in which her reminder was due."""
+    states = set()
+    for ended in race(run=run, plan=(CANCELLED,)):
+        (row,) = ended.rows()
+        states.add((row.state, row.rule))
+    assert states == {(State.SENT, None), (State.SKIPPED, "cancelled")}
+
+
+def test_a_run_against_a_cancel_and_either_dies() -> None:
+    for ended in race(run=run, plan=(CANCELLED,), deaths=1):
+        (row,) = ended.rows()
+        assert row.state in (State.SENT, State.SKIPPED, State.UNCONFIRMED)
+
+
+def test_a_run_against_a_cancel_and_a_new_booking() -> None:
+    """Cancelled and booked again for the same time at once: a run that saw the cancel must not have the last word.
+    One reminder is sent, or it is told as too late, where the planner had to wait for the run; never as cancelled.
+    """
+    for ended in race(run=run, plan=(CANCELLED, BOOKED_AGAIN)):
+        (row,) = ended.rows()
+        assert (row.state, row.rule) in ((State.SENT, None), (State.SKIPPED, "too_late"))
+        assert len(ended.handed) == (row.state is State.SENT)
+        assert ("too_late" in {d["rule"] for d in ended.world.bus.details("MessageSkipped")}) == (row.rule is not None)
+
+
+def test_a_run_against_the_ttl_deletion_of_what_it_reads() -> None:
+    """Anna was last heard from 31 days ago. DynamoDB deletes her conversation in the middle of the run, or days
+    later: nothing is sent, and the reason is the same.
+    """
+
+    def overdue() -> World:
+        world = World()
+        world.receive(inbound())
+        starts = NOON + WINDOW + timedelta(days=1)
+        world.hear(business("AppointmentBooked", starts_at=starts, remind_before=["PT2H"]))
+        world.clock.now = starts - timedelta(hours=2)
+        return world
+
+    def ttl(world: World) -> Body:
+        return lambda around: around("ttl", lambda: world.store.expire(world.clock.now))
+
+    for ended in race(run=run, ttl=ttl, setting=overdue):
+        assert [(row.state, row.rule) for row in ended.rows()] == [(State.SKIPPED, "window_closed")]
+        assert ended.handed == []
+
+
+def test_a_run_against_the_ttl_deletion_of_its_own_row() -> None:
+    """The doors were shut for a month. When they opened again, TTL took the overdue row from under the run: no write
+    of the run may bring it back.
+    """
+
+    def shut_for_a_month() -> World:
+        world = story()
+        world.clock.now = DUE + timedelta(days=30)
+        return world
+
+    def ttl(world: World) -> Body:
+        return lambda around: around("ttl", lambda: world.store.expire(world.clock.now))
+
+    for ended in race(run=run, ttl=ttl, setting=shut_for_a_month):
+        assert ended.rows() == []
+        assert ended.handed == []
+
+
+def test_a_run_against_the_message_that_opens_the_window_again() -> None:
+    """Anna's window had closed, and she wrote in the very second in which her reminder was due."""
+
+    def closed() -> World:
+        world = World()
+        world.receive(inbound(NOON - WINDOW + timedelta(days=1)))
+        world.hear(BOOKED)
+        world.clock.now = DUE
+        return world
+
+    def writes(world: World) -> Body:
+        return lambda around: world.receive(inbound(DUE), around)
+
+    states = set()
+    for ended in race(run=run, writes=writes, setting=closed):
+        (row,) = ended.rows()
+        states.add((row.state, row.rule))
+        steps = ended.played.steps
+        if sent := ended.played.index("run", "send"):
+            gate = ended.played.index("run", "read_circumstances", before=sent)
+            assert any(step.call == "write_conversation" for step in steps[:gate])
+    assert states == {(State.SENT, None), (State.SKIPPED, "window_closed")}
+
+
+@pytest.mark.parametrize("status", ["delivered", "undelivered"])
+def test_a_run_against_a_receipt(status: Any) -> None:
+    """The provider reported the delivery before the run could write down that it had handed over."""
+
+    def reports(world: World) -> Body:
+        def body(around: Around) -> None:
+            around("wait", lambda: None)
+            if world.provider.handed:
+                world.report(receipt(world.provider.handed[0], status), around)
+
+        return body
+
+    states = Counter(ended.rows()[0].state for ended in race(run=run, reports=reports))
+    assert set(states) == {State.SENT, State(status)}, "sent: the receipt was looked at before anything was sent"
+
+
+def test_a_run_that_finds_an_old_claim_against_its_receipt() -> None:
+    """A run died after the hand-over, its claim grew old, and the receipt came while the next run reported it."""
+
+    def abandoned() -> World:
+        world = story()
+        play({"run": run(world)}, lambda options: options[-1 if world.provider.handed else 0], deaths=1)
+        assert [row.state for row in world.store.rows()] == [State.SENDING]
+        world.clock.now += CLAIM_LASTS
+        return world
+
+    def reports(world: World) -> Body:
+        return lambda around: world.report(receipt(world.provider.handed[0], "delivered"), around)
+
+    for ended in race(run=run, reports=reports, setting=abandoned):
+        assert [row.state for row in ended.rows()] == [State.DELIVERED]
+        assert len(ended.handed) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "wanted"),
+    [
+        (MOVED, CANCELLED, set()),
+        (MOVED, BOOKED_AGAIN, {STARTS}),
+        (CANCELLED, BOOKED_AGAIN, {STARTS}),
+        (CORRECTED, change(2, starts_at=LATER), {LATER}),
+        (change(1, contact=Contact("acme-dental", "sms", "+16502530000"), starts_at=STARTS), BOOKED_AGAIN, {STARTS}),
+        (change(0.2, starts_at=STARTS, contact=None, service="x"), BOOKED_AGAIN, {STARTS}),
+    ],
+    ids=["moved, cancelled", "moved there and back", "booked again", "twice", "lent to another", "filled in late"],
+)
+def test_two_planners_at_once(one: BusinessEvent, other: BusinessEvent, wanted: set[Any]) -> None:
+    """Two changes of one appointment came in the same second, and two Lambdas took one each: the newer one stands,
+    however their writes fell.
+    """
+
+    def morning() -> World:
+        world = story()
+        world.clock.now = NOON + timedelta(hours=3)
+        return world
+
+    def once(choose: Choose) -> World:
+        world = morning()
+        played = play({"one": hears(world, one), "other": hears(world, other)}, choose)
+        assert not played.failed
+        for due in (DUE, LATER - timedelta(hours=2)):
+            world.clock.now = due
+            tick(world)
+        return world
+
+    for world in every_order(once):
+        assert {outbound.message.about for outbound in world.provider.handed} == wanted
+        assert {outbound.message.contact for outbound in world.provider.handed} <= {ANNA}
+        assert all(row.state in (State.SENT, State.SKIPPED) for row in world.store.rows())
+
+
+def test_two_planners_of_older_events_at_once() -> None:
+    """The newest event came first, and named no reminders. Then two older ones came in the same second, and each
+    named some: the later of the two holds. The planner of the other one must not withdraw what that one planned.
+    """
+    newest = change(3, starts_at=STARTS)
+    oldest = change(0, "AppointmentBooked", starts_at=STARTS, remind_before=["PT6H"])
+    between = change(1, starts_at=STARTS, remind_before=["PT2H"])
+
+    def once(choose: Choose) -> World:
+        world = World()
+        world.receive(inbound())
+        world.hear(newest)
+        played = play({"oldest": hears(world, oldest), "between": hears(world, between)}, choose)
+        assert not played.failed
+        world.clock.now = DUE
+        tick(world)
+        return world
+
+    for world in every_order(once):
+        assert [outbound.message.step for outbound in world.provider.handed] == ["PT2H"]

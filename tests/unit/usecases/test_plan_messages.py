@@ -1,0 +1,453 @@
+"""Business events become rows, whatever their order; and what an event undoes is withdrawn."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from reengage.domain.contact import Contact
+from reengage.domain.conversation import WINDOW, expiry
+from reengage.domain.message import ScheduledMessage, State
+from reengage.domain.policy import Circumstances, decide
+from reengage.domain.subject import RETENTION, BusinessEvent, Subject
+from reengage.errors import Contended, NotPublished
+from reengage.usecases.plan_messages import Planned
+from tests.fakes import ANNA, NOON, Crash, Fault, Unreachable, World, business, inbound
+
+STARTS = NOON + timedelta(days=10)
+LATER = STARTS + timedelta(days=2)
+BEN = Contact("acme-dental", "sms", "+16502530000")
+MICROSECOND = timedelta(microseconds=1)
+
+
+def booked(hours: float = 0, **fields: Any) -> BusinessEvent:
+    return business("AppointmentBooked", NOON + timedelta(hours=hours), **{"starts_at": STARTS, **fields})
+
+
+def moved(hours: float = 1, **fields: Any) -> BusinessEvent:
+    return business("AppointmentRescheduled", NOON + timedelta(hours=hours), **{"starts_at": LATER, **fields})
+
+
+def cancelled(hours: float = 2, **fields: Any) -> BusinessEvent:
+    return business("AppointmentCancelled", NOON + timedelta(hours=hours), **{"contact": None, **fields})
+
+
+def standing(world: World) -> list[ScheduledMessage]:
+    return [row for row in world.store.rows() if row.state is State.SCHEDULED]
+
+
+def subject(world: World) -> Subject:
+    stored = world.store.read_subject(booked().subject)
+    assert stored is not None
+    return stored
+
+
+def test_a_booked_appointment_is_planned_and_told_with_its_forecast() -> None:
+    world = World()
+    world.receive(inbound())
+    world.bus.events.clear()
+    assert world.hear(booked()) == Planned(planned=2)
+    day, hours = world.store.rows()
+    assert (day.due_at, hours.due_at) == (STARTS - timedelta(days=1), STARTS - timedelta(hours=2))
+    assert day.state is hours.state is State.SCHEDULED
+    assert world.bus.types() == ["MessagePlanned", "MessagePlanned"]
+    assert world.bus.events[0].detail == {
+        "contact": {"brand": "acme-dental", "channel": "sms", "address": ANNA.address},
+        "scheduled_message_id": day.scheduled_message_id,
+        "reason": "appointment_reminder",
+        "subject_id": "A-1001",
+        "due_at": "2026-03-11T12:00:00Z",
+        "window_expires_at": "2026-04-01T12:00:00Z",
+        "forecast": "send",
+    }
+
+
+def test_a_trial_is_planned_at_its_own_door() -> None:
+    world = World()
+    world.hear(business("TrialStarted", subject_id="T-1", ends_at=STARTS, product="Pro"))
+    assert [row.door for row in world.store.rows()] == ["trials", "trials"]
+    world.hear(business("TrialConverted", NOON + timedelta(hours=1), subject_id="T-1", contact=None))
+    assert {(row.state, row.rule) for row in world.store.rows()} == {(State.SKIPPED, "cancelled")}
+
+
+@pytest.mark.parametrize("undo", ["TrialConverted", "TrialCancelled"])
+def test_what_undoes_a_trial_is_final_until_a_newer_event(undo: str) -> None:
+    world = World()
+    world.hear(business("TrialStarted", subject_id="T-1", ends_at=STARTS, product="Pro"))
+    world.hear(business(undo, NOON + timedelta(hours=2), subject_id="T-1"))
+    late = business("TrialExtended", NOON + timedelta(hours=1), subject_id="T-1", ends_at=LATER, product="Pro")
+    assert world.hear(late).planned == 0
+    assert standing(world) == []
+
+
+# The forecast
+
+
+@pytest.mark.parametrize(
+    ("heard_at", "forecast"),
+    [
+        (STARTS - timedelta(hours=2) - WINDOW, "window_closed"),
+        (STARTS - timedelta(hours=2) - WINDOW + MICROSECOND, "send"),
+        (NOON - WINDOW * 2, "window_closed"),
+        (None, "no_conversation"),
+    ],
+)
+@pytest.mark.parametrize("deleted", [False, True])
+def test_the_forecast_says_whether_the_window_will_be_open_when_it_is_due(
+    heard_at: Any,
+    forecast: str,
+    deleted: bool,
+) -> None:
+    """TTL has deleted what had expired, or not yet: the forecast is the same."""
+    world = World()
+    if heard_at is not None:
+        world.clock.now = heard_at
+        world.receive(inbound(heard_at))
+    world.clock.now = NOON
+    if deleted:
+        world.store.expire(NOON)
+    world.hear(booked(remind_before=["PT2H"]))
+    (told,) = world.bus.details("MessagePlanned")
+    assert told["forecast"] == forecast
+
+
+def test_the_forecast_is_of_the_messages_own_contact() -> None:
+    world = World()
+    world.receive(inbound(contact=BEN))
+    world.hear(booked())
+    assert {detail["forecast"] for detail in world.bus.details("MessagePlanned")} == {"no_conversation"}
+
+
+# Too late from the start
+
+
+def test_an_offset_already_past_is_stored_and_published_as_too_late_and_never_fires() -> None:
+    """A booking at noon for two o'clock: the day before is past, and must not fire at once."""
+    world = World()
+    world.receive(inbound())
+    world.bus.events.clear()
+    starts = NOON + timedelta(hours=20)
+    assert world.hear(booked(starts_at=starts)) == Planned(planned=1, too_late=1)
+    assert world.states() == [("P1D", "skipped", "too_late"), ("PT2H", "scheduled", None)]
+    (told,) = world.bus.details("MessageSkipped")
+    assert told["rule"] == "too_late"
+    assert told["facts"] == {"decided_at": "2026-03-02T12:00:00Z", "due_at": "2026-03-02T08:00:00Z"}
+    for _ in range(3):
+        assert world.tick()["due"] == 0
+        world.clock.forward(minutes=1)
+
+
+@pytest.mark.parametrize(("before", "planned"), [(timedelta(), 1), (MICROSECOND, 0)])
+def test_an_offset_due_at_this_very_moment_is_not_past(before: timedelta, planned: int) -> None:
+    world = World()
+    result = world.hear(booked(starts_at=NOON - before + timedelta(hours=2), remind_before=["PT2H"]))
+    assert (result.planned, result.too_late) == (planned, 1 - planned)
+
+
+def test_what_was_planned_in_time_stays_when_a_change_comes_after_its_due_time() -> None:
+    """The reminder was due a second ago, the next tick is about to send it, and the address of the practice is
+    corrected. That must not turn the reminder into one that came too late.
+    """
+    world = World()
+    world.receive(inbound())
+    world.hear(booked(remind_before=["PT2H"]))
+    world.clock.now = STARTS - timedelta(hours=2) + timedelta(seconds=1)
+    corrected = moved(200, starts_at=STARTS, location="Broad St 9")
+    assert world.hear(corrected) == Planned(planned=1)
+    assert world.tick()["sent"] == 1
+    assert world.provider.handed[0].data["location"] == "Broad St 9"
+
+
+def test_the_retry_of_an_event_that_was_planned_in_time_keeps_it() -> None:
+    world = World()
+    world.clock.now = STARTS - timedelta(hours=2, minutes=1)
+    with pytest.raises(Crash):
+        world.hear(booked(remind_before=["PT2H"]), Fault(only="publish"))
+    world.clock.forward(minutes=2)
+    assert world.hear(booked(remind_before=["PT2H"])) == Planned(planned=1)
+    assert world.states() == [("PT2H", "scheduled", None)]
+
+
+# Newest wins
+
+
+def test_a_reschedule_withdraws_the_old_times_and_plans_the_new() -> None:
+    world = World()
+    world.hear(booked())
+    world.bus.events.clear()
+    assert world.hear(moved()) == Planned(planned=2, withdrawn=2)
+    assert {row.about for row in standing(world)} == {LATER}
+    old = [row for row in world.store.rows() if row.about == STARTS]
+    assert {(row.state, row.rule) for row in old} == {(State.SKIPPED, "superseded")}
+    assert {detail["rule"] for detail in world.bus.details("MessageSkipped")} == {"superseded"}
+
+
+def test_a_cancel_withdraws_all_and_says_so() -> None:
+    world = World()
+    world.hear(booked())
+    world.bus.events.clear()
+    assert world.hear(cancelled()) == Planned(withdrawn=2)
+    assert world.states() == [("P1D", "skipped", "cancelled"), ("PT2H", "skipped", "cancelled")]
+    assert [detail["rule"] for detail in world.bus.details("MessageSkipped")] == ["cancelled", "cancelled"]
+
+
+def test_a_change_that_leaves_the_time_alone_keeps_the_rows_in_its_own_version() -> None:
+    world = World()
+    world.hear(booked())
+    world.bus.events.clear()
+    corrected = moved(starts_at=STARTS, location="Broad St 9")
+    assert world.hear(corrected) == Planned(planned=2)
+    assert {row.version for row in standing(world)} == {2}
+    assert len(world.store.rows()) == 2
+    assert world.bus.types() == ["MessagePlanned", "MessagePlanned"]
+
+
+def test_booked_again_after_a_cancel_it_is_planned_again() -> None:
+    world = World()
+    world.receive(inbound())
+    for event in (booked(), cancelled(), booked(3)):
+        world.hear(event)
+    assert [state for _, state, _ in world.states()] == ["scheduled", "scheduled"]
+    world.clock.now = STARTS - timedelta(hours=2)
+    assert world.tick()["sent"] == 1
+
+
+def test_moved_there_and_back_the_first_times_stand_again() -> None:
+    world = World()
+    for event in (booked(), moved(), moved(2, starts_at=STARTS)):
+        world.hear(event)
+    assert {row.about for row in standing(world)} == {STARTS}
+    assert len(standing(world)) == 2
+
+
+def test_what_was_sent_is_not_planned_again_by_a_newer_version() -> None:
+    world = World()
+    world.receive(inbound())
+    world.hear(booked())
+    world.clock.now = STARTS - timedelta(days=1)
+    assert world.tick()["sent"] == 1
+    assert world.hear(moved(240, starts_at=STARTS, location="Broad St 9")) == Planned(planned=1)
+    assert world.tick()["due"] == 0
+    assert [state for _, state, _ in world.states()] == ["sent", "scheduled"]
+
+
+def test_an_appointment_that_moves_to_another_contact_leaves_the_first_alone() -> None:
+    world = World()
+    for contact in (ANNA, BEN):
+        world.receive(inbound(contact=contact))
+    world.hear(booked())
+    assert world.hear(moved(starts_at=STARTS, contact=BEN)) == Planned(planned=2, withdrawn=2)
+    assert {row.contact for row in standing(world)} == {BEN}
+    world.clock.now = STARTS - timedelta(hours=2)
+    world.tick()
+    assert {outbound.message.contact for outbound in world.provider.handed} == {BEN}
+
+
+def test_a_cancel_needs_no_contact_and_a_booking_waits_for_one() -> None:
+    world = World()
+    assert world.hear(booked(contact=None)) == Planned()
+    assert world.hear(moved(starts_at=STARTS, location="Broad St 9")) == Planned(planned=2)
+    assert world.hear(cancelled()) == Planned(withdrawn=2)
+
+
+def test_an_older_event_fills_in_only_what_no_newer_one_said() -> None:
+    """The reschedule overtakes its booking, which alone knows the contact: planned is the new time."""
+    world = World()
+    overtaking = moved(contact=None)
+    assert world.hear(overtaking) == Planned()
+    assert world.hear(booked(location="Main St 1")) == Planned(planned=2)
+    assert {row.about for row in standing(world)} == {LATER}
+    assert subject(world).families["appointment"].get("location") == "Main St 1"
+
+
+def test_an_older_event_after_a_cancel_plans_nothing() -> None:
+    world = World()
+    assert world.hear(cancelled()) == Planned()
+    assert world.hear(booked()).planned == 0
+    assert world.hear(moved()).planned == 0
+    assert world.store.rows() == []
+
+
+def test_an_old_event_that_says_nothing_new_is_stale() -> None:
+    world = World()
+    world.hear(moved())
+    world.hear(booked())
+    counted = Fault(nth=99)
+    assert world.hear(booked(), counted) == Planned(stale=True)
+    assert counted.calls == ["read_subject"]
+    assert world.hear(moved()) == Planned(planned=2), "the newest is applied again"
+
+
+EVENTS = (booked(), moved(contact=None), cancelled(), booked(3, location="Broad St 9"), moved(4, starts_at=STARTS))
+
+
+@pytest.mark.parametrize("order", list(permutations(EVENTS[:4])))
+def test_in_every_order_the_same_is_planned(order: tuple[BusinessEvent, ...]) -> None:
+    world = World()
+    for event in (*order, *order[::-1]):
+        world.hear(event)
+    assert {row.about for row in standing(world)} == {STARTS}
+    assert len(standing(world)) == 2
+    calm = World()
+    for event in EVENTS[:4]:
+        calm.hear(event)
+    said, said_calmly = (
+        {name: replace(family, revision=0) for name, family in subject(each).families.items()} for each in (world, calm)
+    )
+    assert said == said_calmly
+
+
+def test_reminders_that_late_events_rename_and_name_back_stand_again() -> None:
+    """The newest event names no reminders, and comes first: the defaults are planned. The oldest comes next, names
+    others, and the defaults are withdrawn. Then comes the one in between, and asks for one of the defaults after
+    all. All that time the newest event was the same, and the row must come back nevertheless.
+    """
+    world = World()
+    newest = moved(3, starts_at=STARTS)
+    between = moved(2, starts_at=STARTS, remind_before=["PT2H"])
+    oldest = booked(remind_before=["PT6H"])
+    for event in (newest, oldest, between):
+        world.hear(event)
+    assert [row.step for row in standing(world)] == ["PT2H"]
+
+
+def test_two_moves_within_one_second_and_a_repeat_lose_no_reminder() -> None:
+    """Both carry the same whole second. Whichever wins, one of the two times is reminded of, all along."""
+    one, other = moved(starts_at=STARTS), moved(starts_at=LATER)
+    for order in permutations([one, other, one, other]):
+        world = World()
+        for event in order:
+            world.hear(event)
+        assert len(standing(world)) == 2
+
+
+def test_one_subject_id_of_two_brands_or_kinds_is_two_subjects() -> None:
+    world = World()
+    world.hear(booked())
+    elsewhere = booked(contact=replace(ANNA, brand="other"), brand="other")
+    world.hear(elsewhere)
+    world.hear(business("TrialStarted", subject_id="A-1001", ends_at=STARTS, product="Pro"))
+    world.hear(cancelled(brand="other"))
+    assert sorted(row.contact.brand for row in standing(world)) == ["acme-dental"] * 4
+
+
+def test_the_subject_outlives_all_that_it_speaks_of_and_its_expiry_never_shrinks() -> None:
+    world = World()
+    world.hear(booked())
+    assert subject(world).expires_at == expiry(STARTS + RETENTION)
+    world.hear(moved())
+    assert subject(world).expires_at == expiry(LATER + RETENTION)
+    world.hear(moved(2, starts_at=STARTS))
+    assert subject(world).expires_at == expiry(LATER + RETENTION)
+    world.hear(cancelled(3))
+    assert subject(world).expires_at == expiry(LATER + RETENTION)
+
+
+def test_a_cancel_alone_is_kept_for_as_long_as_its_booking_may_still_come() -> None:
+    world = World()
+    world.hear(cancelled())
+    assert subject(world).expires_at == expiry(NOON + RETENTION)
+    world.store.expire(world.clock.forward(days=44))
+    assert world.hear(booked(starts_at=NOON + timedelta(days=50))) == Planned()
+
+
+# Crashes and races
+
+_STORIES: dict[str, tuple[BusinessEvent, ...]] = {
+    "booked": (booked(),),
+    "moved": (booked(), moved()),
+    "cancelled": (booked(), cancelled()),
+    "moved to another contact": (booked(), moved(contact=BEN)),
+    "booked again": (booked(), cancelled(), booked(3)),
+    "overtaken booking": (moved(contact=None), booked()),
+    "overtaken booking of other reminders": (moved(), booked(remind_before=["PT6H"]), moved(0.5, remind_before=[])),
+}
+
+
+@pytest.mark.parametrize("error", [Crash, Unreachable])
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("story", _STORIES)
+def test_a_crash_at_any_call_is_mended_by_the_retry(
+    story: str, after: bool, error: Callable[[], BaseException]
+) -> None:
+    """Lambda ran out of time between any two writes; the event comes again. The same stands as without the crash;
+    a row of the old plan that was not withdrawn any more is stopped at its gate.
+    """
+    *before, last = _STORIES[story]
+    calm = World()
+    for event in _STORIES[story]:
+        calm.hear(event)
+    for nth in range(1, 20):
+        world = World()
+        for event in before:
+            world.hear(event)
+        fault = Fault(error, nth, after)
+        try:
+            world.hear(last, fault)
+        except (Crash, Unreachable):
+            assert fault.struck
+        world.hear(last)
+        assert subject(world).families == subject(calm).families
+        wanted = {row.key: row for row in standing(calm)}
+        assert wanted.items() <= {row.key: row for row in standing(world)}.items(), f"call {nth}: {fault.calls}"
+        told = {detail["scheduled_message_id"] for detail in world.bus.details("MessagePlanned")}
+        assert {row.scheduled_message_id for row in wanted.values()} <= told
+        for row in standing(world):
+            subject_now, profile, conversation = world.store.read_circumstances(row)
+            decision = decide(Circumstances(row, subject_now, profile, conversation, row.due_at))
+            assert (decision.rule in ("superseded", "cancelled")) == (row.key not in wanted)
+        if not fault.struck:
+            return
+    pytest.fail("the story has more calls than were tried")
+
+
+def test_what_could_not_be_published_raises_and_is_told_by_the_retry() -> None:
+    world = World()
+    world.bus.failing = 1
+    with pytest.raises(NotPublished):
+        world.hear(booked())
+    assert world.hear(booked()) == Planned(planned=2)
+    assert len({detail["scheduled_message_id"] for detail in world.bus.details("MessagePlanned")}) == 2
+
+
+@pytest.mark.parametrize("error", [Crash, Unreachable])
+def test_a_withdrawal_that_was_stored_but_not_told_is_told_by_the_retry(error: Callable[[], BaseException]) -> None:
+    """The reschedule withdrew the old reminder, and the bus did not answer. A system that waits for each message's
+    end would wait for this one for ever.
+    """
+    world = World()
+    world.hear(booked(remind_before=["PT2H"]))
+    (old,) = world.store.rows()
+    with pytest.raises((Crash, Unreachable)):
+        world.hear(moved(), Fault(error, only="publish"))
+    world.hear(moved())
+    assert [detail["scheduled_message_id"] for detail in world.bus.details("MessageSkipped")] == [
+        old.scheduled_message_id
+    ]
+
+
+def test_a_lost_race_reads_the_subject_again() -> None:
+    """A reschedule and a cancel at once: the one that writes second builds on the first."""
+    world = World()
+    world.hear(booked())
+    raced: list[Planned] = []
+
+    def race(name: str, call: Callable[[], Any]) -> Any:
+        if name == "write_subject" and not raced:
+            raced.append(world.hear(cancelled()))
+        return call()
+
+    assert world.hear(moved(), race).planned == 0
+    assert raced == [Planned(withdrawn=2)]
+    assert standing(world) == []
+
+
+def test_one_who_loses_every_race_gives_up_loudly() -> None:
+    world = World()
+    with pytest.raises(Contended):
+        world.hear(booked(), lambda name, call: False if name == "write_subject" else call())
+    assert world.store.rows() == []
+    assert world.hear(booked()) == Planned(planned=2)
