@@ -48,7 +48,7 @@ class Known:
     wanted: Mapping[MessageKey, Wanted] = field(default_factory=dict)
 
 
-def _known(ref: SubjectRef, events: Sequence[BusinessEvent]) -> Known:
+def known_of(ref: SubjectRef, events: Sequence[BusinessEvent]) -> Known:
     """The events in their order, each over the one before: nothing more."""
     if not events:
         return Known()
@@ -89,7 +89,7 @@ class Model:
     heard_from: set[Contact] = field(default_factory=set)
 
     def known(self, ref: SubjectRef) -> Known:
-        return _known(ref, self.events[ref])
+        return known_of(ref, self.events[ref])
 
     def is_open(self, contact: Contact, now: datetime) -> bool:
         return any(now < sent_at + DAYS_30 for sent_at in self.windows[contact])
