@@ -74,6 +74,10 @@ ENDINGS: Final = (
 )
 
 
+REJECTED: Final = ("$.detail.starts_at", "$.detail-type")
+"""The fields for which the story's two bad events must be rejected."""
+
+
 def main() -> int:
     started = time.monotonic()
 
@@ -88,8 +92,17 @@ def main() -> int:
         say("Playing the story: people write, a clinic and a shop tell what happens")
         story.tell(say)
         say("Waiting for the schedules to fire; they do so every minute")
-        rows, texts = story.wait(listening, say)
-    return report(rows, texts, say)
+        told = story.wait(listening, say)
+    return report(told, say)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The scheduled messages as the table has them, the texts that were sent, by message id, and what was rejected."""
+
+    rows: list[dict[str, Any]]
+    texts: Mapping[str, str]
+    rejected: list[str]
 
 
 class Story:
@@ -149,7 +162,8 @@ class Story:
         self.put("AppointmentCancelled", {"brand": BRAND, "appointment_id": "visit-emil"})
         self.until(lambda: "cancelled" in {row.get("rule") for row in self.rows()}, "Emil cancelled his", say)
         self.put("AppointmentBooked", booked(GUS, visit, ["PT2H"]) | {"starts_at": "tomorrow"})
-        say("  one event is badly made")
+        self.put("AppointmentBoked", booked(GUS, visit, ["PT2H"]))
+        say("  one event has a time that is none, and one a name that nobody knows")
 
     def until_there_are(self, count: int, kind: str, what: str, say: emulator.Say) -> None:
         self.until(lambda: len(self.items(kind)) == count, what, say)
@@ -162,9 +176,10 @@ class Story:
             time.sleep(0.1)  # there is nothing to wait on but the table
         say(f"  {what}")
 
-    def wait(self, listening: str, say: emulator.Say) -> tuple[list[dict[str, Any]], dict[str, str]]:
-        """The scheduled messages as the table has them once the story has ended, and the texts sent, by message id."""
+    def wait(self, listening: str, say: emulator.Say) -> Told:
+        """What there is to see once the story has ended, or patience has."""
         texts: dict[str, str] = {}
+        rejected: list[str] = []
         until = time.monotonic() + PATIENCE.total_seconds()
         while True:
             for event in self.hear(listening):
@@ -176,13 +191,15 @@ class Story:
                             delivered = {"status": "delivered", "provider_message_id": "SM1"}
                             report = {name: detail[name] for name in ("contact", "scheduled_message_id")} | delivered
                             self.put("DeliveryReported", report)
-                    case "MessageSent" | "MessageSkipped" | "MessageDelivered" | "EventRejected" as said_so:
+                    case "EventRejected":
+                        rejected += [f"{detail['rejected_detail_type']}: {error}" for error in detail["errors"]]
+                    case "MessageSent" | "MessageSkipped" | "MessageDelivered" as said_so:
                         say(f"heard {said_so} {detail.get('subject_id', '')} {detail.get('rule', '')}".rstrip())
                     case _:
                         pass
-            rows = self.rows()
-            if not problems(rows) or time.monotonic() > until:
-                return rows, texts
+            told = Told(self.rows(), texts, rejected)
+            if not problems(told) or time.monotonic() > until:
+                return told
             time.sleep(1)  # nor here
 
     def hear(self, url: str) -> list[dict[str, Any]]:
@@ -225,9 +242,11 @@ def booked(person: Person, starts_at: datetime, remind_before: list[str]) -> dic
     }
 
 
-def problems(rows: list[dict[str, Any]]) -> list[str]:
+def problems(told: Told) -> list[str]:
     """What is not as the story wants it."""
-    found = []
+    rows = told.rows
+    found = [] if len(told.rejected) == len(REJECTED) else [f"rejected: {told.rejected}, not {REJECTED}"]
+    found += [f"rejected: no {wanted}" for wanted in REJECTED if not any(wanted in error for error in told.rejected)]
     for ending in ENDINGS:
         row = row_of(ending, rows)
         if row is None:
@@ -249,13 +268,13 @@ def row_of(ending: Ending, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     return (found[1] if len(found) > 1 else None) if new else (found[0] if found else None)
 
 
-def report(rows: list[dict[str, Any]], texts: Mapping[str, str], say: emulator.Say) -> int:
+def report(told: Told, say: emulator.Say) -> int:
     say("This is what the table holds now")
     print()
     head = ("who", "reason", "due (UTC)", "decision", "why", "story")
     lines = []
     for ending in ENDINGS:
-        row = row_of(ending, rows)
+        row = row_of(ending, told.rows)
         if row:
             reason, due = row["sk"].split("#")[1], row["due_at"][:16].replace("T", " ")
             lines.append((ending.person.name, reason, due, row["state"], row.get("rule", "") or "-", ending.tells))
@@ -263,11 +282,13 @@ def report(rows: list[dict[str, Any]], texts: Mapping[str, str], say: emulator.S
     for line in [head, tuple("-" * width for width in widths), *lines]:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
     print()
-    for row in rows:
-        if text := texts.get(row["scheduled_message_id"]):
+    print("Sent:")
+    for row in told.rows:
+        if text := told.texts.get(row["scheduled_message_id"]):
             print(f"  “{text}”")
+    print("Rejected, and kept whole in a queue:", *told.rejected, sep="\n  ")
     print()
-    if wrong := problems(rows):
+    if wrong := problems(told):
         print("The story did not end as it should:", *wrong, sep="\n  ", file=sys.stderr)
         return 1
     say("Done. Everything that was started is stopped.")
