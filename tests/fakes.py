@@ -226,7 +226,13 @@ def inbound(
     sent_at: datetime = NOON, *, contact: Contact = ANNA, message_id: str | None = None, **facts: str
 ) -> InboundMessage:
     """A message as a chat provider delivers it; its id is made from its instant where none is given."""
-    return InboundMessage(contact, message_id or f"SM{sent_at:%Y%m%d%H%M%S%f}", sent_at, "Is Friday free?", **facts)
+    return InboundMessage(
+        contact, message_id or f"SM{sent_at:%Y%m%d%H%M%S%f}", sent_at, JUST_NOW, "Is Friday free?", **facts
+    )
+
+
+JUST_NOW = datetime(9000, 1, 1, tzinfo=UTC)
+"""No event arrives later than the clock that reads it: so this one arrives as it is read."""
 
 
 def told(subject: Subject, *events: BusinessEvent) -> Subject:
@@ -253,6 +259,7 @@ def business(
         type=event_type,
         subject=SubjectRef(brand, terms.kind, subject_id),
         version=version_of(occurred_at, terms.rank),
+        arrived_at=JUST_NOW,
         contact=contact,
         fields=said,
     )

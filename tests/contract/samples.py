@@ -31,7 +31,7 @@ def profile(at: datetime = NOW, **changes: Any) -> Profile:
 
 
 def inbound(message_id: str = "wamid.1", contact: Contact = ANNA, at: datetime = NOW) -> InboundMessage:
-    return InboundMessage(contact, message_id, at, "See you tomorrow!")
+    return InboundMessage(contact, message_id, at, at, "See you tomorrow!")
 
 
 def subject(ref: SubjectRef = APPOINTMENT, *, revision: int = 0, **said: Any) -> Subject:

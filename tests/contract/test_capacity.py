@@ -31,7 +31,7 @@ APPOINTMENT = SubjectRef("acme-dental", "appointment", str(UUID(int=2**127 + 123
 
 
 def _ingest(local: DynamoDB, message_id: str, sent_at: datetime, **said: str) -> Calls:
-    message = InboundMessage(CONTACT, message_id, sent_at, "Can I come a little later?", **said)
+    message = InboundMessage(CONTACT, message_id, sent_at, sent_at, "Can I come a little later?", **said)
     with local.calls() as calls:
         ingest_message(
             message,
@@ -50,7 +50,7 @@ def _book(local: DynamoDB, *, starts_at: datetime, at: datetime, ref: SubjectRef
         "location": "Hauptstraße 1",
         "remind_before": ["P1D"],
     }
-    event = BusinessEvent("AppointmentBooked", ref, version_of(at, Rank.BEGIN), CONTACT, fields)
+    event = BusinessEvent("AppointmentBooked", ref, version_of(at, Rank.BEGIN), at, CONTACT, fields)
     with local.calls() as calls:
         planned = plan_messages(event, store=local.store, publish=lambda _: 0, clock=lambda: at)
     assert planned == Planned(planned=1)

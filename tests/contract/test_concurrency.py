@@ -60,7 +60,7 @@ def test_no_event_of_a_subject_is_lost(concurrent: Harness) -> None:
         tries = 0
         for round_ in range(5):
             name = f"field-{number}-{round_}"
-            event = BusinessEvent("AppointmentBooked", APPOINTMENT, version=1, fields={name: number})
+            event = BusinessEvent("AppointmentBooked", APPOINTMENT, version=1, arrived_at=NOW, fields={name: number})
             written = False
             while not written:
                 tries += 1

@@ -97,6 +97,10 @@ def _arguments(aws: emulator.Emulator, outputs: dict[str, str], folders: set[str
 
     template = yaml.safe_load(emulator.BUILT_TEMPLATE.read_text())
     template["Globals"]["Function"]["Environment"]["Variables"]["AWS_ENDPOINT_URL"] = endpoint_url
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            # A container's first import, from a cold disk and without bytecode, has been seen to take over 30 s.
+            resource["Properties"]["Timeout"] = 300
     # Beside the built one, for its paths are relative.
     with_endpoint = emulator.BUILT_TEMPLATE.with_name("local-invoke.json")
     with_endpoint.write_text(json.dumps(template))

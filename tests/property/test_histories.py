@@ -19,7 +19,7 @@ from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.message import MessageKey, ScheduledMessage, State
 from reengage.domain.subject import BusinessEvent
-from reengage.ports import NotDelivered, OutboundMessage, Refused, Unknown
+from reengage.ports import NotDelivered, OutboundMessage, Outcome, Refused, Unknown
 from reengage.usecases.record_delivery import Status
 from tests.fakes import ANNA, CLAIM_LASTS, Around, Fault, Unreachable, World, business, inbound, receipt
 from tests.property.model import DAYS_30, FOLLOW_UPS, OFFSETS, Model
@@ -54,6 +54,8 @@ class Trouble:
     lost: int
     """Which call of the first actor fails, if it has so many; 0 for none."""
     lost_after: bool
+    answer: Outcome | Exception | None = None
+    """What the provider answers first; ``None``: it accepts."""
 
 
 TROUBLE = st.builds(
@@ -63,6 +65,9 @@ TROUBLE = st.builds(
     deaths=st.sampled_from([0, 0, 1]),
     lost=st.sampled_from([0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]),
     lost_after=st.booleans(),
+    answer=st.sampled_from(
+        [None, None, None, NotDelivered("Throttled"), Refused("no"), Unknown("who knows"), Unreachable("lost")]
+    ),
 )
 
 CALM = Trouble([0], [0], deaths=0, lost=0, lost_after=False)
@@ -89,7 +94,7 @@ class Histories(RuleBasedStateMachine):
         self.gates: dict[str, Gate] = {}
         self.claims: dict[str, str] = {}
         self.violations: list[str] = []
-        self.said: list[BusinessEvent] = []
+        self.said: list[tuple[datetime, BusinessEvent]] = []
         self.written: list[InboundMessage] = []
         self.retries: list[BusinessEvent | InboundMessage] = []
         self.deleted: dict[MessageKey, ScheduledMessage] = {}
@@ -101,6 +106,10 @@ class Histories(RuleBasedStateMachine):
     def people_have_written(self, known: Sequence[Contact]) -> None:
         for contact in known:
             self.person_writes(contact, timedelta(days=3), timedelta(), CALM)
+            starts = BEGIN + timedelta(days=1)
+            event = business("AppointmentBooked", BEGIN, subject_id="1", contact=contact, starts_at=starts)
+            self.said.append((self.world.clock.now, event))
+            self._play(CALM, event)
 
     @rule(
         what=st.sampled_from(APPOINTMENTS[:2] * 2 + TRIALS[:2] + APPOINTMENTS[2:] + TRIALS[2:]),
@@ -141,18 +150,18 @@ class Histories(RuleBasedStateMachine):
             if steps is not None:
                 fields["follow_up"] = [list(FOLLOW_UPS)[step] for step in steps if step < len(FOLLOW_UPS)]
         event = business(what, occurred_at, subject_id=number, contact=contact, **fields)
-        self.said.append(event)
+        self.said.append((self.world.clock.now, event))
         self._play(trouble, event, *(("run",) if busy else ()))
 
-    @precondition(lambda self: self.said)
+    @precondition(lambda self: self._recent())
     @rule(which=st.integers(0, 99), trouble=TROUBLE)
     def business_event_again(self, which: int, trouble: Trouble) -> None:
-        self._play(trouble, self.said[which % len(self.said)], "run")
+        self._play(trouble, self._one(which), "run")
 
-    @precondition(lambda self: len(self.said) > 1)
+    @precondition(lambda self: self._recent())
     @rule(which=st.integers(0, 99), other=st.integers(0, 99), trouble=TROUBLE)
     def two_planners(self, which: int, other: int, trouble: Trouble) -> None:
-        self._play(trouble, self.said[which % len(self.said)], self.said[other % len(self.said)])
+        self._play(trouble, self._one(which), self._one(other))
 
     @rule(contact=st.sampled_from(CONTACTS), age=AGES, near=SHORT, trouble=TROUBLE)
     def person_writes(self, contact: Contact, age: timedelta, near: timedelta, trouble: Trouble) -> None:
@@ -175,16 +184,6 @@ class Histories(RuleBasedStateMachine):
     def tick(self, trouble: Trouble, actors: tuple[str, ...]) -> None:
         self._play(trouble, *actors)
 
-    @rule(
-        answers=st.lists(
-            st.sampled_from([NotDelivered("Throttled"), Refused("no"), Unknown("who knows"), Unreachable()]),
-            min_size=1,
-            max_size=2,
-        )
-    )
-    def provider_is_unwell(self, answers: list[Any]) -> None:
-        self.world.provider.script.extend(answers)
-
     @precondition(lambda self: self.world.provider.handed)
     @rule(which=st.integers(0, 99), status=st.sampled_from(["sent", "delivered", "undelivered"]))
     def provider_reports(self, which: int, status: Status) -> None:
@@ -203,6 +202,15 @@ class Histories(RuleBasedStateMachine):
         if ahead:
             self._time_goes_on(ahead[which % min(len(ahead), 4)] + (near if past else -near))
         self._play(trouble, *("run", "other run")[:runs])
+
+    @precondition(lambda self: any(row.state is State.SCHEDULED for row in self.world.store.rows()))
+    @rule(late=SHORT, trouble=TROUBLE, runs=st.integers(1, 2), which=st.integers(0, 99), says=st.booleans())
+    def a_message_falls_due(self, *, late: timedelta, trouble: Trouble, runs: int, which: int, says: bool) -> None:
+        """And a run or two find it; just then an event may come again."""
+        due = min(row.due_at for row in self.world.store.rows() if row.state is State.SCHEDULED)
+        self._time_goes_on(due + late)
+        again = (self._one(which),) if says and self._recent() else ()
+        self._play(trouble, *("run", "other run")[:runs], *again)
 
     @rule(hours=st.sampled_from([0.05, 1, 24, 24 * 9]))
     def time_passes(self, hours: float) -> None:
@@ -233,7 +241,6 @@ class Histories(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Nothing goes wrong any more, and time goes on, until there is nothing left to do."""
-        self.world.provider.script.clear()
         self._retry_all()
         for _ in range(200):
             self._play(CALM, "run")
@@ -254,6 +261,14 @@ class Histories(RuleBasedStateMachine):
 
     # The machinery
 
+    def _recent(self) -> list[BusinessEvent]:
+        """What may come again: no queue and no archive keeps an event for longer."""
+        return [event for said_at, event in self.said if self.world.clock.now < said_at + DAYS_30]
+
+    def _one(self, which: int) -> BusinessEvent:
+        recent = self._recent()
+        return recent[which % len(recent)]
+
     def _retry_all(self) -> None:
         while self.retries:
             self._play(CALM, "run")
@@ -270,6 +285,9 @@ class Histories(RuleBasedStateMachine):
 
     def _play(self, trouble: Trouble, *actors: str | BusinessEvent | InboundMessage) -> None:
         """The actors at once, in that order and with that trouble; what failed of them comes again later."""
+        self.world.provider.script.clear()
+        if trouble.answer is not None:
+            self.world.provider.script.append(trouble.answer)
         fault = Fault(Unreachable, trouble.lost, trouble.lost_after)
         bodies: dict[str, Body] = {}
         inputs: dict[str, BusinessEvent | InboundMessage] = {}
@@ -393,7 +411,7 @@ class Histories(RuleBasedStateMachine):
 
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(
-    max_examples=80,
+    max_examples=200,
     stateful_step_count=25,
     deadline=None,
     derandomize=True,  # the same histories for everyone; more of them: --hypothesis-seed, and this line out

@@ -16,13 +16,13 @@ from .domain.contact import CHANNELS
 from .domain.policy import Circumstances
 from .domain.reasons import Door
 from .errors import InvalidEvent
-from .observability import LEFT, count, logger, observed
+from .observability import LEFT, count, observed
 from .ports import Channel, KeepRejected, Publish, Wording
 from .settings import Settings
 from .usecases.reject_event import reject_event
 from .usecases.send_due_messages import WORKERS, Sender, summary
 
-MARGIN: Final = timedelta(seconds=10)
+MARGIN: Final = timedelta(seconds=15)
 """Before its time limit a run takes on nothing new: what is in hand must be settled, and the answer written."""
 
 CLAIM_GRACE: Final = timedelta(seconds=60)
@@ -42,7 +42,8 @@ class App:
 
     @cached_property
     def publish(self) -> Publish:
-        return observed(EventBus(self._client("events"), self.settings.event_bus_name))
+        # The bus tries again by itself, entry by entry: no more than 10 s in all, so that a run can end in time.
+        return observed(EventBus(self._client("events", total_max_attempts=1), self.settings.event_bus_name))
 
     @cached_property
     def keep_rejected(self) -> KeepRejected:
@@ -50,7 +51,7 @@ class App:
 
     @cached_property
     def channels(self) -> Mapping[str, Channel]:
-        asking = EventBus(self._client("events", total_max_attempts=1), self.settings.event_bus_name)
+        asking = EventBus(self._client("events", total_max_attempts=1, read_timeout=5), self.settings.event_bus_name)
         return dict.fromkeys(CHANNELS, EventBridgeChannel(asking))
 
     def clock(self) -> datetime:
@@ -82,7 +83,6 @@ class App:
             claim_lasts=time_left + CLAIM_GRACE,
         )
         answer = summary(sender.run(stop_at=self.clock() + time_left - MARGIN))
-        logger().info("run ended", summary=answer)
         if answer["left"]:
             count(LEFT, answer["left"])
         return answer
@@ -91,10 +91,10 @@ class App:
     def _session(self) -> botocore.session.Session:
         return botocore.session.get_session()
 
-    def _client(self, service: str, *, total_max_attempts: int = 3) -> Any:
+    def _client(self, service: str, *, total_max_attempts: int = 3, read_timeout: float = 2) -> Any:
         config = Config(
-            connect_timeout=2,
-            read_timeout=5,
+            connect_timeout=1,
+            read_timeout=read_timeout,
             retries={"mode": "standard", "total_max_attempts": total_max_attempts},
             max_pool_connections=WORKERS,
         )

@@ -78,9 +78,11 @@ def door(handler: Handler) -> Handler:
     @wraps(handler)
     def opened(event: Any, context: Any) -> Any:
         try:
-            return instrumented()(event, context)
+            answer = instrumented()(event, context)
+            logger().info("answered", answer=answer)
         finally:
             write_metrics()
+        return answer
 
     return opened
 

@@ -154,7 +154,7 @@ def test_the_tables_of_this_test_are_whole() -> None:
 def test_a_minimal_message() -> None:
     message = inbound_message(envelope("MessageReceived", minimal("MessageReceived")))
     sent_at = datetime.fromisoformat(INSTANT.good)
-    assert message == InboundMessage(READ_CONTACT, ID.good, sent_at, TEXT.good)
+    assert message == InboundMessage(READ_CONTACT, ID.good, sent_at, message.arrived_at, TEXT.good)
 
 
 def test_a_full_message() -> None:

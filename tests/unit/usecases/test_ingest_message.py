@@ -1,5 +1,6 @@
 """A person writes: the window, the profile, and what is told of it."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -274,3 +275,18 @@ def test_one_who_loses_every_race_gives_up_loudly() -> None:
     with pytest.raises(Contended):
         world.receive(inbound(), lose)
     assert world.receive(inbound()) == "stored"
+
+
+def test_a_clock_that_runs_ahead_is_clamped_to_the_arrival_also_by_a_retry_hours_later() -> None:
+    """A phone's clock was two days ahead, and the first try crashed before the message was stored. The retry came
+    twenty hours later, and its clock must not have opened the window for twenty hours more.
+    """
+    world = World()
+    early = replace(inbound(NOON + timedelta(days=2)), arrived_at=NOON)
+    with pytest.raises(Crash):
+        world.receive(early, Fault(Crash, only="write_message"))
+    world.clock.forward(hours=20)
+    world.receive(early)
+    conversation = world.store.read_thread(early.contact).conversation
+    assert conversation is not None
+    assert conversation.last_inbound_at == NOON

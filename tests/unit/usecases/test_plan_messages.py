@@ -451,3 +451,19 @@ def test_one_who_loses_every_race_gives_up_loudly() -> None:
         world.hear(booked(), lambda name, call: False if name == "write_subject" else call())
     assert world.store.rows() == []
     assert world.hear(booked()) == Planned(planned=2)
+
+
+@pytest.mark.parametrize(("late", "planned"), [(timedelta(minutes=3), 1), (timedelta(minutes=16), 0)])
+def test_an_offset_that_was_to_come_when_the_event_arrived_survives_the_planners_own_retries(
+    late: timedelta, planned: int
+) -> None:
+    """The planner's first try crashed half a minute before the reminder was due, and Lambda came again after one
+    minute and two more: the reminder was of use for two hours yet. One that is put on the bus again much later does
+    not fire for that.
+    """
+    world = World()
+    world.receive(inbound())
+    due = STARTS - timedelta(hours=2)
+    event = replace(booked(remind_before=["PT2H"]), arrived_at=due - timedelta(seconds=30))
+    world.clock.now = event.arrived_at + late
+    assert world.hear(event) == Planned(planned=planned, too_late=1 - planned)

@@ -207,6 +207,20 @@ def test_the_policy_is_asked_with_a_clock_after_the_read_not_with_the_schedules(
     assert world.tick(around=slow)["skipped"] == {"too_late": 1}
 
 
+def test_a_decision_is_dated_after_the_read_that_it_rests_on() -> None:
+    """The read took a second and a half: what was decided before it would be decided on nothing."""
+    world = story()
+
+    def slow(name: str, call: Callable[[], Any]) -> Any:
+        answer = call()
+        if name == "read_circumstances":
+            world.clock.forward(seconds=1.5)
+        return answer
+
+    assert world.tick(around=slow)["sent"] == 1
+    assert world.provider.handed[0].decision.facts["decided_at"] == "2026-03-12T10:00:01.500000Z"
+
+
 @pytest.mark.parametrize(("seconds", "gates"), [(1.999999, 1), (2, 1), (2.000001, 2)])
 def test_a_gate_older_than_two_seconds_is_asked_again(seconds: float, gates: int) -> None:
     world = story()

@@ -17,11 +17,12 @@ _FAR: Final = 253_402_300_799
 
 @dataclass(frozen=True, slots=True)
 class InboundMessage:
-    """What the person sent. ``sent_at`` is the sender's clock."""
+    """What the person sent. ``sent_at`` is the sender's clock, ``arrived_at`` the bus's."""
 
     contact: Contact
     message_id: str
     sent_at: datetime
+    arrived_at: datetime
     text: str
     locale: str | None = None
     timezone: str | None = None
@@ -45,7 +46,7 @@ class Conversation:
     @property
     def closes_at(self) -> datetime:
         """The earlier of the window's end and of what the stored expiry says, should the two ever differ."""
-        return min(self.last_inbound_at + WINDOW, datetime.fromtimestamp(min(self.expires_at, _FAR), UTC))
+        return min(self.last_inbound_at + WINDOW, datetime.fromtimestamp(max(0, min(self.expires_at, _FAR)), UTC))
 
     def is_open(self, now: datetime) -> bool:
         """Whether the business may reach out at ``now``: by the clock, whatever TTL has deleted or not yet."""

@@ -74,11 +74,15 @@ class SubjectRef:
 
 @dataclass(frozen=True, slots=True)
 class BusinessEvent:
-    """What a business system says happened. ``fields`` holds only what it said; nothing is a left-out field."""
+    """What a business system says happened. ``fields`` holds only what it said; nothing is a left-out field.
+
+    ``arrived_at`` is the bus's clock.
+    """
 
     type: str
     subject: SubjectRef
     version: int
+    arrived_at: datetime
     contact: Contact | None = None
     fields: Mapping[str, Json] = field(default_factory=dict)
 

@@ -27,8 +27,9 @@ def ingest_message(
     same end. Raises ``Contended`` and ``NotPublished``, both mended by a retry.
     """
     now = clock()
-    # A clock that runs ahead must not lengthen the window.
-    message = replace(message, sent_at=min(message.sent_at, now))
+    # A clock that runs ahead must not lengthen the window, nor a retry hours later.
+    if message.sent_at > now:
+        message = replace(message, sent_at=min(message.arrived_at, now))
     opens = now < message.sent_at + WINDOW
     for _ in range(TRIES):
         thread = store.read_thread(message.contact, message.message_id)

@@ -1,8 +1,8 @@
 """A business system said what happened: the messages that this calls for are planned, and those undone withdrawn."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from reengage.domain.conversation import expiry
 from reengage.domain.events_out import OutEvent, out_event
@@ -15,6 +15,10 @@ from reengage.errors import Contended, NotPublished
 from reengage.ports import Clock, Publish, Store, Thread
 
 TRIES: Final = 5
+RETRIED_WITHIN: Final = timedelta(minutes=15)
+"""Lambda tries an event again after one minute and after two more. An offset that was to come when the event arrived
+is not past for that; one of an event that was put on the bus again, days later, is.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,8 @@ def plan_messages(event: BusinessEvent, *, store: Store, publish: Publish, clock
     undone = [message for message in before if message.key not in wanted]
     rule = "superseded" if family.active else "cancelled"
     withdrawn = [row for m in undone if (row := store.withdraw(m, version=family.revision, rule=rule, at=now))]
-    rows = [store.write_plan(_as_planned(message, now), at=now) for message in plan]
+    arrived_at = min(now, max(event.arrived_at, now - RETRIED_WITHIN))
+    rows = [store.write_plan(_as_planned(message, arrived_at, now), at=now) for message in plan]
     # What stands there by another id was sent, or is being sent, for an older version: that one stays.
     standing = [row for row, m in zip(rows, plan, strict=True) if row.scheduled_message_id == m.scheduled_message_id]
     planned = [row for row in standing if row.state is State.SCHEDULED]
@@ -82,9 +87,9 @@ def _expires_at(subject: Subject, now: datetime) -> int:
     return expiry(max(instants) + RETENTION)
 
 
-def _as_planned(message: ScheduledMessage, now: datetime) -> ScheduledMessage:
-    """The message, or, where its offset is already past, its skip: it must not fire at once."""
-    if message.due_at >= now:
+def _as_planned(message: ScheduledMessage, arrived_at: datetime, now: datetime) -> ScheduledMessage:
+    """The message, or, where its offset was already past when the event arrived, its skip: it must not fire at once."""
+    if message.due_at >= arrived_at:
         return message
     facts = {"decided_at": iso(now), "due_at": iso(message.due_at)}
     return replace(message, state=State.SKIPPED, rule="too_late", facts=facts, settled_at=now)
@@ -95,9 +100,15 @@ def _announce(
 ) -> None:
     threads = {contact: store.read_thread(contact) for contact in {message.contact for message in planned}}
     events = [_planned(message, threads[message.contact]) for message in planned]
-    events += [out_event("MessageSkipped", row, rule=row.rule, facts=dict(row.facts)) for row in skipped]
+    events += [out_event("MessageSkipped", row, rule=row.rule, facts=_why(row)) for row in skipped]
     if failed := publish(events):
         raise NotPublished(f"{failed} of {len(events)} events")
+
+
+def _why(row: ScheduledMessage) -> dict[str, Any]:
+    """A withdrawn row has no decision of its own: that its subject changed is the reason."""
+    assert row.settled_at is not None
+    return dict(row.facts) or {"decided_at": iso(row.settled_at), "version": row.version}
 
 
 def _planned(message: ScheduledMessage, thread: Thread) -> OutEvent:

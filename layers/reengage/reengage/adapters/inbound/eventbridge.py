@@ -76,7 +76,7 @@ class Identifier(_Checked):
 
 Locale = Annotated[str, Meta(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$", description="a locale, such as de-AT")]
 Line = Annotated[str, Meta(min_length=1, max_length=500)]
-Localised = Line | Annotated[dict[Locale, Line], Meta(min_length=1)]
+Localised = Line | Annotated[dict[Locale, Line], Meta(min_length=1, max_length=20)]
 """What a person will read: one text for all, or one for each locale."""
 
 Optional = UnsetType
@@ -92,7 +92,7 @@ class MessageReceived(Struct):
     contact: ContactFields
     message_id: Identifier
     sent_at: Instant
-    text: str
+    text: Annotated[str, Meta(max_length=65_536)]
     locale: Locale | Optional = UNSET
     timezone: Zone | Optional = UNSET
     display_name: Line | Optional = UNSET
@@ -165,6 +165,7 @@ def inbound_message(event: Any) -> InboundMessage:
         contact=_contact(detail.contact),
         message_id=detail.message_id,
         sent_at=parse_instant(detail.sent_at),
+        arrived_at=parse_instant(event["time"]),
         text=detail.text,
         locale=_given(detail.locale),
         timezone=_given(detail.timezone),
@@ -190,6 +191,7 @@ def business_event(event: Any) -> BusinessEvent:
         type=event["detail-type"],
         subject=SubjectRef(brand, terms.kind, getattr(detail, terms.id_field)),
         version=version_of(_occurred_at(event, detail.occurred_at), terms.rank),
+        arrived_at=parse_instant(event["time"]),
         contact=contact,
         fields=fields,
     )
