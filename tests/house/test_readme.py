@@ -192,23 +192,48 @@ def test_the_import_of_chats_puts_every_line_on_the_bus(tmp_path: Path, monkeypa
     """The snippet as it stands, over a bus that takes only some entries at a time."""
     (snippet,) = [block for block in blocks("python") if "chats.jsonl" in block]
     lines = [json.dumps({"message_id": f"m{number}"}) for number in range(23)]
-    (tmp_path / "chats.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (tmp_path / "chats.jsonl").write_text("\n".join([*lines, "", "bad", ""]), encoding="utf-8")
+    monkeypatch.setattr("time.sleep", lambda _: None)
     monkeypatch.chdir(tmp_path)
     taken: list[str] = []
 
     class Events:
         def put_events(self, *, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
             assert len(Entries) <= 10
-            taken.extend(entry["Detail"].strip() for entry in Entries[:7])
-            return {
-                "Entries": [
-                    {"EventId": "1"} if n < 7 else {"ErrorCode": "ThrottlingException"} for n in range(len(Entries))
-                ]
-            }
+            return {"Entries": [self.take(n, entry["Detail"].strip()) for n, entry in enumerate(Entries)]}
+
+        def take(self, n: int, detail: str) -> dict[str, str]:
+            if not detail.startswith("{"):
+                return {"ErrorCode": "MalformedDetail"}
+            if n >= 7:
+                return {"ErrorCode": "ThrottlingException"}
+            taken.append(detail)
+            return {"EventId": "1"}
 
     monkeypatch.setattr(boto3, "client", lambda _service: Events())
     exec(compile(snippet, "README.md", "exec"), {})  # noqa: S102 - our own README
     assert sorted(taken) == sorted(lines)
+
+
+@pytest.mark.parametrize("wrapper", [None, "requestPayload", "event"])
+def test_an_event_put_on_the_bus_again_keeps_its_own_time(wrapper: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A booking from the dead-letter queue was put on the bus again as a new one, and undid the cancel after it."""
+    (snippet,) = [block for block in blocks("python") if "def put_again" in block]
+    event = json.loads((ROOT / "events/plan_messages/appointment_booked.json").read_text(encoding="utf-8"))
+    put: list[dict[str, Any]] = []
+
+    class Events:
+        def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+            put.extend(Entries)
+            return {"Entries": [{"EventId": "1"}]}
+
+    monkeypatch.setattr(boto3, "client", lambda _service: Events())
+    names: dict[str, Any] = {}
+    exec(compile(snippet, "README.md", "exec"), names)  # noqa: S102 - our own README
+    names["put_again"](json.dumps({wrapper: event} if wrapper else event))
+    (entry,) = put
+    assert entry["Time"] == event["time"]
+    assert business_event({**envelope(entry), "time": entry["Time"]}) == business_event(event)
 
 
 def test_the_ledger_query_finds_scheduled_messages() -> None:
