@@ -117,3 +117,8 @@ def test_a_profile_is_kept_until_its_retention_ends_whatever_ttl_has_deleted() -
     end = NOON + timedelta(days=365)
     assert profile.is_kept(end - timedelta(microseconds=1))
     assert not profile.is_kept(end)
+
+
+def test_whatsapp_writes_mexican_mobiles_with_a_1_that_their_owners_do_not() -> None:
+    """The booking system writes +52 55…, WhatsApp 521 55…: one person."""
+    assert normalise_address("whatsapp", "5215512345678") == normalise_address("whatsapp", "+52 55 1234 5678")
