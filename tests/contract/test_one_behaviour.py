@@ -131,12 +131,12 @@ class Twins(RuleBasedStateMachine):
 
     def compare_all(self) -> None:
         for message_id, contact in product(IDS, CONTACTS):
-            self.both(lambda store, c=contact, m=message_id: store.read_thread(c, m))  # type: ignore[misc]
+            self.both(lambda store, c=contact, m=message_id: store.read_thread(c, m))  # type: ignore[misc]  # mypy infers no default arguments of a lambda
         for ref in (APPOINTMENT, TRIAL):
-            self.both(lambda store, r=ref: store.read_subject(r))  # type: ignore[misc]
+            self.both(lambda store, r=ref: store.read_subject(r))  # type: ignore[misc]  # mypy infers no default arguments of a lambda
         for kind in KINDS:
             key = reminder(about=ABOUT, **kind).key
-            self.both(lambda store, k=key: store.read_message(k))  # type: ignore[misc]
+            self.both(lambda store, k=key: store.read_message(k))  # type: ignore[misc]  # mypy infers no default arguments of a lambda
         self.due(START + timedelta(days=60))
         assert self.memory.size() == self.dynamodb.size()
 

@@ -19,6 +19,7 @@ from reengage.adapters.inbound.eventbridge import (
     business_event,
     inbound_message,
 )
+from reengage.domain.contact import Contact
 from reengage.domain.policy import RULES
 from reengage.domain.reasons import REASONS
 from reengage.observability import LEFT, METRICS, NOT_PUBLISHED
@@ -198,7 +199,7 @@ def test_the_import_of_chats_puts_every_line_on_the_bus(tmp_path: Path, monkeypa
     taken: list[str] = []
 
     class Events:
-        def put_events(self, *, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
+        def put_events(self, *, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803 - AWS's name
             assert len(Entries) <= 10
             return {"Entries": [self.take(n, entry["Detail"].strip()) for n, entry in enumerate(Entries)]}
 
@@ -223,7 +224,7 @@ def test_an_event_put_on_the_bus_again_keeps_its_own_time(wrapper: str | None, m
     put: list[dict[str, Any]] = []
 
     class Events:
-        def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+        def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803 - AWS's name
             put.extend(Entries)
             return {"Entries": [{"EventId": "1"}]}
 
@@ -238,8 +239,6 @@ def test_an_event_put_on_the_bus_again_keeps_its_own_time(wrapper: str | None, m
 
 def test_the_ledger_query_finds_scheduled_messages() -> None:
     """The keys in the 3 a.m. query are those that the store writes."""
-    from reengage.domain.contact import Contact  # noqa: PLC0415
-
     (query,) = [block for block in blocks("sh") if "dynamodb query" in block]
     values = json.loads(re.findall(r"--expression-attribute-values '(.*)'", query)[0])
     assert values[":pk"]["S"] == Contact("acme-dental", "sms", "+12025550101").key

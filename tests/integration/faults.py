@@ -14,7 +14,7 @@ Refuses = Callable[[Mapping[str, Any]], bool]
 @contextmanager
 def failing(operation: str, *, status: int = 400, only: Refuses = lambda _: True) -> Iterator[list[Mapping[str, Any]]]:
     """Every call of ``operation`` for which ``only`` says so ends in an HTTP error; yields the calls that did."""
-    real = BaseClient._make_api_call  # type: ignore[attr-defined]
+    real = BaseClient._make_api_call  # type: ignore[attr-defined]  # private, so its stub leaves it out
     failed: list[Mapping[str, Any]] = []
 
     def call(client: BaseClient, name: str, arguments: Mapping[str, Any]) -> Any:
@@ -25,7 +25,7 @@ def failing(operation: str, *, status: int = 400, only: Refuses = lambda _: True
             "Error": {"Code": "ThrottlingException", "Message": "too fast"},
             "ResponseMetadata": {"HTTPStatusCode": status},
         }
-        raise ClientError(error, name)  # type: ignore[arg-type]
+        raise ClientError(error, name)  # type: ignore[arg-type]  # its stub wants more than botocore does
 
     with patch.object(BaseClient, "_make_api_call", call):
         yield failed

@@ -22,7 +22,7 @@ NOTHING_DUE_YET: Final = {"send_updates": {"dynamodb:BatchGetItem", "dynamodb:Up
 @contextmanager
 def recorded(calls: set[str]) -> Iterator[None]:
     """Every AWS call, as the action that IAM asks for."""
-    real = BaseClient._make_api_call  # type: ignore[attr-defined]
+    real = BaseClient._make_api_call  # type: ignore[attr-defined]  # private, so its stub leaves it out
 
     def call(client: BaseClient, name: str, arguments: Mapping[str, Any]) -> Any:
         index = f"/index/{arguments['IndexName']}" if "IndexName" in arguments else ""
