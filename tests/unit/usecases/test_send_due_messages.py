@@ -20,7 +20,7 @@ from reengage.domain.subject import BusinessEvent
 from reengage.errors import Contended
 from reengage.ports import DueKey, NotDelivered, Outcome, Refused, Unknown, Wording
 from reengage.usecases import send_due_messages
-from reengage.usecases.send_due_messages import FIRST_BACKOFF, GATES, MAX_ATTEMPTS, summary
+from reengage.usecases.send_due_messages import FIRST_BACKOFF, GATES, MAX_ATTEMPTS, Sender, summary
 from tests.fakes import ANNA, CLAIM_LASTS, NOON, Crash, Fault, Unreachable, World, business, inbound, receipt
 
 STARTS = NOON + timedelta(days=10)
@@ -738,3 +738,31 @@ def test_a_receipt_that_came_before_the_settlement_keeps_the_last_word() -> None
 def test_gates_hold_for_two_seconds() -> None:
     """CONTRACT.md's number, which a test of the clock above relies on."""
     assert timedelta(seconds=2) == send_due_messages.GATE_HOLDS
+
+
+def test_each_minute_another_shard_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under a backlog the shards that came last in every run were never reached, and what was in them went stale."""
+    monkeypatch.setattr(send_due_messages, "WORKERS", 1)
+    asked: list[int] = []
+
+    class Recording(MemoryStore):
+        def due(self, door: Door, shard: int, now: datetime) -> list[DueKey]:
+            asked.append(shard)
+            return super().due(door, shard, now)
+
+    for minute in range(SHARDS):
+        now = NOON + timedelta(minutes=minute)
+        sender = Sender(
+            door="appointments",
+            store=Recording(),
+            channels={},
+            render=lambda _: pytest.fail("nothing is due"),
+            publish=lambda _: 0,
+            clock=lambda now=now: now,  # type: ignore[misc]  # mypy infers no default arguments of a lambda
+            new_id=lambda: "claim",
+            claim_lasts=timedelta(minutes=2),
+        )
+        sender.run(stop_at=now + timedelta(minutes=1))
+    runs = [asked[start : start + SHARDS] for start in range(0, len(asked), SHARDS)]
+    assert all(sorted(run) == list(range(SHARDS)) for run in runs)
+    assert sorted(run[0] for run in runs) == list(range(SHARDS))
