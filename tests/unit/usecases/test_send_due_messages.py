@@ -766,3 +766,18 @@ def test_each_minute_another_shard_comes_first(monkeypatch: pytest.MonkeyPatch) 
     runs = [asked[start : start + SHARDS] for start in range(0, len(asked), SHARDS)]
     assert all(sorted(run) == list(range(SHARDS)) for run in runs)
     assert sorted(run[0] for run in runs) == list(range(SHARDS))
+
+
+def test_a_receipt_that_comes_before_an_old_claim_is_given_up_is_not_contradicted() -> None:
+    """A run died after the hand-over. Just as the next one was about to report the claim as unconfirmed, the receipt
+    came; the bus said delivered, and then that nobody knew.
+    """
+    world = story()
+    world.provider.script.append(RuntimeError("the run died"))
+    with pytest.raises(ExceptionGroup):
+        world.tick()
+    world.clock.now = DUE + CLAIM_LASTS
+    delivered = receipt(world.provider.handed[0], "delivered")
+    assert world.tick(around=_while("settle", lambda: world.report(delivered))) == NOTHING
+    assert row(world).state is State.DELIVERED
+    assert world.bus.details("MessageUnconfirmed") == []
