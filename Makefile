@@ -22,7 +22,7 @@ SAM_CLI := PATH="$(CURDIR)/$(TOOLS)/sam/bin:$$PATH" PIP_CONSTRAINT="$(CURDIR)/re
 .PHONY: help setup test coverage check demo local-invoke build format lock clean
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Each environment has a stamp; it is made again when the requirements that it was made from are younger.
 
@@ -99,10 +99,28 @@ check: $(PROJECT) $(SAM) ## Check style, types, the template, the import rule an
 	@$(BIN)/pytest -m house
 
 demo: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy the app onto a local AWS and play a story through it.
-	@$(BIN)/python -m tests.local.demo
+	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.demo
 
 local-invoke: $(PROJECT) $(SAM) $(EMULATOR) ## Run each file of events/ through `sam local invoke` (needs Docker).
 	@$(BIN)/python -m tests.local.local_invoke
+
+# Questions to a deployed stack, by your AWS credentials; STACK names it.
+
+STACK ?= reengage
+ASK := PYTHONPATH=layers/reengage $(BIN)/python -m reengage
+
+.PHONY: explain export preview import-opt-outs
+explain: $(PROJECT) ## Say what happened to a contact, and why: CONTACT=brand/channel/address [STACK=…].
+	@$(ASK) explain --stack $(STACK) "$(CONTACT)"
+
+export: $(PROJECT) ## Write out all that is held of a contact: CONTACT=brand/channel/address [STACK=…].
+	@$(ASK) explain --stack $(STACK) --export "$(CONTACT)"
+
+preview: $(PROJECT) ## Say what an event would plan, storing nothing: EVENT=file.json [STACK=…].
+	@$(ASK) preview $(if $(filter file,$(origin STACK)),,--stack $(STACK)) "$(EVENT)"
+
+import-opt-outs: $(PROJECT) ## Bring opt-outs over: FILE=opt-outs.csv; a dry run unless APPLY=1 [STACK=…].
+	@$(ASK) import-opt-outs --stack $(STACK) $(if $(APPLY),--apply) "$(FILE)"
 
 # Work.
 

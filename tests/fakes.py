@@ -14,12 +14,16 @@ from reengage.adapters.memory import MemoryStore
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.events_out import OutEvent
-from reengage.domain.policy import Circumstances
+from reengage.domain.policy import Circumstances, PolicySettings
+from reengage.domain.preferences import ChoiceMade
 from reengage.domain.reasons import Door
 from reengage.domain.subject import EVENT_TYPES, BusinessEvent, Subject, SubjectRef, version_of
 from reengage.ports import Accepted, Channel, OutboundMessage, Outcome, Publish, Store, Wording
-from reengage.usecases.ingest_message import Ingested, ingest_message
+from reengage.usecases.configure_brand import BrandSaid, configure_brand
+from reengage.usecases.erase_contact import ErasureAsked, erase_contact
+from reengage.usecases.ingest_message import Ingested, IngestSettings, ingest_message
 from reengage.usecases.plan_messages import Planned, plan_messages
+from reengage.usecases.record_choice import record_choice
 from reengage.usecases.record_delivery import Receipt, Recorded, Status, record_delivery
 from reengage.usecases.send_due_messages import Sender, summary
 
@@ -101,8 +105,7 @@ class Provider:
 def render(circumstances: Circumstances) -> Wording:
     """A text that shows what the sender saw."""
     family = circumstances.family
-    assert family is not None
-    said = {name: said.value for name, said in family.said.items() if name != "contact"}
+    said = {name: said.value for name, said in family.said.items() if name != "contact"} if family else {}
     return Wording(f"{circumstances.message.reason} {sorted(said.items())}", "en", circumstances.message.reason)
 
 
@@ -161,6 +164,8 @@ class World:
     clock: Clock = field(default_factory=Clock)
     store: MemoryStore = field(default_factory=MemoryStore)
     bus: Bus = field(default_factory=Bus)
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    ingest: IngestSettings = field(default_factory=lambda: IngestSettings(RETENTION))
     provider: Provider = field(init=False)
     ids: Iterator[int] = field(default_factory=lambda: count(1))
 
@@ -184,21 +189,40 @@ class World:
     def receive(self, message: InboundMessage, around: Around | None = None) -> Ingested:
         ports = self.ports(around)
         return ingest_message(
-            message, store=ports.store, publish=ports.bus, clock=self.clock, contact_retention=RETENTION
+            message,
+            settings=self.ingest,
+            store=ports.store,
+            publish=ports.bus,
+            clock=self.clock,
+            send_now=self.sender("updates", around).send_now,
         )
 
     def hear(self, event: BusinessEvent, around: Around | None = None) -> Planned:
         ports = self.ports(around)
         return plan_messages(event, store=ports.store, publish=ports.bus, clock=self.clock)
 
+    def choose(self, made: ChoiceMade, around: Around | None = None) -> bool:
+        ports = self.ports(around)
+        scope = self.ingest.opt_out_scope
+        return record_choice(made, store=ports.store, publish=ports.bus, opt_out_scope=scope)
+
+    def configure(self, said: BrandSaid, around: Around | None = None) -> bool:
+        return configure_brand(said, store=self.ports(around).store)
+
+    def erase(self, asked: ErasureAsked, around: Around | None = None) -> int:
+        ports = self.ports(around)
+        return erase_contact(asked, store=ports.store, publish=ports.bus, clock=self.clock)
+
     def report(self, receipt: Receipt, around: Around | None = None) -> Recorded:
         ports = self.ports(around)
-        return record_delivery(receipt, store=ports.store, publish=ports.bus, clock=self.clock)
+        scope = self.ingest.opt_out_scope
+        return record_delivery(receipt, store=ports.store, publish=ports.bus, clock=self.clock, opt_out_scope=scope)
 
     def sender(self, door: Door = "appointments", around: Around | None = None) -> Sender:
         ports = self.ports(around)
         return Sender(
             door=door,
+            settings=self.policy,
             store=ports.store,
             channels=dict.fromkeys(("sms", "whatsapp", "rcs"), ports.channel),
             render=render,
@@ -223,12 +247,15 @@ ANNA = Contact("acme-dental", "sms", "+4915112345678")
 
 
 def inbound(
-    sent_at: datetime = NOON, *, contact: Contact = ANNA, message_id: str | None = None, **facts: str
+    sent_at: datetime = NOON,
+    *,
+    contact: Contact = ANNA,
+    message_id: str | None = None,
+    text: str = "Is Friday free?",
+    **facts: str,
 ) -> InboundMessage:
     """A message as a chat provider delivers it; its id is made from its instant where none is given."""
-    return InboundMessage(
-        contact, message_id or f"SM{sent_at:%Y%m%d%H%M%S%f}", sent_at, JUST_NOW, "Is Friday free?", **facts
-    )
+    return InboundMessage(contact, message_id or f"SM{sent_at:%Y%m%d%H%M%S%f}", sent_at, JUST_NOW, text, **facts)
 
 
 JUST_NOW = datetime(9000, 1, 1, tzinfo=UTC)

@@ -1,20 +1,21 @@
-"""The door for what business systems say: appointments and trials, on the app's bus."""
+"""The door for what business systems say, on the app's bus: of appointments, trials, brands, consent and erasure."""
 
-from dataclasses import asdict
 from typing import Any
 
-from reengage.adapters.inbound.eventbridge import business_event
+from reengage.adapters.inbound.eventbridge import said
 from reengage.bootstrap import app
 from reengage.errors import InvalidEvent
 from reengage.observability import door
-from reengage.usecases.plan_messages import plan_messages
 
 
 @door
 def handler(event: Any, _context: Any) -> dict[str, Any]:
-    """Answers ``{"planned": n, "too_late": n, "withdrawn": n, "stale": bool}``, or ``{"rejected": [error, …]}``."""
+    """Answers with what came of the event: of one about a subject
+    ``{"planned": n, "too_late": n, "withdrawn": n, "stale": bool, "erased": bool}``, of a choice or a brand
+    ``{"changed": bool}``, of an erasure ``{"erased": n}``. Else ``{"rejected": [error, …]}``.
+    """
     try:
-        said = business_event(event)
+        heard = said(event)
     except InvalidEvent as why:
         return app().reject(event, why)
-    return asdict(plan_messages(said, store=app().store, publish=app().publish, clock=app().clock))
+    return app().hear(heard)

@@ -6,14 +6,12 @@ from reengage.adapters.inbound.eventbridge import receipt
 from reengage.bootstrap import app
 from reengage.errors import InvalidEvent
 from reengage.observability import door
-from reengage.usecases.record_delivery import record_delivery
 
 
 @door
 def handler(event: Any, _context: Any) -> dict[str, Any]:
     """Answers ``{"result": "recorded" | "repeated" | "ignored"}``, or ``{"rejected": [error, …]}``."""
     try:
-        result = record_delivery(receipt(event), store=app().store, publish=app().publish, clock=app().clock)
+        return {"result": app().record(receipt(event))}
     except InvalidEvent as why:
         return app().reject(event, why)
-    return {"result": result}

@@ -5,9 +5,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from reengage.domain.brand import Brand
+from reengage.domain.caps import Places
 from reengage.domain.contact import SHARDS, Contact, Profile
 from reengage.domain.conversation import WINDOW, Conversation, InboundMessage, expiry
 from reengage.domain.message import ScheduledMessage, State
+from reengage.domain.preferences import Choice, Preferences
 from reengage.domain.subject import RETENTION, Family, Said, Subject, SubjectRef
 from reengage.ports import DueKey, Store
 
@@ -34,9 +37,32 @@ def inbound(message_id: str = "wamid.1", contact: Contact = ANNA, at: datetime =
     return InboundMessage(contact, message_id, at, at, "See you tomorrow!")
 
 
-def subject(ref: SubjectRef = APPOINTMENT, *, revision: int = 0, **said: Any) -> Subject:
+def subject(ref: SubjectRef = APPOINTMENT, *, revision: int = 0, heard_at: datetime = NOW, **said: Any) -> Subject:
     family = Family(1, active=True, said={name: Said(1, value) for name, value in said.items()})
-    return Subject(ref, {ref.kind: family}, expires_at=expiry(NOW + RETENTION), revision=revision)
+    return Subject(ref, {ref.kind: family}, expires_at=expiry(NOW + RETENTION), revision=revision, heard_at=heard_at)
+
+
+def brand(**said: Any) -> Brand:
+    return Brand("acme-dental").hear(1, said)
+
+
+def stopped(at: datetime = NOW, cause: Any = "STOP", scope: str = "*") -> Preferences:
+    """What is stored of a person who wrote STOP."""
+    return Preferences().hear("contact", scope, Choice(allowed=False, at=at, cause=cause))
+
+
+def preferring(store: Store, contact: Contact, preferences: Preferences) -> Preferences:
+    """The preferences as they are read once they were written."""
+    assert store.write_preferences(contact, preferences)
+    return replace(preferences, revision=preferences.revision + 1)
+
+
+def placed(
+    store: Store, message: ScheduledMessage, *, at: datetime = NOW, keep_for: timedelta = timedelta(days=7)
+) -> Places:
+    """The places as they are read once the message has taken one."""
+    assert store.take_place(message, store.read_circumstances(message).places, at=at, keep_for=keep_for)
+    return store.read_circumstances(message).places
 
 
 def reminder(**changes: Any) -> ScheduledMessage:
@@ -52,6 +78,7 @@ def reminder(**changes: Any) -> ScheduledMessage:
         due_at=due_at,
         useful_until=about - timedelta(hours=2),
         version=1,
+        planned_at=NOW - timedelta(minutes=3),
     )
     return replace(plan, **changes)
 

@@ -1,6 +1,6 @@
 """Every store behind one harness: what a test may do to it beyond `ports.Store`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TABLE: Final = "reengage"
 WORKERS: Final = 8
 REGION: Final = "eu-central-1"
+HASH_KEY: Final = "a secret of 32 letters and digits"
 
 TOO_OLD: Final = timedelta(days=5 * 365)
 """Amazon DynamoDB, "Using time to live (TTL)": what expired longer ago than this is never deleted."""
@@ -51,10 +52,9 @@ class Memory:
 
     def size(self) -> int:
         store = self.store
-        return sum(
-            len(items)
-            for items in (store._profiles, store._conversations, store._messages, store._subjects, store._rows)
-        )
+        kept: list[Sized] = [store._profiles, store._conversations, store._messages, store._subjects, store._rows]
+        kept += [store._preferences, store._brands, store._links, store._taken]
+        return sum(map(len, kept))
 
     def small_pages(self, rows: int) -> AbstractContextManager[None]:  # noqa: ARG002 - it has no pages at all
         return nullcontext()
@@ -82,7 +82,8 @@ class DynamoDB:
             environment.setenv("AWS_SECRET_ACCESS_KEY", "testing")
             if endpoint:
                 environment.setenv("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
-            return cls(DynamoDBStore.connect(TABLE, workers=WORKERS), boto3.client("dynamodb"))
+            store = DynamoDBStore.connect(TABLE, workers=WORKERS, hash_key=lambda: HASH_KEY)
+            return cls(store, boto3.client("dynamodb"))
 
     def create_table(self) -> None:
         self.client.create_table(TableName=TABLE, **_definition())
@@ -96,6 +97,8 @@ class DynamoDB:
 
     def expire(self, now: datetime) -> None:
         for item in self.items():
+            if "expires_at" not in item:
+                continue
             expires_at = float(item["expires_at"]["N"])
             if (now - TOO_OLD).timestamp() < expires_at <= now.timestamp():
                 self.client.delete_item(TableName=TABLE, Key={"pk": item["pk"], "sk": item["sk"]})
@@ -150,7 +153,7 @@ class Call:
 
     @property
     def writes(self) -> bool:
-        return self.operation in ("PutItem", "UpdateItem")
+        return self.operation in ("PutItem", "UpdateItem", "DeleteItem")
 
 
 @dataclass(slots=True)

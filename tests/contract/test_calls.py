@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from math import ceil
 from typing import Any
 
@@ -10,22 +11,28 @@ import pytest
 from botocore.exceptions import ClientError
 from pynamodb.exceptions import PynamoDBException
 
+from reengage.domain.caps import Places
 from reengage.domain.message import ScheduledMessage, State
 from reengage.ports import Store, Thread
 from tests.contract.samples import (
     ANNA,
     APPOINTMENT,
     CLAIM,
+    LATER,
     NOW,
+    brand,
     claimed,
     conversation,
     due_key,
     ended,
     inbound,
+    placed,
     planned,
+    preferring,
     profile,
     reminder,
     skip,
+    stopped,
     subject,
 )
 from tests.contract.stores import TABLE, DynamoDB
@@ -45,13 +52,41 @@ def _alone(act: Act) -> Callable[[Store], Act]:
     return lambda _: act
 
 
-PUT, UPDATE, QUERY, BATCH = "PutItem", "UpdateItem", "Query", "BatchGetItem"
+PUT, UPDATE, DELETE, QUERY, BATCH = "PutItem", "UpdateItem", "DeleteItem", "Query", "BatchGetItem"
+WEEK = timedelta(days=7)
+
+
+def _another(store: Store) -> None:
+    """Anna's other reminder, which has taken a place too."""
+    placed(store, reminder(step="PT2H"))
+
+
+def _two_places(store: Store) -> None:
+    _another(store)
+    placed(store, reminder())
+
+
+def _all_kinds(store: Store) -> None:
+    """One item of each kind under the contact's key, and the subject that one of them leads to."""
+    claimed(store)
+    assert store.write_subject(subject())
+    store.link_subject(ANNA, subject())
+    assert store.write_conversation(ANNA, conversation(), replacing=None)
+    assert store.write_profile(ANNA, profile(), replacing=None)
+    store.write_message(inbound(), expires_at=2_000_000_000)
+    _another(store)
+
 
 METHODS: dict[str, tuple[Callable[[Store], Act], list[str]]] = {
     "read_thread": (_alone(lambda store: store.read_thread(ANNA, "wamid.1")), [BATCH]),
     "write_conversation": (_alone(lambda store: store.write_conversation(ANNA, conversation(), replacing=None)), [PUT]),
     "write_profile": (_alone(lambda store: store.write_profile(ANNA, profile(), replacing=None)), [PUT]),
     "write_message": (_alone(lambda store: store.write_message(inbound(), expires_at=2_000_000_000)), [PUT]),
+    "read_preferences": (_alone(lambda store: store.read_preferences(ANNA)), [BATCH]),
+    "write_preferences": (_alone(lambda store: store.write_preferences(ANNA, stopped())), [PUT]),
+    "read_brand": (_alone(lambda store: store.read_brand(ANNA.brand)), [BATCH]),
+    "write_brand": (_alone(lambda store: store.write_brand(brand(name="Acme Dental"))), [PUT]),
+    "link_subject": (_alone(lambda store: store.link_subject(ANNA, subject())), [PUT]),
     "read_subject": (_alone(lambda store: store.read_subject(APPOINTMENT)), [BATCH]),
     "write_subject": (_alone(lambda store: store.write_subject(subject())), [PUT]),
     "write_plan, new": (_alone(lambda store: store.write_plan(reminder(), at=NOW)), [PUT]),
@@ -89,6 +124,24 @@ METHODS: dict[str, tuple[Callable[[Store], Act], list[str]]] = {
     "record_receipt": (
         _prepare(lambda store, m: store.record_receipt(ended(m, State.DELIVERED)), claimed),
         [UPDATE],
+    ),
+    "take_place": (_alone(lambda store: store.take_place(reminder(), Places(), at=NOW, keep_for=WEEK)), [PUT]),
+    "give_back": (_prepare(lambda store, _: store.give_back(reminder()), _two_places), [BATCH, PUT]),
+    "give_back, the last": (
+        _prepare(lambda store, _: store.give_back(reminder(step="PT2H")), _another),
+        [BATCH, DELETE],
+    ),
+    "give_back, of none": (_prepare(lambda store, _: store.give_back(reminder()), _another), [BATCH]),
+    "read_holdings": (_prepare(lambda store, _: store.read_holdings(ANNA), claimed), [QUERY, BATCH]),
+    "read_holdings, with subjects": (
+        _prepare(lambda store, _: store.read_holdings(ANNA), _all_kinds),
+        [QUERY, BATCH, BATCH],
+    ),
+    "erase": (_prepare(lambda store, _: store.erase(ANNA, until=LATER), _all_kinds), [QUERY, *[DELETE] * 7]),
+    "erase, of nothing": (_alone(lambda store: store.erase(ANNA, until=LATER)), [QUERY]),
+    "erase, of what is younger": (
+        _prepare(lambda store, m: store.erase(ANNA, until=m.planned_at - timedelta(days=1)), planned),
+        [QUERY],
     ),
 }
 
@@ -145,16 +198,18 @@ def _unprocessed(moto: DynamoDB, sk: str, *, times: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("times", [1, 2])
-@pytest.mark.parametrize("sk", ["CONTACT", "CONVERSATION", "MESSAGE#wamid.1"])
+@pytest.mark.parametrize("sk", ["CONTACT", "CONVERSATION", "MESSAGE#wamid.1", "PREFERENCES"])
 def test_keys_that_were_left_unprocessed_are_asked_for_again(moto: DynamoDB, sk: str, times: int) -> None:
     """An item that was not read must not look like one that is not there."""
     moto.store.write_profile(ANNA, profile(), replacing=None)
     moto.store.write_conversation(ANNA, conversation(), replacing=None)
     moto.store.write_message(inbound("wamid.1"), expires_at=2_000_000_000)
+    preferences = preferring(moto.store, ANNA, stopped())
     with moto.calls() as calls, _unprocessed(moto, sk, times=times):
-        assert moto.store.read_thread(ANNA, "wamid.1") == Thread(profile(), conversation(), known=True)
+        thread = moto.store.read_thread(ANNA, "wamid.1")
+    assert thread == Thread(profile(), conversation(), known=True, preferences=preferences)
     asked = [call.params["RequestItems"][TABLE] for call in calls.requests]
-    assert [len(each["Keys"]) for each in asked] == [3, *[1] * times]
+    assert [len(each["Keys"]) for each in asked] == [4, *[1] * times]
     assert all(each["ConsistentRead"] for each in asked)
 
 
@@ -189,7 +244,7 @@ def _sent_again(moto: DynamoDB) -> Iterator[None]:
 
     def again(request_dict: dict[str, Any], operation: Any, **_: Any) -> int | None:
         nonlocal last
-        if operation.name not in (PUT, UPDATE) or request_dict is last:
+        if operation.name not in (PUT, UPDATE, DELETE) or request_dict is last:
             return None
         last = request_dict
         return 0  # seconds to wait before the next try
@@ -212,7 +267,7 @@ def test_a_request_that_is_sent_twice_leaves_what_one_leaves(moto: DynamoDB, met
         _sent_again(moto),
     ):
         act(moto.store)
-    assert len(sent) >= len(expected) + expected.count(PUT) + expected.count(UPDATE)
+    assert len(sent) >= len(expected) + sum(map(expected.count, (PUT, UPDATE, DELETE)))
     assert moto.items() == once
 
 

@@ -1,28 +1,35 @@
 """What it costs, by what DynamoDB Local says that it consumed: the whole way through the use cases.
 
-Two figures of DynamoDB Local are not DynamoDB's: an empty query consumes 0 units there, and 0.5 in truth;
-so what an empty tick costs is counted in requests.
+Two figures of DynamoDB Local are not DynamoDB's: an empty query consumes 0 units there, and 0.5 in truth; a key
+without an item consumes 0 there, and in truth 1 by a strongly consistent read. So what an empty tick costs is counted
+in requests, and what is read in keys: each item is under 4 KB.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from reengage.adapters.dynamodb import _row_item
-from reengage.domain.contact import SHARDS, Contact
-from reengage.domain.conversation import InboundMessage
+from reengage.domain.caps import parse_caps
+from reengage.domain.contact import SHARDS, Contact, Profile
+from reengage.domain.conversation import WINDOW, Conversation, InboundMessage, expiry
 from reengage.domain.instants import iso
 from reengage.domain.message import ScheduledMessage
+from reengage.domain.policy import PolicySettings
+from reengage.domain.preferences import Choice, Preferences
+from reengage.domain.quiet_hours import QuietHours
+from reengage.domain.reasons import REASONS, Door
 from reengage.domain.subject import BusinessEvent, Rank, SubjectRef, version_of
 from reengage.ports import Accepted, Channel, NotDelivered, OutboundMessage, Outcome, Refused, Unknown, Wording
-from reengage.usecases.ingest_message import ingest_message
+from reengage.usecases.ingest_message import IngestSettings, ingest_message
 from reengage.usecases.plan_messages import Planned, plan_messages
 from reengage.usecases.send_due_messages import Sender, summary
-from tests.contract.samples import contacts_of_shard, due_key
+from tests.contract.samples import contacts_of_shard, due_key, placed, preferring, reminder, stopped
 from tests.contract.stores import TABLE, Call, Calls, DynamoDB
 
 NOON = datetime(2026, 11, 30, 12, 0, 0, 654321, tzinfo=UTC)
@@ -31,16 +38,22 @@ APPOINTMENT = SubjectRef("acme-dental", "appointment", str(UUID(int=2**127 + 123
 
 
 def _ingest(local: DynamoDB, message_id: str, sent_at: datetime, **said: str) -> Calls:
-    message = InboundMessage(CONTACT, message_id, sent_at, sent_at, "Can I come a little later?", **said)
+    text = said.pop("text", "Can I come a little later?")
+    message = InboundMessage(CONTACT, message_id, sent_at, sent_at, text, **said)
     with local.calls() as calls:
         ingest_message(
             message,
             store=local.store,
             publish=lambda _: 0,
             clock=lambda: sent_at + timedelta(seconds=1),
-            contact_retention=timedelta(days=365),
+            settings=IngestSettings(timedelta(days=365)),
+            send_now=_no_reply,
         )
     return calls
+
+
+def _no_reply(message: ScheduledMessage) -> None:
+    pytest.fail(f"{message.reason} was to be sent")
 
 
 def _book(local: DynamoDB, *, starts_at: datetime, at: datetime, ref: SubjectRef = APPOINTMENT) -> Calls:
@@ -69,9 +82,17 @@ def _answer(outcome: Outcome) -> Channel:
 SENT = Accepted("eventbridge", str(UUID(int=2**127 + 54321)))
 
 
-def _tick(local: DynamoDB, now: datetime, outcome: Outcome = SENT) -> tuple[dict[str, Any], Calls]:
+def _tick(
+    local: DynamoDB,
+    now: datetime,
+    outcome: Outcome = SENT,
+    *,
+    policy: PolicySettings | None = None,
+    door: Door = "appointments",
+) -> tuple[dict[str, Any], Calls]:
     sender = Sender(
-        door="appointments",
+        door=door,
+        settings=policy or WITHOUT_CAPS,
         store=local.store,
         channels={CONTACT.channel: _answer(outcome)},
         render=lambda _: Wording("See you tomorrow!", "en", "appointment_reminder"),
@@ -85,10 +106,28 @@ def _tick(local: DynamoDB, now: datetime, outcome: Outcome = SENT) -> tuple[dict
     return summary(tally), calls
 
 
+POLICY = PolicySettings(
+    quiet_hours={"utility": QuietHours(time(21), time(8)), "marketing": QuietHours(time(20), time(9))},
+    caps={"utility": parse_caps("5/P1D"), "marketing": parse_caps("1/P1D,3/P7D")},
+    default_timezone="Europe/Berlin",
+    whatsapp_templates=frozenset({"appointment_reminder"}),
+)
+"""Hours and caps as the stack has them where nobody says otherwise."""
+
+WITHOUT_CAPS = replace(POLICY, caps={})
+POLICIES = {"without caps": WITHOUT_CAPS, "with caps": POLICY}
+
+
 def _of_rows(calls: Calls) -> list[Call]:
     """The writes to scheduled messages, without those to their subject."""
     keys = [(call, call.params.get("Item", {}) | call.params.get("Key", {})) for call in calls.requests if call.writes]
     return [call for call, key in keys if key["sk"]["S"].startswith("SCHEDULED#")]
+
+
+def _keys_read(calls: Calls) -> list[int]:
+    """How many keys each read asked for."""
+    batches = [call for call in calls.requests if call.operation == "BatchGetItem"]
+    return [len(call.params["RequestItems"][TABLE]["Keys"]) for call in batches]
 
 
 # An inbound message
@@ -97,8 +136,34 @@ def _of_rows(calls: Calls) -> list[Call]:
 def test_a_message_of_a_known_contact_on_the_same_day_is_two_write_units(local: DynamoDB) -> None:
     _ingest(local, "wamid." + "A" * 40, NOON, locale="de", timezone="Europe/Berlin", display_name="Anna")
     calls = _ingest(local, "wamid." + "B" * 40, NOON + timedelta(hours=3), locale="de", display_name="Anna")
-    assert calls.operations == ["BatchGetItem", "PutItem", "PutItem"]
+    assert calls.operations == ["BatchGetItem", "PutItem", "PutItem", "BatchGetItem"]
+    assert _keys_read(calls) == [4, 1]
+    assert calls.read_units == 2  # of contact and conversation; there is neither the message nor any preference yet
     assert calls.write_units == 2
+
+
+def test_what_a_person_has_said_costs_two_read_units_more(local: DynamoDB) -> None:
+    """Where there are preferences: before anything is written, and after."""
+    _ingest(local, "wamid.1", NOON)
+    preferring(local.store, CONTACT, stopped(NOON))
+    calls = _ingest(local, "wamid.2", NOON + timedelta(hours=3))
+    assert (calls.read_units, calls.write_units) == (2 + 2, 2)
+
+
+@pytest.mark.parametrize(("stored", "writes"), [(0, 1), (1, 0)], ids=["first", "again"])
+def test_a_stop_is_one_write_unit_more(local: DynamoDB, stored: int, writes: int) -> None:
+    _ingest(local, "wamid.1", NOON)
+    for number in range(stored):
+        _ingest(local, f"wamid.stop.{number}", NOON + timedelta(hours=3), text="STOP")
+    before = local.store.read_preferences(CONTACT)
+    calls = _ingest(local, "wamid.2", NOON + timedelta(hours=3), text="STOP")
+    assert calls.operations[0] == "BatchGetItem"
+    assert calls.write_units - _CONVERSATION_MOVES_ON[stored] == 1 + writes
+    assert before.revision == stored
+
+
+_CONVERSATION_MOVES_ON = (1, 0)
+"""Of two messages of one instant the second one leaves it as it is."""
 
 
 def test_a_first_message_is_three_write_units(local: DynamoDB) -> None:
@@ -112,6 +177,7 @@ def test_a_repeated_message_writes_nothing(local: DynamoDB, repeats: int) -> Non
     for _ in range(repeats):
         calls = _ingest(local, "wamid.1", NOON)
         assert calls.operations == ["BatchGetItem"]
+        assert _keys_read(calls) == [4]
         assert calls.write_units == 0
     assert local.items() == before
 
@@ -119,16 +185,65 @@ def test_a_repeated_message_writes_nothing(local: DynamoDB, repeats: int) -> Non
 # A reminder's life
 
 
-def test_a_reminders_whole_life_is_five_write_units_beside_its_subject(local: DynamoDB) -> None:
+def test_a_booking_beside_its_reminders_is_two_write_units(local: DynamoDB) -> None:
+    """The subject, and its link under the contact."""
+    _ingest(local, "wamid.1", NOON)
+    calls = _book(local, starts_at=NOON + timedelta(days=3), at=NOON)
+    (planned,) = _of_rows(calls)
+    writes = ["PutItem"] * 3
+    assert calls.operations == ["BatchGetItem"] * 2 + writes + ["BatchGetItem"] * 2
+    assert _keys_read(calls) == [1, 1, 1, 3]  # preferences, subject, preferences, thread
+    assert calls.write_units - planned.units == 2
+    assert calls.read_units == 2  # of contact and conversation; there is neither the subject nor any preference yet
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_reminders_whole_life_is_five_write_units_and_one_for_the_caps(local: DynamoDB, policy: str) -> None:
     _ingest(local, "wamid.1", NOON)
     starts_at = NOON + timedelta(days=3)
     planning = _book(local, starts_at=starts_at, at=NOON)
-    answer, sending = _tick(local, starts_at - timedelta(days=1) + timedelta(seconds=40))
+    now = starts_at - timedelta(days=1) + timedelta(seconds=40)
+    answer, sending = _tick(local, now, policy=POLICIES[policy])
     assert answer["sent"] == 1
     lives = [(call.operation, call.units) for calls in (planning, sending) for call in _of_rows(calls)]
     assert lives == [("PutItem", 2), ("UpdateItem", 1), ("UpdateItem", 2)]
-    assert planning.write_units + sending.write_units == 5 + 1
-    assert sorted(sending.operations) == sorted(["Query"] * SHARDS + ["UpdateItem", "BatchGetItem", "UpdateItem"])
+    of_the_caps = ["PutItem"] if policy == "with caps" else []
+    assert sending.write_units == 3 + len(of_the_caps)
+    assert _keys_read(sending) == [6]
+    asked = ["Query"] * SHARDS + ["UpdateItem", "BatchGetItem", *of_the_caps, "UpdateItem"]
+    assert sorted(sending.operations) == sorted(asked)
+
+
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_a_place_given_back_costs_two_write_units_and_a_read(local: DynamoDB, earlier: int) -> None:
+    """The place that was taken, and its return: with others left, or by deleting the item."""
+    _ingest(local, "wamid.1", NOON)
+    starts_at = NOON + timedelta(days=3)
+    for number in range(earlier):
+        placed(
+            local.store, replace(reminder(contact=CONTACT), step=f"PT{number}H"), at=NOON + timedelta(days=1, hours=1)
+        )
+    _book(local, starts_at=starts_at, at=NOON)
+    answer, calls = _tick(local, starts_at - timedelta(days=1), Refused("131026"), policy=POLICY)
+    assert answer["failed"] == 1
+    assert calls.write_units == 3 + 2
+    assert _keys_read(calls) == [6, 1]
+    assert calls.operations.count("DeleteItem") == (earlier == 0)
+
+
+def test_the_places_of_the_default_caps_are_one_write_unit(local: DynamoDB) -> None:
+    """Thirteen are; caps that let more through cost a unit for each KB that is begun."""
+    units = []
+    for number in range(14):
+        with local.calls() as calls:
+            assert local.store.take_place(
+                replace(reminder(contact=CONTACT), step=f"PT{number}H"),
+                local.store.read_circumstances(reminder(contact=CONTACT)).places,
+                at=NOON,
+                keep_for=timedelta(days=7),
+            )
+        units.append(calls.write_units)
+    assert units == [1] * 13 + [2]
 
 
 ENDINGS: dict[str, Outcome] = {
@@ -162,10 +277,53 @@ def test_however_the_policy_stops_it_its_row_stays_under_1024_bytes(local: Dynam
     assert calls.write_units == 3
 
 
+LONGEST = {
+    "brand": "northern-lights-dental-group",
+    "address": "+491711234567890",
+    "timezone": "America/Argentina/ComodRivadavia",
+    "provider_message_id": "wamid.HBgPNDkxNzExMjM0NTY3ODkwFQIAERgSOUEzQ0E1QjNENENENkU2N0U3AA==",
+}
+"""As long as they come: E.164 has 15 digits, no zone's name is longer, and WhatsApp's ids have some 66 characters."""
+
+
+@pytest.mark.parametrize("reason", ["appointment_reminder", "trial_follow_up"])
+def test_a_row_with_all_facts_and_the_longest_ids_stays_under_1024_bytes(local: DynamoDB, reason: str) -> None:
+    """Quiet hours, caps, zone, template and, for marketing, a consent; sent after a first try that failed."""
+    contact = Contact(LONGEST["brand"], "whatsapp", LONGEST["address"])
+    store, heard_at = local.store, NOON - timedelta(days=9, microseconds=1)
+    assert store.write_conversation(
+        contact, Conversation(heard_at, "wamid.1", "started", expiry(heard_at + WINDOW)), replacing=None
+    )
+    seen = Profile(heard_at, heard_at, expiry(NOON + timedelta(days=365)), timezone=LONGEST["timezone"])
+    assert store.write_profile(contact, seen, replacing=None)
+    preferring(store, contact, Preferences().hear("marketing", "whatsapp", Choice(allowed=True, at=heard_at)))
+    kind = REASONS[reason].kind
+    ref = SubjectRef(contact.brand, kind, str(UUID(int=2**127 + 12345)))
+    asks = {"appointment": ("AppointmentBooked", "starts_at", 1), "trial": ("TrialStarted", "ends_at", -3)}
+    event_type, anchor, days = asks[kind]
+    now = datetime(2026, 12, 4, 16, 0, 0, 654321, tzinfo=UTC)
+    fields = {anchor: iso(now + timedelta(days=abs(days))), "remind_before": ["P1D"]}
+    event = BusinessEvent(event_type, ref, version_of(NOON, Rank.BEGIN), NOON, contact, fields)
+    assert plan_messages(event, store=store, publish=lambda _: 0, clock=lambda: NOON).planned
+    door = REASONS[reason].door
+    policy = replace(POLICY, whatsapp_templates=frozenset({reason}))
+    assert _tick(local, now, NotDelivered("ThrottlingException"), policy=policy, door=door)[0]["retried"] == 1
+    sent = Accepted("whatsapp", LONGEST["provider_message_id"])
+    answer, calls = _tick(local, now + timedelta(minutes=1, microseconds=1), sent, policy=policy, door=door)
+    assert answer["sent"] == 1
+    (row,) = [item for item in local.items() if "claim_id" in item]
+    facts = json.loads(row["facts"]["S"])
+    seen_by_the_policy = {"counted", "quiet_hours", "zone", "zone_from", "local_time", "tzdata", "template"}
+    assert seen_by_the_policy <= set(facts)
+    assert (REASONS[reason].category == "marketing") == ("consent_at" in facts)
+    assert _size(row) < 1024
+    assert calls.write_units == 3 + 1
+
+
 def _size(item: dict[str, dict[str, str]]) -> int:
-    """Bytes, as "DynamoDB item sizes and formats" counts them; a number counted at its most, 21."""
+    """Bytes, as "DynamoDB item sizes and formats" counts them: a number takes one, and one for two digits."""
     return sum(
-        len(name.encode()) + (21 if "N" in value else len(next(iter(value.values())).encode()))
+        len(name.encode()) + (len(value["N"]) // 2 + 2 if "N" in value else len(next(iter(value.values())).encode()))
         for name, value in item.items()
     )
 

@@ -8,6 +8,7 @@ from itertools import islice
 from threading import Barrier
 
 from reengage.domain.message import ScheduledMessage, State
+from reengage.domain.preferences import Choice
 from reengage.domain.subject import BusinessEvent, Subject
 from tests.contract.samples import (
     ANNA,
@@ -73,6 +74,21 @@ def test_no_event_of_a_subject_is_lost(concurrent: Harness) -> None:
     assert stored
     assert len(stored.families["appointment"].said) == stored.revision == WORKERS * 5
     assert tries >= stored.revision
+
+
+def test_no_choice_of_a_person_is_lost(concurrent: Harness) -> None:
+    store = concurrent.store
+
+    def choose(number: int) -> None:
+        written = False
+        while not written:
+            choice = Choice(allowed=bool(number % 2), at=NOW, cause=number)
+            written = store.write_preferences(ANNA, store.read_preferences(ANNA).hear("contact", str(number), choice))
+
+    together(choose)
+    stored = store.read_preferences(ANNA)
+    assert {scope: choice.cause for scope, choice in stored.contact.items()} == {str(n): n for n in range(WORKERS)}
+    assert stored.revision == WORKERS
 
 
 def test_of_many_first_messages_one_opens_the_conversation(concurrent: Harness) -> None:

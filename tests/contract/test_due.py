@@ -8,19 +8,24 @@ from typing import get_args
 
 import pytest
 
+from reengage.domain.brand import Brand
+from reengage.domain.caps import Places
 from reengage.domain.contact import SHARDS
 from reengage.domain.message import ScheduledMessage, State
+from reengage.domain.preferences import Preferences
 from reengage.domain.reasons import Door
 from reengage.domain.subject import SubjectRef
-from reengage.ports import Store
+from reengage.ports import Gate, Store
 from tests.contract.samples import (
     ANNA,
+    APPOINTMENT,
     BEN,
     CLAIM,
     LATER,
     NOW,
     OTHER_CLAIM,
     TRIAL,
+    brand,
     brought,
     claimed,
     contacts_of_shard,
@@ -28,10 +33,13 @@ from tests.contract.samples import (
     due_key,
     ended,
     everything_due,
+    placed,
     planned,
+    preferring,
     profile,
     reminder,
     skip,
+    stopped,
     subject,
 )
 from tests.contract.stores import Harness
@@ -178,6 +186,7 @@ def test_a_row_given_back_is_as_the_message_has_it(harness: Harness) -> None:
         version=2,
         due_at=LATER,
         useful_until=LATER + timedelta(hours=1),
+        planned_at=LATER + TICK,
         attempts=1,
         rule="quiet_hours",
         facts={"zone": "Europe/Berlin"},
@@ -228,15 +237,43 @@ def test_only_the_claim_in_hand_can_give_back(harness: Harness) -> None:
 # The gate
 
 
-def test_the_gate_reads_subject_profile_and_conversation(harness: Harness) -> None:
-    message = planned(harness.store)
-    assert harness.store.read_circumstances(message) == (None, None, None)
-    other = SubjectRef("acme-dental", "trial", message.subject.id)
-    assert harness.store.write_subject(subject(other))
-    assert harness.store.write_profile(BEN, profile(), replacing=None)
-    assert harness.store.write_conversation(BEN, conversation(), replacing=None)
-    assert harness.store.read_circumstances(message) == (None, None, None)
-    assert harness.store.write_subject(subject())
-    assert harness.store.write_profile(ANNA, profile(), replacing=None)
-    assert harness.store.write_conversation(ANNA, conversation(), replacing=None)
-    assert harness.store.read_circumstances(message) == (replace(subject(), revision=1), profile(), conversation())
+NOTHING = Gate(None, None, None, Preferences(), None, Places())
+
+
+def test_of_nothing_the_gate_sees_nothing(harness: Harness) -> None:
+    assert harness.store.read_circumstances(reminder()) == NOTHING
+
+
+def test_the_gate_sees_nothing_that_is_anothers(harness: Harness) -> None:
+    """Another subject, contact or brand, and another category's places."""
+    store = harness.store
+    trial = SubjectRef("acme-dental", "trial", APPOINTMENT.id)
+    assert store.write_subject(subject(trial))
+    assert store.write_profile(BEN, profile(), replacing=None)
+    assert store.write_conversation(BEN, conversation(), replacing=None)
+    preferring(store, BEN, stopped())
+    preferring(store, replace(ANNA, brand="acme"), stopped())
+    assert store.write_brand(Brand("acme"))
+    placed(store, reminder(contact=BEN))
+    placed(store, reminder(contact=replace(ANNA, channel="rcs")))
+    placed(store, reminder(reason="trial_follow_up", subject=TRIAL))
+    assert harness.size() == 9
+    assert store.read_circumstances(reminder()) == NOTHING
+
+
+def test_the_gate_sees_all_circumstances_of_a_message(harness: Harness) -> None:
+    store = harness.store
+    assert store.write_subject(subject())
+    assert store.write_profile(ANNA, profile(), replacing=None)
+    assert store.write_conversation(ANNA, conversation(), replacing=None)
+    assert store.write_brand(brand(name="Acme Dental"))
+    preferences, taken = preferring(store, ANNA, stopped()), placed(store, reminder())
+    assert store.read_circumstances(reminder()) == Gate(
+        subject=replace(subject(), revision=1),
+        profile=profile(),
+        conversation=conversation(),
+        preferences=preferences,
+        brand=replace(brand(name="Acme Dental"), revision=1),
+        places=taken,
+    )
+    assert taken.taken == {reminder().scheduled_message_id: NOW}

@@ -19,12 +19,15 @@ from hypothesis.stateful import (
 )
 from moto import mock_aws
 
+from reengage.domain.brand import Brand
+from reengage.domain.caps import Places
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation
 from reengage.domain.message import FOLLOWS, ScheduledMessage, State
+from reengage.domain.preferences import Choice, Erasure, Preferences
 from reengage.domain.reasons import Door
 from reengage.domain.subject import Family, Said, Subject
-from reengage.ports import DueKey, Store
+from reengage.ports import DueKey, Holdings, Store
 from tests.contract.samples import ANNA, APPOINTMENT, BEN, TRIAL, due_key, inbound, reminder, skip
 from tests.contract.stores import DynamoDB, Memory
 
@@ -73,13 +76,29 @@ families = st.dictionaries(
     st.sampled_from(["appointment", "check_in"]), st.builds(Family, versions, st.booleans(), said)
 )
 subjects = st.builds(
-    Subject, st.sampled_from([APPOINTMENT, TRIAL]), families, families, expires_at=expiries, revision=st.integers(0, 3)
+    Subject,
+    st.sampled_from([APPOINTMENT, TRIAL]),
+    families,
+    families,
+    expires_at=expiries,
+    revision=st.integers(0, 3),
+    heard_at=instants,
+)
+causes = st.none() | st.sampled_from(["STOP", {"word": "STOP", "message_id": "wamid.1"}])
+choices = st.dictionaries(
+    st.sampled_from(["*", "sms", "rcs"]), st.builds(Choice, st.booleans(), instants, causes, st.booleans()), max_size=2
+)
+erasures = st.dictionaries(st.sampled_from(["sms", "rcs"]), st.builds(Erasure, instants, instants), max_size=2)
+preferences = st.builds(Preferences, choices, choices, erasures, st.integers(0, 3))
+brand_fields = st.fixed_dictionaries(
+    {}, optional={"name": texts | st.just({"en": "Acme"}), "timezone": texts, "stop_text": st.just("")}
 )
 plans = st.builds(
-    lambda kind, due_at, version: reminder(**kind, about=ABOUT, due_at=due_at, version=version),
+    lambda kind, due_at, version, at: reminder(**kind, about=ABOUT, due_at=due_at, version=version, planned_at=at),
     st.sampled_from(KINDS),
     instants,
     versions,
+    instants,
 )
 ends = st.fixed_dictionaries(
     {
@@ -97,6 +116,7 @@ returns = st.fixed_dictionaries(
     {
         "due_at": instants,
         "useful_until": instants,
+        "planned_at": instants,
         "version": versions,
         "attempts": st.integers(0, 5),
         "rule": rules,
@@ -105,6 +125,16 @@ returns = st.fixed_dictionaries(
         "claimed_at": st.none(),
     }
 )
+
+
+def _comparable(held: Holdings) -> Holdings:
+    """Nobody promises an order."""
+    return replace(
+        held,
+        inbound=sorted(held.inbound, key=lambda message: message.message_id),
+        scheduled=sorted(held.scheduled, key=lambda message: message.key),
+        subjects=sorted(held.subjects, key=lambda subject: subject.ref.key),
+    )
 
 
 class Twins(RuleBasedStateMachine):
@@ -138,6 +168,9 @@ class Twins(RuleBasedStateMachine):
             key = reminder(about=ABOUT, **kind).key
             self.both(lambda store, k=key: store.read_message(k))  # type: ignore[misc]  # mypy infers no default arguments of a lambda
         self.due(START + timedelta(days=60))
+        for contact in CONTACTS:
+            self.both(lambda store, c=contact: _comparable(store.read_holdings(c)))  # type: ignore[misc]  # mypy infers no default arguments of a lambda
+        self.both(lambda store: store.read_brand(ANNA.brand))
         assert self.memory.size() == self.dynamodb.size()
 
     def due(self, now: datetime) -> list[DueKey]:
@@ -198,6 +231,57 @@ class Threads(Twins):
     def read_circumstances(self, message: ScheduledMessage) -> None:
         self.both(lambda store: store.read_circumstances(message))
 
+    @rule(contact=contacts, subject=subjects)
+    def link_subject(self, contact: Contact, subject: Subject) -> None:
+        self.both(lambda store: store.link_subject(contact, subject))
+
+    @rule(contact=contacts, until=instants)
+    def erase(self, contact: Contact, until: datetime) -> None:
+        self.both(lambda store: store.erase(contact, until=until))
+        self.both(lambda store: _comparable(store.read_holdings(contact)))
+
+
+class Choices(Twins):
+    """What is kept of a person's and a brand's word, and what the caps count."""
+
+    @rule(contact=contacts, new=preferences, fresh=st.booleans())
+    def write_preferences(self, contact: Contact, new: Preferences, *, fresh: bool) -> None:
+        stored = self.both(lambda store: store.read_preferences(contact))
+        new = replace(new, revision=stored.revision) if fresh else new
+        self.both(lambda store: store.write_preferences(contact, new))
+
+    @rule(version=versions, fields=brand_fields, revision=st.none() | st.integers(0, 3))
+    def write_brand(self, version: int, fields: dict[str, Any], revision: int | None) -> None:
+        stored = self.both(lambda store: store.read_brand(ANNA.brand)) or Brand(ANNA.brand)
+        new = stored.hear(version, fields)
+        new = new if revision is None else replace(new, revision=revision)
+        self.both(lambda store: store.write_brand(new))
+
+    places: Bundle[Places] = Bundle("places")
+
+    @rule(target=places, message=plans)
+    def read_places(self, message: ScheduledMessage) -> Places:
+        return self.both(lambda store: store.read_circumstances(message)).places
+
+    @rule(message=plans, read=places, at=instants, days=st.integers(0, 30))
+    def take_place(self, message: ScheduledMessage, read: Places, at: datetime, days: int) -> None:
+        self.both(lambda store: store.take_place(message, read, at=at, keep_for=timedelta(days=days)))
+
+    @rule(message=plans, at=instants)
+    def take_free_place(self, message: ScheduledMessage, at: datetime) -> None:
+        read = self.both(lambda store: store.read_circumstances(message)).places
+        assert self.both(lambda store: store.take_place(message, read, at=at, keep_for=timedelta(days=7)))
+
+    @rule(message=plans)
+    def give_back(self, message: ScheduledMessage) -> None:
+        self.both(lambda store: store.give_back(message))
+        self.both(lambda store: store.read_circumstances(message))
+
+    @rule(contact=contacts, until=instants)
+    def erase(self, contact: Contact, until: datetime) -> None:
+        self.both(lambda store: store.erase(contact, until=until))
+        self.both(lambda store: store.read_holdings(contact))
+
 
 class Rows(Twins):
     """What becomes of scheduled messages."""
@@ -248,6 +332,10 @@ class Rows(Twins):
         self.both(lambda store: store.settle(replace(message, **end)))
         self.both(lambda store: store.read_message(message.key))
 
+    @rule(until=instants)
+    def erase(self, until: datetime) -> None:
+        self.both(lambda store: store.erase(ANNA, until=until))
+
     @rule(message=claims, end=ends, state=st.sampled_from([State.SENT, State.DELIVERED, State.UNDELIVERED]))
     def record_receipt(self, message: ScheduledMessage, end: dict[str, Any], state: State) -> None:
         self.both(lambda store: store.find_message(message.contact, message.scheduled_message_id))
@@ -255,7 +343,7 @@ class Rows(Twins):
         self.both(lambda store: store.read_message(message.key))
 
 
-@pytest.mark.parametrize(("machine", "examples"), [(Threads, 25), (Rows, 60)])
+@pytest.mark.parametrize(("machine", "examples"), [(Threads, 20), (Choices, 20), (Rows, 40)])
 def test_both_stores_answer_alike_to_whatever_is_asked(
     moto_client: DynamoDB, machine: type[Twins], examples: int
 ) -> None:

@@ -58,7 +58,9 @@ def test_settling_keeps_decision_attempts_and_answer(harness: Harness) -> None:
 
 def test_settling_changes_nothing_of_the_plan(harness: Harness) -> None:
     taken = claimed(harness.store)
-    other = replace(taken, version=9, due_at=MUCH_LATER, useful_until=MUCH_LATER, claimed_at=None)
+    other = replace(
+        taken, version=9, due_at=MUCH_LATER, useful_until=MUCH_LATER, planned_at=MUCH_LATER, claimed_at=None
+    )
     assert harness.store.settle(ended(other, State.FAILED, error="refused"))
     assert harness.store.read_message(taken.key) == ended(taken, State.FAILED, error="refused")
 

@@ -1,5 +1,6 @@
 """Ids of any form, instants to the microsecond, and expiries that no one should have written."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -7,22 +8,30 @@ import pytest
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import WINDOW
 from reengage.domain.message import State
+from reengage.domain.preferences import Choice, Preferences
 from reengage.domain.subject import Subject, SubjectRef
+from reengage.ports import Holdings
 from tests.contract.samples import (
     ANNA,
     APPOINTMENT,
+    BEN,
     CLAIM,
     LATER,
     NOW,
+    brand,
     brought,
     conversation,
     due_key,
     ended,
     everything_due,
     inbound,
+    placed,
     planned,
+    preferring,
     profile,
     reminder,
+    stopped,
+    subject,
 )
 from tests.contract.stores import DynamoDB, Harness
 
@@ -91,13 +100,14 @@ INSTANTS = {
 @pytest.mark.parametrize("instant", INSTANTS.values(), ids=INSTANTS)
 def test_an_instant_comes_back_to_the_microsecond(harness: Harness, instant: datetime) -> None:
     store = harness.store
-    message = planned(store, reminder(about=instant, due_at=instant, useful_until=instant))
+    message = planned(store, reminder(about=instant, due_at=instant, useful_until=instant, planned_at=instant))
     assert everything_due(store, instant - timedelta(microseconds=1)) == []
     assert everything_due(store, instant) == [due_key(message)]
     (due,) = everything_due(store, instant)
     taken = store.claim(due, claim_id=CLAIM, at=instant)
     assert taken
-    assert (taken.about, taken.due_at, taken.useful_until, taken.claimed_at) == (instant,) * 4
+    instants = (taken.about, taken.due_at, taken.useful_until, taken.planned_at, taken.claimed_at)
+    assert instants == (instant,) * 5
     assert store.settle(ended(taken, State.SENT))
     heard = conversation(instant, previous_inbound_at=instant)
     assert store.write_conversation(ANNA, heard, replacing=None)
@@ -106,11 +116,21 @@ def test_an_instant_comes_back_to_the_microsecond(harness: Harness, instant: dat
     assert (thread.conversation, thread.profile) == (heard, profile(instant))
     again = conversation(instant.astimezone(UTC), previous_inbound_at=instant.astimezone(UTC))
     assert store.write_conversation(ANNA, conversation(LATER), replacing=again)
+    assert store.write_subject(subject(heard_at=instant))
+    stored = store.read_subject(APPOINTMENT)
+    assert stored
+    assert stored.heard_at == instant
+    said = stopped(instant).erase("sms", asked_at=instant, at=instant)
+    assert preferring(store, ANNA, said) == store.read_preferences(ANNA)
+    assert placed(store, message, at=instant).taken == {message.scheduled_message_id: instant}
 
 
 def test_every_instant_that_a_store_gives_is_aware(harness: Harness) -> None:
     message = brought(harness.store, State.SENT)
-    instants = (message.about, message.due_at, message.useful_until, message.claimed_at, message.settled_at)
+    instants = (
+        *(message.about, message.due_at, message.useful_until, message.planned_at),
+        *(message.claimed_at, message.settled_at),
+    )
     assert all(instant and instant.utcoffset() is not None for instant in instants)
 
 
@@ -155,6 +175,41 @@ def test_what_expired_over_five_years_ago_is_never_deleted_and_opens_no_window(h
     assert harness.store.write_conversation(ANNA, conversation(), replacing=read)
 
 
+def test_what_ttl_will_never_delete_can_be_read_and_written_like_any_other(harness: Harness) -> None:
+    """Of the kinds that are not a conversation's: an erasure's mark, the places of the caps, and a subject's link."""
+    store, old = harness.store, NOW - timedelta(days=6 * 365)
+    mark = preferring(store, ANNA, Preferences().erase("sms", asked_at=old, at=old))
+    taken = placed(store, reminder(), at=old)
+    forgotten = subject(heard_at=old)
+    store.link_subject(ANNA, replace(forgotten, expires_at=int(old.timestamp())))
+    harness.expire(NOW)
+    assert harness.size() == 3
+    assert store.read_preferences(ANNA) == mark
+    assert store.read_circumstances(reminder()).places == taken
+    preferring(store, ANNA, mark.hear("contact", "*", Choice(allowed=False, at=NOW)))
+    again = placed(store, reminder(version=2))
+    assert again.taken == {reminder(version=2).scheduled_message_id: NOW}
+    store.link_subject(ANNA, subject())
+    harness.expire(NOW + timedelta(days=8))
+    assert harness.size() == 2, "of the three the places alone have expired"
+
+
+def test_what_has_expired_of_a_contact_is_still_found_until_ttl_comes(harness: Harness) -> None:
+    store, long_after = harness.store, NOW + timedelta(days=400)
+    mark = preferring(store, ANNA, Preferences().erase("sms", asked_at=NOW, at=NOW))
+    taken = placed(store, reminder())
+    assert store.write_subject(subject())
+    store.link_subject(ANNA, subject())
+    holdings = store.read_holdings(ANNA)
+    assert (holdings.preferences, holdings.places) == (mark, {"utility": taken})
+    assert holdings.subjects == [replace(subject(), revision=1)]
+    harness.expire(long_after)
+    assert harness.size() == 0
+    assert store.read_holdings(ANNA) == Holdings(None, None, Preferences(), [], [], [], {})
+    assert not store.take_place(reminder(), taken, at=long_after, keep_for=timedelta(days=7))
+    assert not store.write_preferences(ANNA, mark)
+
+
 # DynamoDB's own items
 
 
@@ -165,8 +220,18 @@ def test_every_item_says_what_it_is_and_when_it_expires(dynamodb: DynamoDB) -> N
     store.write_conversation(ANNA, conversation(), replacing=None)
     store.write_profile(ANNA, profile(), replacing=None)
     store.write_subject(Subject(APPOINTMENT, expires_at=2_000_000_001))
-    items = {item["type"]["S"]: int(item["expires_at"]["N"]) for item in dynamodb.items()}
+    store.link_subject(ANNA, Subject(APPOINTMENT, expires_at=2_000_000_002))
+    placed(store, reminder(), keep_for=timedelta(days=7))
+    preferring(store, ANNA, Preferences().erase("sms", asked_at=NOW, at=LATER))
+    preferring(store, BEN, stopped())
+    assert store.write_brand(brand(name="Acme Dental"))
+    items = {item["type"]["S"]: int(item["expires_at"]["N"]) for item in dynamodb.items() if "expires_at" in item}
+    for_ever = sorted(item["type"]["S"] for item in dynamodb.items() if "expires_at" not in item)
+    assert for_ever == ["brand", "preferences"]
     assert items == {
+        "subject_link": 2_000_000_002,
+        "places": int(NOW.timestamp()) + 1 + 7 * 86400,
+        "preferences": int(LATER.timestamp()) + 1 + 45 * 86400,
         "scheduled_message": int(NOW.timestamp()) + 1 + 30 * 86400,
         "inbound_message": 2_000_000_000,
         "conversation": conversation().expires_at,

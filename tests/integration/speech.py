@@ -3,16 +3,18 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from reengage.observability import LEFT, METRICS, NOT_PUBLISHED
+from reengage.observability import LEFT, METRICS, NOT_PUBLISHED, SMS_OVER_THREE_SEGMENTS
 
-METRICS_BY_NAME: Final = {metric.name: metric for metric in (*METRICS.values(), NOT_PUBLISHED, LEFT)}
+METRICS_BY_NAME: Final = {
+    metric.name: metric for metric in (*METRICS.values(), NOT_PUBLISHED, LEFT, SMS_OVER_THREE_SEGMENTS)
+}
 
-_PERSONAL: Final = ("text", "display_name", "service", "location", "error")
+_PERSONAL: Final = ("text", "display_name", "service", "location", "error", "message_id")
 
 
 def personal(*events: Mapping[str, Any]) -> set[str]:
     """What of these events belongs in no log: who it is about, what was written, what the appointment is for."""
-    return {secret for event in events for secret in _of_one(event.get("detail", {}))}
+    return {secret for event in events for secret in _of_one(event.get("detail", event))}
 
 
 def _of_one(detail: Mapping[str, Any]) -> Iterator[str]:

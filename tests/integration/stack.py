@@ -35,6 +35,7 @@ from tests.template_resources import environment, functions, table_definition
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
 
 # It makes a socket as it is imported, which is not allowed any more once a test has begun. Nothing is traced here.
@@ -160,7 +161,8 @@ class Stack:
 def deployed() -> Iterator[Stack]:
     """The template's table, bus and queue, empty, and a queue that hears every event out."""
     with mock_aws():
-        dynamodb, events, sqs = _clients()
+        dynamodb, events, secrets, sqs = _clients()
+        secrets.create_secret(Name="preferences-key", SecretString="a-key-for-tests")
         dynamodb.create_table(TableName="reengage-table", **_table_definition())
         events.create_event_bus(Name="reengage")
         rejected_url = sqs.create_queue(QueueName="rejected")["QueueUrl"]
@@ -169,20 +171,30 @@ def deployed() -> Iterator[Stack]:
         pattern = json.dumps({"source": ["reengage"]})
         events.put_rule(Name="everything-out", EventBusName="reengage", EventPattern=pattern)
         events.put_targets(Rule="everything-out", EventBusName="reengage", Targets=[{"Id": "listener", "Arn": arn}])
-        resources = {"Table": "reengage-table", "EventBus": "reengage", "RejectedEventsQueue": rejected_url}
+        resources = {
+            "Table": "reengage-table",
+            "EventBus": "reengage",
+            "RejectedEventsQueue": rejected_url,
+            "PreferencesKey": "preferences-key",
+        }
         yield Stack(resources, dynamodb, sqs, listener_url)
 
 
 @cache
-def _clients() -> "tuple[DynamoDBClient, EventBridgeClient, SQSClient]":
-    return boto3.client("dynamodb"), boto3.client("events"), boto3.client("sqs")
+def _clients() -> "tuple[DynamoDBClient, EventBridgeClient, SecretsManagerClient, SQSClient]":
+    return boto3.client("dynamodb"), boto3.client("events"), boto3.client("secretsmanager"), boto3.client("sqs")
 
 
 # Reading the template takes long, too.
 _table_definition = cache(table_definition)
 _environment = cache(lambda function, **resources: environment(function, resources))
 _client = cache(bootstrap.App()._client)
-_connect = cache(DynamoDBStore.connect)
+_connect_to = DynamoDBStore.connect
+
+
+@cache
+def _connect(table_name: str, *, workers: int, **_hash_key: Any) -> DynamoDBStore:
+    return _connect_to(table_name, workers=workers, hash_key=lambda: bootstrap.app().preferences_key())
 
 
 @contextmanager

@@ -13,7 +13,7 @@ NEEDS: Final[dict[str, tuple[Callable[[App], Any], str]]] = {
     "publish": (lambda app: app.publish, "EVENT_BUS_NAME"),
     "channels": (lambda app: app.channels, "EVENT_BUS_NAME"),
     "keep_rejected": (lambda app: app.keep_rejected, "REJECTED_EVENTS_QUEUE_URL"),
-    "contact_retention": (lambda app: app.settings.contact_retention, "CONTACT_RETENTION_DAYS"),
+    "preferences_key": (lambda app: app.settings.preferences_key_secret, "PREFERENCES_KEY_SECRET"),
     "default_locale": (lambda app: app.settings.default_locale, "DEFAULT_LOCALE"),
 }
 

@@ -42,14 +42,14 @@ def test_each_file_is_replayed_and_each_function_has_files() -> None:
     assert {name.split("/")[0] for name in cases()} == set(FUNCTIONS)
 
 
-@pytest.mark.parametrize("name", [name for name in cases() if not name.startswith("send_")])
+@pytest.mark.parametrize("name", [name for name in cases() if not name.startswith(("send_", "explain/"))])
 def test_an_event_is_a_whole_envelope(name: str) -> None:
     envelope = ["account", "detail", "detail-type", "id", "region", "resources", "source", "time", "version"]
     assert sorted(case(name)) == envelope
 
 
 def test_answer(played: Played) -> None:
-    assert played.answer == REPLAYS[played.name].answer
+    assert REPLAYS[played.name].fits(played.answer), played.answer
 
 
 def test_the_log_names_the_event(played: Played) -> None:

@@ -31,18 +31,19 @@ DOMAIN: Final = "reengage.domain"
 PORTS: Final = ("reengage.ports", "reengage.errors")
 
 RULE: Final = {
-    DOMAIN: Allowed(ours=(DOMAIN,), libraries=("phonenumbers",)),
+    DOMAIN: Allowed(ours=(DOMAIN,), libraries=("phonenumbers", "tzdata")),
     "reengage.ports": Allowed(ours=(DOMAIN,)),
     "reengage.errors": Allowed(),
-    "reengage.settings": Allowed(ours=("reengage.errors",)),
-    "reengage.usecases": Allowed(ours=(DOMAIN, *PORTS)),
+    "reengage.settings": Allowed(ours=(DOMAIN, "reengage.errors"), values=("reengage.usecases",)),
+    "reengage.usecases": Allowed(ours=(DOMAIN, *PORTS, "reengage.usecases"), libraries=("msgspec",)),
     "reengage.adapters": Allowed(
-        ours=(DOMAIN, *PORTS),
+        ours=(DOMAIN, *PORTS, "reengage.adapters"),
         libraries=("botocore", "pynamodb", "msgspec", "babel", "fluent"),
         values=("reengage.usecases",),
     ),
     "reengage.observability": Allowed(ours=(DOMAIN, *PORTS), libraries=("aws_lambda_powertools",)),
     "reengage.bootstrap": Allowed(ours=("reengage",), libraries=("botocore",)),
+    "reengage.__main__": Allowed(ours=("reengage",), libraries=("boto3", "botocore")),
     "functions": Allowed(
         ours=(
             "reengage.adapters.inbound",

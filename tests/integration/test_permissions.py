@@ -15,8 +15,20 @@ from tests.template_resources import functions
 
 Calls = dict[str, set[str]]
 
-NOTHING_DUE_YET: Final = {"send_updates": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem", "events:PutEvents"}}
-"""What no file of events/ can make a function do: nothing is planned for this door so far."""
+REPLY: Final = {"dynamodb:BatchGetItem", "dynamodb:UpdateItem", "events:PutEvents", "secretsmanager:GetSecretValue"}
+GIVES_IT_BACK: Final = {"dynamodb:PutItem", "dynamodb:DeleteItem"}
+FORGETS: Final = {"dynamodb:Query", "dynamodb:DeleteItem"}
+
+RARELY: Final = {
+    # A message from before an erasure, that comes after it.
+    "ingest_message": FORGETS,
+    # A place under a cap is given back where nothing was sent.
+    "send_appointment_reminders": GIVES_IT_BACK,
+    "send_trial_follow_ups": GIVES_IT_BACK,
+    # A greeting that its own door could not hand over; nothing else is planned for this one so far.
+    "send_updates": REPLY | GIVES_IT_BACK,
+}
+"""What no file of events/ makes a function do."""
 
 
 @contextmanager
@@ -58,4 +70,4 @@ def granted(logical_id: str) -> set[str]:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_may_do_what_it_does_and_nothing_else(function: str, calls: Calls) -> None:
-    assert granted(FUNCTIONS[function]) == calls[function] | NOTHING_DUE_YET.get(function, set())
+    assert granted(FUNCTIONS[function]) == calls[function] | RARELY.get(function, set())

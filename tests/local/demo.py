@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from reengage.__main__ import Functions, ledger
 from tests.local import emulator
 from tests.local.emulator import Emulator
 
@@ -27,12 +28,24 @@ LEAD: Final = timedelta(seconds=30)
 """How far ahead the story's messages are due, so that all its events are in the table before."""
 
 
+def zone_where_it_is(hour: int) -> str:
+    """A time zone in which that hour of the day has just begun, or is about to end: the story is played at any time."""
+    ahead = hour - datetime.now(UTC).hour
+    # The sign is the other way round in these names, and they go from 14 hours ahead to 12 behind.
+    return f"Etc/GMT{-(ahead + 24 if ahead < -12 else ahead):+d}"
+
+
+NOON: Final = zone_where_it_is(12)
+NIGHT: Final = zone_where_it_is(2)
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     name: str
     channel: str
     address: str
     locale: str = "en"
+    timezone: str = NOON
 
     @property
     def contact(self) -> dict[str, str]:
@@ -47,6 +60,9 @@ DORA = Person("Dora", "rcs", "+12025550104", "de")
 EMIL = Person("Emil", "sms", "+12025550105")
 FAY = Person("Fay", "sms", "+12025550106")
 GUS = Person("Gus", "sms", "+12025550107")
+HAN = Person("Han", "sms", "+12025550108")
+IDA = Person("Ida", "rcs", "+12025550109", timezone=NIGHT)
+JO = Person("Jo", "sms", "+12025550110", "de")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +87,10 @@ ENDINGS: Final = (
     Ending(EMIL, "visit-emil", "PT2H", "skipped", "cancelled", "cancelled in time"),
     Ending(FAY, "visit-fay", "PT2H", "skipped", "no_conversation", "never wrote"),
     Ending(GUS, "visit-gus", "P1D", "skipped", "too_late", "booked for tonight: a day before is past"),
+    Ending(HAN, "visit-han", "PT2H", "skipped", "opted_out", "wrote STOP after booking"),
+    Ending(IDA, "trial-ida", "-P3D", "scheduled", "quiet_hours", "it is night where she is: held until nine"),
+    Ending(IDA, "trial-ida", "P1D", "scheduled", tells="follows when the trial has ended"),
+    Ending(JO, "message-Jo-2", "PT0S", "sent", tells="came back after ten days, and was greeted at once"),
 )
 
 
@@ -93,7 +113,16 @@ def main() -> int:
         story.tell(say)
         say("Waiting for the schedules to fire; they do so every minute")
         told = story.wait(listening, say)
-    return report(told, say)
+        asked = functions(aws, outputs)("ExplainFunctionArn", {"contact": HAN.contact})
+    return report(told, list(ledger(asked)), say)
+
+
+def functions(aws: Emulator, outputs: Mapping[str, str]) -> Functions:
+    """The deployed functions, as an operator's command reaches them."""
+    client = aws.session.client("lambda", endpoint_url=aws.endpoint_url)
+    return lambda output, event: json.loads(
+        client.invoke(FunctionName=outputs[output], Payload=json.dumps(event).encode())["Payload"].read()
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,25 +169,31 @@ class Story:
         """Each event waits for what the one before it did: a function's first invocation takes seconds here."""
         now = datetime.now(UTC)
         wrote = {ADA: timedelta(days=3), BEN: timedelta(hours=2), CHAU: timedelta(days=31)}
-        wrote |= dict.fromkeys((DORA, EMIL, GUS), timedelta(days=10))
+        wrote |= dict.fromkeys((DORA, EMIL, GUS, HAN, IDA, JO), timedelta(days=10))
         for number, (person, ago) in enumerate(wrote.items(), start=1):
             self.put("MessageReceived", said(person, now - ago))
             self.until_there_are(number, "contact", f"{person.name} wrote", say)
         self.put("AppointmentBooked", booked(GUS, now + timedelta(hours=3), ["P1D"]))
         self.until_there_are(1, "scheduled_message", "Gus booked for tonight", say)
+        self.put("MessageReceived", said(JO, datetime.now(UTC), number=2))
+        self.until_there_are(2, "scheduled_message", "Jo wrote again, after ten days", say)
 
         due_at = datetime.now(UTC).replace(microsecond=0) + LEAD
         visit = due_at + timedelta(hours=2)
-        for number, person in enumerate((ADA, CHAU, DORA, EMIL, FAY), start=2):
+        for number, person in enumerate((ADA, CHAU, DORA, EMIL, FAY, HAN), start=3):
             self.put("AppointmentBooked", booked(person, visit, ["PT2H"]))
             self.until_there_are(number, "scheduled_message", f"{person.name} booked", say)
         product = {"en": "Acme Aligners", "de": "Acme-Schienen"}
         ends_at = due_at + timedelta(days=3)
-        trial = {"trial_id": "trial-ben", "product": product, "ends_at": ends_at.isoformat()}
-        self.put("TrialStarted", {"contact": BEN.contact, **trial})
-        self.until_there_are(8, "scheduled_message", "Ben started a trial", say)
+        trial = {"product": product, "ends_at": ends_at.isoformat()}
+        self.put("TrialStarted", {"contact": BEN.contact, "trial_id": "trial-ben", **trial})
+        self.until_there_are(10, "scheduled_message", "Ben started a trial", say)
+        self.put("TrialStarted", {"contact": IDA.contact, "trial_id": "trial-ida", **trial})
+        self.until_there_are(12, "scheduled_message", "Ida started one, too", say)
         self.put("AppointmentRescheduled", booked(DORA, visit + timedelta(days=1), ["PT2H"]))
-        self.until_there_are(9, "scheduled_message", "Dora moved her appointment to the day after", say)
+        self.until_there_are(13, "scheduled_message", "Dora moved her appointment to the day after", say)
+        self.put("MessageReceived", said(HAN, datetime.now(UTC), "Please stop texting me!", number=2))
+        self.until_there_are(1, "preferences", "Han asked not to be written to any more", say)
         self.put("AppointmentCancelled", {"brand": BRAND, "appointment_id": "visit-emil"})
         self.until(lambda: "cancelled" in {row.get("rule") for row in self.rows()}, "Emil cancelled his", say)
         self.put("AppointmentBooked", booked(GUS, visit, ["PT2H"]) | {"starts_at": "tomorrow"})
@@ -220,13 +255,17 @@ class Story:
         return [item for item in flat if item["type"] == kind]
 
 
-def said(person: Person, at: datetime) -> dict[str, Any]:
+HELLO: Final = "Hello, do you have an appointment for me?"
+
+
+def said(person: Person, at: datetime, text: str = HELLO, *, number: int = 1) -> dict[str, Any]:
     return {
         "contact": person.contact,
-        "message_id": f"message-{person.name}",
+        "message_id": f"message-{person.name}-{number}",
         "sent_at": at.isoformat(),
-        "text": "Hello, do you have an appointment for me?",
+        "text": text,
         "locale": person.locale,
+        "timezone": person.timezone,
         "display_name": person.name,
     }
 
@@ -268,7 +307,7 @@ def row_of(ending: Ending, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     return (found[1] if len(found) > 1 else None) if new else (found[0] if found else None)
 
 
-def report(told: Told, say: emulator.Say) -> int:
+def report(told: Told, explained: list[str], say: emulator.Say) -> int:
     say("This is what the table holds now")
     print()
     head = ("who", "reason", "due (UTC)", "decision", "why", "story")
@@ -286,6 +325,7 @@ def report(told: Told, say: emulator.Say) -> int:
     for row in told.rows:
         if text := told.texts.get(row["scheduled_message_id"]):
             print(f"  “{text}”")
+    print("And why did Han get nothing? `make explain` says:", *explained, sep="\n  ")
     print("Rejected, and kept whole in a queue:", *told.rejected, sep="\n  ")
     print()
     if wrong := problems(told):

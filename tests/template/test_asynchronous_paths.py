@@ -40,6 +40,7 @@ NAME_PROPERTIES = {
     "AWS::Logs::LogGroup": {"LogGroupName"},
     "AWS::SQS::Queue": {"QueueName"},
     "AWS::Scheduler::Schedule": {"Name"},
+    "AWS::SecretsManager::Secret": {"Name"},
 }
 
 
@@ -134,7 +135,10 @@ def test_an_event_is_tried_again_after_a_failure_of_ours(stack: Stack) -> None:
 
 
 def test_each_function_keeps_what_it_failed_on(stack: Stack) -> None:
+    """But the one that people ask: they wait for its answer, and see it fail."""
     for name, function in stack.of(FUNCTION).items():
+        if name == "ExplainFunction":
+            continue
         on_failure = _invoke_config(stack, name).get("DestinationConfig", {}).get("OnFailure", {})
         queue = stack.named(on_failure.get("Destination"), QUEUE)
         assert queue == ("FailedSchedulesQueue" if name in SCHEDULED else "FailedEventsQueue"), name

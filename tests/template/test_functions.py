@@ -15,28 +15,36 @@ FOLDERS = {
     "SendTrialFollowUpsFunction": "send_trial_follow_ups",
     "SendUpdatesFunction": "send_updates",
     "RecordDeliveryFunction": "record_delivery",
+    "ExplainFunction": "explain",
 }
 
 EVERY_FUNCTION_HAS = {
     "TABLE_NAME": "the-table",
     "EVENT_BUS_NAME": "the-bus",
+    "PREFERENCES_KEY_SECRET": "the-secret",
+    "DEFAULT_LOCALE": "en",
+    "DEFAULT_TIMEZONE": "",
+    "UTILITY_QUIET_HOURS": "21:00-08:00",
+    "MARKETING_QUIET_HOURS": "20:00-09:00",
+    "UTILITY_CAPS": "5/P1D",
+    "MARKETING_CAPS": "1/P1D,3/P7D",
+    "MARKETING_CONSENT": "implied",
+    "OPT_OUT_SCOPE": "brand",
+    "WHATSAPP_TEMPLATES": "",
     "POWERTOOLS_METRICS_NAMESPACE": "Reengage",
     "POWERTOOLS_LOG_LEVEL": "INFO",
     "PYTHONTZPATH": "",
 }
 REJECTS = {"REJECTED_EVENTS_QUEUE_URL": "the-queue"}
-WRITES_TEXTS = {"DEFAULT_LOCALE": "en"}
 ITS_OWN = {
-    "IngestMessageFunction": REJECTS | {"CONTACT_RETENTION_DAYS": "365"},
+    "IngestMessageFunction": REJECTS
+    | {"CONTACT_RETENTION_DAYS": "365", "WELCOME_BACK_AFTER": "P7D", "HELP_REPLY": "provider"},
     "PlanMessagesFunction": REJECTS,
-    "SendAppointmentRemindersFunction": WRITES_TEXTS,
-    "SendTrialFollowUpsFunction": WRITES_TEXTS,
-    "SendUpdatesFunction": WRITES_TEXTS,
     "RecordDeliveryFunction": REJECTS,
 }
 
 
-def test_the_functions_are_those_of_the_contract(stack: Stack) -> None:
+def test_the_functions_are_those_of_the_contract_and_the_one_that_people_ask(stack: Stack) -> None:
     assert stack.of(FUNCTION).keys() == FOLDERS.keys()
 
 
@@ -49,9 +57,14 @@ def test_each_function_is_built_from_the_folder_of_its_name() -> None:
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_each_function_has_exactly_these_environment_variables(name: str) -> None:
-    resources = {"Table": "the-table", "EventBus": "the-bus", "RejectedEventsQueue": "the-queue"}
+    resources = {
+        "Table": "the-table",
+        "EventBus": "the-bus",
+        "RejectedEventsQueue": "the-queue",
+        "PreferencesKey": "the-secret",
+    }
     assert environment(name, resources) == (
-        EVERY_FUNCTION_HAS | ITS_OWN[name] | {"POWERTOOLS_SERVICE_NAME": FOLDERS[name]}
+        EVERY_FUNCTION_HAS | ITS_OWN.get(name, {}) | {"POWERTOOLS_SERVICE_NAME": FOLDERS[name]}
     )
 
 

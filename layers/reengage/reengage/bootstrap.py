@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from typing import Any, Final
@@ -11,14 +12,27 @@ from botocore.config import Config
 
 from .adapters.dynamodb import DynamoDBStore
 from .adapters.eventbridge import EventBridgeChannel, EventBus
+from .adapters.inbound.eventbridge import Said
+from .adapters.inbound.questions import AboutContact, AboutEvent, Question
 from .adapters.rejected_events import RejectedEventsQueue
 from .domain.contact import CHANNELS
-from .domain.policy import Circumstances
+from .domain.conversation import InboundMessage
+from .domain.policy import Circumstances, PolicySettings
+from .domain.preferences import ChoiceMade
 from .domain.reasons import Door
+from .domain.subject import BusinessEvent
 from .errors import InvalidEvent
-from .observability import LEFT, count, observed
+from .observability import LEFT, SMS_OVER_THREE_SEGMENTS, count, observed
 from .ports import Channel, KeepRejected, Publish, Wording
 from .settings import Settings
+from .usecases.configure_brand import BrandSaid, configure_brand
+from .usecases.erase_contact import ErasureAsked, erase_contact
+from .usecases.explain import explain, export
+from .usecases.ingest_message import Ingested, ingest_message
+from .usecases.plan_messages import plan_messages
+from .usecases.preview import preview
+from .usecases.record_choice import record_choice
+from .usecases.record_delivery import Receipt, Recorded, record_delivery
 from .usecases.reject_event import reject_event
 from .usecases.send_due_messages import WORKERS, Sender, summary
 
@@ -27,6 +41,9 @@ MARGIN: Final = timedelta(seconds=15)
 
 CLAIM_GRACE: Final = timedelta(seconds=60)
 """So long after the time limit of the run that made it, a claim is surely nobody's."""
+
+MOST_SEGMENTS: Final = 3
+"""Of an SMS; a longer one is sent, and counted by a metric."""
 
 
 class App:
@@ -38,7 +55,16 @@ class App:
 
     @cached_property
     def store(self) -> DynamoDBStore:
-        return DynamoDBStore.connect(self.settings.table_name, workers=WORKERS)
+        return DynamoDBStore.connect(self.settings.table_name, workers=WORKERS, hash_key=self.preferences_key)
+
+    def preferences_key(self) -> str:
+        return self._preferences_key
+
+    @cached_property
+    def _preferences_key(self) -> str:
+        # Read once and for all: by another key, nobody's opt-out would be found again.
+        secret = self._client("secretsmanager").get_secret_value(SecretId=self.settings.preferences_key_secret)
+        return str(secret["SecretString"])
 
     @cached_property
     def publish(self) -> Publish:
@@ -62,9 +88,14 @@ class App:
 
     def render(self, circumstances: Circumstances) -> Wording:
         # 0.2 s to import, and a run with nothing to send needs it not.
+        from reengage.adapters.sms_segments import sms_segments  # noqa: PLC0415
         from reengage.adapters.wording import FluentWording  # noqa: PLC0415
 
-        return FluentWording(self.settings.default_locale)(circumstances)
+        wording = FluentWording(self.settings.default_locale)(circumstances)
+        message = circumstances.message
+        if message.contact.channel == "sms" and sms_segments(wording.text) > MOST_SEGMENTS:
+            count(SMS_OVER_THREE_SEGMENTS, reason=message.reason)
+        return wording
 
     def reject(self, event: Any, why: InvalidEvent) -> dict[str, Any]:
         return reject_event(event, why, keep=self.keep_rejected, publish=self.publish)
@@ -72,8 +103,62 @@ class App:
     def send_due(self, door: Door, *, milliseconds: int) -> dict[str, Any]:
         """Sends what is due at one door, within the time that the invocation has left."""
         time_left = timedelta(milliseconds=milliseconds)
-        sender = Sender(
+        sender = self._sender(door, self.settings.policy, time_left)
+        answer = summary(sender.run(stop_at=self.clock() + time_left - MARGIN))
+        if answer["left"]:
+            count(LEFT, answer["left"])
+        return answer
+
+    def ingest(self, message: InboundMessage, *, milliseconds: int) -> Ingested:
+        """Records what a person wrote, and answers where an answer is due."""
+        replies = self._sender("updates", PolicySettings(), timedelta(milliseconds=milliseconds))
+        return ingest_message(
+            message,
+            settings=self.settings.ingest,
+            store=self.store,
+            publish=self.publish,
+            clock=self.clock,
+            send_now=replies.send_now,
+        )
+
+    def hear(self, said: Said) -> dict[str, Any]:
+        """Does what a business system's event calls for; answers with what came of it."""
+        store, publish, clock = self.store, self.publish, self.clock
+        match said:
+            case BusinessEvent():
+                return asdict(plan_messages(said, store=store, publish=publish, clock=clock))
+            case ChoiceMade():
+                scope = self.settings.opt_out_scope
+                return {"changed": record_choice(said, store=store, publish=publish, opt_out_scope=scope)}
+            case BrandSaid():
+                return {"changed": configure_brand(said, store=store)}
+            case ErasureAsked():
+                return {"erased": erase_contact(said, store=store, publish=publish, clock=clock)}
+
+    def record(self, receipt: Receipt) -> Recorded:
+        """Records what became of a message."""
+        return record_delivery(
+            receipt,
+            store=self.store,
+            publish=self.publish,
+            clock=self.clock,
+            opt_out_scope=self.settings.opt_out_scope,
+        )
+
+    def answer(self, question: Question) -> dict[str, Any]:
+        """What is stored, read and told; nothing is changed."""
+        match question:
+            case AboutContact(asks, contact):
+                tell = export if asks == "export" else explain
+                return tell(contact, store=self.store, clock=self.clock)
+            case AboutEvent(event):
+                policy = self.settings.policy
+                return preview(event, store=self.store, render=self.render, settings=policy, clock=self.clock)
+
+    def _sender(self, door: Door, policy: PolicySettings, time_left: timedelta) -> Sender:
+        return Sender(
             door=door,
+            settings=policy,
             store=self.store,
             channels=self.channels,
             render=self.render,
@@ -82,10 +167,6 @@ class App:
             new_id=self.new_id,
             claim_lasts=time_left + CLAIM_GRACE,
         )
-        answer = summary(sender.run(stop_at=self.clock() + time_left - MARGIN))
-        if answer["left"]:
-            count(LEFT, answer["left"])
-        return answer
 
     @cached_property
     def _session(self) -> botocore.session.Session:

@@ -14,6 +14,7 @@ from aws_lambda_powertools import Logger, Tracer, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
 from .domain.events_out import OutEvent
+from .domain.reasons import REASONS
 from .ports import Publish
 
 Handler = Callable[[Any, Any], Any]
@@ -30,6 +31,10 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
     {
         "ConversationStarted": Metric("ConversationsStarted", ("channel",)),
         "ConversationRestarted": Metric("ConversationsRestarted", ("channel",)),
+        "ContactOptedOut": Metric("ContactsOptedOut", ("channel",)),
+        "ContactOptedIn": Metric("ContactsOptedIn", ("channel",)),
+        "ContactErased": Metric("ContactsErased", ("channel",)),
+        "OptOutSuspected": Metric("OptOutsSuspected", ("channel",)),
         "EventRejected": Metric("EventsRejected"),
         "MessagePlanned": Metric("MessagesPlanned", ("reason", "forecast")),
         "MessageSent": Metric("MessagesSent", ("reason", "channel")),
@@ -43,13 +48,16 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
 )
 """For each event out, the metric that counts it."""
 
-PRIVATE: Final = frozenset({"contact", "error", "provider_message_id"})
-"""Not logged of an event out. ``error`` may be a provider's own words, and those may quote the address; WhatsApp's
-message ids have it inside, encoded.
+PRIVATE: Final = frozenset({"contact", "error", "provider_message_id", "message_id", "cause"})
+"""Not logged of an event out. ``error`` may be a provider's own words, and those may quote the address, as a cause
+may; WhatsApp's message ids have it inside, encoded.
 """
+
+REPLIES: Final = frozenset(name for name, reason in REASONS.items() if reason.category == "reply")
 
 NOT_PUBLISHED: Final = Metric("EventsNotPublished")
 LEFT: Final = Metric("DueMessagesLeft")
+SMS_OVER_THREE_SEGMENTS: Final = Metric("SmsOverThreeSegments", ("reason",))
 
 _counts: Counter[tuple[Metric, tuple[str, ...]]] = Counter()
 _lock = Lock()
@@ -66,8 +74,11 @@ def tracer() -> Tracer:
     return Tracer()
 
 
-def door(handler: Handler) -> Handler:
-    """A Lambda handler with its request's ids in each log line, a trace, and its metrics written at the end."""
+def door(handler: Handler, *, logs_answer: bool = True) -> Handler:
+    """A Lambda handler with its request's ids in each log line, a trace, and its metrics written at the end.
+
+    Its answer is logged too, unless that is about a person.
+    """
 
     @cache
     def instrumented() -> Handler:
@@ -79,7 +90,7 @@ def door(handler: Handler) -> Handler:
     def opened(event: Any, context: Any) -> Any:
         try:
             answer = instrumented()(event, context)
-            logger().info("answered", answer=answer)
+            logger().info("answered", **({"answer": answer} if logs_answer else {}))
         finally:
             write_metrics()
         return answer
@@ -93,7 +104,7 @@ def observed(publish: Publish) -> Publish:
     def observing(events: Sequence[OutEvent]) -> int:
         failed = publish(events)
         for event in events:
-            detail = {name: value for name, value in event.detail.items() if name not in PRIVATE}
+            detail = {name: value for name, value in event.detail.items() if name not in _private(event)}
             channel = event.detail.get("contact", {}).get("channel")
             logger().info(event.type, detail=detail, channel=channel)
             metric = METRICS[event.type]
@@ -104,6 +115,12 @@ def observed(publish: Publish) -> Publish:
         return failed
 
     return observing
+
+
+def _private(event: OutEvent) -> frozenset[str]:
+    """A reply's subject is the message that it answers."""
+    is_reply = event.detail.get("reason") in REPLIES
+    return PRIVATE | {"subject_id"} if is_reply else PRIVATE
 
 
 def count(metric: Metric, value: int = 1, **dimensions: str) -> None:

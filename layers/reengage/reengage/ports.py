@@ -1,16 +1,19 @@
 """What the use cases need of the world: time, chance, a table, a bus, and channels to people."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, Protocol
 
+from .domain.brand import Brand
+from .domain.caps import Places
 from .domain.contact import Contact, Profile
 from .domain.conversation import Conversation, InboundMessage
 from .domain.events_out import OutEvent
 from .domain.message import MessageKey, ScheduledMessage
 from .domain.policy import Circumstances, Decision
-from .domain.reasons import Door
+from .domain.preferences import Preferences
+from .domain.reasons import Category, Door
 from .domain.subject import Subject, SubjectRef
 
 Clock = Callable[[], datetime]
@@ -27,6 +30,40 @@ class Thread:
     profile: Profile | None
     conversation: Conversation | None
     known: bool = False
+    preferences: Preferences = field(default_factory=Preferences)
+
+
+class Gate(NamedTuple):
+    """What one strongly consistent read finds of a message's circumstances; ``places`` are those of its category."""
+
+    subject: Subject | None
+    profile: Profile | None
+    conversation: Conversation | None
+    preferences: Preferences
+    brand: Brand | None
+    places: Places
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMessage:
+    """What is kept of an inbound message."""
+
+    message_id: str
+    sent_at: datetime
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """All that is stored of a contact."""
+
+    profile: Profile | None
+    conversation: Conversation | None
+    preferences: Preferences
+    inbound: Sequence[KeptMessage]
+    scheduled: Sequence[ScheduledMessage]
+    subjects: Sequence[Subject]
+    places: Mapping[Category, Places]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +93,26 @@ class Store(Protocol):
     def write_message(self, message: InboundMessage, *, expires_at: int) -> None:
         """Stores the message once; a repeat changes nothing."""
 
+    # Preferences
+    def read_preferences(self, contact: Contact) -> Preferences: ...
+
+    def write_preferences(self, contact: Contact, preferences: Preferences) -> bool:
+        """Compare-and-set on ``preferences.revision``; ``False`` where the stored ones have moved on."""
+
+    # Brands
+    def read_brand(self, brand: str) -> Brand | None: ...
+
+    def write_brand(self, brand: Brand) -> bool:
+        """Compare-and-set on ``brand.revision``; ``False`` where the stored one has moved on."""
+
     # Plan
     def read_subject(self, ref: SubjectRef) -> Subject | None: ...
 
     def write_subject(self, subject: Subject) -> bool:
         """Compare-and-set on ``subject.revision``; ``False`` where the stored one has moved on."""
+
+    def link_subject(self, contact: Contact, subject: Subject) -> None:
+        """Notes under the contact that the subject speaks of it, for as long as the subject is kept."""
 
     def write_plan(self, message: ScheduledMessage, *, at: datetime) -> ScheduledMessage:
         """Stores a planned message (``scheduled``, or ``skipped`` as its state says) and answers with the row as it
@@ -84,10 +136,16 @@ class Store(Protocol):
 
     def read_message(self, key: MessageKey) -> ScheduledMessage | None: ...
 
-    def read_circumstances(
-        self, message: ScheduledMessage
-    ) -> tuple[Subject | None, Profile | None, Conversation | None]:
+    def read_circumstances(self, message: ScheduledMessage) -> Gate:
         """The gate's one strongly consistent read."""
+
+    def take_place(self, message: ScheduledMessage, places: Places, *, at: datetime, keep_for: timedelta) -> bool:
+        """Adds a send to the contact's ``places`` of the message's category, as they were read; ``False`` where they
+        have changed since. Sends are forgotten ``keep_for`` after they were made.
+        """
+
+    def give_back(self, message: ScheduledMessage) -> None:
+        """Takes the message's place away again: it was surely not sent."""
 
     def release(self, message: ScheduledMessage) -> bool:
         """Gives a claimed row back to the schedule as ``message`` has it: version, due time, attempts, decision."""
@@ -105,6 +163,15 @@ class Store(Protocol):
     def record_receipt(self, message: ScheduledMessage) -> bool:
         """Moves a row forward to ``message.state``; ``False`` where it is not in a state that this may follow."""
 
+    # All of a contact
+    def read_holdings(self, contact: Contact) -> Holdings:
+        """Everything; one request a page of items, and of subjects."""
+
+    def erase(self, contact: Contact, *, until: datetime) -> int:
+        """Deletes what was stored of the contact until then, its subjects included, its preferences not; answers how
+        much of that it found. What the person, or a business, has said since stays.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class Wording:
@@ -117,7 +184,7 @@ class Wording:
 
 
 class Render(Protocol):
-    def __call__(self, circumstances: Circumstances) -> Wording: ...
+    def __call__(self, circumstances: Circumstances, /) -> Wording: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +195,7 @@ class OutboundMessage:
     wording: Wording
     data: Mapping[str, Any]
     decision: Decision
-    free_text_until: datetime | None
+    free_text_until: datetime
     deliver_before: datetime
 
 

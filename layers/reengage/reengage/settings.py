@@ -1,11 +1,18 @@
 """The environment, as one frozen object that fails by name."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from .domain.caps import parse_caps
+from .domain.instants import Duration, parse_zone
+from .domain.policy import PolicySettings
+from .domain.preferences import OptOutScope
+from .domain.quiet_hours import QuietHours
+from .domain.reasons import REASONS, Category
 from .errors import MissingSetting
+from .usecases.ingest_message import IngestSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +38,82 @@ class Settings:
         return self._text("REJECTED_EVENTS_QUEUE_URL")
 
     @property
-    def contact_retention(self) -> timedelta:
-        text = self._text("CONTACT_RETENTION_DAYS")
-        if not text.isdecimal():
-            raise MissingSetting("CONTACT_RETENTION_DAYS: expected a whole number of days")
-        return timedelta(days=int(text))
+    def preferences_key_secret(self) -> str:
+        """The ARN of the secret by which the addresses of preferences are hashed."""
+        return self._text("PREFERENCES_KEY_SECRET")
 
     @property
     def default_locale(self) -> str:
         return self._text("DEFAULT_LOCALE")
+
+    @property
+    def opt_out_scope(self) -> OptOutScope:
+        return self._one_of("OPT_OUT_SCOPE", {"brand": "brand", "channel": "channel"})
+
+    @property
+    def ingest(self) -> IngestSettings:
+        days = self._text("CONTACT_RETENTION_DAYS")
+        if not days.isdecimal():
+            raise MissingSetting("CONTACT_RETENTION_DAYS: expected a whole number of days")
+        return IngestSettings(
+            contact_retention=timedelta(days=int(days)),
+            opt_out_scope=self.opt_out_scope,
+            welcome_back_after=self._parsed("WELCOME_BACK_AFTER", _length),
+            answers_help=self._one_of("HELP_REPLY", {"provider": False, "app": True}),
+        )
+
+    @property
+    def policy(self) -> PolicySettings:
+        quiet_hours: dict[Category, QuietHours | None] = {
+            "utility": self._parsed("UTILITY_QUIET_HOURS", QuietHours.parse),
+            "marketing": self._parsed("MARKETING_QUIET_HOURS", QuietHours.parse),
+        }
+        return PolicySettings(
+            marketing_consent=self._one_of("MARKETING_CONSENT", {"implied": "implied", "required": "required"}),
+            quiet_hours={category: hours for category, hours in quiet_hours.items() if hours},
+            caps={
+                "utility": self._parsed("UTILITY_CAPS", parse_caps) or (),
+                "marketing": self._parsed("MARKETING_CAPS", parse_caps) or (),
+            },
+            default_timezone=self._parsed("DEFAULT_TIMEZONE", lambda text: parse_zone(text).key),
+            whatsapp_templates=self._parsed("WHATSAPP_TEMPLATES", _reasons) or frozenset(),
+        )
 
     def _text(self, name: str) -> str:
         value = self.environment.get(name)
         if not value:
             raise MissingSetting(f"the environment variable {name} is not set")
         return value
+
+    def _parsed[T](self, name: str, parse: Callable[[str], T]) -> T | None:
+        """``None`` where it is set to nothing."""
+        text = self.environment.get(name)
+        if text is None:
+            raise MissingSetting(f"the environment variable {name} is not set")
+        try:
+            return parse(text) if text else None
+        except ValueError as error:
+            raise MissingSetting(f"{name}: {error}") from error
+
+    def _one_of[T](self, name: str, values: Mapping[str, T]) -> T:
+        text = self._text(name)
+        if text not in values:
+            raise MissingSetting(f"{name}: expected one of {', '.join(values)}")
+        return values[text]
+
+
+def _length(text: str) -> timedelta:
+    """A duration of which nobody asks in which zone its days are."""
+    duration = Duration.parse(text)
+    length = timedelta(days=duration.days) + duration.exact
+    if duration.months or length <= timedelta():
+        raise ValueError("expected an ISO 8601 duration of days or hours, such as P7D")
+    return length
+
+
+def _reasons(text: str) -> frozenset[str]:
+    """A reason in a slip of the pen would never be sent on WhatsApp, and nobody would know why."""
+    names = frozenset(name.strip() for name in text.split(",") if name.strip())
+    if not names <= REASONS.keys():
+        raise ValueError(f"expected reasons of {', '.join(REASONS)}, separated by commas")
+    return names

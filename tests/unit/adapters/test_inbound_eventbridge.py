@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reengage.adapters.inbound.eventbridge import BUSINESS_EVENTS, business_event, inbound_message, receipt
+from reengage.adapters.inbound.eventbridge import BUSINESS_EVENTS, MAX_CAUSE, SAID, inbound_message, receipt, said
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
-from reengage.domain.subject import EVENT_TYPES, SubjectRef
+from reengage.domain.preferences import Choice, ChoiceMade
+from reengage.domain.subject import EVENT_TYPES, BusinessEvent, Rank, SubjectRef, version_of
 from reengage.errors import InvalidEvent
+from reengage.usecases.configure_brand import BrandSaid
+from reengage.usecases.erase_contact import ErasureAsked
 from reengage.usecases.record_delivery import Receipt
 
 TIME: Final = "2031-03-04T11:05:20Z"
@@ -67,6 +70,14 @@ LOCALISED: Final = Kind(
     {"en": "Pro", "de-AT": "Profi"},
     ("", "x" * 501, 5, True, [], ["Pro"], {}, {"en": ""}, {"en": 5}, {"en": None}, {"in English": "Pro"}),
 )
+FLAG: Final = Kind(True, ("", "true", 0, 1, 1.0, [], {}))
+CAUSE: Final = Kind(
+    {"agent": "7", "by": ["phone", None]}, (5, 1.5, True, [], ["text"], "\ud800", "x" * 4095, {"note": "é" * 2048})
+)
+EVIDENCE: Final = Kind(
+    {"where": "front desk", "when": "2031-03-04T11:00:00+01:00", "wording": {"version": 3}},
+    ("", "signed", 5, True, [], [{}], {"where": "\ud800"}, {"where": "x" * 4096}),
+)
 STATUS: Final = Kind("delivered", ("", "read", "DELIVERED", *NO_TEXT))
 
 CONTACT: Final = {"brand": "acme-dental", "channel": "sms", "address": "+447700900142"}
@@ -86,6 +97,11 @@ REQUIRED: Final[dict[str, dict[str, Kind]]] = {
     "TrialExtended": {"trial_id": ID, "product": LOCALISED, "ends_at": INSTANT},
     "TrialConverted": {"trial_id": ID},
     "TrialCancelled": {"trial_id": ID},
+    "BrandConfigured": {"name": LOCALISED},
+    "ConsentChanged": {"marketing": FLAG, "evidence": EVIDENCE},
+    "ContactOptedOut": {},
+    "ContactOptedIn": {"evidence": EVIDENCE},
+    "ContactErased": {},
     "DeliveryReported": {"scheduled_message_id": ID, "status": STATUS},
 }
 _APPOINTMENT: Final = {
@@ -107,6 +123,17 @@ OPTIONAL: Final[dict[str, dict[str, Kind]]] = {
     "TrialExtended": _TRIAL,
     "TrialConverted": {"occurred_at": INSTANT},
     "TrialCancelled": {"occurred_at": INSTANT},
+    "BrandConfigured": {
+        "timezone": ZONE,
+        "locale": LOCALE,
+        "help_text": LOCALISED,
+        "stop_text": LOCALISED,
+        "occurred_at": INSTANT,
+    },
+    "ConsentChanged": {"occurred_at": INSTANT},
+    "ContactOptedOut": {"cause": CAUSE, "occurred_at": INSTANT},
+    "ContactOptedIn": {"cause": CAUSE, "occurred_at": INSTANT},
+    "ContactErased": {"occurred_at": INSTANT},
     "DeliveryReported": {"provider_message_id": ID, "error": TEXT, "occurred_at": INSTANT},
 }
 BUSINESS: Final = tuple(BUSINESS_EVENTS)
@@ -116,7 +143,13 @@ def read(event: Any) -> Any:
     """The event through the reader of its detail-type."""
     readers: dict[Any, Callable[[Any], Any]] = {"MessageReceived": inbound_message, "DeliveryReported": receipt}
     reader = readers.get(event["detail-type"])
-    return reader(event) if reader else business_event(event)
+    return reader(event) if reader else said(event)
+
+
+def business_event(event: Any) -> BusinessEvent:
+    heard = said(event)
+    assert isinstance(heard, BusinessEvent)
+    return heard
 
 
 def envelope(detail_type: str, detail: Any) -> dict[str, Any]:
@@ -148,7 +181,8 @@ def errors_of(event: Any, reader: Callable[[Any], Any] = read) -> list[str]:
 
 
 def test_the_tables_of_this_test_are_whole() -> None:
-    assert set(REQUIRED) == set(OPTIONAL) == {*EVENT_TYPES, "MessageReceived", "DeliveryReported"}
+    assert set(REQUIRED) == set(OPTIONAL) == {*SAID, "MessageReceived", "DeliveryReported"}
+    assert set(BUSINESS) == set(EVENT_TYPES)
 
 
 def test_a_minimal_message() -> None:
@@ -221,7 +255,8 @@ def test_what_is_required(detail_type: str, name: str, absent: str) -> None:
     detail = full(detail_type) | {name: None}
     if absent == "missing":
         del detail[name]
-    assert errors_of(envelope(detail_type, detail)) == [f"$.detail.{name}: is required"]
+    (error,) = errors_of(envelope(detail_type, detail))
+    assert error.startswith(f"$.detail.{name}: is required")
 
 
 @pytest.mark.parametrize("detail_type", REQUIRED)
@@ -232,8 +267,8 @@ def test_a_contact_is_whole(detail_type: str, part: str) -> None:
     assert errors_of(envelope(detail_type, full(detail_type) | {"contact": contact})) == [error]
 
 
-@pytest.mark.parametrize("detail_type", ["MessageReceived", "DeliveryReported"])
-def test_a_message_and_a_receipt_are_somebodys(detail_type: str) -> None:
+@pytest.mark.parametrize("detail_type", sorted({*REQUIRED} - {*BUSINESS, "BrandConfigured"}))
+def test_what_a_person_does_or_wants_is_somebodys(detail_type: str) -> None:
     detail = full(detail_type) | {"contact": None, "brand": "acme-dental"}
     assert errors_of(envelope(detail_type, detail)) == ["$.detail.contact: is required"]
 
@@ -279,14 +314,14 @@ def test_an_envelope_has_its_time(time: Any) -> None:
     assert error.startswith("$.time: ")
 
 
-@pytest.mark.parametrize("reader", [inbound_message, business_event, receipt])
+@pytest.mark.parametrize("reader", [inbound_message, said, receipt])
 @pytest.mark.parametrize("name", [None, "", 5, [], {}, ["TrialStarted"], "trialstarted", "EventRejected"])
 def test_a_detail_type_of_another_kind(reader: Callable[[Any], Any], name: Any) -> None:
     (error,) = errors_of(envelope(name, {}), reader)
     assert error.startswith("$.detail-type: expected one of ")
 
 
-@pytest.mark.parametrize("reader", [inbound_message, business_event, receipt])
+@pytest.mark.parametrize("reader", [inbound_message, said, receipt])
 @pytest.mark.parametrize("event", [None, 5, "{}", [], [{}], True])
 def test_an_event_is_an_object(reader: Callable[[Any], Any], event: Any) -> None:
     assert errors_of(event, reader) == ["$: expected an EventBridge event, a JSON object"]
@@ -304,6 +339,104 @@ def test_an_error_quotes_nothing_of_what_it_found() -> None:
         assert "7700" not in said
 
 
+# Brands, choices, erasures
+
+
+@pytest.mark.parametrize("whose", [{"contact": CONTACT}, {"brand": "acme-dental"}])
+def test_a_brand_says_only_what_the_event_gave(whose: dict[str, Any]) -> None:
+    version = version_of(AT, Rank.CHANGE)
+    fields = {name: kind.good for name, kind in OPTIONAL["BrandConfigured"].items() if name != "occurred_at"}
+    assert said(envelope("BrandConfigured", whose | {"name": "Acme"})) == BrandSaid(
+        "acme-dental", version, {"name": "Acme"}
+    )
+    everything = fields | {"name": {"en": "Acme"}}
+    assert said(envelope("BrandConfigured", whose | everything)) == BrandSaid("acme-dental", version, everything)
+
+
+def test_an_erasure_has_its_instant() -> None:
+    assert said(envelope("ContactErased", {"contact": CONTACT})) == ErasureAsked(READ_CONTACT, AT)
+    earlier = said(envelope("ContactErased", {"contact": CONTACT, "occurred_at": "2031-03-04T11:05:19.5Z"}))
+    assert earlier == ErasureAsked(READ_CONTACT, AT - timedelta(milliseconds=500))
+
+
+EVIDENCE_AT: Final = datetime.fromisoformat(EVIDENCE.good["when"])
+
+
+@pytest.mark.parametrize("cause", [None, "by phone", CAUSE.good])
+def test_an_opt_out_needs_nothing_but_the_contact(cause: Any) -> None:
+    made = said(envelope("ContactOptedOut", {"contact": CONTACT, "cause": cause}))
+    assert made == ChoiceMade(READ_CONTACT, "contact", Choice(allowed=False, at=AT, cause=cause))
+
+
+@pytest.mark.parametrize("cause", [{}, {"cause": "by phone"}])
+def test_an_opt_in_counts_from_its_evidence_and_keeps_it_whole(cause: dict[str, Any]) -> None:
+    made = said(envelope("ContactOptedIn", {"contact": CONTACT, "evidence": EVIDENCE.good, **cause}))
+    choice = Choice(allowed=True, at=EVIDENCE_AT, cause={"evidence": EVIDENCE.good, **cause})
+    assert made == ChoiceMade(READ_CONTACT, "contact", choice)
+
+
+def test_a_consent_counts_from_its_evidence_and_keeps_it_whole() -> None:
+    detail = {"contact": CONTACT, "marketing": True, "evidence": EVIDENCE.good}
+    choice = Choice(allowed=True, at=EVIDENCE_AT, cause={"evidence": EVIDENCE.good})
+    assert said(envelope("ConsentChanged", detail)) == ChoiceMade(READ_CONTACT, "marketing", choice)
+
+
+def test_evidence_from_after_the_event_counts_from_the_event() -> None:
+    late = EVIDENCE.good | {"when": "2031-03-04T11:05:21Z"}
+    for detail_type in ("ContactOptedIn", "ConsentChanged"):
+        made = said(envelope(detail_type, {"contact": CONTACT, "marketing": True, "evidence": late}))
+        assert isinstance(made, ChoiceMade)
+        assert made.choice.at == AT
+
+
+@pytest.mark.parametrize(
+    ("evidence", "at", "cause"),
+    [
+        (None, AT, None),
+        ({"by": "phone"}, AT, {"evidence": {"by": "phone"}}),
+        ({"by": "phone", "when": None}, AT, {"evidence": {"by": "phone", "when": None}}),
+        (EVIDENCE.good, EVIDENCE_AT, {"evidence": EVIDENCE.good}),
+    ],
+)
+def test_a_refusal_needs_no_evidence_and_keeps_what_there_is(evidence: Any, at: datetime, cause: Any) -> None:
+    """It is never refused for a form that was not filled in."""
+    made = said(envelope("ConsentChanged", {"contact": CONTACT, "marketing": False, "evidence": evidence}))
+    assert made == ChoiceMade(READ_CONTACT, "marketing", Choice(allowed=False, at=at, cause=cause))
+
+
+@pytest.mark.parametrize("detail_type", ["ContactOptedIn", "ConsentChanged"])
+@pytest.mark.parametrize("when", [{}, {"when": None}])
+def test_a_yes_needs_its_instant(detail_type: str, when: dict[str, Any]) -> None:
+    detail = full(detail_type) | {"evidence": {"where": "front desk"} | when}
+    assert errors_of(envelope(detail_type, detail)) == ["$.detail.evidence.when: is required for a consent"]
+
+
+@pytest.mark.parametrize("detail_type", ["ContactOptedIn", "ConsentChanged"])
+def test_an_instant_of_another_kind_names_its_field_along_with_all_other_errors(detail_type: str) -> None:
+    for bad in INSTANT.bad:
+        detail = full(detail_type) | {
+            "evidence": {"when": bad},
+            "occurred_at": "soon",
+            "contact": CONTACT | {"brand": 5},
+        }
+        paths = [error.partition(": ")[0] for error in errors_of(envelope(detail_type, detail))]
+        assert sorted(paths) == ["$.detail.contact.brand", "$.detail.evidence.when", "$.detail.occurred_at"], bad
+
+
+def test_a_cause_and_evidence_may_be_so_long_and_no_longer() -> None:
+    room = MAX_CAUSE - len('{"note": "", "when": ""}') - len(EVIDENCE.good["when"])
+    for detail_type, name, of, longest in (
+        ("ContactOptedOut", "cause", lambda text: text, MAX_CAUSE - len('""')),
+        ("ContactOptedIn", "cause", lambda text: {"a": text}, MAX_CAUSE - len('{"a": ""}')),
+        ("ContactOptedIn", "evidence", lambda text: {"note": text, "when": EVIDENCE.good["when"]}, room),
+        ("ConsentChanged", "evidence", lambda text: {"note": text, "when": EVIDENCE.good["when"]}, room),
+    ):
+        detail = minimal(detail_type)
+        assert isinstance(said(envelope(detail_type, detail | {name: of("x" * longest)})), ChoiceMade)
+        error = f"$.detail.{name}: expected at most {MAX_CAUSE} bytes of JSON"
+        assert errors_of(envelope(detail_type, detail | {name: of("x" * (longest + 1))})) == [error]
+
+
 # Brand and contact
 
 
@@ -315,14 +448,15 @@ def test_a_brand_is_enough_where_the_contact_is_not_known(detail_type: str, cont
     assert (event.contact, event.subject.brand) == (None, "acme-dental")
 
 
-@pytest.mark.parametrize("detail_type", BUSINESS)
+@pytest.mark.parametrize("detail_type", [*BUSINESS, "BrandConfigured"])
 def test_a_contact_has_its_brand_so_another_one_is_a_mistake(detail_type: str) -> None:
     event = envelope(detail_type, full(detail_type) | {"brand": "orbit-notes"})
     assert errors_of(event) == ["$.detail.brand: expected acme-dental, as the contact has it, or nothing"]
-    assert business_event(envelope(detail_type, full(detail_type) | {"brand": "acme-dental"})).contact == READ_CONTACT
+    same = envelope(detail_type, full(detail_type) | {"brand": "acme-dental"})
+    assert said(same) == said(envelope(detail_type, full(detail_type)))
 
 
-@pytest.mark.parametrize("detail_type", BUSINESS)
+@pytest.mark.parametrize("detail_type", [*BUSINESS, "BrandConfigured"])
 def test_one_of_the_two_is_needed(detail_type: str) -> None:
     event = envelope(detail_type, full(detail_type) | {"contact": None})
     assert errors_of(event) == ["$.detail.contact: is required; where it is not known, give $.detail.brand"]
@@ -420,7 +554,7 @@ _json = st.recursive(
 )
 
 
-@pytest.mark.parametrize("reader", [inbound_message, business_event, receipt])
+@pytest.mark.parametrize("reader", [inbound_message, said, receipt])
 @given(event=_json)
 def test_any_json_is_read_or_refused(reader: Callable[[Any], Any], event: Any) -> None:
     assert all(error.startswith("$") for error in errors_of(event, reader))

@@ -1,54 +1,180 @@
 """The environment as one object that fails by name."""
 
 from collections.abc import Callable
-from datetime import timedelta
-from typing import Any, Final
+from datetime import time, timedelta
+from typing import Any, Final, NamedTuple
 
 import pytest
 
+from reengage.domain.caps import Cap
+from reengage.domain.policy import PolicySettings
+from reengage.domain.quiet_hours import QuietHours
 from reengage.errors import MissingSetting
 from reengage.settings import Settings
+from reengage.usecases.ingest_message import IngestSettings
 
+DAY: Final = timedelta(days=1)
 ENVIRONMENT: Final = {
     "TABLE_NAME": "reengage-table",
     "EVENT_BUS_NAME": "reengage",
     "REJECTED_EVENTS_QUEUE_URL": "https://sqs.example/rejected",
+    "PREFERENCES_KEY_SECRET": "arn:aws:secretsmanager:eu-central-1:111122223333:secret:key",
     "CONTACT_RETENTION_DAYS": "365",
     "DEFAULT_LOCALE": "de-AT",
+    "OPT_OUT_SCOPE": "channel",
+    "WELCOME_BACK_AFTER": "P7D",
+    "HELP_REPLY": "app",
+    "UTILITY_QUIET_HOURS": "21:00-08:00",
+    "MARKETING_QUIET_HOURS": "20:00-09:00",
+    "UTILITY_CAPS": "5/P1D",
+    "MARKETING_CAPS": "1/P1D,3/P7D",
+    "MARKETING_CONSENT": "required",
+    "DEFAULT_TIMEZONE": "Europe/Vienna",
+    "WHATSAPP_TEMPLATES": "appointment_reminder, trial_follow_up",
 }
-READ: Final[dict[str, tuple[Callable[[Settings], Any], Any]]] = {
-    "TABLE_NAME": (lambda settings: settings.table_name, "reengage-table"),
-    "EVENT_BUS_NAME": (lambda settings: settings.event_bus_name, "reengage"),
-    "REJECTED_EVENTS_QUEUE_URL": (lambda settings: settings.rejected_events_queue_url, "https://sqs.example/rejected"),
-    "CONTACT_RETENTION_DAYS": (lambda settings: settings.contact_retention, timedelta(days=365)),
-    "DEFAULT_LOCALE": (lambda settings: settings.default_locale, "de-AT"),
+
+
+class Variable(NamedTuple):
+    """How a variable is read, as what, what it is where it may be empty, and values that it must not have."""
+
+    read: Callable[[Settings], Any]
+    value: Any
+    wrong: tuple[str, ...] = ()
+    empty: Any = MissingSetting
+
+
+READ: Final = {
+    "TABLE_NAME": Variable(lambda settings: settings.table_name, "reengage-table"),
+    "EVENT_BUS_NAME": Variable(lambda settings: settings.event_bus_name, "reengage"),
+    "REJECTED_EVENTS_QUEUE_URL": Variable(
+        lambda settings: settings.rejected_events_queue_url, "https://sqs.example/rejected"
+    ),
+    "PREFERENCES_KEY_SECRET": Variable(
+        lambda settings: settings.preferences_key_secret, ENVIRONMENT["PREFERENCES_KEY_SECRET"]
+    ),
+    "DEFAULT_LOCALE": Variable(lambda settings: settings.default_locale, "de-AT"),
+    "CONTACT_RETENTION_DAYS": Variable(
+        lambda settings: settings.ingest.contact_retention, 365 * DAY, ("a year", "-1", "1.5", " ", "365 days")
+    ),
+    "OPT_OUT_SCOPE": Variable(
+        lambda settings: (settings.opt_out_scope, settings.ingest.opt_out_scope),
+        ("channel", "channel"),
+        ("Brand", "none", " "),
+    ),
+    "WELCOME_BACK_AFTER": Variable(
+        lambda settings: settings.ingest.welcome_back_after,
+        7 * DAY,
+        ("7", "P", "P1M", "P1Y", "-P7D", "PT0S", "P0D", "a week", " "),
+        None,
+    ),
+    "HELP_REPLY": Variable(
+        lambda settings: settings.ingest.answers_help, value=True, wrong=("yes", "true", "App", "none")
+    ),
+    "UTILITY_QUIET_HOURS": Variable(
+        lambda settings: settings.policy.quiet_hours.get("utility"),
+        QuietHours(time(21), time(8)),
+        ("21-8", "21:00", "21:00-21:00", "24:00-08:00", "21:00-08:00 ", "none"),
+        None,
+    ),
+    "MARKETING_QUIET_HOURS": Variable(
+        lambda settings: settings.policy.quiet_hours.get("marketing"), QuietHours(time(20), time(9)), ("20:00-",), None
+    ),
+    "UTILITY_CAPS": Variable(
+        lambda settings: settings.policy.caps["utility"],
+        (Cap(5, DAY),),
+        ("5", "0/P1D", "5/P1M", "5/PT0S", "5/P1D,", "5 a day", "-1/P1D"),
+        (),
+    ),
+    "MARKETING_CAPS": Variable(
+        lambda settings: settings.policy.caps["marketing"], (Cap(1, DAY), Cap(3, 7 * DAY)), ("1/P1D;3/P7D",), ()
+    ),
+    "MARKETING_CONSENT": Variable(
+        lambda settings: settings.policy.marketing_consent, "required", ("Required", "none", " ")
+    ),
+    "DEFAULT_TIMEZONE": Variable(
+        lambda settings: settings.policy.default_timezone, "Europe/Vienna", ("Mars/Olympus", "../etc", " "), None
+    ),
+    "WHATSAPP_TEMPLATES": Variable(
+        lambda settings: settings.policy.whatsapp_templates,
+        {"appointment_reminder", "trial_follow_up"},
+        ("apointment_reminder", "appointment_reminder trial_follow_up"),
+        frozenset(),
+    ),
 }
+WRONG: Final = [(name, value) for name, variable in READ.items() for value in variable.wrong]
+
+
+def test_the_tables_of_this_test_are_whole() -> None:
+    assert set(READ) == set(ENVIRONMENT)
 
 
 @pytest.mark.parametrize("name", READ)
 def test_a_setting_is_read(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable, value in ENVIRONMENT.items():
         monkeypatch.setenv(variable, value)
-    read, value = READ[name]
-    assert read(Settings.from_env()) == value
+    assert READ[name].read(Settings.from_env()) == READ[name].value
 
 
 @pytest.mark.parametrize("name", READ)
-@pytest.mark.parametrize("empty", [True, False])
-def test_a_missing_setting_is_named_and_the_others_are_read(name: str, *, empty: bool) -> None:
-    without = {other: value for other, value in ENVIRONMENT.items() if other != name}
-    settings = Settings(without | {name: ""} if empty else without)
+def test_a_missing_setting_is_named(name: str) -> None:
+    settings = Settings({other: value for other, value in ENVIRONMENT.items() if other != name})
     with pytest.raises(MissingSetting, match=f"^the environment variable {name} is not set$"):
-        READ[name][0](settings)
-    for other, (read, value) in READ.items():
-        if other != name:
-            assert read(settings) == value
+        READ[name].read(settings)
 
 
-@pytest.mark.parametrize("days", ["a year", "-1", "1.5", " ", "365 days"])
-def test_days_are_a_whole_number(days: str) -> None:
-    with pytest.raises(MissingSetting, match=r"^CONTACT_RETENTION_DAYS: expected a whole number of days$"):
-        _ = Settings({"CONTACT_RETENTION_DAYS": days}).contact_retention
+@pytest.mark.parametrize("name", READ)
+def test_a_setting_that_is_set_to_nothing_is_none_or_missing(name: str) -> None:
+    settings, variable = Settings(ENVIRONMENT | {name: ""}), READ[name]
+    if variable.empty is not MissingSetting:
+        assert variable.read(settings) == variable.empty
+        return
+    with pytest.raises(MissingSetting, match=f"^the environment variable {name} is not set$"):
+        variable.read(settings)
+
+
+@pytest.mark.parametrize(("name", "wrong"), WRONG)
+def test_a_wrong_setting_is_named_with_what_is_expected(name: str, wrong: str) -> None:
+    with pytest.raises(MissingSetting, match=f"^{name}: expected "):
+        READ[name].read(Settings(ENVIRONMENT | {name: wrong}))
+
+
+ALONE: Final = ("TABLE_NAME", "EVENT_BUS_NAME", "REJECTED_EVENTS_QUEUE_URL", "PREFERENCES_KEY_SECRET", "DEFAULT_LOCALE")
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_no_function_needs_what_it_does_not_ask_for(name: str) -> None:
+    """Not every function is given every setting."""
+    assert READ[name].read(Settings({name: ENVIRONMENT[name]})) == READ[name].value
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "read"),
+    [
+        ("OPT_OUT_SCOPE", "brand", "brand"),
+        ("HELP_REPLY", "provider", False),
+        ("MARKETING_CONSENT", "implied", "implied"),
+    ],
+)
+def test_the_other_choices(name: str, value: str, read: object) -> None:
+    settings = Settings(ENVIRONMENT | {name: value})
+    found = {
+        "OPT_OUT_SCOPE": settings.opt_out_scope,
+        "HELP_REPLY": settings.ingest.answers_help,
+        "MARKETING_CONSENT": settings.policy.marketing_consent,
+    }
+    assert found[name] == read
+
+
+def test_the_settings_of_ingest_and_of_the_policy_are_whole() -> None:
+    settings = Settings(ENVIRONMENT)
+    assert settings.ingest == IngestSettings(365 * DAY, "channel", 7 * DAY, answers_help=True)
+    assert settings.policy == PolicySettings(
+        marketing_consent="required",
+        quiet_hours={"utility": QuietHours(time(21), time(8)), "marketing": QuietHours(time(20), time(9))},
+        caps={"utility": (Cap(5, DAY),), "marketing": (Cap(1, DAY), Cap(3, 7 * DAY))},
+        default_timezone="Europe/Vienna",
+        whatsapp_templates=frozenset({"appointment_reminder", "trial_follow_up"}),
+    )
 
 
 def test_the_environment_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,170 +1,364 @@
 """What a person reads: every text in every language, in whose time, and what of it comes from outside."""
 
 import re
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from importlib import resources
-from itertools import chain, combinations, product
+import shutil
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import product
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from fluent.syntax import FluentParser, ast
-from fluent.syntax.serializer import serialize_pattern
+from babel import Locale
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from reengage.adapters import wording
-from reengage.adapters.wording import LOCALES, VARIABLES, FluentWording, WordingError
-from reengage.domain.contact import CHANNELS, Contact, Profile
-from reengage.domain.message import ScheduledMessage
+from reengage.adapters import wording_variables
+from reengage.adapters.wording import FOLDER, FluentWording, WordingError, chain
+from reengage.adapters.wording_variables import VARIABLES, Context, one_line
+from reengage.domain.brand import Brand
+from reengage.domain.contact import CHANNELS
 from reengage.domain.policy import Circumstances
-from reengage.domain.reasons import REASONS
-from reengage.domain.subject import Family, Said, Subject, SubjectRef
+from tests.house.test_wording import LOCALES, SAMPLES, told
 
+ACME: Final = Brand("acme-dental", name="Acme Dental")
+TRIAL: Final = {"ends_at": "2031-10-22T14:00:00+00:00", "product": "Orbit Notes"}
 APPOINTMENT: Final = {"starts_at": "2031-03-20T15:05:00+00:00", "timezone": "Europe/London"}
-TRIAL: Final = {"ends_at": "2031-03-22T14:00:00+00:00", "product": "Orbit Notes"}
-MINIMAL: Final = {"appointment_reminder": APPOINTMENT, "trial_follow_up": TRIAL}
-OPTIONAL: Final = {
-    "appointment_reminder": {"location": "12 Example Street", "service": "Root canal"},
-    "trial_follow_up": {"upgrade_url": "https://orbit-notes.example/upgrade"},
-}
-BEFORE: Final = datetime(2031, 3, 19, 12, tzinfo=UTC)
-AFTER: Final = datetime(2031, 3, 23, 12, tzinfo=UTC)
+SHIPPED: Final = "order_shipped = { $brand }: on its way!\n    .template = shipped\n    .parameters = brand\n"
 
 
-def circumstances(
-    reason: str,
-    said: dict[str, Any],
-    *,
-    locale: str | None = None,
-    zone: str | None = None,
-    channel: str = "sms",
-    now: datetime = BEFORE,
-) -> Circumstances:
-    terms = REASONS[reason]
-    subject = SubjectRef("acme-dental", terms.kind, "S-1")
-    family = Family(1, active=True, said={name: Said(1, value) for name, value in said.items()})
-    about = datetime.fromisoformat(said[terms.anchor])
-    message = ScheduledMessage(
-        contact=Contact("acme-dental", channel, "+447700900142"),
-        reason=reason,
-        subject=subject,
-        step="P1D",
-        about=about,
-        due_at=now,
-        useful_until=now + timedelta(days=1),
-        version=1,
-    )
-    profile = Profile(now, now, 0, locale, zone, "Ada")
-    return Circumstances(message, Subject(subject, {terms.family: family}), profile, None, now)
+def text(reason: str, said: dict[str, Any], default_locale: str = "en", folder: Path = FOLDER, **about: Any) -> str:
+    return FluentWording(default_locale, folder)(told(reason, said, **about)).text
 
 
-def text(reason: str, said: dict[str, Any], default_locale: str = "en", **about: Any) -> str:
-    return FluentWording(default_locale)(circumstances(reason, said, **about)).text
-
-
-def subsets(names: Iterable[str]) -> list[tuple[str, ...]]:
-    every = list(names)
-    return list(chain.from_iterable(combinations(every, size) for size in range(len(every) + 1)))
-
-
-FULL: Final = {reason: MINIMAL[reason] | OPTIONAL[reason] for reason in MINIMAL}
+# Whole texts
 
 EXAMPLES: Final = {
-    ("en", "appointment_reminder"): [
-        "acme-dental: a reminder of your appointment on Thursday, March 20, 2031 at 3:05 PM, 12 Example Street."
-    ],
-    ("de", "appointment_reminder"): [
-        "acme-dental: Erinnerung an Ihren Termin am Donnerstag, 20. März 2031 um 15:05, 12 Example Street."
-    ],
-    ("vi", "appointment_reminder"): [
-        "acme-dental: nhắc bạn về lịch hẹn ngày Thứ Năm, 20 tháng 3, 2031 lúc 15:05, 12 Example Street."
-    ],
-    ("en", "trial_follow_up"): [
-        "acme-dental: your trial of Orbit Notes ends on Saturday, March 22, 2031. Would you like to keep it?",
-        "https://orbit-notes.example/upgrade",
-        "Reply STOP to opt out.",
-    ],
-    ("de", "trial_follow_up"): [
-        "acme-dental: Ihre Testphase von Orbit Notes endet am Samstag, 22. März 2031. Möchten Sie dabeibleiben?",
-        "https://orbit-notes.example/upgrade",
-        "Abmelden mit STOP.",
-    ],
-    ("vi", "trial_follow_up"): [
-        "acme-dental: bản dùng thử Orbit Notes của bạn sẽ hết hạn ngày Thứ Bảy, 22 tháng 3, 2031.",
-        "Bạn có muốn tiếp tục không?",
-        "https://orbit-notes.example/upgrade",
-        "Trả lời STOP để ngừng nhận tin.",
-    ],
+    "en": {
+        "appointment_reminder": (
+            "Acme Dental: a reminder of your appointment on Wednesday, September 17, 2031 at 3:05 PM, "
+            "Example Street 12, Hamburg. Check in online: https://acme.example/check-in/7Q2M4K9XB"
+        ),
+        "online_check_in": (
+            "Acme Dental: you can now check in online for your appointment on Wednesday, September 17, 2031 "
+            "at 3:05 PM: https://acme.example/check-in/7Q2M4K9XB"
+        ),
+        "trial_follow_up": (
+            "Acme Dental: your trial of Orbit Notes Professional ends on Wednesday, September 17, 2031. "
+            "Would you like to keep it? https://orbit.example/upgrade?t=7Q2M4K9X Reply STOP to opt out."
+        ),
+        "product_reminder": (
+            "Acme Dental: thank you for your interest in Trail Running Shoe, green. "
+            "Would you like to take another look? https://shop.acme.example/p/trail-running Reply STOP to opt out."
+        ),
+        "cart_reminder": (
+            "Acme Dental: still in your cart: Trail Running Shoe. You can complete your order here: "
+            "https://shop.acme.example/cart/7Q2M4K9XB Reply STOP to opt out."
+        ),
+        "order_shipped": (
+            "Acme Dental: your order has been shipped with Example Express. "
+            "Track it here: https://track.example/t/00340434161094021501"
+        ),
+        "review_request": (
+            "Acme Dental: we hope you are happy with your order. Would you tell us what you think of it? "
+            "https://shop.acme.example/review/7Q2M4K9XB Reply STOP to opt out."
+        ),
+        "back_in_stock": (
+            "Acme Dental: Trail Running Shoe, green is back in stock. https://shop.acme.example/p/trail-running "
+            "Reply STOP to opt out."
+        ),
+        "product_preview": (
+            "Acme Dental: a first look at The autumn collection 2031. https://shop.acme.example/autumn-2031 "
+            "Reply STOP to opt out."
+        ),
+        "holiday_hours": (
+            "Acme Dental: on Wednesday, December 24, 2031 we are open from 9:00 AM to 1:30 PM. Reply STOP to opt out."
+        ),
+        "welcome_back": "Acme Dental: welcome back, Ada! How can we help you?",
+        "help_reply": "Acme Dental: just write to us here and we will help you. Reply STOP to opt out.",
+    },
+    "de": {
+        "appointment_reminder": (
+            "Acme Dental: Wir erinnern Sie an Ihren Termin am Mittwoch, 17. September 2031 um 15:05 Uhr, "
+            "Example Street 12, Hamburg. Online einchecken: https://acme.example/check-in/7Q2M4K9XB"
+        ),
+        "online_check_in": (
+            "Acme Dental: Für Ihren Termin am Mittwoch, 17. September 2031 um 15:05 Uhr können Sie jetzt online "
+            "einchecken: https://acme.example/check-in/7Q2M4K9XB"
+        ),
+        "trial_follow_up": (
+            "Acme Dental: Ihre Testphase von Orbit Notes Professional endet am Mittwoch, 17. September 2031. "
+            "Möchten Sie dabeibleiben? https://orbit.example/upgrade?t=7Q2M4K9X Abmelden mit STOP."
+        ),
+        "product_reminder": (
+            "Acme Dental: Vielen Dank für Ihr Interesse an Trail Running Shoe, green. Möchten Sie noch einmal einen "
+            "Blick darauf werfen? https://shop.acme.example/p/trail-running Abmelden mit STOP."
+        ),
+        "cart_reminder": (
+            "Acme Dental: Noch in Ihrem Warenkorb: Trail Running Shoe. Hier können Sie Ihre Bestellung abschließen: "
+            "https://shop.acme.example/cart/7Q2M4K9XB Abmelden mit STOP."
+        ),
+        "order_shipped": (
+            "Acme Dental: Ihre Bestellung wurde mit Example Express versandt. "
+            "Sendung verfolgen: https://track.example/t/00340434161094021501"
+        ),
+        "review_request": (
+            "Acme Dental: Wir hoffen, Sie sind mit Ihrer Bestellung zufrieden. Möchten Sie uns Ihre Meinung dazu "
+            "sagen? https://shop.acme.example/review/7Q2M4K9XB Abmelden mit STOP."
+        ),
+        "back_in_stock": (
+            "Acme Dental: Trail Running Shoe, green ist wieder verfügbar. https://shop.acme.example/p/trail-running "
+            "Abmelden mit STOP."
+        ),
+        "product_preview": (
+            "Acme Dental: Ein erster Blick auf The autumn collection 2031. https://shop.acme.example/autumn-2031 "
+            "Abmelden mit STOP."
+        ),
+        "holiday_hours": (
+            "Acme Dental: Am Mittwoch, 24. Dezember 2031 haben wir von 09:00 bis 13:30 Uhr geöffnet. Abmelden mit STOP."
+        ),
+        "welcome_back": "Acme Dental: Willkommen zurück, Ada! Wie können wir Ihnen helfen?",
+        "help_reply": "Acme Dental: Schreiben Sie uns einfach hier, wir helfen Ihnen gern. Abmelden mit STOP.",
+    },
+    "vi": {
+        "appointment_reminder": (
+            "Acme Dental: nhắc bạn lịch hẹn lúc 15:05, Thứ Tư, 17 tháng 9, 2031, tại Example Street 12, Hamburg. "
+            "Check-in trực tuyến: https://acme.example/check-in/7Q2M4K9XB"
+        ),
+        "online_check_in": (
+            "Acme Dental: bạn có thể check-in trực tuyến cho lịch hẹn lúc 15:05, Thứ Tư, 17 tháng 9, 2031 tại đây: "
+            "https://acme.example/check-in/7Q2M4K9XB"
+        ),
+        "trial_follow_up": (
+            "Acme Dental: bản dùng thử Orbit Notes Professional sẽ hết hạn vào Thứ Tư, 17 tháng 9, 2031. "
+            "Bạn có muốn dùng tiếp không? https://orbit.example/upgrade?t=7Q2M4K9X Trả lời STOP để ngừng nhận tin."
+        ),
+        "product_reminder": (
+            "Acme Dental: cảm ơn bạn đã quan tâm đến Trail Running Shoe, green. Bạn có muốn xem lại không? "
+            "https://shop.acme.example/p/trail-running Trả lời STOP để ngừng nhận tin."
+        ),
+        "cart_reminder": (
+            "Acme Dental: giỏ hàng của bạn vẫn còn: Trail Running Shoe. Bạn có thể hoàn tất đơn hàng tại đây: "
+            "https://shop.acme.example/cart/7Q2M4K9XB Trả lời STOP để ngừng nhận tin."
+        ),
+        "order_shipped": (
+            "Acme Dental: đơn hàng của bạn đã được gửi qua Example Express. "
+            "Theo dõi đơn hàng: https://track.example/t/00340434161094021501"
+        ),
+        "review_request": (
+            "Acme Dental: hy vọng bạn hài lòng với đơn hàng. Bạn có thể cho chúng tôi biết cảm nhận không? "
+            "https://shop.acme.example/review/7Q2M4K9XB Trả lời STOP để ngừng nhận tin."
+        ),
+        "back_in_stock": (
+            "Acme Dental: Trail Running Shoe, green đã có hàng trở lại. https://shop.acme.example/p/trail-running "
+            "Trả lời STOP để ngừng nhận tin."
+        ),
+        "product_preview": (
+            "Acme Dental: mời bạn xem trước The autumn collection 2031. https://shop.acme.example/autumn-2031 "
+            "Trả lời STOP để ngừng nhận tin."
+        ),
+        "holiday_hours": (
+            "Acme Dental: chúng tôi mở cửa từ 09:00 đến 13:30 vào Thứ Tư, 24 tháng 12, 2031. "
+            "Trả lời STOP để ngừng nhận tin."
+        ),
+        "welcome_back": "Acme Dental: chào mừng Ada đã quay lại! Chúng tôi có thể giúp gì cho bạn?",
+        "help_reply": (
+            "Acme Dental: bạn cần hỗ trợ? Hãy nhắn tin cho chúng tôi tại đây. Trả lời STOP để ngừng nhận tin."
+        ),
+    },
 }
 
 
-def test_there_is_an_example_of_each() -> None:
-    assert set(EXAMPLES) == set(product(LOCALES, REASONS))
-    assert set(VARIABLES) == set(REASONS)
+def full(reason: str) -> dict[str, Any]:
+    """The first way of telling it, with all that may be left out."""
+    return {**SAMPLES[reason].told[0], **SAMPLES[reason].optional}
 
 
-@pytest.mark.parametrize(("locale", "reason"), EXAMPLES)
+@pytest.mark.parametrize(("locale", "reason"), list(product(LOCALES, SAMPLES)))
 def test_a_whole_text(locale: str, reason: str) -> None:
-    assert text(reason, FULL[reason], locale=locale) == " ".join(EXAMPLES[locale, reason])
+    said = full(reason)
+    assert text(reason, said, locale=locale, brand=ACME, display_name="Ada") == EXAMPLES[locale][reason]
 
 
-@pytest.mark.parametrize(("locale", "reason"), EXAMPLES)
-def test_any_text(locale: str, reason: str) -> None:
-    """On every channel, with and without each thing that an event may leave out, before and after."""
-    cases = product(CHANNELS, subsets(OPTIONAL[reason]), (BEFORE, AFTER))
-    for channel, given, now in cases:
-        said = MINIMAL[reason] | {name: OPTIONAL[reason][name] for name in given}
-        worded = FluentWording()(circumstances(reason, said, locale=locale, channel=channel, now=now))
-        assert (worded.locale, worded.template) == (locale, reason)
-        assert worded.text.startswith("acme-dental: ")
-        assert worded.parameters[0] == "acme-dental"
-        assert all(parameter and parameter in worded.text for parameter in worded.parameters)
-        for shown in (worded.text, *worded.parameters):
-            assert not set(shown) & set("{}$\u202f\u00a0\u2068\u2069")
-            assert {character for character in shown if character.isspace()} <= {" "}
-            assert "  " not in shown
-            assert shown == shown.strip()
-        for name, value in OPTIONAL[reason].items():
-            assert (value in worded.text) == (name in given and name != "service")
-        assert ("STOP" in worded.text) == (reason == "trial_follow_up" and channel == "sms")
+@pytest.mark.parametrize(
+    ("reason", "said", "texts"),
+    [
+        (
+            "order_shipped",
+            {},
+            {
+                "en": "acme-dental: your order has been shipped.",
+                "de": "acme-dental: Ihre Bestellung wurde versandt.",
+                "vi": "acme-dental: đơn hàng của bạn đã được gửi đi.",
+            },
+        ),
+        (
+            "holiday_hours",
+            {"date": "2031-12-25", "closed": True},
+            {
+                "en": "acme-dental: we are closed on Thursday, December 25, 2031.",
+                "de": "acme-dental: Am Donnerstag, 25. Dezember 2031 haben wir geschlossen.",
+                "vi": "acme-dental: chúng tôi nghỉ vào Thứ Năm, 25 tháng 12, 2031.",
+            },
+        ),
+        (
+            "welcome_back",
+            {},
+            {
+                "en": "acme-dental: welcome back! How can we help you?",
+                "de": "acme-dental: Willkommen zurück! Wie können wir Ihnen helfen?",
+                "vi": "acme-dental: chào mừng bạn đã quay lại! Chúng tôi có thể giúp gì cho bạn?",
+            },
+        ),
+        (
+            "cart_reminder",
+            {"items": 2, "cart_url": "https://a.example"},
+            {
+                "en": "acme-dental: there is still something in your cart. You can complete your order here: "
+                "https://a.example",
+                "de": "acme-dental: In Ihrem Warenkorb liegt noch etwas. Hier können Sie Ihre Bestellung abschließen: "
+                "https://a.example",
+                "vi": "acme-dental: giỏ hàng của bạn vẫn còn sản phẩm. Bạn có thể hoàn tất đơn hàng tại đây: "
+                "https://a.example",
+            },
+        ),
+        (
+            "appointment_reminder",
+            APPOINTMENT,
+            {
+                "en": "acme-dental: a reminder of your appointment on Thursday, March 20, 2031 at 3:05 PM.",
+                "de": "acme-dental: Wir erinnern Sie an Ihren Termin am Donnerstag, 20. März 2031 um 15:05 Uhr.",
+                "vi": "acme-dental: nhắc bạn lịch hẹn lúc 15:05, Thứ Năm, 20 tháng 3, 2031.",
+            },
+        ),
+    ],
+)
+def test_a_text_with_as_little_as_may_be(reason: str, said: dict[str, Any], texts: dict[str, str]) -> None:
+    assert {locale: text(reason, said, locale=locale, channel="rcs") for locale in LOCALES} == texts
 
 
-@pytest.mark.parametrize(("locale", "ended"), [("en", "ended on"), ("de", "endete am"), ("vi", "đã hết hạn ngày")])
+@pytest.mark.parametrize(("locale", "ended"), [("en", "ended on"), ("de", "endete am"), ("vi", "đã hết hạn vào")])
 def test_a_trial_that_is_over_has_ended(locale: str, ended: str) -> None:
     ends_at = datetime.fromisoformat(TRIAL["ends_at"])
-    over = text("trial_follow_up", TRIAL, locale=locale, now=ends_at)
-    assert ended in over
+    assert ended in text("trial_follow_up", TRIAL, locale=locale, now=ends_at)
     assert ended not in text("trial_follow_up", TRIAL, locale=locale, now=ends_at - timedelta(seconds=1))
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_a_service_is_never_named(locale: str) -> None:
+    """It may be about health."""
+    for reason in ("appointment_reminder", "online_check_in"):
+        plain = full(reason)
+        for service in ("Root canal", {"en": "Root canal", "de": "Wurzelbehandlung"}, ""):
+            assert text(reason, plain | {"service": service}, locale=locale) == text(reason, plain, locale=locale)
+
+
+@pytest.mark.parametrize(("channel", "reason"), list(product(CHANNELS, SAMPLES)))
+def test_who_is_told_how_to_stop(channel: str, reason: str) -> None:
+    """Marketing on SMS; and whoever asks for help, anywhere."""
+    tells = reason == "help_reply" or (SAMPLES[reason].category == "marketing" and channel == "sms")
+    for locale, stop in (("en", "Reply STOP to opt out."), ("de", "Abmelden mit STOP."), ("vi", "ngừng nhận tin.")):
+        worded = text(reason, full(reason), locale=locale, channel=channel)
+        assert worded.endswith(f" {stop}") == ("STOP" in worded) == tells
+
+
+@pytest.mark.parametrize(
+    ("items", "shown"),
+    [
+        (["Shoe"], "cart: Shoe. You"),
+        (["Shoe", "Jacket"], "cart: Shoe, Jacket. You"),
+        (["Shoe", "Jacket", "Socks", "Hat"], "cart: Shoe, Jacket (+2). You"),
+        ([{"name": "Shoe", "price": 90}, {"name": {"de": "Jacke", "en": "Jacket"}}], "cart: Shoe, Jacket. You"),
+        ([{"en": "Shoe"}, {"name": " "}, {"name": None}, 7, None], "cart: Shoe (+4). You"),
+        (["Shoe" * 20], f"cart: {('Shoe' * 20)[:37]}.... You"),
+        ([{}, {"quantity": 2}, []], "something in your cart. You"),
+        ([], "something in your cart. You"),
+        (3, "something in your cart. You"),
+        (None, "something in your cart. You"),
+    ],
+)
+def test_what_is_in_the_cart(items: Any, shown: str) -> None:
+    said = {"items": items, "cart_url": "https://shop.example/c"}
+    assert shown in text("cart_reminder", said)
+
+
+# The brand
+
+
+def test_a_brand_that_has_not_said_its_name_goes_by_its_id() -> None:
+    said = full("order_shipped")
+    for brand in (None, Brand("acme-dental"), Brand("acme-dental", name=" "), Brand("acme-dental", name={"en": ""})):
+        assert text("order_shipped", said, brand=brand).startswith("acme-dental: your order")
+
+
+def test_a_brands_texts_in_many_languages() -> None:
+    brand = Brand(
+        "acme-dental",
+        name={"en": "Acme Dental", "de": "Acme Zahnärzte"},
+        help_text={"en": "Call +44 20 7946 0142.", "de": "Anrufen: +49 40 1234567."},
+        stop_text={"en": "Text STOP to 60006.", "de": "STOP an 60006."},
+    )
+    assert text("help_reply", {}, brand=brand, locale="en-GB") == "Acme Dental: Call +44 20 7946 0142."
+    assert text("help_reply", {}, brand=brand, locale="de") == "Acme Zahnärzte: Anrufen: +49 40 1234567."
+    assert text("review_request", {}, brand=brand, locale="de").endswith("dazu sagen? STOP an 60006.")
+    assert "STOP" not in text("review_request", {}, brand=brand, locale="de", channel="rcs")
+
+
+def test_a_help_text_that_names_the_brand_names_it_once() -> None:
+    brand = replace(ACME, help_text="ACME DENTAL answers your questions: help@acme.example. STOP ends this.")
+    assert text("help_reply", {}, brand=brand) == brand.help_text
+
+
+def test_the_default_help_says_how_to_stop_in_the_brands_words() -> None:
+    assert text("help_reply", {}, brand=replace(ACME, stop_text="STOP: 60006"), channel="rcs").endswith(" STOP: 60006")
 
 
 # Which language
 
 
 @pytest.mark.parametrize(
-    ("locale", "default", "spoken"),
+    ("locales", "wanted"),
     [
-        ("de-AT", "en", "de"),
-        ("de_AT", "en", "de"),
-        ("DE", "en", "de"),
-        ("vi-VN", "en", "vi"),
-        ("en-GB", "de", "en"),
-        ("fr", "de", "de"),
-        ("fr-CA", "de-CH", "de"),
-        ("fr", "vi_VN", "vi"),
-        ("fr", "pt-BR", "en"),
-        (None, "de", "de"),
-        (None, "ja", "en"),
-        (None, "en", "en"),
+        (("de-AT", "vi", "en"), "de-AT de vi en en"),
+        ((None, None, "de_CH"), "de-CH de en"),
+        (("ZH_hant_tw",), "zh-Hant-TW zh-Hant zh en"),
+        (("DE-at", ""), "de-AT de en"),
+        (("ca-ES-valencia",), "ca-ES-valencia ca-ES ca en"),
+        (("../../etc", "de/../vi", "..", "e", "de.", "de-", "-de", "dé", "de\n"), "en"),
     ],
 )
-def test_the_persons_language_else_the_default_else_english(locale: str | None, default: str, spoken: str) -> None:
-    worded = FluentWording(default)(circumstances("trial_follow_up", TRIAL, locale=locale))
-    assert worded.locale == spoken
+def test_the_chain(locales: tuple[str | None, ...], wanted: str) -> None:
+    assert list(chain(*locales)) == wanted.split()
+
+
+@pytest.mark.parametrize(
+    ("persons", "brands", "default", "spoken"),
+    [
+        ("de-AT", None, "en", "de"),
+        ("de_AT", "vi", "en", "de"),
+        ("DE", None, "en", "de"),
+        ("vi-VN", "de", "en", "vi"),
+        ("en-GB", "vi", "de", "en"),
+        ("fr", "vi-VN", "de", "vi"),
+        ("fr", None, "de", "de"),
+        ("fr-CA", "it", "de-CH", "de"),
+        ("fr", None, "pt-BR", "en"),
+        (None, "de_DE", "vi", "de"),
+        (None, None, "de", "de"),
+        (None, None, "ja", "en"),
+    ],
+)
+def test_the_persons_language_else_the_brands_else_the_default_else_english(
+    persons: str | None, brands: str | None, default: str, spoken: str
+) -> None:
+    case = told("trial_follow_up", TRIAL, locale=persons, brand=replace(ACME, locale=brands))
+    assert FluentWording(default)(case).locale == spoken
 
 
 def test_somebody_of_whom_nothing_is_known_reads_the_default() -> None:
-    case = circumstances("trial_follow_up", TRIAL)
-    unknown = Circumstances(case.message, case.subject, None, None, case.now)
-    assert FluentWording("de")(unknown).locale == "de"
+    for reason in SAMPLES:
+        case = replace(told(reason, full(reason)), profile=None)
+        assert FluentWording("de")(case).locale == "de"
 
 
 LOCALISED: Final = {"fr": "Pro FR", "vi": "Pro VI", "de": "Pro DE", "de_AT": "Pro AT", "en": "Pro EN"}
@@ -185,24 +379,35 @@ LOCALISED: Final = {"fr": "Pro FR", "vi": "Pro VI", "de": "Pro DE", "de_AT": "Pr
     ],
 )
 def test_a_name_in_many_languages(names: Any, locale: str | None, default: str, chosen: str) -> None:
-    worded = FluentWording(default)(circumstances("trial_follow_up", TRIAL | {"product": names}, locale=locale))
-    assert f" {chosen}" in worded.text
+    worded = FluentWording(default)(told("trial_follow_up", TRIAL | {"product": names}, locale=locale))
+    assert f" {chosen} " in worded.text
     assert worded.parameters[1] == chosen
 
 
 def test_a_place_in_many_languages() -> None:
     said = APPOINTMENT | {"location": {"en": "Main Street", "de": "Hauptstraße"}}
-    assert text("appointment_reminder", said, locale="de-DE").endswith(", Hauptstraße.")
-    assert text("appointment_reminder", said, locale="vi").endswith(", Main Street.")
+    assert text("appointment_reminder", said, locale="de-DE").endswith(" Uhr, Hauptstraße.")
+    assert text("appointment_reminder", said, locale="vi").endswith(", tại Main Street.")
 
 
-@pytest.mark.parametrize("locale", LOCALES)
-def test_a_service_is_never_named(locale: str) -> None:
-    """It may be about health."""
-    said = FULL["appointment_reminder"] | {"service": {"en": "Root canal", "de": "Wurzelbehandlung"}}
-    worded = FluentWording()(circumstances("appointment_reminder", said, locale=locale))
-    assert worded.text == " ".join(EXAMPLES[locale, "appointment_reminder"])
-    assert not {"Root canal", "Wurzelbehandlung"} & set(worded.parameters)
+@pytest.mark.parametrize(
+    ("locale", "shown"),
+    [
+        ("en", "on Wednesday, January 7, 2032 at 3:05 PM."),
+        ("en-GB", "on Wednesday, 7 January 2032 at 15:05."),
+        ("en-AU", "on Wednesday, 7 January 2032 at 3:05 pm."),
+        ("en-ZZ", "on Wednesday, January 7, 2032 at 3:05 PM."),
+        ("en-nowhere", "on Wednesday, January 7, 2032 at 3:05 PM."),
+        ("de-AT", "am Mittwoch, 7. Jänner 2032 um 15:05 Uhr."),
+        ("de_de", "am Mittwoch, 7. Januar 2032 um 15:05 Uhr."),
+    ],
+)
+def test_dates_as_the_region_writes_them(locale: str, shown: str) -> None:
+    assert text("appointment_reminder", {"starts_at": "2032-01-07T15:05:00Z"}, locale=locale).endswith(shown)
+
+
+def test_a_language_that_there_are_no_texts_in_writes_no_dates() -> None:
+    assert " Thursday, March 20, 2031 " in text("appointment_reminder", APPOINTMENT, locale="fr-CA")
 
 
 # Whose time
@@ -210,6 +415,7 @@ def test_a_service_is_never_named(locale: str) -> None:
 LATE_EVENING: Final = "2031-03-20T22:30:00-04:00"
 
 
+@pytest.mark.parametrize("reason", ["appointment_reminder", "online_check_in"])
 @pytest.mark.parametrize(
     ("starts_at", "place", "shown"),
     [
@@ -220,24 +426,32 @@ LATE_EVENING: Final = "2031-03-20T22:30:00-04:00"
         ("2031-07-01T10:00:00Z", "Europe/London", "Tuesday, July 1, 2031 at 11:00 AM"),
     ],
 )
-def test_an_appointment_is_at_the_places_time(starts_at: str, place: str | None, shown: str) -> None:
-    said = {"starts_at": starts_at} | ({"timezone": place} if place else {})
-    for person in (None, "Europe/Berlin", "Pacific/Auckland"):
-        assert f" {shown}." in text("appointment_reminder", said, zone=person)
+def test_an_appointment_is_at_the_places_time(reason: str, starts_at: str, place: str | None, shown: str) -> None:
+    said = {"starts_at": starts_at, "check_in_url": "https://a.example"} | ({"timezone": place} if place else {})
+    for person, brand in product((None, "Europe/Berlin", "Pacific/Auckland"), (None, "Asia/Tokyo")):
+        assert f" {shown}" in text(reason, said, zone=person, brand=replace(ACME, timezone=brand))
 
 
 @pytest.mark.parametrize(
-    ("person", "events", "shown"),
+    ("person", "events", "brands", "day"),
     [
-        (None, None, "Thursday, March 20, 2031"),
-        (None, "Europe/Berlin", "Friday, March 21, 2031"),
-        ("America/New_York", "Europe/Berlin", "Thursday, March 20, 2031"),
-        ("Asia/Ho_Chi_Minh", None, "Friday, March 21, 2031"),
+        (None, None, None, "Thursday, March 20, 2031"),
+        (None, "Europe/Berlin", "America/New_York", "Friday, March 21, 2031"),
+        ("America/New_York", "Europe/Berlin", "Asia/Tokyo", "Thursday, March 20, 2031"),
+        ("Asia/Ho_Chi_Minh", None, "America/New_York", "Friday, March 21, 2031"),
+        (None, None, "Asia/Tokyo", "Friday, March 21, 2031"),
     ],
 )
-def test_a_trial_ends_in_the_persons_time(person: str | None, events: str | None, shown: str) -> None:
+def test_a_trial_ends_in_the_persons_time(person: str | None, events: str | None, brands: str | None, day: str) -> None:
     said = TRIAL | {"ends_at": LATE_EVENING} | ({"timezone": events} if events else {})
-    assert f" {shown}." in text("trial_follow_up", said, zone=person)
+    assert f" {day}." in text("trial_follow_up", said, zone=person, brand=replace(ACME, timezone=brands))
+
+
+def test_opening_hours_are_the_places_wherever_the_person_is() -> None:
+    said = {"date": "2031-12-24", "opens": "00:00", "closes": "23:30"}
+    for zone in ("Pacific/Kiritimati", "America/Adak"):
+        worded = text("holiday_hours", said, zone=zone, locale="de")
+        assert " Mittwoch, 24. Dezember 2031 haben wir von 00:00 bis 23:30 Uhr " in worded
 
 
 # Texts from outside
@@ -248,10 +462,10 @@ HOSTILE: Final = (
     "{ trial_follow_up }",
     "{ -term }",
     '{"x"}',
-    "{ $product ->\n *[a] b }",
-    "a = b\n    .template = x",
+    "a = b .template = x",
     "# no comment",
     "*[other] {$date}",
+    "{ $product -> *[a] b }",
     "%s %(brand)s {0} {}",
     "\\u0041 \\{",
     "<b>&amp;</b>",
@@ -261,66 +475,242 @@ HOSTILE: Final = (
 @pytest.mark.parametrize("hostile", HOSTILE)
 @pytest.mark.parametrize("locale", LOCALES)
 def test_a_text_from_outside_is_data(hostile: str, locale: str) -> None:
-    worded = FluentWording()(circumstances("trial_follow_up", TRIAL | {"product": hostile}, locale=locale))
+    worded = FluentWording()(told("trial_follow_up", TRIAL | {"product": hostile}, locale=locale))
     plain = text("trial_follow_up", TRIAL | {"product": "PRODUCT"}, locale=locale)
     assert worded.text == plain.replace("PRODUCT", hostile)
     assert worded.parameters[1] == hostile
     placed = text("appointment_reminder", APPOINTMENT | {"location": hostile}, locale=locale)
-    assert placed.endswith(f", {hostile}.")
+    assert placed.endswith(f" {hostile}.")
+    brand = Brand("acme-dental", name=hostile, stop_text=hostile)
+    reviewed = text("review_request", {}, locale=locale, brand=brand)
+    assert reviewed.startswith(f"{hostile}: ")
+    assert reviewed.endswith(f" {hostile}")
+    assert f" {hostile}!" in text("welcome_back", {}, locale=locale, display_name=hostile) or locale == "vi"
 
 
-# Texts of ours
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("Orbit\r\n\r\n.template = x", "Orbit .template = x"),
+        ("\tOrbit \u00a0\u202f\u3000 Notes\n", "Orbit Notes"),
+        ("Orbit\x00\x1b[31m\x7f\x85Notes", "Orbit [31m Notes"),
+        ("Orbit\u2028Notes\u2029Pro", "Orbit Notes Pro"),
+        ("\u202eOrbit\u202c \u2066No\u200ftes\u2069\u061c\u200e", "Orbit Notes"),
+        ("Orbit\ud800Notes", "Orbit Notes"),
+        ("Cafe\u0301", "Café"),
+        ("👩\u200d👩\u200d👧", "👩\u200d👩\u200d👧"),
+        ("x" * 80, "x" * 80),
+        ("x" * 81, "x" * 77 + "..."),
+        ("x" * 76 + " " + "y" * 900, "x" * 76 + "..."),
+        (" \n\t", "-"),
+        ("\u202e", "-"),
+        ("", "-"),
+        ({"en": " ", "de": "Orbit"}, "-"),
+        ({}, "-"),
+        (None, "-"),
+        (7, "-"),
+    ],
+)
+def test_a_name_becomes_one_plain_line(value: Any, shown: str) -> None:
+    worded = FluentWording()(told("trial_follow_up", TRIAL | {"product": value}))
+    assert worded.text.startswith(f"acme-dental: your trial of {shown} ends on ")
+    assert worded.parameters[1] == shown
+    assert worded.text.encode()
+
+
+def test_what_may_be_left_out_and_shows_nothing_is_left_out() -> None:
+    blank = "\u202e \n"
+    assert text("appointment_reminder", APPOINTMENT | {"location": blank}) == text("appointment_reminder", APPOINTMENT)
+    assert text("order_shipped", {"carrier": blank, "tracking_url": ""}) == text("order_shipped", {})
+    assert text("welcome_back", {}, display_name=blank) == text("welcome_back", {})
+    silent = Brand("acme-dental", name=blank, help_text=blank, stop_text=blank)
+    for reason in ("help_reply", "review_request"):
+        assert text(reason, {}, brand=silent) == text(reason, {})
+
+
+def test_a_link_and_a_brands_own_text_stay_whole() -> None:
+    url = "https://acme.example/" + "x" * 2000
+    assert f" {url} " in text("back_in_stock", {"name": "Shoe", "url": url})
+    assert text("help_reply", {}, brand=replace(ACME, help_text="Acme Dental " + "y" * 480)).endswith("y" * 480)
+    assert text("review_request", {}, brand=replace(ACME, stop_text="STOP " + "y" * 400)).endswith("y" * 400)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=200), st.sampled_from(LOCALES))
+def test_no_text_from_outside_breaks_a_text(outside: str, locale: str) -> None:
+    worded = FluentWording()(told("back_in_stock", {"name": outside, "url": outside}, locale=locale, channel="rcs"))
+    plain = FluentWording()(told("back_in_stock", {"name": "NAME", "url": "URL"}, locale=locale, channel="rcs"))
+    name, url = worded.parameters[1], one_line(outside)
+    expected = plain.text.replace("NAME", "\0").replace("URL", url).strip().replace("\0", name)
+    assert worded.text == expected
+    assert name
+    assert len(name) <= 80
+    assert worded.text.encode().decode().isprintable() or not outside.isprintable()
+
+
+# A brand's own texts
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(FOLDER, tmp_path / "wording"))
+
+
+def write(folder: Path, brand: str, locale: str, source: str) -> None:
+    path = folder / "brands" / brand / f"{locale}.ftl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(source, encoding="utf-8")
+
+
+def test_a_brands_message_takes_the_place_of_ours(folder: Path) -> None:
+    write(folder, "acme-dental", "en", SHIPPED)
+    speak = FluentWording(folder=folder)
+    worded = speak(told("order_shipped", full("order_shipped"), brand=ACME))
+    assert (worded.text, worded.locale) == ("Acme Dental: on its way!", "en")
+    assert (worded.template, worded.parameters) == ("shipped", ("Acme Dental",))
+    for case in (
+        told("order_shipped", full("order_shipped"), locale="de"),
+        told("order_shipped", full("order_shipped"), brand_id="acme-dental.2"),
+        told("review_request", full("review_request")),
+    ):
+        assert speak(case) == FluentWording()(case)
+
+
+def test_a_brands_part_of_a_text_is_in_all_of_them(folder: Path) -> None:
+    write(folder, "acme-dental", "en", "how_to_stop = STOP to 60006.\n")
+    assert text("review_request", {}, folder=folder).endswith("think of it? STOP to 60006.")
+    assert text("review_request", {}, folder=folder, brand_id="other").endswith("think of it? Reply STOP to opt out.")
+
+
+def test_a_brand_may_speak_a_language_of_its_own(folder: Path) -> None:
+    """In what it has said so; for the rest the chain goes on."""
+    write(folder, "acme-dental", "fr", SHIPPED.replace("on its way", "le colis part { $carrier }"))
+    write(folder, "acme-dental", "de-AT", SHIPPED.replace("on its way", "Servus"))
+    speak = FluentWording("de", folder)
+
+    def spoken(reason: str, locale: str, brand_id: str = "acme-dental") -> tuple[str, str]:
+        worded = speak(told(reason, full(reason), locale=locale, brand_id=brand_id))
+        return worded.locale, worded.text.removeprefix(f"{brand_id}: ")[:14]
+
+    assert spoken("order_shipped", "fr-CA") == ("fr", "le colis part ")
+    assert spoken("order_shipped", "de_at") == ("de-AT", "Servus!")
+    assert spoken("order_shipped", "de") == ("de", "Ihre Bestellun")
+    assert spoken("review_request", "fr-CA") == ("de", "Wir hoffen, Si")
+    assert spoken("review_request", "de-AT") == ("de", "Wir hoffen, Si")
+    assert spoken("order_shipped", "fr", "other") == ("de", "Ihre Bestellun")
+
+
+def test_a_brands_text_may_have_several_lines_and_choose_its_template(folder: Path) -> None:
+    source = """
+order_shipped =
+    { $brand }: shipped { $carrier } today.
+    Thank you!
+    .template = { $has_tracking_url ->
+        [yes] shipped_with_link
+       *[no] shipped
+    }
+    .parameters = { $has_tracking_url ->
+        [yes] tracking_url brand
+       *[no] brand
+    }
+"""
+    write(folder, "acme-dental", "en", source)
+    worded = FluentWording(folder=folder)(told("order_shipped", {"tracking_url": "https://t.example"}))
+    assert worded.text == "acme-dental: shipped today.\nThank you!"
+    assert (worded.template, worded.parameters) == ("shipped_with_link", ("https://t.example", "acme-dental"))
+    assert FluentWording(folder=folder)(told("order_shipped", {})).parameters == ("acme-dental",)
+
+
+@pytest.mark.parametrize("brand_id", ["..", ".", "", "../brands/acme-dental", "/etc", "a/b", "acme dental", "-x"])
+def test_no_brand_id_is_a_path(folder: Path, brand_id: str) -> None:
+    with pytest.raises(ValueError, match="expected 1 to 64 letters"):
+        text("order_shipped", {}, folder=folder, brand_id=brand_id)
+
+
+def test_files_are_read_once(folder: Path) -> None:
+    write(folder, "acme-dental", "en", SHIPPED)
+    before = [text(reason, full(reason), folder=folder) for reason in SAMPLES]
+    shutil.rmtree(folder)
+    assert [text(reason, full(reason), folder=folder) for reason in SAMPLES] == before
+
+
+# Templates
+
+DATE: Final = "Wednesday, September 17, 2031"
+CHECK_IN: Final = "https://acme.example/check-in/7Q2M4K9XB"
+
+
+@pytest.mark.parametrize(
+    ("reason", "said", "template", "parameters"),
+    [
+        ("appointment_reminder", APPOINTMENT, "", ["Thursday, March 20, 2031", "3:05 PM"]),
+        ("appointment_reminder", full("appointment_reminder"), "_check_in", [DATE, "3:05 PM", CHECK_IN]),
+        ("online_check_in", full("online_check_in"), "", [DATE, "3:05 PM", CHECK_IN]),
+        ("trial_follow_up", full("trial_follow_up"), "", ["Orbit Notes Professional", DATE]),
+        ("product_reminder", full("product_reminder"), "", ["Trail Running Shoe, green"]),
+        ("cart_reminder", full("cart_reminder"), "", ["https://shop.acme.example/cart/7Q2M4K9XB"]),
+        ("order_shipped", full("order_shipped"), "", []),
+        ("review_request", full("review_request"), "", []),
+        ("back_in_stock", full("back_in_stock"), "", ["Trail Running Shoe, green"]),
+        ("product_preview", full("product_preview"), "", ["The autumn collection 2031"]),
+        ("holiday_hours", full("holiday_hours"), "", ["Wednesday, December 24, 2031", "9:00 AM", "1:30 PM"]),
+        ("holiday_hours", {"date": "2031-12-25", "closed": True}, "_closed", ["Thursday, December 25, 2031"]),
+        ("welcome_back", {}, "", []),
+        ("help_reply", {}, "", []),
+    ],
+)
+def test_a_template_and_its_parameters_in_order(
+    reason: str, said: dict[str, Any], template: str, parameters: list[str]
+) -> None:
+    worded = FluentWording()(told(reason, said, brand=ACME))
+    assert (worded.template, list(worded.parameters)) == (reason + template, ["Acme Dental", *parameters])
+
+
+# Texts of ours that are at fault
 
 
 @pytest.mark.parametrize("locale", LOCALES)
-def test_a_file_says_the_same_as_the_others(locale: str) -> None:
-    """Fluent leaves out what it cannot read without a word; so this reads it with Fluent's own parser."""
-    assert not [entry for entry in _parsed(locale).body if isinstance(entry, ast.Junk)]
-    attributes = {name: _attributes(message) for name, message in _messages(locale).items()}
-    assert attributes == {name: _attributes(message) for name, message in _messages("en").items()}
-    assert set(attributes) == set(REASONS)
-
-
-def test_there_is_a_file_for_each_locale_and_no_other() -> None:
-    files = [path.name for path in resources.files("reengage.wording").iterdir() if path.name.endswith(".ftl")]
-    assert sorted(files) == sorted(f"{locale}.ftl" for locale in LOCALES)
-
-
-def _source(locale: str) -> str:
-    return resources.files("reengage.wording").joinpath(f"{locale}.ftl").read_text(encoding="utf-8")
-
-
-def _messages(locale: str) -> dict[str, ast.Message]:
-    return {entry.id.name: entry for entry in _parsed(locale).body if isinstance(entry, ast.Message)}
-
-
-def _parsed(locale: str) -> ast.Resource:
-    return FluentParser().parse(_source(locale))
-
-
-def _attributes(message: ast.Message) -> dict[str, str]:
-    """What is said beside the text: the template's name and its parameters."""
-    return {attribute.id.name: serialize_pattern(attribute.value) for attribute in message.attributes}
-
-
-@pytest.mark.parametrize("locale", LOCALES)
-@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("reason", SAMPLES)
 def test_a_missing_variable_is_an_error(locale: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    case = circumstances(reason, FULL[reason], locale=locale)
-    assert case.family
-    whole = VARIABLES[reason](case, case.family, [locale], locale)
-    span = _messages(locale)[reason].span
-    assert span
-    spoken = [name for name in whole if re.search(rf"\${name}\b", _source(locale)[span.start : span.end])]
-    assert spoken
-    for missing in spoken:
-        fewer = {name: value for name, value in whole.items() if name != missing}
-        monkeypatch.setattr(wording, "VARIABLES", {reason: lambda *_, fewer=fewer: fewer})
-        with pytest.raises(WordingError, match=f"^{locale}: {reason}: Unknown external: {missing}$"):
-            FluentWording()(case)
+    case = told(reason, full(reason), locale=locale, display_name="Ada", brand=replace(ACME, help_text="Acme Dental"))
+    whole, values = FluentWording()(case), VARIABLES[reason](Context(case, [locale], Locale.parse(locale)))
+    needed = set()
+    for missing in values:
+        fewer = {name: value for name, value in values.items() if name != missing}
+        monkeypatch.setattr(wording_variables, "VARIABLES", {reason: lambda _, fewer=fewer: fewer})
+        if error := fault(case):
+            assert error.startswith(f"{locale}: {reason}")
+            assert missing in error
+            needed.add(missing)
+    assert needed >= {name for name, value in values.items() if value in whole.text and value != "no"}
 
 
-@pytest.mark.parametrize(("name", "attribute"), [("no_such_reason", None), ("trial_follow_up", "no_such_attribute")])
-def test_a_missing_text_is_an_error(name: str, attribute: str | None) -> None:
-    with pytest.raises(WordingError, match=f"^en: {name}: '{attribute or name}' is missing$"):
-        wording._format(wording._bundle("en"), name, attribute, {})
+def fault(case: Circumstances) -> str:
+    try:
+        FluentWording()(case)
+    except WordingError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        (SHIPPED.replace("    .template = shipped\n", ""), "en: order_shipped: 'template' is missing"),
+        (SHIPPED.replace("    .parameters = brand\n", ""), "en: order_shipped: 'parameters' is missing"),
+        (SHIPPED.replace(" { $brand }: on its way!", ""), "en: order_shipped has no text"),
+        (SHIPPED.replace("way", "{ nowhere }"), "en: order_shipped: Unknown message: nowhere"),
+        (SHIPPED.replace("way", "{ -nowhere }"), "en: order_shipped: Unknown term: -nowhere"),
+        (SHIPPED.replace("way", "{ order_shipped }"), "en: order_shipped: Cyclic reference"),
+        (SHIPPED.replace("= brand", "= brand band"), "en: order_shipped.parameters: no such variable: band"),
+    ],
+)
+def test_a_text_that_is_at_fault_is_an_error(folder: Path, source: str, error: str) -> None:
+    write(folder, "acme-dental", "en", source)
+    with pytest.raises(WordingError, match=f"^{re.escape(error)}$"):
+        text("order_shipped", full("order_shipped"), folder=folder)
+
+
+def test_a_reason_without_any_text_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(WordingError, match=r"^order_shipped has no text in any of de-AT, de, en, en$"):
+        text("order_shipped", {}, folder=tmp_path, locale="de-AT")

@@ -12,9 +12,16 @@ MICROSECOND = timedelta(microseconds=1)
 SECOND = timedelta(seconds=1)
 
 
-def heard(*sent: datetime, conversation: Conversation | None = None, heard_before: bool = False) -> Conversation:
+def heard(*sent: datetime, heard_before: bool = False, restarts_after: timedelta | None = None) -> Conversation:
+    conversation: Conversation | None = None
     for number, sent_at in enumerate(sent, 1):
-        conversation = hear(conversation, heard_before=heard_before, message_id=f"m{number}", sent_at=sent_at)
+        conversation = hear(
+            conversation,
+            heard_before=heard_before,
+            message_id=f"m{number}",
+            sent_at=sent_at,
+            restarts_after=restarts_after,
+        )
     assert conversation is not None
     return conversation
 
@@ -99,3 +106,40 @@ def test_where_ttl_has_deleted_the_conversation_the_profile_says_whether_it_is_t
     heard_before: bool, opening: str
 ) -> None:
     assert heard(NOON, heard_before=heard_before).opening == opening
+
+
+SILENCE = timedelta(days=7)
+
+
+@pytest.mark.parametrize(
+    ("after", "restarts_after", "opening", "opened_by"),
+    [
+        (SILENCE - MICROSECOND, SILENCE, "started", "m1"),
+        (SILENCE, SILENCE, "restarted", "m2"),
+        (SILENCE + MICROSECOND, SILENCE, "restarted", "m2"),
+        (SILENCE, None, "started", "m1"),
+        # A silence that is longer than the window adds nothing to it.
+        (WINDOW - MICROSECOND, WINDOW * 2, "started", "m1"),
+        (WINDOW, WINDOW * 2, "restarted", "m2"),
+    ],
+)
+def test_a_message_after_a_silence_restarts_the_conversation_in_its_window(
+    after: timedelta, restarts_after: timedelta | None, opening: str, opened_by: str
+) -> None:
+    conversation = heard(NOON, NOON + after, restarts_after=restarts_after)
+    assert (conversation.opening, conversation.opened_by) == (opening, opened_by)
+    assert (conversation.last_inbound_at, conversation.previous_inbound_at) == (NOON + after, NOON)
+    assert conversation.closes_at == NOON + after + WINDOW
+
+
+def test_the_silence_counts_from_the_last_message_not_from_the_first() -> None:
+    chat = [NOON + timedelta(days=day) for day in range(20)]
+    assert heard(*chat, restarts_after=SILENCE).opened_by == "m1"
+    assert heard(*chat, chat[-1] + SILENCE, restarts_after=SILENCE).opened_by == "m21"
+
+
+def test_a_message_from_within_the_silence_that_comes_late_changes_nothing() -> None:
+    """It was under way while the person had already come back: what it would have broken is not told again."""
+    back = heard(NOON, NOON + SILENCE, restarts_after=SILENCE)
+    sent_at = NOON + SILENCE / 2
+    assert hear(back, heard_before=True, message_id="late", sent_at=sent_at, restarts_after=SILENCE) is back

@@ -3,7 +3,11 @@
 from dataclasses import replace
 from datetime import timedelta, timezone
 
-from reengage.domain.message import FOLLOWS, ScheduledMessage, State
+import pytest
+
+from reengage.domain.message import ERROR_BYTES, FOLLOWS, ScheduledMessage, State, brief
+from reengage.domain.policy import RULES
+from reengage.domain.reasons import REASONS
 from reengage.domain.subject import SubjectRef
 from tests.fakes import ANNA, NOON
 
@@ -55,3 +59,38 @@ def test_states_only_move_forward() -> None:
         assert state not in (State.SCHEDULED, State.SENDING)
         assert before.isdisjoint({State.SKIPPED, State.FAILED, State.DELIVERED, State.UNDELIVERED})
     assert set(FOLLOWS) == set(State) - {State.SCHEDULED, State.SENDING}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_withdrawn_is_what_was_skipped_because_of_its_subject(rule: str) -> None:
+    """Only such a row gives way to a newer plan: one that was skipped for the person's sake stays skipped."""
+    withdrawn = rule in ("superseded", "cancelled")
+    assert replace(MESSAGE, state=State.SKIPPED, rule=rule).is_withdrawn == withdrawn
+    assert not replace(MESSAGE, state=State.SCHEDULED, rule=rule).is_withdrawn
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_a_message_goes_by_the_terms_of_its_reason(reason: str) -> None:
+    message = replace(MESSAGE, reason=reason)
+    assert message.terms is REASONS[reason]
+    assert message.door == REASONS[reason].door
+
+
+def test_when_it_was_planned_and_by_whom_it_is_held_do_not_name_it() -> None:
+    other = replace(MESSAGE, planned_at=NOON, due_at=NOON, useful_until=NOON, claim_id="c", rule="quiet_hours")
+    assert (other.key, other.scheduled_message_id) == (MESSAGE.key, MESSAGE.scheduled_message_id)
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [
+        ("Throttled", "Throttled"),
+        ("x" * 200, "x" * 200),
+        ("x" * 201, "x" * 200),
+        ("ä" * 101, "ä" * 100),
+        ("x" + "ä" * 100, "x" + "ä" * 99),
+    ],
+)
+def test_an_error_is_kept_in_the_bytes_that_a_row_has_for_it(error: str, kept: str) -> None:
+    assert brief(error) == kept
+    assert ERROR_BYTES == 200

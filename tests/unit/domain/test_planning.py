@@ -1,15 +1,17 @@
 """Which messages a subject wants, and when each is due and of use."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from reengage.domain.instants import parse_instant
-from reengage.domain.planning import planned_messages
-from reengage.domain.subject import Subject
-from tests.fakes import ANNA, NOON, business
+from reengage.domain.message import State
+from reengage.domain.planning import planned_messages, reply
+from reengage.domain.subject import Subject, SubjectRef
+from tests.fakes import ANNA, NOON, business, inbound
 
 STARTS = NOON + timedelta(days=10)
 
@@ -108,3 +110,40 @@ def test_nothing_is_planned_for_what_is_undone_unknown_or_nobodys() -> None:
     assert planned_messages(booked.hear(cancel)) == ()
     assert planned_messages(_subject("AppointmentCancelled", contact=None)) == ()
     assert planned_messages(_subject("AppointmentBooked", contact=None, starts_at=STARTS)) == ()
+
+
+REPLIES = ("welcome_back", "help_reply")
+
+
+@pytest.mark.parametrize("reason", REPLIES)
+def test_a_reply_is_due_at_once_and_of_use_for_ten_minutes_from_the_message(reason: str) -> None:
+    now = NOON + timedelta(minutes=4)
+    message = reply(reason, inbound(NOON, message_id="SM1"), now)
+    assert (message.contact, message.reason, message.state) == (ANNA, reason, State.SCHEDULED)
+    assert (message.due_at, message.useful_until) == (now, NOON + timedelta(minutes=10))
+    assert (message.about, message.planned_at) == (NOON, now)
+    assert message.subject == SubjectRef("acme-dental", "message", "SM1")
+    assert (message.terms.category, message.door) == ("reply", "updates")
+
+
+@pytest.mark.parametrize("reason", REPLIES)
+def test_a_message_has_one_reply_of_a_reason_however_often_it_comes(reason: str) -> None:
+    to = inbound(NOON, message_id="SM1")
+    first, again = reply(reason, to, NOON), reply(reason, to, NOON + timedelta(minutes=5))
+    assert first.key == again.key
+    assert first.scheduled_message_id == again.scheduled_message_id
+
+
+def test_replies_to_two_messages_or_of_two_reasons_are_two() -> None:
+    to = inbound(NOON, message_id="SM1")
+    others = [inbound(NOON, message_id="SM2"), inbound(NOON, message_id="SM1", contact=replace(ANNA, channel="rcs"))]
+    replies = [reply(reason, message, NOON) for reason in REPLIES for message in (to, *others)]
+    assert len({message.key for message in replies}) == len(replies)
+    assert len({message.scheduled_message_id for message in replies}) == len(replies)
+
+
+def test_no_subject_wants_a_reply() -> None:
+    """They are planned by ingest alone."""
+    subjects = [_subject("AppointmentBooked", starts_at=STARTS), _subject("TrialStarted", ends_at=STARTS)]
+    assert {m.reason for subject in subjects for m in planned_messages(subject)}.isdisjoint(REPLIES)
+    assert planned_messages(replace(subjects[0], ref=SubjectRef("acme-dental", "message", "SM1"))) == ()

@@ -1,45 +1,124 @@
-"""Each rule on its own, their order, and holds. A rule taken out of the table turns one of these red."""
+"""Each rule on its own, their order, their facts, and holds. A rule taken out of the table turns one of these red."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, time, timedelta
+from functools import reduce
+from itertools import combinations
+from typing import Any, Final
 
 import pytest
 
-from reengage.domain.contact import Profile
+from reengage.domain import policy
+from reengage.domain.brand import Brand
+from reengage.domain.caps import Places, parse_caps
+from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import WINDOW, expiry, hear
-from reengage.domain.planning import planned_messages
-from reengage.domain.policy import RULES, Action, Circumstances, Decision, Rule, Stop, decide, deliver_before
+from reengage.domain.instants import parse_instant
+from reengage.domain.message import ScheduledMessage
+from reengage.domain.planning import planned_messages, reply
+from reengage.domain.policy import (
+    ASKED_AGAIN,
+    ASKED_OF_REPLIES,
+    RULES,
+    Action,
+    Answer,
+    Circumstances,
+    Decision,
+    PolicySettings,
+    Rule,
+    decide,
+    deliver_before,
+    free_text_until,
+)
+from reengage.domain.preferences import EVERYWHERE, Choice, Preferences, Topic
+from reengage.domain.quiet_hours import QuietHours
+from reengage.domain.reasons import REASONS, Reason
 from reengage.domain.subject import Subject
-from tests.fakes import NOON, RETENTION, business, told
+from reengage.domain.zones import tzdata_version
+from tests.fakes import ANNA, NOON, RETENTION, business, inbound, told
 
-STARTS = NOON + timedelta(days=1)
-MICROSECOND = timedelta(microseconds=1)
+STARTS: Final = NOON + timedelta(days=1)
+HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
+MICROSECOND: Final = timedelta(microseconds=1)
+
+WHATSAPP: Final = replace(ANNA, channel="whatsapp")
+AMERICAN: Final = Contact("acme-dental", "whatsapp", "+12125550123")
+CANADIAN: Final = Contact("acme-dental", "whatsapp", "+14165550123")
+AUSTRALIAN: Final = Contact("acme-dental", "sms", "+61412345678")
+"""A mobile number of all of Australia: its zones are many."""
+SATELLITE: Final = Contact("acme-dental", "sms", "+881612345678")
+"""A number of no country: it has no zone."""
 
 _booked = business("AppointmentBooked", starts_at=STARTS, remind_before=["PT2H"])
-_subject = told(Subject(_booked.subject), _booked)
-(_message,) = planned_messages(_subject)
+_started = business("TrialStarted", ends_at=NOON + timedelta(days=4), product="Pro")
 
-ALLOWED = Circumstances(
-    message=_message,
-    subject=_subject,
-    profile=Profile(NOON, NOON, expiry(NOON + RETENTION)),
-    conversation=hear(None, heard_before=False, message_id="m1", sent_at=NOON),
-    now=_message.due_at,
-)
-"""A reminder that may go out: each test changes what it is about."""
+
+def _planned(subject: Subject) -> ScheduledMessage:
+    return replace(planned_messages(subject)[0], planned_at=NOON)
+
+
+def _case(subject: Subject) -> Circumstances:
+    """A message that may go out as it falls due."""
+    message = _planned(subject)
+    return Circumstances(
+        message=message,
+        subject=subject,
+        profile=Profile(NOON, NOON, expiry(NOON + RETENTION)),
+        conversation=hear(None, heard_before=False, message_id="m1", sent_at=NOON),
+        now=message.due_at,
+    )
+
+
+ALLOWED: Final = _case(told(Subject(_booked.subject), _booked))
+"""A reminder, at 11:00 in Berlin: each test changes what it is about."""
+
+MARKETING: Final = _case(told(Subject(_started.subject), _started))
+"""A follow-up of a trial, at 13:00 in Berlin."""
+
+REPLY: Final = replace(ALLOWED, message=reply("help_reply", inbound(), NOON), subject=None, now=NOON)
 
 
 def _heard(event_type: str, **fields: Any) -> Subject:
-    return told(_subject, business(event_type, NOON + timedelta(hours=1), **fields))
+    assert ALLOWED.subject
+    return told(ALLOWED.subject, business(event_type, NOON + HOUR, **fields))
 
 
-SUPERSEDED = replace(ALLOWED, subject=_heard("AppointmentRescheduled", starts_at=STARTS + timedelta(days=1)))
-CANCELLED = replace(ALLOWED, subject=_heard("AppointmentCancelled", contact=None))
-NEVER_HEARD = replace(ALLOWED, conversation=None, profile=None)
-CLOSED = replace(ALLOWED, now=NOON + WINDOW)
-TOO_LATE = replace(ALLOWED, now=STARTS)
+def _to(case: Circumstances, contact: Contact) -> Circumstances:
+    return replace(case, message=replace(case.message, contact=contact))
+
+
+def _useful_until(case: Circumstances, instant: datetime) -> Circumstances:
+    return replace(case, message=replace(case.message, useful_until=instant))
+
+
+def _last_heard(case: Circumstances, sent_at: datetime) -> Circumstances:
+    return replace(case, conversation=hear(None, heard_before=True, message_id="m1", sent_at=sent_at))
+
+
+def _said(case: Circumstances, topic: Topic, *, allowed: bool, scope: str = EVERYWHERE) -> Circumstances:
+    choice = Choice(allowed=allowed, at=NOON, cause={"word": "stop", "message_id": "m1"})
+    return replace(case, preferences=case.preferences.hear(topic, scope, choice))
+
+
+def _set(case: Circumstances, **settings: Any) -> Circumstances:
+    return replace(case, settings=replace(case.settings, **settings))
+
+
+def _capped(case: Circumstances, caps: str, **sent: timedelta) -> Circumstances:
+    """With ``caps``, and earlier messages that were sent so long ago."""
+    places = Places({message_id: case.now - ago for message_id, ago in sent.items()})
+    return replace(_set(case, caps={case.category: parse_caps(caps)}), places=places)
+
+
+def _quiet(case: Circumstances, hours: str) -> Circumstances:
+    return _set(case, quiet_hours={case.category: QuietHours.parse(hours)})
+
+
+def _short(decision: Decision) -> tuple[Action, str | None, datetime | None]:
+    return decision.action, decision.rule, decision.until
 
 
 def test_with_nothing_against_it_a_message_is_sent_with_the_facts_it_rests_on() -> None:
@@ -54,55 +133,164 @@ def test_with_nothing_against_it_a_message_is_sent_with_the_facts_it_rests_on() 
     )
 
 
-@pytest.mark.parametrize(
-    ("rule", "case"),
-    [
-        ("superseded", SUPERSEDED),
-        ("cancelled", CANCELLED),
-        ("cancelled", replace(ALLOWED, subject=None)),
-        ("cancelled", replace(ALLOWED, subject=Subject(_subject.ref))),
-        ("no_conversation", NEVER_HEARD),
-        ("window_closed", replace(ALLOWED, conversation=None)),
-        ("too_late", TOO_LATE),
-    ],
+# Each rule, and their order
+
+CONTRACTS_ORDER: Final = (
+    "superseded",
+    "cancelled",
+    "erased",
+    "opted_out",
+    "no_conversation",
+    "window_closed",
+    "too_late",
+    "no_consent",
+    "channel_window",
+    "frequency_cap",
+    "unknown_timezone",
+    "quiet_hours",
 )
-def test_each_rule_stops_a_message_for_good(rule: str, case: Circumstances) -> None:
-    decision = decide(case)
-    assert (decision.action, decision.rule, decision.until) == (Action.SKIP, rule, None)
+
+Broken = Callable[[Circumstances], Circumstances]
 
 
-def test_every_rule_has_its_case_here() -> None:
-    """The rules that CONTRACT.md asks for by now, in its order."""
-    assert list(RULES) == ["superseded", "cancelled", "no_conversation", "window_closed", "too_late"]
+def _with_family(case: Circumstances, **changes: Any) -> Circumstances:
+    assert case.subject
+    (name,) = case.subject.families
+    return replace(case, subject=Subject(case.subject.ref, {name: replace(case.subject.families[name], **changes)}))
 
 
-ORDER = [SUPERSEDED, CANCELLED, NEVER_HEARD, CLOSED, TOO_LATE]
+BROKEN: Final[Mapping[str, Broken]] = {
+    "superseded": lambda case: _with_family(case, active=True, revision=case.message.version + 1),
+    "cancelled": lambda case: _with_family(case, active=False),
+    "erased": lambda case: replace(
+        case, preferences=case.preferences.erase(case.message.contact.channel, asked_at=NOON, at=NOON)
+    ),
+    "opted_out": lambda case: _said(case, "contact", allowed=False),
+    "no_conversation": lambda case: replace(case, conversation=None, profile=None),
+    "window_closed": lambda case: _last_heard(case, case.now - WINDOW),
+    "too_late": lambda case: _useful_until(case, case.now),
+    "no_consent": lambda case: _said(case, "marketing", allowed=False),
+    "channel_window": lambda case: _set(_last_heard(case, case.now - DAY), whatsapp_templates=frozenset()),
+    "frequency_cap": lambda case: _capped(case, "1/PT2H", another=HOUR),
+    "unknown_timezone": lambda case: _quiet(_to(case, replace(SATELLITE, channel="whatsapp")), "20:00-09:00"),
+    "quiet_hours": lambda case: _quiet(case, "12:00-14:00"),
+}
+"""What makes each rule stop the follow-up of a trial on WhatsApp, and stops it by no other rule."""
+
+FINE: Final = _set(_to(MARKETING, WHATSAPP), whatsapp_templates=frozenset({"trial_follow_up"}))
 
 
-@pytest.mark.parametrize("first", range(len(ORDER) - 1))
-def test_the_first_rule_that_stops_it_is_the_one_reported(first: int) -> None:
-    """Each case here breaks its own rule and every later one."""
-    names = list(RULES)
-    late = CLOSED.now  # past the window and past the appointment
-    cases = {
-        "superseded": replace(NEVER_HEARD, subject=SUPERSEDED.subject, now=late),
-        "cancelled": replace(NEVER_HEARD, subject=CANCELLED.subject, now=late),
-        "no_conversation": replace(NEVER_HEARD, now=late),
-        "window_closed": replace(ALLOWED, now=late),
-    }
-    assert decide(cases[names[first]]).rule == names[first]
+def _broken(rules: Iterable[str]) -> Circumstances:
+    """Later rules first: what an earlier one says of the person stands."""
+    return reduce(lambda case, name: BROKEN[name](case), sorted(rules, key=CONTRACTS_ORDER.index, reverse=True), FINE)
+
+
+def _without(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    monkeypatch.setattr(policy, "RULES", {name: rule for name, rule in RULES.items() if name not in names})
+
+
+def test_the_rules_are_those_of_the_contract_in_its_order() -> None:
+    assert tuple(RULES) == tuple(BROKEN) == CONTRACTS_ORDER
+    assert decide(FINE).action is Action.SEND
+
+
+@pytest.mark.parametrize("rule", CONTRACTS_ORDER)
+def test_each_rule_stops_what_no_other_rule_would(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = _broken([rule])
+    holds = rule in ("frequency_cap", "unknown_timezone", "quiet_hours")
+    assert decide(case).action is (Action.HOLD if holds else Action.SKIP)
+    assert decide(case).rule == rule
+    # Quiet hours can only be told where the zone can.
+    _without(monkeypatch, rule, *(["quiet_hours"] if rule == "unknown_timezone" else []))
+    # Of a person who was never heard from no window is open either.
+    assert decide(case).rule == ("window_closed" if rule == "no_conversation" else None)
+
+
+NEVER_TOGETHER: Final = {
+    ("superseded", "cancelled"),
+    ("no_conversation", "channel_window"),
+    ("unknown_timezone", "quiet_hours"),
+}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"), [pair for pair in combinations(CONTRACTS_ORDER, 2) if pair not in NEVER_TOGETHER]
+)
+def test_of_two_rules_that_stop_it_the_earlier_is_reported(
+    earlier: str, later: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = _broken([earlier, later])
+    assert RULES[earlier](case).stops
+    assert RULES[later](case).stops
+    assert decide(case).rule == earlier
+    _without(monkeypatch, *(name for name in RULES if name != later))
+    alone = decide(case)
+    # A hold by the later one may be past what the earlier one is about.
+    assert alone.facts.get("held_by", alone.rule) == later
+
+
+@pytest.mark.parametrize("first", range(len(CONTRACTS_ORDER)))
+def test_as_one_reason_after_another_falls_away_the_next_is_reported(first: int) -> None:
+    assert decide(_broken(CONTRACTS_ORDER[first:])).rule == CONTRACTS_ORDER[first]
+
+
+@pytest.mark.parametrize("rule", CONTRACTS_ORDER)
+def test_a_reply_asks_three_rules_alone(rule: str) -> None:
+    asked = rule in ("erased", "opted_out", "too_late")
+    assert asked == (rule in ASKED_OF_REPLIES)
+    stopped = BROKEN[rule](replace(_to(REPLY, WHATSAPP), subject=FINE.subject, settings=FINE.settings))
+    assert _short(decide(stopped)) == ((Action.SKIP, rule, None) if asked else (Action.SEND, None, None))
+
+
+def test_a_reply_goes_to_somebody_of_whom_nothing_is_stored() -> None:
+    assert decide(replace(REPLY, profile=None, conversation=None)).action is Action.SEND
+    assert deliver_before(replace(REPLY, conversation=None)) == NOON + timedelta(minutes=10)
+
+
+@pytest.mark.parametrize("rule", CONTRACTS_ORDER)
+def test_facts_are_json(rule: str) -> None:
+    for rules in ([rule], CONTRACTS_ORDER[CONTRACTS_ORDER.index(rule) :]):
+        facts = dict(decide(_broken(rules)).facts)
+        assert json.loads(json.dumps(facts)) == facts
+        assert facts["decided_at"] == "2026-03-03T12:00:00Z"
+
+
+# superseded, cancelled
+
+
+SUPERSEDED: Final = replace(ALLOWED, subject=_heard("AppointmentRescheduled", starts_at=STARTS + DAY))
+
+
+def test_a_message_of_an_older_version_is_superseded() -> None:
+    decision = decide(SUPERSEDED)
+    assert _short(decision) == (Action.SKIP, "superseded", None)
+    assert (decision.facts["version"], decision.facts["subject_version"]) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("subject", "fact"),
+    [
+        (_heard("AppointmentCancelled", contact=None), {"subject_version": 2}),
+        (None, {"subject": "gone"}),
+        (Subject(_booked.subject), {"subject": "gone"}),
+    ],
+    ids=["ended", "subject gone", "family gone"],
+)
+def test_a_message_of_what_has_ended_or_gone_is_cancelled(subject: Subject | None, fact: Mapping[str, Any]) -> None:
+    decision = decide(replace(ALLOWED, subject=subject))
+    assert _short(decision) == (Action.SKIP, "cancelled", None)
+    assert fact.items() <= decision.facts.items()
 
 
 def test_the_newest_version_that_wants_this_very_message_does_not_supersede_it() -> None:
     subject = _heard("AppointmentRescheduled", starts_at=STARTS, location="Broad St 9")
-    (message,) = planned_messages(subject)
-    assert decide(replace(ALLOWED, subject=subject, message=message)).action is Action.SEND
+    assert decide(replace(ALLOWED, subject=subject, message=_planned(subject))).action is Action.SEND
     assert decide(replace(ALLOWED, subject=subject)).rule == "superseded", "its text may be of yesterday"
 
 
 def test_a_late_older_event_that_changes_the_plan_supersedes_it() -> None:
     """An older event, late, named the reminders; the newest event is the same, but wants another message now."""
-    late = business("AppointmentBooked", NOON - timedelta(hours=1), starts_at=STARTS, remind_before=["PT1H"])
+    late = business("AppointmentBooked", NOON - HOUR, starts_at=STARTS, remind_before=["PT1H"])
     newest = business("AppointmentRescheduled", NOON, starts_at=STARTS)
     before = told(Subject(newest.subject), newest)
     wanted_before = {m.step: m for m in planned_messages(before)}
@@ -118,20 +306,84 @@ def test_a_message_of_a_subject_that_was_lost_and_began_anew_is_superseded() -> 
     assert decide(replace(ALLOWED, message=newer)).rule == "superseded"
 
 
+# erased, opted_out
+
+
+@pytest.mark.parametrize(
+    ("erased_at", "channel", "rule"),
+    [
+        (NOON - MICROSECOND, "sms", None),
+        (NOON, "sms", "erased"),
+        (NOON + DAY, "sms", "erased"),
+        (NOON + DAY, "rcs", None),
+    ],
+)
+def test_what_was_planned_until_the_erasure_is_not_sent(erased_at: datetime, channel: str, rule: str | None) -> None:
+    preferences = Preferences().erase(channel, asked_at=erased_at, at=erased_at)
+    assert decide(replace(ALLOWED, preferences=preferences)).rule == rule
+
+
+def test_a_row_that_does_not_say_when_it_was_planned_counts_as_from_before_the_erasure() -> None:
+    preferences = Preferences().erase("sms", asked_at=NOON - DAY, at=NOON - DAY)
+    message = ScheduledMessage(
+        **{
+            name: getattr(ALLOWED.message, name) for name in ("contact", "reason", "subject", "step", "about", "due_at")
+        },
+        useful_until=STARTS,
+        version=1,
+    )
+    assert decide(replace(ALLOWED, message=message, preferences=preferences)).rule == "erased"
+
+
+@pytest.mark.parametrize("case", [ALLOWED, MARKETING, REPLY], ids=["utility", "marketing", "reply"])
+@pytest.mark.parametrize(("scope", "rule"), [(EVERYWHERE, "opted_out"), ("sms", "opted_out"), ("rcs", None)])
+def test_an_opt_out_stops_whatever_it_applies_to(case: Circumstances, scope: str, rule: str | None) -> None:
+    decision = decide(_said(case, "contact", allowed=False, scope=scope))
+    assert decision.rule == rule
+    if rule:
+        assert {"opted_out_at": "2026-03-02T12:00:00Z", "word": "stop"}.items() <= decision.facts.items()
+
+
+@pytest.mark.parametrize(
+    ("later", "rule"), [(-MICROSECOND, "opted_out"), (timedelta(), "opted_out"), (MICROSECOND, None)]
+)
+def test_an_opt_in_has_to_be_later_than_the_opt_out(later: timedelta, rule: str | None) -> None:
+    out = _said(ALLOWED, "contact", allowed=False)
+    again = Choice(allowed=True, at=NOON + later)
+    assert decide(replace(out, preferences=out.preferences.hear("contact", EVERYWHERE, again))).rule == rule
+
+
+@pytest.mark.parametrize("cause", [None, {"evidence": "letter"}, "by letter"])
+def test_an_opt_out_without_a_word_is_one_and_outlives_an_erasure(cause: Any) -> None:
+    out = Preferences().hear("contact", EVERYWHERE, Choice(allowed=False, at=NOON, cause=cause))
+    for preferences in (out, out.erase("sms", asked_at=NOON - DAY, at=NOON - DAY)):
+        decision = decide(replace(ALLOWED, preferences=preferences))
+        assert decision.rule == "opted_out"
+        assert "word" not in decision.facts
+
+
+# no_conversation, window_closed, too_late
+
+
+def test_a_person_who_was_never_heard_from_is_not_written_to() -> None:
+    assert _short(decide(replace(ALLOWED, conversation=None, profile=None))) == (Action.SKIP, "no_conversation", None)
+
+
 @pytest.mark.parametrize(
     ("now", "rule"),
     [(NOON + WINDOW - MICROSECOND, None), (NOON + WINDOW, "window_closed"), (NOON + WINDOW * 3, "window_closed")],
 )
-def test_the_window_closes_by_the_clock_not_by_ttl(now: Any, rule: str | None) -> None:
+def test_the_window_closes_by_the_clock_not_by_ttl(now: datetime, rule: str | None) -> None:
     """The item may still be there for days after its expiry."""
-    useful = replace(ALLOWED.message, useful_until=NOON + WINDOW * 4)
-    assert decide(replace(ALLOWED, message=useful, now=now)).rule == rule
+    decision = decide(replace(_useful_until(ALLOWED, NOON + WINDOW * 4), now=now))
+    assert decision.rule == rule
+    assert decision.facts["last_inbound_at"] == "2026-03-02T12:00:00Z"
+    assert decision.facts["window_expires_at"] == "2026-04-01T12:00:00Z"
 
 
 def test_what_ttl_has_deleted_changes_no_answer() -> None:
     """Heard from 40 days ago: whether the conversation's item is still there or not, the window is closed."""
-    now = NOON + timedelta(days=40)
-    there = replace(ALLOWED, now=now)
+    there = replace(ALLOWED, now=NOON + timedelta(days=40))
     assert decide(there).rule == decide(replace(there, conversation=None)).rule == "window_closed"
 
 
@@ -143,70 +395,334 @@ def test_a_profile_past_its_retention_counts_as_never_heard_from_deleted_or_not(
 
 
 @pytest.mark.parametrize(("now", "rule"), [(STARTS - MICROSECOND, None), (STARTS, "too_late")])
-def test_a_message_is_of_use_until_its_instant_and_not_at_it(now: Any, rule: str | None) -> None:
+def test_a_message_is_of_use_until_its_instant_and_not_at_it(now: datetime, rule: str | None) -> None:
     decision = decide(replace(ALLOWED, now=now))
     assert decision.rule == rule
     if rule:
         assert decision.facts["useful_until"] == "2026-03-03T12:00:00Z"
 
 
-def test_it_is_delivered_before_both_its_use_and_the_window_end() -> None:
-    assert deliver_before(ALLOWED) == STARTS
-    useful = replace(ALLOWED.message, useful_until=NOON + WINDOW * 2)
-    assert deliver_before(replace(ALLOWED, message=useful)) == NOON + WINDOW
+# no_consent
 
 
-# Holds: no rule of today holds a message, so a rule of the test does
+def _needing_consent(monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
+    terms: Mapping[str, Reason] = {**REASONS, reason: replace(REASONS[reason], needs_consent=True)}
+    monkeypatch.setattr("reengage.domain.message.REASONS", terms)
 
 
-def _holding(until: Any) -> Callable[[Circumstances], Stop]:
-    return lambda _case: Stop({"cap": "1/P1D"}, until)
+@pytest.mark.parametrize("needs_consent", [False, True])
+@pytest.mark.parametrize("consent", ["implied", "required"])
+@pytest.mark.parametrize("said", [None, True, False])
+@pytest.mark.parametrize("case", [ALLOWED, MARKETING], ids=["utility", "marketing"])
+def test_marketing_needs_a_consent_that_was_not_taken_back(
+    case: Circumstances, said: bool | None, consent: str, needs_consent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if needs_consent:
+        _needing_consent(monkeypatch, case.message.reason)
+    asked = _set(case, marketing_consent=consent)
+    decision = decide(asked if said is None else _said(asked, "marketing", allowed=said))
+    if case is ALLOWED:
+        assert decision.rule is None
+        assert "consent" not in decision.facts
+        return
+    on_record_is_needed = consent == "required" or needs_consent
+    may = not on_record_is_needed if said is None else said
+    assert decision.rule == (None if may else "no_consent")
+    assert decision.facts["consent"] == ("not recorded" if said is None else said)
+    assert decision.facts.get("consent_at") == (None if said is None else "2026-03-02T12:00:00Z")
 
 
-@pytest.fixture(name="add_rule")
-def _add_rule(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Rule], None]:
-    return lambda name, rule: monkeypatch.setitem(RULES, name, rule)
+def test_a_consent_to_marketing_on_another_channel_is_none_on_this() -> None:
+    required = _set(MARKETING, marketing_consent="required")
+    assert decide(_said(required, "marketing", allowed=True, scope="rcs")).rule == "no_consent"
+    assert decide(_said(required, "marketing", allowed=True, scope="sms")).rule is None
 
 
-def test_a_hold_says_until_when_and_why(add_rule: Callable[[str, Rule], None]) -> None:
-    until = ALLOWED.now + timedelta(minutes=30)
-    add_rule("quiet_hours", _holding(until))
-    decision = decide(ALLOWED)
-    assert (decision.action, decision.rule, decision.until) == (Action.HOLD, "quiet_hours", until)
-    assert decision.facts["cap"] == "1/P1D"
-
-
-def test_an_earlier_skip_wins_over_a_hold(add_rule: Callable[[str, Rule], None]) -> None:
-    add_rule("quiet_hours", _holding(ALLOWED.now + timedelta(minutes=30)))
-    assert decide(TOO_LATE).rule == "too_late"
+# channel_window
 
 
 @pytest.mark.parametrize(
-    ("past", "action", "rule"),
-    [(-MICROSECOND, Action.HOLD, "quiet_hours"), (timedelta(), Action.SKIP, "too_late")],
+    ("case", "contact", "since", "approved", "template_is"),
+    [
+        (ALLOWED, WHATSAPP, DAY - MICROSECOND, False, None),
+        (ALLOWED, WHATSAPP, DAY, False, "not among WhatsAppTemplates"),
+        (ALLOWED, WHATSAPP, DAY, True, None),
+        (ALLOWED, WHATSAPP, WINDOW - MICROSECOND, True, None),
+        (ALLOWED, AMERICAN, DAY, True, None),
+        (MARKETING, WHATSAPP, DAY, True, None),
+        (MARKETING, AMERICAN, DAY - MICROSECOND, False, None),
+        (MARKETING, AMERICAN, DAY - MICROSECOND, True, None),
+        (MARKETING, AMERICAN, DAY, False, "not among WhatsAppTemplates"),
+        (MARKETING, AMERICAN, DAY, True, "marketing to a number that may not get it"),
+        (MARKETING, CANADIAN, DAY, True, "marketing to a number that may not get it"),
+        (MARKETING, Contact("acme-dental", "whatsapp", "anna.1"), DAY, True, None),
+        (MARKETING, ANNA, WINDOW - MICROSECOND, False, None),
+        (MARKETING, replace(AMERICAN, channel="rcs"), WINDOW - MICROSECOND, False, None),
+    ],
 )
-def test_a_hold_that_would_outlast_the_messages_use_is_a_skip_at_once(
-    add_rule: Callable[[str, Rule], None], past: timedelta, action: Action, rule: str
+def test_past_whatsapps_24_hours_an_approved_template_alone_may_go(
+    case: Circumstances, contact: Contact, since: timedelta, approved: bool, template_is: str | None
 ) -> None:
-    add_rule("quiet_hours", _holding(STARTS + past))
-    decision = decide(ALLOWED)
-    assert (decision.action, decision.rule) == (action, rule)
-    if action is Action.SKIP:
-        assert decision.until is None
-        assert decision.facts["held_by"] == "quiet_hours"
+    reason = case.message.reason
+    # The other reason's template is of no help.
+    templates = {"appointment_reminder", "trial_follow_up"} ^ (set() if approved else {reason})
+    decision = decide(_last_heard(_set(_to(case, contact), whatsapp_templates=frozenset(templates)), case.now - since))
+    assert _short(decision) == ((Action.SKIP, "channel_window", None) if template_is else (Action.SEND, None, None))
+    assert decision.facts.get("template_is") == template_is
+    past = contact.channel == "whatsapp" and since >= DAY
+    assert decision.facts.get("template") == (reason if past else None)
+    assert ("free_text_until" in decision.facts) == past
+
+
+def test_the_channels_window_ends_24_hours_after_the_last_message() -> None:
+    facts = decide(_last_heard(_to(ALLOWED, WHATSAPP), ALLOWED.now - DAY)).facts
+    assert facts["free_text_until"] == "2026-03-03T10:00:00Z"
+
+
+# frequency_cap
 
 
 @pytest.mark.parametrize(
-    ("past", "action", "rule"),
-    [(-MICROSECOND, Action.HOLD, "quiet_hours"), (timedelta(), Action.SKIP, "window_closed")],
+    ("sent", "waits", "counted"),
+    [
+        ({}, None, {"1/P1D": 0, "3/P7D": 0}),
+        ({"a": DAY}, None, {"1/P1D": 0, "3/P7D": 1}),
+        ({"a": DAY - MICROSECOND}, MICROSECOND, {"1/P1D": 1, "3/P7D": 1}),
+        ({"a": HOUR}, DAY - HOUR, {"1/P1D": 1, "3/P7D": 1}),
+        ({"a": 6 * DAY, "b": 5 * DAY, "c": 4 * DAY}, DAY, {"1/P1D": 0, "3/P7D": 3}),
+        ({"a": 7 * DAY, "b": 5 * DAY, "c": 4 * DAY}, None, {"1/P1D": 0, "3/P7D": 2}),
+        # Both are full: until both have a place.
+        ({"a": 6 * DAY, "b": 5 * DAY, "c": HOUR}, DAY, {"1/P1D": 1, "3/P7D": 3}),
+        ({"a": 7 * DAY - HOUR, "b": 5 * DAY, "c": HOUR}, DAY - HOUR, {"1/P1D": 1, "3/P7D": 3}),
+    ],
 )
-def test_a_hold_that_would_outlast_the_window_is_a_skip_at_once(
-    add_rule: Callable[[str, Rule], None], past: timedelta, action: Action, rule: str
+def test_a_full_cap_holds_until_a_place_is_free_in_all_of_them(
+    sent: Mapping[str, timedelta], waits: timedelta | None, counted: Mapping[str, int]
 ) -> None:
-    add_rule("quiet_hours", _holding(NOON + WINDOW + past))
-    useful = replace(ALLOWED.message, useful_until=NOON + WINDOW * 2)
-    decision = decide(replace(ALLOWED, message=useful))
-    assert (decision.action, decision.rule) == (action, rule)
-    if action is Action.SKIP:
-        assert decision.facts["held_by"] == "quiet_hours"
-        assert decision.facts["until"] == "2026-04-01T12:00:00Z"
+    case = _capped(MARKETING, "1/P1D,3/P7D", **sent)
+    decision = decide(case)
+    assert decision.facts["counted"] == counted
+    if waits is None:
+        assert _short(decision) == (Action.SEND, None, None)
+        return
+    assert _short(decision) == (Action.HOLD, "frequency_cap", case.now + waits)
+    assert decide(replace(case, now=case.now + waits)).action is Action.SEND
+    assert decide(replace(case, now=case.now + waits - MICROSECOND)).rule == "frequency_cap"
+
+
+def test_a_message_need_not_make_way_for_itself() -> None:
+    own = ALLOWED.message.scheduled_message_id
+    decision = decide(_capped(ALLOWED, "1/P1D", **{own: HOUR}))
+    assert decision.action is Action.SEND
+    assert decision.facts["counted"] == {"1/P1D": 0}
+
+
+def test_a_category_without_caps_counts_nothing() -> None:
+    decision = decide(replace(_capped(ALLOWED, "1/P1D", a=HOUR), settings=PolicySettings()))
+    assert decision.action is Action.SEND
+    assert "counted" not in decision.facts
+
+
+# unknown_timezone, quiet_hours
+
+
+@pytest.mark.parametrize(
+    ("contact", "hours", "source"),
+    [
+        (SATELLITE, "20:00-09:00", "unknown"),
+        (Contact("acme-dental", "whatsapp", "anna.1"), "20:00-09:00", "unknown"),
+        # Of Australia's zones from Cocos to Lord Howe some are always quiet, in winter as in summer.
+        (AUSTRALIAN, "12:00-10:00", "phone_number"),
+    ],
+)
+def test_a_zone_that_cannot_be_told_is_asked_for_again_in_an_hour(contact: Contact, hours: str, source: str) -> None:
+    case = _quiet(_to(_last_heard(MARKETING, MARKETING.now - HOUR), contact), hours)
+    decision = decide(case)
+    assert _short(decision) == (Action.HOLD, "unknown_timezone", case.now + HOUR)
+    assert timedelta(hours=1) == ASKED_AGAIN
+    assert decision.facts["zone_from"] == source
+    for mend in ("MessageReceived", "BrandConfigured", "DefaultTimezone", "timezone"):
+        assert mend in decision.facts["mend"]
+    assert decide(replace(case, now=case.now + HOUR)).rule == "unknown_timezone"
+
+
+def test_a_zone_is_asked_for_only_where_there_are_quiet_hours() -> None:
+    somewhere = _to(MARKETING, SATELLITE)
+    for case in (somewhere, _set(somewhere, quiet_hours={"utility": QuietHours(time(20), time(9))})):
+        decision = decide(case)
+        assert decision.action is Action.SEND
+        assert "zone_from" not in decision.facts
+
+
+@pytest.mark.parametrize("mended", ["contact", "event", "brand", "default"])
+def test_once_the_zone_is_known_it_is_the_one_that_counts(mended: str) -> None:
+    """Tokyo's 21:00 is quiet, Berlin's 13:00 is not."""
+    zone = "Asia/Tokyo"
+    case = _quiet(_to(MARKETING, SATELLITE), "20:00-09:00")
+    assert case.profile
+    assert case.subject
+    event = business("TrialExtended", NOON + HOUR, ends_at=NOON + timedelta(days=4), timezone=zone)
+    subject = told(case.subject, event)
+    case = {
+        "contact": replace(case, profile=replace(case.profile, timezone=zone)),
+        "event": replace(case, subject=subject, message=replace(_planned(subject), contact=SATELLITE)),
+        "brand": replace(case, brand=Brand("acme-dental", timezone=zone)),
+        "default": _set(case, default_timezone=zone),
+    }[mended]
+    decision = decide(case)
+    assert _short(decision) == (Action.HOLD, "quiet_hours", parse_instant("2026-03-04T09:00:00+09:00"))
+    assert {
+        "quiet_hours": "20:00-09:00",
+        "zone": "Asia/Tokyo",
+        "zone_from": mended,
+        "local_time": "2026-03-03T21:00:00+09:00",
+        "tzdata": tzdata_version(),
+    }.items() <= decision.facts.items()
+
+
+@pytest.mark.parametrize(
+    ("local", "until"),
+    [
+        ("2026-03-03T19:59:59.999999+01:00", None),
+        ("2026-03-03T20:00:00+01:00", "2026-03-04T09:00:00+01:00"),
+        ("2026-03-04T08:59:59.999999+01:00", "2026-03-04T09:00:00+01:00"),
+        ("2026-03-04T09:00:00+01:00", None),
+        # The night in which Berlin's clocks go forward.
+        ("2026-03-28T20:00:00+01:00", "2026-03-29T09:00:00+02:00"),
+    ],
+)
+def test_quiet_hours_hold_until_the_first_allowed_instant(local: str, until: str | None) -> None:
+    now = parse_instant(local)
+    case = _useful_until(_quiet(replace(MARKETING, now=now), "20:00-09:00"), NOON + WINDOW)
+    decision = decide(case)
+    assert decision.facts["local_time"] == now.isoformat()
+    assert decision.facts["zone_from"] == "phone_number"
+    if until is None:
+        assert _short(decision) == (Action.SEND, None, None)
+    else:
+        assert _short(decision) == (Action.HOLD, "quiet_hours", parse_instant(until))
+        assert decide(replace(case, now=parse_instant(until))).action is Action.SEND
+
+
+def test_of_several_zones_all_have_to_allow_it() -> None:
+    """Cocos is four and a half hours behind Lord Howe's summer: quiet for all until it is nine there, too."""
+    noon_in_sydney = parse_instant("2026-03-03T12:00:00+11:00")
+    case = _quiet(replace(_to(MARKETING, AUSTRALIAN), now=noon_in_sydney), "20:00-09:00")
+    decision = decide(case)
+    assert _short(decision) == (Action.HOLD, "quiet_hours", parse_instant("2026-03-03T09:00:00+06:30"))
+    assert decision.facts["zone"] == "8 zones"
+    assert decision.facts["zone_from"] == "phone_number"
+    assert decision.until
+    sent = replace(case, now=decision.until)
+    assert decide(sent).action is Action.SEND
+    assert deliver_before(sent) == parse_instant("2026-03-03T20:00:00+11:00")
+
+
+def test_each_category_has_hours_and_caps_of_its_own() -> None:
+    hours, caps = {"marketing": QuietHours(time(10), time(14))}, {"marketing": parse_caps("1/P1D")}
+    for case, rule in ((ALLOWED, None), (MARKETING, "frequency_cap")):
+        busy = replace(_set(case, quiet_hours=hours, caps=caps), places=Places({"another": case.now - HOUR}))
+        assert decide(busy).rule == rule
+        assert decide(replace(busy, places=Places())).rule == (rule and "quiet_hours")
+
+
+# Holds
+
+
+@pytest.fixture(name="holding")
+def _holding(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
+    """A rule of the test's own holds every message until an instant."""
+
+    def hold(until: datetime) -> None:
+        rule: Rule = lambda _case: Answer(stops=True, facts={"seen": 1}, until=until)  # noqa: E731 - typed by its name
+        monkeypatch.setattr(policy, "RULES", {**RULES, "quiet_hours": rule})
+
+    return hold
+
+
+def test_a_hold_says_until_when_and_why(holding: Callable[[datetime], None]) -> None:
+    holding(ALLOWED.now + HOUR)
+    decision = decide(ALLOWED)
+    assert _short(decision) == (Action.HOLD, "quiet_hours", ALLOWED.now + HOUR)
+    assert decision.facts["seen"] == 1
+
+
+@pytest.mark.parametrize(
+    ("useful_until", "end", "rule"),
+    [
+        (STARTS, STARTS, "too_late"),
+        (NOON + 2 * WINDOW, NOON + WINDOW, "window_closed"),
+        (STARTS, NOON + WINDOW, "too_late"),
+    ],
+    ids=["use", "window", "both"],
+)
+@pytest.mark.parametrize("past", [-MICROSECOND, timedelta(), MICROSECOND])
+def test_a_hold_that_would_outlast_the_messages_use_or_window_is_a_skip_at_once(
+    holding: Callable[[datetime], None], useful_until: datetime, end: datetime, rule: str, past: timedelta
+) -> None:
+    until = end + past
+    holding(until)
+    decision = decide(_useful_until(ALLOWED, useful_until))
+    if until < min(useful_until, NOON + WINDOW):
+        assert _short(decision) == (Action.HOLD, "quiet_hours", until)
+        assert "held_by" not in decision.facts
+        return
+    assert _short(decision) == (Action.SKIP, rule, None)
+    assert decision.facts["held_by"] == "quiet_hours"
+    assert parse_instant(decision.facts["until"]) == until
+    assert decision.facts["seen"] == 1
+
+
+@pytest.mark.parametrize("rule", ["frequency_cap", "unknown_timezone", "quiet_hours"])
+@pytest.mark.parametrize("ends", ["too_late", "window_closed"])
+def test_each_hold_becomes_a_skip_where_it_would_be_of_no_more_use(rule: str, ends: str) -> None:
+    case = _broken([rule])
+    until = decide(case).until
+    assert until
+    case = _useful_until(case, until) if ends == "too_late" else _last_heard(case, until - WINDOW)
+    decision = decide(case)
+    assert _short(decision) == (Action.SKIP, ends, None)
+    assert decision.facts["held_by"] == rule
+
+
+# What the channel is told
+
+
+@pytest.mark.parametrize(
+    ("case", "before"),
+    [
+        (ALLOWED, STARTS),
+        (_useful_until(ALLOWED, NOON + WINDOW * 2), NOON + WINDOW),
+        (_quiet(ALLOWED, "12:00-13:00"), parse_instant("2026-03-03T12:00:00+01:00")),
+        (_quiet(ALLOWED, "12:59-13:10"), parse_instant("2026-03-03T12:59:00+01:00")),
+        (_quiet(ALLOWED, "13:00-14:00"), STARTS),
+        (_quiet(ALLOWED, "20:00-09:00"), STARTS),
+        (_set(ALLOWED, quiet_hours={"marketing": QuietHours(time(12), time(13))}), STARTS),
+        (REPLY, NOON + timedelta(minutes=10)),
+        (_last_heard(REPLY, NOON - WINDOW + MICROSECOND), NOON + timedelta(minutes=10)),
+    ],
+    ids=[
+        "use",
+        "window",
+        "quiet soon",
+        "quiet just before",
+        "quiet from then",
+        "quiet later",
+        "of others",
+        "reply",
+        "r2",
+    ],
+)
+def test_it_is_delivered_before_its_use_the_window_or_the_quiet_hours(case: Circumstances, before: datetime) -> None:
+    assert decide(case).action is Action.SEND
+    assert deliver_before(case) == free_text_until(case) == before
+
+
+@pytest.mark.parametrize(
+    ("since", "ends"), [(HOUR, STARTS), (DAY - HOUR, ALLOWED.now + HOUR), (3 * DAY, ALLOWED.now - 2 * DAY)]
+)
+def test_free_text_ends_with_the_channels_own_window(since: timedelta, ends: datetime) -> None:
+    case = _last_heard(_to(ALLOWED, WHATSAPP), ALLOWED.now - since)
+    assert free_text_until(case) == ends
+    assert deliver_before(case) == STARTS
+    assert free_text_until(_to(case, ANNA)) == STARTS

@@ -1,14 +1,23 @@
-"""A person writes: the window, the profile, and what is told of it."""
+"""A person writes: the window, the profile, what is told of it, and who is answered at once."""
 
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from reengage.domain.contact import Contact, Profile
-from reengage.domain.conversation import WINDOW, Conversation, expiry
+from reengage.domain.conversation import WINDOW, Conversation, InboundMessage, expiry
+from reengage.domain.message import ScheduledMessage, State
 from reengage.errors import Contended, NotPublished
-from tests.fakes import ANNA, NOON, RETENTION, Crash, Fault, Unreachable, World, inbound
+from reengage.ports import NotDelivered
+from reengage.usecases.ingest_message import FRESH_FOR, IngestSettings
+from tests.fakes import ANNA, CLAIM_LASTS, NOON, RETENTION, Crash, Fault, Unreachable, World, business, inbound
+from tests.property.schedules import Body, Option, play
 
 MICROSECOND = timedelta(microseconds=1)
 DAY = timedelta(days=1)
@@ -188,6 +197,7 @@ def test_an_unchanged_profile_is_written_at_most_once_a_week() -> None:
             "read_thread",
             "write_conversation",
             "write_message",
+            "read_preferences",
         ]
         written.append("write_profile" in names)
     assert [day for day, was in enumerate(written, 1) if was] == [7, 14]
@@ -208,7 +218,7 @@ def test_two_contacts_of_one_address_are_apart() -> None:
 
 @pytest.mark.parametrize("error", [Crash, Unreachable])
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("nth", range(1, 6))
+@pytest.mark.parametrize("nth", range(1, 7))
 def test_a_crash_at_any_call_is_mended_by_the_retry(nth: int, after: bool, error: type[BaseException]) -> None:
     """Whatever Lambda got done before it died, the event comes again, and the end is as if nothing had happened;
     the opening is told at least once.
@@ -219,7 +229,8 @@ def test_a_crash_at_any_call_is_mended_by_the_retry(nth: int, after: bool, error
     fault = Fault(error, nth, after)
     with pytest.raises(error):
         world.receive(inbound(locale="de"), fault)
-    assert fault.calls == ["read_thread", "write_conversation", "write_profile", "publish", "write_message"][:nth]
+    calls = ["read_thread", "write_conversation", "write_profile", "publish", "write_message", "read_preferences"]
+    assert fault.calls == calls[:nth]
     world.clock.forward(minutes=1)
     world.receive(inbound(locale="de"))
     assert world.store.read_thread(ANNA, inbound().message_id) == calm.store.read_thread(ANNA, inbound().message_id)
@@ -290,3 +301,255 @@ def test_a_clock_that_runs_ahead_is_clamped_to_the_arrival_also_by_a_retry_hours
     conversation = world.store.read_thread(early.contact).conversation
     assert conversation is not None
     assert conversation.last_inbound_at == NOON
+
+
+@pytest.mark.parametrize("ahead", [timedelta(seconds=30), timedelta(hours=1)])
+def test_a_clock_that_runs_ahead_by_less_than_the_retry_waits_makes_no_second_message(ahead: timedelta) -> None:
+    """By the time of the retry the sender's instant was past. It must be clamped all the same: else the retry would
+    take the message for a later one, move the window on, and answer it a second time.
+    """
+    world = silent(days=7)
+    message = replace(inbound(world.clock.now + ahead), arrived_at=world.clock.now)
+    with pytest.raises(Crash):
+        world.receive(message, Fault(only="write_message"))
+    world.clock.forward(minutes=1)
+    world.receive(message)
+    assert conversation(world).last_inbound_at == message.arrived_at
+    assert len(greetings(world)) == 1
+
+
+# Who comes back is greeted
+
+WELCOME = IngestSettings(RETENTION, welcome_back_after=timedelta(days=7))
+
+
+def silent(*, days: float, ingest: IngestSettings = WELCOME) -> World:
+    """Anna wrote once, and then nothing for so long."""
+    world = World(ingest=ingest)
+    world.receive(inbound())
+    world.bus.events.clear()
+    world.clock.forward(days=days)
+    return world
+
+
+def greetings(world: World, reason: str = "welcome_back") -> list[ScheduledMessage]:
+    """What was handed over."""
+    return [outbound.message for outbound in world.provider.handed if outbound.message.reason == reason]
+
+
+def tick_until_all_is_settled(world: World) -> None:
+    world.clock.forward(minutes=1)
+    world.tick("updates")
+    world.clock.now += CLAIM_LASTS
+    world.tick("updates")
+
+
+@pytest.mark.parametrize(("silence", "greeted"), [(WELCOME.welcome_back_after, True), (7 * DAY - MICROSECOND, False)])
+def test_who_writes_after_the_silence_is_greeted_once(silence: timedelta, greeted: bool) -> None:
+    world = silent(days=0)
+    world.clock.now += silence
+    message = inbound(world.clock.now)
+    world.receive(message)
+    assert len(greetings(world)) == greeted
+    assert world.bus.types() == (["ConversationRestarted", "MessageSent"] if greeted else [])
+    for _ in range(3):
+        world.clock.forward(minutes=1)
+        world.receive(message)
+        world.receive(inbound(world.clock.now))
+        world.tick("updates")
+    assert len(greetings(world)) == greeted
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+def test_who_writes_after_the_window_has_closed_is_greeted(deleted: bool) -> None:
+    """Though that be a shorter silence than the one that is asked for; and whatever TTL has deleted."""
+    world = silent(days=31, ingest=replace(WELCOME, welcome_back_after=60 * DAY))
+    if deleted:
+        world.store.expire(world.clock.now)
+        assert world.store.read_thread(ANNA).conversation is None
+    world.receive(inbound(world.clock.now))
+    assert [message.reason for message in greetings(world)] == ["welcome_back"]
+    assert world.bus.details("ConversationRestarted")
+
+
+def test_who_writes_for_the_first_time_ever_is_not_greeted() -> None:
+    world = World(ingest=WELCOME)
+    world.receive(inbound())
+    assert world.bus.types() == ["ConversationStarted"]
+    assert world.provider.handed == []
+
+
+@pytest.mark.parametrize("days", [7, 31])
+def test_nobody_is_greeted_where_that_is_off(days: int) -> None:
+    world = silent(days=days, ingest=IngestSettings(RETENTION))
+    world.receive(inbound(world.clock.now))
+    assert world.bus.types() == (["ConversationRestarted"] if days > 30 else [])
+    assert world.provider.handed == []
+
+
+@pytest.mark.parametrize(("age", "greeted"), [(FRESH_FOR - MICROSECOND, True), (FRESH_FOR, False), (DAY, False)])
+def test_an_old_message_is_not_greeted(age: timedelta, greeted: bool) -> None:
+    """History that is brought over, or a message that was long under way: nobody waits for an answer."""
+    world = silent(days=20)
+    world.receive(inbound(world.clock.now - age))
+    assert len(greetings(world)) == greeted
+    assert world.bus.types()[0] == "ConversationRestarted"
+
+
+@pytest.mark.parametrize("text", ["STOP", "START", "HELP", "stop sending me these stupid ads", "Hör auf damit!"])
+def test_who_comes_back_to_ask_for_something_is_not_greeted(text: str) -> None:
+    world = silent(days=31)
+    world.receive(inbound(world.clock.now, text=text))
+    assert world.bus.details("ConversationRestarted")
+    assert world.provider.handed == []
+
+
+def test_who_has_opted_out_and_writes_again_is_not_greeted_and_that_is_told() -> None:
+    world = silent(days=0)
+    world.receive(inbound(NOON + MICROSECOND, text="STOP"))
+    world.clock.forward(days=31)
+    world.receive(inbound(world.clock.now))
+    assert world.provider.handed == []
+    assert [detail["rule"] for detail in world.bus.details("MessageSkipped")] == ["opted_out"]
+
+
+def test_a_greeting_that_the_provider_could_not_take_goes_out_with_the_next_tick() -> None:
+    world = silent(days=7)
+    world.provider.script.append(NotDelivered("throttled"))
+    world.receive(inbound(world.clock.now))
+    world.clock.forward(minutes=1)
+    assert world.tick("updates")["sent"] == 1
+    assert world.bus.details("MessageSent")
+
+
+@pytest.mark.parametrize("error", [Crash, Unreachable])
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize(("text", "reason"), [("Is Friday free?", "welcome_back"), ("HELP", "help_reply")])
+def test_a_crash_at_any_call_gives_no_second_answer_and_loses_none_silently(
+    text: str, reason: str, after: bool, error: Callable[[], BaseException]
+) -> None:
+    """The answer was handed over once; or nobody knows, and that is told."""
+    ends: Counter[State] = Counter()
+    for nth in range(1, 30):
+        world = silent(days=7, ingest=replace(WELCOME, answers_help=True))
+        message = inbound(world.clock.now, text=text)
+        fault = Fault(error, nth, after)
+        try:
+            world.receive(message, fault)
+        except (Crash, Unreachable):
+            assert fault.struck
+        world.clock.forward(minutes=1)
+        world.receive(message)
+        tick_until_all_is_settled(world)
+        (row,) = world.store.rows()
+        handed = greetings(world, reason)
+        assert len(handed) == (row.state is State.SENT) or (len(handed) <= 1 and row.state is State.UNCONFIRMED)
+        assert row.state in (State.SENT, State.UNCONFIRMED), f"call {nth}: {fault.calls}"
+        assert len(world.bus.details("MessageUnconfirmed")) == (row.state is State.UNCONFIRMED)
+        assert world.bus.details("ConversationRestarted")
+        ends[row.state] += 1
+        if not fault.struck:
+            assert ends[State.SENT] > ends[State.UNCONFIRMED] > 0
+            return
+    pytest.fail("there are more calls than were tried")
+
+
+def receives(world: World, message: InboundMessage) -> Body:
+    return lambda around: world.receive(message, around)
+
+
+@pytest.mark.parametrize("apart", [None, timedelta(), timedelta(seconds=1), -timedelta(seconds=1)])
+def test_two_deliveries_at_once_greet_once_wherever_one_overtakes_the_other(apart: timedelta | None) -> None:
+    """``None``: of the same message; else two messages, so far apart."""
+    for nth in range(1, 30):
+        world = silent(days=7)
+        now = world.clock.forward(seconds=5)
+        first = inbound(now - timedelta(seconds=2), message_id="first")
+        second = first if apart is None else inbound(first.sent_at + apart, message_id="second")
+        seen = 0
+
+        def overtake(_name: str, call: Callable[[], Any]) -> Any:
+            nonlocal seen
+            seen += 1
+            if seen == nth:  # noqa: B023 - it is called within this very turn
+                world.receive(second)  # noqa: B023 - the same
+            return call()
+
+        world.receive(first, overtake)
+        assert len(greetings(world)) == 1, f"before call {nth}"
+        assert {detail["last_inbound_at"] for detail in world.bus.details("ConversationRestarted")}
+        if seen < nth:
+            return
+    pytest.fail("there are more calls than were tried")
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), same=st.booleans(), deaths=st.integers(0, 2))
+def test_however_two_deliveries_interleave_and_die_there_is_one_greeting_at_most_and_none_is_lost(
+    data: st.DataObject, same: bool, deaths: int
+) -> None:
+    world = silent(days=7)
+    now = world.clock.forward(seconds=5)
+    messages = {"one": inbound(now, message_id="one")}
+    messages["two"] = messages["one"] if same else inbound(now - timedelta(seconds=1), message_id="two")
+
+    def choose(options: Sequence[Option]) -> Option:
+        return data.draw(st.sampled_from(options))
+
+    played = play({name: receives(world, message) for name, message in messages.items()}, choose, deaths=deaths)
+    world.clock.forward(minutes=1)
+    for name in played.failed:
+        world.receive(messages[name])
+    tick_until_all_is_settled(world)
+    assert len(greetings(world)) <= 1
+    (row,) = world.store.rows()
+    assert row.state is State.UNCONFIRMED or len(greetings(world)) == 1
+    assert len(world.bus.details("MessageUnconfirmed")) == (row.state is State.UNCONFIRMED)
+    assert world.bus.details("ConversationRestarted")
+
+
+# HELP
+
+
+@pytest.mark.parametrize("answers_help", [True, False])
+def test_help_is_answered_once_and_only_where_the_provider_does_not(answers_help: bool) -> None:
+    world = silent(days=1, ingest=replace(WELCOME, answers_help=answers_help))
+    message = inbound(world.clock.now, text="Help!")
+    for _ in range(3):
+        world.receive(message)
+        world.tick("updates")
+    assert [m.reason for m in greetings(world, "help_reply")] == ["help_reply"] * answers_help
+    assert len(world.provider.handed) == answers_help
+
+
+@pytest.mark.parametrize(("age", "answered"), [(FRESH_FOR - MICROSECOND, True), (FRESH_FOR, False)])
+def test_an_old_cry_for_help_is_not_answered(age: timedelta, answered: bool) -> None:
+    world = silent(days=1, ingest=replace(WELCOME, answers_help=True))
+    world.receive(inbound(world.clock.now - age, text="HELP"))
+    assert len(greetings(world, "help_reply")) == answered
+
+
+def test_who_opted_out_gets_no_help_and_that_is_told() -> None:
+    world = silent(days=1, ingest=replace(WELCOME, answers_help=True))
+    world.receive(inbound(NOON + MICROSECOND, text="STOP"))
+    world.receive(inbound(world.clock.now, text="HELP"))
+    assert world.provider.handed == []
+    assert [detail["rule"] for detail in world.bus.details("MessageSkipped")] == ["opted_out"]
+
+
+# A suspicion
+
+
+@pytest.mark.parametrize("age", [timedelta(), WINDOW])
+def test_a_suspicion_is_told_and_nothing_else_happens(age: timedelta) -> None:
+    """Also of an old message: the person may write, and so be written to, any day."""
+    world = silent(days=31)
+    message = inbound(world.clock.now - age, text="stop sending me these stupid ads", message_id="SM-1")
+    world.receive(message)
+    assert [detail["message_id"] for detail in world.bus.details("OptOutSuspected")] == ["SM-1"]
+    assert {*world.bus.types()} <= {"OptOutSuspected", "ConversationRestarted"}
+    assert world.store.read_preferences(ANNA) == World().store.read_preferences(ANNA)
+    assert world.provider.handed == []
+    world.hear(business("AppointmentBooked", starts_at=world.clock.now + DAY, remind_before=["PT2H"]))
+    world.clock.forward(hours=22)
+    assert world.tick()["sent"] == (not age)

@@ -1,12 +1,14 @@
 """Receipts come twice, out of order, and before their message was settled; a state only moves forward."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import product
 from typing import Any
 
 import pytest
 
 from reengage.domain.message import ScheduledMessage, State
+from reengage.domain.preferences import Choice, OptOutScope
 from reengage.errors import InvalidEvent, NotPublished
 from reengage.ports import NotDelivered, Refused, Unknown
 from reengage.usecases.record_delivery import Receipt, Status
@@ -52,7 +54,8 @@ def test_a_receipt_moves_the_message_forward_and_is_told(status: Status, state: 
     world = sent()
     assert world.report(about(world, status, error="30003" if status == "undelivered" else "")) == "recorded"
     assert row(world).state is state
-    (event,) = world.bus.events
+    *choices, event = world.bus.events
+    assert [choice.type for choice in choices] == ["ContactOptedOut"] * (status == "opted_out")
     assert event.type == told
     assert event.detail["provider_message_id"] == "provider-1"
     assert event.detail["at"] == "2026-03-12T10:00:04Z"
@@ -143,7 +146,7 @@ def test_a_message_that_was_refused_or_is_still_to_come_ignores_receipts() -> No
 def test_a_receipt_of_an_unknown_message_is_rejected_by_the_fields_name(of: str) -> None:
     world = sent()
     known = about(world, "delivered")
-    unknown = {
+    reported = {
         "another id": Receipt(ANNA, "0" * 36, "delivered", DUE),
         "another contact": Receipt(
             inbound(contact=type(ANNA)("other", "sms", ANNA.address)).contact,
@@ -156,7 +159,7 @@ def test_a_receipt_of_an_unknown_message_is_rejected_by_the_fields_name(of: str)
     if of == "deleted by TTL":
         world.store.expire(DUE + timedelta(days=30))
     with pytest.raises(InvalidEvent, match=r"\$\.detail\.scheduled_message_id"):
-        world.report(unknown)
+        world.report(reported)
     assert world.bus.events == []
 
 
@@ -167,3 +170,74 @@ def test_what_could_not_be_told_is_retried() -> None:
         world.report(about(world, "delivered"))
     assert world.report(about(world, "delivered")) == "repeated"
     assert world.bus.types() == ["MessageDelivered"]
+
+
+# Who has opted out at the provider
+
+
+def refused(world: World, channel: str = "sms") -> Choice | None:
+    return world.store.read_preferences(ANNA).refused("contact", channel)
+
+
+def unknown(at: datetime = DUE) -> Receipt:
+    return Receipt(ANNA, "0" * 36, "opted_out", at, error="21610")
+
+
+@pytest.mark.parametrize("scope", ["brand", "channel"])
+def test_an_opt_out_at_the_provider_is_one_here_from_that_instant(scope: OptOutScope) -> None:
+    world = sent()
+    world.ingest = replace(world.ingest, opt_out_scope=scope)
+    opted_out = about(world, "opted_out", error="21610")
+    world.report(opted_out)
+    choice = refused(world)
+    assert choice
+    cause = {"receipt_of": opted_out.scheduled_message_id, "error": "21610"}
+    assert (choice.at, choice.cause) == (opted_out.at, cause)
+    assert (refused(world, "rcs") is not None) == (scope == "brand")
+    assert [detail["cause"] for detail in world.bus.details("ContactOptedOut")] == [cause]
+
+
+def test_it_is_one_also_where_nobody_knows_the_message() -> None:
+    """A provider's list of opt-outs, say, or a message that another system sent."""
+    world = World()
+    for _ in range(2):
+        with pytest.raises(InvalidEvent, match=r"\$\.detail\.scheduled_message_id"):
+            world.report(unknown())
+        assert refused(world)
+    assert "ContactOptedOut" in world.bus.types()
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("nth", range(1, 8))
+def test_it_is_stored_before_anything_else_and_told_by_the_retry(nth: int, after: bool) -> None:
+    world = sent()
+    fault = Fault(nth=nth, after=after)
+    try:
+        world.report(about(world, "opted_out"), fault)
+    except Crash:
+        assert fault.struck
+    assert (refused(world) is not None) == (nth > 2 or (nth == 2 and after))
+    world.report(about(world, "opted_out"))
+    assert refused(world)
+    assert row(world).state is State.UNDELIVERED
+    assert set(world.bus.types()) == {"ContactOptedOut", "MessageUndelivered"}
+
+
+def test_the_next_message_is_not_sent_any_more() -> None:
+    world = story()
+    world.hear(business("AppointmentBooked", subject_id="A-2", starts_at=STARTS + timedelta(hours=1)))
+    world.tick()
+    world.report(about(world, "opted_out"))
+    world.clock.now = DUE + timedelta(hours=1)
+    assert world.tick()["skipped"] == {"opted_out": 1}
+
+
+def test_an_old_receipt_undoes_no_later_start() -> None:
+    """Receipts come late; the person's own word from after it holds."""
+    world = sent()
+    world.clock.forward(minutes=1)
+    world.receive(inbound(world.clock.now, text="START"))
+    world.bus.events.clear()
+    world.report(about(world, "opted_out"))
+    assert refused(world) is None
+    assert world.bus.types() == ["MessageUndelivered"]

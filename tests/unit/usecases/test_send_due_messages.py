@@ -1,32 +1,40 @@
 """The send engine: claim, gate, hand-over, settlement; and everything that can go wrong on the way."""
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from reengage.adapters.memory import MemoryStore
+from reengage.domain import policy
+from reengage.domain.caps import parse_caps
 from reengage.domain.contact import SHARDS, Contact
 from reengage.domain.conversation import WINDOW
 from reengage.domain.message import ScheduledMessage, State
-from reengage.domain.policy import RULES, Circumstances, Rule, Stop
+from reengage.domain.planning import reply
+from reengage.domain.policy import PASS, RULES, Answer, Circumstances, PolicySettings, Rule
+from reengage.domain.preferences import Choice, ChoiceMade
+from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import Door
 from reengage.domain.subject import BusinessEvent
 from reengage.errors import Contended
 from reengage.ports import DueKey, NotDelivered, Outcome, Refused, Unknown, Wording
 from reengage.usecases import send_due_messages
+from reengage.usecases.erase_contact import ErasureAsked
 from reengage.usecases.send_due_messages import FIRST_BACKOFF, GATES, MAX_ATTEMPTS, Sender, summary
-from tests.fakes import ANNA, CLAIM_LASTS, NOON, Crash, Fault, Unreachable, World, business, inbound, receipt
+from tests.fakes import ANNA, CLAIM_LASTS, NOON, Around, Crash, Fault, Unreachable, World, business, inbound, receipt
+from tests.property.schedules import Body, Choose, Option, every_order, play
 
 STARTS = NOON + timedelta(days=10)
 DUE = STARTS - timedelta(hours=2)
 MICROSECOND = timedelta(microseconds=1)
 MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
 NOTHING = {
     "due": 0,
     "sent": 0,
@@ -59,6 +67,8 @@ def moved(**fields: Any) -> BusinessEvent:
 
 
 CANCELLED = business("AppointmentCancelled", NOON + timedelta(hours=1), contact=None)
+OPT_OUT = ChoiceMade(ANNA, "contact", Choice(allowed=False, at=DUE, cause={"word": "stop", "message_id": "m2"}))
+ERASURE = ErasureAsked(ANNA, DUE)
 
 
 # What is due
@@ -115,7 +125,7 @@ def test_another_door_does_not_touch_it(door: Door) -> None:
 def test_free_text_ends_a_day_after_the_last_message_on_whatsapp() -> None:
     """Meta takes free-form text for 24 hours; the business system that delivers must know."""
     whatsapp = replace(ANNA, channel="whatsapp")
-    world = World()
+    world = World(policy=PolicySettings(whatsapp_templates=frozenset({"appointment_reminder"})))
     world.receive(inbound(contact=whatsapp))
     starts = NOON + timedelta(hours=4)
     world.hear(business("AppointmentBooked", contact=whatsapp, starts_at=starts, remind_before=["PT2H"]))
@@ -146,6 +156,11 @@ GATES_THAT_STOP: dict[str, tuple[str, Callable[[World], object]]] = {
     "conversation deleted": ("window_closed", lambda world: world.store._conversations.clear()),
     "30 days": ("window_closed", lambda world: setattr(world.clock, "now", NOON + WINDOW)),
     "appointment has begun": ("too_late", lambda world: setattr(world.clock, "now", STARTS)),
+    "opted out": ("opted_out", lambda world: world.choose(OPT_OUT)),
+    "quiet until it begins": (
+        "too_late",
+        lambda world: setattr(world, "policy", PolicySettings(quiet_hours={"utility": QuietHours(time(10), time(13))})),
+    ),
 }
 
 
@@ -292,12 +307,12 @@ def test_a_window_or_use_that_ends_between_gate_and_hand_over_stops_it(closing: 
 
 @pytest.fixture(name="add_rule")
 def _add_rule(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Rule], None]:
-    return lambda name, rule: monkeypatch.setitem(RULES, name, rule)
+    return lambda name, rule: monkeypatch.setattr(policy, "RULES", {**RULES, name: rule})
 
 
 def test_a_hold_puts_the_message_off_and_says_until_when(add_rule: Callable[[str, Rule], None]) -> None:
     until = DUE + timedelta(minutes=30)
-    add_rule("quiet_hours", lambda case: Stop({"zone": "UTC"}, until) if case.now < until else None)
+    add_rule("quiet_hours", lambda case: Answer(True, {"zone": "UTC"}, until) if case.now < until else PASS)
     world = story()
     assert world.tick() == {**NOTHING, "due": 1, "held": 1}
     held = row(world)
@@ -310,8 +325,42 @@ def test_a_hold_puts_the_message_off_and_says_until_when(add_rule: Callable[[str
     assert world.tick()["sent"] == 1
 
 
+def test_quiet_hours_put_a_message_off_to_their_end() -> None:
+    """At 11:00 in Berlin, where that is quiet until 12:30."""
+    world = story()
+    world.policy = PolicySettings(quiet_hours={"utility": QuietHours(time(22), time(12, 30))})
+    assert world.tick()["held"] == 1
+    (told,) = world.bus.details("MessageHeld")
+    assert (told["rule"], told["until"]) == ("quiet_hours", "2026-03-12T11:30:00Z")
+    assert told["facts"]["local_time"] == "2026-03-12T11:00:00+01:00"
+    world.clock.now = row(world).due_at
+    assert world.tick()["sent"] == 1
+    (outbound,) = world.provider.handed
+    assert outbound.deliver_before == STARTS
+
+
+def test_quiet_hours_that_begin_between_gate_and_hand_over_hold_it() -> None:
+    """A millisecond before half past eleven the gate said yes; taking the place took two."""
+    world = story()
+    world.policy = PolicySettings(
+        quiet_hours={"utility": QuietHours(time(11, 30), time(12))}, caps={"utility": parse_caps("5/P1D")}
+    )
+    world.clock.now = DUE + timedelta(minutes=30) - timedelta(milliseconds=1)
+
+    def slow(name: str, call: Callable[[], Any]) -> Any:
+        answer = call()
+        if name == "take_place":
+            world.clock.forward(milliseconds=2)
+        return answer
+
+    assert world.tick(around=slow)["held"] == 1
+    assert world.provider.handed == []
+    assert row(world).due_at == DUE + timedelta(hours=1)
+    assert taken(world) == set()
+
+
 def test_a_hold_beyond_its_use_is_a_skip_at_once(add_rule: Callable[[str, Rule], None]) -> None:
-    add_rule("quiet_hours", lambda _case: Stop({}, STARTS))
+    add_rule("quiet_hours", lambda _case: Answer(True, {}, STARTS))
     world = story()
     assert world.tick()["skipped"] == {"too_late": 1}
     assert row(world).facts["held_by"] == "quiet_hours"
@@ -466,6 +515,7 @@ def test_a_store_bus_or_channel_that_fails_at_any_call_never_leads_to_a_second_h
     """
     for nth in range(1, 60):
         world = story()
+        world.policy = PolicySettings(caps={"utility": parse_caps("5/P1D")})
         if answer is not None:
             world.provider.script.append(answer)
         fault = Fault(error, nth, after)
@@ -481,6 +531,8 @@ def test_a_store_bus_or_channel_that_fails_at_any_call_never_leads_to_a_second_h
         surely_not = isinstance(answer, NotDelivered)
         assert len(world.provider.handed) <= 1 + surely_not, fault.calls
         assert row(world).state not in (State.SCHEDULED, State.SENDING), fault.calls
+        if not isinstance(answer, Refused | NotDelivered):
+            assert taken(world) >= set(handed(world)), "what may have gone out counts"
         if not fault.struck:
             return
     pytest.fail("there are more calls than were tried")
@@ -612,6 +664,7 @@ def test_a_renewal_keeps_count_of_the_attempts() -> None:
     corrected = moved(starts_at=STARTS, location="Broad St 9")
     world.tick(around=_while("read_circumstances", lambda: _in_vain(world, corrected)))
     assert (row(world).state, row(world).attempts) == (State.SCHEDULED, 1)
+    assert row(world).planned_at == NOON, "an erasure since then must still stop it"
 
 
 def test_booked_again_before_the_skip_of_the_cancelled_one_was_settled_it_does_not_end_as_cancelled() -> None:
@@ -754,6 +807,7 @@ def test_each_minute_another_shard_comes_first(monkeypatch: pytest.MonkeyPatch) 
         now = NOON + timedelta(minutes=minute)
         sender = Sender(
             door="appointments",
+            settings=PolicySettings(),
             store=Recording(),
             channels={},
             render=lambda _: pytest.fail("nothing is due"),
@@ -781,3 +835,464 @@ def test_a_receipt_that_comes_before_an_old_claim_is_given_up_is_not_contradicte
     assert world.tick(around=_while("settle", lambda: world.report(delivered))) == NOTHING
     assert row(world).state is State.DELIVERED
     assert world.bus.details("MessageUnconfirmed") == []
+
+
+# Caps: a place is taken before the hand-over, and given back where that surely failed
+
+
+def follow_ups(caps: str = "1/P1D", count: int = 2) -> World:
+    """So many follow-ups of Anna's trials are due this very moment, each of use for three days."""
+    world = World(policy=PolicySettings(caps={"marketing": parse_caps(caps)}))
+    world.receive(inbound())
+    for n in range(count):
+        world.hear(business("TrialStarted", subject_id=f"T-{n}", product="Pro", ends_at=DUE, follow_up=["PT0S"]))
+    world.bus.events.clear()
+    world.clock.now = DUE
+    return world
+
+
+def taken(world: World) -> set[str]:
+    """The messages that have a place."""
+    return {message_id for places in world.store.read_holdings(ANNA).places.values() for message_id in places.taken}
+
+
+def handed(world: World) -> list[str]:
+    return [outbound.message.scheduled_message_id for outbound in world.provider.handed]
+
+
+def handles(world: World, due: DueKey) -> Body:
+    return lambda around: world.sender("trials", around)._handle(due)
+
+
+def most_in_any(period: timedelta, instants: Sequence[datetime]) -> int:
+    return max((sum(last - period < instant <= last for instant in instants) for last in instants), default=0)
+
+
+def test_the_last_place_goes_to_one_and_the_other_waits_until_it_is_free() -> None:
+    world = follow_ups()
+    assert world.tick("trials") == {**NOTHING, "due": 2, "sent": 1, "held": 1}
+    (told,) = world.bus.details("MessageHeld")
+    assert (told["rule"], told["until"]) == ("frequency_cap", "2026-03-13T10:00:00Z")
+    assert told["facts"]["counted"] == {"1/P1D": 1}
+    assert taken(world) == {*handed(world)}
+    world.clock.now = DUE + DAY - MICROSECOND
+    assert world.tick("trials") == NOTHING
+    world.clock.now = DUE + DAY
+    assert world.tick("trials")["sent"] == 1
+    assert len(set(handed(world))) == 2
+
+
+def test_a_place_is_remembered_for_the_longest_of_the_caps() -> None:
+    world = follow_ups("1/PT1H,2/P2D", count=3)
+    hour = timedelta(hours=1)
+    for at, held in ((DUE, 2), (DUE + hour, 1), (DUE + 2 * hour, 0), (DUE + 2 * DAY, 0)):
+        world.clock.now = at
+        assert world.tick("trials")["held"] == held
+    assert world.provider.handed_at == [DUE, DUE + hour, DUE + 2 * DAY]
+
+
+@pytest.mark.parametrize(
+    ("caps", "before", "now", "deaths"),
+    [("1/P1D", 0, 1, 0), ("1/P1D", 0, 1, 1), ("2/P1D,3/P7D", 1, 1, 0), ("2/P1D", 0, 2, 0)],
+)
+def test_however_two_runs_interleave_no_cap_is_passed(caps: str, before: int, now: int, deaths: int) -> None:
+    """Each saw a free place at its gate, and there was one."""
+
+    def once(choose: Choose) -> World:
+        world = follow_ups(caps, count=before + 2)
+        shard = ANNA.shard
+        for due in world.store.due("trials", shard, DUE)[:before]:
+            world.sender("trials")._handle(due)
+        one, other = world.store.due("trials", shard, DUE)
+        # At most one dies, and of the two it may as well be the first.
+        played = play(
+            {"one": handles(world, one), "other": handles(world, other)},
+            lambda options: choose([option for option in options if option != Option("other", dies=True)]),
+            deaths=deaths,
+        )
+        if not played.failed:
+            assert len(world.provider.handed) == before + now
+            assert sorted(str(row.rule) for row in world.store.rows()) == sorted(
+                ["None"] * (before + now) + ["frequency_cap"] * (2 - now)
+            )
+        for later in (CLAIM_LASTS, DAY - MICROSECOND, DAY, 2 * DAY):
+            world.clock.now = DUE + later
+            world.sender("trials")._drain(shard, DUE + 9 * DAY)
+        return world
+
+    for world in every_order(once):
+        assert len(set(handed(world))) == len(handed(world)) <= before + 2
+        for cap in parse_caps(caps):
+            assert most_in_any(cap.period, world.provider.handed_at) <= cap.limit
+        assert {row.state for row in world.store.rows()} <= {State.SENT, State.UNCONFIRMED}
+
+
+def test_places_that_only_look_like_those_at_the_gate_are_not_taken_for_them() -> None:
+    """Between one's gate and its place, the only place there was is given back, and another message takes it."""
+    world = follow_ups("2/P1D", count=3)
+    world.provider.script.append(NotDelivered("Throttled"))
+    order = deque("xxxaaxxxyyyyyaaaaaa")
+
+    def in_order(options: Sequence[Option]) -> Option:
+        return next((option for name in iter(order.popleft, None) if (option := Option(name)) in options), options[0])
+
+    first = dict(zip("xay", world.store.due("trials", ANNA.shard, DUE), strict=True))
+    played = play({name: handles(world, due) for name, due in first.items()}, in_order)
+    steps = [(step.actor, step.call) for step in played.steps]
+    gate, place = steps.index(("a", "read_circumstances")), steps.index(("a", "take_place"))
+    assert gate < steps.index(("x", "give_back")) < steps.index(("y", "take_place")) < place
+    world.clock.forward(minutes=1)
+    assert world.tick("trials")["held"] == 1
+    assert len(taken(world)) == 2 == len(world.provider.handed) - 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "keeps"),
+    [
+        (None, True),
+        (Unknown("ReadTimeoutError"), True),
+        (Unreachable("lost"), True),
+        (Crash(), True),
+        (Refused("InvalidArgument"), False),
+        (NotDelivered("Throttled"), False),
+    ],
+    ids=["accepted", "unknown", "broken", "crash", "refused", "not delivered"],
+)
+def test_a_place_is_given_back_only_where_the_message_surely_did_not_go(
+    answer: Outcome | BaseException | None, keeps: bool
+) -> None:
+    world = follow_ups()
+    if answer:
+        world.provider.script.append(answer)
+    one, other = world.store.due("trials", ANNA.shard, DUE)
+    with suppress(Crash, Unreachable):
+        world.sender("trials")._handle(one)
+    assert taken(world) == (set(handed(world)) if keeps else set())
+    told = world.sender("trials")._handle(other)
+    assert told
+    assert told.way == ("held" if keeps else "sent")
+
+
+def test_a_run_that_dies_with_a_place_taken_keeps_it() -> None:
+    """Nobody knows how far it came: the place counts until its period is over."""
+    world = follow_ups()
+    one, other = world.store.due("trials", ANNA.shard, DUE)
+    with pytest.raises(Crash):
+        world.sender("trials", Fault(only="send"))._handle(one)
+    assert world.provider.handed == []
+    assert len(taken(world)) == 1
+    told = world.sender("trials")._handle(other)
+    assert told
+    assert told.way == "held"
+    world.clock.now = DUE + CLAIM_LASTS
+    assert world.tick("trials")["unconfirmed"] == 1
+    world.clock.now = DUE + DAY
+    assert world.tick("trials")["sent"] == 1
+
+
+def test_one_that_was_not_delivered_needs_no_place_but_its_own() -> None:
+    world = follow_ups(count=1)
+    world.provider.script.append(NotDelivered("Throttled"))
+    assert world.tick("trials")["retried"] == 1
+    world.clock.now = row(world).due_at
+    assert world.tick("trials")["sent"] == 1
+    assert world.store.read_holdings(ANNA).places["marketing"].instants() == (DUE + MINUTE,)
+
+
+@pytest.mark.parametrize(("slow_gates", "way"), [(1, "sent"), (GATES, "retried")])
+def test_a_gate_that_went_stale_gives_its_place_back(slow_gates: int, way: str) -> None:
+    world = follow_ups(count=1)
+    delays = deque([timedelta(seconds=3)] * slow_gates)
+
+    def slow(name: str, call: Callable[[], Any]) -> Any:
+        answer = call()
+        if name == "take_place":
+            world.clock.now += delays.popleft() if delays else timedelta()
+        return answer
+
+    assert world.tick("trials", around=slow)[way] == 1
+    assert taken(world) == set(handed(world))
+    if way == "sent":
+        places = world.store.read_holdings(ANNA).places["marketing"]
+        assert places.instants() == (DUE + timedelta(seconds=3),), "the place is the second gate's"
+
+
+def test_a_place_that_others_keep_taking_gives_the_message_back() -> None:
+    world = follow_ups(count=1)
+
+    def contended(name: str, call: Callable[[], Any]) -> Any:
+        return False if name == "take_place" else call()
+
+    assert world.tick("trials", around=contended)["retried"] == 1
+    assert world.provider.handed == []
+    assert (row(world).state, row(world).attempts) == (State.SCHEDULED, 1)
+
+
+def test_where_there_are_no_caps_no_place_is_taken() -> None:
+    world = story()
+    counted = Fault(nth=999)
+    assert world.tick(around=counted)["sent"] == 1
+    assert {"take_place", "give_back"}.isdisjoint(counted.calls)
+
+
+# What a person, or an erasure, says meanwhile
+
+
+@pytest.mark.parametrize(
+    ("before", "sent"),
+    [("claim", False), ("read_circumstances", False), ("take_place", True), ("send", True), ("settle", True)],
+)
+def test_an_opt_out_counts_if_it_was_stored_before_the_gate_was_read(before: str, sent: bool) -> None:
+    world = story()
+    world.policy = PolicySettings(caps={"utility": parse_caps("5/P1D")})
+    summed = world.tick(around=_while(before, lambda: world.choose(OPT_OUT)))
+    assert len(world.provider.handed) == summed["sent"] == sent
+    assert summed["skipped"] == ({} if sent else {"opted_out": 1})
+
+
+def test_an_opt_out_between_the_plan_and_its_due_time_is_a_skip_with_its_word() -> None:
+    world = story()
+    world.choose(OPT_OUT)
+    world.tick()
+    (told,) = world.bus.details("MessageSkipped")
+    assert told["rule"] == "opted_out"
+    assert told["facts"]["word"] == "stop"
+    assert told["facts"]["opted_out_at"] == "2026-03-12T10:00:00Z"
+
+
+CALLS = ("claim", "read_circumstances", "take_place", "send", "settle", "release")
+
+
+@pytest.mark.parametrize("before", CALLS)
+@pytest.mark.parametrize(
+    "answer",
+    [None, Refused("no"), NotDelivered("later"), Unknown("who knows")],
+    ids=["accepted", "refused", "not delivered", "unknown"],
+)
+def test_an_erasure_while_a_run_has_the_message_in_hand_leaves_nothing_behind(
+    before: str, answer: Outcome | None
+) -> None:
+    world = story()
+    world.policy = PolicySettings(caps={"utility": parse_caps("5/P1D")})
+    if answer:
+        world.provider.script.append(answer)
+    reached = Fault(nth=999, only=before)
+    erase = _while(before, lambda: world.erase(ERASURE))
+    world.tick(around=lambda name, call: erase(name, lambda: reached(name, call)))
+    if not reached.calls:
+        assert before == ("settle" if isinstance(answer, NotDelivered) else "release")
+        world.erase(ERASURE)
+    for _ in range(3):
+        assert is_forgotten(world)
+        world.clock.forward(minutes=5)
+        assert world.tick() == NOTHING
+    assert len(world.provider.handed) == (before not in ("claim", "read_circumstances"))
+    assert len(ends_told(world)) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "rule"), [("claim", "erased"), ("read_circumstances", "cancelled"), ("release", "erased")]
+)
+def test_a_held_message_of_one_who_is_erased_meanwhile_ends_there(before: str, rule: str) -> None:
+    """At its gate the first thing to be seen is that the subject has gone, too."""
+    world = story()
+    world.policy = PolicySettings(quiet_hours={"utility": QuietHours(time(10), time(12))})
+    world.tick(around=_while(before, lambda: world.erase(ERASURE)))
+    assert is_forgotten(world)
+    assert ends_told(world) == ["MessageSkipped"]
+    assert world.bus.details("MessageSkipped")[0]["rule"] == rule
+    assert world.bus.details("MessageHeld") == []
+
+
+def is_forgotten(world: World) -> bool:
+    """Nothing is stored of Anna, but for the mark of her erasure."""
+    holdings = world.store.read_holdings(ANNA)
+    found = (holdings.profile, holdings.conversation, holdings.inbound, holdings.scheduled, holdings.subjects)
+    return not any(found) and holdings.places == {} and holdings.preferences.erased_since("sms", DUE)
+
+
+def ends_told(world: World) -> list[str]:
+    ends = ("MessageSent", "MessageSkipped", "MessageFailed", "MessageUnconfirmed")
+    return [told for told in world.bus.types() if told in ends]
+
+
+def test_one_who_was_erased_and_came_back_gets_what_was_planned_since_and_nothing_else() -> None:
+    """A run had the old reminder in hand: to its gate the person who came back looks like the one who was erased."""
+    world = story()
+
+    def come_back() -> None:
+        world.erase(ERASURE)
+        world.clock.forward(milliseconds=1)
+        world.receive(inbound(world.clock.now))
+        world.hear(
+            business("AppointmentBooked", world.clock.now, subject_id="A-2", starts_at=STARTS, remind_before=["PT1H"])
+        )
+
+    world.tick(around=_while("read_circumstances", come_back))
+    assert world.provider.handed == []
+    assert world.bus.details("MessageSkipped")[-1]["subject_id"] == "A-1001"
+    assert [(m.subject.id, m.state) for m in world.store.rows()] == [("A-2", State.SCHEDULED)]
+    world.clock.now = STARTS - timedelta(hours=1)
+    assert world.tick()["sent"] == 1
+
+
+def test_one_who_was_erased_and_booked_anew_is_not_reminded_of_the_old_time() -> None:
+    """The appointment's versions began anew as well, so the reminder in hand looks like one of the newest."""
+    world = story()
+
+    def book_again() -> None:
+        world.erase(ERASURE)
+        world.clock.forward(milliseconds=1)
+        world.receive(inbound(world.clock.now))
+        world.hear(business("AppointmentBooked", world.clock.now, starts_at=STARTS + DAY, remind_before=["PT2H"]))
+
+    world.tick(around=_while("read_circumstances", book_again))
+    assert world.provider.handed == []
+    assert [told["rule"] for told in world.bus.details("MessageSkipped")] == ["erased"]
+    assert [(m.about, m.state) for m in world.store.rows()] == [(STARTS + DAY, State.SCHEDULED)]
+    world.clock.now = DUE + DAY
+    assert world.tick()["sent"] == 1
+
+
+# What cannot wait for a tick
+
+
+QUESTION = inbound(DUE, message_id="SM-help", text="HELP")
+
+
+def asked() -> tuple[World, ScheduledMessage]:
+    """Anna has just asked for help; an answer to her passes quiet hours, caps and all that is not about her wish."""
+    hours, caps = QuietHours(time(0), time(23, 59)), parse_caps("1/P7D")
+    world = World(policy=PolicySettings("required", {"utility": hours, "marketing": hours}, {"utility": caps}))
+    world.clock.now = DUE
+    return world, reply("help_reply", QUESTION, DUE)
+
+
+def test_a_reply_goes_at_once_and_is_told() -> None:
+    world, message = asked()
+    counted = Fault(nth=999)
+    world.sender("updates", counted).send_now(message)
+    assert counted.calls == ["write_plan", "claim", "read_circumstances", "send", "settle", "publish"]
+    (outbound,) = world.provider.handed
+    assert outbound.data == {"message_id": "SM-help"}
+    assert outbound.deliver_before == outbound.free_text_until == DUE + timedelta(minutes=10)
+    assert row(world).state is State.SENT
+    (told,) = world.bus.details("MessageSent")
+    assert told["scheduled_message_id"] == message.scheduled_message_id
+    assert told["reason"] == "help_reply"
+
+
+def test_a_reply_that_is_asked_for_again_is_sent_once() -> None:
+    world, message = asked()
+    world.sender("updates").send_now(message)
+    world.clock.forward(minutes=1)
+    world.sender("updates").send_now(reply("help_reply", QUESTION, world.clock.now))
+    world.tick("updates")
+    assert len(world.provider.handed) == len(world.bus.details("MessageSent")) == 1
+
+
+def test_a_reply_that_two_ask_for_at_once_is_sent_once_in_every_order() -> None:
+    def once(choose: Choose) -> World:
+        world, message = asked()
+
+        def sends(around: Around) -> None:
+            world.sender("updates", around).send_now(message)
+
+        assert not play({"one": sends, "other": sends}, choose).failed
+        return world
+
+    for world in every_order(once):
+        assert len(world.provider.handed) == len(world.bus.details("MessageSent")) == 1
+        assert row(world).state is State.SENT
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("error", [Unreachable, Crash])
+def test_a_reply_cut_short_at_any_call_is_sent_at_most_once_and_ends(
+    error: Callable[[], BaseException], after: bool
+) -> None:
+    """Ingest tries again a minute later, and the door of updates looks every minute."""
+    for nth in range(1, 20):
+        world, message = asked()
+        fault = Fault(error, nth, after)
+        try:
+            world.sender("updates", fault).send_now(message)
+        except (Crash, Unreachable):
+            assert fault.struck
+        world.clock.forward(minutes=1)
+        world.sender("updates").send_now(reply("help_reply", QUESTION, world.clock.now))
+        for _ in range(4):
+            world.clock.forward(minutes=1)
+            world.tick("updates")
+        assert len(world.provider.handed) <= 1, fault.calls
+        assert row(world).state in (State.SENT, State.UNCONFIRMED), fault.calls
+        if row(world).state is State.UNCONFIRMED:
+            assert len(world.bus.details("MessageUnconfirmed")) == 1
+        if not fault.struck:
+            return
+    pytest.fail("there are more calls than were tried")
+
+
+def test_a_reply_that_a_crash_left_in_hand_is_reported_by_the_door_of_updates() -> None:
+    world, message = asked()
+    with pytest.raises(Crash):
+        world.sender("updates", Fault(only="send")).send_now(message)
+    assert row(world).state is State.SENDING
+    world.clock.now = DUE + CLAIM_LASTS - MICROSECOND
+    assert world.tick("updates") == NOTHING
+    assert world.tick("appointments") == NOTHING
+    world.clock.now = DUE + CLAIM_LASTS
+    assert world.tick("updates") == {**NOTHING, "due": 1, "unconfirmed": 1}
+    assert world.provider.handed == []
+
+
+def test_a_reply_that_was_not_delivered_goes_out_at_the_next_tick() -> None:
+    world, message = asked()
+    world.provider.script.append(NotDelivered("Throttled"))
+    world.sender("updates").send_now(message)
+    assert (row(world).state, row(world).due_at) == (State.SCHEDULED, DUE + MINUTE)
+    world.clock.forward(minutes=1)
+    assert world.tick("updates")["sent"] == 1
+
+
+@pytest.mark.parametrize(("past", "way"), [(-MICROSECOND, "sent"), (timedelta(), "skipped")])
+def test_ten_minutes_after_the_question_it_is_too_late_for_an_answer(past: timedelta, way: str) -> None:
+    world, message = asked()
+    world.provider.script.append(NotDelivered("Throttled"))
+    world.sender("updates").send_now(message)
+    world.clock.now = DUE + timedelta(minutes=10) + past
+    world.tick("updates")
+    assert row(world).state == way
+    assert [told["rule"] for told in world.bus.details("MessageSkipped")] == ([] if way == "sent" else ["too_late"])
+
+
+def test_what_stands_in_the_way_of_a_reply_is_raised_and_the_reply_left_for_the_next_tick() -> None:
+    world, message = asked()
+
+    def broken(circumstances: Circumstances) -> Wording:
+        raise Unreachable(circumstances.message.reason)
+
+    with pytest.raises(Unreachable):
+        replace(world.sender("updates"), render=broken).send_now(message)
+    assert (row(world).state, row(world).attempts, row(world).error) == (State.SCHEDULED, 1, "Unreachable")
+    world.clock.forward(minutes=1)
+    assert world.tick("updates")["sent"] == 1
+
+
+@pytest.mark.parametrize("before", ["claim", "read_circumstances", "send", "settle"])
+def test_an_erasure_while_a_reply_is_under_way_leaves_nothing_behind(before: str) -> None:
+    world, message = asked()
+    world.sender("updates", _while(before, lambda: world.erase(ERASURE))).send_now(message)
+    assert is_forgotten(world)
+    world.clock.forward(minutes=1)
+    assert world.tick("updates") == NOTHING
+    assert len(ends_told(world)) == 1
+    assert len(world.provider.handed) == (before in ("send", "settle"))
+
+
+def test_a_person_who_opted_out_is_not_replied_to() -> None:
+    world, message = asked()
+    world.choose(OPT_OUT)
+    world.sender("updates").send_now(message)
+    assert world.provider.handed == []
+    assert [told["rule"] for told in world.bus.details("MessageSkipped")] == ["opted_out"]

@@ -6,27 +6,34 @@ is lost and botocore sends it again, the second try may fail on the condition th
 caller that this could mislead reads what stands there.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import batched
 from typing import Any, Final
 
 from pynamodb.attributes import DiscriminatorAttribute, JSONAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.attributes import UTCDateTimeAttribute as InstantAttribute
 from pynamodb.connection import TableConnection
 from pynamodb.connection.base import MetaTable
-from pynamodb.exceptions import PutError, PynamoDBException, UpdateError
+from pynamodb.exceptions import DeleteError, PutError, PynamoDBException, UpdateError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 from pynamodb.models import Model
 
+from reengage.domain.brand import Brand
+from reengage.domain.caps import Places
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation, InboundMessage, expiry
-from reengage.domain.instants import parse_instant
+from reengage.domain.instants import iso, parse_instant
 from reengage.domain.message import FOLLOWS, RETENTION, WITHDRAWN, MessageKey, ScheduledMessage, State, brief
-from reengage.domain.reasons import REASONS, Door
+from reengage.domain.preferences import Choice, Choices, Erasure, Preferences, preferences_of
+from reengage.domain.reasons import REASONS, Category, Door
 from reengage.domain.subject import Family, Said, Subject, SubjectRef
-from reengage.ports import DueKey, Thread
+from reengage.ports import DueKey, Gate, Holdings, KeptMessage, Thread
 
 INDEX: Final = "due"
 
@@ -50,13 +57,20 @@ _SCHEMA: Final = {
 }
 
 
+class CompactJSONAttribute(JSONAttribute):
+    """Without the spaces that pynamodb's has: each write of a row over 1,024 bytes costs twice."""
+
+    def serialize(self, value: Any) -> str | None:
+        return None if value is None else json.dumps(value, separators=(",", ":"))
+
+
 class Item(Model):
-    """What every item of the table has. ``expires_at`` is the TTL attribute: epoch seconds."""
+    """What every item of the table has. ``expires_at`` is the TTL attribute: epoch seconds; without it, it stays."""
 
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
     type = DiscriminatorAttribute()
-    expires_at = NumberAttribute()
+    expires_at = NumberAttribute(null=True)
 
 
 class ProfileItem(Item, discriminator="contact"):
@@ -80,8 +94,33 @@ class InboundMessageItem(Item, discriminator="inbound_message"):
 
 
 class SubjectItem(Item, discriminator="subject"):
-    families = JSONAttribute()
-    previous = JSONAttribute()
+    families = CompactJSONAttribute()
+    previous = CompactJSONAttribute()
+    revision = NumberAttribute()
+    heard_at = InstantAttribute()
+
+
+class SubjectLinkItem(Item, discriminator="subject_link"):
+    """Under the contact: which subjects speak of it."""
+
+    heard_at = InstantAttribute()
+
+
+class PreferencesItem(Item, discriminator="preferences"):
+    contact = CompactJSONAttribute()
+    marketing = CompactJSONAttribute()
+    erasures = CompactJSONAttribute()
+    revision = NumberAttribute()
+
+
+class BrandItem(Item, discriminator="brand"):
+    said = CompactJSONAttribute()
+    versions = CompactJSONAttribute()
+    revision = NumberAttribute()
+
+
+class PlacesItem(Item, discriminator="places"):
+    taken = CompactJSONAttribute()
     revision = NumberAttribute()
 
 
@@ -95,10 +134,11 @@ class ScheduledMessageItem(Item, discriminator="scheduled_message"):
     due_at = InstantAttribute()
     useful_until = InstantAttribute()
     version = NumberAttribute()
+    planned_at = InstantAttribute()
     scheduled_message_id = UnicodeAttribute()
     state = UnicodeAttribute()
     rule = UnicodeAttribute(null=True)
-    facts = JSONAttribute(null=True)
+    facts = CompactJSONAttribute(null=True)
     attempts = NumberAttribute(null=True)
     claim_id = UnicodeAttribute(null=True)
     claimed_at = InstantAttribute(null=True)
@@ -113,12 +153,16 @@ Row = ScheduledMessageItem
 
 @dataclass(frozen=True, slots=True)
 class DynamoDBStore:
-    """The table behind ``ports.Store``; make one with ``connect``."""
+    """The table behind ``ports.Store``; make one with ``connect``.
+
+    ``hash_key`` answers with the secret by which the addresses of preferences are hashed; asked for when first needed.
+    """
 
     table: TableConnection
+    hash_key: Callable[[], str]
 
     @classmethod
-    def connect(cls, table_name: str, *, workers: int) -> "DynamoDBStore":
+    def connect(cls, table_name: str, *, workers: int, hash_key: Callable[[], str]) -> "DynamoDBStore":
         """Region, endpoint and credentials come from the environment, as for every AWS client.
 
         A slow answer is given up after 2 seconds and asked for once more: every write is conditional, and safe
@@ -133,18 +177,20 @@ class DynamoDBStore:
             meta_table=MetaTable({"TableName": table_name, **_SCHEMA}),
         )
         table.connection.client  # made here once: botocore's clients are thread-safe, their making is not  # noqa: B018
-        return cls(table)
+        return cls(table, hash_key)
 
     # Ingest
 
     def read_thread(self, contact: Contact, message_id: str | None = None) -> Thread:
         message_sk = _message_sk(message_id) if message_id is not None else None
-        sks = [sk for sk in (CONTACT, CONVERSATION, message_sk) if sk]
-        items = self._read([(contact.key, sk) for sk in sks])
+        preferences = (self._preferences_pk(contact), PREFERENCES)
+        keys = [(contact.key, sk) for sk in (CONTACT, CONVERSATION, message_sk) if sk]
+        items = self._read([*keys, preferences])
         return Thread(
             _profile(items.get((contact.key, CONTACT))),
             _conversation(items.get((contact.key, CONVERSATION))),
             known=(contact.key, message_sk) in items,
+            preferences=_preferences(items.get(preferences)),
         )
 
     def write_conversation(
@@ -167,6 +213,43 @@ class DynamoDBStore:
         )
         self._put(item, Item.pk.does_not_exist())
 
+    # Preferences
+
+    def read_preferences(self, contact: Contact) -> Preferences:
+        key = (self._preferences_pk(contact), PREFERENCES)
+        return _preferences(self._read([key]).get(key))
+
+    def write_preferences(self, contact: Contact, preferences: Preferences) -> bool:
+        item = PreferencesItem(
+            self._preferences_pk(contact),
+            PREFERENCES,
+            contact=_choices_json(preferences.contact),
+            marketing=_choices_json(preferences.marketing),
+            erasures={
+                channel: [erasure.asked_at.isoformat(), erasure.at.isoformat()]
+                for channel, erasure in preferences.erasures.items()
+            },
+            revision=preferences.revision + 1,
+            expires_at=preferences.expires_at,
+        )
+        return self._put(item, _at_revision(PreferencesItem, preferences.revision))
+
+    # Brands
+
+    def read_brand(self, brand: str) -> Brand | None:
+        key = (_brand_pk(brand), BRAND)
+        return _brand(brand, self._read([key]).get(key))
+
+    def write_brand(self, brand: Brand) -> bool:
+        item = BrandItem(
+            _brand_pk(brand.id),
+            BRAND,
+            said={name: getattr(brand, name) for name in brand.versions},
+            versions=dict(brand.versions),
+            revision=brand.revision + 1,
+        )
+        return self._put(item, _at_revision(BrandItem, brand.revision))
+
     # Plan
 
     def read_subject(self, ref: SubjectRef) -> Subject | None:
@@ -179,10 +262,16 @@ class DynamoDBStore:
             families=_families_json(subject.families),
             previous=_families_json(subject.previous),
             revision=subject.revision + 1,
+            heard_at=subject.heard_at,
             expires_at=subject.expires_at,
         )
-        unchanged = SubjectItem.revision == subject.revision if subject.revision else Item.pk.does_not_exist()
-        return self._put(item, unchanged)
+        return self._put(item, _at_revision(SubjectItem, subject.revision))
+
+    def link_subject(self, contact: Contact, subject: Subject) -> None:
+        sk = f"{SUBJECT}#{subject.ref.kind}#{subject.ref.id}"
+        link = SubjectLinkItem(contact.key, sk, heard_at=subject.heard_at, expires_at=subject.expires_at)
+        # Of two planners the later one may know less; an erasure must not take the link and leave the subject.
+        self._put(link, Item.pk.does_not_exist() | (SubjectLinkItem.heard_at <= subject.heard_at))
 
     def write_plan(self, message: ScheduledMessage, *, at: datetime) -> ScheduledMessage:
         withdrawn = (Row.state == State.SKIPPED) & Row.rule.is_in(*WITHDRAWN)
@@ -239,16 +328,38 @@ class DynamoDBStore:
         item = self._read([key]).get(key)
         return _message(item) if item else None
 
-    def read_circumstances(
-        self, message: ScheduledMessage
-    ) -> tuple[Subject | None, Profile | None, Conversation | None]:
-        contact, subject = message.contact.key, message.subject
-        items = self._read([(contact, CONTACT), (contact, CONVERSATION), (subject.key, SUBJECT)])
-        return (
-            _subject(subject, items.get((subject.key, SUBJECT))),
-            _profile(items.get((contact, CONTACT))),
-            _conversation(items.get((contact, CONVERSATION))),
+    def read_circumstances(self, message: ScheduledMessage) -> Gate:
+        contact, subject = message.contact, message.subject
+        places = (contact.key, _places_sk(message.terms.category))
+        preferences = (self._preferences_pk(contact), PREFERENCES)
+        brand = (_brand_pk(contact.brand), BRAND)
+        keys = [(contact.key, CONTACT), (contact.key, CONVERSATION), (subject.key, SUBJECT), preferences, brand, places]
+        items = self._read(keys)
+        return Gate(
+            subject=_subject(subject, items.get((subject.key, SUBJECT))),
+            profile=_profile(items.get((contact.key, CONTACT))),
+            conversation=_conversation(items.get((contact.key, CONVERSATION))),
+            preferences=_preferences(items.get(preferences)),
+            brand=_brand(contact.brand, items.get(brand)),
+            places=_places(items.get(places)),
         )
+
+    def take_place(self, message: ScheduledMessage, places: Places, *, at: datetime, keep_for: timedelta) -> bool:
+        taken = places.take(message.scheduled_message_id, at, keep_for)
+        item = _places_item(message, taken, revision=places.revision + 1, expires_at=expiry(at + keep_for))
+        return self._put(item, _still(places))
+
+    def give_back(self, message: ScheduledMessage) -> None:
+        key = (message.contact.key, _places_sk(message.terms.category))
+        while True:  # a try fails only where another's has succeeded
+            stored = self._read([key]).get(key)
+            places = _places(stored)
+            left = places.without(message.scheduled_message_id)
+            if stored is None or left is places:
+                return
+            item = _places_item(message, left, revision=left.revision + 1, expires_at=int(stored.expires_at))
+            if self._put(item, _still(places)) if left.taken else self._delete(key, _still(places)):
+                return
 
     def release(self, message: ScheduledMessage) -> bool:
         actions = [
@@ -256,6 +367,7 @@ class DynamoDBStore:
             Row.due_at.set(message.due_at),
             Row.useful_until.set(message.useful_until),
             Row.version.set(message.version),
+            Row.planned_at.set(message.planned_at),
             Row.scheduled_message_id.set(message.scheduled_message_id),
             Row.attempts.set(message.attempts),
             *_decided(message),
@@ -302,7 +414,73 @@ class DynamoDBStore:
         before = FOLLOWS[message.state] - {message.state}
         return self._update(message.key, actions, Row.state.is_in(*before)) is not None
 
+    # All of a contact
+
+    def read_holdings(self, contact: Contact) -> Holdings:
+        items = list(self._query(contact))
+        refs = {(ref.key, SUBJECT): ref for ref in (_linked(contact, item) for item in items) if ref}
+        subjects: dict[tuple[str, str], Item] = {}
+        for keys in batched(refs, BATCH, strict=False):
+            subjects |= self._read(keys)
+        by_sk = {item.sk: item for item in items}
+        found = (_subject(ref, subjects.get(key)) for key, ref in refs.items())
+        return Holdings(
+            profile=_profile(by_sk.get(CONTACT)),
+            conversation=_conversation(by_sk.get(CONVERSATION)),
+            preferences=self.read_preferences(contact),
+            inbound=[
+                KeptMessage(item.sk.removeprefix(_message_sk("")), item.sent_at, item.text)
+                for item in items
+                if isinstance(item, InboundMessageItem)
+            ],
+            scheduled=[_message(item) for item in items if isinstance(item, Row)],
+            subjects=[subject for subject in found if subject],
+            places={
+                category: _places(by_sk[sk])
+                for category in {reason.category for reason in REASONS.values()}
+                if (sk := _places_sk(category)) in by_sk
+            },
+        )
+
+    def erase(self, contact: Contact, *, until: datetime) -> int:
+        found = 0
+        for item in list(self._query(contact)):
+            if ref := _linked(contact, item):
+                self._delete((ref.key, SUBJECT), SubjectItem.heard_at <= until)
+            stored_at = _STORED_AT[type(item)]
+            # The sends that the caps count have no instant of their own.
+            old = getattr(item, stored_at) <= until if stored_at else True
+            if old:
+                found += 1
+                unchanged = getattr(type(item), stored_at) <= until if stored_at else Item.pk.exists()
+                self._delete((item.pk, item.sk), unchanged)
+        return found
+
     # The calls
+
+    def _query(self, contact: Contact) -> Iterator[Item]:
+        """Every item under the contact's key, strongly consistent."""
+        page: dict[str, Any] | None = None
+        while True:
+            answer = self.table.query(contact.key, consistent_read=True, exclusive_start_key=page)
+            yield from map(Item.from_raw_data, answer["Items"])
+            page = answer.get("LastEvaluatedKey")
+            if not page:
+                return
+
+    def _delete(self, key: tuple[str, str], condition: Condition) -> bool:
+        """Deletes the item where the condition holds, and else leaves it."""
+        pk, sk = key
+        try:
+            self.table.delete_item(pk, range_key=sk, condition=condition)
+        except DeleteError as error:
+            return _unmet(error)
+        return True
+
+    def _preferences_pk(self, contact: Contact) -> str:
+        """Nobody can tell from the table alone whose preferences they are."""
+        digest = hmac.new(self.hash_key().encode(), preferences_of(contact).encode(), hashlib.sha256).hexdigest()
+        return f"{PREFERENCES}#{digest}"
 
     def _read(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Item]:
         """One strongly consistent BatchGetItem; another for keys that DynamoDB left unprocessed."""
@@ -318,7 +496,7 @@ class DynamoDBStore:
             wanted = [{name: value["S"] for name, value in key.items()} for key in unread]
         raise TimeoutError(f"{len(wanted)} keys were left unprocessed in {READS} reads")
 
-    def _put(self, item: Item, condition: Condition) -> bool:
+    def _put(self, item: Item, condition: Condition | None = None) -> bool:
         raw = item.serialize()
         pk, sk = raw.pop("pk")["S"], raw.pop("sk")["S"]
         try:
@@ -347,7 +525,21 @@ CONTACT: Final = "CONTACT"
 CONVERSATION: Final = "CONVERSATION"
 SUBJECT: Final = "SUBJECT"
 SCHEDULED: Final = "SCHEDULED"
+PREFERENCES: Final = "PREFERENCES"
+BRAND: Final = "BRAND"
 READS: Final = 3
+BATCH: Final = 100
+"""BatchGetItem takes no more keys."""
+
+_STORED_AT: Final[Mapping[type[Item], str]] = {
+    ProfileItem: "last_seen_at",
+    ConversationItem: "last_inbound_at",
+    InboundMessageItem: "sent_at",
+    ScheduledMessageItem: "planned_at",
+    SubjectLinkItem: "heard_at",
+    PlacesItem: "",
+}
+"""Of what stands under a contact's key, the attribute that says whether an erasure is younger."""
 
 
 def _unmet(error: PynamoDBException) -> bool:
@@ -372,6 +564,82 @@ def _unchanged(model: type[Item], item: Item | None) -> Condition:
 
 def _message_sk(message_id: str) -> str:
     return f"MESSAGE#{message_id}"
+
+
+def _at_revision(model: type[PreferencesItem | BrandItem | SubjectItem | PlacesItem], revision: int) -> Condition:
+    """The stored item is the one that was read: at its revision, or, at 0, not there."""
+    return model.revision == revision if revision else Item.pk.does_not_exist()
+
+
+def _still(places: Places) -> Condition:
+    """The stored places are those that were read. An item that was deleted meanwhile, and made anew, counts its
+    revisions from the beginning: only what it holds tells the two apart.
+    """
+    unchanged = _at_revision(PlacesItem, places.revision)
+    return unchanged & (PlacesItem.taken == _taken_json(places)) if places.revision else unchanged
+
+
+def _brand_pk(brand: str) -> str:
+    return f"{BRAND}#{brand}"
+
+
+def _places_sk(category: Category) -> str:
+    return f"CAP#{category}"
+
+
+def _linked(contact: Contact, item: Item) -> SubjectRef | None:
+    if not isinstance(item, SubjectLinkItem):
+        return None
+    _, kind, subject_id = item.sk.split("#", 2)
+    return SubjectRef(contact.brand, kind, subject_id)
+
+
+def _choices_json(choices: Choices) -> dict[str, Any]:
+    return {
+        scope: [choice.allowed, choice.at.isoformat(), choice.cause, choice.changed]
+        for scope, choice in choices.items()
+    }
+
+
+def _choices(stored: Mapping[str, Any]) -> Choices:
+    return {
+        scope: Choice(allowed, parse_instant(at), cause, changed)
+        for scope, (allowed, at, cause, changed) in stored.items()
+    }
+
+
+def _preferences(item: Item | None) -> Preferences:
+    if not isinstance(item, PreferencesItem):
+        return Preferences()
+    erasures = {channel: Erasure(*map(parse_instant, instants)) for channel, instants in item.erasures.items()}
+    return Preferences(_choices(item.contact), _choices(item.marketing), erasures, int(item.revision))
+
+
+def _brand(brand: str, item: Item | None) -> Brand | None:
+    if not isinstance(item, BrandItem):
+        return None
+    return Brand(brand, **item.said, versions=item.versions, revision=int(item.revision))
+
+
+def _places_item(message: ScheduledMessage, places: Places, *, revision: int, expires_at: int) -> PlacesItem:
+    return PlacesItem(
+        message.contact.key,
+        _places_sk(message.terms.category),
+        taken=_taken_json(places),
+        revision=revision,
+        expires_at=expires_at,
+    )
+
+
+def _taken_json(places: Places) -> dict[str, str]:
+    """In one order, since it is compared as text."""
+    return {message_id: iso(at) for message_id, at in sorted(places.taken.items())}
+
+
+def _places(item: Item | None) -> Places:
+    if not isinstance(item, PlacesItem):
+        return Places()
+    return Places({message_id: parse_instant(at) for message_id, at in item.taken.items()}, int(item.revision))
 
 
 def _profile_item(contact: Contact, profile: Profile) -> ProfileItem:
@@ -427,7 +695,14 @@ def _conversation(item: Item | None) -> Conversation | None:
 def _subject(ref: SubjectRef, item: Item | None) -> Subject | None:
     if not isinstance(item, SubjectItem):
         return None
-    return Subject(ref, _families(item.families), _families(item.previous), int(item.expires_at), int(item.revision))
+    return Subject(
+        ref,
+        _families(item.families),
+        _families(item.previous),
+        int(item.expires_at),
+        int(item.revision),
+        item.heard_at,
+    )
 
 
 def _families_json(families: Mapping[str, Family]) -> dict[str, Any]:
@@ -462,6 +737,7 @@ def _row_item(message: ScheduledMessage, at: datetime) -> ScheduledMessageItem:
         due_at=message.due_at,
         useful_until=message.useful_until,
         version=message.version,
+        planned_at=message.planned_at,
         scheduled_message_id=message.scheduled_message_id,
         state=message.state,
         rule=message.rule,
@@ -485,6 +761,7 @@ def _message(item: Item) -> ScheduledMessage:
         due_at=item.due_at,
         useful_until=item.useful_until,
         version=int(item.version),
+        planned_at=item.planned_at,
         state=State(item.state),
         rule=item.rule,
         facts=item.facts or {},

@@ -1,17 +1,20 @@
 """The store in memory: a first-class one, held to the same contract as DynamoDB's."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from threading import RLock
-from typing import Final
+from typing import Final, NamedTuple
 
+from reengage.domain.brand import Brand
+from reengage.domain.caps import Places
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation, InboundMessage, expiry
 from reengage.domain.message import FOLLOWS, RETENTION, MessageKey, ScheduledMessage, State, brief
-from reengage.domain.reasons import Door
+from reengage.domain.preferences import Preferences, preferences_of
+from reengage.domain.reasons import Category, Door
 from reengage.domain.subject import Subject, SubjectRef
-from reengage.ports import DueKey, Thread
+from reengage.ports import DueKey, Gate, Holdings, KeptMessage, Thread
 
 NEVER_AFTER: Final = timedelta(days=5 * 365)
 """What expired longer ago than this, TTL takes for a mistake and leaves (Amazon DynamoDB, "Using time to live")."""
@@ -24,6 +27,16 @@ class _Row:
     indexed: bool
 
 
+class _Link(NamedTuple):
+    heard_at: datetime
+    expires_at: int
+
+
+class _Taken(NamedTuple):
+    places: Places
+    expires_at: int
+
+
 @dataclass(slots=True)
 class MemoryStore:
     """Everything in dictionaries, under one lock."""
@@ -33,6 +46,10 @@ class MemoryStore:
     _messages: dict[tuple[Contact, str], tuple[InboundMessage, int]] = field(default_factory=dict)
     _subjects: dict[SubjectRef, Subject] = field(default_factory=dict)
     _rows: dict[MessageKey, _Row] = field(default_factory=dict)
+    _preferences: dict[str, Preferences] = field(default_factory=dict)
+    _brands: dict[str, Brand] = field(default_factory=dict)
+    _links: dict[tuple[Contact, SubjectRef], _Link] = field(default_factory=dict)
+    _taken: dict[tuple[Contact, Category], _Taken] = field(default_factory=dict)
     _lock: RLock = field(default_factory=RLock)
 
     # Ingest
@@ -40,7 +57,8 @@ class MemoryStore:
     def read_thread(self, contact: Contact, message_id: str | None = None) -> Thread:
         with self._lock:
             known = message_id is not None and (contact, message_id) in self._messages
-            return Thread(self._profiles.get(contact), self._conversations.get(contact), known)
+            preferences = self.read_preferences(contact)
+            return Thread(self._profiles.get(contact), self._conversations.get(contact), known, preferences)
 
     def write_conversation(
         self, contact: Contact, conversation: Conversation, *, replacing: Conversation | None
@@ -62,6 +80,31 @@ class MemoryStore:
         with self._lock:
             self._messages.setdefault((message.contact, message.message_id), (message, expires_at))
 
+    # Preferences
+
+    def read_preferences(self, contact: Contact) -> Preferences:
+        return self._preferences.get(preferences_of(contact), Preferences())
+
+    def write_preferences(self, contact: Contact, preferences: Preferences) -> bool:
+        with self._lock:
+            if self.read_preferences(contact).revision != preferences.revision:
+                return False
+            self._preferences[preferences_of(contact)] = replace(preferences, revision=preferences.revision + 1)
+            return True
+
+    # Brands
+
+    def read_brand(self, brand: str) -> Brand | None:
+        return self._brands.get(brand)
+
+    def write_brand(self, brand: Brand) -> bool:
+        with self._lock:
+            stored = self._brands.get(brand.id)
+            if (stored.revision if stored else 0) != brand.revision:
+                return False
+            self._brands[brand.id] = replace(brand, revision=brand.revision + 1)
+            return True
+
     # Plan
 
     def read_subject(self, ref: SubjectRef) -> Subject | None:
@@ -74,6 +117,12 @@ class MemoryStore:
                 return False
             self._subjects[subject.ref] = replace(subject, revision=subject.revision + 1)
             return True
+
+    def link_subject(self, contact: Contact, subject: Subject) -> None:
+        with self._lock:
+            stored = self._links.get((contact, subject.ref))
+            if stored is None or stored.heard_at <= subject.heard_at:
+                self._links[contact, subject.ref] = _Link(subject.heard_at, subject.expires_at)
 
     def write_plan(self, message: ScheduledMessage, *, at: datetime) -> ScheduledMessage:
         with self._lock:
@@ -125,16 +174,38 @@ class MemoryStore:
         row = self._rows.get(key)
         return row.message if row else None
 
-    def read_circumstances(
-        self, message: ScheduledMessage
-    ) -> tuple[Subject | None, Profile | None, Conversation | None]:
+    def read_circumstances(self, message: ScheduledMessage) -> Gate:
         with self._lock:
             contact = message.contact
-            return (
-                self._subjects.get(message.subject),
-                self._profiles.get(contact),
-                self._conversations.get(contact),
+            return Gate(
+                subject=self._subjects.get(message.subject),
+                profile=self._profiles.get(contact),
+                conversation=self._conversations.get(contact),
+                preferences=self.read_preferences(contact),
+                brand=self._brands.get(contact.brand),
+                places=self._places(contact, message.terms.category),
             )
+
+    def take_place(self, message: ScheduledMessage, places: Places, *, at: datetime, keep_for: timedelta) -> bool:
+        with self._lock:
+            contact, category = message.contact, message.terms.category
+            if self._places(contact, category) != places:
+                return False
+            taken = places.take(message.scheduled_message_id, at, keep_for)
+            taken = replace(taken, revision=places.revision + 1)
+            self._taken[contact, category] = _Taken(taken, expiry(at + keep_for))
+            return True
+
+    def give_back(self, message: ScheduledMessage) -> None:
+        with self._lock:
+            key = (message.contact, message.terms.category)
+            if (stored := self._taken.get(key)) is None:
+                return
+            left = stored.places.without(message.scheduled_message_id)
+            if not left.taken:
+                del self._taken[key]
+            elif left is not stored.places:
+                self._taken[key] = stored._replace(places=replace(left, revision=left.revision + 1))
 
     def release(self, message: ScheduledMessage) -> bool:
         with self._lock:
@@ -147,6 +218,7 @@ class MemoryStore:
                 due_at=message.due_at,
                 useful_until=message.useful_until,
                 version=message.version,
+                planned_at=message.planned_at,
                 attempts=message.attempts,
             )
             self._rows[message.key] = replace(row, message=released, indexed=True)
@@ -182,21 +254,62 @@ class MemoryStore:
             self._rows[message.key] = replace(row, message=_ended(row.message, message), indexed=False)
             return True
 
+    # All of a contact
+
+    def read_holdings(self, contact: Contact) -> Holdings:
+        with self._lock:
+            refs = [ref for whose, ref in self._links if whose == contact]
+            return Holdings(
+                profile=self._profiles.get(contact),
+                conversation=self._conversations.get(contact),
+                preferences=self.read_preferences(contact),
+                inbound=[
+                    KeptMessage(message_id, message.sent_at, message.text)
+                    for (whose, message_id), (message, _) in self._messages.items()
+                    if whose == contact
+                ],
+                scheduled=[row.message for key, row in self._rows.items() if key.pk == contact.key],
+                subjects=[self._subjects[ref] for ref in refs if ref in self._subjects],
+                places={category: taken.places for (whose, category), taken in self._taken.items() if whose == contact},
+            )
+
+    def erase(self, contact: Contact, *, until: datetime) -> int:
+        with self._lock:
+            found = 0
+            for ref in [ref for whose, ref in self._links if whose == contact]:
+                if ref in self._subjects and self._subjects[ref].heard_at <= until:
+                    del self._subjects[ref]
+            found += _drop(self._profiles, lambda key, item: key == contact and item.last_seen_at <= until)
+            found += _drop(self._conversations, lambda key, item: key == contact and item.last_inbound_at <= until)
+            found += _drop(self._messages, lambda key, item: key[0] == contact and item[0].sent_at <= until)
+            found += _drop(self._rows, lambda key, row: key.pk == contact.key and row.message.planned_at <= until)
+            found += _drop(self._links, lambda key, link: key[0] == contact and link.heard_at <= until)
+            found += _drop(self._taken, lambda key, _: key[0] == contact)
+            return found
+
     # What tests and simulations do to it
 
     def expire(self, now: datetime) -> None:
         """What DynamoDB's TTL does, some time within days of an item's expiry."""
         gone = range(int((now - NEVER_AFTER).timestamp()) + 1, int(now.timestamp()) + 1)
         with self._lock:
-            _drop(self._profiles, (key for key, item in self._profiles.items() if item.expires_at in gone))
-            _drop(self._conversations, (key for key, item in self._conversations.items() if item.expires_at in gone))
-            _drop(self._messages, (key for key, (_, expires_at) in self._messages.items() if expires_at in gone))
-            _drop(self._subjects, (key for key, item in self._subjects.items() if item.expires_at in gone))
-            _drop(self._rows, (key for key, item in self._rows.items() if item.expires_at in gone))
+            _drop(self._profiles, lambda _, item: item.expires_at in gone)
+            _drop(self._conversations, lambda _, item: item.expires_at in gone)
+            _drop(self._messages, lambda _, item: item[1] in gone)
+            _drop(self._subjects, lambda _, item: item.expires_at in gone)
+            _drop(self._rows, lambda _, item: item.expires_at in gone)
+            _drop(self._links, lambda _, item: item.expires_at in gone)
+            _drop(self._taken, lambda _, item: item.expires_at in gone)
+            # A range is searched from end to end for what is not a number.
+            _drop(self._preferences, lambda _, item: item.expires_at is not None and item.expires_at in gone)
 
     def rows(self) -> list[ScheduledMessage]:
         """Every scheduled message, in order of due time."""
         return sorted((row.message for row in self._rows.values()), key=lambda message: message.due_at)
+
+    def _places(self, contact: Contact, category: Category) -> Places:
+        taken = self._taken.get((contact, category))
+        return taken.places if taken else Places()
 
     def _held(self, message: ScheduledMessage, states: frozenset[State]) -> _Row | None:
         row = self._rows.get(message.key)
@@ -223,6 +336,9 @@ def _answered(stored: ScheduledMessage, message: ScheduledMessage) -> ScheduledM
     )
 
 
-def _drop[K, V](items: dict[K, V], keys: Iterable[K]) -> None:
-    for key in list(keys):
+def _drop[K, V](items: dict[K, V], is_gone: Callable[[K, V], bool]) -> int:
+    """How many were dropped."""
+    keys = [key for key, item in items.items() if is_gone(key, item)]
+    for key in keys:
         del items[key]
+    return len(keys)

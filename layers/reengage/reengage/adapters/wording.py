@@ -1,27 +1,32 @@
 """What a person reads: Fluent texts, one file a locale, with dates and times as that locale writes them.
 
-Text from outside (a product's name, a place) is data to Fluent: it cannot become markup.
+``wording/<locale>.ftl`` holds our texts; a message in ``wording/brands/<brand>/<locale>.ftl`` takes the place of ours
+for that brand. Text from outside is data to Fluent: it cannot become markup.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
-from functools import cache
-from importlib import resources
-from types import MappingProxyType
-from typing import Any, Final
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Final
 
-from babel.dates import format_date, format_time
+from babel import Locale, UnknownLocaleError
 from fluent.runtime import FluentBundle, FluentResource
+from fluent.syntax.ast import Resource
 
-from reengage.domain.instants import parse_instant, parse_zone
+from reengage.domain.contact import parse_brand
 from reengage.domain.policy import Circumstances
-from reengage.domain.subject import Family
 from reengage.errors import ReengageError
 from reengage.ports import Wording
 
-LOCALES: Final = ("en", "de", "vi")
-"""The locales that there are texts for."""
+from .wording_variables import Context, variables
+
+FOLDER: Final = Path(__file__).parents[1] / "wording"
+
+_TAG: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+_REGION: Final = 2
+_SCRIPT: Final = 4
 
 
 class WordingError(ReengageError):
@@ -30,100 +35,93 @@ class WordingError(ReengageError):
 
 @dataclass(frozen=True, slots=True)
 class FluentWording:
-    """Renders in the person's language, else ``default_locale``, else English."""
+    """Renders in the person's language, else the brand's, else ``default_locale``, else English."""
 
     default_locale: str = "en"
+    folder: Path = FOLDER
 
     def __call__(self, case: Circumstances) -> Wording:
         """Raises ``WordingError`` where a text of ours is at fault."""
-        assert case.family is not None
-        message = case.message
-        wanted = list(_chain(case.profile.locale if case.profile else None, self.default_locale))
-        locale = next(name for name in wanted if name in LOCALES)
-        variables = {"brand": message.contact.brand, "channel": message.contact.channel}
-        variables |= VARIABLES[message.reason](case, case.family, wanted, locale)
-        bundle = _bundle(locale)
-        template = _format(bundle, message.reason, "template", {})
-        parameters = _format(bundle, message.reason, "parameters", {}).split()
-        text = _format(bundle, message.reason, None, variables)
-        return Wording(text, locale, template, tuple(variables[name] for name in parameters))
+        reason = case.message.reason
+        wanted = tuple(
+            chain(
+                case.profile.locale if case.profile else None,
+                case.brand.locale if case.brand else None,
+                self.default_locale,
+            )
+        )
+        bundle = self._bundle_for(case, wanted)
+        locale = bundle.locales[0]
+        values = variables(Context(case, wanted, _writes_dates(wanted, locale)))
+        named = _format(bundle, reason, "parameters", values).split()
+        if unknown := set(named) - set(values):
+            raise WordingError(f"{locale}: {reason}.parameters: no such variable: {', '.join(sorted(unknown))}")
+        return Wording(
+            text=_format(bundle, reason, None, values),
+            locale=locale,
+            template=_format(bundle, reason, "template", values),
+            parameters=tuple(values[name] for name in named),
+        )
+
+    def _bundle_for(self, case: Circumstances, wanted: Sequence[str]) -> FluentBundle:
+        """The first locale's that has a text for the case's reason."""
+        for locale in wanted:
+            bundle = _bundle(self.folder, case.message.contact.brand, locale)
+            if bundle and bundle.has_message(case.message.reason):
+                return bundle
+        raise WordingError(f"{case.message.reason} has no text in any of {', '.join(wanted)}")
 
 
-def _appointment(_case: Circumstances, family: Family, wanted: Sequence[str], locale: str) -> dict[str, str]:
-    """In the place's time: the event's zone, else the offset in which the instant was given."""
-    starts_at = parse_instant(family.get("starts_at"))
-    local = starts_at.astimezone(_zone(family.get("timezone"), starts_at))
-    return _day(local, locale) | _optional("location", _localised(family.get("location"), wanted))
-
-
-def _trial(case: Circumstances, family: Family, wanted: Sequence[str], locale: str) -> dict[str, str]:
-    """In the person's time: their own zone, else the event's, else the offset in which the instant was given."""
-    ends_at = parse_instant(family.get("ends_at"))
-    person = case.profile.timezone if case.profile else None
-    local = ends_at.astimezone(_zone(person or family.get("timezone"), ends_at))
-    said = {
-        "product": _localised(family.get("product"), wanted),
-        "ended": "yes" if case.now >= ends_at else "no",
-    }
-    return said | _day(local, locale) | _optional("upgrade_url", family.get("upgrade_url"))
-
-
-Variables = Callable[[Circumstances, Family, Sequence[str], str], dict[str, str]]
-
-VARIABLES: Final[Mapping[str, Variables]] = MappingProxyType(
-    {"appointment_reminder": _appointment, "trial_follow_up": _trial}
-)
-"""What each reason's text may speak of, from the subject as it is at the gate."""
-
-
-def _chain(*locales: str | None) -> Iterator[str]:
-    """Each locale, then its language: ``de-AT``, ``de``; English at the end."""
+def chain(*locales: str | None) -> Iterator[str]:
+    """Each locale, then what it is a kind of: ``de-AT``, ``de``; English at the end. No tag can be a path."""
     for locale in (*locales, "en"):
-        if locale:
-            name = locale.replace("_", "-")
-            yield name
-            yield name.split("-")[0].lower()
+        tag = (locale or "").replace("_", "-")
+        parts = tag.split("-") if _TAG.fullmatch(tag) else []
+        for length in range(len(parts), 0, -1):
+            yield "-".join(_canonical(parts[:length]))
 
 
-def _localised(value: Any, wanted: Sequence[str]) -> str:
-    """A text for all, or out of a map of locale to text the one that is wanted most."""
-    if not isinstance(value, dict):
-        return str(value or "")
-    texts: dict[str, str] = {name.replace("_", "-").lower(): text for name, text in value.items()}
-    fitting = (texts[name.lower()] for name in wanted if name.lower() in texts)
-    return next(fitting, next(iter(texts.values())))
+def _canonical(parts: Sequence[str]) -> Iterator[str]:
+    """As files are named, and tags are written (BCP 47): ``zh-Hant-TW``."""
+    yield parts[0].lower()
+    for part in parts[1:]:
+        yield part.upper() if len(part) == _REGION else part.title() if len(part) == _SCRIPT else part.lower()
 
 
-def _day(local: datetime, locale: str) -> dict[str, str]:
-    date = format_date(local, "full", locale=locale)
-    time = format_time(local, "short", tzinfo=local.tzinfo, locale=locale)
-    return {"date": _plain(date), "time": _plain(time)}
+def _writes_dates(wanted: Sequence[str], locale: str) -> Locale:
+    """The most wanted kind of the text's language: somebody in London reads our English with British dates."""
+    language = _language(locale)
+    kind = next(name for name in wanted if _language(name) == language)
+    try:
+        return Locale.parse(kind, sep="-")
+    except (ValueError, UnknownLocaleError):  # a region that nobody has heard of
+        return Locale.parse(language)
 
 
-def _plain(text: str) -> str:
-    """CLDR's narrow and fixed spaces made ordinary: one of them would halve the length of an SMS (GSM 03.38)."""
-    return text.replace("\u202f", " ").replace("\u00a0", " ")
+def _language(locale: str) -> str:
+    return locale.partition("-")[0]
 
 
-def _optional(name: str, value: str | None) -> dict[str, str]:
-    return {f"has_{name}": "yes" if value else "no", name: value or ""}
-
-
-def _zone(name: str | None, instant: datetime) -> tzinfo:
-    zone = parse_zone(name) if name else instant.tzinfo
-    assert zone is not None
-    return zone
-
-
-@cache
-def _bundle(locale: str) -> FluentBundle:
+@lru_cache(maxsize=1024)
+def _bundle(folder: Path, brand: str, locale: str) -> FluentBundle | None:
+    """The locale's texts with the brand's own in place of ours; ``None`` where there are none."""
+    files = (folder / f"{locale}.ftl", folder / "brands" / parse_brand(brand) / f"{locale}.ftl")
+    given = [_resource(path) for path in files if path.is_file()]
+    if not given:
+        return None
     bundle = FluentBundle([locale], use_isolating=False)
-    text = resources.files("reengage.wording").joinpath(f"{locale}.ftl").read_text(encoding="utf-8")
-    bundle.add_resource(FluentResource(text))
+    for resource in given:
+        bundle.add_resource(resource, allow_overrides=True)
     return bundle
 
 
-def _format(bundle: FluentBundle, name: str, attribute: str | None, variables: Mapping[str, str]) -> str:
+@cache
+def _resource(path: Path) -> Resource:
+    return FluentResource(path.read_text(encoding="utf-8"))
+
+
+def _format(bundle: FluentBundle, name: str, attribute: str | None, values: Mapping[str, str]) -> str:
+    """A pattern with its variables filled in; what is left empty leaves no double space behind."""
     try:
         message = bundle.get_message(name)
         pattern = message.attributes[attribute] if attribute else message.value
@@ -131,7 +129,7 @@ def _format(bundle: FluentBundle, name: str, attribute: str | None, variables: M
         raise WordingError(f"{bundle.locales[0]}: {name}: {error} is missing") from error
     if pattern is None:
         raise WordingError(f"{bundle.locales[0]}: {name} has no text")
-    text, errors = bundle.format_pattern(pattern, dict(variables))
+    text, errors = bundle.format_pattern(pattern, dict(values))
     if errors:
         raise WordingError(f"{bundle.locales[0]}: {name}: {'; '.join(map(str, errors))}")
-    return str(text)
+    return re.sub(" {2,}", " ", str(text)).strip()

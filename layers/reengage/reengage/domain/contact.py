@@ -120,20 +120,27 @@ def _opaque(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ChannelTerms:
-    """What makes a channel's addresses normal, and for how long after the person's last message it takes free text
-    (``None``: as long as the window is open).
+    """What makes a channel's addresses normal, and what may be said on it when.
+
+    Free text is taken for ``free_text_for`` after the person's last message (``None``: as long as the window is open),
+    an approved template from then on; one for marketing not where the address begins with one of
+    ``no_marketing_templates_to``.
     """
 
     normalise: Callable[[str], str]
     free_text_for: timedelta | None = None
+    no_marketing_templates_to: tuple[str, ...] = ()
 
 
 CHANNELS: Final[Mapping[str, ChannelTerms]] = MappingProxyType(
     {
         "sms": ChannelTerms(_phone),
         "rcs": ChannelTerms(_phone),
-        # Meta, WhatsApp Business Platform: free-form messages within 24 hours, templates after.
-        "whatsapp": ChannelTerms(_phone_or_user_id, free_text_for=timedelta(hours=24)),
+        # Meta, WhatsApp Business Platform: free-form messages within 24 hours, templates after; since April 2025 no
+        # marketing templates to numbers of the United States.
+        "whatsapp": ChannelTerms(
+            _phone_or_user_id, free_text_for=timedelta(hours=24), no_marketing_templates_to=("+1",)
+        ),
     }
 )
 """The registered channels. A new channel is a row."""

@@ -58,17 +58,26 @@ def expiry(instant: datetime) -> int:
     return math.ceil(instant.timestamp())
 
 
-def hear(conversation: Conversation | None, *, heard_before: bool, message_id: str, sent_at: datetime) -> Conversation:
+def hear(
+    conversation: Conversation | None,
+    *,
+    heard_before: bool,
+    message_id: str,
+    sent_at: datetime,
+    restarts_after: timedelta | None = None,
+) -> Conversation:
     """The conversation after a message of ``sent_at``; the very same where that message changes nothing.
 
-    Monotonic: a message that is older than the last one never shortens the window.
+    Monotonic: a message that is older than the last one never shortens the window. One that comes after a silence of
+    ``restarts_after``, or after the window has closed, starts the conversation anew.
     """
     if conversation and sent_at <= conversation.last_inbound_at:
         return conversation
     expires_at = expiry(sent_at + WINDOW)
     if conversation and conversation.is_open(sent_at):
         previous = conversation.last_inbound_at
-        return replace(conversation, last_inbound_at=sent_at, expires_at=expires_at, previous_inbound_at=previous)
+        if restarts_after is None or sent_at < previous + restarts_after:
+            return replace(conversation, last_inbound_at=sent_at, expires_at=expires_at, previous_inbound_at=previous)
     opening: Opening = "restarted" if heard_before or conversation else "started"
     previous_inbound_at = conversation.last_inbound_at if conversation else None
     return Conversation(sent_at, message_id, opening, expires_at, previous_inbound_at)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from .contact import Contact
-from .instants import iso
+from .instants import EARLIEST, iso
 from .reasons import REASONS, Door, Reason
 from .subject import SubjectRef
 
@@ -73,7 +73,7 @@ class ScheduledMessage:
     ``version`` is the revision of the subject that asked for it, ``step`` the offset as ISO 8601 text, ``about`` the
     instant that the message speaks of (the appointment's start, the trial's end). ``rule`` and ``facts`` are the last
     decision's, ``attempts`` counts the tries that surely failed, and ``claim_id`` names the run that has, or had, it
-    in hand.
+    in hand. ``planned_at`` is when what asked for it arrived; unknown counts as before everything.
     """
 
     contact: Contact
@@ -84,6 +84,7 @@ class ScheduledMessage:
     due_at: datetime
     useful_until: datetime
     version: int
+    planned_at: datetime = EARLIEST
     state: State = State.SCHEDULED
     rule: str | None = None
     facts: Facts = field(default_factory=dict)

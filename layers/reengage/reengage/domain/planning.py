@@ -2,10 +2,11 @@
 
 from datetime import datetime, tzinfo
 
+from .conversation import InboundMessage
 from .instants import Duration, parse_instant, parse_zone, shift
 from .message import ScheduledMessage
 from .reasons import REASONS, Reason
-from .subject import Family, Subject
+from .subject import Family, Subject, SubjectRef
 
 
 def planned_messages(subject: Subject | None) -> tuple[ScheduledMessage, ...]:
@@ -20,6 +21,23 @@ def planned_messages(subject: Subject | None) -> tuple[ScheduledMessage, ...]:
         for name, reason in REASONS.items()
         if reason.kind == subject.ref.kind and (family := subject.families.get(reason.family))
         for message in _of_reason(subject, name, reason, family)
+    )
+
+
+def reply(reason: str, to: InboundMessage, now: datetime) -> ScheduledMessage:
+    """The one answer of that reason to an inbound message: the same however often that message comes."""
+    lasts = REASONS[reason].lasts
+    assert lasts is not None
+    return ScheduledMessage(
+        contact=to.contact,
+        reason=reason,
+        subject=SubjectRef(to.contact.brand, REASONS[reason].kind, to.message_id),
+        step=str(Duration()),
+        about=to.sent_at,
+        due_at=now,
+        useful_until=to.sent_at + lasts,
+        version=0,
+        planned_at=now,
     )
 
 

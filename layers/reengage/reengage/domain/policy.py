@@ -5,17 +5,28 @@ is a function and a row in ``RULES``.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
-from .contact import Profile
+from .brand import Brand
+from .caps import Cap, Places, free_at
+from .contact import CHANNELS, Profile
 from .conversation import Conversation
 from .instants import iso
 from .message import ScheduledMessage
+from .preferences import Preferences
+from .quiet_hours import QuietHours
+from .reasons import Category
 from .subject import Family, Subject
+from .zones import Zones, tzdata_version, zones_of
+
+ASKED_AGAIN: Final = timedelta(hours=1)
+"""A message whose person's zone cannot be told is looked at again after this: the zone may be known by then."""
+
+MEND: Final = "give a timezone in MessageReceived, the event or BrandConfigured, or set DefaultTimezone"
 
 
 class Action(StrEnum):
@@ -25,18 +36,55 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class PolicySettings:
+    """What the stack's parameters say. A category that is not in ``quiet_hours`` or ``caps`` has none.
+
+    ``whatsapp_templates``: the reasons whose template WhatsApp has approved.
+    """
+
+    marketing_consent: Literal["implied", "required"] = "implied"
+    quiet_hours: Mapping[Category, QuietHours] = field(default_factory=dict)
+    caps: Mapping[Category, tuple[Cap, ...]] = field(default_factory=dict)
+    default_timezone: str | None = None
+    whatsapp_templates: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What one strongly consistent read found, and the clock after it."""
+    """What one strongly consistent read found, and the clock after it; ``places`` of the message's category."""
 
     message: ScheduledMessage
     subject: Subject | None
     profile: Profile | None
     conversation: Conversation | None
     now: datetime
+    preferences: Preferences = field(default_factory=Preferences)
+    brand: Brand | None = None
+    places: Places = field(default_factory=Places)
+    settings: PolicySettings = field(default_factory=PolicySettings)
 
     @property
     def family(self) -> Family | None:
         return self.subject.families.get(self.message.terms.family) if self.subject else None
+
+    @property
+    def category(self) -> Category:
+        return self.message.terms.category
+
+    @property
+    def caps(self) -> tuple[Cap, ...]:
+        return self.settings.caps.get(self.category, ())
+
+    @property
+    def zones(self) -> Zones:
+        """Whose clocks the person goes by."""
+        return zones_of(
+            self.message.contact,
+            contact_zone=self.profile.timezone if self.profile else None,
+            event_zone=self.family.get("timezone") if self.family else None,
+            brand_zone=self.brand.timezone if self.brand else None,
+            default_zone=self.settings.default_timezone,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,72 +97,179 @@ class Decision:
     until: datetime | None = None
 
 
-class Stop(NamedTuple):
-    """A rule's answer where it stops the message: with ``until`` a hold, without it a skip."""
+class Answer(NamedTuple):
+    """What a rule saw, and whether that stops the message: with ``until`` for a time, without it for good."""
 
+    stops: bool
     facts: Mapping[str, Any] = MappingProxyType({})
     until: datetime | None = None
 
 
-Rule = Callable[[Circumstances], Stop | None]
+PASS: Final = Answer(stops=False)
+STOP: Final = Answer(stops=True)
+
+Rule = Callable[[Circumstances], Answer]
 
 
-def _superseded(case: Circumstances) -> Stop | None:
+def _superseded(case: Circumstances) -> Answer:
     """The subject has moved on since it asked for this message."""
     family = case.family
-    if not family or not family.active:
-        return None
-    if case.message.version == family.revision:
-        return None
-    return Stop({"version": case.message.version, "subject_version": family.revision})
+    if not family or not family.active or case.message.version == family.revision:
+        return PASS
+    return Answer(stops=True, facts={"version": case.message.version, "subject_version": family.revision})
 
 
-def _cancelled(case: Circumstances) -> Stop | None:
+def _cancelled(case: Circumstances) -> Answer:
     if not case.family:
-        return Stop({"subject": "gone"})
-    return None if case.family.active else Stop({"subject_version": case.family.revision})
+        return Answer(stops=True, facts={"subject": "gone"})
+    return PASS if case.family.active else Answer(stops=True, facts={"subject_version": case.family.revision})
 
 
-def _no_conversation(case: Circumstances) -> Stop | None:
+def _erased(case: Circumstances) -> Answer:
+    message = case.message
+    return STOP if case.preferences.erased_since(message.contact.channel, message.planned_at) else PASS
+
+
+def _opted_out(case: Circumstances) -> Answer:
+    refused = case.preferences.refused("contact", case.message.contact.channel)
+    if not refused:
+        return PASS
+    word = refused.cause.get("word") if isinstance(refused.cause, Mapping) else None
+    return Answer(stops=True, facts={"opted_out_at": iso(refused.at), "word": word})
+
+
+def _no_conversation(case: Circumstances) -> Answer:
     heard = case.conversation is not None or (case.profile is not None and case.profile.is_kept(case.now))
-    return None if heard else Stop()
+    return PASS if heard else STOP
 
 
-def _window_closed(case: Circumstances) -> Stop | None:
-    return None if case.conversation and case.conversation.is_open(case.now) else Stop()
+def _window_closed(case: Circumstances) -> Answer:
+    return PASS if case.conversation and case.conversation.is_open(case.now) else STOP
 
 
-def _too_late(case: Circumstances) -> Stop | None:
-    return Stop({"useful_until": iso(case.message.useful_until)}) if case.now >= case.message.useful_until else None
+def _too_late(case: Circumstances) -> Answer:
+    late = case.now >= case.message.useful_until
+    return Answer(stops=True, facts={"useful_until": iso(case.message.useful_until)}) if late else PASS
 
 
-RULES: Final[Mapping[str, Rule]] = {
-    "superseded": _superseded,
-    "cancelled": _cancelled,
-    "no_conversation": _no_conversation,
-    "window_closed": _window_closed,
-    "too_late": _too_late,
-}
+def _no_consent(case: Circumstances) -> Answer:
+    """Marketing alone needs it: none was taken back, and one is on record where that is asked for."""
+    if case.category != "marketing":
+        return PASS
+    choice = case.preferences.choice("marketing", case.message.contact.channel)
+    if choice:
+        return Answer(stops=not choice.allowed, facts={"consent": choice.allowed, "consent_at": iso(choice.at)})
+    required = case.settings.marketing_consent == "required" or case.message.terms.needs_consent
+    return Answer(stops=required, facts={"consent": "not recorded"})
+
+
+def _channel_window(case: Circumstances) -> Answer:
+    """Past the channel's own window only an approved template may go."""
+    terms, contact = CHANNELS[case.message.contact.channel], case.message.contact
+    if terms.free_text_for is None or case.conversation is None:
+        return PASS
+    until = case.conversation.last_inbound_at + terms.free_text_for
+    if case.now < until:
+        return PASS
+    facts = {"free_text_until": iso(until), "template": case.message.reason}
+    if case.message.reason not in case.settings.whatsapp_templates:
+        return Answer(stops=True, facts=facts | {"template_is": "not among WhatsAppTemplates"})
+    if case.category == "marketing" and contact.address.startswith(terms.no_marketing_templates_to):
+        return Answer(stops=True, facts=facts | {"template_is": "marketing to a number that may not get it"})
+    return Answer(stops=False, facts=facts)
+
+
+def _frequency_cap(case: Circumstances) -> Answer:
+    if not case.caps:
+        return PASS
+    sends = case.places.instants(but=case.message.scheduled_message_id)
+    counted = {str(cap): sum(instant > case.now - cap.period for instant in sends) for cap in case.caps}
+    until = free_at(case.caps, sends, case.now)
+    return Answer(stops=until is not None, facts={"counted": counted}, until=until)
+
+
+def _unknown_timezone(case: Circumstances) -> Answer:
+    """A zone that cannot be told is treated as quiet; so are several that leave no hour in which all allow it."""
+    hours = case.settings.quiet_hours.get(case.category)
+    if not hours:
+        return PASS
+    zones = case.zones
+    if zones.zones and hours.first_allowed(case.now, zones.zones):
+        return PASS
+    return Answer(stops=True, facts={"zone_from": zones.source, "mend": MEND}, until=case.now + ASKED_AGAIN)
+
+
+def _quiet_hours(case: Circumstances) -> Answer:
+    hours = case.settings.quiet_hours.get(case.category)
+    if not hours:
+        return PASS
+    source, zones = case.zones
+    allowed = hours.first_allowed(case.now, zones)
+    assert allowed is not None
+    facts = {
+        "quiet_hours": str(hours),
+        "zone": zones[0].key if len(zones) == 1 else f"{len(zones)} zones",
+        "zone_from": source,
+        "local_time": case.now.astimezone(zones[0]).isoformat(),
+        "tzdata": tzdata_version(),
+    }
+    quiet = allowed > case.now
+    return Answer(stops=quiet, facts=facts, until=allowed if quiet else None)
+
+
+RULES: Final[Mapping[str, Rule]] = MappingProxyType(
+    {
+        "superseded": _superseded,
+        "cancelled": _cancelled,
+        "erased": _erased,
+        "opted_out": _opted_out,
+        "no_conversation": _no_conversation,
+        "window_closed": _window_closed,
+        "too_late": _too_late,
+        "no_consent": _no_consent,
+        "channel_window": _channel_window,
+        "frequency_cap": _frequency_cap,
+        "unknown_timezone": _unknown_timezone,
+        "quiet_hours": _quiet_hours,
+    }
+)
+
+ASKED_OF_REPLIES: Final = ("erased", "opted_out", "too_late")
 
 
 def decide(case: Circumstances) -> Decision:
     """The decision on one due message, with the facts that it rests on."""
     facts = _facts(case)
     for name, rule in RULES.items():
-        stop = rule(case)
-        if stop is None:
+        if case.category == "reply" and name not in ASKED_OF_REPLIES:
             continue
-        facts |= stop.facts
-        if stop.until is None:
+        answer = rule(case)
+        facts |= {name: value for name, value in answer.facts.items() if value is not None}
+        if not answer.stops:
+            continue
+        if answer.until is None:
             return Decision(Action.SKIP, name, facts)
-        return _held(case, name, stop.until, facts)
+        return _held(case, name, answer.until, facts)
     return Decision(Action.SEND, None, facts)
 
 
 def deliver_before(case: Circumstances) -> datetime:
-    """The instant from which the message may no longer go out: it is of no use, or the window is closed."""
-    assert case.conversation is not None
-    return min(case.message.useful_until, case.conversation.closes_at)
+    """The instant from which the message may no longer go out: of no use, outside the window, or in quiet hours."""
+    ends = [case.message.useful_until]
+    if case.category != "reply" and case.conversation:
+        ends.append(case.conversation.closes_at)
+    if hours := case.settings.quiet_hours.get(case.category):
+        ends.append(hours.first_quiet(case.now, case.zones.zones))
+    return min(ends)
+
+
+def free_text_until(case: Circumstances) -> datetime:
+    """The end of the time in which the channel takes free text from us."""
+    before = deliver_before(case)
+    free_text_for = CHANNELS[case.message.contact.channel].free_text_for
+    if free_text_for is None or case.conversation is None:
+        return before
+    return min(before, case.conversation.last_inbound_at + free_text_for)
 
 
 def _held(case: Circumstances, rule: str, until: datetime, facts: dict[str, Any]) -> Decision:

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from .instants import Duration
 
-Category = Literal["utility", "marketing"]
+Category = Literal["utility", "marketing", "reply"]
 Door = Literal["appointments", "trials", "updates"]
 
 
@@ -22,17 +22,21 @@ class Reason:
     They are due at the subject's ``anchor`` (an instant) plus each offset: those of the field ``offsets``
     where an event gave some, else ``defaults``. ``before`` says that offsets count backwards. Each is of use
     until the next one is due; the last one for ``lasts``, or, where that is ``None``, until the anchor.
+
+    A reply has no anchor and no offsets: it is due at once, and what it is about is the message that it answers.
+    ``needs_consent``: marketing for which a recorded consent is needed, whatever ``MarketingConsent`` says.
     """
 
     category: Category
     door: Door
     kind: str
     family: str
-    anchor: str
-    offsets: str
-    defaults: tuple[Duration, ...]
+    anchor: str = ""
+    offsets: str = ""
+    defaults: tuple[Duration, ...] = ()
     before: bool = False
     lasts: timedelta | None = None
+    needs_consent: bool = False
 
 
 REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
@@ -56,6 +60,11 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
             offsets="follow_up",
             defaults=(Duration.parse("-P3D"), Duration.parse("P1D")),
             lasts=timedelta(days=3),
+        ),
+        # A reply that its door could not hand over at once is due at the next tick of "updates".
+        **dict.fromkeys(
+            ("welcome_back", "help_reply"),
+            Reason(category="reply", door="updates", kind="message", family="message", lasts=timedelta(minutes=10)),
         ),
     }
 )

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from .contact import Contact
+from .instants import EARLIEST
 
 RETENTION: Final = timedelta(days=45)
 """A subject outlives every redrive (14 days) and replay (30 days) of its events."""
@@ -147,7 +148,7 @@ class Family:
 class Subject:
     """``previous`` is what ``families`` were before the last event that changed them: a planner that was cut short
     finds there what it had still to withdraw. ``expires_at`` (epoch seconds) only grows. ``revision`` counts the
-    changes that were stored, for compare-and-set.
+    changes that were stored, for compare-and-set; ``heard_at`` is when what led to the last one arrived.
     """
 
     ref: SubjectRef
@@ -155,6 +156,7 @@ class Subject:
     previous: Mapping[str, Family] = field(default_factory=dict)
     expires_at: int = 0
     revision: int = 0
+    heard_at: datetime = EARLIEST
 
     def hear(self, event: BusinessEvent) -> "Subject":
         """This subject with ``event``; equal to ``self`` where the event said nothing new."""

@@ -1,64 +1,147 @@
-"""A person wrote: their window opens or moves on."""
+"""A person wrote: what they ask for comes first, then their window moves on, and who comes back is greeted."""
 
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Literal
 
-from reengage.domain.contact import Profile
+from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import WINDOW, Conversation, InboundMessage, expiry, hear
-from reengage.domain.events_out import out_event
+from reengage.domain.events_out import OutEvent, out_event
+from reengage.domain.message import ScheduledMessage
+from reengage.domain.planning import reply
+from reengage.domain.preferences import Choice, ChoiceMade, OptOutScope, Preferences
+from reengage.domain.words import Asked, Request, asked
 from reengage.errors import Contended, NotPublished
-from reengage.ports import Clock, Publish, Store
+from reengage.ports import Clock, Publish, Store, Thread
+from reengage.usecases.erase_contact import forget
+from reengage.usecases.record_choice import announce_choice, store_choice
 
 LAST_SEEN_GRAIN: Final = timedelta(days=7)
 """``last_seen_at`` is written at most this often, so that a daily chat costs no write more."""
 
+FRESH_FOR: Final = timedelta(minutes=10)
+"""An older message is history that is brought over, or was long under way: nobody waits for an answer to it."""
+
 TRIES: Final = 5
 
-Ingested = Literal["stored", "duplicate", "window_closed"]
+Ingested = Literal["stored", "duplicate", "window_closed", "erased"]
+
+
+@dataclass(frozen=True, slots=True)
+class IngestSettings:
+    """What the stack's parameters say. ``welcome_back_after``: the silence that a greeting ends; ``None`` for none.
+
+    ``answers_help``: HELP is answered by us, not by the provider.
+    """
+
+    contact_retention: timedelta
+    opt_out_scope: OptOutScope = "brand"
+    welcome_back_after: timedelta | None = None
+    answers_help: bool = False
 
 
 def ingest_message(
-    message: InboundMessage, *, store: Store, publish: Publish, clock: Clock, contact_retention: timedelta
+    message: InboundMessage,
+    *,
+    settings: IngestSettings,
+    store: Store,
+    publish: Publish,
+    clock: Clock,
+    send_now: Callable[[ScheduledMessage], None],
 ) -> Ingested:
     """Records the message and the window that it opens: 30 days from its own ``sent_at``.
 
-    The message itself is written last: where a crash came before that, the retry does it all again, to the
-    same end. Raises ``Contended`` and ``NotPublished``, both mended by a retry.
+    A STOP is stored before anything else. The message itself is written last: where a crash came before that, the
+    retry does it all again, to the same end. Raises ``Contended`` and ``NotPublished``, both mended by a retry.
     """
     now = clock()
-    # A clock that runs ahead must not lengthen the window, nor a retry hours later.
-    if message.sent_at > now:
-        message = replace(message, sent_at=min(message.arrived_at, now))
-    opens = now < message.sent_at + WINDOW
+    # A clock that runs ahead must not lengthen the window; nor may a retry take the message for a later one.
+    message = replace(message, sent_at=min(message.sent_at, message.arrived_at, now))
+    request = asked(message.text)
+    choice = _choice(message, request)
+    changed = choice is not None and store_choice(choice, store=store, opt_out_scope=settings.opt_out_scope)
+    came_to, conversation = _store_thread(message, settings=settings, store=store, now=now)
+    if came_to == "duplicate":
+        return came_to
+    # Also of an erased contact, whose choice stands.
+    if choice and changed:
+        announce_choice(choice, publish)
+    if came_to == "erased":
+        return came_to
+    _announce(message, conversation, request, publish)
+    if conversation:
+        if reason := _reply(message, conversation, request, settings, now):
+            # An erasure takes what the message led to along with the message.
+            send_now(replace(reply(reason, message, now), planned_at=message.sent_at))
+        store.write_message(message, expires_at=expiry(message.sent_at + WINDOW))
+    # An erasure that came in between has not seen what was written since.
+    return "erased" if _is_erased(message, store.read_preferences(message.contact), store) else came_to
+
+
+def _store_thread(
+    message: InboundMessage, *, settings: IngestSettings, store: Store, now: datetime
+) -> tuple[Ingested, Conversation | None]:
+    """Writes the conversation and the profile. Answers with the conversation where the window is open."""
     for _ in range(TRIES):
         thread = store.read_thread(message.contact, message.message_id)
+        if _is_erased(message, thread.preferences, store):
+            return "erased", None
         if thread.known:
-            return "duplicate"
-        profile = thread.profile if thread.profile and thread.profile.is_kept(now) else None
-        heard = _heard(message, thread.conversation, profile) if opens else None
-        if heard and heard is not thread.conversation:
+            return "duplicate", None
+        profile, conversation = _standing(message.contact, thread, now)
+        heard = _heard(message, conversation, profile, settings) if now < message.sent_at + WINDOW else None
+        if heard and heard is not conversation:
             written = store.write_conversation(message.contact, heard, replacing=thread.conversation)
             if not written:
                 continue
-        seen = _seen(message, profile, thread.conversation, contact_retention)
+        seen = _seen(message, profile, conversation, settings.contact_retention)
         if seen is not profile and not store.write_profile(message.contact, seen, replacing=thread.profile):
             continue
-        break
-    else:
-        raise Contended(f"the conversation kept changing through {TRIES} tries")
-    if heard is None:
-        return "window_closed"
-    _announce(message, heard, publish)
-    store.write_message(message, expires_at=expiry(message.sent_at + WINDOW))
-    return "stored"
+        return ("stored", heard) if heard else ("window_closed", None)
+    raise Contended(f"the conversation kept changing through {TRIES} tries")
 
 
-def _heard(message: InboundMessage, conversation: Conversation | None, profile: Profile | None) -> Conversation:
+def _is_erased(message: InboundMessage, preferences: Preferences, store: Store) -> bool:
+    """Whether the contact was erased since the message was sent; then whatever was stored of it is gone."""
+    channel = message.contact.channel
+    if not preferences.erased_since(channel, message.sent_at):
+        return False
+    forget(message.contact, preferences.erasures[channel].at, store=store)
+    return True
+
+
+def _standing(contact: Contact, thread: Thread, now: datetime) -> tuple[Profile | None, Conversation | None]:
+    """What of the thread still counts: no profile past its retention, and nothing that an erasure has yet to delete."""
+    profile, conversation = thread.profile, thread.conversation
+    erased_since = partial(thread.preferences.erased_since, contact.channel)
+    if profile and (not profile.is_kept(now) or erased_since(profile.last_seen_at)):
+        profile = None
+    if conversation and erased_since(conversation.last_inbound_at):
+        conversation = None
+    return profile, conversation
+
+
+def _choice(message: InboundMessage, request: Asked) -> ChoiceMade | None:
+    """An opt-out or an opt-in, where the message is one."""
+    if request.request not in (Request.STOP, Request.START):
+        return None
+    cause = {"word": request.words, "message_id": message.message_id}
+    return ChoiceMade(message.contact, "contact", Choice(request.request is Request.START, message.sent_at, cause))
+
+
+def _heard(
+    message: InboundMessage, conversation: Conversation | None, profile: Profile | None, settings: IngestSettings
+) -> Conversation:
     """The conversation after this message; the very same where it is not news."""
-    heard_before = profile is not None
-    sent_at, message_id = message.sent_at, message.message_id
-    return hear(conversation, heard_before=heard_before, message_id=message_id, sent_at=sent_at)
+    return hear(
+        conversation,
+        heard_before=profile is not None,
+        message_id=message.message_id,
+        sent_at=message.sent_at,
+        restarts_after=settings.welcome_back_after,
+    )
 
 
 def _seen(
@@ -79,11 +162,27 @@ def _seen(
     return Profile(min(profile.first_seen_at, sent_at), last_seen_at, expiry(last_seen_at + retention), **facts)
 
 
-def _announce(message: InboundMessage, conversation: Conversation, publish: Publish) -> None:
+def _announce(message: InboundMessage, conversation: Conversation | None, request: Asked, publish: Publish) -> None:
     """Tells of the conversation that this very message opened, again where a crash made it come again."""
-    if conversation.opened_by != message.message_id:
-        return
-    opening, last_inbound_at = conversation.opening.capitalize(), conversation.last_inbound_at
-    told = out_event(f"Conversation{opening}", message.contact, last_inbound_at=last_inbound_at)
-    if publish([told]):
-        raise NotPublished(told.type)
+    told: list[OutEvent] = []
+    if conversation and conversation.opened_by == message.message_id:
+        opening, last_inbound_at = conversation.opening.capitalize(), conversation.last_inbound_at
+        told.append(out_event(f"Conversation{opening}", message.contact, last_inbound_at=last_inbound_at))
+    if request.suspected:
+        told.append(out_event("OptOutSuspected", message.contact, message_id=message.message_id))
+    if told and publish(told):
+        raise NotPublished(", ".join(event.type for event in told))
+
+
+def _reply(
+    message: InboundMessage, conversation: Conversation, request: Asked, settings: IngestSettings, now: datetime
+) -> str | None:
+    """The reason of our answer, where there is one: to HELP, or to a person who comes back and asks for nothing."""
+    if now >= message.sent_at + FRESH_FOR:
+        return None
+    if request.request is Request.HELP:
+        return "help_reply" if settings.answers_help else None
+    comes_back = conversation.opened_by == message.message_id and conversation.opening == "restarted"
+    if not comes_back or settings.welcome_back_after is None or request.request or request.suspected:
+        return None
+    return "welcome_back"

@@ -4,15 +4,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from reengage.domain.contact import Contact
 from reengage.domain.conversation import expiry
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.instants import iso, parse_instant
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.planning import planned_messages
 from reengage.domain.reasons import REASONS
-from reengage.domain.subject import RETENTION, BusinessEvent, Subject
+from reengage.domain.subject import RETENTION, BusinessEvent, Subject, SubjectRef
 from reengage.errors import Contended, NotPublished
 from reengage.ports import Clock, Publish, Store, Thread
+from reengage.usecases.erase_contact import forget
 
 TRIES: Final = 5
 RETRIED_WITHIN: Final = timedelta(minutes=15)
@@ -24,13 +26,14 @@ is not past for that; one of an event that was put on the bus again, days later,
 @dataclass(frozen=True, slots=True)
 class Planned:
     """How many messages the event planned, found past their due time, and withdrew. ``stale``: an older event, of
-    which nothing holds any more.
+    which nothing holds any more. ``erased``: one from before its contact was erased, of which nothing was kept.
     """
 
     planned: int = 0
     too_late: int = 0
     withdrawn: int = 0
     stale: bool = False
+    erased: bool = False
 
 
 def plan_messages(event: BusinessEvent, *, store: Store, publish: Publish, clock: Clock) -> Planned:
@@ -41,7 +44,10 @@ def plan_messages(event: BusinessEvent, *, store: Store, publish: Publish, clock
     ``Contended`` and ``NotPublished``, both mended by a retry.
     """
     now = clock()
-    subject = _store_subject(event, store=store, now=now)
+    heard_at = min(event.arrived_at, now)
+    if event.contact and _is_erased(event.contact, event.subject, heard_at, store):
+        return Planned(erased=True)
+    subject = _store_subject(event, store=store, now=now, heard_at=heard_at)
     family = subject.families[event.family]
     if not family.rests_on(event):
         return Planned(stale=True)
@@ -52,7 +58,11 @@ def plan_messages(event: BusinessEvent, *, store: Store, publish: Publish, clock
     rule = "superseded" if family.active else "cancelled"
     withdrawn = [row for m in undone if (row := store.withdraw(m, version=family.revision, rule=rule, at=now))]
     arrived_at = min(now, max(event.arrived_at, now - RETRIED_WITHIN))
+    plan = tuple(replace(message, planned_at=heard_at) for message in plan)
     rows = [store.write_plan(_as_planned(message, arrived_at, now), at=now) for message in plan]
+    if family.contact and _is_erased(family.contact, event.subject, heard_at, store):
+        # An erasure that came in between has not seen what was written since.
+        return Planned(erased=True)
     # What stands there by another id was sent, or is being sent, for an older version: that one stays.
     standing = [row for row, m in zip(rows, plan, strict=True) if row.scheduled_message_id == m.scheduled_message_id]
     planned = [row for row in standing if row.state is State.SCHEDULED]
@@ -64,14 +74,39 @@ def plan_messages(event: BusinessEvent, *, store: Store, publish: Publish, clock
     return Planned(len(planned), len(too_late), len(withdrawn))
 
 
-def _store_subject(event: BusinessEvent, *, store: Store, now: datetime) -> Subject:
-    """The subject with the event."""
+def _is_erased(contact: Contact, ref: SubjectRef, heard_at: datetime, store: Store) -> bool:
+    """Whether the contact was erased since the event arrived; then whatever was stored of it is gone."""
+    preferences = store.read_preferences(contact)
+    if not preferences.erased_since(contact.channel, heard_at):
+        return False
+    subject = store.read_subject(ref)
+    if subject and preferences.erased_since(contact.channel, subject.heard_at) and _is_about(subject, contact):
+        # The erasure may have taken the link before the subject was there.
+        store.link_subject(contact, subject)
+    forget(contact, preferences.erasures[contact.channel].at, store=store)
+    return True
+
+
+def _is_about(subject: Subject, contact: Contact) -> bool:
+    return contact in {family.contact for family in subject.families.values()}
+
+
+def _store_subject(event: BusinessEvent, *, store: Store, now: datetime, heard_at: datetime) -> Subject:
+    """The subject with the event. Whose it is, is noted first: an erasure must find every subject of a contact."""
+    linked = None
     for _ in range(TRIES):
         former = store.read_subject(event.subject)
+        if linked and former is None:
+            # Was it an erasure that took the subject away, then it has not seen the link.
+            _is_erased(linked, event.subject, heard_at, store)
         subject = (former or Subject(event.subject)).hear(event)
         if subject == former:
             return subject
-        subject = replace(subject, expires_at=max(subject.expires_at, _expires_at(subject, now)))
+        expires_at = max(subject.expires_at, _expires_at(subject, now))
+        subject = replace(subject, expires_at=expires_at, heard_at=max(subject.heard_at, heard_at))
+        linked = subject.families[event.family].contact
+        if linked:
+            store.link_subject(linked, subject)
         if store.write_subject(subject):
             return subject
     raise Contended(f"the subject kept changing through {TRIES} tries")

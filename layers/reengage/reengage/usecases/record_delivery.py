@@ -7,8 +7,10 @@ from typing import Any, Final, Literal
 from reengage.domain.contact import Contact
 from reengage.domain.events_out import out_event
 from reengage.domain.message import ScheduledMessage, State
+from reengage.domain.preferences import Choice, ChoiceMade, OptOutScope
 from reengage.errors import InvalidEvent, NotPublished
 from reengage.ports import Clock, Publish, Store
+from reengage.usecases.record_choice import record_choice
 
 Status = Literal["sent", "delivered", "undelivered", "opted_out"]
 
@@ -35,11 +37,18 @@ class Receipt:
 Recorded = Literal["recorded", "repeated", "ignored"]
 
 
-def record_delivery(receipt: Receipt, *, store: Store, publish: Publish, clock: Clock) -> Recorded:
+def record_delivery(
+    receipt: Receipt, *, store: Store, publish: Publish, clock: Clock, opt_out_scope: OptOutScope
+) -> Recorded:
     """Moves the message's state forward, never back; receipts may come twice and out of order.
 
+    Where the provider says that the person has opted out, that is stored before anything else, and holds from now on.
     Raises ``InvalidEvent`` where the contact has no such message, so that the receipt is kept with the reason.
     """
+    if receipt.status == "opted_out":
+        cause = {"receipt_of": receipt.scheduled_message_id, "error": receipt.error}
+        out = ChoiceMade(receipt.contact, "contact", Choice(allowed=False, at=receipt.at, cause=cause))
+        record_choice(out, store=store, publish=publish, opt_out_scope=opt_out_scope)
     message = store.find_message(receipt.contact, receipt.scheduled_message_id)
     if message is None:
         raise InvalidEvent(["$.detail.scheduled_message_id: this contact has no such message"])

@@ -11,11 +11,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from reengage.domain.contact import CHANNELS, SHARDS
+from reengage.domain.caps import longest
+from reengage.domain.contact import SHARDS
 from reengage.domain.events_out import OutEvent, out_event
+from reengage.domain.instants import iso
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.planning import planned_messages
-from reengage.domain.policy import Action, Circumstances, Decision, decide, deliver_before
+from reengage.domain.policy import (
+    Action,
+    Circumstances,
+    Decision,
+    PolicySettings,
+    decide,
+    deliver_before,
+    free_text_until,
+)
 from reengage.domain.reasons import Door
 from reengage.ports import (
     Accepted,
@@ -77,6 +87,7 @@ class Sender:
     """One door's engine. ``claim_lasts``: after that time nobody can be working on a claim any more."""
 
     door: Door
+    settings: PolicySettings
     store: Store
     channels: Mapping[str, Channel]
     render: Render
@@ -103,6 +114,18 @@ class Sender:
         if errors:
             raise ExceptionGroup(f"{self.door}: {len(errors)} errors in a run of {summary(tally)}", errors)
         return tally
+
+    def send_now(self, message: ScheduledMessage) -> None:
+        """Sends what cannot wait for a tick, by the same claim: however often it is asked for, it is sent once.
+
+        What could not be handed over now is left for the next tick of its door. Raises what stood in its way.
+        """
+        row = self.store.write_plan(message, at=message.planned_at)
+        handled = self._handle(DueKey(row.key, row.due_at))
+        if handled and handled.event:
+            self.publish([handled.event])
+        if handled and handled.error:
+            raise handled.error
 
     def _drain(self, shard: int, stop_at: datetime) -> tuple[Tally, list[Exception]]:
         tally: Tally = Counter()
@@ -164,11 +187,10 @@ class Sender:
         """The message ready to be handed over within ``GATE_HOLDS`` of its gate, or what was done with it instead."""
         for _ in range(GATES):
             asked_at = self.clock()
-            subject, profile, conversation = self.store.read_circumstances(message)
-            case = Circumstances(message, subject, profile, conversation, self.clock())
+            gate = self.store.read_circumstances(message)
+            case = Circumstances(message=message, settings=self.settings, now=self.clock(), **gate._asdict())
             if renewed := _renewed(case):
-                self.store.release(renewed)
-                return Handled("retried")
+                return self._release(renewed, Handled("retried"))
             decision = decide(case)
             decided = replace(message, rule=decision.rule, facts=decision.facts)
             if decision.action is Action.SKIP:
@@ -176,25 +198,33 @@ class Sender:
             if decision.action is Action.HOLD:
                 return self._hold(decided, decision)
             outbound = self._outbound(case, decision)
+            if not self._take_place(case):
+                continue
             now = self.clock()
             if now - asked_at <= GATE_HOLDS and now < outbound.deliver_before:
                 return outbound
+            self._give_back(message)
         return self._try_later(message, "the gate's answer was never fresh enough to act on")
 
+    def _take_place(self, case: Circumstances) -> bool:
+        """``False``: another run took one since the gate was read, and it has to be asked again."""
+        if not case.caps:
+            return True
+        return self.store.take_place(case.message, case.places, at=case.now, keep_for=longest(case.caps))
+
+    def _give_back(self, message: ScheduledMessage) -> None:
+        if self.settings.caps.get(message.terms.category):
+            self.store.give_back(message)
+
     def _outbound(self, case: Circumstances, decision: Decision) -> OutboundMessage:
-        assert case.family is not None
-        assert case.conversation is not None
-        before = deliver_before(case)
-        free_text_for = CHANNELS[case.message.contact.channel].free_text_for
-        free_text_until = case.conversation.last_inbound_at + free_text_for if free_text_for else before
-        said = {name: said.value for name, said in case.family.said.items() if name != "contact"}
+        said = {name: said.value for name, said in case.family.said.items() if name != "contact"} if case.family else {}
         return OutboundMessage(
             message=case.message,
             wording=self.render(case),
             data={f"{case.message.subject.kind}_id": case.message.subject.id, **said},
             decision=decision,
-            free_text_until=min(free_text_until, before),
-            deliver_before=before,
+            free_text_until=free_text_until(case),
+            deliver_before=deliver_before(case),
         )
 
     def _record(self, message: ScheduledMessage, outbound: OutboundMessage, outcome: Outcome) -> Handled:
@@ -211,8 +241,10 @@ class Sender:
                     facts=outbound.decision.facts,
                 )
             case Refused(error):
+                self._give_back(message)
                 return self._fail(replace(decided, attempts=decided.attempts + 1), error)
             case NotDelivered(error):
+                self._give_back(message)
                 return self._try_later(decided, error)
             case Unknown(error):
                 unknown = replace(decided, state=State.UNCONFIRMED, error=error)
@@ -220,24 +252,33 @@ class Sender:
 
     def _hold(self, message: ScheduledMessage, decision: Decision) -> Handled:
         assert decision.until is not None
-        self.store.release(replace(message, due_at=decision.until))
         told = out_event("MessageHeld", message, rule=decision.rule, until=decision.until, facts=decision.facts)
-        return Handled("held", told)
+        return self._release(replace(message, due_at=decision.until), Handled("held", told))
 
     def _try_later(self, message: ScheduledMessage, error: str) -> Handled:
         """Back to the schedule, each time twice as far ahead, until the attempts have run out."""
         tried = replace(message, attempts=message.attempts + 1, error=error)
         if tried.attempts >= MAX_ATTEMPTS:
             return self._fail(tried, error)
-        self.store.release(replace(tried, due_at=self.clock() + FIRST_BACKOFF * 2**message.attempts))
-        return Handled("retried")
+        due_at = self.clock() + FIRST_BACKOFF * 2**message.attempts
+        return self._release(replace(tried, due_at=due_at), Handled("retried"))
+
+    def _release(self, message: ScheduledMessage, handled: Handled) -> Handled:
+        """Back to the schedule. Where the row is gone, the contact was erased meanwhile: that is the message's end."""
+        if self.store.release(message) or self.store.read_message(message.key):
+            return handled
+        facts = {"decided_at": iso(self.clock())}
+        return Handled("skipped", out_event("MessageSkipped", message, rule="erased", facts=facts), "erased")
 
     def _fail(self, message: ScheduledMessage, error: str) -> Handled:
         failed = replace(message, state=State.FAILED, error=error)
         return self._settle(failed, error=error, attempts=failed.attempts)
 
     def _settle(self, message: ScheduledMessage, **told: Any) -> Handled:
-        self.store.settle(replace(message, settled_at=self.clock()))
+        settled = self.store.settle(replace(message, settled_at=self.clock()))
+        if not settled and self.store.read_message(message.key) is None:
+            # The contact was erased meanwhile: nothing of it must come back by this.
+            self._give_back(message)
         rule = message.rule or "" if message.state is State.SKIPPED else ""
         return Handled(message.state, out_event(f"Message{message.state.capitalize()}", message, **told), rule)
 
@@ -253,5 +294,5 @@ def _renewed(case: Circumstances) -> ScheduledMessage | None:
         return None
     for planned in planned_messages(case.subject):
         if planned.key == message.key:
-            return replace(planned, attempts=message.attempts, claim_id=message.claim_id)
+            return replace(planned, planned_at=message.planned_at, attempts=message.attempts, claim_id=message.claim_id)
     return None

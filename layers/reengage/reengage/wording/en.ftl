@@ -1,22 +1,107 @@
-# English. Variables: see adapters/wording.py, which fills them in. Every text names the brand.
-# A service is never named: it may be about health.
+# English. Each reason's variables are in adapters/wording_variables.py; every text names the brand.
+# Keep to the GSM alphabet (no typographic quotes or dashes): one other character halves the length of an SMS.
+# A variable that is left empty leaves no double space behind.
+# The attribute "template" names the provider's approved template, and "parameters" its variables in their order.
+# A template always takes the same ones, and none that may be empty: with others, it has another name.
 
-appointment_reminder = { $brand }: a reminder of your appointment on { $date } at { $time }{ $has_location ->
-    [yes] {", "}{ $location }
-   *[no] {""}
-}.
-    .template = appointment_reminder
-    .parameters = brand date time
+how_to_stop = { $has_stop_text ->
+    [yes] { $stop_text }
+   *[no] Reply STOP to opt out.
+}
+
+# The end of every marketing text.
+ending = { $channel ->
+    [sms] { how_to_stop }
+   *[other] {""}
+}
+
+appointment_reminder =
+    { $brand }: a reminder of your appointment on { $date } at { $time }{ $has_location ->
+        [yes] , { $location }
+       *[no] {""}
+    }. { $has_check_in_url ->
+        [yes] Check in online: { $check_in_url }
+       *[no] {""}
+    }
+    .template = { $has_check_in_url ->
+        [yes] appointment_reminder_check_in
+       *[no] appointment_reminder
+    }
+    .parameters = { $has_check_in_url ->
+        [yes] brand date time check_in_url
+       *[no] brand date time
+    }
+
+online_check_in =
+    { $brand }: you can now check in online for your appointment on { $date } at { $time }: { $check_in_url }
+    .template = online_check_in
+    .parameters = brand date time check_in_url
 
 trial_follow_up = { $ended ->
-    [yes] { $brand }: your trial of { $product } ended on { $date }. Would you like to keep it?
-   *[no] { $brand }: your trial of { $product } ends on { $date }. Would you like to keep it?
-}{ $has_upgrade_url ->
-    [yes] {" "}{ $upgrade_url }
-   *[no] {""}
-}{ $channel ->
-    [sms] {" "}Reply STOP to opt out.
-   *[other] {""}
+    [yes] { $brand }: your trial of { $product } ended on { $date }. Would you like to keep it? { $upgrade_url } { ending }
+   *[no] { $brand }: your trial of { $product } ends on { $date }. Would you like to keep it? { $upgrade_url } { ending }
 }
     .template = trial_follow_up
     .parameters = brand product date
+
+product_reminder =
+    { $brand }: thank you for your interest in { $name }. Would you like to take another look? { $url } { ending }
+    .template = product_reminder
+    .parameters = brand name
+
+cart_reminder = { $has_items ->
+    [yes] { $brand }: still in your cart: { $items }. You can complete your order here: { $cart_url } { ending }
+   *[no] { $brand }: there is still something in your cart. You can complete your order here: { $cart_url } { ending }
+}
+    .template = cart_reminder
+    .parameters = brand cart_url
+
+order_shipped = { $has_carrier ->
+    [yes] { $brand }: your order has been shipped with { $carrier }.
+   *[no] { $brand }: your order has been shipped.
+} { $has_tracking_url ->
+    [yes] Track it here: { $tracking_url }
+   *[no] {""}
+}
+    .template = order_shipped
+    .parameters = brand
+
+review_request =
+    { $brand }: we hope you are happy with your order. Would you tell us what you think of it? { $review_url } { ending }
+    .template = review_request
+    .parameters = brand
+
+back_in_stock = { $brand }: { $name } is back in stock. { $url } { ending }
+    .template = back_in_stock
+    .parameters = brand name
+
+product_preview = { $brand }: a first look at { $title }. { $url } { ending }
+    .template = product_preview
+    .parameters = brand title
+
+holiday_hours = { $closed ->
+    [yes] { $brand }: we are closed on { $date }. { ending }
+   *[no] { $brand }: on { $date } we are open from { $opens } to { $closes }. { ending }
+}
+    .template = { $closed ->
+        [yes] holiday_hours_closed
+       *[no] holiday_hours
+    }
+    .parameters = { $closed ->
+        [yes] brand date
+       *[no] brand date opens closes
+    }
+
+welcome_back = { $has_display_name ->
+    [yes] { $brand }: welcome back, { $display_name }! How can we help you?
+   *[no] { $brand }: welcome back! How can we help you?
+}
+    .template = welcome_back
+    .parameters = brand
+
+help_reply = { $has_help_text ->
+    [yes] { $help_text }
+   *[no] { $brand }: just write to us here and we will help you. { how_to_stop }
+}
+    .template = help_reply
+    .parameters = brand

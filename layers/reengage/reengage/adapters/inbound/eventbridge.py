@@ -11,11 +11,15 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from reengage.domain.contact import Contact, normalise_address, parse_brand, parse_channel
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.instants import Duration, parse_instant, parse_zone
-from reengage.domain.subject import EVENT_TYPES, BusinessEvent, SubjectRef, version_of
+from reengage.domain.preferences import Choice, ChoiceMade, Topic
+from reengage.domain.subject import EVENT_TYPES, BusinessEvent, Rank, SubjectRef, version_of
 from reengage.errors import InvalidEvent
+from reengage.usecases.configure_brand import BrandSaid
+from reengage.usecases.erase_contact import ErasureAsked
 from reengage.usecases.record_delivery import Receipt, Status
 
 MAX_URL: Final = 2048
+MAX_CAUSE: Final = 4096
 MAX_ID: Final = 512
 """Bytes: DynamoDB bounds a sort key to 1,024, and the id is one part of it."""
 
@@ -107,6 +111,49 @@ class DeliveryReported(Struct):
     occurred_at: Instant | Optional = UNSET
 
 
+class ContactErased(Struct):
+    contact: ContactFields
+    occurred_at: Instant | Optional = UNSET
+
+
+Document = dict[str, Any]
+"""Whatever a business notes: kept as it is, within bounds."""
+
+Cause = str | Document
+
+
+class Evidence(Struct):
+    """Where, when and by which wording somebody agreed: ``whole`` is kept as it is, and ``when`` counts."""
+
+    whole: Document
+    when: Instant | Optional = UNSET
+
+
+class ContactOptedOut(ContactErased, kw_only=True):
+    cause: Cause | Optional = UNSET
+
+
+class ContactOptedIn(ContactErased, kw_only=True):
+    evidence: Evidence
+    cause: Cause | Optional = UNSET
+
+
+class ConsentChanged(ContactErased, kw_only=True):
+    marketing: bool
+    evidence: Evidence | Optional = UNSET
+
+
+class BrandConfigured(Struct, kw_only=True):
+    name: Localised
+    brand: Brand | Optional = UNSET
+    contact: ContactFields | Optional = UNSET
+    timezone: Zone | Optional = UNSET
+    locale: Locale | Optional = UNSET
+    help_text: Localised | Optional = UNSET
+    stop_text: Localised | Optional = UNSET
+    occurred_at: Instant | Optional = UNSET
+
+
 class _Business(Struct):
     """Each has the contact, or, where that is not known, the brand."""
 
@@ -153,6 +200,15 @@ BUSINESS_EVENTS: Final[Mapping[str, type[_Business]]] = {
     "TrialCancelled": TrialConverted,
 }
 
+SAID: Final[Mapping[str, type[Struct]]] = {
+    **BUSINESS_EVENTS,
+    "BrandConfigured": BrandConfigured,
+    "ConsentChanged": ConsentChanged,
+    "ContactOptedOut": ContactOptedOut,
+    "ContactOptedIn": ContactOptedIn,
+    "ContactErased": ContactErased,
+}
+
 # An event cannot have happened later than it was sent; envelopes carry whole seconds.
 _CLOCK_GRAIN: Final = timedelta(seconds=1)
 
@@ -163,7 +219,7 @@ def inbound_message(event: Any) -> InboundMessage:
     assert isinstance(detail, MessageReceived)
     return InboundMessage(
         contact=_contact(detail.contact),
-        message_id=detail.message_id,
+        message_id=str(detail.message_id),
         sent_at=parse_instant(detail.sent_at),
         arrived_at=parse_instant(event["time"]),
         text=detail.text,
@@ -173,28 +229,86 @@ def inbound_message(event: Any) -> InboundMessage:
     )
 
 
-def business_event(event: Any) -> BusinessEvent:
-    """One of ``BUSINESS_EVENTS``. Raises ``InvalidEvent`` with every field that is wrong."""
-    detail = _detail(event, BUSINESS_EVENTS)
-    assert isinstance(detail, _Business)
-    contact = _contact(detail.contact) if detail.contact else None
-    if contact and detail.brand and detail.brand != contact.brand:
-        raise InvalidEvent([f"$.detail.brand: expected {contact.brand}, as the contact has it, or nothing"])
-    brand = contact.brand if contact else _given(detail.brand)
-    if brand is None:
-        raise InvalidEvent(["$.detail.contact: is required; where it is not known, give $.detail.brand"])
+Said = BusinessEvent | ChoiceMade | BrandSaid | ErasureAsked
+"""What a business system may say, beside what a person wrote and what became of a message."""
+
+
+def said(event: Any) -> Said:
+    """An event of any detail-type that a business system may send. Raises ``InvalidEvent`` with all that is wrong."""
+    detail = _detail(event, SAID)
+    match detail:
+        case _Business():
+            return _business_event(event, detail)
+        case BrandConfigured():
+            return _brand_said(event, detail)
+        case ContactOptedIn() | ContactOptedOut() | ConsentChanged():
+            return _choice_made(event, detail)
+        case ContactErased():
+            return ErasureAsked(_contact(detail.contact), _occurred_at(event, detail.occurred_at))
+        case _:
+            raise AssertionError(type(detail))
+
+
+def _business_event(event: Mapping[str, Any], detail: _Business) -> BusinessEvent:
+    brand, contact = _brand_and_contact(detail)
     terms = EVENT_TYPES[event["detail-type"]]
-    names = {field.name for field in msgspec.structs.fields(type(detail))}
-    apart = {"contact", "brand", "occurred_at", terms.id_field}
-    fields = {name: value for name in sorted(names - apart) if (value := getattr(detail, name)) is not UNSET}
     return BusinessEvent(
         type=event["detail-type"],
-        subject=SubjectRef(brand, terms.kind, getattr(detail, terms.id_field)),
+        subject=SubjectRef(brand, terms.kind, str(getattr(detail, terms.id_field))),
         version=version_of(_occurred_at(event, detail.occurred_at), terms.rank),
         arrived_at=parse_instant(event["time"]),
         contact=contact,
-        fields=fields,
+        fields=_fields(detail, apart=frozenset({terms.id_field})),
     )
+
+
+def _brand_said(event: Mapping[str, Any], detail: BrandConfigured) -> BrandSaid:
+    brand, _ = _brand_and_contact(detail)
+    version = version_of(_occurred_at(event, detail.occurred_at), Rank.CHANGE)
+    return BrandSaid(brand, version, _fields(detail))
+
+
+def _choice_made(event: Mapping[str, Any], detail: ContactOptedIn | ContactOptedOut | ConsentChanged) -> ChoiceMade:
+    """An opt-in counts from when the person agreed, so that it undoes only what they said before."""
+    at = _occurred_at(event, detail.occurred_at)
+    evidence = None if isinstance(detail, ContactOptedOut) else _given(detail.evidence)
+    allowed = detail.marketing if isinstance(detail, ConsentChanged) else isinstance(detail, ContactOptedIn)
+    if allowed and evidence is None:
+        raise InvalidEvent(["$.detail.evidence: is required for a consent: where, when and by which wording"])
+    if evidence and evidence.when:
+        at = min(at, parse_instant(evidence.when))
+    elif allowed:
+        raise InvalidEvent(["$.detail.evidence.when: is required for a consent"])
+    cause = None if isinstance(detail, ConsentChanged) else _given(detail.cause)
+    cause = {"evidence": evidence.whole, **({"cause": cause} if cause else {})} if evidence else cause
+    topic: Topic = "marketing" if isinstance(detail, ConsentChanged) else "contact"
+    return ChoiceMade(_contact(detail.contact), topic, Choice(allowed, at, cause))
+
+
+def _brand_and_contact(detail: _Business | BrandConfigured) -> tuple[str, Contact | None]:
+    """The contact, where it is known, and the brand in any case."""
+    contact = _contact(detail.contact) if detail.contact else None
+    if contact and detail.brand and detail.brand != contact.brand:
+        raise InvalidEvent([f"$.detail.brand: expected {contact.brand}, as the contact has it, or nothing"])
+    brand: str | None = contact.brand if contact else _given(detail.brand)
+    if brand is None:
+        raise InvalidEvent(["$.detail.contact: is required; where it is not known, give $.detail.brand"])
+    return brand, contact
+
+
+def _fields(detail: Struct, apart: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """What the event gave of its own, beside whose it is, when it happened, and ``apart``."""
+    names = {field.name for field in msgspec.structs.fields(type(detail))} - apart - {"contact", "brand", "occurred_at"}
+    return {name: _plain(value) for name in sorted(names) if (value := getattr(detail, name)) is not UNSET}
+
+
+def contact_at(value: Any, path: str) -> Contact:
+    """A contact, its address in its normal form. Raises ``InvalidEvent`` with every field that is wrong."""
+    errors: list[str] = []
+    fields = _read_contact(value, path, errors)
+    if fields is None:
+        raise InvalidEvent(errors)
+    return _contact(fields)
 
 
 def receipt(event: Any) -> Receipt:
@@ -203,7 +317,7 @@ def receipt(event: Any) -> Receipt:
     assert isinstance(detail, DeliveryReported)
     return Receipt(
         contact=_contact(detail.contact),
-        scheduled_message_id=detail.scheduled_message_id,
+        scheduled_message_id=str(detail.scheduled_message_id),
         status=detail.status,
         at=_occurred_at(event, detail.occurred_at),
         provider_message_id=_given(detail.provider_message_id),
@@ -217,11 +331,24 @@ def _occurred_at(event: Mapping[str, Any], occurred_at: str | UnsetType) -> date
 
 
 def _contact(fields: ContactFields) -> Contact:
-    return Contact(fields.brand, fields.channel, fields.address)
+    return Contact(str(fields.brand), str(fields.channel), fields.address)
 
 
 def _given[T](value: T | UnsetType) -> T | None:
-    return None if isinstance(value, UnsetType) else value
+    return None if isinstance(value, UnsetType) else _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """Without our types of text, which have done their work, and which nobody behind this module knows."""
+    match value:
+        case str():
+            return str(value)
+        case list():
+            return [_plain(item) for item in value]
+        case dict():
+            return {str(name): _plain(item) for name, item in value.items()}
+        case _:
+            return value
 
 
 def _detail(event: Any, types: Mapping[str, type[Struct]]) -> Struct:
@@ -246,6 +373,8 @@ def _read(value: Any, wanted: Any, path: str, errors: list[str]) -> Any:
     """``value`` as ``wanted``; what is wrong goes to ``errors``, each with its path. msgspec stops at the first."""
     if wanted is ContactFields:
         return _read_contact(value, path, errors)
+    if wanted is Evidence:
+        return _read_evidence(value, path, errors)
     if isinstance(wanted, type) and issubclass(wanted, Struct):
         return _read_fields(value, wanted, path, errors)
     if get_origin(wanted) is Literal and value not in get_args(wanted):
@@ -253,12 +382,16 @@ def _read(value: Any, wanted: Any, path: str, errors: list[str]) -> Any:
         errors.append(f"{path}: expected one of {', '.join(get_args(wanted))}")
         return None
     try:
-        json.dumps(value, ensure_ascii=False).encode()
-        return msgspec.convert(value, wanted, dec_hook=_check)
+        written = json.dumps(value, ensure_ascii=False).encode()
+        read = msgspec.convert(value, wanted, dec_hook=_check)
     except UnicodeEncodeError:  # half of a surrogate pair: JSON lets it through, and no database takes it
         errors.append(f"{path}: expected valid Unicode")
     except msgspec.ValidationError as error:
         errors.append(f"{path}: {str(error)[:1].lower()}{str(error)[1:]}")
+    else:
+        if wanted not in (Cause, Document) or len(written) <= MAX_CAUSE:
+            return read
+        errors.append(f"{path}: expected at most {MAX_CAUSE} bytes of JSON")
     return None
 
 
@@ -287,6 +420,15 @@ def _read_contact(value: Any, path: str, errors: list[str]) -> ContactFields | N
     except ValueError as error:
         errors.append(f"{path}.address: {error}")
         return None
+
+
+def _read_evidence(value: Any, path: str, errors: list[str]) -> Evidence | None:
+    """Of its fields only ``when`` is ours to check; a consent alone needs one."""
+    found = len(errors)
+    whole = _read(value, Document, path, errors) or {}
+    given = whole.get("when")
+    when = UNSET if given is None else _read(given, Instant, f"{path}.when", errors)
+    return Evidence(whole, when) if len(errors) == found else None
 
 
 def _required(wanted: Any) -> Any:

@@ -1,0 +1,192 @@
+"""What the texts may speak of: for each reason its variables, from the subject as it is at the gate.
+
+A text from outside (a product's name, a place) becomes one line of plain text here, whatever it holds.
+"""
+
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from types import MappingProxyType
+from typing import Any, Final
+
+from babel import Locale
+from babel.dates import format_date, format_time
+
+from reengage.domain.instants import parse_instant, parse_zone
+from reengage.domain.policy import Circumstances
+
+LONGEST_NAME: Final = 80
+"""Characters: a longer name is cut, so that a text stays a text message. Links and a brand's own texts stay whole."""
+
+ITEMS_NAMED: Final = 2
+LONGEST_ITEM: Final = 40
+
+NOTHING: Final = "-"
+"""Stands for a text that shows nothing: providers refuse an empty parameter."""
+
+# They would turn the rest of the text around.
+_BIDI_CONTROLS: Final = dict.fromkeys(
+    map(ord, "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+)
+# Controls and lone surrogates, beside all that Python takes for white space.
+_BLANK: Final = frozenset({"Cc", "Cs"})
+
+Values = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One case as one reader is told it: in the languages ``wanted``, the most wanted first, dates as in ``locale``."""
+
+    case: Circumstances
+    wanted: Sequence[str]
+    locale: Locale
+
+    @property
+    def brand(self) -> str:
+        """The brand's name, else its id."""
+        configured = self.case.brand
+        return self.named(configured.name if configured else None) or self.case.message.contact.brand
+
+    def get(self, name: str) -> Any:
+        return self.case.family.get(name) if self.case.family else None
+
+    def text(self, value: Any) -> str:
+        return one_line(localised(value, self.wanted))
+
+    def named(self, value: Any, longest: int = LONGEST_NAME) -> str:
+        return _cut(self.text(value), longest)
+
+    def required(self, *names: str) -> Values:
+        return {name: self._field(name) or NOTHING for name in names}
+
+    def optional(self, *names: str) -> Values:
+        return {key: value for name in names for key, value in perhaps(name, self._field(name)).items()}
+
+    def _field(self, name: str) -> str:
+        """A link that is cut leads nowhere."""
+        return self.text(self.get(name)) if name.endswith("url") else self.named(self.get(name))
+
+    def day(self, value: date) -> str:
+        return one_line(format_date(value, "full", locale=self.locale))
+
+    def clock(self, value: time | datetime) -> str:
+        """The wall clock's time as it stands in ``value``."""
+        return one_line(format_time(value, "short", locale=self.locale))
+
+    def moment(self, instant: datetime, *zones: str | None) -> Values:
+        """In the first zone that is known, else in the offset in which the instant was given."""
+        known = next(filter(None, zones), None)
+        local = instant.astimezone(parse_zone(known)) if known else instant
+        return {"date": self.day(local), "time": self.clock(local)}
+
+
+def variables(context: Context) -> Values:
+    """Everything that the text of the case's reason may speak of."""
+    message, configured = context.case.message, context.case.brand
+    stop_text = context.text(configured.stop_text if configured else None)
+    common = {"brand": context.brand, "channel": message.contact.channel} | perhaps("stop_text", stop_text)
+    return common | VARIABLES[message.reason](context)
+
+
+def localised(value: Any, wanted: Sequence[str]) -> str:
+    """A text for all, or out of a map of locale to text the one that is wanted most."""
+    if isinstance(value, Mapping):
+        texts = {name.replace("_", "-").lower(): text for name, text in value.items()}
+        fitting = (texts[name.lower()] for name in wanted if name.lower() in texts)
+        value = next(fitting, next(iter(texts.values()), None))
+    return value if isinstance(value, str) else ""
+
+
+def one_line(text: str) -> str:
+    """Plain words with one ordinary space between them.
+
+    Letters are composed, and CLDR's narrow and fixed spaces are made ordinary, since one character that is not in the
+    GSM alphabet halves the length of an SMS.
+    """
+    composed = unicodedata.normalize("NFC", text).translate(_BIDI_CONTROLS)
+    return " ".join("".join(" " if unicodedata.category(c) in _BLANK else c for c in composed).split())
+
+
+def perhaps(name: str, value: str) -> Values:
+    """A variable that may be empty, and another to select by."""
+    return {f"has_{name}": "yes" if value else "no", name: value}
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 3].rstrip() + "..."
+
+
+def _yes(condition: object) -> str:
+    return "yes" if condition else "no"
+
+
+def _starts(context: Context) -> Values:
+    """In the place's time. The service stays out: it may be about health."""
+    return context.moment(parse_instant(context.get("starts_at")), context.get("timezone"))
+
+
+def _trial(context: Context) -> Values:
+    """In the person's time."""
+    profile, brand = context.case.profile, context.case.brand
+    ends_at = parse_instant(context.get("ends_at"))
+    ends = context.moment(
+        ends_at,
+        profile.timezone if profile else None,
+        context.get("timezone"),
+        brand.timezone if brand else None,
+    )
+    ended = {"ended": _yes(context.case.now >= ends_at)}
+    return context.required("product") | context.optional("upgrade_url") | ended | ends
+
+
+def _cart(context: Context) -> Values:
+    """The first things in the cart, and how many more there are; none where no name is known."""
+    given = context.get("items")
+    items = given if isinstance(given, list) else []
+    bare = [item["name"] if isinstance(item, Mapping) and "name" in item else item for item in items]
+    shown = [name for item in bare if (name := context.named(item, LONGEST_ITEM))][:ITEMS_NAMED]
+    more = f" (+{len(items) - len(shown)})" if len(shown) < len(items) else ""
+    return perhaps("items", ", ".join(shown) + more if shown else "") | context.required("cart_url")
+
+
+def _hours(context: Context) -> Values:
+    """Dates and times of the place as they stand: no zone moves them."""
+    closed = bool(context.get("closed"))
+    hours = {
+        name: "" if closed else context.clock(time.fromisoformat(context.get(name))) for name in ("opens", "closes")
+    }
+    return {"closed": _yes(closed), "date": context.day(date.fromisoformat(context.get("date")))} | hours
+
+
+def _welcome(context: Context) -> Values:
+    profile = context.case.profile
+    return perhaps("display_name", context.named(profile.display_name if profile else None))
+
+
+def _help(context: Context) -> Values:
+    """The brand's own answer; its name goes before it where it does not say it."""
+    brand = context.case.brand
+    text = context.text(brand.help_text if brand else None)
+    silent = text and context.brand.casefold() not in text.casefold()
+    return perhaps("help_text", f"{context.brand}: {text}" if silent else text)
+
+
+VARIABLES: Final[Mapping[str, Callable[[Context], Values]]] = MappingProxyType(
+    {
+        "appointment_reminder": lambda context: _starts(context) | context.optional("location", "check_in_url"),
+        "online_check_in": lambda context: _starts(context) | context.required("check_in_url"),
+        "trial_follow_up": _trial,
+        "product_reminder": lambda context: context.required("name") | context.optional("url"),
+        "cart_reminder": _cart,
+        "order_shipped": lambda context: context.optional("carrier", "tracking_url"),
+        "review_request": lambda context: context.optional("review_url"),
+        "back_in_stock": lambda context: context.required("name") | context.optional("url"),
+        "product_preview": lambda context: context.required("title") | context.optional("url"),
+        "holiday_hours": _hours,
+        "welcome_back": _welcome,
+        "help_reply": _help,
+    }
+)
+"""What each reason's text may speak of, beside the brand, the channel and how to stop."""

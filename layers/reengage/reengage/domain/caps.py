@@ -1,0 +1,87 @@
+"""How often one contact is written to: at most so many messages of a category in any period of such a length."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from .instants import Duration
+
+DAY: Final = timedelta(days=1)
+
+_CAP: Final = re.compile(r"([1-9]\d{0,3})/(P.+)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """At most ``limit`` messages in any ``period``; a day counts 24 hours, since the period rolls."""
+
+    limit: int
+    period: timedelta
+
+    def __str__(self) -> str:
+        return f"{self.limit}/{Duration(days=self.period.days, exact=self.period % DAY)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The places that one contact's messages of one category have taken: when each was sent, by its id.
+
+    ``revision`` counts the writes, for compare-and-set.
+    """
+
+    taken: Mapping[str, datetime] = field(default_factory=dict)
+    revision: int = 0
+
+    def instants(self, *, but: str | None = None) -> tuple[datetime, ...]:
+        """When the messages were sent; ``but`` leaves one out, which need not make way for itself."""
+        return tuple(at for message_id, at in self.taken.items() if message_id != but)
+
+    def take(self, scheduled_message_id: str, at: datetime, keep_for: timedelta) -> "Places":
+        """With a place taken at ``at``, and without those that no period of ``keep_for`` counts any more."""
+        kept = {message_id: sent_at for message_id, sent_at in self.taken.items() if sent_at > at - keep_for}
+        return replace(self, taken={**kept, scheduled_message_id: at})
+
+    def without(self, scheduled_message_id: str) -> "Places":
+        """With the place given back: the message was not sent after all. The very same where it had none."""
+        if scheduled_message_id not in self.taken:
+            return self
+        others = {message_id: at for message_id, at in self.taken.items() if message_id != scheduled_message_id}
+        return replace(self, taken=others)
+
+
+def parse_caps(text: str) -> tuple[Cap, ...]:
+    """``1/P1D,3/P7D``; empty for none. Raises ``ValueError`` that says what is wanted."""
+    return tuple(_parse(part) for part in text.split(",")) if text else ()
+
+
+def _parse(text: str) -> Cap:
+    wanted = "expected caps such as 1/P1D,3/P7D: how many messages in any period of days or hours"
+    match = _CAP.fullmatch(text)
+    if match is None:
+        raise ValueError(wanted)
+    duration = Duration.parse(match[2])
+    period = timedelta(days=duration.days) + duration.exact
+    if duration.months or period <= timedelta():
+        raise ValueError(wanted)
+    return Cap(int(match[1]), period)
+
+
+def free_at(caps: Sequence[Cap], sends: Collection[datetime], now: datetime) -> datetime | None:
+    """The first instant at which every cap has a place, given the instants of earlier sends; ``None``: now.
+
+    A message that was sent exactly one period ago no longer counts.
+    """
+    waits = []
+    for cap in caps:
+        counted = sorted(instant for instant in sends if instant > now - cap.period)
+        if len(counted) >= cap.limit:
+            # The period is left one by one, the oldest first: a place is free once fewer than the limit remain.
+            waits.append(counted[-cap.limit] + cap.period)
+    return max(waits, default=None)
+
+
+def longest(caps: Sequence[Cap]) -> timedelta:
+    """How long a send has to be remembered."""
+    return max((cap.period for cap in caps), default=timedelta())

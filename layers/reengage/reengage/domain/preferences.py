@@ -1,0 +1,149 @@
+"""What a person, or a business with evidence, has said about being written to. It outlives every TTL.
+
+A choice is kept for what it was said to apply to: ``EVERYWHERE`` (any phone channel of the number, or that one opaque
+address), or one channel. The latest that applies holds, so the order of arrival is all one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from .contact import Contact
+from .conversation import expiry
+from .subject import Json
+
+EVERYWHERE: Final = "*"
+ERASURE_MARK_LASTS: Final = timedelta(days=45)
+"""Longer than any event in flight may take: see ``subject.RETENTION``."""
+
+Topic = Literal["contact", "marketing"]
+"""To be written to at all; to be sent marketing."""
+
+OptOutScope = Literal["brand", "channel"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Yes or no, with the instant of its cause and what that cause was: a word and its message, or evidence.
+
+    ``changed`` says that it was news when it was stored.
+    """
+
+    allowed: bool
+    at: datetime
+    cause: Json = None
+    changed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceMade:
+    """A choice, whose it is, and about what."""
+
+    contact: Contact
+    topic: Topic
+    choice: Choice
+
+    def scope(self, opt_outs: OptOutScope) -> str:
+        """What the choice applies to. A consent to marketing was given for one channel, whatever an opt-out covers."""
+        if opt_outs == "channel" or (self.topic == "marketing" and self.choice.allowed):
+            return self.contact.channel
+        return EVERYWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """``asked_at`` is the event's instant; all that was stored of the contact until ``at`` is to go, or gone."""
+
+    asked_at: datetime
+    at: datetime
+
+
+Choices = Mapping[str, Choice]
+"""By scope: ``EVERYWHERE`` or a channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """All of it is one row, under a keyed hash of the address. ``erasures`` are by channel; ``revision`` counts the
+    writes, for compare-and-set.
+    """
+
+    contact: Choices = field(default_factory=dict)
+    marketing: Choices = field(default_factory=dict)
+    erasures: Mapping[str, Erasure] = field(default_factory=dict)
+    revision: int = 0
+
+    def choice(self, topic: Topic, channel: str) -> Choice | None:
+        """The latest choice that applies to the channel; at a tie "no". ``None``: never said."""
+        choices: Choices = getattr(self, topic)
+        applying = (choices[scope] for scope in (EVERYWHERE, channel) if scope in choices)
+        return max(applying, key=_order, default=None)
+
+    def refused(self, topic: Topic, channel: str) -> Choice | None:
+        """The latest choice where that is a "no"."""
+        choice = self.choice(topic, channel)
+        return choice if choice and not choice.allowed else None
+
+    def hear(self, topic: Topic, scope: str, choice: Choice) -> "Preferences":
+        """With ``choice``; the very same where a later one, or at a tie a "no", holds already."""
+        choices: Choices = getattr(self, topic)
+        old = choices.get(scope)
+        if old and _order(choice) <= _order(old):
+            return self
+        before = self.choice(topic, scope)
+        choice = replace(choice, changed=before is None or before.allowed != choice.allowed)
+        choices = {**choices, scope: choice}
+        return replace(self, contact=choices) if topic == "contact" else replace(self, marketing=choices)
+
+    def erased_since(self, channel: str, instant: datetime) -> bool:
+        """Whether the contact was erased at or after ``instant``: then nothing from before may be stored again."""
+        return channel in self.erasures and instant <= self.erasures[channel].at
+
+    def erase(self, channel: str, *, asked_at: datetime, at: datetime) -> "Preferences":
+        """Of what applies to the channel, only a "no" remains, and a "yes" that it is excepted by; without causes.
+
+        The very same for an erasure that is asked for again: what was stored since stays.
+        """
+        former = self.erasures.get(channel)
+        if former and asked_at <= former.asked_at:
+            return self
+        at = max(at, former.at) if former else at
+        return replace(
+            self,
+            contact=_without_causes(self.contact, channel),
+            marketing=_without_causes(self.marketing, channel),
+            erasures={**self.erasures, channel: Erasure(asked_at, at)},
+        )
+
+    @property
+    def expires_at(self) -> int | None:
+        """Epoch seconds; ``None``: never. Only a mere mark of an erasure expires."""
+        if self.contact or self.marketing or not self.erasures:
+            return None
+        return expiry(max(erasure.at for erasure in self.erasures.values()) + ERASURE_MARK_LASTS)
+
+
+def preferences_of(contact: Contact) -> str:
+    """What the row is named by, before it is hashed: a phone number has one of each brand, whatever the channel."""
+    whose = "phone" if contact.address.startswith("+") else contact.channel
+    return f"{contact.brand}#{whose}#{contact.address}"
+
+
+def _order(choice: Choice) -> tuple[datetime, bool]:
+    return choice.at, not choice.allowed
+
+
+def _without_causes(choices: Choices, channel: str) -> Choices:
+    """A "yes" stays where a "no" that applies to the same channel does: it may be the later of the two."""
+    kept = dict(choices)
+    for scope in (EVERYWHERE, channel):
+        if scope not in choices:
+            continue
+        choice = choices[scope]
+        beside = any(not other.allowed and EVERYWHERE in (scope, name) for name, other in choices.items())
+        if choice.allowed and not beside:
+            del kept[scope]
+        else:
+            kept[scope] = replace(choice, cause=None)
+    return kept

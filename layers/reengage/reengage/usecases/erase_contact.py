@@ -1,0 +1,69 @@
+"""A contact is to be forgotten: all that is stored of it goes, and nothing on its way can bring it back.
+
+First a mark says when; from then on no gate lets a message pass that was planned before, and whoever is writing what
+arrived before finds the mark and takes it away again.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from reengage.domain.contact import Contact
+from reengage.domain.events_out import out_event
+from reengage.domain.instants import iso
+from reengage.domain.message import State
+from reengage.errors import Contended, NotPublished
+from reengage.ports import Clock, Publish, Store
+
+TRIES: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureAsked:
+    """``at`` is when it was asked for, ``cause`` what the business says of it."""
+
+    contact: Contact
+    at: datetime
+
+
+def erase_contact(asked: ErasureAsked, *, store: Store, publish: Publish, clock: Clock) -> int:
+    """Marks, tells what will not be sent, deletes until a strongly consistent read finds nothing, and tells that.
+
+    Answers how many items went. Asked for again, it finishes what was cut short, and leaves what was stored since.
+    Raises ``Contended`` and ``NotPublished``, both mended by a retry.
+    """
+    until = _mark(asked, store=store, now=clock())
+    scheduled = [row for row in store.read_holdings(asked.contact).scheduled if row.state is State.SCHEDULED]
+    skipped = [
+        out_event("MessageSkipped", row, rule="erased", facts={"erased_at": iso(until)})
+        for row in scheduled
+        if row.planned_at <= until
+    ]
+    # Told first: a retry would not find any more what is to be told.
+    if failed := publish(skipped):
+        raise NotPublished(f"{failed} of {len(skipped)} events")
+    found = forget(asked.contact, until, store=store)
+    if publish([out_event("ContactErased", asked.contact, cause={"asked_at": iso(asked.at)})]):
+        raise NotPublished("ContactErased")
+    return found
+
+
+def forget(contact: Contact, until: datetime, *, store: Store) -> int:
+    """Deletes what was stored until then, until a read finds none of it."""
+    found = 0
+    for _ in range(TRIES):
+        left = store.erase(contact, until=until)
+        if not left:
+            return found
+        found += left
+    raise Contended(f"the contact was written to through {TRIES} tries")
+
+
+def _mark(asked: ErasureAsked, *, store: Store, now: datetime) -> datetime:
+    """The instant until which all is to go: the same when the erasure is asked for again."""
+    for _ in range(TRIES):
+        before = store.read_preferences(asked.contact)
+        after = before.erase(asked.contact.channel, asked_at=asked.at, at=now)
+        if after is before or store.write_preferences(asked.contact, after):
+            return after.erasures[asked.contact.channel].at
+    raise Contended(f"the preferences kept changing through {TRIES} tries")

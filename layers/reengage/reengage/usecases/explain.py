@@ -1,0 +1,125 @@
+"""What was planned for a contact, what happened, and why: the decision ledger, and all that is held of them."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from reengage.domain.contact import Contact
+from reengage.domain.events_out import subject_of
+from reengage.domain.instants import iso
+from reengage.domain.message import ScheduledMessage, State
+from reengage.domain.preferences import Choice, Preferences
+from reengage.ports import Clock, Holdings, Store
+
+Entry = dict[str, Any]
+"""``at`` (ISO 8601, UTC), ``what`` happened or is to happen, and details; JSON values. ``None`` where there is none."""
+
+UNSETTLED: Final = (State.SCHEDULED, State.SENDING)
+
+SAID: Final = {
+    ("contact", False): "opted out",
+    ("contact", True): "opted in",
+    ("marketing", False): "refused marketing",
+    ("marketing", True): "consented to marketing",
+}
+
+
+def explain(contact: Contact, *, store: Store, clock: Clock) -> dict[str, Any]:
+    """The ledger: ``contact``, ``asked_at``, ``stands`` (how things stand) and ``entries``, in order of time.
+
+    JSON values; the person's own texts are not among them.
+    """
+    held, now = store.read_holdings(contact), clock()
+    entries = [*_heard(held), *_said(contact, held.preferences), *_messages(held)]
+    return {
+        **subject_of(contact),
+        "asked_at": iso(now),
+        "stands": _stands(contact, held, now),
+        "entries": sorted(entries, key=lambda entry: datetime.fromisoformat(entry["at"])),
+    }
+
+
+def export(contact: Contact, *, store: Store, clock: Clock) -> dict[str, Any]:
+    """All that is held of a contact, the person's texts included, as JSON values: what they may ask a business for."""
+    held: dict[str, Any] = msgspec.to_builtins(store.read_holdings(contact))
+    return {**subject_of(contact), "exported_at": iso(clock()), **held}
+
+
+def _stands(contact: Contact, held: Holdings, now: datetime) -> dict[str, Any]:
+    conversation, preferences = held.conversation, held.preferences
+    window = "never opened" if held.profile is None or not held.profile.is_kept(now) else "closed"
+    if conversation:
+        window = "open" if conversation.is_open(now) else "closed"
+    marketing = preferences.choice("marketing", contact.channel)
+    return {
+        "window": window,
+        "window_expires_at": iso(conversation.closes_at) if conversation else None,
+        "opted_out": preferences.refused("contact", contact.channel) is not None,
+        "marketing_consent": marketing.allowed if marketing else None,
+        "timezone": held.profile.timezone if held.profile else None,
+        "locale": held.profile.locale if held.profile else None,
+        "subjects": {
+            f"{subject.ref.kind} {subject.ref.id}": {
+                name: "active" if family.active else "ended" for name, family in subject.families.items()
+            }
+            for subject in held.subjects
+        },
+    }
+
+
+def _heard(held: Holdings) -> Iterator[Entry]:
+    if held.profile:
+        yield _entry(held.profile.first_seen_at, "first heard from")
+    for message in held.inbound:
+        yield _entry(message.sent_at, "wrote", message_id=message.message_id)
+    if held.conversation:
+        yield _entry(held.conversation.closes_at, "window closes", last_inbound_at=held.conversation.last_inbound_at)
+
+
+def _said(contact: Contact, preferences: Preferences) -> Iterator[Entry]:
+    def entry(topic: str, scope: str, choice: Choice) -> Entry:
+        return _entry(choice.at, SAID[topic, choice.allowed], scope=scope, cause=choice.cause)
+
+    for scope, choice in preferences.contact.items():
+        yield entry("contact", scope, choice)
+    for scope, choice in preferences.marketing.items():
+        yield entry("marketing", scope, choice)
+    if erasure := preferences.erasures.get(contact.channel):
+        yield _entry(erasure.at, "erased", asked_at=erasure.asked_at)
+
+
+def _messages(held: Holdings) -> Iterator[Entry]:
+    """Each message twice: when it was planned, and when it was settled, or is due."""
+    for message in held.scheduled:
+        yield _entry(message.planned_at, "planned", **_about(message), due_at=message.due_at)
+        settled = message.settled_at
+        at = message.due_at if message.state in UNSETTLED or settled is None else settled
+        yield _entry(
+            at,
+            message.state,
+            **_about(message),
+            rule=message.rule,
+            facts=dict(message.facts) or None,
+            attempts=message.attempts or None,
+            provider=message.provider,
+            provider_message_id=message.provider_message_id,
+            error=message.error,
+        )
+
+
+def _about(message: ScheduledMessage) -> Entry:
+    return {
+        "reason": message.reason,
+        "subject_id": message.subject.id,
+        "step": message.step,
+        "scheduled_message_id": message.scheduled_message_id,
+    }
+
+
+def _entry(at: datetime, what: str, **details: Any) -> Entry:
+    given = {name: value for name, value in details.items() if value is not None}
+    return {"at": iso(at), "what": str(what)} | {
+        name: iso(value) if isinstance(value, datetime) else value for name, value in given.items()
+    }

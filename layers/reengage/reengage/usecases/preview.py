@@ -1,0 +1,94 @@
+"""What an event would plan, before anything is stored: texts, due times, and what the policy would say of each."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from reengage.domain.events_out import subject_of
+from reengage.domain.instants import iso
+from reengage.domain.message import ScheduledMessage, State
+from reengage.domain.planning import planned_messages
+from reengage.domain.policy import Action, Circumstances, Decision, PolicySettings, decide
+from reengage.domain.subject import BusinessEvent, Subject
+from reengage.ports import Clock, Render, Store
+
+HOLDS: Final = 20
+"""A message may be held by several rules in turn: by a full cap, then through the night. More is no forecast."""
+
+
+def preview(
+    event: BusinessEvent, *, store: Store, render: Render, settings: PolicySettings, clock: Clock
+) -> dict[str, Any]:
+    """``planned``: each message with its due time, its text and its forecast, should nothing change until then;
+    ``withdrawn``: those that would no longer be sent; ``stale``: newer events leave nothing of this one. Reads the
+    store, and writes nothing. JSON values.
+    """
+    now = clock()
+    former = store.read_subject(event.subject) or Subject(event.subject)
+    subject = former.hear(event)
+    if not subject.families[event.family].rests_on(event):
+        return {"planned": [], "withdrawn": [], "stale": True}
+    # It arrives now: an erasure stops only what was planned before.
+    plan = [replace(message, planned_at=now) for message in planned_messages(subject)]
+    wanted = {message.key for message in plan}
+    undone = [message.key for message in planned_messages(former) if message.key not in wanted]
+    withdrawn = [row for key in undone if (row := store.read_message(key)) and row.state is State.SCHEDULED]
+    return {
+        "planned": [
+            _forecast(message, subject, now, store=store, render=render, settings=settings)
+            for message in plan
+            if _is_to_come(store.read_message(message.key))
+        ],
+        "withdrawn": [_about(row) for row in withdrawn],
+        "stale": False,
+    }
+
+
+def _is_to_come(row: ScheduledMessage | None) -> bool:
+    """A plan is not written over what is in a sender's hands, or has come to its end."""
+    return row is None or row.state is State.SCHEDULED or row.is_withdrawn
+
+
+def _forecast(
+    message: ScheduledMessage,
+    subject: Subject,
+    now: datetime,
+    *,
+    store: Store,
+    render: Render,
+    settings: PolicySettings,
+) -> dict[str, Any]:
+    about = _about(message)
+    if message.due_at < now:
+        return {**about, "forecast": "skip", "rule": "too_late", "facts": {"due_at": iso(message.due_at)}}
+    gate = store.read_circumstances(message)._replace(subject=subject)
+    case = Circumstances(message=message, settings=settings, now=message.due_at, **gate._asdict())
+    decision = decide(case)
+    held_by: list[dict[str, Any]] = []
+    while decision.action is Action.HOLD and decision.until and len(held_by) < HOLDS:
+        held_by.append({"rule": decision.rule, "until": iso(decision.until)})
+        case = replace(case, now=decision.until)
+        decision = decide(case)
+    wording = render(case)
+    return {
+        **about,
+        "forecast": decision.action,
+        **_when(case, decision),
+        "held_by": held_by,
+        "facts": dict(decision.facts),
+        "text": wording.text,
+        "locale": wording.locale,
+        "template": {"name": wording.template, "parameters": list(wording.parameters)},
+    }
+
+
+def _when(case: Circumstances, decision: Decision) -> dict[str, Any]:
+    return {"sent_at": iso(case.now)} if decision.action is Action.SEND else {"rule": decision.rule}
+
+
+def _about(message: ScheduledMessage) -> dict[str, Any]:
+    return subject_of(message) | {
+        "step": message.step,
+        "due_at": iso(message.due_at),
+        "useful_until": iso(message.useful_until),
+    }

@@ -1,0 +1,333 @@
+"""All of a contact: read whole, and deleted up to an instant; what was said since stays, and so do all others."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from reengage.domain.contact import Contact
+from reengage.domain.message import State
+from reengage.domain.preferences import Preferences
+from reengage.domain.subject import SubjectRef
+from reengage.ports import Holdings, KeptMessage, Store
+from tests.contract.samples import (
+    ANNA,
+    APPOINTMENT,
+    BEN,
+    LATER,
+    NOW,
+    brand,
+    claimed,
+    conversation,
+    ended,
+    everything_due,
+    inbound,
+    placed,
+    planned,
+    preferring,
+    profile,
+    reminder,
+    skip,
+    stopped,
+    subject,
+)
+from tests.contract.stores import DynamoDB, Harness
+
+TICK = timedelta(microseconds=1)
+NOTHING = Holdings(None, None, Preferences(), [], [], [], {})
+KINDS = 6
+"""Of items under a contact's key; a linked subject is one more, under its own."""
+
+
+def _everything(store: Store, contact: Contact = ANNA, at: datetime = NOW, ref: SubjectRef = APPOINTMENT) -> Holdings:
+    """One of each kind, stored at that instant; answers with all that is stored of the contact."""
+    message = planned(store, reminder(contact=contact, subject=ref, planned_at=at))
+    assert store.write_subject(subject(ref, heard_at=at))
+    store.link_subject(contact, subject(ref, heard_at=at))
+    assert store.write_conversation(contact, conversation(at), replacing=None)
+    assert store.write_profile(contact, profile(at), replacing=None)
+    store.write_message(inbound("wamid.1", contact, at), expires_at=2_000_000_000)
+    places = placed(store, message, at=at)
+    return Holdings(
+        profile=profile(at),
+        conversation=conversation(at),
+        preferences=store.read_preferences(contact),
+        inbound=[KeptMessage("wamid.1", at, "See you tomorrow!")],
+        scheduled=[message],
+        subjects=[subject(ref, revision=1, heard_at=at)],
+        places={"utility": places},
+    )
+
+
+# Reading
+
+
+def test_of_nobody_nothing_is_held(harness: Harness) -> None:
+    assert harness.store.read_holdings(ANNA) == NOTHING
+
+
+def test_all_that_is_stored_of_a_contact_is_read(harness: Harness) -> None:
+    preferring(harness.store, ANNA, stopped())
+    expected = _everything(harness.store)
+    _everything(harness.store, BEN, ref=SubjectRef("acme-dental", "appointment", "B-1"))
+    assert harness.store.read_holdings(ANNA) == expected
+
+
+def _by_id(holdings: Holdings) -> tuple[list[Any], ...]:
+    return (
+        sorted(holdings.inbound, key=lambda message: message.message_id),
+        sorted(holdings.scheduled, key=lambda message: message.key),
+        sorted(holdings.subjects, key=lambda subject: subject.ref.key),
+    )
+
+
+def _many(store: Store) -> Holdings:
+    """More subjects than one request can read."""
+    refs = [SubjectRef("acme-dental", "trial", f"#{number:03}") for number in range(103)]
+    for ref in refs:
+        assert store.write_subject(subject(ref))
+        store.link_subject(ANNA, subject(ref))
+    ids = [f"wamid#{number}" for number in range(9)]
+    for message_id in ids:
+        store.write_message(inbound(message_id), expires_at=2_000_000_000)
+    return replace(
+        NOTHING,
+        inbound=[KeptMessage(message_id, NOW, "See you tomorrow!") for message_id in ids],
+        scheduled=[planned(store, reminder(step=f"PT{hours}H")) for hours in range(9)],
+        subjects=[subject(ref, revision=1) for ref in refs],
+    )
+
+
+@pytest.mark.parametrize("rows_a_page", [17, 1000])
+def test_all_of_it_is_read_over_many_pages_and_subjects(harness: Harness, rows_a_page: int) -> None:
+    expected = _many(harness.store)
+    with harness.small_pages(rows_a_page):
+        found = harness.store.read_holdings(ANNA)
+        assert _by_id(found) == _by_id(expected)
+        assert harness.store.erase(ANNA, until=NOW) == 103 + 9 + 9
+        assert harness.store.erase(ANNA, until=NOW) == 0
+    assert harness.size() == 0
+
+
+def test_a_link_to_what_is_not_there_leads_to_nothing(harness: Harness) -> None:
+    """Its planner was cut short before the subject, or TTL took that one first."""
+    harness.store.link_subject(ANNA, subject())
+    assert harness.store.read_holdings(ANNA) == NOTHING
+    assert harness.store.erase(ANNA, until=NOW) == 1
+    assert harness.size() == 0
+
+
+IDS = {"with the keys' own mark": "a#b##trial#c", "only marks": "###", "empty": "", "any script": "Cuộc hẹn 🦷 e\u0301"}
+
+
+@pytest.mark.parametrize("kind", ["appointment", "trial"])
+@pytest.mark.parametrize("id_", IDS.values(), ids=IDS)
+def test_a_subject_of_any_id_is_found_by_its_link(harness: Harness, id_: str, kind: str) -> None:
+    ref = SubjectRef("acme-dental", kind, id_)
+    assert harness.store.write_subject(subject(ref))
+    harness.store.link_subject(ANNA, subject(ref))
+    assert harness.store.read_holdings(ANNA).subjects == [subject(ref, revision=1)]
+    harness.store.erase(ANNA, until=NOW)
+    assert harness.store.read_subject(ref) is None
+
+
+# A link is kept as long as its subject.
+
+
+def test_a_link_lasts_as_long_as_its_subject(harness: Harness) -> None:
+    first, then = subject(), replace(subject(heard_at=LATER), expires_at=subject().expires_at + 86400)
+    harness.store.link_subject(ANNA, first)
+    harness.store.link_subject(ANNA, then)
+    assert harness.size() == 1
+    harness.expire(datetime.fromtimestamp(first.expires_at, NOW.tzinfo))
+    assert harness.size() == 1
+    harness.expire(datetime.fromtimestamp(then.expires_at, NOW.tzinfo))
+    assert harness.size() == 0
+
+
+def test_a_link_never_goes_back(harness: Harness) -> None:
+    """Two planners raced: the one that read earlier writes later, and nothing of the erasure may hang on that."""
+    newer = subject(heard_at=LATER)
+    harness.store.link_subject(ANNA, newer)
+    assert harness.store.write_subject(newer)
+    harness.store.link_subject(ANNA, replace(subject(heard_at=NOW), expires_at=int(NOW.timestamp())))
+    harness.expire(NOW + TICK)
+    assert harness.store.erase(ANNA, until=NOW) == 0
+    assert harness.store.read_holdings(ANNA).subjects == [replace(newer, revision=1)]
+
+
+# Erasing
+
+
+def test_of_nobody_nothing_is_erased(harness: Harness) -> None:
+    assert harness.store.erase(ANNA, until=NOW) == 0
+
+
+@pytest.mark.parametrize("until", [NOW, NOW + TICK, NOW + timedelta(days=9)], ids=["at", "just after", "long after"])
+def test_everything_from_before_goes_but_the_preferences(harness: Harness, until: datetime) -> None:
+    preferences = preferring(harness.store, ANNA, stopped().erase("sms", asked_at=NOW, at=until))
+    assert harness.store.write_brand(brand(name="Acme Dental"))
+    _everything(harness.store)
+    assert harness.store.erase(ANNA, until=until) == KINDS
+    assert harness.store.read_holdings(ANNA) == replace(NOTHING, preferences=preferences)
+    assert harness.store.read_subject(APPOINTMENT) is None
+    assert everything_due(harness.store, LATER) == []
+    assert harness.size() == 2
+    assert harness.store.erase(ANNA, until=until) == 0
+
+
+def test_everything_from_since_stays_but_the_places(harness: Harness) -> None:
+    """What the caps counted has no instant of its own."""
+    stored = _everything(harness.store)
+    assert harness.store.erase(ANNA, until=NOW - TICK) == 1
+    assert harness.store.read_holdings(ANNA) == replace(stored, places={})
+    assert everything_due(harness.store, NOW) != []
+    assert harness.store.erase(ANNA, until=NOW - TICK) == 0
+
+
+def test_of_one_kind_the_older_go_and_the_younger_stay(harness: Harness) -> None:
+    store = harness.store
+    young = SubjectRef("acme-dental", "appointment", "young")
+    for at, ref in ((NOW, APPOINTMENT), (NOW + TICK, young)):
+        assert store.write_subject(subject(ref, heard_at=at))
+        store.link_subject(ANNA, subject(ref, heard_at=at))
+        planned(store, reminder(subject=ref, planned_at=at))
+        store.write_message(inbound(f"wamid.{ref.id}", at=at), expires_at=2_000_000_000)
+    assert store.erase(ANNA, until=NOW) == 3
+    left = store.read_holdings(ANNA)
+    assert [message.message_id for message in left.inbound] == ["wamid.young"]
+    assert [message.subject for message in left.scheduled] == [subject.ref for subject in left.subjects] == [young]
+
+
+@pytest.mark.parametrize("at", [NOW - timedelta(days=9), NOW])
+@pytest.mark.parametrize("since", [NOW + TICK, NOW + timedelta(days=9)])
+def test_a_subject_goes_by_when_it_was_last_heard_of(harness: Harness, at: datetime, since: datetime) -> None:
+    store = harness.store
+    store.link_subject(ANNA, subject(heard_at=at))
+    assert store.write_subject(subject(heard_at=at))
+    store.link_subject(ANNA, subject(heard_at=since))
+    assert store.write_subject(subject(heard_at=since, revision=1))
+    assert store.erase(ANNA, until=NOW) == 0
+    assert [stored.heard_at for stored in store.read_holdings(ANNA).subjects] == [since]
+
+
+OTHERS = {
+    "another contact": BEN,
+    "another channel": replace(ANNA, channel="rcs"),
+    "another brand": replace(ANNA, brand="acme"),
+    "a longer address": replace(ANNA, address=ANNA.address + "0"),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
+def test_nobody_else_is_touched(harness: Harness, other: Contact) -> None:
+    _everything(harness.store)
+    others = _everything(harness.store, other, ref=SubjectRef(other.brand, "appointment", "of the other"))
+    size = harness.size()
+    harness.store.erase(ANNA, until=LATER)
+    assert harness.size() == size - KINDS - 1
+    assert harness.store.read_holdings(other) == others
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_message_in_any_state_goes(harness: Harness, state: State) -> None:
+    if state is State.SKIPPED:
+        planned(harness.store, skip(reminder()))
+    elif state is State.SCHEDULED:
+        planned(harness.store)
+    else:
+        taken = claimed(harness.store)
+        assert state is State.SENDING or harness.store.settle(ended(taken, state))
+    assert harness.store.erase(ANNA, until=NOW) == 1
+    assert harness.size() == 0
+
+
+def test_a_claimed_row_that_was_erased_is_settled_by_nobody(harness: Harness) -> None:
+    taken = claimed(harness.store)
+    assert harness.store.erase(ANNA, until=NOW) == 1
+    for end in (State.SENT, State.SKIPPED, State.FAILED, State.UNCONFIRMED, State.DELIVERED):
+        answer = {"provider": "eventbridge", "provider_message_id": "event-1"}
+        assert not harness.store.settle(ended(taken, end, **answer))
+    for report in (State.SENT, State.DELIVERED, State.UNDELIVERED):
+        assert not harness.store.record_receipt(ended(taken, report))
+    assert not harness.store.release(taken)
+    assert harness.size() == 0
+
+
+def test_places_that_a_sender_had_taken_go_when_it_gives_them_back(harness: Harness) -> None:
+    taken = claimed(harness.store)
+    assert harness.store.erase(ANNA, until=NOW) == 1
+    placed(harness.store, taken)
+    harness.store.give_back(taken)
+    assert harness.size() == 0
+
+
+def test_what_was_erased_can_be_stored_anew(harness: Harness) -> None:
+    _everything(harness.store)
+    harness.store.erase(ANNA, until=NOW)
+    anew = _everything(harness.store, at=LATER)
+    assert harness.store.erase(ANNA, until=NOW) == 1, "the places"
+    assert harness.store.read_holdings(ANNA) == replace(anew, places={})
+
+
+# What gets younger after it was found
+
+
+def _heard_again(store: Store) -> None:
+    assert store.write_conversation(ANNA, conversation(LATER), replacing=conversation())
+
+
+def _seen_again(store: Store) -> None:
+    assert store.write_profile(ANNA, profile(LATER), replacing=profile())
+
+
+def _planned_again(store: Store) -> None:
+    planned(store, reminder(version=2, planned_at=LATER))
+
+
+def _told_again(store: Store) -> None:
+    store.link_subject(ANNA, subject(heard_at=LATER))
+    assert store.write_subject(subject(heard_at=LATER, revision=1))
+
+
+AGAIN: dict[str, tuple[Callable[[Store], None], Callable[[Holdings], Any]]] = {
+    "conversation": (_heard_again, lambda held: held.conversation == conversation(LATER)),
+    "profile": (_seen_again, lambda held: held.profile == profile(LATER)),
+    "scheduled message": (_planned_again, lambda held: held.scheduled == [reminder(version=2, planned_at=LATER)]),
+    "subject and its link": (_told_again, lambda held: held.subjects == [subject(heard_at=LATER, revision=2)]),
+}
+
+
+@pytest.mark.parametrize("kind", AGAIN)
+def test_what_gets_younger_between_the_read_and_the_delete_stays(dynamodb: DynamoDB, kind: str) -> None:
+    store, (again, stays) = dynamodb.store, AGAIN[kind]
+    _everything(store)
+    late = [again]
+
+    def meanwhile(**_: Any) -> None:
+        while late:
+            late.pop()(store)
+
+    with dynamodb.hook("after-call.dynamodb.Query", meanwhile):
+        assert store.erase(ANNA, until=NOW) == KINDS
+    assert stays(store.read_holdings(ANNA))
+    assert dynamodb.size() == (2 if kind == "subject and its link" else 1)
+    assert store.erase(ANNA, until=NOW) == 0
+    assert stays(store.read_holdings(ANNA))
+
+
+def test_what_somebody_else_deletes_meanwhile_is_no_error(dynamodb: DynamoDB) -> None:
+    store = dynamodb.store
+    _everything(store)
+    late = [dynamodb.items()]
+
+    def meanwhile(**_: Any) -> None:
+        while late:
+            for item in late.pop():
+                dynamodb.client.delete_item(TableName=store.table.table_name, Key={k: item[k] for k in ("pk", "sk")})
+
+    with dynamodb.hook("after-call.dynamodb.Query", meanwhile):
+        assert store.erase(ANNA, until=NOW) == KINDS
+    assert dynamodb.size() == 0

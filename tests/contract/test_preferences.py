@@ -1,0 +1,189 @@
+"""What a person has said of being written to: kept for ever, under a name that nobody can read."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from reengage.domain.contact import Contact
+from reengage.domain.preferences import Choice, Preferences
+from reengage.ports import Thread
+from tests.contract.samples import ANNA, BEN, LATER, NOW, preferring, reminder, stopped
+from tests.contract.stores import HASH_KEY, DynamoDB, Harness
+
+CAUSES = {
+    "none": None,
+    "a text": "web form",
+    "an empty text": "",
+    "a map": {"word": "STOP ALL", "message_id": "wamid.1"},
+    "any script": "Hủy đăng ký 🚫 e\u0301 #",
+    "a nest": {"evidence": [{"at": "2026-11-30T08:00:00Z", "wording": {"de": "Ja, gern"}, "page": 4.5}, True, []]},
+}
+
+
+@pytest.mark.parametrize("cause", CAUSES.values(), ids=CAUSES)
+def test_every_kind_of_cause_comes_back(harness: Harness, cause: Any) -> None:
+    stored = preferring(harness.store, ANNA, stopped(cause=cause))
+    read = harness.store.read_preferences(ANNA)
+    assert read == stored
+    assert type(read.contact["*"].cause) is type(cause)
+
+
+def test_all_that_was_said_comes_back(harness: Harness) -> None:
+    berlin = timezone(timedelta(hours=1))
+    said = (
+        stopped()
+        .hear("contact", "rcs", Choice(allowed=True, at=LATER, cause={"word": "START"}))
+        .hear("marketing", "sms", Choice(allowed=True, at=NOW.astimezone(berlin), cause="checkout"))
+        .hear("marketing", "sms", Choice(allowed=True, at=LATER, cause="checkout, again"))
+        .hear("marketing", "*", Choice(allowed=False, at=NOW - timedelta(days=900)))
+        .erase("whatsapp", asked_at=NOW, at=LATER)
+        .erase("rcs", asked_at=NOW.astimezone(berlin), at=datetime(2030, 1, 1, 0, 0, 0, 1, UTC))
+    )
+    stored = preferring(harness.store, ANNA, said)
+    assert harness.store.read_preferences(ANNA) == stored
+    assert [stored.marketing[scope].changed for scope in ("sms", "*")] == [False, True]
+    assert harness.size() == 1
+
+
+def test_every_read_finds_them(harness: Harness) -> None:
+    stored = preferring(harness.store, ANNA, stopped())
+    assert harness.store.read_thread(ANNA, "wamid.1") == Thread(None, None, preferences=stored)
+    assert harness.store.read_circumstances(reminder()).preferences == stored
+    assert harness.store.read_holdings(ANNA).preferences == stored
+
+
+def test_of_whom_nothing_was_said_there_are_none(harness: Harness) -> None:
+    assert harness.store.read_preferences(ANNA) == Preferences()
+
+
+@pytest.mark.parametrize("stored", [0, 1, 2])
+@pytest.mark.parametrize("revision", [0, 1, 2, 3])
+def test_they_are_written_only_over_the_revision_that_was_read(harness: Harness, stored: int, revision: int) -> None:
+    for number in range(stored):
+        preferring(harness.store, ANNA, replace(stopped(cause=f"write {number + 1}"), revision=number))
+    before = harness.store.read_preferences(ANNA)
+    written = harness.store.write_preferences(ANNA, replace(stopped(cause="new"), revision=revision))
+    assert written is (revision == stored)
+    after = replace(stopped(cause="new"), revision=revision + 1) if written else before
+    assert harness.store.read_preferences(ANNA) == after
+
+
+# Whose they are
+
+PHONE = "+4915112345678"
+SAME = [Contact("acme-dental", channel, PHONE) for channel in ("sms", "whatsapp", "rcs")]
+OTHERS = {
+    "another number": Contact("acme-dental", "sms", "+491511234567"),
+    "another brand": Contact("acme", "sms", PHONE),
+    "a brand that ends alike": Contact("acme-dental.sms", "sms", PHONE),
+    "an opaque id of the same digits": Contact("acme-dental", "whatsapp", PHONE.removeprefix("+")),
+    "an opaque id": Contact("acme-dental", "whatsapp", "DE.1234567890"),
+    "an opaque id with the name's own marks": Contact("acme-dental", "whatsapp", f"phone#{PHONE}"),
+}
+
+
+@pytest.mark.parametrize("writes", SAME, ids=lambda contact: contact.channel)
+@pytest.mark.parametrize("reads", SAME, ids=lambda contact: contact.channel)
+def test_a_phone_number_has_one_row_whatever_the_channel(harness: Harness, writes: Contact, reads: Contact) -> None:
+    stored = preferring(harness.store, writes, stopped())
+    assert harness.store.read_preferences(reads) == stored
+    assert not harness.store.write_preferences(reads, stopped())
+    preferring(harness.store, reads, stored)
+    assert harness.size() == 1
+
+
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
+def test_anyone_else_has_a_row_of_their_own(harness: Harness, other: Contact) -> None:
+    stored = preferring(harness.store, ANNA, stopped())
+    assert harness.store.read_preferences(other) == Preferences()
+    preferring(harness.store, other, stopped(LATER))
+    assert harness.store.read_preferences(ANNA) == stored
+    assert harness.size() == 2
+
+
+def test_an_opaque_id_is_of_its_channel_alone(harness: Harness) -> None:
+    """The same id on another channel would be somebody else."""
+    one, other = (Contact("acme-dental", channel, "DE.1234567890") for channel in ("whatsapp", "messenger"))
+    preferring(harness.store, one, stopped())
+    assert harness.store.read_preferences(other) == Preferences()
+
+
+# How long they are kept
+
+MARK = Preferences().erase("sms", asked_at=NOW, at=NOW)
+LASTING = {
+    "an opt-out": stopped(),
+    "an opt-in": Preferences().hear("contact", "sms", Choice(allowed=True, at=NOW)),
+    "a consent": Preferences().hear("marketing", "sms", Choice(allowed=True, at=NOW)),
+    "an opt-out beside an erasure": stopped().erase("sms", asked_at=NOW, at=NOW),
+    "an opt-out after an erasure": MARK.hear("contact", "*", Choice(allowed=False, at=LATER)),
+    "nothing": Preferences(),
+}
+
+
+@pytest.mark.parametrize("said", LASTING.values(), ids=LASTING)
+def test_what_was_said_outlives_every_ttl(harness: Harness, said: Preferences) -> None:
+    preferring(harness.store, ANNA, said)
+    harness.expire(NOW + timedelta(days=4 * 365))
+    assert harness.store.read_preferences(ANNA) == replace(said, revision=1)
+
+
+def test_the_mere_mark_of_an_erasure_outlives_it_by_45_days(harness: Harness) -> None:
+    preferring(harness.store, ANNA, MARK.erase("rcs", asked_at=LATER, at=LATER))
+    end = LATER + timedelta(days=45)
+    harness.expire(end - timedelta(seconds=1))
+    assert harness.size() == 1
+    harness.expire(end + timedelta(seconds=1))
+    assert harness.store.read_preferences(ANNA) == Preferences()
+
+
+def test_a_mark_beside_which_something_is_said_lasts_from_then_on(harness: Harness) -> None:
+    mark = preferring(harness.store, ANNA, MARK)
+    said = preferring(harness.store, ANNA, mark.hear("contact", "*", Choice(allowed=False, at=LATER)))
+    harness.expire(NOW + timedelta(days=400))
+    assert harness.store.read_preferences(ANNA) == said
+
+
+def test_nothing_replaces_a_mark_that_ttl_deleted_meanwhile(harness: Harness) -> None:
+    mark = preferring(harness.store, ANNA, MARK)
+    harness.expire(NOW + timedelta(days=46))
+    assert not harness.store.write_preferences(ANNA, mark.hear("contact", "*", Choice(allowed=False, at=LATER)))
+    assert harness.size() == 0
+    preferring(harness.store, ANNA, stopped(LATER))
+
+
+# DynamoDB's own item
+
+
+@pytest.mark.parametrize("contact", [ANNA, OTHERS["an opaque id"]], ids=["a number", "an opaque id"])
+def test_nobody_can_tell_from_the_item_whose_it_is(dynamodb: DynamoDB, contact: Contact) -> None:
+    preferring(dynamodb.store, contact, stopped(cause={"word": "STOP", "message_id": "SM1"}))
+    (item,) = dynamodb.items()
+    assert contact.address.removeprefix("+")[:8] not in str(item)
+    assert contact.brand not in str(item)
+    assert set(item) == {"pk", "sk", "type", "contact", "marketing", "erasures", "revision"}
+
+
+def test_by_another_key_nothing_is_found(dynamodb: DynamoDB) -> None:
+    stored = preferring(dynamodb.store, ANNA, stopped())
+    stranger = replace(dynamodb.store, hash_key=HASH_KEY.swapcase)
+    assert stranger.read_preferences(ANNA) == Preferences()
+    assert stranger.read_thread(ANNA).preferences == Preferences()
+    assert replace(dynamodb.store, hash_key=lambda: HASH_KEY).read_preferences(ANNA) == stored
+
+
+def test_the_key_is_asked_for_only_where_preferences_are(dynamodb: DynamoDB) -> None:
+    """A tick with nothing due need not have the secret."""
+
+    def refuse() -> str:
+        raise PermissionError("not now")
+
+    without = replace(dynamodb.store, hash_key=refuse)
+    assert without.due("appointments", ANNA.shard, NOW) == []
+    assert without.read_subject(reminder().subject) is None
+    assert without.erase(BEN, until=NOW) == 0
+    for read in (without.read_preferences, without.read_thread, without.read_holdings):
+        with pytest.raises(PermissionError):
+            read(ANNA)

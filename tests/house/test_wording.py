@@ -1,0 +1,488 @@
+"""Every reason's text in every locale, and each brand's own: there, in the data's terms, signed, and short enough."""
+
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache, cached_property
+from itertools import chain, combinations, product
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from babel import Locale, UnknownLocaleError
+from fluent.syntax import FluentParser, ast
+from fluent.syntax.serializer import serialize_pattern
+from fluent.syntax.visitor import Visitor
+
+from reengage.adapters.sms_segments import sms_segments
+from reengage.adapters.wording import FOLDER, FluentWording, WordingError
+from reengage.adapters.wording import chain as locales_of
+from reengage.adapters.wording_variables import VARIABLES, Context, variables
+from reengage.domain.brand import Brand
+from reengage.domain.contact import CHANNELS, Contact, Profile, parse_brand
+from reengage.domain.message import ScheduledMessage
+from reengage.domain.policy import Circumstances
+from reengage.domain.reasons import REASONS, Category
+from reengage.domain.subject import Family, Said, SubjectRef
+from reengage.ports import Wording
+
+pytestmark = pytest.mark.house
+
+LOCALES: Final = ("en", "de", "vi")
+GSM_LOCALES: Final = ("en", "de")
+"""Their letters are all in the GSM alphabet, so a text in them must not leave it."""
+
+MOST_SEGMENTS: Final = 3
+
+BRAND: Final = "acme-dental"
+NAME: Final = "Acme Dental Hamburg"
+STOP_TEXT: Final = "STOP: 0800 555 0142"
+BEFORE: Final = datetime(2031, 9, 16, 12, tzinfo=UTC)
+AFTER: Final = datetime(2031, 9, 20, 12, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What events say for one reason, in lengths as they are met: ``told`` in each way, ``optional`` or not."""
+
+    category: Category
+    told: tuple[Mapping[str, Any], ...]
+    optional: Mapping[str, Any] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        every = self.optional.items()
+        parts = chain.from_iterable(combinations(every, size) for size in range(len(every) + 1))
+        return ({**told, **dict(given)} for told, given in product(self.told, parts))
+
+
+STARTS: Final = {"starts_at": "2031-09-17T15:05:00+02:00", "timezone": "Europe/Berlin", "service": "Root canal"}
+CART: Final = {"cart_url": "https://shop.acme.example/cart/7Q2M4K9XB"}
+
+SAMPLES: Final[Mapping[str, Sample]] = {
+    "appointment_reminder": Sample(
+        "utility",
+        (STARTS,),
+        {"location": "Example Street 12, Hamburg", "check_in_url": "https://acme.example/check-in/7Q2M4K9XB"},
+    ),
+    "online_check_in": Sample("utility", (STARTS | {"check_in_url": "https://acme.example/check-in/7Q2M4K9XB"},)),
+    "trial_follow_up": Sample(
+        "marketing",
+        ({"ends_at": "2031-09-17T14:00:00+02:00", "product": "Orbit Notes Professional"},),
+        {"upgrade_url": "https://orbit.example/upgrade?t=7Q2M4K9X"},
+    ),
+    "product_reminder": Sample(
+        "marketing", ({"name": "Trail Running Shoe, green"},), {"url": "https://shop.acme.example/p/trail-running"}
+    ),
+    "cart_reminder": Sample(
+        "marketing",
+        (
+            CART | {"items": ["Trail Running Shoe"]},
+            CART | {"items": [{"name": {"en": "Trail Running Shoe"}}, {"name": "Rain Jacket"}, {"name": "Socks"}]},
+            CART | {"items": []},
+            CART | {"items": 2},
+        ),
+    ),
+    "order_shipped": Sample(
+        "utility", ({},), {"carrier": "Example Express", "tracking_url": "https://track.example/t/00340434161094021501"}
+    ),
+    "review_request": Sample("marketing", ({},), {"review_url": "https://shop.acme.example/review/7Q2M4K9XB"}),
+    "back_in_stock": Sample(
+        "marketing", ({"name": "Trail Running Shoe, green"},), {"url": "https://shop.acme.example/p/trail-running"}
+    ),
+    "product_preview": Sample(
+        "marketing", ({"title": "The autumn collection 2031"},), {"url": "https://shop.acme.example/autumn-2031"}
+    ),
+    "holiday_hours": Sample(
+        "marketing",
+        ({"date": "2031-12-24", "opens": "09:00", "closes": "13:30"}, {"date": "2031-12-25", "closed": True}),
+    ),
+    "welcome_back": Sample("reply", ({},)),
+    "help_reply": Sample("reply", ({},)),
+}
+CONFIGURED: Final = (
+    None,
+    Brand(BRAND, name=NAME),
+    Brand(BRAND, name=NAME, help_text="Write to help@acme.example. STOP ends this.", stop_text=STOP_TEXT),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Told(Circumstances):
+    """Circumstances whose family is given, and not looked up by the reason."""
+
+    told: Family | None = None
+
+    @property
+    def family(self) -> Family | None:
+        return self.told
+
+
+def told(
+    reason: str,
+    said: Mapping[str, Any],
+    *,
+    locale: str | None = None,
+    zone: str | None = None,
+    display_name: str | None = None,
+    channel: str = "sms",
+    now: datetime = BEFORE,
+    brand: Brand | None = None,
+    brand_id: str = BRAND,
+) -> Told:
+    message = ScheduledMessage(
+        contact=Contact(brand_id, channel, "+447700900142"),
+        reason=reason,
+        subject=SubjectRef(brand_id, "sample", "S-1"),
+        step="P1D",
+        about=now,
+        due_at=now,
+        useful_until=now + timedelta(days=1),
+        version=1,
+    )
+    family = Family(1, active=True, said={name: Said(1, value) for name, value in said.items()})
+    profile = Profile(now, now, 0, locale, zone, display_name)
+    return Told(message, None, profile, None, now, brand=brand, told=family if said else None)
+
+
+def samples(reason: str, locale: str, brand_id: str = BRAND) -> Iterator[Told]:
+    """On every channel, with and without each thing that may be left out, before and after."""
+    nows = (BEFORE, AFTER) if reason == "trial_follow_up" else (BEFORE,)
+    display_names = (None, "Ada Example") if reason == "welcome_back" else (None,)
+    for channel, said, now, display_name, brand in product(CHANNELS, SAMPLES[reason], nows, display_names, CONFIGURED):
+        about: dict[str, Any] = {"display_name": display_name, "channel": channel, "now": now, "brand": brand}
+        yield told(reason, said, locale=locale, brand_id=brand_id, **about)
+
+
+# The check
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """One file of texts; a brand's own messages stand before ``ours``."""
+
+    path: Path
+    locale: str
+    brand: str | None
+    entries: Sequence[ast.EntryType]
+    ours: Mapping[str, ast.Message]
+
+    @classmethod
+    def read(cls, folder: Path, path: Path) -> "TextFile":
+        brand = path.parent.name if path.parent != folder else None
+        ours = folder / path.name
+        return cls(path.relative_to(folder), path.stem, brand, _parsed(path), _messages(ours) if brand else {})
+
+    @cached_property
+    def own(self) -> dict[str, ast.Message]:
+        return {entry.id.name: entry for entry in self.entries if isinstance(entry, ast.Message)}
+
+    @cached_property
+    def messages(self) -> dict[str, ast.Message]:
+        return {**self.ours, **self.own}
+
+    @cached_property
+    def reasons(self) -> list[str]:
+        """The reasons whose text this file has a part in; a text that a brand has left alone is judged as ours."""
+        own = set(self.own)
+        return [reason for reason in SAMPLES if own & _included(reason, self.messages)]
+
+
+def _parsed(path: Path) -> list[ast.EntryType]:
+    return FluentParser().parse(path.read_text(encoding="utf-8")).body if path.exists() else []
+
+
+def _messages(path: Path) -> dict[str, ast.Message]:
+    return {entry.id.name: entry for entry in _parsed(path) if isinstance(entry, ast.Message)}
+
+
+Templates = defaultdict[tuple[str | None, str], set[int]]
+"""How many parameters each template of a brand, or of ours, was seen to take."""
+
+
+def problems(folder: Path) -> list[str]:
+    """What is wrong with the texts in a folder, each with its file and message."""
+    files = [TextFile.read(folder, path) for path in sorted(folder.rglob("*.ftl"))]
+    there = {(str(file.path), name) for file in files for name in file.own}
+    needed = [(f"{locale}.ftl", reason) for locale, reason in product(LOCALES, SAMPLES)]
+    found = [f"{path}: {reason}: is missing" for path, reason in needed if (path, reason) not in there]
+    english, templates = _messages(folder / "en.ftl"), Templates(set)
+    for file in files:
+        checks = chain(
+            _unreadable(file),
+            _unknown(file),
+            _otherwise(file, english),
+            _unspeakable(file),
+            _misspoken(file, folder, templates),
+        )
+        # Of a file that is not where it is looked for, there is nothing more to say.
+        found += [f"{file.path}: {problem}" for problem in dict.fromkeys([*_misplaced(file)] or checks)]
+    return found + [
+        f"template {name}: takes {sorted(sizes)} parameters" for (_, name), sizes in templates.items() if len(sizes) > 1
+    ]
+
+
+def _misplaced(file: TextFile) -> Iterator[str]:
+    if next(locales_of(file.locale)) != file.locale:
+        yield "is not named as a locale is written, such as de-AT"
+    try:
+        Locale.parse(file.locale, sep="-")
+    except (ValueError, UnknownLocaleError):
+        yield "no dates can be written in this locale"
+    if file.brand is None:
+        return
+    if file.path.parent.parent != Path("brands"):
+        yield "a brand's files stand in brands/<brand>"
+    try:
+        parse_brand(file.brand)
+    except ValueError as error:
+        yield f"the brand's id: {error}"
+
+
+def _unreadable(file: TextFile) -> Iterator[str]:
+    """Fluent leaves out without a word what it cannot read."""
+    named: set[str] = set()
+    for entry in file.entries:
+        if isinstance(entry, ast.Junk):
+            yield f"cannot be read: {(entry.content or '').partition('\n')[0]}"
+        elif isinstance(entry, ast.Message) and entry.id.name in named:
+            yield f"{entry.id.name}: is there twice"
+        elif isinstance(entry, ast.Message):
+            named.add(entry.id.name)
+
+
+def _unknown(file: TextFile) -> Iterator[str]:
+    """A misspelt reason is a text that nobody would ever read."""
+    included = set().union(*(_references(message).messages for message in file.messages.values()))
+    yield from (
+        f"{name}: no reason, and in no text" for name in file.own if name not in SAMPLES and name not in included
+    )
+
+
+def _otherwise(file: TextFile, english: Mapping[str, ast.Message]) -> Iterator[str]:
+    """A provider approves a template once for all locales."""
+    for reason in SAMPLES if file.brand is None else ():
+        ours, theirs = file.own.get(reason), english.get(reason)
+        if ours and theirs and _attributes(ours) != _attributes(theirs):
+            yield f"{reason}: has another template than in en.ftl"
+
+
+def _unspeakable(file: TextFile) -> Iterator[str]:
+    for reason in file.reasons:
+        known = set.intersection(*(_variables(told(reason, said), file.locale) for said in SAMPLES[reason]))
+        for name in sorted(_spoken(reason, file.messages) - known):
+            yield f"{reason}: ${name} is not in the reason's data"
+
+
+def _misspoken(file: TextFile, folder: Path, templates: Templates) -> Iterator[str]:
+    """What is wrong with a text once it is filled in; and how many parameters each template takes, for later."""
+    speak = FluentWording(folder=folder)
+    for reason in file.reasons:
+        for case in samples(reason, file.locale, file.brand or BRAND):
+            try:
+                worded = speak(case)
+            except WordingError as error:
+                yield f"{reason}: {error}"
+                continue
+            templates[file.brand, worded.template].add(len(worded.parameters))
+            yield from (f"{reason}: {problem}" for problem in _faults(case, worded, file.locale))
+            # A brand may want a sign of its own, and pay for it.
+            if file.brand is None and file.locale in GSM_LOCALES and not all(map(_is_gsm, set(worded.text))):
+                yield f"{reason}: leaves the GSM alphabet"
+
+
+def _faults(case: Told, worded: Wording, locale: str) -> Iterator[str]:
+    text, channel = worded.text, case.message.contact.channel
+    if worded.locale != locale:
+        yield f"is written in {worded.locale}"
+    if (NAME if case.brand else case.message.contact.brand) not in text:
+        yield "does not name the brand"
+    if set("{}") & set(text):
+        yield "has braces"
+    if not worded.template or not all(worded.parameters):
+        yield "its template has no name, or an empty parameter"
+    if channel == "sms" and sms_segments(text) > MOST_SEGMENTS:
+        yield f"takes more than {MOST_SEGMENTS} segments: {text}"
+    if channel == "sms" and SAMPLES[case.message.reason].category == "marketing" and "STOP" not in text[-40:]:
+        yield "does not end with how to stop"
+
+
+@cache
+def _is_gsm(character: str) -> bool:
+    """71 characters are one segment in GSM alone."""
+    return sms_segments("x" * 70 + character) == 1
+
+
+def _variables(case: Told, locale: str) -> set[str]:
+    return set(variables(Context(case, [locale], Locale.parse(locale, sep="-"))))
+
+
+class References(Visitor):
+    """The variables and the messages that a message refers to, its template and parameters included."""
+
+    def __init__(self) -> None:
+        self.variables: set[str] = set()
+        self.messages: set[str] = set()
+
+    def visit_VariableReference(self, node: ast.VariableReference) -> None:  # noqa: N802 - Fluent's name
+        self.variables.add(node.id.name)
+
+    def visit_MessageReference(self, node: ast.MessageReference) -> None:  # noqa: N802 - Fluent's name
+        self.messages.add(node.id.name)
+
+
+def _references(message: ast.Message) -> References:
+    references = References()
+    references.visit(message)
+    return references
+
+
+def _attributes(message: ast.Message) -> dict[str, str]:
+    return {attribute.id.name: serialize_pattern(attribute.value) for attribute in message.attributes}
+
+
+def _included(name: str, messages: Mapping[str, ast.Message]) -> set[str]:
+    """The message and all that it includes, directly or not; one that is missing is found when it is filled in."""
+    reached, ahead = set[str](), [name]
+    while ahead:
+        current = ahead.pop()
+        if current in messages and current not in reached:
+            reached.add(current)
+            ahead += _references(messages[current]).messages
+    return reached
+
+
+def _spoken(name: str, messages: Mapping[str, ast.Message]) -> set[str]:
+    return set().union(*(_references(messages[each]).variables for each in _included(name, messages)))
+
+
+def test_the_texts_are_sound() -> None:
+    assert problems(FOLDER) == []
+
+
+def test_there_is_a_sample_of_each_reason() -> None:
+    assert set(SAMPLES) == set(VARIABLES)
+    assert {name: SAMPLES[name].category for name in REASONS} == {name: row.category for name, row in REASONS.items()}
+
+
+# The check can fail
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the texts, to be broken."""
+    return Path(shutil.copytree(FOLDER, tmp_path / "wording"))
+
+
+ONE_SHOP: Final = "brands/one-shop/{}.ftl"
+SHIPPED: Final = "order_shipped = { $brand }: on its way!\n    .template = shipped\n    .parameters = brand\n"
+
+
+def test_a_brand_may_say_some_things_otherwise(folder: Path) -> None:
+    for locale in ("en", "de-AT", "fr"):
+        write(folder, ONE_SHOP.format(locale), SHIPPED.replace("!", " 🚚"))
+    assert problems(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "ours", "broken", "problem"),
+    [
+        ("de.ftl", "order_shipped = ", "order_sent = ", "order_shipped: is missing"),
+        ("de.ftl", "order_shipped = ", "order_sent = ", "order_sent: no reason, and in no text"),
+        ("vi.ftl", "order_shipped = {", "order_shipped = {{", "cannot be read: order_shipped = {{ $has_carrier ->"),
+        ("en.ftl", "product_preview = ", "back_in_stock = ", "back_in_stock: is there twice"),
+        ("en.ftl", "with { $carrier }", "with { $driver }", "order_shipped: $driver is not in the reason's data"),
+        (
+            "en.ftl",
+            "with { $carrier }",
+            "with { $driver }",
+            "order_shipped: en: order_shipped: Unknown external: driver",
+        ),
+        ("en.ftl", "STOP to opt out", "STOP: { $name }", "review_request: $name is not in the reason's data"),
+        ("de.ftl", "{ $brand }: Ein erster", "Ein erster", "product_preview: does not name the brand"),
+        ("de.ftl", "auf { $title }. { $url } { ending }", "", "product_preview: does not end with how to stop"),
+        ("en.ftl", "Reply STOP", "Reply no", "holiday_hours: does not end with how to stop"),
+        ("de.ftl", "Ein erster Blick", "Ein „erster“ Blick", "product_preview: leaves the GSM alphabet"),
+        ("vi.ftl", "mời bạn xem trước", "mời bạn xem trước " * 9, "product_preview: takes more than 3 segments: "),
+        ("en.ftl", "a first look at", 'a first {"{"}', "product_preview: has braces"),
+        ("en.ftl", "    .template = back_in_stock\n", "", "back_in_stock: en: back_in_stock: 'template' is missing"),
+        (
+            "en.ftl",
+            "    .parameters = brand title\n",
+            "",
+            "product_preview: en: product_preview: 'parameters' is missing",
+        ),
+        (
+            "en.ftl",
+            ".parameters = brand title",
+            ".parameters = brand titel",
+            "product_preview: en: product_preview.parameters: no such variable: titel",
+        ),
+        (
+            "en.ftl",
+            ".parameters = brand title",
+            ".parameters = brand title url",
+            "product_preview: its template has no name, or an empty parameter",
+        ),
+        ("en.ftl", ".template = back_in_stock", '.template = {""}', "back_in_stock: its template has no name, or"),
+        (
+            "en.ftl",
+            "[sms] { how_to_stop }",
+            "[sms] { how_to_end }",
+            "back_in_stock: en: back_in_stock: Unknown message:",
+        ),
+    ],
+)
+def test_a_text_that_is_broken(folder: Path, file: str, ours: str, broken: str, problem: str) -> None:
+    source = (folder / file).read_text(encoding="utf-8")
+    assert ours in source
+    write(folder, file, source.replace(ours, broken))
+    assert any(found.startswith(f"{file}: {problem}") for found in problems(folder)), problems(folder)
+
+
+@pytest.mark.parametrize(("ours", "broken"), [("brand date opens", "date brand opens"), ("_hours_closed", "_closed")])
+def test_a_template_that_is_another_in_each_language(folder: Path, ours: str, broken: str) -> None:
+    source = (folder / "vi.ftl").read_text(encoding="utf-8")
+    write(folder, "vi.ftl", source.replace(ours, broken))
+    assert "vi.ftl: holiday_hours: has another template than in en.ftl" in problems(folder)
+
+
+def test_a_brands_template_that_takes_more_and_less(folder: Path) -> None:
+    write(folder, ONE_SHOP.format("en"), SHIPPED)
+    write(folder, ONE_SHOP.format("de"), SHIPPED.replace("= brand", "= brand channel"))
+    assert problems(folder) == ["template shipped: takes [1, 2] parameters"]
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "problem"),
+    [
+        (ONE_SHOP.format("en"), SHIPPED.replace("_shipped", "_sent", 1), "order_sent: no reason, and in no text"),
+        (ONE_SHOP.format("en"), SHIPPED.replace("{ $brand }", "It"), "order_shipped: does not name the brand"),
+        (ONE_SHOP.format("en"), SHIPPED.replace("way", "way" * 200), "order_shipped: takes more than 3 segments: "),
+        (ONE_SHOP.format("de"), "how_to_stop = Tschüss\n", "trial_follow_up: does not end with how to stop"),
+        (ONE_SHOP.format("de_AT"), SHIPPED, "is not named as a locale is written, such as de-AT"),
+        (ONE_SHOP.format("xx"), SHIPPED, "no dates can be written in this locale"),
+        (
+            ONE_SHOP.format("fr"),
+            SHIPPED.replace("way!", "way! { ending }"),
+            "order_shipped: fr: order_shipped: Unknown",
+        ),
+        ("brands/-shop/en.ftl", SHIPPED, "the brand's id: expected 1 to 64 letters"),
+        ("one-shop/en.ftl", SHIPPED, "a brand's files stand in brands/<brand>"),
+    ],
+)
+def test_a_brands_text_that_is_broken(folder: Path, file: str, source: str, problem: str) -> None:
+    write(folder, file, source)
+    assert any(found.startswith(f"{file}: {problem}") for found in problems(folder)), problems(folder)
+
+
+def test_a_locale_that_is_missing(folder: Path) -> None:
+    (folder / "vi.ftl").unlink()
+    assert problems(folder) == [f"vi.ftl: {reason}: is missing" for reason in SAMPLES]
+
+
+def write(folder: Path, file: str, source: str) -> None:
+    path = folder / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(source, encoding="utf-8")

@@ -1,0 +1,73 @@
+"""How a brand presents itself: field by field the newest event holds, in whichever order they come."""
+
+from dataclasses import replace
+from functools import reduce
+from itertools import permutations
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reengage.domain.brand import Brand
+
+Event = tuple[int, dict[str, Any]]
+
+FIRST: Event = (
+    1,
+    {"name": "Acme Dental", "timezone": "Europe/Berlin", "help_text": {"en": "Call us", "de": "Anrufen"}},
+)
+MOVED: Event = (2, {"name": "Acme Dental", "timezone": "Europe/Lisbon"})
+RENAMED: Event = (3, {"name": "Acme Smiles", "locale": "pt"})
+
+
+def heard(*events: Event) -> Brand:
+    return reduce(lambda brand, event: brand.hear(*event), events, Brand("acme-dental"))
+
+
+def test_a_brand_of_which_nothing_was_said_has_nothing() -> None:
+    brand = Brand("acme-dental")
+    assert (brand.name, brand.timezone, brand.locale, brand.help_text, brand.stop_text) == (None,) * 5
+    assert brand.hear(1, {}) == brand
+
+
+@pytest.mark.parametrize("events", [*permutations((FIRST, MOVED, RENAMED))])
+def test_each_field_is_what_the_newest_event_that_has_it_said(events: tuple[Event, ...]) -> None:
+    brand = heard(*events)
+    assert (brand.name, brand.timezone, brand.locale) == ("Acme Smiles", "Europe/Lisbon", "pt")
+    assert brand.help_text == {"en": "Call us", "de": "Anrufen"}
+    assert brand.stop_text is None
+    assert brand.versions == {"name": 3, "timezone": 2, "locale": 3, "help_text": 1}
+
+
+def test_an_event_that_comes_again_changes_nothing() -> None:
+    brand = heard(FIRST, RENAMED)
+    assert brand.hear(*RENAMED) == brand
+    assert brand.hear(*FIRST) == brand
+
+
+def test_of_two_events_of_one_version_the_one_heard_last_holds() -> None:
+    """Envelopes have whole seconds, and most events arrive in the order in which they happened."""
+    assert heard((1, {"name": "Acme"}), (1, {"name": "Acme Smiles"})).name == "Acme Smiles"
+
+
+def test_whose_it_is_and_how_often_it_was_written_are_no_events_business() -> None:
+    stored = replace(Brand("acme-dental"), revision=7)
+    heard_of = stored.hear(*FIRST)
+    assert (heard_of.id, heard_of.revision) == ("acme-dental", 7)
+    assert stored == replace(Brand("acme-dental"), revision=7)
+
+
+FIELDS = st.dictionaries(st.sampled_from(("name", "timezone", "locale", "help_text", "stop_text")), st.text(max_size=3))
+
+
+@given(st.data(), st.dictionaries(st.integers(1, 9), FIELDS, max_size=5))
+def test_the_order_of_arrival_and_repeats_are_all_one(data: st.DataObject, events: dict[int, dict[str, str]]) -> None:
+    shuffled = data.draw(st.permutations([*events.items(), *events.items()]))
+    in_order: dict[str, str] = {}
+    for version in sorted(events):
+        in_order |= events[version]
+    brand = heard(*shuffled)
+    assert brand == heard(*sorted(events.items()))
+    assert {name: getattr(brand, name) for name in in_order} == in_order
+    assert set(brand.versions) == set(in_order)

@@ -1,0 +1,306 @@
+"""What a person said about being written to: the latest holds, however it arrives, and a "no" outlives an erasure."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import reduce
+from typing import Final
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from reengage.domain.contact import Contact
+from reengage.domain.preferences import (
+    ERASURE_MARK_LASTS,
+    EVERYWHERE,
+    Choice,
+    ChoiceMade,
+    Erasure,
+    OptOutScope,
+    Preferences,
+    Topic,
+    preferences_of,
+)
+from reengage.domain.subject import RETENTION
+from tests.fakes import NOON
+
+SECOND: Final = timedelta(seconds=1)
+MICROSECOND: Final = timedelta(microseconds=1)
+CHANNELS: Final = ("sms", "whatsapp", "rcs")
+TOPICS: Final[tuple[Topic, ...]] = ("contact", "marketing")
+EVIDENCE: Final = {"where": "counter", "wording": "v3"}
+
+Said = tuple[Topic, str, Choice]
+
+
+def at(second: int) -> datetime:
+    return NOON + second * SECOND
+
+
+def yes(second: int) -> Choice:
+    return Choice(allowed=True, at=at(second), cause=EVIDENCE)
+
+
+def no(second: int) -> Choice:
+    return Choice(allowed=False, at=at(second), cause={"word": "STOP", "message_id": "m1"})
+
+
+def heard(*said: Said, before: Preferences | None = None) -> Preferences:
+    return reduce(lambda preferences, one: preferences.hear(*one), said, before or Preferences())
+
+
+def holds(preferences: Preferences, topic: Topic, channel: str) -> tuple[bool, datetime] | None:
+    """What was said last, and when."""
+    choice = preferences.choice(topic, channel)
+    return (choice.allowed, choice.at) if choice else None
+
+
+def everything_that_holds(preferences: Preferences) -> dict[tuple[Topic, str], tuple[bool, datetime] | None]:
+    return {(topic, channel): holds(preferences, topic, channel) for topic in TOPICS for channel in CHANNELS}
+
+
+# Few instants, so that many choices tie.
+SAID: Final = st.lists(
+    st.tuples(
+        st.sampled_from(TOPICS),
+        st.sampled_from([EVERYWHERE, *CHANNELS[:2]]),
+        st.builds(lambda allowed, second: yes(second) if allowed else no(second), st.booleans(), st.integers(0, 4)),
+    ),
+    max_size=8,
+)
+
+
+# What holds.
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_who_never_said_anything_has_neither_agreed_nor_refused(topic: Topic) -> None:
+    assert Preferences().choice(topic, "sms") is None
+    assert Preferences().refused(topic, "sms") is None
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data(), said=SAID)
+def test_the_order_of_arrival_is_all_one(data: st.DataObject, said: list[Said]) -> None:
+    """Also where some of it comes twice."""
+    again = data.draw(st.lists(st.sampled_from(said), max_size=3)) if said else []
+    other_order = data.draw(st.permutations([*said, *again]))
+    assert everything_that_holds(heard(*said)) == everything_that_holds(heard(*other_order))
+
+
+@settings(max_examples=200, deadline=None)
+@given(said=SAID)
+def test_what_holds_is_the_latest_that_applies_and_at_a_tie_the_no(said: list[Said]) -> None:
+    preferences = heard(*said)
+    for topic in TOPICS:
+        for channel in CHANNELS:
+            applying = [one for about, scope, one in said if about == topic and scope in (EVERYWHERE, channel)]
+            latest = max((one.at for one in applying), default=None)
+            expected = all(one.allowed for one in applying if one.at == latest), latest
+            assert holds(preferences, topic, channel) == (expected if applying else None)
+            refused = preferences.refused(topic, channel)
+            assert (refused is not None) == (bool(applying) and not expected[0])
+            assert refused in (None, preferences.choice(topic, channel))
+
+
+def test_at_a_tie_the_no_holds() -> None:
+    for said in ((yes(1), no(1)), (no(1), yes(1))):
+        assert holds(heard(*(("contact", "sms", one) for one in said)), "contact", "sms") == (False, at(1))
+    for scopes in ((EVERYWHERE, "sms"), ("sms", EVERYWHERE)):
+        preferences = heard(("contact", scopes[0], yes(1)), ("contact", scopes[1], no(1)))
+        assert holds(preferences, "contact", "sms") == (False, at(1))
+
+
+def test_a_no_everywhere_applies_to_each_channel_and_one_on_a_channel_to_that_one() -> None:
+    everywhere, on_sms = heard(("contact", EVERYWHERE, no(1))), heard(("contact", "sms", no(1)))
+    assert [everywhere.refused("contact", channel) is not None for channel in CHANNELS] == [True, True, True]
+    assert [on_sms.refused("contact", channel) is not None for channel in CHANNELS] == [True, False, False]
+
+
+def test_a_later_yes_on_one_channel_excepts_it_from_a_no_everywhere() -> None:
+    preferences = heard(("contact", EVERYWHERE, no(1)), ("contact", "sms", yes(2)))
+    assert [preferences.refused("contact", channel) is not None for channel in CHANNELS] == [False, True, True]
+    again = preferences.hear("contact", EVERYWHERE, no(3))
+    assert all(again.refused("contact", channel) for channel in CHANNELS)
+
+
+def test_the_two_topics_know_nothing_of_each_other() -> None:
+    preferences = heard(("marketing", EVERYWHERE, no(1)))
+    assert preferences.refused("marketing", "sms")
+    assert preferences.choice("contact", "sms") is None
+    assert preferences.hear("contact", EVERYWHERE, yes(2)).refused("marketing", "sms")
+
+
+# What was news.
+
+
+def test_what_is_no_news_leaves_the_very_same() -> None:
+    """So a repeat need not be written."""
+    preferences = heard(("contact", EVERYWHERE, no(2)))
+    for old in (no(2), no(1), yes(2), yes(1)):
+        assert preferences.hear("contact", EVERYWHERE, old) is preferences
+    assert heard(("contact", EVERYWHERE, yes(2))).hear("contact", EVERYWHERE, no(2)).refused("contact", "sms")
+
+
+def test_a_choice_is_kept_with_its_cause_and_whether_it_changed_anything() -> None:
+    preferences = heard(("contact", EVERYWHERE, no(1)))
+    assert preferences.contact == {EVERYWHERE: no(1)}
+    assert preferences.hear("contact", EVERYWHERE, no(2)).contact == {EVERYWHERE: replace(no(2), changed=False)}
+    assert preferences.hear("contact", EVERYWHERE, yes(2)).contact == {EVERYWHERE: yes(2)}
+    assert heard(("contact", "sms", replace(no(1), changed=False))).contact == {"sms": no(1)}
+
+
+def test_a_no_on_a_channel_that_is_refused_everywhere_is_no_change() -> None:
+    preferences = heard(("contact", EVERYWHERE, no(1)), ("contact", "sms", no(2)), ("contact", "rcs", yes(3)))
+    assert {scope: choice.changed for scope, choice in preferences.contact.items()} == {
+        EVERYWHERE: True,
+        "sms": False,
+        "rcs": True,
+    }
+
+
+def test_hearing_leaves_everything_else_as_it_was() -> None:
+    mark = {"sms": Erasure(at(0), at(1))}
+    before = heard(("marketing", "sms", yes(1)), before=Preferences(erasures=mark, revision=7))
+    after = before.hear("contact", EVERYWHERE, no(2))
+    assert after == replace(before, contact={EVERYWHERE: no(2)})
+    assert before.contact == {}
+
+
+@pytest.mark.parametrize(
+    ("opt_outs", "topic", "allowed", "scope"),
+    [
+        ("brand", "contact", False, EVERYWHERE),
+        ("brand", "contact", True, EVERYWHERE),
+        ("brand", "marketing", False, EVERYWHERE),
+        ("brand", "marketing", True, "sms"),  # nobody agrees to more than they were asked
+        ("channel", "contact", False, "sms"),
+        ("channel", "contact", True, "sms"),
+        ("channel", "marketing", False, "sms"),
+        ("channel", "marketing", True, "sms"),
+    ],
+)
+def test_an_opt_out_is_of_the_brand_or_of_the_channel_and_a_consent_of_the_channel(
+    opt_outs: OptOutScope, topic: Topic, allowed: bool, scope: str
+) -> None:
+    contact = Contact("acme", "sms", "+4915112345678")
+    assert ChoiceMade(contact, topic, Choice(allowed, NOON)).scope(opt_outs) == scope
+
+
+# Erasure.
+
+
+def test_an_erasure_leaves_a_no_without_its_cause() -> None:
+    before = heard(("contact", EVERYWHERE, no(1)), ("marketing", "sms", no(2)), before=Preferences(revision=3))
+    assert before.erase("sms", asked_at=at(5), at=at(6)) == Preferences(
+        contact={EVERYWHERE: Choice(allowed=False, at=at(1))},
+        marketing={"sms": Choice(allowed=False, at=at(2))},
+        erasures={"sms": Erasure(at(5), at(6))},
+        revision=3,
+    )
+
+
+def test_an_erasure_leaves_no_yes_but_one_that_excepts_from_a_no() -> None:
+    excepted = heard(("contact", EVERYWHERE, no(1)), ("contact", "sms", yes(2)), ("marketing", "sms", yes(2)))
+    after = excepted.erase("sms", asked_at=at(5), at=at(6))
+    assert after.contact == {EVERYWHERE: Choice(allowed=False, at=at(1)), "sms": Choice(allowed=True, at=at(2))}
+    assert after.marketing == {}
+
+
+def test_an_erasure_of_one_channel_leaves_the_others_alone() -> None:
+    """The person is to be forgotten on sms; on WhatsApp they are another contact."""
+    before = heard(("contact", "whatsapp", no(1)), ("marketing", "whatsapp", yes(1)), ("marketing", "sms", yes(2)))
+    after = before.erase("sms", asked_at=at(5), at=at(6))
+    assert after.contact == {"whatsapp": no(1)}
+    assert after.marketing == {"whatsapp": yes(1)}
+    assert not after.erased_since("whatsapp", at(0))
+
+
+def test_a_no_on_another_channel_keeps_no_consent_alive() -> None:
+    before = heard(("marketing", "whatsapp", no(1)), ("marketing", "sms", yes(2)))
+    assert before.erase("sms", asked_at=at(5), at=at(6)).marketing == {"whatsapp": no(1)}
+
+
+@settings(max_examples=200, deadline=None)
+@given(said=SAID, channel=st.sampled_from(CHANNELS))
+def test_an_erasure_changes_no_refusal_of_any_channel(said: list[Said], channel: str) -> None:
+    before = heard(*said)
+    after = before.erase(channel, asked_at=at(10), at=at(11))
+    for topic in TOPICS:
+        for other in CHANNELS:
+            was, now = before.refused(topic, other), after.refused(topic, other)
+            assert (was and was.at) == (now and now.at)
+        kept = {**after.contact, **after.marketing}
+        assert all(kept[scope].cause is None for scope in (EVERYWHERE, channel) if scope in kept)
+
+
+@settings(max_examples=200, deadline=None)
+@given(said=SAID, since=SAID, channel=st.sampled_from(CHANNELS))
+def test_an_erasure_that_is_asked_for_again_leaves_what_was_said_since(
+    said: list[Said], since: list[Said], channel: str
+) -> None:
+    """Once more from the queue, or an older one that was late."""
+    erased = heard(*said).erase(channel, asked_at=at(10), at=at(11))
+    later = heard(
+        *((topic, scope, replace(one, at=one.at + 20 * SECOND)) for topic, scope, one in since), before=erased
+    )
+    for asked_at in (at(10), at(9), at(10) - MICROSECOND):
+        assert later.erase(channel, asked_at=asked_at, at=at(50)) is later
+
+
+def test_a_newer_erasure_takes_what_was_said_since() -> None:
+    once = Preferences().erase("sms", asked_at=at(1), at=at(2)).hear("marketing", "sms", yes(3))
+    twice = once.erase("sms", asked_at=at(1) + MICROSECOND, at=at(4))
+    assert twice.marketing == {}
+    assert twice.erasures == {"sms": Erasure(at(1) + MICROSECOND, at(4))}
+
+
+def test_an_erased_contact_was_erased_since_each_instant_up_to_its_erasure() -> None:
+    preferences = Preferences().erase("sms", asked_at=at(1), at=at(5))
+    assert preferences.erased_since("sms", at(0))
+    assert preferences.erased_since("sms", at(5))
+    assert not preferences.erased_since("sms", at(5) + MICROSECOND)
+    assert not preferences.erased_since("whatsapp", at(0))
+    assert not Preferences().erased_since("sms", at(0))
+
+
+# How long it is kept.
+
+
+@settings(max_examples=100, deadline=None)
+@given(said=SAID, channel=st.sampled_from(CHANNELS))
+def test_a_choice_never_expires(said: list[Said], channel: str) -> None:
+    assume(said)
+    preferences = heard(*said)
+    assert preferences.expires_at is None
+    for topic in TOPICS:
+        if preferences.refused(topic, channel):
+            assert preferences.erase(channel, asked_at=at(10), at=at(11)).expires_at is None
+
+
+def test_a_mere_mark_of_an_erasure_expires() -> None:
+    """Not before whatever was on its way at that instant has arrived."""
+    marked = heard(("marketing", "sms", yes(1))).erase("sms", asked_at=at(5), at=at(6))
+    assert marked.expires_at == int((at(6) + ERASURE_MARK_LASTS).timestamp())
+    assert ERASURE_MARK_LASTS >= RETENTION
+    both = marked.erase("rcs", asked_at=at(7), at=at(8) + MICROSECOND)
+    assert set(both.erasures) == {"sms", "rcs"}
+    assert both.expires_at == int((at(8) + ERASURE_MARK_LASTS).timestamp()) + 1
+    assert replace(both, erasures=dict(reversed([*both.erasures.items()]))).expires_at == both.expires_at
+    assert both.hear("contact", EVERYWHERE, no(9)).expires_at is None
+    assert Preferences().expires_at is None
+
+
+# Whose it is.
+
+
+def test_a_phone_number_has_one_row_of_each_brand_whatever_the_channel() -> None:
+    number = "+4915112345678"
+    assert {preferences_of(Contact("acme", channel, number)) for channel in CHANNELS} == {f"acme#phone#{number}"}
+    assert preferences_of(Contact("other", "sms", number)) == f"other#phone#{number}"
+    assert preferences_of(Contact("acme", "sms", "+4915112345679")) == "acme#phone#+4915112345679"
+
+
+def test_an_opaque_address_has_a_row_of_its_own_channel() -> None:
+    assert preferences_of(Contact("acme", "whatsapp", "US.1349120865")) == "acme#whatsapp#US.1349120865"
+    assert preferences_of(Contact("acme", "rcs", "US.1349120865")) == "acme#rcs#US.1349120865"

@@ -1,0 +1,268 @@
+"""What an operator types, and what they read then."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from reengage import __main__ as commands
+from reengage.__main__ import WITHOUT_A_STACK, main
+from tests.template_resources import environment
+
+EVENTS = Path(__file__).parents[2] / "events"
+ANNA = {"brand": "acme-dental", "channel": "sms", "address": "+12025550101"}
+
+Answer = Callable[[str, Any], Any]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    """A deployed stack, and what it was asked."""
+    questions: list[tuple[str, Any]] = []
+
+    def invoke(output: str, event: Any) -> Any:
+        questions.append((output, event))
+        return ANSWERS[output](event)
+
+    monkeypatch.setattr(commands, "stack_functions", lambda _stack: invoke)
+    return questions
+
+
+def _explained(event: Any) -> Any:
+    return EXPORT if event.get("export") else LEDGER if "contact" in event else {"planned": [], "withdrawn": []}
+
+
+def _stored(event: Any) -> Any:
+    number = int(event["id"].split(":")[1])
+    return {"rejected": ["$.detail: no"]} if number == 4 else {"changed": number % 2 == 0}
+
+
+ANSWERS: dict[str, Callable[[Any], Any]] = {"ExplainFunctionArn": _explained, "PlanMessagesFunctionArn": _stored}
+EXPORT = {"contact": ANNA, "inbound": [{"text": "Grüße"}]}
+LEDGER = {
+    "contact": ANNA,
+    "asked_at": "2026-11-22T03:00:00Z",
+    "stands": {
+        "window": "open",
+        "window_expires_at": "2026-12-20T09:30:00Z",
+        "opted_out": True,
+        "marketing_consent": None,
+        "timezone": None,
+        "locale": "en",
+        "subjects": {"appointment a-17": {"appointment": "active"}},
+    },
+    "entries": [
+        {"at": "2026-11-20T09:30:00Z", "what": "wrote", "message_id": "SM-1"},
+        {
+            "at": "2026-11-22T02:00:00Z",
+            "what": "skipped",
+            "reason": "appointment_reminder",
+            "subject_id": "a-17",
+            "step": "P1D",
+            "scheduled_message_id": "an id that says nothing to a person",
+            "rule": "opted_out",
+            "facts": {"word": "stop"},
+        },
+    ],
+}
+
+
+def test_explain_tells_how_things_stand_and_what_happened(
+    asked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain", "--stack", "reengage", "acme-dental/sms/+12025550101"]) == 0
+    assert asked == [("ExplainFunctionArn", {"contact": ANNA})]
+    assert capsys.readouterr().out.splitlines() == [
+        "acme-dental/sms/+12025550101 at 2026-11-22T03:00:00Z",
+        "  window open until 2026-12-20T09:30:00Z; opted out: yes; marketing: never said",
+        "  time zone: not told; language: en",
+        "  appointment a-17: appointment active",
+        "2026-11-20T09:30:00Z         wrote: message_id SM-1",
+        "2026-11-22T02:00:00Z         skipped appointment_reminder a-17 P1D: rule opted_out, word stop",
+    ]
+
+
+def test_explain_says_so_where_nothing_is_held(
+    asked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LEDGER, "entries", [])
+    assert main(["explain", "--stack", "reengage", "acme-dental/sms/+12025550101"]) == 0
+    assert len(asked) == 1
+    assert "Nothing is held of this contact" in capsys.readouterr().out
+
+
+def test_export_is_json(asked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "--stack", "reengage", "--export", "acme-dental/sms/+12025550101"]) == 0
+    assert asked == [("ExplainFunctionArn", {"contact": ANNA, "export": True})]
+    assert json.loads(capsys.readouterr().out) == EXPORT
+
+
+@pytest.mark.parametrize("contact", ["acme-dental", "acme-dental/sms", "acme-dental/fax/1", "acme-dental/sms/12", ""])
+def test_a_contact_that_is_none_is_not_asked_for(
+    contact: str, asked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain", "--stack", "reengage", contact]) == 1
+    assert asked == []
+    assert "$.contact." in capsys.readouterr().err
+
+
+def test_preview_without_a_stack_is_for_somebody_who_has_just_written(
+    asked: list[tuple[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = json.loads((EVENTS / "plan_messages/appointment_booked.json").read_text(encoding="utf-8"))
+    event["detail"] |= {"starts_at": "8000-03-20T15:00:00+00:00", "occurred_at": None}
+    file = tmp_path / "event.json"
+    file.write_text(json.dumps({name: event[name] for name in ("detail-type", "detail")}), encoding="utf-8")
+    assert main(["preview", str(file)]) == 0
+    assert asked == []
+    head, answer = capsys.readouterr().out.split("\n", 1)
+    assert "written just now" in head
+    assert [planned["rule"] for planned in json.loads(answer)["planned"]] == ["window_closed"] * 2
+
+
+def test_preview_with_a_stack_asks_that(asked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    file = EVENTS / "plan_messages/appointment_booked.json"
+    assert main(["preview", "--stack", "reengage", str(file)]) == 0
+    assert asked == [("ExplainFunctionArn", {"preview": json.loads(file.read_text(encoding="utf-8"))})]
+    assert json.loads(capsys.readouterr().out) == {"planned": [], "withdrawn": []}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"detail-type": "ContactErased"}', "$.preview.detail: "),
+        ("[]", "$.preview: expected an EventBridge event"),
+        ("{", "Expecting property name"),
+    ],
+)
+def test_preview_of_what_is_no_event(text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "event.json"
+    file.write_text(text, encoding="utf-8")
+    assert main(["preview", str(file)]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_without_a_stack_the_templates_defaults_hold() -> None:
+    refs = dict.fromkeys(("Table", "EventBus", "PreferencesKey"), "-")
+    deployed = environment("ExplainFunction", refs)
+    assert {name: deployed[name] for name in WITHOUT_A_STACK} == WITHOUT_A_STACK
+
+
+CSV = """brand,channel,address,opted_out_at,cause
+acme-dental,sms,+12025550101,2026-01-31T10:00:00-05:00,told the front desk
+acme-dental,sms,+12025550102,,
+acme-dental,sms,+12025550103
+acme-dental,sms,nobody,yesterday,
+"""
+
+
+def test_a_dry_run_stores_nothing_and_reports_each_line(
+    asked: list[tuple[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "opt-outs.csv"
+    file.write_text("\ufeff" + CSV, encoding="utf-8")  # as a spreadsheet saves it
+    assert main(["import-opt-outs", "--stack", "reengage", str(file)]) == 1
+    assert asked == []
+    assert capsys.readouterr().out.splitlines() == [
+        (
+            "line 5: $.detail.contact.address: expected a phone number in E.164 form, such as +4915112345678; "
+            "opted_out_at: expected an ISO 8601 instant with an offset, such as 2026-12-01T09:00:00+01:00"
+        ),
+        "line 2: would be stored as opted out",
+        "line 3: would be stored as opted out",
+        "line 4: would be stored as opted out",
+        "A dry run: 3 would be stored, 1 are wrong. Nothing was stored; --apply does it.",
+    ]
+
+
+def test_an_import_stores_what_is_right_and_reports_what_became_of_each_line(
+    asked: list[tuple[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "opt-outs.csv"
+    file.write_text(CSV, encoding="utf-8")
+    assert main(["import-opt-outs", "--stack", "reengage", "--apply", str(file)]) == 1
+    details = {event["id"]: event["detail"] for _, event in asked}
+    assert details["opt-outs.csv:2"] == {
+        "contact": ANNA,
+        "cause": "told the front desk",
+        "occurred_at": "2026-01-31T10:00:00-05:00",
+    }
+    assert details["opt-outs.csv:3"]["cause"] == "imported from opt-outs.csv, line 3"
+    assert {output for output, _ in asked} == {"PlanMessagesFunctionArn"}
+    assert {event["detail-type"] for _, event in asked} == {"ContactOptedOut"}
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "line 2: opted out",
+        "line 3: had opted out already, or opted in since",
+        "line 4: $.detail: no",
+        "2 are stored, 2 are wrong.",
+    ]
+
+
+def test_json_lines_hold_the_same_or_a_contact(
+    asked: list[tuple[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "opt-outs.jsonl"
+    lines = [json.dumps(ANNA), "", json.dumps({"contact": ANNA, "cause": {"list": 7}}), "[]", "{"]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    assert main(["import-opt-outs", "--stack", "reengage", "--apply", str(file)]) == 1
+    assert [event["detail"]["contact"] for _, event in asked] == [ANNA, ANNA]
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith("line 4: expected a JSON object with brand, channel and address: []")
+    assert told[1].startswith("line 5: expected a JSON object with brand, channel and address: Expecting")
+
+
+def test_a_clean_import_ends_well(asked: list[tuple[str, Any]], tmp_path: Path) -> None:
+    file = tmp_path / "opt-outs.jsonl"
+    file.write_text(json.dumps(ANNA), encoding="utf-8")
+    assert main(["import-opt-outs", str(file)]) == 0
+    assert main(["import-opt-outs", "--stack", "reengage", "--apply", str(file)]) == 0
+    assert len(asked) == 1
+
+
+def test_nothing_is_stored_without_a_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "opt-outs.csv"
+    file.write_text(CSV, encoding="utf-8")
+    assert main(["import-opt-outs", "--apply", str(file)]) == 1
+    assert main(["import-opt-outs", str(tmp_path / "another.csv")]) == 1
+    assert capsys.readouterr().err.splitlines()[0] == "--apply needs --stack"
+
+
+class Aws:
+    """CloudFormation and Lambda, as far as they are asked here."""
+
+    def __init__(self, outputs: dict[str, str], answer: Any, *, fails: bool = False) -> None:
+        self.outputs, self.answer, self.fails = outputs, answer, fails
+
+    def client(self, _service: str) -> "Aws":
+        return self
+
+    def describe_stacks(self, **_name: str) -> Any:
+        outputs = [{"OutputKey": name, "OutputValue": value} for name, value in self.outputs.items()]
+        return {"Stacks": [{"Outputs": outputs}]}
+
+    def invoke(self, *, FunctionName: str, Payload: bytes) -> Any:  # noqa: N803 - AWS's names
+        assert FunctionName == self.outputs["ExplainFunctionArn"]
+        assert json.loads(Payload) == {"contact": ANNA}
+        payload = io.BytesIO(json.dumps(self.answer).encode())
+        return {"Payload": payload, **({"FunctionError": "Unhandled"} if self.fails else {})}
+
+
+@pytest.mark.parametrize(
+    ("aws", "code", "said"),
+    [
+        (Aws({"ExplainFunctionArn": "arn"}, LEDGER), 0, ""),
+        (Aws({"ExplainFunctionArn": "arn"}, {"errorType": "Contended"}, fails=True), 1, "Contended"),
+        (Aws({"ExplainFunctionArn": "arn"}, {"rejected": ["$.contact: no"]}), 1, "$.contact: no"),
+        (Aws({}, LEDGER), 1, "has no output ExplainFunctionArn"),
+    ],
+)
+def test_the_stack_is_asked_by_its_outputs(
+    aws: Aws, code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(boto3, "client", aws.client)
+    assert main(["explain", "--stack", "reengage", "acme-dental/sms/+12025550101"]) == code
+    assert said in capsys.readouterr().err

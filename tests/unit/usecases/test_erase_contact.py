@@ -1,0 +1,452 @@
+"""A contact is forgotten: whatever crashes or comes in between, nothing older remains, comes back or goes out."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import product
+from typing import Any, Final
+
+import pytest
+
+from reengage.domain.caps import parse_caps
+from reengage.domain.contact import Contact
+from reengage.domain.instants import iso
+from reengage.domain.message import State
+from reengage.domain.policy import PolicySettings
+from reengage.domain.preferences import Choice, ChoiceMade, Topic
+from reengage.domain.subject import BusinessEvent
+from reengage.errors import Contended, NotPublished
+from reengage.ports import Holdings
+from reengage.usecases.erase_contact import ErasureAsked
+from reengage.usecases.ingest_message import IngestSettings
+from tests.fakes import ANNA, NOON, RETENTION, Around, Crash, Fault, Unreachable, World, business, inbound
+from tests.property.schedules import Body, Choose, Option, Played, play
+
+SECOND: Final = timedelta(seconds=1)
+DAY: Final = timedelta(days=1)
+STARTS: Final = NOON + 10 * DAY
+DUE: Final = STARTS - timedelta(hours=2)
+ASKED: Final = ErasureAsked(ANNA, NOON)
+BOOKED: Final = business("AppointmentBooked", starts_at=STARTS, remind_before=["PT2H"], location="Main St 1")
+RCS: Final = replace(ANNA, channel="rcs")
+CAPPED: Final = PolicySettings(caps={"utility": parse_caps("5/P1D")})
+
+
+def arrived(event: BusinessEvent, at: datetime) -> BusinessEvent:
+    return replace(event, arrived_at=at)
+
+
+def story(contact: Contact = ANNA) -> World:
+    """Anna has written, was sent a reminder, has two more to come, and asked to stop marketing."""
+    world = World(policy=CAPPED)
+    world.clock.now = NOON - DAY
+    world.receive(inbound(world.clock.now, contact=contact, locale="de", display_name="Anna"))
+    soon = business("AppointmentBooked", subject_id="A-0", starts_at=NOON, remind_before=["PT2H"], contact=contact)
+    world.hear(soon)
+    world.hear(arrived(replace(BOOKED, contact=contact), world.clock.now))
+    world.hear(business("TrialStarted", subject_id="T-1", ends_at=STARTS, product="Pro", contact=contact))
+    world.clock.now = NOON - timedelta(hours=2)
+    assert world.tick()["sent"] == 1
+    refused = Choice(allowed=False, at=NOON - SECOND, cause={"agent": "7"})
+    world.choose(ChoiceMade(contact, "marketing", refused))
+    world.clock.now = NOON
+    world.bus.events.clear()
+    return world
+
+
+def is_empty(held: Holdings) -> bool:
+    """But for the preferences."""
+    return not (held.profile or held.conversation or held.inbound or held.scheduled or held.subjects or held.places)
+
+
+def holdings(world: World, contact: Contact = ANNA) -> Holdings:
+    return world.store.read_holdings(contact)
+
+
+def nothing_is_left(world: World, contact: Contact = ANNA) -> bool:
+    """Neither by the contact nor in any corner of the store."""
+    store, names = world.store, ("_profiles", "_conversations", "_messages", "_subjects", "_rows", "_links", "_taken")
+    return is_empty(holdings(world, contact)) and not any(getattr(store, name) for name in names)
+
+
+def test_all_that_is_held_goes_and_that_is_told() -> None:
+    world = story()
+    held = holdings(world)
+    assert held.profile
+    assert held.conversation
+    assert held.inbound
+    assert len(held.scheduled) == 4
+    assert len(held.subjects) == 3
+    assert held.places
+    to_come = {row.scheduled_message_id for row in held.scheduled if row.state is State.SCHEDULED}
+    assert world.erase(ASKED) > 0
+    assert nothing_is_left(world)
+    skipped = world.bus.details("MessageSkipped")
+    assert {detail["scheduled_message_id"] for detail in skipped} == to_come
+    assert len(to_come) == 3
+    assert all((d["rule"], d["facts"]) == ("erased", {"erased_at": iso(NOON)}) for d in skipped)
+    assert world.bus.types() == ["MessageSkipped"] * 3 + ["ContactErased"]
+    assert world.bus.details("ContactErased")[0]["cause"] == {"asked_at": iso(NOON)}
+
+
+def test_it_is_marked_before_anything_is_read_or_deleted() -> None:
+    """From the mark on no gate lets anything pass, so what is read afterwards cannot be sent any more."""
+    world = story()
+    calls = Fault(nth=99)
+    world.erase(ASKED, calls)
+    assert calls.calls == [
+        "read_preferences",
+        "write_preferences",
+        "read_holdings",
+        "publish",
+        "erase",
+        "erase",
+        "publish",
+    ]
+
+
+@pytest.mark.parametrize("error", [Crash, Unreachable])
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("nth", range(1, 8))
+def test_a_crash_at_any_call_is_mended_by_the_retry(nth: int, after: bool, error: Callable[[], BaseException]) -> None:
+    """Nothing is left; nothing goes out in between; and each message that will not come any more is told."""
+    world = story()
+    to_come = {row.scheduled_message_id for row in world.store.rows() if row.state is State.SCHEDULED}
+    fault = Fault(error, nth, after)
+    with pytest.raises((Crash, Unreachable)):
+        world.erase(ASKED, fault)
+    assert fault.struck
+    world.clock.forward(minutes=1)
+    world.erase(ASKED)
+    assert nothing_is_left(world)
+    told = {detail["scheduled_message_id"] for detail in world.bus.details("MessageSkipped")}
+    assert told == to_come
+    assert world.bus.details("ContactErased")
+
+
+@pytest.mark.parametrize("nth", range(2, 8))
+def test_nothing_goes_out_between_a_crash_and_the_retry(nth: int) -> None:
+    world = story()
+    with pytest.raises(Crash):
+        world.erase(ASKED, Fault(nth=nth, after=True))
+    before = len(world.provider.handed)
+    world.clock.now = DUE
+    world.tick("appointments")
+    world.tick("trials")
+    assert len(world.provider.handed) == before
+
+
+@pytest.mark.parametrize("failing", [1, 3])
+def test_what_could_not_be_told_is_told_by_the_retry(failing: int) -> None:
+    world = story()
+    world.bus.failing = failing
+    with pytest.raises(NotPublished):
+        world.erase(ASKED)
+    world.erase(ASKED)
+    assert set(world.bus.types()) == {"MessageSkipped", "ContactErased"}
+    assert len({detail["scheduled_message_id"] for detail in world.bus.details("MessageSkipped")}) == 3
+
+
+def test_one_who_loses_every_race_gives_up_loudly() -> None:
+    world = story()
+    with pytest.raises(Contended):
+        world.erase(ASKED, lambda name, call: False if name == "write_preferences" else call())
+    assert holdings(world).profile
+    with pytest.raises(Contended):
+        world.erase(ASKED, lambda name, call: call() or 1 if name == "erase" else call())
+    world.erase(ASKED)
+    assert nothing_is_left(world)
+
+
+# Asked for again
+
+
+def test_asked_for_again_it_leaves_what_was_stored_since() -> None:
+    world = story()
+    world.erase(ASKED)
+    world.clock.forward(days=1)
+    world.receive(inbound(world.clock.now, display_name="Anna B."))
+    world.hear(business("AppointmentBooked", world.clock.now, starts_at=STARTS, remind_before=["PT2H"]))
+    before = holdings(world)
+    assert len(before.scheduled) == 1
+    world.bus.events.clear()
+    world.clock.forward(days=1)
+    assert world.erase(ASKED) == 0
+    assert holdings(world) == before
+    assert world.bus.types() == ["ContactErased"]
+
+
+def test_a_later_erasure_takes_that_too() -> None:
+    world = story()
+    world.erase(ASKED)
+    world.clock.forward(days=1)
+    world.receive(inbound(world.clock.now))
+    assert world.erase(ErasureAsked(ANNA, world.clock.now)) > 0
+    assert nothing_is_left(world)
+
+
+def test_who_writes_again_starts_anew() -> None:
+    world = story()
+    world.erase(ASKED)
+    world.bus.events.clear()
+    world.clock.forward(seconds=1)
+    world.receive(inbound(world.clock.now))
+    assert world.bus.types() == ["ConversationStarted"]
+    profile = holdings(world).profile
+    assert profile
+    assert (profile.display_name, profile.first_seen_at) == (None, world.clock.now)
+
+
+# What comes late
+
+
+@pytest.mark.parametrize(
+    ("sent_at", "result"), [(NOON - SECOND, "erased"), (NOON, "erased"), (NOON + SECOND, "stored")]
+)
+def test_a_message_from_before_that_arrives_late_is_not_kept(sent_at: datetime, result: str) -> None:
+    world = story()
+    world.erase(ASKED)
+    world.clock.forward(days=1)
+    assert world.receive(inbound(sent_at)) == result
+    assert nothing_is_left(world) == (result == "erased")
+
+
+def test_a_message_a_month_old_is_not_kept_either() -> None:
+    world = story()
+    world.erase(ASKED)
+    world.clock.forward(days=31)
+    assert world.receive(inbound(NOON - DAY)) == "erased"
+    assert nothing_is_left(world)
+
+
+@pytest.mark.parametrize(("at", "erased"), [(NOON - SECOND, True), (NOON, True), (NOON + SECOND, False)])
+def test_an_event_from_before_that_arrives_again_is_not_kept(at: datetime, erased: bool) -> None:
+    world = story()
+    world.erase(ASKED)
+    world.clock.forward(days=1)
+    assert world.hear(arrived(BOOKED, at)).erased == erased
+    assert nothing_is_left(world) == erased
+
+
+# An opt-out survives
+
+
+@pytest.mark.parametrize("topic", ["contact", "marketing"])
+def test_a_no_survives_without_its_cause_and_still_holds(topic: Topic) -> None:
+    world = World()
+    world.receive(inbound(NOON - DAY))
+    cause = {"word": "stop", "message_id": "SM-1"}
+    world.choose(ChoiceMade(ANNA, topic, Choice(allowed=False, at=NOON - SECOND, cause=cause)))
+    world.erase(ASKED)
+    refused = holdings(world).preferences.refused(topic, "sms")
+    assert refused
+    assert (refused.at, refused.cause) == (NOON - SECOND, None)
+    world.clock.forward(days=400)
+    world.store.expire(world.clock.now)
+    world.receive(inbound(world.clock.now))
+    ends = world.clock.now + DAY
+    world.hear(business("TrialStarted", world.clock.now, ends_at=ends, product="Pro", follow_up=["PT0S"]))
+    world.clock.now = ends
+    rule = {"contact": "opted_out", "marketing": "no_consent"}[topic]
+    assert world.tick("trials")["skipped"] == {rule: 1}
+
+
+def test_a_stop_from_before_that_arrives_late_holds_without_its_cause_and_is_told() -> None:
+    """The person wrote STOP, and asked to be forgotten; the messages took their time."""
+    world = story()
+    world.erase(ASKED)
+    world.bus.events.clear()
+    world.clock.forward(hours=1)
+    late = inbound(NOON - SECOND, text="STOP", message_id="SM-1")
+    assert world.receive(late) == "erased"
+    refused = holdings(world).preferences.refused("contact", "sms")
+    assert refused
+    assert refused.cause is None
+    assert nothing_is_left(world)
+    (told,) = world.bus.details("ContactOptedOut")
+    assert told["cause"] == {"word": "stop", "message_id": "SM-1"}
+
+
+def test_a_yes_from_before_does_not_come_back() -> None:
+    world = story()
+    world.erase(ASKED)
+    world.clock.forward(hours=1)
+    yes = Choice(allowed=True, at=NOON - SECOND, cause={"evidence": {"signed_by": "Anna"}})
+    before = holdings(world).preferences
+    for topic in ("contact", "marketing"):
+        assert not world.choose(ChoiceMade(ANNA, topic, yes))
+    assert holdings(world).preferences == before
+    assert world.choose(ChoiceMade(ANNA, "marketing", replace(yes, at=NOON + SECOND)))
+
+
+def test_the_other_channel_of_the_same_number_keeps_its_data() -> None:
+    world = story()
+    world.receive(inbound(NOON, contact=RCS, display_name="Anna"))
+    world.hear(replace(BOOKED, subject=replace(BOOKED.subject, id="A-2"), contact=RCS))
+    evidence = Choice(allowed=True, at=NOON, cause={"evidence": {"where": "web"}})
+    world.choose(ChoiceMade(RCS, "contact", evidence))
+    before = holdings(world, RCS)
+    world.erase(ASKED)
+    assert is_empty(holdings(world))
+    after = holdings(world, RCS)
+    assert replace(after, preferences=before.preferences) == before
+    world.clock.now = DUE
+    assert world.tick()["sent"] == 1
+
+
+# What is under way meanwhile
+
+
+def erases(world: World) -> Body:
+    return lambda around: world.erase(ErasureAsked(ANNA, world.clock.now), around)
+
+
+def in_many_orders(
+    setting: Callable[[], World], other: Callable[[World, Around], object], *, dies: bool
+) -> list[tuple[World, Played]]:
+    """An erasure and something else at once: that makes so many calls, then the erasure so many, then the one goes on
+    to its end, or dies there, and last the erasure. Then come the retries.
+    """
+    ended = []
+    for of_other, of_erasure in product(range(12), range(8)):
+        world = setting()
+        bodies: dict[str, Body] = {"erase": erases(world), "other": lambda around: other(world, around)}  # noqa: B023 - played within this very turn
+        turns = iter(["other"] * of_other + ["erase"] * of_erasure)
+        played = play(bodies, _in_turn(turns, dies=dies), deaths=dies)
+        for name in played.failed:
+            again = play({name: bodies[name]}, lambda options: options[0])
+            assert not again.failed, again.failed
+        ended.append((world, played))
+    return ended
+
+
+def _in_turn(turns: Iterator[str], *, dies: bool) -> Choose:
+    """The actor whose turn it is; then the other one than the erasure, as long as it runs."""
+
+    def choose(options: Sequence[Option]) -> Option:
+        actor = next(turns, None)
+        wanted = Option(actor or "other", dies=dies and actor is None)
+        return next((o for o in options if o == wanted), None) or options[0]
+
+    return choose
+
+
+def early() -> World:
+    """Anna has written, and one reminder of hers is due."""
+    world = World(policy=CAPPED)
+    world.clock.now = DUE - DAY
+    world.receive(inbound(world.clock.now, display_name="Anna"))
+    world.hear(arrived(BOOKED, world.clock.now))
+    world.clock.now = DUE
+    return world
+
+
+GREETING: Final = IngestSettings(RETENTION, welcome_back_after=timedelta(hours=1), answers_help=True)
+
+
+@pytest.mark.parametrize("dies", [False, True])
+@pytest.mark.parametrize("setting", [World, early])
+@pytest.mark.parametrize("age", [SECOND, 40 * DAY])
+def test_a_message_under_way_does_not_come_back(setting: Callable[[], World], age: timedelta, dies: bool) -> None:
+    """Wherever the erasure comes between its calls; also one that is a month old."""
+
+    def receives(world: World, around: Around) -> None:
+        world.receive(inbound(world.clock.now - age, display_name="Anna"), around)
+
+    for world, played in in_many_orders(setting, receives, dies=dies):
+        assert nothing_is_left(world), played.steps
+
+
+def test_an_answer_under_way_does_not_come_back() -> None:
+    """Also where the erasure had read its clock before the message was taken in hand."""
+    for nth in range(1, 20):
+        world = early()
+        world.ingest = GREETING
+        seen = 0
+
+        def overtake(_name: str, call: Callable[[], Any]) -> Any:
+            nonlocal seen
+            seen += 1
+            if seen == nth:  # noqa: B023 - it is called within this very turn
+                world.clock.now = DUE  # noqa: B023 - the same
+                world.erase(ErasureAsked(ANNA, DUE))  # noqa: B023 - the same
+                world.clock.now = DUE + SECOND  # noqa: B023 - the same
+            return call()
+
+        world.clock.now = DUE + SECOND
+        world.receive(inbound(DUE - SECOND, text="HELP"), overtake)
+        if seen < nth:
+            return
+        assert is_empty(replace(holdings(world), places={})), nth
+    pytest.fail("there are more calls than were tried")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        BOOKED,
+        business("AppointmentRescheduled", NOON + SECOND, starts_at=STARTS + DAY, location="Broad St 9"),
+        business("AppointmentCancelled", NOON + SECOND),
+        business("AppointmentCancelled", NOON + SECOND, contact=None),
+        business("AppointmentRescheduled", NOON + SECOND, contact=None, starts_at=STARTS + DAY),
+    ],
+    ids=["booked", "moved", "cancelled", "cancelled without contact", "moved without contact"],
+)
+@pytest.mark.parametrize("dies", [False, True])
+@pytest.mark.parametrize("setting", [World, early])
+def test_an_event_under_way_does_not_come_back(setting: Callable[[], World], event: BusinessEvent, dies: bool) -> None:
+    def hears(world: World, around: Around) -> None:
+        world.hear(arrived(event, world.clock.now - SECOND), around)
+
+    for world, played in in_many_orders(setting, hears, dies=dies and event.contact is not None):
+        held = holdings(world)
+        assert is_empty(held), played.steps
+        assert not [row for row in world.store.rows() if row.contact == ANNA]
+        for subject in world.store._subjects.values():
+            assert not any(family.contact for family in subject.families.values()), played.steps
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_send_under_way_leaves_nothing_and_nothing_is_sent_after_the_mark(dies: bool) -> None:
+    """What asked at its gate before the mark was stored may still go out, within its two seconds; nothing else."""
+
+    def sends(world: World, around: Around) -> None:
+        _, errors = world.sender(around=around)._drain(ANNA.shard, world.clock.now + DAY)
+        assert not errors
+
+    ways = set()
+    for world, played in in_many_orders(early, sends, dies=dies):
+        # What a cap counts may be left, for as long as the cap's period.
+        assert is_empty(replace(holdings(world), places={})), played.steps
+        mark = played.index("erase", "write_preferences")
+        handed = played.index("other", "send")
+        if handed is not None and mark is not None and mark < handed:
+            gate = played.index("other", "read_circumstances", before=handed)
+            assert gate is not None
+            assert gate < mark, played.steps
+        ways.add(len(world.provider.handed))
+    assert ways == {0, 1}
+
+
+def test_what_is_said_while_the_erasure_is_at_work_stands_by_itself() -> None:
+    """A new message comes when the mark is there, and the old things are not yet gone: it must not carry them on."""
+    for nth in range(3, 8):
+        world = story()
+        world.ingest = GREETING
+        seen = 0
+
+        def overtake(_name: str, call: Callable[[], Any]) -> Any:
+            nonlocal seen
+            seen += 1
+            if seen == nth:  # noqa: B023 - it is called within this very turn
+                world.clock.forward(seconds=1)  # noqa: B023 - the same
+                world.receive(inbound(world.clock.now, message_id="new"))  # noqa: B023 - the same
+            return call()
+
+        world.erase(ASKED, overtake)
+        assert seen >= nth
+        profile, conversation = holdings(world).profile, holdings(world).conversation
+        assert profile, nth
+        assert conversation
+        assert (profile.display_name, profile.first_seen_at) == (None, NOON + SECOND), nth
+        assert (conversation.opening, conversation.previous_inbound_at) == ("started", None)

@@ -1,0 +1,212 @@
+"""A contact's ledger tells the whole story and none of the person's words; an export leaves nothing out."""
+
+import json
+from dataclasses import replace
+from datetime import time, timedelta
+from typing import Any, Final
+
+from reengage.domain.caps import parse_caps
+from reengage.domain.contact import Contact
+from reengage.domain.instants import iso
+from reengage.domain.policy import PolicySettings
+from reengage.domain.preferences import Choice, ChoiceMade
+from reengage.domain.quiet_hours import QuietHours
+from reengage.domain.reasons import Category
+from reengage.ports import Refused
+from reengage.usecases.erase_contact import ErasureAsked
+from reengage.usecases.explain import explain, export
+from tests.fakes import ANNA, NOON, World, business, inbound
+
+HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
+STARTS: Final = NOON + 10 * DAY
+MOVED_TO: Final = STARTS + 2 * HOUR
+EVENING: Final = QuietHours(time(19), time(9))
+QUIET: Final[dict[Category, QuietHours]] = {"marketing": EVENING, "utility": EVENING}
+WHOSE: Final = {"brand": "acme-dental", "channel": "sms", "address": "+4915112345678"}
+
+
+def told(world: World, contact: Contact = ANNA) -> dict[str, Any]:
+    """The ledger, as whoever asks gets it."""
+    answer: dict[str, Any] = json.loads(json.dumps(explain(contact, store=world.store, clock=world.clock)))
+    return answer
+
+
+def exported(world: World, contact: Contact = ANNA) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(json.dumps(export(contact, store=world.store, clock=world.clock)))
+    return answer
+
+
+def whats(ledger: dict[str, Any]) -> list[tuple[str, str]]:
+    """When and what, in the order in which it is told."""
+    return [(entry["at"], entry["what"]) for entry in ledger["entries"]]
+
+
+def story() -> World:
+    """Booked, reminded, moved, reminded no more: Anna has opted out in between."""
+    world = World(policy=PolicySettings(caps={"utility": parse_caps("5/P1D")}))
+    world.receive(inbound(text="I love your dentist, he is so gentle", display_name="Anna Beispiel", locale="de"))
+    world.clock.forward(hours=1)
+    world.hear(business("AppointmentBooked", world.clock.now, starts_at=STARTS, location="Main St 1"))
+    world.clock.now = STARTS - DAY
+    assert world.tick()["sent"] == 1
+    world.clock.forward(hours=1)
+    world.hear(business("AppointmentRescheduled", world.clock.now, starts_at=MOVED_TO, remind_before=["PT2H"]))
+    world.clock.forward(hours=1)
+    world.receive(inbound(world.clock.now, text="STOP", message_id="SM-stop"))
+    world.clock.now = MOVED_TO - 2 * HOUR
+    assert world.tick()["skipped"] == {"opted_out": 1}
+    world.clock.forward(hours=1)
+    return world
+
+
+def test_a_whole_story_in_order_of_time_with_rule_and_facts() -> None:
+    world = story()
+    ledger = told(world)
+    assert ledger["contact"] == WHOSE
+    assert ledger["asked_at"] == iso(world.clock.now)
+    stopped_at = STARTS - DAY + 2 * HOUR
+    assert whats(ledger) == [
+        (iso(NOON), "first heard from"),
+        (iso(NOON), "wrote"),
+        (iso(NOON + HOUR), "planned"),
+        (iso(NOON + HOUR), "planned"),
+        (iso(STARTS - DAY), "sent"),
+        (iso(STARTS - DAY + HOUR), "skipped"),
+        (iso(STARTS - DAY + HOUR), "planned"),
+        (iso(stopped_at), "wrote"),
+        (iso(stopped_at), "opted out"),
+        (iso(MOVED_TO - 2 * HOUR), "skipped"),
+        (iso(stopped_at + timedelta(days=30)), "window closes"),
+    ]
+    *_, opted_out, skipped, _ = ledger["entries"]
+    assert opted_out["cause"] == {"word": "stop", "message_id": "SM-stop"}
+    assert opted_out["scope"] == "*"
+    assert (skipped["reason"], skipped["subject_id"], skipped["step"]) == ("appointment_reminder", "A-1001", "PT2H")
+    assert skipped["rule"] == "opted_out"
+    assert skipped["facts"]["opted_out_at"] == iso(stopped_at)
+    superseded = ledger["entries"][5]
+    assert superseded["rule"] == "superseded"
+    sent = ledger["entries"][4]
+    assert (sent["provider"], sent["provider_message_id"]) == ("fake", "provider-1")
+    assert sent["facts"]["window_expires_at"] == iso(NOON + timedelta(days=30))
+    assert {entry["scheduled_message_id"] for entry in ledger["entries"] if entry["what"] == "planned"} == {
+        row.scheduled_message_id for row in world.store.rows()
+    }
+
+
+def test_how_things_stand() -> None:
+    world = story()
+    assert told(world)["stands"] == {
+        "window": "open",
+        "window_expires_at": iso(STARTS - DAY + 2 * HOUR + timedelta(days=30)),
+        "opted_out": True,
+        "marketing_consent": None,
+        "timezone": None,
+        "locale": "de",
+        "subjects": {"appointment A-1001": {"appointment": "active"}},
+    }
+    yes = Choice(allowed=True, at=world.clock.now, cause={"evidence": {"where": "web"}})
+    world.choose(ChoiceMade(ANNA, "marketing", yes))
+    world.choose(ChoiceMade(ANNA, "contact", yes))
+    world.hear(business("AppointmentCancelled", world.clock.now, contact=None))
+    world.clock.forward(days=40)
+    stands = told(world)["stands"]
+    assert (stands["window"], stands["opted_out"], stands["marketing_consent"]) == ("closed", False, True)
+    assert stands["subjects"] == {"appointment A-1001": {"appointment": "ended"}}
+    assert {"opted in", "consented to marketing"} <= {what for _, what in whats(told(world))}
+    world.store._conversations.clear()
+    stands = told(world)["stands"]
+    assert (stands["window"], stands["window_expires_at"]) == ("closed", None)
+
+
+def test_each_way_to_refuse_is_named() -> None:
+    world = World()
+    for scope, seconds in ((ANNA, 1), (replace(ANNA, channel="rcs"), 2)):
+        no = Choice(allowed=False, at=NOON + timedelta(seconds=seconds), cause="by phone")
+        world.choose(ChoiceMade(scope, "marketing", no))
+    (entry,) = told(world)["entries"]
+    assert entry == {
+        "at": iso(NOON + timedelta(seconds=2)),
+        "what": "refused marketing",
+        "scope": "*",
+        "cause": "by phone",
+    }
+    assert told(world)["stands"]["marketing_consent"] is False
+
+
+def test_what_is_held_and_what_failed_say_why() -> None:
+    world = World(policy=PolicySettings(quiet_hours=QUIET, default_timezone="UTC"))
+    world.receive(inbound(timezone="Europe/Berlin"))
+    night = NOON + 8 * HOUR
+    world.hear(business("AppointmentBooked", subject_id="A-1", starts_at=night + DAY, remind_before=["P1D"]))
+    world.hear(business("AppointmentBooked", subject_id="A-2", starts_at=NOON + 3 * HOUR, remind_before=["PT2H"]))
+    world.provider.script.append(Refused("30003"))
+    for world.clock.now in (NOON + HOUR, night):
+        world.tick()
+    scheduled, failed = (
+        next(entry for entry in told(world)["entries"] if entry["what"] == what) for what in ("scheduled", "failed")
+    )
+    assert (scheduled["rule"], scheduled["at"]) == ("quiet_hours", "2026-03-03T08:00:00Z")
+    assert scheduled["facts"]["zone"] == "Europe/Berlin"
+    assert (failed["error"], failed["attempts"]) == ("30003", 1)
+
+
+def test_after_an_erasure_it_tells_of_that_and_of_the_no_that_is_left() -> None:
+    world = story()
+    world.erase(ErasureAsked(ANNA, world.clock.now - HOUR))
+    ledger = told(world)
+    assert whats(ledger) == [(iso(STARTS - DAY + 2 * HOUR), "opted out"), (iso(world.clock.now), "erased")]
+    opted_out, erased = ledger["entries"]
+    assert "cause" not in opted_out
+    assert erased["asked_at"] == iso(world.clock.now - HOUR)
+    assert (ledger["stands"]["opted_out"], ledger["stands"]["window"]) == (True, "never opened")
+
+
+def test_of_somebody_unknown_there_is_nothing_to_tell() -> None:
+    stands: dict[str, Any] = {
+        "window": "never opened",
+        "window_expires_at": None,
+        "opted_out": False,
+        "marketing_consent": None,
+        "timezone": None,
+        "locale": None,
+        "subjects": {},
+    }
+    assert told(World()) == {"contact": WHOSE, "asked_at": iso(NOON), "stands": stands, "entries": []}
+
+
+def test_it_tells_nothing_that_the_person_wrote_and_changes_nothing() -> None:
+    world = story()
+    before = repr(world.store)
+    said = json.dumps(told(world))
+    assert "gentle" not in said
+    assert "Beispiel" not in said
+    assert exported(world)
+    assert repr(world.store) == before
+
+
+def test_an_export_holds_everything() -> None:
+    world = story()
+    given = exported(world)
+    assert given["contact"] == WHOSE
+    assert given["exported_at"] == iso(world.clock.now)
+    assert [message["text"] for message in given["inbound"]] == ["I love your dentist, he is so gentle", "STOP"]
+    assert given["profile"]["display_name"] == "Anna Beispiel"
+    assert given["conversation"]["opening"] == "started"
+    assert given["preferences"]["contact"]["*"]["cause"] == {"word": "stop", "message_id": "SM-stop"}
+    assert [row["state"] for row in given["scheduled"]] == ["sent", "skipped", "skipped"]
+    assert "Main St 1" in json.dumps(given["subjects"])
+    assert len(given["places"]["utility"]["taken"]) == 1
+
+
+def test_an_export_of_somebody_unknown_is_empty() -> None:
+    given = exported(World())
+    assert [given[name] for name in ("profile", "conversation", "inbound", "scheduled", "subjects", "places")] == [
+        None,
+        None,
+        [],
+        [],
+        [],
+        {},
+    ]

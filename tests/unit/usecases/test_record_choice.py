@@ -1,0 +1,319 @@
+"""Who wants to be written to: a person's word counts at once and from its own instant, a business needs evidence."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import permutations
+from typing import Any, Final
+
+import pytest
+
+from reengage.adapters.inbound.eventbridge import said
+from reengage.domain.contact import Contact
+from reengage.domain.conversation import WINDOW, InboundMessage
+from reengage.domain.instants import iso
+from reengage.domain.policy import PolicySettings
+from reengage.domain.preferences import Choice, ChoiceMade, OptOutScope, Topic
+from reengage.errors import Contended, NotPublished
+from reengage.usecases.ingest_message import IngestSettings
+from tests.fakes import ANNA, NOON, RETENTION, Crash, Fault, Unreachable, World, business, inbound
+
+SECOND: Final = timedelta(seconds=1)
+DAY: Final = timedelta(days=1)
+CHANNELS: Final = ("sms", "whatsapp", "rcs")
+EVIDENCE: Final = {"where": "front desk", "wording": "v3", "signed": True, "pages": [1, 2]}
+
+
+def world_with(scope: OptOutScope = "brand") -> World:
+    """Anna wrote a month ago, so that whatever she writes now has a past to lie in."""
+    world = World(ingest=IngestSettings(RETENTION, opt_out_scope=scope))
+    world.clock.now = NOON - WINDOW + DAY
+    world.receive(inbound(world.clock.now))
+    world.clock.now = NOON
+    world.bus.events.clear()
+    return world
+
+
+def stop(at: datetime = NOON, contact: Contact = ANNA) -> InboundMessage:
+    return inbound(at, contact=contact, text="Stop.", message_id=f"out {iso(at)}")
+
+
+def start(at: datetime = NOON) -> InboundMessage:
+    return inbound(at, text="START", message_id=f"in {iso(at)}")
+
+
+def spoken(detail_type: str, occurred_at: datetime = NOON, **fields: Any) -> ChoiceMade:
+    """A business system's event, through the reader of such events."""
+    detail = {
+        "contact": {"brand": ANNA.brand, "channel": ANNA.channel, "address": ANNA.address},
+        "occurred_at": iso(occurred_at),
+        **fields,
+    }
+    made = said({"detail-type": detail_type, "time": iso(NOON + DAY), "detail": detail})
+    assert isinstance(made, ChoiceMade)
+    return made
+
+
+def agreed(when: datetime) -> dict[str, Any]:
+    return {**EVIDENCE, "when": iso(when)}
+
+
+def is_out(world: World, contact: Contact = ANNA, topic: Topic = "contact") -> bool:
+    return world.store.read_preferences(contact).refused(topic, contact.channel) is not None
+
+
+def on(channel: str) -> Contact:
+    return replace(ANNA, channel=channel)
+
+
+# A person's STOP
+
+
+@pytest.mark.parametrize("error", [Crash, Unreachable])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_stop_stands_before_anything_else_and_is_told_by_the_retry_as_if_nothing_had_happened(
+    after: bool, error: Callable[[], BaseException]
+) -> None:
+    calm = world_with()
+    calm.receive(stop())
+    (told,) = calm.bus.events
+    assert (told.type, told.detail["cause"]) == (
+        "ContactOptedOut",
+        {"word": "stop", "message_id": stop().message_id},
+    )
+    for nth in range(1, 20):
+        world = world_with()
+        fault = Fault(error, nth, after)
+        try:
+            world.receive(stop(), fault)
+        except (Crash, Unreachable):
+            assert fault.struck
+        assert fault.calls[:2] == ["read_preferences", "write_preferences"][:nth]
+        assert is_out(world) == (nth > 2 or (nth == 2 and after))
+        world.clock.forward(minutes=1)
+        world.receive(stop())
+        assert is_out(world)
+        assert set(world.bus.types()) == {"ContactOptedOut"}
+        assert all(event == told for event in world.bus.events)
+        world.bus.events.clear()
+        assert world.receive(stop()) == "duplicate"
+        assert world.bus.events == []
+        if not fault.struck:
+            return
+    pytest.fail("there are more calls than were tried")
+
+
+def test_after_a_stop_nothing_that_was_planned_goes_out() -> None:
+    world = world_with()
+    world.hear(business("AppointmentBooked", starts_at=NOON + 2 * DAY, remind_before=["PT2H"]))
+    with pytest.raises(Crash):
+        world.receive(stop(), Fault(only="read_thread"))
+    world.clock.now = NOON + 2 * DAY - timedelta(hours=2)
+    assert world.tick()["skipped"] == {"opted_out": 1}
+    assert world.provider.handed == []
+
+
+def test_a_stop_that_could_not_be_told_is_told_by_the_retry() -> None:
+    world = world_with()
+    world.bus.failing = 1
+    with pytest.raises(NotPublished):
+        world.receive(stop())
+    world.receive(stop())
+    assert world.bus.types() == ["ContactOptedOut"]
+
+
+@pytest.mark.parametrize("age", [WINDOW, WINDOW * 3])
+def test_a_stop_counts_however_old_the_message_is(age: timedelta) -> None:
+    world = World()
+    assert world.receive(stop(NOON - age)) == "window_closed"
+    assert is_out(world)
+    assert world.bus.types() == ["ContactOptedOut"]
+
+
+def test_a_late_stop_undoes_no_later_start_and_is_not_told() -> None:
+    world = world_with()
+    world.receive(start(NOON - SECOND))
+    world.bus.events.clear()
+    world.receive(stop(NOON - DAY))
+    assert not is_out(world)
+    assert world.bus.events == []
+
+
+TIED: Final = (start(NOON - SECOND), stop(NOON - SECOND))
+OUT_IN: Final = (stop(NOON - 2 * SECOND), start(NOON - SECOND))
+IN_OUT: Final = (start(NOON - 2 * SECOND), stop(NOON - SECOND))
+OUT_IN_OUT: Final = (stop(NOON - 3 * SECOND), start(NOON - 2 * SECOND), stop(NOON - SECOND))
+
+
+@pytest.mark.parametrize(
+    ("said_by_anna", "out"),
+    [(TIED, True), (OUT_IN, False), (IN_OUT, True), (OUT_IN_OUT, True), ((*OUT_IN_OUT, start(NOON)), False)],
+)
+def test_any_order_of_arrival_and_any_repeat_end_the_same(said_by_anna: tuple[InboundMessage, ...], out: bool) -> None:
+    for order in permutations(said_by_anna):
+        world = world_with()
+        for message in (*order, *order, *reversed(order)):
+            world.receive(message)
+        assert is_out(world) == out
+        told = [event.type for event in world.bus.events]
+        assert told[-1] == ("ContactOptedOut" if out else "ContactOptedIn")
+
+
+def test_a_stop_that_changes_nothing_is_not_told_again() -> None:
+    world = world_with()
+    world.receive(stop(NOON - SECOND))
+    world.receive(stop(NOON))
+    assert world.bus.types() == ["ContactOptedOut"]
+
+
+@pytest.mark.parametrize(("scope", "out"), [("brand", CHANNELS), ("channel", ("sms",))])
+def test_a_stop_on_one_channel_covers_what_the_scope_says(scope: OptOutScope, out: tuple[str, ...]) -> None:
+    world = world_with(scope)
+    world.receive(stop())
+    assert tuple(channel for channel in CHANNELS if is_out(world, on(channel))) == out
+    assert not is_out(world, replace(ANNA, brand="other-brand"))
+    assert not is_out(world, replace(ANNA, address="+4915112345679"))
+    assert not is_out(world, Contact(ANNA.brand, "whatsapp", "US.1349120865"))
+
+
+def test_a_start_by_the_person_brings_them_back() -> None:
+    world = world_with()
+    world.receive(stop(NOON - SECOND))
+    world.receive(start(NOON))
+    assert not any(is_out(world, on(channel)) for channel in CHANNELS)
+    assert [(event.type, event.detail["cause"]["word"]) for event in world.bus.events] == [
+        ("ContactOptedOut", "stop"),
+        ("ContactOptedIn", "start"),
+    ]
+
+
+def test_who_loses_every_race_gives_up_loudly_and_the_retry_stores_it() -> None:
+    world = world_with()
+    with pytest.raises(Contended):
+        world.receive(stop(), lambda name, call: False if name == "write_preferences" else call())
+    assert not is_out(world)
+    world.receive(stop())
+    assert is_out(world)
+
+
+def test_two_choices_at_once_are_both_kept() -> None:
+    """Of marketing and of all: one row holds both, so the one that writes second builds on the first."""
+    world = world_with()
+    refused = ChoiceMade(ANNA, "marketing", Choice(allowed=False, at=NOON))
+    raced: list[bool] = []
+
+    def race(name: str, call: Callable[[], Any]) -> Any:
+        if name == "write_preferences" and not raced:
+            raced.append(world.choose(refused))
+        return call()
+
+    world.receive(stop(), race)
+    assert raced == [True]
+    assert is_out(world)
+    assert is_out(world, topic="marketing")
+
+
+# A business says so
+
+
+def test_a_business_opts_a_person_out_with_its_cause() -> None:
+    world = world_with()
+    made = spoken("ContactOptedOut", cause={"agent": "7", "by": "phone"})
+    assert world.choose(made)
+    assert is_out(world)
+    (told,) = world.bus.details("ContactOptedOut")
+    assert told["cause"] == {"agent": "7", "by": "phone"}
+    world.bus.events.clear()
+    assert not world.choose(replace(made, choice=replace(made.choice, at=NOON - SECOND)))
+    assert world.bus.events == []
+
+
+@pytest.mark.parametrize(("evidence_at", "back"), [(NOON - SECOND, False), (NOON, False), (NOON + SECOND, True)])
+def test_only_evidence_from_after_a_stop_undoes_it(evidence_at: datetime, back: bool) -> None:
+    """Whenever the business says so."""
+    world = world_with()
+    world.receive(stop(NOON))
+    made = spoken("ContactOptedIn", NOON + 12 * SECOND, evidence=agreed(evidence_at))
+    assert world.choose(made) == back
+    assert is_out(world) == (not back)
+    assert bool(world.bus.details("ContactOptedIn")) == back
+
+
+def test_evidence_is_dated_by_the_event_at_the_latest() -> None:
+    """A business cannot date it ahead, to win over a STOP that is still to come."""
+    world = world_with()
+    world.choose(spoken("ContactOptedIn", NOON, evidence=agreed(NOON + DAY)))
+    world.clock.forward(hours=1)
+    world.receive(stop(world.clock.now))
+    assert is_out(world)
+
+
+@pytest.mark.parametrize("detail_type", ["ContactOptedIn", "ConsentChanged"])
+def test_evidence_is_kept_whole(detail_type: str) -> None:
+    world = world_with()
+    marketing = {"marketing": True} if detail_type == "ConsentChanged" else {}
+    made = spoken(detail_type, evidence=agreed(NOON - DAY), **marketing)
+    world.choose(made)
+    held = world.store.read_preferences(ANNA).choice(made.topic, "sms")
+    assert held is not None
+    assert (held.at, held.cause) == (NOON - DAY, {"evidence": agreed(NOON - DAY)})
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_a_crash_at_any_call_is_mended_by_the_retry(nth: int, after: bool) -> None:
+    world = world_with()
+    made = spoken("ContactOptedOut", cause="by phone")
+    with pytest.raises(Crash):
+        world.choose(made, Fault(nth=nth, after=after))
+    assert world.choose(made)
+    assert is_out(world)
+    assert set(world.bus.types()) == {"ContactOptedOut"}
+
+
+# Consent to marketing
+
+
+def consents(marketing: bool, at: datetime = NOON) -> ChoiceMade:
+    return spoken("ConsentChanged", at, marketing=marketing, evidence=agreed(at) if marketing else None)
+
+
+@pytest.mark.parametrize("scope", ["brand", "channel"])
+def test_a_yes_applies_to_its_channel_only(scope: OptOutScope) -> None:
+    """Nobody agrees to more than they were asked, whatever an opt-out covers."""
+    world = world_with(scope)
+    assert world.choose(consents(marketing=True))
+    choices = {channel: world.store.read_preferences(ANNA).choice("marketing", channel) for channel in CHANNELS}
+    assert [channel for channel, choice in choices.items() if choice and choice.allowed] == ["sms"]
+
+
+@pytest.mark.parametrize(("scope", "refused"), [("brand", CHANNELS), ("channel", ("sms",))])
+def test_a_no_covers_what_the_scope_says(scope: OptOutScope, refused: tuple[str, ...]) -> None:
+    world = world_with(scope)
+    assert world.choose(consents(marketing=False))
+    assert tuple(channel for channel in CHANNELS if is_out(world, on(channel), "marketing")) == refused
+    assert not is_out(world)
+
+
+@pytest.mark.parametrize("required", [True, False])
+@pytest.mark.parametrize(
+    ("choices", "sent"),
+    [((), None), ((True,), True), ((False,), False), ((True, False), False), ((False, True), True)],
+)
+def test_marketing_goes_by_the_latest_and_nothing_is_told(
+    choices: tuple[bool, ...], sent: bool | None, required: bool
+) -> None:
+    world = world_with()
+    world.policy = PolicySettings(marketing_consent="required" if required else "implied")
+    ends = NOON + 4 * DAY
+    world.receive(inbound())
+    world.hear(business("TrialStarted", subject_id="T-1", ends_at=ends, product="Pro", follow_up=["-P1D"]))
+    world.hear(business("AppointmentBooked", starts_at=ends, remind_before=["P1D"]))
+    world.bus.events.clear()
+    for seconds, marketing in enumerate(choices):
+        world.choose(consents(marketing, NOON + seconds * SECOND))
+    assert world.bus.events == []
+    world.clock.now = ends - DAY
+    wanted = not required if sent is None else sent
+    assert world.tick("trials")["skipped"] == ({} if wanted else {"no_consent": 1})
+    assert world.tick("appointments")["sent"] == 1, "a reminder of one's own appointment is no marketing"
