@@ -19,7 +19,7 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.13 --generate-h
 # `sam build` takes the first python3.13 on the path, and with it its pip.
 SAM_CLI := PATH="$(CURDIR)/$(TOOLS)/sam/bin:$$PATH" PIP_CONSTRAINT="$(CURDIR)/requirements-dev.txt" sam
 
-.PHONY: help setup test coverage check demo local-invoke build format lock clean
+.PHONY: help setup test coverage mutation check demo local-invoke build format lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,16 @@ test: $(PROJECT) dynamodb-local ## Run the tests: unit, property, contract, inte
 coverage: $(PROJECT) dynamodb-local ## Run the tests and list the lines and branches that none of them reaches.
 	@$(BIN)/pytest --numprocesses auto --cov --cov-report term-missing:skip-covered
 
+# The layer is called src there, for mutmut takes a module's name from its path; and all begins anew, for mutmut would
+# keep a verdict though a test has changed. MUTANTS names some of them only, such as 'reengage.domain.caps*'.
+mutation: $(PROJECT) ## Change the domain's code bit by bit; list each change that no test notices, at most 5 % of them.
+	@rm -rf mutants && mkdir mutants
+	@ln -s ../layers/reengage mutants/src && ln -s ../tests ../pyproject.toml mutants
+	@cd mutants && ../$(BIN)/mutmut run $(MUTANTS)
+	@cd mutants && ../$(BIN)/mutmut results --all true | awk -F ': ' '\
+	  $$2 == "not checked" { next } { all++ } $$2 ~ /^(killed|timeout)$$/ { killed++; next } { print } \
+	  END { printf "%d of %d mutants are killed: %.1f %%\n", killed, all, 100 * killed / all; exit killed < 0.95 * all }'
+
 check: $(PROJECT) $(SAM) ## Check style, types, the template, the import rule and the documents.
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
@@ -138,5 +148,5 @@ lock: $(UV) ## Pin what pyproject.toml and the layer ask for; with UPGRADE=1 at 
 	@$(LOCK) --group uv --output-file requirements-uv.txt
 
 clean: ## Remove every environment, build and cache.
-	@rm -rf .venv $(TOOLS) .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	@rm -rf .venv $(TOOLS) .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov mutants
 	@find functions layers tests -name __pycache__ -type d -prune -exec rm -rf {} +

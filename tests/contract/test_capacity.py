@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from reengage.adapters.dynamodb import _row_item
+from reengage.adapters.dynamodb_items import row_item
 from reengage.domain.caps import parse_caps
 from reengage.domain.contact import SHARDS, Contact, Profile
 from reengage.domain.conversation import WINDOW, Conversation, InboundMessage, expiry
@@ -313,9 +313,9 @@ def test_a_row_with_all_facts_and_the_longest_ids_stays_under_1024_bytes(local: 
     assert answer["sent"] == 1
     (row,) = [item for item in local.items() if "claim_id" in item]
     facts = json.loads(row["facts"]["S"])
-    seen_by_the_policy = {"counted", "quiet_hours", "zone", "zone_from", "local_time", "tzdata", "template"}
+    seen_by_the_policy = {"counted", "quiet_hours", "zone", "zone_from", "local_time", "tzdata"}
     assert seen_by_the_policy <= set(facts)
-    assert (REASONS[reason].category == "marketing") == ("consent_at" in facts)
+    assert (REASONS[reason].category == "marketing") == ("consent" in facts)
     assert _size(row) < 1024
     assert calls.write_units == 3 + 1
 
@@ -347,7 +347,7 @@ def _rows(how_many: int, *, shards: range, due_at: datetime) -> Iterator[Schedul
 
 
 def _fill(local: DynamoDB, messages: Iterator[ScheduledMessage]) -> None:
-    items = [_row_item(message, NOON).serialize() for message in messages]
+    items = [row_item(message, NOON).serialize() for message in messages]
     for start in range(0, len(items), 25):
         puts: Any = [{"PutRequest": {"Item": item}} for item in items[start : start + 25]]
         assert not local.client.batch_write_item(RequestItems={TABLE: puts})["UnprocessedItems"]

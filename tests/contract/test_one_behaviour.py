@@ -343,7 +343,7 @@ class Rows(Twins):
         self.both(lambda store: store.read_message(message.key))
 
 
-@pytest.mark.parametrize(("machine", "examples"), [(Threads, 20), (Choices, 20), (Rows, 40)])
+@pytest.mark.parametrize(("machine", "examples"), [(Threads, 12), (Choices, 12), (Rows, 20)])
 def test_both_stores_answer_alike_to_whatever_is_asked(
     moto_client: DynamoDB, machine: type[Twins], examples: int
 ) -> None:

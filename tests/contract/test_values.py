@@ -7,7 +7,7 @@ import pytest
 
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import WINDOW
-from reengage.domain.message import State
+from reengage.domain.message import ERROR_BYTES, State
 from reengage.domain.preferences import Choice, Preferences
 from reengage.domain.subject import Subject, SubjectRef
 from reengage.ports import Holdings
@@ -246,4 +246,4 @@ def test_a_long_error_is_cut_so_that_the_row_stays_small(dynamodb: DynamoDB, err
     assert dynamodb.store.settle(ended(failed, State.FAILED, error=error))
     kept = dynamodb.item(*failed.key)["error"]["S"]
     assert error.startswith(kept)
-    assert 196 <= len(kept.encode()) <= 200
+    assert ERROR_BYTES - 4 <= len(kept.encode()) <= ERROR_BYTES

@@ -81,7 +81,7 @@ def test_a_reminder_from_the_first_message_to_its_receipt(stack: Stack) -> None:
         "quiet_hours": "21:00-08:00",
         "zone": "Europe/London",
         "zone_from": "event",
-        "local_time": "2031-03-19T15:00:00+00:00",
+        "local_time": "2031-03-19T15:00+00:00",
         "tzdata": tzdata_version(),
     }
     assert sent["detail-type"] == "MessageSent"

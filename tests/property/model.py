@@ -1,22 +1,43 @@
 """What may be sent, told a second time and in the plainest way: it shares nothing with the app but the form of values.
 
 The app folds events one by one as they come, in whatever order; here they are sorted and laid over each other.
-The app asks rules in a table; here is one function. The app goes by what it reads; here by what was stored.
+The app asks rules in a table; here is one function. The app computes with clocks; here they are read minute by minute.
+The app goes by what it reads; here by what was stored.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from reengage.domain.caps import Cap
 from reengage.domain.contact import Contact
+from reengage.domain.conversation import InboundMessage
 from reengage.domain.message import MessageKey, ScheduledMessage
+from reengage.domain.policy import PolicySettings
+from reengage.domain.preferences import ChoiceMade
+from reengage.domain.quiet_hours import QuietHours
+from reengage.domain.reasons import Category
 from reengage.domain.subject import BusinessEvent, SubjectRef
+from reengage.usecases.configure_brand import BrandSaid
+from reengage.usecases.ingest_message import IngestSettings
 
 BERLIN = ZoneInfo("Europe/Berlin")
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 DAYS_30 = timedelta(days=30)
+NEVER = datetime.min.replace(tzinfo=UTC)
+
+ZONE_OF_NUMBER: Mapping[str, str] = {"+4915112345678": "Europe/Berlin", "+16502530000": "America/Los_Angeles"}
+CATEGORIES: Mapping[str, Category] = {
+    "appointment_reminder": "utility",
+    "trial_follow_up": "marketing",
+    "welcome_back": "reply",
+    "help_reply": "reply",
+}
+EVERY_CHANNEL = "every channel"
 
 
 class Wanted(NamedTuple):
@@ -24,18 +45,23 @@ class Wanted(NamedTuple):
     useful_until: datetime
 
 
-OFFSETS: Mapping[str, Callable[[datetime], datetime]] = {
-    "PT30M": lambda at: at - timedelta(minutes=30),
-    "PT2H": lambda at: at - timedelta(hours=2),
-    "PT24H": lambda at: at - timedelta(hours=24),
-    "P1D": lambda at: (at.astimezone(BERLIN) - timedelta(days=1)).astimezone(UTC),  # on Berlin's clock
-    "P7D": lambda at: (at.astimezone(BERLIN) - timedelta(days=7)).astimezone(UTC),
+def days(at: datetime, number: int, zone: tzinfo) -> datetime:
+    """The same time of day on that zone's clock; no history has one that its zone skips."""
+    return (at.astimezone(zone) + timedelta(days=number)).astimezone(UTC)
+
+
+OFFSETS: Mapping[str, Callable[[datetime, tzinfo], datetime]] = {
+    "PT30M": lambda at, _: at - timedelta(minutes=30),
+    "PT2H": lambda at, _: at - timedelta(hours=2),
+    "PT24H": lambda at, _: at - timedelta(hours=24),
+    "P1D": lambda at, zone: days(at, -1, zone),
+    "P7D": lambda at, zone: days(at, -7, zone),
 }
 
-FOLLOW_UPS: Mapping[str, Callable[[datetime], datetime]] = {
-    "-P3D": lambda at: (at.astimezone(BERLIN) - timedelta(days=3)).astimezone(UTC),
-    "P1D": lambda at: (at.astimezone(BERLIN) + timedelta(days=1)).astimezone(UTC),
-    "PT1H": lambda at: at + timedelta(hours=1),
+FOLLOW_UPS: Mapping[str, Callable[[datetime, tzinfo], datetime]] = {
+    "-P3D": lambda at, zone: days(at, -3, zone),
+    "P1D": lambda at, zone: days(at, 1, zone),
+    "PT1H": lambda at, _: at + timedelta(hours=1),
 }
 
 
@@ -46,6 +72,7 @@ class Known:
     version: int = -1
     active: bool = False
     wanted: Mapping[MessageKey, Wanted] = field(default_factory=dict)
+    timezone: str | None = None
 
 
 def known_of(ref: SubjectRef, events: Sequence[BusinessEvent]) -> Known:
@@ -69,24 +96,76 @@ def known_of(ref: SubjectRef, events: Sequence[BusinessEvent]) -> Known:
         else:
             reason, offsets, end = "trial_follow_up", FOLLOW_UPS, None
             steps = said.get("follow_up", ["-P3D", "P1D"])
+        zone = ZoneInfo(said["timezone"]) if "timezone" in said else about.tzinfo
+        assert zone
         dues: dict[datetime, str] = {}
         for step in steps:
-            dues.setdefault(offsets[step](about), step)
+            dues.setdefault(offsets[step](about, zone), step)
         ordered = sorted(dues)
         for due, following in zip(ordered, [*ordered[1:], end], strict=False):
             sk = f"SCHEDULED#{reason}#{ref.id}#{dues[due]}#{about.astimezone(UTC).isoformat().replace('+00:00', 'Z')}"
             key = MessageKey(f"CONTACT#{contact.brand}#{contact.channel}#{contact.address}", sk)
             wanted[key] = Wanted(due, following or due + timedelta(days=3))
-    return Known(newest.version, active, wanted)
+    return Known(newest.version, active, wanted, said.get("timezone"))
+
+
+def is_quiet(hours: QuietHours | None, zone: str | None, instant: datetime) -> bool:
+    """By the wall clock; a zone that cannot be told is treated as quiet."""
+    if hours is None or zone is None:
+        return hours is not None
+    wall = instant.astimezone(ZoneInfo(zone))
+    minute, start, end = (60 * at.hour + at.minute for at in (wall, hours.start, hours.end))
+    return start <= minute < end if start < end else minute >= start or minute < end
+
+
+def first_allowed(hours: QuietHours | None, zone: str | None, instant: datetime) -> datetime:
+    while is_quiet(hours, zone, instant):
+        instant = instant.replace(second=0, microsecond=0) + MINUTE
+    return instant
+
+
+def first_free(caps: Collection[Cap], sends: Sequence[datetime], now: datetime) -> datetime:
+    """The first instant at which no cap is full; one is left as a period that began with some send ends."""
+    ends = sorted(end for cap in caps for sent_at in sends if (end := sent_at + cap.period) > now)
+    return next(at for at in (now, *ends) if all(sends_in(sends, cap.period, at) < cap.limit for cap in caps))
+
+
+def sends_in(sends: Sequence[datetime], period: timedelta, end: datetime) -> int:
+    return sum(sent_at > end - period for sent_at in sends)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Which rule stops the message, and until when, where not for good. From ``ends`` on it may not go in any case,
+    nor in ``hours`` on the clock of ``zone``.
+    """
+
+    rule: str | None
+    until: datetime | None
+    ends: datetime
+    hours: QuietHours | None = None
+    zone: str | None = None
+
+
+Order = tuple[datetime, bool]
+"""A choice: the instant of its cause, and whether it is a "no", which wins at a tie."""
 
 
 @dataclass
 class Model:
     """What was stored, as seen at the ports."""
 
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    ingest: IngestSettings = field(default_factory=lambda: IngestSettings(timedelta(days=365)))
     events: dict[SubjectRef, list[BusinessEvent]] = field(default_factory=lambda: defaultdict(list))
     windows: dict[Contact, list[datetime]] = field(default_factory=lambda: defaultdict(list))
-    heard_from: set[Contact] = field(default_factory=set)
+    heard: dict[Contact, list[datetime]] = field(default_factory=lambda: defaultdict(list))
+    zones: dict[Contact, str] = field(default_factory=dict)
+    brand: tuple[int, str | None] = (-1, None)
+    choices: dict[tuple[object, str], dict[str, Order]] = field(default_factory=lambda: defaultdict(dict))
+    erased: dict[Contact, datetime] = field(default_factory=dict)
+    places: dict[tuple[Contact, Category], dict[str, datetime]] = field(default_factory=lambda: defaultdict(dict))
+    restarts: dict[Contact, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def known(self, ref: SubjectRef) -> Known:
         return known_of(ref, self.events[ref])
@@ -94,15 +173,135 @@ class Model:
     def is_open(self, contact: Contact, now: datetime) -> bool:
         return any(now < sent_at + DAYS_30 for sent_at in self.windows[contact])
 
-    def rule(self, message: ScheduledMessage, now: datetime) -> str | None:
-        """The rule that stops the message, in CONTRACT.md's order; ``None``: it may be sent."""
-        known = self.known(message.subject)
-        if known.active and message.key not in known.wanted:
-            return "superseded"
-        if not known.active:
-            return "cancelled"
-        if message.contact not in self.heard_from:
-            return "no_conversation"
-        if not self.is_open(message.contact, now):
-            return "window_closed"
-        return "too_late" if now >= known.wanted[message.key].useful_until else None
+    # What is stored
+
+    def hears(self, message: InboundMessage, sent_at: datetime) -> None:
+        """The window moves on. It restarts where the person comes back: after silence, or after it had closed."""
+        contact, erased_at = message.contact, self.erased.get(message.contact, NEVER)
+        silence = min(self.ingest.welcome_back_after or DAYS_30, DAYS_30)
+        before = [heard_at for heard_at in self.windows[contact] if heard_at > erased_at]
+        heard_of = any(heard_at > erased_at for heard_at in self.heard[contact])
+        if heard_of and (not before or sent_at >= max(before) + silence):
+            self.restarts[contact].append(message.message_id)
+        self.windows[contact].append(sent_at)
+        self.heard[contact].append(sent_at)
+
+    def sees(self, message: InboundMessage, sent_at: datetime) -> None:
+        """The newest word on where the person is; a late one counts where there was none."""
+        contact = message.contact
+        known_since = max(self.heard[contact], default=NEVER)
+        if known_since <= self.erased.get(contact, NEVER):
+            self.zones.pop(contact, None)
+        if message.timezone and (contact not in self.zones or sent_at >= known_since):
+            self.zones[contact] = message.timezone
+        self.heard[contact].append(sent_at)
+
+    def presents(self, said: BrandSaid) -> None:
+        if said.version >= self.brand[0]:
+            self.brand = said.version, said.fields["timezone"]
+
+    def chooses(self, made: ChoiceMade) -> None:
+        of_topic, scope = self._where(made)
+        of_topic[scope] = max(of_topic.get(scope, (NEVER, False)), order_of(made))
+
+    def chosen(self, made: ChoiceMade) -> Order:
+        """The latest choice that applies to the same."""
+        of_topic, scope = self._where(made)
+        return of_topic.get(scope, (NEVER, False))
+
+    def _where(self, made: ChoiceMade) -> tuple[dict[str, Order], str]:
+        """A consent to marketing is for its channel; all else for the brand, or for its channel if so set."""
+        for_channel = self.ingest.opt_out_scope == "channel" or (made.topic == "marketing" and made.choice.allowed)
+        scope = made.contact.channel if for_channel else EVERY_CHANNEL
+        return self.choices[person(made.contact), made.topic], scope
+
+    def erases(self, contact: Contact, at: datetime) -> None:
+        """A "no" stays, and so does a "yes" that without it would be a "no"."""
+        self.erased[contact] = at
+        for topic in ("contact", "marketing"):
+            of_topic = self.choices[person(contact), topic]
+            if not any(no for _, no in of_topic.values()):
+                of_topic.pop(EVERY_CHANNEL, None)
+                of_topic.pop(contact.channel, None)
+
+    # What may be sent
+
+    def says_no(self, contact: Contact, topic: str) -> bool | None:
+        """``None``: never said."""
+        of_topic = self.choices[person(contact), topic]
+        applying = [of_topic[scope] for scope in (EVERY_CHANNEL, contact.channel) if scope in of_topic]
+        return max(applying)[1] if applying else None
+
+    def zone(self, message: ScheduledMessage) -> str | None:
+        """The contact's own, else the event's, else the number's, else the brand's, else the default."""
+        sources = (
+            self.zones.get(message.contact),
+            self.known(message.subject).timezone,
+            ZONE_OF_NUMBER.get(message.contact.address),
+            self.brand[1],
+            self.policy.default_timezone,
+        )
+        return next((zone for zone in sources if zone), None)
+
+    def verdict(self, message: ScheduledMessage, now: datetime) -> Verdict:
+        """The first rule that stops the message, in CONTRACT.md's order; without one, it may be sent."""
+        contact, category = message.contact, CATEGORIES[message.reason]
+        erased = message.planned_at <= self.erased.get(contact, NEVER)
+        opted_out = self.says_no(contact, "contact") is True
+        if category == "reply":
+            ends = message.about + timedelta(minutes=10)
+            asked = {"erased": erased, "opted_out": opted_out, "too_late": now >= ends}
+            return Verdict(next((rule for rule, stops in asked.items() if stops), None), None, ends)
+        known, closes_at = self.known(message.subject), max(self.windows[contact], default=now - DAYS_30) + DAYS_30
+        useful_until = known.wanted.get(message.key, message).useful_until
+        consent = self.says_no(contact, "marketing")
+        no_consent = consent is True or (consent is None and self.policy.marketing_consent == "required")
+        asked = {
+            "superseded": known.active and message.key not in known.wanted,
+            "cancelled": not known.active,
+            "erased": erased,
+            "opted_out": opted_out,
+            "no_conversation": not self.heard[contact],
+            "window_closed": now >= closes_at,
+            "too_late": now >= useful_until,
+            "no_consent": category == "marketing" and no_consent,
+            "channel_window": not self._channel_allows(message, category, now),
+        }
+        hours, zone = self.policy.quiet_hours.get(category), self.zone(message)
+        ends = min(useful_until, closes_at)
+        rule, until = next((rule for rule, stops in asked.items() if stops), None), None
+        if rule is None:
+            rule, until = self._hold(message, category, now)
+            if until and until >= ends:
+                rule, until = "too_late" if until >= useful_until else "window_closed", None
+        return Verdict(rule, until, ends, hours, zone)
+
+    def _channel_allows(self, message: ScheduledMessage, category: Category, now: datetime) -> bool:
+        """WhatsApp takes free text for 24 hours, then templates; none of marketing to +1."""
+        contact = message.contact
+        if contact.channel != "whatsapp" or any(now < sent_at + 24 * HOUR for sent_at in self.windows[contact]):
+            return True
+        to_america = category == "marketing" and contact.address.startswith("+1")
+        return message.reason in self.policy.whatsapp_templates and not to_america
+
+    def _hold(self, message: ScheduledMessage, category: Category, now: datetime) -> tuple[str | None, datetime | None]:
+        hours, zone = self.policy.quiet_hours.get(category), self.zone(message)
+        taken = self.places[message.contact, category].items()
+        # Handed over within 2 seconds of the gate at which its place was taken.
+        sends = [at + timedelta(seconds=2) for taken_by, at in taken if taken_by != message.scheduled_message_id]
+        free = first_free(self.policy.caps.get(category, ()), sends, now)
+        if free > now:
+            return "frequency_cap", free
+        if hours and zone is None:
+            return "unknown_timezone", now + HOUR
+        allowed = first_allowed(hours, zone, now)
+        return ("quiet_hours", allowed) if allowed > now else (None, None)
+
+
+def person(contact: Contact) -> object:
+    """A phone number is one person on every channel of a brand."""
+    return contact.brand, contact.address, contact.channel * (not contact.address.startswith("+"))
+
+
+def order_of(made: ChoiceMade) -> Order:
+    return made.choice.at, not made.choice.allowed

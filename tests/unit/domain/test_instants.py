@@ -48,11 +48,20 @@ def test_an_instant_keeps_its_offset() -> None:
         "0001-01-01T00:00:00+23:59",
         "9999-12-31T23:59:59-23:59",
         "1764579600000",
+        "2026-12-01T09:00:00+24:00",
     ],
 )
 def test_what_is_no_instant_is_rejected(text: str) -> None:
-    with pytest.raises(ValueError, match="ISO 8601 instant with an offset"):
+    with pytest.raises(ValueError, match=r"^expected an ISO 8601 instant with an offset, such as .*T09:00:00"):
         parse_instant(text)
+
+
+def test_the_years_have_an_end_on_either_side() -> None:
+    for text in ("1971-01-01T00:00:00Z", "9000-01-01T00:00:00Z"):
+        assert iso(parse_instant(text)) == text
+    for text in ("1970-12-31T23:59:59.999999Z", "9000-01-01T00:00:00.000001Z"):
+        with pytest.raises(ValueError, match=r"between the years 1971 and 9000$"):
+            parse_instant(text)
 
 
 @pytest.mark.parametrize("name", ["", "Europe/Nowhere", "../etc/passwd", "/etc/localtime", "CEST+2", "Europe"])
@@ -69,6 +78,8 @@ def test_what_is_no_zone_is_rejected(name: str) -> None:
         (("P1Y", "P12M"), "P12M"),
         (("P1W1D", "P8D"), "P8D"),
         (("P1DT2H", "P1DT120M"), "P1DT2H"),
+        (("P1Y2M3D", "P14M3D"), "P14M3D"),
+        (("PT90M", "PT1H30M"), "PT1H30M"),
         (("-P3D", "-P3DT0H"), "-P3D"),
         (("PT24H", "PT1440M"), "PT24H"),
         (("PT0S", "P0D", "-PT0M"), "PT0S"),

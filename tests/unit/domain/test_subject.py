@@ -35,6 +35,11 @@ def test_a_version_knows_no_zone() -> None:
     assert version_of(datetime(2026, 1, 1, tzinfo=UTC), Rank.BEGIN) > 0
 
 
+def test_a_version_is_stable() -> None:
+    """Subjects in the table have theirs: a new formula would take old events for new ones."""
+    assert version_of(NOON + timedelta(milliseconds=250), Rank.CHANGE) == 17724528001250000
+
+
 @pytest.mark.parametrize(
     ("event_type", "rank"),
     [
@@ -149,6 +154,15 @@ def test_a_subject_keeps_who_wrote_it_apart_from_what_it_is() -> None:
     """``revision`` and ``expires_at`` are the store's; hearing an event leaves them alone."""
     subject = replace(_subject(BOOKED), revision=3, expires_at=99)
     assert (subject.hear(MOVED).revision, subject.hear(MOVED).expires_at) == (3, 99)
+
+
+def test_a_subject_is_about_a_contact_where_no_family_names_another() -> None:
+    somebody_else = replace(ANNA, channel="rcs")
+    assert _subject(BOOKED).is_about(ANNA)
+    assert not _subject(BOOKED).is_about(somebody_else)
+    assert _subject(MOVED).is_about(somebody_else), "nobody is named"
+    families = {str(number): _subject(event).families["appointment"] for number, event in enumerate((MOVED, BOOKED))}
+    assert not Subject(BOOKED.subject, families).is_about(somebody_else)
 
 
 def test_a_family_without_a_contact_has_none() -> None:

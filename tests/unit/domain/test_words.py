@@ -228,6 +228,26 @@ def test_a_stop_in_other_words_is_suspected(text: str) -> None:
     assert asked(text) == Asked(suspected=True)
 
 
+# How the lists are written out
+
+
+def test_a_template_stands_for_each_choice_and_a_phrase_for_its_unmarked_form_too() -> None:
+    assert list(words._written_out("(Dừng|NGỪNG) gửi( đi|)")) == [
+        *("dừng gửi đi", "dung gui di", "dừng gửi", "dung gui"),
+        *("ngừng gửi đi", "ngung gui di", "ngừng gửi", "ngung gui"),
+    ]
+
+
+def test_a_single_word_loses_no_marks() -> None:
+    """Without them, "hủy" would be a name."""
+    assert list(words._written_out("hủy")) == ["hủy"]
+
+
+def test_of_two_phrases_that_begin_alike_the_longer_is_found() -> None:
+    found = words._any_of(("No", "no more", "Không"))
+    assert found.findall("no more no nope không casino") == ["no more", "no", "không"]
+
+
 # How it is kept
 
 

@@ -224,8 +224,10 @@ def test_an_event_from_before_that_arrives_again_is_not_kept(at: datetime, erase
     world = story()
     world.erase(ASKED)
     world.clock.forward(days=1)
-    assert world.hear(arrived(BOOKED, at)).erased == erased
+    calls = Fault(nth=99)
+    assert world.hear(arrived(BOOKED, at), calls).erased == erased
     assert nothing_is_left(world) == erased
+    assert ("write_subject" in calls.calls) == (not erased), "not even for an instant"
 
 
 # An opt-out survives

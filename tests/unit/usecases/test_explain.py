@@ -5,6 +5,8 @@ from dataclasses import replace
 from datetime import time, timedelta
 from typing import Any, Final
 
+import pytest
+
 from reengage.domain.caps import parse_caps
 from reengage.domain.contact import Contact
 from reengage.domain.instants import iso
@@ -174,6 +176,16 @@ def test_of_somebody_unknown_there_is_nothing_to_tell() -> None:
         "subjects": {},
     }
     assert told(World()) == {"contact": WHOSE, "asked_at": iso(NOON), "stands": stands, "entries": []}
+
+
+@pytest.mark.parametrize(("days", "window"), [(364, "closed"), (365, "never opened")])
+def test_who_was_heard_from_longer_ago_than_the_retention_counts_as_unknown(days: int, window: str) -> None:
+    """Though TTL may not have deleted the profile yet."""
+    world = World()
+    world.receive(inbound())
+    world.store._conversations.clear()
+    world.clock.forward(days=days)
+    assert told(world)["stands"]["window"] == window
 
 
 def test_it_tells_nothing_that_the_person_wrote_and_changes_nothing() -> None:

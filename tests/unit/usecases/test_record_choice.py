@@ -251,7 +251,7 @@ def test_evidence_is_dated_by_the_event_at_the_latest() -> None:
 @pytest.mark.parametrize("detail_type", ["ContactOptedIn", "ConsentChanged"])
 def test_evidence_is_kept_whole(detail_type: str) -> None:
     world = world_with()
-    marketing = {"marketing": True} if detail_type == "ConsentChanged" else {}
+    marketing: dict[str, Any] = {"marketing": True} if detail_type == "ConsentChanged" else {}
     made = spoken(detail_type, evidence=agreed(NOON - DAY), **marketing)
     world.choose(made)
     held = world.store.read_preferences(ANNA).choice(made.topic, "sms")
@@ -269,6 +269,16 @@ def test_a_crash_at_any_call_is_mended_by_the_retry(nth: int, after: bool) -> No
     assert world.choose(made)
     assert is_out(world)
     assert set(world.bus.types()) == {"ContactOptedOut"}
+
+
+def test_a_repeat_is_told_again_and_not_written_again() -> None:
+    """The first time may have been cut short before it was told."""
+    world = world_with()
+    made = spoken("ContactOptedOut", cause="by phone")
+    world.choose(made)
+    counted = Fault(nth=99)
+    assert world.choose(made, counted)
+    assert counted.calls == ["read_preferences", "publish"]
 
 
 # Consent to marketing

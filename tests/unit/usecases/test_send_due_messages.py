@@ -17,7 +17,7 @@ from reengage.domain.contact import SHARDS, Contact
 from reengage.domain.conversation import WINDOW
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.planning import reply
-from reengage.domain.policy import PASS, RULES, Answer, Circumstances, PolicySettings, Rule
+from reengage.domain.policy import GATE_HOLDS, PASS, RULES, Answer, Circumstances, PolicySettings, Rule
 from reengage.domain.preferences import Choice, ChoiceMade
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import Door
@@ -332,7 +332,7 @@ def test_quiet_hours_put_a_message_off_to_their_end() -> None:
     assert world.tick()["held"] == 1
     (told,) = world.bus.details("MessageHeld")
     assert (told["rule"], told["until"]) == ("quiet_hours", "2026-03-12T11:30:00Z")
-    assert told["facts"]["local_time"] == "2026-03-12T11:00:00+01:00"
+    assert told["facts"]["local_time"] == "2026-03-12T11:00+01:00"
     world.clock.now = row(world).due_at
     assert world.tick()["sent"] == 1
     (outbound,) = world.provider.handed
@@ -790,7 +790,7 @@ def test_a_receipt_that_came_before_the_settlement_keeps_the_last_word() -> None
 
 def test_gates_hold_for_two_seconds() -> None:
     """CONTRACT.md's number, which a test of the clock above relies on."""
-    assert timedelta(seconds=2) == send_due_messages.GATE_HOLDS
+    assert timedelta(seconds=2) == GATE_HOLDS
 
 
 def test_each_minute_another_shard_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -872,12 +872,13 @@ def test_the_last_place_goes_to_one_and_the_other_waits_until_it_is_free() -> No
     world = follow_ups()
     assert world.tick("trials") == {**NOTHING, "due": 2, "sent": 1, "held": 1}
     (told,) = world.bus.details("MessageHeld")
-    assert (told["rule"], told["until"]) == ("frequency_cap", "2026-03-13T10:00:00Z")
+    assert (told["rule"], told["until"]) == ("frequency_cap", "2026-03-13T10:00:02Z")
     assert told["facts"]["counted"] == {"1/P1D": 1}
     assert taken(world) == {*handed(world)}
-    world.clock.now = DUE + DAY - MICROSECOND
+    # By then a day has passed since the latest instant at which it may have been handed over.
+    world.clock.now = DUE + DAY + GATE_HOLDS - MICROSECOND
     assert world.tick("trials") == NOTHING
-    world.clock.now = DUE + DAY
+    world.clock.now = DUE + DAY + GATE_HOLDS
     assert world.tick("trials")["sent"] == 1
     assert len(set(handed(world))) == 2
 
@@ -885,10 +886,11 @@ def test_the_last_place_goes_to_one_and_the_other_waits_until_it_is_free() -> No
 def test_a_place_is_remembered_for_the_longest_of_the_caps() -> None:
     world = follow_ups("1/PT1H,2/P2D", count=3)
     hour = timedelta(hours=1)
-    for at, held in ((DUE, 2), (DUE + hour, 1), (DUE + 2 * hour, 0), (DUE + 2 * DAY, 0)):
+    second, third = DUE + hour + GATE_HOLDS, DUE + 2 * DAY + GATE_HOLDS
+    for at, held in ((DUE, 2), (second, 1), (DUE + 3 * hour, 0), (third, 0)):
         world.clock.now = at
         assert world.tick("trials")["held"] == held
-    assert world.provider.handed_at == [DUE, DUE + hour, DUE + 2 * DAY]
+    assert world.provider.handed_at == [DUE, second, third]
 
 
 @pytest.mark.parametrize(
@@ -986,7 +988,7 @@ def test_a_run_that_dies_with_a_place_taken_keeps_it() -> None:
     assert told.way == "held"
     world.clock.now = DUE + CLAIM_LASTS
     assert world.tick("trials")["unconfirmed"] == 1
-    world.clock.now = DUE + DAY
+    world.clock.now = DUE + DAY + GATE_HOLDS
     assert world.tick("trials")["sent"] == 1
 
 
@@ -1104,6 +1106,20 @@ def test_a_held_message_of_one_who_is_erased_meanwhile_ends_there(before: str, r
     assert world.bus.details("MessageHeld") == []
 
 
+def test_a_message_that_was_given_up_before_its_run_could_put_it_off_ends_once() -> None:
+    """The run hung for minutes after a throttle, and another one reported its claim."""
+    world = story()
+    world.provider.script.append(NotDelivered("Throttled"))
+
+    def give_up() -> None:
+        world.clock.now = DUE + CLAIM_LASTS
+        assert world.tick()["unconfirmed"] == 1
+
+    world.tick(around=_while("release", give_up))
+    assert row(world).state is State.UNCONFIRMED
+    assert ends_told(world) == ["MessageUnconfirmed"]
+
+
 def is_forgotten(world: World) -> bool:
     """Nothing is stored of Anna, but for the mark of her erasure."""
     holdings = world.store.read_holdings(ANNA)
@@ -1189,6 +1205,15 @@ def test_a_reply_that_is_asked_for_again_is_sent_once() -> None:
     world.sender("updates").send_now(reply("help_reply", QUESTION, world.clock.now))
     world.tick("updates")
     assert len(world.provider.handed) == len(world.bus.details("MessageSent")) == 1
+
+
+def test_a_reply_that_was_only_planned_is_sent_when_it_is_asked_for_again() -> None:
+    world, message = asked()
+    with pytest.raises(Crash):
+        world.sender("updates", Fault(only="claim")).send_now(message)
+    world.clock.forward(minutes=1)
+    world.sender("updates").send_now(reply("help_reply", QUESTION, world.clock.now))
+    assert len(world.provider.handed) == 1
 
 
 def test_a_reply_that_two_ask_for_at_once_is_sent_once_in_every_order() -> None:

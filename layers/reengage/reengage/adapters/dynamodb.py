@@ -8,31 +8,64 @@ caller that this could mislead reads what stands there.
 
 import hashlib
 import hmac
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import batched
 from typing import Any, Final
 
-from pynamodb.attributes import DiscriminatorAttribute, JSONAttribute, NumberAttribute, UnicodeAttribute
-from pynamodb.attributes import UTCDateTimeAttribute as InstantAttribute
 from pynamodb.connection import TableConnection
 from pynamodb.connection.base import MetaTable
 from pynamodb.exceptions import DeleteError, PutError, PynamoDBException, UpdateError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
-from pynamodb.models import Model
 
+from reengage.adapters.dynamodb_items import (
+    BRAND,
+    CONTACT,
+    CONVERSATION,
+    PREFERENCES,
+    SCHEDULED,
+    STORED_AT,
+    SUBJECT,
+    BrandItem,
+    ConversationItem,
+    InboundMessageItem,
+    Item,
+    PlacesItem,
+    PreferencesItem,
+    ProfileItem,
+    Row,
+    SubjectItem,
+    SubjectLinkItem,
+    brand_item,
+    brand_pk,
+    conversation_item,
+    linked,
+    message_sk,
+    places_item,
+    places_sk,
+    preferences_item,
+    profile_item,
+    row_item,
+    subject_item,
+    taken_json,
+    to_brand,
+    to_conversation,
+    to_message,
+    to_places,
+    to_preferences,
+    to_profile,
+    to_subject,
+)
 from reengage.domain.brand import Brand
 from reengage.domain.caps import Places
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation, InboundMessage, expiry
-from reengage.domain.instants import iso, parse_instant
-from reengage.domain.message import FOLLOWS, RETENTION, WITHDRAWN, MessageKey, ScheduledMessage, State, brief
-from reengage.domain.preferences import Choice, Choices, Erasure, Preferences, preferences_of
-from reengage.domain.reasons import REASONS, Category, Door
-from reengage.domain.subject import Family, Said, Subject, SubjectRef
+from reengage.domain.message import FOLLOWS, WITHDRAWN, MessageKey, ScheduledMessage, State, brief
+from reengage.domain.preferences import Preferences, preferences_of
+from reengage.domain.reasons import REASONS, Door
+from reengage.domain.subject import Subject, SubjectRef
 from reengage.ports import DueKey, Gate, Holdings, KeptMessage, Thread
 
 INDEX: Final = "due"
@@ -55,100 +88,6 @@ _SCHEMA: Final = {
         }
     ],
 }
-
-
-class CompactJSONAttribute(JSONAttribute):
-    """Without the spaces that pynamodb's has: each write of a row over 1,024 bytes costs twice."""
-
-    def serialize(self, value: Any) -> str | None:
-        return None if value is None else json.dumps(value, separators=(",", ":"))
-
-
-class Item(Model):
-    """What every item of the table has. ``expires_at`` is the TTL attribute: epoch seconds; without it, it stays."""
-
-    pk = UnicodeAttribute(hash_key=True)
-    sk = UnicodeAttribute(range_key=True)
-    type = DiscriminatorAttribute()
-    expires_at = NumberAttribute(null=True)
-
-
-class ProfileItem(Item, discriminator="contact"):
-    first_seen_at = InstantAttribute()
-    last_seen_at = InstantAttribute()
-    locale = UnicodeAttribute(null=True)
-    timezone = UnicodeAttribute(null=True)
-    display_name = UnicodeAttribute(null=True)
-
-
-class ConversationItem(Item, discriminator="conversation"):
-    last_inbound_at = InstantAttribute()
-    previous_inbound_at = InstantAttribute(null=True)
-    opened_by = UnicodeAttribute()
-    opening = UnicodeAttribute()
-
-
-class InboundMessageItem(Item, discriminator="inbound_message"):
-    sent_at = InstantAttribute()
-    text = UnicodeAttribute()
-
-
-class SubjectItem(Item, discriminator="subject"):
-    families = CompactJSONAttribute()
-    previous = CompactJSONAttribute()
-    revision = NumberAttribute()
-    heard_at = InstantAttribute()
-
-
-class SubjectLinkItem(Item, discriminator="subject_link"):
-    """Under the contact: which subjects speak of it."""
-
-    heard_at = InstantAttribute()
-
-
-class PreferencesItem(Item, discriminator="preferences"):
-    contact = CompactJSONAttribute()
-    marketing = CompactJSONAttribute()
-    erasures = CompactJSONAttribute()
-    revision = NumberAttribute()
-
-
-class BrandItem(Item, discriminator="brand"):
-    said = CompactJSONAttribute()
-    versions = CompactJSONAttribute()
-    revision = NumberAttribute()
-
-
-class PlacesItem(Item, discriminator="places"):
-    taken = CompactJSONAttribute()
-    revision = NumberAttribute()
-
-
-class ScheduledMessageItem(Item, discriminator="scheduled_message"):
-    """``due_shard`` is there only while the message is due some day: it is what puts the row into the index.
-
-    Contact, reason, subject, step and instant stand in the keys.
-    """
-
-    due_shard = UnicodeAttribute(null=True)
-    due_at = InstantAttribute()
-    useful_until = InstantAttribute()
-    version = NumberAttribute()
-    planned_at = InstantAttribute()
-    scheduled_message_id = UnicodeAttribute()
-    state = UnicodeAttribute()
-    rule = UnicodeAttribute(null=True)
-    facts = CompactJSONAttribute(null=True)
-    attempts = NumberAttribute(null=True)
-    claim_id = UnicodeAttribute(null=True)
-    claimed_at = InstantAttribute(null=True)
-    settled_at = InstantAttribute(null=True)
-    provider = UnicodeAttribute(null=True)
-    provider_message_id = UnicodeAttribute(null=True)
-    error = UnicodeAttribute(null=True)
-
-
-Row = ScheduledMessageItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,31 +121,31 @@ class DynamoDBStore:
     # Ingest
 
     def read_thread(self, contact: Contact, message_id: str | None = None) -> Thread:
-        message_sk = _message_sk(message_id) if message_id is not None else None
+        message = message_sk(message_id) if message_id is not None else None
         preferences = (self._preferences_pk(contact), PREFERENCES)
-        keys = [(contact.key, sk) for sk in (CONTACT, CONVERSATION, message_sk) if sk]
+        keys = [(contact.key, sk) for sk in (CONTACT, CONVERSATION, message) if sk]
         items = self._read([*keys, preferences])
         return Thread(
-            _profile(items.get((contact.key, CONTACT))),
-            _conversation(items.get((contact.key, CONVERSATION))),
-            known=(contact.key, message_sk) in items,
-            preferences=_preferences(items.get(preferences)),
+            to_profile(items.get((contact.key, CONTACT))),
+            to_conversation(items.get((contact.key, CONVERSATION))),
+            known=(contact.key, message) in items,
+            preferences=to_preferences(items.get(preferences)),
         )
 
     def write_conversation(
         self, contact: Contact, conversation: Conversation, *, replacing: Conversation | None
     ) -> bool:
-        replaced = _conversation_item(contact, replacing) if replacing else None
-        return self._put(_conversation_item(contact, conversation), _unchanged(ConversationItem, replaced))
+        replaced = conversation_item(contact, replacing) if replacing else None
+        return self._put(conversation_item(contact, conversation), _unchanged(ConversationItem, replaced))
 
     def write_profile(self, contact: Contact, profile: Profile, *, replacing: Profile | None) -> bool:
-        replaced = _profile_item(contact, replacing) if replacing else None
-        return self._put(_profile_item(contact, profile), _unchanged(ProfileItem, replaced))
+        replaced = profile_item(contact, replacing) if replacing else None
+        return self._put(profile_item(contact, profile), _unchanged(ProfileItem, replaced))
 
     def write_message(self, message: InboundMessage, *, expires_at: int) -> None:
         item = InboundMessageItem(
             message.contact.key,
-            _message_sk(message.message_id),
+            message_sk(message.message_id),
             sent_at=message.sent_at,
             text=message.text,
             expires_at=expires_at,
@@ -217,54 +156,29 @@ class DynamoDBStore:
 
     def read_preferences(self, contact: Contact) -> Preferences:
         key = (self._preferences_pk(contact), PREFERENCES)
-        return _preferences(self._read([key]).get(key))
+        return to_preferences(self._read([key]).get(key))
 
     def write_preferences(self, contact: Contact, preferences: Preferences) -> bool:
-        item = PreferencesItem(
-            self._preferences_pk(contact),
-            PREFERENCES,
-            contact=_choices_json(preferences.contact),
-            marketing=_choices_json(preferences.marketing),
-            erasures={
-                channel: [erasure.asked_at.isoformat(), erasure.at.isoformat()]
-                for channel, erasure in preferences.erasures.items()
-            },
-            revision=preferences.revision + 1,
-            expires_at=preferences.expires_at,
-        )
+        item = preferences_item(self._preferences_pk(contact), preferences)
         return self._put(item, _at_revision(PreferencesItem, preferences.revision))
 
     # Brands
 
     def read_brand(self, brand: str) -> Brand | None:
-        key = (_brand_pk(brand), BRAND)
-        return _brand(brand, self._read([key]).get(key))
+        key = (brand_pk(brand), BRAND)
+        return to_brand(brand, self._read([key]).get(key))
 
     def write_brand(self, brand: Brand) -> bool:
-        item = BrandItem(
-            _brand_pk(brand.id),
-            BRAND,
-            said={name: getattr(brand, name) for name in brand.versions},
-            versions=dict(brand.versions),
-            revision=brand.revision + 1,
-        )
+        item = brand_item(brand)
         return self._put(item, _at_revision(BrandItem, brand.revision))
 
     # Plan
 
     def read_subject(self, ref: SubjectRef) -> Subject | None:
-        return _subject(ref, self._read([(ref.key, SUBJECT)]).get((ref.key, SUBJECT)))
+        return to_subject(ref, self._read([(ref.key, SUBJECT)]).get((ref.key, SUBJECT)))
 
     def write_subject(self, subject: Subject) -> bool:
-        item = SubjectItem(
-            subject.ref.key,
-            SUBJECT,
-            families=_families_json(subject.families),
-            previous=_families_json(subject.previous),
-            revision=subject.revision + 1,
-            heard_at=subject.heard_at,
-            expires_at=subject.expires_at,
-        )
+        item = subject_item(subject)
         return self._put(item, _at_revision(SubjectItem, subject.revision))
 
     def link_subject(self, contact: Contact, subject: Subject) -> None:
@@ -283,7 +197,7 @@ class DynamoDBStore:
             scheduled = replace(message, state=State.SCHEDULED, rule=None, facts={}, settled_at=None)
             tries = [(message, free), (scheduled, in_time)]
         for planned, condition in tries:
-            if self._put(_row_item(planned, at), condition):
+            if self._put(row_item(planned, at), condition):
                 return planned
         stored = self.read_message(message.key)
         # TTL, or an erasure, may have taken the row between the two calls; then there is none to stand in the way.
@@ -326,38 +240,38 @@ class DynamoDBStore:
 
     def read_message(self, key: MessageKey) -> ScheduledMessage | None:
         item = self._read([key]).get(key)
-        return _message(item) if item else None
+        return to_message(item) if item else None
 
     def read_circumstances(self, message: ScheduledMessage) -> Gate:
         contact, subject = message.contact, message.subject
-        places = (contact.key, _places_sk(message.terms.category))
+        places = (contact.key, places_sk(message.terms.category))
         preferences = (self._preferences_pk(contact), PREFERENCES)
-        brand = (_brand_pk(contact.brand), BRAND)
+        brand = (brand_pk(contact.brand), BRAND)
         keys = [(contact.key, CONTACT), (contact.key, CONVERSATION), (subject.key, SUBJECT), preferences, brand, places]
         items = self._read(keys)
         return Gate(
-            subject=_subject(subject, items.get((subject.key, SUBJECT))),
-            profile=_profile(items.get((contact.key, CONTACT))),
-            conversation=_conversation(items.get((contact.key, CONVERSATION))),
-            preferences=_preferences(items.get(preferences)),
-            brand=_brand(contact.brand, items.get(brand)),
-            places=_places(items.get(places)),
+            subject=to_subject(subject, items.get((subject.key, SUBJECT))),
+            profile=to_profile(items.get((contact.key, CONTACT))),
+            conversation=to_conversation(items.get((contact.key, CONVERSATION))),
+            preferences=to_preferences(items.get(preferences)),
+            brand=to_brand(contact.brand, items.get(brand)),
+            places=to_places(items.get(places)),
         )
 
     def take_place(self, message: ScheduledMessage, places: Places, *, at: datetime, keep_for: timedelta) -> bool:
         taken = places.take(message.scheduled_message_id, at, keep_for)
-        item = _places_item(message, taken, revision=places.revision + 1, expires_at=expiry(at + keep_for))
+        item = places_item(message, taken, revision=places.revision + 1, expires_at=expiry(at + keep_for))
         return self._put(item, _still(places))
 
     def give_back(self, message: ScheduledMessage) -> None:
-        key = (message.contact.key, _places_sk(message.terms.category))
+        key = (message.contact.key, places_sk(message.terms.category))
         while True:  # a try fails only where another's has succeeded
             stored = self._read([key]).get(key)
-            places = _places(stored)
+            places = to_places(stored)
             left = places.without(message.scheduled_message_id)
             if stored is None or left is places:
                 return
-            item = _places_item(message, left, revision=left.revision + 1, expires_at=int(stored.expires_at))
+            item = places_item(message, left, revision=left.revision + 1, expires_at=int(stored.expires_at))
             if self._put(item, _still(places)) if left.taken else self._delete(key, _still(places)):
                 return
 
@@ -404,7 +318,7 @@ class DynamoDBStore:
                 exclusive_start_key=page,
             )
             for raw in answer["Items"]:
-                return _message(Row.from_raw_data(raw))
+                return to_message(Row.from_raw_data(raw))
             page = answer.get("LastEvaluatedKey")
             if not page:
                 return None
@@ -418,41 +332,39 @@ class DynamoDBStore:
 
     def read_holdings(self, contact: Contact) -> Holdings:
         items = list(self._query(contact))
-        refs = {(ref.key, SUBJECT): ref for ref in (_linked(contact, item) for item in items) if ref}
-        subjects: dict[tuple[str, str], Item] = {}
-        for keys in batched(refs, BATCH, strict=False):
-            subjects |= self._read(keys)
         by_sk = {item.sk: item for item in items}
-        found = (_subject(ref, subjects.get(key)) for key, ref in refs.items())
         return Holdings(
-            profile=_profile(by_sk.get(CONTACT)),
-            conversation=_conversation(by_sk.get(CONVERSATION)),
+            profile=to_profile(by_sk.get(CONTACT)),
+            conversation=to_conversation(by_sk.get(CONVERSATION)),
             preferences=self.read_preferences(contact),
             inbound=[
-                KeptMessage(item.sk.removeprefix(_message_sk("")), item.sent_at, item.text)
+                KeptMessage(item.sk.removeprefix(message_sk("")), item.sent_at, item.text)
                 for item in items
                 if isinstance(item, InboundMessageItem)
             ],
-            scheduled=[_message(item) for item in items if isinstance(item, Row)],
-            subjects=[subject for subject in found if subject],
+            scheduled=[to_message(item) for item in items if isinstance(item, Row)],
+            subjects=self._linked_subjects(contact, items),
             places={
-                category: _places(by_sk[sk])
+                category: to_places(by_sk[sk])
                 for category in {reason.category for reason in REASONS.values()}
-                if (sk := _places_sk(category)) in by_sk
+                if (sk := places_sk(category)) in by_sk
             },
         )
 
     def erase(self, contact: Contact, *, until: datetime) -> int:
-        found = 0
-        for item in list(self._query(contact)):
-            if ref := _linked(contact, item):
-                self._delete((ref.key, SUBJECT), SubjectItem.heard_at <= until)
-            stored_at = _STORED_AT[type(item)]
-            # The sends that the caps count have no instant of their own.
-            old = getattr(item, stored_at) <= until if stored_at else True
+        found, items = 0, list(self._query(contact))
+        for subject in self._linked_subjects(contact, items):
+            if subject.is_about(contact) and subject.heard_at <= until:
+                self._delete((subject.ref.key, SUBJECT), SubjectItem.revision == subject.revision)
+        for item in items:
+            if isinstance(item, PlacesItem):
+                places = to_places(item)
+                old, unchanged = all(at <= until for at in places.instants()), _still(places)
+            else:
+                stored_at = STORED_AT[type(item)]
+                old, unchanged = getattr(item, stored_at) <= until, getattr(type(item), stored_at) <= until
             if old:
                 found += 1
-                unchanged = getattr(type(item), stored_at) <= until if stored_at else Item.pk.exists()
                 self._delete((item.pk, item.sk), unchanged)
         return found
 
@@ -467,6 +379,15 @@ class DynamoDBStore:
             page = answer.get("LastEvaluatedKey")
             if not page:
                 return
+
+    def _linked_subjects(self, contact: Contact, items: Sequence[Item]) -> list[Subject]:
+        """Those that the contact's items name; one request a hundred."""
+        refs = {(ref.key, SUBJECT): ref for ref in (linked(contact, item) for item in items) if ref}
+        stored: dict[tuple[str, str], Item] = {}
+        for keys in batched(refs, BATCH, strict=False):
+            stored |= self._read(keys)
+        found = (to_subject(ref, stored.get(key)) for key, ref in refs.items())
+        return [subject for subject in found if subject]
 
     def _delete(self, key: tuple[str, str], condition: Condition) -> bool:
         """Deletes the item where the condition holds, and else leaves it."""
@@ -518,28 +439,12 @@ class DynamoDBStore:
         except UpdateError as error:
             _unmet(error)
             return None
-        return _message(Row.from_raw_data(answer["Attributes"]))
+        return to_message(Row.from_raw_data(answer["Attributes"]))
 
 
-CONTACT: Final = "CONTACT"
-CONVERSATION: Final = "CONVERSATION"
-SUBJECT: Final = "SUBJECT"
-SCHEDULED: Final = "SCHEDULED"
-PREFERENCES: Final = "PREFERENCES"
-BRAND: Final = "BRAND"
 READS: Final = 3
 BATCH: Final = 100
 """BatchGetItem takes no more keys."""
-
-_STORED_AT: Final[Mapping[type[Item], str]] = {
-    ProfileItem: "last_seen_at",
-    ConversationItem: "last_inbound_at",
-    InboundMessageItem: "sent_at",
-    ScheduledMessageItem: "planned_at",
-    SubjectLinkItem: "heard_at",
-    PlacesItem: "",
-}
-"""Of what stands under a contact's key, the attribute that says whether an erasure is younger."""
 
 
 def _unmet(error: PynamoDBException) -> bool:
@@ -562,10 +467,6 @@ def _unchanged(model: type[Item], item: Item | None) -> Condition:
     return condition
 
 
-def _message_sk(message_id: str) -> str:
-    return f"MESSAGE#{message_id}"
-
-
 def _at_revision(model: type[PreferencesItem | BrandItem | SubjectItem | PlacesItem], revision: int) -> Condition:
     """The stored item is the one that was read: at its revision, or, at 0, not there."""
     return model.revision == revision if revision else Item.pk.does_not_exist()
@@ -576,203 +477,7 @@ def _still(places: Places) -> Condition:
     revisions from the beginning: only what it holds tells the two apart.
     """
     unchanged = _at_revision(PlacesItem, places.revision)
-    return unchanged & (PlacesItem.taken == _taken_json(places)) if places.revision else unchanged
-
-
-def _brand_pk(brand: str) -> str:
-    return f"{BRAND}#{brand}"
-
-
-def _places_sk(category: Category) -> str:
-    return f"CAP#{category}"
-
-
-def _linked(contact: Contact, item: Item) -> SubjectRef | None:
-    if not isinstance(item, SubjectLinkItem):
-        return None
-    _, kind, subject_id = item.sk.split("#", 2)
-    return SubjectRef(contact.brand, kind, subject_id)
-
-
-def _choices_json(choices: Choices) -> dict[str, Any]:
-    return {
-        scope: [choice.allowed, choice.at.isoformat(), choice.cause, choice.changed]
-        for scope, choice in choices.items()
-    }
-
-
-def _choices(stored: Mapping[str, Any]) -> Choices:
-    return {
-        scope: Choice(allowed, parse_instant(at), cause, changed)
-        for scope, (allowed, at, cause, changed) in stored.items()
-    }
-
-
-def _preferences(item: Item | None) -> Preferences:
-    if not isinstance(item, PreferencesItem):
-        return Preferences()
-    erasures = {channel: Erasure(*map(parse_instant, instants)) for channel, instants in item.erasures.items()}
-    return Preferences(_choices(item.contact), _choices(item.marketing), erasures, int(item.revision))
-
-
-def _brand(brand: str, item: Item | None) -> Brand | None:
-    if not isinstance(item, BrandItem):
-        return None
-    return Brand(brand, **item.said, versions=item.versions, revision=int(item.revision))
-
-
-def _places_item(message: ScheduledMessage, places: Places, *, revision: int, expires_at: int) -> PlacesItem:
-    return PlacesItem(
-        message.contact.key,
-        _places_sk(message.terms.category),
-        taken=_taken_json(places),
-        revision=revision,
-        expires_at=expires_at,
-    )
-
-
-def _taken_json(places: Places) -> dict[str, str]:
-    """In one order, since it is compared as text."""
-    return {message_id: iso(at) for message_id, at in sorted(places.taken.items())}
-
-
-def _places(item: Item | None) -> Places:
-    if not isinstance(item, PlacesItem):
-        return Places()
-    return Places({message_id: parse_instant(at) for message_id, at in item.taken.items()}, int(item.revision))
-
-
-def _profile_item(contact: Contact, profile: Profile) -> ProfileItem:
-    return ProfileItem(
-        contact.key,
-        CONTACT,
-        first_seen_at=profile.first_seen_at,
-        last_seen_at=profile.last_seen_at,
-        locale=profile.locale,
-        timezone=profile.timezone,
-        display_name=profile.display_name,
-        expires_at=profile.expires_at,
-    )
-
-
-def _profile(item: Item | None) -> Profile | None:
-    if not isinstance(item, ProfileItem):
-        return None
-    return Profile(
-        item.first_seen_at,
-        item.last_seen_at,
-        int(item.expires_at),
-        item.locale,
-        item.timezone,
-        item.display_name,
-    )
-
-
-def _conversation_item(contact: Contact, conversation: Conversation) -> ConversationItem:
-    return ConversationItem(
-        contact.key,
-        CONVERSATION,
-        last_inbound_at=conversation.last_inbound_at,
-        previous_inbound_at=conversation.previous_inbound_at,
-        opened_by=conversation.opened_by,
-        opening=conversation.opening,
-        expires_at=conversation.expires_at,
-    )
-
-
-def _conversation(item: Item | None) -> Conversation | None:
-    if not isinstance(item, ConversationItem):
-        return None
-    return Conversation(
-        item.last_inbound_at,
-        item.opened_by,
-        "started" if item.opening == "started" else "restarted",
-        int(item.expires_at),
-        item.previous_inbound_at,
-    )
-
-
-def _subject(ref: SubjectRef, item: Item | None) -> Subject | None:
-    if not isinstance(item, SubjectItem):
-        return None
-    return Subject(
-        ref,
-        _families(item.families),
-        _families(item.previous),
-        int(item.expires_at),
-        int(item.revision),
-        item.heard_at,
-    )
-
-
-def _families_json(families: Mapping[str, Family]) -> dict[str, Any]:
-    return {
-        name: {
-            "version": family.version,
-            "revision": family.revision,
-            "active": family.active,
-            "said": {field: list(said) for field, said in family.said.items()},
-        }
-        for name, family in families.items()
-    }
-
-
-def _families(stored: Mapping[str, Any]) -> dict[str, Family]:
-    return {
-        name: Family(
-            family["version"],
-            family["active"],
-            {field: Said(version, value) for field, (version, value) in family["said"].items()},
-            family["revision"],
-        )
-        for name, family in stored.items()
-    }
-
-
-def _row_item(message: ScheduledMessage, at: datetime) -> ScheduledMessageItem:
-    indexed = message.state is State.SCHEDULED
-    return Row(
-        *message.key,
-        due_shard=f"{message.door}#{message.contact.shard}" if indexed else None,
-        due_at=message.due_at,
-        useful_until=message.useful_until,
-        version=message.version,
-        planned_at=message.planned_at,
-        scheduled_message_id=message.scheduled_message_id,
-        state=message.state,
-        rule=message.rule,
-        facts=dict(message.facts) or None,
-        settled_at=message.settled_at,
-        expires_at=expiry(max(message.due_at, at) + RETENTION),
-    )
-
-
-def _message(item: Item) -> ScheduledMessage:
-    assert isinstance(item, ScheduledMessageItem)
-    _, brand, channel, address = item.pk.split("#", 3)
-    _, reason, rest = item.sk.split("#", 2)
-    subject_id, step, about = rest.rsplit("#", 2)
-    return ScheduledMessage(
-        contact=Contact(brand, channel, address),
-        reason=reason,
-        subject=SubjectRef(brand, REASONS[reason].kind, subject_id),
-        step=step,
-        about=parse_instant(about),
-        due_at=item.due_at,
-        useful_until=item.useful_until,
-        version=int(item.version),
-        planned_at=item.planned_at,
-        state=State(item.state),
-        rule=item.rule,
-        facts=item.facts or {},
-        attempts=int(item.attempts or 0),
-        claim_id=item.claim_id,
-        claimed_at=item.claimed_at,
-        settled_at=item.settled_at,
-        provider=item.provider,
-        provider_message_id=item.provider_message_id,
-        error=item.error,
-    )
+    return unchanged & (PlacesItem.taken == taken_json(places)) if places.revision else unchanged
 
 
 def _ended(message: ScheduledMessage) -> list[Action]:

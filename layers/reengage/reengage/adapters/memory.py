@@ -277,14 +277,18 @@ class MemoryStore:
         with self._lock:
             found = 0
             for ref in [ref for whose, ref in self._links if whose == contact]:
-                if ref in self._subjects and self._subjects[ref].heard_at <= until:
+                subject = self._subjects.get(ref)
+                if subject and subject.is_about(contact) and subject.heard_at <= until:
                     del self._subjects[ref]
             found += _drop(self._profiles, lambda key, item: key == contact and item.last_seen_at <= until)
             found += _drop(self._conversations, lambda key, item: key == contact and item.last_inbound_at <= until)
             found += _drop(self._messages, lambda key, item: key[0] == contact and item[0].sent_at <= until)
             found += _drop(self._rows, lambda key, row: key.pk == contact.key and row.message.planned_at <= until)
             found += _drop(self._links, lambda key, link: key[0] == contact and link.heard_at <= until)
-            found += _drop(self._taken, lambda key, _: key[0] == contact)
+            found += _drop(
+                self._taken,
+                lambda key, taken: key[0] == contact and all(at <= until for at in taken.places.instants()),
+            )
             return found
 
     # What tests and simulations do to it

@@ -113,8 +113,8 @@ def _phone_or_user_id(text: str) -> str:
 
 
 def _opaque(text: str) -> str:
-    if not 0 < len(text.encode()) <= MAX_ADDRESS:
-        raise ValueError(f"expected an address of 1 to {MAX_ADDRESS} bytes")
+    if len(text.encode()) > MAX_ADDRESS:
+        raise ValueError(f"expected an address of at most {MAX_ADDRESS} bytes")
     return text
 
 

@@ -50,7 +50,7 @@ WITHDRAWN: Final = ("superseded", "cancelled")
 """The rules by which a message is skipped because of its subject, which may want it again."""
 
 
-ERROR_BYTES: Final = 200
+ERROR_BYTES: Final = 150
 """Rows stay under 1,024 bytes, or each write would cost twice as much."""
 
 

@@ -26,6 +26,9 @@ from .zones import Zones, tzdata_version, zones_of
 ASKED_AGAIN: Final = timedelta(hours=1)
 """A message whose person's zone cannot be told is looked at again after this: the zone may be known by then."""
 
+GATE_HOLDS: Final = timedelta(seconds=2)
+"""A message is handed over within this time of the gate that said so, or the gate is asked again."""
+
 MEND: Final = "give a timezone in MessageReceived, the event or BrandConfigured, or set DefaultTimezone"
 
 
@@ -157,8 +160,10 @@ def _no_consent(case: Circumstances) -> Answer:
     if case.category != "marketing":
         return PASS
     choice = case.preferences.choice("marketing", case.message.contact.channel)
+    if choice and choice.allowed:
+        return Answer(stops=False, facts={"consent": "recorded"})
     if choice:
-        return Answer(stops=not choice.allowed, facts={"consent": choice.allowed, "consent_at": iso(choice.at)})
+        return Answer(stops=True, facts={"consent": "refused", "refused_at": iso(choice.at)})
     required = case.settings.marketing_consent == "required" or case.message.terms.needs_consent
     return Answer(stops=required, facts={"consent": "not recorded"})
 
@@ -176,13 +181,14 @@ def _channel_window(case: Circumstances) -> Answer:
         return Answer(stops=True, facts=facts | {"template_is": "not among WhatsAppTemplates"})
     if case.category == "marketing" and contact.address.startswith(terms.no_marketing_templates_to):
         return Answer(stops=True, facts=facts | {"template_is": "marketing to a number that may not get it"})
-    return Answer(stops=False, facts=facts)
+    return PASS
 
 
 def _frequency_cap(case: Circumstances) -> Answer:
     if not case.caps:
         return PASS
-    sends = case.places.instants(but=case.message.scheduled_message_id)
+    # A place is taken at the gate, and the message may have been handed over later by this much.
+    sends = [at + GATE_HOLDS for at in case.places.instants(but=case.message.scheduled_message_id)]
     counted = {str(cap): sum(instant > case.now - cap.period for instant in sends) for cap in case.caps}
     until = free_at(case.caps, sends, case.now)
     return Answer(stops=until is not None, facts={"counted": counted}, until=until)
@@ -210,7 +216,7 @@ def _quiet_hours(case: Circumstances) -> Answer:
         "quiet_hours": str(hours),
         "zone": zones[0].key if len(zones) == 1 else f"{len(zones)} zones",
         "zone_from": source,
-        "local_time": case.now.astimezone(zones[0]).isoformat(),
+        "local_time": case.now.astimezone(zones[0]).isoformat(timespec="minutes"),
         "tzdata": tzdata_version(),
     }
     quiet = allowed > case.now

@@ -6,7 +6,7 @@ same subject in whichever order they arrive, and however often.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import IntEnum
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -57,9 +57,8 @@ def version_of(occurred_at: datetime, rank: Rank) -> int:
     Envelopes have whole seconds, so two events may tie; then the one that is heard last holds, since most arrive in
     the order in which they happened. A system that tells the instant itself has no ties.
     """
-    instant = occurred_at.astimezone(UTC)
-    second = int(instant.replace(microsecond=0).timestamp())
-    return (second * 10 + rank) * 1_000_000 + instant.microsecond
+    second = int(occurred_at.replace(microsecond=0).timestamp())
+    return (second * 10 + rank) * 1_000_000 + occurred_at.microsecond
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +156,10 @@ class Subject:
     expires_at: int = 0
     revision: int = 0
     heard_at: datetime = EARLIEST
+
+    def is_about(self, contact: Contact) -> bool:
+        """Whether nobody else is known to be the one that it speaks of."""
+        return all(family.contact in (None, contact) for family in self.families.values())
 
     def hear(self, event: BusinessEvent) -> "Subject":
         """This subject with ``event``; equal to ``self`` where the event said nothing new."""

@@ -18,6 +18,7 @@ from reengage.domain.instants import iso
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.planning import planned_messages
 from reengage.domain.policy import (
+    GATE_HOLDS,
     Action,
     Circumstances,
     Decision,
@@ -42,9 +43,6 @@ from reengage.ports import (
     Store,
     Unknown,
 )
-
-GATE_HOLDS: Final = timedelta(seconds=2)
-"""A provider call starts within this time of its gate, or the gate is asked again."""
 
 GATES: Final = 3
 MAX_ATTEMPTS: Final = 5
@@ -210,7 +208,7 @@ class Sender:
         """``False``: another run took one since the gate was read, and it has to be asked again."""
         if not case.caps:
             return True
-        return self.store.take_place(case.message, case.places, at=case.now, keep_for=longest(case.caps))
+        return self.store.take_place(case.message, case.places, at=case.now, keep_for=longest(case.caps) + GATE_HOLDS)
 
     def _give_back(self, message: ScheduledMessage) -> None:
         if self.settings.caps.get(message.terms.category):

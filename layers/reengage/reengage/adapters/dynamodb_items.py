@@ -1,0 +1,368 @@
+"""The items of the one table: their attributes, their keys, and how they become the domain's values and back."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from pynamodb.attributes import DiscriminatorAttribute, JSONAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.attributes import UTCDateTimeAttribute as InstantAttribute
+from pynamodb.models import Model
+
+from reengage.domain.brand import Brand
+from reengage.domain.caps import Places
+from reengage.domain.contact import Contact, Profile
+from reengage.domain.conversation import Conversation, expiry
+from reengage.domain.instants import iso, parse_instant
+from reengage.domain.message import RETENTION, ScheduledMessage, State
+from reengage.domain.preferences import Choice, Choices, Erasure, Preferences
+from reengage.domain.reasons import REASONS, Category
+from reengage.domain.subject import Family, Said, Subject, SubjectRef
+
+
+class CompactJSONAttribute(JSONAttribute):
+    """Without the spaces that pynamodb's has: each write of a row over 1,024 bytes costs twice."""
+
+    def serialize(self, value: Any) -> str | None:
+        return None if value is None else json.dumps(value, separators=(",", ":"))
+
+
+class Item(Model):
+    """What every item of the table has. ``expires_at`` is the TTL attribute: epoch seconds; without it, it stays."""
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    type = DiscriminatorAttribute()
+    expires_at = NumberAttribute(null=True)
+
+
+class ProfileItem(Item, discriminator="contact"):
+    first_seen_at = InstantAttribute()
+    last_seen_at = InstantAttribute()
+    locale = UnicodeAttribute(null=True)
+    timezone = UnicodeAttribute(null=True)
+    display_name = UnicodeAttribute(null=True)
+
+
+class ConversationItem(Item, discriminator="conversation"):
+    last_inbound_at = InstantAttribute()
+    previous_inbound_at = InstantAttribute(null=True)
+    opened_by = UnicodeAttribute()
+    opening = UnicodeAttribute()
+
+
+class InboundMessageItem(Item, discriminator="inbound_message"):
+    sent_at = InstantAttribute()
+    text = UnicodeAttribute()
+
+
+class SubjectItem(Item, discriminator="subject"):
+    families = CompactJSONAttribute()
+    previous = CompactJSONAttribute()
+    revision = NumberAttribute()
+    heard_at = InstantAttribute()
+
+
+class SubjectLinkItem(Item, discriminator="subject_link"):
+    """Under the contact: which subjects speak of it."""
+
+    heard_at = InstantAttribute()
+
+
+class PreferencesItem(Item, discriminator="preferences"):
+    contact = CompactJSONAttribute()
+    marketing = CompactJSONAttribute()
+    erasures = CompactJSONAttribute()
+    revision = NumberAttribute()
+
+
+class BrandItem(Item, discriminator="brand"):
+    said = CompactJSONAttribute()
+    versions = CompactJSONAttribute()
+    revision = NumberAttribute()
+
+
+class PlacesItem(Item, discriminator="places"):
+    taken = CompactJSONAttribute()
+    revision = NumberAttribute()
+
+
+class ScheduledMessageItem(Item, discriminator="scheduled_message"):
+    """``due_shard`` is there only while the message is due some day: it is what puts the row into the index.
+
+    Contact, reason, subject, step and instant stand in the keys.
+    """
+
+    due_shard = UnicodeAttribute(null=True)
+    due_at = InstantAttribute()
+    useful_until = InstantAttribute()
+    version = NumberAttribute()
+    planned_at = InstantAttribute()
+    scheduled_message_id = UnicodeAttribute()
+    state = UnicodeAttribute()
+    rule = UnicodeAttribute(null=True)
+    facts = CompactJSONAttribute(null=True)
+    attempts = NumberAttribute(null=True)
+    claim_id = UnicodeAttribute(null=True)
+    claimed_at = InstantAttribute(null=True)
+    settled_at = InstantAttribute(null=True)
+    provider = UnicodeAttribute(null=True)
+    provider_message_id = UnicodeAttribute(null=True)
+    error = UnicodeAttribute(null=True)
+
+
+Row = ScheduledMessageItem
+
+
+CONTACT: Final = "CONTACT"
+CONVERSATION: Final = "CONVERSATION"
+SUBJECT: Final = "SUBJECT"
+SCHEDULED: Final = "SCHEDULED"
+PREFERENCES: Final = "PREFERENCES"
+BRAND: Final = "BRAND"
+
+STORED_AT: Final[Mapping[type[Item], str]] = {
+    ProfileItem: "last_seen_at",
+    ConversationItem: "last_inbound_at",
+    InboundMessageItem: "sent_at",
+    ScheduledMessageItem: "planned_at",
+    SubjectLinkItem: "heard_at",
+}
+"""Of what stands under a contact's key, the attribute that says whether an erasure is younger."""
+
+
+def message_sk(message_id: str) -> str:
+    return f"MESSAGE#{message_id}"
+
+
+def brand_pk(brand: str) -> str:
+    return f"{BRAND}#{brand}"
+
+
+def places_sk(category: Category) -> str:
+    return f"CAP#{category}"
+
+
+def linked(contact: Contact, item: Item) -> SubjectRef | None:
+    if not isinstance(item, SubjectLinkItem):
+        return None
+    _, kind, subject_id = item.sk.split("#", 2)
+    return SubjectRef(contact.brand, kind, subject_id)
+
+
+def _choices_json(choices: Choices) -> dict[str, Any]:
+    return {
+        scope: [choice.allowed, choice.at.isoformat(), choice.cause, choice.changed]
+        for scope, choice in choices.items()
+    }
+
+
+def _choices(stored: Mapping[str, Any]) -> Choices:
+    return {
+        scope: Choice(allowed, parse_instant(at), cause, changed)
+        for scope, (allowed, at, cause, changed) in stored.items()
+    }
+
+
+def preferences_item(pk: str, preferences: Preferences) -> PreferencesItem:
+    return PreferencesItem(
+        pk,
+        PREFERENCES,
+        contact=_choices_json(preferences.contact),
+        marketing=_choices_json(preferences.marketing),
+        erasures={
+            channel: [erasure.asked_at.isoformat(), erasure.at.isoformat()]
+            for channel, erasure in preferences.erasures.items()
+        },
+        revision=preferences.revision + 1,
+        expires_at=preferences.expires_at,
+    )
+
+
+def to_preferences(item: Item | None) -> Preferences:
+    if not isinstance(item, PreferencesItem):
+        return Preferences()
+    erasures = {channel: Erasure(*map(parse_instant, instants)) for channel, instants in item.erasures.items()}
+    return Preferences(_choices(item.contact), _choices(item.marketing), erasures, int(item.revision))
+
+
+def brand_item(brand: Brand) -> BrandItem:
+    return BrandItem(
+        brand_pk(brand.id),
+        BRAND,
+        said={name: getattr(brand, name) for name in brand.versions},
+        versions=dict(brand.versions),
+        revision=brand.revision + 1,
+    )
+
+
+def to_brand(brand: str, item: Item | None) -> Brand | None:
+    if not isinstance(item, BrandItem):
+        return None
+    return Brand(brand, **item.said, versions=item.versions, revision=int(item.revision))
+
+
+def places_item(message: ScheduledMessage, places: Places, *, revision: int, expires_at: int) -> PlacesItem:
+    return PlacesItem(
+        message.contact.key,
+        places_sk(message.terms.category),
+        taken=taken_json(places),
+        revision=revision,
+        expires_at=expires_at,
+    )
+
+
+def taken_json(places: Places) -> dict[str, str]:
+    """In one order, since it is compared as text."""
+    return {message_id: iso(at) for message_id, at in sorted(places.taken.items())}
+
+
+def to_places(item: Item | None) -> Places:
+    if not isinstance(item, PlacesItem):
+        return Places()
+    return Places({message_id: parse_instant(at) for message_id, at in item.taken.items()}, int(item.revision))
+
+
+def profile_item(contact: Contact, profile: Profile) -> ProfileItem:
+    return ProfileItem(
+        contact.key,
+        CONTACT,
+        first_seen_at=profile.first_seen_at,
+        last_seen_at=profile.last_seen_at,
+        locale=profile.locale,
+        timezone=profile.timezone,
+        display_name=profile.display_name,
+        expires_at=profile.expires_at,
+    )
+
+
+def to_profile(item: Item | None) -> Profile | None:
+    if not isinstance(item, ProfileItem):
+        return None
+    return Profile(
+        item.first_seen_at,
+        item.last_seen_at,
+        int(item.expires_at),
+        item.locale,
+        item.timezone,
+        item.display_name,
+    )
+
+
+def conversation_item(contact: Contact, conversation: Conversation) -> ConversationItem:
+    return ConversationItem(
+        contact.key,
+        CONVERSATION,
+        last_inbound_at=conversation.last_inbound_at,
+        previous_inbound_at=conversation.previous_inbound_at,
+        opened_by=conversation.opened_by,
+        opening=conversation.opening,
+        expires_at=conversation.expires_at,
+    )
+
+
+def to_conversation(item: Item | None) -> Conversation | None:
+    if not isinstance(item, ConversationItem):
+        return None
+    return Conversation(
+        item.last_inbound_at,
+        item.opened_by,
+        "started" if item.opening == "started" else "restarted",
+        int(item.expires_at),
+        item.previous_inbound_at,
+    )
+
+
+def subject_item(subject: Subject) -> SubjectItem:
+    return SubjectItem(
+        subject.ref.key,
+        SUBJECT,
+        families=_families_json(subject.families),
+        previous=_families_json(subject.previous),
+        revision=subject.revision + 1,
+        heard_at=subject.heard_at,
+        expires_at=subject.expires_at,
+    )
+
+
+def to_subject(ref: SubjectRef, item: Item | None) -> Subject | None:
+    if not isinstance(item, SubjectItem):
+        return None
+    return Subject(
+        ref,
+        _families(item.families),
+        _families(item.previous),
+        int(item.expires_at),
+        int(item.revision),
+        item.heard_at,
+    )
+
+
+def _families_json(families: Mapping[str, Family]) -> dict[str, Any]:
+    return {
+        name: {
+            "version": family.version,
+            "revision": family.revision,
+            "active": family.active,
+            "said": {field: list(said) for field, said in family.said.items()},
+        }
+        for name, family in families.items()
+    }
+
+
+def _families(stored: Mapping[str, Any]) -> dict[str, Family]:
+    return {
+        name: Family(
+            family["version"],
+            family["active"],
+            {field: Said(version, value) for field, (version, value) in family["said"].items()},
+            family["revision"],
+        )
+        for name, family in stored.items()
+    }
+
+
+def row_item(message: ScheduledMessage, at: datetime) -> ScheduledMessageItem:
+    indexed = message.state is State.SCHEDULED
+    return Row(
+        *message.key,
+        due_shard=f"{message.door}#{message.contact.shard}" if indexed else None,
+        due_at=message.due_at,
+        useful_until=message.useful_until,
+        version=message.version,
+        planned_at=message.planned_at,
+        scheduled_message_id=message.scheduled_message_id,
+        state=message.state,
+        rule=message.rule,
+        facts=dict(message.facts) or None,
+        settled_at=message.settled_at,
+        expires_at=expiry(max(message.due_at, at) + RETENTION),
+    )
+
+
+def to_message(item: Item) -> ScheduledMessage:
+    assert isinstance(item, ScheduledMessageItem)
+    _, brand, channel, address = item.pk.split("#", 3)
+    _, reason, rest = item.sk.split("#", 2)
+    subject_id, step, about = rest.rsplit("#", 2)
+    return ScheduledMessage(
+        contact=Contact(brand, channel, address),
+        reason=reason,
+        subject=SubjectRef(brand, REASONS[reason].kind, subject_id),
+        step=step,
+        about=parse_instant(about),
+        due_at=item.due_at,
+        useful_until=item.useful_until,
+        version=int(item.version),
+        planned_at=item.planned_at,
+        state=State(item.state),
+        rule=item.rule,
+        facts=item.facts or {},
+        attempts=int(item.attempts or 0),
+        claim_id=item.claim_id,
+        claimed_at=item.claimed_at,
+        settled_at=item.settled_at,
+        provider=item.provider,
+        provider_message_id=item.provider_message_id,
+        error=item.error,
+    )

@@ -1,0 +1,36 @@
+"""What the tables of the other tests leave open."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from reengage.domain.planning import planned_messages, reply
+from reengage.domain.subject import Subject
+from tests.fakes import NOON, business, inbound
+
+DAY = timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("follow_up", "uses"),
+    [
+        (["P1D"], [(NOON + DAY, NOON + 4 * DAY)]),
+        (
+            ["-P3D", "P1D", "P2D"],
+            [(NOON - 3 * DAY, NOON + DAY), (NOON + DAY, NOON + 2 * DAY), (NOON + 2 * DAY, NOON + 5 * DAY)],
+        ),
+    ],
+)
+def test_only_the_last_of_any_number_of_follow_ups_lasts_three_days(
+    follow_up: list[str], uses: list[tuple[datetime, datetime]]
+) -> None:
+    event = business("TrialStarted", ends_at=NOON, follow_up=follow_up)
+    messages = planned_messages(Subject(event.subject).hear(event))
+    assert [(message.due_at, message.useful_until) for message in messages] == uses
+
+
+@pytest.mark.parametrize("reason", ["welcome_back", "help_reply"])
+def test_a_reply_is_at_no_offset_and_of_no_version(reason: str) -> None:
+    """Both are in its row and its name, so they stay as they are."""
+    message = reply(reason, inbound(), NOON)
+    assert (message.step, message.version) == ("PT0S", 0)
