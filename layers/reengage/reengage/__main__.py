@@ -18,6 +18,7 @@ from .adapters.inbound.questions import AboutEvent, question
 from .adapters.memory import MemoryStore
 from .domain.conversation import hear
 from .domain.instants import iso
+from .domain.preferences import EVERYWHERE
 from .errors import InvalidEvent, ReengageError
 from .settings import Settings
 from .usecases.preview import preview
@@ -102,8 +103,16 @@ def ledger(answer: Mapping[str, Any]) -> Iterator[str]:
         about = [str(entry[name]) for name in ("reason", "subject_id", "step") if name in entry]
         apart = {"at", "what", "reason", "subject_id", "step", "scheduled_message_id", "facts"}
         details = {name: value for name, value in entry.items() if name not in apart} | entry.get("facts", {})
-        told = ", ".join(f"{name} {value}" for name, value in details.items())
+        told = ", ".join(_flat(details))
         yield f"{entry['at']:<27}  {' '.join([entry['what'], *about])}{': ' if told else ''}{told}"
+
+
+def _flat(details: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in details.items():
+        if isinstance(value, dict):
+            yield from (f"{inner} {told}" for inner, told in value.items())
+        else:
+            yield f"{name} {'every phone channel' if (name, value) == ('scope', EVERYWHERE) else value}"
 
 
 def _preview(asked: argparse.Namespace) -> int:

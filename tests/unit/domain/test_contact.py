@@ -9,6 +9,8 @@ from reengage.domain.contact import SHARDS, Contact, Profile, normalise_address
 from reengage.domain.conversation import expiry
 from tests.fakes import NOON
 
+NO_PHONE_NUMBER = r"^expected a phone number in E\.164 form, such as"
+
 
 @pytest.mark.parametrize("channel", ["sms", "rcs", "whatsapp"])
 @pytest.mark.parametrize(
@@ -59,7 +61,7 @@ def test_a_phone_number_has_one_form(channel: str, text: str, normal: str) -> No
     ],
 )
 def test_what_is_no_phone_number_is_rejected(channel: str, text: str) -> None:
-    with pytest.raises(ValueError, match=r"E\.164"):
+    with pytest.raises(ValueError, match=NO_PHONE_NUMBER):
         normalise_address(channel, text)
 
 
@@ -68,7 +70,7 @@ def test_what_is_no_phone_number_is_rejected(channel: str, text: str) -> None:
 )
 def test_letters_make_no_phone_number(text: str) -> None:
     """The phone library would dial a vanity number; to us it is a slip of the hand, and another person's number."""
-    with pytest.raises(ValueError, match=r"E\.164"):
+    with pytest.raises(ValueError, match=NO_PHONE_NUMBER):
         normalise_address("sms", text)
 
 
@@ -76,7 +78,7 @@ def test_a_number_without_its_plus_is_whatsapps_own_form_alone() -> None:
     assert normalise_address("whatsapp", "4915112345678") == "+4915112345678"
     assert normalise_address("whatsapp", "16502530000") == "+16502530000"
     assert normalise_address("whatsapp", "1 650 253 0000") == "+16502530000"
-    with pytest.raises(ValueError, match=r"E\.164"):
+    with pytest.raises(ValueError, match=NO_PHONE_NUMBER):
         normalise_address("sms", "4915112345678")
 
 

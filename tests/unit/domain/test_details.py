@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from reengage.domain.brand import Brand
 from reengage.domain.planning import planned_messages, reply
 from reengage.domain.subject import Subject
 from tests.fakes import NOON, business, inbound
@@ -34,3 +35,7 @@ def test_a_reply_is_at_no_offset_and_of_no_version(reason: str) -> None:
     """Both are in its row and its name, so they stay as they are."""
     message = reply(reason, inbound(), NOON)
     assert (message.step, message.version) == ("PT0S", 0)
+
+
+def test_the_first_event_to_give_a_field_is_heard_whatever_its_version() -> None:
+    assert Brand("acme-dental").hear(0, {"name": "Acme"}) == Brand("acme-dental", name="Acme", versions={"name": 0})

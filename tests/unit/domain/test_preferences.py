@@ -150,6 +150,11 @@ def test_a_choice_is_kept_with_its_cause_and_whether_it_changed_anything() -> No
     assert heard(("contact", "sms", replace(no(1), changed=False))).contact == {"sms": no(1)}
 
 
+def test_a_no_said_again_on_a_channel_is_no_change() -> None:
+    preferences = heard(("contact", "sms", no(1)), ("contact", "sms", no(2)))
+    assert preferences.contact == {"sms": replace(no(2), changed=False)}
+
+
 def test_a_no_on_a_channel_that_is_refused_everywhere_is_no_change() -> None:
     preferences = heard(("contact", EVERYWHERE, no(1)), ("contact", "sms", no(2)), ("contact", "rcs", yes(3)))
     assert {scope: choice.changed for scope, choice in preferences.contact.items()} == {
@@ -253,6 +258,12 @@ def test_a_newer_erasure_takes_what_was_said_since() -> None:
     twice = once.erase("sms", asked_at=at(1) + MICROSECOND, at=at(4))
     assert twice.marketing == {}
     assert twice.erasures == {"sms": Erasure(at(1) + MICROSECOND, at(4))}
+
+
+def test_a_newer_erasure_takes_nothing_back_of_the_one_before() -> None:
+    """Two runs, each with its own clock."""
+    once = Preferences().erase("sms", asked_at=at(1), at=at(5))
+    assert once.erase("sms", asked_at=at(2), at=at(4)).erasures == {"sms": Erasure(at(2), at(5))}
 
 
 def test_an_erased_contact_was_erased_since_each_instant_up_to_its_erasure() -> None:

@@ -198,6 +198,7 @@ def test_a_listed_word_within_other_words_asks_nothing(
 
 SUSPECTED = """
     I don't want these messages|how do I unsubscribe|who is this? remove my number|I want off this list
+    Take my number off, thanks|please make it stop
     Stop texting me, I've asked you three times|Please take my name off your list|Wrong number, mate
     can you guys stop sending me these texts|please make these messages stop|I never signed up for these texts
     I am so tired of your messages|take me off your mailing list now or I call my lawyer|I already replied STOP

@@ -92,7 +92,7 @@ def _phone(text: str) -> str:
     if _LETTER.search(trimmed.removeprefix("tel:")):  # a vanity number, or a slip of the hand
         raise ValueError(wanted)
     try:
-        number = phonenumbers.parse(trimmed, None)
+        number = phonenumbers.parse(trimmed)
     except phonenumbers.NumberParseException as error:
         raise ValueError(wanted) from error
     # A number that can be dialled within its town only is "possible" to libphonenumber, but not from here.

@@ -114,7 +114,7 @@ def shift(instant: datetime, by: Duration, zone: tzinfo) -> datetime:
     the first of the two (CONTRACT.md's rule for ``P1D``).
     """
     if by.months or by.days:
-        wall = instant.astimezone(zone).replace(tzinfo=None, fold=0)
+        wall = instant.astimezone(zone).replace(tzinfo=None)
         instant = at_wall_clock(_add_months(wall, by.months) + timedelta(days=by.days), zone)
     return instant.astimezone(UTC) + by.exact
 

@@ -264,7 +264,8 @@ _IN_ENGLISH: Final = (
         r"|you to (?:contact|text|message|write))"
     ),
     r"(?:remove|delete|erase) (?:me|us|my (?:\w+ ){0,2}?(?:number|phone|contact|details|data|info|information))",
-    r"take (?:me|us|my name|my number|this number) off (?:of )?(?:the|your|this|all)|off (?:of )?(?:your|this) list$",
+    r"take (?:me|us|my name|my number|this number) off(?: (?:of )?(?:the|your|this|all)|$)",
+    r"off (?:of )?(?:your|this) list$|(?:please|you) make (?:it|this|them) stop$",
     rf"no more (?:\w+ )?{_MESSAGES}|^no {_MESSAGES}$|rather not (?:get|receive) {_THESE}{_MESSAGES}",
     rf"stop (?:getting|receiving) (?:these|those|them)$|stop sending {_THESE}(?:things|stuff)",
     r"(?:asked|told|asking|telling) you (?:\w+ )?to stop$",

@@ -69,7 +69,7 @@ def _names_by_number(address: str) -> tuple[str, ...]:
     from phonenumbers.timezone import time_zones_for_number  # noqa: PLC0415 - the same
 
     try:
-        number = phonenumbers.parse(address, None)
+        number = phonenumbers.parse(address)
     except phonenumbers.NumberParseException:  # an opaque address may begin with a plus too
         return ()
     return time_zones_for_number(number)
