@@ -281,8 +281,13 @@ def test_an_appointment_that_is_somebody_elses_now_stays(harness: Harness) -> No
     for contact in (ANNA, BEN):
         harness.store.link_subject(contact, lent)
     assert harness.store.write_subject(lent)
+    assert lent.previous["appointment"].contact == ANNA
+    assert harness.store.read_holdings(ANNA).subjects == [], "what is hers is not told to somebody else"
+    assert harness.store.read_holdings(BEN).subjects == [replace(lent, revision=1)]
     assert harness.store.erase(ANNA, until=NOW) == 1
-    assert harness.store.read_subject(APPOINTMENT) == replace(lent, revision=1)
+    assert harness.store.read_subject(APPOINTMENT) == replace(lent, previous={}, revision=2), (
+        "nothing of Anna's is left"
+    )
     assert harness.store.erase(BEN, until=NOW) == 1
     assert harness.store.read_subject(APPOINTMENT) is None
 

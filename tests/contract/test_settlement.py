@@ -178,3 +178,13 @@ def test_it_is_found_with_its_own_contact_alone(harness: Harness) -> None:
 
 def test_of_no_row_nothing_is_read(harness: Harness) -> None:
     assert harness.store.read_message(reminder().key) is None
+
+
+def test_what_was_put_off_says_since_when_and_by_which_rules(harness: Harness) -> None:
+    store = harness.store
+    message = claimed(store)
+    held = replace(message, due_at=LATER, first_due_at=message.due_at, held_by="frequency_cap, quiet_hours")
+    assert store.release(held)
+    kept = store.read_message(message.key)
+    assert kept
+    assert (kept.due_at, kept.first_due_at, kept.held_by) == (LATER, message.due_at, "frequency_cap, quiet_hours")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable
+from functools import cache
 from typing import Any
+from zoneinfo import available_timezones
 
 import pytest
 
-from reengage.domain.caps import parse_caps
-from reengage.domain.instants import parse_zone
-from reengage.domain.quiet_hours import QuietHours
-from tests.template_resources import TEMPLATE, template
+from reengage.domain.reasons import REASONS
+from reengage.settings import Settings
+from tests.template_resources import TEMPLATE, environment, template
 
 DEFAULTS = {
     "Architecture": "arm64",
@@ -77,24 +77,60 @@ def test_what_may_be_empty_is_what_can_be_switched_off() -> None:
     assert empty == hours_and_caps | {"DefaultTimezone", "WelcomeBackAfter", "WhatsAppTemplates"}
 
 
-@pytest.mark.parametrize(
-    ("parameter", "parse"),
-    [
-        ("UtilityQuietHours", QuietHours.parse),
-        ("MarketingQuietHours", QuietHours.parse),
-        ("UtilityCaps", parse_caps),
-        ("MarketingCaps", parse_caps),
-        ("DefaultTimezone", parse_zone),
-    ],
+EDGES = (
+    *("21:00-08:00", "24:00-08:00", "8-9", "08:00-08:00", "00:00-23:59"),
+    *("1/P1D,3/P7D", "5/PT12H", "0/P1D", "5/P1M", "5/PD", "5/P", "10000/P1D", "5/P1D,", "1/P52W", "9999/PT9999H"),
+    *("Europe/Berlin", "europe/berlin", "Etc/GMT+5", "America/Argentina/ComodRivadavia", "UTC", "x y"),
+    *("P7D", "P0D", "P", "PT", "P9999D", "PT36H", "P52W", "P1M", "-P1D", "P999D"),
+    *("appointment_reminder", "appointment_reminder,trial_follow_up", "foo", "welcome_back", ","),
 )
-@pytest.mark.parametrize(
-    "value",
-    ["21:00-08:00", "24:00-08:00", "8-9", "1/P1D,3/P7D", "5/PT12H", "0/P1D", "Europe/Berlin", "Etc/GMT+5", "x y"],
-)
-def test_cloudformation_takes_what_the_app_takes(parameter: str, parse: Callable[[str], object], value: str) -> None:
-    """A slip of the hand is found when the stack is deployed, not when a message is due."""
-    if _takes(_parameters()[parameter], value):
-        parse(value)
+
+
+@pytest.mark.parametrize("value", EDGES)
+def test_cloudformation_takes_only_what_the_app_takes(value: str) -> None:
+    """A slip of the hand is found when the stack is deployed: at run time it stopped every send, and every STOP."""
+    deployed = _deployed()
+    for parameter in ("UtilityQuietHours", "MarketingQuietHours", "UtilityCaps", "MarketingCaps", "WelcomeBackAfter"):
+        if _takes(_parameters()[parameter], value):
+            settings = Settings(deployed | {_variable(parameter): value})
+            assert settings.policy is not None
+            assert settings.ingest is not None
+    for parameter in ("WhatsAppTemplates", "DefaultTimezone"):
+        if _takes(_parameters()[parameter], value):
+            variable = {"WhatsAppTemplates": "WHATSAPP_TEMPLATES"}.get(parameter, _variable(parameter))
+            assert Settings(deployed | {variable: value}).policy is not None
+
+
+def test_the_edges_are_taken_where_they_should_be() -> None:
+    taken = {name: [v for v in EDGES if _takes(parameter, v)] for name, parameter in _parameters().items()}
+    assert taken["UtilityQuietHours"] == taken["MarketingQuietHours"] == ["21:00-08:00", "00:00-23:59"]
+    caps = ["1/P1D,3/P7D", "5/PT12H", "1/P52W", "9999/PT9999H"]
+    assert taken["UtilityCaps"] == taken["MarketingCaps"] == caps
+    assert taken["WelcomeBackAfter"] == ["P7D", "PT36H", "P52W", "P999D"]
+    assert taken["DefaultTimezone"] == ["Europe/Berlin", "Etc/GMT+5", "America/Argentina/ComodRivadavia", "UTC"]
+    assert taken["WhatsAppTemplates"] == ["appointment_reminder", "appointment_reminder,trial_follow_up"]
+
+
+def test_each_reason_may_have_a_template() -> None:
+    """But a reply, which goes out while the channel takes free text."""
+    templates = _parameters()["WhatsAppTemplates"]
+    for name, reason in REASONS.items():
+        assert _takes(templates, name) == (reason.category != "reply"), name
+
+
+def test_every_time_zone_is_taken() -> None:
+    pattern = _parameters()["DefaultTimezone"]
+    assert [zone for zone in available_timezones() if "/" in zone and not _takes(pattern, zone)] == []
+
+
+@cache
+def _deployed() -> dict[str, str]:
+    resources = dict.fromkeys(("Table", "EventBus", "RejectedEventsQueue", "PreferencesKey"), "-")
+    return environment("IngestMessageFunction", resources)
+
+
+def _variable(parameter: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", parameter).upper()
 
 
 def test_each_parameter_stands_once_in_the_form_of_the_console() -> None:
@@ -118,6 +154,7 @@ def test_sam_deploy_needs_no_argument() -> None:
     assert default["deploy"]["parameters"]["resolve_s3"] is True
 
 
+@cache  # reading the template takes long
 def _parameters() -> dict[str, Any]:
     parameters: dict[str, Any] = template()["Parameters"]
     return parameters

@@ -79,7 +79,7 @@ def test_explain_tells_how_things_stand_and_what_happened(
     assert capsys.readouterr().out.splitlines() == [
         "acme-dental/sms/+12025550101 at 2026-11-22T03:00:00Z",
         "  window open until 2026-12-20T09:30:00Z; opted out: yes; marketing: never said",
-        "  time zone: not told; language: en",
+        "  said by the person: time zone -, language en",
         "  appointment a-17: appointment active",
         "2026-11-20T09:30:00Z         wrote: message_id SM-1",
         "2026-11-22T02:00:00Z         skipped appointment_reminder a-17 P1D: rule opted_out, word stop",
@@ -202,6 +202,80 @@ def test_an_import_stores_what_is_right_and_reports_what_became_of_each_line(
     ]
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (
+            'acme,sms,+12025550101,"please stop\nacme,sms,+12025550102,\nacme,sms,+12025550103,"\n',
+            "up to line 4: a quote",
+        ),
+        ('acme,sms,"+12025550101,\nacme,sms,+12025550102,\n', "after line 1: unexpected end"),
+        ("acme,sms,+12025550101,told us, twice\n", "up to line 2: a quote too many, or a comma"),
+        ("acme,sms,+12025550101," + "x" * 200_000 + "\n", "after line 1: field larger"),
+    ],
+    ids=["a quote over three people", "a quote to the end", "a comma", "a book"],
+)
+def test_nobody_is_lost_in_somebody_elses_quotes(
+    rows: str, said: str, asked: list[tuple[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One unclosed quote took the next people for its own, and the dry run was content with one line."""
+    file = tmp_path / "opt-outs.csv"
+    file.write_text("brand,channel,address,cause\n" + rows, encoding="utf-8")
+    assert main(["import-opt-outs", "--stack", "reengage", "--apply", str(file)]) == 1
+    assert said in capsys.readouterr().err
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("head", "encoding", "said"),
+    [
+        ("brand;channel;address", "utf-8", "expected a head with the columns brand, channel, address"),
+        ("Brand,Channel,Address", "utf-8", "expected a head with the columns brand, channel, address"),
+        ("brand,channel,address", "utf-16", "expected UTF-8"),
+        ("", "utf-8", "expected a head"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_once(
+    head: str, encoding: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "opt-outs.csv"
+    file.write_text(f"{head}\nacme,sms,+12025550101\n", encoding=encoding)
+    assert main(["import-opt-outs", str(file)]) == 1
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.out == ""
+
+
+def test_a_line_that_could_not_be_stored_silences_no_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def invoke(_output: str, event: Any) -> Any:
+        if event["id"].endswith(":3"):
+            raise commands.StackError("throttled")
+        return {"changed": True}
+
+    monkeypatch.setattr(commands, "stack_functions", lambda _stack: invoke)
+    file = tmp_path / "opt-outs.csv"
+    file.write_text("\n".join(CSV.splitlines()[:4]), encoding="utf-8")
+    assert main(["import-opt-outs", "--stack", "reengage", "--apply", str(file)]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "line 2: opted out",
+        "line 3: not stored, try again: throttled",
+        "line 4: opted out",
+        "2 are stored, 1 are wrong.",
+    ]
+
+
+def test_what_comes_from_outside_forges_no_line(
+    asked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forged = {"at": "2026-11-20T09:30:00Z", "what": "wrote", "message_id": "1\n2026-11-20  sent\x1b[2J"}
+    monkeypatch.setitem(LEDGER, "entries", [forged])
+    assert main(["explain", "--stack", "reengage", "acme-dental/sms/+12025550101"]) == 0
+    assert len(asked) == 1
+    assert capsys.readouterr().out.splitlines()[-1].endswith(r"wrote: message_id 1\n2026-11-20  sent\x1b[2J")
+
+
 def test_json_lines_hold_the_same_or_a_contact(
     asked: list[tuple[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -211,8 +285,8 @@ def test_json_lines_hold_the_same_or_a_contact(
     assert main(["import-opt-outs", "--stack", "reengage", "--apply", str(file)]) == 1
     assert [event["detail"]["contact"] for _, event in asked] == [ANNA, ANNA]
     told = capsys.readouterr().out.splitlines()
-    assert told[0].startswith("line 4: expected a JSON object with brand, channel and address: []")
-    assert told[1].startswith("line 5: expected a JSON object with brand, channel and address: Expecting")
+    assert told[0].startswith("line 4: expected a JSON object with brand, channel, address: []")
+    assert told[1].startswith("line 5: expected a JSON object with brand, channel, address: Expecting")
 
 
 def test_a_clean_import_ends_well(asked: list[tuple[str, Any]], tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Everything goes through the stack's own functions: who may invoke them may ask, 
 
 import argparse
 import csv
+import io
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -93,9 +94,9 @@ def ledger(answer: Mapping[str, Any]) -> Iterator[str]:
     opted_out = "yes" if stands["opted_out"] else "no"
     yield f"{'/'.join(answer['contact'].values())} at {answer['asked_at']}"
     yield f"  window {stands['window']}{closes}; opted out: {opted_out}; marketing: {consent}"
-    yield f"  time zone: {stands['timezone'] or 'not told'}; language: {stands['locale'] or 'not told'}"
+    yield f"  said by the person: time zone {stands['timezone'] or '-'}, language {stands['locale'] or '-'}"
     for subject, families in stands["subjects"].items():
-        yield f"  {subject}: {', '.join(f'{family} {state}' for family, state in families.items())}"
+        yield _printable(f"  {subject}: {', '.join(f'{family} {state}' for family, state in families.items())}")
     if not answer["entries"]:
         yield "  Nothing is held of this contact: nobody wrote from there, and no event named it, or it was long ago."
         yield "  Is the address right? Then look at the queues of rejected and of failed events."
@@ -104,7 +105,12 @@ def ledger(answer: Mapping[str, Any]) -> Iterator[str]:
         apart = {"at", "what", "reason", "subject_id", "step", "scheduled_message_id", "facts"}
         details = {name: value for name, value in entry.items() if name not in apart} | entry.get("facts", {})
         told = ", ".join(_flat(details))
-        yield f"{entry['at']:<27}  {' '.join([entry['what'], *about])}{': ' if told else ''}{told}"
+        yield _printable(f"{entry['at']:<27}  {' '.join([entry['what'], *about])}{': ' if told else ''}{told}")
+
+
+def _printable(text: str) -> str:
+    """Ids and causes come from outside: none of them may forge a line, or drive the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _flat(details: Mapping[str, Any]) -> Iterator[str]:
@@ -145,49 +151,78 @@ def _preview_alone(about: AboutEvent, now: datetime) -> dict[str, Any]:
 def _import_opt_outs(asked: argparse.Namespace) -> int:
     if asked.apply and not asked.stack:
         raise StackError("--apply needs --stack")
-    now, lines = datetime.now(UTC), list(_lines(asked.file))
-    checked = [(number, *_checked(asked.file, number, line, now)) for number, line in lines]
+    now = datetime.now(UTC)
+    checked = [(number, *_checked(asked.file, number, line, now)) for number, line in _lines(asked.file)]
     wrong = [(number, "; ".join(errors)) for number, _, errors in checked if errors]
     fine = [(number, event) for number, event, errors in checked if not errors]
     for number, errors in wrong:
-        print(f"line {number}: {errors}")
+        print(_printable(f"line {number}: {errors}"))
     if not asked.apply:
         print(*(f"line {number}: would be stored as opted out" for number, _ in fine), sep="\n")
         print(f"A dry run: {len(fine)} would be stored, {len(wrong)} are wrong. Nothing was stored; --apply does it.")
         return 1 if wrong else 0
     functions = stack_functions(asked.stack)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        answers = list(pool.map(lambda line: functions("PlanMessagesFunctionArn", line[1]), fine))
     failed = 0
-    for (number, _), answer in zip(fine, answers, strict=True):
-        if "rejected" in answer:
-            failed += 1
-        ways = {True: "opted out", False: "had opted out already, or opted in since"}
-        print(f"line {number}: {'; '.join(answer['rejected']) if 'rejected' in answer else ways[answer['changed']]}")
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for (number, _), (stored, told) in zip(
+            fine, pool.map(lambda line: _stored(functions, line[1]), fine), strict=True
+        ):
+            failed += not stored
+            print(_printable(f"line {number}: {told}"), flush=True)
     print(f"{len(fine) - failed} are stored, {len(wrong) + failed} are wrong.")
     return 1 if wrong or failed else 0
 
 
+def _stored(functions: Functions, event: Any) -> tuple[bool, str]:
+    """Whether the opt-out is stored, and what to say of it: one line that fails must not silence the others."""
+    try:
+        answer = functions("PlanMessagesFunctionArn", event)
+    except StackError as error:
+        return False, f"not stored, try again: {error}"
+    if "rejected" in answer:
+        return False, "; ".join(answer["rejected"])
+    return True, "opted out" if answer["changed"] else "had opted out already, or opted in since"
+
+
+COLUMNS: Final = ("brand", "channel", "address")
+HEAD: Final = f"expected a head with the columns {', '.join(COLUMNS)}, separated by commas"
+
+
 def _lines(file: Path) -> Iterator[tuple[int, Any]]:
-    """The number and the fields of each line: of CSV with a head, or of JSON lines."""
-    with file.open(encoding="utf-8-sig", newline="") as text:
-        if file.suffix.lower() == ".csv":
-            reader = csv.DictReader(text)
-            yield from ((reader.line_num, {name: value for name, value in row.items() if value}) for row in reader)
-            return
-        for number, line in enumerate(text, start=1):
+    """The number and the fields of each line: of CSV with a head, or of JSON lines. What is wrong with a line stands in
+    its place; what makes the lines after it doubtful ends the reading, and is an error of the whole file.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file}: expected UTF-8: {error}") from error
+    if file.suffix.lower() != ".csv":
+        for number, line in enumerate(text.splitlines(), start=1):
             if line.strip():
                 try:
                     yield number, json.loads(line)
-                except json.JSONDecodeError as error:
+                except (json.JSONDecodeError, RecursionError) as error:
                     yield number, error
+        return
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        if not set(COLUMNS) <= set(reader.fieldnames or ()):
+            raise ValueError(f"{file}: {HEAD}")
+        for row in reader:
+            values = [value for value in row.values() if isinstance(value, str)]
+            if None in row or any("\n" in value or "\r" in value for value in values):
+                # A quote that was never closed takes the lines after it for its own.
+                raise ValueError(f"{file}: up to line {reader.line_num}: a quote too many, or a comma without one")
+            yield reader.line_num, {name: value for name, value in row.items() if value}
+    except csv.Error as error:
+        raise ValueError(f"{file}: after line {reader.line_num}: {error}") from error
 
 
 def _checked(file: Path, number: int, line: Any, now: datetime) -> tuple[dict[str, Any], Sequence[str]]:
     """The event that says so, and what is wrong with it."""
     if not isinstance(line, dict):
-        return {}, [f"expected a JSON object with brand, channel and address: {line}"]
-    contact = line.get("contact") or {name: line[name] for name in ("brand", "channel", "address") if name in line}
+        return {}, [f"expected a JSON object with {', '.join(COLUMNS)}: {line}"]
+    contact = line.get("contact") or {name: line[name] for name in COLUMNS if name in line}
     detail = {"contact": contact, "cause": line.get("cause") or f"imported from {file.name}, line {number}"}
     if opted_out_at := line.get("opted_out_at"):
         detail["occurred_at"] = opted_out_at

@@ -229,8 +229,13 @@ def test_a_business_event(detail_type: str, detail_of: Callable[[str], dict[str,
     assert json.loads(json.dumps(event.fields)) == said
 
 
+# A person's message is not rejected for an optional field.
+STRICT: Final = {
+    detail_type: {} if detail_type == "MessageReceived" else fields for detail_type, fields in OPTIONAL.items()
+}
+
 FIELDS: Final = [
-    (detail_type, name) for detail_type in REQUIRED for name in REQUIRED[detail_type] | OPTIONAL[detail_type]
+    (detail_type, name) for detail_type in REQUIRED for name in REQUIRED[detail_type] | STRICT[detail_type]
 ]
 
 
@@ -292,7 +297,8 @@ def test_every_error_is_told_at_once(detail_type: str) -> None:
     wrong = dict.fromkeys(REQUIRED[detail_type] | OPTIONAL[detail_type], 5)
     event = envelope(detail_type, wrong | {"contact": CONTACT | {"address": "?"}}) | {"time": "now"}
     paths = {error.partition(": ")[0] for error in errors_of(event)}
-    assert paths == {"$.time", "$.detail.contact.address", *(f"$.detail.{name}" for name in wrong)}
+    named = REQUIRED[detail_type] | STRICT[detail_type]
+    assert paths == {"$.time", "$.detail.contact.address", *(f"$.detail.{name}" for name in named)}
 
 
 @pytest.mark.parametrize("detail_type", REQUIRED)
@@ -353,10 +359,40 @@ def test_a_brand_says_only_what_the_event_gave(whose: dict[str, Any]) -> None:
     assert said(envelope("BrandConfigured", whose | everything)) == BrandSaid("acme-dental", version, everything)
 
 
-def test_an_erasure_has_its_instant() -> None:
+def test_an_erasure_counts_from_when_it_arrived() -> None:
+    """A second request with the date of the first erased nothing of what had come since, and said that it had."""
     assert said(envelope("ContactErased", {"contact": CONTACT})) == ErasureAsked(READ_CONTACT, AT)
     earlier = said(envelope("ContactErased", {"contact": CONTACT, "occurred_at": "2031-03-04T11:05:19.5Z"}))
-    assert earlier == ErasureAsked(READ_CONTACT, AT - timedelta(milliseconds=500))
+    assert earlier == ErasureAsked(READ_CONTACT, AT)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("locale", value) for value in ("", "en_US.UTF-8", "de" + "-ab" * 99, 5)),
+        *(("timezone", value) for value in ("", "PST", "GMT+2", "Factory", 5)),
+        *(("display_name", value) for value in ("", "x" * 501, 5)),
+    ],
+)
+def test_a_stop_is_not_lost_for_a_fact_that_cannot_be_read(
+    name: str, value: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A chat system that sent "PST" had every STOP rejected."""
+    detail = minimal("MessageReceived")
+    assert inbound_message(envelope("MessageReceived", detail | {name: value})) == inbound_message(
+        envelope("MessageReceived", detail)
+    )
+    (told,) = caplog.messages
+    assert told.startswith(f"left out: $.detail.{name}: ")
+    assert str(value) not in told or value == ""
+
+
+@pytest.mark.parametrize("locale", ["de" + "-abcdefgh" * 4, "de" + "-ab" * 100])
+def test_a_locale_has_a_length(locale: str) -> None:
+    """One of 302 letters was taken for a file's name, and no message of the brand could be written any more."""
+    detail = minimal("BrandConfigured") | {"locale": locale}
+    (error,) = errors_of(envelope("BrandConfigured", detail))
+    assert error.startswith("$.detail.locale: ")
 
 
 EVIDENCE_AT: Final = datetime.fromisoformat(EVIDENCE.good["when"])

@@ -39,3 +39,10 @@ def test_a_reply_is_at_no_offset_and_of_no_version(reason: str) -> None:
 
 def test_the_first_event_to_give_a_field_is_heard_whatever_its_version() -> None:
     assert Brand("acme-dental").hear(0, {"name": "Acme"}) == Brand("acme-dental", name="Acme", versions={"name": 0})
+
+
+def test_a_messages_name_is_stable() -> None:
+    """Rows in the table have theirs, and business systems know a message by it."""
+    event = business("AppointmentBooked", starts_at=NOON + 10 * DAY)
+    first, _ = planned_messages(Subject(event.subject).hear(event))
+    assert first.scheduled_message_id == "?"

@@ -65,7 +65,9 @@ def test_the_years_have_an_end_on_either_side() -> None:
             parse_instant(text)
 
 
-@pytest.mark.parametrize("name", ["", "Europe/Nowhere", "../etc/passwd", "/etc/localtime", "CEST+2", "Europe"])
+@pytest.mark.parametrize(
+    "name", ["", "Europe/Nowhere", "../etc/passwd", "/etc/localtime", "CEST+2", "Europe", "Factory"]
+)
 def test_what_is_no_zone_is_rejected(name: str) -> None:
     with pytest.raises(ValueError, match=r"^expected an IANA time zone, such as Europe/Berlin"):
         parse_zone(name)
@@ -129,6 +131,7 @@ def test_the_sign_turns_all_parts_and_minus_turns_it_back() -> None:
     assert -duration == Duration.parse("P1M2DT3H")
     assert not (-duration).is_negative
     assert not Duration().is_negative
+    assert all(Duration.parse(text).is_negative for text in ("-P1M", "-P2D", "-PT3H"))
 
 
 @pytest.mark.parametrize(

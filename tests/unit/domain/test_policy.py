@@ -163,8 +163,13 @@ def _with_family(case: Circumstances, **changes: Any) -> Circumstances:
 BROKEN: Final[Mapping[str, Broken]] = {
     "superseded": lambda case: _with_family(case, active=True, revision=case.message.version + 1),
     "cancelled": lambda case: _with_family(case, active=False),
+    # Long ago, so that the person has written since.
     "erased": lambda case: replace(
-        case, preferences=case.preferences.erase(case.message.contact.channel, asked_at=NOON, at=NOON)
+        case,
+        message=replace(case.message, planned_at=NOON - 401 * DAY),
+        preferences=case.preferences.erase(
+            case.message.contact.channel, asked_at=NOON - 400 * DAY, at=NOON - 400 * DAY
+        ),
     ),
     "opted_out": lambda case: _said(case, "contact", allowed=False),
     "no_conversation": lambda case: replace(case, conversation=None, profile=None),
@@ -322,6 +327,18 @@ def test_a_message_of_a_subject_that_was_lost_and_began_anew_is_superseded() -> 
 def test_what_was_planned_until_the_erasure_is_not_sent(erased_at: datetime, channel: str, rule: str | None) -> None:
     preferences = Preferences().erase(channel, asked_at=erased_at, at=erased_at)
     assert decide(replace(ALLOWED, preferences=preferences)).rule == rule
+
+
+def test_what_an_erasure_has_still_to_delete_counts_as_gone() -> None:
+    """The function that erased died after its mark, and the old conversation let a new booking's reminder out."""
+    at = ALLOWED.now - HOUR
+    planned_since = replace(ALLOWED.message, planned_at=ALLOWED.now)
+    case = replace(ALLOWED, message=planned_since, preferences=Preferences().erase("sms", asked_at=at, at=at))
+    assert decide(case) == Decision(Action.SKIP, "no_conversation", {"decided_at": "2026-03-03T10:00:00Z"})
+    seen = replace(case, profile=Profile(NOON, ALLOWED.now, expiry(NOON + RETENTION)))
+    assert decide(seen).rule == "window_closed"
+    heard = hear(None, heard_before=True, message_id="m2", sent_at=ALLOWED.now)
+    assert decide(replace(seen, conversation=heard)).action is Action.SEND
 
 
 def test_a_row_that_does_not_say_when_it_was_planned_counts_as_from_before_the_erasure() -> None:

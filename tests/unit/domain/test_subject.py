@@ -156,6 +156,11 @@ def test_a_subject_keeps_who_wrote_it_apart_from_what_it_is() -> None:
     assert (subject.hear(MOVED).revision, subject.hear(MOVED).expires_at) == (3, 99)
 
 
+def test_a_familys_revision_is_the_subjects_next_one_in_its_era() -> None:
+    subject = replace(Subject(BOOKED.subject), era=1000, revision=2)
+    assert subject.hear(BOOKED).families["appointment"].revision == 1003
+
+
 def test_a_subject_is_about_a_contact_where_no_family_names_another() -> None:
     somebody_else = replace(ANNA, channel="rcs")
     assert _subject(BOOKED).is_about(ANNA)

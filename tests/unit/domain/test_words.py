@@ -28,7 +28,7 @@ STOPS = """
     vui lòng ngừng nhắn tin cho tôi|đừng nhắn tin cho tôi nữa|dung nhan tin nua|không nhận tin nữa
     xin đừng liên lạc nữa ạ|từ chối quảng cáo|ngung nhan tin cho toi|đừng làm phiền tôi nữa
 """
-STARTS = "START|UNSTOP|anmelden|bắt đầu|bat dau|opt me back in please|start texting me again"
+STARTS = "START|UNSTOP|wieder anmelden|bắt đầu|bat dau|opt me back in please|start texting me again"
 HELPS = "HELP|INFO|hilfe|Hilfe bitte|trợ giúp|tro giup|giúp em với ạ|help me please|giúp tôi"
 
 
@@ -151,7 +151,8 @@ QUIET_IN_GERMAN = """
     Bitte nicht mehr als zwei Personen|Nicht mehr nötig|Das dritte Gericht von der Liste|Ich melde mich morgen
     Haben Sie die Nachricht gelöscht?|Start ist um neun?|Wann startet der Kurs?|Ich brauche Hilfe beim Einloggen
     Warum melden Sie sich nicht mehr?|Rufen Sie mich nicht mehr an|Stopp mal kurz, wann war der Termin?|Abgesagt
-    Können Sie mir helfen?|Wo finde ich Infos?|Info bitte an meine Frau|Wo kann ich mich anmelden?|Ist er quitt?
+    Können Sie mir helfen?|Wo finde ich Infos?|Info bitte an meine Frau|Wo kann ich mich anmelden?
+    Anmelden|đăng ký lại|Ist er quitt?
 """
 QUIET_IN_VIETNAMESE = """
     dừng xe ở đâu|Xe buýt dừng ở đâu?|dừng ở trạm nào|dừng đèn đỏ|không dừng|đừng dừng lại|tôi sẽ dừng lại ở cửa hàng
@@ -198,7 +199,8 @@ def test_a_listed_word_within_other_words_asks_nothing(
 
 SUSPECTED = """
     I don't want these messages|how do I unsubscribe|who is this? remove my number|I want off this list
-    Take my number off, thanks|please make it stop
+    Take my number off, thanks|please make it stop|Reply STOP|STOP 12345|STOP to 12345|i want out|stop contact
+    CANCEL ALL|Löschen|HUY DK|TC
     Stop texting me, I've asked you three times|Please take my name off your list|Wrong number, mate
     can you guys stop sending me these texts|please make these messages stop|I never signed up for these texts
     I am so tired of your messages|take me off your mailing list now or I call my lawyer|I already replied STOP

@@ -102,6 +102,7 @@ def test_how_things_stand() -> None:
     assert told(world)["stands"] == {
         "window": "open",
         "window_expires_at": iso(STARTS - DAY + 2 * HOUR + timedelta(days=30)),
+        "conversation": "started",
         "opted_out": True,
         "marketing_consent": None,
         "timezone": None,
@@ -151,7 +152,22 @@ def test_what_is_held_and_what_failed_say_why() -> None:
     )
     assert (scheduled["rule"], scheduled["at"]) == ("quiet_hours", "2026-03-03T08:00:00Z")
     assert scheduled["facts"]["zone"] == "Europe/Berlin"
+    assert scheduled["held_by"] == "quiet_hours"
     assert (failed["error"], failed["attempts"]) == ("30003", 1)
+
+
+def test_what_was_held_at_first_is_told_after_it_was_sent() -> None:
+    """The ledger said of a message that waited through the night that it had been due in the morning."""
+    world = World(policy=PolicySettings(quiet_hours=QUIET, default_timezone="UTC"))
+    world.receive(inbound(timezone="Europe/Berlin"))
+    night, morning = NOON + 8 * HOUR, NOON + 20 * HOUR
+    world.hear(business("AppointmentBooked", subject_id="A-1", starts_at=night + DAY, remind_before=["P1D"]))
+    for world.clock.now in (night, morning):
+        world.tick()
+    planned, sent = (entry for entry in told(world)["entries"] if entry.get("subject_id") == "A-1")
+    assert (planned["what"], planned["due_at"]) == ("planned", iso(night))
+    assert (sent["what"], sent["at"], sent["held_by"]) == ("sent", iso(morning), "quiet_hours")
+    assert "rule" not in sent
 
 
 def test_after_an_erasure_it_tells_of_that_and_of_the_no_that_is_left() -> None:
@@ -169,6 +185,7 @@ def test_of_somebody_unknown_there_is_nothing_to_tell() -> None:
     stands: dict[str, Any] = {
         "window": "never opened",
         "window_expires_at": None,
+        "conversation": None,
         "opted_out": False,
         "marketing_consent": None,
         "timezone": None,

@@ -282,6 +282,7 @@ class DynamoDBStore:
             Row.useful_until.set(message.useful_until),
             Row.version.set(message.version),
             Row.planned_at.set(message.planned_at),
+            *_put_off(message),
             Row.scheduled_message_id.set(message.scheduled_message_id),
             Row.attempts.set(message.attempts),
             *_decided(message),
@@ -343,7 +344,7 @@ class DynamoDBStore:
                 if isinstance(item, InboundMessageItem)
             ],
             scheduled=[to_message(item) for item in items if isinstance(item, Row)],
-            subjects=self._linked_subjects(contact, items),
+            subjects=[subject for subject in self._linked_subjects(contact, items) if subject.is_about(contact)],
             places={
                 category: to_places(by_sk[sk])
                 for category in {reason.category for reason in REASONS.values()}
@@ -354,7 +355,9 @@ class DynamoDBStore:
     def erase(self, contact: Contact, *, until: datetime) -> int:
         found, items = 0, list(self._query(contact))
         for subject in self._linked_subjects(contact, items):
-            if subject.is_about(contact) and subject.heard_at <= until:
+            if subject.previous and not subject.is_about(contact):
+                self.write_subject(replace(subject, previous={}))
+            elif subject.is_about(contact) and subject.heard_at <= until:
                 self._delete((subject.ref.key, SUBJECT), SubjectItem.revision == subject.revision)
         for item in items:
             if isinstance(item, PlacesItem):
@@ -489,6 +492,14 @@ def _decided(message: ScheduledMessage) -> list[Action]:
     rule = Row.rule.set(message.rule) if message.rule else Row.rule.remove()
     facts = Row.facts.set(dict(message.facts)) if message.facts else Row.facts.remove()
     return [rule, facts]
+
+
+def _put_off(message: ScheduledMessage) -> list[Action]:
+    at, rules = message.first_due_at, message.held_by
+    return [
+        Row.first_due_at.set(at) if at else Row.first_due_at.remove(),
+        Row.held_by.set(rules) if rules else Row.held_by.remove(),
+    ]
 
 
 def _answered(message: ScheduledMessage) -> list[Action]:

@@ -24,7 +24,7 @@ class CompactJSONAttribute(JSONAttribute):
     """Without the spaces that pynamodb's has: each write of a row over 1,024 bytes costs twice."""
 
     def serialize(self, value: Any) -> str | None:
-        return None if value is None else json.dumps(value, separators=(",", ":"))
+        return None if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 class Item(Model):
@@ -61,6 +61,7 @@ class SubjectItem(Item, discriminator="subject"):
     previous = CompactJSONAttribute()
     revision = NumberAttribute()
     heard_at = InstantAttribute()
+    era = NumberAttribute()
 
 
 class SubjectLinkItem(Item, discriminator="subject_link"):
@@ -98,6 +99,8 @@ class ScheduledMessageItem(Item, discriminator="scheduled_message"):
     useful_until = InstantAttribute()
     version = NumberAttribute()
     planned_at = InstantAttribute()
+    first_due_at = InstantAttribute(null=True)
+    held_by = UnicodeAttribute(null=True)
     scheduled_message_id = UnicodeAttribute()
     state = UnicodeAttribute()
     rule = UnicodeAttribute(null=True)
@@ -281,6 +284,7 @@ def subject_item(subject: Subject) -> SubjectItem:
         previous=_families_json(subject.previous),
         revision=subject.revision + 1,
         heard_at=subject.heard_at,
+        era=subject.era,
         expires_at=subject.expires_at,
     )
 
@@ -295,6 +299,7 @@ def to_subject(ref: SubjectRef, item: Item | None) -> Subject | None:
         int(item.expires_at),
         int(item.revision),
         item.heard_at,
+        int(item.era),
     )
 
 
@@ -355,6 +360,8 @@ def to_message(item: Item) -> ScheduledMessage:
         useful_until=item.useful_until,
         version=int(item.version),
         planned_at=item.planned_at,
+        first_due_at=item.first_due_at,
+        held_by=item.held_by,
         state=State(item.state),
         rule=item.rule,
         facts=item.facts or {},

@@ -219,6 +219,8 @@ class MemoryStore:
                 useful_until=message.useful_until,
                 version=message.version,
                 planned_at=message.planned_at,
+                first_due_at=message.first_due_at,
+                held_by=message.held_by,
                 attempts=message.attempts,
             )
             self._rows[message.key] = replace(row, message=released, indexed=True)
@@ -269,7 +271,7 @@ class MemoryStore:
                     if whose == contact
                 ],
                 scheduled=[row.message for key, row in self._rows.items() if key.pk == contact.key],
-                subjects=[self._subjects[ref] for ref in refs if ref in self._subjects],
+                subjects=[self._subjects[ref] for ref in refs if ref in self._subjects and self._is_of(ref, contact)],
                 places={category: taken.places for (whose, category), taken in self._taken.items() if whose == contact},
             )
 
@@ -278,7 +280,9 @@ class MemoryStore:
             found = 0
             for ref in [ref for whose, ref in self._links if whose == contact]:
                 subject = self._subjects.get(ref)
-                if subject and subject.is_about(contact) and subject.heard_at <= until:
+                if subject and subject.previous and not subject.is_about(contact):
+                    self._subjects[ref] = replace(subject, previous={}, revision=subject.revision + 1)
+                elif subject and subject.is_about(contact) and subject.heard_at <= until:
                     del self._subjects[ref]
             found += _drop(self._profiles, lambda key, item: key == contact and item.last_seen_at <= until)
             found += _drop(self._conversations, lambda key, item: key == contact and item.last_inbound_at <= until)
@@ -310,6 +314,9 @@ class MemoryStore:
     def rows(self) -> list[ScheduledMessage]:
         """Every scheduled message, in order of due time."""
         return sorted((row.message for row in self._rows.values()), key=lambda message: message.due_at)
+
+    def _is_of(self, ref: SubjectRef, contact: Contact) -> bool:
+        return self._subjects[ref].is_about(contact)
 
     def _places(self, contact: Contact, category: Category) -> Places:
         taken = self._taken.get((contact, category))

@@ -75,10 +75,9 @@ class Context:
         """The wall clock's time as it stands in ``value``."""
         return one_line(format_time(value, "short", locale=self.locale))
 
-    def moment(self, instant: datetime, *zones: str | None) -> Values:
-        """In the first zone that is known, else in the offset in which the instant was given."""
-        known = next(filter(None, zones), None)
-        local = instant.astimezone(parse_zone(known)) if known else instant
+    def moment(self, instant: datetime, zone: str | None) -> Values:
+        """In the zone, where it is known, else in the offset in which the instant was given."""
+        local = instant.astimezone(parse_zone(zone)) if zone else instant
         return {"date": self.day(local), "time": self.clock(local)}
 
 
@@ -128,15 +127,10 @@ def _starts(context: Context) -> Values:
 
 
 def _trial(context: Context) -> Values:
-    """In the person's time."""
-    profile, brand = context.case.profile, context.case.brand
+    """In the person's time, where one zone is known to be theirs."""
     ends_at = parse_instant(context.get("ends_at"))
-    ends = context.moment(
-        ends_at,
-        profile.timezone if profile else None,
-        context.get("timezone"),
-        brand.timezone if brand else None,
-    )
+    zones = context.case.zones.zones
+    ends = context.moment(ends_at, zones[0].key if len(zones) == 1 else None)
     ended = {"ended": _yes(context.case.now >= ends_at)}
     return context.required("product") | context.optional("upgrade_url") | ended | ends
 

@@ -51,10 +51,13 @@ def iso(instant: datetime) -> str:
 
 def parse_zone(name: str) -> ZoneInfo:
     """The IANA time zone of that name. Raises ``ValueError`` where there is none."""
+    wanted = "expected an IANA time zone, such as Europe/Berlin"
+    if name == "Factory":  # what a machine has before anybody has told it where it stands
+        raise ValueError(wanted)
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError("expected an IANA time zone, such as Europe/Berlin") from error
+        raise ValueError(wanted) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,8 @@ class ScheduledMessage:
     ``version`` is the revision of the subject that asked for it, ``step`` the offset as ISO 8601 text, ``about`` the
     instant that the message speaks of (the appointment's start, the trial's end). ``rule`` and ``facts`` are the last
     decision's, ``attempts`` counts the tries that surely failed, and ``claim_id`` names the run that has, or had, it
-    in hand. ``planned_at`` is when what asked for it arrived; unknown counts as before everything.
+    in hand. Where it was put off, ``first_due_at`` is when it was due at first, and ``held_by`` names the rules that
+    held it, in their order. ``planned_at`` is when what asked for it arrived; unknown counts as before everything.
     """
 
     contact: Contact
@@ -85,6 +86,8 @@ class ScheduledMessage:
     useful_until: datetime
     version: int
     planned_at: datetime = EARLIEST
+    first_due_at: datetime | None = None
+    held_by: str | None = None
     state: State = State.SCHEDULED
     rule: str | None = None
     facts: Facts = field(default_factory=dict)

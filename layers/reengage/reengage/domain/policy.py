@@ -54,7 +54,10 @@ class PolicySettings:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What one strongly consistent read found, and the clock after it; ``places`` of the message's category."""
+    """What one strongly consistent read found, and the clock after it; ``places`` of the message's category.
+
+    What an erasure has marked, and not deleted yet, is left out.
+    """
 
     message: ScheduledMessage
     subject: Subject | None
@@ -65,6 +68,13 @@ class Circumstances:
     brand: Brand | None = None
     places: Places = field(default_factory=Places)
     settings: PolicySettings = field(default_factory=PolicySettings)
+
+    def __post_init__(self) -> None:
+        channel, profile, conversation = self.message.contact.channel, self.profile, self.conversation
+        if profile and self.preferences.erased_since(channel, profile.last_seen_at):
+            object.__setattr__(self, "profile", None)
+        if conversation and self.preferences.erased_since(channel, conversation.last_inbound_at):
+            object.__setattr__(self, "conversation", None)
 
     @property
     def family(self) -> Family | None:

@@ -106,8 +106,8 @@ class Said(NamedTuple):
 class Family:
     """One family's state: the newest event's version, whether that one undid it, and what all of them said.
 
-    ``revision`` is the subject's at the last change of this family. Its messages bear it, and so no two plans of one
-    family can be taken for each other, whatever their events' versions.
+    ``revision`` is the subject's, in its era, at the last change of this family. Its messages bear it, and so no two
+    plans of one family can be taken for each other, whatever their events' versions.
     """
 
     version: int
@@ -147,7 +147,9 @@ class Family:
 class Subject:
     """``previous`` is what ``families`` were before the last event that changed them: a planner that was cut short
     finds there what it had still to withdraw. ``expires_at`` (epoch seconds) only grows. ``revision`` counts the
-    changes that were stored, for compare-and-set; ``heard_at`` is when what led to the last one arrived.
+    changes that were stored, for compare-and-set; ``heard_at`` is when what led to the last one arrived. ``era`` is
+    when the subject was made, in milliseconds: one that was erased, or has expired, and is made anew must not give
+    its families the revisions of the former again.
     """
 
     ref: SubjectRef
@@ -156,6 +158,7 @@ class Subject:
     expires_at: int = 0
     revision: int = 0
     heard_at: datetime = EARLIEST
+    era: int = 0
 
     def is_about(self, contact: Contact) -> bool:
         """Whether nobody else is known to be the one that it speaks of."""
@@ -167,5 +170,5 @@ class Subject:
         after = before.hear(event)
         if after == before:
             return self
-        after = replace(after, revision=self.revision + 1)
+        after = replace(after, revision=self.era + self.revision + 1)
         return replace(self, families={**self.families, event.family: after}, previous=self.families)

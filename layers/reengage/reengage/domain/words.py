@@ -10,7 +10,8 @@ Some words are left out, for they say other things more often:
 - German "Ende" may answer "at the start or the end of May?", "nein" and "aus" nearly anything, "kündigen" is about a
   contract. The first and the last are suspected.
 - Vietnamese "dung" without its marks may be "đúng" (right) or a name, "huy" a name. Both are suspected.
-- START takes no YES: it answers too many other questions.
+- START takes no YES, no "anmelden" and no "đăng ký lại" (to register again): they answer other questions, about a
+  course, say, and would undo a STOP.
 """
 
 import re
@@ -103,14 +104,14 @@ def _is_seen(character: str) -> bool:
 
 _ALONE: Final[Mapping[Request, tuple[str, ...]]] = {
     Request.STOP: ("cancel", "end", "quit", "revoke", "remove", "td", "arret", "arrêt", "hủy"),
-    Request.START: ("start", "unstop", "anmelden", "bắt đầu"),
+    Request.START: ("start", "unstop", "bắt đầu"),
     Request.HELP: ("info",),
 }
 """These have nothing beside them: "please cancel" and "hủy nhé" are as likely about an appointment."""
 
 _PHRASES: Final[Mapping[Request, tuple[str, ...]]] = {
     Request.STOP: (
-        "(stop|stop all|stopall|unsubscribe|unsub|opt out|optout|opt-out)",
+        "(stop|stop all|stopall|unsubscribe|unsub|unsubcribe|unsuscribe|unsubscibe|opt out|optout|opt-out)",
         "stop (it|this)",
         "(stop|quit) (texting|messaging|contacting|spamming|bothering|writing|writing to) me( again| anymore|)",
         "stop (texting|messaging|spamming)",
@@ -141,7 +142,7 @@ _PHRASES: Final[Mapping[Request, tuple[str, ...]]] = {
         "(lass|lasst|lassen sie) mich in ruhe",
         # Vietnamese
         "(dừng|ngừng|ngưng|ngung)( lại|)",
-        "hủy (đăng ký|nhận tin|nhận tin nhắn|tin nhắn)",
+        "(hủy|bỏ) (đăng ký|nhận tin|nhận tin nhắn|tin nhắn)",
         "từ chối (nhận tin|nhận tin nhắn|tin nhắn|quảng cáo|nhận quảng cáo)",
         "(dừng|ngừng|ngưng) (nhắn|gửi|nhận) tin( nhắn|)( cho tôi| cho mình| cho em|)( nữa|)",
         "đừng (nhắn|nhắn tin|gửi tin|gửi tin nhắn|liên lạc)( cho tôi| cho mình| cho em|) nữa",
@@ -152,7 +153,7 @@ _PHRASES: Final[Mapping[Request, tuple[str, ...]]] = {
         "(resubscribe|resubscribe me|opt in|opt back in|opt me in|opt me back in)",
         "start (texting|messaging) me again",
         "wieder anmelden",
-        "(đăng ký lại|nhận tin lại|nhận lại tin nhắn)",
+        "(nhận tin lại|nhận lại tin nhắn)",
     ),
     Request.HELP: ("help( me|)", "hilfe", "(trợ giúp|giúp|giup|giúp đỡ)", "giúp (tôi|mình|em|anh|chị)( với|)"),
 }
@@ -189,8 +190,8 @@ def _unmarked(text: str) -> str:
 
 
 def _any_of(phrases: tuple[str, ...]) -> re.Pattern[str]:
-    longest_first = sorted(map(normalised, phrases), key=len, reverse=True)
-    return re.compile(rf"\b(?:{'|'.join(longest_first)})\b")
+    longer_first = sorted(map(normalised, phrases), reverse=True)  # of two that begin alike
+    return re.compile(rf"\b(?:{'|'.join(longer_first)})\b")
 
 
 _COURTESY: Final = _any_of(_COURTESIES)
@@ -277,7 +278,7 @@ _IN_ENGLISH: Final = (
     r"(?:(?:this|that) is|its|reported? (?:\w+ )?as) spam|spamming|harass\w*",
     r"(?:block|report)(?:ing)? (?:you|this number)",
     r"(?:how|where) did you get (?:my|this) number|who gave you (?:my|this) number",
-    r"(?:revoke|withdraw) (?:my )?consent|gdpr|tcpa",
+    r"(?:revoke|withdraw) (?:my )?consent|gdpr|tcpa|^stop (?:to )?\d{3,6}$",
 )
 _IN_GERMAN: Final = (
     rf"(?:mich|uns) {_NO_CLASS}(?:abmelden|abmelde|austragen)",
@@ -367,7 +368,8 @@ _NEARLY: Final = frozenset(
                 "abmeldung",
                 "schluss damit",
             ),
-            *("huy", "dung", "từ chối", "tu choi"),
+            *("i want out", "stop contact", "cancel all", "reply stop", "text stop", "send stop", "löschen"),
+            *("huy", "dung", "từ chối", "tu choi", "huy dk", "tc"),
         ),
     )
 )

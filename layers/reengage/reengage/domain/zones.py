@@ -55,9 +55,9 @@ def tzdata_version() -> str:
 def _known(*names: str | None) -> tuple[ZoneInfo, ...]:
     """A name that was once accepted and that tzdata has no more counts as never given: no send may fail of it."""
     zones = []
-    for name in names:
+    for name in filter(None, names):
         with suppress(ValueError):
-            zones.append(parse_zone(name or ""))
+            zones.append(parse_zone(name))
     return tuple(zones)
 
 

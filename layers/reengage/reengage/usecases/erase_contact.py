@@ -20,7 +20,7 @@ TRIES: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class ErasureAsked:
-    """``at`` is when it was asked for, ``cause`` what the business says of it."""
+    """``at`` is when it was asked for: by the bus's clock, for a list of people may bear one date, long past."""
 
     contact: Contact
     at: datetime

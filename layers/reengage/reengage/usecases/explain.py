@@ -56,6 +56,7 @@ def _stands(contact: Contact, held: Holdings, now: datetime) -> dict[str, Any]:
     return {
         "window": window,
         "window_expires_at": iso(conversation.closes_at) if conversation else None,
+        "conversation": conversation.opening if conversation else None,
         "opted_out": preferences.refused("contact", contact.channel) is not None,
         "marketing_consent": marketing.allowed if marketing else None,
         "timezone": held.profile.timezone if held.profile else None,
@@ -93,13 +94,14 @@ def _said(contact: Contact, preferences: Preferences) -> Iterator[Entry]:
 def _messages(held: Holdings) -> Iterator[Entry]:
     """Each message twice: when it was planned, and when it was settled, or is due."""
     for message in held.scheduled:
-        yield _entry(message.planned_at, "planned", **_about(message), due_at=message.due_at)
+        yield _entry(message.planned_at, "planned", **_about(message), due_at=message.first_due_at or message.due_at)
         settled = message.settled_at
         at = message.due_at if message.state in UNSETTLED or settled is None else settled
         yield _entry(
             at,
             message.state,
             **_about(message),
+            held_by=message.held_by,
             rule=message.rule,
             facts=dict(message.facts) or None,
             attempts=message.attempts or None,

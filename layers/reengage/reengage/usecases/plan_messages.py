@@ -99,7 +99,7 @@ def _store_subject(event: BusinessEvent, *, store: Store, now: datetime, heard_a
         if linked and former is None:
             # Was it an erasure that took the subject away, then it has not seen the link.
             _is_erased(linked, event.subject, heard_at, store)
-        subject = (former or Subject(event.subject)).hear(event)
+        subject = (former or Subject(event.subject, era=_milliseconds(heard_at))).hear(event)
         if subject == former:
             return subject
         expires_at = max(subject.expires_at, _expires_at(subject, now))
@@ -110,6 +110,10 @@ def _store_subject(event: BusinessEvent, *, store: Store, now: datetime, heard_a
         if store.write_subject(subject):
             return subject
     raise Contended(f"the subject kept changing through {TRIES} tries")
+
+
+def _milliseconds(instant: datetime) -> int:
+    return int(instant.timestamp() * 1000)
 
 
 def _expires_at(subject: Subject, now: datetime) -> int:

@@ -87,7 +87,9 @@ def _when(case: Circumstances, decision: Decision) -> dict[str, Any]:
 
 
 def _about(message: ScheduledMessage) -> dict[str, Any]:
-    return subject_of(message) | {
+    # Its id is made when it is planned.
+    about = {name: value for name, value in subject_of(message).items() if name != "scheduled_message_id"}
+    return about | {
         "step": message.step,
         "due_at": iso(message.due_at),
         "useful_until": iso(message.useful_until),

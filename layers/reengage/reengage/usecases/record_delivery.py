@@ -46,7 +46,7 @@ def record_delivery(
     Raises ``InvalidEvent`` where the contact has no such message, so that the receipt is kept with the reason.
     """
     if receipt.status == "opted_out":
-        cause = {"receipt_of": receipt.scheduled_message_id, "error": receipt.error}
+        cause = {"receipt_of": receipt.scheduled_message_id}
         out = ChoiceMade(receipt.contact, "contact", Choice(allowed=False, at=receipt.at, cause=cause))
         record_choice(out, store=store, publish=publish, opt_out_scope=opt_out_scope)
     message = store.find_message(receipt.contact, receipt.scheduled_message_id)

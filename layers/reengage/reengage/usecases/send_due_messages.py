@@ -251,7 +251,9 @@ class Sender:
     def _hold(self, message: ScheduledMessage, decision: Decision) -> Handled:
         assert decision.until is not None
         told = out_event("MessageHeld", message, rule=decision.rule, until=decision.until, facts=decision.facts)
-        return self._release(replace(message, due_at=decision.until), Handled("held", told))
+        rules = dict.fromkeys([*(message.held_by.split(", ") if message.held_by else ()), decision.rule or ""])
+        held = replace(_put_off(message, decision.until), held_by=", ".join(rules))
+        return self._release(held, Handled("held", told))
 
     def _try_later(self, message: ScheduledMessage, error: str) -> Handled:
         """Back to the schedule, each time twice as far ahead, until the attempts have run out."""
@@ -259,7 +261,7 @@ class Sender:
         if tried.attempts >= MAX_ATTEMPTS:
             return self._fail(tried, error)
         due_at = self.clock() + FIRST_BACKOFF * 2**message.attempts
-        return self._release(replace(tried, due_at=due_at), Handled("retried"))
+        return self._release(_put_off(tried, due_at), Handled("retried"))
 
     def _release(self, message: ScheduledMessage, handled: Handled) -> Handled:
         """Back to the schedule. Where the row is gone, the contact was erased meanwhile: that is the message's end."""
@@ -279,6 +281,10 @@ class Sender:
             self._give_back(message)
         rule = message.rule or "" if message.state is State.SKIPPED else ""
         return Handled(message.state, out_event(f"Message{message.state.capitalize()}", message, **told), rule)
+
+
+def _put_off(message: ScheduledMessage, due_at: datetime) -> ScheduledMessage:
+    return replace(message, due_at=due_at, first_due_at=message.first_due_at or message.due_at)
 
 
 def _renewed(case: Circumstances) -> ScheduledMessage | None:

@@ -1,6 +1,7 @@
 """Events in (CONTRACT.md): one type a detail-type, read field by field, every error with its field's path."""
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal, get_args, get_origin
@@ -78,7 +79,9 @@ class Identifier(_Checked):
         return text
 
 
-Locale = Annotated[str, Meta(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$", description="a locale, such as de-AT")]
+Locale = Annotated[
+    str, Meta(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$", max_length=35, description="a locale, such as de-AT")
+]
 Line = Annotated[str, Meta(min_length=1, max_length=500)]
 Localised = Line | Annotated[dict[Locale, Line], Meta(min_length=1, max_length=20)]
 """What a person will read: one text for all, or one for each locale."""
@@ -209,6 +212,8 @@ SAID: Final[Mapping[str, type[Struct]]] = {
     "ContactErased": ContactErased,
 }
 
+_log = logging.getLogger(__name__)
+
 # An event cannot have happened later than it was sent; envelopes carry whole seconds.
 _CLOCK_GRAIN: Final = timedelta(seconds=1)
 
@@ -244,7 +249,7 @@ def said(event: Any) -> Said:
         case ContactOptedIn() | ContactOptedOut() | ConsentChanged():
             return _choice_made(event, detail)
         case ContactErased():
-            return ErasureAsked(_contact(detail.contact), _occurred_at(event, detail.occurred_at))
+            return ErasureAsked(_contact(detail.contact), parse_instant(event["time"]))
         case _:
             raise AssertionError(type(detail))
 
@@ -403,10 +408,17 @@ def _read_fields[T: Struct](value: Any, wanted: type[T], path: str, errors: list
     read: dict[str, Any] = {}
     for field in msgspec.structs.fields(wanted):
         given = value.get(field.name)
-        if given is not None:  # many systems write null for what they leave out
-            read[field.name] = _read(given, _required(field.type), f"{path}.{field.name}", errors)
-        elif field.required:
-            errors.append(f"{path}.{field.name}: is required")
+        if given is None:  # many systems write null for what they leave out
+            errors += [f"{path}.{field.name}: is required"] if field.required else []
+            continue
+        wrong: list[str] = []
+        read[field.name] = _read(given, _required(field.type), f"{path}.{field.name}", wrong)
+        if wrong and wanted is MessageReceived and not field.required:
+            # What the person wrote may be a STOP: it is not lost for a time zone that is none.
+            _log.warning("left out: %s", "; ".join(wrong))
+            del read[field.name]
+            continue
+        errors += wrong
     return wanted(**read) if len(errors) == found else None
 
 
