@@ -288,7 +288,7 @@ LONGEST = {
 
 @pytest.mark.parametrize("reason", ["appointment_reminder", "trial_follow_up"])
 def test_a_row_with_all_facts_and_the_longest_ids_stays_under_1024_bytes(local: DynamoDB, reason: str) -> None:
-    """Quiet hours, caps, zone, template and, for marketing, a consent; sent at once. One that was put off may be longer."""
+    """Quiet hours, caps, zone, template and, for marketing, a consent. One that was put off may be longer."""
     contact = Contact(LONGEST["brand"], "whatsapp", LONGEST["address"])
     store, heard_at = local.store, NOON - timedelta(days=9, microseconds=1)
     assert store.write_conversation(
