@@ -45,4 +45,4 @@ def test_a_messages_name_is_stable() -> None:
     """Rows in the table have theirs, and business systems know a message by it."""
     event = business("AppointmentBooked", starts_at=NOON + 10 * DAY)
     first, _ = planned_messages(Subject(event.subject).hear(event))
-    assert first.scheduled_message_id == "?"
+    assert first.scheduled_message_id == "fa359422-577c-514d-b910-dd12c555786d"
