@@ -108,6 +108,19 @@ def test_an_old_message_again_after_ttl_opens_nothing() -> None:
     assert world.store.read_thread(ANNA).conversation is None
 
 
+def test_what_was_sent_within_the_second_of_its_arrival_keeps_its_instant() -> None:
+    """Envelopes' times are cut to whole seconds: a START right after a STOP was taken for one at the same instant."""
+    world = World()
+    world.clock.now = NOON + timedelta(seconds=2)
+    for milliseconds, text in ((200, "STOP"), (900, "START")):
+        sent_at = NOON + timedelta(milliseconds=milliseconds)
+        assert world.receive(replace(inbound(sent_at, text=text), arrived_at=NOON)) == "stored"
+    thread = world.store.read_thread(ANNA)
+    assert thread.conversation
+    assert thread.conversation.last_inbound_at == NOON + timedelta(milliseconds=900)
+    assert not thread.preferences.refused("contact", "sms")
+
+
 @pytest.mark.parametrize("ahead", [MICROSECOND, timedelta(hours=1), timedelta(days=400)])
 def test_a_message_from_the_future_is_clamped_to_its_arrival(ahead: timedelta) -> None:
     world = World()

@@ -24,6 +24,9 @@ LAST_SEEN_GRAIN: Final = timedelta(days=7)
 FRESH_FOR: Final = timedelta(minutes=10)
 """An older message is history that is brought over, or was long under way: nobody waits for an answer to it."""
 
+ARRIVAL_GRAIN: Final = timedelta(seconds=1)
+"""An envelope's time is cut to whole seconds: what was sent within that second is no clock that runs ahead."""
+
 TRIES: Final = 5
 
 Ingested = Literal["stored", "duplicate", "window_closed", "erased"]
@@ -57,8 +60,7 @@ def ingest_message(
     retry does it all again, to the same end. Raises ``Contended`` and ``NotPublished``, both mended by a retry.
     """
     now = clock()
-    # A clock that runs ahead must not lengthen the window; nor may a retry take the message for a later one.
-    message = replace(message, sent_at=min(message.sent_at, message.arrived_at, now))
+    message = replace(message, sent_at=_sent_at(message, now))
     request = asked(message.text)
     choice = _choice(message, request)
     changed = choice is not None and store_choice(choice, store=store, opt_out_scope=settings.opt_out_scope)
@@ -78,6 +80,13 @@ def ingest_message(
         store.write_message(message, expires_at=expiry(message.sent_at + WINDOW))
     # An erasure that came in between has not seen what was written since.
     return "erased" if _is_erased(message, store.read_preferences(message.contact), store) else came_to
+
+
+def _sent_at(message: InboundMessage, now: datetime) -> datetime:
+    """A clock that runs ahead must not lengthen the window; nor may a retry take the message for a later one."""
+    arrived_at = min(message.arrived_at, now)
+    is_past = message.sent_at <= now and message.sent_at < arrived_at + ARRIVAL_GRAIN
+    return message.sent_at if is_past else arrived_at
 
 
 def _store_thread(
