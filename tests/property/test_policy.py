@@ -269,8 +269,13 @@ def test_a_hold_ends_later_and_in_time_and_its_rule_does_not_hold_again(history:
     assert history.inbound_at
     assert decision.until < history.inbound_at + DAYS_30
     again = decide(replace(case, now=decision.until))
-    held_again = again.facts.get("held_by", again.rule) == decision.rule
-    assert held_again == (decision.rule == "unknown_timezone"), decision.rule
+    stopped_by = again.facts.get("held_by", again.rule)
+    if decision.rule != "unknown_timezone":
+        assert stopped_by != decision.rule
+        return
+    # The zone is as unknown as it was; an earlier rule may stop it by now, such as WhatsApp's 24 hours.
+    assert stopped_by
+    assert ORDER.index(stopped_by) <= ORDER.index("unknown_timezone")
 
 
 @MODEST

@@ -266,7 +266,7 @@ def test_a_stop_from_before_that_arrives_late_holds_without_its_cause_and_is_tol
     assert refused.cause is None
     assert nothing_is_left(world)
     (told,) = world.bus.details("ContactOptedOut")
-    assert told["cause"] == {"word": "stop", "message_id": "SM-1"}
+    assert told["cause"] == {"word": "stop", "message_id": "SM-1", "channel": "sms"}
 
 
 def test_a_yes_from_before_does_not_come_back() -> None:

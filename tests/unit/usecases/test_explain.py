@@ -82,7 +82,7 @@ def test_a_whole_story_in_order_of_time_with_rule_and_facts() -> None:
         (iso(stopped_at + timedelta(days=30)), "window closes"),
     ]
     *_, opted_out, skipped, _ = ledger["entries"]
-    assert opted_out["cause"] == {"word": "stop", "message_id": "SM-stop"}
+    assert opted_out["cause"] == {"word": "stop", "message_id": "SM-stop", "channel": "sms"}
     assert opted_out["scope"] == "*"
     assert (skipped["reason"], skipped["subject_id"], skipped["step"]) == ("appointment_reminder", "A-1001", "PT2H")
     assert skipped["rule"] == "opted_out"
@@ -223,7 +223,7 @@ def test_an_export_holds_everything() -> None:
     assert [message["text"] for message in given["inbound"]] == ["I love your dentist, he is so gentle", "STOP"]
     assert given["profile"]["display_name"] == "Anna Beispiel"
     assert given["conversation"]["opening"] == "started"
-    assert given["preferences"]["contact"]["*"]["cause"] == {"word": "stop", "message_id": "SM-stop"}
+    assert given["preferences"]["contact"]["*"]["cause"] == {"word": "stop", "message_id": "SM-stop", "channel": "sms"}
     assert [row["state"] for row in given["scheduled"]] == ["sent", "skipped", "skipped"]
     assert "Main St 1" in json.dumps(given["subjects"])
     assert len(given["places"]["utility"]["taken"]) == 1

@@ -79,7 +79,7 @@ def test_a_stop_stands_before_anything_else_and_is_told_by_the_retry_as_if_nothi
     (told,) = calm.bus.events
     assert (told.type, told.detail["cause"]) == (
         "ContactOptedOut",
-        {"word": "stop", "message_id": stop().message_id},
+        {"word": "stop", "message_id": stop().message_id, "channel": "sms"},
     )
     for nth in range(1, 20):
         world = world_with()

@@ -136,7 +136,8 @@ def _choice(message: InboundMessage, request: Asked) -> ChoiceMade | None:
     """An opt-out or an opt-in, where the message is one."""
     if request.request not in (Request.STOP, Request.START):
         return None
-    cause = {"word": request.words, "message_id": message.message_id}
+    # An opt-out may cover other channels than the one that it came by.
+    cause = {"word": request.words, "message_id": message.message_id, "channel": message.contact.channel}
     return ChoiceMade(message.contact, "contact", Choice(request.request is Request.START, message.sent_at, cause))
 
 
