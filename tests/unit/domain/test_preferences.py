@@ -315,3 +315,18 @@ def test_a_phone_number_has_one_row_of_each_brand_whatever_the_channel() -> None
 def test_an_opaque_address_has_a_row_of_its_own_channel() -> None:
     assert preferences_of(Contact("acme", "whatsapp", "US.1349120865")) == "acme#whatsapp#US.1349120865"
     assert preferences_of(Contact("acme", "rcs", "US.1349120865")) == "acme#rcs#US.1349120865"
+
+
+def test_what_is_news_is_judged_by_the_channel_of_who_said_it() -> None:
+    """After a change of the scope, choices of both kinds stand side by side."""
+    at = [NOON + timedelta(hours=n) for n in range(6)]
+    out = Preferences().hear("contact", EVERYWHERE, Choice(allowed=False, at=at[0]), channel="sms")
+    back = out.hear("contact", "sms", Choice(allowed=True, at=at[1]), channel="sms")
+    again = back.hear("contact", EVERYWHERE, Choice(allowed=False, at=at[2]), channel="sms")
+    assert again.contact[EVERYWHERE].changed, "sms was allowed, and is not any more"
+    elsewhere = back.hear("contact", EVERYWHERE, Choice(allowed=False, at=at[2]), channel="rcs")
+    assert not elsewhere.contact[EVERYWHERE].changed
+    since = Preferences().hear("contact", EVERYWHERE, Choice(allowed=True, at=at[5]), channel="sms")
+    late = since.hear("contact", "sms", Choice(allowed=False, at=at[3]), channel="sms")
+    assert not late.contact["sms"].changed, "a later yes holds"
+    assert late.refused("contact", "sms") is None

@@ -85,15 +85,21 @@ class Preferences:
         choice = self.choice(topic, channel)
         return choice if choice and not choice.allowed else None
 
-    def hear(self, topic: Topic, scope: str, choice: Choice) -> "Preferences":
-        """With ``choice``; the very same where a later one, or at a tie a "no", holds already."""
+    def hear(self, topic: Topic, scope: str, choice: Choice, *, channel: str | None = None) -> "Preferences":
+        """With ``choice``; the very same where a later one, or at a tie a "no", holds already.
+
+        Whether it is news is a matter of ``channel``, that of who made it; the scope itself where none is given.
+        """
         choices: Choices = getattr(self, topic)
         old = choices.get(scope)
         if old and _order(choice) <= _order(old):
             return self
-        before = self.choice(topic, scope)
-        choice = replace(choice, changed=before is None or before.allowed != choice.allowed)
-        choices = {**choices, scope: choice}
+        before = self.choice(topic, channel or scope)
+        held = self._with(topic, {**choices, scope: choice}).choice(topic, channel or scope)
+        changed = before is None or (held is not None and held.allowed != before.allowed)
+        return self._with(topic, {**choices, scope: replace(choice, changed=changed)})
+
+    def _with(self, topic: Topic, choices: Choices) -> "Preferences":
         return replace(self, contact=choices) if topic == "contact" else replace(self, marketing=choices)
 
     def erased_since(self, channel: str, instant: datetime) -> bool:

@@ -25,7 +25,7 @@ def store_choice(made: ChoiceMade, *, store: Store, opt_out_scope: OptOutScope) 
             if choice.allowed:
                 return False
             choice = replace(choice, cause=None)
-        after = before.hear(topic, scope, choice)
+        after = before.hear(topic, scope, choice, channel=made.contact.channel)
         if after is before or store.write_preferences(made.contact, after):
             held = (after.contact if topic == "contact" else after.marketing)[scope]
             return held.changed and (held.at, held.allowed) == (choice.at, choice.allowed)
