@@ -1,6 +1,8 @@
 """The composition root: adapters are built when they are first asked for, once, and with the right patience."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 from typing import Any, Final
 
 import pytest
@@ -53,3 +55,24 @@ def test_there_is_one_app() -> None:
 def test_now_is_in_utc_and_ids_are_fresh() -> None:
     assert App().clock().tzname() == "UTC"
     assert App().new_id() != App().new_id()
+
+
+def test_the_threads_of_a_run_read_the_key_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each made a client of its own at the same moment, which botocore's session does not bear."""
+    made: list[str] = []
+
+    class Secrets:
+        def get_secret_value(self, **_name: str) -> dict[str, str]:
+            return {"SecretString": "a-key"}
+
+    def client(_app: App, service: str) -> Secrets:
+        made.append(service)
+        sleep(0.05)  # as long as the others need to come as far
+        return Secrets()
+
+    monkeypatch.setattr(App, "_client", client)
+    built = App()
+    with ThreadPoolExecutor(8) as pool:
+        keys = list(pool.map(lambda _: built.preferences_key(), range(8)))
+    assert keys == ["a-key"] * 8
+    assert made == ["secretsmanager"]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
+from threading import Lock
 from typing import Any, Final
 
 import botocore.session
@@ -45,6 +46,9 @@ CLAIM_GRACE: Final = timedelta(seconds=60)
 MOST_SEGMENTS: Final = 3
 """Of an SMS; a longer one is sent, and counted by a metric."""
 
+_MAKING: Final = Lock()
+"""botocore's clients are thread-safe, their making is not."""
+
 
 class App:
     """The adapters of one execution environment."""
@@ -58,7 +62,9 @@ class App:
         return DynamoDBStore.connect(self.settings.table_name, workers=WORKERS, hash_key=self.preferences_key)
 
     def preferences_key(self) -> str:
-        return self._preferences_key
+        """The key that the addresses of preferences are hashed by; a run's threads all ask for it at once."""
+        with _MAKING:
+            return self._preferences_key
 
     @cached_property
     def _preferences_key(self) -> str:
@@ -87,9 +93,8 @@ class App:
         return str(uuid.uuid4())
 
     def render(self, circumstances: Circumstances) -> Wording:
-        # 0.2 s to import, and a run with nothing to send needs it not.
-        from reengage.adapters.sms_segments import sms_segments  # noqa: PLC0415
-        from reengage.adapters.wording import FluentWording  # noqa: PLC0415
+        from reengage.adapters.sms_segments import sms_segments  # noqa: PLC0415 - beside what it measures
+        from reengage.adapters.wording import FluentWording  # noqa: PLC0415 - 0.2 s, for nothing where nothing is sent
 
         wording = FluentWording(self.settings.default_locale)(circumstances)
         message = circumstances.message
