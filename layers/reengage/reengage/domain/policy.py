@@ -70,11 +70,10 @@ class Circumstances:
     settings: PolicySettings = field(default_factory=PolicySettings)
 
     def __post_init__(self) -> None:
-        channel, profile, conversation = self.message.contact.channel, self.profile, self.conversation
-        if profile and self.preferences.erased_since(channel, profile.last_seen_at):
-            object.__setattr__(self, "profile", None)
-        if conversation and self.preferences.erased_since(channel, conversation.last_inbound_at):
-            object.__setattr__(self, "conversation", None)
+        channel = self.message.contact.channel
+        profile, conversation = self.preferences.remembered(channel, self.profile, self.conversation)
+        object.__setattr__(self, "profile", profile)
+        object.__setattr__(self, "conversation", conversation)
 
     @property
     def family(self) -> Family | None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from .contact import Contact
-from .conversation import expiry
+from .contact import Contact, Profile
+from .conversation import Conversation, expiry
 from .subject import Json
 
 EVERYWHERE: Final = "*"
@@ -105,6 +105,16 @@ class Preferences:
     def erased_since(self, channel: str, instant: datetime) -> bool:
         """Whether the contact was erased at or after ``instant``: then nothing from before may be stored again."""
         return channel in self.erasures and instant <= self.erasures[channel].at
+
+    def remembered(
+        self, channel: str, profile: Profile | None, conversation: Conversation | None
+    ) -> tuple[Profile | None, Conversation | None]:
+        """Without what an erasure has marked, and not deleted yet."""
+        if profile and self.erased_since(channel, profile.last_seen_at):
+            profile = None
+        if conversation and self.erased_since(channel, conversation.last_inbound_at):
+            conversation = None
+        return profile, conversation
 
     def erase(self, channel: str, *, asked_at: datetime, at: datetime) -> "Preferences":
         """Of what applies to the channel, only a "no" remains, and a "yes" that it is excepted by; without causes.

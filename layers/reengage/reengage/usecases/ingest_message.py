@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final, Literal
 
 from reengage.domain.contact import Contact, Profile
@@ -123,12 +122,9 @@ def _is_erased(message: InboundMessage, preferences: Preferences, store: Store) 
 
 def _standing(contact: Contact, thread: Thread, now: datetime) -> tuple[Profile | None, Conversation | None]:
     """What of the thread still counts: no profile past its retention, and nothing that an erasure has yet to delete."""
-    profile, conversation = thread.profile, thread.conversation
-    erased_since = partial(thread.preferences.erased_since, contact.channel)
-    if profile and (not profile.is_kept(now) or erased_since(profile.last_seen_at)):
+    profile, conversation = thread.preferences.remembered(contact.channel, thread.profile, thread.conversation)
+    if profile and not profile.is_kept(now):
         profile = None
-    if conversation and erased_since(conversation.last_inbound_at):
-        conversation = None
     return profile, conversation
 
 
