@@ -3,10 +3,11 @@
 The store is the app's own in-memory one (``adapters/memory.py``), held to the contract of the real one.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
 from typing import Any, cast
 
@@ -16,16 +17,25 @@ from reengage.domain.conversation import InboundMessage
 from reengage.domain.events_out import OutEvent
 from reengage.domain.policy import Circumstances, PolicySettings
 from reengage.domain.preferences import ChoiceMade
-from reengage.domain.reasons import Door
-from reengage.domain.subject import EVENT_TYPES, BusinessEvent, Subject, SubjectRef, version_of
-from reengage.ports import Accepted, Channel, OutboundMessage, Outcome, Publish, Store, Wording
+from reengage.domain.reasons import LANES, Door
+from reengage.domain.subject import (
+    EVENT_TYPES,
+    OF_ONE_CONTACT,
+    OF_THE_BRAND,
+    BusinessEvent,
+    Subject,
+    SubjectRef,
+    version_of,
+)
+from reengage.ports import Accepted, Channel, DueKey, OutboundMessage, Outcome, Publish, Store, Wording
 from reengage.usecases.configure_brand import BrandSaid, configure_brand
 from reengage.usecases.erase_contact import ErasureAsked, erase_contact
 from reengage.usecases.ingest_message import Ingested, IngestSettings, ingest_message
+from reengage.usecases.look_ahead import look_ahead
 from reengage.usecases.plan_messages import Planned, plan_messages
 from reengage.usecases.record_choice import record_choice
 from reengage.usecases.record_delivery import Receipt, Recorded, Status, record_delivery
-from reengage.usecases.send_due_messages import Sender, summary
+from reengage.usecases.send_due_messages import Drain, Sender, summary
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 """When most stories begin: a Monday, a month away from any change of clocks in Europe."""
@@ -195,11 +205,12 @@ class World:
             publish=ports.bus,
             clock=self.clock,
             send_now=self.sender("updates", around).send_now,
+            look_ahead=partial(look_ahead, settings=self.policy, store=ports.store, clock=self.clock),
         )
 
     def hear(self, event: BusinessEvent, around: Around | None = None) -> Planned:
         ports = self.ports(around)
-        return plan_messages(event, store=ports.store, publish=ports.bus, clock=self.clock)
+        return plan_messages(event, store=ports.store, publish=ports.bus, clock=self.clock, settings=self.policy)
 
     def choose(self, made: ChoiceMade, around: Around | None = None) -> bool:
         ports = self.ports(around)
@@ -243,6 +254,23 @@ class World:
         return [(row.step, str(row.state), row.rule) for row in self.store.rows()]
 
 
+def drain(sender: Sender, shard: int, stop_at: datetime) -> tuple[Counter[tuple[str, str]], list[Exception]]:
+    """What one shard comes to in a run, in the caller's own thread: the tally, and the errors for the run to raise."""
+    tally: Counter[tuple[str, str]] = Counter()
+    errors: list[Exception] = []
+    for lane in LANES[sender.door]:
+        drained = Drain(sender, lane, shard, stop_at)
+        drained.run()
+        tally += drained.tally
+        errors += drained.errors
+    return tally, errors
+
+
+def due_now(store: Store, door: Door, shard: int, now: datetime) -> list[DueKey]:
+    """All that one shard's index has, lane by lane."""
+    return [due for lane in LANES[door] for page in store.due(door, lane, shard, now) for due in page]
+
+
 ANNA = Contact("acme-dental", "sms", "+4915112345678")
 
 
@@ -282,12 +310,15 @@ def business(
     """An event as the inbound adapter reads it; instants among ``fields`` become text, as they come in."""
     terms = EVENT_TYPES[event_type]
     said = {k: v.isoformat() if isinstance(v, datetime) else v for k, v in fields.items()}
+    if terms.at:
+        said.setdefault(terms.at, occurred_at.isoformat())
+    own = contact if terms.kind in OF_ONE_CONTACT else None
     return BusinessEvent(
         type=event_type,
-        subject=SubjectRef(brand, terms.kind, subject_id),
+        subject=SubjectRef(contact.brand if contact else brand, terms.kind, subject_id, own),
         version=version_of(occurred_at, terms.rank),
         arrived_at=JUST_NOW,
-        contact=contact,
+        contact=None if terms.kind in OF_THE_BRAND else contact,
         fields=said,
     )
 

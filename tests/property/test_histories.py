@@ -32,7 +32,7 @@ from reengage.usecases.configure_brand import BrandSaid
 from reengage.usecases.erase_contact import ErasureAsked
 from reengage.usecases.ingest_message import IngestSettings
 from reengage.usecases.record_delivery import Receipt, Status
-from tests.fakes import ANNA, CLAIM_LASTS, Around, Fault, Unreachable, World, business, inbound, receipt
+from tests.fakes import ANNA, CLAIM_LASTS, Around, Fault, Unreachable, World, business, drain, inbound, receipt
 from tests.property.model import CATEGORIES, DAYS_30, FOLLOW_UPS, NEVER, OFFSETS, Model, Verdict, is_quiet, order_of
 from tests.property.schedules import Body, Option, play
 
@@ -495,7 +495,7 @@ class Histories(RuleBasedStateMachine):
         for door in DOORS:
             sender = self.world.sender(door, watched)
             for shard in SHARDS:
-                sender._drain(shard, self.world.clock.now + MINUTE)
+                drain(sender, shard, self.world.clock.now + MINUTE)
 
     def _ttl(self) -> None:
         """Deletes what has expired; of the rows only those that are done, for ticks come every minute."""

@@ -16,7 +16,7 @@ from reengage.domain.policy import PolicySettings
 from reengage.domain.subject import BusinessEvent
 from reengage.ports import DueKey, NotDelivered
 from reengage.usecases.erase_contact import ErasureAsked
-from tests.fakes import ANNA, CLAIM_LASTS, NOON, Around, World, business, inbound, receipt
+from tests.fakes import ANNA, CLAIM_LASTS, NOON, Around, World, business, drain, inbound, receipt
 from tests.property.schedules import Body, Choose, Played, every_order, play
 
 STARTS = NOON + timedelta(days=10)
@@ -63,7 +63,7 @@ def story() -> World:
 def tick(world: World, around: Around | None = None) -> None:
     """One scheduled run, of the shards that have anything: without threads of its own."""
     for shard in sorted({row.contact.shard for row in world.store.rows()}):
-        _, errors = world.sender(around=around)._drain(shard, world.clock.now + MINUTE)
+        _, errors = drain(world.sender(around=around), shard, world.clock.now + MINUTE)
         assert not errors
 
 
@@ -403,7 +403,7 @@ def test_two_runs_and_one_place() -> None:
 
     def takes(world: World, number: int) -> Body:
         row = world.store.rows()[number]
-        return lambda around: world.sender(around=around)._handle(DueKey(row.key, row.due_at))
+        return lambda around: world.sender(around=around).handle(DueKey(row.key, row.due_at, row.useful_until))
 
     def once(choose: Choose) -> World:
         world = two_due()

@@ -28,6 +28,8 @@ DEFAULTS = {
     "UtilityCaps": "5/P1D",
     "OptOutScope": "brand",
     "WelcomeBackAfter": "P7D",
+    "WhenWindowWillClose": "wait",
+    "WindowClosingNotice": "P1D",
     # Not named by the contract.
     "HelpReply": "provider",
     "WhatsAppTemplates": "",
@@ -83,6 +85,8 @@ EDGES = (
     *("Europe/Berlin", "europe/berlin", "Etc/GMT+5", "America/Argentina/ComodRivadavia", "UTC", "x y"),
     *("P7D", "P0D", "P", "PT", "P9999D", "PT36H", "P52W", "P1M", "-P1D", "P999D"),
     *("appointment_reminder", "appointment_reminder,trial_follow_up", "foo", "welcome_back", ","),
+    *("wait", "pull_forward", "warn,trial_follow_up=pull_forward", "warn,foo=wait", "wait=warn", "warn,", "later"),
+    *("P1D", "PT1H", "P29D", "P30D", "PT699H", "PT720H"),
 )
 
 
@@ -95,7 +99,7 @@ def test_cloudformation_takes_only_what_the_app_takes(value: str) -> None:
             settings = Settings(deployed | {_variable(parameter): value})
             assert settings.policy is not None
             assert settings.ingest is not None
-    for parameter in ("WhatsAppTemplates", "DefaultTimezone"):
+    for parameter in ("WhatsAppTemplates", "DefaultTimezone", "WhenWindowWillClose", "WindowClosingNotice"):
         if _takes(_parameters()[parameter], value):
             variable = {"WhatsAppTemplates": "WHATSAPP_TEMPLATES"}.get(parameter, _variable(parameter))
             assert Settings(deployed | {variable: value}).policy is not None
@@ -106,16 +110,21 @@ def test_the_edges_are_taken_where_they_should_be() -> None:
     assert taken["UtilityQuietHours"] == taken["MarketingQuietHours"] == ["21:00-08:00", "00:00-23:59"]
     caps = ["1/P1D,3/P7D", "5/PT12H", "1/P52W", "9999/PT9999H"]
     assert taken["UtilityCaps"] == taken["MarketingCaps"] == caps
-    assert taken["WelcomeBackAfter"] == ["P7D", "PT36H", "P52W", "P999D"]
+    assert taken["WelcomeBackAfter"] == [
+        *("P7D", "PT36H", "P52W", "P999D", "P1D", "PT1H", "P29D", "P30D", "PT699H", "PT720H"),
+    ]
+    assert taken["WindowClosingNotice"] == ["P7D", "PT36H", "P1D", "PT1H", "P29D", "PT699H"]
+    assert taken["WhenWindowWillClose"] == ["wait", "pull_forward", "warn,trial_follow_up=pull_forward"]
     assert taken["DefaultTimezone"] == ["Europe/Berlin", "Etc/GMT+5", "America/Argentina/ComodRivadavia", "UTC"]
     assert taken["WhatsAppTemplates"] == ["appointment_reminder", "appointment_reminder,trial_follow_up"]
 
 
-def test_each_reason_may_have_a_template() -> None:
+def test_each_reason_may_have_a_template_and_a_way_of_its_own_when_the_window_closes() -> None:
     """But a reply, which goes out while the channel takes free text."""
-    templates = _parameters()["WhatsAppTemplates"]
+    templates, closing = _parameters()["WhatsAppTemplates"], _parameters()["WhenWindowWillClose"]
     for name, reason in REASONS.items():
         assert _takes(templates, name) == (reason.category != "reply"), name
+        assert _takes(closing, f"wait,{name}=warn") == (reason.category != "reply"), name
 
 
 def test_every_time_zone_is_taken() -> None:

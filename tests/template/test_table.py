@@ -25,10 +25,13 @@ def test_its_keys_are_strings_named_pk_and_sk(stack: Stack) -> None:
         ("sk", "S"),
         ("due_shard", "S"),
         ("due_at", "S"),
+        ("audience_shard", "S"),
+        ("audience_day", "S"),
     }
 
 
-def test_what_is_due_is_found_by_a_narrow_index(stack: Stack) -> None:
+def test_what_is_due_and_who_may_be_told_are_found_by_narrow_indexes(stack: Stack) -> None:
+    """A claim changes nothing that the index of what is due shows, and so writes nothing there."""
     assert stack.of("AWS::DynamoDB::Table")["Table"]["GlobalSecondaryIndexes"] == [
         {
             "IndexName": "due",
@@ -36,8 +39,16 @@ def test_what_is_due_is_found_by_a_narrow_index(stack: Stack) -> None:
                 {"AttributeName": "due_shard", "KeyType": "HASH"},
                 {"AttributeName": "due_at", "KeyType": "RANGE"},
             ],
+            "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["useful_until"]},
+        },
+        {
+            "IndexName": "audience",
+            "KeySchema": [
+                {"AttributeName": "audience_shard", "KeyType": "HASH"},
+                {"AttributeName": "audience_day", "KeyType": "RANGE"},
+            ],
             "Projection": {"ProjectionType": "KEYS_ONLY"},
-        }
+        },
     ]
 
 
@@ -72,6 +83,6 @@ def test_other_tests_can_create_it_from_the_template(monkeypatch: pytest.MonkeyP
         )
         created = client.describe_table(TableName="reengage")["Table"]
         ttl = client.describe_time_to_live(TableName="reengage")["TimeToLiveDescription"]
-    assert [index["IndexName"] for index in created["GlobalSecondaryIndexes"]] == ["due"]
+    assert [index["IndexName"] for index in created["GlobalSecondaryIndexes"]] == ["due", "audience"]
     assert created["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
     assert ttl == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}

@@ -35,6 +35,8 @@ WITHOUT_A_STACK: Final = {
     "MARKETING_CAPS": "1/P1D,3/P7D",
     "MARKETING_CONSENT": "implied",
     "WHATSAPP_TEMPLATES": "",
+    "WHEN_WINDOW_WILL_CLOSE": "wait",
+    "WINDOW_CLOSING_NOTICE": "P1D",
 }
 """The template's defaults, by which an event is previewed where no stack is asked."""
 

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from threading import Lock
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from botocore.config import Config
 from .adapters.dynamodb import DynamoDBStore
 from .adapters.eventbridge import EventBridgeChannel, EventBus
 from .adapters.inbound.eventbridge import Said
-from .adapters.inbound.questions import AboutContact, AboutEvent, Question
+from .adapters.inbound.questions import AboutBroadcast, AboutContact, AboutEvent, Question
 from .adapters.rejected_events import RejectedEventsQueue
 from .domain.contact import CHANNELS
 from .domain.conversation import InboundMessage
@@ -30,8 +30,10 @@ from .usecases.configure_brand import BrandSaid, configure_brand
 from .usecases.erase_contact import ErasureAsked, erase_contact
 from .usecases.explain import explain, export
 from .usecases.ingest_message import Ingested, ingest_message
+from .usecases.look_ahead import look_ahead
 from .usecases.plan_messages import plan_messages
 from .usecases.preview import preview
+from .usecases.progress import progress
 from .usecases.record_choice import record_choice
 from .usecases.record_delivery import Receipt, Recorded, record_delivery
 from .usecases.reject_event import reject_event
@@ -124,6 +126,7 @@ class App:
             publish=self.publish,
             clock=self.clock,
             send_now=replies.send_now,
+            look_ahead=partial(look_ahead, settings=self.settings.policy, store=self.store, clock=self.clock),
         )
 
     def hear(self, said: Said) -> dict[str, Any]:
@@ -131,7 +134,8 @@ class App:
         store, publish, clock = self.store, self.publish, self.clock
         match said:
             case BusinessEvent():
-                return asdict(plan_messages(said, store=store, publish=publish, clock=clock))
+                settings = self.settings.policy
+                return asdict(plan_messages(said, store=store, publish=publish, clock=clock, settings=settings))
             case ChoiceMade():
                 scope = self.settings.opt_out_scope
                 return {"changed": record_choice(said, store=store, publish=publish, opt_out_scope=scope)}
@@ -159,6 +163,8 @@ class App:
             case AboutEvent(event):
                 policy = self.settings.policy
                 return preview(event, store=self.store, render=self.render, settings=policy, clock=self.clock)
+            case AboutBroadcast(subject):
+                return progress(subject, store=self.store, clock=self.clock)
 
     def _sender(self, door: Door, policy: PolicySettings, time_left: timedelta) -> Sender:
         return Sender(

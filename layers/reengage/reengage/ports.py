@@ -1,11 +1,12 @@
 """What the use cases need of the world: time, chance, a table, a bus, and channels to people."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from .domain.brand import Brand
+from .domain.broadcast import Member, Part
 from .domain.caps import Places
 from .domain.contact import Contact, Profile
 from .domain.conversation import Conversation, InboundMessage
@@ -13,7 +14,7 @@ from .domain.events_out import OutEvent
 from .domain.message import MessageKey, ScheduledMessage
 from .domain.policy import Circumstances, Decision
 from .domain.preferences import Preferences
-from .domain.reasons import Category, Door
+from .domain.reasons import Audience, Category, Door, Lane
 from .domain.subject import Subject, SubjectRef
 
 Clock = Callable[[], datetime]
@@ -42,6 +43,7 @@ class Gate(NamedTuple):
     preferences: Preferences
     brand: Brand | None
     places: Places
+    interest: Subject | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +70,20 @@ class Holdings:
 
 @dataclass(frozen=True, slots=True)
 class DueKey:
-    """An entry of the ``due`` index. Hints at work: only a claim says whether there is any."""
+    """An entry of the ``due`` index: of a message, or of a broadcast's part. Hints at work: only the row itself says
+    whether there is any.
+    """
 
     key: MessageKey
     due_at: datetime
+    useful_until: datetime
+
+
+class Page(NamedTuple):
+    """Some members of an audience. ``cursor`` says where to go on; ``None``: those were the last."""
+
+    members: Sequence[Member]
+    cursor: str | None
 
 
 class Store(Protocol):
@@ -127,9 +139,43 @@ class Store(Protocol):
         withdrawn, by this call or by an earlier one; else ``None``.
         """
 
+    def scheduled(self, contact: Contact) -> list[ScheduledMessage]:
+        """The contact's messages that are still ``scheduled``; one request a page."""
+
+    def reschedule(self, message: ScheduledMessage, *, due_at: datetime, first_due_at: datetime) -> bool:
+        """Moves a row that is still ``scheduled`` for ``message.due_at``; ``False`` where it is not any more."""
+
+    # Broadcast
+    def write_part(self, part: Part) -> bool:
+        """Stores a part anew, over nothing or over one of an older version; ``False`` where one as new stands there."""
+
+    def read_part(self, key: MessageKey) -> Part | None: ...
+
+    def read_parts(self, subject: SubjectRef) -> list[Part]:
+        """All parts of the subject's broadcasts; one request a page."""
+
+    def members(
+        self, audience: Audience, subject: SubjectRef, shard: int, *, day: date, cursor: str | None, limit: int
+    ) -> Page:
+        """One page of the audience's shard: of the brand's conversations those whose window closes on ``day`` or later,
+        or of those who showed interest in the subject those in whom it lasts until then. Closed ones cost nothing.
+        Eventually consistent.
+        """
+
+    def advance(self, part: Part, *, replacing: Part) -> bool:
+        """Notes how far the part has come (``cursor``, ``planned``, ``state``); one that is not ``waiting`` any more
+        leaves the index. ``False`` where the stored one is not at ``replacing``'s version, state and cursor any more.
+        """
+
+    def count_outcomes(self, part: MessageKey, version: int, outcomes: Mapping[str, int]) -> None:
+        """Adds to what became of the part's messages; nothing where the part is of another version by now."""
+
+    def read_threads(self, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]:
+        """What stands of each contact; one request for 33."""
+
     # Send
-    def due(self, door: Door, shard: int, now: datetime) -> list[DueKey]:
-        """What is due at ``now``, oldest first; one request a page of the index."""
+    def due(self, door: Door, lane: Lane, shard: int, now: datetime) -> Iterator[Sequence[DueKey]]:
+        """What is due at ``now``, oldest first, page by page; one request each."""
 
     def claim(self, due: DueKey, *, claim_id: str, at: datetime) -> ScheduledMessage | None:
         """Takes the row in hand if it is still ``scheduled`` for that instant; else ``None``."""

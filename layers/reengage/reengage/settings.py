@@ -4,10 +4,11 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import get_args
 
 from .domain.caps import parse_caps
 from .domain.instants import Duration, parse_zone
-from .domain.policy import PolicySettings
+from .domain.policy import PolicySettings, WhenWindowWillClose
 from .domain.preferences import OptOutScope
 from .domain.quiet_hours import QuietHours
 from .domain.reasons import REASONS, Category
@@ -68,6 +69,7 @@ class Settings:
             "utility": self._parsed("UTILITY_QUIET_HOURS", QuietHours.parse),
             "marketing": self._parsed("MARKETING_QUIET_HOURS", QuietHours.parse),
         }
+        when = self._parsed("WHEN_WINDOW_WILL_CLOSE", _when_closing) or {"": "wait"}
         return PolicySettings(
             marketing_consent=self._one_of("MARKETING_CONSENT", {"implied": "implied", "required": "required"}),
             quiet_hours={category: hours for category, hours in quiet_hours.items() if hours},
@@ -77,6 +79,9 @@ class Settings:
             },
             default_timezone=self._parsed("DEFAULT_TIMEZONE", lambda text: parse_zone(text).key),
             whatsapp_templates=self._parsed("WHATSAPP_TEMPLATES", _reasons) or frozenset(),
+            when_window_will_close=when[""],
+            when_closing_for={reason: choice for reason, choice in when.items() if reason},
+            closing_notice=self._parsed("WINDOW_CLOSING_NOTICE", _length) or timedelta(days=1),
         )
 
     def _text(self, name: str) -> str:
@@ -109,6 +114,18 @@ def _length(text: str) -> timedelta:
     if duration.months or length <= timedelta():
         raise ValueError("expected an ISO 8601 duration of days or hours, such as P7D")
     return length
+
+
+def _when_closing(text: str) -> dict[str, WhenWindowWillClose]:
+    """``warn,trial_follow_up=pull_forward``: one for all reasons (the one named ""), then some reasons' own."""
+    for_all, *others = (part.strip() for part in text.split(","))
+    when = {"": for_all} | {reason: own for reason, _, own in (other.partition("=") for other in others)}
+    known: dict[str, WhenWindowWillClose] = {name: name for name in get_args(WhenWindowWillClose)}
+    if not set(when.values()) <= known.keys() or not when.keys() <= {"", *REASONS}:
+        raise ValueError(
+            f"expected one of {', '.join(known)}, and where a reason differs its own, such as wait,trial_follow_up=warn"
+        )
+    return {reason: known[choice] for reason, choice in when.items()}
 
 
 def _reasons(text: str) -> frozenset[str]:

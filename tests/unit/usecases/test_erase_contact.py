@@ -19,7 +19,7 @@ from reengage.errors import Contended, NotPublished
 from reengage.ports import Holdings
 from reengage.usecases.erase_contact import ErasureAsked
 from reengage.usecases.ingest_message import IngestSettings
-from tests.fakes import ANNA, NOON, RETENTION, Around, Crash, Fault, Unreachable, World, business, inbound
+from tests.fakes import ANNA, NOON, RETENTION, Around, Crash, Fault, Unreachable, World, business, drain, inbound
 from tests.property.schedules import Body, Choose, Option, Played, play
 
 SECOND: Final = timedelta(seconds=1)
@@ -413,7 +413,7 @@ def test_a_send_under_way_leaves_nothing_and_nothing_is_sent_after_the_mark(dies
     """What asked at its gate before the mark was stored may still go out, within its two seconds; nothing else."""
 
     def sends(world: World, around: Around) -> None:
-        _, errors = world.sender(around=around)._drain(ANNA.shard, world.clock.now + DAY)
+        _, errors = drain(world.sender(around=around), ANNA.shard, world.clock.now + DAY)
         assert not errors
 
     ways = set()

@@ -12,7 +12,7 @@ from reengage.domain.preferences import Choice, OptOutScope
 from reengage.errors import InvalidEvent, NotPublished
 from reengage.ports import NotDelivered, Refused, Unknown
 from reengage.usecases.record_delivery import Receipt, Status
-from tests.fakes import ANNA, CLAIM_LASTS, NOON, Crash, Fault, World, business, inbound, receipt
+from tests.fakes import ANNA, CLAIM_LASTS, NOON, Crash, Fault, World, business, drain, inbound, receipt
 
 STARTS = NOON + timedelta(days=10)
 DUE = STARTS - timedelta(hours=2)
@@ -112,7 +112,7 @@ def test_a_receipt_before_the_owners_settlement_takes_the_row_out_of_the_index(s
     """The provider is quick, or the run died right after the hand-over: the receipt knows what became of it."""
     world = story()
     with pytest.raises(Crash):
-        world.sender(around=Fault(only="settle"))._drain(ANNA.shard, DUE + timedelta(minutes=1))
+        drain(world.sender(around=Fault(only="settle")), ANNA.shard, DUE + timedelta(minutes=1))
     assert row(world).state is State.SENDING
     assert world.report(about(world, status)) == "recorded"
     assert row(world).state == status

@@ -1,7 +1,7 @@
 """The send engine: claim, gate, hand-over, settlement; and everything that can go wrong on the way."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
 from datetime import datetime, time, timedelta
@@ -20,14 +20,28 @@ from reengage.domain.planning import reply
 from reengage.domain.policy import GATE_HOLDS, PASS, RULES, Answer, Circumstances, PolicySettings, Rule
 from reengage.domain.preferences import Choice, ChoiceMade
 from reengage.domain.quiet_hours import QuietHours
-from reengage.domain.reasons import Door
+from reengage.domain.reasons import Door, Lane
 from reengage.domain.subject import BusinessEvent
 from reengage.errors import Contended
 from reengage.ports import DueKey, NotDelivered, Outcome, Refused, Unknown, Wording
 from reengage.usecases import send_due_messages
 from reengage.usecases.erase_contact import ErasureAsked
 from reengage.usecases.send_due_messages import FIRST_BACKOFF, GATES, MAX_ATTEMPTS, Sender, summary
-from tests.fakes import ANNA, CLAIM_LASTS, NOON, Around, Crash, Fault, Unreachable, World, business, inbound, receipt
+from tests.fakes import (
+    ANNA,
+    CLAIM_LASTS,
+    NOON,
+    Around,
+    Crash,
+    Fault,
+    Unreachable,
+    World,
+    business,
+    drain,
+    due_now,
+    inbound,
+    receipt,
+)
 from tests.property.schedules import Body, Choose, Option, every_order, play
 
 STARTS = NOON + timedelta(days=10)
@@ -521,7 +535,7 @@ def test_a_store_bus_or_channel_that_fails_at_any_call_never_leads_to_a_second_h
         fault = Fault(error, nth, after)
         sender = world.sender(around=fault)
         try:
-            sender._drain(ANNA.shard, DUE + MINUTE)
+            drain(sender, ANNA.shard, DUE + MINUTE)
         except (Crash, Unreachable):
             assert error is Crash or fault.calls[-1] == "publish"
         for _ in range(6):
@@ -555,7 +569,7 @@ def test_the_claims_answer_lost_on_its_way_is_still_our_claim() -> None:
 def test_a_claim_of_another_run_is_left_alone_until_nobody_can_be_at_work_on_it() -> None:
     world = story()
     with pytest.raises(Crash):
-        world.sender(around=Fault(only="read_circumstances"))._drain(ANNA.shard, DUE + MINUTE)
+        drain(world.sender(around=Fault(only="read_circumstances")), ANNA.shard, DUE + MINUTE)
     assert row(world).state is State.SENDING
     world.clock.now = DUE + CLAIM_LASTS - MICROSECOND
     assert world.tick() == NOTHING
@@ -571,11 +585,11 @@ def test_a_claim_of_another_run_is_left_alone_until_nobody_can_be_at_work_on_it(
 def test_a_stale_entry_of_the_index_is_no_work() -> None:
     """The index lags: it still names what was settled, put off, or deleted."""
     world = story()
-    (stale,) = world.store.due("appointments", ANNA.shard, DUE)
+    (stale,) = due_now(world.store, "appointments", ANNA.shard, DUE)
     world.tick()
-    assert world.sender()._handle(stale) is None
+    assert world.sender().handle(stale) is None
     world.store._rows.clear()
-    assert world.sender()._handle(stale) is None
+    assert world.sender().handle(stale) is None
     assert len(world.provider.handed) == 1
 
 
@@ -728,7 +742,7 @@ def test_the_summary_adds_up_to_what_was_due() -> None:
     _store_subject(world, business("AppointmentCancelled", NOON + timedelta(hours=1), subject_id="A-7"))
     world.clock.now = DUE
     world.provider.script += outcomes
-    tally, errors = world.sender()._drain(ANNA.shard, DUE + MINUTE)
+    tally, errors = drain(world.sender(), ANNA.shard, DUE + MINUTE)
     answer = summary(tally)
     assert len(errors) == 1
     assert answer == {
@@ -762,10 +776,10 @@ def test_a_shard_that_cannot_be_read_does_not_end_the_others() -> None:
     world = story()
 
     class OneShardDown(MemoryStore):
-        def due(self, door: Door, shard: int, now: datetime) -> list[DueKey]:
+        def due(self, door: Door, lane: Lane, shard: int, now: datetime) -> Iterator[Sequence[DueKey]]:
             if shard == (ANNA.shard + 1) % SHARDS:
                 raise Unreachable
-            return super().due(door, shard, now)
+            return super().due(door, lane, shard, now)
 
     broken = OneShardDown(*(getattr(world.store, field.name) for field in fields(world.store)))
     with pytest.raises(ExceptionGroup) as raised:
@@ -788,7 +802,7 @@ def test_a_receipt_that_came_before_the_settlement_keeps_the_last_word() -> None
         "fake",
         "provider-1",
     )
-    assert world.store.due("appointments", ANNA.shard, datetime.max.replace(tzinfo=NOON.tzinfo)) == []
+    assert due_now(world.store, "appointments", ANNA.shard, datetime.max.replace(tzinfo=NOON.tzinfo)) == []
 
 
 def test_gates_hold_for_two_seconds() -> None:
@@ -802,9 +816,9 @@ def test_each_minute_another_shard_comes_first(monkeypatch: pytest.MonkeyPatch) 
     asked: list[int] = []
 
     class Recording(MemoryStore):
-        def due(self, door: Door, shard: int, now: datetime) -> list[DueKey]:
+        def due(self, door: Door, lane: Lane, shard: int, now: datetime) -> Iterator[Sequence[DueKey]]:
             asked.append(shard)
-            return super().due(door, shard, now)
+            return super().due(door, lane, shard, now)
 
     for minute in range(SHARDS):
         now = NOON + timedelta(minutes=minute)
@@ -864,7 +878,7 @@ def handed(world: World) -> list[str]:
 
 
 def handles(world: World, due: DueKey) -> Body:
-    return lambda around: world.sender("trials", around)._handle(due)
+    return lambda around: world.sender("trials", around).handle(due)
 
 
 def most_in_any(period: timedelta, instants: Sequence[datetime]) -> int:
@@ -906,9 +920,9 @@ def test_however_two_runs_interleave_no_cap_is_passed(caps: str, before: int, no
     def once(choose: Choose) -> World:
         world = follow_ups(caps, count=before + 2)
         shard = ANNA.shard
-        for due in world.store.due("trials", shard, DUE)[:before]:
-            world.sender("trials")._handle(due)
-        one, other = world.store.due("trials", shard, DUE)
+        for due in due_now(world.store, "trials", shard, DUE)[:before]:
+            world.sender("trials").handle(due)
+        one, other = due_now(world.store, "trials", shard, DUE)
         # At most one dies, and of the two it may as well be the first.
         played = play(
             {"one": handles(world, one), "other": handles(world, other)},
@@ -922,7 +936,7 @@ def test_however_two_runs_interleave_no_cap_is_passed(caps: str, before: int, no
             )
         for later in (CLAIM_LASTS, DAY - MICROSECOND, DAY, 2 * DAY):
             world.clock.now = DUE + later
-            world.sender("trials")._drain(shard, DUE + 9 * DAY)
+            drain(world.sender("trials"), shard, DUE + 9 * DAY)
         return world
 
     for world in every_order(once):
@@ -941,7 +955,7 @@ def test_places_that_only_look_like_those_at_the_gate_are_not_taken_for_them() -
     def in_order(options: Sequence[Option]) -> Option:
         return next((option for name in iter(order.popleft, None) if (option := Option(name)) in options), options[0])
 
-    first = dict(zip("xay", world.store.due("trials", ANNA.shard, DUE), strict=True))
+    first = dict(zip("xay", due_now(world.store, "trials", ANNA.shard, DUE), strict=True))
     played = play({name: handles(world, due) for name, due in first.items()}, in_order)
     steps = [(step.actor, step.call) for step in played.steps]
     gate, place = steps.index(("a", "read_circumstances")), steps.index(("a", "take_place"))
@@ -969,11 +983,11 @@ def test_a_place_is_given_back_only_where_the_message_surely_did_not_go(
     world = follow_ups()
     if answer:
         world.provider.script.append(answer)
-    one, other = world.store.due("trials", ANNA.shard, DUE)
+    one, other = due_now(world.store, "trials", ANNA.shard, DUE)
     with suppress(Crash, Unreachable):
-        world.sender("trials")._handle(one)
+        world.sender("trials").handle(one)
     assert taken(world) == (set(handed(world)) if keeps else set())
-    told = world.sender("trials")._handle(other)
+    told = world.sender("trials").handle(other)
     assert told
     assert told.way == ("held" if keeps else "sent")
 
@@ -981,12 +995,12 @@ def test_a_place_is_given_back_only_where_the_message_surely_did_not_go(
 def test_a_run_that_dies_with_a_place_taken_keeps_it() -> None:
     """Nobody knows how far it came: the place counts until its period is over."""
     world = follow_ups()
-    one, other = world.store.due("trials", ANNA.shard, DUE)
+    one, other = due_now(world.store, "trials", ANNA.shard, DUE)
     with pytest.raises(Crash):
-        world.sender("trials", Fault(only="send"))._handle(one)
+        world.sender("trials", Fault(only="send")).handle(one)
     assert world.provider.handed == []
     assert len(taken(world)) == 1
-    told = world.sender("trials")._handle(other)
+    told = world.sender("trials").handle(other)
     assert told
     assert told.way == "held"
     world.clock.now = DUE + CLAIM_LASTS

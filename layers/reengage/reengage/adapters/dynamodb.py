@@ -8,9 +8,10 @@ caller that this could mislead reads what stands there.
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import batched
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from pynamodb.connection import TableConnection
 from pynamodb.connection.base import MetaTable
 from pynamodb.exceptions import DeleteError, PutError, PynamoDBException, UpdateError
 from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.operand import Path
 from pynamodb.expressions.update import Action
 
 from reengage.adapters.dynamodb_items import (
@@ -38,11 +40,14 @@ from reengage.adapters.dynamodb_items import (
     Row,
     SubjectItem,
     SubjectLinkItem,
+    audience_shard,
     brand_item,
     brand_pk,
     conversation_item,
+    due_shard,
     linked,
     message_sk,
+    part_item,
     places_item,
     places_sk,
     preferences_item,
@@ -52,23 +57,30 @@ from reengage.adapters.dynamodb_items import (
     taken_json,
     to_brand,
     to_conversation,
+    to_member,
     to_message,
+    to_part,
     to_places,
     to_preferences,
     to_profile,
     to_subject,
 )
+from reengage.adapters.dynamodb_items import (
+    BroadcastPartItem as PartItem,
+)
 from reengage.domain.brand import Brand
+from reengage.domain.broadcast import SORT_KEY, Part, PartState
 from reengage.domain.caps import Places
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation, InboundMessage, expiry
 from reengage.domain.message import FOLLOWS, WITHDRAWN, MessageKey, ScheduledMessage, State, brief
 from reengage.domain.preferences import Preferences, preferences_of
-from reengage.domain.reasons import REASONS, Door
+from reengage.domain.reasons import REASONS, Audience, Door, Lane
 from reengage.domain.subject import Subject, SubjectRef
-from reengage.ports import DueKey, Gate, Holdings, KeptMessage, Thread
+from reengage.ports import DueKey, Gate, Holdings, KeptMessage, Page, Thread
 
-INDEX: Final = "due"
+DUE: Final = "due"
+AUDIENCE: Final = "audience"
 
 _SCHEMA: Final = {
     "KeySchema": [
@@ -76,16 +88,18 @@ _SCHEMA: Final = {
         {"AttributeName": "sk", "KeyType": "RANGE"},
     ],
     "AttributeDefinitions": [
-        {"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", "due_shard", "due_at")
+        {"AttributeName": name, "AttributeType": "S"}
+        for name in ("pk", "sk", "due_shard", "due_at", "audience_shard", "audience_day")
     ],
     "GlobalSecondaryIndexes": [
         {
-            "IndexName": INDEX,
+            "IndexName": index,
             "KeySchema": [
-                {"AttributeName": "due_shard", "KeyType": "HASH"},
-                {"AttributeName": "due_at", "KeyType": "RANGE"},
+                {"AttributeName": shard, "KeyType": "HASH"},
+                {"AttributeName": order, "KeyType": "RANGE"},
             ],
         }
+        for index, shard, order in ((DUE, "due_shard", "due_at"), (AUDIENCE, "audience_shard", "audience_day"))
     ],
 }
 
@@ -214,25 +228,93 @@ class DynamoDBStore:
         row = self._update(message.key, actions, withdrawable) or self.read_message(message.key)
         return row if row and row.is_withdrawn else None
 
+    def scheduled(self, contact: Contact) -> list[ScheduledMessage]:
+        rows = self._pages(
+            contact.key,
+            range_key_condition=Item.sk.startswith(f"{SCHEDULED}#"),
+            filter_condition=Row.state == State.SCHEDULED,
+            consistent_read=True,
+        )
+        return [to_message(Row.from_raw_data(raw)) for page in rows for raw in page]
+
+    def reschedule(self, message: ScheduledMessage, *, due_at: datetime, first_due_at: datetime) -> bool:
+        actions = [Row.due_at.set(due_at), Row.first_due_at.set(first_due_at)]
+        untouched = (Row.state == State.SCHEDULED) & (Row.due_at == message.due_at)
+        return self._update(message.key, actions, untouched) is not None
+
+    # Broadcast
+
+    def write_part(self, part: Part) -> bool:
+        return self._put(part_item(part), Item.pk.does_not_exist() | (PartItem.version < part.version))
+
+    def read_part(self, key: MessageKey) -> Part | None:
+        return to_part(self._read([key]).get(key))
+
+    def read_parts(self, subject: SubjectRef) -> list[Part]:
+        pages = self._pages(subject.key, range_key_condition=Item.sk.startswith(f"{SORT_KEY}#"), consistent_read=True)
+        parts = (to_part(Item.from_raw_data(raw)) for page in pages for raw in page)
+        return [part for part in parts if part]
+
+    def members(
+        self, audience: Audience, subject: SubjectRef, shard: int, *, day: date, cursor: str | None, limit: int
+    ) -> Page:
+        answer = self.table.query(
+            audience_shard(subject.brand, shard, subject.id if audience == "interested" else None),
+            range_key_condition=ConversationItem.audience_day >= day.isoformat(),
+            index_name=AUDIENCE,
+            exclusive_start_key=json.loads(cursor) if cursor else None,
+            limit=limit,
+        )
+        members = [to_member({name: value["S"] for name, value in item.items()}) for item in answer["Items"]]
+        last = answer.get("LastEvaluatedKey")
+        return Page(members, json.dumps(last, sort_keys=True) if last else None)
+
+    def advance(self, part: Part, *, replacing: Part) -> bool:
+        actions = [PartItem.state.set(part.state), PartItem.planned.set(part.planned)]
+        actions.append(PartItem.cursor.set(part.cursor) if part.cursor else PartItem.cursor.remove())
+        if part.state is not PartState.WAITING:
+            actions.append(PartItem.due_shard.remove())
+        cursor = PartItem.cursor
+        unmoved = (
+            (PartItem.version == replacing.version)
+            & (PartItem.state == replacing.state)
+            & (cursor == replacing.cursor if replacing.cursor else cursor.does_not_exist())
+        )
+        return self._change(part.key, actions, unmoved) is not None
+
+    def count_outcomes(self, part: MessageKey, version: int, outcomes: Mapping[str, int]) -> None:
+        ways = {Path(["tally", way]): number for way, number in outcomes.items()}
+        actions: list[Action] = [way.set((way | 0) + number) for way, number in ways.items()]
+        self._change(part, actions, PartItem.version == version)
+
+    def read_threads(self, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]:
+        threads: dict[Contact, Thread] = {}
+        for some in batched(contacts, BATCH // 3, strict=False):
+            preferences = {contact: (self._preferences_pk(contact), PREFERENCES) for contact in some}
+            own = [(contact.key, sk) for contact in some for sk in (CONTACT, CONVERSATION)]
+            # The channels of one number share their preferences, and no key may be asked for twice.
+            items = self._read(dict.fromkeys([*own, *preferences.values()]))
+            for contact in some:
+                threads[contact] = Thread(
+                    to_profile(items.get((contact.key, CONTACT))),
+                    to_conversation(items.get((contact.key, CONVERSATION))),
+                    preferences=to_preferences(items.get(preferences[contact])),
+                )
+        return threads
+
     # Send
 
-    def due(self, door: Door, shard: int, now: datetime) -> list[DueKey]:
-        keys: list[DueKey] = []
-        page: dict[str, Any] | None = None
-        while True:
-            answer = self.table.query(
-                f"{door}#{shard}",
-                range_key_condition=Row.due_at <= now,
-                index_name=INDEX,
-                exclusive_start_key=page,
-            )
-            keys += [
-                DueKey(MessageKey(item["pk"]["S"], item["sk"]["S"]), datetime.fromisoformat(item["due_at"]["S"]))
-                for item in answer["Items"]
+    def due(self, door: Door, lane: Lane, shard: int, now: datetime) -> Iterator[Sequence[DueKey]]:
+        pages = self._pages(due_shard(door, lane, shard), range_key_condition=Row.due_at <= now, index_name=DUE)
+        for page in pages:
+            yield [
+                DueKey(
+                    MessageKey(item["pk"]["S"], item["sk"]["S"]),
+                    datetime.fromisoformat(item["due_at"]["S"]),
+                    datetime.fromisoformat(item["useful_until"]["S"]),
+                )
+                for item in page
             ]
-            page = answer.get("LastEvaluatedKey")
-            if not page:
-                return keys
 
     def claim(self, due: DueKey, *, claim_id: str, at: datetime) -> ScheduledMessage | None:
         actions = [Row.state.set(State.SENDING), Row.claim_id.set(claim_id), Row.claimed_at.set(at)]
@@ -248,6 +330,9 @@ class DynamoDBStore:
         preferences = (self._preferences_pk(contact), PREFERENCES)
         brand = (brand_pk(contact.brand), BRAND)
         keys = [(contact.key, CONTACT), (contact.key, CONVERSATION), (subject.key, SUBJECT), preferences, brand, places]
+        interest = SubjectRef.known_to(contact, "interest", subject.id)
+        if message.terms.audience == "interested":
+            keys.append((interest.key, SUBJECT))
         items = self._read(keys)
         return Gate(
             subject=to_subject(subject, items.get((subject.key, SUBJECT))),
@@ -256,6 +341,7 @@ class DynamoDBStore:
             preferences=to_preferences(items.get(preferences)),
             brand=to_brand(contact.brand, items.get(brand)),
             places=to_places(items.get(places)),
+            interest=to_subject(interest, items.get((interest.key, SUBJECT))),
         )
 
     def take_place(self, message: ScheduledMessage, places: Places, *, at: datetime, keep_for: timedelta) -> bool:
@@ -309,20 +395,13 @@ class DynamoDBStore:
     # Receipts
 
     def find_message(self, contact: Contact, scheduled_message_id: str) -> ScheduledMessage | None:
-        page: dict[str, Any] | None = None
-        while True:
-            answer = self.table.query(
-                contact.key,
-                range_key_condition=Item.sk.startswith(f"{SCHEDULED}#"),
-                filter_condition=Row.scheduled_message_id == scheduled_message_id,
-                consistent_read=True,
-                exclusive_start_key=page,
-            )
-            for raw in answer["Items"]:
-                return to_message(Row.from_raw_data(raw))
-            page = answer.get("LastEvaluatedKey")
-            if not page:
-                return None
+        pages = self._pages(
+            contact.key,
+            range_key_condition=Item.sk.startswith(f"{SCHEDULED}#"),
+            filter_condition=Row.scheduled_message_id == scheduled_message_id,
+            consistent_read=True,
+        )
+        return next((to_message(Row.from_raw_data(raw)) for page in pages for raw in page), None)
 
     def record_receipt(self, message: ScheduledMessage) -> bool:
         actions = [*_ended(message), *_answered(message)]
@@ -375,12 +454,17 @@ class DynamoDBStore:
 
     def _query(self, contact: Contact) -> Iterator[Item]:
         """Every item under the contact's key, strongly consistent."""
-        page: dict[str, Any] | None = None
+        for page in self._pages(contact.key, consistent_read=True):
+            yield from map(Item.from_raw_data, page)
+
+    def _pages(self, pk: str, **asked: Any) -> Iterator[Sequence[dict[str, Any]]]:
+        """The items of a query as DynamoDB writes them, one request a page, each made when it is asked for."""
+        last: dict[str, Any] | None = None
         while True:
-            answer = self.table.query(contact.key, consistent_read=True, exclusive_start_key=page)
-            yield from map(Item.from_raw_data, answer["Items"])
-            page = answer.get("LastEvaluatedKey")
-            if not page:
+            answer = self.table.query(pk, exclusive_start_key=last, **asked)
+            yield answer["Items"]
+            last = answer.get("LastEvaluatedKey")
+            if not last:
                 return
 
     def _linked_subjects(self, contact: Contact, items: Sequence[Item]) -> list[Subject]:
@@ -431,6 +515,11 @@ class DynamoDBStore:
 
     def _update(self, key: MessageKey, actions: Sequence[Action], condition: Condition) -> ScheduledMessage | None:
         """The row after the update; ``None`` where the condition failed. Never creates a row."""
+        changed = self._change(key, actions, condition)
+        return to_message(Row.from_raw_data(changed)) if changed else None
+
+    def _change(self, key: MessageKey, actions: Sequence[Action], condition: Condition) -> dict[str, Any] | None:
+        """The item's attributes after the update; ``None`` where the condition failed. Never creates an item."""
         try:
             answer = self.table.update_item(
                 key.pk,
@@ -442,7 +531,8 @@ class DynamoDBStore:
         except UpdateError as error:
             _unmet(error)
             return None
-        return to_message(Row.from_raw_data(answer["Attributes"]))
+        changed: dict[str, Any] = answer["Attributes"]
+        return changed
 
 
 READS: Final = 3

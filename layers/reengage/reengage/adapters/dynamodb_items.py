@@ -2,21 +2,30 @@
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import unquote
 
-from pynamodb.attributes import DiscriminatorAttribute, JSONAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.attributes import (
+    BooleanAttribute,
+    DiscriminatorAttribute,
+    JSONAttribute,
+    MapAttribute,
+    NumberAttribute,
+    UnicodeAttribute,
+)
 from pynamodb.attributes import UTCDateTimeAttribute as InstantAttribute
 from pynamodb.models import Model
 
 from reengage.domain.brand import Brand
+from reengage.domain.broadcast import Member, Part, PartState
 from reengage.domain.caps import Places
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation, expiry
 from reengage.domain.instants import iso, parse_instant
-from reengage.domain.message import RETENTION, ScheduledMessage, State
+from reengage.domain.message import ONCE, RETENTION, ScheduledMessage, State
 from reengage.domain.preferences import Choice, Choices, Erasure, Preferences
-from reengage.domain.reasons import REASONS, Category
+from reengage.domain.reasons import REASONS, Category, Door, Lane
 from reengage.domain.subject import Family, Said, Subject, SubjectRef
 
 
@@ -45,10 +54,17 @@ class ProfileItem(Item, discriminator="contact"):
 
 
 class ConversationItem(Item, discriminator="conversation"):
+    """``audience_shard`` and ``audience_day`` put it into the index of the brand's open conversations: they change, and
+    are written there, only when the window comes to close on another day.
+    """
+
+    audience_shard = UnicodeAttribute()
+    audience_day = UnicodeAttribute()
     last_inbound_at = InstantAttribute()
     previous_inbound_at = InstantAttribute(null=True)
     opened_by = UnicodeAttribute()
     opening = UnicodeAttribute()
+    closing_told = BooleanAttribute(null=True)
 
 
 class InboundMessageItem(Item, discriminator="inbound_message"):
@@ -57,11 +73,15 @@ class InboundMessageItem(Item, discriminator="inbound_message"):
 
 
 class SubjectItem(Item, discriminator="subject"):
+    """The interest of a contact in an item is in the audience of that item, until it expires."""
+
     families = CompactJSONAttribute()
     previous = CompactJSONAttribute()
     revision = NumberAttribute()
     heard_at = InstantAttribute()
     era = NumberAttribute()
+    audience_shard = UnicodeAttribute(null=True)
+    audience_day = UnicodeAttribute(null=True)
 
 
 class SubjectLinkItem(Item, discriminator="subject_link"):
@@ -117,6 +137,19 @@ class ScheduledMessageItem(Item, discriminator="scheduled_message"):
 Row = ScheduledMessageItem
 
 
+class BroadcastPartItem(Item, discriminator="broadcast_part"):
+    """Beside its subject; due like a message. ``tally`` has what became of its messages: a number for each way."""
+
+    due_shard = UnicodeAttribute(null=True)
+    due_at = InstantAttribute()
+    useful_until = InstantAttribute()
+    version = NumberAttribute()
+    state = UnicodeAttribute()
+    cursor = UnicodeAttribute(null=True)
+    planned = NumberAttribute()
+    tally = MapAttribute[str, int]()  # type: ignore[no-untyped-call]  # pynamodb's own gap
+
+
 CONTACT: Final = "CONTACT"
 CONVERSATION: Final = "CONVERSATION"
 SUBJECT: Final = "SUBJECT"
@@ -150,7 +183,7 @@ def linked(contact: Contact, item: Item) -> SubjectRef | None:
     if not isinstance(item, SubjectLinkItem):
         return None
     _, kind, subject_id = item.sk.split("#", 2)
-    return SubjectRef(contact.brand, kind, subject_id)
+    return SubjectRef.known_to(contact, kind, subject_id)
 
 
 def _choices_json(choices: Choices) -> dict[str, Any]:
@@ -256,6 +289,9 @@ def conversation_item(contact: Contact, conversation: Conversation) -> Conversat
     return ConversationItem(
         contact.key,
         CONVERSATION,
+        audience_shard=audience_shard(contact.brand, contact.shard),
+        audience_day=conversation.closes_at.astimezone(UTC).date().isoformat(),
+        closing_told=conversation.closing_told or None,
         last_inbound_at=conversation.last_inbound_at,
         previous_inbound_at=conversation.previous_inbound_at,
         opened_by=conversation.opened_by,
@@ -273,7 +309,34 @@ def to_conversation(item: Item | None) -> Conversation | None:
         "started" if item.opening == "started" else "restarted",
         int(item.expires_at),
         item.previous_inbound_at,
+        bool(item.closing_told),
     )
+
+
+def audience_shard(brand: str, shard: int, item: str | None = None) -> str:
+    """Of those with an open conversation, or of those who showed interest in an item."""
+    return f"{brand}#{shard}" if item is None else f"{brand}#{shard}#{item}"
+
+
+def to_member(key: Mapping[str, str]) -> Member:
+    """An entry of the index ``audience``, from its keys alone."""
+    table, brand, kind, rest = key["pk"].split("#", 3)
+    if table == CONTACT:
+        return Member(Contact(brand, channel=kind, address=rest))
+    channel, address, _ = rest.split("#", 2)  # SUBJECT#<brand>#interest#<channel>#<address>#<item id>
+    return Member(Contact(brand, channel, unquote(address)), parse_instant(key["audience_day"].partition("#")[2]))
+
+
+def _audience_of(subject: Subject) -> dict[str, Any]:
+    """Where an interest stands in the index: under its last day, with when it was shown. Nothing else does."""
+    if subject.ref.kind != "interest" or subject.ref.of is None or subject.is_undone("interest"):
+        return {}
+    last_day = datetime.fromtimestamp(subject.expires_at, UTC).date()
+    since = parse_instant(subject.families["interest"].get("shown_at"))
+    return {
+        "audience_shard": audience_shard(subject.ref.brand, subject.ref.of.shard, subject.ref.id),
+        "audience_day": f"{last_day}#{iso(since)}",
+    }
 
 
 def subject_item(subject: Subject) -> SubjectItem:
@@ -286,6 +349,7 @@ def subject_item(subject: Subject) -> SubjectItem:
         heard_at=subject.heard_at,
         era=subject.era,
         expires_at=subject.expires_at,
+        **_audience_of(subject),
     )
 
 
@@ -327,12 +391,56 @@ def _families(stored: Mapping[str, Any]) -> dict[str, Family]:
     }
 
 
+def due_shard(door: Door, lane: Lane, shard: int) -> str:
+    return f"{door}#{lane}#{shard}"
+
+
+def part_item(part: Part) -> BroadcastPartItem:
+    waiting = part.state is PartState.WAITING
+    return BroadcastPartItem(
+        *part.key,
+        due_shard=due_shard(part.terms.door, part.terms.lane, part.shard) if waiting else None,
+        due_at=part.due_at,
+        useful_until=part.useful_until,
+        version=part.version,
+        state=part.state,
+        cursor=part.cursor,
+        planned=part.planned,
+        tally=dict(part.outcomes),
+        expires_at=part.expires_at,
+    )
+
+
+def to_part(item: Item | None) -> Part | None:
+    if not isinstance(item, BroadcastPartItem):
+        return None
+    _, brand, kind, subject_id = item.pk.split("#", 3)
+    _, reason, shard = item.sk.split("#")
+    return Part(
+        reason=reason,
+        subject=SubjectRef(brand, kind, subject_id),
+        shard=int(shard),
+        due_at=item.due_at,
+        useful_until=item.useful_until,
+        version=int(item.version),
+        state=PartState(item.state),
+        cursor=item.cursor,
+        planned=int(item.planned),
+        outcomes={way: int(number) for way, number in _plain(item.tally).items()},
+    )
+
+
+def _plain(tally: MapAttribute[str, int]) -> dict[str, int]:
+    return tally.as_dict()  # type: ignore[no-untyped-call, no-any-return]  # pynamodb's own gap
+
+
 def row_item(message: ScheduledMessage, at: datetime) -> ScheduledMessageItem:
     indexed = message.state is State.SCHEDULED
     return Row(
         *message.key,
-        due_shard=f"{message.door}#{message.contact.shard}" if indexed else None,
+        due_shard=due_shard(message.door, message.terms.lane, message.contact.shard) if indexed else None,
         due_at=message.due_at,
+        first_due_at=message.first_due_at,
         useful_until=message.useful_until,
         version=message.version,
         planned_at=message.planned_at,
@@ -350,12 +458,13 @@ def to_message(item: Item) -> ScheduledMessage:
     _, brand, channel, address = item.pk.split("#", 3)
     _, reason, rest = item.sk.split("#", 2)
     subject_id, step, about = rest.rsplit("#", 2)
+    contact = Contact(brand, channel, address)
     return ScheduledMessage(
-        contact=Contact(brand, channel, address),
+        contact=contact,
         reason=reason,
-        subject=SubjectRef(brand, REASONS[reason].kind, subject_id),
+        subject=SubjectRef.known_to(contact, REASONS[reason].kind, subject_id),
         step=step,
-        about=parse_instant(about),
+        about=None if about == ONCE else parse_instant(about),
         due_at=item.due_at,
         useful_until=item.useful_until,
         version=int(item.version),

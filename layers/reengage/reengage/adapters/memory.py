@@ -1,20 +1,25 @@
 """The store in memory: a first-class one, held to the same contract as DynamoDB's."""
 
-from collections.abc import Callable
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from itertools import batched
 from threading import RLock
 from typing import Final, NamedTuple
 
 from reengage.domain.brand import Brand
+from reengage.domain.broadcast import Member, Part, PartState
 from reengage.domain.caps import Places
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation, InboundMessage, expiry
+from reengage.domain.instants import iso, parse_instant
 from reengage.domain.message import FOLLOWS, RETENTION, MessageKey, ScheduledMessage, State, brief
 from reengage.domain.preferences import Preferences, preferences_of
-from reengage.domain.reasons import Category, Door
+from reengage.domain.reasons import Audience, Category, Door, Lane
 from reengage.domain.subject import Subject, SubjectRef
-from reengage.ports import DueKey, Gate, Holdings, KeptMessage, Thread
+from reengage.ports import DueKey, Gate, Holdings, KeptMessage, Page, Thread
 
 NEVER_AFTER: Final = timedelta(days=5 * 365)
 """What expired longer ago than this, TTL takes for a mistake and leaves (Amazon DynamoDB, "Using time to live")."""
@@ -37,6 +42,12 @@ class _Taken(NamedTuple):
     expires_at: int
 
 
+Queue = tuple[Door, Lane, int]
+
+PAGE: Final = 1000
+"""Entries of the ``due`` index at once."""
+
+
 @dataclass(slots=True)
 class MemoryStore:
     """Everything in dictionaries, under one lock."""
@@ -50,6 +61,9 @@ class MemoryStore:
     _brands: dict[str, Brand] = field(default_factory=dict)
     _links: dict[tuple[Contact, SubjectRef], _Link] = field(default_factory=dict)
     _taken: dict[tuple[Contact, Category], _Taken] = field(default_factory=dict)
+    _parts: dict[MessageKey, Part] = field(default_factory=dict)
+    _due: defaultdict[Queue, set[MessageKey]] = field(default_factory=lambda: defaultdict(set))
+    _audience: defaultdict[str, dict[str, tuple[str, Member]]] = field(default_factory=lambda: defaultdict(dict))
     _lock: RLock = field(default_factory=RLock)
 
     # Ingest
@@ -67,6 +81,8 @@ class MemoryStore:
             if self._conversations.get(contact) != replacing:
                 return False
             self._conversations[contact] = conversation
+            closes_on = conversation.closes_at.astimezone(UTC).date().isoformat()
+            self._audience[_open(contact.brand, contact.shard)][contact.key] = closes_on, Member(contact)
             return True
 
     def write_profile(self, contact: Contact, profile: Profile, *, replacing: Profile | None) -> bool:
@@ -116,7 +132,18 @@ class MemoryStore:
             if (stored.revision if stored else 0) != subject.revision:
                 return False
             self._subjects[subject.ref] = replace(subject, revision=subject.revision + 1)
+            if subject.ref.of and subject.ref.kind == "interest":
+                self._note_interest(subject.ref.of, subject)
             return True
+
+    def _note_interest(self, contact: Contact, subject: Subject) -> None:
+        noted = self._audience[_interested(subject.ref, contact.shard)]
+        if subject.is_undone("interest"):
+            noted.pop(contact.key, None)
+            return
+        since = parse_instant(subject.families["interest"].get("shown_at"))
+        lasts_until = datetime.fromtimestamp(subject.expires_at, UTC).date().isoformat()
+        noted[contact.key] = f"{lasts_until}#{iso(since)}", Member(contact, since)
 
     def link_subject(self, contact: Contact, subject: Subject) -> None:
         with self._lock:
@@ -136,7 +163,7 @@ class MemoryStore:
             else:
                 return stored
             expires_at = expiry(max(message.due_at, at) + RETENTION)
-            self._rows[message.key] = _Row(planned, expires_at, planned.state is State.SCHEDULED)
+            self._put(_Row(planned, expires_at, planned.state is State.SCHEDULED))
             return planned
 
     def withdraw(self, message: ScheduledMessage, *, version: int, rule: str, at: datetime) -> ScheduledMessage | None:
@@ -144,22 +171,95 @@ class MemoryStore:
             row = self._rows.get(message.key)
             if row and row.message.state is State.SCHEDULED and row.message.version <= version:
                 skipped = replace(row.message, state=State.SKIPPED, rule=rule, settled_at=at)
-                row = self._rows[message.key] = replace(row, message=skipped, indexed=False)
+                row = self._put(replace(row, message=skipped, indexed=False))
             return row.message if row and row.message.is_withdrawn else None
+
+    def scheduled(self, contact: Contact) -> list[ScheduledMessage]:
+        with self._lock:
+            rows = (row.message for key, row in self._rows.items() if key.pk == contact.key)
+            return [message for message in rows if message.state is State.SCHEDULED]
+
+    def reschedule(self, message: ScheduledMessage, *, due_at: datetime, first_due_at: datetime) -> bool:
+        with self._lock:
+            row = self._rows.get(message.key)
+            if row is None or row.message.state is not State.SCHEDULED or row.message.due_at != message.due_at:
+                return False
+            self._put(replace(row, message=replace(row.message, due_at=due_at, first_due_at=first_due_at)))
+            return True
+
+    # Broadcast
+
+    def write_part(self, part: Part) -> bool:
+        with self._lock:
+            stored = self._parts.get(part.key)
+            if stored and stored.version >= part.version:
+                return False
+            self._put_part(part)
+            return True
+
+    def read_part(self, key: MessageKey) -> Part | None:
+        return self._parts.get(key)
+
+    def read_parts(self, subject: SubjectRef) -> list[Part]:
+        with self._lock:
+            return [part for key, part in sorted(self._parts.items()) if key.pk == subject.key]
+
+    def members(
+        self, audience: Audience, subject: SubjectRef, shard: int, *, day: date, cursor: str | None, limit: int
+    ) -> Page:
+        name = _interested(subject, shard) if audience == "interested" else _open(subject.brand, shard)
+        after = tuple(cursor.split("\n")) if cursor else (day.isoformat(), "")
+        with self._lock:
+            ahead = ((at, key, member) for key, (at, member) in self._audience[name].items() if (at, key) > after)
+            there = (entry for entry in ahead if self._is_there(entry[2], subject))
+            page = heapq.nsmallest(limit, there)
+        last = "\n".join((page[-1][0], page[-1][1])) if len(page) == limit else None
+        return Page([member for _, _, member in page], last)
+
+    def advance(self, part: Part, *, replacing: Part) -> bool:
+        with self._lock:
+            stored = self._parts.get(part.key)
+            told = (replacing.version, replacing.state, replacing.cursor)
+            if stored is None or (stored.version, stored.state, stored.cursor) != told:
+                return False
+            self._put_part(replace(part, outcomes=stored.outcomes))
+            return True
+
+    def count_outcomes(self, part: MessageKey, version: int, outcomes: Mapping[str, int]) -> None:
+        with self._lock:
+            stored = self._parts.get(part)
+            if stored and stored.version == version:
+                counted = Counter[str]()
+                counted.update(stored.outcomes)
+                counted.update(outcomes)
+                self._parts[part] = replace(stored, outcomes=dict(counted))
+
+    def read_threads(self, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]:
+        with self._lock:
+            return {contact: self.read_thread(contact) for contact in contacts}
 
     # Send
 
-    def due(self, door: Door, shard: int, now: datetime) -> list[DueKey]:
+    def due(self, door: Door, lane: Lane, shard: int, now: datetime) -> Iterator[Sequence[DueKey]]:
         with self._lock:
-            keys = [
-                DueKey(key, row.message.due_at)
-                for key, row in self._rows.items()
-                if row.indexed
-                and row.message.door == door
-                and row.message.contact.shard == shard
-                and row.message.due_at <= now
-            ]
-        return sorted(keys, key=lambda due: due.due_at)
+            stored = [(key, self._stored(key)) for key in self._due[door, lane, shard]]
+            entries = [DueKey(key, row.due_at, row.useful_until) for key, row in stored if row and row.due_at <= now]
+        return batched(sorted(entries, key=lambda due: due.due_at), PAGE, strict=False)
+
+    def _stored(self, key: MessageKey) -> ScheduledMessage | Part | None:
+        return self.read_message(key) or self._parts.get(key)
+
+    def _put(self, row: _Row) -> _Row:
+        message = row.message
+        self._rows[message.key] = row
+        queue = self._due[message.door, message.terms.lane, message.contact.shard]
+        queue.add(message.key) if row.indexed else queue.discard(message.key)
+        return row
+
+    def _put_part(self, part: Part) -> None:
+        self._parts[part.key] = part
+        queue = self._due[part.terms.door, part.terms.lane, part.shard]
+        queue.add(part.key) if part.state is PartState.WAITING else queue.discard(part.key)
 
     def claim(self, due: DueKey, *, claim_id: str, at: datetime) -> ScheduledMessage | None:
         with self._lock:
@@ -167,7 +267,7 @@ class MemoryStore:
             if row is None or row.message.state is not State.SCHEDULED or row.message.due_at != due.due_at:
                 return None
             claimed = replace(row.message, state=State.SENDING, claim_id=claim_id, claimed_at=at)
-            self._rows[due.key] = replace(row, message=claimed)
+            self._put(replace(row, message=claimed))
             return claimed
 
     def read_message(self, key: MessageKey) -> ScheduledMessage | None:
@@ -184,6 +284,7 @@ class MemoryStore:
                 preferences=self.read_preferences(contact),
                 brand=self._brands.get(contact.brand),
                 places=self._places(contact, message.terms.category),
+                interest=self._subjects.get(SubjectRef.known_to(contact, "interest", message.subject.id)),
             )
 
     def take_place(self, message: ScheduledMessage, places: Places, *, at: datetime, keep_for: timedelta) -> bool:
@@ -223,18 +324,18 @@ class MemoryStore:
                 held_by=message.held_by,
                 attempts=message.attempts,
             )
-            self._rows[message.key] = replace(row, message=released, indexed=True)
+            self._put(replace(row, message=released, indexed=True))
             return True
 
     def settle(self, message: ScheduledMessage) -> bool:
         with self._lock:
             if row := self._held(message, FOLLOWS[message.state]):
                 ended = replace(_decided(row.message, message), attempts=message.attempts)
-                self._rows[message.key] = replace(row, message=_ended(ended, message), indexed=False)
+                self._put(replace(row, message=_ended(ended, message), indexed=False))
                 return True
             if message.provider and (row := self._held(message, frozenset({State.DELIVERED, State.UNDELIVERED}))):
                 answered = _answered(_decided(row.message, message), message)
-                self._rows[message.key] = replace(row, message=answered)
+                self._put(replace(row, message=answered))
             return False
 
     # Receipts
@@ -253,7 +354,7 @@ class MemoryStore:
             row = self._rows.get(message.key)
             if row is None or row.message.state not in FOLLOWS[message.state] - {message.state}:
                 return False
-            self._rows[message.key] = replace(row, message=_ended(row.message, message), indexed=False)
+            self._put(replace(row, message=_ended(row.message, message), indexed=False))
             return True
 
     # All of a contact
@@ -306,6 +407,7 @@ class MemoryStore:
             _drop(self._messages, lambda _, item: item[1] in gone)
             _drop(self._subjects, lambda _, item: item.expires_at in gone)
             _drop(self._rows, lambda _, item: item.expires_at in gone)
+            _drop(self._parts, lambda _, item: item.expires_at in gone)
             _drop(self._links, lambda _, item: item.expires_at in gone)
             _drop(self._taken, lambda _, item: item.expires_at in gone)
             # A range is searched from end to end for what is not a number.
@@ -314,6 +416,12 @@ class MemoryStore:
     def rows(self) -> list[ScheduledMessage]:
         """Every scheduled message, in order of due time."""
         return sorted((row.message for row in self._rows.values()), key=lambda message: message.due_at)
+
+    def _is_there(self, member: Member, subject: SubjectRef) -> bool:
+        """Whether what put them into the audience has not been deleted since."""
+        if member.since is None:
+            return member.contact in self._conversations
+        return SubjectRef.known_to(member.contact, "interest", subject.id) in self._subjects
 
     def _is_of(self, ref: SubjectRef, contact: Contact) -> bool:
         return self._subjects[ref].is_about(contact)
@@ -327,6 +435,14 @@ class MemoryStore:
         if row is None or row.message.claim_id != message.claim_id or row.message.state not in states:
             return None
         return row
+
+
+def _open(brand: str, shard: int) -> str:
+    return f"{brand}#{shard}"
+
+
+def _interested(subject: SubjectRef, shard: int) -> str:
+    return f"{subject.brand}#{shard}#{subject.id}"
 
 
 def _decided(stored: ScheduledMessage, message: ScheduledMessage) -> ScheduledMessage:

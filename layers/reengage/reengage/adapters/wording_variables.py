@@ -14,6 +14,7 @@ from babel import Locale
 from babel.dates import format_date, format_time
 
 from reengage.domain.instants import parse_instant, parse_zone
+from reengage.domain.planning import carries_check_in
 from reengage.domain.policy import Circumstances
 
 LONGEST_NAME: Final = 80
@@ -126,6 +127,13 @@ def _starts(context: Context) -> Values:
     return context.moment(parse_instant(context.get("starts_at")), context.get("timezone"))
 
 
+def _reminder(context: Context) -> Values:
+    """With the link for the online check-in where no message of its own brings that."""
+    carries = carries_check_in(context.case.message, context.case.subject)
+    link = context.optional("check_in_url") if carries else perhaps("check_in_url", "")
+    return _starts(context) | context.optional("location") | link
+
+
 def _trial(context: Context) -> Values:
     """In the person's time, where one zone is known to be theirs."""
     ends_at = parse_instant(context.get("ends_at"))
@@ -169,7 +177,7 @@ def _help(context: Context) -> Values:
 
 VARIABLES: Final[Mapping[str, Callable[[Context], Values]]] = MappingProxyType(
     {
-        "appointment_reminder": lambda context: _starts(context) | context.optional("location", "check_in_url"),
+        "appointment_reminder": _reminder,
         "online_check_in": lambda context: _starts(context) | context.required("check_in_url"),
         "trial_follow_up": _trial,
         "product_reminder": lambda context: context.required("name") | context.optional("url"),

@@ -34,7 +34,8 @@ class Conversation:
     """``expires_at`` is the window's end in epoch seconds, as DynamoDB's TTL wants it.
 
     ``opened_by`` is the id of the message that opened the conversation, and ``opening`` says how; a repeat
-    of that very message can so be told apart, and finishes what a crash left undone.
+    of that very message can so be told apart, and finishes what a crash left undone. ``closing_told``: a business was
+    told that this window is about to close.
     """
 
     last_inbound_at: datetime
@@ -42,6 +43,7 @@ class Conversation:
     opening: Opening
     expires_at: int
     previous_inbound_at: datetime | None = None
+    closing_told: bool = False
 
     @property
     def closes_at(self) -> datetime:
@@ -77,7 +79,13 @@ def hear(
     if conversation and conversation.is_open(sent_at):
         previous = conversation.last_inbound_at
         if restarts_after is None or sent_at < previous + restarts_after:
-            return replace(conversation, last_inbound_at=sent_at, expires_at=expires_at, previous_inbound_at=previous)
+            return replace(
+                conversation,
+                last_inbound_at=sent_at,
+                expires_at=expires_at,
+                previous_inbound_at=previous,
+                closing_told=False,
+            )
     opening: Opening = "restarted" if heard_before or conversation else "started"
     previous_inbound_at = conversation.last_inbound_at if conversation else None
     return Conversation(sent_at, message_id, opening, expires_at, previous_inbound_at)

@@ -59,6 +59,10 @@ def brief(error: str) -> str:
     return error.encode()[:ERROR_BYTES].decode(errors="ignore")
 
 
+ONCE: Final = "once"
+"""Stands in a key for the instant of a message that comes but once."""
+
+
 class MessageKey(NamedTuple):
     """The row: ``pk`` is the contact's key, ``sk`` says reason, subject, step and instant."""
 
@@ -71,17 +75,19 @@ class ScheduledMessage:
     """The plan, and what has become of it.
 
     ``version`` is the revision of the subject that asked for it, ``step`` the offset as ISO 8601 text, ``about`` the
-    instant that the message speaks of (the appointment's start, the trial's end). ``rule`` and ``facts`` are the last
-    decision's, ``attempts`` counts the tries that surely failed, and ``claim_id`` names the run that has, or had, it
-    in hand. Where it was put off, ``first_due_at`` is when it was due at first, and ``held_by`` names the rules that
-    held it, in their order. ``planned_at`` is when what asked for it arrived; unknown counts as before everything.
+    instant that the message speaks of (the appointment's start, the trial's end; ``None`` where the subject gets one
+    message only, whatever its instants). ``rule`` and ``facts`` are the last decision's, ``attempts`` counts the tries
+    that surely failed, and ``claim_id`` names the run that has, or had, it in hand. ``due_at`` is when it is looked at
+    next; ``first_due_at``, where that differs, when it was due at first: earlier, because it was put off, or later,
+    because the window closes before. ``held_by`` names the rules that held it, in their order. ``planned_at`` is when
+    what asked for it arrived; unknown counts as before everything.
     """
 
     contact: Contact
     reason: str
     subject: SubjectRef
     step: str
-    about: datetime
+    about: datetime | None
     due_at: datetime
     useful_until: datetime
     version: int
@@ -102,7 +108,8 @@ class ScheduledMessage:
     @property
     def key(self) -> MessageKey:
         # The subject's id may hold any character; what follows it holds no "#", so no two keys are alike.
-        sk = f"SCHEDULED#{self.reason}#{self.subject.id}#{self.step}#{iso(self.about)}"
+        about = iso(self.about) if self.about else ONCE
+        sk = f"SCHEDULED#{self.reason}#{self.subject.id}#{self.step}#{about}"
         return MessageKey(self.contact.key, sk)
 
     @property

@@ -6,7 +6,7 @@ is a function and a row in ``RULES``.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
@@ -15,7 +15,7 @@ from .brand import Brand
 from .caps import Cap, Places, free_at
 from .contact import CHANNELS, Profile
 from .conversation import Conversation
-from .instants import iso
+from .instants import iso, parse_zone
 from .message import ScheduledMessage
 from .preferences import Preferences
 from .quiet_hours import QuietHours
@@ -32,6 +32,10 @@ GATE_HOLDS: Final = timedelta(seconds=2)
 MEND: Final = "give a timezone in MessageReceived, the event or BrandConfigured, or set DefaultTimezone"
 
 
+WhenWindowWillClose = Literal["wait", "pull_forward", "warn"]
+"""What becomes of a message that is due after the window closes: see ``closing.outlook``."""
+
+
 class Action(StrEnum):
     SEND = "send"
     HOLD = "hold"
@@ -42,7 +46,8 @@ class Action(StrEnum):
 class PolicySettings:
     """What the stack's parameters say. A category that is not in ``quiet_hours`` or ``caps`` has none.
 
-    ``whatsapp_templates``: the reasons whose template WhatsApp has approved.
+    ``whatsapp_templates``: the reasons whose template WhatsApp has approved. ``when_window_will_close`` holds for each
+    reason that is not in ``when_closing_for``; ``closing_notice`` is how long before that a business hears of it.
     """
 
     marketing_consent: Literal["implied", "required"] = "implied"
@@ -50,12 +55,30 @@ class PolicySettings:
     caps: Mapping[Category, tuple[Cap, ...]] = field(default_factory=dict)
     default_timezone: str | None = None
     whatsapp_templates: frozenset[str] = frozenset()
+    when_window_will_close: WhenWindowWillClose = "wait"
+    when_closing_for: Mapping[str, WhenWindowWillClose] = field(default_factory=dict)
+    closing_notice: timedelta = timedelta(days=1)
+
+    def when_closing(self, reason: str) -> WhenWindowWillClose:
+        return self.when_closing_for.get(reason, self.when_window_will_close)
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether it matters for any message that the window will be closed when it is due."""
+        return {self.when_window_will_close, *self.when_closing_for.values()} != {"wait"}
+
+
+def place_of(brand: Brand | None, settings: PolicySettings) -> tzinfo | None:
+    """Whose calendar the brand's own days go by."""
+    name = (brand and brand.timezone) or settings.default_timezone
+    return parse_zone(name) if name else None
 
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """What one strongly consistent read found, and the clock after it; ``places`` of the message's category.
 
+    ``interest`` is the contact's own in what the message is about, for a reason that goes to those who have shown some.
     What an erasure has marked, and not deleted yet, is left out.
     """
 
@@ -68,6 +91,7 @@ class Circumstances:
     brand: Brand | None = None
     places: Places = field(default_factory=Places)
     settings: PolicySettings = field(default_factory=PolicySettings)
+    interest: Subject | None = None
 
     def __post_init__(self) -> None:
         channel = self.message.contact.channel
@@ -80,12 +104,22 @@ class Circumstances:
         return self.subject.families.get(self.message.terms.family) if self.subject else None
 
     @property
+    def is_undone(self) -> bool:
+        """Whether the subject's newest word is that there is nothing to say any more."""
+        terms = self.message.terms
+        return self.subject is None or self.subject.is_undone(terms.family, also_by=terms.undone_with)
+
+    @property
     def category(self) -> Category:
         return self.message.terms.category
 
     @property
     def caps(self) -> tuple[Cap, ...]:
         return self.settings.caps.get(self.category, ())
+
+    @property
+    def place(self) -> tzinfo | None:
+        return place_of(self.brand, self.settings)
 
     @property
     def zones(self) -> Zones:
@@ -126,7 +160,7 @@ Rule = Callable[[Circumstances], Answer]
 def _superseded(case: Circumstances) -> Answer:
     """The subject has moved on since it asked for this message."""
     family = case.family
-    if not family or not family.active or case.message.version == family.revision:
+    if not family or case.is_undone or case.message.version == family.revision:
         return PASS
     return Answer(stops=True, facts={"version": case.message.version, "subject_version": family.revision})
 
@@ -134,7 +168,11 @@ def _superseded(case: Circumstances) -> Answer:
 def _cancelled(case: Circumstances) -> Answer:
     if not case.family:
         return Answer(stops=True, facts={"subject": "gone"})
-    return PASS if case.family.active else Answer(stops=True, facts={"subject_version": case.family.revision})
+    if case.is_undone:
+        return Answer(stops=True, facts={"subject_version": case.family.revision})
+    if case.message.terms.audience == "interested" and (not case.interest or case.interest.is_undone("interest")):
+        return Answer(stops=True, facts={"interest": "withdrawn" if case.interest else "gone"})
+    return PASS
 
 
 def _erased(case: Circumstances) -> Answer:

@@ -8,6 +8,7 @@ from typing import Final
 MINUTE: Final = timedelta(minutes=1)
 DAY: Final = timedelta(days=1)
 HORIZON: Final = timedelta(days=2)
+STEP_BACK: Final = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,18 @@ class QuietHours:
             if later == instant:
                 return instant
             instant = later
+        return None
+
+    def last_allowed(self, now: datetime, until: datetime, zones: Collection[tzinfo]) -> datetime | None:
+        """The latest instant from ``now`` to ``until``, in steps of a quarter of an hour back from there, that is quiet
+        in none of ``zones``; ``None`` where there is none within two days of ``until``.
+        """
+        instant = until.astimezone(UTC)
+        first = max(now, instant - HORIZON)
+        while instant >= first:
+            if not any(self.cover(instant, zone) for zone in zones):
+                return instant
+            instant -= STEP_BACK
         return None
 
     def first_quiet(self, now: datetime, zones: Collection[tzinfo]) -> datetime:

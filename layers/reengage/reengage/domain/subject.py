@@ -1,4 +1,4 @@
-"""What business events are about: one appointment or trial, told by events that may come in any order.
+"""What business events are about: one appointment, trial or order, told by events that may come in any order.
 
 A subject is the sum of what its events said, newest first, field by field: so the same events lead to the
 same subject in whichever order they arrive, and however often.
@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote
 
 from .contact import Contact
 from .instants import EARLIEST
@@ -30,12 +31,13 @@ class Rank(IntEnum):
 
 
 class EventType(NamedTuple):
-    """How an event of one detail-type bears on its subject."""
+    """How an event of one detail-type bears on its subject. ``at`` names the field that keeps when it happened."""
 
     kind: str
     family: str
     id_field: str
     rank: Rank
+    at: str = ""
 
 
 EVENT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
@@ -43,12 +45,34 @@ EVENT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
         "AppointmentBooked": EventType("appointment", "appointment", "appointment_id", Rank.BEGIN),
         "AppointmentRescheduled": EventType("appointment", "appointment", "appointment_id", Rank.CHANGE),
         "AppointmentCancelled": EventType("appointment", "appointment", "appointment_id", Rank.UNDO),
+        "CheckInCompleted": EventType("appointment", "check_in", "appointment_id", Rank.UNDO),
         "TrialStarted": EventType("trial", "trial", "trial_id", Rank.BEGIN),
         "TrialExtended": EventType("trial", "trial", "trial_id", Rank.CHANGE),
         "TrialConverted": EventType("trial", "trial", "trial_id", Rank.UNDO),
         "TrialCancelled": EventType("trial", "trial", "trial_id", Rank.UNDO),
+        "ProductViewed": EventType("product", "product", "product_id", Rank.BEGIN, at="viewed_at"),
+        "ProductAddedToCart": EventType("product", "product", "product_id", Rank.UNDO),
+        "CartAbandoned": EventType("cart", "cart", "cart_id", Rank.BEGIN, at="abandoned_at"),
+        "CartCheckedOut": EventType("cart", "cart", "cart_id", Rank.UNDO),
+        "OrderShipped": EventType("order", "order", "order_id", Rank.BEGIN, at="shipped_at"),
+        "OrderDelivered": EventType("order", "review", "order_id", Rank.BEGIN, at="delivered_at"),
+        "ReviewReceived": EventType("order", "review", "order_id", Rank.UNDO),
+        "OrderReturned": EventType("order", "review", "order_id", Rank.UNDO),
+        "InterestShown": EventType("interest", "interest", "item_id", Rank.BEGIN, at="shown_at"),
+        "InterestWithdrawn": EventType("interest", "interest", "item_id", Rank.UNDO),
+        "ItemBackInStock": EventType("item", "item", "item_id", Rank.BEGIN, at="back_at"),
+        "ItemSoldOut": EventType("item", "item", "item_id", Rank.UNDO),
+        "ProductPreviewAnnounced": EventType("announcement", "announcement", "announcement_id", Rank.BEGIN),
+        "HolidayHoursAnnounced": EventType("announcement", "announcement", "announcement_id", Rank.BEGIN),
+        "AnnouncementWithdrawn": EventType("announcement", "announcement", "announcement_id", Rank.UNDO),
     }
 )
+
+OF_ONE_CONTACT: Final = frozenset({"product", "interest"})
+"""Kinds of which every contact has its own: many look at one product."""
+
+OF_THE_BRAND: Final = frozenset({"item", "announcement"})
+"""Kinds that are about nobody in particular."""
 
 
 def version_of(occurred_at: datetime, rank: Rank) -> int:
@@ -63,13 +87,23 @@ def version_of(occurred_at: datetime, rank: Rank) -> int:
 
 @dataclass(frozen=True, slots=True)
 class SubjectRef:
+    """``of`` is whose it is, for the kinds of which every contact has its own."""
+
     brand: str
     kind: str
     id: str
+    of: Contact | None = None
 
     @property
     def key(self) -> str:
-        return f"SUBJECT#{self.brand}#{self.kind}#{self.id}"
+        # An address, and an id, may hold any character: the "#" that ends the address is the first one there.
+        whose = f"{self.of.channel}#{quote(self.of.address, safe='+')}#" if self.of else ""
+        return f"SUBJECT#{self.brand}#{self.kind}#{whose}{self.id}"
+
+    @classmethod
+    def known_to(cls, contact: Contact, kind: str, subject_id: str) -> "SubjectRef":
+        """The subject of that kind and id that a message to the contact, or a note under it, speaks of."""
+        return cls(contact.brand, kind, subject_id, contact if kind in OF_ONE_CONTACT else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +193,18 @@ class Subject:
     revision: int = 0
     heard_at: datetime = EARLIEST
     era: int = 0
+
+    def contact_of(self, family: Family) -> Contact | None:
+        """Whom the family speaks of; where no event of its own said so, the one that another family's newest named."""
+        others = sorted(self.families.values(), key=lambda other: other.version, reverse=True)
+        return next((contact for known in (family, *others) if (contact := known.contact)), None)
+
+    def is_undone(self, family: str, *, also_by: str = "") -> bool:
+        """Whether the family's newest event undid it, or a later one of the family ``also_by``; or it is unknown."""
+        known, other = self.families.get(family), self.families.get(also_by)
+        if known is None or not known.active:
+            return True
+        return other is not None and not other.active and other.version > known.version
 
     def is_about(self, contact: Contact) -> bool:
         """Whether nobody else is known to be the one that it speaks of."""

@@ -52,6 +52,7 @@ def ingest_message(
     publish: Publish,
     clock: Clock,
     send_now: Callable[[ScheduledMessage], None],
+    look_ahead: Callable[[Contact], None],
 ) -> Ingested:
     """Records the message and the window that it opens: 30 days from its own ``sent_at``.
 
@@ -73,6 +74,8 @@ def ingest_message(
         return came_to
     _announce(message, conversation, request, publish)
     if conversation:
+        if conversation.opened_by == message.message_id:
+            look_ahead(message.contact)
         if reason := _reply(message, conversation, request, settings, now):
             # An erasure takes what the message led to along with the message.
             send_now(replace(reply(reason, message, now), planned_at=message.sent_at))

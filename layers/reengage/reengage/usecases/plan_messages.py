@@ -4,12 +4,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from reengage.domain.broadcast import PartState
+from reengage.domain.closing import Outlook, outlook
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import expiry
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.instants import iso, parse_instant
 from reengage.domain.message import ScheduledMessage, State
-from reengage.domain.planning import planned_messages
+from reengage.domain.planning import broadcasts, planned_messages
+from reengage.domain.policy import Circumstances, PolicySettings
 from reengage.domain.reasons import REASONS
 from reengage.domain.subject import RETENTION, BusinessEvent, Subject, SubjectRef
 from reengage.errors import Contended, NotPublished
@@ -25,18 +28,22 @@ is not past for that; one of an event that was put on the bus again, days later,
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """How many messages the event planned, found past their due time, and withdrew. ``stale``: an older event, of
-    which nothing holds any more. ``erased``: one from before its contact was erased, of which nothing was kept.
+    """How many messages the event planned, found past their due time, and withdrew; ``broadcasts`` are those that it
+    began, or stopped. ``stale``: an older event, of which nothing holds any more. ``erased``: one from before its
+    contact was erased, of which nothing was kept.
     """
 
     planned: int = 0
     too_late: int = 0
     withdrawn: int = 0
+    broadcasts: int = 0
     stale: bool = False
     erased: bool = False
 
 
-def plan_messages(event: BusinessEvent, *, store: Store, publish: Publish, clock: Clock) -> Planned:
+def plan_messages(
+    event: BusinessEvent, *, store: Store, publish: Publish, clock: Clock, settings: PolicySettings
+) -> Planned:
     """Stores what the event says of its subject, then makes the rows agree with it.
 
     The subject goes first: from then on no gate lets a message of an older version pass, whatever happens to
@@ -51,15 +58,20 @@ def plan_messages(event: BusinessEvent, *, store: Store, publish: Publish, clock
     family = subject.families[event.family]
     if not family.rests_on(event):
         return Planned(stale=True)
-    plan = planned_messages(subject)
-    wanted = {message.key for message in plan}
-    before = planned_messages(replace(subject, families=subject.previous))
-    undone = [message for message in before if message.key not in wanted]
+    before = replace(subject, families=subject.previous)
     rule = "superseded" if family.active else "cancelled"
+    plan = [replace(message, planned_at=heard_at) for message in _concerned(event, subject)]
+    wanted = {message.key for message in planned_messages(subject)}
+    undone = [message for message in planned_messages(before) if message.key not in wanted]
     withdrawn = [row for m in undone if (row := store.withdraw(m, version=family.revision, rule=rule, at=now))]
+    began = _store_parts(subject, before, version=family.revision, store=store)
     arrived_at = min(now, max(event.arrived_at, now - RETRIED_WITHIN))
-    plan = tuple(replace(message, planned_at=heard_at) for message in plan)
-    rows = [store.write_plan(_as_planned(message, arrived_at, now), at=now) for message in plan]
+    threads = {contact: store.read_thread(contact) for contact in {message.contact for message in plan}}
+    outlooks = {
+        message.key: _outlook(message, subject, threads[message.contact], now=now, settings=settings, store=store)
+        for message in plan
+    }
+    rows = [store.write_plan(_as_planned(message, outlooks[message.key], arrived_at, now), at=now) for message in plan]
     if family.contact and _is_erased(family.contact, event.subject, heard_at, store):
         # An erasure that came in between has not seen what was written since.
         return Planned(erased=True)
@@ -67,11 +79,54 @@ def plan_messages(event: BusinessEvent, *, store: Store, publish: Publish, clock
     standing = [row for row, m in zip(rows, plan, strict=True) if row.scheduled_message_id == m.scheduled_message_id]
     planned = [row for row in standing if row.state is State.SCHEDULED]
     too_late = [row for row in standing if row.state is State.SKIPPED and row.rule == "too_late"]
-    _announce(planned, too_late + withdrawn, store=store, publish=publish)
-    if any(row.state is State.SENDING and row.version < family.revision for row in rows):
+    # One that is to be looked at in time for a warning is due as it was.
+    dues = {row.key: row.due_at if outlooks[row.key].why == "pull_forward" else row.first_due_at for row in planned}
+    events = [planned_event(row, threads[row.contact], dues[row.key]) for row in planned]
+    events += [out_event("MessageSkipped", row, rule=row.rule, facts=_why(row)) for row in too_late + withdrawn]
+    if failed := publish(events):
+        raise NotPublished(f"{failed} of {len(events)} events")
+    if any(row.state is State.SENDING and row.version < m.version for row, m in zip(rows, plan, strict=True)):
         # Its sender may skip it for the older version's sake; a retry finds out, and plans it then.
         raise Contended("a message of an older version is in a sender's hands")
-    return Planned(len(planned), len(too_late), len(withdrawn))
+    return Planned(len(planned), len(too_late), len(withdrawn), began)
+
+
+def _concerned(event: BusinessEvent, subject: Subject) -> list[ScheduledMessage]:
+    """The subject's messages that the event may have changed: those of its family, and those whose own family has yet
+    to say whose they are.
+    """
+    return [
+        message
+        for message in planned_messages(subject)
+        if message.terms.family == event.family or subject.families[message.terms.family].contact is None
+    ]
+
+
+def _store_parts(subject: Subject, before: Subject, *, version: int, store: Store) -> int:
+    """Begins the broadcasts that the subject asks for, and stops those that it does no more; answers how many."""
+    wanted = broadcasts(subject)
+    names = {broadcast.reason for broadcast in wanted}
+    undone = [broadcast for broadcast in broadcasts(before) if broadcast.reason not in names]
+    parts = [broadcast.parts() for broadcast in wanted]
+    parts += [broadcast.parts(PartState.WITHDRAWN, version=version) for broadcast in undone]
+    return sum(any(list(map(store.write_part, of_one))) for of_one in parts)
+
+
+def _outlook(
+    message: ScheduledMessage,
+    subject: Subject,
+    thread: Thread,
+    *,
+    now: datetime,
+    settings: PolicySettings,
+    store: Store,
+) -> Outlook:
+    """When the message is to be looked at: when it is due, or, should the window close before, in time for that."""
+    conversation = thread.conversation
+    if not settings.looks_ahead or conversation is None or conversation.is_open(message.due_at):
+        return Outlook(message.due_at, "due")
+    gate = store.read_circumstances(message)._replace(subject=subject)
+    return outlook(Circumstances(message=message, settings=settings, now=now, **gate._asdict()), message.due_at)
 
 
 def _is_erased(contact: Contact, ref: SubjectRef, heard_at: datetime, store: Store) -> bool:
@@ -120,28 +175,20 @@ def _expires_at(subject: Subject, now: datetime) -> int:
     """It outlives every instant that it speaks of, and every repeat of the event that was just stored."""
     anchors = {(reason.family, reason.anchor) for reason in REASONS.values() if reason.kind == subject.ref.kind}
     instants = [now, *(message.due_at for message in planned_messages(subject))]
+    instants += [broadcast.due_at for broadcast in broadcasts(subject)]
     for name, anchor in anchors:
         if (family := subject.families.get(name)) and (text := family.get(anchor)):
             instants.append(parse_instant(text))
     return expiry(max(instants) + RETENTION)
 
 
-def _as_planned(message: ScheduledMessage, arrived_at: datetime, now: datetime) -> ScheduledMessage:
+def _as_planned(message: ScheduledMessage, ahead: Outlook, arrived_at: datetime, now: datetime) -> ScheduledMessage:
     """The message, or, where its offset was already past when the event arrived, its skip: it must not fire at once."""
-    if message.due_at >= arrived_at:
-        return message
-    facts = {"decided_at": iso(now), "due_at": iso(message.due_at)}
+    due_at = message.due_at
+    if message.useful_until > arrived_at if message.terms.catches_up else due_at >= arrived_at:
+        return message if ahead.at == due_at else replace(message, due_at=ahead.at, first_due_at=due_at)
+    facts = {"decided_at": iso(now), "due_at": iso(due_at)}
     return replace(message, state=State.SKIPPED, rule="too_late", facts=facts, settled_at=now)
-
-
-def _announce(
-    planned: list[ScheduledMessage], skipped: list[ScheduledMessage], *, store: Store, publish: Publish
-) -> None:
-    threads = {contact: store.read_thread(contact) for contact in {message.contact for message in planned}}
-    events = [_planned(message, threads[message.contact]) for message in planned]
-    events += [out_event("MessageSkipped", row, rule=row.rule, facts=_why(row)) for row in skipped]
-    if failed := publish(events):
-        raise NotPublished(f"{failed} of {len(events)} events")
 
 
 def _why(row: ScheduledMessage) -> dict[str, Any]:
@@ -150,13 +197,13 @@ def _why(row: ScheduledMessage) -> dict[str, Any]:
     return dict(row.facts) or {"decided_at": iso(row.settled_at), "version": row.version}
 
 
-def _planned(message: ScheduledMessage, thread: Thread) -> OutEvent:
+def planned_event(message: ScheduledMessage, thread: Thread, due_at: datetime | None = None) -> OutEvent:
     """``MessagePlanned`` tells at once whether the window will still be open, should the person not write again."""
-    conversation = thread.conversation
-    if conversation and conversation.is_open(message.due_at):
+    conversation, due_at = thread.conversation, due_at or message.due_at
+    if conversation and conversation.is_open(due_at):
         forecast = "send"
     else:
-        heard = conversation or (thread.profile and thread.profile.is_kept(message.due_at))
+        heard = conversation or (thread.profile and thread.profile.is_kept(due_at))
         forecast = "window_closed" if heard else "no_conversation"
     closes_at = conversation.closes_at if conversation else None
-    return out_event("MessagePlanned", message, due_at=message.due_at, window_expires_at=closes_at, forecast=forecast)
+    return out_event("MessagePlanned", message, due_at=due_at, window_expires_at=closes_at, forecast=forecast)

@@ -1,22 +1,26 @@
 """What is due at one door: each message is claimed, judged by a fresh clock, handed over once, and settled.
 
+The more useful goes first: what is prompt before all marketing, and then what is of use for a shorter time.
+
 A claim makes sure that no two runs have one message in hand. Whatever stops a run, what it held is found again:
 a claim that nobody can be working on any more becomes ``unconfirmed``, and is reported instead of repeated.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
+from reengage.domain.broadcast import is_part, part_key
 from reengage.domain.caps import longest
+from reengage.domain.closing import outlook
 from reengage.domain.contact import SHARDS
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.instants import iso
-from reengage.domain.message import ScheduledMessage, State
-from reengage.domain.planning import planned_messages
+from reengage.domain.message import MessageKey, ScheduledMessage, State
+from reengage.domain.planning import again
 from reengage.domain.policy import (
     GATE_HOLDS,
     Action,
@@ -27,7 +31,7 @@ from reengage.domain.policy import (
     deliver_before,
     free_text_until,
 )
-from reengage.domain.reasons import Door
+from reengage.domain.reasons import LANES, Door, Lane
 from reengage.ports import (
     Accepted,
     Channel,
@@ -43,6 +47,8 @@ from reengage.ports import (
     Store,
     Unknown,
 )
+from reengage.usecases.expand_broadcast import expand_broadcast
+from reengage.usecases.look_ahead import looked_ahead, warn
 
 GATES: Final = 3
 MAX_ATTEMPTS: Final = 5
@@ -78,6 +84,7 @@ class Handled(NamedTuple):
     event: OutEvent | None = None
     rule: str = ""
     error: Exception | None = None
+    message: ScheduledMessage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +108,15 @@ class Sender:
         """
         # Each minute another shard comes first, so that under a backlog none is always the one to wait.
         first = int(self.clock().timestamp()) // 60
-        with ThreadPoolExecutor(WORKERS) as pool:
-            drained = [pool.submit(self._drain, (first + n) % SHARDS, stop_at) for n in range(SHARDS)]
         tally: Tally = Counter()
         errors: list[Exception] = []
-        for shard in drained:
-            counted, failed = shard.result()
-            tally += counted
-            errors += failed
+        with ThreadPoolExecutor(WORKERS) as pool:
+            for lane in LANES[self.door]:
+                drains = [Drain(self, lane, (first + n) % SHARDS, stop_at) for n in range(SHARDS)]
+                list(pool.map(Drain.run, drains))  # a lane begins when the one before it has ended
+                for drain in drains:
+                    tally += drain.tally
+                    errors += drain.errors
         if errors:
             raise ExceptionGroup(f"{self.door}: {len(errors)} errors in a run of {summary(tally)}", errors)
         return tally
@@ -119,40 +127,13 @@ class Sender:
         What could not be handed over now is left for the next tick of its door. Raises what stood in its way.
         """
         row = self.store.write_plan(message, at=message.planned_at)
-        handled = self._handle(DueKey(row.key, row.due_at))
+        handled = self.handle(DueKey(row.key, row.due_at, row.useful_until))
         if handled and handled.event:
             self.publish([handled.event])
         if handled and handled.error:
             raise handled.error
 
-    def _drain(self, shard: int, stop_at: datetime) -> tuple[Tally, list[Exception]]:
-        tally: Tally = Counter()
-        errors: list[Exception] = []
-        events: list[OutEvent] = []
-        try:
-            keys = self.store.due(self.door, shard, self.clock())
-        except Exception as error:  # noqa: BLE001 - one shard's failure must not end the others; run() raises it
-            return tally, [error]
-        for position, due in enumerate(keys):
-            if self.clock() >= stop_at:
-                tally["left", ""] += len(keys) - position
-                break
-            try:
-                handled = self._handle(due)
-            except Exception as error:  # noqa: BLE001 - nor one message's; its claim is found again, and reported
-                handled = Handled("left", error=error)
-            if handled is None:
-                continue
-            tally[handled.way, handled.rule] += 1
-            errors += [handled.error] if handled.error else []
-            events += [handled.event] if handled.event else []
-            if len(events) >= PUBLISH_AT_ONCE:
-                self.publish(events)
-                events = []
-        self.publish(events)
-        return tally, errors
-
-    def _handle(self, due: DueKey) -> Handled | None:
+    def handle(self, due: DueKey) -> Handled | None:
         """One message, from claim to settlement. ``None``: it was not ours to handle."""
         claim_id, now = self.new_id(), self.clock()
         message = self.store.claim(due, claim_id=claim_id, at=now)
@@ -187,14 +168,12 @@ class Sender:
             asked_at = self.clock()
             gate = self.store.read_circumstances(message)
             case = Circumstances(message=message, settings=self.settings, now=self.clock(), **gate._asdict())
-            if renewed := _renewed(case):
-                return self._release(renewed, Handled("retried"))
+            wanted = again(message, case.subject, case.place)
+            if wanted and (rescheduled := self._rescheduled(case, wanted)):
+                return rescheduled
             decision = decide(case)
-            decided = replace(message, rule=decision.rule, facts=decision.facts)
-            if decision.action is Action.SKIP:
-                return self._settle(replace(decided, state=State.SKIPPED), rule=decision.rule, facts=decision.facts)
-            if decision.action is Action.HOLD:
-                return self._hold(decided, decision)
+            if decision.action is not Action.SEND:
+                return self._not_sent(case, decision, wanted)
             outbound = self._outbound(case, decision)
             if not self._take_place(case):
                 continue
@@ -203,6 +182,44 @@ class Sender:
                 return outbound
             self._give_back(message)
         return self._try_later(message, "the gate's answer was never fresh enough to act on")
+
+    def _rescheduled(self, case: Circumstances, wanted: ScheduledMessage) -> Handled | None:
+        """For a message that the subject's newer version wants, or that is looked at before it is due; ``None``: it is
+        to be decided on now.
+        """
+        message = case.message
+        if wanted.version != message.version:
+            return self._release(_renewed(case, wanted), Handled("retried"))
+        if case.now >= wanted.due_at:
+            return None
+        at, why = outlook(case, wanted.due_at)
+        if at <= case.now:
+            if why == "pull_forward":
+                return None
+            warned = warn(case, wanted, store=self.store, publish=self.publish)
+            at = wanted.due_at if warned else case.now
+        moved = replace(message, due_at=at, first_due_at=None if at == wanted.due_at else wanted.due_at)
+        return self._release(moved, Handled("held"))
+
+    def _not_sent(self, case: Circumstances, decision: Decision, wanted: ScheduledMessage | None) -> Handled:
+        decided = replace(case.message, rule=decision.rule, facts=decision.facts)
+        if decision.action is Action.HOLD:
+            return self._hold(decided, decision)
+        if wanted and case.now < wanted.due_at and "held_by" in decision.facts:
+            # Pulled forward, but held past the window's end: the person may still write before it is due.
+            return self._release(replace(decided, due_at=wanted.due_at, first_due_at=None), Handled("held"))
+        return self._settle(replace(decided, state=State.SKIPPED), rule=decision.rule, facts=decision.facts)
+
+    def expand(self, part: MessageKey, *, stop_at: datetime) -> bool:
+        """Plans a broadcast's messages; ``False`` where more of that is left to do."""
+        return expand_broadcast(
+            part,
+            store=self.store,
+            publish=self.publish,
+            clock=self.clock,
+            settings=self.settings,
+            stop_at=stop_at,
+        )
 
     def _take_place(self, case: Circumstances) -> bool:
         """``False``: another run took one since the gate was read, and it has to be asked again."""
@@ -280,23 +297,105 @@ class Sender:
             # The contact was erased meanwhile: nothing of it must come back by this.
             self._give_back(message)
         rule = message.rule or "" if message.state is State.SKIPPED else ""
-        return Handled(message.state, out_event(f"Message{message.state.capitalize()}", message, **told), rule)
+        event = out_event(f"Message{message.state.capitalize()}", message, **told)
+        return Handled(message.state, event, rule, message=message)
 
 
 def _put_off(message: ScheduledMessage, due_at: datetime) -> ScheduledMessage:
     return replace(message, due_at=due_at, first_due_at=message.first_due_at or message.due_at)
 
 
-def _renewed(case: Circumstances) -> ScheduledMessage | None:
-    """The same message in the subject's newer version, where that still wants it.
+def _renewed(case: Circumstances, wanted: ScheduledMessage) -> ScheduledMessage:
+    """The same message in the subject's newer version, which wants it still.
 
     A change that leaves this message's instant alone (another location, say) finds the row in a sender's hands
     and cannot write the new plan over it. The sender does that, instead of skipping what is wanted still.
     """
-    message, family = case.message, case.family
-    if not family or family.revision == message.version:
-        return None
-    for planned in planned_messages(case.subject):
-        if planned.key == message.key:
-            return replace(planned, planned_at=message.planned_at, attempts=message.attempts, claim_id=message.claim_id)
-    return None
+    message = case.message
+    renewed = replace(wanted, planned_at=message.planned_at, attempts=message.attempts, claim_id=message.claim_id)
+    return looked_ahead(replace(case, message=renewed), renewed)
+
+
+@dataclass(slots=True)
+class Drain:
+    """One lane of one shard, worked off page by page; ``errors`` are for the run to raise."""
+
+    sender: Sender
+    lane: Lane
+    shard: int
+    stop_at: datetime
+    tally: Tally = field(default_factory=Counter)
+    errors: list[Exception] = field(default_factory=list)
+    events: list[OutEvent] = field(default_factory=list)
+    outcomes: dict[tuple[MessageKey, int], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    expanded: set[MessageKey] = field(default_factory=set)
+
+    def run(self) -> None:
+        """Until ``stop_at``; again where a broadcast was expanded, whose messages are due by now."""
+        try:
+            while self._pass():
+                pass
+        except Exception as error:  # noqa: BLE001 - one shard's failure must not end the others
+            self.errors.append(error)
+        try:
+            self._tell()
+        except Exception as error:  # noqa: BLE001 - the same
+            self.errors.append(error)
+
+    def _pass(self) -> bool:
+        """All that is due, once; whether a broadcast's part was among it."""
+        sender, expanded = self.sender, len(self.expanded)
+        for page in sender.store.due(sender.door, self.lane, self.shard, sender.clock()):
+            for position, due in enumerate(sorted(page, key=_usefulness)):
+                if sender.clock() >= self.stop_at:
+                    # At least so many: what the index has beyond this page was not read.
+                    self.tally["left", ""] += len(page) - position
+                    return False
+                if is_part(due.key):
+                    self._expand(due.key)
+                else:
+                    self._handle(due)
+        return len(self.expanded) > expanded
+
+    def _handle(self, due: DueKey) -> None:
+        try:
+            handled = self.sender.handle(due)
+        except Exception as error:  # noqa: BLE001 - nor one message's; its claim is found again, and reported
+            handled = Handled("left", error=error)
+        if handled is None:
+            return
+        self.tally[handled.way, handled.rule] += 1
+        self.errors += [handled.error] if handled.error else []
+        self.events += [handled.event] if handled.event else []
+        if handled.message and handled.message.terms.audience:
+            of = part_key(handled.message.subject, handled.message.reason, self.shard)
+            way = f"{handled.way}:{handled.rule}" if handled.rule else handled.way
+            self.outcomes[of, handled.message.version][way] += 1
+        if len(self.events) >= PUBLISH_AT_ONCE:
+            self._tell()
+
+    def _expand(self, part: MessageKey) -> None:
+        if part in self.expanded:
+            return
+        self.expanded.add(part)
+        try:
+            ended = self.sender.expand(part, stop_at=self.stop_at)
+        except Exception as error:  # noqa: BLE001 - nor one broadcast's; its cursor stands where it was
+            ended = False
+            self.errors.append(error)
+        if not ended:
+            self.tally["left", ""] += 1
+
+    def _tell(self) -> None:
+        """On the bus, and in the broadcasts' own count."""
+        events, outcomes = self.events, dict(self.outcomes)
+        self.events = []
+        self.outcomes.clear()
+        self.sender.publish(events)
+        for (part, version), counted in outcomes.items():
+            self.sender.store.count_outcomes(part, version, counted)
+
+
+def _usefulness(due: DueKey) -> tuple[bool, datetime]:
+    """What is of use for a shorter time comes first; a broadcast, whose messages are yet to be planned, last."""
+    return is_part(due.key), due.useful_until

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
 import msgspec
@@ -13,7 +13,15 @@ from reengage.domain.contact import Contact, normalise_address, parse_brand, par
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.instants import Duration, parse_instant, parse_zone
 from reengage.domain.preferences import Choice, ChoiceMade, Topic
-from reengage.domain.subject import EVENT_TYPES, BusinessEvent, Rank, SubjectRef, version_of
+from reengage.domain.subject import (
+    EVENT_TYPES,
+    OF_ONE_CONTACT,
+    OF_THE_BRAND,
+    BusinessEvent,
+    Rank,
+    SubjectRef,
+    version_of,
+)
 from reengage.errors import InvalidEvent
 from reengage.usecases.configure_brand import BrandSaid
 from reengage.usecases.erase_contact import ErasureAsked
@@ -21,6 +29,9 @@ from reengage.usecases.record_delivery import Receipt, Status
 
 MAX_URL: Final = 2048
 MAX_CAUSE: Final = 4096
+MAX_ITEMS: Final = 16_384
+"""Bytes of JSON: the cart is kept in its subject's row."""
+
 MAX_ID: Final = 512
 """Bytes: DynamoDB bounds a sort key to 1,024, and the id is one part of it."""
 
@@ -71,6 +82,29 @@ class Url(_Checked):
         return text
 
 
+class Day(_Checked):
+    @staticmethod
+    def check(text: str) -> str:
+        try:
+            return date.fromisoformat(text).isoformat()
+        except ValueError as error:
+            raise ValueError("expected a day, such as 2026-12-24") from error
+
+
+class Opening(_Checked):
+    """A time on the wall clock of the place."""
+
+    @staticmethod
+    def check(text: str) -> str:
+        try:
+            read = time.fromisoformat(text)
+        except ValueError:
+            read = None
+        if read is None or read.tzinfo or read.second or read.microsecond:
+            raise ValueError("expected a time of the day in whole minutes, such as 09:30")
+        return read.isoformat("minutes")
+
+
 class Identifier(_Checked):
     @staticmethod
     def check(text: str) -> str:
@@ -79,12 +113,18 @@ class Identifier(_Checked):
         return text
 
 
+Document = dict[str, Any]
+"""Whatever a business notes: kept as it is, within bounds."""
+
 Locale = Annotated[
     str, Meta(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$", max_length=35, description="a locale, such as de-AT")
 ]
 Line = Annotated[str, Meta(min_length=1, max_length=500)]
 Localised = Line | Annotated[dict[Locale, Line], Meta(min_length=1, max_length=20)]
 """What a person will read: one text for all, or one for each locale."""
+
+Items = Annotated[list[Line | Document], Meta(max_length=100)]
+"""What is in a cart: names, or objects with a ``name``."""
 
 Optional = UnsetType
 
@@ -118,9 +158,6 @@ class ContactErased(Struct):
     contact: ContactFields
     occurred_at: Instant | Optional = UNSET
 
-
-Document = dict[str, Any]
-"""Whatever a business notes: kept as it is, within bounds."""
 
 Cause = str | Document
 
@@ -193,6 +230,67 @@ class TrialConverted(_Business, kw_only=True):
     trial_id: Identifier
 
 
+class ProductAddedToCart(_Business, kw_only=True):
+    product_id: Identifier
+
+
+class ProductViewed(ProductAddedToCart, kw_only=True):
+    name: Localised
+    url: Url | Optional = UNSET
+
+
+class CartCheckedOut(_Business, kw_only=True):
+    cart_id: Identifier
+
+
+class CartAbandoned(CartCheckedOut, kw_only=True):
+    items: Items
+    cart_url: Url
+
+
+class OrderReturned(_Business, kw_only=True):
+    order_id: Identifier
+
+
+class OrderShipped(OrderReturned, kw_only=True):
+    carrier: Localised | Optional = UNSET
+    tracking_url: Url | Optional = UNSET
+
+
+class OrderDelivered(OrderReturned, kw_only=True):
+    review_url: Url | Optional = UNSET
+
+
+class ItemSoldOut(_Business, kw_only=True):
+    item_id: Identifier
+
+
+class ItemBackInStock(ItemSoldOut, kw_only=True):
+    name: Localised
+    url: Url | Optional = UNSET
+
+
+class AnnouncementWithdrawn(_Business, kw_only=True):
+    announcement_id: Identifier
+
+
+class ProductPreviewAnnounced(AnnouncementWithdrawn, kw_only=True):
+    title: Localised
+    send_at: Instant
+    url: Url | Optional = UNSET
+
+
+class HolidayHoursAnnounced(AnnouncementWithdrawn, kw_only=True):
+    """Open from ``opens`` to ``closes`` on ``date``, by the clocks of ``timezone``; or ``closed``."""
+
+    date: Day
+    send_at: Instant
+    opens: Opening | Optional = UNSET
+    closes: Opening | Optional = UNSET
+    closed: bool | Optional = UNSET
+    timezone: Zone | Optional = UNSET
+
+
 BUSINESS_EVENTS: Final[Mapping[str, type[_Business]]] = {
     "AppointmentBooked": AppointmentBooked,
     "AppointmentRescheduled": AppointmentBooked,
@@ -201,6 +299,22 @@ BUSINESS_EVENTS: Final[Mapping[str, type[_Business]]] = {
     "TrialExtended": TrialStarted,
     "TrialConverted": TrialConverted,
     "TrialCancelled": TrialConverted,
+    "CheckInCompleted": AppointmentCancelled,
+    "ProductViewed": ProductViewed,
+    "ProductAddedToCart": ProductAddedToCart,
+    "CartAbandoned": CartAbandoned,
+    "CartCheckedOut": CartCheckedOut,
+    "OrderShipped": OrderShipped,
+    "OrderDelivered": OrderDelivered,
+    "ReviewReceived": OrderReturned,
+    "OrderReturned": OrderReturned,
+    "InterestShown": ItemSoldOut,
+    "InterestWithdrawn": ItemSoldOut,
+    "ItemBackInStock": ItemBackInStock,
+    "ItemSoldOut": ItemSoldOut,
+    "ProductPreviewAnnounced": ProductPreviewAnnounced,
+    "HolidayHoursAnnounced": HolidayHoursAnnounced,
+    "AnnouncementWithdrawn": AnnouncementWithdrawn,
 }
 
 SAID: Final[Mapping[str, type[Struct]]] = {
@@ -211,6 +325,9 @@ SAID: Final[Mapping[str, type[Struct]]] = {
     "ContactOptedIn": ContactOptedIn,
     "ContactErased": ContactErased,
 }
+
+MAX_BYTES: Final[Mapping[Any, int]] = {Cause: MAX_CAUSE, Document: MAX_CAUSE, Items: MAX_ITEMS}
+"""Of JSON, for what is kept as it comes."""
 
 _log = logging.getLogger(__name__)
 
@@ -257,14 +374,33 @@ def said(event: Any) -> Said:
 def _business_event(event: Mapping[str, Any], detail: _Business) -> BusinessEvent:
     brand, contact = _brand_and_contact(detail)
     terms = EVENT_TYPES[event["detail-type"]]
+    if terms.kind in OF_ONE_CONTACT and contact is None:
+        raise InvalidEvent(["$.detail.contact: is required: every contact has this of its own"])
+    if isinstance(detail, HolidayHoursAnnounced):
+        detail = _hours(detail)
+    occurred_at = _occurred_at(event, detail.occurred_at)
+    happened = {terms.at: occurred_at.isoformat()} if terms.at else {}
+    subject_id = str(getattr(detail, terms.id_field))
     return BusinessEvent(
         type=event["detail-type"],
-        subject=SubjectRef(brand, terms.kind, str(getattr(detail, terms.id_field))),
-        version=version_of(_occurred_at(event, detail.occurred_at), terms.rank),
+        subject=SubjectRef(brand, terms.kind, subject_id, contact if terms.kind in OF_ONE_CONTACT else None),
+        version=version_of(occurred_at, terms.rank),
         arrived_at=parse_instant(event["time"]),
-        contact=contact,
-        fields=_fields(detail, apart=frozenset({terms.id_field})),
+        contact=None if terms.kind in OF_THE_BRAND else contact,
+        fields=_fields(detail, apart=frozenset({terms.id_field})) | happened,
     )
+
+
+def _hours(detail: HolidayHoursAnnounced) -> HolidayHoursAnnounced:
+    """Closed all day, or open from one time to another: the newer event's word alone holds."""
+    if detail.closed is True:
+        if detail.opens or detail.closes:
+            raise InvalidEvent(["$.detail.closed: expected opens with closes, or closed: true, and not both"])
+        return detail
+    missing = [name for name in ("opens", "closes") if getattr(detail, name) is UNSET]
+    if missing:
+        raise InvalidEvent([f"$.detail.{name}: is required, unless closed is true" for name in missing])
+    return msgspec.structs.replace(detail, closed=False)
 
 
 def _brand_said(event: Mapping[str, Any], detail: BrandConfigured) -> BrandSaid:
@@ -394,9 +530,10 @@ def _read(value: Any, wanted: Any, path: str, errors: list[str]) -> Any:
     except msgspec.ValidationError as error:
         errors.append(f"{path}: {str(error)[:1].lower()}{str(error)[1:]}")
     else:
-        if wanted not in (Cause, Document) or len(written) <= MAX_CAUSE:
+        most = MAX_BYTES.get(wanted, len(written))
+        if len(written) <= most:
             return read
-        errors.append(f"{path}: expected at most {MAX_CAUSE} bytes of JSON")
+        errors.append(f"{path}: expected at most {most} bytes of JSON")
     return None
 
 

@@ -1,0 +1,116 @@
+"""A broadcast: one announcement to everybody in an audience, part by part.
+
+The audience is spread over the shards of the contacts, and each shard's part is due, and worked off, by itself: page by
+page, with a cursor. Planning a page twice plans nobody twice, so a part needs no claim: whoever was cut short is
+followed by the next run.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from .contact import SHARDS, Contact
+from .conversation import expiry
+from .instants import Duration
+from .message import MessageKey, ScheduledMessage
+from .reasons import REASONS, Reason
+from .subject import RETENTION, SubjectRef
+
+SORT_KEY: Final = "BROADCAST"
+
+
+class PartState(StrEnum):
+    WAITING = "waiting"
+    DONE = "done"
+    WITHDRAWN = "withdrawn"
+    TOO_LATE = "too_late"
+
+
+class Member(NamedTuple):
+    """One of the audience. ``since`` is when they showed the interest that is answered, where that is why."""
+
+    contact: Contact
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One shard's part, and how far it has come.
+
+    ``version`` is the revision of the subject that asked for it. ``planned`` counts the members that a message was
+    planned for, ``outcomes`` what became of those messages: a way (``sent``, ``failed``, ``unconfirmed``), or
+    ``skipped`` and the rule, ``skipped:opted_out``.
+    """
+
+    reason: str
+    subject: SubjectRef
+    shard: int
+    due_at: datetime
+    useful_until: datetime
+    version: int
+    state: PartState = PartState.WAITING
+    cursor: str | None = None
+    planned: int = 0
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def key(self) -> MessageKey:
+        return part_key(self.subject, self.reason, self.shard)
+
+    @property
+    def terms(self) -> Reason:
+        return REASONS[self.reason]
+
+    @property
+    def expires_at(self) -> int:
+        """Epoch seconds: it can be read for as long as its subject."""
+        return expiry(self.useful_until + RETENTION)
+
+
+def part_key(subject: SubjectRef, reason: str, shard: int) -> MessageKey:
+    return MessageKey(subject.key, f"{SORT_KEY}#{reason}#{shard:02}")
+
+
+def is_part(key: MessageKey) -> bool:
+    return key.sk.startswith(f"{SORT_KEY}#")
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """What a subject's version asks to be sent to the audience of its reason."""
+
+    reason: str
+    subject: SubjectRef
+    due_at: datetime
+    useful_until: datetime
+    version: int
+
+    def parts(self, state: PartState = PartState.WAITING, *, version: int | None = None) -> tuple[Part, ...]:
+        return tuple(
+            Part(
+                self.reason,
+                self.subject,
+                shard,
+                self.due_at,
+                self.useful_until,
+                self.version if version is None else version,
+                state,
+            )
+            for shard in range(SHARDS)
+        )
+
+    def to(self, contact: Contact, since: datetime | None, *, at: datetime) -> ScheduledMessage:
+        """The one message to a member: the same however often that member is found."""
+        return ScheduledMessage(
+            contact=contact,
+            reason=self.reason,
+            subject=self.subject,
+            step=str(Duration()),
+            about=since,
+            due_at=self.due_at,
+            useful_until=self.useful_until,
+            version=self.version,
+            planned_at=at,
+        )

@@ -1,0 +1,61 @@
+"""Planning that knows the window: what is to become of a message that is due only after the window has closed.
+
+The person may write again until then, and the window moves on; so whatever is planned here is asked again when it is
+time, with the window as it stands by then.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final, Literal, NamedTuple
+
+from .planning import earliest
+from .policy import Circumstances
+from .preferences import Topic
+
+MARGIN: Final = timedelta(hours=1)
+"""A message that is pulled forward has this long for its tries, before the window closes."""
+
+
+class Outlook(NamedTuple):
+    """``at`` is when a message is to be looked at next, and ``why``: because it is due; to be sent before the window
+    closes; or to warn a business that it will have closed.
+    """
+
+    at: datetime
+    why: Literal["due", "pull_forward", "warn"]
+
+
+def outlook(case: Circumstances, due_at: datetime) -> Outlook:
+    """For the case's message, which is due at ``due_at``. Where it cannot be pulled forward, a business is warned."""
+    conversation = case.conversation
+    if conversation is None or not conversation.is_open(case.now) or conversation.is_open(due_at) or _is_refused(case):
+        return Outlook(due_at, "due")
+    when = case.settings.when_closing(case.message.reason)
+    if when == "wait":
+        return Outlook(due_at, "due")
+    if when == "pull_forward" and (at := _last_instant(case, conversation.closes_at)):
+        return Outlook(at, "pull_forward")
+    if conversation.closing_told:
+        return Outlook(due_at, "due")
+    return Outlook(max(case.now, conversation.closes_at - case.settings.closing_notice), "warn")
+
+
+def _is_refused(case: Circumstances) -> bool:
+    """Nobody is to be reached otherwise who does not want to be reached."""
+    topics: tuple[Topic, ...] = ("contact", "marketing") if case.category == "marketing" else ("contact",)
+    return any(case.preferences.refused(topic, case.message.contact.channel) for topic in topics)
+
+
+def _last_instant(case: Circumstances, closes_at: datetime) -> datetime | None:
+    """The last allowed instant before the window closes; ``None`` where that is too early, or cannot be told."""
+    not_before = earliest(case.message, case.subject, closes_at)
+    if not_before is None:
+        return None
+    first = max(case.now, not_before)
+    last = max(closes_at - MARGIN, first)
+    if last >= closes_at:
+        return None
+    hours = case.settings.quiet_hours.get(case.category)
+    if not hours:
+        return last
+    zones = case.zones.zones
+    return hours.last_allowed(first, last, zones) if zones else None

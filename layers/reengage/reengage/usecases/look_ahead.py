@@ -1,0 +1,86 @@
+"""What is planned may be due only after the person's window has closed: it is sent before, or a business is warned.
+
+The window moves on whenever the person writes. So a message is only marked to be looked at in time, and by then it is
+asked again whether the window will close before it is due.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from reengage.domain.closing import outlook
+from reengage.domain.contact import Contact
+from reengage.domain.events_out import out_event
+from reengage.domain.instants import iso
+from reengage.domain.message import ScheduledMessage
+from reengage.domain.planning import again
+from reengage.domain.policy import Circumstances, PolicySettings
+from reengage.ports import Clock, Publish, Store
+
+
+def looked_ahead(case: Circumstances, message: ScheduledMessage) -> ScheduledMessage:
+    """The message as it is to be scheduled, given that it is due at ``message.due_at``."""
+    at = outlook(case, message.due_at).at
+    return message if at == message.due_at else replace(message, due_at=at, first_due_at=message.due_at)
+
+
+def look_ahead(contact: Contact, *, settings: PolicySettings, store: Store, clock: Clock) -> None:
+    """A window has opened: what was planned before, and is due after it will have closed, is marked."""
+    if not settings.looks_ahead:
+        return
+    for row in store.scheduled(contact):
+        case = Circumstances(message=row, settings=settings, now=clock(), **store.read_circumstances(row)._asdict())
+        wanted = again(row, case.subject, case.place)
+        # One that was put off, or that a newer version moves, is asked by its sender.
+        if wanted and wanted.version == row.version and wanted.due_at == row.due_at:
+            ahead = looked_ahead(case, row)
+            if ahead is not row:
+                store.reschedule(row, due_at=ahead.due_at, first_due_at=row.due_at)
+
+
+def warn(case: Circumstances, due_after: ScheduledMessage, *, store: Store, publish: Publish) -> bool:
+    """``ConversationClosing``, once for each closing: when the window closes, and what is due after that.
+
+    ``due_after`` is one of those, as it is due. ``False`` where the person has written meanwhile, or the bus did not
+    take the event: then it has to be asked again.
+    """
+    conversation, contact = case.conversation, due_after.contact
+    assert conversation is not None
+    told = replace(conversation, closing_told=True)
+    # Two doors may come to warn in the same minute: the one that marks the conversation does.
+    if not store.write_conversation(contact, told, replacing=conversation):
+        return False
+    late = [due_after, *_also_after(case, due_after, store)]
+    event = out_event(
+        "ConversationClosing",
+        contact,
+        expires_at=conversation.closes_at,
+        scheduled_messages=[_about(message) for message in sorted(late, key=lambda message: message.due_at)],
+    )
+    if publish([event]):
+        store.write_conversation(contact, conversation, replacing=told)
+        return False
+    return True
+
+
+def _also_after(case: Circumstances, due_after: ScheduledMessage, store: Store) -> Iterator[ScheduledMessage]:
+    """The contact's other messages that will still be due when the window has closed, each as it is due."""
+    for row in store.scheduled(due_after.contact):
+        if row.key == due_after.key:
+            continue
+        gate = store.read_circumstances(row)._replace(conversation=case.conversation)
+        other = Circumstances(message=row, settings=case.settings, now=case.now, **gate._asdict())
+        wanted = again(row, other.subject, other.place)
+        if wanted is None or case.conversation is None or case.conversation.is_open(wanted.due_at):
+            continue
+        if outlook(other, wanted.due_at).why != "pull_forward":
+            yield wanted
+
+
+def _about(message: ScheduledMessage) -> dict[str, Any]:
+    return {
+        "scheduled_message_id": message.scheduled_message_id,
+        "reason": message.reason,
+        "subject_id": message.subject.id,
+        "due_at": iso(message.due_at),
+    }
