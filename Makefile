@@ -19,7 +19,7 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.13 --generate-h
 # `sam build` takes the first python3.13 on the path, and with it its pip.
 SAM_CLI := PATH="$(CURDIR)/$(TOOLS)/sam/bin:$$PATH" PIP_CONSTRAINT="$(CURDIR)/requirements-dev.txt" sam
 
-.PHONY: help setup test coverage mutation check demo local-invoke build format lock clean
+.PHONY: help setup test coverage mutation check demo reasons benchmark local-invoke build format lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -111,6 +111,12 @@ check: $(PROJECT) $(SAM) ## Check style, types, the template, the import rule an
 demo: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy the app onto a local AWS and play a story through it.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.demo
 
+reasons: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy it there, and see each reason planned, sent and undone.
+	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.reasons
+
+benchmark: $(PROJECT) dynamodb-local ## Measure what a broadcast costs, in memory and on DynamoDB Local.
+	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.broadcast
+
 local-invoke: $(PROJECT) $(SAM) $(EMULATOR) ## Run each file of events/ through `sam local invoke` (needs Docker).
 	@$(BIN)/python -m tests.local.local_invoke
 
@@ -119,7 +125,7 @@ local-invoke: $(PROJECT) $(SAM) $(EMULATOR) ## Run each file of events/ through 
 STACK ?= reengage
 ASK := PYTHONPATH=layers/reengage $(BIN)/python -m reengage
 
-.PHONY: explain export preview import-opt-outs
+.PHONY: explain export preview progress import-opt-outs
 explain: $(PROJECT) ## Say what happened to a contact, and why: CONTACT=brand/channel/address [STACK=…].
 	@$(ASK) explain --stack $(STACK) "$(CONTACT)"
 
@@ -128,6 +134,9 @@ export: $(PROJECT) ## Write out all that is held of a contact: CONTACT=brand/cha
 
 preview: $(PROJECT) ## Say what an event would plan, storing nothing: EVENT=file.json [STACK=…].
 	@$(ASK) preview $(if $(filter file,$(origin STACK)),,--stack $(STACK)) "$(EVENT)"
+
+progress: $(PROJECT) ## Say how far a broadcast has come: BRAND=… and ANNOUNCEMENT=… or ITEM=… [STACK=…].
+	@$(ASK) progress --stack $(STACK) "$(BRAND)" $(if $(ITEM),--item "$(ITEM)",--announcement "$(ANNOUNCEMENT)")
 
 import-opt-outs: $(PROJECT) ## Bring opt-outs over: FILE=opt-outs.csv; a dry run unless APPLY=1 [STACK=…].
 	@$(ASK) import-opt-outs --stack $(STACK) $(if $(APPLY),--apply) "$(FILE)"

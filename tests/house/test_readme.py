@@ -14,9 +14,10 @@ from msgspec import UnsetType
 
 from reengage.adapters.inbound.eventbridge import SAID, DeliveryReported, MessageReceived, inbound_message, said
 from reengage.domain.contact import Contact
+from reengage.domain.instants import Duration
 from reengage.domain.policy import RULES
-from reengage.domain.reasons import REASONS
-from reengage.domain.subject import BusinessEvent
+from reengage.domain.reasons import REASONS, Reason
+from reengage.domain.subject import EVENT_TYPES, BusinessEvent, Rank
 from reengage.observability import LEFT, METRICS, NOT_PUBLISHED, SMS_OVER_THREE_SEGMENTS
 from tests.template_resources import template
 
@@ -103,16 +104,46 @@ def test_rules_in_the_order_in_which_they_are_asked() -> None:
 
 
 def test_reasons() -> None:
-    for name, category, due, _ in table("## Why was it sent, or not?", "reason"):
-        reason = REASONS[names(name)[0]]
-        if reason.category == "reply":
-            assert category == "reply"
-            assert due.startswith("at once")
+    rows = {names(row[0])[0]: row for row in table("## Twelve reasons", "reason")}
+    assert list(rows) == list(REASONS)
+    for name, (_, category, door, planned_by, due, _, undone_by) in rows.items():
+        reason = REASONS[name]
+        assert category == reason.category, name
+        if category == "reply":
+            assert (door, due, undone_by) == ("–", "at once", "–"), name
             continue
-        anchor, offsets, *defaults = names(due)
-        assert (category, anchor, offsets) == (reason.category, reason.anchor, reason.offsets)
-        assert defaults == [str(offset) for offset in reason.defaults]
-    assert len(table("## Why was it sent, or not?", "reason")) == len(REASONS)
+        assert door == reason.door, name
+        assert {event for event in names(planned_by) if event in EVENT_TYPES} == _events(reason, ends=False), name
+        assert set(names(undone_by)) == _events(reason, ends=True), name
+        _check_due(due, reason)
+        assert ("once a" in due or "once for" in due) == (reason.once or reason.audience == "interested"), name
+        assert ("interest" in due, "open conversations" in due) == (
+            reason.audience == "interested",
+            reason.audience == "open_conversations",
+        ), name
+
+
+def _events(reason: Reason, *, ends: bool) -> set[str]:
+    """The events that begin or change what the reason is about, or undo it."""
+    families = {reason.family} | ({reason.undone_with} if ends else set())
+    told = {
+        event
+        for event, terms in EVENT_TYPES.items()
+        if terms.kind == reason.kind and terms.family in families and (terms.rank is Rank.UNDO) == ends
+    }
+    other = {"title": "HolidayHoursAnnounced", "date": "ProductPreviewAnnounced"}.get(reason.needs)
+    return told if ends else told - {other}
+
+
+def _check_due(due: str, reason: Reason) -> None:
+    """The anchor, where it is a field of the event, else the event's time; then the offsets' field and the defaults."""
+    quoted = [name for name in names(due) if name not in EVENT_TYPES]
+    defaults = [str(offset) for offset in reason.defaults if offset != Duration()]
+    if reason.anchor in {terms.at for terms in EVENT_TYPES.values() if terms.at}:
+        assert due.startswith("the event's time plus" if defaults else "at once")
+        assert quoted == defaults
+    else:
+        assert quoted == [part for part in (reason.anchor, reason.offsets, *defaults) if part]
 
 
 def test_parameters() -> None:

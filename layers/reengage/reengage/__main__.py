@@ -66,7 +66,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     importing.add_argument("file", type=Path, help="CSV with a head, or JSON lines: brand, channel, address, …")
     importing.add_argument("--apply", action="store_true", help="store them, and not only check")
     importing.set_defaults(run=_import_opt_outs)
-    for command, needed in ((asking, True), (previewing, False), (importing, False)):
+    following = commands.add_parser("progress", help="how far a broadcast has come, and what became of its messages")
+    following.add_argument("brand")
+    broadcast = following.add_mutually_exclusive_group(required=True)
+    broadcast.add_argument("--announcement", dest="announcement_id", help="the id of the announcement")
+    broadcast.add_argument("--item", dest="item_id", help="the id of the item that is back in stock")
+    following.set_defaults(run=_progress)
+    for command, needed in ((asking, True), (previewing, False), (importing, False), (following, True)):
         command.add_argument("--stack", required=needed, help="the name of the deployed stack")
     parsed = parser.parse_args(arguments)
     try:
@@ -148,6 +154,26 @@ def _preview_alone(about: AboutEvent, now: datetime) -> dict[str, Any]:
         store.write_conversation(about.event.contact, conversation, replacing=None)
     render = FluentWording(settings.default_locale)
     return preview(about.event, store=store, render=render, settings=settings.policy, clock=lambda: now)
+
+
+def _progress(asked: argparse.Namespace) -> int:
+    ids = {name: value for name in ("announcement_id", "item_id") if (value := getattr(asked, name))}
+    event = {"broadcast": {"brand": asked.brand, **ids}}
+    question(event)
+    answer = _accepted(stack_functions(asked.stack)("ExplainFunctionArn", event))
+    if not answer["broadcasts"]:
+        print("No such broadcast: was the event rejected, or is it an announcement of another brand?")
+    for told in answer["broadcasts"]:
+        print(_printable(f"{told.pop('reason')} {told.pop('state')}: {', '.join(_flat(_flat_names(told)))}"))
+    return 0
+
+
+def _flat_names(told: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"shards": {"done": 3, "all": 16}}`` as ``shards done 3, shards all 16``."""
+    return {
+        name: {f"{name} {inner}": number for inner, number in value.items()} if isinstance(value, dict) else value
+        for name, value in told.items()
+    }
 
 
 def _import_opt_outs(asked: argparse.Namespace) -> int:

@@ -31,6 +31,7 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
     {
         "ConversationStarted": Metric("ConversationsStarted", ("channel",)),
         "ConversationRestarted": Metric("ConversationsRestarted", ("channel",)),
+        "ConversationClosing": Metric("ConversationsClosing", ("channel",)),
         "ContactOptedOut": Metric("ContactsOptedOut", ("channel",)),
         "ContactOptedIn": Metric("ContactsOptedIn", ("channel",)),
         "ContactErased": Metric("ContactsErased", ("channel",)),

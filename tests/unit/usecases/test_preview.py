@@ -167,7 +167,12 @@ def test_one_rule_after_the_other_may_hold_it() -> None:
 
 
 def test_a_booking_of_nobody_known_plans_nothing() -> None:
-    assert previewed(heard(), booked(contact=None)) == {"planned": [], "withdrawn": [], "stale": False}
+    assert previewed(heard(), booked(contact=None)) == {
+        "planned": [],
+        "broadcasts": [],
+        "withdrawn": [],
+        "stale": False,
+    }
 
 
 def test_a_zone_that_nobody_can_tell_holds_until_it_is_told() -> None:

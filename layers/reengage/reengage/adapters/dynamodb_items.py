@@ -7,7 +7,6 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from pynamodb.attributes import (
-    BooleanAttribute,
     DiscriminatorAttribute,
     JSONAttribute,
     MapAttribute,
@@ -64,7 +63,7 @@ class ConversationItem(Item, discriminator="conversation"):
     previous_inbound_at = InstantAttribute(null=True)
     opened_by = UnicodeAttribute()
     opening = UnicodeAttribute()
-    closing_told = BooleanAttribute(null=True)
+    told_to_close = NumberAttribute(null=True)
 
 
 class InboundMessageItem(Item, discriminator="inbound_message"):
@@ -291,7 +290,7 @@ def conversation_item(contact: Contact, conversation: Conversation) -> Conversat
         CONVERSATION,
         audience_shard=audience_shard(contact.brand, contact.shard),
         audience_day=conversation.closes_at.astimezone(UTC).date().isoformat(),
-        closing_told=conversation.closing_told or None,
+        told_to_close=conversation.told_to_close,
         last_inbound_at=conversation.last_inbound_at,
         previous_inbound_at=conversation.previous_inbound_at,
         opened_by=conversation.opened_by,
@@ -309,7 +308,7 @@ def to_conversation(item: Item | None) -> Conversation | None:
         "started" if item.opening == "started" else "restarted",
         int(item.expires_at),
         item.previous_inbound_at,
-        bool(item.closing_told),
+        int(item.told_to_close) if item.told_to_close else None,
     )
 
 

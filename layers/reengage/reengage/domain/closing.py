@@ -34,7 +34,7 @@ def outlook(case: Circumstances, due_at: datetime) -> Outlook:
         return Outlook(due_at, "due")
     if when == "pull_forward" and (at := _last_instant(case, conversation.closes_at)):
         return Outlook(at, "pull_forward")
-    if conversation.closing_told:
+    if conversation.closing_is_told:
         return Outlook(due_at, "due")
     return Outlook(max(case.now, conversation.closes_at - case.settings.closing_notice), "warn")
 

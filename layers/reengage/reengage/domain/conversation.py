@@ -34,8 +34,8 @@ class Conversation:
     """``expires_at`` is the window's end in epoch seconds, as DynamoDB's TTL wants it.
 
     ``opened_by`` is the id of the message that opened the conversation, and ``opening`` says how; a repeat
-    of that very message can so be told apart, and finishes what a crash left undone. ``closing_told``: a business was
-    told that this window is about to close.
+    of that very message can so be told apart, and finishes what a crash left undone. ``told_to_close`` is the expiry
+    of which a business was last warned.
     """
 
     last_inbound_at: datetime
@@ -43,12 +43,17 @@ class Conversation:
     opening: Opening
     expires_at: int
     previous_inbound_at: datetime | None = None
-    closing_told: bool = False
+    told_to_close: int | None = None
 
     @property
     def closes_at(self) -> datetime:
         """The earlier of the window's end and of what the stored expiry says, should the two ever differ."""
         return min(self.last_inbound_at + WINDOW, datetime.fromtimestamp(max(0, min(self.expires_at, _FAR)), UTC))
+
+    @property
+    def closing_is_told(self) -> bool:
+        """Whether a business was warned of this very closing."""
+        return self.told_to_close == self.expires_at
 
     def is_open(self, now: datetime) -> bool:
         """Whether the business may reach out at ``now``: by the clock, whatever TTL has deleted or not yet."""
@@ -79,13 +84,7 @@ def hear(
     if conversation and conversation.is_open(sent_at):
         previous = conversation.last_inbound_at
         if restarts_after is None or sent_at < previous + restarts_after:
-            return replace(
-                conversation,
-                last_inbound_at=sent_at,
-                expires_at=expires_at,
-                previous_inbound_at=previous,
-                closing_told=False,
-            )
+            return replace(conversation, last_inbound_at=sent_at, expires_at=expires_at, previous_inbound_at=previous)
     opening: Opening = "restarted" if heard_before or conversation else "started"
     previous_inbound_at = conversation.last_inbound_at if conversation else None
     return Conversation(sent_at, message_id, opening, expires_at, previous_inbound_at)

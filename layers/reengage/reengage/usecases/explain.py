@@ -95,12 +95,13 @@ def _messages(held: Holdings) -> Iterator[Entry]:
     """Each message twice: when it was planned, and when it was settled, or is due."""
     for message in held.scheduled:
         yield _entry(message.planned_at, "planned", **_about(message), due_at=message.first_due_at or message.due_at)
-        settled = message.settled_at
-        at = message.due_at if message.state in UNSETTLED or settled is None else settled
+        settled, due_at = message.settled_at, max(message.due_at, message.first_due_at or message.due_at)
+        at = due_at if message.state in UNSETTLED or settled is None else settled
         yield _entry(
             at,
             message.state,
             **_about(message),
+            looked_at_before_the_window_closes=message.due_at if at == due_at > message.due_at else None,
             held_by=message.held_by,
             rule=message.rule,
             facts=dict(message.facts) or None,

@@ -74,7 +74,8 @@ def ingest_message(
         return came_to
     _announce(message, conversation, request, publish)
     if conversation:
-        if conversation.opened_by == message.message_id:
+        if conversation.opened_by == message.message_id or conversation.told_to_close:
+            # Nothing else waits for the window: what is to be looked at in time is asked again by then.
             look_ahead(message.contact)
         if reason := _reply(message, conversation, request, settings, now):
             # An erasure takes what the message led to along with the message.

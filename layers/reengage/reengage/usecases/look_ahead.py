@@ -25,7 +25,7 @@ def looked_ahead(case: Circumstances, message: ScheduledMessage) -> ScheduledMes
 
 
 def look_ahead(contact: Contact, *, settings: PolicySettings, store: Store, clock: Clock) -> None:
-    """A window has opened: what was planned before, and is due after it will have closed, is marked."""
+    """The window has moved: what was planned before, and is due after it will have closed, is marked."""
     if not settings.looks_ahead:
         return
     for row in store.scheduled(contact):
@@ -46,7 +46,7 @@ def warn(case: Circumstances, due_after: ScheduledMessage, *, store: Store, publ
     """
     conversation, contact = case.conversation, due_after.contact
     assert conversation is not None
-    told = replace(conversation, closing_told=True)
+    told = replace(conversation, told_to_close=conversation.expires_at)
     # Two doors may come to warn in the same minute: the one that marks the conversation does.
     if not store.write_conversation(contact, told, replacing=conversation):
         return False

@@ -4,11 +4,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+from reengage.domain.broadcast import Broadcast
+from reengage.domain.closing import outlook
+from reengage.domain.contact import Contact
 from reengage.domain.events_out import subject_of
 from reengage.domain.instants import iso
 from reengage.domain.message import ScheduledMessage, State
-from reengage.domain.planning import planned_messages
-from reengage.domain.policy import Action, Circumstances, Decision, PolicySettings, decide
+from reengage.domain.planning import broadcasts, planned_messages
+from reengage.domain.policy import Action, Circumstances, Decision, PolicySettings, decide, place_of
 from reengage.domain.subject import BusinessEvent, Subject
 from reengage.ports import Clock, Render, Store
 
@@ -20,14 +23,14 @@ def preview(
     event: BusinessEvent, *, store: Store, render: Render, settings: PolicySettings, clock: Clock
 ) -> dict[str, Any]:
     """``planned``: each message with its due time, its text and its forecast, should nothing change until then;
-    ``withdrawn``: those that would no longer be sent; ``stale``: newer events leave nothing of this one. Reads the
-    store, and writes nothing. JSON values.
+    ``broadcasts``: what would go to an audience, and its text; ``withdrawn``: those that would no longer be sent;
+    ``stale``: newer events leave nothing of this one. Reads the store, and writes nothing. JSON values.
     """
     now = clock()
     former = store.read_subject(event.subject) or Subject(event.subject)
     subject = former.hear(event)
     if not subject.families[event.family].rests_on(event):
-        return {"planned": [], "withdrawn": [], "stale": True}
+        return {"planned": [], "broadcasts": [], "withdrawn": [], "stale": True}
     # It arrives now: an erasure stops only what was planned before.
     plan = [replace(message, planned_at=now) for message in planned_messages(subject)]
     wanted = {message.key for message in plan}
@@ -39,9 +42,32 @@ def preview(
             for message in plan
             if _is_to_come(store.read_message(message.key))
         ],
+        "broadcasts": [
+            _announced(broadcast, subject, now, store=store, render=render, settings=settings)
+            for broadcast in broadcasts(subject, place_of(store.read_brand(subject.ref.brand), settings))
+        ],
         "withdrawn": [_about(row) for row in withdrawn],
         "stale": False,
     }
+
+
+def _announced(
+    broadcast: Broadcast, subject: Subject, now: datetime, *, store: Store, render: Render, settings: PolicySettings
+) -> dict[str, Any]:
+    """In the brand's language: what a person reads depends on theirs, and whether they do on the whole policy."""
+    message = broadcast.to(Contact(broadcast.subject.brand, "sms", ""), None, at=now)
+    case = Circumstances(
+        message=message,
+        subject=subject,
+        profile=None,
+        conversation=None,
+        now=max(now, broadcast.due_at),
+        brand=store.read_brand(broadcast.subject.brand),
+        settings=settings,
+    )
+    wording = render(case)
+    about = {name: value for name, value in _about(message).items() if name not in ("contact", "step")}
+    return {**about, "audience": message.terms.audience, "text": wording.text, "locale": wording.locale}
 
 
 def _is_to_come(row: ScheduledMessage | None) -> bool:
@@ -59,10 +85,12 @@ def _forecast(
     settings: PolicySettings,
 ) -> dict[str, Any]:
     about = _about(message)
-    if message.due_at < now:
+    if not message.terms.catches_up and message.due_at < now:
         return {**about, "forecast": "skip", "rule": "too_late", "facts": {"due_at": iso(message.due_at)}}
     gate = store.read_circumstances(message)._replace(subject=subject)
-    case = Circumstances(message=message, settings=settings, now=message.due_at, **gate._asdict())
+    case = Circumstances(message=message, settings=settings, now=now, **gate._asdict())
+    ahead = outlook(case, message.due_at)
+    case = replace(case, now=ahead.at if ahead.why == "pull_forward" else max(now, message.due_at))
     decision = decide(case)
     held_by: list[dict[str, Any]] = []
     while decision.action is Action.HOLD and decision.until and len(held_by) < HOLDS:
@@ -74,6 +102,7 @@ def _forecast(
         **about,
         "forecast": decision.action,
         **_when(case, decision),
+        **({f"{ahead.why}_at": iso(ahead.at)} if ahead.why != "due" else {}),
         "held_by": held_by,
         "facts": dict(decision.facts),
         "text": wording.text,

@@ -16,8 +16,8 @@ def progress(subject: SubjectRef, *, store: Store, clock: Clock) -> dict[str, An
 
     Of each ``state`` (``scheduled``, ``running``, ``done``, ``withdrawn`` or ``too_late``), ``due_at``, ``shards``
     (``done`` of ``all``), ``planned`` members, and of those ``sent``, ``skipped`` by rule, ``failed``, ``unconfirmed``
-    and ``waiting``: to be sent yet, or held. What became of messages is counted a few at a time, and what a run that was
-    killed had not counted yet is missing here (and stays ``waiting``); ``explain`` has it.
+    and ``waiting``: to be sent yet, or held. What became of messages is counted a few at a time: what a killed run had
+    not counted yet stays ``waiting`` here, and is in each contact's ledger.
     """
     now = clock()
     by_reason: defaultdict[str, list[Part]] = defaultdict(list)
