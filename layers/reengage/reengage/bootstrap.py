@@ -177,6 +177,7 @@ class App:
             clock=self.clock,
             new_id=self.new_id,
             claim_lasts=time_left + CLAIM_GRACE,
+            opt_out_scope=self.settings.opt_out_scope,
         )
 
     @cached_property

@@ -259,10 +259,20 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class NotDelivered:
-    """Surely not taken: throttled, or failed before the request had left. May be tried again."""
+class OptedOut:
+    """For good: the provider knows that the person does not want to be written to."""
 
     error: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotDelivered:
+    """Surely not taken: throttled, or failed before the request had left. May be tried again, not before
+    ``retry_after``, where the provider says so.
+    """
+
+    error: str
+    retry_after: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +282,7 @@ class Unknown:
     error: str
 
 
-Outcome = Accepted | Refused | NotDelivered | Unknown
+Outcome = Accepted | Refused | OptedOut | NotDelivered | Unknown
 
 
 class Channel(Protocol):

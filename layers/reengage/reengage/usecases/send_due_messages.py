@@ -31,6 +31,7 @@ from reengage.domain.policy import (
     deliver_before,
     free_text_until,
 )
+from reengage.domain.preferences import Choice, ChoiceMade, OptOutScope
 from reengage.domain.reasons import LANES, Door, Lane
 from reengage.ports import (
     Accepted,
@@ -39,6 +40,7 @@ from reengage.ports import (
     DueKey,
     NewId,
     NotDelivered,
+    OptedOut,
     OutboundMessage,
     Outcome,
     Publish,
@@ -49,6 +51,7 @@ from reengage.ports import (
 )
 from reengage.usecases.expand_broadcast import expand_broadcast
 from reengage.usecases.look_ahead import looked_ahead, warn
+from reengage.usecases.record_choice import record_choice
 
 GATES: Final = 3
 MAX_ATTEMPTS: Final = 5
@@ -100,6 +103,7 @@ class Sender:
     clock: Clock
     new_id: NewId
     claim_lasts: timedelta
+    opt_out_scope: OptOutScope = "brand"
 
     def run(self, *, stop_at: datetime) -> Tally:
         """Drains every shard until ``stop_at``, and returns once every thread has ended.
@@ -258,9 +262,13 @@ class Sender:
             case Refused(error):
                 self._give_back(message)
                 return self._fail(replace(decided, attempts=decided.attempts + 1), error)
-            case NotDelivered(error):
+            case OptedOut(error):
                 self._give_back(message)
-                return self._try_later(decided, error)
+                self._note_opt_out(message)
+                return self._fail(replace(decided, attempts=decided.attempts + 1), error)
+            case NotDelivered(error, retry_after):
+                self._give_back(message)
+                return self._try_later(decided, error, retry_after)
             case Unknown(error):
                 unknown = replace(decided, state=State.UNCONFIRMED, error=error)
                 return self._settle(unknown, claimed_at=message.claimed_at)
@@ -272,12 +280,20 @@ class Sender:
         held = replace(_put_off(message, decision.until), held_by=", ".join(rules))
         return self._release(held, Handled("held", told))
 
-    def _try_later(self, message: ScheduledMessage, error: str) -> Handled:
-        """Back to the schedule, each time twice as far ahead, until the attempts have run out."""
+    def _note_opt_out(self, message: ScheduledMessage) -> None:
+        """What the provider knows holds here from now on."""
+        cause = {"refused": message.scheduled_message_id}
+        out = ChoiceMade(message.contact, "contact", Choice(allowed=False, at=self.clock(), cause=cause))
+        record_choice(out, store=self.store, publish=self.publish, opt_out_scope=self.opt_out_scope)
+
+    def _try_later(self, message: ScheduledMessage, error: str, retry_after: timedelta | None = None) -> Handled:
+        """Back to the schedule, each time twice as far ahead, until the attempts have run out; not before
+        ``retry_after``.
+        """
         tried = replace(message, attempts=message.attempts + 1, error=error)
         if tried.attempts >= MAX_ATTEMPTS:
             return self._fail(tried, error)
-        due_at = self.clock() + FIRST_BACKOFF * 2**message.attempts
+        due_at = self.clock() + max(FIRST_BACKOFF * 2**message.attempts, retry_after or timedelta())
         return self._release(_put_off(tried, due_at), Handled("retried"))
 
     def _release(self, message: ScheduledMessage, handled: Handled) -> Handled:

@@ -1,0 +1,1 @@
+"""The providers that deliver: one module each, all behind ``ports.Channel``."""
