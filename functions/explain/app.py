@@ -12,7 +12,8 @@ from reengage.observability import door
 @partial(door, logs_answer=False)
 def handler(event: Any, _context: Any) -> dict[str, Any]:
     """``{"contact": …}`` is answered with the contact's ledger, with all that is held of it where ``"export": true``
-    stands beside; ``{"preview": <event in>}`` with what that event would plan. Else ``{"rejected": [error, …]}``.
+    stands beside; ``{"preview": <event in>}`` with what that event would plan; ``{"broadcast": {"brand",
+    "announcement_id" or "item_id"}}`` with how far it has come. Else ``{"rejected": [error, …]}``.
     """
     try:
         return app().answer(question(event))

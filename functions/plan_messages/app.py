@@ -1,4 +1,4 @@
-"""The door for what business systems say, on the app's bus: of appointments, trials, brands, consent and erasure."""
+"""The door for what business systems say, on the app's bus: of what they do for people, of brands and of consent."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from reengage.observability import door
 @door
 def handler(event: Any, _context: Any) -> dict[str, Any]:
     """Answers with what came of the event: of one about a subject
-    ``{"planned": n, "too_late": n, "withdrawn": n, "stale": bool, "erased": bool}``, of a choice or a brand
-    ``{"changed": bool}``, of an erasure ``{"erased": n}``. Else ``{"rejected": [error, …]}``.
+    ``{"planned": n, "too_late": n, "withdrawn": n, "broadcasts": n, "stale": bool, "erased": bool}``, of a choice or
+    a brand ``{"changed": bool}``, of an erasure ``{"erased": n}``. Else ``{"rejected": [error, …]}``.
     """
     try:
         heard = said(event)

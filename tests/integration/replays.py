@@ -41,8 +41,9 @@ def play(stack: Stack, name: str) -> Any:
     return stack.invoke(name.split("/", maxsplit=1)[0], event, at=at)
 
 
-def planned(count: int, *, withdrawn: int = 0) -> dict[str, Any]:
-    return {"planned": count, "too_late": 0, "withdrawn": withdrawn, "stale": False, "erased": False}
+def planned(count: int, *, withdrawn: int = 0, broadcasts: int = 0) -> dict[str, Any]:
+    counts = {"planned": count, "too_late": 0, "withdrawn": withdrawn, "broadcasts": broadcasts}
+    return {**counts, "stale": False, "erased": False}
 
 
 def summary(**counts: int) -> dict[str, Any]:
@@ -62,6 +63,15 @@ CHATTED: Final = "ingest_message/first_message"
 BOOKED: Final = (CHATTED, "plan_messages/appointment_booked")
 TRIED: Final = ("ingest_message/with_profile", "plan_messages/trial_started")
 SENT: Final = (*BOOKED, "send_appointment_reminders/tick")
+CHECKS_IN: Final = (CHATTED, "plan_messages/appointment_with_check_in")
+SHOPS: Final = TRIED[:1]
+VIEWED: Final = (*SHOPS, "plan_messages/product_viewed")
+LEFT_CART: Final = (*SHOPS, "plan_messages/cart_abandoned")
+SHIPPED: Final = (*SHOPS, "plan_messages/order_shipped")
+DELIVERED: Final = (*SHIPPED, "plan_messages/order_delivered")
+INTERESTED: Final = (*SHOPS, "plan_messages/interest_shown")
+BACK_IN_STOCK: Final = (*INTERESTED, "plan_messages/item_back_in_stock")
+ANNOUNCED: Final = (*SHOPS, "plan_messages/consent_given", "plan_messages/product_preview_announced")
 
 REPLAYS: Final[Mapping[str, Replay]] = {
     CHATTED: Replay({"result": "stored"}),
@@ -86,6 +96,28 @@ REPLAYS: Final[Mapping[str, Replay]] = {
     "plan_messages/trial_extended": Replay(planned(2, withdrawn=2), after=TRIED),
     "plan_messages/trial_converted": Replay(planned(0, withdrawn=2), after=TRIED),
     "plan_messages/trial_cancelled": Replay(planned(0, withdrawn=2), after=TRIED),
+    # Two reminders, and the check-in, which is due a day before the first of them.
+    "plan_messages/appointment_with_check_in": Replay(planned(3), after=(CHATTED,)),
+    "plan_messages/check_in_completed": Replay(planned(0, withdrawn=1), after=CHECKS_IN),
+    "plan_messages/product_viewed": Replay(planned(1), after=SHOPS),
+    "plan_messages/product_added_to_cart": Replay(planned(0, withdrawn=1), after=VIEWED),
+    "plan_messages/cart_abandoned": Replay(planned(1), after=SHOPS),
+    "plan_messages/cart_checked_out": Replay(planned(0, withdrawn=1), after=LEFT_CART),
+    "plan_messages/order_shipped": Replay(planned(1), after=SHOPS),
+    "plan_messages/order_delivered": Replay(planned(1), after=SHIPPED),
+    # What was said of the shipping stays.
+    "plan_messages/review_received": Replay(planned(0, withdrawn=1), after=DELIVERED),
+    "plan_messages/order_returned": Replay(planned(0, withdrawn=1), after=DELIVERED),
+    "plan_messages/interest_shown": Replay(planned(0), after=SHOPS),
+    "plan_messages/interest_withdrawn": Replay(planned(0), after=INTERESTED),
+    "plan_messages/item_back_in_stock": Replay(planned(0, broadcasts=1), after=INTERESTED),
+    "plan_messages/item_sold_out": Replay(planned(0, broadcasts=1), after=BACK_IN_STOCK),
+    "plan_messages/product_preview_announced": Replay(planned(0, broadcasts=1), after=SHOPS),
+    "plan_messages/holiday_hours_announced": Replay(planned(0, broadcasts=1), after=(CHATTED,)),
+    "plan_messages/holiday_closed_announced": Replay(
+        planned(0, broadcasts=1), after=(CHATTED, "plan_messages/holiday_hours_announced")
+    ),
+    "plan_messages/announcement_withdrawn": Replay(planned(0, broadcasts=1), after=ANNOUNCED),
     "plan_messages/brand_configured": Replay({"changed": True}),
     "plan_messages/consent_given": Replay({"changed": True}, after=TRIED),
     "plan_messages/opted_out": Replay({"changed": True}, after=BOOKED),
@@ -97,7 +129,7 @@ REPLAYS: Final[Mapping[str, Replay]] = {
     "send_appointment_reminders/tick_without_instant": Replay(summary(sent=1), after=BOOKED),
     "send_trial_follow_ups/tick": Replay(summary(sent=1), after=TRIED),
     "send_trial_follow_ups/tick_without_instant": Replay(summary(sent=1), after=TRIED),
-    "send_updates/tick": Replay(summary(), after=(*BOOKED, *TRIED)),
+    "send_updates/tick": Replay(summary(sent=1), after=(*BOOKED, *ANNOUNCED)),
     "send_updates/tick_without_instant": Replay(summary(), after=(*BOOKED, *TRIED)),
     "explain/contact": Replay(
         {"stands": {"window": "open", "opted_out": False}, "entries": [{"what": "first heard from"}]},
@@ -107,6 +139,26 @@ REPLAYS: Final[Mapping[str, Replay]] = {
     "explain/export": Replay({"inbound": [{"message_id": "SM5d1f0c6e9b7a4c7d8e2a"}]}, after=SENT, in_part=True),
     "explain/preview": Replay(
         {"planned": [{"forecast": "send"}, {"forecast": "send"}], "withdrawn": []}, after=(CHATTED,), in_part=True
+    ),
+    "explain/broadcast": Replay(
+        {
+            "kind": "announcement",
+            "id": "spring-2031",
+            "broadcasts": [
+                {
+                    "reason": "product_preview",
+                    "state": "done",
+                    "due_at": "2031-03-18T09:00:00Z",
+                    "shards": {"done": 16, "all": 16},
+                    "planned": 1,
+                    "sent": 1,
+                    "skipped": {},
+                    "waiting": 0,
+                }
+            ],
+        },
+        after=(*ANNOUNCED, "send_updates/tick"),
+        in_part=True,
     ),
     "explain/nobody": Replay(
         rejected("$.contact.address: expected a phone number in E.164 form, such as +4915112345678")

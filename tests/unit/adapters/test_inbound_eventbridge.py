@@ -10,11 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reengage.adapters.inbound.eventbridge import BUSINESS_EVENTS, MAX_CAUSE, SAID, inbound_message, receipt, said
+from reengage.adapters.inbound.eventbridge import (
+    BUSINESS_EVENTS,
+    MAX_CAUSE,
+    MAX_ITEMS,
+    SAID,
+    inbound_message,
+    receipt,
+    said,
+)
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
+from reengage.domain.planning import broadcasts
 from reengage.domain.preferences import Choice, ChoiceMade
-from reengage.domain.subject import EVENT_TYPES, BusinessEvent, Rank, SubjectRef, version_of
+from reengage.domain.subject import EVENT_TYPES, BusinessEvent, Rank, Subject, SubjectRef, version_of
 from reengage.errors import InvalidEvent
 from reengage.usecases.configure_brand import BrandSaid
 from reengage.usecases.erase_contact import ErasureAsked
@@ -68,9 +77,48 @@ OFFSETS_BEFORE: Final = Kind(
 OFFSETS: Final = Kind(["-P3D", "PT0S"], ("P1D", 5, {}, [5], [None], ["1 day"], ["P1D"] * 11))
 LOCALISED: Final = Kind(
     {"en": "Pro", "de-AT": "Profi"},
-    ("", "x" * 501, 5, True, [], ["Pro"], {}, {"en": ""}, {"en": 5}, {"en": None}, {"in English": "Pro"}),
+    (
+        *("", "x" * 501, 5, True, [], ["Pro"], {}),
+        *({"en": ""}, {"en": 5}, {"en": None}, {"en": ["Pro"]}, {"in English": "Pro"}, {"en": "Pro", "": "Pro"}),
+        {f"en-{region:03}": "Pro" for region in range(21)},
+    ),
 )
 FLAG: Final = Kind(True, ("", "true", 0, 1, 1.0, [], {}))
+NOT: Final = Kind(False, FLAG.bad)
+DAY: Final = Kind(
+    "20311224",
+    (
+        *("", "24.12.2031", "2031-12", "2031-13-24", "2031-02-29", "2031-12-24T00:00:00Z", "Christmas"),
+        *("0001-01-01", "1970-12-31", "9000-01-01", "9999-12-31", 20_311_224, *NO_TEXT),
+    ),
+    read="2031-12-24",
+)
+OPENING: Final = Kind(
+    "09:30:00",
+    (
+        *("", "9", "9:30", "24:01", "09:60", "9:30 am", "noon", "09:30:01", "09:30:00.5"),
+        *("09:30Z", "09:30+01:00", "2031-12-24T09:30", 930, *NO_TEXT),
+    ),
+    read="09:30",
+)
+ITEMS: Final = Kind(
+    ["Bread knife", {"name": {"en": "Stock pot", "de": "Suppentopf"}, "price": 49.9, "sizes": [24, None]}],
+    (
+        *("", "Bread knife", 5, True, {}, {"name": "Bread knife"}),
+        *(
+            [""],
+            ["x" * 501],
+            [5],
+            [True],
+            [None],
+            [["Bread knife"]],
+            ["Bread knife", 5],
+            ["\ud800"],
+            [{"name": "\ud800"}],
+        ),
+        *(["Bread knife"] * 101, [{"note": "x" * MAX_ITEMS}]),
+    ),
+)
 CAUSE: Final = Kind(
     {"agent": "7", "by": ["phone", None]}, (5, 1.5, True, [], ["text"], "\ud800", "x" * 4095, {"note": "é" * 2048})
 )
@@ -97,6 +145,29 @@ REQUIRED: Final[dict[str, dict[str, Kind]]] = {
     "TrialExtended": {"trial_id": ID, "product": LOCALISED, "ends_at": INSTANT},
     "TrialConverted": {"trial_id": ID},
     "TrialCancelled": {"trial_id": ID},
+    "CheckInCompleted": {"appointment_id": ID},
+    "ProductViewed": {"product_id": ID, "name": LOCALISED},
+    "ProductAddedToCart": {"product_id": ID},
+    "CartAbandoned": {"cart_id": ID, "items": ITEMS, "cart_url": URL},
+    "CartCheckedOut": {"cart_id": ID},
+    "OrderShipped": {"order_id": ID},
+    "OrderDelivered": {"order_id": ID},
+    "ReviewReceived": {"order_id": ID},
+    "OrderReturned": {"order_id": ID},
+    "InterestShown": {"item_id": ID},
+    "InterestWithdrawn": {"item_id": ID},
+    "ItemBackInStock": {"item_id": ID, "name": LOCALISED},
+    "ItemSoldOut": {"item_id": ID},
+    "ProductPreviewAnnounced": {"announcement_id": ID, "title": LOCALISED, "send_at": INSTANT},
+    # The hours where it is not closed all day; see "Holiday hours" below.
+    "HolidayHoursAnnounced": {
+        "announcement_id": ID,
+        "date": DAY,
+        "send_at": INSTANT,
+        "opens": OPENING,
+        "closes": OPENING,
+    },
+    "AnnouncementWithdrawn": {"announcement_id": ID},
     "BrandConfigured": {"name": LOCALISED},
     "ConsentChanged": {"marketing": FLAG, "evidence": EVIDENCE},
     "ContactOptedOut": {},
@@ -123,6 +194,22 @@ OPTIONAL: Final[dict[str, dict[str, Kind]]] = {
     "TrialExtended": _TRIAL,
     "TrialConverted": {"occurred_at": INSTANT},
     "TrialCancelled": {"occurred_at": INSTANT},
+    "CheckInCompleted": {"occurred_at": INSTANT},
+    "ProductViewed": {"url": URL, "occurred_at": INSTANT},
+    "ProductAddedToCart": {"occurred_at": INSTANT},
+    "CartAbandoned": {"occurred_at": INSTANT},
+    "CartCheckedOut": {"occurred_at": INSTANT},
+    "OrderShipped": {"carrier": LOCALISED, "tracking_url": URL, "occurred_at": INSTANT},
+    "OrderDelivered": {"review_url": URL, "occurred_at": INSTANT},
+    "ReviewReceived": {"occurred_at": INSTANT},
+    "OrderReturned": {"occurred_at": INSTANT},
+    "InterestShown": {"occurred_at": INSTANT},
+    "InterestWithdrawn": {"occurred_at": INSTANT},
+    "ItemBackInStock": {"url": URL, "occurred_at": INSTANT},
+    "ItemSoldOut": {"occurred_at": INSTANT},
+    "ProductPreviewAnnounced": {"url": URL, "occurred_at": INSTANT},
+    "HolidayHoursAnnounced": {"closed": NOT, "timezone": ZONE, "occurred_at": INSTANT},
+    "AnnouncementWithdrawn": {"occurred_at": INSTANT},
     "BrandConfigured": {
         "timezone": ZONE,
         "locale": LOCALE,
@@ -137,6 +224,28 @@ OPTIONAL: Final[dict[str, dict[str, Kind]]] = {
     "DeliveryReported": {"provider_message_id": ID, "error": TEXT, "occurred_at": INSTANT},
 }
 BUSINESS: Final = tuple(BUSINESS_EVENTS)
+
+EACH_CONTACT_S_OWN: Final = ("ProductViewed", "ProductAddedToCart", "InterestShown", "InterestWithdrawn")
+"""Many look at one product: what one of them did is nothing to the others."""
+
+NOBODY_S: Final = (
+    "ItemBackInStock",
+    "ItemSoldOut",
+    "ProductPreviewAnnounced",
+    "HolidayHoursAnnounced",
+    "AnnouncementWithdrawn",
+)
+"""What is told to an audience is about nobody in particular."""
+
+KEPT: Final = {
+    "ProductViewed": "viewed_at",
+    "CartAbandoned": "abandoned_at",
+    "OrderShipped": "shipped_at",
+    "OrderDelivered": "delivered_at",
+    "InterestShown": "shown_at",
+    "ItemBackInStock": "back_at",
+}
+"""The field that keeps when it happened: messages are due some time after that."""
 
 
 def read(event: Any) -> Any:
@@ -219,14 +328,31 @@ def test_each_status(status: str) -> None:
 def test_a_business_event(detail_type: str, detail_of: Callable[[str], dict[str, Any]]) -> None:
     detail = detail_of(detail_type)
     event = business_event(envelope(detail_type, detail))
-    kind, _, id_field, _ = EVENT_TYPES[detail_type]
-    assert (event.type, event.contact) == (detail_type, READ_CONTACT)
-    assert event.subject == SubjectRef("acme-dental", kind, ID.good)
+    terms = EVENT_TYPES[detail_type]
+    assert (event.type, event.contact) == (detail_type, None if detail_type in NOBODY_S else READ_CONTACT)
+    of = READ_CONTACT if detail_type in EACH_CONTACT_S_OWN else None
+    assert event.subject == SubjectRef("acme-dental", terms.kind, ID.good, of)
     kinds = REQUIRED[detail_type] | OPTIONAL[detail_type]
-    said = {name: kinds[name].as_read for name in detail if name not in ("contact", "occurred_at", id_field)}
+    said = {name: kinds[name].as_read for name in detail if name not in ("contact", "occurred_at", terms.id_field)}
+    said |= {"closed": False} if detail_type == "HolidayHoursAnnounced" else {}
+    # The instant of the full one lies after its envelope's.
+    happened = "2031-03-04T11:05:21+00:00" if "occurred_at" in detail else "2031-03-04T11:05:20+00:00"
+    said |= {KEPT[detail_type]: happened} if detail_type in KEPT else {}
     assert event.fields == said
     # It is stored as JSON.
     assert json.loads(json.dumps(event.fields)) == said
+
+
+@pytest.mark.parametrize(
+    ("detail_type", "name"),
+    [(kind, name) for kind in REQUIRED for name, of in (REQUIRED[kind] | OPTIONAL[kind]).items() if of is LOCALISED],
+)
+def test_a_text_for_people_is_one_for_all_or_one_for_each_locale(detail_type: str, name: str) -> None:
+    regions = {f"en-{region:03}": "é" * 500 for region in range(20)}
+    for text in ("Pro", "x" * 500, {"de_AT": "Profi"}, {"en": "Pro", "zh-Hans-CN": "专业版"}, regions):
+        heard = said(envelope(detail_type, full(detail_type) | {name: text}))
+        assert isinstance(heard, BusinessEvent | BrandSaid)
+        assert heard.fields[name] == text
 
 
 # A person's message is not rejected for an optional field.
@@ -290,6 +416,16 @@ def test_unknown_fields_are_kept_out_of_the_way(detail_type: str) -> None:
     more: dict[str, Any] = {"priority": 5, "metadata": {"a": [None]}, "": "", "type": "x"}
     wider = event | more | {"detail": event["detail"] | more | {"contact": CONTACT | more}, "replay-name": "r"}
     assert read(wider) == read(event)
+
+
+@pytest.mark.parametrize("detail_type", REQUIRED)
+@pytest.mark.parametrize("value", ["x", 5, True, {"": [None]}])
+def test_a_field_of_another_detail_type_is_as_unknown_as_any_other(detail_type: str, value: Any) -> None:
+    """What an event says is kept with its subject, and field by field: one that slipped in there would stay."""
+    known = {name for fields in (REQUIRED, OPTIONAL) for of_one in fields.values() for name in of_one}
+    foreign = {*known, *KEPT.values()} - {*REQUIRED[detail_type], *OPTIONAL[detail_type], "occurred_at"}
+    event = envelope(detail_type, full(detail_type))
+    assert read(envelope(detail_type, event["detail"] | dict.fromkeys(foreign, value))) == read(event)
 
 
 @pytest.mark.parametrize("detail_type", REQUIRED)
@@ -476,7 +612,7 @@ def test_a_cause_and_evidence_may_be_so_long_and_no_longer() -> None:
 # Brand and contact
 
 
-@pytest.mark.parametrize("detail_type", BUSINESS)
+@pytest.mark.parametrize("detail_type", [name for name in BUSINESS if name not in EACH_CONTACT_S_OWN])
 @pytest.mark.parametrize("contact", [{}, {"contact": None}])
 def test_a_brand_is_enough_where_the_contact_is_not_known(detail_type: str, contact: dict[str, Any]) -> None:
     detail = {name: value for name, value in full(detail_type).items() if name != "contact"}
@@ -494,8 +630,40 @@ def test_a_contact_has_its_brand_so_another_one_is_a_mistake(detail_type: str) -
 
 @pytest.mark.parametrize("detail_type", [*BUSINESS, "BrandConfigured"])
 def test_one_of_the_two_is_needed(detail_type: str) -> None:
-    event = envelope(detail_type, full(detail_type) | {"contact": None})
-    assert errors_of(event) == ["$.detail.contact: is required; where it is not known, give $.detail.brand"]
+    (error,) = errors_of(envelope(detail_type, full(detail_type) | {"contact": None}))
+    assert error.startswith("$.detail.contact: is required")
+    if detail_type not in EACH_CONTACT_S_OWN:
+        assert error == "$.detail.contact: is required; where it is not known, give $.detail.brand"
+
+
+@pytest.mark.parametrize("detail_type", EACH_CONTACT_S_OWN)
+@pytest.mark.parametrize("contact", [{}, {"contact": None}])
+def test_a_brand_is_not_enough_for_what_each_contact_has_of_its_own(detail_type: str, contact: dict[str, Any]) -> None:
+    detail = {name: value for name, value in full(detail_type).items() if name != "contact"}
+    (error,) = errors_of(envelope(detail_type, detail | contact | {"brand": "acme-dental"}))
+    assert error == "$.detail.contact: is required: every contact has this of its own"
+
+
+@pytest.mark.parametrize("detail_type", BUSINESS)
+def test_only_what_each_contact_has_of_its_own_is_another_subject_for_another_contact(detail_type: str) -> None:
+    others = [CONTACT, CONTACT | {"address": "+447700900187"}, CONTACT | {"channel": "rcs"}]
+    subjects = [
+        business_event(envelope(detail_type, full(detail_type) | {"contact": contact})).subject for contact in others
+    ]
+    apart = len(others) if detail_type in EACH_CONTACT_S_OWN else 1
+    assert len(set(subjects)) == len({subject.key for subject in subjects}) == apart
+
+
+@pytest.mark.parametrize("detail_type", NOBODY_S)
+def test_what_is_told_to_an_audience_keeps_no_contact(detail_type: str) -> None:
+    """Whoever the shop's own account was would have been the only one to hear of it, and an erasure of that contact
+    would have taken the announcement away.
+    """
+    named = business_event(envelope(detail_type, full(detail_type)))
+    detail = full(detail_type) | {"contact": None, "brand": "acme-dental"}
+    assert named == business_event(envelope(detail_type, detail))
+    assert named.contact is None
+    assert CONTACT["address"] not in repr(named)
 
 
 @pytest.mark.parametrize("bad", PARTS["brand"].bad)
@@ -520,6 +688,124 @@ def test_an_address_is_brought_to_its_one_form(channel: str, written: str, addre
     contact = {"brand": "acme-dental", "channel": channel, "address": written}
     event = business_event(envelope("TrialConverted", {"trial_id": "T-1", "contact": contact}))
     assert event.contact == Contact("acme-dental", channel, address)
+
+
+# When it happened
+
+
+@pytest.mark.parametrize("detail_type", KEPT)
+@pytest.mark.parametrize(
+    ("occurred_at", "kept"),
+    [
+        (None, "2031-03-04T11:05:20+00:00"),
+        ("2031-03-01T09:00:00.25+01:00", "2031-03-01T09:00:00.250000+01:00"),
+        ("2031-03-04T11:05:21Z", "2031-03-04T11:05:21+00:00"),
+        ("2031-03-04T13:05:21.000001+02:00", "2031-03-04T11:05:21+00:00"),
+        ("2040-01-01T00:00:00Z", "2031-03-04T11:05:21+00:00"),
+    ],
+)
+def test_when_it_happened_is_kept_as_said_but_for_what_lies_in_the_future(
+    detail_type: str, occurred_at: str | None, kept: str
+) -> None:
+    """In its own offset, where days are counted by that; never the word of a clock that runs ahead."""
+    detail = minimal(detail_type) | {"occurred_at": occurred_at, KEPT[detail_type]: "2035-01-01T00:00:00Z"}
+    event = business_event(envelope(detail_type, detail))
+    assert event.fields[KEPT[detail_type]] == kept
+    rank = EVENT_TYPES[detail_type].rank
+    assert event.version == version_of(datetime.fromisoformat(kept), rank)
+
+
+# Carts
+
+
+def test_a_cart_has_at_most_a_hundred_things() -> None:
+    carts: list[Any] = [[], ["x"], [{}], ["x" * 500, {"name": "x"}], ["x"] * 100]
+    for items in carts:
+        event = business_event(envelope("CartAbandoned", minimal("CartAbandoned") | {"items": items}))
+        assert event.fields["items"] == items
+
+
+def test_the_things_in_a_cart_take_at_most_so_many_bytes_of_json() -> None:
+    """They are kept in the row of their subject, and as they came."""
+    room = MAX_ITEMS - len('["pot", {"note": ""}]')
+    assert room % 2
+    for note in ("x" * room, "é" * (room // 2) + "x", '"' * (room // 2) + "x"):
+        items = ["pot", {"note": note}]
+        assert len(json.dumps(items, ensure_ascii=False).encode()) == MAX_ITEMS
+        event = business_event(envelope("CartAbandoned", minimal("CartAbandoned") | {"items": items}))
+        assert event.fields["items"] == items
+        longer = minimal("CartAbandoned") | {"items": ["pot", {"note": note + "x"}]}
+        error = f"$.detail.items: expected at most {MAX_ITEMS} bytes of JSON"
+        assert errors_of(envelope("CartAbandoned", longer)) == [error]
+
+
+# Holiday hours
+
+_HOURS: Final = ("opens", "closes", "closed")
+
+
+def hours(**said: Any) -> dict[str, Any]:
+    """A full announcement with nothing of the hours but what is given."""
+    return {name: value for name, value in full("HolidayHoursAnnounced").items() if name not in _HOURS} | said
+
+
+@pytest.mark.parametrize("nothing", [{}, {"opens": None, "closes": None}])
+def test_a_day_on_which_it_is_closed_needs_no_hours(nothing: dict[str, Any]) -> None:
+    fields = business_event(envelope("HolidayHoursAnnounced", hours(closed=True, **nothing))).fields
+    assert {name: fields[name] for name in _HOURS if name in fields} == {"closed": True}
+
+
+@pytest.mark.parametrize("closed", [{}, {"closed": None}, {"closed": False}])
+@pytest.mark.parametrize(
+    ("opens", "closes"), [("09:30", "12:00"), ("00:00", "23:59"), ("18:00", "02:00"), ("00:00", "00:00")]
+)
+def test_hours_say_that_it_is_not_closed(closed: dict[str, Any], opens: str, closes: str) -> None:
+    event = business_event(envelope("HolidayHoursAnnounced", hours(opens=opens, closes=closes, **closed)))
+    assert {name: event.fields[name] for name in _HOURS} == {"opens": opens, "closes": closes, "closed": False}
+
+
+@pytest.mark.parametrize("closed", [{}, {"closed": None}, {"closed": False}])
+@pytest.mark.parametrize("missing", [["opens"], ["closes"], ["opens", "closes"]])
+def test_what_is_missing_of_the_hours_is_named_at_once(closed: dict[str, Any], missing: list[str]) -> None:
+    given = {name: "09:30" for name in ("opens", "closes") if name not in missing}
+    errors = [f"$.detail.{name}: is required, unless closed is true" for name in missing]
+    assert errors_of(envelope("HolidayHoursAnnounced", hours(**given, **closed))) == errors
+
+
+@pytest.mark.parametrize("given", [{"opens": "09:30"}, {"closes": "00:00"}, {"opens": "00:00", "closes": "12:00"}])
+def test_it_is_either_closed_or_has_hours(given: dict[str, Any]) -> None:
+    error = "$.detail.closed: expected opens with closes, or closed: true, and not both"
+    assert errors_of(envelope("HolidayHoursAnnounced", hours(closed=True, **given))) == [error]
+
+
+@pytest.mark.parametrize("heard_first", ["older", "newer"])
+@pytest.mark.parametrize("newest_is_closed", [True, False])
+def test_whether_it_is_closed_is_the_word_of_the_newest_event_alone(
+    heard_first: str, *, newest_is_closed: bool
+) -> None:
+    """Fields that a newer event leaves out keep their earlier value: people were told "closed", and found it open."""
+    open_, closed = hours(opens="10:00", closes="14:00"), hours(closed=True)
+    older, newer = (
+        business_event(envelope("HolidayHoursAnnounced", detail | {"occurred_at": f"2031-03-0{day}T08:00:00Z"}))
+        for day, detail in enumerate((open_, closed) if newest_is_closed else (closed, open_), start=1)
+    )
+    subject = Subject(newer.subject)
+    for event in (older, newer) if heard_first == "older" else (newer, older):
+        subject = subject.hear(event)
+    assert subject.families["announcement"].get("closed") is newest_is_closed
+
+
+@pytest.mark.parametrize("day", ["1971-01-01", "8999-12-31"])
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Etc/GMT+12", None])
+@pytest.mark.parametrize("send_at", ["2031-12-01T09:00:00+14:00", "2031-12-01T09:00:00-12:00"])
+def test_the_end_of_every_day_that_is_taken_is_an_instant(day: str, zone: str | None, send_at: str) -> None:
+    """For 9999-12-31 there is none: the event was taken, and then failed at each attempt to plan it."""
+    event = business_event(
+        envelope("HolidayHoursAnnounced", hours(closed=True, date=day, timezone=zone, send_at=send_at))
+    )
+    (broadcast,) = broadcasts(Subject(event.subject).hear(event))
+    end = datetime.fromisoformat(f"{day}T00:00:00Z") + timedelta(days=1)
+    assert abs(broadcast.useful_until - end) <= timedelta(hours=14)
 
 
 # Versions
@@ -554,6 +840,28 @@ def test_within_a_second_an_undoing_is_the_newest_and_a_beginning_the_oldest() -
     ordered = [(BOOKED, early), (BOOKED, late), (MOVED, early), (MOVED, late), (UNDONE, early), (UNDONE, late)]
     versions = [version(detail_type, at) for detail_type, at in ordered]
     assert versions == sorted(set(versions))
+
+
+@pytest.mark.parametrize(
+    ("undoing", "done"),
+    [
+        ("CheckInCompleted", "AppointmentBooked"),
+        ("CheckInCompleted", "AppointmentRescheduled"),
+        ("ProductAddedToCart", "ProductViewed"),
+        ("CartCheckedOut", "CartAbandoned"),
+        ("ReviewReceived", "OrderDelivered"),
+        ("OrderReturned", "OrderDelivered"),
+        ("InterestWithdrawn", "InterestShown"),
+        ("ItemSoldOut", "ItemBackInStock"),
+        ("AnnouncementWithdrawn", "ProductPreviewAnnounced"),
+        ("AnnouncementWithdrawn", "HolidayHoursAnnounced"),
+    ],
+)
+def test_what_undoes_is_about_the_same_subject_and_the_newer_of_two_within_a_second(undoing: str, done: str) -> None:
+    subjects = [business_event(envelope(name, full(name))).subject.key for name in (undoing, done)]
+    assert subjects[0] == subjects[1]
+    assert version(undoing, "2031-03-04T11:05:20.1Z") > version(done, "2031-03-04T11:05:20.9Z")
+    assert version(undoing, "2031-03-04T11:05:19.9Z") < version(done, "2031-03-04T11:05:20.1Z")
 
 
 def test_a_later_second_is_newer_whatever_happened_in_it() -> None:

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reengage.adapters.inbound.eventbridge import said
-from reengage.adapters.inbound.questions import AboutContact, AboutEvent, question
+from reengage.adapters.inbound.questions import AboutBroadcast, AboutContact, AboutEvent, question
 from reengage.domain.contact import Contact
-from reengage.domain.subject import BusinessEvent
+from reengage.domain.reasons import REASONS
+from reengage.domain.subject import EVENT_TYPES, BusinessEvent, SubjectRef
 from reengage.errors import InvalidEvent
 
 CONTACT: Final = {"brand": "acme-dental", "channel": "sms", "address": "+44 7700 900142"}
@@ -40,10 +41,93 @@ def test_about_an_event_that_nobody_has_sent_yet() -> None:
     assert question({"preview": EVENT}) == AboutEvent(event)
 
 
-@pytest.mark.parametrize("asked", [None, 5, "?", [], {}, {"export": True}, {"contact": CONTACT, "preview": EVENT}])
+@pytest.mark.parametrize(
+    ("named", "kind"),
+    [
+        ({"announcement_id": "P-2031-12 #ü"}, "announcement"),
+        ({"item_id": "P-2031-12 #ü"}, "item"),
+        ({"item_id": "P-2031-12 #ü", "announcement_id": None, "announcement": "X"}, "item"),
+    ],
+)
+def test_about_a_broadcast_by_what_it_is_about(named: dict[str, Any], kind: str) -> None:
+    asked = {"broadcast": {"brand": "acme-dental", **named}}
+    assert question(asked) == AboutBroadcast(SubjectRef("acme-dental", kind, "P-2031-12 #ü"))
+
+
+def test_every_kind_of_broadcast_can_be_asked_about_by_the_name_that_its_event_has_for_it() -> None:
+    kinds = {terms.kind for terms in REASONS.values() if terms.audience}
+    names = {(terms.kind, terms.id_field) for terms in EVENT_TYPES.values() if terms.kind in kinds}
+    assert {kind for kind, _ in names} == kinds
+    for kind, name in names:
+        asked = question({"broadcast": {"brand": "acme-dental", name: "X-1"}})
+        assert asked == AboutBroadcast(SubjectRef("acme-dental", kind, "X-1"))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        *(None, 5, "?", [], {}, {"export": True}, {"announcement_id": "X-1"}),
+        {"contact": CONTACT, "preview": EVENT},
+        {"contact": CONTACT, "broadcast": {"brand": "acme-dental", "item_id": "X-1"}},
+        {"preview": EVENT, "broadcast": None},
+    ],
+)
 def test_anything_else_is_told_what_there_is(asked: Any) -> None:
     (error,) = errors_of(asked)
-    assert error.startswith('$: expected {"contact": {"brand", "channel", "address"}} or {"preview": event}')
+    assert error.startswith("$: expected ")
+    for asks in ('{"contact": {"brand", "channel", "address"}}', '{"preview": event}', '{"broadcast": {"brand", '):
+        assert asks in error
+
+
+@pytest.mark.parametrize("brand", [None, 5, True, "", "acme dental", "a#b", [], {}, ["acme-dental"], "x" * 65])
+def test_a_broadcast_is_one_brands(brand: Any) -> None:
+    """Its key begins with the brand: a slip there would read another one's."""
+    for asked in ({"brand": brand, "item_id": "X-1"}, {"item_id": "X-1"}):
+        (error,) = errors_of({"broadcast": asked})
+        assert error.startswith("$.broadcast.brand: ")
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        *({}, {"id": "X-1"}, {"item_id": ""}, {"announcement_id": ""}, {"announcement_id": "X-1", "item_id": "X-1"}),
+        *({"item_id": of} for of in (None, 5, True, 1.5, [], ["X-1"], {}, {"en": "X-1"})),
+        *({"announcement_id": of} for of in (None, 5, True, 1.5, [], ["X-1"], {}, {"en": "X-1"})),
+        # No event can have had such an id, and no key can hold it.
+        *({"item_id": of} for of in ("x" * 513, "é" * 257, "\ud800")),
+    ],
+)
+def test_a_broadcast_is_named_by_one_id(named: dict[str, Any]) -> None:
+    (error,) = errors_of({"broadcast": {"brand": "acme-dental", **named}})
+    assert error.startswith("$.broadcast")
+    assert "item_id" in error or "announcement_id" in error
+
+
+@pytest.mark.parametrize("named", [None, 5, "acme-dental/X-1", [], [{"brand": "acme-dental", "item_id": "X-1"}], True])
+def test_a_broadcast_is_an_object(named: Any) -> None:
+    assert errors_of({"broadcast": named}) == ["$.broadcast: expected an object"]
+
+
+def test_every_field_of_a_broadcast_that_is_wrong_is_named_at_once() -> None:
+    paths = [error.partition(": ")[0] for error in errors_of({"broadcast": {"brand": 5, "item_id": 5}})]
+    assert paths == ["$.broadcast.brand", "$.broadcast.item_id"]
+
+
+def test_an_error_quotes_nothing_of_what_was_asked() -> None:
+    """Errors are logged, and what stands in the wrong field may be about a person."""
+    personal = "Ada Beispiel +447700900142"
+    for asked in (
+        {"contact": dict.fromkeys(("brand", "channel", "address"), personal)},
+        {"contact": {**CONTACT, "address": personal}, "export": personal},
+        {"preview": personal},
+        {"broadcast": {"brand": personal, "item_id": "X-1"}},
+        {"broadcast": {"brand": "acme-dental", "item_id": [personal]}},
+        {"broadcast": {"brand": "acme-dental", personal: personal}},
+        {personal: personal},
+    ):
+        told = " ".join(errors_of(asked))
+        assert "Ada" not in told
+        assert "7700" not in told
 
 
 @pytest.mark.parametrize("export", ["true", 1, 0, [], {}])
@@ -90,7 +174,7 @@ _json = st.recursive(
 )
 
 
-@given(asked=_json, name=st.sampled_from(["contact", "preview"]))
+@given(asked=_json, name=st.sampled_from(["contact", "preview", "broadcast"]))
 def test_any_json_is_read_or_refused(asked: Any, name: str) -> None:
     assert all(error.startswith("$") for error in errors_of(asked))
     assert all(error.startswith(f"$.{name}") for error in errors_of({name: asked}))

@@ -11,7 +11,7 @@ import hmac
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import batched
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from reengage.adapters.dynamodb_items import (
     BRAND,
     CONTACT,
     CONVERSATION,
+    PACE,
     PREFERENCES,
     SCHEDULED,
     STORED_AT,
@@ -34,6 +35,7 @@ from reengage.adapters.dynamodb_items import (
     ConversationItem,
     InboundMessageItem,
     Item,
+    PaceItem,
     PlacesItem,
     PreferencesItem,
     ProfileItem,
@@ -162,6 +164,7 @@ class DynamoDBStore:
             message_sk(message.message_id),
             sent_at=message.sent_at,
             text=message.text,
+            kind=message.kind,
             expires_at=expires_at,
         )
         self._put(item, Item.pk.does_not_exist())
@@ -283,8 +286,8 @@ class DynamoDBStore:
         return self._change(part.key, actions, unmoved) is not None
 
     def count_outcomes(self, part: MessageKey, version: int, outcomes: Mapping[str, int]) -> None:
-        ways = {Path(["tally", way]): number for way, number in outcomes.items()}
-        actions: list[Action] = [way.set((way | 0) + number) for way, number in ways.items()]
+        ways = [(Path(["tally", way]), number) for way, number in outcomes.items()]
+        actions: list[Action] = [way.set((way | 0) + number) for way, number in ways]
         self._change(part, actions, PartItem.version == version)
 
     def read_threads(self, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]:
@@ -348,6 +351,20 @@ class DynamoDBStore:
         taken = places.take(message.scheduled_message_id, at, keep_for)
         item = places_item(message, taken, revision=places.revision + 1, expires_at=expiry(at + keep_for))
         return self._put(item, _still(places))
+
+    def take_slot(self, channel: str, *, now: datetime, lasts: timedelta, at_most: timedelta) -> datetime | None:
+        key = (f"{PACE}#{channel}", PACE)
+        present, length = _microseconds(now), lasts // timedelta(microseconds=1)
+        latest = present + at_most // timedelta(microseconds=1)
+        free_at = PaceItem.free_at
+        # After the one before; else, where nobody holds it, from now on. Each fails where the other holds.
+        for moved, condition in (
+            (free_at + length, (free_at > present) & (free_at <= latest)),
+            (present + length, free_at.does_not_exist() | (free_at <= present)),
+        ):
+            if taken := self._set(key, [free_at.set(moved)], condition):
+                return EPOCH + timedelta(microseconds=int(taken["free_at"]["N"]) - length)
+        return None
 
     def give_back(self, message: ScheduledMessage) -> None:
         key = (message.contact.key, places_sk(message.terms.category))
@@ -418,7 +435,7 @@ class DynamoDBStore:
             conversation=to_conversation(by_sk.get(CONVERSATION)),
             preferences=self.read_preferences(contact),
             inbound=[
-                KeptMessage(item.sk.removeprefix(message_sk("")), item.sent_at, item.text)
+                KeptMessage(item.sk.removeprefix(message_sk("")), item.sent_at, item.text, item.kind)
                 for item in items
                 if isinstance(item, InboundMessageItem)
             ],
@@ -520,13 +537,14 @@ class DynamoDBStore:
 
     def _change(self, key: MessageKey, actions: Sequence[Action], condition: Condition) -> dict[str, Any] | None:
         """The item's attributes after the update; ``None`` where the condition failed. Never creates an item."""
+        return self._set(key, actions, Item.pk.exists() & condition)
+
+    def _set(self, key: tuple[str, str], actions: Sequence[Action], condition: Condition) -> dict[str, Any] | None:
+        """The same, and creates the item where the condition allows it."""
+        pk, sk = key
         try:
             answer = self.table.update_item(
-                key.pk,
-                range_key=key.sk,
-                actions=list(actions),
-                condition=Item.pk.exists() & condition,
-                return_values="ALL_NEW",
+                pk, range_key=sk, actions=list(actions), condition=condition, return_values="ALL_NEW"
             )
         except UpdateError as error:
             _unmet(error)
@@ -538,6 +556,12 @@ class DynamoDBStore:
 READS: Final = 3
 BATCH: Final = 100
 """BatchGetItem takes no more keys."""
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _microseconds(instant: datetime) -> int:
+    return (instant - EPOCH) // timedelta(microseconds=1)
 
 
 def _unmet(error: PynamoDBException) -> bool:

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from reengage.domain.contact import Contact, normalise_address, parse_brand, parse_channel
 from reengage.domain.conversation import InboundMessage
-from reengage.domain.instants import Duration, parse_instant, parse_zone
+from reengage.domain.instants import EARLIEST, LATEST, Duration, parse_instant, parse_zone
 from reengage.domain.preferences import Choice, ChoiceMade, Topic
 from reengage.domain.subject import (
     EVENT_TYPES,
@@ -86,9 +86,13 @@ class Day(_Checked):
     @staticmethod
     def check(text: str) -> str:
         try:
-            return date.fromisoformat(text).isoformat()
+            day = date.fromisoformat(text)
         except ValueError as error:
             raise ValueError("expected a day, such as 2026-12-24") from error
+        # Its end is an instant, too.
+        if not EARLIEST.date() <= day < LATEST.date():
+            raise ValueError(f"expected a day between the years {EARLIEST.year} and {LATEST.year}")
+        return day.isoformat()
 
 
 class Opening(_Checked):
@@ -450,6 +454,25 @@ def contact_at(value: Any, path: str) -> Contact:
     if fields is None:
         raise InvalidEvent(errors)
     return _contact(fields)
+
+
+class BroadcastFields(Struct):
+    brand: Brand
+    announcement_id: Identifier | Optional = UNSET
+    item_id: Identifier | Optional = UNSET
+
+
+def broadcast_at(value: Any, path: str) -> SubjectRef:
+    """What a broadcast is about, by its brand and one id. Raises ``InvalidEvent`` with every field that is wrong."""
+    errors: list[str] = []
+    fields = _read_fields(value, BroadcastFields, path, errors)
+    if fields is None:
+        raise InvalidEvent(errors)
+    ids = {"announcement": fields.announcement_id, "item": fields.item_id}
+    given = [(kind, str(subject_id)) for kind, subject_id in ids.items() if subject_id]
+    if len(given) != 1:
+        raise InvalidEvent([f"{path}: expected one of announcement_id, item_id"])
+    return SubjectRef(str(fields.brand), *given[0])
 
 
 def receipt(event: Any) -> Receipt:

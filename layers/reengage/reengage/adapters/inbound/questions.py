@@ -1,9 +1,9 @@
 """Questions that are put to the app by hand: about a contact, or about an event that nobody has sent yet."""
 
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from reengage.adapters.inbound.eventbridge import contact_at, said
-from reengage.domain.contact import Contact, parse_brand
+from reengage.adapters.inbound.eventbridge import broadcast_at, contact_at, said
+from reengage.domain.contact import Contact
 from reengage.domain.subject import BusinessEvent, SubjectRef
 from reengage.errors import InvalidEvent
 
@@ -23,9 +23,6 @@ class AboutBroadcast(NamedTuple):
 
 Question = AboutContact | AboutEvent | AboutBroadcast
 
-BROADCASTS: Final = {"announcement_id": "announcement", "item_id": "item"}
-"""What a broadcast is named by, and the kind of subject that this is the id of."""
-
 
 def question(asked: Any) -> Question:
     """``{"contact": …}``, with ``"export": true`` for all that is held; ``{"preview": <event in>}``; or
@@ -37,7 +34,7 @@ def question(asked: Any) -> Question:
         wanted = '{"contact": {"brand", "channel", "address"}}, {"preview": event} or {"broadcast": {"brand", …}}'
         raise InvalidEvent([f"$: expected {wanted}"])
     if "broadcast" in asked:
-        return AboutBroadcast(_broadcast(asked["broadcast"]))
+        return AboutBroadcast(broadcast_at(asked["broadcast"], "$.broadcast"))
     if "contact" in asked:
         export = asked.get("export", False)
         if not isinstance(export, bool):
@@ -50,17 +47,3 @@ def question(asked: Any) -> Question:
     if not isinstance(event, BusinessEvent):
         raise InvalidEvent(["$.preview.detail-type: expected an event that plans messages, or withdraws them"])
     return AboutEvent(event)
-
-
-def _broadcast(named: Any) -> SubjectRef:
-    given = named if isinstance(named, dict) else {}
-    ids = [(kind, given[field]) for field, kind in BROADCASTS.items() if field in given]
-    try:
-        brand = parse_brand(str(given.get("brand", "")))
-    except ValueError as error:
-        raise InvalidEvent([f"$.broadcast.brand: {error}"]) from error
-    match ids:
-        case [(kind, str(subject_id))] if subject_id:
-            return SubjectRef(brand, kind, subject_id)
-        case _:
-            raise InvalidEvent([f"$.broadcast: expected one of {', '.join(BROADCASTS)}, as text"])

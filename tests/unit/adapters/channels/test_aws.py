@@ -1,0 +1,317 @@
+"""AWS's channels: what they ask for fits botocore's own models, and the tables know every documented error."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any, Final, get_args
+
+import botocore.session
+import pytest
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ParamValidationError,
+    ProxyConnectionError,
+    ReadTimeoutError,
+)
+from botocore.model import OperationModel, Shape, StructureShape
+from botocore.validate import ParamValidator
+
+from reengage.adapters.channels.aws import (
+    MESSAGE_TYPES,
+    SMS_AND_RCS,
+    WHATSAPP,
+    AwsRcs,
+    AwsSms,
+    AwsWhatsApp,
+    Kinds,
+)
+from reengage.domain.contact import Contact
+from reengage.domain.message import ScheduledMessage
+from reengage.domain.policy import Action, Decision
+from reengage.domain.reasons import Category
+from reengage.domain.routes import Route, Routes
+from reengage.domain.subject import SubjectRef
+from reengage.ports import Accepted, NotDelivered, OutboundMessage, Refused, Unknown, Wording
+
+NOON: Final = datetime(2031, 3, 19, 12, tzinfo=UTC)
+ROUTES: Final = Routes(
+    [
+        Route("acme-dental", "sms", "aws", "+12025550100"),
+        Route("acme-dental", "rcs", "aws", "rcs-0123456789abcdef"),
+        Route("acme-dental", "whatsapp", "aws", "phone-number-id-01234567890123456789012345678901"),
+        Route("other-brand", "sms", "aws", "+12025550199"),
+    ]
+)
+OPERATIONS: Final = {
+    "send_text_message": ("pinpoint-sms-voice-v2", "SendTextMessage"),
+    "send_rcs_message": ("pinpoint-sms-voice-v2", "SendRcsMessage"),
+    "send_whatsapp_message": ("socialmessaging", "SendWhatsAppMessage"),
+}
+
+
+@cache
+def operation(method: str) -> OperationModel:
+    service, name = OPERATIONS[method]
+    return botocore.session.get_session().get_service_model(service).operation_model(name)
+
+
+def breaches(shape: Shape | None, value: Any, where: str = "request") -> list[str]:
+    """The limits and patterns of the model that the value breaks; botocore itself asks for minimums only."""
+    assert shape is not None
+    match shape.type_name:
+        case "structure":
+            assert isinstance(shape, StructureShape)
+            return [
+                breach for name in value for breach in breaches(shape.members[name], value[name], f"{where}.{name}")
+            ]
+        case "map":
+            pairs = [*((shape.key, key) for key in value), *((shape.value, item) for item in value.values())]  # type: ignore[attr-defined] # a MapShape has them
+            return [breach for part, item in pairs for breach in breaches(part, item, where)]
+        case "string":
+            allowed = shape.metadata.get("enum")
+            fits = re.fullmatch(shape.metadata.get("pattern", r"[\s\S]*"), value) and (not allowed or value in allowed)
+            size = len(value)
+        case "integer":
+            fits, size = True, value
+        case _:
+            fits, size = True, len(value)
+    least, most = shape.metadata.get("min", size), shape.metadata.get("max", size)
+    return [] if fits and least <= size <= most else [where]
+
+
+@dataclass(slots=True)
+class Aws:
+    """Both clients: holds what was asked against botocore's models, and answers that it was taken, or fails."""
+
+    failure: Exception | None = None
+    asked: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+
+    def send_text_message(self, **request: Any) -> Mapping[str, Any]:
+        return self._send("send_text_message", request)
+
+    def send_rcs_message(self, **request: Any) -> Mapping[str, Any]:
+        return self._send("send_rcs_message", request)
+
+    def send_whatsapp_message(self, **request: Any) -> Mapping[str, Any]:
+        return self._send("send_whatsapp_message", request)
+
+    def _send(self, method: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        model = operation(method).input_shape
+        assert model
+        assert not ParamValidator().validate(request, model).has_errors()
+        assert breaches(model, request) == []
+        self.asked.append((method, request))
+        if self.failure:
+            raise self.failure
+        return {"MessageId": "m-1", "messageId": "wamid.1"}
+
+
+def outbound(channel: str = "sms", address: str = "+447700900187", **changes: Any) -> OutboundMessage:
+    message = ScheduledMessage(
+        contact=Contact(changes.pop("brand", "acme-dental"), channel, address),
+        reason=changes.pop("reason", "appointment_reminder"),
+        subject=SubjectRef("acme-dental", "appointment", "A-1"),
+        step="PT2H",
+        about=NOON.replace(hour=14),
+        due_at=NOON,
+        useful_until=NOON.replace(hour=14),
+        version=1,
+    )
+    ready = OutboundMessage(
+        message=message,
+        wording=Wording("Nhắc bạn lúc 14:00", "vi", "appointment_reminder", ("Acme Dental", "14:00")),
+        data={},
+        decision=Decision(Action.SEND, None, {}),
+        free_text_until=NOON + timedelta(hours=1),
+        deliver_before=NOON + timedelta(hours=2),
+    )
+    return replace(ready, **changes)
+
+
+def with_text(text: str, channel: str) -> OutboundMessage:
+    return outbound(channel, wording=Wording(text, "en", "appointment_reminder"))
+
+
+def channels(aws: Aws, now: datetime = NOON) -> dict[str, AwsSms | AwsRcs | AwsWhatsApp]:
+    return {
+        "sms": AwsSms(aws, ROUTES, lambda: now),
+        "rcs": AwsRcs(aws, ROUTES, lambda: now),
+        "whatsapp": AwsWhatsApp(aws, ROUTES, lambda: now, "v20.0"),
+    }
+
+
+def asked_for(of: OutboundMessage) -> Mapping[str, Any]:
+    """What AWS is asked for; exactly once."""
+    aws = Aws()
+    channels(aws)[of.message.contact.channel].send(of)
+    ((_, request),) = aws.asked
+    return request
+
+
+def test_an_sms_is_asked_for_with_all_that_its_receipt_and_its_end_need() -> None:
+    assert asked_for(outbound()) == {
+        "DestinationPhoneNumber": "+447700900187",
+        "OriginationIdentity": "+12025550100",
+        "MessageBody": "Nhắc bạn lúc 14:00",
+        "MessageType": "TRANSACTIONAL",
+        "TimeToLive": 7200,
+        "Context": {"scheduled_message_id": outbound().message.scheduled_message_id},
+    }
+
+
+def test_an_rcs_message_is_asked_for_with_all_that_its_receipt_and_its_end_need() -> None:
+    assert asked_for(outbound("rcs")) == {
+        "DestinationPhoneNumber": "+447700900187",
+        "OriginationIdentity": "rcs-0123456789abcdef",
+        "RcsMessageContent": {"Content": {"TextMessage": {"Body": "Nhắc bạn lúc 14:00"}}},
+        "TimeToLive": 7200,
+        "Context": {"scheduled_message_id": outbound("rcs").message.scheduled_message_id},
+    }
+
+
+@pytest.mark.parametrize(
+    ("address", "recipient"),
+    [("+447700900187", {"to": "+447700900187"}), ("GB.13491208655302741918", {"recipient": "GB.13491208655302741918"})],
+)
+def test_a_whatsapp_message_is_metas_own_json(address: str, recipient: dict[str, str]) -> None:
+    request = asked_for(outbound("whatsapp", address))
+    assert {**request, "message": json.loads(request["message"])} == {
+        "originationPhoneNumberId": "phone-number-id-01234567890123456789012345678901",
+        "metaApiVersion": "v20.0",
+        "message": {
+            "messaging_product": "whatsapp",
+            "recipient_type": "individual",
+            **recipient,
+            "type": "text",
+            "text": {"body": "Nhắc bạn lúc 14:00", "preview_url": False},
+            "biz_opaque_callback_data": outbound("whatsapp", address).message.scheduled_message_id,
+        },
+    }
+
+
+@pytest.mark.parametrize(("minutes", "kind"), [(59, "text"), (60, "template")])
+def test_a_whatsapp_message_is_free_text_until_the_clock_says_otherwise(minutes: int, kind: str) -> None:
+    aws = Aws()
+    channels(aws, NOON + timedelta(minutes=minutes))["whatsapp"].send(outbound("whatsapp"))
+    assert json.loads(aws.asked[0][1]["message"])["type"] == kind
+
+
+@pytest.mark.parametrize(
+    ("reason", "message_type"),
+    [
+        ("appointment_reminder", "TRANSACTIONAL"),
+        ("help_reply", "TRANSACTIONAL"),
+        ("trial_follow_up", "PROMOTIONAL"),
+    ],
+)
+def test_the_message_type_follows_the_category(reason: str, message_type: str) -> None:
+    assert asked_for(outbound(reason=reason))["MessageType"] == message_type
+
+
+def test_every_category_has_a_message_type() -> None:
+    assert set(MESSAGE_TYPES) == set(get_args(Category))
+
+
+def test_another_brand_writes_from_its_own_number() -> None:
+    assert asked_for(outbound(brand="other-brand"))["OriginationIdentity"] == "+12025550199"
+
+
+@pytest.mark.parametrize("channel", [AwsSms, AwsRcs])
+def test_a_configuration_set_is_named_where_there_is_one(channel: type[AwsSms] | type[AwsRcs]) -> None:
+    aws, kind = Aws(), "sms" if channel is AwsSms else "rcs"
+    channel(aws, ROUTES, lambda: NOON, "receipts").send(outbound(kind))
+    channel(aws, ROUTES, lambda: NOON).send(outbound(kind))
+    assert [request.get("ConfigurationSetName") for _, request in aws.asked] == ["receipts", None]
+
+
+TIMES: Final = {
+    "an SMS, whole seconds only": ("sms", timedelta(seconds=61, milliseconds=900), 61),
+    "an SMS, the least": ("sms", timedelta(seconds=5), 5),
+    "an SMS, the most": ("sms", timedelta(days=3), 259_200),
+    "an SMS, beyond that": ("sms", timedelta(days=30), 259_200),
+    "RCS, the least": ("rcs", timedelta(seconds=1), 1),
+    "RCS, the most": ("rcs", timedelta(days=2), 172_800),
+    "RCS, beyond that": ("rcs", timedelta(days=30), 172_800),
+}
+
+
+@pytest.mark.parametrize(("channel", "left", "seconds"), TIMES.values(), ids=TIMES)
+def test_it_lives_no_longer_than_it_is_of_use(channel: str, left: timedelta, seconds: int) -> None:
+    assert asked_for(outbound(channel, deliver_before=NOON + left))["TimeToLive"] == seconds
+
+
+TOO_LATE: Final = {
+    "an SMS": ("sms", timedelta(seconds=4, milliseconds=999), "4 s left to deliver it in; AWS takes 5 or more"),
+    "RCS": ("rcs", timedelta(milliseconds=999), "0 s left to deliver it in; AWS takes 1 or more"),
+    "an SMS, in the past": ("sms", timedelta(seconds=-9), "0 s left to deliver it in; AWS takes 5 or more"),
+}
+
+
+@pytest.mark.parametrize(("channel", "left", "error"), TOO_LATE.values(), ids=TOO_LATE)
+def test_aws_is_not_asked_for_what_cannot_end_in_time(channel: str, left: timedelta, error: str) -> None:
+    aws = Aws()
+    assert channels(aws)[channel].send(outbound(channel, deliver_before=NOON + left)) == NotDelivered(error)
+    assert aws.asked == []
+
+
+@pytest.mark.parametrize(("channel", "most"), [("sms", 1600), ("rcs", 3072)])
+def test_a_text_is_at_most_as_long_as_aws_takes_it(channel: str, most: int) -> None:
+    aws = Aws()
+    assert channels(aws)[channel].send(with_text("ế" * most, channel)) == Accepted("aws", "m-1")
+    assert len(aws.asked) == 1
+    for length in (most + 1, 0):
+        error = f"a text of {length} characters; AWS takes 1 to {most}"
+        assert channels(aws)[channel].send(with_text("ế" * length, channel)) == Refused(error)
+    assert len(aws.asked) == 1
+
+
+FAILURES: Final[list[tuple[BotoCoreError, NotDelivered | Unknown]]] = [
+    (ConnectTimeoutError(endpoint_url="-"), NotDelivered("ConnectTimeoutError")),
+    (EndpointConnectionError(endpoint_url="-"), NotDelivered("EndpointConnectionError")),
+    (ProxyConnectionError(proxy_url="-"), NotDelivered("ProxyConnectionError")),
+    (NoCredentialsError(), NotDelivered("NoCredentialsError")),
+    (ParamValidationError(report="+447700900187"), NotDelivered("ParamValidationError")),
+    (ReadTimeoutError(endpoint_url="-"), Unknown("ReadTimeoutError")),
+    (BotoCoreError(), Unknown("BotoCoreError")),
+]
+
+
+@pytest.mark.parametrize(("failure", "outcome"), FAILURES, ids=lambda case: type(case).__name__)
+@pytest.mark.parametrize("channel", ["sms", "rcs", "whatsapp"])
+def test_only_what_failed_before_the_request_left_may_be_tried_again(
+    channel: str, failure: BotoCoreError, outcome: NotDelivered | Unknown
+) -> None:
+    aws = Aws(failure)
+    assert channels(aws)[channel].send(outbound(channel)) == outcome
+    assert len(aws.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "kinds"),
+    [("send_text_message", SMS_AND_RCS), ("send_rcs_message", SMS_AND_RCS), ("send_whatsapp_message", WHATSAPP)],
+)
+def test_the_tables_know_every_documented_error_and_no_other(method: str, kinds: Kinds) -> None:
+    documented = {shape.name: shape for shape in operation(method).error_shapes}
+    assert {code for code, reason in kinds if not reason} == set(documented)
+    for code, reason in kinds:
+        if reason:
+            shape = documented[code]
+            assert isinstance(shape, StructureShape)
+            assert reason in shape.members["Reason"].metadata["enum"]
+
+
+def test_what_an_error_is_called_on_the_way_out_says_nothing_of_anybody() -> None:
+    said: Any = {
+        "Error": {"Code": "To +447700900187", "Message": "+447700900187"},
+        "Reason": "+447700900187 is wrong",
+        "ResponseMetadata": {"HTTPStatusCode": 400, "HTTPHeaders": {}},
+    }
+    aws = Aws(ClientError(said, "SendTextMessage"))
+    assert channels(aws)["sms"].send(outbound()) == NotDelivered("HTTP 400")
