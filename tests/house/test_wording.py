@@ -25,7 +25,7 @@ from reengage.domain.contact import CHANNELS, Contact, Profile, parse_brand
 from reengage.domain.message import ScheduledMessage
 from reengage.domain.policy import Circumstances
 from reengage.domain.reasons import REASONS, Category
-from reengage.domain.subject import Family, Said, SubjectRef
+from reengage.domain.subject import Family, Said, Subject, SubjectRef
 from reengage.ports import Wording
 
 pytestmark = pytest.mark.house
@@ -108,17 +108,6 @@ CONFIGURED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Told(Circumstances):
-    """Circumstances whose family is given, and not looked up by the reason."""
-
-    told: Family | None = None
-
-    @property
-    def family(self) -> Family | None:
-        return self.told
-
-
 def told(
     reason: str,
     said: Mapping[str, Any],
@@ -130,11 +119,11 @@ def told(
     now: datetime = BEFORE,
     brand: Brand | None = None,
     brand_id: str = BRAND,
-) -> Told:
+) -> Circumstances:
     message = ScheduledMessage(
         contact=Contact(brand_id, channel, "+447700900142"),
         reason=reason,
-        subject=SubjectRef(brand_id, "sample", "S-1"),
+        subject=SubjectRef(brand_id, REASONS[reason].kind, "S-1"),
         step="P1D",
         about=now,
         due_at=now,
@@ -143,10 +132,11 @@ def told(
     )
     family = Family(1, active=True, said={name: Said(1, value) for name, value in said.items()})
     profile = Profile(now, now, 0, locale, zone, display_name)
-    return Told(message, None, profile, None, now, brand=brand, told=family if said else None)
+    subject = Subject(message.subject, {REASONS[reason].family: family}) if said else None
+    return Circumstances(message, subject, profile, None, now, brand=brand)
 
 
-def samples(reason: str, locale: str, brand_id: str = BRAND) -> Iterator[Told]:
+def samples(reason: str, locale: str, brand_id: str = BRAND) -> Iterator[Circumstances]:
     """On every channel, with and without each thing that may be left out, before and after."""
     nows = (BEFORE, AFTER) if reason == "trial_follow_up" else (BEFORE,)
     display_names = (None, "Ada Example") if reason == "welcome_back" else (None,)
@@ -292,7 +282,7 @@ def _misspoken(file: TextFile, folder: Path, templates: Templates) -> Iterator[s
                 yield f"{reason}: leaves the GSM alphabet"
 
 
-def _faults(case: Told, worded: Wording, locale: str) -> Iterator[str]:
+def _faults(case: Circumstances, worded: Wording, locale: str) -> Iterator[str]:
     text, channel = worded.text, case.message.contact.channel
     if worded.locale != locale:
         yield f"is written in {worded.locale}"
@@ -314,7 +304,7 @@ def _is_gsm(character: str) -> bool:
     return sms_segments("x" * 70 + character) == 1
 
 
-def _variables(case: Told, locale: str) -> set[str]:
+def _variables(case: Circumstances, locale: str) -> set[str]:
     return set(variables(Context(case, [locale], Locale.parse(locale, sep="-"))))
 
 

@@ -53,6 +53,7 @@ class KeptMessage:
     message_id: str
     sent_at: datetime
     text: str
+    kind: str = "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +189,11 @@ class Store(Protocol):
     def take_place(self, message: ScheduledMessage, places: Places, *, at: datetime, keep_for: timedelta) -> bool:
         """Adds a send to the contact's ``places`` of the message's category, as they were read; ``False`` where they
         have changed since. Sends are forgotten ``keep_for`` after they were made.
+        """
+
+    def take_slot(self, channel: str, *, now: datetime, lasts: timedelta, at_most: timedelta) -> datetime | None:
+        """Reserves the channel for ``lasts``, after whoever has reserved it before, and answers from when on; ``None``
+        where that would be later than ``at_most`` from ``now``. Whoever sends on a channel, in any run, shares it.
         """
 
     def give_back(self, message: ScheduledMessage) -> None:

@@ -1,19 +1,24 @@
 """The environment, as one frozen object that fails by name."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import get_args
+from typing import Final, get_args
 
 from .domain.caps import parse_caps
+from .domain.contact import CHANNELS, parse_channel
 from .domain.instants import Duration, parse_zone
 from .domain.policy import PolicySettings, WhenWindowWillClose
 from .domain.preferences import OptOutScope
 from .domain.quiet_hours import QuietHours
 from .domain.reasons import REASONS, Category
+from .domain.routes import Routes, parse_routes
 from .errors import MissingSetting
 from .usecases.ingest_message import IngestSettings
+
+_RATE: Final = re.compile(r"(?!0+(\.0+)?$)\d{1,4}(\.\d{1,2})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,31 @@ class Settings:
     @property
     def opt_out_scope(self) -> OptOutScope:
         return self._one_of("OPT_OUT_SCOPE", {"brand": "brand", "channel": "channel"})
+
+    @property
+    def routes(self) -> Routes:
+        return self._parsed("ROUTES", parse_routes) or Routes()
+
+    @property
+    def provider_secrets(self) -> str:
+        """The ARN of the secret with the providers' keys: a JSON object."""
+        return self._text("PROVIDER_SECRETS")
+
+    @property
+    def messages_per_second(self) -> Mapping[str, float]:
+        return self._parsed("MESSAGES_PER_SECOND", _rates) or {}
+
+    @property
+    def sms_configuration_set(self) -> str | None:
+        return self._parsed("SMS_CONFIGURATION_SET", str)
+
+    @property
+    def meta_api_version(self) -> str:
+        return self._text("META_API_VERSION")
+
+    @property
+    def webhook_url(self) -> str:
+        return self._text("WEBHOOK_URL")
 
     @property
     def ingest(self) -> IngestSettings:
@@ -126,6 +156,17 @@ def _when_closing(text: str) -> dict[str, WhenWindowWillClose]:
             f"expected one of {', '.join(known)}, and where a reason differs its own, such as wait,trial_follow_up=warn"
         )
     return {reason: known[choice] for reason, choice in when.items()}
+
+
+def _rates(text: str) -> dict[str, float]:
+    """``sms=1,whatsapp=80``: messages a second."""
+    rates = {}
+    for part in text.split(","):
+        channel, _, rate = part.strip().partition("=")
+        if not _RATE.fullmatch(rate):
+            raise ValueError(f"expected messages a second for some of {', '.join(CHANNELS)}, such as sms=1,whatsapp=80")
+        rates[parse_channel(channel)] = float(rate)
+    return rates
 
 
 def _reasons(text: str) -> frozenset[str]:

@@ -269,7 +269,7 @@ def test_who_is_told_how_to_stop(channel: str, reason: str) -> None:
         (["Shoe", "Jacket"], "cart: Shoe, Jacket. You"),
         (["Shoe", "Jacket", "Socks", "Hat"], "cart: Shoe, Jacket (+2). You"),
         ([{"name": "Shoe", "price": 90}, {"name": {"de": "Jacke", "en": "Jacket"}}], "cart: Shoe, Jacket. You"),
-        ([{"en": "Shoe"}, {"name": " "}, {"name": None}, 7, None], "cart: Shoe (+4). You"),
+        (["Shoe", {"name": " "}, {"name": None}, 7, {"sku": "X-1", "note": "gift"}], "cart: Shoe (+4). You"),
         (["Shoe" * 20], f"cart: {('Shoe' * 20)[:37]}.... You"),
         ([{}, {"quantity": 2}, []], "something in your cart. You"),
         ([], "something in your cart. You"),

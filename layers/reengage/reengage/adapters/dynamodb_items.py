@@ -69,6 +69,7 @@ class ConversationItem(Item, discriminator="conversation"):
 class InboundMessageItem(Item, discriminator="inbound_message"):
     sent_at = InstantAttribute()
     text = UnicodeAttribute()
+    kind = UnicodeAttribute(default="text")
 
 
 class SubjectItem(Item, discriminator="subject"):
@@ -105,6 +106,12 @@ class BrandItem(Item, discriminator="brand"):
 class PlacesItem(Item, discriminator="places"):
     taken = CompactJSONAttribute()
     revision = NumberAttribute()
+
+
+class PaceItem(Item, discriminator="pace"):
+    """``free_at``: epoch microseconds from which on nobody has reserved the channel yet."""
+
+    free_at = NumberAttribute()
 
 
 class ScheduledMessageItem(Item, discriminator="scheduled_message"):
@@ -155,6 +162,7 @@ SUBJECT: Final = "SUBJECT"
 SCHEDULED: Final = "SCHEDULED"
 PREFERENCES: Final = "PREFERENCES"
 BRAND: Final = "BRAND"
+PACE: Final = "PACE"
 
 STORED_AT: Final[Mapping[type[Item], str]] = {
     ProfileItem: "last_seen_at",

@@ -61,6 +61,7 @@ class MemoryStore:
     _brands: dict[str, Brand] = field(default_factory=dict)
     _links: dict[tuple[Contact, SubjectRef], _Link] = field(default_factory=dict)
     _taken: dict[tuple[Contact, Category], _Taken] = field(default_factory=dict)
+    _slots: dict[str, datetime] = field(default_factory=dict)
     _parts: dict[MessageKey, Part] = field(default_factory=dict)
     _due: defaultdict[Queue, set[MessageKey]] = field(default_factory=lambda: defaultdict(set))
     _audience: defaultdict[str, dict[str, tuple[str, Member]]] = field(default_factory=lambda: defaultdict(dict))
@@ -297,6 +298,14 @@ class MemoryStore:
             self._taken[contact, category] = _Taken(taken, expiry(at + keep_for))
             return True
 
+    def take_slot(self, channel: str, *, now: datetime, lasts: timedelta, at_most: timedelta) -> datetime | None:
+        with self._lock:
+            free_at = max(now, self._slots.get(channel, now))
+            if free_at > now + at_most:
+                return None
+            self._slots[channel] = free_at + lasts
+            return free_at
+
     def give_back(self, message: ScheduledMessage) -> None:
         with self._lock:
             key = (message.contact, message.terms.category)
@@ -367,7 +376,7 @@ class MemoryStore:
                 conversation=self._conversations.get(contact),
                 preferences=self.read_preferences(contact),
                 inbound=[
-                    KeptMessage(message_id, message.sent_at, message.text)
+                    KeptMessage(message_id, message.sent_at, message.text, message.kind)
                     for (whose, message_id), (message, _) in self._messages.items()
                     if whose == contact
                 ],

@@ -147,7 +147,8 @@ def _cart(context: Context) -> Values:
     """The first things in the cart, and how many more there are; none where no name is known."""
     given = context.get("items")
     items = given if isinstance(given, list) else []
-    bare = [item["name"] if isinstance(item, Mapping) and "name" in item else item for item in items]
+    # An object without a name is nothing to read: its other fields are the shop's own.
+    bare = [item.get("name") if isinstance(item, Mapping) else item for item in items]
     shown = [name for item in bare if (name := context.named(item, LONGEST_ITEM))][:ITEMS_NAMED]
     more = f" (+{len(items) - len(shown)})" if len(shown) < len(items) else ""
     return perhaps("items", ", ".join(shown) + more if shown else "") | context.required("cart_url")

@@ -17,7 +17,11 @@ _FAR: Final = 253_402_300_799
 
 @dataclass(frozen=True, slots=True)
 class InboundMessage:
-    """What the person sent. ``sent_at`` is the sender's clock, ``arrived_at`` the bus's."""
+    """What the person sent. ``sent_at`` is the sender's clock, ``arrived_at`` the bus's or the webhook's.
+
+    ``kind`` is ``text``, or what else it was (``image``, ``location``, ``reaction``, ``button`` …); ``text`` then holds
+    what of it can be read.
+    """
 
     contact: Contact
     message_id: str
@@ -27,6 +31,7 @@ class InboundMessage:
     locale: str | None = None
     timezone: str | None = None
     display_name: str | None = None
+    kind: str = "text"
 
 
 @dataclass(frozen=True, slots=True)

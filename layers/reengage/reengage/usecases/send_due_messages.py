@@ -7,7 +7,7 @@ a claim that nobody can be working on any more becomes ``unconfirmed``, and is r
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -90,9 +90,15 @@ class Handled(NamedTuple):
     message: ScheduledMessage | None = None
 
 
+def _at_once(_channel: str) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """One door's engine. ``claim_lasts``: after that time nobody can be working on a claim any more."""
+    """One door's engine. ``claim_lasts``: after that time nobody can be working on a claim any more. ``pace`` waits for
+    a channel's turn; ``False`` where that does not come within this run.
+    """
 
     door: Door
     settings: PolicySettings
@@ -104,6 +110,7 @@ class Sender:
     new_id: NewId
     claim_lasts: timedelta
     opt_out_scope: OptOutScope = "brand"
+    pace: Callable[[str], bool] = _at_once
 
     def run(self, *, stop_at: datetime) -> Tally:
         """Drains every shard until ``stop_at``, and returns once every thread has ended.
@@ -168,6 +175,7 @@ class Sender:
 
     def _prepare(self, message: ScheduledMessage) -> OutboundMessage | Handled:
         """The message ready to be handed over within ``GATE_HOLDS`` of its gate, or what was done with it instead."""
+        paced = False
         for _ in range(GATES):
             asked_at = self.clock()
             gate = self.store.read_circumstances(message)
@@ -178,6 +186,11 @@ class Sender:
             decision = decide(case)
             if decision.action is not Action.SEND:
                 return self._not_sent(case, decision, wanted)
+            if not paced and not self.pace(message.contact.channel):
+                return self._release(message, Handled("left"))
+            paced = True
+            if self.clock() - asked_at > GATE_HOLDS:
+                continue
             outbound = self._outbound(case, decision)
             if not self._take_place(case):
                 continue
@@ -209,8 +222,8 @@ class Sender:
         decided = replace(case.message, rule=decision.rule, facts=decision.facts)
         if decision.action is Action.HOLD:
             return self._hold(decided, decision)
-        if wanted and case.now < wanted.due_at and "held_by" in decision.facts:
-            # Pulled forward, but held past the window's end: the person may still write before it is due.
+        if wanted and case.now < wanted.due_at:
+            # What may not go early may go at its own time: the person may still write before that.
             return self._release(replace(decided, due_at=wanted.due_at, first_due_at=None), Handled("held"))
         return self._settle(replace(decided, state=State.SKIPPED), rule=decision.rule, facts=decision.facts)
 
@@ -264,7 +277,10 @@ class Sender:
                 return self._fail(replace(decided, attempts=decided.attempts + 1), error)
             case OptedOut(error):
                 self._give_back(message)
-                self._note_opt_out(message)
+                try:
+                    self._note_opt_out(message)
+                except Exception as failed:  # noqa: BLE001 - surely not sent, so it is asked again; run() raises the error
+                    return self._try_later(decided, type(failed).__name__)._replace(error=failed)
                 return self._fail(replace(decided, attempts=decided.attempts + 1), error)
             case NotDelivered(error, retry_after):
                 self._give_back(message)

@@ -1,0 +1,401 @@
+"""Meta's webhooks: what people wrote, what became of ours, and what they chose."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import pytest
+
+from reengage.adapters.inbound.meta import meta
+from reengage.adapters.inbound.reading import Read
+from reengage.domain.contact import Contact
+from reengage.domain.conversation import InboundMessage
+from reengage.domain.preferences import Choice, ChoiceMade
+from reengage.domain.routes import Route, Routes
+from reengage.usecases.record_delivery import Receipt
+from tests.unit.adapters.inbound.payloads import (
+    NOW,
+    OURS,
+    REENGAGEMENT,
+    ROUTES,
+    SHEENA,
+    TEXT,
+    meta_call,
+    meta_entry,
+    meta_message,
+    meta_preference,
+    meta_status,
+)
+
+PERSON: Final = Contact("acme-dental", "whatsapp", "+16505551234")
+USER_ID: Final = "US.13491208655302741918"
+
+
+def read(payload: Any, routes: Routes = ROUTES) -> Read:
+    return meta(payload, routes=routes, arrived_at=NOW)
+
+
+def message(payload: Any) -> InboundMessage:
+    got = read(payload)
+    assert (got.errors, got.ignored, len(got.messages)) == ([], 0, 1)
+    return got.messages[0]
+
+
+def test_a_text_is_read_with_the_senders_own_instant_and_name() -> None:
+    assert read(meta_message()) == Read(
+        messages=[
+            InboundMessage(
+                contact=PERSON,
+                message_id="wamid.HBgLMTY1MDM4Nzk0MzkVAgASGBQzQTRBNjU5OUFFRTAzODEwMTQ0RgA=",
+                sent_at=datetime(2025, 6, 8, 20, 59, 43, tzinfo=UTC),
+                arrived_at=NOW,
+                text="Does it come in another color?",
+                display_name="Sheena Nelson",
+                kind="text",
+            )
+        ]
+    )
+
+
+KINDS: Final[list[tuple[str, dict[str, Any], str]]] = [
+    ("image", {"image": {"caption": "Is it this one?", "mime_type": "image/jpeg", "sha256": "SfIn", "id": "1"}}, "Is it this one?"),
+    ("image", {"image": {"mime_type": "image/jpeg", "sha256": "SfIn", "id": "1003383421387256"}}, ""),
+    ("video", {"video": {"caption": "caption", "mime_type": "video/mp4", "sha256": "Jh", "id": "765756756"}}, "caption"),
+    ("document", {"document": {"caption": "My card", "filename": "f.pdf", "mime_type": "application/pdf", "id": "1"}}, "My card"),
+    ("document", {"document": {"filename": "stop.pdf", "mime_type": "application/pdf", "id": "1"}}, ""),
+    ("audio", {"audio": {"mime_type": "audio/ogg; codecs=opus", "sha256": "E3", "id": "1908", "voice": True}}, ""),
+    ("sticker", {"sticker": {"mime_type": "image/webp", "sha256": "OmT", "id": "1", "animated": False}}, ""),
+    (
+        "location",
+        {"location": {"address": "1 Hacker Way", "latitude": 37.4, "longitude": -122.2, "name": "Facebook HQ"}},
+        "Facebook HQ",
+    ),
+    ("location", {"location": {"address": "1 Hacker Way", "latitude": 37.4, "longitude": -122.2}}, "1 Hacker Way"),
+    ("location", {"location": {"latitude": 12.25089, "longitude": 43.90539}}, ""),
+    (
+        "contacts",
+        {"contacts": [{"name": {"formatted_name": "Chandler Bing"}}, {"name": {"formatted_name": "Monica"}}, {}]},
+        "Chandler Bing, Monica",
+    ),
+    ("contacts", {"contacts": None}, ""),
+    ("reaction", {"reaction": {"message_id": "wamid.HBg", "emoji": "👍"}}, "👍"),
+    ("button", {"context": {"from": "1", "id": "w"}, "button": {"payload": "stop-promo", "text": "Stop promotions"}}, "Stop promotions"),
+    ("interactive", {"interactive": {"type": "button_reply", "button_reply": {"id": "b", "title": "Cancel"}}}, "Cancel"),
+    (
+        "interactive",
+        {"interactive": {"type": "list_reply", "list_reply": {"id": "p", "title": "Priority", "description": "Next day"}}},
+        "Priority",
+    ),
+    (
+        "interactive",
+        {"interactive": {"type": "nfm_reply", "nfm_reply": {"response_json": "{}", "body": "Sent", "name": "flow"}}},
+        "",
+    ),
+    ("order", {"order": {"catalog_id": "1943", "text": "Love these!", "product_items": []}}, "Love these!"),
+    (
+        "unsupported",
+        {"errors": [{"code": 131051, "title": "Message type unknown"}], "unsupported": {"type": "poll_creation"}},
+        "",
+    ),
+    (
+        "edit",
+        {"edit": {"original_message_id": "wamid.HBgL", "message": {"type": "text", "text": {"body": "STOP"}}}},
+        "STOP",
+    ),
+    (
+        "edit",
+        {"edit": {"original_message_id": "w", "message": {"type": "image", "image": {"caption": "Updated", "id": "1"}}}},
+        "Updated",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "content", "text"), KINDS)
+def test_every_kind_of_message_is_read_with_its_readable_part(kind: str, content: dict[str, Any], text: str) -> None:
+    got = message(meta_message({"type": kind, **content}))
+    assert (got.kind, got.text, got.contact) == (kind, text, PERSON)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"type": "system", "system": {"body": "User A changed", "wa_id": "16505550000", "type": "user_changed_number"}},
+        {"type": "system", "system": {"body": "changed", "user_id": "US.2", "type": "user_changed_user_id"}},
+        {"type": "revoke", "revoke": {"original_message_id": "wamid.1"}},
+        {"type": "request_welcome"},
+        {"type": "reaction", "reaction": {"message_id": "wamid.1"}},
+        {"type": "reaction", "reaction": {"message_id": "wamid.1", "emoji": ""}},
+        {"group_id": "HBgLMTY0NjcwNDM1OTUVAgARGBI1RjQyNTBGMkRGMTJFQkVDMkEA"},
+    ],
+    ids=[
+        "a new number",
+        "a new user id",
+        "deleted",
+        "opened the chat",
+        "reaction gone",
+        "reaction empty",
+        "in a group",
+    ],
+)
+def test_what_nobody_said_to_the_business_opens_nothing(more: dict[str, Any]) -> None:
+    assert read(meta_message(more)) == Read(ignored=1)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "message_template_status_update",
+        "smb_message_echoes",
+        "history",
+        "smb_app_state_sync",
+        "calls",
+        "user_id_update",
+    ],
+)
+def test_what_is_no_message_of_a_person_is_ignored_by_its_field(field: str) -> None:
+    entry = meta_entry({"contacts": [dict(SHEENA)], "messages": [dict(TEXT)]}, field)
+    assert read(meta_call(entry)) == Read(ignored=1)
+
+
+def test_one_message_that_cannot_be_understood_does_not_sink_the_others() -> None:
+    messages = [
+        {**TEXT, "id": "1"},
+        {**TEXT, "id": "2", "timestamp": "yesterday"},
+        "no object",
+        {**TEXT, "id": ""},
+        {**TEXT, "id": "3", "type": "telepathy"},
+        {**TEXT, "id": "4"},
+    ]
+    got = read(meta_call(meta_entry({"messages": messages}), {"id": "x"}, meta_entry({"messages": 7})))
+    assert [each.message_id for each in got.messages] == ["1", "4"]
+    assert got.errors == [
+        "$.entry[0].changes[0].value.messages[1]: expected an instant in epoch seconds or milliseconds",
+        "$.entry[0].changes[0].value.messages[2]: type: expected text",
+        "$.entry[0].changes[0].value.messages[3]: id: expected an id of 1 to 512 bytes",
+        "$.entry[0].changes[0].value.messages[4]: type: expected a type of message that is known",
+        "$.entry[1].changes: expected a list",
+        "$.entry[2].changes[0].value.messages: expected a list",
+    ]
+
+
+@pytest.mark.parametrize("payload", [None, [], "x", 7, {}, {"entry": None}, {"entry": {}}, {"object": "page"}])
+def test_what_is_no_call_of_metas_is_one_error(payload: Any) -> None:
+    assert read(payload) == Read(errors=["$.entry: expected a list"])
+
+
+@pytest.mark.parametrize(
+    ("entry", "error"),
+    [
+        ({"changes": [{"field": "messages"}]}, "$.entry[0].changes[0].value: expected an object"),
+        ({"changes": [{"value": {}}]}, "$.entry[0].changes[0].field: expected text"),
+        ({"changes": [7]}, "$.entry[0].changes[0].field: expected text"),
+    ],
+)
+def test_a_change_that_is_none_is_named(entry: Any, error: str) -> None:
+    assert read(meta_call(entry)) == Read(errors=[error])
+
+
+def test_an_error_of_no_message_is_told() -> None:
+    errors = [{"code": 131000, "title": "Something went wrong", "error_data": {"details": "+1 650 555 1234"}}, {}]
+    assert read(meta_call(meta_entry({"errors": errors}))).errors == [
+        "$.entry[0].changes[0].value.errors[0]: 131000 Something went wrong",
+        "$.entry[0].changes[0].value.errors[1]: an error without a code",
+    ]
+
+
+# Who it was, and of which brand
+
+
+def test_a_person_who_shows_no_number_is_known_by_the_user_id() -> None:
+    sender = {"profile": {"name": "Sheena Nelson", "username": "@realsheenanelson"}, "user_id": USER_ID}
+    payload = meta_message({"from_user_id": USER_ID, "from": None}, sender=sender)
+    got = message(payload)
+    assert got.contact == Contact("acme-dental", "whatsapp", USER_ID)
+    assert got.display_name == "Sheena Nelson"
+
+
+def test_the_number_comes_before_the_user_id_for_business_systems_know_it() -> None:
+    got = message(meta_message({"from_user_id": USER_ID}, sender={**SHEENA, "user_id": USER_ID}))
+    assert got.contact == PERSON
+
+
+@pytest.mark.parametrize("sender", [{"wa_id": "16505551234"}, {"user_id": USER_ID}])
+def test_a_sender_who_is_named_beside_the_message_alone_is_found_there(sender: dict[str, str]) -> None:
+    got = message(meta_message({"from": None}, sender=sender))
+    assert got.contact.address in ("+16505551234", USER_ID)
+
+
+def test_of_several_senders_each_message_gets_its_own_name() -> None:
+    people = [
+        {"profile": {"name": "Ana"}, "wa_id": "16505550001"},
+        {"profile": {"name": "Ben"}, "user_id": "US.2"},
+        {"profile": {"name": "Cem"}, "wa_id": "16505550003"},
+    ]
+    messages = [
+        {**TEXT, "from": "16505550003"},
+        {**TEXT, "from": None, "from_user_id": "US.2"},
+        {**TEXT, "from": "16505550009"},
+    ]
+    got = read(meta_call(meta_entry({"contacts": people, "messages": messages})))
+    assert [each.display_name for each in got.messages] == ["Cem", "Ben", None]
+
+
+@pytest.mark.parametrize(
+    ("told", "address"),
+    [("5215512345678", "+525512345678"), ("5491112345678", "+5491112345678"), ("4915112345678", "+4915112345678")],
+    ids=["Mexico's 1", "Argentina's 9", "Germany"],
+)
+def test_a_number_without_a_plus_comes_to_the_form_of_booking_systems(told: str, address: str) -> None:
+    assert message(meta_message({"from": told}, sender={})).contact.address == address
+
+
+@pytest.mark.parametrize("told", ["12", "+", 16505551234, {}, "US.\ud800", "", None])
+def test_a_sender_that_is_none_is_an_error_that_does_not_quote_it(told: Any) -> None:
+    got = read(meta_message({"from": told}, sender={}))
+    assert got.messages == []
+    assert len(got.errors) == 1
+    assert "12" not in got.errors[0].replace("+4915112345678", "")
+
+
+def test_the_brand_is_told_by_the_phone_numbers_id() -> None:
+    assert message(meta_message(number="206540352242922")).contact.brand == "acme-optics"
+
+
+def test_the_number_itself_will_do_for_a_route() -> None:
+    routes = Routes([Route("a", "whatsapp", "meta", "15550783881"), Route("b", "whatsapp", "meta", "15550783882")])
+    assert read(meta_message(), routes).messages[0].contact.brand == "a"
+
+
+def test_a_number_that_is_on_no_route_is_an_error() -> None:
+    assert read(meta_message(number="9")) == Read(
+        errors=[
+            "$.entry[0].changes[0].value.messages[0]: "
+            "no route of meta for whatsapp says whose number or account this is"
+        ]
+    )
+
+
+# What a database does not take
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("STOP \ud83d", "STOP \ufffd"),
+        ("\ude00 STOP", "\ufffd STOP"),
+        ("\ud83d\ude00", "😀"),
+        ("x" * 70_000, "x" * 65_536),
+        (None, ""),
+        (7, ""),
+    ],
+    ids=["half a pair at the end", "half a pair first", "a pair in halves", "very long", "nothing", "a number"],
+)
+def test_what_a_person_said_is_kept_as_far_as_it_can_be(body: Any, text: str) -> None:
+    assert message(meta_message({"text": {"body": body}})).text == text
+
+
+@pytest.mark.parametrize(("name", "kept"), [("  ", None), (" Ana ", "Ana"), ("x" * 600, "x" * 500), (7, None)])
+def test_a_name_is_kept_within_bounds(name: Any, kept: str | None) -> None:
+    assert message(meta_message(sender={**SHEENA, "profile": {"name": name}})).display_name == kept
+
+
+@pytest.mark.parametrize("wrong", ["", "-1", "1.5", "1e9", "١٢٣٤٥٦٧٨٩٠", "9" * 30, True, 1.5, -1, 10**5000, None, "0"])
+def test_an_instant_that_is_none_is_an_error(wrong: Any) -> None:
+    assert read(meta_message({"timestamp": wrong})).errors
+
+
+@pytest.mark.parametrize("wrong", ["", "x" * 513, "\ud800", None, 7, "ü" * 257])
+def test_an_id_that_cannot_be_part_of_a_key_is_an_error(wrong: Any) -> None:
+    assert read(meta_message({"id": wrong})).errors
+
+
+# What became of ours
+
+
+@pytest.mark.parametrize(
+    ("word", "status"), [("sent", "sent"), ("delivered", "delivered"), ("read", "delivered"), ("played", "delivered")]
+)
+def test_a_status_is_a_receipt_of_the_message_that_it_names(word: str, status: Any) -> None:
+    assert read(meta_status({"status": word})) == Read(
+        receipts=[
+            Receipt(
+                contact=PERSON,
+                scheduled_message_id=OURS,
+                status=status,
+                at=datetime(2025, 6, 18, 16, 22, 53, tzinfo=UTC),
+                provider_message_id="wamid.HBgLMTY1MDM4Nzk0MzkVAgARGBI3MTE5MjVBOTE3MDk5QUVFM0YA",
+            )
+        ]
+    )
+
+
+def test_a_failure_says_why_by_its_code_and_short_title_alone() -> None:
+    got = read(meta_status({"status": "failed", "errors": [dict(REENGAGEMENT)]}))
+    assert (got.receipts[0].status, got.receipts[0].error) == ("undelivered", "131047 Re-engagement message")
+    assert got.choices == []
+
+
+@pytest.mark.parametrize("errors", [None, [], {}, [7], [{}], [{"code": True and None, "title": 5 * 10**20}]])
+def test_a_failure_that_does_not_say_why_is_one_all_the_same(errors: Any) -> None:
+    got = read(meta_status({"status": "failed", "errors": errors}))
+    assert (got.receipts[0].status, got.receipts[0].error) == ("undelivered", "failed")
+
+
+def test_a_title_of_any_kind_comes_to_one_short_line() -> None:
+    errors = [{"code": 1, "title": "two\nlines\x1b[31m \ud800 " + "x" * 1000}]
+    error = read(meta_status({"status": "failed", "errors": errors})).receipts[0].error
+    assert error
+    assert error.startswith("1 two lines 31m x")
+    assert len(error) <= 120
+
+
+def test_who_stopped_marketing_is_told_by_the_failure_too() -> None:
+    errors = [{"code": 131050, "title": "User has stopped marketing messages"}]
+    got = read(meta_status({"status": "failed", "errors": errors}))
+    at = got.receipts[0].at
+    assert got.receipts[0].status == "undelivered"
+    assert got.choices == [
+        ChoiceMade(PERSON, "marketing", Choice(False, at, {"receipt_of": OURS, "error": 131050})),
+    ]
+
+
+@pytest.mark.parametrize("theirs", [None, "", "some data", 7, OURS.upper(), OURS + " "])
+def test_a_message_that_is_none_of_ours_is_ignored(theirs: Any) -> None:
+    assert read(meta_status({"biz_opaque_callback_data": theirs})) == Read(ignored=1)
+
+
+def test_a_message_that_was_deleted_stays_what_it_was() -> None:
+    assert read(meta_status({"status": "deleted"})) == Read(ignored=1)
+
+
+def test_a_status_that_is_not_known_is_an_error() -> None:
+    assert read(meta_status({"status": "dreamt"})).errors == [
+        "$.entry[0].changes[0].value.statuses[0]: status: expected one that is known"
+    ]
+
+
+def test_a_receipt_of_a_message_to_a_user_id_finds_that_contact() -> None:
+    got = read(meta_status({"recipient_id": None, "recipient_user_id": USER_ID}))
+    assert got.receipts[0].contact == Contact("acme-dental", "whatsapp", USER_ID)
+
+
+# Choices
+
+
+@pytest.mark.parametrize(("word", "allowed"), [("stop", False), ("resume", True), ("signup", True)])
+def test_a_choice_about_marketing_is_the_persons_own(word: str, allowed: bool) -> None:
+    at = datetime(2024, 11, 15, 21, 22, 1, tzinfo=UTC)
+    assert read(meta_preference({"value": word})) == Read(
+        choices=[ChoiceMade(PERSON, "marketing", Choice(allowed, at, {"whatsapp": word}))]
+    )
+
+
+def test_a_choice_of_another_category_is_ignored_and_one_that_is_not_known_an_error() -> None:
+    assert read(meta_preference({"category": "calls"})) == Read(ignored=1)
+    assert read(meta_preference({"value": "perhaps"})).errors == [
+        "$.entry[0].changes[0].value.user_preferences[0]: value: expected stop, resume or signup"
+    ]
+
+
+def test_who_shows_no_number_may_choose_by_the_user_id() -> None:
+    got = read(meta_preference({"wa_id": None, "user_id": USER_ID}))
+    assert got.choices[0].contact == Contact("acme-dental", "whatsapp", USER_ID)

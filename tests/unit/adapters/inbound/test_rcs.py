@@ -1,0 +1,231 @@
+"""RCS for Business, and the calls of Google Business Messages for replays."""
+
+import base64
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import pytest
+
+from reengage.adapters.inbound.rcs import BUSINESS_MESSAGES, data_of, google_business_messages, rcs, set_up
+from reengage.adapters.inbound.reading import Read
+from reengage.domain import contact as contacts
+from reengage.domain.contact import CHANNELS, ChannelTerms, Contact
+from reengage.domain.conversation import InboundMessage
+from reengage.domain.preferences import Choice, ChoiceMade
+from reengage.domain.routes import Route, Routes
+from reengage.usecases.record_delivery import Receipt
+from tests.unit.adapters.inbound.payloads import (
+    BUSINESS_MESSAGE,
+    NOW,
+    OURS,
+    RCS_DELIVERED,
+    RCS_EXPIRED,
+    RCS_TEXT,
+    ROUTES,
+    rcs_call,
+)
+
+PERSON: Final = Contact("acme-garden", "rcs", "+14155555555")
+SENT: Final = datetime(2014, 10, 2, 15, 1, 23, 45123, tzinfo=UTC)
+
+
+def read(data: Any) -> Read:
+    return rcs(rcs_call(data), routes=ROUTES, arrived_at=NOW)
+
+
+# Messages
+
+
+def test_a_text_is_read_with_the_instant_of_its_sending() -> None:
+    assert read(RCS_TEXT) == Read(
+        messages=[InboundMessage(PERSON, "MxPRnmI3l0RF2p46Z", SENT, NOW, "Hi")],
+    )
+
+
+def test_what_says_no_time_happened_when_it_arrived() -> None:
+    without = {name: value for name, value in RCS_TEXT.items() if name != "sendTime"}
+    assert read(without).messages[0].sent_at == NOW
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "text"),
+    [
+        ({"suggestionResponse": {"postbackData": "p", "text": "Yes", "type": "REPLY"}}, "button", "Yes"),
+        ({"location": {"latitude": 37.422, "longitude": -122.084}}, "location", ""),
+        ({"userFile": {"payload": {"mimeType": "image/gif", "fileName": "pic.gif"}}}, "image", ""),
+        ({"userFile": {"payload": {"mimeType": "video/mp4"}, "thumbnail": {}}}, "video", ""),
+        ({"userFile": {"payload": {"mimeType": "audio/aac"}}}, "audio", ""),
+        ({"userFile": {"payload": {"mimeType": "application/pdf"}}}, "document", ""),
+        ({"userFile": {}}, "document", ""),
+    ],
+)
+def test_every_kind_of_message_is_read_with_its_readable_part(content: Any, kind: str, text: str) -> None:
+    got = read({**{name: value for name, value in RCS_TEXT.items() if name != "text"}, **content})
+    assert [(each.kind, each.text) for each in got.messages] == [(kind, text)]
+
+
+@pytest.mark.parametrize(
+    ("more", "error"),
+    [
+        ({"text": None}, "expected one of text, suggestionResponse, location, userFile"),
+        ({"sendTime": "2014-10-02T15:01:23"}, "expected an ISO 8601 instant with an offset"),
+        ({"messageId": ""}, "messageId: expected an id of 1 to 512 bytes"),
+        ({"senderPhoneNumber": "12"}, "expected a phone number in E.164 form, such as +4915112345678"),
+    ],
+)
+def test_a_message_that_cannot_be_understood_is_one_error(more: Any, error: str) -> None:
+    assert read({**RCS_TEXT, **more}) == Read(errors=[f"$: {error}"])
+
+
+def test_the_agent_tells_the_brand_where_a_route_names_it() -> None:
+    routes = Routes([Route("a", "rcs", "webhook", "acme_agent@rbm.goog"), Route("b", "rcs", "webhook", "other")])
+    assert rcs(rcs_call(RCS_TEXT), routes=routes, arrived_at=NOW).messages[0].contact.brand == "a"
+    unknown = rcs(rcs_call({**RCS_TEXT, "agentId": "x"}), routes=routes, arrived_at=NOW)
+    assert unknown.errors == ["$: no route of webhook for rcs says whose number or account this is"]
+
+
+# Events
+
+
+@pytest.mark.parametrize("word", ["DELIVERED", "READ"])
+def test_a_receipt_is_of_the_message_that_we_gave_the_id(word: str) -> None:
+    assert read({**RCS_DELIVERED, "eventType": word}) == Read(
+        receipts=[Receipt(PERSON, OURS, "delivered", NOW, OURS)],
+    )
+
+
+def test_what_expired_and_was_taken_back_was_not_delivered() -> None:
+    at = datetime(2014, 10, 2, 15, 1, 23, tzinfo=UTC)
+    assert read(RCS_EXPIRED) == Read(
+        receipts=[Receipt(PERSON, OURS, "undelivered", at, OURS, "TTL_EXPIRATION_REVOKED")],
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {**RCS_DELIVERED, "eventType": "IS_TYPING"},
+        {**RCS_EXPIRED, "eventType": "TTL_EXPIRATION_REVOKE_FAILED"},
+        {**RCS_DELIVERED, "messageId": "an id of another system"},
+        {"agentId": "acme_agent@rbm.goog", "newLaunchState": "LAUNCHED", "regionId": "/v1/regions/fi-rcs"},
+    ],
+    ids=["typing", "may be delivered yet", "none of ours", "the agent's launch"],
+)
+def test_what_says_nothing_of_ours_is_ignored(data: Any) -> None:
+    assert read(data) == Read(ignored=1)
+
+
+@pytest.mark.parametrize(("word", "allowed"), [("UNSUBSCRIBE", False), ("SUBSCRIBE", True)])
+def test_a_choice_of_the_person_is_told_by_the_event_itself(word: str, allowed: bool) -> None:
+    data = {**RCS_DELIVERED, "eventType": word, "sendTime": "2014-10-02T15:01:23.045123456Z"}
+    cause = {"rcs": word, "event_id": "MsHmdWmmqRR2yVYIJ1S7D3rw"}
+    assert read(data) == Read(choices=[ChoiceMade(PERSON, "contact", Choice(allowed, SENT, cause))])
+
+
+def test_an_event_that_is_not_known_is_an_error() -> None:
+    assert read({**RCS_DELIVERED, "eventType": "DREAMT"}).errors == ["$: eventType: expected one that is known"]
+
+
+@pytest.mark.parametrize(
+    "payload", [None, {}, {"message": {}}, {"message": {"data": "%"}}, {"message": {"data": 7}}, []]
+)
+def test_a_call_without_data_is_an_error(payload: Any) -> None:
+    assert data_of(payload) is None
+    assert rcs(payload, routes=ROUTES, arrived_at=NOW) == Read(errors=["$: message.data: expected base64"])
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 100_000])
+def test_data_that_is_no_json_is_an_error(data: bytes) -> None:
+    assert read(data) == Read(errors=["$: expected JSON"])
+
+
+@pytest.mark.parametrize("data", [b"7", b"[]", b"{}", b"null"])
+def test_data_that_is_neither_a_message_nor_an_event_is_an_error(data: bytes) -> None:
+    assert read(data) == Read(errors=["$: message.data: expected a message or an event"])
+
+
+def test_what_is_signed_is_the_data_as_bytes() -> None:
+    assert data_of({"message": {"data": base64.b64encode(b"what is signed").decode()}}) == b"what is signed"
+
+
+# Setting up
+
+
+def test_the_secret_is_given_back_to_who_knows_our_token() -> None:
+    call = {"clientToken": "SJENCPGJESMGUFPY", "secret": "1234567890"}
+    assert set_up(call, ("an older one", "SJENCPGJESMGUFPY")) == "1234567890"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"clientToken": "another", "secret": "1234567890"},
+        {"clientToken": "", "secret": "1234567890"},
+        {"clientToken": None, "secret": "1234567890"},
+        {"secret": "1234567890"},
+        {"clientToken": "SJENCPGJESMGUFPY"},
+        {"clientToken": "SJENCPGJESMGUFPY", "secret": 7},
+        {"clientToken": "SJENCPGJESMGUFPY", "secret": "\ud800"},
+        None,
+        [],
+    ],
+)
+def test_nobody_else_hears_a_secret_back(call: Any) -> None:
+    assert set_up(call, ("SJENCPGJESMGUFPY", "")) is None
+
+
+def test_without_a_token_of_ours_nobody_does() -> None:
+    assert set_up({"clientToken": "", "secret": "1234567890"}, ()) is None
+
+
+# Google Business Messages
+
+
+@pytest.fixture
+def routes(monkeypatch: pytest.MonkeyPatch) -> Routes:
+    """With the channel registered, as a replay needs it: its addresses are opaque."""
+    monkeypatch.setattr(contacts, "CHANNELS", {**CHANNELS, BUSINESS_MESSAGES: ChannelTerms(contacts._opaque)})
+    return Routes([Route("acme-dental", BUSINESS_MESSAGES, "webhook", "brands/1111/agents/2222")])
+
+
+def replayed(payload: Any, routes: Routes) -> Read:
+    return google_business_messages(payload, routes=routes, arrived_at=NOW)
+
+
+def test_a_replayed_message_is_told_apart_by_its_request(routes: Routes) -> None:
+    assert replayed(BUSINESS_MESSAGE, routes) == Read(
+        messages=[
+            InboundMessage(
+                contact=Contact("acme-dental", BUSINESS_MESSAGES, "3333"),
+                message_id="123123123",
+                sent_at=datetime(2020, 10, 2, 15, 5, 23, 45123, tzinfo=UTC),
+                arrived_at=NOW,
+                text="Hello, I'm World!",
+                locale="en-US",
+                display_name="Michael",
+            )
+        ]
+    )
+
+
+def test_a_replayed_suggestion_is_a_button(routes: Routes) -> None:
+    call = {**BUSINESS_MESSAGE, "suggestionResponse": {"text": "Yes", "createTime": "2020-10-02T15:05:23Z"}}
+    del call["message"]
+    got = replayed(call, routes)
+    assert [(each.kind, each.text) for each in got.messages] == [("button", "Yes")]
+
+
+@pytest.mark.parametrize("locale", ["", "english please", None, "en-US "])
+def test_a_locale_that_is_none_is_left_out(locale: Any, routes: Routes) -> None:
+    got = replayed({**BUSINESS_MESSAGE, "context": {"resolvedLocale": locale}}, routes)
+    assert [(each.locale, each.display_name) for each in got.messages] == [(None, None)]
+
+
+def test_replayed_typing_is_ignored_and_nothing_at_all_an_error(routes: Routes) -> None:
+    assert replayed({"conversationId": "3333", "userStatus": {"isTyping": "true"}}, routes) == Read(ignored=1)
+    assert replayed({}, routes).errors == ["$: expected one of message, suggestionResponse"]
+
+
+def test_as_long_as_the_channel_is_not_registered_a_replay_says_so() -> None:
+    routes = Routes([Route("acme-dental", BUSINESS_MESSAGES, "webhook", "x")])
+    assert replayed(BUSINESS_MESSAGE, routes).errors == [f"$: expected one of {', '.join(CHANNELS)}"]

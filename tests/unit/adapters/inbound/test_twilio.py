@@ -1,0 +1,178 @@
+"""Twilio's calls: messages by SMS and WhatsApp, and status callbacks."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pytest
+
+from reengage.adapters.inbound.reading import Read
+from reengage.adapters.inbound.twilio import form, twilio
+from reengage.domain.contact import Contact
+from reengage.domain.conversation import InboundMessage
+from reengage.domain.preferences import Choice, ChoiceMade
+from reengage.usecases.record_delivery import Receipt
+from tests.unit.adapters.inbound.payloads import (
+    NOW,
+    OURS,
+    ROUTES,
+    TWILIO_QUERY,
+    TWILIO_SMS,
+    TWILIO_STATUS,
+    TWILIO_WHATSAPP,
+)
+
+SID: Final = "SMXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX"
+PERSON: Final = Contact("acme-dental", "sms", "+15558675310")
+
+
+def read(params: Mapping[str, Any], query: Mapping[str, Any] = TWILIO_QUERY) -> Read:
+    return twilio(params, query, routes=ROUTES, arrived_at=NOW)
+
+
+# Messages
+
+
+def test_an_sms_was_sent_when_it_arrived_for_twilio_says_no_time() -> None:
+    assert read(TWILIO_SMS, {}) == Read(
+        messages=[InboundMessage(PERSON, SID, NOW, NOW, "Ahoy! Is Saturday free?")],
+    )
+
+
+def test_a_whatsapp_message_comes_with_the_channel_before_both_numbers_and_a_name() -> None:
+    got = read(TWILIO_WHATSAPP).messages[0]
+    assert got.contact == Contact("acme-clinic", "whatsapp", "+15558675310")
+    assert got.display_name == "Ana"
+
+
+def test_the_brand_is_told_by_the_messaging_service_too() -> None:
+    service = "MG0000000000000000000000000000000a"
+    got = read({**TWILIO_SMS, "To": "+15017122699", "MessagingServiceSid": service})
+    assert got.messages[0].contact.brand == "acme-optics"
+
+
+@pytest.mark.parametrize(
+    ("more", "kind", "text"),
+    [
+        ({"NumMedia": "1", "MediaContentType0": "image/jpeg", "Body": ""}, "image", ""),
+        ({"NumMedia": "2", "MediaContentType0": "IMAGE/png", "Body": "These"}, "image", "These"),
+        ({"NumMedia": "1", "MediaContentType0": "audio/ogg"}, "audio", "Ahoy! Is Saturday free?"),
+        ({"NumMedia": "1", "MediaContentType0": "video/mp4", "Body": ""}, "video", ""),
+        ({"NumMedia": "1", "MediaContentType0": "application/pdf", "Body": ""}, "document", ""),
+        ({"NumMedia": "1", "MediaContentType0": "text/vcard", "Body": ""}, "contacts", ""),
+        ({"NumMedia": "1", "Body": ""}, "document", ""),
+        ({"Latitude": "52.5", "Longitude": "13.4", "Body": ""}, "location", ""),
+        ({"Latitude": "52.5", "Label": "Office", "Address": "Main St 1", "Body": ""}, "location", "Office"),
+        ({"Latitude": "52.5", "Address": "Main St 1", "Body": ""}, "location", "Main St 1"),
+        ({"ButtonText": "Yes, please", "ButtonPayload": "yes", "Body": "Yes, please"}, "button", "Yes, please"),
+        ({"ButtonText": "Yes, please", "Body": ""}, "button", "Yes, please"),
+        ({"ListId": "1", "ListTitle": "Priority", "Body": ""}, "interactive", "Priority"),
+        ({"Body": ""}, "text", ""),
+        ({"Body": " STOP \n"}, "text", " STOP \n"),
+    ],
+)
+def test_every_kind_of_message_is_read_with_its_readable_part(more: dict[str, str], kind: str, text: str) -> None:
+    got = read({**TWILIO_WHATSAPP, **more}).messages[0]
+    assert (got.kind, got.text) == (kind, text)
+
+
+@pytest.mark.parametrize(("word", "allowed"), [("STOP", False), ("START", True), ("stop", False)])
+def test_what_twilio_took_for_a_stop_or_a_start_is_one_whatever_the_words(word: str, allowed: bool) -> None:
+    got = read({**TWILIO_SMS, "Body": "basta", "OptOutType": word})
+    cause = {"twilio": word.upper(), "message_id": SID}
+    assert got.choices == [ChoiceMade(PERSON, "contact", Choice(allowed, NOW, cause))]
+    assert [each.text for each in got.messages] == ["basta"]
+
+
+@pytest.mark.parametrize("word", ["HELP", "", "perhaps"])
+def test_any_other_kind_of_keyword_is_no_choice(word: str) -> None:
+    assert read({**TWILIO_SMS, "OptOutType": word}).choices == []
+
+
+@pytest.mark.parametrize(
+    ("more", "error"),
+    [
+        ({"From": "messenger:1234"}, "From: expected a number, or whatsapp: before it"),
+        ({"From": "72975"}, "expected a phone number in E.164 form, such as +4915112345678"),
+        ({"From": ""}, "expected a message or a status callback"),
+        ({"MessageSid": ""}, "expected a message or a status callback"),
+        ({"MessageSid": "x" * 513}, "MessageSid: expected an id of 1 to 512 bytes"),
+        ({"To": "+15017122699"}, "no route of twilio for sms says whose number or account this is"),
+        ({"From": "rcs:+15558675310"}, "no route of twilio for rcs says whose number or account this is"),
+    ],
+)
+def test_what_cannot_be_understood_is_one_error_without_the_address(more: dict[str, str], error: str) -> None:
+    assert read({**TWILIO_SMS, **more}) == Read(errors=[f"$: {error}"])
+
+
+def test_a_call_about_nothing_is_an_error() -> None:
+    assert read({}) == Read(errors=["$: expected a message or a status callback"])
+
+
+# What became of ours
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [
+        ("accepted", "sent"),
+        ("scheduled", "sent"),
+        ("queued", "sent"),
+        ("sending", "sent"),
+        ("sent", "sent"),
+        ("partially_delivered", "sent"),
+        ("delivered", "delivered"),
+        ("read", "delivered"),
+    ],
+)
+def test_a_callback_is_a_receipt_of_the_message_in_its_query(word: str, status: Any) -> None:
+    assert read({**TWILIO_STATUS, "MessageStatus": word}) == Read(
+        receipts=[Receipt(PERSON, OURS, status, NOW, "SM2xxxxxx")]
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "code", "status", "error"),
+    [
+        ("undelivered", "30003", "undelivered", "30003"),
+        ("failed", "63016", "undelivered", "63016"),
+        ("failed", "21610", "opted_out", "21610"),
+        ("undelivered", "21610", "opted_out", "21610"),
+        ("canceled", "", "undelivered", "canceled"),
+        ("failed", "", "undelivered", "failed"),
+    ],
+)
+def test_a_failure_says_why_by_its_code(word: str, code: str, status: Any, error: str) -> None:
+    got = read({**TWILIO_STATUS, "MessageStatus": word, "ErrorCode": code})
+    assert [(each.status, each.error) for each in got.receipts] == [(status, error)]
+
+
+def test_a_code_beside_a_success_is_no_opt_out() -> None:
+    assert read({**TWILIO_STATUS, "ErrorCode": "21610"}).receipts[0].status == "sent"
+
+
+def test_a_callback_for_whatsapp_finds_the_contact_there() -> None:
+    more = {"To": "whatsapp:+15558675310", "From": "whatsapp:+14155238886", "MessageStatus": "read"}
+    got = read({**TWILIO_STATUS, **more})
+    assert got.receipts[0].contact == Contact("acme-clinic", "whatsapp", "+15558675310")
+
+
+@pytest.mark.parametrize("query", [{}, {"scheduled_message_id": ""}, {"scheduled_message_id": "bar"}])
+def test_a_message_that_is_none_of_ours_is_ignored(query: dict[str, str]) -> None:
+    assert read(TWILIO_STATUS, query) == Read(ignored=1)
+
+
+def test_the_status_of_a_message_of_theirs_is_ignored_and_one_that_is_not_known_an_error() -> None:
+    assert read({**TWILIO_STATUS, "MessageStatus": "received"}) == Read(ignored=1)
+    assert read({**TWILIO_STATUS, "MessageStatus": "dreamt"}).errors == ["$: MessageStatus: expected one that is known"]
+
+
+# The form
+
+
+def test_a_form_keeps_order_blanks_repeats_and_white_space() -> None:
+    assert form("b=+x%0A&a=&b=2&a=%F0%9F%91%8D") == [("b", " x\n"), ("a", ""), ("b", "2"), ("a", "👍")]
+
+
+def test_a_form_of_too_many_fields_is_none() -> None:
+    assert form("&".join(["a=1"] * 500))
+    assert form("&".join(["a=1"] * 501)) == []
