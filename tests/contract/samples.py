@@ -1,25 +1,32 @@
 """Values of production's shape: what the tests plan, claim and settle."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from reengage.domain.brand import Brand
+from reengage.domain.broadcast import Member, Part
 from reengage.domain.caps import Places
 from reengage.domain.contact import SHARDS, Contact, Profile
 from reengage.domain.conversation import WINDOW, Conversation, InboundMessage, expiry
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.preferences import Choice, Preferences
+from reengage.domain.reasons import LANES, Audience, Door, Lane
 from reengage.domain.subject import RETENTION, Family, Said, Subject, SubjectRef
 from reengage.ports import DueKey, Store
+from tests.fakes import business
 
 NOW: Final = datetime(2026, 11, 30, 8, 0, 0, 123456, tzinfo=UTC)
+TODAY: Final = NOW.date()
 LATER: Final = NOW + timedelta(minutes=5)
 ANNA: Final = Contact("acme-dental", "sms", "+4915112345678")
 BEN: Final = Contact("acme-dental", "sms", "+4915187654321")
 APPOINTMENT: Final = SubjectRef("acme-dental", "appointment", "3f2b8c1e-7d54-4c0f-9a57-5be1d2a4c6f0")
 TRIAL: Final = SubjectRef("acme-dental", "trial", "trial-77")
+ORDER: Final = SubjectRef("acme-dental", "order", "O#77")
+ITEM: Final = SubjectRef("acme-dental", "item", "SKU#7/rot")
+PREVIEW: Final = SubjectRef("acme-dental", "announcement", "spring#2026")
 
 CLAIM: Final = "claim-1"
 OTHER_CLAIM: Final = "claim-2"
@@ -44,6 +51,79 @@ def subject(ref: SubjectRef = APPOINTMENT, *, revision: int = 0, heard_at: datet
 
 def brand(**said: Any) -> Brand:
     return Brand("acme-dental").hear(1, said)
+
+
+def interested(
+    store: Store,
+    contact: Contact = ANNA,
+    *,
+    item: str = ITEM.id,
+    at: datetime = NOW,
+    event_type: str = "InterestShown",
+    lasts: timedelta = RETENTION,
+) -> Subject:
+    """The contact's interest in the item after that event, as it is read once it was stored and noted."""
+    event = business(event_type, at, subject_id=item, contact=contact)
+    before = store.read_subject(event.subject) or Subject(event.subject)
+    after = replace(before.hear(event), heard_at=at, expires_at=expiry(at + lasts))
+    store.link_subject(contact, after)
+    assert store.write_subject(after)
+    return replace(after, revision=after.revision + 1)
+
+
+def viewed(store: Store, contact: Contact = ANNA, *, item: str = ITEM.id, at: datetime = NOW) -> Subject:
+    """What the contact has viewed, stored and noted like an interest."""
+    return interested(store, contact, item=item, at=at, event_type="ProductViewed")
+
+
+def part(shard: int = ANNA.shard, **changes: Any) -> Part:
+    """A shard's part of the preview, due now; version 1."""
+    preview = Part("product_preview", PREVIEW, shard, due_at=NOW, useful_until=NOW + timedelta(days=2), version=1)
+    return replace(preview, **changes)
+
+
+def written(store: Store, new: Part | None = None) -> Part:
+    new = new or part()
+    assert store.write_part(new)
+    return new
+
+
+ENDLESS: Final = 10_000
+"""No audience here has so many pages."""
+
+
+def members_in_pages(
+    store: Store,
+    audience: Audience = "open_conversations",
+    subject: SubjectRef = PREVIEW,
+    shard: int = ANNA.shard,
+    *,
+    day: date = TODAY,
+    limit: int = 100,
+) -> Iterator[Sequence[Member]]:
+    """The audience's shard to its end, each page when it is asked for."""
+    cursor = None
+    for _ in range(ENDLESS):
+        page = store.members(audience, subject, shard, day=day, cursor=cursor, limit=limit)
+        assert len(page.members) <= limit
+        yield page.members
+        cursor = page.cursor
+        if cursor is None:
+            return
+    raise AssertionError("the pages never end")
+
+
+def whole_audience(
+    store: Store,
+    audience: Audience = "open_conversations",
+    subject: SubjectRef = PREVIEW,
+    shard: int = ANNA.shard,
+    *,
+    day: date = TODAY,
+    limit: int = 100,
+) -> list[Member]:
+    pages = members_in_pages(store, audience, subject, shard, day=day, limit=limit)
+    return [member for page in pages for member in page]
 
 
 def stopped(at: datetime = NOW, cause: Any = "STOP", scope: str = "*") -> Preferences:
@@ -76,7 +156,7 @@ def reminder(**changes: Any) -> ScheduledMessage:
         step="P1D",
         about=about,
         due_at=due_at,
-        useful_until=about - timedelta(hours=2),
+        useful_until=(about or NOW + timedelta(days=1)) - timedelta(hours=2),
         version=1,
         planned_at=NOW - timedelta(minutes=3),
     )
@@ -88,8 +168,8 @@ def skip(message: ScheduledMessage, rule: str = "too_late") -> ScheduledMessage:
     return replace(message, state=State.SKIPPED, rule=rule, facts={"due_at": "2026-11-30T08:00:00Z"}, settled_at=NOW)
 
 
-def due_key(message: ScheduledMessage) -> DueKey:
-    return DueKey(message.key, message.due_at)
+def due_key(message: ScheduledMessage | Part) -> DueKey:
+    return DueKey(message.key, message.due_at, message.useful_until)
 
 
 def planned(store: Store, message: ScheduledMessage | None = None) -> ScheduledMessage:
@@ -154,15 +234,26 @@ def brought(store: Store, state: State, message: ScheduledMessage | None = None)
     return stored
 
 
-def contacts_of_shard(shard: int) -> Iterator[Contact]:
+def contacts_of_shard(shard: int, brand: str = "acme-dental") -> Iterator[Contact]:
     """As many contacts as are asked for, all of one shard."""
     number = 0
     while True:
-        contact = Contact("acme-dental", "sms", f"+49151{number:08}")
+        contact = Contact(brand, "sms", f"+49151{number:08}")
         number += 1
         if contact.shard == shard:
             yield contact
 
 
+def due_in(
+    store: Store, shard: int, now: datetime, *, door: Door = "appointments", lane: Lane = "prompt"
+) -> list[DueKey]:
+    """All pages of one queue: where nothing else is said, that of the reminders."""
+    return [due for page in store.due(door, lane, shard, now) for due in page]
+
+
+QUEUES: Final = [(door, lane, shard) for door, lanes in LANES.items() for lane in lanes for shard in range(SHARDS)]
+
+
 def everything_due(store: Store, now: datetime) -> list[DueKey]:
-    return [due for shard in range(SHARDS) for due in store.due("appointments", shard, now)]
+    """Of all reminders."""
+    return [due for shard in range(SHARDS) for due in due_in(store, shard, now)]

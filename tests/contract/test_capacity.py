@@ -6,15 +6,17 @@ in requests, and what is read in keys: each item is under 4 KB.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
-from typing import Any
+from itertools import islice
+from math import ceil
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 import pytest
 
-from reengage.adapters.dynamodb_items import row_item
+from reengage.adapters.dynamodb_items import Item, conversation_item, row_item
 from reengage.domain.caps import parse_caps
 from reengage.domain.contact import SHARDS, Contact, Profile
 from reengage.domain.conversation import WINDOW, Conversation, InboundMessage, expiry
@@ -26,10 +28,22 @@ from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import REASONS, Door
 from reengage.domain.subject import BusinessEvent, Rank, SubjectRef, version_of
 from reengage.ports import Accepted, Channel, NotDelivered, OutboundMessage, Outcome, Refused, Unknown, Wording
+from reengage.usecases.expand_broadcast import PAGE
 from reengage.usecases.ingest_message import IngestSettings, ingest_message
 from reengage.usecases.plan_messages import Planned, plan_messages
 from reengage.usecases.send_due_messages import Sender, summary
-from tests.contract.samples import contacts_of_shard, due_key, placed, preferring, reminder, stopped
+from tests.contract.samples import (
+    PREVIEW,
+    contacts_of_shard,
+    due_in,
+    due_key,
+    interested,
+    placed,
+    preferring,
+    reminder,
+    stopped,
+    whole_audience,
+)
 from tests.contract.stores import TABLE, Call, Calls, DynamoDB
 
 NOON = datetime(2026, 11, 30, 12, 0, 0, 654321, tzinfo=UTC)
@@ -48,6 +62,7 @@ def _ingest(local: DynamoDB, message_id: str, sent_at: datetime, **said: str) ->
             clock=lambda: sent_at + timedelta(seconds=1),
             settings=IngestSettings(timedelta(days=365)),
             send_now=_no_reply,
+            look_ahead=lambda _: None,
         )
     return calls
 
@@ -65,7 +80,7 @@ def _book(local: DynamoDB, *, starts_at: datetime, at: datetime, ref: SubjectRef
     }
     event = BusinessEvent("AppointmentBooked", ref, version_of(at, Rank.BEGIN), at, CONTACT, fields)
     with local.calls() as calls:
-        planned = plan_messages(event, store=local.store, publish=lambda _: 0, clock=lambda: at)
+        planned = plan_messages(event, store=local.store, publish=lambda _: 0, clock=lambda: at, settings=POLICY)
     assert planned == Planned(planned=1)
     return calls
 
@@ -166,8 +181,19 @@ _CONVERSATION_MOVES_ON = (1, 0)
 """Of two messages of one instant the second one leaves it as it is."""
 
 
-def test_a_first_message_is_three_write_units(local: DynamoDB) -> None:
-    assert _ingest(local, "wamid.1", NOON).write_units == 3
+def test_a_first_message_is_four_write_units(local: DynamoDB) -> None:
+    """Profile, conversation, message, and the conversation's entry in the index of the audiences."""
+    assert _ingest(local, "wamid.1", NOON).write_units == 4
+
+
+@pytest.mark.parametrize(("days", "units"), [(0, 2), (1, 4), (6, 4)])
+def test_the_days_first_message_is_two_write_units_more(local: DynamoDB, days: int, units: int) -> None:
+    """Its window closes on another day: the entry of the old one goes, and that of the new one comes."""
+    _ingest(local, "wamid.1", NOON)
+    calls = _ingest(local, "wamid.2", NOON + timedelta(days=days, seconds=1))
+    assert calls.operations.count("PutItem") == 2
+    assert calls.write_units == units
+    assert _ingest(local, "wamid.3", NOON + timedelta(days=days, seconds=2)).write_units == 2
 
 
 @pytest.mark.parametrize("repeats", [1, 3])
@@ -190,9 +216,9 @@ def test_a_booking_beside_its_reminders_is_two_write_units(local: DynamoDB) -> N
     _ingest(local, "wamid.1", NOON)
     calls = _book(local, starts_at=NOON + timedelta(days=3), at=NOON)
     (planned,) = _of_rows(calls)
-    writes = ["PutItem"] * 3
-    assert calls.operations == ["BatchGetItem"] * 2 + writes + ["BatchGetItem"] * 2
-    assert _keys_read(calls) == [1, 1, 1, 3]  # preferences, subject, preferences, thread
+    reads, writes = ["BatchGetItem"], ["PutItem"]
+    assert calls.operations == reads * 2 + writes * 2 + reads + writes + reads
+    assert _keys_read(calls) == [1, 1, 3, 1]  # preferences, subject, thread, preferences
     assert calls.write_units - planned.units == 2
     assert calls.read_units == 2  # of contact and conversation; there is neither the subject nor any preference yet
 
@@ -304,7 +330,7 @@ def test_a_row_with_all_facts_and_the_longest_ids_stays_under_1024_bytes(local: 
     now = datetime(2026, 12, 4, 16, 0, 0, 654321, tzinfo=UTC)
     fields = {anchor: iso(now + timedelta(days=abs(days))), "remind_before": ["P1D"]}
     event = BusinessEvent(event_type, ref, version_of(NOON, Rank.BEGIN), NOON, contact, fields)
-    assert plan_messages(event, store=store, publish=lambda _: 0, clock=lambda: NOON).planned
+    assert plan_messages(event, store=store, publish=lambda _: 0, clock=lambda: NOON, settings=POLICY).planned
     door = REASONS[reason].door
     policy = replace(POLICY, whatsapp_templates=frozenset({reason}))
     sent = Accepted("whatsapp", LONGEST["provider_message_id"])
@@ -346,7 +372,11 @@ def _rows(how_many: int, *, shards: range, due_at: datetime) -> Iterator[Schedul
 
 
 def _fill(local: DynamoDB, messages: Iterator[ScheduledMessage]) -> None:
-    items = [row_item(message, NOON).serialize() for message in messages]
+    _put_all(local, (row_item(message, NOON) for message in messages))
+
+
+def _put_all(local: DynamoDB, made: Iterable[Item]) -> None:
+    items = [item.serialize() for item in made]
     for start in range(0, len(items), 25):
         puts: Any = [{"PutRequest": {"Item": item}} for item in items[start : start + 25]]
         assert not local.client.batch_write_item(RequestItems={TABLE: puts})["UnprocessedItems"]
@@ -363,7 +393,7 @@ def test_a_tick_with_nothing_due_is_one_query_a_shard_whatever_the_table_holds(l
     assert calls.operations == of_an_empty_table.operations == ["Query"] * SHARDS
     asked = [call.params["ExpressionAttributeValues"].values() for call in calls.requests]
     shards = {value["S"] for values in asked for value in values if value["S"].startswith("appointments#")}
-    assert shards == {f"appointments#{shard}" for shard in range(SHARDS)}
+    assert shards == {f"appointments#prompt#{shard}" for shard in range(SHARDS)}
     assert calls.read_units == of_an_empty_table.read_units == 0
 
 
@@ -373,7 +403,7 @@ def test_what_finding_100_due_rows_costs_does_not_grow_with_the_table(local: Dyn
 
     def found() -> Calls:
         with local.calls() as calls:
-            dues = local.store.due("appointments", 3, NOON)
+            dues = due_in(local.store, 3, NOON)
         assert sorted(dues, key=str) == sorted((due_key(message) for message in due), key=str)
         return calls
 
@@ -381,4 +411,50 @@ def test_what_finding_100_due_rows_costs_does_not_grow_with_the_table(local: Dyn
     _fill(local, _rows(2000, shards=range(3, 4), due_at=NOT_YET))
     large = found()
     assert small.operations == large.operations == ["Query"]
-    assert 0 < small.read_units == large.read_units <= 2.5
+    assert 0 < small.read_units == large.read_units <= 3
+
+
+# A broadcast's audience
+
+
+def _fill_audience(local: DynamoDB, contacts: Iterable[Contact], *, closes_at: datetime) -> None:
+    heard_at = closes_at - WINDOW
+    heard = Conversation(heard_at, "wamid.1", "started", expiry(closes_at))
+    _put_all(local, (conversation_item(contact, heard) for contact in contacts))
+
+
+def _paged(local: DynamoDB, *, limit: int = PAGE) -> tuple[int, Calls]:
+    """How many there are in the audience's shard, and what it took to find them."""
+    with local.calls() as calls:
+        found = whole_audience(local.store, subject=PREVIEW, shard=SHARD, day=NOON.date(), limit=limit)
+    return len(found), calls
+
+
+SHARD: Final = 3
+MEMBERS: Final = 1000
+CLOSED: Final = 5000
+
+
+def test_an_audience_costs_by_its_members_and_not_by_whoever_else_is_in_the_table(local: DynamoDB) -> None:
+    """Not by those whose window has closed and TTL has not deleted yet, nor by other brands, shards and items."""
+    contacts = contacts_of_shard(SHARD)
+    units: dict[int, float] = {}
+    filled = 0
+    for members in (PAGE, MEMBERS // 4, MEMBERS // 2, MEMBERS):
+        _fill_audience(local, islice(contacts, members - filled), closes_at=NOON + timedelta(days=9))
+        filled = members
+        found, calls = _paged(local)
+        assert found == members
+        assert set(calls.operations) == {"Query"}
+        assert len(calls.requests) == members // PAGE + 1
+        units[members] = calls.read_units
+    _fill_audience(local, islice(contacts, CLOSED), closes_at=NOON - timedelta(days=1))
+    _fill_audience(local, islice(contacts_of_shard(SHARD, "another-brand"), 500), closes_at=NOON + timedelta(days=9))
+    _fill_audience(local, islice(contacts_of_shard(SHARD + 1), 500), closes_at=NOON + timedelta(days=9))
+    for item in ("SKU-7", ""):
+        for contact in islice(contacts_of_shard(SHARD), 20):
+            interested(local.store, contact, item=item)
+    found, calls = _paged(local)
+    assert found == MEMBERS
+    assert calls.read_units == units[MEMBERS]
+    assert units == {members: ceil(members / PAGE) / 2 for members in units}, "half a unit for each page of 33"

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from threading import Barrier
@@ -17,10 +18,12 @@ from tests.contract.samples import (
     claimed,
     contacts_of_shard,
     conversation,
+    due_in,
     due_key,
     ended,
     planned,
     reminder,
+    written,
 )
 from tests.contract.stores import WORKERS, Harness
 
@@ -42,7 +45,7 @@ def test_each_row_is_claimed_exactly_once(concurrent: Harness) -> None:
     rows = [planned(store, reminder(contact=contact)) for contact in islice(contacts_of_shard(0), 50)]
 
     def claim_all(number: int) -> list[tuple[str, str]]:
-        dues = store.due("appointments", 0, NOW)
+        dues = due_in(store, 0, NOW)
         assert len(dues) == len(rows)
         turned = dues[number * 6 :] + dues[: number * 6]
         taken = [store.claim(due, claim_id=f"claim-{number}", at=NOW) for due in turned]
@@ -126,6 +129,39 @@ def test_a_claim_and_a_withdrawal_exclude_each_other(concurrent: Harness) -> Non
         assert stored
         # Every withdrawal of a withdrawn row says so; a claim succeeds once.
         assert won == [stored.state] * (1 if stored.state is State.SENDING else WORKERS // 2)
+
+
+def test_no_outcome_of_a_broadcast_is_lost_while_it_moves_on(concurrent: Harness) -> None:
+    """Several runs count, and another plans the next page."""
+    store, of = concurrent.store, written(concurrent.store)
+
+    def count(number: int) -> int:
+        moved = 0
+        for _ in range(5):
+            if number:
+                store.count_outcomes(of.key, 1, {"sent": number, f"skipped:rule_{number}": 1})
+                continue
+            before = store.read_part(of.key)
+            assert before
+            after = replace(before, cursor=f"page {before.planned}", planned=before.planned + 33, outcomes={})
+            moved += store.advance(after, replacing=before)
+        return moved
+
+    moved = sum(together(count))
+    expected = {"sent": 5 * sum(range(WORKERS)), **{f"skipped:rule_{n}": 5 for n in range(1, WORKERS)}}
+    assert moved == 5
+    assert store.read_part(of.key) == replace(of, cursor="page 132", planned=165, outcomes=expected)
+
+
+def test_of_many_runs_that_planned_one_page_one_moves_the_part_on(concurrent: Harness) -> None:
+    store, of = concurrent.store, written(concurrent.store)
+
+    def move(number: int) -> bool:
+        return store.advance(replace(of, cursor=f"by {number}", planned=33), replacing=of)
+
+    moved = together(move)
+    assert sum(moved) == 1
+    assert store.read_part(of.key) == replace(of, cursor=f"by {moved.index(True)}", planned=33)
 
 
 def test_receipts_and_the_settlement_lose_nothing_of_each_other(concurrent: Harness) -> None:

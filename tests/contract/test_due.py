@@ -4,18 +4,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import get_args
 
 import pytest
 
 from reengage.domain.brand import Brand
 from reengage.domain.caps import Places
-from reengage.domain.contact import SHARDS
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.preferences import Preferences
-from reengage.domain.reasons import Door
 from reengage.domain.subject import SubjectRef
-from reengage.ports import Gate, Store
+from reengage.ports import DueKey, Gate, Store
 from tests.contract.samples import (
     ANNA,
     APPOINTMENT,
@@ -23,13 +20,16 @@ from tests.contract.samples import (
     CLAIM,
     LATER,
     NOW,
+    ORDER,
     OTHER_CLAIM,
+    QUEUES,
     TRIAL,
     brand,
     brought,
     claimed,
     contacts_of_shard,
     conversation,
+    due_in,
     due_key,
     ended,
     everything_due,
@@ -60,19 +60,24 @@ def test_nothing_is_due_of_nothing(harness: Harness) -> None:
 )
 def test_a_message_is_due_from_its_instant_on(harness: Harness, now: datetime, *, is_due: bool) -> None:
     message = planned(harness.store, reminder(due_at=NOW))
-    assert harness.store.due("appointments", ANNA.shard, now) == ([due_key(message)] if is_due else [])
+    assert due_in(harness.store, ANNA.shard, now) == ([due_key(message)] if is_due else [])
 
 
-def test_it_is_due_in_its_contacts_shard_and_at_its_door_alone(harness: Harness) -> None:
+def test_it_is_due_in_its_contacts_shard_and_at_its_door_and_lane_alone(harness: Harness) -> None:
     message = planned(harness.store)
     follow_up = planned(harness.store, reminder(reason="trial_follow_up", subject=TRIAL, step="-P3D"))
-    doors: tuple[Door, ...] = get_args(Door)
+    shipped = planned(harness.store, reminder(reason="order_shipped", subject=ORDER, step="PT0S", about=None))
+    review = planned(harness.store, reminder(reason="review_request", subject=ORDER, step="P3D", about=None))
     found = {
-        (door, shard): due for door in doors for shard in range(SHARDS) if (due := harness.store.due(door, shard, NOW))
+        (door, lane, shard): due
+        for door, lane, shard in QUEUES
+        if (due := due_in(harness.store, shard, NOW, door=door, lane=lane))
     }
     assert found == {
-        ("appointments", ANNA.shard): [due_key(message)],
-        ("trials", ANNA.shard): [due_key(follow_up)],
+        ("appointments", "prompt", ANNA.shard): [due_key(message)],
+        ("trials", "marketing", ANNA.shard): [due_key(follow_up)],
+        ("updates", "prompt", ANNA.shard): [due_key(shipped)],
+        ("updates", "marketing", ANNA.shard): [due_key(review)],
     }
 
 
@@ -86,15 +91,32 @@ def test_the_oldest_comes_first_over_all_pages(harness: Harness, rows_a_page: in
     ]
     oldest_first = [due_key(m) for m in sorted(messages, key=lambda m: m.due_at) if m.due_at <= NOW]
     with harness.small_pages(rows_a_page):
-        assert harness.store.due("appointments", 3, NOW) == oldest_first
+        assert due_in(harness.store, 3, NOW) == oldest_first
     assert len(oldest_first) == 6
 
 
 def test_of_two_due_at_one_instant_none_is_lost_between_pages(harness: Harness) -> None:
     messages = [planned(harness.store, reminder(step=f"PT{hours}H")) for hours in range(5)]
     with harness.small_pages(2):
-        found = harness.store.due("appointments", ANNA.shard, NOW)
+        found = due_in(harness.store, ANNA.shard, NOW)
     assert sorted(due.key for due in found) == sorted(message.key for message in messages)
+
+
+@pytest.mark.parametrize("rows_a_page", [1, 2])
+def test_what_a_run_settles_between_two_pages_takes_nothing_along(harness: Harness, rows_a_page: int) -> None:
+    """The entry at which a page ended has left the index when the next one is asked for."""
+    dues = [NOW - timedelta(minutes=minutes) for minutes in (9, 9, 9, 5, 4, 4, 0)]
+    for due_at, contact in zip(dues, contacts_of_shard(3), strict=False):
+        planned(harness.store, reminder(contact=contact, due_at=due_at))
+    found = []
+    with harness.small_pages(rows_a_page):
+        for page in harness.store.due("appointments", "prompt", 3, NOW):
+            for due in page:
+                taken = harness.store.claim(due, claim_id=CLAIM, at=NOW)
+                assert taken
+                assert harness.store.settle(ended(taken, State.SENT))
+                found.append(due.due_at)
+    assert found == dues
 
 
 @pytest.mark.parametrize("state", State)
@@ -107,6 +129,16 @@ def test_only_what_is_scheduled_or_in_hand_is_in_the_index(harness: Harness, sta
 def test_what_was_skipped_from_the_start_is_not_in_the_index(harness: Harness) -> None:
     planned(harness.store, skip(reminder()))
     assert everything_due(harness.store, NOW) == []
+
+
+def test_the_index_tells_until_when_the_newest_plan_is_of_use(harness: Harness) -> None:
+    planned(harness.store)
+    anew = planned(harness.store, reminder(version=2, useful_until=LATER))
+    assert everything_due(harness.store, NOW) == [DueKey(anew.key, NOW, LATER)]
+    taken = harness.store.claim(due_key(anew), claim_id=CLAIM, at=NOW)
+    assert taken
+    assert harness.store.release(replace(taken, useful_until=LATER + TICK))
+    assert everything_due(harness.store, NOW) == [DueKey(anew.key, NOW, LATER + TICK)]
 
 
 # Claiming

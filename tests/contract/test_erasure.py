@@ -3,27 +3,35 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import pytest
 
+from reengage.domain.broadcast import Member, PartState
 from reengage.domain.contact import Contact
 from reengage.domain.message import State
+from reengage.domain.planning import broadcasts
+from reengage.domain.policy import PolicySettings
 from reengage.domain.preferences import Preferences
 from reengage.domain.subject import Subject, SubjectRef
 from reengage.ports import Holdings, KeptMessage, Store
+from reengage.usecases.expand_broadcast import PAGE, expand_broadcast
 from tests.contract.samples import (
     ANNA,
     APPOINTMENT,
     BEN,
     LATER,
     NOW,
+    PREVIEW,
     brand,
     claimed,
+    contacts_of_shard,
     conversation,
     ended,
     everything_due,
     inbound,
+    interested,
     placed,
     planned,
     preferring,
@@ -32,6 +40,8 @@ from tests.contract.samples import (
     skip,
     stopped,
     subject,
+    viewed,
+    whole_audience,
 )
 from tests.contract.stores import DynamoDB, Harness
 from tests.fakes import business, told
@@ -290,6 +300,68 @@ def test_an_appointment_that_is_somebody_elses_now_stays(harness: Harness) -> No
     )
     assert harness.store.erase(BEN, until=NOW) == 1
     assert harness.store.read_subject(APPOINTMENT) is None
+
+
+# What is the contact's own: an interest, and what was looked at
+
+
+@pytest.mark.parametrize("until", [NOW - TICK, NOW], ids=["before", "since"])
+def test_an_interest_and_a_viewed_product_are_told_and_erased_with_their_contact(
+    harness: Harness, until: datetime
+) -> None:
+    store, item = harness.store, "SKU#7"
+    hers = [interested(store, item=item), viewed(store, item=item)]
+    others = [
+        (contact, [interested(store, contact, item=item), viewed(store, contact, item=item)])
+        for contact in OTHERS.values()
+    ]
+    assert sorted(store.read_holdings(ANNA).subjects, key=str) == sorted(hers, key=str)
+    is_due = until >= NOW
+    assert store.erase(ANNA, until=until) == (2 if is_due else 0)
+    assert sorted(store.read_holdings(ANNA).subjects, key=str) == ([] if is_due else sorted(hers, key=str))
+    assert [store.read_subject(each.ref) for each in hers] == ([None, None] if is_due else hers)
+    assert bool(whole_audience(store, "interested", SubjectRef(ANNA.brand, "item", item))) is not is_due
+    for contact, theirs in others:
+        assert sorted(store.read_holdings(contact).subjects, key=str) == sorted(theirs, key=str)
+        item_of = SubjectRef(contact.brand, "item", item)
+        found = whole_audience(store, "interested", item_of, contact.shard)
+        assert Member(contact, NOW) in found
+
+
+def test_an_interest_that_was_withdrawn_is_told_and_erased_too(harness: Harness) -> None:
+    interested(harness.store)
+    withdrawn = interested(harness.store, at=LATER, event_type="InterestWithdrawn")
+    assert harness.store.read_holdings(ANNA).subjects == [withdrawn]
+    assert harness.store.erase(ANNA, until=LATER) == 1
+    assert harness.size() == 0
+
+
+def test_who_was_the_last_of_a_page_is_in_no_broadcasts_cursor_when_it_has_ended(dynamodb: DynamoDB) -> None:
+    """A part is kept for weeks; where it stands names a person only as long as somebody has to go on from there."""
+    store = dynamodb.store
+    people = list(islice(contacts_of_shard(ANNA.shard), PAGE + 1))
+    for person in people:
+        assert store.write_conversation(person, conversation(), replacing=None)
+    announced = business("ProductPreviewAnnounced", NOW, subject_id=PREVIEW.id, title="Spring", send_at=NOW)
+    preview = replace(told(Subject(PREVIEW), announced), revision=0, expires_at=2_000_000_000)
+    assert store.write_subject(preview)
+    (broadcast,) = broadcasts(preview)
+    of = broadcast.parts()[ANNA.shard]
+    assert store.write_part(of)
+    assert expand_broadcast(
+        of.key,
+        store=store,
+        publish=lambda _: 0,
+        clock=lambda: NOW,
+        settings=PolicySettings(),
+        stop_at=LATER,
+    )
+    ended_part = store.read_part(of.key)
+    assert ended_part
+    assert (ended_part.state, ended_part.planned) == (PartState.DONE, len(people))
+    for person in people:
+        store.erase(person, until=LATER)
+    assert [item for item in dynamodb.items() if any(person.address in str(item) for person in people)] == []
 
 
 # What gets younger after it was found

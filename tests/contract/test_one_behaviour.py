@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
-from itertools import count, product
-from typing import Any, get_args
+from datetime import UTC, date, datetime, timedelta, timezone
+from itertools import count, islice, product
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,15 +20,32 @@ from hypothesis.stateful import (
 from moto import mock_aws
 
 from reengage.domain.brand import Brand
+from reengage.domain.broadcast import Part, PartState
 from reengage.domain.caps import Places
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation
 from reengage.domain.message import FOLLOWS, ScheduledMessage, State
 from reengage.domain.preferences import Choice, Erasure, Preferences
-from reengage.domain.reasons import Door
-from reengage.domain.subject import Family, Said, Subject
+from reengage.domain.reasons import LANES, Audience
+from reengage.domain.subject import Family, Said, Subject, SubjectRef
 from reengage.ports import DueKey, Holdings, Store
-from tests.contract.samples import ANNA, APPOINTMENT, BEN, TRIAL, due_key, inbound, reminder, skip
+from tests.contract.samples import (
+    ANNA,
+    APPOINTMENT,
+    BEN,
+    PREVIEW,
+    TRIAL,
+    contacts_of_shard,
+    conversation,
+    due_in,
+    due_key,
+    inbound,
+    interested,
+    part,
+    reminder,
+    skip,
+    whole_audience,
+)
 from tests.contract.stores import DynamoDB, Memory
 
 # Few values, so that what happens meets what happened before.
@@ -37,6 +54,7 @@ START = datetime(2026, 11, 30, tzinfo=UTC)
 ABOUT = START + timedelta(days=9)
 LINE = timezone(timedelta(hours=13))
 CONTACTS = (ANNA, BEN)
+SHARD = list(islice(contacts_of_shard(ANNA.shard), 4))
 IDS = ("wamid.1", "wamid#2")
 KINDS: tuple[dict[str, Any], ...] = (
     {"reason": "appointment_reminder", "subject": APPOINTMENT, "step": "P1D"},
@@ -70,6 +88,7 @@ conversations = st.builds(
     opening=st.sampled_from(["started", "restarted"]),
     expires_at=expiries,
     previous_inbound_at=st.none() | instants,
+    told_to_close=st.none() | st.sampled_from([1_796_000_000, 1_800_000_000]),
 )
 said = st.dictionaries(st.sampled_from(["starts_at", "title"]), st.builds(Said, versions, texts), max_size=2)
 families = st.dictionaries(
@@ -175,11 +194,11 @@ class Twins(RuleBasedStateMachine):
 
     def due(self, now: datetime) -> list[DueKey]:
         """In order of time, alike; the order of those due at one instant is nobody's promise."""
-        doors: tuple[Door, ...] = get_args(Door)
         found: list[DueKey] = []
-        for door in doors:
+        for door, lane in ((door, lane) for door, lanes in LANES.items() for lane in lanes):
             in_memory, in_dynamodb = (
-                store.due(door, ANNA.shard, now) for store in (self.memory.store, self.dynamodb.store)
+                due_in(store, ANNA.shard, now, door=door, lane=lane)
+                for store in (self.memory.store, self.dynamodb.store)
             )
             assert [due.due_at for due in in_memory] == [due.due_at for due in in_dynamodb]
             assert sorted(in_memory, key=str) == sorted(in_dynamodb, key=str)
@@ -343,7 +362,85 @@ class Rows(Twins):
         self.both(lambda store: store.read_message(message.key))
 
 
-@pytest.mark.parametrize(("machine", "examples"), [(Threads, 12), (Choices, 12), (Rows, 20)])
+class Audiences(Twins):
+    """Who is in an audience, and how far a broadcast to them has come."""
+
+    days = st.sampled_from([START.date() + timedelta(days=days) for days in (0, 29, 30, 31, 44, 45, 46, 75)])
+    audiences = st.sampled_from(("open_conversations", "interested"))
+    shown_at = st.sampled_from([START + timedelta(days=days, microseconds=days) for days in (0, 1, 2, 30)])
+    items = st.sampled_from(["SKU", "SKU#7"])
+    ways = st.dictionaries(st.sampled_from(["sent", "skipped:opted_out", "failed"]), st.integers(1, 9), min_size=1)
+    states = st.sampled_from(tuple(PartState))
+    cursors = st.none() | st.sampled_from(["a", "b#"])
+    parts = st.builds(
+        lambda reason, due_at, version, state: part(
+            reason=reason, due_at=due_at, useful_until=due_at + timedelta(days=2), version=version, state=state
+        ),
+        st.sampled_from(["product_preview", "holiday_hours"]),
+        instants,
+        versions,
+        states,
+    )
+
+    @rule(contact=st.sampled_from(SHARD), at=shown_at)
+    def person_writes(self, contact: Contact, at: datetime) -> None:
+        before = self.both(lambda store: store.read_thread(contact)).conversation
+        self.both(lambda store: store.write_conversation(contact, conversation(at), replacing=before))
+
+    @rule(
+        contact=st.sampled_from(SHARD),
+        at=shown_at,
+        item=items,
+        event_type=st.sampled_from(["InterestShown", "InterestShown", "InterestWithdrawn", "ProductViewed"]),
+    )
+    def person_is_interested(self, contact: Contact, at: datetime, item: str, event_type: str) -> None:
+        self.both(lambda store: interested(store, contact, item=item, at=at, event_type=event_type))
+
+    @rule(contact=st.sampled_from(SHARD), until=shown_at)
+    def person_is_erased(self, contact: Contact, until: datetime) -> None:
+        self.both(lambda store: store.erase(contact, until=until))
+
+    @rule(audience=audiences, item=items, day=days, limit=st.integers(1, 4))
+    def page_to_the_end(self, audience: Audience, item: str, day: date, limit: int) -> None:
+        """In order of day, alike; nobody promises an order within one."""
+        ref = SubjectRef(ANNA.brand, "item", item)
+        shard = SHARD[0].shard
+        whole = self.both(
+            lambda store: sorted(whole_audience(store, audience, ref, shard, day=day, limit=limit), key=str)
+        )
+        assert len({member.contact for member in whole}) == len(whole)
+
+    @rule(new=parts)
+    def write_part(self, new: Part) -> None:
+        self.both(lambda store: store.write_part(new))
+        self.both(lambda store: store.read_part(new.key))
+
+    @rule(of=parts, planned=st.integers(0, 99), cursor=cursors, state=states, read=cursors | st.just("as it stands"))
+    def advance(self, of: Part, planned: int, cursor: str | None, state: PartState, read: str | None) -> None:
+        stored = self.both(lambda store: store.read_part(of.key)) or of
+        if stored.state is PartState.WAITING:
+            moved = replace(stored, planned=planned, cursor=cursor, state=state)
+            replacing = stored if read == "as it stands" else replace(stored, cursor=read)
+            self.both(lambda store: store.advance(moved, replacing=replacing))
+        self.both(lambda store: store.read_parts(PREVIEW))
+
+    @rule(of=parts, outcomes=ways)
+    def count_outcomes(self, of: Part, outcomes: dict[str, int]) -> None:
+        self.both(lambda store: store.count_outcomes(of.key, of.version, outcomes))
+        self.both(lambda store: store.read_part(of.key))
+
+    @rule(message=plans, due_at=instants, at=instants)
+    def reschedule(self, message: ScheduledMessage, due_at: datetime, at: datetime) -> None:
+        self.both(lambda store: store.write_plan(message, at=at))
+        self.both(lambda store: store.reschedule(message, due_at=due_at, first_due_at=at))
+        self.both(lambda store: sorted(store.unsettled(ANNA), key=lambda row: row.key))
+
+    @rule(now=instants)
+    def ask_what_is_due(self, now: datetime) -> None:
+        self.due(now)
+
+
+@pytest.mark.parametrize(("machine", "examples"), [(Threads, 12), (Choices, 12), (Rows, 20), (Audiences, 20)])
 def test_both_stores_answer_alike_to_whatever_is_asked(
     moto_client: DynamoDB, machine: type[Twins], examples: int
 ) -> None:

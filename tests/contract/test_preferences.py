@@ -9,7 +9,7 @@ import pytest
 from reengage.domain.contact import Contact
 from reengage.domain.preferences import Choice, Preferences
 from reengage.ports import Thread
-from tests.contract.samples import ANNA, BEN, LATER, NOW, preferring, reminder, stopped
+from tests.contract.samples import ANNA, BEN, LATER, NOW, due_in, preferring, reminder, stopped
 from tests.contract.stores import HASH_KEY, DynamoDB, Harness
 
 CAUSES = {
@@ -181,7 +181,7 @@ def test_the_key_is_asked_for_only_where_preferences_are(dynamodb: DynamoDB) -> 
         raise PermissionError("not now")
 
     without = replace(dynamodb.store, hash_key=refuse)
-    assert without.due("appointments", ANNA.shard, NOW) == []
+    assert due_in(without, ANNA.shard, NOW) == []
     assert without.read_subject(reminder().subject) is None
     assert without.erase(BEN, until=NOW) == 0
     for read in (without.read_preferences, without.read_thread, without.read_holdings):

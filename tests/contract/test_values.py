@@ -18,6 +18,7 @@ from tests.contract.samples import (
     CLAIM,
     LATER,
     NOW,
+    ORDER,
     brand,
     brought,
     conversation,
@@ -25,6 +26,7 @@ from tests.contract.samples import (
     ended,
     everything_due,
     inbound,
+    part,
     placed,
     planned,
     preferring,
@@ -32,6 +34,7 @@ from tests.contract.samples import (
     reminder,
     stopped,
     subject,
+    written,
 )
 from tests.contract.stores import DynamoDB, Harness
 
@@ -59,6 +62,29 @@ def test_a_message_about_any_subject_goes_through_its_whole_life(harness: Harnes
     assert harness.store.record_receipt(delivered)
     assert harness.store.find_message(ANNA, message.scheduled_message_id) == delivered
     assert (delivered.subject, delivered.step, delivered.about) == (message.subject, message.step, message.about)
+
+
+@pytest.mark.parametrize("id_", IDS.values(), ids=IDS)
+def test_a_message_that_comes_but_once_is_about_no_instant(harness: Harness, id_: str) -> None:
+    """Of orders whose ids end like a key of another: with a step, and with the word that stands for the instant."""
+    ids = [id_, f"{id_}#P3D#once", f"{id_}#once"]
+    rows = [
+        planned(
+            harness.store, reminder(reason="order_shipped", subject=replace(ORDER, id=each), step="P3D", about=None)
+        )
+        for each in ids
+    ]
+    assert [harness.store.read_message(row.key) for row in rows] == rows
+    assert {row.about for row in harness.store.unsettled(ANNA)} == {None}
+    assert sorted(row.subject.id for row in harness.store.unsettled(ANNA)) == sorted(ids)
+
+
+@pytest.mark.parametrize("id_", IDS.values(), ids=IDS)
+def test_a_message_about_what_is_the_contacts_own_names_it_so(harness: Harness, id_: str) -> None:
+    ref = SubjectRef.known_to(ANNA, "product", id_)
+    row = planned(harness.store, reminder(reason="product_reminder", subject=ref, step="PT4H"))
+    assert ref.of == ANNA
+    assert harness.store.read_message(row.key) == row
 
 
 @pytest.mark.parametrize("address", ADDRESSES.values(), ids=ADDRESSES)
@@ -225,10 +251,12 @@ def test_every_item_says_what_it_is_and_when_it_expires(dynamodb: DynamoDB) -> N
     preferring(store, ANNA, Preferences().erase("sms", asked_at=NOW, at=LATER))
     preferring(store, BEN, stopped())
     assert store.write_brand(brand(name="Acme Dental"))
+    written(store)
     items = {item["type"]["S"]: int(item["expires_at"]["N"]) for item in dynamodb.items() if "expires_at" in item}
     for_ever = sorted(item["type"]["S"] for item in dynamodb.items() if "expires_at" not in item)
     assert for_ever == ["brand", "preferences"]
     assert items == {
+        "broadcast_part": int(part().useful_until.timestamp()) + 1 + 45 * 86400,
         "subject_link": 2_000_000_002,
         "places": int(NOW.timestamp()) + 1 + 7 * 86400,
         "preferences": int(LATER.timestamp()) + 1 + 45 * 86400,

@@ -33,7 +33,15 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 ZONE_OF_NUMBER: Mapping[str, str] = {"+4915112345678": "Europe/Berlin", "+16502530000": "America/Los_Angeles"}
 CATEGORIES: Mapping[str, Category] = {
     "appointment_reminder": "utility",
+    "online_check_in": "utility",
     "trial_follow_up": "marketing",
+    "product_reminder": "marketing",
+    "cart_reminder": "marketing",
+    "order_shipped": "utility",
+    "review_request": "marketing",
+    "back_in_stock": "marketing",
+    "product_preview": "marketing",
+    "holiday_hours": "marketing",
     "welcome_back": "reply",
     "help_reply": "reply",
 }
@@ -45,6 +53,9 @@ class Wanted(NamedTuple):
     useful_until: datetime
 
 
+type Plans = Callable[[Mapping[str, Any]], list[Planned]]
+
+
 def days(at: datetime, number: int, zone: tzinfo) -> datetime:
     """The same time of day on that zone's clock; no history has one that its zone skips."""
     return (at.astimezone(zone) + timedelta(days=number)).astimezone(UTC)
@@ -53,6 +64,7 @@ def days(at: datetime, number: int, zone: tzinfo) -> datetime:
 OFFSETS: Mapping[str, Callable[[datetime, tzinfo], datetime]] = {
     "PT30M": lambda at, _: at - timedelta(minutes=30),
     "PT2H": lambda at, _: at - timedelta(hours=2),
+    "PT12H": lambda at, _: at - timedelta(hours=12),
     "PT24H": lambda at, _: at - timedelta(hours=24),
     "P1D": lambda at, zone: days(at, -1, zone),
     "P7D": lambda at, zone: days(at, -7, zone),
@@ -65,48 +77,164 @@ FOLLOW_UPS: Mapping[str, Callable[[datetime, tzinfo], datetime]] = {
 }
 
 
+FAMILIES: Mapping[str, str] = {
+    "CheckInCompleted": "check_in",
+    "OrderDelivered": "review",
+    "ReviewReceived": "review",
+    "OrderReturned": "review",
+}
+"""Those that are not called like what they are about."""
+
+UNDOING = (
+    "Cancelled",
+    "Converted",
+    "CheckInCompleted",
+    "AddedToCart",
+    "CheckedOut",
+    "ReviewReceived",
+    "OrderReturned",
+    "Withdrawn",
+    "SoldOut",
+)
+
+
 @dataclass(frozen=True)
 class Known:
-    """What the events that were stored say of one subject."""
+    """What the events that were stored say of one subject. ``standing``: the reasons that were not undone."""
 
-    version: int = -1
-    active: bool = False
+    standing: Collection[str] = ()
     wanted: Mapping[MessageKey, Wanted] = field(default_factory=dict)
     timezone: str | None = None
 
 
-def known_of(ref: SubjectRef, events: Sequence[BusinessEvent]) -> Known:
-    """The events in their order, each over the one before: nothing more."""
-    if not events:
-        return Known()
+@dataclass(frozen=True)
+class Told:
+    """What the events of one family come to."""
+
+    version: int
+    active: bool
+    said: Mapping[str, Any]
+    contact: Contact | None
+
+
+def told_by(events: Sequence[BusinessEvent]) -> Told:
+    """In their order, each over the one before: nothing more."""
     said: dict[str, Any] = {}
     contact: Contact | None = None
     for event in sorted(events, key=lambda event: event.version):
         said |= event.fields
         contact = event.contact or contact
     newest = max(events, key=lambda event: event.version)
-    active = not newest.type.endswith(("Cancelled", "Converted"))
+    return Told(newest.version, not newest.type.endswith(UNDOING), said, contact)
+
+
+def known_of(ref: SubjectRef, events: Sequence[BusinessEvent]) -> Known:
+    """Family by family; whom one does not name, the newest other does that names somebody."""
+    by_family: dict[str, list[BusinessEvent]] = defaultdict(list)
+    for event in events:
+        by_family[FAMILIES.get(event.type, ref.kind)].append(event)
+    families = {name: told_by(of_family) for name, of_family in by_family.items()}
+    named = [told for told in sorted(families.values(), key=lambda told: told.version) if told.contact]
+    standing = set[str]()
     wanted: dict[MessageKey, Wanted] = {}
-    anchor = said.get("starts_at") or said.get("ends_at")
-    if active and contact and anchor:
-        about = datetime.fromisoformat(anchor)
-        if ref.kind == "appointment":
-            reason, offsets, end = "appointment_reminder", OFFSETS, about
-            steps = said.get("remind_before", ["P1D", "PT2H"])
-        else:
-            reason, offsets, end = "trial_follow_up", FOLLOW_UPS, None
-            steps = said.get("follow_up", ["-P3D", "P1D"])
-        zone = ZoneInfo(said["timezone"]) if "timezone" in said else about.tzinfo
-        assert zone
-        dues: dict[datetime, str] = {}
-        for step in steps:
-            dues.setdefault(offsets[step](about, zone), step)
-        ordered = sorted(dues)
-        for due, following in zip(ordered, [*ordered[1:], end], strict=False):
-            sk = f"SCHEDULED#{reason}#{ref.id}#{dues[due]}#{about.astimezone(UTC).isoformat().replace('+00:00', 'Z')}"
-            key = MessageKey(f"CONTACT#{contact.brand}#{contact.channel}#{contact.address}", sk)
-            wanted[key] = Wanted(due, following or due + timedelta(days=3))
-    return Known(newest.version, active, wanted, said.get("timezone"))
+    for name, told in families.items():
+        contact = told.contact or (named[-1].contact if named else None)
+        if not told.active:
+            continue
+        checked_in = families.get("check_in")
+        completed = name == "appointment" and checked_in is not None and checked_in.version > told.version
+        for planned in PLANS[name](told.said) if name in PLANS else []:
+            if planned.reason == "online_check_in" and completed:
+                continue
+            standing.add(planned.reason)
+            if contact is not None and planned.use:
+                about = planned.about.astimezone(UTC).isoformat().replace("+00:00", "Z") if planned.about else "once"
+                sk = f"SCHEDULED#{planned.reason}#{ref.id}#{planned.step}#{about}"
+                key = MessageKey(f"CONTACT#{contact.brand}#{contact.channel}#{contact.address}", sk)
+                wanted[key] = planned.use
+    zones = [told.said["timezone"] for told in families.values() if "timezone" in told.said]
+    return Known(standing, wanted, zones[0] if zones else None)
+
+
+class Planned(NamedTuple):
+    """One message, or, without ``use``, that a reason has something to say, if in no message of its own."""
+
+    reason: str
+    step: str = ""
+    about: datetime | None = None
+    use: Wanted | None = None
+
+
+def plans_of_appointment(said: Mapping[str, Any]) -> list[Planned]:
+    if "starts_at" not in said:
+        return []
+    about = datetime.fromisoformat(said["starts_at"])
+    zone = zone_of(said, about)
+    steps = in_order({step: OFFSETS[step](about, zone) for step in said.get("remind_before", ["P1D", "PT2H"])})
+    plans = [Planned("appointment_reminder")]
+    plans += [Planned("appointment_reminder", step, about, use) for step, use in uses(steps, about)]
+    if said.get("check_in_url"):
+        step = said.get("check_in_before", "PT24H")
+        due = OFFSETS[step](about, zone)
+        near = any(abs(reminded - due) <= HOUR for _, reminded in steps)
+        plans.append(Planned("online_check_in", step, about, None if near else Wanted(due, about)))
+    return plans
+
+
+def plans_of_trial(said: Mapping[str, Any]) -> list[Planned]:
+    if "ends_at" not in said:
+        return []
+    about = datetime.fromisoformat(said["ends_at"])
+    zone = zone_of(said, about)
+    steps = in_order({step: FOLLOW_UPS[step](about, zone) for step in said.get("follow_up", ["-P3D", "P1D"])})
+    plans = [Planned("trial_follow_up")]
+    return plans + [Planned("trial_follow_up", step, about, use) for step, use in uses(steps, None)]
+
+
+def after(reason: str, anchor: str, step: str, waits: timedelta, of_use: timedelta, *, once: bool) -> Plans:
+    """One message, some time after what happened, and of use for some time after that."""
+
+    def plans(said: Mapping[str, Any]) -> list[Planned]:
+        if anchor not in said:
+            return []
+        at = datetime.fromisoformat(said[anchor])
+        return [Planned(reason, step, None if once else at, Wanted(at + waits, at + waits + of_use))]
+
+    return plans
+
+
+PLANS: Mapping[str, Plans] = {
+    "appointment": plans_of_appointment,
+    "trial": plans_of_trial,
+    "product": after("product_reminder", "viewed_at", "PT4H", 4 * HOUR, 44 * HOUR, once=False),
+    "cart": after("cart_reminder", "abandoned_at", "PT4H", 4 * HOUR, 44 * HOUR, once=True),
+    "order": after("order_shipped", "shipped_at", "PT0S", 0 * HOUR, 72 * HOUR, once=True),
+    "review": after("review_request", "delivered_at", "P3D", 72 * HOUR, 14 * 24 * HOUR, once=True),
+}
+"""What each family asks for; a day of 24 hours will do where instants are given in UTC."""
+
+
+def zone_of(said: Mapping[str, Any], about: datetime) -> tzinfo:
+    zone = ZoneInfo(said["timezone"]) if "timezone" in said else about.tzinfo
+    assert zone
+    return zone
+
+
+def in_order(dues: Mapping[str, datetime]) -> list[tuple[str, datetime]]:
+    """By due time; of two that fall together the first named."""
+    steps: dict[datetime, str] = {}
+    for step, due in dues.items():
+        steps.setdefault(due, step)
+    return [(steps[due], due) for due in sorted(steps)]
+
+
+def uses(steps: Sequence[tuple[str, datetime]], end: datetime | None) -> list[tuple[str, Wanted]]:
+    """Each until the next; the last until ``end``, or for three days."""
+    following = [*(due for _, due in steps[1:]), end]
+    return [
+        (step, Wanted(due, until or due + timedelta(days=3)))
+        for (step, due), until in zip(steps, following, strict=False)
+    ]
 
 
 def is_quiet(hours: QuietHours | None, zone: str | None, instant: datetime) -> bool:
@@ -249,6 +377,7 @@ class Model:
         erased = message.planned_at <= self.erased.get(contact, NEVER)
         opted_out = self.says_no(contact, "contact") is True
         if category == "reply":
+            assert message.about
             ends = message.about + timedelta(minutes=10)
             asked = {"erased": erased, "opted_out": opted_out, "too_late": now >= ends}
             return Verdict(next((rule for rule, stops in asked.items() if stops), None), None, ends)
@@ -257,8 +386,8 @@ class Model:
         consent = self.says_no(contact, "marketing")
         no_consent = consent is True or (consent is None and self.policy.marketing_consent == "required")
         asked = {
-            "superseded": known.active and message.key not in known.wanted,
-            "cancelled": not known.active,
+            "superseded": message.reason in known.standing and message.key not in known.wanted,
+            "cancelled": message.reason not in known.standing,
             "erased": erased,
             "opted_out": opted_out,
             "no_conversation": not self.heard[contact],

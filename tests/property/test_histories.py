@@ -642,7 +642,7 @@ class Histories(RuleBasedStateMachine):
             f"its gate should have said {verdict.rule}": verdict.rule is not None,
             "its window was closed, or it was of no use any more": now >= verdict.ends,
             "it was quiet": is_quiet(verdict.hours, verdict.zone, now),
-            "the appointment had begun": message.reason == "appointment_reminder" and now >= message.about,
+            "the appointment had begun": message.reason == "appointment_reminder" and now >= (message.about or now),
             "it was not due": category != "reply" and now < message.due_at,
             "it was asked for before the erasure": any(arrivals) and max(arrivals) <= erased_at <= gate.asked_at,
             "the person had not come back": message.reason == "welcome_back" and message.subject.id not in restarts,

@@ -1,37 +1,61 @@
 """A subject is the sum of what its events said: in any order, however often."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reengage.domain.planning import planned_messages
-from reengage.domain.subject import EVENT_TYPES, BusinessEvent, Family, Subject
+from reengage.domain.subject import EVENT_TYPES, OF_ONE_CONTACT, BusinessEvent, Family, Rank, Subject
 from tests.fakes import ANNA, NOON, business
 from tests.property.model import known_of
 
 STARTS = NOON + timedelta(days=20)
+BEN = replace(ANNA, address="+16502530000")
+
+_STARTS = {"starts_at": st.sampled_from([STARTS, STARTS + timedelta(days=1)])}
+_ENDS = {"ends_at": st.sampled_from([STARTS, STARTS + timedelta(days=1)]), "product": st.just("Pro")}
+_ZONE = {"timezone": st.just("Europe/Berlin")}
+_OF_APPOINTMENTS = _ZONE | {
+    "location": st.sampled_from(["Main St 1", "Broad St 9"]),
+    "remind_before": st.lists(st.sampled_from(["PT30M", "PT2H", "PT24H", "P1D"]), max_size=2, unique=True),
+    "check_in_url": st.just("https://acme.example/check-in"),
+    "check_in_before": st.sampled_from(["PT12H", "PT24H", "P1D"]),
+}
+_OF_TRIALS = _ZONE | {"follow_up": st.lists(st.sampled_from(["-P3D", "PT1H", "P1D"]), max_size=3, unique=True)}
+
+SAID: Mapping[str, st.SearchStrategy[dict[str, Any]]] = {
+    "appointment": st.fixed_dictionaries(_STARTS, optional=_OF_APPOINTMENTS),
+    "trial": st.fixed_dictionaries(_ENDS, optional=_OF_TRIALS),
+    "product": st.fixed_dictionaries({"name": st.sampled_from(["Shoe", "Boot"])}),
+    "cart": st.fixed_dictionaries({"items": st.sampled_from([["Shoe"], ["Boot"]])}),
+    "order": st.fixed_dictionaries({}, optional={"tracking_url": st.just("https://acme.example/track")}),
+}
+"""What the events of each kind say, beside what undoes."""
 
 
 @st.composite
 def _events(draw: st.DrawFn) -> list[BusinessEvent]:
-    """Of one appointment, some of them within one second, no two of one version."""
-    said = st.fixed_dictionaries(
-        {"starts_at": st.sampled_from([STARTS, STARTS + timedelta(days=1)])},
-        optional={
-            "timezone": st.just("Europe/Berlin"),
-            "location": st.sampled_from(["Main St 1", "Broad St 9"]),
-            "remind_before": st.lists(st.sampled_from(["PT30M", "PT2H", "P1D"]), max_size=2, unique=True),
-        },
-    )
-    names = st.sampled_from([name for name, terms in EVENT_TYPES.items() if terms.kind == "appointment"])
+    """Of one subject, some of them within one second, no two of one version."""
+    kind = draw(st.sampled_from(sorted(SAID)))
+    names = st.sampled_from([name for name, terms in EVENT_TYPES.items() if terms.kind == kind])
     seconds = st.sampled_from([0, 0.25, 0.5, 0.75, 1, 3600])
-    drawn = draw(st.lists(st.tuples(names, seconds), min_size=1, max_size=6, unique=True))
+    drawn = draw(
+        st.lists(
+            st.tuples(names, seconds),
+            min_size=1,
+            max_size=6,
+            unique_by=lambda pair: (EVENT_TYPES[pair[0]].rank, EVENT_TYPES[pair[0]].family, pair[1]),
+        )
+    )
+    contacts = [ANNA] if kind in OF_ONE_CONTACT else [ANNA, BEN, None]
     events = []
     for name, second in drawn:
-        fields: dict[str, Any] = {} if name == "AppointmentCancelled" else dict(draw(said))
-        contact = draw(st.sampled_from([ANNA, None]))
+        fields = {} if EVENT_TYPES[name].rank is Rank.UNDO else draw(SAID[kind])
+        contact = draw(st.sampled_from(contacts))
         events.append(business(name, NOON + timedelta(seconds=second), contact=contact, **fields))
     return events
 
@@ -49,6 +73,7 @@ def _sum(subject: Subject) -> dict[str, tuple[int, bool, object]]:
     return {name: (family.version, family.active, family.said) for name, family in families.items()}
 
 
+@settings(deadline=None)
 @given(events=_events(), data=st.data())
 def test_in_any_order_and_however_often_the_same_events_make_the_same_subject(
     events: list[BusinessEvent], data: st.DataObject
@@ -57,8 +82,17 @@ def test_in_any_order_and_however_often_the_same_events_make_the_same_subject(
     assert _sum(_heard(data.draw(st.permutations(repeated)))) == _sum(_heard(events))
 
 
+@settings(deadline=None)
 @given(events=_events())
 def test_it_wants_what_the_model_wants(events: list[BusinessEvent]) -> None:
     """The model sorts the events and lays them over each other."""
     wanted = {message.key: (message.due_at, message.useful_until) for message in planned_messages(_heard(events))}
     assert wanted == dict(known_of(events[0].subject, events).wanted)
+
+
+@settings(deadline=None)
+@given(events=_events())
+def test_it_wants_nothing_for_whom_it_does_not_speak_of(events: list[BusinessEvent]) -> None:
+    """A message goes to somebody whom some event named."""
+    named = {event.contact for event in events}
+    assert {message.contact for message in planned_messages(_heard(events))} <= named

@@ -132,7 +132,8 @@ class Store(Protocol):
         then stands. It is written over nothing, over an older version that is still ``scheduled``, or over an older
         one that was skipped as superseded or cancelled: never over one that is being, or was, sent.
         A message that is ``skipped`` from the start gives way to one still ``scheduled``: that one was planned in
-        time, and is brought up to the new version instead.
+        time, and is brought up to the new version instead. Of those of which there is but one, one that was skipped
+        as too late gives way to a newer one that is not.
         """
 
     def withdraw(self, message: ScheduledMessage, *, version: int, rule: str, at: datetime) -> ScheduledMessage | None:
@@ -140,8 +141,8 @@ class Store(Protocol):
         withdrawn, by this call or by an earlier one; else ``None``.
         """
 
-    def scheduled(self, contact: Contact) -> list[ScheduledMessage]:
-        """The contact's messages that are still ``scheduled``; one request a page."""
+    def unsettled(self, contact: Contact) -> list[ScheduledMessage]:
+        """The contact's messages that are ``scheduled``, or in a sender's hands; one request a page."""
 
     def reschedule(self, message: ScheduledMessage, *, due_at: datetime, first_due_at: datetime) -> bool:
         """Moves a row that is still ``scheduled`` for ``message.due_at``; ``False`` where it is not any more."""
@@ -169,7 +170,7 @@ class Store(Protocol):
         """
 
     def count_outcomes(self, part: MessageKey, version: int, outcomes: Mapping[str, int]) -> None:
-        """Adds to what became of the part's messages; nothing where the part is of another version by now."""
+        """Adds to what became of the part's messages; nothing where the part is of an older version than theirs."""
 
     def read_threads(self, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]:
         """What stands of each contact; one request for 33."""

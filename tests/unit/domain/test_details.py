@@ -46,3 +46,16 @@ def test_a_messages_name_is_stable() -> None:
     event = business("AppointmentBooked", starts_at=NOON + 10 * DAY)
     first, _ = planned_messages(Subject(event.subject).hear(event))
     assert first.scheduled_message_id == "fa359422-577c-514d-b910-dd12c555786d"
+
+
+def test_the_name_of_a_message_that_comes_once_is_stable() -> None:
+    event = business("CartAbandoned", subject_id="C-1", items=["Shoe"], cart_url="https://acme.example/cart")
+    [message] = planned_messages(Subject(event.subject).hear(event))
+    assert message.scheduled_message_id == "6f8b1ecc-01c4-537d-9f17-c55242f26253"
+
+
+def test_keys_of_subjects_are_stable() -> None:
+    """Those in the table have theirs; an address may hold any character but for those that part it from the id."""
+    cart, product = business("CartAbandoned", subject_id="C-1"), business("ProductViewed", subject_id="P#1")
+    assert cart.subject.key == "SUBJECT#acme-dental#cart#C-1"
+    assert product.subject.key == "SUBJECT#acme-dental#product#sms#+4915112345678#P#1"

@@ -40,6 +40,14 @@ def test_each_part_of_what_it_is_about_makes_another_row() -> None:
     assert len({message.key for message in [MESSAGE, *others]}) == 6
 
 
+def test_a_message_that_comes_once_is_one_row_whenever_it_is_due() -> None:
+    """An abandoned cart that is abandoned again is about another instant, and asks for no other message."""
+    once = replace(MESSAGE, reason="cart_reminder", about=None)
+    assert replace(once, due_at=NOON + timedelta(days=1)).key == once.key
+    assert once.key.sk == "SCHEDULED#cart_reminder#A-1001#PT2H#once"
+    assert once.key != replace(once, about=NOON).key
+
+
 def test_a_subject_id_cannot_pretend_to_be_another_row() -> None:
     """An id is the business's own text, and may hold the character that parts the key."""
     step, about = MESSAGE.key.sk.rsplit("#", 2)[1:]

@@ -9,7 +9,7 @@ import pytest
 
 from reengage.domain.instants import parse_instant
 from reengage.domain.message import State
-from reengage.domain.planning import planned_messages, reply
+from reengage.domain.planning import again, carries_check_in, planned_messages, reply
 from reengage.domain.subject import Subject, SubjectRef
 from tests.fakes import ANNA, NOON, business, inbound
 
@@ -147,3 +147,81 @@ def test_no_subject_wants_a_reply() -> None:
     subjects = [_subject("AppointmentBooked", starts_at=STARTS), _subject("TrialStarted", ends_at=STARTS)]
     assert {m.reason for subject in subjects for m in planned_messages(subject)}.isdisjoint(REPLIES)
     assert planned_messages(replace(subjects[0], ref=SubjectRef("acme-dental", "message", "SM1"))) == ()
+
+
+CHECK_IN = "https://acme.example/check-in"
+
+
+def _carried(**fields: Any) -> tuple[list[str], list[str]]:
+    """The steps of the check-ins of their own, and of the reminders that carry the link."""
+    subject = _subject("AppointmentBooked", **{"starts_at": STARTS, "check_in_url": CHECK_IN, **fields})
+    messages = planned_messages(subject)
+    own = [message.step for message in messages if message.reason == "online_check_in"]
+    return own, [message.step for message in messages if carries_check_in(message, subject)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "own", "carried_by"),
+    [
+        ({}, [], ["P1D"]),
+        ({"check_in_url": None}, [], []),
+        ({"remind_before": []}, ["PT24H"], []),
+        ({"remind_before": ["PT2H"]}, ["PT24H"], []),
+        ({"remind_before": ["PT23H"]}, [], ["PT23H"]),
+        ({"remind_before": ["PT22H59M59S"]}, ["PT24H"], []),
+        ({"remind_before": ["PT25H"]}, [], ["PT25H"]),
+        ({"remind_before": ["PT25H0M1S"]}, ["PT24H"], []),
+        ({"remind_before": ["PT24H30M", "PT23H30M", "PT2H"]}, [], ["PT23H30M"]),
+        ({"check_in_before": "PT2H30M"}, [], ["PT2H"]),
+        ({"check_in_before": "P2D"}, ["P2D"], []),
+        ({"check_in_before": "PT0S", "remind_before": ["PT1H"]}, [], ["PT1H"]),
+    ],
+)
+def test_a_reminder_within_an_hour_brings_the_check_in_along_the_last_one_of_several(
+    fields: Mapping[str, Any], own: list[str], carried_by: list[str]
+) -> None:
+    assert _carried(**fields) == (own, carried_by)
+
+
+def test_a_day_that_the_clocks_make_25_hours_long_is_an_hour_from_24_hours() -> None:
+    """And so the reminder of the day before still brings the link."""
+    concert = parse_instant("2026-10-25T20:00:00+01:00")
+    assert _carried(starts_at=concert, timezone="Europe/Berlin") == ([], ["P1D"])
+    assert _carried(starts_at=concert, timezone="Europe/Berlin", check_in_before="PT23H59M") == (["PT23H59M"], [])
+
+
+def test_an_online_check_in_is_of_use_until_the_appointment_begins() -> None:
+    subject = _subject("AppointmentBooked", starts_at=STARTS, check_in_url=CHECK_IN, remind_before=[])
+    assert _plan(subject) == [("PT24H", STARTS - timedelta(hours=24), STARTS)]
+
+
+def test_nobodys_reminder_carries_anything() -> None:
+    subject = _subject("AppointmentBooked", starts_at=STARTS, check_in_url=CHECK_IN)
+    [carrier, other] = planned_messages(subject)
+    assert carries_check_in(carrier, subject)
+    assert not carries_check_in(other, subject)
+    assert not carries_check_in(carrier, None)
+
+
+def test_a_completed_check_in_is_carried_no_more_and_the_reminder_stays() -> None:
+    subject = _subject("AppointmentBooked", starts_at=STARTS, check_in_url=CHECK_IN)
+    completed = subject.hear(business("CheckInCompleted", NOON + timedelta(hours=1), contact=None))
+    messages = planned_messages(completed)
+    assert [message.key for message in messages] == [message.key for message in planned_messages(subject)]
+    assert not any(carries_check_in(message, completed) for message in messages)
+
+
+def test_again_is_the_same_message_as_the_newest_version_wants_it() -> None:
+    subject = _subject("AppointmentBooked", starts_at=STARTS, timezone="Europe/Berlin")
+    first, second = planned_messages(subject)
+    change = business(
+        "AppointmentRescheduled", NOON + timedelta(hours=1), starts_at=STARTS, remind_before=["P1D", "PT12H"]
+    )
+    corrected = replace(subject, revision=1).hear(change)
+    renewed = again(first, corrected)
+    assert renewed is not None
+    assert (renewed.version, first.version) == (2, 1)
+    assert renewed.useful_until == STARTS - timedelta(hours=12)
+    assert again(second, corrected) is None
+    assert again(first, None) is None
+    assert again(replace(first, contact=replace(ANNA, channel="rcs")), subject) is None

@@ -17,7 +17,7 @@ from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import WINDOW, expiry, hear
 from reengage.domain.instants import parse_instant
 from reengage.domain.message import ScheduledMessage
-from reengage.domain.planning import planned_messages, reply
+from reengage.domain.planning import broadcasts, planned_messages, reply
 from reengage.domain.policy import (
     ASKED_AGAIN,
     ASKED_OF_REPLIES,
@@ -743,3 +743,85 @@ def test_free_text_ends_with_the_channels_own_window(since: timedelta, ends: dat
     assert free_text_until(case) == ends
     assert deliver_before(case) == STARTS
     assert free_text_until(_to(case, ANNA)) == STARTS
+
+
+# What another family, or the person's own interest, says of a message.
+
+_with_check_in = business(
+    "AppointmentBooked", starts_at=STARTS, remind_before=[], check_in_url="https://a.example", check_in_before="PT2H"
+)
+CHECK_IN: Final = _case(told(Subject(_with_check_in.subject), _with_check_in))
+"""An online check-in, at 11:00 in Berlin."""
+
+
+def _after(case: Circumstances, event_type: str, hours: float, **fields: Any) -> Circumstances:
+    assert case.subject
+    return replace(case, subject=told(case.subject, business(event_type, NOON + hours * HOUR, **fields)))
+
+
+def test_a_check_in_that_was_completed_cancels_the_invitation_to_it_and_no_reminder() -> None:
+    assert decide(CHECK_IN).action is Action.SEND
+    decision = decide(_after(CHECK_IN, "CheckInCompleted", 1, contact=None))
+    assert (decision.action, decision.rule) == (Action.SKIP, "cancelled")
+    assert decision.facts["subject_version"] == 1, "of the appointment, which itself stands"
+    assert decide(_after(ALLOWED, "CheckInCompleted", 1, contact=None)).action is Action.SEND
+
+
+def test_a_check_in_that_was_completed_before_the_appointment_was_moved_cancels_nothing() -> None:
+    assert decide(_after(CHECK_IN, "CheckInCompleted", -1, contact=None)).action is Action.SEND
+    completed = _after(CHECK_IN, "CheckInCompleted", 1, contact=None)
+    moved = _after(completed, "AppointmentRescheduled", 2, starts_at=STARTS)
+    assert decide(moved).rule == "superseded", "the same message is wanted in a newer version"
+    assert moved.subject
+    again = _case(moved.subject)
+    assert decide(again).action is Action.SEND
+
+
+def test_a_completed_check_in_of_an_appointment_that_moved_before_is_cancelled_and_not_superseded() -> None:
+    moved = _after(CHECK_IN, "AppointmentRescheduled", 1, starts_at=STARTS)
+    assert decide(moved).rule == "superseded"
+    assert decide(_after(moved, "CheckInCompleted", 2, contact=None)).rule == "cancelled"
+
+
+_back = business("ItemBackInStock", subject_id="I-1", name="Shoe")
+_interest = business("InterestShown", NOON - DAY, subject_id="I-1")
+_withdrawn = business("InterestWithdrawn", NOON - HOUR, subject_id="I-1")
+
+
+def _back_in_stock(*interest: Any) -> Circumstances:
+    item = told(Subject(_back.subject), _back)
+    [broadcast] = broadcasts(item)
+    message = broadcast.to(ANNA, NOON - DAY, at=NOON)
+    own = told(Subject(_interest.subject), *interest) if interest else None
+    return replace(MARKETING, message=message, subject=item, now=NOON + HOUR, interest=own)
+
+
+@pytest.mark.parametrize(
+    ("interest", "fact"),
+    [
+        ((), "gone"),
+        ((_interest, _withdrawn), "withdrawn"),
+        ((_withdrawn, _interest), "withdrawn"),
+        ((_withdrawn,), "withdrawn"),
+    ],
+)
+def test_who_is_interested_no_more_hears_nothing_of_an_item(interest: tuple[Any, ...], fact: str) -> None:
+    decision = decide(_back_in_stock(*interest))
+    assert (decision.action, decision.rule, decision.facts["interest"]) == (Action.SKIP, "cancelled", fact)
+
+
+def test_who_is_interested_hears_of_an_item_unless_it_is_sold_out() -> None:
+    case = _back_in_stock(_interest)
+    assert decide(case).action is Action.SEND
+    assert decide(_after(case, "ItemSoldOut", 0.5, subject_id="I-1")).rule == "cancelled"
+    assert decide(_after(case, "ItemBackInStock", 0.5, subject_id="I-1", name="Shoe")).rule == "superseded"
+    anew = business("InterestShown", NOON, subject_id="I-1")
+    assert decide(_back_in_stock(_interest, _withdrawn, anew)).action is Action.SEND
+
+
+def test_only_what_goes_to_the_interested_asks_for_interest() -> None:
+    event = business("ProductPreviewAnnounced", subject_id="N-1", title="Autumn", send_at=NOON)
+    announced = told(Subject(event.subject), event)
+    [broadcast] = broadcasts(announced)
+    case = replace(MARKETING, message=broadcast.to(ANNA, None, at=NOON), subject=announced, now=NOON + HOUR)
+    assert decide(_said(case, "marketing", allowed=True)).action is Action.SEND

@@ -424,3 +424,76 @@ def test_a_zone_made_by_hand_is_the_zone_of_its_rule() -> None:
     for rule, ahead in ((ALWAYS_SUMMER, 2 * HOUR), (ALWAYS_WINTER, HOUR)):
         assert transitions(zone_by(rule), 2026, 2028) == ()
         assert offset(datetime(2026, 7, 1, tzinfo=UTC), zone_by(rule)) == ahead
+
+
+# The last allowed instant, which a message is sent at before its window closes.
+
+QUARTER: Final = timedelta(minutes=15)
+
+
+def scan_back(text: str, now: datetime, until: datetime, zones: Collection[tzinfo]) -> datetime | None:
+    """The last of ``until``, the whole minutes before it, and ``now`` that is quiet nowhere; in two days before it."""
+    quiet, first = quiet_minutes(text), max(now, until - timedelta(days=2))
+    minutes = [until]
+    while (minute := (minutes[-1] - MICROSECOND).replace(second=0, microsecond=0)) > first:
+        minutes.append(minute)
+    fitting = (at for at in (*minutes, first) if not any(minute_of_day(at, zone) in quiet for zone in zones))
+    return next(fitting, None)
+
+
+@pytest.mark.parametrize(
+    ("now", "until", "last"),
+    [
+        ("2026-03-02T12:00Z", "2026-03-02T18:00Z", "2026-03-02T18:00Z"),  # 19:00 in Berlin
+        ("2026-03-02T12:00Z", "2026-03-02T19:05Z", "2026-03-02T18:50Z"),  # from 20:05 a quarter of an hour back
+        ("2026-03-02T12:00Z", "2026-03-02T19:00Z", "2026-03-02T18:45Z"),  # 20:00 is quiet
+        ("2026-03-02T12:00Z", "2026-03-03T07:59Z", "2026-03-02T18:59Z"),
+        ("2026-03-02T12:00Z", "2026-03-03T08:00Z", "2026-03-03T08:00Z"),  # 09:00 is not
+        ("2026-03-02T18:50Z", "2026-03-02T19:05Z", "2026-03-02T18:50Z"),
+        ("2026-03-02T18:51Z", "2026-03-02T19:05Z", "2026-03-02T18:51Z"),  # no quarter of an hour fits, but now does
+        ("2026-03-02T18:59Z", "2026-03-03T07:30Z", "2026-03-02T18:59Z"),
+        ("2026-03-02T19:00Z", "2026-03-03T07:30Z", None),
+        ("2026-03-28T12:00Z", "2026-03-29T04:00Z", "2026-03-28T18:45Z"),  # the night in which the clocks go forward
+        ("2026-10-24T12:00Z", "2026-10-25T04:00Z", "2026-10-24T17:45Z"),  # and back
+    ],
+)
+def test_the_last_allowed_instant_is_before_the_night(now: str, until: str, last: str | None) -> None:
+    found = hours("20:00-09:00").last_allowed(datetime.fromisoformat(now), datetime.fromisoformat(until), [BERLIN])
+    assert found == (datetime.fromisoformat(last) if last else None)
+
+
+def test_there_is_no_last_allowed_instant_where_zones_far_apart_cover_all_hours() -> None:
+    zones = [ZoneInfo("Pacific/Auckland"), BERLIN]
+    start = datetime(2026, 3, 2, tzinfo=UTC)
+    assert hours("08:00-20:30").last_allowed(start, start + timedelta(days=5), zones) is None
+
+
+def test_a_last_allowed_instant_is_sought_for_no_longer_than_two_days() -> None:
+    zones = [ZoneInfo("Pacific/Auckland"), BERLIN]
+    start = datetime(2026, 3, 2, tzinfo=UTC)
+    assert hours("08:00-20:30").last_allowed(start - timedelta(days=365), start, zones) is None
+    assert hours("08:00-20:30").last_allowed(start - timedelta(days=365), start, []) == start
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    times=st.lists(st.times(), min_size=2, max_size=2, unique_by=lambda time: (time.hour, time.minute)),
+    now=st.datetimes(datetime(2026, 1, 1), datetime(2028, 12, 29), timezones=st.just(UTC)),  # noqa: DTZ001 - Hypothesis wants them naive
+    lasting=st.timedeltas(timedelta(), timedelta(days=3)),
+    zones=st.lists(st.sampled_from(ZONES).map(ZoneInfo), max_size=3, unique=True),
+)
+def test_the_last_allowed_instant_is_at_most_a_quarter_of_an_hour_before_what_a_look_at_every_minute_finds(
+    times: list[time], now: datetime, lasting: timedelta, zones: list[ZoneInfo]
+) -> None:
+    text, until = "-".join(f"{time:%H:%M}" for time in times), now + lasting
+    found, last = hours(text).last_allowed(now, until, zones), scan_back(text, now, until, zones)
+    # It may step over a stretch that is shorter than its step, and a change of clocks takes up to two hours from one.
+    long = len(zones) <= 1 and 24 * 60 - len(quiet_minutes(text)) >= 15 + 120
+    if found is None:
+        assert last is None or not long
+        return
+    assert last is not None
+    assert max(now, until - timedelta(days=2)) <= found <= until
+    assert not any(hours(text).cover(found, zone) for zone in zones)
+    if long:
+        assert last - QUARTER <= found

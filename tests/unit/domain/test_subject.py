@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from reengage.domain.subject import EVENT_TYPES, Family, Rank, Subject, version_of
+from reengage.domain.subject import EVENT_TYPES, Family, Rank, Subject, SubjectRef, version_of
 from tests.fakes import ANNA, NOON, business
 
 STARTS = NOON + timedelta(days=10)
@@ -40,20 +40,63 @@ def test_a_version_is_stable() -> None:
     assert version_of(NOON + timedelta(milliseconds=250), Rank.CHANGE) == 17724528001250000
 
 
-@pytest.mark.parametrize(
-    ("event_type", "rank"),
-    [
-        ("AppointmentBooked", Rank.BEGIN),
-        ("AppointmentRescheduled", Rank.CHANGE),
-        ("AppointmentCancelled", Rank.UNDO),
-        ("TrialStarted", Rank.BEGIN),
-        ("TrialExtended", Rank.CHANGE),
-        ("TrialConverted", Rank.UNDO),
-        ("TrialCancelled", Rank.UNDO),
+RANKS = {
+    Rank.BEGIN: [
+        "AppointmentBooked",
+        "TrialStarted",
+        "ProductViewed",
+        "CartAbandoned",
+        "OrderShipped",
+        "OrderDelivered",
+        "InterestShown",
+        "ItemBackInStock",
+        "ProductPreviewAnnounced",
+        "HolidayHoursAnnounced",
     ],
-)
-def test_each_event_has_its_rank(event_type: str, rank: Rank) -> None:
-    assert EVENT_TYPES[event_type].rank is rank
+    Rank.CHANGE: ["AppointmentRescheduled", "TrialExtended"],
+    Rank.UNDO: [
+        "AppointmentCancelled",
+        "CheckInCompleted",
+        "TrialConverted",
+        "TrialCancelled",
+        "ProductAddedToCart",
+        "CartCheckedOut",
+        "ReviewReceived",
+        "OrderReturned",
+        "InterestWithdrawn",
+        "ItemSoldOut",
+        "AnnouncementWithdrawn",
+    ],
+}
+
+
+def test_each_event_has_its_rank() -> None:
+    of_rank = {rank: {name for name, terms in EVENT_TYPES.items() if terms.rank is rank} for rank in Rank}
+    assert of_rank == {rank: set(names) for rank, names in RANKS.items()}
+
+
+def test_the_families_are_those_of_the_contract() -> None:
+    """A version is kept for each of these, apart from all others."""
+    families = {(terms.kind, terms.family) for terms in EVENT_TYPES.values()}
+    assert families == {
+        ("appointment", "appointment"),
+        ("appointment", "check_in"),
+        ("trial", "trial"),
+        ("product", "product"),
+        ("cart", "cart"),
+        ("order", "order"),
+        ("order", "review"),
+        ("interest", "interest"),
+        ("item", "item"),
+        ("announcement", "announcement"),
+    }
+
+
+@pytest.mark.parametrize("event_type", EVENT_TYPES)
+def test_only_what_is_due_by_when_it_happened_keeps_that(event_type: str) -> None:
+    """What undoes must not say so: it would put a later instant in the place of the one that was."""
+    terms = EVENT_TYPES[event_type]
+    assert not (terms.at and terms.rank is Rank.UNDO)
 
 
 def _subject(*events_in_order: object) -> Subject:
@@ -172,3 +215,98 @@ def test_a_subject_is_about_a_contact_where_no_family_names_another() -> None:
 
 def test_a_family_without_a_contact_has_none() -> None:
     assert Family(1, active=True).contact is None
+
+
+BEN = replace(ANNA, address="+16502530000")
+VIEWED = business("ProductViewed", NOON, subject_id="P-1", name="Shoe")
+SHIPPED = business("OrderShipped", NOON, subject_id="O-1")
+DELIVERED = business("OrderDelivered", NOON + timedelta(days=2), subject_id="O-1", contact=None)
+
+
+def test_every_contact_has_its_own_interest_and_its_own_view_of_a_product() -> None:
+    for event_type in ("ProductViewed", "ProductAddedToCart", "InterestShown", "InterestWithdrawn"):
+        hers, his = (business(event_type, subject_id="P-1", contact=contact).subject for contact in (ANNA, BEN))
+        assert hers.of == ANNA
+        assert hers.key != his.key
+        assert SubjectRef.known_to(ANNA, hers.kind, "P-1") == hers
+
+
+def test_what_is_the_brands_or_one_contacts_by_its_id_has_one_key() -> None:
+    for kind in ("appointment", "trial", "cart", "order", "item", "announcement"):
+        assert SubjectRef.known_to(ANNA, kind, "X-1") == SubjectRef("acme-dental", kind, "X-1")
+        assert SubjectRef("acme-dental", kind, "X-1").key == f"SUBJECT#acme-dental#{kind}#X-1"
+
+
+@pytest.mark.parametrize(
+    ("address", "subject_id"), [("a#b", "c"), ("a", "b#c"), ("a%23b", "c"), ("a", "#"), ("a#", "")]
+)
+def test_no_address_and_id_can_pretend_to_be_others(address: str, subject_id: str) -> None:
+    """Both are somebody else's text, and may hold the character that parts them."""
+    others = [("a#b", "c"), ("a", "b#c"), ("a%23b", "c"), ("a", "#"), ("a#", "")]
+
+    def key(address: str, subject_id: str) -> str:
+        return SubjectRef.known_to(replace(ANNA, channel="whatsapp", address=address), "product", subject_id).key
+
+    same = [other for other in others if key(*other) == key(address, subject_id)]
+    assert same == [(address, subject_id)]
+
+
+def test_a_family_that_names_nobody_speaks_of_the_one_that_another_named() -> None:
+    """The parcel service knows the order's number only."""
+    for events in permutations([SHIPPED, DELIVERED]):
+        subject = Subject(SHIPPED.subject)
+        for event in events:
+            subject = subject.hear(event)
+        assert subject.contact_of(subject.families["review"]) == ANNA
+        assert subject.families["review"].contact is None
+    alone = Subject(SHIPPED.subject).hear(DELIVERED)
+    assert alone.contact_of(alone.families["review"]) is None
+
+
+def test_a_familys_own_word_on_whom_it_speaks_of_goes_before_anothers() -> None:
+    subject = Subject(SHIPPED.subject).hear(SHIPPED).hear(replace(DELIVERED, contact=BEN))
+    assert subject.contact_of(subject.families["review"]) == BEN
+    assert subject.contact_of(subject.families["order"]) == ANNA
+    assert not subject.is_about(ANNA)
+
+
+def test_a_family_is_undone_by_its_own_newest_event_or_by_a_later_one_of_the_other() -> None:
+    completed = business("CheckInCompleted", NOON + timedelta(minutes=30), contact=None)
+    for events in permutations([BOOKED, completed]):
+        assert not _subject(*events).is_undone("appointment")
+        assert _subject(*events).is_undone("appointment", also_by="check_in")
+    for events in permutations([BOOKED, completed, MOVED]):
+        assert not _subject(*events).is_undone("appointment", also_by="check_in")
+    assert _subject(BOOKED, CANCELLED).is_undone("appointment")
+    assert _subject(completed).is_undone("appointment"), "nothing of it is known"
+    assert not _subject(BOOKED).is_undone("appointment", also_by="check_in")
+
+
+def test_a_check_in_of_the_same_version_undoes_nothing() -> None:
+    """Only what happened after; a rank keeps the two apart within a second, so this is of one instant and rank."""
+    completed = replace(business("CheckInCompleted", contact=None), version=BOOKED.version)
+    assert not _subject(BOOKED, completed).is_undone("appointment", also_by="check_in")
+
+
+@pytest.mark.parametrize("order", list(permutations([SHIPPED, DELIVERED])))
+def test_each_family_keeps_its_own_version(order: tuple[object, ...]) -> None:
+    """An order that was delivered before the news of its dispatch came was dispatched all the same."""
+    subject = Subject(SHIPPED.subject)
+    for event in order:
+        assert isinstance(event, type(SHIPPED))
+        subject = subject.hear(event)
+    assert {name: family.version for name, family in subject.families.items()} == {
+        "order": SHIPPED.version,
+        "review": DELIVERED.version,
+    }
+    assert subject.families["order"].get("shipped_at") == NOON.isoformat()
+    assert subject.families["review"].get("delivered_at") == (NOON + timedelta(days=2)).isoformat()
+
+
+def test_an_older_view_that_comes_late_is_not_the_one_that_counts() -> None:
+    earlier = business(
+        "ProductViewed", NOON - timedelta(hours=3), subject_id="P-1", name="Shoe", url="https://a.example"
+    )
+    subject = Subject(VIEWED.subject).hear(VIEWED).hear(earlier)
+    family = subject.families["product"]
+    assert (family.get("viewed_at"), family.get("url")) == (NOON.isoformat(), "https://a.example")

@@ -75,7 +75,7 @@ from reengage.domain.broadcast import SORT_KEY, Part, PartState
 from reengage.domain.caps import Places
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation, InboundMessage, expiry
-from reengage.domain.message import FOLLOWS, WITHDRAWN, MessageKey, ScheduledMessage, State, brief
+from reengage.domain.message import FOLLOWS, TOO_LATE, WITHDRAWN, MessageKey, ScheduledMessage, State, brief
 from reengage.domain.preferences import Preferences, preferences_of
 from reengage.domain.reasons import REASONS, Audience, Door, Lane
 from reengage.domain.subject import Subject, SubjectRef
@@ -207,6 +207,9 @@ class DynamoDBStore:
     def write_plan(self, message: ScheduledMessage, *, at: datetime) -> ScheduledMessage:
         withdrawn = (Row.state == State.SKIPPED) & Row.rule.is_in(*WITHDRAWN)
         free = Item.pk.does_not_exist() | (withdrawn & (Row.version < message.version))
+        if message.may_come_after_all:
+            came_too_late = (Row.state == State.SKIPPED) & (Row.rule == TOO_LATE)
+            free |= came_too_late & (Row.version < message.version)
         in_time = (Row.state == State.SCHEDULED) & (Row.version < message.version)
         if message.state is State.SCHEDULED:
             tries = [(message, free | in_time)]
@@ -231,11 +234,11 @@ class DynamoDBStore:
         row = self._update(message.key, actions, withdrawable) or self.read_message(message.key)
         return row if row and row.is_withdrawn else None
 
-    def scheduled(self, contact: Contact) -> list[ScheduledMessage]:
+    def unsettled(self, contact: Contact) -> list[ScheduledMessage]:
         rows = self._pages(
             contact.key,
             range_key_condition=Item.sk.startswith(f"{SCHEDULED}#"),
-            filter_condition=Row.state == State.SCHEDULED,
+            filter_condition=Row.state.is_in(State.SCHEDULED, State.SENDING),
             consistent_read=True,
         )
         return [to_message(Row.from_raw_data(raw)) for page in rows for raw in page]
@@ -261,11 +264,14 @@ class DynamoDBStore:
     def members(
         self, audience: Audience, subject: SubjectRef, shard: int, *, day: date, cursor: str | None, limit: int
     ) -> Page:
+        last: dict[str, Any] | None = json.loads(cursor) if cursor else None
+        if last and last["audience_day"]["S"] < day.isoformat():
+            last = None  # those days are over; DynamoDB takes no start outside the range
         answer = self.table.query(
             audience_shard(subject.brand, shard, subject.id if audience == "interested" else None),
             range_key_condition=ConversationItem.audience_day >= day.isoformat(),
             index_name=AUDIENCE,
-            exclusive_start_key=json.loads(cursor) if cursor else None,
+            exclusive_start_key=last,
             limit=limit,
         )
         members = [to_member({name: value["S"] for name, value in item.items()}) for item in answer["Items"]]
@@ -288,7 +294,8 @@ class DynamoDBStore:
     def count_outcomes(self, part: MessageKey, version: int, outcomes: Mapping[str, int]) -> None:
         ways = [(Path(["tally", way]), number) for way, number in outcomes.items()]
         actions: list[Action] = [way.set((way | 0) + number) for way, number in ways]
-        self._change(part, actions, PartItem.version == version)
+        if actions:
+            self._change(part, actions, PartItem.version >= version)
 
     def read_threads(self, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]:
         threads: dict[Contact, Thread] = {}
@@ -577,7 +584,8 @@ def _unchanged(model: type[Item], item: Item | None) -> Condition:
         return Item.pk.does_not_exist()
     condition = Item.pk.exists()
     for name, attribute in model.get_attributes().items():
-        if name in ("pk", "sk", "type"):
+        # What puts it into an index is made from the rest.
+        if name in ("pk", "sk", "type", "audience_shard", "audience_day"):
             continue
         value = getattr(item, name)
         condition &= attribute.does_not_exist() if value is None else attribute == value

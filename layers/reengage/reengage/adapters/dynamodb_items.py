@@ -20,9 +20,9 @@ from reengage.domain.brand import Brand
 from reengage.domain.broadcast import Member, Part, PartState
 from reengage.domain.caps import Places
 from reengage.domain.contact import Contact, Profile
-from reengage.domain.conversation import Conversation, expiry
+from reengage.domain.conversation import Conversation
 from reengage.domain.instants import iso, parse_instant
-from reengage.domain.message import ONCE, RETENTION, ScheduledMessage, State
+from reengage.domain.message import ONCE, ScheduledMessage, State
 from reengage.domain.preferences import Choice, Choices, Erasure, Preferences
 from reengage.domain.reasons import REASONS, Category, Door, Lane
 from reengage.domain.subject import Family, Said, Subject, SubjectRef
@@ -456,7 +456,7 @@ def row_item(message: ScheduledMessage, at: datetime) -> ScheduledMessageItem:
         rule=message.rule,
         facts=dict(message.facts) or None,
         settled_at=message.settled_at,
-        expires_at=expiry(max(message.due_at, at) + RETENTION),
+        expires_at=message.expires_at(at),
     )
 
 

@@ -37,6 +37,7 @@ class EventBus:
     client: EventsClient
     name: str
     pause: Callable[[float], None] = time.sleep
+    source: str = SOURCE
 
     def __call__(self, events: Sequence[OutEvent]) -> int:
         return sum(
@@ -47,7 +48,7 @@ class EventBus:
     def entry(self, event: OutEvent) -> dict[str, str]:
         return {
             "EventBusName": self.name,
-            "Source": SOURCE,
+            "Source": self.source,
             "DetailType": event.type,
             "Detail": json.dumps(event.detail, ensure_ascii=False),
         }

@@ -15,7 +15,7 @@ from reengage.domain.caps import Places
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation, InboundMessage, expiry
 from reengage.domain.instants import iso, parse_instant
-from reengage.domain.message import FOLLOWS, RETENTION, MessageKey, ScheduledMessage, State, brief
+from reengage.domain.message import FOLLOWS, MessageKey, ScheduledMessage, State, brief
 from reengage.domain.preferences import Preferences, preferences_of
 from reengage.domain.reasons import Audience, Category, Door, Lane
 from reengage.domain.subject import Subject, SubjectRef
@@ -157,13 +157,17 @@ class MemoryStore:
             row = self._rows.get(message.key)
             stored = row.message if row else None
             in_time = replace(message, state=State.SCHEDULED, rule=None, facts={}, settled_at=None)
-            if stored is None or (stored.is_withdrawn and stored.version < message.version):
+            gives_way = stored is None or (
+                (stored.is_withdrawn or (stored.came_too_late and message.may_come_after_all))
+                and stored.version < message.version
+            )
+            if stored is None or gives_way:
                 planned = message
             elif stored.state is State.SCHEDULED and stored.version < message.version:
                 planned = in_time
             else:
                 return stored
-            expires_at = expiry(max(message.due_at, at) + RETENTION)
+            expires_at = message.expires_at(at)
             self._put(_Row(planned, expires_at, planned.state is State.SCHEDULED))
             return planned
 
@@ -175,10 +179,10 @@ class MemoryStore:
                 row = self._put(replace(row, message=skipped, indexed=False))
             return row.message if row and row.message.is_withdrawn else None
 
-    def scheduled(self, contact: Contact) -> list[ScheduledMessage]:
+    def unsettled(self, contact: Contact) -> list[ScheduledMessage]:
         with self._lock:
             rows = (row.message for key, row in self._rows.items() if key.pk == contact.key)
-            return [message for message in rows if message.state is State.SCHEDULED]
+            return [message for message in rows if message.state in (State.SCHEDULED, State.SENDING)]
 
     def reschedule(self, message: ScheduledMessage, *, due_at: datetime, first_due_at: datetime) -> bool:
         with self._lock:
@@ -209,7 +213,7 @@ class MemoryStore:
         self, audience: Audience, subject: SubjectRef, shard: int, *, day: date, cursor: str | None, limit: int
     ) -> Page:
         name = _interested(subject, shard) if audience == "interested" else _open(subject.brand, shard)
-        after = tuple(cursor.split("\n")) if cursor else (day.isoformat(), "")
+        after = max((day.isoformat(), ""), tuple((cursor or "").split("\n", 1)))
         with self._lock:
             ahead = ((at, key, member) for key, (at, member) in self._audience[name].items() if (at, key) > after)
             there = (entry for entry in ahead if self._is_there(entry[2], subject))
@@ -223,13 +227,13 @@ class MemoryStore:
             told = (replacing.version, replacing.state, replacing.cursor)
             if stored is None or (stored.version, stored.state, stored.cursor) != told:
                 return False
-            self._put_part(replace(part, outcomes=stored.outcomes))
+            self._put_part(replace(stored, state=part.state, cursor=part.cursor, planned=part.planned))
             return True
 
     def count_outcomes(self, part: MessageKey, version: int, outcomes: Mapping[str, int]) -> None:
         with self._lock:
             stored = self._parts.get(part)
-            if stored and stored.version == version:
+            if stored and stored.version >= version:
                 counted = Counter[str]()
                 counted.update(stored.outcomes)
                 counted.update(outcomes)
@@ -278,6 +282,7 @@ class MemoryStore:
     def read_circumstances(self, message: ScheduledMessage) -> Gate:
         with self._lock:
             contact = message.contact
+            interest = SubjectRef.known_to(contact, "interest", message.subject.id)
             return Gate(
                 subject=self._subjects.get(message.subject),
                 profile=self._profiles.get(contact),
@@ -285,7 +290,7 @@ class MemoryStore:
                 preferences=self.read_preferences(contact),
                 brand=self._brands.get(contact.brand),
                 places=self._places(contact, message.terms.category),
-                interest=self._subjects.get(SubjectRef.known_to(contact, "interest", message.subject.id)),
+                interest=self._subjects.get(interest) if message.terms.audience == "interested" else None,
             )
 
     def take_place(self, message: ScheduledMessage, places: Places, *, at: datetime, keep_for: timedelta) -> bool:

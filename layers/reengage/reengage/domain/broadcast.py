@@ -6,7 +6,7 @@ followed by the next run.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -54,6 +54,16 @@ class Part:
     cursor: str | None = None
     planned: int = 0
     outcomes: Mapping[str, int] = field(default_factory=dict)
+
+    def after(self, former: "Part | None") -> "Part":
+        """With what became of the messages of the one whose place it takes; of those not sent yet the rest is planned
+        anew, and nothing is where it is only stopped.
+        """
+        if former is None:
+            return self
+        ended = sum(former.outcomes.values())
+        planned = former.planned if self.state is PartState.WITHDRAWN else ended
+        return replace(self, planned=planned, outcomes=former.outcomes)
 
     @property
     def key(self) -> MessageKey:

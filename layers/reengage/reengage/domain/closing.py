@@ -27,7 +27,7 @@ class Outlook(NamedTuple):
 def outlook(case: Circumstances, due_at: datetime) -> Outlook:
     """For the case's message, which is due at ``due_at``. Where it cannot be pulled forward, a business is warned."""
     conversation = case.conversation
-    if conversation is None or not conversation.is_open(case.now) or conversation.is_open(due_at) or _is_refused(case):
+    if conversation is None or not conversation.is_open(case.now) or conversation.is_open(due_at) or is_refused(case):
         return Outlook(due_at, "due")
     when = case.settings.when_closing(case.message.reason)
     if when == "wait":
@@ -39,7 +39,7 @@ def outlook(case: Circumstances, due_at: datetime) -> Outlook:
     return Outlook(max(case.now, conversation.closes_at - case.settings.closing_notice), "warn")
 
 
-def _is_refused(case: Circumstances) -> bool:
+def is_refused(case: Circumstances) -> bool:
     """Nobody is to be reached otherwise who does not want to be reached."""
     topics: tuple[Topic, ...] = ("contact", "marketing") if case.category == "marketing" else ("contact",)
     return any(case.preferences.refused(topic, case.message.contact.channel) for topic in topics)
@@ -58,4 +58,8 @@ def _last_instant(case: Circumstances, closes_at: datetime) -> datetime | None:
     if not hours:
         return last
     zones = case.zones.zones
-    return hours.last_allowed(first, last, zones) if zones else None
+    at = hours.last_allowed(first, last, zones) if zones else None
+    if at is None or at == last:
+        return at
+    # A night comes before: its beginning is an end to all tries, as the window's is.
+    return hours.last_allowed(first, max(first, at - MARGIN), zones) or at

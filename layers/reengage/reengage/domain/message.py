@@ -9,12 +9,16 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from .contact import Contact
+from .conversation import expiry
 from .instants import EARLIEST, iso
 from .reasons import REASONS, Door, Reason
 from .subject import SubjectRef
 
 RETENTION: Final = timedelta(days=30)
 """How long a message's row outlives the instant at which it was due."""
+
+ONCE_RETENTION: Final = timedelta(days=46)
+"""The same where there is to be but one: longer than its subject could ask for it again (``subject.RETENTION``)."""
 
 Facts = Mapping[str, Any]
 """What a decision saw: JSON values only."""
@@ -45,6 +49,8 @@ FOLLOWS: Final[Mapping[State, frozenset[State]]] = MappingProxyType(
 )
 """For each end, the states that it may follow once a message has been claimed: states only move forward."""
 
+
+TOO_LATE: Final = "too_late"
 
 WITHDRAWN: Final = ("superseded", "cancelled")
 """The rules by which a message is skipped because of its subject, which may want it again."""
@@ -120,6 +126,20 @@ class ScheduledMessage:
     @property
     def is_withdrawn(self) -> bool:
         return self.state is State.SKIPPED and self.rule in WITHDRAWN
+
+    @property
+    def came_too_late(self) -> bool:
+        return self.state is State.SKIPPED and self.rule == TOO_LATE
+
+    @property
+    def may_come_after_all(self) -> bool:
+        """Whether it is the only one there is to be, and in time: an event that came too late must not cost it."""
+        return self.state is State.SCHEDULED and self.about is None
+
+    def expires_at(self, planned_at: datetime) -> int:
+        """Epoch seconds, for a row that is written at ``planned_at``."""
+        only_one = self.terms.once or self.terms.audience
+        return expiry(max(self.due_at, planned_at) + (ONCE_RETENTION if only_one else RETENTION))
 
     @property
     def terms(self) -> Reason:

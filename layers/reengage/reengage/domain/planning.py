@@ -120,7 +120,7 @@ def _of_reason(subject: Subject, name: str, reason: Reason, family: Family) -> l
             about=None if reason.once else about,
             due_at=due,
             useful_until=useful_until,
-            version=family.revision,
+            version=subject.revision_of(family),
         )
         for (offset, due), useful_until in zip(dues, ends, strict=True)
     ]

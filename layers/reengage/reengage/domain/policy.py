@@ -160,9 +160,12 @@ Rule = Callable[[Circumstances], Answer]
 def _superseded(case: Circumstances) -> Answer:
     """The subject has moved on since it asked for this message."""
     family = case.family
-    if not family or case.is_undone or case.message.version == family.revision:
+    if not family or case.subject is None or case.is_undone:
         return PASS
-    return Answer(stops=True, facts={"version": case.message.version, "subject_version": family.revision})
+    newest = case.subject.revision_of(family)
+    if case.message.version == newest:
+        return PASS
+    return Answer(stops=True, facts={"version": case.message.version, "subject_version": newest})
 
 
 def _cancelled(case: Circumstances) -> Answer:

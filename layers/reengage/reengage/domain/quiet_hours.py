@@ -68,7 +68,7 @@ class QuietHours:
             if not any(self.cover(instant, zone) for zone in zones):
                 return instant
             instant -= STEP_BACK
-        return None
+        return None if any(self.cover(first, zone) for zone in zones) else first.astimezone(UTC)
 
     def first_quiet(self, now: datetime, zones: Collection[tzinfo]) -> datetime:
         """The first instant from ``now`` on, in UTC, that is quiet in any of ``zones``; two days on, without any."""

@@ -199,6 +199,14 @@ class Subject:
         others = sorted(self.families.values(), key=lambda other: other.version, reverse=True)
         return next((contact for known in (family, *others) if (contact := known.contact)), None)
 
+    def revision_of(self, family: Family) -> int:
+        """As of which revision the family speaks of whom it speaks of."""
+        if family.contact:
+            return family.revision
+        others = sorted(self.families.values(), key=lambda other: other.version, reverse=True)
+        namer = next((known for known in others if known.contact), family)
+        return max(family.revision, namer.revision)
+
     def is_undone(self, family: str, *, also_by: str = "") -> bool:
         """Whether the family's newest event undid it, or a later one of the family ``also_by``; or it is unknown."""
         known, other = self.families.get(family), self.families.get(also_by)

@@ -94,7 +94,9 @@ def _said(contact: Contact, preferences: Preferences) -> Iterator[Entry]:
 def _messages(held: Holdings) -> Iterator[Entry]:
     """Each message twice: when it was planned, and when it was settled, or is due."""
     for message in held.scheduled:
-        yield _entry(message.planned_at, "planned", **_about(message), due_at=message.first_due_at or message.due_at)
+        # A broadcast plans its messages as they fall due.
+        planned_at = message.first_due_at or message.due_at if message.terms.audience else message.planned_at
+        yield _entry(planned_at, "planned", **_about(message), due_at=message.first_due_at or message.due_at)
         settled, due_at = message.settled_at, max(message.due_at, message.first_due_at or message.due_at)
         at = due_at if message.state in UNSETTLED or settled is None else settled
         yield _entry(

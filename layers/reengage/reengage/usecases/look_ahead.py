@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from reengage.domain.closing import outlook
+from reengage.domain.closing import is_refused, outlook
 from reengage.domain.contact import Contact
 from reengage.domain.events_out import out_event
 from reengage.domain.instants import iso
@@ -28,7 +28,7 @@ def look_ahead(contact: Contact, *, settings: PolicySettings, store: Store, cloc
     """The window has moved: what was planned before, and is due after it will have closed, is marked."""
     if not settings.looks_ahead:
         return
-    for row in store.scheduled(contact):
+    for row in store.unsettled(contact):
         case = Circumstances(message=row, settings=settings, now=clock(), **store.read_circumstances(row)._asdict())
         wanted = again(row, case.subject, case.place)
         # One that was put off, or that a newer version moves, is asked by its sender.
@@ -46,11 +46,11 @@ def warn(case: Circumstances, due_after: ScheduledMessage, *, store: Store, publ
     """
     conversation, contact = case.conversation, due_after.contact
     assert conversation is not None
+    late = [due_after, *_also_after(case, due_after, store)]
     told = replace(conversation, told_to_close=conversation.expires_at)
     # Two doors may come to warn in the same minute: the one that marks the conversation does.
     if not store.write_conversation(contact, told, replacing=conversation):
         return False
-    late = [due_after, *_also_after(case, due_after, store)]
     event = out_event(
         "ConversationClosing",
         contact,
@@ -65,7 +65,7 @@ def warn(case: Circumstances, due_after: ScheduledMessage, *, store: Store, publ
 
 def _also_after(case: Circumstances, due_after: ScheduledMessage, store: Store) -> Iterator[ScheduledMessage]:
     """The contact's other messages that will still be due when the window has closed, each as it is due."""
-    for row in store.scheduled(due_after.contact):
+    for row in store.unsettled(due_after.contact):
         if row.key == due_after.key:
             continue
         gate = store.read_circumstances(row)._replace(conversation=case.conversation)
@@ -73,7 +73,7 @@ def _also_after(case: Circumstances, due_after: ScheduledMessage, store: Store) 
         wanted = again(row, other.subject, other.place)
         if wanted is None or case.conversation is None or case.conversation.is_open(wanted.due_at):
             continue
-        if outlook(other, wanted.due_at).why != "pull_forward":
+        if not is_refused(other) and outlook(other, wanted.due_at).why != "pull_forward":
             yield wanted
 
 

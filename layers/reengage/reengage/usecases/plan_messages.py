@@ -109,7 +109,13 @@ def _store_parts(subject: Subject, before: Subject, *, version: int, store: Stor
     undone = [broadcast for broadcast in broadcasts(before) if broadcast.reason not in names]
     parts = [broadcast.parts() for broadcast in wanted]
     parts += [broadcast.parts(PartState.WITHDRAWN, version=version) for broadcast in undone]
-    return sum(any(list(map(store.write_part, of_one))) for of_one in parts)
+    if not parts:
+        return 0
+    former = {part.key: part for part in store.read_parts(subject.ref)}
+    return sum(
+        any([store.write_part(part.after(former.get(part.key))) for part in of_one])  # noqa: C419 - all are written
+        for of_one in parts
+    )
 
 
 def _outlook(

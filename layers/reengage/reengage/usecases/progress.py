@@ -36,9 +36,9 @@ def _of(reason: str, parts: Sequence[Part], now: datetime) -> dict[str, Any]:
     outcomes: Counter[str] = Counter()
     for part in parts:
         outcomes.update(part.outcomes)
-    planned = sum(part.planned for part in parts)
     skipped = {way.removeprefix("skipped:"): n for way, n in sorted(outcomes.items()) if way.startswith("skipped:")}
     ended = sum(outcomes[way] for way in ("sent", "failed", "unconfirmed")) + sum(skipped.values())
+    planned = max(ended, sum(part.planned for part in parts))
     return {
         "reason": reason,
         "state": _state(parts, now),
@@ -49,7 +49,7 @@ def _of(reason: str, parts: Sequence[Part], now: datetime) -> dict[str, Any]:
         "skipped": skipped,
         "failed": outcomes["failed"],
         "unconfirmed": outcomes["unconfirmed"],
-        "waiting": max(0, planned - ended),
+        "waiting": planned - ended,
     }
 
 

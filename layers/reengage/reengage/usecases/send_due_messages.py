@@ -387,7 +387,7 @@ class Drain:
                     self._expand(due.key)
                 else:
                     self._handle(due)
-        return len(self.expanded) > expanded
+        return len(self.expanded) > expanded and sender.clock() < self.stop_at
 
     def _handle(self, due: DueKey) -> None:
         try:

@@ -34,6 +34,7 @@ from tests.unit.adapters.inbound.payloads import (
 )
 
 PUBLISHED: Final = datetime(2031, 5, 6, 7, 8, 1, 123000, tzinfo=UTC)
+WHOSE: Final = {"scheduled_message_id": OURS, "brand": "acme-garden", "channel": "sms"}
 RCS_PERSON: Final = Contact("acme-dental", "rcs", "+12679164820")
 
 
@@ -88,7 +89,7 @@ def test_an_sms_that_looks_like_json_is_text() -> None:
         ("Hi there", "text", "Hi there"),
         ("7", "text", "7"),
         ('{"a": 1}', "text", '{"a": 1}'),
-        ("[" * 100_000, "text", "[" * 65_536),
+        ("[" * 100_000, "text", "[" * 16_384),
         (RCS_SUGGESTION, "button", "Open"),
         ('{"type":"LOCATION","latitude":52.5,"longitude":13.4}', "location", ""),
         (RCS_MEDIA, "image", ""),
@@ -141,9 +142,9 @@ def test_a_status_of_whatsapps_comes_this_way_too() -> None:
 
 def test_another_number_of_the_account_is_not_taken_for_this_one() -> None:
     entry = meta_entry({"messages": [dict(TEXT)]}, number="another")
+    path = "$.Records[0].Sns.Message.whatsAppWebhookEntry.changes[0].value.messages[0]"
     assert read(sns_event(aws_whatsapp(entry))).errors == [
-        "$.Records[0].Sns.Message.whatsAppWebhookEntry.changes[0].value.messages[0]: "
-        "no route of aws for whatsapp says whose number or account this is"
+        f"{path}: no route of aws for whatsapp says whose number or account this is"
     ]
 
 
@@ -206,7 +207,7 @@ def test_a_receipt_by_rcs_is_of_a_contact_there() -> None:
     ],
 )
 def test_each_event_comes_to_a_status_or_to_nothing(event_type: str, is_final: bool, status: str | None) -> None:
-    got = read(sns_event({**AWS_RECEIPT, "eventType": event_type, "isFinal": is_final}))
+    got = read(sns_event({**AWS_RECEIPT, "eventType": event_type, "isFinal": is_final, "context": WHOSE}))
     assert (got.errors, [each.status for each in got.receipts]) == ([], [status] if status else [])
     assert got.ignored == (status is None)
 
@@ -233,7 +234,7 @@ def test_every_event_type_that_botocore_knows_of_texts_and_rcs_is_understood() -
     shapes = get_session().get_service_model("pinpoint-sms-voice-v2")
     known = [each for each in shapes.shape_for("EventType").enum if not each.endswith("ALL")]  # type: ignore[attr-defined]  # a StringShape, by its name
     assert len(known) > 40
-    got = read(sns_event(*({**AWS_RECEIPT, "eventType": each} for each in known)))
+    got = read(sns_event(*({**AWS_RECEIPT, "eventType": each, "context": WHOSE} for each in known)))
     assert got.errors == []
     assert len(got.receipts) + got.ignored == len(known)
 
@@ -250,8 +251,7 @@ def test_a_message_that_is_none_of_ours_is_ignored(context: Any) -> None:
 
 
 def test_the_context_may_say_whose_message_it_was_when_it_went_by_another_way() -> None:
-    context = {"scheduled_message_id": OURS, "brand": "acme-garden", "channel": "sms"}
-    got = read(sns_event({**AWS_RCS_RECEIPT, "context": context}))
+    got = read(sns_event({**AWS_RCS_RECEIPT, "context": WHOSE}))
     assert got.receipts[0].contact == Contact("acme-garden", "sms", "+13022640220")
 
 

@@ -28,6 +28,7 @@ from tests.unit.adapters.inbound.payloads import (
 
 PERSON: Final = Contact("acme-dental", "whatsapp", "+16505551234")
 USER_ID: Final = "US.13491208655302741918"
+FIRST: Final = "$.entry[0].changes[0].value.messages[0]"
 
 
 def read(payload: Any, routes: Routes = ROUTES) -> Read:
@@ -57,10 +58,22 @@ def test_a_text_is_read_with_the_senders_own_instant_and_name() -> None:
 
 
 KINDS: Final[list[tuple[str, dict[str, Any], str]]] = [
-    ("image", {"image": {"caption": "Is it this one?", "mime_type": "image/jpeg", "sha256": "SfIn", "id": "1"}}, "Is it this one?"),
+    (
+        "image",
+        {"image": {"caption": "Is it this one?", "mime_type": "image/jpeg", "sha256": "SfIn", "id": "1"}},
+        "Is it this one?",
+    ),
     ("image", {"image": {"mime_type": "image/jpeg", "sha256": "SfIn", "id": "1003383421387256"}}, ""),
-    ("video", {"video": {"caption": "caption", "mime_type": "video/mp4", "sha256": "Jh", "id": "765756756"}}, "caption"),
-    ("document", {"document": {"caption": "My card", "filename": "f.pdf", "mime_type": "application/pdf", "id": "1"}}, "My card"),
+    (
+        "video",
+        {"video": {"caption": "caption", "mime_type": "video/mp4", "sha256": "Jh", "id": "765756756"}},
+        "caption",
+    ),
+    (
+        "document",
+        {"document": {"caption": "My card", "filename": "f.pdf", "mime_type": "application/pdf", "id": "1"}},
+        "My card",
+    ),
     ("document", {"document": {"filename": "stop.pdf", "mime_type": "application/pdf", "id": "1"}}, ""),
     ("audio", {"audio": {"mime_type": "audio/ogg; codecs=opus", "sha256": "E3", "id": "1908", "voice": True}}, ""),
     ("sticker", {"sticker": {"mime_type": "image/webp", "sha256": "OmT", "id": "1", "animated": False}}, ""),
@@ -78,11 +91,19 @@ KINDS: Final[list[tuple[str, dict[str, Any], str]]] = [
     ),
     ("contacts", {"contacts": None}, ""),
     ("reaction", {"reaction": {"message_id": "wamid.HBg", "emoji": "👍"}}, "👍"),
-    ("button", {"context": {"from": "1", "id": "w"}, "button": {"payload": "stop-promo", "text": "Stop promotions"}}, "Stop promotions"),
-    ("interactive", {"interactive": {"type": "button_reply", "button_reply": {"id": "b", "title": "Cancel"}}}, "Cancel"),
+    (
+        "button",
+        {"context": {"from": "1", "id": "w"}, "button": {"payload": "stop-promo", "text": "Stop promotions"}},
+        "Stop promotions",
+    ),
     (
         "interactive",
-        {"interactive": {"type": "list_reply", "list_reply": {"id": "p", "title": "Priority", "description": "Next day"}}},
+        {"interactive": {"type": "button_reply", "button_reply": {"id": "b", "title": "Cancel"}}},
+        "Cancel",
+    ),
+    (
+        "interactive",
+        {"interactive": {"type": "list_reply", "list_reply": {"id": "p", "title": "Priority", "description": "1 day"}}},
         "Priority",
     ),
     (
@@ -103,10 +124,10 @@ KINDS: Final[list[tuple[str, dict[str, Any], str]]] = [
     ),
     (
         "edit",
-        {"edit": {"original_message_id": "w", "message": {"type": "image", "image": {"caption": "Updated", "id": "1"}}}},
+        {"edit": {"original_message_id": "w", "message": {"type": "image", "image": {"caption": "Updated"}}}},
         "Updated",
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("kind", "content", "text"), KINDS)
@@ -197,7 +218,7 @@ def test_a_change_that_is_none_is_named(entry: Any, error: str) -> None:
 def test_an_error_of_no_message_is_told() -> None:
     errors = [{"code": 131000, "title": "Something went wrong", "error_data": {"details": "+1 650 555 1234"}}, {}]
     assert read(meta_call(meta_entry({"errors": errors}))).errors == [
-        "$.entry[0].changes[0].value.errors[0]: 131000 Something went wrong",
+        "$.entry[0].changes[0].value.errors[0]: error 131000",
         "$.entry[0].changes[0].value.errors[1]: an error without a code",
     ]
 
@@ -267,10 +288,7 @@ def test_the_number_itself_will_do_for_a_route() -> None:
 
 def test_a_number_that_is_on_no_route_is_an_error() -> None:
     assert read(meta_message(number="9")) == Read(
-        errors=[
-            "$.entry[0].changes[0].value.messages[0]: "
-            "no route of meta for whatsapp says whose number or account this is"
-        ]
+        errors=[f"{FIRST}: no route of meta for whatsapp says whose number or account this is"]
     )
 
 
@@ -283,7 +301,7 @@ def test_a_number_that_is_on_no_route_is_an_error() -> None:
         ("STOP \ud83d", "STOP \ufffd"),
         ("\ude00 STOP", "\ufffd STOP"),
         ("\ud83d\ude00", "😀"),
-        ("x" * 70_000, "x" * 65_536),
+        ("x" * 70_000, "x" * 16_384),
         (None, ""),
         (7, ""),
     ],
@@ -298,7 +316,7 @@ def test_a_name_is_kept_within_bounds(name: Any, kept: str | None) -> None:
     assert message(meta_message(sender={**SHEENA, "profile": {"name": name}})).display_name == kept
 
 
-@pytest.mark.parametrize("wrong", ["", "-1", "1.5", "1e9", "١٢٣٤٥٦٧٨٩٠", "9" * 30, True, 1.5, -1, 10**5000, None, "0"])
+@pytest.mark.parametrize("wrong", ["", "-5", "2.5", "1e9", "١٢٣٤٥٦٧٨٩٠", "9" * 30, True, 1.5, -1, 10**400, None, "0"])
 def test_an_instant_that_is_none_is_an_error(wrong: Any) -> None:
     assert read(meta_message({"timestamp": wrong})).errors
 
@@ -334,7 +352,7 @@ def test_a_failure_says_why_by_its_code_and_short_title_alone() -> None:
     assert got.choices == []
 
 
-@pytest.mark.parametrize("errors", [None, [], {}, [7], [{}], [{"code": True and None, "title": 5 * 10**20}]])
+@pytest.mark.parametrize("errors", [None, [], {}, [7], [{}], [{"code": None, "title": 5 * 10**20}]])
 def test_a_failure_that_does_not_say_why_is_one_all_the_same(errors: Any) -> None:
     got = read(meta_status({"status": "failed", "errors": errors}))
     assert (got.receipts[0].status, got.receipts[0].error) == ("undelivered", "failed")

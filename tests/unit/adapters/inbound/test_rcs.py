@@ -105,11 +105,12 @@ def test_what_expired_and_was_taken_back_was_not_delivered() -> None:
     "data",
     [
         {**RCS_DELIVERED, "eventType": "IS_TYPING"},
+        {**RCS_DELIVERED, "eventType": "EVENT_TYPE_UNSPECIFIED"},
         {**RCS_EXPIRED, "eventType": "TTL_EXPIRATION_REVOKE_FAILED"},
         {**RCS_DELIVERED, "messageId": "an id of another system"},
         {"agentId": "acme_agent@rbm.goog", "newLaunchState": "LAUNCHED", "regionId": "/v1/regions/fi-rcs"},
     ],
-    ids=["typing", "may be delivered yet", "none of ours", "the agent's launch"],
+    ids=["typing", "unspecified", "may be delivered yet", "none of ours", "the agent's launch"],
 )
 def test_what_says_nothing_of_ours_is_ignored(data: Any) -> None:
     assert read(data) == Read(ignored=1)

@@ -1,26 +1,41 @@
-"""A WhatsApp message as Meta's Cloud API takes it, directly or through AWS (developers.facebook.com, "Messages")."""
+"""A WhatsApp message as Meta's Cloud API takes it, directly or through AWS.
+
+There is no time-to-live here: Meta takes one for a utility template as such, when that is created or changed
+(``message_send_ttl_seconds``, 30 seconds to 12 hours; 30 days where nobody set one), and none for a text.
+https://developers.facebook.com/documentation/business-messaging/whatsapp/templates/time-to-live
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from reengage.ports import OutboundMessage
+
+_CHINESE: Final = MappingProxyType({"zh": "zh_CN", "zh-Hans": "zh_CN", "zh-Hant": "zh_TW"})
+_REGION: Final = 2
 
 
 def whatsapp_message(outbound: OutboundMessage, now: datetime) -> dict[str, Any]:
     """Free text within 24 hours of the person's last message (``free_text_until``), the approved template after that.
 
-    ``biz_opaque_callback_data`` comes back with every status of the message.
+    ``biz_opaque_callback_data`` (at most 512 bytes) comes back with every status of the message.
     """
-    address = outbound.message.contact.address
     return {
         "messaging_product": "whatsapp",
         "recipient_type": "individual",
-        # A phone number, or the opaque id of a user who shows none (``recipient``).
-        **({"to": address} if address.startswith("+") else {"recipient": address}),
+        **_recipient(outbound.message.contact.address),
         **(_text(outbound) if now < outbound.free_text_until else _template(outbound)),
         "biz_opaque_callback_data": outbound.message.scheduled_message_id,
     }
+
+
+def _recipient(address: str) -> Mapping[str, str]:
+    """A phone number, with its plus sign, or the business-scoped id of a person who shows no number.
+
+    https://developers.facebook.com/documentation/business-messaging/whatsapp/business-scoped-user-ids
+    """
+    return {"to" if address.startswith("+") else "recipient": address}
 
 
 def _text(outbound: OutboundMessage) -> Mapping[str, Any]:
@@ -29,12 +44,28 @@ def _text(outbound: OutboundMessage) -> Mapping[str, Any]:
 
 def _template(outbound: OutboundMessage) -> Mapping[str, Any]:
     wording = outbound.wording
-    parameters = [{"type": "text", "text": parameter} for parameter in wording.parameters]
+    parameters = [{"type": "text", "text": on_one_line(parameter)} for parameter in wording.parameters]
     return {
         "type": "template",
         "template": {
             "name": wording.template,
-            "language": {"code": wording.locale.replace("-", "_")},
+            "language": {"code": language_code(wording.locale)},
             **({"components": [{"type": "body", "parameters": parameters}]} if parameters else {}),
         },
     }
+
+
+def language_code(locale: str) -> str:
+    """Meta's code: the language, then an underscore and the region; no script (``zh_TW`` for ``zh-Hant-TW``).
+
+    https://developers.facebook.com/documentation/business-messaging/whatsapp/templates/supported-languages
+    """
+    if locale in _CHINESE:
+        return _CHINESE[locale]
+    language, *rest = locale.split("-")
+    return "_".join([language, *(part for part in rest if len(part) == _REGION)])
+
+
+def on_one_line(parameter: str) -> str:
+    """Meta refuses a template's parameter with a line break, a tab or more than four spaces in a row."""
+    return " ".join(parameter.split())

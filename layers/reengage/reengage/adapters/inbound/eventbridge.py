@@ -124,6 +124,7 @@ Locale = Annotated[
     str, Meta(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$", max_length=35, description="a locale, such as de-AT")
 ]
 Line = Annotated[str, Meta(min_length=1, max_length=500)]
+Kind = Annotated[str, Meta(pattern=r"^[a-z][a-z_]{0,39}$", description="a kind of message, such as image")]
 Localised = Line | Annotated[dict[Locale, Line], Meta(min_length=1, max_length=20)]
 """What a person will read: one text for all, or one for each locale."""
 
@@ -147,6 +148,7 @@ class MessageReceived(Struct):
     locale: Locale | Optional = UNSET
     timezone: Zone | Optional = UNSET
     display_name: Line | Optional = UNSET
+    kind: Kind | Optional = UNSET
 
 
 class DeliveryReported(Struct):
@@ -352,6 +354,7 @@ def inbound_message(event: Any) -> InboundMessage:
         locale=_given(detail.locale),
         timezone=_given(detail.timezone),
         display_name=_given(detail.display_name),
+        kind=_given(detail.kind) or "text",
     )
 
 

@@ -1,0 +1,302 @@
+"""AWS End User Messaging: SMS and RCS by ``pinpoint-sms-voice-v2``, WhatsApp by ``socialmessaging``.
+
+The clients are given, and make one attempt a call (``total_max_attempts=1``): none of the three operations takes an
+idempotency token, so a hidden retry after a lost answer would write to the person twice.
+
+Sources, beside the service models in botocore:
+https://docs.aws.amazon.com/pinpoint/latest/apireference_smsvoicev2/API_SendTextMessage.html
+https://docs.aws.amazon.com/pinpoint/latest/apireference_smsvoicev2/API_SendRcsMessage.html
+https://docs.aws.amazon.com/social-messaging/latest/APIReference/API_SendWhatsAppMessage.html
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+from ssl import SSLCertVerificationError
+from types import MappingProxyType
+from typing import Any, Final, Protocol
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProxyConnectionError,
+    SSLError,
+)
+
+from reengage.domain.reasons import Category
+from reengage.domain.routes import Routes
+from reengage.ports import Accepted, Clock, NotDelivered, OptedOut, OutboundMessage, Outcome, Refused, Unknown
+
+from .whatsapp import whatsapp_message
+
+PROVIDER: Final = "aws"
+
+SMS_TEXT: Final = 1600
+"""Characters that SendTextMessage takes, whatever number of parts they make."""
+
+RCS_TEXT: Final = 3072
+"""Characters that SendRcsMessage takes."""
+
+SMS_SECONDS: Final = range(5, 259_200 + 1)
+"""What SendTextMessage takes as ``TimeToLive``: AWS stops trying to hand the message to the carrier after it."""
+
+RCS_SECONDS: Final = range(1, 172_800 + 1)
+"""What SendRcsMessage takes as ``TimeToLive``: after it AWS takes an undelivered message back, counted from when it
+accepted it (https://docs.aws.amazon.com/sms-voice/latest/userguide/rcs-message-expiration.html).
+"""
+
+MESSAGE_TYPES: Final[Mapping[Category, str]] = MappingProxyType(
+    {"utility": "TRANSACTIONAL", "reply": "TRANSACTIONAL", "marketing": "PROMOTIONAL"}
+)
+
+Kind = type[Refused] | type[OptedOut] | type[NotDelivered] | type[Unknown]
+Kinds = Mapping[tuple[str, str], Kind]
+"""By an exception's code and its ``Reason``; an empty reason stands for every other one."""
+
+SMS_AND_RCS: Final[Kinds] = MappingProxyType(
+    {
+        # Surely not taken, and may be taken later.
+        ("ThrottlingException", ""): NotDelivered,
+        # Our account, number, agent, quota or spending limit, and the sandbox (DESTINATION_PHONE_NUMBER_NOT_VERIFIED):
+        # an operator mends it.
+        ("AccessDeniedException", ""): NotDelivered,
+        ("ConflictException", ""): NotDelivered,
+        ("ResourceNotFoundException", ""): NotDelivered,
+        ("ServiceQuotaExceededException", ""): NotDelivered,
+        ("ValidationException", ""): NotDelivered,
+        # https://docs.aws.amazon.com/sms-voice/latest/userguide/opt-out-list.html
+        ("ConflictException", "DESTINATION_PHONE_NUMBER_OPTED_OUT"): OptedOut,
+        # https://docs.aws.amazon.com/sms-voice/latest/userguide/protect-configuration.html: so the operator wants it.
+        ("ConflictException", "DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION"): Refused,
+        ("ConflictException", "DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE"): Refused,
+        # This recipient's country, from this sender.
+        ("ValidationException", "COUNTRY_CODE_MISMATCH"): Refused,
+        ("ValidationException", "DESTINATION_COUNTRY_BLOCKED"): Refused,
+        ("ValidationException", "INTERNATIONAL_SENDING_NOT_SUPPORTED"): Refused,
+        ("ValidationException", "INVALID_IDENTITY_FOR_DESTINATION_COUNTRY"): Refused,
+        ("ValidationException", "SENDER_ID_NOT_SUPPORTED"): Refused,
+        # This text.
+        ("ValidationException", "MAXIMUM_SIZE_EXCEEDED"): Refused,
+        ("InternalServerException", ""): Unknown,
+    }
+)
+"""What the documented errors of SendTextMessage and SendRcsMessage mean."""
+
+OF_THE_MESSAGE: Final = frozenset({"destinationphonenumber", "messagebody", "rcsmessagecontent"})
+"""Fields that a ValidationException may name (``Fields``) which are this message's own, not our configuration's."""
+
+WHATSAPP: Final[Kinds] = MappingProxyType(
+    {
+        ("ThrottledRequestException", ""): NotDelivered,
+        # Our permission or phone number id; of a wrong parameter AWS does not say which: it may be the API's version.
+        ("AccessDeniedException", ""): NotDelivered,
+        ("InvalidParametersException", ""): NotDelivered,
+        ("ResourceNotFoundException", ""): NotDelivered,
+        ("ValidationException", ""): NotDelivered,
+        # A 502, "thrown when performing an action because a dependency would be broken": behind AWS stands Meta, and
+        # whether Meta took the message is not said.
+        ("DependencyException", ""): Unknown,
+        ("InternalServiceException", ""): Unknown,
+    }
+)
+"""What the documented errors of SendWhatsAppMessage mean. Whether a person has WhatsApp, or is within the 24 hours,
+only a later status says.
+"""
+
+BEFORE_SENDING: Final = (
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    EndpointConnectionError,  # no address, or refused
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProxyConnectionError,
+)
+"""Raised before any of the request has left."""
+
+GARBLED: Final = (AttributeError, TypeError, UnicodeDecodeError)
+"""What botocore's parsers raise on a body that is cut within a character, or is JSON but no object."""
+
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z_]{0,63}")
+_SECONDS: Final = re.compile(r"[0-9]{1,6}")
+
+
+class SmsClient(Protocol):
+    """botocore's ``pinpoint-sms-voice-v2`` client, as far as it is used here."""
+
+    def send_text_message(self, **request: Any) -> Mapping[str, Any]: ...
+
+    def send_rcs_message(self, **request: Any) -> Mapping[str, Any]: ...
+
+
+class SocialClient(Protocol):
+    """botocore's ``socialmessaging`` client, as far as it is used here."""
+
+    def send_whatsapp_message(self, **request: Any) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AwsSms:
+    """SMS from the route's number, sender id or pool. The event destinations of the ``configuration_set`` get the
+    receipts, with ``scheduled_message_id`` in their ``context``.
+    """
+
+    client: SmsClient
+    routes: Routes
+    clock: Clock
+    configuration_set: str | None = None
+
+    def send(self, outbound: OutboundMessage) -> Outcome:
+        text, seconds = outbound.wording.text, _seconds_left(outbound, self.clock)
+        if hindered := _hindrance(text, SMS_TEXT, seconds, SMS_SECONDS):
+            return hindered
+        request = {
+            **_envelope(outbound, self.routes, self.configuration_set),
+            "MessageBody": text,
+            "MessageType": MESSAGE_TYPES[outbound.message.terms.category],
+            "TimeToLive": min(seconds, SMS_SECONDS[-1]),
+        }
+        return _handed_over(self.client.send_text_message, request, SMS_AND_RCS, "MessageId")
+
+
+@dataclass(frozen=True, slots=True)
+class AwsRcs:
+    """RCS from the route's agent or pool, without a fallback: another channel is another contact."""
+
+    client: SmsClient
+    routes: Routes
+    clock: Clock
+    configuration_set: str | None = None
+
+    def send(self, outbound: OutboundMessage) -> Outcome:
+        text, seconds = outbound.wording.text, _seconds_left(outbound, self.clock)
+        if hindered := _hindrance(text, RCS_TEXT, seconds, RCS_SECONDS):
+            return hindered
+        request = {
+            **_envelope(outbound, self.routes, self.configuration_set),
+            "RcsMessageContent": {"Content": {"TextMessage": {"Body": text}}},
+            "TimeToLive": min(seconds, RCS_SECONDS[-1]),
+        }
+        return _handed_over(self.client.send_rcs_message, request, SMS_AND_RCS, "MessageId")
+
+
+@dataclass(frozen=True, slots=True)
+class AwsWhatsApp:
+    """WhatsApp from the route's ``phone-number-id-…`` or its ARN. ``meta_api_version`` is such as ``v20.0``.
+
+    AWS passes Meta's JSON on, its ``to`` with the plus sign and its ``recipient`` for a user's id
+    (github.com/aws/agent-toolkit-for-aws, aws-social-messaging, "Sending messages"). There is no time-to-live: Meta
+    takes one with a template's own settings and with its Direct Send API only.
+    """
+
+    client: SocialClient
+    routes: Routes
+    clock: Clock
+    meta_api_version: str
+
+    def send(self, outbound: OutboundMessage) -> Outcome:
+        request = {
+            "originationPhoneNumberId": self.routes.of(outbound.message.contact).identity,
+            "message": json.dumps(whatsapp_message(outbound, self.clock())).encode(),
+            "metaApiVersion": self.meta_api_version,
+        }
+        return _handed_over(self.client.send_whatsapp_message, request, WHATSAPP, "messageId")
+
+
+def _envelope(outbound: OutboundMessage, routes: Routes, configuration_set: str | None) -> dict[str, Any]:
+    """From whom and to whom. ``Context`` comes back with every receipt: at most five pairs, keys of 1 to 100 characters
+    without white space, values of up to 800.
+    """
+    return {
+        "DestinationPhoneNumber": outbound.message.contact.address,
+        "OriginationIdentity": routes.of(outbound.message.contact).identity,
+        "Context": {"scheduled_message_id": outbound.message.scheduled_message_id},
+        **({"ConfigurationSetName": configuration_set} if configuration_set else {}),
+    }
+
+
+def _seconds_left(outbound: OutboundMessage, clock: Clock) -> int:
+    return (outbound.deliver_before - clock()) // timedelta(seconds=1)
+
+
+def _hindrance(text: str, most: int, seconds: int, accepted: range) -> Refused | NotDelivered | None:
+    """Why AWS need not be asked."""
+    if not 1 <= len(text) <= most:
+        return Refused(f"a text of {len(text)} characters; AWS takes 1 to {most}")
+    if seconds < accepted[0]:
+        return NotDelivered(f"{max(seconds, 0)} s left to deliver it in; AWS takes {accepted[0]} or more")
+    return None
+
+
+def _handed_over(
+    call: Callable[..., Mapping[str, Any]], request: Mapping[str, Any], kinds: Kinds, message_id: str
+) -> Outcome:
+    """What came of the one call; ``message_id`` is the answer's field."""
+    try:
+        answer = call(**request)
+    except ClientError as error:
+        return _said({**error.response}, kinds)
+    except BotoCoreError as error:
+        return (NotDelivered if _never_left(error) else Unknown)(type(error).__name__)
+    except GARBLED:
+        return Unknown("an answer that cannot be read")
+    match answer.get(message_id):
+        case str(provider_message_id) if provider_message_id:
+            return Accepted(PROVIDER, provider_message_id)
+        case _:
+            return Unknown("an answer without a message id")
+
+
+def _never_left(error: BotoCoreError) -> bool:
+    """Of the failures of TLS only a certificate that is not trusted is surely one before the request."""
+    if isinstance(error, SSLError):
+        return any(isinstance(cause, SSLCertVerificationError) for cause in error.kwargs["error"].args)
+    return isinstance(error, BEFORE_SENDING)
+
+
+def _said(response: Mapping[str, Any], kinds: Kinds) -> Outcome:
+    """By the table, else by the status. A 4xx without a code that can be read was not taken either: its status line
+    says enough.
+    """
+    metadata = response["ResponseMetadata"]
+    status = metadata["HTTPStatusCode"]
+    code, reason = _name(response["Error"].get("Code")), _name(response.get("Reason"))
+    kind = kinds.get((code, reason)) or kinds.get((code, "")) or _of_status(status)
+    if code == "ValidationException" and _names_the_message(response):
+        kind = Refused
+    error = ": ".join(filter(None, (code, reason))) or f"HTTP {status}"
+    return NotDelivered(error, _retry_after(metadata)) if kind is NotDelivered else kind(error)
+
+
+def _of_status(status: int) -> Kind:
+    """Of an error that has no row: a 4xx is about the request's signature or form, and was not taken. Nobody knows
+    after a time-out, whichever side calls it so, and after anything else.
+    """
+    if status == HTTPStatus.REQUEST_TIMEOUT:
+        return Unknown
+    return NotDelivered if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR else Unknown
+
+
+def _name(text: object) -> str:
+    """A code or a reason; empty for what is none, which may hold anything and must not get into the error."""
+    return text if isinstance(text, str) and _NAME.fullmatch(text) else ""
+
+
+def _names_the_message(response: Mapping[str, Any]) -> bool:
+    names = [str(field.get("Name")) for field in response.get("Fields", ()) if field]
+    return any(name.partition(".")[0].casefold() in OF_THE_MESSAGE for name in names)
+
+
+def _retry_after(metadata: Mapping[str, Any]) -> timedelta | None:
+    """AWS documents none here; where something on the way sends one, in seconds, it is kept to."""
+    seconds = metadata.get("HTTPHeaders", {}).get("retry-after", "")
+    return timedelta(seconds=int(seconds)) if _SECONDS.fullmatch(seconds) else None

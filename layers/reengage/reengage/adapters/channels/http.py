@@ -1,0 +1,208 @@
+"""One POST over urllib3, and what its fate says of a message: not sent, nobody knows, or an answer to be read.
+
+Nothing is tried again and no redirect is followed: one call is one request. Each call has a connection of its own. One
+that was kept open may be closed by the other side at any moment, above all while a function is frozen between two runs,
+and then nobody could tell whether that request was taken.
+"""
+
+import json
+import ssl
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from http.client import HTTPException
+from socket import SHUT_RDWR, socket
+from threading import Timer
+from time import monotonic
+from types import MappingProxyType
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+from urllib3.util import parse_url
+
+from reengage.errors import ReengageError
+from reengage.ports import NotDelivered, OptedOut, Outcome, Refused, Unknown
+
+BODY_LIMIT: Final = 64 * 1024
+"""Bytes of an answer. Nothing is read of a longer one: no provider's answer is."""
+
+LONGEST_HINT: Final = timedelta(days=1)
+"""A ``Retry-After`` beyond this counts as this."""
+
+Secrets = Callable[[], Mapping[str, Any]]
+"""The providers' secrets by name, asked for at each send: a rotated one is used from then on."""
+
+
+Kind = type[Refused] | type[OptedOut] | type[NotDelivered] | type[Unknown]
+Codes = Mapping[int, tuple[Kind, str]]
+"""What a provider's own codes mean for the message, and their short titles."""
+
+STATUSES: Final[Mapping[int, Kind]] = MappingProxyType(
+    {
+        # Ours to mend: the credentials, the account, the address of the API.
+        HTTPStatus.UNAUTHORIZED: NotDelivered,
+        HTTPStatus.PAYMENT_REQUIRED: NotDelivered,
+        HTTPStatus.FORBIDDEN: NotDelivered,
+        HTTPStatus.NOT_FOUND: NotDelivered,
+        HTTPStatus.METHOD_NOT_ALLOWED: NotDelivered,
+        HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: NotDelivered,
+        HTTPStatus.TOO_MANY_REQUESTS: NotDelivered,
+        # A time-out, as any other.
+        HTTPStatus.REQUEST_TIMEOUT: Unknown,
+    }
+)
+"""What a status (RFC 9110) means where the provider gives no code of its own, or one that its table does not have.
+Any other 4xx is a no to this message; after anything else (a 5xx, a redirect) nobody knows.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer. ``body`` is empty where it was longer than ``BODY_LIMIT``."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def is_success(self) -> bool:
+        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+
+    @property
+    def json(self) -> Any:
+        """``None`` where the body is not JSON."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    def retry_after(self, now: datetime) -> timedelta | None:
+        """The header of that name, in seconds or as a date (RFC 9110, 10.2.3); ``None`` where it cannot be read."""
+        text = self.headers.get("Retry-After", "").strip()
+        if text.isascii() and text.isdigit():
+            return min(timedelta(seconds=int(text[:9])), LONGEST_HINT)  # nine digits are years
+        try:
+            at = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        return min(max(at - now, timedelta()), LONGEST_HINT)
+
+    def means(self, kind: Kind, error: str, now: datetime) -> Outcome:
+        return NotDelivered(error, self.retry_after(now)) if kind is NotDelivered else kind(error)
+
+    def by_code(self, code: int, codes: Codes, now: datetime) -> Outcome:
+        """What the provider's own code says, or the status where the table does not have the code."""
+        if code not in codes:
+            return self.means(self._kind, f"{code} with HTTP {self.status}", now)
+        kind, title = codes[code]
+        return self.means(kind, f"{code} {title}", now)
+
+    def by_status(self, now: datetime) -> Outcome:
+        return self.means(self._kind, f"HTTP {self.status}", now)
+
+    @property
+    def _kind(self) -> Kind:
+        is_no = HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR
+        return STATUSES.get(self.status, Refused if is_no else Unknown)
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """Time-outs in seconds: ``connect`` until the connection stands, TLS included, ``read`` without a byte, ``whole``
+    from the connection on, however steadily the other side drips.
+    """
+
+    connect: float = 2
+    read: float = 5
+    whole: float = 6
+    context: ssl.SSLContext = field(default_factory=ssl.create_default_context)
+
+    @property
+    def longest(self) -> timedelta:
+        """After so long from its start, no call is still under way whose request could be taken."""
+        return timedelta(seconds=self.connect + self.whole)
+
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer | NotDelivered | Unknown:
+        """``NotDelivered``: the body never left; ``Unknown``: nobody knows what became of it."""
+        try:
+            parsed = parse_url(url)
+            connection = self._connection(parsed.scheme, parsed.host or "", parsed.port)
+        except HTTPError as error:
+            return NotDelivered(_name(error))
+        try:
+            return self._exchange(connection, parsed.request_uri, headers, body)
+        finally:
+            connection.close()
+
+    def _connection(self, scheme: str | None, host: str, port: int | None) -> HTTPConnection:
+        if scheme == "https":
+            return HTTPSConnection(host, port, timeout=self.connect, ssl_context=self.context)
+        return HTTPConnection(host, port, timeout=self.connect)
+
+    def _exchange(
+        self, connection: HTTPConnection, target: str, headers: Mapping[str, str], body: bytes
+    ) -> Answer | NotDelivered | Unknown:
+        """Connecting is a step of its own: whatever fails in it, no byte of the request has left."""
+        began = monotonic()
+        try:
+            connection.connect()
+        except (HTTPError, OSError) as error:
+            return NotDelivered(_name(error))
+        # A slow name server, or several addresses each tried for so long.
+        if monotonic() > began + self.connect:
+            return NotDelivered("connecting took too long")
+        connection.timeout = self.read
+        ends = monotonic() + self.whole
+        watchdog = Timer(self.whole, _cut, (connection.sock,))
+        watchdog.daemon = True
+        watchdog.start()
+        answer: Answer | NotDelivered | Unknown
+        try:
+            answer = _ask(connection, target, headers, body)
+        except (HTTPError, HTTPException, OSError) as error:
+            answer = Unknown(_name(error))
+        finally:
+            watchdog.cancel()
+        # An answer without a length looks whole when it was cut off.
+        return answer if monotonic() < ends else Unknown("the answer took too long")
+
+
+def _ask(connection: HTTPConnection, target: str, headers: Mapping[str, str], body: bytes) -> Answer | NotDelivered:
+    said = {"User-Agent": "reengage", "Connection": "close", **headers}
+    try:
+        connection.request("POST", target, body, said, preload_content=False)
+    except ValueError as error:  # a header that cannot be written: found before anything is
+        return NotDelivered(_name(error))
+    response = connection.getresponse()
+    content = b""
+    # To its end, or past the limit: that the rest is missing, the last read tells.
+    while len(content) <= BODY_LIMIT and (more := response.read(BODY_LIMIT + 1, decode_content=False)):
+        content += more
+    return Answer(response.status, response.headers, content if len(content) <= BODY_LIMIT else b"")
+
+
+def _cut(sock: socket) -> None:
+    """Ends what another thread is waiting for, below TLS: that thread still holds the TLS session."""
+    with suppress(OSError):
+        socket.shutdown(sock, SHUT_RDWR)
+
+
+def _name(error: Exception) -> str:
+    """The type alone: a message may hold the address that was written to."""
+    return type(error).__name__
+
+
+def credentials(secrets: Secrets, *names: str) -> Mapping[str, Any] | NotDelivered:
+    """All the secrets, once those of these names are among them. Their being absent is the operator's to mend."""
+    try:
+        found = secrets()
+    except (ReengageError, BotoCoreError, ClientError) as error:
+        return NotDelivered(f"the secrets cannot be read: {_name(error)}")
+    absent = [name for name in names if not found.get(name)]
+    return NotDelivered(f"absent from the secrets: {', '.join(absent)}") if absent else found

@@ -1,0 +1,19 @@
+"""The one channel that the sender knows: it hands each message to whoever delivers for its brand."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from reengage.domain.routes import Routes
+from reengage.ports import Channel, OutboundMessage, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class RoutedChannel:
+    """``provider`` answers with the adapter of a provider for a channel; asked for when first needed."""
+
+    routes: Routes
+    provider: Callable[[str, str], Channel]
+
+    def send(self, outbound: OutboundMessage) -> Outcome:
+        route = self.routes.of(outbound.message.contact)
+        return self.provider(route.provider, route.channel).send(outbound)

@@ -1,0 +1,202 @@
+"""SMS and WhatsApp by Twilio: ``POST /2010-04-01/Accounts/<account sid>/Messages.json``, form-encoded.
+
+https://www.twilio.com/docs/messaging/api/message-resource. The route's identity is a number (``whatsapp:`` before it
+or not) or the SID of a Messaging Service (``MG…``). Secrets: ``twilio_account_sid`` and ``twilio_auth_token``; for
+WhatsApp after 24 hours also ``twilio_content_sids``, a JSON object from ``<template>/<locale>`` (or ``<template>``, for
+a brand of one language) to the ContentSid of what WhatsApp has approved.
+What a code means is https://www.twilio.com/docs/api/errors/<code>. Many arrive in a later status only.
+"""
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from reengage.domain.routes import Routes
+from reengage.ports import Accepted, Clock, NotDelivered, OptedOut, OutboundMessage, Outcome, Refused, Unknown, Wording
+
+from .http import Answer, Codes, Http, Secrets, credentials
+from .whatsapp import on_one_line
+
+URL: Final = "https://api.twilio.com"
+
+VALIDITY: Final = range(1, 36_000 + 1)
+"""Seconds that Twilio takes as ``ValidityPeriod``: so long it keeps a message in its own queue
+(https://www.twilio.com/docs/api/errors/90007). How long a carrier keeps it after that cannot be said.
+"""
+
+CODES: Final[Codes] = MappingProxyType(
+    {
+        21610: (OptedOut, "unsubscribed recipient"),
+        # Throttled, or surely not taken for now. "Requests that receive 429 responses aren't processed" (20429).
+        14107: (NotDelivered, "send rate limit exceeded"),
+        20429: (NotDelivered, "too many requests"),
+        21611: (NotDelivered, "too many queued messages of this sender"),
+        21730: (NotDelivered, "system under maintenance"),
+        30001: (NotDelivered, "queue overflow"),
+        63018: (NotDelivered, "rate limit exceeded for channel"),
+        63038: (NotDelivered, "daily messages limit exceeded"),
+        # The credentials, the account, the sender: the operator's to mend.
+        10001: (NotDelivered, "account is not active"),
+        20003: (NotDelivered, "permission denied"),
+        20005: (NotDelivered, "account not active"),
+        20006: (NotDelivered, "access denied"),
+        20008: (NotDelivered, "test credentials"),
+        20403: (NotDelivered, "forbidden"),
+        20404: (NotDelivered, "not found"),
+        21212: (NotDelivered, "invalid From number"),
+        21603: (NotDelivered, "From is required"),
+        21606: (NotDelivered, "From is not a message-capable number"),
+        21607: (NotDelivered, "From must be the sandbox number"),
+        21608: (NotDelivered, "To is not verified for this account"),
+        21609: (NotDelivered, "invalid StatusCallback"),
+        21655: (NotDelivered, "invalid ContentSid"),
+        21701: (NotDelivered, "the Messaging Service does not exist"),
+        21702: (NotDelivered, "the Messaging Service is not available"),
+        21703: (NotDelivered, "the Messaging Service has no number for this"),
+        21704: (NotDelivered, "the Messaging Service contains no numbers"),
+        21705: (NotDelivered, "the Messaging Service is invalid"),
+        30002: (NotDelivered, "account suspended"),
+        63001: (NotDelivered, "channel could not authenticate the request"),
+        63007: (NotDelivered, "no channel with this From"),
+        63008: (NotDelivered, "channel is misconfigured"),
+        63015: (NotDelivered, "recipient has not joined the sandbox"),
+        63020: (NotDelivered, "Business Manager account error"),
+        63027: (NotDelivered, "template does not exist for that language"),
+        63051: (NotDelivered, "WhatsApp Business Account is locked"),
+        90010: (NotDelivered, "account is not active"),
+        # No for this person.
+        21211: (Refused, "invalid To number"),
+        21214: (Refused, "To cannot be reached"),
+        21217: (Refused, "To does not appear to be valid"),
+        21408: (Refused, "region of To is not enabled"),
+        21612: (Refused, "To is not reachable from this sender"),
+        21614: (Refused, "To is not a mobile number"),
+        21635: (Refused, "To is a landline"),
+        63003: (Refused, "channel could not find To"),
+        # "Blocked", or marketing alone stopped: Twilio does not say which, so this is no opt-out of the brand.
+        63014: (Refused, "blocked by user action"),
+        63024: (Refused, "invalid message recipient"),
+        63031: (Refused, "same From and To"),
+        63032: (Refused, "a limitation of WhatsApp"),
+        63033: (Refused, "recipient blocked to receive message"),
+        # No to this content.
+        21617: (Refused, "body exceeds 1600 characters"),
+        21656: (Refused, "invalid ContentVariables"),
+        63005: (Refused, "channel did not accept the content"),
+        63013: (Refused, "channel policy violation"),
+        63016: (Refused, "free text outside the window"),
+        63021: (Refused, "channel invalid content"),
+        63028: (Refused, "number of parameters does not match"),
+        63041: (Refused, "template is paused"),
+        63042: (Refused, "template is disabled"),
+        # Twilio's own trouble, or the channel's.
+        20500: (Unknown, "internal server error"),
+        20503: (Unknown, "service unavailable"),
+        63010: (Unknown, "internal error"),
+        63012: (Unknown, "channel internal service error"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TwilioChannel:
+    """``webhook_url`` is the app's own, where Twilio's statuses go; ``url`` Twilio's, or whatever speaks like it."""
+
+    http: Http
+    secrets: Secrets
+    routes: Routes
+    clock: Clock
+    webhook_url: str | None = None
+    url: str = URL
+
+    def send(self, outbound: OutboundMessage) -> Outcome:
+        secrets = credentials(self.secrets, "twilio_account_sid", "twilio_auth_token")
+        if isinstance(secrets, NotDelivered):
+            return secrets
+        now = self.clock()
+        # From when Twilio takes it, which is at most so much later than now.
+        left = (outbound.deliver_before - self.http.longest - now) // timedelta(seconds=1)
+        if left < VALIDITY[0]:
+            return NotDelivered("too little time is left to deliver it")
+        content = _content(outbound, secrets, now)
+        if isinstance(content, Refused):
+            return content
+        form = {**self._addresses(outbound), **content, "ValidityPeriod": str(min(left, VALIDITY[-1]))}
+        account = str(secrets["twilio_account_sid"])
+        answer = self.http.post(
+            f"{self.url}/2010-04-01/Accounts/{quote(account, safe='')}/Messages.json",
+            {
+                "Authorization": _basic(account, str(secrets["twilio_auth_token"])),
+                "Content-Type": "application/x-www-form-urlencoded",
+            },
+            urlencode(form).encode(),
+        )
+        return self._outcome(answer) if isinstance(answer, Answer) else answer
+
+    def _addresses(self, outbound: OutboundMessage) -> Mapping[str, str]:
+        contact = outbound.message.contact
+        identity = self.routes.of(contact).identity
+        back = {"scheduled_message_id": outbound.message.scheduled_message_id}
+        return {
+            "To": _on(contact.channel, contact.address),
+            **(
+                {"MessagingServiceSid": identity}
+                if identity.startswith("MG")
+                else {"From": _on(contact.channel, identity)}
+            ),
+            **(
+                {"StatusCallback": f"{self.webhook_url.rstrip('/')}/twilio/status?{urlencode(back)}"}
+                if self.webhook_url
+                else {}
+            ),
+        }
+
+    def _outcome(self, answer: Answer) -> Outcome:
+        now = self.clock()
+        match answer.json:
+            case {"sid": str(sid)} if answer.is_success and sid:
+                return Accepted("twilio", sid)
+            case {"code": int(code)}:
+                return answer.by_code(code, CODES, now)
+            case _:
+                return answer.by_status(now)
+
+
+def _content(outbound: OutboundMessage, secrets: Mapping[str, Any], now: datetime) -> Mapping[str, str] | Refused:
+    """The text; on WhatsApp after 24 hours the approved template (https://www.twilio.com/docs/api/errors/63016)."""
+    wording = outbound.wording
+    if outbound.message.contact.channel != "whatsapp" or now < outbound.free_text_until:
+        return {"Body": wording.text}
+    sid = _content_sid(wording, secrets.get("twilio_content_sids"))
+    if sid is None:
+        return Refused(f"no ContentSid for {wording.template}/{wording.locale} in twilio_content_sids")
+    variables = {str(number): on_one_line(value) for number, value in enumerate(wording.parameters, 1)}
+    return {"ContentSid": sid, **({"ContentVariables": json.dumps(variables)} if variables else {})}
+
+
+def _content_sid(wording: Wording, sids: Any) -> str | None:
+    """``sids`` is the JSON object, or its text: a value within a secret's JSON may be either."""
+    if isinstance(sids, str):
+        try:
+            sids = json.loads(sids)
+        except ValueError:
+            return None
+    if not isinstance(sids, Mapping):
+        return None
+    sid = sids.get(f"{wording.template}/{wording.locale}") or sids.get(wording.template)
+    return str(sid) if sid else None
+
+
+def _on(channel: str, address: str) -> str:
+    """The address as Twilio writes it on that channel (https://www.twilio.com/docs/messaging/channels)."""
+    return f"whatsapp:{address.removeprefix('whatsapp:')}" if channel == "whatsapp" else address
+
+
+def _basic(user: str, password: str) -> str:
+    """RFC 7617."""
+    return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"

@@ -1,0 +1,97 @@
+"""Whether a call comes from the provider: its signature over the raw body, compared in constant time.
+
+Several secrets may be valid at once, while one takes the place of another; an empty one never is. A header that is
+missing or is no signature at all is simply wrong: nothing here raises.
+
+- Meta: developers.facebook.com/docs/graph-api/webhooks/getting-started, "Validating payloads"
+- Twilio: www.twilio.com/docs/usage/webhooks/webhooks-security
+- RCS for Business: developers.google.com/business-communications/rcs-business-messaging/guides/integrate/webhooks
+- Google Business Messages (retired): developers.google.com/business-communications/business-messages/guides/how-to/
+  message/receive
+"""
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+from urllib.parse import parse_qs
+
+_URL: Final = re.compile(r"(?P<scheme>https?)://(?P<host>[^/?#]*?)(?P<port>:\d+)?(?P<rest>[/?#].*)?", re.DOTALL)
+_DEFAULT_PORT: Final = {"https": ":443", "http": ":80"}
+
+
+def meta(secrets: Sequence[str], body: bytes, header: str | None) -> bool:
+    """``X-Hub-Signature-256``: ``sha256=`` and the hex HMAC-SHA256 of the raw body, by the app's secret."""
+    return _is_one_of(_by_each(secrets, lambda key: f"sha256={_hmac(key, body, 'sha256').hex()}"), header)
+
+
+def twilio(tokens: Sequence[str], url: str, params: Iterable[tuple[str, str]], header: str | None) -> bool:
+    """``X-Twilio-Signature`` of a form: base64 HMAC-SHA1, by the account's auth token, of the URL as Twilio was given
+    it, query included, and of each name and value of the form, sorted, each once.
+
+    Twilio does not always agree with itself on whether the port is part of the URL, so both ways are tried.
+    """
+    pairs = "".join(name + value for name, value in sorted(set(params)))
+    return _is_one_of(
+        [signature for spelling in _spellings(url) for signature in _by_each(tokens, _twilio_signer(spelling + pairs))],
+        header,
+    )
+
+
+def twilio_json(tokens: Sequence[str], url: str, body: bytes, header: str | None) -> bool:
+    """``X-Twilio-Signature`` of a call that is no form: the signed URL holds the raw body's hash as ``bodySHA256``."""
+    told = parse_qs(url.partition("?")[2], max_num_fields=None).get("bodySHA256", [""])[0]
+    same_body = hmac.compare_digest(hashlib.sha256(body).hexdigest().encode(), _bytes(told.lower()))
+    return twilio(tokens, url, (), header) and same_body
+
+
+def rcs(tokens: Sequence[str], data: bytes, header: str | None) -> bool:
+    """``X-Goog-Signature``: base64 HMAC-SHA512, by the client token, of ``message.data`` as decoded from its base64."""
+    return _is_one_of(_by_each(tokens, lambda key: _base64(_hmac(key, data, "sha512"))), header)
+
+
+def google_business_messages(keys: Sequence[str], body: bytes, header: str | None) -> bool:
+    """``X-Goog-Signature``: base64 HMAC-SHA512, by the partner key, of the raw body."""
+    return rcs(keys, body, header)
+
+
+def is_ours(tokens: Sequence[str], told: str) -> bool:
+    """Whether somebody knows one of the tokens, as in a provider's call that sets a webhook up."""
+    return _is_one_of([token for token in tokens if token], told)
+
+
+def _spellings(url: str) -> Iterator[str]:
+    match = _URL.fullmatch(url)
+    if match is None:
+        yield url
+        return
+    start, rest = f"{match['scheme']}://{match['host']}", match["rest"] or ""
+    yield start + rest
+    yield start + (match["port"] or _DEFAULT_PORT[match["scheme"]]) + rest
+
+
+def _twilio_signer(signed: str) -> Callable[[str], str]:
+    return lambda token: _base64(_hmac(token, _bytes(signed), "sha1"))
+
+
+def _by_each(secrets: Sequence[str], sign: Callable[[str], str]) -> list[str]:
+    return [sign(secret) for secret in secrets if secret]
+
+
+def _hmac(secret: str, signed: bytes, algorithm: str) -> bytes:
+    return hmac.digest(_bytes(secret), signed, algorithm)
+
+
+def _base64(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()
+
+
+def _is_one_of(expected: Sequence[str], told: str | None) -> bool:
+    """All are compared, so that the time does not tell which one it was."""
+    return sum(hmac.compare_digest(_bytes(each), _bytes(told or "")) for each in expected) > 0
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

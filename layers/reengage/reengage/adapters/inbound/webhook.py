@@ -1,0 +1,178 @@
+"""The door that providers call over HTTP, as a pure function: a function URL's event in, an answer out, and with it
+what was read.
+
+| call | answered |
+|---|---|
+| ``GET /meta`` | ``hub.challenge``, where ``hub.verify_token`` is ours |
+| ``POST /meta`` | 200 |
+| ``POST /twilio``, ``POST /twilio/status`` | 200, an empty TwiML document: nothing is to be said back |
+| ``POST /rcs``, ``POST /google-business-messages`` | 200; ``secret``, where a webhook is set up with our client token |
+
+A wrong signature is answered with 403, and nothing of the call is read. What is signed and cannot be understood is
+answered with 200, for it would not be understood better when it came again: its errors are in what was read.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from reengage.domain.routes import Routes
+
+from . import signatures
+from .meta import meta
+from .rcs import data_of, google_business_messages, rcs, set_up
+from .reading import Read, Unreadable, at, parsed
+from .twilio import form, twilio
+
+Secrets = Mapping[str, Any]
+"""By name. While one is changed, the former one may stand beside it as ``<name>_previous``."""
+
+_CHALLENGE: Final = re.compile(r"[\w.=+/-]{1,512}", re.ASCII)
+
+
+class Answer(NamedTuple):
+    """``read`` is what is to be recorded before the answer is given; ``None`` where the call said nothing."""
+
+    status: int
+    body: str = ""
+    content_type: str = "text/plain"
+    read: Read | None = None
+
+    @property
+    def response(self) -> dict[str, Any]:
+        """As a function URL wants it."""
+        return {"statusCode": self.status, "headers": {"Content-Type": self.content_type}, "body": self.body}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call, and what it is judged by. ``urls`` are those under which the caller may know this door."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+    urls: Sequence[str]
+    secrets: Secrets
+    routes: Routes
+    arrived_at: datetime
+
+    def keys(self, name: str) -> tuple[str, ...]:
+        found = (at(self.secrets, name), at(self.secrets, f"{name}_previous"))
+        return tuple(key for key in found if isinstance(key, str) and key)
+
+
+def answer(event: Any, *, secrets: Secrets, routes: Routes, arrived_at: datetime, public_url: str = "") -> Answer:
+    """``event``: a Lambda function URL's, format 2.0. ``public_url``: where a proxy stands before it, the URL that the
+    providers were given, without the path of each.
+    """
+    body = _body(event)
+    if body is None:
+        return Answer(HTTPStatus.BAD_REQUEST)
+    path, query = str(at(event, "rawPath") or ""), str(at(event, "rawQueryString") or "")
+    hosts = (public_url.rstrip("/"), f"https://{at(event, 'requestContext', 'domainName') or ''}")
+    headers = at(event, "headers")
+    call = Call(
+        method=str(at(event, "requestContext", "http", "method") or ""),
+        path=path.strip("/"),
+        query=query,
+        headers={str(k).lower(): str(v) for k, v in headers.items()} if isinstance(headers, dict) else {},
+        body=body,
+        urls=[host + path + (f"?{query}" if query else "") for host in hosts if host],
+        secrets=secrets,
+        routes=routes,
+        arrived_at=arrived_at,
+    )
+    if call.path not in _DOORS:
+        return Answer(HTTPStatus.NOT_FOUND)
+    door = _DOORS[call.path].get(call.method)
+    return door(call) if door else Answer(HTTPStatus.METHOD_NOT_ALLOWED)
+
+
+def _body(event: Any) -> bytes | None:
+    body = at(event, "body")
+    if not isinstance(body, str):
+        return b"" if body is None else None
+    try:
+        return base64.b64decode(body, validate=True) if at(event, "isBase64Encoded") else body.encode()
+    except (binascii.Error, ValueError):  # no base64, or half of a surrogate pair
+        return None
+
+
+FORBIDDEN: Final = Answer(HTTPStatus.FORBIDDEN)
+NO_WORDS: Final = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
+
+
+def _meta_challenge(call: Call) -> Answer:
+    query = dict(form(call.query))
+    told, challenge = query.get("hub.verify_token", ""), query.get("hub.challenge", "")
+    is_ours = query.get("hub.mode") == "subscribe" and signatures.is_ours(call.keys("meta_verify_token"), told)
+    return Answer(HTTPStatus.OK, challenge) if is_ours and _CHALLENGE.fullmatch(challenge) else FORBIDDEN
+
+
+def _meta(call: Call) -> Answer:
+    if not signatures.meta(call.keys("meta_app_secret"), call.body, call.headers.get("x-hub-signature-256")):
+        return FORBIDDEN
+    return _understood(call, meta)
+
+
+def _twilio(call: Call) -> Answer:
+    tokens, header = call.keys("twilio_auth_token"), call.headers.get("x-twilio-signature")
+    fields = form(call.body.decode(errors="replace"))
+    if not any(signatures.twilio(tokens, url, fields, header) for url in call.urls):
+        return FORBIDDEN
+    read = twilio(dict(fields), dict(form(call.query)), routes=call.routes, arrived_at=call.arrived_at)
+    return Answer(HTTPStatus.OK, NO_WORDS, "text/xml", read)
+
+
+def _google(secret: str, is_signed: Callable[[Call, Any], bool], read: Callable[..., Read], call: Call) -> Answer:
+    try:
+        payload = parsed(call.body)
+    except Unreadable:
+        payload = None
+    if (proof := set_up(payload, call.keys(secret))) is not None:
+        return Answer(HTTPStatus.OK, proof)
+    return _understood(call, read) if is_signed(call, payload) else FORBIDDEN
+
+
+def _is_signed_rcs(call: Call, payload: Any) -> bool:
+    data = data_of(payload)
+    header = call.headers.get("x-goog-signature")
+    return data is not None and signatures.rcs(call.keys("rcs_client_token"), data, header)
+
+
+def _is_signed_business_message(call: Call, _payload: Any) -> bool:
+    keys, header = call.keys("google_business_messages_key"), call.headers.get("x-goog-signature")
+    return signatures.google_business_messages(keys, call.body, header)
+
+
+def _understood(call: Call, read: Callable[..., Read]) -> Answer:
+    try:
+        payload = parsed(call.body)
+    except Unreadable as why:
+        return Answer(HTTPStatus.OK, read=Read(errors=[f"$: {why}"]))
+    return Answer(HTTPStatus.OK, read=read(payload, routes=call.routes, arrived_at=call.arrived_at))
+
+
+_DOORS: Final[Mapping[str, Mapping[str, Callable[[Call], Answer]]]] = MappingProxyType(
+    {
+        "meta": {"GET": _meta_challenge, "POST": _meta},
+        "twilio": {"POST": _twilio},
+        "twilio/status": {"POST": _twilio},
+        "rcs": {"POST": partial(_google, "rcs_client_token", _is_signed_rcs, rcs)},
+        "google-business-messages": {
+            "POST": partial(
+                _google, "google_business_messages_key", _is_signed_business_message, google_business_messages
+            )
+        },
+    }
+)
+"""By path and method."""

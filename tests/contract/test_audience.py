@@ -1,0 +1,453 @@
+"""Who is in a broadcast's audience: every open conversation, everybody interested, each found whatever else happens."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from itertools import islice, pairwise, product
+
+import pytest
+
+from reengage.domain.broadcast import Member
+from reengage.domain.contact import SHARDS, Contact
+from reengage.domain.conversation import WINDOW
+from reengage.domain.subject import SubjectRef
+from reengage.ports import Page, Store
+from tests.contract.samples import (
+    ANNA,
+    BEN,
+    ITEM,
+    LATER,
+    NOW,
+    PREVIEW,
+    TODAY,
+    TRIAL,
+    contacts_of_shard,
+    conversation,
+    interested,
+    members_in_pages,
+    profile,
+    subject,
+    viewed,
+    whole_audience,
+)
+from tests.contract.stores import DynamoDB, Harness
+
+DAY = timedelta(days=1)
+SHARD = 3
+PAGES = [1, 2, 3, 100]
+
+
+def _heard(store: Store, contact: Contact, at: datetime = NOW) -> None:
+    """The contact's conversation, as of a message at that instant."""
+    before = store.read_thread(contact).conversation
+    assert store.write_conversation(contact, conversation(at), replacing=before)
+
+
+def _open(
+    store: Store, contacts: list[Contact], *, day: date = TODAY, limit: int = 100, shard: int = SHARD
+) -> list[Contact]:
+    """Those of the contacts' brand, sorted."""
+    subject = replace(PREVIEW, brand=contacts[0].brand)
+    found = whole_audience(store, "open_conversations", subject, shard, day=day, limit=limit)
+    assert all(member.since is None for member in found)
+    return _sorted([member.contact for member in found])
+
+
+def _sorted(contacts: list[Contact]) -> list[Contact]:
+    return sorted(contacts, key=lambda contact: contact.key)
+
+
+# The brand's open conversations
+
+
+def test_of_nobody_the_audience_is_empty(harness: Harness) -> None:
+    nobody = Page([], None)
+    assert harness.store.members("open_conversations", PREVIEW, SHARD, day=TODAY, cursor=None, limit=33) == nobody
+    assert harness.store.members("interested", ITEM, SHARD, day=TODAY, cursor=None, limit=33) == nobody
+
+
+@pytest.mark.parametrize("limit", PAGES)
+def test_every_open_conversation_of_the_brands_shard_is_found_once_and_nobody_else(
+    harness: Harness, limit: int
+) -> None:
+    store = harness.store
+    contacts = list(islice(contacts_of_shard(SHARD), 12))
+    closing_on = [-9, -1, -1, 0, 0, 0, 1, 1, 5, 17, 30, 30]
+    for contact, days in zip(contacts, closing_on, strict=True):
+        _heard(store, contact, NOW - WINDOW + days * DAY)
+    for brand in ("acme", "acme-dental-2"):
+        _heard(store, next(contacts_of_shard(SHARD, brand)))
+    for shard in (1, 2, 13):  # "3" begins none of them, and ends one
+        _heard(store, next(contacts_of_shard(shard)))
+    for contact in contacts:
+        interested(store, contact)
+    assert store.write_profile(BEN, profile(), replacing=None)
+    assert _open(store, contacts, limit=limit) == _sorted(contacts[3:])
+
+
+def test_each_shard_has_its_own(harness: Harness) -> None:
+    """Together they are all, and no two of them share anybody."""
+    contacts = [contact for shard in range(SHARDS) for contact in islice(contacts_of_shard(shard), 2)]
+    for contact in contacts:
+        _heard(harness.store, contact)
+    found = {shard: _open(harness.store, contacts, shard=shard) for shard in range(SHARDS)}
+    assert found == {shard: _sorted(contacts[2 * shard : 2 * shard + 2]) for shard in range(SHARDS)}
+
+
+MIDNIGHT = datetime.combine(TODAY, time(), UTC)
+KATHMANDU = timezone(timedelta(hours=5, minutes=45))
+CLOSINGS = {
+    "at the day's first instant": (MIDNIGHT, True),
+    "at its last": (MIDNIGHT + DAY - timedelta(microseconds=1), True),
+    "just before it": (MIDNIGHT - timedelta(microseconds=1), False),
+    "on the day before where the person is": ((MIDNIGHT + timedelta(hours=1)).astimezone(timezone(-DAY / 2)), True),
+    "on that day where the person is, and not in UTC": ((MIDNIGHT - timedelta(hours=1)).astimezone(KATHMANDU), False),
+}
+
+
+@pytest.mark.parametrize(("closes_at", "is_in"), CLOSINGS.values(), ids=CLOSINGS)
+def test_whose_window_closes_on_the_day_or_later_is_in_the_audience(
+    harness: Harness, closes_at: datetime, *, is_in: bool
+) -> None:
+    """The day is UTC's. Whether the window is open at the very instant is for the gate to say."""
+    _heard(harness.store, ANNA, closes_at - WINDOW)
+    assert _open(harness.store, [ANNA], shard=ANNA.shard) == ([ANNA] if is_in else [])
+
+
+def test_an_expiry_that_cuts_the_window_short_cuts_the_audience_too(harness: Harness) -> None:
+    soon = conversation(expires_at=int((MIDNIGHT + 2 * DAY).timestamp()))
+    assert harness.store.write_conversation(ANNA, soon, replacing=None)
+    assert _open(harness.store, [ANNA], shard=ANNA.shard, day=TODAY + 2 * DAY) == [ANNA]
+    assert _open(harness.store, [ANNA], shard=ANNA.shard, day=TODAY + 3 * DAY) == []
+
+
+def test_a_conversation_is_found_on_its_latest_day_alone(harness: Harness) -> None:
+    for at in (NOW - 3 * DAY, NOW, NOW + timedelta(seconds=1), NOW + 9 * DAY):
+        _heard(harness.store, ANNA, at)
+    for limit in PAGES:
+        assert whole_audience(harness.store, limit=limit) == [Member(ANNA)]
+    last_day = (NOW + 9 * DAY + WINDOW).date()
+    assert _open(harness.store, [ANNA], shard=ANNA.shard, day=last_day) == [ANNA]
+    assert _open(harness.store, [ANNA], shard=ANNA.shard, day=last_day + DAY) == []
+
+
+def test_telling_that_it_closes_leaves_a_conversation_in_the_audience(harness: Harness) -> None:
+    told = conversation(told_to_close=conversation().expires_at)
+    _heard(harness.store, ANNA)
+    assert harness.store.write_conversation(ANNA, told, replacing=conversation())
+    assert whole_audience(harness.store) == [Member(ANNA)]
+
+
+def test_one_that_ttl_deleted_is_not_in_the_audience(harness: Harness) -> None:
+    _heard(harness.store, ANNA)
+    harness.expire(NOW + WINDOW + timedelta(seconds=1))
+    assert whole_audience(harness.store) == []
+
+
+ADDRESSES = {
+    "phone": "+4915112345678",
+    "user id": "DE.1234567890ABCDEF",
+    "with the keys' own mark": "a#b##c",
+    "only marks": "###",
+    "percent": "a%23b%2523#",
+    "lines": "a\nb\n",
+    "any script": "Cuộc hẹn 🦷 ﷺ é e\u0301/+ ",
+    "256 bytes": "é" * 128,
+}
+
+
+@pytest.mark.parametrize("limit", [1, 33])
+@pytest.mark.parametrize("address", ADDRESSES.values(), ids=ADDRESSES)
+def test_a_contact_at_any_address_is_found_once_in_both_audiences(harness: Harness, address: str, limit: int) -> None:
+    contact = Contact("acme.dental_2-x", "whatsapp", address)
+    _heard(harness.store, contact)
+    shown = interested(harness.store, contact)
+    assert shown.ref.of == contact
+    brand, shard = contact.brand, contact.shard
+    found = whole_audience(harness.store, subject=replace(PREVIEW, brand=brand), shard=shard, limit=limit)
+    assert found == [Member(contact)]
+    found = whole_audience(harness.store, "interested", replace(ITEM, brand=brand), shard, limit=limit)
+    assert found == [Member(contact, NOW)]
+
+
+# While somebody pages
+
+
+def _five(store: Store) -> list[Contact]:
+    """Closing on five days, in this order."""
+    contacts = list(islice(contacts_of_shard(SHARD), 5))
+    for number, contact in enumerate(contacts):
+        _heard(store, contact, NOW - WINDOW + (number + 1) * DAY)
+    return contacts
+
+
+def _later(store: Store, contact: Contact) -> None:
+    _heard(store, contact, NOW + DAY)
+
+
+def _erased(store: Store, contact: Contact) -> None:
+    assert store.erase(contact, until=NOW + WINDOW)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+@pytest.mark.parametrize("mover", range(5))
+def test_who_writes_while_somebody_pages_is_never_missed(harness: Harness, limit: int, mover: int) -> None:
+    """Before the cursor, at the very cursor, or ahead of it: their window closes later now, and so they come later."""
+    contacts = _five(harness.store)
+    pages = members_in_pages(harness.store, shard=SHARD, limit=limit)
+    found = [member.contact for member in next(pages)]
+    _later(harness.store, contacts[mover])
+    found += [member.contact for page in pages for member in page]
+    expected = contacts[:mover] + contacts[mover + 1 :] + [contacts[mover]]
+    assert found == (contacts[:limit] + expected[limit - 1 :] if mover < limit else expected)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_everybody_may_write_after_every_page(harness: Harness, limit: int) -> None:
+    """Whoever keeps on writing is found again, yet the pages end: a window moves on by the day."""
+    contacts = _five(harness.store)
+    found: list[Contact] = []
+    for page in members_in_pages(harness.store, shard=SHARD, limit=limit):
+        found += [member.contact for member in page]
+        for contact in contacts:
+            _later(harness.store, contact)
+    assert set(found) == set(contacts)
+    assert len(found) <= len(contacts) + limit
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+@pytest.mark.parametrize("gone", range(5))
+def test_who_is_erased_while_somebody_pages_takes_nobody_along(harness: Harness, limit: int, gone: int) -> None:
+    contacts = _five(harness.store)
+    pages = members_in_pages(harness.store, shard=SHARD, limit=limit)
+    found = [member.contact for member in next(pages)]
+    _erased(harness.store, contacts[gone])
+    found += [member.contact for page in pages for member in page]
+    assert found == [contact for number, contact in enumerate(contacts) if number < limit or number != gone]
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_of_those_who_close_on_one_day_none_is_lost_when_the_cursors_own_is_erased(
+    harness: Harness, limit: int
+) -> None:
+    """Where days are equal a store has an order of its own, and must find the place again where nobody stands now."""
+    contacts = list(islice(contacts_of_shard(SHARD), 7))
+    for contact in contacts:
+        _heard(harness.store, contact)
+    found: list[Contact] = []
+    for page in members_in_pages(harness.store, shard=SHARD, limit=limit):
+        found += [member.contact for member in page]
+        if page:
+            _erased(harness.store, page[-1].contact)
+    assert _sorted(found) == _sorted(contacts)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4])
+@pytest.mark.parametrize("days", [1, 2, 9])
+def test_a_cursor_of_an_earlier_day_goes_on_where_that_day_has_gone_by(harness: Harness, limit: int, days: int) -> None:
+    """A run was cut short at its time limit, and the next one came after midnight: DynamoDB refuses to begin outside
+    of what is asked for, "The provided starting key is outside query boundaries".
+    """
+    contacts = _five(harness.store)
+    first = harness.store.members("open_conversations", PREVIEW, SHARD, day=TODAY, cursor=None, limit=limit)
+    assert [member.contact for member in first.members] == contacts[:limit]
+    found: list[Contact] = []
+    cursor = first.cursor
+    while cursor:
+        page = harness.store.members(
+            "open_conversations", PREVIEW, SHARD, day=TODAY + days * DAY, cursor=cursor, limit=limit
+        )
+        found += [member.contact for member in page.members]
+        cursor = page.cursor
+    assert found == contacts[max(limit, days - 1) :]
+
+
+# Those who showed interest in an item
+
+
+def _interested(
+    store: Store, contact: Contact = ANNA, item: str = ITEM.id, *, day: date = TODAY, limit: int = 100
+) -> list[Member]:
+    """In the contact's shard."""
+    return whole_audience(
+        store, "interested", SubjectRef(contact.brand, "item", item), contact.shard, day=day, limit=limit
+    )
+
+
+def test_who_shows_interest_is_in_the_audience_until_it_is_withdrawn(harness: Harness) -> None:
+    store = harness.store
+    interested(store, at=NOW)
+    assert _interested(store) == [Member(ANNA, NOW)]
+    interested(store, at=LATER, event_type="InterestWithdrawn")
+    assert _interested(store) == []
+    interested(store, at=LATER + DAY)
+    assert _interested(store) == [Member(ANNA, LATER + DAY)]
+
+
+def test_who_shows_interest_again_is_in_the_audience_once_and_with_the_newer_instant(harness: Harness) -> None:
+    for at in (NOW, LATER, LATER + DAY):
+        interested(harness.store, at=at)
+        assert _interested(harness.store, limit=1) == [Member(ANNA, at)]
+
+
+def test_an_older_word_that_comes_late_changes_nothing(harness: Harness) -> None:
+    interested(harness.store, at=LATER)
+    interested(harness.store, at=NOW, event_type="InterestWithdrawn")
+    assert _interested(harness.store) == [Member(ANNA, LATER)]
+    interested(harness.store, BEN, at=LATER, event_type="InterestWithdrawn")
+    interested(harness.store, BEN, at=NOW)
+    assert _interested(harness.store, BEN) == []
+
+
+ITEMS = ["SKU-7", "SKU", "SKU-7#red", "#SKU-7", "SKU-7#", "#", "", "ü/é e\u0301 🦷", "x" * 512]
+
+
+def test_whatever_the_items_id_its_audience_is_its_own(harness: Harness) -> None:
+    """Of items, and addresses, that could be read as parts of one another."""
+    contacts = [Contact(ANNA.brand, "whatsapp", address) for address in ("a", "a#SKU-7", "a#", "#a", "é")]
+    shown = {pair: NOW + number * timedelta(seconds=1) for number, pair in enumerate(product(contacts, ITEMS))}
+    for (contact, item), at in shown.items():
+        interested(harness.store, contact, item=item, at=at)
+    for item in ITEMS:
+        found = [
+            member
+            for shard in sorted({contact.shard for contact in contacts})
+            for member in whole_audience(harness.store, "interested", replace(ITEM, id=item), shard, limit=2)
+        ]
+        expected = [Member(contact, shown[contact, item]) for contact in contacts]
+        assert sorted(found, key=str) == sorted(expected, key=str)
+
+
+def test_an_audience_is_of_its_brand_item_and_shard_alone(harness: Harness) -> None:
+    store = harness.store
+    same_shard = next(contact for contact in contacts_of_shard(ANNA.shard) if contact != ANNA)
+    elsewhere = next(contacts_of_shard((ANNA.shard + 1) % SHARDS))
+    other_brand = next(contacts_of_shard(ANNA.shard, "acme"))
+    for contact in (ANNA, same_shard, elsewhere, other_brand):
+        interested(store, contact)
+    interested(store, BEN, item="another")
+    viewed(store, BEN)
+    _heard(store, BEN)
+    assert sorted(_interested(store), key=str) == sorted([Member(ANNA, NOW), Member(same_shard, NOW)], key=str)
+    assert _interested(store, elsewhere) == [Member(elsewhere, NOW)]
+    assert _interested(store, other_brand) == [Member(other_brand, NOW)]
+
+
+INSTANTS = {
+    "whole seconds": datetime(2026, 12, 1, 9, tzinfo=UTC),
+    "a microsecond": datetime(2026, 12, 1, 9, 0, 0, 1, tzinfo=UTC),
+    "the last microsecond of a year": datetime(2026, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+    "of another offset": datetime(2026, 12, 1, 0, 30, 0, 7, tzinfo=timezone(timedelta(hours=5, minutes=45))),
+}
+
+
+@pytest.mark.parametrize("at", INSTANTS.values(), ids=INSTANTS)
+def test_since_when_comes_back_to_the_microsecond(harness: Harness, at: datetime) -> None:
+    interested(harness.store, at=at)
+    ((contact, since),) = _interested(harness.store, day=at.date())
+    assert (contact, since) == (ANNA, at)
+    assert since is not None
+    assert since.utcoffset() is not None
+
+
+@pytest.mark.parametrize(("days", "is_in"), [(0, True), (44, True), (45, True), (46, False)])
+def test_an_interest_lasts_to_the_day_on_which_it_expires(harness: Harness, days: int, *, is_in: bool) -> None:
+    interested(harness.store, lasts=45 * DAY)
+    assert _interested(harness.store, day=TODAY + days * DAY) == ([Member(ANNA, NOW)] if is_in else [])
+
+
+def test_an_interest_that_ttl_deleted_is_not_in_the_audience(harness: Harness) -> None:
+    interested(harness.store, lasts=45 * DAY)
+    harness.expire(NOW + 45 * DAY + timedelta(seconds=1))
+    assert _interested(harness.store) == []
+
+
+@pytest.mark.parametrize("limit", PAGES)
+def test_everybody_interested_is_found_over_all_pages(harness: Harness, limit: int) -> None:
+    contacts = list(islice(contacts_of_shard(SHARD), 9))
+    members = [Member(contact, NOW + (number % 4) * DAY) for number, contact in enumerate(contacts)]
+    for contact, since in members:
+        assert since
+        interested(harness.store, contact, at=since)
+    found = whole_audience(harness.store, "interested", ITEM, SHARD, limit=limit)
+    assert sorted(found, key=str) == sorted(members, key=str)
+    assert all(a.since <= b.since for a, b in pairwise(found) if a.since and b.since), "those that last longest, last"
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_who_shows_interest_again_or_no_more_while_somebody_pages_takes_nobody_along(
+    harness: Harness, limit: int
+) -> None:
+    contacts = list(islice(contacts_of_shard(SHARD), 6))
+    for contact in contacts:
+        interested(harness.store, contact)
+    found: list[Contact] = []
+    for turn, page in enumerate(members_in_pages(harness.store, "interested", ITEM, SHARD, limit=limit)):
+        found += [member.contact for member in page]
+        if page:
+            event_type = ("InterestWithdrawn", "InterestShown")[turn % 2]
+            interested(harness.store, page[-1].contact, at=LATER, event_type=event_type)
+    assert set(found) == set(contacts)
+
+
+# Who is erased
+
+
+@pytest.mark.parametrize("until", [NOW, LATER], ids=["at", "after"])
+def test_who_was_erased_is_gone_from_both_audiences_and_nobody_else(harness: Harness, until: datetime) -> None:
+    store = harness.store
+    same_shard = next(contact for contact in contacts_of_shard(ANNA.shard) if contact != ANNA)
+    for contact in (ANNA, same_shard):
+        _heard(store, contact)
+        interested(store, contact)
+    store.erase(ANNA, until=until)
+    assert whole_audience(store) == [Member(same_shard)]
+    assert _interested(store) == [Member(same_shard, NOW)]
+
+
+def test_what_was_said_since_an_erasure_keeps_one_in_the_audience(harness: Harness) -> None:
+    store = harness.store
+    _heard(store, ANNA, LATER)
+    interested(store, at=LATER)
+    store.erase(ANNA, until=NOW)
+    assert whole_audience(store) == [Member(ANNA)]
+    assert _interested(store) == [Member(ANNA, LATER)]
+
+
+def test_who_comes_back_after_an_erasure_is_in_the_audience_again(harness: Harness) -> None:
+    store = harness.store
+    _heard(store, ANNA)
+    interested(store)
+    store.erase(ANNA, until=NOW)
+    _heard(store, ANNA, LATER)
+    interested(store, at=LATER)
+    assert whole_audience(store) == [Member(ANNA)]
+    assert _interested(store) == [Member(ANNA, LATER)]
+
+
+# DynamoDB's own items
+
+
+def test_nothing_but_conversations_and_live_interests_enters_the_index(dynamodb: DynamoDB) -> None:
+    """What is in it, each write of a new day pays for."""
+    store = dynamodb.store
+    _heard(store, ANNA)
+    assert store.write_profile(ANNA, profile(), replacing=None)
+    interested(store, ANNA)
+    interested(store, BEN)
+    interested(store, BEN, at=LATER, event_type="InterestWithdrawn")
+    viewed(store, ANNA)
+    for ref in (ITEM, PREVIEW, TRIAL):
+        assert store.write_subject(subject(ref))
+    indexed = [item["pk"]["S"] for item in dynamodb.items() if {"audience_shard", "audience_day"} & item.keys()]
+    assert sorted(indexed) == sorted([ANNA.key, SubjectRef.known_to(ANNA, "interest", ITEM.id).key])
+
+
+def test_a_conversation_of_before_the_audience_was_noted_is_written_over_like_any_other(dynamodb: DynamoDB) -> None:
+    """A table that was in use before it had this index holds conversations without a day."""
+    _heard(dynamodb.store, ANNA)
+    item = dynamodb.item(ANNA.key, "CONVERSATION")
+    older = {name: value for name, value in item.items() if not name.startswith("audience_")}
+    dynamodb.client.put_item(TableName=dynamodb.store.table.table_name, Item=older)
+    assert whole_audience(dynamodb.store) == []
+    _heard(dynamodb.store, ANNA, LATER)
+    assert whole_audience(dynamodb.store) == [Member(ANNA)]

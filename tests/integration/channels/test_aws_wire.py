@@ -1,0 +1,484 @@
+"""AWS's channels by the real clients, against a server of our own that speaks AWS's wire protocols and misbehaves."""
+
+import json
+import socket
+import ssl
+import struct
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any, Final
+
+import botocore.session
+import pytest
+from botocore.config import Config
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from reengage.adapters.channels.aws import SMS_AND_RCS, WHATSAPP, AwsRcs, AwsSms, AwsWhatsApp
+from reengage.domain.contact import Contact
+from reengage.domain.message import ScheduledMessage
+from reengage.domain.policy import Action, Decision
+from reengage.domain.routes import Route, Routes
+from reengage.domain.subject import SubjectRef
+from reengage.ports import (
+    Accepted,
+    Channel,
+    NotDelivered,
+    OptedOut,
+    OutboundMessage,
+    Outcome,
+    Refused,
+    Unknown,
+    Wording,
+)
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+
+CHANNELS: Final = ("sms", "rcs", "whatsapp")
+PHONE_NUMBER_ID: Final = "phone-number-id-01234567890123456789012345678901"
+NOON: Final = datetime(2031, 3, 19, 12, tzinfo=UTC)
+ADDRESS: Final = "+447700900187"
+ROUTES: Final = Routes(
+    [
+        Route("acme-dental", "sms", "aws", "+12025550100"),
+        Route("acme-dental", "rcs", "aws", "rcs-0123456789abcdef"),
+        Route("acme-dental", "whatsapp", "aws", PHONE_NUMBER_ID),
+    ]
+)
+TAKEN: Final = '{"MessageId": "m-1", "messageId": "m-1"}'
+IMPATIENT: Final = 0.2
+"""Seconds that a client waits for a connection, and for an answer, that will not come."""
+
+Write = Callable[[BaseHTTPRequestHandler], None]
+"""What is written to a request."""
+
+
+def answering(status: int, body: str | bytes, **headers: str) -> Write:
+    """A whole answer; a header ``retry_after`` is written as ``Retry-After``."""
+    content = body.encode() if isinstance(body, str) else body
+    return cut(status, content, len(content), **headers)
+
+
+def cut(status: int, content: bytes, length: int, **headers: str) -> Write:
+    """An answer that promises ``length`` bytes."""
+
+    def write(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(length))
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    return write
+
+
+def cut_chunk(handler: BaseHTTPRequestHandler) -> None:
+    """A chunk of 64 bytes that ends before them."""
+    handler.protocol_version = "HTTP/1.1"
+    handler.send_response(200)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    handler.wfile.write(b'40\r\n{"MessageId": "m-1"')
+    handler.close_connection = True
+
+
+def reset(handler: BaseHTTPRequestHandler) -> None:
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    handler.connection.close()
+
+
+def nothing(_: BaseHTTPRequestHandler) -> None:
+    """The connection is closed without an answer."""
+
+
+@dataclass(slots=True)
+class Aws:
+    """An endpoint of both services, and the requests that it got."""
+
+    url: str
+    write: Write
+    requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    released: Event = field(default_factory=Event)
+
+    def late(self, handler: BaseHTTPRequestHandler) -> None:
+        """No answer for as long as the test lasts."""
+        assert self.released.wait(10)
+        handler.close_connection = True
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Aws]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            endpoint.requests.append((self.headers.get("X-Amz-Target") or self.path, body))
+            endpoint.write(self)
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        endpoint = Aws(f"http://127.0.0.1:{server.server_port}", answering(200, TAKEN))
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield endpoint
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def aws(served: Aws) -> Iterator[Aws]:
+    """As new: takes everything, and has got nothing."""
+    served.write = answering(200, TAKEN)
+    served.requests.clear()
+    served.released.clear()
+    yield served
+    served.released.set()
+
+
+Connect = Callable[..., Channel]
+
+
+@pytest.fixture(scope="module")
+def connect() -> Iterator[Connect]:
+    """The channel of that name, by a real client towards that URL that waits for so many seconds."""
+
+    @cache
+    def client(service: str, url: str, patience: float) -> Any:
+        config = Config(connect_timeout=patience, read_timeout=patience, retries={"total_max_attempts": 1})
+        made: Any = session.create_client(service, endpoint_url=url, config=config)
+        opened.callback(made.close)
+        return made
+
+    def make(name: str, url: str, patience: float = 10) -> Channel:
+        if name == "whatsapp":
+            return AwsWhatsApp(client("socialmessaging", url, patience), ROUTES, lambda: NOON, "v20.0")
+        kind = AwsSms if name == "sms" else AwsRcs
+        return kind(client("pinpoint-sms-voice-v2", url, patience), ROUTES, lambda: NOON, "receipts")
+
+    session = botocore.session.get_session()
+    with ExitStack() as opened:
+        yield make
+
+
+def outbound(channel: str, **changes: Any) -> OutboundMessage:
+    return OutboundMessage(
+        message=ScheduledMessage(
+            contact=Contact("acme-dental", channel, ADDRESS),
+            reason=changes.pop("reason", "appointment_reminder"),
+            subject=SubjectRef("acme-dental", "appointment", "A-1"),
+            step="PT2H",
+            about=NOON.replace(hour=14),
+            due_at=NOON,
+            useful_until=NOON.replace(hour=14),
+            version=1,
+        ),
+        wording=Wording("Nhắc bạn lúc 14:00", "vi-VN", "appointment_reminder", ("Acme Dental", "14:00")),
+        data={},
+        decision=Decision(Action.SEND, None, {}),
+        free_text_until=changes.pop("free_text_until", NOON + timedelta(hours=1)),
+        deliver_before=NOON + timedelta(hours=2),
+    )
+
+
+def error(code: str, reason: str = "", field_name: str = "") -> str:
+    """As both services say it, with what must not get further."""
+    said: dict[str, Any] = {"__type": f"com.amazonaws.any#{code}", "message": f"{ADDRESS} said AWS", "Message": ADDRESS}
+    if reason:
+        said["Reason"] = reason
+    if field_name:
+        said["Fields"] = [{"Name": field_name, "Message": ADDRESS}]
+    return json.dumps(said)
+
+
+def test_what_of_an_sms_is_on_the_wire(aws: Aws, connect: Connect) -> None:
+    sent = outbound("sms", reason="trial_follow_up")
+    assert connect("sms", aws.url).send(sent) == Accepted("aws", "m-1")
+    assert aws.requests == [
+        (
+            "PinpointSMSVoiceV2.SendTextMessage",
+            {
+                "DestinationPhoneNumber": ADDRESS,
+                "OriginationIdentity": "+12025550100",
+                "MessageBody": "Nhắc bạn lúc 14:00",
+                "MessageType": "PROMOTIONAL",
+                "TimeToLive": 7200,
+                "ConfigurationSetName": "receipts",
+                "Context": {"scheduled_message_id": sent.message.scheduled_message_id},
+            },
+        )
+    ]
+
+
+def test_what_of_an_rcs_message_is_on_the_wire(aws: Aws, connect: Connect) -> None:
+    sent = outbound("rcs")
+    assert connect("rcs", aws.url).send(sent) == Accepted("aws", "m-1")
+    assert aws.requests == [
+        (
+            "PinpointSMSVoiceV2.SendRcsMessage",
+            {
+                "DestinationPhoneNumber": ADDRESS,
+                "OriginationIdentity": "rcs-0123456789abcdef",
+                "RcsMessageContent": {"Content": {"TextMessage": {"Body": "Nhắc bạn lúc 14:00"}}},
+                "TimeToLive": 7200,
+                "ConfigurationSetName": "receipts",
+                "Context": {"scheduled_message_id": sent.message.scheduled_message_id},
+            },
+        )
+    ]
+
+
+def test_what_of_a_whatsapp_message_is_on_the_wire(aws: Aws, connect: Connect) -> None:
+    sent = outbound("whatsapp", free_text_until=NOON)
+    assert connect("whatsapp", aws.url).send(sent) == Accepted("aws", "m-1")
+    ((path, body),) = aws.requests
+    assert path == "/v1/whatsapp/send"
+    assert {**body, "message": json.loads(b64decode(body["message"]))} == {
+        "originationPhoneNumberId": PHONE_NUMBER_ID,
+        "metaApiVersion": "v20.0",
+        "message": {
+            "messaging_product": "whatsapp",
+            "recipient_type": "individual",
+            "to": ADDRESS,
+            "type": "template",
+            "template": {
+                "name": "appointment_reminder",
+                "language": {"code": "vi_VN"},
+                "components": [
+                    {
+                        "type": "body",
+                        "parameters": [{"type": "text", "text": "Acme Dental"}, {"type": "text", "text": "14:00"}],
+                    }
+                ],
+            },
+            "biz_opaque_callback_data": sent.message.scheduled_message_id,
+        },
+    }
+
+
+DOCUMENTED_SMS: Final[dict[tuple[str, str], type[Outcome]]] = {
+    ("ThrottlingException", ""): NotDelivered,
+    ("AccessDeniedException", ""): NotDelivered,
+    ("AccessDeniedException", "ACCOUNT_DISABLED"): NotDelivered,
+    ("AccessDeniedException", "INSUFFICIENT_ACCOUNT_REPUTATION"): NotDelivered,
+    ("ConflictException", ""): NotDelivered,
+    ("ConflictException", "DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION"): Refused,
+    ("ConflictException", "DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE"): Refused,
+    ("ConflictException", "DESTINATION_PHONE_NUMBER_NOT_VERIFIED"): NotDelivered,
+    ("ConflictException", "DESTINATION_PHONE_NUMBER_OPTED_OUT"): OptedOut,
+    ("ConflictException", "NO_ORIGINATION_IDENTITIES_FOUND"): NotDelivered,
+    ("ConflictException", "RESOURCE_NOT_ACTIVE"): NotDelivered,
+    ("ResourceNotFoundException", ""): NotDelivered,
+    ("ServiceQuotaExceededException", ""): NotDelivered,
+    ("ServiceQuotaExceededException", "MONTHLY_SPEND_LIMIT_REACHED_FOR_TEXT"): NotDelivered,
+    ("ServiceQuotaExceededException", "MONTHLY_SPEND_LIMIT_REACHED_FOR_RCS"): NotDelivered,
+    ("ValidationException", ""): NotDelivered,
+    ("ValidationException", "CHANNEL_NOT_ENABLED"): NotDelivered,
+    ("ValidationException", "COUNTRY_CODE_MISMATCH"): Refused,
+    ("ValidationException", "DESTINATION_COUNTRY_BLOCKED"): Refused,
+    ("ValidationException", "INTERNATIONAL_SENDING_NOT_SUPPORTED"): Refused,
+    ("ValidationException", "INVALID_IDENTITY_FOR_DESTINATION_COUNTRY"): Refused,
+    ("ValidationException", "MAXIMUM_SIZE_EXCEEDED"): Refused,
+    ("ValidationException", "SENDER_ID_NOT_REGISTERED"): NotDelivered,
+    ("ValidationException", "SENDER_ID_NOT_SUPPORTED"): Refused,
+    ("InternalServerException", ""): Unknown,
+}
+DOCUMENTED_WHATSAPP: Final[dict[str, tuple[int, type[Outcome]]]] = {
+    "AccessDeniedException": (403, NotDelivered),
+    "DependencyException": (502, Unknown),
+    "InternalServiceException": (500, Unknown),
+    "InvalidParametersException": (400, NotDelivered),
+    "ResourceNotFoundException": (404, NotDelivered),
+    "ThrottledRequestException": (429, NotDelivered),
+    "ValidationException": (400, NotDelivered),
+}
+
+
+@pytest.mark.parametrize("channel", ["sms", "rcs"])
+@pytest.mark.parametrize(("code", "reason"), DOCUMENTED_SMS, ids=[" ".join(case) for case in DOCUMENTED_SMS])
+def test_what_each_documented_error_of_sms_and_rcs_means(
+    aws: Aws, connect: Connect, channel: str, code: str, reason: str
+) -> None:
+    aws.write = answering(500 if code == "InternalServerException" else 400, error(code, reason))
+    expected = DOCUMENTED_SMS[code, reason](f"{code}: {reason}" if reason else code)  # type: ignore[call-arg] # none of them is Accepted
+    assert connect(channel, aws.url).send(outbound(channel)) == expected
+    assert len(aws.requests) == 1
+
+
+@pytest.mark.parametrize("code", DOCUMENTED_WHATSAPP)
+def test_what_each_documented_error_of_whatsapp_means(aws: Aws, connect: Connect, code: str) -> None:
+    status, outcome = DOCUMENTED_WHATSAPP[code]
+    aws.write = answering(status, json.dumps({"message": ADDRESS}), x_amzn_errortype=f"{code}:http://127.0.0.1/")
+    assert connect("whatsapp", aws.url).send(outbound("whatsapp")) == outcome(code)  # type: ignore[call-arg] # as above
+    assert len(aws.requests) == 1
+
+
+def test_the_cases_above_leave_out_none_of_the_tables() -> None:
+    assert set(SMS_AND_RCS) <= set(DOCUMENTED_SMS)
+    assert {code for code, _ in WHATSAPP} == set(DOCUMENTED_WHATSAPP)
+
+
+@pytest.mark.parametrize(
+    ("field_name", "outcome"),
+    [
+        ("DestinationPhoneNumber", Refused),
+        ("MessageBody", Refused),
+        ("messageBody", Refused),
+        ("RcsMessageContent.Content.TextMessage.Body", Refused),
+        ("OriginationIdentity", NotDelivered),
+        ("ConfigurationSetName", NotDelivered),
+    ],
+)
+def test_a_field_that_is_wrong_is_the_messages_own_or_our_configuration(
+    aws: Aws, connect: Connect, field_name: str, outcome: type[Refused] | type[NotDelivered]
+) -> None:
+    aws.write = answering(400, error("ValidationException", "FIELD_VALIDATION_FAILED", field_name))
+    expected = outcome("ValidationException: FIELD_VALIDATION_FAILED")
+    assert connect("sms", aws.url).send(outbound("sms")) == expected
+
+
+@pytest.mark.parametrize(
+    ("channel", "write", "outcome"),
+    [
+        ("sms", answering(503, error("ThrottlingException")), NotDelivered("ThrottlingException")),
+        ("sms", answering(503, error("ConflictException", "OF_LATER")), NotDelivered("ConflictException: OF_LATER")),
+        ("rcs", answering(400, error("InternalServerException")), Unknown("InternalServerException")),
+        ("whatsapp", answering(503, error("ThrottledRequestException")), NotDelivered("ThrottledRequestException")),
+        ("whatsapp", answering(400, error("DependencyException")), Unknown("DependencyException")),
+    ],
+)
+def test_the_table_counts_before_the_status(
+    aws: Aws, connect: Connect, channel: str, write: Write, outcome: Outcome
+) -> None:
+    aws.write = write
+    assert connect(channel, aws.url).send(outbound(channel)) == outcome
+
+
+ANSWERS: Final[dict[str, tuple[Write, Outcome]]] = {
+    "a credential that is not known": (
+        answering(403, error("UnrecognizedClientException")),
+        NotDelivered("UnrecognizedClientException"),
+    ),
+    "a signature that is too old": (answering(400, error("RequestExpired")), NotDelivered("RequestExpired")),
+    "a code of a later version of the API": (answering(400, error("NewException")), NotDelivered("NewException")),
+    "too many requests": (answering(429, ""), NotDelivered("HTTP 429")),
+    "too many requests, and when again": (
+        answering(429, "", retry_after="7"),
+        NotDelivered("HTTP 429", timedelta(seconds=7)),
+    ),
+    "too many requests, and when again as a date": (
+        answering(429, "", retry_after="Wed, 19 Mar 2031 12:00:07 GMT"),
+        NotDelivered("HTTP 429"),
+    ),
+    "too many requests, and when again in words": (answering(429, "", retry_after="7 days"), NotDelivered("HTTP 429")),
+    "a firewall's page": (answering(403, f"<html>{ADDRESS}</html>"), NotDelivered("HTTP 403")),
+    "a code that is a number": (answering(400, '{"code": 131026}'), NotDelivered("HTTP 400")),
+    "an internal failure": (answering(500, error("InternalFailure")), Unknown("InternalFailure")),
+    "a bad gateway": (answering(502, "<html>bad gateway</html>"), Unknown("HTTP 502")),
+    "unavailable, and when again": (
+        answering(503, error("ServiceUnavailable"), retry_after="7"),
+        Unknown("ServiceUnavailable"),
+    ),
+    "a gateway's time-out": (answering(504, ""), Unknown("HTTP 504")),
+    "a time-out of the request": (answering(408, ""), Unknown("HTTP 408")),
+    "a redirect": (answering(307, "", location="/elsewhere"), Unknown("HTTP 307")),
+    "no message id": (answering(200, "{}"), Unknown("an answer without a message id")),
+    "an empty answer": (answering(200, ""), Unknown("an answer without a message id")),
+    "a message id that is none": (
+        answering(200, '{"MessageId": 5, "messageId": 5}'),
+        Unknown("an answer without a message id"),
+    ),
+    "half an answer": (cut(200, TAKEN.encode()[:20], len(TAKEN)), Unknown("an answer without a message id")),
+    "half a letter": (cut(200, '{"Message": "ế'.encode()[:-1], 99), Unknown("an answer that cannot be read")),
+    "half a chunk": (cut_chunk, Unknown("ConnectionClosedError")),
+    "a list": (answering(200, "[]"), Unknown("an answer that cannot be read")),
+    "null": (answering(200, "null"), Unknown("an answer that cannot be read")),
+    "half an error": (cut(400, error("ConflictException").encode()[:30], 99), NotDelivered("HTTP 400")),
+    "no answer": (nothing, Unknown("ConnectionClosedError")),
+    "a connection reset": (reset, Unknown("ConnectionClosedError")),
+}
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize(("write", "outcome"), ANSWERS.values(), ids=ANSWERS)
+def test_what_an_answer_means(aws: Aws, connect: Connect, channel: str, write: Write, outcome: Outcome) -> None:
+    aws.write = write
+    assert connect(channel, aws.url).send(outbound(channel)) == outcome
+    # A hidden second try after a lost answer would write twice.
+    assert len(aws.requests) == 1
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_nobody_knows_what_became_of_a_request_that_is_answered_too_late(
+    aws: Aws, connect: Connect, channel: str
+) -> None:
+    aws.write = aws.late
+    assert connect(channel, aws.url, IMPATIENT).send(outbound(channel)) == Unknown("ReadTimeoutError")
+    assert len(aws.requests) == 1
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_nothing_has_left_where_nobody_listens(connect: Connect, channel: str) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        assert connect(channel, url).send(outbound(channel)) == NotDelivered("EndpointConnectionError")
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_nothing_has_left_where_nobody_takes_the_connection(connect: Connect, channel: str) -> None:
+    with ExitStack() as sockets:
+        full = sockets.enter_context(socket.socket())
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(2):  # fill the queue: the next one's SYN is dropped
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        url = f"http://127.0.0.1:{full.getsockname()[1]}"
+        assert connect(channel, url, IMPATIENT).send(outbound(channel)) == NotDelivered("ConnectTimeoutError")
+
+
+@pytest.fixture
+def encrypted(aws: Aws, tmp_path: Path) -> Iterator[str]:
+    """An address like that of ``aws``, behind a certificate that nobody trusts."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    built = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    lasting = built.not_valid_before(datetime(2020, 1, 1, tzinfo=UTC)).not_valid_after(datetime(2120, 1, 1, tzinfo=UTC))
+    pem = tmp_path / "both.pem"
+    pem.write_bytes(
+        lasting.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pem)
+
+    def accept() -> None:
+        connection, _ = listening.accept()
+        with connection, pytest.raises(ssl.SSLError), context.wrap_socket(connection, server_side=True) as open_one:
+            aws.requests.append(("", {"read": open_one.recv(1).decode()}))
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = Thread(target=accept)
+        thread.start()
+        yield f"https://127.0.0.1:{listening.getsockname()[1]}"
+        thread.join()
+
+
+def test_nothing_has_left_where_the_certificate_is_not_trusted(aws: Aws, encrypted: str, connect: Connect) -> None:
+    assert connect("sms", encrypted).send(outbound("sms")) == NotDelivered("SSLError")
+    assert aws.requests == []
+
+
+def test_another_failure_of_tls_may_have_come_after_the_request(aws: Aws, connect: Connect) -> None:
+    assert connect("sms", aws.url.replace("http:", "https:")).send(outbound("sms")) == Unknown("SSLError")

@@ -1,0 +1,331 @@
+"""WhatsApp by Meta: what is asked, what each answer means, and what the fate of a request means, over real sockets."""
+
+import gzip
+import json
+import socket
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from email.utils import format_datetime
+from typing import Any, Final
+
+import pytest
+from botocore.exceptions import ClientError
+
+from reengage.adapters.channels.http import BODY_LIMIT, Http
+from reengage.adapters.channels.meta import CODES, VERSION, MetaChannel
+from reengage.errors import MissingSetting
+from reengage.ports import Accepted, NotDelivered, OptedOut, Refused, Unknown
+from tests.integration.channels.wire import (
+    ADDRESS,
+    NOON,
+    TEXT,
+    Behaviour,
+    Server,
+    answer,
+    clock,
+    drips,
+    full,
+    hasty,
+    is_silent,
+    nobody,
+    outbound,
+    patient,
+    resets,
+    routes,
+    says,
+    serving,
+    stops_after,
+    written,
+)
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+
+TOKEN: Final = "EAAJB-token"  # noqa: S105 - of nobody
+WAMID: Final = "wamid.HBgLNDQ3NzAwOTAwMTg3FQIAERgS"
+TAKEN: Final = {
+    "messaging_product": "whatsapp",
+    "contacts": [{"input": ADDRESS, "wa_id": "447700900187"}],
+    "messages": [{"id": WAMID, "message_status": "accepted"}],
+}
+
+
+@pytest.fixture
+def meta() -> Iterator[Server]:
+    with serving() as server:
+        server.answers(200, TAKEN)
+        yield server
+
+
+def channel(url: str, http: Http | None = None, **changes: Any) -> MetaChannel:
+    settings: dict[str, Any] = {
+        "http": http or patient(),
+        "secrets": lambda: {"meta_access_token": TOKEN},
+        "routes": routes("whatsapp", "meta", "106540352242922"),
+        "clock": clock,
+        "url": url,
+        **changes,
+    }
+    return MetaChannel(**settings)
+
+
+def error(code: int, **more: Any) -> dict[str, Any]:
+    """As Meta writes one, with the address in it."""
+    return {"error": {"message": f"(#{code}) {ADDRESS}: {TEXT}", "type": "OAuthException", "code": code, **more}}
+
+
+def test_the_request_is_the_one_that_meta_documents(meta: Server) -> None:
+    message = outbound()
+    assert channel(meta.url).send(message) == Accepted("meta", WAMID)
+    request = meta.request
+    assert (request.method, request.target) == ("POST", f"/{VERSION}/106540352242922/messages")
+    assert request.headers["authorization"] == f"Bearer {TOKEN}"
+    assert request.headers["content-type"] == "application/json"
+    assert json.loads(request.body) == {
+        "messaging_product": "whatsapp",
+        "recipient_type": "individual",
+        "to": ADDRESS,
+        "type": "text",
+        "text": {"body": TEXT, "preview_url": False},
+        "biz_opaque_callback_data": message.message.scheduled_message_id,
+    }
+
+
+def test_an_identity_cannot_change_the_path(meta: Server) -> None:
+    channel(meta.url, routes=routes("whatsapp", "meta", "../me?x=1")).send(outbound())
+    assert meta.request.target == f"/{VERSION}/..%2Fme%3Fx%3D1/messages"
+
+
+def test_the_secret_is_asked_for_at_each_send(meta: Server) -> None:
+    tokens = iter(["first", "second"])
+    sender = channel(meta.url, secrets=lambda: {"meta_access_token": next(tokens)})
+    sender.send(outbound())
+    sender.send(outbound())
+    assert [request.headers["authorization"] for request in meta.requests] == ["Bearer first", "Bearer second"]
+
+
+def unreadable() -> dict[str, str]:
+    raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue")
+
+
+def no_object() -> dict[str, str]:
+    raise MissingSetting("expected a JSON object")
+
+
+@pytest.mark.parametrize(
+    ("secrets", "told"),
+    [
+        (dict, "absent from the secrets: meta_access_token"),
+        (lambda: {"meta_access_token": ""}, "absent from the secrets: meta_access_token"),
+        (lambda: {"meta_access_token": "two\nlines"}, "ValueError"),
+        (lambda: {"meta_access_token": "Ω"}, "UnicodeEncodeError"),
+        (unreadable, "the secrets cannot be read: ClientError"),
+        (no_object, "the secrets cannot be read: MissingSetting"),
+    ],
+)
+def test_a_secret_that_is_of_no_use_is_the_operators_to_mend(meta: Server, secrets: Any, told: str) -> None:
+    assert channel(meta.url, secrets=secrets).send(outbound()) == NotDelivered(told)
+    assert meta.requests == []
+
+
+# https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes, written down a second
+# time: the status that comes with the code, the code, and what it means here.
+MEANINGS: Final = {
+    NotDelivered: [
+        (400, 4), (400, 80007), (400, 130429), (400, 131048), (400, 131056),
+        (401, 0), (500, 3), (403, 10), (401, 190), (403, 200), (403, 299), (403, 131005),
+        (400, 33), (403, 368), (400, 131030), (403, 131031), (400, 131037), (400, 131042), (500, 131045),
+        (500, 131057), (404, 132001), (400, 133010),
+    ],
+    Refused: [
+        (400, 130472), (403, 130497), (400, 131021), (400, 131026), (400, 131047), (400, 131049), (400, 131050),
+        (400, 131062), (400, 100), (400, 131008), (400, 131009), (400, 131051), (400, 132000), (400, 132005),
+        (400, 132007), (400, 132012), (400, 132015), (400, 132016), (400, 135000),
+        (400, 999_999),  # one that nobody has heard of: the status decides
+    ],
+    Unknown: [(400, 1), (503, 2), (500, 131000), (500, 131016), (500, 999_999)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "code"), [(kind, *each) for kind, those in MEANINGS.items() for each in those]
+)
+def test_what_a_code_means(meta: Server, kind: type[Refused | NotDelivered | Unknown], status: int, code: int) -> None:
+    meta.answers(status, error(code))
+    outcome = channel(meta.url).send(outbound())
+    assert type(outcome) is kind
+    assert outcome.error.startswith(f"{code} ")
+    assert ADDRESS not in outcome.error
+    assert TEXT not in outcome.error
+    assert len(meta.requests) == 1
+
+
+def test_every_code_of_the_table_is_tried_and_none_is_an_opt_out_of_the_brand() -> None:
+    tried = {code for those in MEANINGS.values() for _, code in those}
+    assert {code for code in CODES if code not in range(201, 299)} - tried == set()
+    assert OptedOut not in {kind for kind, _ in CODES.values()}
+
+
+def test_the_errors_text_is_metas_short_title(meta: Server) -> None:
+    meta.answers(400, error(131047, error_data={"details": TEXT}))
+    assert channel(meta.url).send(outbound()) == Refused("131047 re-engagement message")
+
+
+def test_a_wrong_phone_number_id_is_the_operators_to_mend(meta: Server) -> None:
+    meta.answers(400, error(100, error_subcode=33))
+    assert channel(meta.url).send(outbound()) == NotDelivered("100/33 no such phone number id")
+
+
+HINTS: Final = {
+    "seconds": ("90", timedelta(seconds=90)),
+    "a date": (format_datetime(NOON + timedelta(minutes=5), usegmt=True), timedelta(minutes=5)),
+    "a date without a zone": ((NOON + timedelta(minutes=5)).strftime("%d %b %Y %H:%M:%S -0000"), timedelta(minutes=5)),
+    "a date that is past": (format_datetime(NOON - timedelta(hours=1), usegmt=True), timedelta()),
+    "a date in a hundred years": ("Fri, 01 Jan 2131 00:00:00 GMT", timedelta(days=1)),
+    "many digits": ("9" * 5000, timedelta(days=1)),
+    "a digit that is none": ("\u00b2", None),
+    "a word": ("soon", None),
+    "nothing": ("", None),
+    "a fraction": ("1.5", None),
+}
+
+
+@pytest.mark.parametrize(("said", "wait"), HINTS.values(), ids=HINTS)
+def test_a_throttle_says_how_long_to_wait(meta: Server, said: str, wait: timedelta | None) -> None:
+    meta.behaves = says(written(429, error(130429), {"Retry-After": "?"}).replace(b"?", said.encode("latin-1"), 1))
+    assert channel(meta.url).send(outbound()) == NotDelivered("130429 rate limit hit", wait)
+
+
+STATUSES: Final = {
+    "bad request": (answer(400, b"<html>"), Refused("HTTP 400")),
+    "unauthorized": (answer(401), NotDelivered("HTTP 401")),
+    "payment required": (answer(402), NotDelivered("HTTP 402")),
+    "forbidden": (answer(403), NotDelivered("HTTP 403")),
+    "not found": (answer(404), NotDelivered("HTTP 404")),
+    "method not allowed": (answer(405), NotDelivered("HTTP 405")),
+    "a request that took too long": (answer(408), Unknown("HTTP 408")),
+    "gone": (answer(410), Refused("HTTP 410")),
+    "too large": (answer(413), Refused("HTTP 413")),
+    "throttled": (answer(429, b"slow down"), NotDelivered("HTTP 429")),
+    "a status of nobody's": (answer(499), Refused("HTTP 499")),
+    "an internal error": (answer(500), Unknown("HTTP 500")),
+    "a bad gateway": (answer(502, b"<html>bad gateway</html>"), Unknown("HTTP 502")),
+    "unavailable": (answer(503, headers={"Retry-After": "5"}), Unknown("HTTP 503")),
+    "a redirect": (answer(302, headers={"Location": "/elsewhere"}), Unknown("HTTP 302")),
+    "a redirect that keeps the method": (answer(307, headers={"Location": "/elsewhere"}), Unknown("HTTP 307")),
+    "an error after it was taken": (answer(500, TAKEN), Unknown("HTTP 500")),
+    "a success without an id": (answer(200, {"messages": []}), Unknown("HTTP 200")),
+    "a success that is not JSON": (answer(200, b"OK"), Unknown("HTTP 200")),
+    "a success that is no text": (answer(200, b"\xff\xfe\xff"), Unknown("HTTP 200")),
+    "a success that nests for ever": (answer(200, b"[" * BODY_LIMIT), Unknown("HTTP 200")),
+    "a success that is packed": (
+        answer(200, gzip.compress(json.dumps(TAKEN).encode()), {"Content-Encoding": "gzip"}),
+        Unknown("HTTP 200"),
+    ),
+    "a success beyond any measure": (
+        answer(200, {**TAKEN, "padding": "x" * BODY_LIMIT}),
+        Unknown("HTTP 200"),
+    ),
+    "a no beyond any measure": (answer(400, {**error(131047), "padding": "x" * BODY_LIMIT}), Refused("HTTP 400")),
+    "nothing to read": (answer(204), Unknown("HTTP 204")),
+    "a success after a hundred": (
+        says(b"HTTP/1.1 100 Continue\r\n\r\n" + written(200, TAKEN)),
+        Accepted("meta", WAMID),
+    ),
+}
+
+
+@pytest.mark.parametrize(("behaves", "outcome"), STATUSES.values(), ids=STATUSES)
+def test_what_an_answer_means_without_a_code(meta: Server, behaves: Behaviour, outcome: object) -> None:
+    meta.behaves = behaves
+    assert channel(meta.url).send(outbound()) == outcome
+    assert (meta.connections, len(meta.requests)) == (1, 1)
+
+
+WHOLE: Final = written(200, TAKEN)
+FATES: Final = {
+    "no answer": is_silent,
+    "reset after the body": resets,
+    "closed after the body": says(b""),
+    "half a status line": says(b"HTTP/1.1 20"),
+    "half the headers": stops_after(WHOLE[:30]),
+    "half the body, then closed": says(WHOLE[:-10]),
+    "half the body, then silence": stops_after(WHOLE[:-10]),
+    "half a no, then closed": says(written(400, error(131047))[:-10]),
+    "half a chunk": says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{"),
+    "a chunk of no length": says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n{}"),
+    "two lengths": says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}"),
+    "no HTTP at all": says(b"220 mail.example ESMTP\r\n"),
+    "a header without an end": says(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000),
+    "a drip of headers": drips(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1000),
+    "a drip of the body": drips(b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + b" " * 2000),
+    "a drip of a body without a length": drips(b"HTTP/1.1 400 No\r\n\r\n" + b" " * 2000),
+    "a hundred for ever": drips(b"HTTP/1.1 100 Continue\r\n\r\n" * 200, pause=0.02),
+}
+
+
+@pytest.mark.parametrize("behaves", FATES.values(), ids=FATES)
+def test_nobody_knows_once_the_body_has_left(meta: Server, behaves: Behaviour) -> None:
+    meta.behaves = behaves
+    began = time.monotonic()
+    outcome = channel(meta.url, hasty()).send(outbound())
+    assert type(outcome) is Unknown
+    assert ADDRESS not in outcome.error
+    assert time.monotonic() - began < 4
+    assert (meta.connections, len(meta.requests)) == (1, 1)
+
+
+def test_an_answer_that_drips_but_ends_in_time_counts(meta: Server) -> None:
+    meta.behaves = drips(WHOLE, pause=0.001)
+    assert channel(meta.url).send(outbound()) == Accepted("meta", WAMID)
+
+
+def test_silence_is_waited_for_no_longer_than_it_may_last(meta: Server) -> None:
+    meta.behaves = is_silent
+    began = time.monotonic()
+    assert channel(meta.url, patient(read=0.1)).send(outbound()) == Unknown("TimeoutError")
+    assert time.monotonic() - began < 3
+
+
+def test_nobody_listens() -> None:
+    with nobody() as url:
+        assert channel(url).send(outbound()) == NotDelivered("NewConnectionError")
+
+
+def test_connecting_takes_too_long() -> None:
+    with full() as url:
+        assert channel(url, patient(connect=0.2)).send(outbound()) == NotDelivered("ConnectTimeoutError")
+
+
+def test_there_is_no_such_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    assert channel("http://graph.invalid").send(outbound()) == NotDelivered("NameResolutionError")
+
+
+def test_a_slow_name_server_leaves_no_time_to_ask(meta: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    look_up = socket.getaddrinfo
+
+    def slow(*args: Any) -> Any:
+        time.sleep(0.15)
+        return look_up(*args)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    assert channel(meta.url, patient(connect=0.1)).send(outbound()) == NotDelivered("connecting took too long")
+    assert meta.requests == []
+
+
+@pytest.mark.parametrize("url", [f"http://{'x' * 64}.invalid", "http://[::1", "http://127.0.0.1:x"])
+def test_a_url_that_is_none_is_the_operators_to_mend(url: str) -> None:
+    assert channel(url).send(outbound()) == NotDelivered("LocationParseError")
+
+
+def test_each_message_has_a_connection_of_its_own(meta: Server) -> None:
+    """One that was kept open may be closed as the next request goes out, and nobody could tell whether it was taken."""
+    sender = channel(meta.url)
+    sender.send(outbound())
+    sender.send(outbound())
+    assert meta.connections == 2
+    assert {request.headers["connection"] for request in meta.requests} == {"close"}

@@ -1,0 +1,267 @@
+"""SMS and WhatsApp by Twilio: what is asked, and what each answer means, over real sockets."""
+
+import json
+from base64 import b64decode
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import pytest
+
+from reengage.adapters.channels.twilio import CODES, TwilioChannel
+from reengage.ports import Accepted, NotDelivered, OptedOut, OutboundMessage, Refused, Unknown, Wording
+from tests.integration.channels.wire import (
+    ADDRESS,
+    NOON,
+    TEXT,
+    Behaviour,
+    Server,
+    answer,
+    clock,
+    is_silent,
+    nobody,
+    outbound,
+    patient,
+    resets,
+    routes,
+    says,
+    serving,
+    written,
+)
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+
+ACCOUNT: Final = "AC" + "0" * 32
+SERVICE: Final = "MG" + "1" * 32
+SID: Final = "SM" + "2" * 32
+CONTENT: Final = "HX" + "3" * 32
+TAKEN: Final = {"sid": SID, "status": "queued", "error_code": None, "error_message": None}
+SECRETS: Final = {"twilio_account_sid": ACCOUNT, "twilio_auth_token": "s3cret"}
+HTTP: Final = timedelta(seconds=10)
+"""What a request may take in all."""
+
+
+@pytest.fixture
+def twilio() -> Iterator[Server]:
+    with serving() as server:
+        server.answers(201, TAKEN)
+        yield server
+
+
+def channel(url: str, on: str = "sms", identity: str = "+15005550006", **changes: Any) -> TwilioChannel:
+    settings: dict[str, Any] = {
+        "http": patient(),
+        "secrets": lambda: SECRETS,
+        "routes": routes(on, "twilio", identity),
+        "clock": clock,
+        "url": url,
+        **changes,
+    }
+    return TwilioChannel(**settings)
+
+
+def form(server: Server) -> dict[str, str]:
+    """Of the only request; no name comes twice."""
+    pairs = parse_qsl(server.request.body.decode(), strict_parsing=True)
+    assert len(dict(pairs)) == len(pairs)
+    return dict(pairs)
+
+
+def late(**changes: Any) -> OutboundMessage:
+    """More than 24 hours after the person's last message."""
+    return outbound(free_text_until=NOON, **changes)
+
+
+def test_the_request_is_the_one_that_twilio_documents(twilio: Server) -> None:
+    message = outbound("sms")
+    sender = channel(twilio.url, webhook_url="https://hooks.example/")
+    assert sender.send(message) == Accepted("twilio", SID)
+    request = twilio.request
+    assert (request.method, request.target) == ("POST", f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json")
+    kind, _, credentials = request.headers["authorization"].partition(" ")
+    assert (kind, b64decode(credentials)) == ("Basic", f"{ACCOUNT}:s3cret".encode())
+    assert request.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert form(twilio) == {
+        "To": ADDRESS,
+        "From": "+15005550006",
+        "Body": TEXT,
+        "ValidityPeriod": "7190",
+        "StatusCallback": "https://hooks.example/twilio/status?scheduled_message_id="
+        + message.message.scheduled_message_id,
+    }
+
+
+@pytest.mark.parametrize("url", ["https://hooks.example", "https://hooks.example/"])
+def test_the_status_goes_to_the_apps_own_webhook(twilio: Server, url: str) -> None:
+    channel(twilio.url, webhook_url=url).send(outbound("sms"))
+    assert form(twilio)["StatusCallback"].startswith("https://hooks.example/twilio/status?scheduled_message_id=")
+
+
+@pytest.mark.parametrize("identity", ["+15005550006", "whatsapp:+15005550006"])
+def test_whatsapp_is_written_before_both_numbers(twilio: Server, identity: str) -> None:
+    channel(twilio.url, "whatsapp", identity).send(outbound("whatsapp"))
+    assert {**form(twilio), "ValidityPeriod": ""} == {
+        "To": f"whatsapp:{ADDRESS}",
+        "From": "whatsapp:+15005550006",
+        "Body": TEXT,
+        "ValidityPeriod": "",
+    }
+
+
+@pytest.mark.parametrize(("on", "to"), [("sms", ADDRESS), ("whatsapp", f"whatsapp:{ADDRESS}")])
+def test_a_messaging_service_sends_in_its_own_name(twilio: Server, on: str, to: str) -> None:
+    channel(twilio.url, on, SERVICE).send(outbound(on))
+    sent = form(twilio)
+    assert (sent["To"], sent["MessagingServiceSid"], "From" in sent) == (to, SERVICE, False)
+
+
+@pytest.mark.parametrize(
+    "sids",
+    [
+        {"appointment_reminder/vi": CONTENT, "appointment_reminder": "HX-of-another-language"},
+        {"appointment_reminder": CONTENT},
+        json.dumps({"appointment_reminder/vi": CONTENT}),
+    ],
+)
+def test_after_24_hours_whatsapp_gets_the_approved_template(twilio: Server, sids: Any) -> None:
+    message = late(wording=Wording(TEXT, "vi", "appointment_reminder", ("Acme\nDental", "12:00")))
+    secrets = {**SECRETS, "twilio_content_sids": sids}
+    channel(twilio.url, "whatsapp", secrets=lambda: secrets).send(message)
+    sent = form(twilio)
+    assert "Body" not in sent
+    assert sent["ContentSid"] == CONTENT
+    assert json.loads(sent["ContentVariables"]) == {"1": "Acme Dental", "2": "12:00"}
+
+
+def test_a_template_without_parameters_has_no_variables(twilio: Server) -> None:
+    secrets = {**SECRETS, "twilio_content_sids": {"holiday_hours": CONTENT}}
+    channel(twilio.url, "whatsapp", secrets=lambda: secrets).send(late(wording=Wording(TEXT, "vi", "holiday_hours")))
+    assert "ContentVariables" not in form(twilio)
+
+
+@pytest.mark.parametrize(
+    "sids", [None, {}, "", "not JSON", "[]", {"appointment_reminder/de": CONTENT}, {"appointment_reminder": ""}]
+)
+def test_a_template_that_nobody_named_is_refused_and_says_so(twilio: Server, sids: Any) -> None:
+    secrets = {**SECRETS, "twilio_content_sids": sids}
+    assert channel(twilio.url, "whatsapp", secrets=lambda: secrets).send(late()) == Refused(
+        "no ContentSid for appointment_reminder/vi in twilio_content_sids"
+    )
+    assert twilio.connections == 0
+
+
+def test_sms_is_free_text_at_any_time(twilio: Server) -> None:
+    channel(twilio.url).send(late(channel="sms"))
+    assert form(twilio)["Body"] == TEXT
+
+
+@pytest.mark.parametrize(
+    ("left", "validity"),
+    [
+        (timedelta(seconds=1), "1"),
+        (timedelta(seconds=1.999), "1"),
+        (timedelta(seconds=2), "2"),
+        (timedelta(seconds=36_000), "36000"),
+        (timedelta(seconds=36_001), "36000"),
+        (timedelta(days=3), "36000"),
+    ],
+)
+def test_twilio_may_keep_it_until_it_is_of_no_use(twilio: Server, left: timedelta, validity: str) -> None:
+    """Counted from when Twilio takes it, and so after all that the request may take."""
+    channel(twilio.url).send(outbound("sms", deliver_before=NOON + HTTP + left))
+    assert form(twilio)["ValidityPeriod"] == validity
+
+
+@pytest.mark.parametrize("left", [timedelta(seconds=0.999), timedelta(), timedelta(hours=-1)])
+def test_with_less_than_a_second_left_nothing_is_asked(twilio: Server, left: timedelta) -> None:
+    message = outbound("sms", deliver_before=NOON + HTTP + left)
+    assert channel(twilio.url).send(message) == NotDelivered("too little time is left to deliver it")
+    assert twilio.connections == 0
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_that_is_absent_is_the_operators_to_mend(twilio: Server, name: str) -> None:
+    secrets = {other: value for other, value in SECRETS.items() if other != name}
+    assert channel(twilio.url, secrets=lambda: secrets).send(outbound("sms")) == NotDelivered(
+        f"absent from the secrets: {name}"
+    )
+    assert twilio.connections == 0
+
+
+def error(code: int, status: int) -> dict[str, Any]:
+    """As Twilio writes one, with the address in it."""
+    more_info = f"https://www.twilio.com/docs/errors/{code}"
+    return {"code": code, "message": f"{ADDRESS}: {TEXT}", "more_info": more_info, "status": status}
+
+
+# https://www.twilio.com/docs/api/errors, written down a second time: the status, the code, and what it means here.
+MEANINGS: Final = {
+    OptedOut: [(400, 21610)],
+    NotDelivered: [
+        (429, 20429), (429, 14107), (429, 21611), (400, 21730), (400, 30001), (429, 63018), (429, 63038),
+        (401, 20003), (403, 20003), (403, 20005), (403, 20006), (403, 20008), (403, 20403), (404, 20404),
+        (403, 10001), (403, 90010), (403, 30002),
+        (400, 21212), (400, 21603), (400, 21606), (400, 21607), (400, 21608), (400, 21609), (400, 21655),
+        (404, 21701), (400, 21702), (400, 21703), (400, 21704), (400, 21705),
+        (400, 63001), (400, 63007), (400, 63008), (400, 63015), (400, 63020), (400, 63027), (400, 63051),
+        (401, 99_999),  # one that nobody has heard of: the status decides
+    ],
+    Refused: [
+        (400, 21211), (400, 21214), (400, 21217), (400, 21408), (400, 21612), (400, 21614), (400, 21635),
+        (400, 63003), (400, 63014), (400, 63024), (400, 63031), (400, 63032), (400, 63033),
+        (400, 21617), (400, 21656), (400, 63005), (400, 63013), (400, 63016), (400, 63021), (400, 63028),
+        (400, 63041), (400, 63042),
+        (400, 99_999),
+    ],
+    Unknown: [(500, 20500), (503, 20503), (500, 63010), (500, 63012), (500, 99_999)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "code"), [(kind, *each) for kind, those in MEANINGS.items() for each in those]
+)
+def test_what_a_code_means(twilio: Server, kind: type[Refused | Unknown], status: int, code: int) -> None:
+    twilio.answers(status, error(code, status))
+    outcome = channel(twilio.url).send(outbound("sms"))
+    assert type(outcome) is kind
+    assert outcome.error.startswith(f"{code} ")
+    assert ADDRESS not in outcome.error
+    assert TEXT not in outcome.error
+    assert len(twilio.requests) == 1
+
+
+def test_every_code_of_the_table_is_tried() -> None:
+    assert CODES.keys() <= {code for those in MEANINGS.values() for _, code in those}
+
+
+def test_a_throttle_says_how_long_to_wait(twilio: Server) -> None:
+    twilio.answers(429, error(20429, 429), {"Retry-After": "7"})
+    assert channel(twilio.url).send(outbound("sms")) == NotDelivered("20429 too many requests", timedelta(seconds=7))
+
+
+ANSWERS: Final = {
+    "throttled at the edge": (answer(429, b"<html>", {"Retry-After": "2"}), NotDelivered("HTTP 429", HTTP / 5)),
+    "unauthorized": (answer(401), NotDelivered("HTTP 401")),
+    "bad request": (answer(400, b"<html>"), Refused("HTTP 400")),
+    "a bad gateway": (answer(502, b"<html>"), Unknown("HTTP 502")),
+    "an error after it was taken": (answer(500, TAKEN), Unknown("HTTP 500")),
+    "a redirect": (answer(307, headers={"Location": "/elsewhere"}), Unknown("HTTP 307")),
+    "a success without a sid": (answer(201, {"status": "queued"}), Unknown("HTTP 201")),
+    "a success that is not JSON": (answer(201, b"<Message/>"), Unknown("HTTP 201")),
+    "half an answer": (says(written(201, TAKEN)[:-5]), Unknown("ProtocolError")),
+    "no answer": (is_silent, Unknown("TimeoutError")),
+    "a reset": (resets, Unknown("ConnectionResetError")),
+}
+
+
+@pytest.mark.parametrize(("behaves", "outcome"), ANSWERS.values(), ids=ANSWERS)
+def test_what_an_answer_means_without_a_code(twilio: Server, behaves: Behaviour, outcome: object) -> None:
+    twilio.behaves = behaves
+    assert channel(twilio.url, http=patient(read=1)).send(outbound("sms")) == outcome
+    assert (twilio.connections, len(twilio.requests)) == (1, 1)
+
+
+def test_nobody_listens() -> None:
+    with nobody() as url:
+        assert channel(url).send(outbound("sms")) == NotDelivered("NewConnectionError")

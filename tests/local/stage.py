@@ -1,0 +1,281 @@
+"""What stands around the deployed app while each of its reasons is played: people, business systems, and who listens.
+
+Every event waits until the function that hears it has run, so that one process of each does for all. The schedules rest
+while there is something to tell, and then fire by themselves: however slow the machine, what is undone is undone before
+anything could be sent.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from tests.local.demo import NOON, Story, functions
+from tests.local.emulator import Emulator, Say
+
+LEAD: Final = timedelta(seconds=45)
+"""How far ahead a message is planned: longer than any event takes to arrive."""
+
+PATIENCE: Final = timedelta(minutes=5)
+WINDOW: Final = timedelta(days=30)
+
+BRAND: Final = "acme"
+NAME: Final = "Acme Living"
+"""What the brand is called in its texts; a brand that nobody has configured is called by its id."""
+
+HELLO: Final = "Hello, is there any news?"
+
+DOORS: Final = (
+    "SendAppointmentRemindersFunctionArn",
+    "SendTrialFollowUpsFunctionArn",
+    "SendUpdatesFunctionArn",
+)
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    brand: str
+    address: str
+    wrote_at: datetime | None
+    channel: str = "sms"
+
+    @property
+    def closes_at(self) -> datetime:
+        """When the window closes that the first message opened."""
+        assert self.wrote_at
+        return self.wrote_at + WINDOW
+
+    @property
+    def contact(self) -> dict[str, str]:
+        return {"brand": self.brand, "channel": self.channel, "address": self.address}
+
+    @property
+    def pk(self) -> str:
+        return f"CONTACT#{self.brand}#{self.channel}#{self.address}"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message that must come of a case, and its end.
+
+    ``due_at`` is the contract's instant; ``None`` for a reply, which is due at once. ``first`` is its state before
+    anything was undone or sent; ``None`` where it is not there yet. ``sent_before``: it is pulled forward, to before
+    that instant.
+    """
+
+    row: str
+    story: str
+    person: Person
+    reason: str
+    subject: str
+    step: str
+    due_at: datetime | None
+    first: str | None = "scheduled"
+    ends: str = "sent"
+    rule: str = ""
+    says: tuple[str, ...] = ()
+    never_says: str = ""
+    sent_before: datetime | None = None
+
+    def __str__(self) -> str:
+        return f"{self.row}, {self.story}: {self.reason} {self.subject} {self.step}"
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """One broadcast, and what the app must answer when it is asked for its progress in the end."""
+
+    row: str
+    named: Mapping[str, str]
+    due_at: datetime
+    state: str = "done"
+    planned: int = 0
+    sent: int = 0
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.row}, the broadcast {dict(self.named)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A ``ConversationClosing`` that must be told, once, with what is due after the window: subject ids."""
+
+    person: Person
+    subjects: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The scheduled messages in the table, all that the app has said, and its answers about each broadcast."""
+
+    rows: list[Json]
+    heard: list[Json]
+    progress: list[Json]
+
+    def said(self, detail_type: str) -> list[Json]:
+        return [event["detail"] for event in self.heard if event["detail-type"] == detail_type]
+
+
+class Stage(Story):
+    """The story of every reason, as it is told, and what must come of it."""
+
+    def __init__(self, aws: Emulator, outputs: Mapping[str, str]) -> None:
+        super().__init__(aws, outputs)
+        self.ask = functions(aws, outputs)
+        self.scheduler = aws.session.client("scheduler", endpoint_url=aws.endpoint_url)
+        self.logs = aws.session.client("logs", endpoint_url=aws.endpoint_url)
+        functions_of = aws.session.client("lambda", endpoint_url=aws.endpoint_url)
+        self.log_groups = {
+            output: functions_of.get_function_configuration(FunctionName=arn)["LoggingConfig"]["LogGroup"]
+            for output, arn in outputs.items()
+            if output.endswith("FunctionArn")
+        }
+        self.queue = self.listen()
+        self.heard: list[Json] = []
+        self.row = ""
+        self.people = 0
+        self.messages: list[Message] = []
+        self.broadcasts: list[Broadcast] = []
+        self.closings: list[Closing] = []
+        self.wrong: list[str] = []
+
+    # What is told.
+
+    def person(self, *, brand: str = BRAND, wrote: timedelta | None = timedelta(days=2), text: str = HELLO) -> Person:
+        """Somebody new, for whom it is noon, and who wrote so long ago; or never."""
+        # Numbers reserved for fiction: NANPA 555-0100 to 555-0199.
+        person = Person(brand, f"+1202555{100 + self.people:04}", self.now() - wrote if wrote else None)
+        self.people += 1
+        assert self.people <= 100, "the numbers have run out"
+        if person.wrote_at:
+            self.writes(person, person.wrote_at, text)
+        return person
+
+    def writes(self, person: Person, at: datetime, text: str = HELLO) -> Json:
+        """Answers with the event's detail."""
+        detail = {
+            "contact": person.contact,
+            "message_id": f"message-{uuid.uuid4()}",
+            "sent_at": at.isoformat(),
+            "text": text,
+            "locale": "en",
+            "timezone": NOON,
+        }
+        self._told("MessageReceived", detail)
+        return detail
+
+    def happens(self, detail_type: str, about: Person | str, **fields: Any) -> Json:
+        """A business system tells of a person, or of something of a brand; answers with the event's detail."""
+        whose = {"brand": about} if isinstance(about, str) else {"contact": about.contact}
+        said = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in fields.items()}
+        self._told(detail_type, whose | said)
+        return whose | said
+
+    def again(self, function: str, detail_type: str, detail: Json) -> Json:
+        """The bus hands the same event over once more, as it may; answers with the function's answer."""
+        answer: Json = self.ask(
+            function,
+            {
+                "version": "0",
+                "id": str(uuid.uuid4()),
+                "detail-type": detail_type,
+                "source": "acme.systems",
+                "account": "000000000000",
+                "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+                "region": "us-east-1",
+                "resources": [],
+                "detail": detail,
+            },
+        )
+        return answer
+
+    @staticmethod
+    def now() -> datetime:
+        return datetime.now(UTC).replace(microsecond=0)
+
+    def soon(self) -> datetime:
+        return self.now() + LEAD
+
+    # What must come of it.
+
+    def wants(
+        self, story: str, person: Person, reason: str, *, subject: str, step: str, due_at: datetime | None, **more: Any
+    ) -> None:
+        self.messages.append(Message(self.row, story, person, reason, subject, step, due_at, **more))
+
+    def wants_broadcast(self, named: Mapping[str, str], due_at: datetime, **more: Any) -> None:
+        self.broadcasts.append(Broadcast(self.row, named, due_at, **more))
+
+    def wants_closing(self, person: Person, *subjects: str) -> None:
+        self.closings.append(Closing(person, subjects))
+
+    def check(self, what: str, found: object, wanted: object) -> None:
+        if found != wanted:
+            self.wrong.append(f"{self.row}, {what}: {found}, not {wanted}")
+
+    # What is seen.
+
+    def schedules(self, *, enabled: bool) -> None:
+        """An operator's switch. The template's own schedules: what they invoke, and how often, stays as it is."""
+        taken = ("ScheduleExpression", "FlexibleTimeWindow", "Target", "Description", "ScheduleExpressionTimezone")
+        names = [schedule["Name"] for schedule in self.scheduler.list_schedules()["Schedules"]]
+        assert len(names) == len(DOORS), f"not one schedule a door: {names}"
+        for name in names:
+            stands: Any = self.scheduler.get_schedule(Name=name)
+            kept = {key: stands[key] for key in taken if key in stands}
+            self.scheduler.update_schedule(Name=name, State="ENABLED" if enabled else "DISABLED", **kept)
+
+    def look(self) -> Seen:
+        while new := self.hear(self.queue):
+            self.heard += new
+        progress = [self.ask("ExplainFunctionArn", {"broadcast": dict(wanted.named)}) for wanted in self.broadcasts]
+        return Seen(self.rows(), self.heard, progress)
+
+    def until_all_is_well(self, deviations: Callable[["Stage", Seen], list[str]], say: Say) -> list[str]:
+        """What still deviates when patience has ended; nothing as soon as nothing does."""
+        deadline = time.monotonic() + PATIENCE.total_seconds()
+        known: int | None = None
+        while (found := deviations(self, self.look())) and time.monotonic() < deadline:
+            if len(found) != known:
+                known = len(found)
+                say(f"  {known} still to come, the first: {found[0]}")
+            time.sleep(1)  # there is nothing to wait on but the table and the queue
+        return found
+
+    def failures(self) -> list[str]:
+        """What the functions' logs have of errors: a run that fails may yet have done all that can be seen of it."""
+        found: list[str] = []
+        for output in self.log_groups:
+            lines = self._logged(output)
+            found += [f"{output}: {line}" for line in lines if '"level":"ERROR"' in line]
+            ends = [number for number, line in enumerate(lines) if line.startswith("END RequestId")]
+            for end, before in zip(ends, [0, *ends], strict=False):
+                run = [line.strip(" |+-") for line in lines[before:end]]
+                if any("Traceback (most recent call last)" in line for line in run):
+                    found.append(f"{output} failed: {[line for line in run if line][-1]}")
+        return found
+
+    def _told(self, detail_type: str, detail: Json) -> None:
+        """On the bus, and heard by its function."""
+        function = "IngestMessageFunctionArn" if detail_type == "MessageReceived" else "PlanMessagesFunctionArn"
+        before = self._runs(function)
+        self.put(detail_type, detail)
+        deadline = time.monotonic() + PATIENCE.total_seconds()
+        while self._runs(function) == before:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{detail_type} {detail}, and nobody heard it within {PATIENCE}")
+            time.sleep(0.05)  # there is nothing to wait on but the log
+
+    def _runs(self, output: str) -> int:
+        return len(self._logged(output, "REPORT"))
+
+    def _logged(self, output: str, only: str = "") -> list[str]:
+        pages = self.logs.get_paginator("filter_log_events").paginate(
+            logGroupName=self.log_groups[output], filterPattern=only
+        )
+        return [event["message"] for page in pages for event in page["events"]]

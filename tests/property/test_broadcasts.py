@@ -1,0 +1,473 @@
+"""A broadcast that is killed at any step, and resumed, reaches everyone at most once and misses nobody who is allowed.
+
+The proof is the provider's own log. First every call of one broadcast to a crowd in which everybody is a case of their
+own; then crowds, kills and errors at random; then runs, events and people in each other's way.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Literal, get_args
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reengage.domain.broadcast import PartState, part_key
+from reengage.domain.caps import parse_caps
+from reengage.domain.contact import Contact
+from reengage.domain.conversation import WINDOW
+from reengage.domain.message import ScheduledMessage, State
+from reengage.domain.policy import PolicySettings
+from reengage.domain.preferences import Choice, ChoiceMade
+from reengage.domain.subject import BusinessEvent
+from reengage.usecases import expand_broadcast as module
+from reengage.usecases.erase_contact import ErasureAsked
+from reengage.usecases.expand_broadcast import expand_broadcast
+from tests.fakes import CLAIM_LASTS, NOON, Around, Crash, Fault, Unreachable, World, business, drain, inbound
+from tests.property.schedules import Body, Choose, Played, every_order, play
+
+SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
+
+Reason = Literal["product_preview", "holiday_hours", "back_in_stock"]
+REASONS: tuple[Reason, ...] = get_args(Reason)
+
+BEGINS: dict[Reason, BusinessEvent] = {
+    "product_preview": business("ProductPreviewAnnounced", subject_id="X", title="Spring shoes", send_at=NOON),
+    "holiday_hours": business("HolidayHoursAnnounced", subject_id="X", date="2026-04-06", send_at=NOON, closed=True),
+    "back_in_stock": business("ItemBackInStock", subject_id="X", name="Shoe"),
+}
+CHANGES: dict[Reason, BusinessEvent] = {
+    "product_preview": business("ProductPreviewAnnounced", NOON + SECOND, subject_id="X", title="Hats", send_at=NOON),
+    "holiday_hours": business(
+        "HolidayHoursAnnounced", NOON + SECOND, subject_id="X", date="2026-04-07", send_at=NOON, closed=True
+    ),
+    "back_in_stock": business("ItemBackInStock", NOON + SECOND, subject_id="X", name="Boot", back_at=NOON),
+}
+STOPS: dict[Reason, BusinessEvent] = {
+    "product_preview": business("AnnouncementWithdrawn", NOON + SECOND, subject_id="X"),
+    "holiday_hours": business("AnnouncementWithdrawn", NOON + SECOND, subject_id="X"),
+    "back_in_stock": business("ItemSoldOut", NOON + SECOND, subject_id="X"),
+}
+
+Case = Literal[
+    "open", "closed", "closed today", "silent", "opted out", "no consent", "erased", "uninterested", "elsewhere"
+]
+CASES: tuple[Case, ...] = get_args(Case)
+ALLOWED: dict[Reason, frozenset[Case]] = {
+    "product_preview": frozenset({"open", "uninterested"}),
+    "holiday_hours": frozenset({"open", "no consent", "uninterested"}),
+    "back_in_stock": frozenset({"open", "no consent"}),
+}
+"""Who is to get it; nobody else may."""
+
+SKIPPED: dict[Case, str] = {
+    "closed": "window_closed",
+    "closed today": "window_closed",
+    "silent": "no_conversation",
+    "opted out": "opted_out",
+    "no consent": "no_consent",
+}
+"""Who is found in some audience, and why they do not get it."""
+
+SHARDS = (3, 11)
+
+
+def _contacts(brand: str) -> Iterator[Contact]:
+    """Of two shards, in turn: a run of theirs is two drains, one after the other, in one order of calls."""
+    wanted, number = 0, 0
+    while True:
+        contact = Contact(brand, "sms", f"+49151{number:08}")
+        number += 1
+        if contact.shard == SHARDS[wanted]:
+            wanted = 1 - wanted
+            yield contact
+
+
+@dataclass(slots=True)
+class Crowd:
+    """A world with people in it, each of whom is a case, and one broadcast to be."""
+
+    reason: Reason
+    cases: Sequence[Case]
+    world: World = field(default_factory=lambda: World(policy=PolicySettings(caps={"marketing": parse_caps("1/P1D")})))
+    people: dict[Contact, Case] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        brands = {brand: _contacts(brand) for brand in ("acme-dental", "birch-bakery")}
+        for days, case in enumerate(self.cases):
+            contact = next(brands["birch-bakery" if case == "elsewhere" else "acme-dental"])
+            self.people[contact] = case
+            self._enters(contact, case, NOON - DAY - days * timedelta(hours=12))
+        self.world.clock.now = NOON
+        self.world.bus.events.clear()
+
+    def _enters(self, contact: Contact, case: Case, at: datetime) -> None:
+        world = self.world
+        heard_at = {"closed": NOON - WINDOW - DAY, "closed today": NOON - WINDOW}.get(case, at)
+        world.clock.now = heard_at
+        if case != "silent":
+            world.receive(inbound(heard_at, contact=contact))
+        if case != "uninterested":
+            world.hear(business("InterestShown", heard_at, subject_id="X", contact=contact))
+        if case != "no consent":
+            world.choose(ChoiceMade(contact, "marketing", Choice(allowed=True, at=heard_at)))
+        if case == "opted out":
+            world.choose(ChoiceMade(contact, "contact", Choice(allowed=False, at=heard_at)))
+        if case == "erased":
+            world.clock.now = heard_at + SECOND
+            world.erase(ErasureAsked(contact, heard_at + SECOND))
+
+    @property
+    def allowed(self) -> list[Contact]:
+        return [contact for contact, case in self.people.items() if case in ALLOWED[self.reason]]
+
+    def announce(self, around: Around | None = None) -> None:
+        self.world.hear(BEGINS[self.reason], around)
+
+    def tick(self, around: Around | None = None) -> list[Exception]:
+        """One run, in this thread; its errors, as it would raise them at its end."""
+        sender, stop_at = self.world.sender("updates", around), self.world.clock.now + MINUTE
+        return [error for shard in SHARDS for error in drain(sender, shard, stop_at)[1]]
+
+    def run(self, around: Around) -> None:
+        self.announce(around)
+        self.tick(around)
+
+    def ends(self) -> None:
+        """Whoever died comes again, and ticks come until no claim can be anybody's."""
+        self.announce()
+        for wait in (MINUTE, MINUTE, CLAIM_LASTS):
+            self.world.clock.now += wait
+            assert self.tick() == []
+
+    def row(self, contact: Contact) -> ScheduledMessage | None:
+        rows = [row for row in self.world.store.rows() if row.contact == contact]
+        assert len(rows) <= 1, rows
+        return rows[0] if rows else None
+
+    def handed(self) -> Counter[Contact]:
+        return Counter(outbound.message.contact for outbound in self.world.provider.handed)
+
+    def check(self, *, kills: int, stopped: bool = False) -> None:
+        """What holds of everybody; ``stopped``: the broadcast was withdrawn at some time."""
+        handed, unconfirmed = self.handed(), 0
+        assert max(handed.values(), default=0) <= 1, handed
+        assert set(handed) <= set(self.allowed), handed
+        for contact, case in self.people.items():
+            row = self.row(contact)
+            unconfirmed += row is not None and row.state is State.UNCONFIRMED
+            if contact in self.allowed:
+                self._check_allowed(contact, row, stopped=stopped)
+            elif row is not None:
+                assert row.state in (State.SKIPPED, State.UNCONFIRMED)
+                rules = {SKIPPED.get(case), "cancelled"} if stopped else {SKIPPED.get(case)}
+                assert row.state is State.UNCONFIRMED or row.rule in rules, row
+        assert unconfirmed <= kills
+        parts = [part for part in self.world.store.read_parts(BEGINS[self.reason].subject) if part.shard in SHARDS]
+        assert len(parts) == len(SHARDS)
+        assert {part.state for part in parts} <= ({PartState.WITHDRAWN} if stopped else {PartState.DONE})
+
+    def _check_allowed(self, contact: Contact, row: ScheduledMessage | None, *, stopped: bool) -> None:
+        was_handed = bool(self.handed()[contact])
+        if row is None:
+            assert stopped, f"{contact} was missed"
+        elif row.state is State.SKIPPED:
+            assert stopped, row
+            assert row.rule == "cancelled"
+            assert not was_handed
+        else:
+            assert row.state is State.UNCONFIRMED or (row.state is State.SENT and was_handed), row
+
+
+@pytest.fixture(autouse=True)
+def _two_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAGE", 2)
+
+
+# Every call
+
+
+EVERYBODY: tuple[Case, ...] = (*CASES, "open", "open", "closed", "elsewhere")
+
+CLAIMED = frozenset({"claim", "read_circumstances", "take_place", "send", "settle"})
+"""Killed at one of these, a message was in a run's hands: it may have been sent, as far as anybody can tell."""
+
+
+def _struck(reason: Reason, nth: int, *, after: bool, error: Callable[[], BaseException]) -> str | None:
+    """Plays a broadcast that breaks at its ``nth`` call; answers which call that was, ``None`` past the last one."""
+    crowd, fault = Crowd(reason, EVERYBODY), Fault(error=error, nth=nth, after=after)
+    with suppress(Crash, Unreachable):
+        crowd.run(fault)
+    if not fault.struck:
+        return None
+    crowd.ends()
+    crowd.check(kills=1)
+    call = fault.calls[nth - 1]
+    unconfirmed = [row for row in crowd.world.store.rows() if row.state is State.UNCONFIRMED]
+    if unconfirmed:
+        assert call in CLAIMED, call
+        assert (call, after) not in {("claim", False), ("settle", True)}
+    if call == "send":
+        assert len(unconfirmed) == 1
+        assert crowd.handed()[unconfirmed[0].contact] == after
+    return call
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("reason", REASONS)
+def test_killed_at_any_call_and_resumed_it_reaches_everybody_who_is_allowed_and_nobody_twice(
+    reason: Reason, *, after: bool
+) -> None:
+    """Lambda ended the announcement's planner, or the run, there: before the call had its effect, or after."""
+    calls: Counter[str] = Counter()
+    nth = 1
+    while call := _struck(reason, nth, after=after, error=Crash):
+        calls[call] += 1
+        nth += 1
+    expected = {"write_part", "members", "read_threads", "write_plan", "publish", "advance", "count_outcomes"}
+    assert expected | CLAIMED | {"due"} <= set(calls)
+    assert calls["send"] == len(Crowd(reason, EVERYBODY).allowed)
+    assert calls["advance"] > len(SHARDS), "there is more than one page"
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("reason", REASONS)
+def test_whichever_call_is_not_answered_everybody_who_is_allowed_is_reached_and_nobody_twice(
+    reason: Reason, *, after: bool
+) -> None:
+    """The same, but the run lives on: the table, the bus or the provider could not be reached once."""
+    nth = 1
+    while _struck(reason, nth, after=after, error=Unreachable):
+        nth += 1
+    assert nth > 60
+
+
+# At random
+
+
+@st.composite
+def breaks(draw: st.DrawFn) -> Callable[[], Fault]:
+    """A fault somewhere in a run."""
+    error = draw(st.sampled_from((Crash, Unreachable)))
+    return partial(Fault, error=error, nth=draw(st.integers(1, 90)), after=draw(st.booleans()))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    reason=st.sampled_from(REASONS),
+    cases=st.lists(st.sampled_from(CASES), min_size=1, max_size=9),
+    page=st.integers(1, 4),
+    broken=st.lists(breaks(), min_size=1, max_size=4),
+    then=st.sampled_from(("nothing", "changes", "stops")),
+)
+def test_killed_again_and_again_it_reaches_everybody_who_is_allowed_and_nobody_twice(
+    reason: Reason, cases: list[Case], page: int, broken: list[Callable[[], Fault]], then: str
+) -> None:
+    """Crowds of every kind; each run is cut short, some after the announcement was changed or withdrawn."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "PAGE", page)
+        crowd = Crowd(reason, cases)
+        news = {"nothing": [], "changes": [CHANGES[reason]], "stops": [STOPS[reason]]}[then]
+        kills = 0
+        for number, make in enumerate(broken):
+            fault = make()
+            with suppress(Crash, Unreachable):
+                crowd.announce(fault)
+                for event in news if number else ():
+                    crowd.world.hear(event, fault)
+                crowd.tick(fault)
+            kills += fault.struck
+            crowd.world.clock.now += MINUTE
+        crowd.announce()
+        for event in news:
+            crowd.world.hear(event)
+        crowd.ends()
+        crowd.check(kills=kills, stopped=then == "stops")
+
+
+# In each other's way
+
+
+def draws(data: st.DataObject) -> Choose:
+    return lambda options: data.draw(st.sampled_from(options))
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    data=st.data(),
+    reason=st.sampled_from(REASONS),
+    cases=st.lists(st.sampled_from(CASES), min_size=1, max_size=5),
+    deaths=st.integers(0, 2),
+    then=st.sampled_from(("nothing", "changes", "stops")),
+)
+def test_two_runs_at_once_reach_everybody_who_is_allowed_and_nobody_twice(
+    data: st.DataObject, reason: Reason, cases: list[Case], deaths: int, then: str
+) -> None:
+    """The schedule fired twice, or a run outlived its minute; and somebody writes again, so that the index moves."""
+    crowd = Crowd(reason, cases)
+    crowd.announce()
+    news = {"changes": CHANGES[reason], "stops": STOPS[reason]}.get(then)
+    writers = [contact for contact, case in crowd.people.items() if case in ("open", "closed today", "no consent")]
+    actors: dict[str, Body] = {"one": crowd.tick, "other": crowd.tick}
+    if news:
+        actors["news"] = partial(crowd.world.hear, news)
+    writer = data.draw(st.sampled_from(writers)) if writers else None
+    if writer:
+        actors["writes"] = partial(crowd.world.receive, inbound(NOON, contact=writer))
+        # Who comes back in time may get it: then the case is that of an open conversation.
+        if crowd.people[writer] == "closed today":
+            crowd.people[writer] = "open"
+    played = play(actors, draws(data), deaths=deaths)
+    if news:
+        crowd.world.hear(news)
+    if writer:
+        crowd.world.receive(inbound(NOON, contact=writer))
+    kills = len(played.failed)
+    _ends_without_announcing(crowd)
+    late = [contact for contact in crowd.allowed if (row := crowd.row(contact)) and row.rule == "window_closed"]
+    for contact in late:  # they were asked about before they wrote
+        assert contact == writer
+        crowd.people[contact] = "closed today"
+    crowd.check(kills=kills, stopped=then == "stops")
+
+
+def _ends_without_announcing(crowd: Crowd) -> None:
+    for wait in (MINUTE, MINUTE, CLAIM_LASTS):
+        crowd.world.clock.now += wait
+        assert crowd.tick() == []
+
+
+# Each order there is, of the calls that matter
+
+
+def meets(around: Around, *names: str) -> Around:
+    """Only calls of these names are told apart; the others follow at once."""
+    return lambda name, call: around(name, call) if name in names else call()
+
+
+def expands(crowd: Crowd, *names: str) -> Body:
+    """All of the first shard's part, without sending."""
+
+    def body(around: Around) -> None:
+        ports = crowd.world.ports(meets(around, *names))
+        assert expand_broadcast(
+            part_key(BEGINS[crowd.reason].subject, crowd.reason, SHARDS[0]),
+            store=ports.store,
+            publish=ports.bus,
+            clock=crowd.world.clock,
+            settings=crowd.world.policy,
+            stop_at=NOON + MINUTE,
+        )
+
+    return body
+
+
+def race(make: Callable[[Crowd], dict[str, Body]], *, deaths: int = 0) -> Iterator[tuple[Crowd, Played]]:
+    """Holiday hours to three people, of whom two are in the first shard, one a page."""
+
+    def once(choose: Choose) -> tuple[Crowd, Played]:
+        crowd = Crowd("holiday_hours", ("open", "open", "open"))
+        crowd.announce()
+        return crowd, play(make(crowd), choose, deaths=deaths)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "PAGE", 1)
+        yield from every_order(once)
+
+
+def test_two_expansions_of_one_part_plan_and_count_each_member_once() -> None:
+    """Both find the part waiting, and each moves it on where the other has not."""
+    names = ("write_plan", "advance")
+    for crowd, _ in race(lambda crowd: {"one": expands(crowd, *names), "other": expands(crowd, *names)}):
+        part = crowd.world.store.read_part(part_key(BEGINS[crowd.reason].subject, crowd.reason, SHARDS[0]))
+        assert part is not None
+        assert (part.state, part.planned) == (PartState.DONE, 2)
+        _ends_without_announcing(crowd)
+        crowd.check(kills=0)
+
+
+def test_two_expansions_of_which_one_dies_plan_each_member_once() -> None:
+    names = ("write_plan", "advance")
+    for crowd, _ in race(lambda crowd: {"one": expands(crowd, *names), "other": expands(crowd, *names)}, deaths=1):
+        _ends_without_announcing(crowd)
+        crowd.check(kills=0)
+
+
+def test_an_expansion_against_a_withdrawal_lets_nobody_through_afterwards() -> None:
+    """Whatever the expansion still plans, no gate lets it pass; and the part ends as withdrawn."""
+
+    def of(crowd: Crowd) -> dict[str, Body]:
+        stops = STOPS[crowd.reason]
+
+        def hears(around: Around) -> object:
+            return crowd.world.hear(stops, meets(around, "write_subject", "write_part"))
+
+        return {"expands": expands(crowd, "read_subject", "write_plan", "advance"), "stops": _first_parts(hears)}
+
+    ended = set()
+    for crowd, _ in race(of):
+        _ends_without_announcing(crowd)
+        assert crowd.handed() == {}
+        crowd.check(kills=0, stopped=True)
+        ended.add(len(crowd.world.store.rows()))
+    assert ended >= {0, 1, 2}
+
+
+def _first_parts(body: Body) -> Body:
+    """Of the sixteen parts, only those up to the one in question are told apart."""
+
+    def first(around: Around) -> None:
+        written = 0
+
+        def few(name: str, call: Callable[[], Any]) -> Any:
+            nonlocal written
+            written += name == "write_part"
+            return around(name, call) if name != "write_part" or written == SHARDS[0] + 1 else call()
+
+        body(few)
+
+    return first
+
+
+def test_an_expansion_against_somebody_who_writes_again_reaches_them_once() -> None:
+    """Their window moves to another day, and with it their place in the index: before, at or behind the cursor."""
+    for who in (0, 1):
+        for crowd, _ in race(lambda crowd, who=who: _writes(crowd, who)):  # type: ignore[misc]  # who is bound
+            _ends_without_announcing(crowd)
+            crowd.check(kills=0)
+
+
+def _writes(crowd: Crowd, who: int) -> dict[str, Body]:
+    contact = [contact for contact in crowd.people if contact.shard == SHARDS[0]][who]
+    message = inbound(NOON, contact=contact)
+    return {
+        "expands": expands(crowd, "members", "read_threads", "write_plan", "advance"),
+        "writes": lambda around: crowd.world.receive(message, meets(around, "write_conversation", "write_profile")),
+    }
+
+
+def test_an_expansion_against_an_erasure_leaves_nothing_behind() -> None:
+    """Anna was erased in the second in which her page was planned; the other two get it."""
+    names = ("members", "read_threads", "write_plan")
+
+    def of(crowd: Crowd) -> dict[str, Body]:
+        asked = ErasureAsked(_anna(crowd), NOON)
+        return {
+            "expands": expands(crowd, *names),
+            "erases": lambda around: crowd.world.erase(asked, meets(around, "write_preferences", "erase")),
+        }
+
+    for crowd, _ in race(of):
+        held = crowd.world.store.read_holdings(_anna(crowd))
+        assert not any((held.profile, held.conversation, held.inbound, held.scheduled))
+        _ends_without_announcing(crowd)
+        assert _anna(crowd) not in crowd.handed()
+        assert len(crowd.handed()) == 2
+
+
+def _anna(crowd: Crowd) -> Contact:
+    return next(iter(crowd.people))

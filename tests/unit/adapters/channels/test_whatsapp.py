@@ -1,0 +1,129 @@
+"""A WhatsApp message as Meta's Cloud API takes it."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import pytest
+
+from reengage.adapters.channels.whatsapp import language_code, whatsapp_message
+from reengage.domain.contact import CHANNELS, Contact
+from reengage.domain.message import ScheduledMessage
+from reengage.domain.policy import Action, Decision
+from reengage.domain.subject import SubjectRef
+from reengage.ports import OutboundMessage, Wording
+
+NOON: Final = datetime(2031, 3, 19, 12, tzinfo=UTC)
+OUTBOUND: Final = OutboundMessage(
+    message=ScheduledMessage(
+        contact=Contact("acme-dental", "whatsapp", "+447700900187"),
+        reason="appointment_reminder",
+        subject=SubjectRef("acme-dental", "appointment", "A-1"),
+        step="PT2H",
+        about=NOON,
+        due_at=NOON,
+        useful_until=NOON + timedelta(hours=2),
+        version=1,
+    ),
+    wording=Wording("Nhắc bạn: https://example.com", "pt-BR", "appointment_reminder", ("Acme Dental", "12:00")),
+    data={},
+    decision=Decision(Action.SEND, None, {}),
+    free_text_until=NOON,
+    deliver_before=NOON + timedelta(hours=2),
+)
+BEFORE: Final = NOON - timedelta(microseconds=1)
+
+
+def to(address: str) -> OutboundMessage:
+    contact = Contact("acme-dental", "whatsapp", address)
+    return replace(OUTBOUND, message=replace(OUTBOUND.message, contact=contact))
+
+
+def worded(**changes: Any) -> dict[str, Any]:
+    """The template of a message so worded."""
+    message = whatsapp_message(replace(OUTBOUND, wording=replace(OUTBOUND.wording, **changes)), NOON)
+    template: dict[str, Any] = message["template"]
+    return template
+
+
+def test_it_is_free_text_within_24_hours_and_shows_no_preview() -> None:
+    assert whatsapp_message(OUTBOUND, BEFORE) == {
+        "messaging_product": "whatsapp",
+        "recipient_type": "individual",
+        "to": "+447700900187",
+        "type": "text",
+        "text": {"body": "Nhắc bạn: https://example.com", "preview_url": False},
+        "biz_opaque_callback_data": OUTBOUND.message.scheduled_message_id,
+    }
+
+
+def test_it_is_the_approved_template_from_that_instant_on() -> None:
+    assert whatsapp_message(OUTBOUND, NOON) == {
+        "messaging_product": "whatsapp",
+        "recipient_type": "individual",
+        "to": "+447700900187",
+        "type": "template",
+        "template": {
+            "name": "appointment_reminder",
+            "language": {"code": "pt_BR"},
+            "components": [
+                {
+                    "type": "body",
+                    "parameters": [{"type": "text", "text": "Acme Dental"}, {"type": "text", "text": "12:00"}],
+                }
+            ],
+        },
+        "biz_opaque_callback_data": OUTBOUND.message.scheduled_message_id,
+    }
+
+
+def test_a_template_without_parameters_has_no_components() -> None:
+    assert worded(parameters=()) == {"name": "appointment_reminder", "language": {"code": "pt_BR"}}
+
+
+@pytest.mark.parametrize(
+    ("locale", "code"),
+    [
+        ("en", "en"),
+        ("de", "de"),
+        ("vi", "vi"),
+        ("fil", "fil"),
+        ("en-GB", "en_GB"),
+        ("pt-BR", "pt_BR"),
+        ("zh", "zh_CN"),
+        ("zh-Hans", "zh_CN"),
+        ("zh-Hant", "zh_TW"),
+        ("zh-Hant-HK", "zh_HK"),
+        ("sr-Latn", "sr"),
+    ],
+)
+def test_the_language_is_metas_code(locale: str, code: str) -> None:
+    assert language_code(locale) == code
+    assert worded(locale=locale)["language"] == {"code": code}
+
+
+def test_a_parameter_is_on_one_line() -> None:
+    (body,) = worded(parameters=("Acme\n\tDental", "at     noon"))["components"]
+    assert [parameter["text"] for parameter in body["parameters"]] == ["Acme Dental", "at noon"]
+
+
+@pytest.mark.parametrize(
+    ("address", "named"),
+    [
+        ("+447700900187", {"to": "+447700900187"}),
+        ("447700900187", {"to": "+447700900187"}),
+        ("US.13491208655302741918", {"recipient": "US.13491208655302741918"}),
+        ("US.ENT.11815799212886844830", {"recipient": "US.ENT.11815799212886844830"}),
+    ],
+)
+def test_a_number_has_its_plus_and_a_user_id_a_field_of_its_own(address: str, named: dict[str, str]) -> None:
+    """As each comes in, and is stored."""
+    message = whatsapp_message(to(CHANNELS["whatsapp"].normalise(address)), NOON)
+    assert {name: message[name] for name in ("to", "recipient") if name in message} == named
+
+
+def test_what_comes_back_with_a_status_fits_and_is_json() -> None:
+    message = whatsapp_message(OUTBOUND, NOON)
+    assert len(message["biz_opaque_callback_data"].encode()) <= 512
+    assert json.loads(json.dumps(message)) == message

@@ -1,0 +1,245 @@
+"""The door over HTTP: who may come in, what is answered, and what was read."""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import pytest
+
+from reengage.adapters.inbound.reading import Read
+from reengage.adapters.inbound.webhook import Answer, answer
+from tests.unit.adapters.inbound.payloads import (
+    BUSINESS_MESSAGE,
+    NOW,
+    OURS,
+    RCS_TEXT,
+    ROUTES,
+    TWILIO_SMS,
+    TWILIO_STATUS,
+    meta_message,
+    rcs_call,
+)
+
+SECRETS: Final = {
+    "meta_app_secret": "the app's",
+    "meta_verify_token": "verify me",
+    "twilio_auth_token": "12345",
+    "rcs_client_token": "SJENCPGJESMGUFPY",
+    "google_business_messages_key": "the partner's",
+}
+DOMAIN: Final = "abcdefghij.lambda-url.eu-central-1.on.aws"
+
+
+def event(
+    path: str, body: str | bytes = b"", *, method: str = "POST", query: str = "", headers: Any = None
+) -> dict[str, Any]:
+    """docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html: bytes come as base64."""
+    return {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": headers or {},
+        "requestContext": {"domainName": DOMAIN, "http": {"method": method, "path": path}},
+        "body": body if isinstance(body, str) else base64.b64encode(body).decode(),
+        "isBase64Encoded": isinstance(body, bytes),
+    }
+
+
+def answered(call: Any, *, secrets: Mapping[str, Any] = SECRETS, public_url: str = "") -> Answer:
+    return answer(call, secrets=secrets, routes=ROUTES, arrived_at=NOW, public_url=public_url)
+
+
+def from_meta(body: bytes, key: str = "the app's") -> dict[str, Any]:
+    signature = hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
+    return event("/meta", body, headers={"x-hub-signature-256": f"sha256={signature}"})
+
+
+def from_twilio(params: Mapping[str, str], *, path: str = "/twilio", query: str = "", host: str = "") -> dict[str, Any]:
+    url = (host or f"https://{DOMAIN}") + path + (f"?{query}" if query else "")
+    signed = url + "".join(name + params[name] for name in sorted(params))
+    signature = base64.b64encode(hmac.digest(b"12345", signed.encode(), "sha1")).decode()
+    return event(path, urlencode(params), query=query, headers={"X-Twilio-Signature": signature})
+
+
+def from_google(path: str, body: Any, signed: bytes, key: str) -> dict[str, Any]:
+    signature = base64.b64encode(hmac.digest(key.encode(), signed, "sha512")).decode()
+    return event(path, body if isinstance(body, str) else json.dumps(body), headers={"x-goog-signature": signature})
+
+
+# Meta
+
+
+def test_metas_call_is_read_where_it_is_signed() -> None:
+    got = answered(from_meta(json.dumps(meta_message()).encode()))
+    assert (got.status, got.body) == (200, "")
+    assert got.read
+    assert len(got.read.messages) == 1
+
+
+def test_the_former_secret_is_good_while_it_is_changed() -> None:
+    call = from_meta(json.dumps(meta_message()).encode(), "the former one")
+    assert answered(call).status == 403
+    assert answered(call, secrets={**SECRETS, "meta_app_secret_previous": "the former one"}).status == 200
+
+
+@pytest.mark.parametrize("secrets", [{}, {"meta_app_secret": ""}, {"meta_app_secret": None}, {"meta_app_secret": 7}])
+def test_without_a_secret_nobody_comes_in(secrets: Any) -> None:
+    assert answered(from_meta(b"{}", ""), secrets=secrets) == Answer(403)
+
+
+def test_nothing_is_read_of_a_call_with_a_wrong_signature() -> None:
+    call = from_meta(json.dumps(meta_message()).encode())
+    call["body"] = base64.b64encode(json.dumps(meta_message({"id": "another"})).encode()).decode()
+    assert answered(call) == Answer(403)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xff", b"[" * 100_000])
+def test_what_is_signed_and_no_json_is_an_error_that_does_not_come_again(body: bytes) -> None:
+    assert answered(from_meta(body)) == Answer(200, read=Read(errors=["$: expected JSON"]))
+
+
+def challenge(**more: str) -> dict[str, Any]:
+    query = {"hub.mode": "subscribe", "hub.challenge": "1158201444", "hub.verify_token": "verify me", **more}
+    return event("/meta", "", method="GET", query=urlencode(query))
+
+
+def test_metas_challenge_is_given_back_to_who_knows_the_token() -> None:
+    assert answered(challenge()) == Answer(200, "1158201444")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"hub.verify_token": "verify you"},
+        {"hub.verify_token": ""},
+        {"hub.mode": "unsubscribe"},
+        {"hub.challenge": ""},
+        {"hub.challenge": "<script>"},
+        {"hub.challenge": "1" * 513},
+    ],
+)
+def test_nobody_else_hears_a_challenge_back(more: dict[str, str]) -> None:
+    assert answered(challenge(**more)) == Answer(403)
+
+
+def test_without_a_token_of_ours_there_is_no_challenge() -> None:
+    assert answered(challenge(**{"hub.verify_token": ""}), secrets={}) == Answer(403)
+
+
+# Twilio
+
+
+def test_twilios_message_is_read_and_nothing_is_said_back() -> None:
+    got = answered(from_twilio(TWILIO_SMS))
+    assert (got.status, got.content_type) == (200, "text/xml")
+    assert got.body.endswith("<Response/>")
+    assert got.read
+    assert [each.text for each in got.read.messages] == ["Ahoy! Is Saturday free?"]
+
+
+def test_twilios_callback_names_our_message_in_its_query() -> None:
+    got = answered(from_twilio(TWILIO_STATUS, path="/twilio/status", query=f"scheduled_message_id={OURS}"))
+    assert got.read
+    assert [each.scheduled_message_id for each in got.read.receipts] == [OURS]
+
+
+def test_our_id_in_the_query_is_part_of_what_is_signed() -> None:
+    call = from_twilio(TWILIO_STATUS, path="/twilio/status", query=f"scheduled_message_id={OURS}")
+    call["rawQueryString"] = f"scheduled_message_id={OURS.replace('f', '0')}"
+    assert answered(call) == Answer(403)
+
+
+def test_twilio_signs_the_url_that_it_was_given_where_a_proxy_stands_before_the_door() -> None:
+    call = from_twilio(TWILIO_SMS, host="https://hooks.acme.example/v1")
+    assert answered(call) == Answer(403)
+    assert answered(call, public_url="https://hooks.acme.example/v1/").status == 200
+    assert answered(from_twilio(TWILIO_SMS), public_url="https://hooks.acme.example/v1").status == 200
+
+
+def test_a_field_that_twilio_did_not_sign_is_not_let_in() -> None:
+    call = from_twilio(TWILIO_SMS)
+    call["body"] += "&OptOutType=STOP"
+    assert answered(call) == Answer(403)
+
+
+def test_a_form_is_signed_as_it_is_meant_whatever_its_letters() -> None:
+    got = answered(from_twilio({**TWILIO_SMS, "Body": "Hủy & 100 % 👍 + \n"}))
+    assert got.read
+    assert [each.text for each in got.read.messages] == ["Hủy & 100 % 👍 + \n"]
+
+
+# Google
+
+
+def test_rcs_signs_the_data_inside_the_call() -> None:
+    data = json.dumps(dict(RCS_TEXT)).encode()
+    got = answered(from_google("/rcs", rcs_call(data), data, "SJENCPGJESMGUFPY"))
+    assert got.read
+    assert [each.text for each in got.read.messages] == ["Hi"]
+    assert answered(from_google("/rcs", rcs_call(data), data + b" ", "SJENCPGJESMGUFPY")) == Answer(403)
+    assert answered(from_google("/rcs", rcs_call(data), data, "another")) == Answer(403)
+
+
+def test_business_messages_signs_the_whole_body() -> None:
+    body = json.dumps(dict(BUSINESS_MESSAGE))
+    got = answered(from_google("/google-business-messages", body, body.encode(), "the partner's"))
+    assert got.status == 200
+    assert got.read
+    assert len(got.read.errors) == 1  # its channel is not registered
+    assert answered(from_google("/google-business-messages", body, b"another", "the partner's")) == Answer(403)
+
+
+@pytest.mark.parametrize(
+    ("path", "token"), [("/rcs", "SJENCPGJESMGUFPY"), ("/google-business-messages", "the partner's")]
+)
+def test_setting_up_is_answered_with_the_secret(path: str, token: str) -> None:
+    call = event(path, json.dumps({"clientToken": token, "secret": "1234567890"}))
+    assert answered(call) == Answer(200, "1234567890")
+    assert answered(event(path, json.dumps({"clientToken": "x", "secret": "1234567890"}))) == Answer(403)
+
+
+@pytest.mark.parametrize("path", ["/rcs", "/google-business-messages"])
+@pytest.mark.parametrize("body", ["", "{", "[]", "[" * 100_000])
+def test_what_is_neither_is_not_let_in(path: str, body: str) -> None:
+    assert answered(event(path, body)) == Answer(403)
+
+
+def test_a_signed_body_of_business_messages_that_is_no_json_is_an_error() -> None:
+    call = from_google("/google-business-messages", "{", b"{", "the partner's")
+    assert answered(call) == Answer(200, read=Read(errors=["$: expected JSON"]))
+
+
+# The door itself
+
+
+@pytest.mark.parametrize("path", ["", "/", "/elsewhere", "/meta/x", "/META"])
+def test_there_is_no_other_way_in(path: str) -> None:
+    assert answered(event(path)) == Answer(404)
+
+
+@pytest.mark.parametrize(("path", "method"), [("/meta", "PUT"), ("/twilio", "GET"), ("/rcs", "GET"), ("/rcs", "")])
+def test_each_way_has_its_own_methods(path: str, method: str) -> None:
+    assert answered(event(path, method=method)) == Answer(405)
+
+
+@pytest.mark.parametrize("body", ["%%%", "ü", "\ud800"])
+def test_a_body_that_is_none_is_refused(body: str) -> None:
+    assert answered({**event("/meta"), "body": body}) == Answer(400)
+    assert answered({**event("/meta", "\ud800")}) == Answer(400)
+
+
+def test_a_slash_at_the_end_is_the_same_way() -> None:
+    assert answered(event("/meta/")) == Answer(403)
+
+
+def test_the_answer_is_in_the_form_of_a_function_url() -> None:
+    assert Answer(200, "1158201444").response == {
+        "statusCode": 200,
+        "headers": {"Content-Type": "text/plain"},
+        "body": "1158201444",
+    }

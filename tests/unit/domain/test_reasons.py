@@ -1,0 +1,233 @@
+"""The reasons are CONTRACT.md's table: what plans each, when it is due, until when it is of use, and what undoes it.
+
+The same table stands here a second time, in instants instead of offsets.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import permutations
+from typing import Any, Final, get_args
+
+import pytest
+
+from reengage.domain.instants import Duration
+from reengage.domain.planning import planned_messages
+from reengage.domain.reasons import LANES, REASONS, Category, Door
+from reengage.domain.subject import EVENT_TYPES, BusinessEvent, Rank, Subject
+from tests.fakes import ANNA, NOON, business, told
+
+MINUTE: Final = timedelta(minutes=1)
+HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
+ABOUT: Final = NOON + 10 * DAY
+CHECK_IN: Final = "https://acme.example/check-in"
+
+
+@dataclass(frozen=True)
+class Row:
+    """``dues``: when each message of the reason is due, and until when it is of use, after ``planned_by``."""
+
+    category: Category
+    door: Door
+    planned_by: Sequence[str]
+    said: Mapping[str, Any]
+    dues: Sequence[tuple[datetime, datetime]]
+    undone_by: Sequence[str] = ()
+
+
+TABLE: Final[Mapping[str, Row]] = {
+    "appointment_reminder": Row(
+        "utility",
+        "appointments",
+        ["AppointmentBooked", "AppointmentRescheduled"],
+        {"starts_at": ABOUT},
+        [(ABOUT - DAY, ABOUT - 2 * HOUR), (ABOUT - 2 * HOUR, ABOUT)],
+        ["AppointmentCancelled"],
+    ),
+    "online_check_in": Row(
+        "utility",
+        "appointments",
+        ["AppointmentBooked", "AppointmentRescheduled"],
+        {"starts_at": ABOUT, "check_in_url": CHECK_IN, "remind_before": ["PT2H"]},
+        [(ABOUT - 24 * HOUR, ABOUT)],
+        ["AppointmentCancelled", "CheckInCompleted"],
+    ),
+    "trial_follow_up": Row(
+        "marketing",
+        "trials",
+        ["TrialStarted", "TrialExtended"],
+        {"ends_at": ABOUT, "product": "Pro"},
+        [(ABOUT - 3 * DAY, ABOUT + DAY), (ABOUT + DAY, ABOUT + 4 * DAY)],
+        ["TrialConverted", "TrialCancelled"],
+    ),
+    "product_reminder": Row(
+        "marketing",
+        "updates",
+        ["ProductViewed"],
+        {"name": "Shoe"},
+        [(NOON + 4 * HOUR, NOON + 48 * HOUR)],
+        ["ProductAddedToCart"],
+    ),
+    "cart_reminder": Row(
+        "marketing",
+        "updates",
+        ["CartAbandoned"],
+        {"items": ["Shoe"], "cart_url": "https://acme.example/cart"},
+        [(NOON + 4 * HOUR, NOON + 48 * HOUR)],
+        ["CartCheckedOut"],
+    ),
+    "order_shipped": Row("utility", "updates", ["OrderShipped"], {}, [(NOON, NOON + 3 * DAY)]),
+    "review_request": Row(
+        "marketing",
+        "updates",
+        ["OrderDelivered"],
+        {},
+        [(NOON + 3 * DAY, NOON + 17 * DAY)],
+        ["ReviewReceived", "OrderReturned"],
+    ),
+}
+"""The reasons of which each message has one recipient, named by its event."""
+
+BROADCASTS: Final = {"back_in_stock", "product_preview", "holiday_hours"}
+REPLIES: Final = {"welcome_back", "help_reply"}
+
+BEGINNINGS: Final = [(reason, event_type) for reason, row in TABLE.items() for event_type in row.planned_by]
+ENDINGS: Final = [(reason, event_type) for reason, row in TABLE.items() for event_type in row.undone_by]
+
+
+def begun(reason: str, event_type: str | None = None, at: datetime = NOON, **fields: Any) -> BusinessEvent:
+    """The event that plans a reason's messages, which happened at ``at``."""
+    row = TABLE[reason]
+    return business(event_type or row.planned_by[0], at, subject_id="S-1", **{**row.said, **fields})
+
+
+def plan(subject: Subject, reason: str) -> list[tuple[datetime, datetime]]:
+    return [(m.due_at, m.useful_until) for m in planned_messages(subject) if m.reason == reason]
+
+
+def after(*events: BusinessEvent) -> Subject:
+    return told(Subject(events[0].subject), *events)
+
+
+def test_the_table_is_of_all_reasons() -> None:
+    assert set(TABLE) | BROADCASTS | REPLIES == set(REASONS)
+    assert {name for name, reason in REASONS.items() if reason.audience} == BROADCASTS
+    assert {name for name, reason in REASONS.items() if reason.category == "reply"} == REPLIES
+
+
+def test_every_event_has_a_part_in_some_reason() -> None:
+    """Interest is asked for by a broadcast, and ends as well as begins."""
+    named = {event_type for row in TABLE.values() for event_type in (*row.planned_by, *row.undone_by)}
+    kinds = {REASONS[name].kind for name in BROADCASTS} | {"interest"}
+    assert named | {name for name, terms in EVENT_TYPES.items() if terms.kind in kinds} == set(EVENT_TYPES)
+
+
+@pytest.mark.parametrize("reason", TABLE)
+def test_each_reason_has_its_category_and_its_door(reason: str) -> None:
+    assert (REASONS[reason].category, REASONS[reason].door) == (TABLE[reason].category, TABLE[reason].door)
+
+
+@pytest.mark.parametrize(("reason", "event_type"), BEGINNINGS)
+def test_each_event_plans_what_it_is_to_plan(reason: str, event_type: str) -> None:
+    subject = after(begun(reason, event_type))
+    assert plan(subject, reason) == list(TABLE[reason].dues)
+    assert {message.contact for message in planned_messages(subject)} == {ANNA}
+
+
+@pytest.mark.parametrize(("reason", "event_type"), ENDINGS)
+def test_each_event_undoes_what_it_is_to_undo_in_whichever_order_they_come(reason: str, event_type: str) -> None:
+    ended = business(event_type, NOON + HOUR, subject_id="S-1")
+    for events in ([begun(reason), ended], [ended, begun(reason)], [ended, begun(reason), ended]):
+        assert plan(after(*events), reason) == []
+
+
+@pytest.mark.parametrize(("reason", "event_type"), ENDINGS)
+def test_within_a_second_what_undoes_counts_as_the_later(reason: str, event_type: str) -> None:
+    ended = business(event_type, NOON, subject_id="S-1")
+    begins = begun(reason, at=NOON + timedelta(milliseconds=900))
+    for events in permutations([begins, ended]):
+        assert plan(after(*events), reason) == []
+
+
+@pytest.mark.parametrize(("reason", "event_type"), ENDINGS)
+def test_what_happens_after_it_was_undone_plans_it_anew(reason: str, event_type: str) -> None:
+    ended, anew = business(event_type, NOON - HOUR, subject_id="S-1"), begun(reason)
+    for events in permutations([begun(reason, at=NOON - 2 * HOUR), ended, anew]):
+        assert plan(after(*events), reason) == list(TABLE[reason].dues)
+
+
+@pytest.mark.parametrize(("reason", "event_type"), BEGINNINGS)
+def test_nothing_is_planned_for_nobody(reason: str, event_type: str) -> None:
+    event = begun(reason, event_type)
+    assert planned_messages(after(replace(event, contact=None))) == ()
+
+
+@pytest.mark.parametrize("reason", TABLE)
+def test_no_event_plans_another_kinds_messages(reason: str) -> None:
+    wanted = {message.reason for message in planned_messages(after(begun(reason)))}
+    beside = {"appointment_reminder"} if reason == "online_check_in" else set()
+    assert wanted == {reason} | beside
+
+
+@pytest.mark.parametrize("reason", ["cart_reminder", "order_shipped", "review_request"])
+def test_what_comes_once_is_one_message_whenever_it_happened(reason: str) -> None:
+    first, second = planned_messages(after(begun(reason)))[0], planned_messages(after(begun(reason, at=NOON + HOUR)))[0]
+    assert first.about is second.about is None
+    assert first.key == second.key
+    assert second.due_at - first.due_at == HOUR
+    assert REASONS[reason].once
+
+
+def test_each_view_of_a_product_is_a_message_of_its_own() -> None:
+    first, second = (planned_messages(after(begun("product_reminder", at=at)))[0] for at in (NOON, NOON + HOUR))
+    assert (first.about, second.about) == (NOON, NOON + HOUR)
+    assert first.key != second.key
+
+
+def test_only_what_is_sent_at_once_catches_up() -> None:
+    """Of what was due already as the event came, all else is too late."""
+    catching_up = {name for name, reason in REASONS.items() if reason.catches_up}
+    assert catching_up == {"order_shipped"} | BROADCASTS
+
+
+def test_only_a_preview_needs_a_recorded_consent_in_any_case() -> None:
+    assert {name for name, reason in REASONS.items() if reason.needs_consent} == {"product_preview"}
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_a_message_is_pulled_forward_only_to_before_it_is_due(name: str) -> None:
+    """A longest offset of the defaults says when it is due at the latest."""
+    reason = REASONS[name]
+    if reason.earliest is None:
+        return
+
+    def length(duration: Duration) -> timedelta:
+        return duration.days * DAY + duration.exact
+
+    dues = [length(-offset if reason.before else offset) for offset in reason.defaults]
+    assert length(reason.earliest) < min(dues)
+
+
+def test_a_door_drains_what_is_prompt_before_all_marketing() -> None:
+    assert LANES["updates"] == ("prompt", "marketing")
+    assert LANES["appointments"] == ("prompt",)
+    assert LANES["trials"] == ("marketing",)
+    assert set(LANES) == set(get_args(Door))
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_a_reasons_lane_is_by_its_category(name: str) -> None:
+    reason = REASONS[name]
+    assert reason.lane == ("marketing" if reason.category == "marketing" else "prompt")
+    assert reason.lane in LANES[reason.door]
+
+
+@pytest.mark.parametrize("name", [name for name in REASONS if name not in REPLIES])
+def test_what_a_reason_goes_by_some_event_says(name: str) -> None:
+    """Its anchor is a field of an event, or the instant at which an event of its family happened."""
+    reason = REASONS[name]
+    of_family = [terms for terms in EVENT_TYPES.values() if (terms.kind, terms.family) == (reason.kind, reason.family)]
+    assert {terms.rank for terms in of_family} >= {Rank.BEGIN}
+    assert reason.anchor in {"starts_at", "ends_at", "send_at"} | {terms.at for terms in of_family}
+    assert not reason.undone_with or reason.undone_with in {terms.family for terms in EVENT_TYPES.values()}

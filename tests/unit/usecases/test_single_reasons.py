@@ -1,0 +1,472 @@
+"""Each reason from its events to what is handed over: late, repeated, out of order, and several of one person's."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, time, timedelta
+from itertools import permutations
+from typing import Any, Final
+
+import pytest
+from babel import Locale
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reengage.adapters.wording_variables import Context, variables
+from reengage.domain.caps import Cap
+from reengage.domain.contact import Contact
+from reengage.domain.message import State
+from reengage.domain.policy import Circumstances, PolicySettings
+from reengage.domain.quiet_hours import QuietHours
+from reengage.domain.reasons import Category
+from reengage.domain.subject import EVENT_TYPES, BusinessEvent
+from reengage.ports import Wording
+from tests.fakes import ANNA, NOON, World, business, drain, inbound, render
+from tests.unit.domain.test_reasons import BEGINNINGS, ENDINGS, TABLE, begun
+from tests.unit.usecases.test_look_ahead import live
+
+MINUTE: Final = timedelta(minutes=1)
+HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
+STARTS: Final = NOON + 10 * DAY
+BEN: Final = Contact("acme-dental", "sms", "+16502530000")
+CHECK_IN: Final = "https://acme.example/check-in"
+
+
+def a_world(at: datetime = NOON) -> World:
+    """Anna and Ben wrote this minute."""
+    world = World()
+    for contact in (ANNA, BEN):
+        world.receive(inbound(NOON, contact=contact))
+    world.clock.now = at
+    return world
+
+
+def hear(world: World, *events: BusinessEvent, at: datetime | None = None) -> World:
+    """They arrive one after the other, all at one instant."""
+    world.clock.now = at or world.clock.now
+    for event in events:
+        world.hear(replace(event, arrived_at=world.clock.now))
+    return world
+
+
+def handed(world: World) -> list[tuple[str, str, datetime]]:
+    """Reason, address and the minute in which it was handed over."""
+    return [
+        (outbound.message.reason, outbound.message.contact.address, at.replace(second=0))
+        for outbound, at in zip(world.provider.handed, world.provider.handed_at, strict=True)
+    ]
+
+
+def sent(world: World, reason: str) -> list[datetime]:
+    return [at for name, _, at in handed(world) if name == reason]
+
+
+def standing(world: World) -> set[tuple[Any, ...]]:
+    """What is scheduled, whatever its version."""
+    rows = [row for row in world.store.rows() if row.state is State.SCHEDULED]
+    return {(row.key, row.due_at, row.useful_until, row.first_due_at) for row in rows}
+
+
+# All reasons alike
+
+
+@pytest.mark.parametrize(("reason", "event_type"), BEGINNINGS)
+def test_each_message_is_handed_over_when_it_is_due_and_once(reason: str, event_type: str) -> None:
+    world = hear(a_world(), begun(reason, event_type), begun(reason, event_type))
+    live(world, NOON + 40 * DAY, seconds=0)
+    assert sent(world, reason) == [due for due, _ in TABLE[reason].dues]
+    hear(world, begun(reason, event_type))
+    live(world, NOON + 60 * DAY)
+    assert len(sent(world, reason)) == len(TABLE[reason].dues)
+
+
+@pytest.mark.parametrize("reason", TABLE)
+def test_each_message_goes_until_it_is_of_no_use_and_no_later(reason: str) -> None:
+    """The doors stood still, from the last message's due time until the end of its use."""
+    [*_, (due, useful_until)] = TABLE[reason].dues
+    for at, expected in ((useful_until - timedelta(microseconds=1), 1), (useful_until, 0)):
+        world = hear(a_world(), begun(reason))
+        live(world, due - MINUTE)
+        before = len(sent(world, reason))
+        world.receive(inbound(due, message_id="again"))
+        world.clock.now = at
+        world.tick(TABLE[reason].door)
+        assert len(sent(world, reason)) - before == expected
+
+
+@pytest.mark.parametrize(("reason", "ending"), ENDINGS)
+@pytest.mark.parametrize("late", [False, True])
+def test_what_was_undone_is_not_sent_in_whichever_order_the_news_comes(reason: str, ending: str, late: bool) -> None:
+    ended = business(ending, NOON + MINUTE, subject_id="S-1")
+    for events in permutations([begun(reason), ended]):
+        world = hear(a_world(), *events, at=NOON + HOUR if late else NOON)
+        live(world, NOON + 40 * DAY)
+        assert sent(world, reason) == []
+
+
+@pytest.mark.parametrize(("reason", "ending"), ENDINGS)
+def test_what_was_undone_while_its_planner_was_cut_short_is_not_sent(reason: str, ending: str) -> None:
+    """Only the subject was stored: the gate goes by that."""
+    world = hear(a_world(), begun(reason))
+    ended = business(ending, NOON + MINUTE, subject_id="S-1")
+    subject = world.store.read_subject(ended.subject)
+    assert subject
+    assert world.store.write_subject(subject.hear(ended))
+    live(world, NOON + 40 * DAY)
+    assert sent(world, reason) == []
+    assert {row.rule for row in world.store.rows() if row.reason == reason} == {"cancelled"}
+
+
+@pytest.mark.parametrize("reason", [reason for reason in TABLE if reason != "order_shipped"])
+def test_an_event_that_comes_when_all_its_messages_were_due_sends_nothing(reason: str) -> None:
+    [*_, (due, _)] = TABLE[reason].dues
+    world = hear(a_world(), begun(reason), at=due + MINUTE)
+    live(world, NOON + 40 * DAY)
+    assert sent(world, reason) == []
+    rows = [row for row in world.store.rows() if row.reason == reason]
+    assert {(row.state, row.rule) for row in rows} == {(State.SKIPPED, "too_late")}
+
+
+# An order that was dispatched
+
+
+@pytest.mark.parametrize(
+    ("late", "is_sent"),
+    [(timedelta(), True), (2 * DAY, True), (3 * DAY - MINUTE, True), (3 * DAY, False), (4 * DAY, False)],
+)
+def test_the_news_of_a_dispatch_goes_at_once_also_when_it_comes_days_late(late: timedelta, is_sent: bool) -> None:
+    world = hear(a_world(), begun("order_shipped"), at=NOON + late)
+    world.tick("updates")
+    assert sent(world, "order_shipped") == ([NOON + late] if is_sent else [])
+
+
+def test_an_order_in_two_parcels_is_told_of_once() -> None:
+    world = hear(a_world(), begun("order_shipped"))
+    world.tick("updates")
+    hear(world, begun("order_shipped", at=NOON + DAY), at=NOON + DAY)
+    live(world, NOON + 10 * DAY)
+    assert sent(world, "order_shipped") == [NOON]
+
+
+def test_two_parcels_before_the_first_tick_are_one_message() -> None:
+    for events in permutations([begun("order_shipped"), begun("order_shipped", at=NOON + HOUR)]):
+        world = hear(a_world(), *events, at=NOON + 2 * HOUR)
+        live(world, NOON + 10 * DAY)
+        assert sent(world, "order_shipped") == [NOON + 2 * HOUR]
+
+
+# A cart, once
+
+
+def test_a_cart_that_is_abandoned_again_before_the_reminder_is_reminded_of_later() -> None:
+    for events in permutations([begun("cart_reminder"), begun("cart_reminder", at=NOON + 3 * HOUR)]):
+        world = hear(a_world(), *events, at=NOON + 3 * HOUR)
+        live(world, NOON + 10 * DAY)
+        assert sent(world, "cart_reminder") == [NOON + 7 * HOUR]
+
+
+def test_a_cart_that_is_abandoned_again_after_the_reminder_is_not_reminded_of_again() -> None:
+    world = hear(a_world(), begun("cart_reminder"))
+    live(world, NOON + 5 * HOUR)
+    hear(world, begun("cart_reminder", at=NOON + 5 * HOUR))
+    live(world, NOON + 10 * DAY)
+    assert sent(world, "cart_reminder") == [NOON + 4 * HOUR]
+
+
+@pytest.mark.parametrize(("first_sent", "expected"), [(False, [NOON + 8 * HOUR]), (True, [NOON + 4 * HOUR])])
+def test_a_cart_that_was_checked_out_and_abandoned_again_is_reminded_of_once(
+    first_sent: bool, expected: list[datetime]
+) -> None:
+    world = hear(a_world(), begun("cart_reminder"))
+    if first_sent:
+        live(world, NOON + 4 * HOUR + MINUTE)
+    hear(world, business("CartCheckedOut", NOON + 3 * HOUR, subject_id="S-1"))
+    hear(world, begun("cart_reminder", at=NOON + 4 * HOUR), at=NOON + 4 * HOUR + 2 * MINUTE)
+    live(world, NOON + 10 * DAY)
+    assert sent(world, "cart_reminder") == expected
+
+
+@pytest.mark.parametrize("reason", ["cart_reminder", "review_request", "order_shipped"])
+def test_news_that_came_too_late_for_a_message_takes_none_from_the_news_after_it(reason: str) -> None:
+    """The first event came days late. Had the second one come before it, the message would have been planned."""
+    [(due, useful_until)] = TABLE[reason].dues
+    past = useful_until if reason == "order_shipped" else due
+    now = past + HOUR
+    late, in_time = begun(reason), begun(reason, at=now - MINUTE)
+    plans = [standing(hear(a_world(), *events, at=now)) for events in permutations([late, in_time])]
+    assert [len(plan) for plan in plans] == [1, 1]
+    assert plans[0] == plans[1]
+
+
+# A product, to each who looked at it
+
+
+def test_two_people_who_look_at_one_product_have_nothing_to_do_with_each_other() -> None:
+    hers, his = begun("product_reminder"), begun("product_reminder", contact=BEN, at=NOON + HOUR)
+    added = business("ProductAddedToCart", NOON + 2 * HOUR, subject_id="S-1")
+    for events in permutations([hers, his, added]):
+        world = hear(a_world(), *events, at=NOON + 2 * HOUR)
+        live(world, NOON + 10 * DAY)
+        assert handed(world) == [("product_reminder", BEN.address, NOON + 5 * HOUR)]
+
+
+def test_a_product_that_is_looked_at_again_before_the_reminder_is_reminded_of_later_and_after_it_once_more() -> None:
+    world = hear(a_world(), begun("product_reminder"), begun("product_reminder", at=NOON + HOUR), at=NOON + HOUR)
+    live(world, NOON + 6 * HOUR)
+    hear(world, begun("product_reminder", at=NOON + 6 * HOUR))
+    live(world, NOON + 10 * DAY)
+    assert sent(world, "product_reminder") == [NOON + 5 * HOUR, NOON + 10 * HOUR]
+
+
+# A review
+
+
+def test_a_review_is_asked_for_where_only_the_news_of_the_dispatch_says_who_ordered() -> None:
+    shipped, delivered = begun("order_shipped"), begun("review_request", at=NOON + DAY, contact=None)
+    for events in permutations([shipped, delivered]):
+        world = hear(a_world(), *events, at=NOON + DAY)
+        live(world, NOON + 20 * DAY)
+        assert sent(world, "review_request") == [NOON + 4 * DAY]
+        assert sent(world, "order_shipped") == [NOON + DAY]
+
+
+def test_a_review_goes_to_the_one_whom_the_last_news_of_the_dispatch_named() -> None:
+    delivered = begun("review_request", at=NOON + HOUR, contact=None)
+    shipped = [
+        begun("order_shipped", at=NOON + n * MINUTE, contact=contact) for n, contact in ((1, ANNA), (2, BEN), (3, ANNA))
+    ]
+    for named in (shipped[:1], shipped[:2], shipped):
+        expected = [(named[-1].contact or ANNA).address]
+        for events in permutations([delivered, *named]):
+            world = hear(a_world(), *events, at=NOON + HOUR)
+            live(world, NOON + 20 * DAY)
+            assert [address for reason, address, _ in handed(world) if reason == "review_request"] == expected
+
+
+def test_a_review_whose_planner_was_cut_short_goes_to_nobody_but_the_one_who_was_named_last() -> None:
+    """The order turned out to be Ben's. Only that was stored, and Anna's row stood."""
+    world = hear(a_world(), begun("order_shipped"), begun("review_request", contact=None))
+    bens = begun("order_shipped", at=NOON + HOUR, contact=BEN)
+    subject = world.store.read_subject(bens.subject)
+    assert subject
+    assert world.store.write_subject(subject.hear(bens))
+    live(world, NOON + 20 * DAY)
+    assert ANNA.address not in [address for reason, address, _ in handed(world) if reason == "review_request"]
+
+
+def test_a_returned_order_is_still_one_that_was_dispatched() -> None:
+    world = hear(a_world(), business("OrderReturned", NOON + MINUTE, subject_id="S-1"), begun("order_shipped"))
+    world.tick("updates")
+    assert sent(world, "order_shipped") == [NOON]
+
+
+# A check-in
+
+
+def links(world: World) -> Mapping[datetime, tuple[str, str]]:
+    """What each message said of the check-in as it was handed over, by its instant: the reason, and the link."""
+    said: dict[datetime, tuple[str, str]] = {}
+
+    def saying(case: Circumstances) -> Wording:
+        link = variables(Context(case, ("en",), Locale("en"))).get("check_in_url", "")
+        said[case.now] = (case.message.reason, link)
+        return render(case)
+
+    while due := [row.due_at for row in world.store.rows() if row.state is State.SCHEDULED]:
+        world.clock.now = due[0]
+        for shard in {ANNA.shard, BEN.shard}:
+            _, errors = drain(replace(world.sender(), render=saying), shard, world.clock.now + MINUTE)
+            assert not errors
+    return said
+
+
+def booked(hours: float = 0, event_type: str = "AppointmentBooked", **fields: Any) -> BusinessEvent:
+    return begun("appointment_reminder", event_type, at=NOON + hours * HOUR, **{"check_in_url": CHECK_IN, **fields})
+
+
+def completed(hours: float = 1) -> BusinessEvent:
+    return business("CheckInCompleted", NOON + hours * HOUR, subject_id="S-1", contact=None)
+
+
+REMINDER: Final = "appointment_reminder"
+DAY_BEFORE: Final = STARTS - DAY
+HOURS_BEFORE: Final = STARTS - 2 * HOUR
+
+
+def test_an_appointment_without_a_check_in_has_none() -> None:
+    said = links(hear(a_world(), booked(check_in_url=None)))
+    assert said == {DAY_BEFORE: (REMINDER, ""), HOURS_BEFORE: (REMINDER, "")}
+
+
+def test_the_reminder_of_the_day_before_brings_the_link_and_no_other_does() -> None:
+    said = links(hear(a_world(), booked()))
+    assert said == {DAY_BEFORE: (REMINDER, CHECK_IN), HOURS_BEFORE: (REMINDER, "")}
+
+
+def test_where_no_reminder_is_near_the_check_in_is_a_message_of_its_own() -> None:
+    said = links(hear(a_world(), booked(check_in_before="PT12H")))
+    assert said == {
+        DAY_BEFORE: (REMINDER, ""),
+        STARTS - 12 * HOUR: ("online_check_in", CHECK_IN),
+        HOURS_BEFORE: (REMINDER, ""),
+    }
+
+
+@pytest.mark.parametrize("before", ["PT24H", "PT12H"])
+def test_who_has_checked_in_is_reminded_without_a_link_in_whichever_order_the_news_comes(before: str) -> None:
+    for events in permutations([booked(check_in_before=before), completed(), completed()]):
+        said = links(hear(a_world(), *events))
+        assert said == {DAY_BEFORE: (REMINDER, ""), HOURS_BEFORE: (REMINDER, "")}
+
+
+@pytest.mark.parametrize("starts_at", [STARTS, STARTS + DAY])
+def test_who_has_checked_in_is_asked_again_where_the_appointment_is_moved_after_that(starts_at: datetime) -> None:
+    """Also where only its place is another: the check-in was for the former."""
+    moved = booked(2, "AppointmentRescheduled", starts_at=starts_at, check_in_before="PT12H")
+    for events in permutations([booked(check_in_before="PT12H"), completed(1), moved]):
+        said = links(hear(a_world(), *events))
+        assert said[starts_at - 12 * HOUR] == ("online_check_in", CHECK_IN)
+        assert len(said) == 3
+
+
+def test_who_checks_in_after_the_appointment_was_moved_is_not_asked_again() -> None:
+    moved = booked(1, "AppointmentRescheduled", starts_at=STARTS + DAY, check_in_before="PT12H")
+    for events in permutations([booked(check_in_before="PT12H"), moved, completed(2)]):
+        said = links(hear(a_world(), *events))
+        assert {reason for reason, _ in said.values()} == {REMINDER}
+
+
+def test_who_checks_in_between_two_reminders_gets_the_second_without_a_link() -> None:
+    world = hear(a_world(), booked(check_in_before="PT2H30M"))
+    live(world, DAY_BEFORE + MINUTE)
+    hear(world, completed(24 * 9 + 1), at=DAY_BEFORE + HOUR)
+    assert links(world) == {HOURS_BEFORE: (REMINDER, "")}
+
+
+# In any order, and however often
+
+_SAID: Final[Mapping[str, Mapping[str, Sequence[Any]]]] = {
+    "appointment": {
+        "starts_at": [STARTS, STARTS + DAY],
+        "check_in_url": [CHECK_IN],
+        "check_in_before": ["PT12H", "PT24H"],
+        "remind_before": [["P1D", "PT2H"], ["PT30M"], []],
+    },
+    "trial": {"ends_at": [STARTS, STARTS + DAY], "follow_up": [["-P3D"], ["PT1H", "P1D"]]},
+    "product": {"name": ["Shoe"]},
+    "cart": {"items": [["Shoe"]]},
+    "order": {},
+}
+
+
+@st.composite
+def _histories(draw: st.DrawFn) -> tuple[list[BusinessEvent], datetime]:
+    """Events of one subject, no two of one version, and when all of them arrive: within hours, or much later."""
+    kind = draw(st.sampled_from(sorted(_SAID)))
+    names = [name for name, terms in EVENT_TYPES.items() if terms.kind == kind]
+    hours = st.integers(0, 6)
+    drawn = draw(st.lists(st.tuples(st.sampled_from(names), hours), min_size=1, max_size=5, unique=True))
+    contacts = [ANNA] if kind == "product" else [ANNA, ANNA, BEN, None]
+    events = []
+    for number, (name, hour) in enumerate(drawn):
+        of_rank = {field: draw(st.sampled_from(values)) for field, values in _SAID[kind].items() if draw(st.booleans())}
+        undoes = EVENT_TYPES[name].rank.name == "UNDO"
+        at = NOON + hour * HOUR + number * MINUTE
+        contact = draw(st.sampled_from(contacts))
+        events.append(business(name, at, subject_id="S-1", contact=contact, **{} if undoes else of_rank))
+    return events, draw(st.sampled_from([NOON + 7 * HOUR, NOON + 9 * HOUR, NOON + 3 * DAY + 3 * HOUR]))
+
+
+@settings(max_examples=400, deadline=None)
+@given(history=_histories(), data=st.data())
+def test_the_same_events_lead_to_the_same_plan_in_any_order_and_however_often(
+    history: tuple[list[BusinessEvent], datetime], data: st.DataObject
+) -> None:
+    events, now = history
+    repeated = events + data.draw(st.lists(st.sampled_from(events), max_size=3))
+    shuffled = data.draw(st.permutations(repeated))
+    plans = []
+    for arriving in (sorted(events, key=lambda event: event.version), shuffled):
+        world = a_world()
+        live(world, now)
+        plans.append(standing(hear(world, *arriving, at=now)))
+    assert plans[0] == plans[1]
+
+
+@settings(max_examples=100, deadline=None)
+@given(history=_histories(), data=st.data())
+def test_whichever_order_they_come_in_no_message_is_handed_over_twice_or_out_of_its_time(
+    history: tuple[list[BusinessEvent], datetime], data: st.DataObject
+) -> None:
+    """They come hours apart, and the doors run in between."""
+    events, _ = history
+    world = a_world()
+    for event in data.draw(st.permutations(events)):
+        live(world, world.clock.now + data.draw(st.sampled_from([MINUTE, 3 * HOUR, 4 * DAY])))
+        hear(world, event)
+    live(world, NOON + 60 * DAY)
+    rows = {outbound.message.key for outbound in world.provider.handed}
+    assert len(rows) == len(world.provider.handed)
+    for outbound, at in zip(world.provider.handed, world.provider.handed_at, strict=True):
+        assert outbound.message.due_at <= at < outbound.message.useful_until
+
+
+# One person's subjects together
+
+
+def test_a_person_with_a_trial_two_appointments_and_an_order_gets_what_they_should_in_order() -> None:
+    """At most one message of marketing and two of the rest a day; none at night."""
+    night = QuietHours(time(20), time(9))
+    world = a_world()
+    caps: dict[Category, tuple[Cap, ...]] = {"marketing": (Cap(1, DAY),), "utility": (Cap(2, DAY),)}
+    world.policy = PolicySettings(quiet_hours={"marketing": night, "utility": night}, caps=caps)
+    shown = [
+        business("TrialStarted", subject_id="T-1", ends_at=NOON + 6 * DAY, product="Pro"),
+        business("AppointmentBooked", subject_id="A-1", starts_at=NOON + 3 * DAY),
+        business("AppointmentBooked", subject_id="A-2", starts_at=NOON + 3 * DAY + HOUR),
+        business("OrderShipped", subject_id="O-1"),
+        business("OrderDelivered", NOON + 30 * MINUTE, subject_id="O-1"),
+    ]
+    hear(world, *shown, at=NOON + HOUR)
+    live(world, NOON + 20 * DAY, seconds=0)
+    said = [(reason, at) for reason, _, at in handed(world)]
+    assert said == [
+        ("order_shipped", NOON + HOUR),
+        (REMINDER, NOON + 2 * DAY),
+        (REMINDER, NOON + 2 * DAY + HOUR),
+        ("trial_follow_up", NOON + 3 * DAY),
+        # Of the second reminders the one would be too late when the day before's leave room, just after noon.
+        (REMINDER, NOON + 3 * DAY + MINUTE),
+        ("review_request", NOON + 4 * DAY + MINUTE),
+        ("trial_follow_up", NOON + 7 * DAY),
+    ]
+
+
+def test_in_one_run_what_is_prompt_goes_first_and_then_what_is_of_use_for_a_shorter_time() -> None:
+    """All is due when the run begins; marketing has been so for longer, and lasts no longer than the rest."""
+    world = a_world()
+    hear(world, begun("review_request", at=NOON - 10 * HOUR), begun("product_reminder", at=NOON + 60 * HOUR), at=NOON)
+    hear(world, business("CartAbandoned", NOON + 61 * HOUR, subject_id="C-1"))
+    hear(world, business("OrderShipped", NOON + 71 * HOUR, subject_id="O-1"))
+    hear(world, business("OrderShipped", NOON + 70 * HOUR, subject_id="O-2"))
+    world.clock.now = NOON + 72 * HOUR
+    world.tick("updates")
+    assert [(outbound.message.reason, outbound.message.subject.id) for outbound in world.provider.handed] == [
+        ("order_shipped", "O-2"),
+        ("order_shipped", "O-1"),
+        ("product_reminder", "S-1"),
+        ("cart_reminder", "C-1"),
+        ("review_request", "S-1"),
+    ]
+
+
+def test_a_full_cap_of_marketing_holds_the_less_useful_and_no_utility() -> None:
+    world = a_world()
+    world.policy = PolicySettings(caps={"marketing": (Cap(1, DAY),)})
+    hear(world, begun("review_request", at=NOON - 10 * HOUR), begun("product_reminder", at=NOON + 60 * HOUR), at=NOON)
+    hear(world, business("OrderShipped", NOON + 71 * HOUR, subject_id="O-1"))
+    world.clock.now = NOON + 72 * HOUR
+    assert world.tick("updates")["held"] == 1
+    assert [outbound.message.reason for outbound in world.provider.handed] == ["order_shipped", "product_reminder"]
+    live(world, NOON + 10 * DAY)
+    assert len(sent(world, "review_request")) == 1
