@@ -38,9 +38,10 @@ RULE: Final = {
     "reengage.usecases": Allowed(ours=(DOMAIN, *PORTS, "reengage.usecases"), libraries=("msgspec",)),
     "reengage.adapters": Allowed(
         ours=(DOMAIN, *PORTS, "reengage.adapters"),
-        libraries=("botocore", "pynamodb", "msgspec", "babel", "fluent"),
+        libraries=("botocore", "pynamodb", "msgspec", "babel", "fluent", "urllib3"),
         values=("reengage.usecases",),
     ),
+    "reengage.adapters.secrets": Allowed(ours=("reengage.errors",), libraries=("aws_lambda_powertools",)),
     "reengage.observability": Allowed(ours=(DOMAIN, *PORTS), libraries=("aws_lambda_powertools",)),
     "reengage.bootstrap": Allowed(ours=("reengage",), libraries=("botocore",)),
     "reengage.__main__": Allowed(ours=("reengage",), libraries=("boto3", "botocore")),

@@ -1,29 +1,35 @@
 """The one place that builds adapters: lazily, and once for each execution environment."""
 
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property, partial
+from http import HTTPStatus
 from threading import Lock
 from typing import Any, Final
 
 import botocore.session
 from botocore.config import Config
 
+from .adapters.channels.routed import RoutedChannel
 from .adapters.dynamodb import DynamoDBStore
 from .adapters.eventbridge import EventBridgeChannel, EventBus
 from .adapters.inbound.eventbridge import Said
 from .adapters.inbound.questions import AboutBroadcast, AboutContact, AboutEvent, Question
+from .adapters.inbound.reading import Read
+from .adapters.inbound.relay import SOURCE, events_in
 from .adapters.rejected_events import RejectedEventsQueue
+from .adapters.secrets import ProviderSecrets
 from .domain.contact import CHANNELS
 from .domain.conversation import InboundMessage
 from .domain.policy import Circumstances, PolicySettings
 from .domain.preferences import ChoiceMade
 from .domain.reasons import Door
 from .domain.subject import BusinessEvent
-from .errors import InvalidEvent
-from .observability import LEFT, SMS_OVER_THREE_SEGMENTS, count, observed
+from .errors import InvalidEvent, NotPublished
+from .observability import LEFT, NOT_PUBLISHED, SMS_OVER_THREE_SEGMENTS, WEBHOOKS_REFUSED, count, observed
 from .ports import Channel, KeepRejected, Publish, Wording
 from .settings import Settings
 from .usecases.configure_brand import BrandSaid, configure_brand
@@ -31,6 +37,7 @@ from .usecases.erase_contact import ErasureAsked, erase_contact
 from .usecases.explain import explain, export
 from .usecases.ingest_message import Ingested, ingest_message
 from .usecases.look_ahead import look_ahead
+from .usecases.pace import Pace
 from .usecases.plan_messages import plan_messages
 from .usecases.preview import preview
 from .usecases.progress import progress
@@ -85,8 +92,22 @@ class App:
 
     @cached_property
     def channels(self) -> Mapping[str, Channel]:
-        asking = EventBus(self._client("events", total_max_attempts=1, read_timeout=5), self.settings.event_bus_name)
-        return dict.fromkeys(CHANNELS, EventBridgeChannel(asking))
+        return dict.fromkeys(CHANNELS, RoutedChannel(self.settings.routes, self._provider))
+
+    def _provider(self, provider: str, channel: str) -> Channel:
+        """Made when it is first needed, once: most deployments have one or two, and each client takes long to make."""
+        with _MAKING:
+            if (provider, channel) not in self._providers:
+                self._providers[provider, channel] = PROVIDERS[provider, channel](self)
+            return self._providers[provider, channel]
+
+    @cached_property
+    def _providers(self) -> dict[tuple[str, str], Channel]:
+        return {}
+
+    @cached_property
+    def provider_secrets(self) -> ProviderSecrets:
+        return ProviderSecrets(self.settings.provider_secrets, self._client("secretsmanager"))
 
     def clock(self) -> datetime:
         return datetime.now(UTC)
@@ -154,6 +175,42 @@ class App:
             opt_out_scope=self.settings.opt_out_scope,
         )
 
+    def webhook(self, event: Any) -> dict[str, Any]:
+        """Answers a provider's call; what it told is on the bus by then. What fails here, the provider sends again."""
+        from .adapters.inbound.webhook import answer  # noqa: PLC0415 - the one door that needs it
+
+        routes, secrets = self.settings.routes, self.provider_secrets()
+        answered = answer(event, secrets=secrets, routes=routes, arrived_at=self.clock())
+        if answered.status >= HTTPStatus.BAD_REQUEST:
+            count(WEBHOOKS_REFUSED, status=str(int(answered.status)))
+        if answered.read:
+            self._relay(answered.read, event)
+        return answered.response
+
+    def notified(self, event: Any) -> dict[str, Any]:
+        """Takes what AWS End User Messaging published."""
+        from .adapters.inbound.aws import sns  # noqa: PLC0415 - the same
+
+        read = sns(event, routes=self.settings.routes, arrived_at=self.clock())
+        self._relay(read, event)
+        return {
+            "messages": len(read.messages),
+            "receipts": len(read.receipts),
+            "choices": len(read.choices),
+            "ignored": read.ignored,
+            "rejected": len(read.errors),
+        }
+
+    def _relay(self, read: Read, told: Any) -> None:
+        """Raises ``NotPublished``; what could not be understood is kept whole."""
+        if read.errors:
+            self.reject(told, InvalidEvent(read.errors))
+        events = events_in(read)
+        bus = EventBus(self._client("events", total_max_attempts=1), self.settings.event_bus_name, source=SOURCE)
+        if failed := bus(events):
+            count(NOT_PUBLISHED, failed)
+            raise NotPublished(f"{failed} of {len(events)} events")
+
     def answer(self, question: Question) -> dict[str, Any]:
         """What is stored, read and told; nothing is changed."""
         match question:
@@ -178,6 +235,13 @@ class App:
             new_id=self.new_id,
             claim_lasts=time_left + CLAIM_GRACE,
             opt_out_scope=self.settings.opt_out_scope,
+            pace=Pace(
+                store=self.store,
+                clock=self.clock,
+                pause=time.sleep,
+                per_second=self.settings.messages_per_second,
+                stop_at=self.clock() + time_left - MARGIN,
+            ),
         )
 
     @cached_property
@@ -192,6 +256,73 @@ class App:
             max_pool_connections=WORKERS,
         )
         return self._session.create_client(service, config=config)
+
+    def sending(self, service: str) -> Any:
+        """A client that makes one attempt a call: a hidden retry after a lost answer would send twice."""
+        return self._client(service, total_max_attempts=1, read_timeout=5)
+
+
+def _eventbridge(app: App) -> Channel:
+    return EventBridgeChannel(EventBus(app.sending("events"), app.settings.event_bus_name))
+
+
+def _aws_sms(app: App) -> Channel:
+    from .adapters.channels.aws import AwsSms  # noqa: PLC0415 - each provider is imported where it is used
+
+    settings = app.settings
+    return AwsSms(app.sending(SMS_VOICE), settings.routes, app.clock, settings.sms_configuration_set)
+
+
+def _aws_rcs(app: App) -> Channel:
+    from .adapters.channels.aws import AwsRcs  # noqa: PLC0415 - the same
+
+    settings = app.settings
+    return AwsRcs(app.sending(SMS_VOICE), settings.routes, app.clock, settings.sms_configuration_set)
+
+
+def _aws_whatsapp(app: App) -> Channel:
+    from .adapters.channels.aws import AwsWhatsApp  # noqa: PLC0415 - the same
+
+    settings = app.settings
+    return AwsWhatsApp(app.sending("socialmessaging"), settings.routes, app.clock, settings.meta_api_version)
+
+
+def _meta(app: App) -> Channel:
+    from .adapters.channels.http import Http  # noqa: PLC0415 - the same
+    from .adapters.channels.meta import MetaChannel  # noqa: PLC0415 - the same
+
+    settings = app.settings
+    return MetaChannel(Http(), app.provider_secrets, settings.routes, app.clock, version=settings.meta_api_version)
+
+
+def _twilio(app: App) -> Channel:
+    from .adapters.channels.http import Http  # noqa: PLC0415 - the same
+    from .adapters.channels.twilio import TwilioChannel  # noqa: PLC0415 - the same
+
+    settings = app.settings
+    return TwilioChannel(Http(), app.provider_secrets, settings.routes, app.clock, settings.webhook_url)
+
+
+def _webhook(app: App) -> Channel:
+    from .adapters.channels.http import Http  # noqa: PLC0415 - the same
+    from .adapters.channels.webhook import WebhookChannel  # noqa: PLC0415 - the same
+
+    return WebhookChannel(Http(), app.provider_secrets, app.settings.routes, app.clock)
+
+
+SMS_VOICE: Final = "pinpoint-sms-voice-v2"
+
+PROVIDERS: Final[Mapping[tuple[str, str], Callable[[App], Channel]]] = {
+    ("aws", "sms"): _aws_sms,
+    ("aws", "rcs"): _aws_rcs,
+    ("aws", "whatsapp"): _aws_whatsapp,
+    ("meta", "whatsapp"): _meta,
+    ("twilio", "sms"): _twilio,
+    ("twilio", "whatsapp"): _twilio,
+    **dict.fromkeys([("webhook", channel) for channel in CHANNELS], _webhook),
+    **dict.fromkeys([("eventbridge", channel) for channel in CHANNELS], _eventbridge),
+}
+"""How each provider of ``routes.PROVIDERS`` is made for a channel."""
 
 
 @cache

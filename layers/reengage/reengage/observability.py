@@ -58,6 +58,7 @@ REPLIES: Final = frozenset(name for name, reason in REASONS.items() if reason.ca
 
 NOT_PUBLISHED: Final = Metric("EventsNotPublished")
 LEFT: Final = Metric("DueMessagesLeft")
+WEBHOOKS_REFUSED: Final = Metric("WebhooksRefused", ("status",))
 SMS_OVER_THREE_SEGMENTS: Final = Metric("SmsOverThreeSegments", ("reason",))
 
 _counts: Counter[tuple[Metric, tuple[str, ...]]] = Counter()

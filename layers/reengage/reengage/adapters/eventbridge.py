@@ -92,7 +92,7 @@ class EventBridgeChannel:
 
     def send(self, outbound: OutboundMessage) -> Outcome:
         try:
-            answer = self.bus.client.put_events(Entries=[self.bus.entry(_request(outbound))])
+            answer = self.bus.client.put_events(Entries=[self.bus.entry(send_requested(outbound))])
         except (EndpointConnectionError, ConnectTimeoutError) as error:
             return NotDelivered(type(error).__name__)
         except ClientError as error:
@@ -108,7 +108,7 @@ class EventBridgeChannel:
                 return Unknown("an answer without a result")
 
 
-def _request(outbound: OutboundMessage) -> OutEvent:
+def send_requested(outbound: OutboundMessage) -> OutEvent:
     return out_event(
         "MessageSendRequested",
         outbound.message,

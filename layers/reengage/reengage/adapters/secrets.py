@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
+from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError, TransformParameterError
 
 from reengage.errors import MissingSetting
 
@@ -21,7 +22,11 @@ class ProviderSecrets:
     client: Any
 
     def __call__(self) -> Mapping[str, Any]:
-        keys = self._provider.get(self.arn, max_age=FRESH_FOR, transform="json")
+        try:
+            keys = self._provider.get(self.arn, max_age=FRESH_FOR, transform="json")
+        except (GetParameterError, TransformParameterError) as error:
+            # Without the value itself: Powertools quotes what it could not read.
+            raise MissingSetting(f"the providers' secret: {type(error).__name__}") from None
         if not isinstance(keys, dict):
             raise MissingSetting("the providers' secret: expected a JSON object of keys")
         return keys

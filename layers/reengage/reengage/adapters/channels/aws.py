@@ -219,7 +219,11 @@ def _envelope(outbound: OutboundMessage, routes: Routes, configuration_set: str 
     return {
         "DestinationPhoneNumber": outbound.message.contact.address,
         "OriginationIdentity": routes.of(outbound.message.contact).identity,
-        "Context": {"scheduled_message_id": outbound.message.scheduled_message_id},
+        "Context": {
+            "scheduled_message_id": outbound.message.scheduled_message_id,
+            "brand": outbound.message.contact.brand,
+            "channel": outbound.message.contact.channel,
+        },
         **({"ConfigurationSetName": configuration_set} if configuration_set else {}),
     }
 

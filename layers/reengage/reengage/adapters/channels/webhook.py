@@ -25,7 +25,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
-from reengage.adapters.eventbridge import _request
+from reengage.adapters.eventbridge import send_requested
 from reengage.domain.routes import Routes
 from reengage.ports import Accepted, Clock, NotDelivered, OutboundMessage, Outcome
 
@@ -49,7 +49,7 @@ class WebhookChannel:
         secrets = credentials(self.secrets, "webhook_secret")
         if isinstance(secrets, NotDelivered):
             return secrets
-        body = json.dumps(_request(outbound).detail).encode()
+        body = json.dumps(send_requested(outbound).detail).encode()
         answer = self.http.post(
             url,
             {

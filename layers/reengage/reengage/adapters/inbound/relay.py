@@ -50,10 +50,8 @@ def _receipt(receipt: Receipt) -> OutEvent:
 
 def _choice(made: ChoiceMade) -> OutEvent:
     contact, choice = made.contact, made.choice
-    said: dict[str, Any] = {
-        "occurred_at": choice.at,
-        "evidence": {"when": choice.at.isoformat(), "told_by": "provider"},
-    }
+    evidence = {"when": choice.at.isoformat(), "told_by": "provider", "cause": choice.cause}
+    said: dict[str, Any] = {"occurred_at": choice.at, "evidence": evidence}
     if made.topic == "marketing":
         return out_event("ConsentChanged", contact, marketing=choice.allowed, **said)
     if choice.allowed:

@@ -8,8 +8,11 @@ what was read.
 | ``POST /twilio``, ``POST /twilio/status`` | 200, an empty TwiML document: nothing is to be said back |
 | ``POST /rcs``, ``POST /google-business-messages`` | 200; ``secret``, where a webhook is set up with our client token |
 
-A wrong signature is answered with 403, and nothing of the call is read. What is signed and cannot be understood is
-answered with 200, for it would not be understood better when it came again: its errors are in what was read.
+A wrong signature is answered with 403, and nothing of the call is read; so is an unknown path (404), another method
+(405), a body that is too large (413) or of another content type (415), and one of so long ago that no provider would
+still try (400): its signature is right, and whoever sends it has it from somewhere. What is signed and cannot be
+understood is answered with 200, for it would not be understood better when it came again: its errors are in what was
+read.
 """
 
 import base64
@@ -17,7 +20,7 @@ import binascii
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from http import HTTPStatus
 from types import MappingProxyType
@@ -33,6 +36,12 @@ from .twilio import form, twilio
 
 Secrets = Mapping[str, Any]
 """By name. While one is changed, the former one may stand beside it as ``<name>_previous``."""
+
+MAX_BODY: Final = 262_144
+"""Bytes. A provider's call has some kilobytes."""
+
+TRIED_FOR: Final = timedelta(days=8)
+"""Meta and Google try for seven days."""
 
 _CHALLENGE: Final = re.compile(r"[\w.=+/-]{1,512}", re.ASCII)
 
@@ -65,6 +74,10 @@ class Call:
     routes: Routes
     arrived_at: datetime
 
+    @property
+    def content_type(self) -> str:
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
     def keys(self, name: str) -> tuple[str, ...]:
         found = (at(self.secrets, name), at(self.secrets, f"{name}_previous"))
         return tuple(key for key in found if isinstance(key, str) and key)
@@ -94,7 +107,24 @@ def answer(event: Any, *, secrets: Secrets, routes: Routes, arrived_at: datetime
     if call.path not in _DOORS:
         return Answer(HTTPStatus.NOT_FOUND)
     door = _DOORS[call.path].get(call.method)
-    return door(call) if door else Answer(HTTPStatus.METHOD_NOT_ALLOWED)
+    if door is None:
+        return Answer(HTTPStatus.METHOD_NOT_ALLOWED)
+    if len(call.body) > MAX_BODY:
+        return Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    if call.method == "POST" and call.content_type != _CONTENT_TYPES.get(call.path, "application/json"):
+        return Answer(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+    answered = door(call)
+    return Answer(HTTPStatus.BAD_REQUEST) if answered.read and _is_old(answered.read, arrived_at) else answered
+
+
+def _is_old(read: Read, arrived_at: datetime) -> bool:
+    """Whether the newest that it tells is older than any provider's last try."""
+    told = [
+        *(message.sent_at for message in read.messages),
+        *(receipt.at for receipt in read.receipts),
+        *(made.choice.at for made in read.choices),
+    ]
+    return bool(told) and max(told) < arrived_at - TRIED_FOR
 
 
 def _body(event: Any) -> bytes | None:
@@ -107,6 +137,7 @@ def _body(event: Any) -> bytes | None:
         return None
 
 
+_CONTENT_TYPES: Final = dict.fromkeys(("twilio", "twilio/status"), "application/x-www-form-urlencoded")
 FORBIDDEN: Final = Answer(HTTPStatus.FORBIDDEN)
 NO_WORDS: Final = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
 
