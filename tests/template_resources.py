@@ -55,15 +55,23 @@ def parameter_defaults() -> dict[str, str]:
 def environment(function: str, resources: Mapping[str, str]) -> dict[str, str]:
     """The environment variables of one function under the default parameters.
 
-    `function` is its logical id. `resources` has what a `!Ref` to each resource answers, such as
-    `{"Table": "a-table", "EventBus": "a-bus"}`; a resource that is missing there is a `KeyError`.
+    `function` is its logical id. `resources` has what a `!Ref` to each resource, or a `!GetAtt` of it, answers, such
+    as `{"Table": "a-table", "EventBus": "a-bus"}`; a resource that is missing there is a `KeyError`.
     """
     variables = {
         **template()["Globals"]["Function"]["Environment"]["Variables"],
         **functions()[function]["Environment"]["Variables"],
     }
     answers = parameter_defaults() | dict(resources)
-    return {name: answers[value["Ref"]] if isinstance(value, dict) else str(value) for name, value in variables.items()}
+    return {
+        name: answers[_named(value)] if isinstance(value, dict) else str(value) for name, value in variables.items()
+    }
+
+
+def _named(value: Mapping[str, Any]) -> str:
+    """The parameter or resource that a `!Ref`, or the resource that a `!GetAtt`, asks."""
+    name: str = value["Ref"] if "Ref" in value else value["Fn::GetAtt"][0]
+    return name
 
 
 class _Loader(yaml.SafeLoader):

@@ -13,12 +13,13 @@ from moto import mock_aws
 from msgspec import UnsetType
 
 from reengage.adapters.inbound.eventbridge import SAID, DeliveryReported, MessageReceived, inbound_message, said
-from reengage.domain.contact import Contact
+from reengage.domain.contact import CHANNELS, Contact
 from reengage.domain.instants import Duration
 from reengage.domain.policy import RULES
 from reengage.domain.reasons import REASONS, Reason
+from reengage.domain.routes import PROVIDERS
 from reengage.domain.subject import EVENT_TYPES, BusinessEvent, Rank
-from reengage.observability import LEFT, METRICS, NOT_PUBLISHED, SMS_OVER_THREE_SEGMENTS
+from reengage.observability import LEFT, METRICS, NOT_PUBLISHED, SMS_OVER_THREE_SEGMENTS, WEBHOOKS_REFUSED
 from tests.template_resources import template
 
 pytestmark = pytest.mark.house
@@ -146,6 +147,15 @@ def _check_due(due: str, reason: Reason) -> None:
         assert quoted == [part for part in (reason.anchor, reason.offsets, *defaults) if part]
 
 
+def test_providers() -> None:
+    documented = {
+        (names(provider)[0], channel)
+        for provider, channels, *_ in table("## Providers", "provider")
+        for channel in names(channels) or sorted(CHANNELS)
+    }
+    assert documented == {(provider, channel) for provider, channels in PROVIDERS.items() for channel in channels}
+
+
 def test_parameters() -> None:
     documented = {names(name)[0]: "".join(names(default)) for name, default, _ in table("## Parameters", "parameter")}
     assert documented == {name: str(terms["Default"]) for name, terms in template()["Parameters"].items()}
@@ -165,6 +175,7 @@ def test_metrics() -> None:
     assert documented == counted | {
         (NOT_PUBLISHED.name, ()),
         (LEFT.name, ()),
+        (WEBHOOKS_REFUSED.name, WEBHOOKS_REFUSED.dimensions),
         (SMS_OVER_THREE_SEGMENTS.name, SMS_OVER_THREE_SEGMENTS.dimensions),
     }
 

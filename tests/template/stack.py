@@ -48,7 +48,7 @@ class Stack:
     def of(self, type_: str) -> dict[str, Properties]:
         """The properties of every resource of one type, by logical id."""
         return {
-            logical_id: resource["Properties"]
+            logical_id: resource.get("Properties", {})
             for logical_id, resource in self.resources.items()
             if resource["Type"] == type_
         }
@@ -82,7 +82,7 @@ class Stack:
         Left out: a role's trust, which names a principal and no resource.
         """
         for logical_id, resource in self.resources.items():
-            for document in _documents(resource["Properties"]):
+            for document in _documents(resource.get("Properties", {})):
                 for statement in as_list(document["Statement"]):
                     yield logical_id, statement
 
@@ -91,7 +91,7 @@ def translate() -> Stack:
     """Translate template.yaml under its default parameters; reaches no network."""
     source = template()
     for resource in source["Resources"].values():
-        for uri in {"CodeUri", "ContentUri"} & resource["Properties"].keys():
+        for uri in {"CodeUri", "ContentUri"} & resource.get("Properties", {}).keys():
             resource["Properties"][uri] = "s3://bucket/key"  # where `sam deploy` would put it
     translator = Translator(
         # SAM looks a managed policy up by name only where a template names one: this one does not.

@@ -38,6 +38,7 @@ NAME_PROPERTIES = {
     "AWS::IAM::Role": {"RoleName"},
     "AWS::Lambda::Function": {"FunctionName"},
     "AWS::Logs::LogGroup": {"LogGroupName"},
+    "AWS::SNS::Topic": {"TopicName"},
     "AWS::SQS::Queue": {"QueueName"},
     "AWS::Scheduler::Schedule": {"Name"},
     "AWS::SecretsManager::Secret": {"Name"},
@@ -92,7 +93,7 @@ def test_a_second_stack_in_the_account_does_not_clash(stack: Stack) -> None:
     named = {
         logical_id: value
         for logical_id, resource in stack.resources.items()
-        for key, value in resource["Properties"].items()
+        for key, value in resource.get("Properties", {}).items()
         if key in NAME_PROPERTIES.get(resource["Type"], ())
     }
     assert named == {"EventBus": ref("AWS::StackName")}

@@ -15,6 +15,7 @@ FOLDERS = {
     "SendTrialFollowUpsFunction": "send_trial_follow_ups",
     "SendUpdatesFunction": "send_updates",
     "RecordDeliveryFunction": "record_delivery",
+    "WebhookFunction": "webhook",
     "ExplainFunction": "explain",
 }
 
@@ -38,11 +39,23 @@ EVERY_FUNCTION_HAS = {
     "PYTHONTZPATH": "",
 }
 REJECTS = {"REJECTED_EVENTS_QUEUE_URL": "the-queue"}
+CALLED = {"ROUTES": "", "PROVIDER_SECRETS": "the-providers-secret"}
+SENDS = CALLED | {
+    "MESSAGES_PER_SECOND": "",
+    "SMS_CONFIGURATION_SET": "",
+    "META_API_VERSION": "v26.0",
+    "WEBHOOK_URL": "https://webhook.example/",
+}
 ITS_OWN = {
     "IngestMessageFunction": REJECTS
+    | SENDS
     | {"CONTACT_RETENTION_DAYS": "365", "WELCOME_BACK_AFTER": "P7D", "HELP_REPLY": "provider"},
     "PlanMessagesFunction": REJECTS,
     "RecordDeliveryFunction": REJECTS,
+    "WebhookFunction": REJECTS | CALLED,
+    "SendAppointmentRemindersFunction": SENDS,
+    "SendTrialFollowUpsFunction": SENDS,
+    "SendUpdatesFunction": SENDS,
 }
 
 
@@ -64,6 +77,8 @@ def test_each_function_has_exactly_these_environment_variables(name: str) -> Non
         "EventBus": "the-bus",
         "RejectedEventsQueue": "the-queue",
         "PreferencesKey": "the-secret",
+        "ProviderSecrets": "the-providers-secret",
+        "WebhookFunctionUrl": "https://webhook.example/",
     }
     assert environment(name, resources) == (
         EVERY_FUNCTION_HAS | ITS_OWN.get(name, {}) | {"POWERTOOLS_SERVICE_NAME": FOLDERS[name]}

@@ -33,6 +33,10 @@ DEFAULTS = {
     # Not named by the contract.
     "HelpReply": "provider",
     "WhatsAppTemplates": "",
+    "Routes": "",
+    "MessagesPerSecond": "",
+    "SmsConfigurationSet": "",
+    "MetaApiVersion": "v26.0",
 }
 
 # What each output answers.
@@ -41,6 +45,9 @@ OUTPUTS = {
     "TableName": {"Ref": "Table"},
     "RejectedEventsQueueUrl": {"Ref": "RejectedEventsQueue"},
     "FailedEventsQueueUrl": {"Ref": "FailedEventsQueue"},
+    "WebhookUrl": {"Fn::GetAtt": ["WebhookFunctionUrl", "FunctionUrl"]},
+    "ProviderEventsTopicArn": {"Ref": "ProviderEventsTopic"},
+    "ProviderSecretsArn": {"Ref": "ProviderSecrets"},
     "IngestMessageFunctionArn": {"Fn::GetAtt": ["IngestMessageFunction", "Arn"]},
     "PlanMessagesFunctionArn": {"Fn::GetAtt": ["PlanMessagesFunction", "Arn"]},
     "SendAppointmentRemindersFunctionArn": {"Fn::GetAtt": ["SendAppointmentRemindersFunction", "Arn"]},
@@ -76,7 +83,8 @@ def test_a_locale_is_a_language_tag() -> None:
 def test_what_may_be_empty_is_what_can_be_switched_off() -> None:
     empty = {name for name, parameter in _parameters().items() if _takes(parameter, "")}
     hours_and_caps = {"UtilityQuietHours", "MarketingQuietHours", "UtilityCaps", "MarketingCaps"}
-    assert empty == hours_and_caps | {"DefaultTimezone", "WelcomeBackAfter", "WhatsAppTemplates"}
+    providers = {"Routes", "MessagesPerSecond", "SmsConfigurationSet"}
+    assert empty == hours_and_caps | providers | {"DefaultTimezone", "WelcomeBackAfter", "WhatsAppTemplates"}
 
 
 EDGES = (
@@ -87,6 +95,15 @@ EDGES = (
     *("appointment_reminder", "appointment_reminder,trial_follow_up", "foo", "welcome_back", ","),
     *("wait", "pull_forward", "warn,trial_follow_up=pull_forward", "warn,foo=wait", "wait=warn", "warn,", "later"),
     *("P1D", "PT1H", "P29D", "P30D", "PT699H", "PT720H"),
+    *("sms=1", "sms=1,whatsapp=80", "sms=0", "fax=1", "sms=1.5", "sms"),
+    *(
+        "a/sms/aws/+12025550100",
+        "a/sms/aws/x,a/sms/twilio/y",
+        "a/rcs/meta/1",
+        "a/sms/aws/",
+        "a/sms/aws/x, b/whatsapp/meta/1",
+    ),
+    *("v26.0", "26", "a-set"),
 )
 
 
@@ -99,6 +116,12 @@ def test_cloudformation_takes_only_what_the_app_takes(value: str) -> None:
             settings = Settings(deployed | {_variable(parameter): value})
             assert settings.policy is not None
             assert settings.ingest is not None
+    for parameter, read in (
+        ("MessagesPerSecond", "messages_per_second"),
+        ("SmsConfigurationSet", "sms_configuration_set"),
+    ):
+        if _takes(_parameters()[parameter], value):
+            getattr(Settings(deployed | {_variable(parameter): value}), read)
     for parameter in ("WhatsAppTemplates", "DefaultTimezone", "WhenWindowWillClose", "WindowClosingNotice"):
         if _takes(_parameters()[parameter], value):
             variable = {"WhatsAppTemplates": "WHATSAPP_TEMPLATES"}.get(parameter, _variable(parameter))
@@ -116,6 +139,10 @@ def test_the_edges_are_taken_where_they_should_be() -> None:
     assert taken["WindowClosingNotice"] == ["P7D", "PT36H", "P1D", "PT1H", "P29D", "PT699H"]
     assert taken["WhenWindowWillClose"] == ["wait", "pull_forward", "warn,trial_follow_up=pull_forward"]
     assert taken["DefaultTimezone"] == ["Europe/Berlin", "Etc/GMT+5", "America/Argentina/ComodRivadavia", "UTC"]
+    assert taken["MessagesPerSecond"] == ["sms=1", "sms=1,whatsapp=80"]
+    # Two for one brand and channel only the app can tell.
+    assert taken["Routes"] == ["a/sms/aws/+12025550100", "a/sms/aws/x,a/sms/twilio/y", "a/sms/aws/x, b/whatsapp/meta/1"]
+    assert taken["MetaApiVersion"] == ["v26.0"]
     assert taken["WhatsAppTemplates"] == ["appointment_reminder", "appointment_reminder,trial_follow_up"]
 
 
@@ -134,7 +161,8 @@ def test_every_time_zone_is_taken() -> None:
 
 @cache
 def _deployed() -> dict[str, str]:
-    resources = dict.fromkeys(("Table", "EventBus", "RejectedEventsQueue", "PreferencesKey"), "-")
+    named = ("Table", "EventBus", "RejectedEventsQueue", "PreferencesKey", "ProviderSecrets", "WebhookFunctionUrl")
+    resources = dict.fromkeys(named, "-")
     return environment("IngestMessageFunction", resources)
 
 

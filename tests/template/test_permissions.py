@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.template.stack import FUNCTION, ROLE, Stack, as_list
 
-ACTION = re.compile(r"[a-z0-9]+:[A-Z][A-Za-z]+")
+ACTION = re.compile(r"[a-z0-9-]+:[A-Z][A-Za-z]+")
 
 # What SAM itself attaches to write logs and traces, neither of which has a narrower resource there.
 MANAGED = {
@@ -21,6 +21,13 @@ FOUND_BY = {
     "EventBus": "EVENT_BUS_NAME",
     "RejectedEventsQueue": "REJECTED_EVENTS_QUEUE_URL",
     "PreferencesKey": "PREFERENCES_KEY_SECRET",
+    "ProviderSecrets": "PROVIDER_SECRETS",
+}
+
+# Numbers, agents and phone number ids are the account's, not the stack's.
+TO_PROVIDERS = {
+    ("sms-voice:SendTextMessage", "sms-voice:SendRcsMessage"): "sms-voice",
+    ("social-messaging:SendWhatsAppMessage",): "social-messaging",
 }
 
 
@@ -35,11 +42,27 @@ def test_each_statement_names_its_actions(stack: Stack) -> None:
 def test_each_statement_is_about_one_resource_of_this_stack(stack: Stack) -> None:
     for owner, statement in stack.policy_documents():
         assert "NotResource" not in statement, owner
+        if service := TO_PROVIDERS.get(tuple(as_list(statement["Action"]))):
+            account = f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:*"
+            assert statement["Resource"] == {"Fn::Sub": account}, owner
+            continue
         assert _resource(statement["Resource"]) in stack.resources, f"{owner}: {statement['Resource']}"
 
 
+def test_the_topic_takes_what_aws_publishes_for_this_account_alone(stack: Stack) -> None:
+    (policy,) = stack.of("AWS::SNS::TopicPolicy").values()
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": ["sms-voice.amazonaws.com", "social-messaging.amazonaws.com"]}
+    assert (statement["Action"], statement["Resource"]) == ("sns:Publish", {"Ref": "ProviderEventsTopic"})
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
 def test_a_queue_takes_messages_only_from_named_senders(stack: Stack) -> None:
-    open_to_others = [statement for _, statement in stack.policy_documents() if "Principal" in statement]
+    open_to_others = [
+        statement
+        for owner, statement in stack.policy_documents()
+        if "Principal" in statement and owner != "ProviderEventsTopicPolicy"
+    ]
     assert open_to_others
     for statement in open_to_others:
         assert statement["Principal"].keys() == {"Service"}
@@ -50,7 +73,13 @@ def test_a_queue_takes_messages_only_from_named_senders(stack: Stack) -> None:
 def test_each_permission_to_invoke_names_who_may(stack: Stack) -> None:
     permissions = stack.of("AWS::Lambda::Permission")
     assert permissions
+    public = {name for name, permission in permissions.items() if permission["Principal"] == "*"}
+    # The one door that anybody may knock at; who it is that knocks, it asks itself.
+    assert {str(permissions[name]["FunctionName"]) for name in public} == {str({"Ref": "WebhookFunction"})}
+    assert all("Url" in str(permissions[name]) for name in public)
     for name, permission in permissions.items():
+        if name in public:
+            continue
         assert _resource(permission["SourceArn"]) in stack.resources, name
 
 
@@ -67,14 +96,24 @@ def test_each_function_has_a_role_of_its_own(stack: Stack) -> None:
 def test_a_function_may_use_what_it_is_told_of_and_nothing_else(stack: Stack) -> None:
     """Beside the queue for its own failures, which Lambda writes to in its name."""
     for name, function in stack.of(FUNCTION).items():
-        may_use = {_resource(statement["Resource"]) for statement in stack.role_statements(function["Role"])}
+        statements = stack.role_statements(function["Role"])
+        sends = any(tuple(as_list(statement["Action"])) in TO_PROVIDERS for statement in statements)
+        assert sends == ("META_API_VERSION" in function["Environment"]["Variables"]), name
+        may_use = {
+            _resource(statement["Resource"])
+            for statement in statements
+            if tuple(as_list(statement["Action"])) not in TO_PROVIDERS
+        }
         told_of = {
             resource
             for resource, variable in FOUND_BY.items()
             if function["Environment"]["Variables"].get(variable) == {"Ref": resource}
         }
-        # Every function is told of the bus; the one that only answers puts nothing on it.
-        silent = {"EventBus"} if name == "ExplainFunction" else set()
+        # Every function is told of the bus, the table and its key; one only answers, and one only asks who calls.
+        silent = {
+            "ExplainFunction": {"EventBus"},
+            "WebhookFunction": {"Table", "PreferencesKey"},
+        }.get(name, set())
         assert may_use - {"FailedEventsQueue", "FailedSchedulesQueue"} == told_of - silent, name
 
 
