@@ -224,6 +224,7 @@ class App:
                 return progress(subject, store=self.store, clock=self.clock)
 
     def _sender(self, door: Door, policy: PolicySettings, time_left: timedelta) -> Sender:
+        self.begin_run()
         return Sender(
             door=door,
             settings=policy,
@@ -259,7 +260,20 @@ class App:
 
     def sending(self, service: str) -> Any:
         """A client that makes one attempt a call: a hidden retry after a lost answer would send twice."""
-        return self._client(service, total_max_attempts=1, read_timeout=5)
+        client = self._client(service, total_max_attempts=1, read_timeout=5)
+        self._sending.append(client)
+        return client
+
+    def begin_run(self) -> None:
+        """Sends over new connections: one that died while the environment was frozen would leave it unknown what became
+        of a message.
+        """
+        for client in self._sending:
+            client.close()
+
+    @cached_property
+    def _sending(self) -> list[Any]:
+        return []
 
 
 def _eventbridge(app: App) -> Channel:

@@ -213,7 +213,11 @@ def test_what_of_an_sms_is_on_the_wire(aws: Aws, connect: Connect) -> None:
                 "MessageType": "PROMOTIONAL",
                 "TimeToLive": 7200,
                 "ConfigurationSetName": "receipts",
-                "Context": {"scheduled_message_id": sent.message.scheduled_message_id},
+                "Context": {
+                    "scheduled_message_id": sent.message.scheduled_message_id,
+                    "brand": "acme-dental",
+                    "channel": "sms",
+                },
             },
         )
     ]
@@ -231,7 +235,11 @@ def test_what_of_an_rcs_message_is_on_the_wire(aws: Aws, connect: Connect) -> No
                 "RcsMessageContent": {"Content": {"TextMessage": {"Body": "Nhắc bạn lúc 14:00"}}},
                 "TimeToLive": 7200,
                 "ConfigurationSetName": "receipts",
-                "Context": {"scheduled_message_id": sent.message.scheduled_message_id},
+                "Context": {
+                    "scheduled_message_id": sent.message.scheduled_message_id,
+                    "brand": "acme-dental",
+                    "channel": "rcs",
+                },
             },
         )
     ]
