@@ -19,7 +19,7 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.13 --generate-h
 # `sam build` takes the first python3.13 on the path, and with it its pip.
 SAM_CLI := PATH="$(CURDIR)/$(TOOLS)/sam/bin:$$PATH" PIP_CONSTRAINT="$(CURDIR)/requirements-dev.txt" sam
 
-.PHONY: help setup test coverage mutation check demo reasons benchmark local-invoke build format lock clean
+.PHONY: help setup test coverage mutation check demo reasons benchmark fuzz local-invoke build format lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -116,6 +116,9 @@ reasons: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy it there, and see each reason p
 
 benchmark: $(PROJECT) dynamodb-local ## Measure what a broadcast costs, in memory and on DynamoDB Local.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.broadcast
+
+fuzz: $(PROJECT) ## Call the providers' door 100,000 times with what it must not fall for.
+	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.webhook_fuzz
 
 local-invoke: $(PROJECT) $(SAM) $(EMULATOR) ## Run each file of events/ through `sam local invoke` (needs Docker).
 	@$(BIN)/python -m tests.local.local_invoke

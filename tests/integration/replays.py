@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from tests.integration.stack import Stack, case
@@ -35,10 +35,22 @@ def _has(answer: Any, expected: Any) -> bool:
 
 
 def play(stack: Stack, name: str) -> Any:
-    """Invokes the function of one file of events/ with it, a second after it was put on the bus."""
+    """Invokes the function of one file of events/ with it, a second after it was put on the bus, or published, or the
+    call was made.
+    """
     event = case(name)
-    at = datetime.fromisoformat(event["time"]) + timedelta(seconds=1) if "time" in event else TICK
-    return stack.invoke(name.split("/", maxsplit=1)[0], event, at=at)
+    return stack.invoke(name.split("/", maxsplit=1)[0], event, at=_begun(event) or TICK)
+
+
+def _begun(event: Any) -> datetime | None:
+    """A second after the event's own time, where it has one."""
+    match event:
+        case {"time": time} | {"Records": [{"Sns": {"Timestamp": time}}, *_]}:
+            return datetime.fromisoformat(time) + timedelta(seconds=1)
+        case {"requestContext": {"timeEpoch": milliseconds}}:
+            return datetime.fromtimestamp(milliseconds / 1000 + 1, UTC)
+        case _:
+            return None
 
 
 def planned(count: int, *, withdrawn: int = 0, broadcasts: int = 0) -> dict[str, Any]:
@@ -52,6 +64,16 @@ def summary(**counts: int) -> dict[str, Any]:
     return {"due": sum(counts.values()), "skipped": {}} | nothing | counts
 
 
+def answered(status: int = 200, body: str = "", content_type: str = "text/plain") -> dict[str, Any]:
+    """What a provider that called is answered."""
+    return {"statusCode": status, "headers": {"Content-Type": content_type}, "body": body}
+
+
+def understood(**counts: int) -> dict[str, Any]:
+    """What comes of SNS's records."""
+    return dict.fromkeys(("messages", "receipts", "choices", "ignored", "rejected"), 0) | counts
+
+
 def rejected(*errors: str) -> dict[str, Any]:
     return {"rejected": list(errors)}
 
@@ -59,6 +81,7 @@ def rejected(*errors: str) -> dict[str, Any]:
 NO_OFFSET: Final = (
     "expected an ISO 8601 instant with an offset, such as 2026-12-01T09:00:00+01:00; this one has no offset"
 )
+NO_WORDS: Final = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
 CHATTED: Final = "ingest_message/first_message"
 BOOKED: Final = (CHATTED, "plan_messages/appointment_booked")
 TRIED: Final = ("ingest_message/with_profile", "plan_messages/trial_started")
@@ -170,4 +193,15 @@ REPLAYS: Final[Mapping[str, Replay]] = {
     "record_delivery/unknown_message": Replay(
         rejected("$.detail.scheduled_message_id: this contact has no such message"), after=SENT
     ),
+    "webhook/meta_message": Replay(answered()),
+    "webhook/meta_statuses": Replay(answered()),
+    "webhook/meta_handshake": Replay(answered(body="1158201444")),
+    "webhook/twilio_message": Replay(answered(body=NO_WORDS, content_type="text/xml")),
+    "webhook/twilio_status": Replay(answered(body=NO_WORDS, content_type="text/xml")),
+    "webhook/rcs_message": Replay(answered()),
+    "webhook/rcs_set_up": Replay(answered(body="1234567890")),
+    "webhook/aws_sms": Replay(understood(messages=1)),
+    "webhook/aws_receipt": Replay(understood(receipts=1), after=SENT),
+    "webhook/aws_whatsapp": Replay(understood(messages=1)),
+    "webhook/unsigned": Replay(answered(403)),
 }

@@ -20,7 +20,7 @@ from datetime import datetime
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from unittest.mock import patch
 
 import boto3
@@ -47,6 +47,27 @@ FUNCTIONS = {
     properties["CodeUri"].removeprefix("functions/"): logical_id for logical_id, properties in functions().items()
 }
 """The logical id of each function, by its folder."""
+
+SECRETS: Final = {"PreferencesKey": "preferences-key", "ProviderSecrets": "provider-secrets"}
+"""What a `!Ref` to each secret answers."""
+
+PROVIDER_KEYS: Final = {
+    "meta_app_secret": "a-meta-app-secret-for-tests",
+    "meta_verify_token": "a-meta-verify-token-for-tests",
+    "twilio_auth_token": "a-twilio-auth-token-for-tests",
+    "rcs_client_token": "an-rcs-client-token-for-tests",
+    "google_business_messages_key": "a-partner-key-for-tests",
+}
+"""The calls of events/webhook are signed with these."""
+
+ROUTES: Final = (
+    "acme-clinic/whatsapp/meta/106540352242922,"
+    "acme-clinic/sms/twilio/+12025550100,"
+    "acme-clinic/rcs/webhook/https://rcs.acme.example/send,"
+    "acme-optics/sms/aws/+12025550101,"
+    "acme-optics/whatsapp/aws/phone-number-id-976c72a700aac43eaf573ae050example"
+)
+"""Of other brands than those that the rest of events/ is about, whose messages all go out on the bus."""
 
 
 def cases() -> list[str]:
@@ -78,27 +99,40 @@ class Context:
 
 @dataclass(slots=True)
 class Stack:
-    """``resources`` has what a ``!Ref`` to each answers; ``printed`` is all that the last invocation wrote."""
+    """``resources`` has what a ``!Ref`` to each answers, and the parameters that are not at their default; ``printed``
+    is all that the last invocation wrote.
+    """
 
     resources: Mapping[str, str]
     dynamodb: "DynamoDBClient"
+    secrets: "SecretsManagerClient"
     sqs: "SQSClient"
     listener_url: str
+    relay_url: str
     printed: str = ""
 
     def invoke(
-        self, function: str, event: Any, *, at: datetime, without: Collection[str] = (), seconds_left: int = 55
+        self,
+        function: str,
+        event: Any,
+        *,
+        at: datetime,
+        without: Collection[str] = (),
+        seconds_left: int = 55,
+        warm: bool = False,
     ) -> Any:
         """What the function's own handler answers when the clock shows ``at``; what it raises is raised.
 
-        ``without``: environment variables that are left out.
+        ``without``: environment variables that are left out. ``warm``: in the execution environment of the last
+        invocation, which must have been of the same function; what it logs is not caught.
         """
         module = f"functions.{function}.app"
-        # A new execution environment: nothing of an earlier one is left.
-        sys.modules.pop(module, None)
-        logging.Logger.manager.loggerDict.pop(function, None)
-        for built in (bootstrap.app, observability.logger, observability.tracer):
-            built.cache_clear()
+        if not warm:
+            # A new execution environment: nothing of an earlier one is left.
+            sys.modules.pop(module, None)
+            logging.Logger.manager.loggerDict.pop(function, None)
+            for built in (bootstrap.app, observability.logger, observability.tracer):
+                built.cache_clear()
         account = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
         variables = account | _environment(FUNCTIONS[function], **self.resources)
         given = {name: value for name, value in variables.items() if name not in without}
@@ -121,6 +155,10 @@ class Stack:
         """The events out since the last call, whole; with ``detail_types`` those alone."""
         events = [json.loads(body) for body in self._receive(self.listener_url)]
         return [event for event in events if not detail_types or event["detail-type"] in detail_types]
+
+    def relayed(self) -> list[dict[str, Any]]:
+        """The events in that the webhook function put on the bus since the last call, whole."""
+        return [json.loads(body) for body in self._receive(self.relay_url)]
 
     def rejected(self) -> list[dict[str, Any]]:
         """What came into the rejected-events queue since the last call."""
@@ -159,25 +197,35 @@ class Stack:
 
 @contextmanager
 def deployed() -> Iterator[Stack]:
-    """The template's table, bus and queue, empty, and a queue that hears every event out."""
+    """The template's table, bus, secrets and queue, empty, and queues that hear every event out and every one that
+    comes in by the webhook function.
+    """
     with mock_aws():
         dynamodb, events, secrets, sqs = _clients()
-        secrets.create_secret(Name="preferences-key", SecretString="a-key-for-tests")
+        secrets.create_secret(Name=SECRETS["PreferencesKey"], SecretString="a-key-for-tests")
+        secrets.create_secret(Name=SECRETS["ProviderSecrets"], SecretString=json.dumps(PROVIDER_KEYS))
         dynamodb.create_table(TableName="reengage-table", **_table_definition())
         events.create_event_bus(Name="reengage")
-        rejected_url = sqs.create_queue(QueueName="rejected")["QueueUrl"]
-        listener_url = sqs.create_queue(QueueName="listener")["QueueUrl"]
-        arn = sqs.get_queue_attributes(QueueUrl=listener_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        pattern = json.dumps({"source": ["reengage"]})
-        events.put_rule(Name="everything-out", EventBusName="reengage", EventPattern=pattern)
-        events.put_targets(Rule="everything-out", EventBusName="reengage", Targets=[{"Id": "listener", "Arn": arn}])
         resources = {
             "Table": "reengage-table",
             "EventBus": "reengage",
-            "RejectedEventsQueue": rejected_url,
-            "PreferencesKey": "preferences-key",
+            "RejectedEventsQueue": sqs.create_queue(QueueName="rejected")["QueueUrl"],
+            "WebhookFunctionUrl": "https://abcdefghij.lambda-url.us-east-1.on.aws/",
+            "Routes": ROUTES,
+            **SECRETS,
         }
-        yield Stack(resources, dynamodb, sqs, listener_url)
+        listener_url, relay_url = _listening(sqs, events, "reengage"), _listening(sqs, events, "reengage.webhook")
+        yield Stack(resources, dynamodb, secrets, sqs, listener_url, relay_url)
+
+
+def _listening(sqs: "SQSClient", events: "EventBridgeClient", source: str) -> str:
+    """The URL of a queue that hears every event of that source."""
+    name = source.replace(".", "-")
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.put_rule(Name=name, EventBusName="reengage", EventPattern=json.dumps({"source": [source]}))
+    events.put_targets(Rule=name, EventBusName="reengage", Targets=[{"Id": name, "Arn": arn}])
+    return url
 
 
 @cache

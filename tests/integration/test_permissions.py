@@ -1,5 +1,6 @@
 """Least privilege, both ways: what a function may do is what its code calls, over every file of events/."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,35 +11,50 @@ import pytest
 from botocore.client import BaseClient
 
 from tests.integration.replays import REPLAYS, play
-from tests.integration.stack import FUNCTIONS, deployed
+from tests.integration.stack import FUNCTIONS, SECRETS, deployed
 from tests.template_resources import functions
 
 Calls = dict[str, set[str]]
 
-REPLY: Final = {"dynamodb:BatchGetItem", "dynamodb:UpdateItem", "events:PutEvents", "secretsmanager:GetSecretValue"}
+KEY, KEYS = "secretsmanager:GetSecretValue of PreferencesKey", "secretsmanager:GetSecretValue of ProviderSecrets"
+
+REPLY: Final = {"dynamodb:BatchGetItem", "dynamodb:UpdateItem", "events:PutEvents", KEY}
 GIVES_IT_BACK: Final = {"dynamodb:PutItem", "dynamodb:DeleteItem"}
 FORGETS: Final = {"dynamodb:Query", "dynamodb:DeleteItem"}
+BY_PROVIDERS: Final = {
+    KEYS,
+    "sms-voice:SendTextMessage",
+    "sms-voice:SendRcsMessage",
+    "social-messaging:SendWhatsAppMessage",
+}
+LOOKS_AHEAD: Final = {"dynamodb:Query"}
 
 RARELY: Final = {
-    # A message from before an erasure, that comes after it.
-    "ingest_message": FORGETS,
+    # A message from before an erasure, that comes after it; and an answer by a provider.
+    "ingest_message": FORGETS | BY_PROVIDERS,
     # A place under a cap is given back where nothing was sent.
-    "send_appointment_reminders": GIVES_IT_BACK,
-    "send_trial_follow_ups": GIVES_IT_BACK,
-    # A greeting that its own door could not hand over; nothing else is planned for this one so far.
-    "send_updates": REPLY | GIVES_IT_BACK,
+    "send_appointment_reminders": GIVES_IT_BACK | LOOKS_AHEAD | BY_PROVIDERS,
+    "send_trial_follow_ups": GIVES_IT_BACK | LOOKS_AHEAD | BY_PROVIDERS,
+    # A call of which something cannot be understood.
+    "webhook": {"sqs:SendMessage"},
+    # A greeting that its own door could not hand over.
+    "send_updates": REPLY | GIVES_IT_BACK | LOOKS_AHEAD | BY_PROVIDERS,
 }
-"""What no file of events/ makes a function do."""
+"""What no file of events/ makes a function do: in these, every brand that is written to has its own system on the bus,
+and no window closes.
+"""
 
 
 @contextmanager
 def recorded(calls: set[str]) -> Iterator[None]:
-    """Every AWS call, as the action that IAM asks for."""
+    """Every AWS call, as the action that IAM asks for, with the index or the secret that it is about."""
+    named = {physical_id: logical_id for logical_id, physical_id in SECRETS.items()}
     real = BaseClient._make_api_call  # type: ignore[attr-defined]  # private, so its stub leaves it out
 
     def call(client: BaseClient, name: str, arguments: Mapping[str, Any]) -> Any:
-        index = f"/index/{arguments['IndexName']}" if "IndexName" in arguments else ""
-        calls.add(f"{client.meta.service_model.service_name}:{name}{index}")
+        about = f" of {arguments['IndexName']}" if "IndexName" in arguments else ""
+        about = f" of {named[arguments['SecretId']]}" if "SecretId" in arguments else about
+        calls.add(f"{client.meta.service_model.service_name}:{name}{about}")
         return real(client, name, arguments)
 
     with patch.object(BaseClient, "_make_api_call", call):
@@ -58,13 +74,15 @@ def calls() -> Calls:
 
 
 def granted(logical_id: str) -> set[str]:
-    """The actions of the function's statements, each with its index where it stands on one."""
+    """The actions of the function's statements, each with its index or secret where it stands on one."""
     actions: set[str] = set()
     for policy in functions()[logical_id]["Policies"]:
         for statement in policy["Statement"]:
-            on_index = "/index/due" if "/index/due" in str(statement["Resource"]) else ""
+            resource = str(statement["Resource"])
+            index = re.search(r"/index/(\w+)", resource)
+            about = index[1] if index else next((secret for secret in SECRETS if secret in resource), None)
             named = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-            actions |= {f"{action}{on_index}" for action in named}
+            actions |= {f"{action} of {about}" if about else action for action in named}
     return actions
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from reengage.domain.message import State
 from reengage.domain.zones import tzdata_version
-from tests.integration.replays import BOOKED, TICK, TRIED, play, summary
+from tests.integration.replays import BOOKED, TICK, TRIED, planned, play, summary
 from tests.integration.stack import Stack, case
 
 PATIENT: Final = {"brand": "acme-dental", "channel": "sms", "address": "+447700900142"}
@@ -196,7 +196,7 @@ def test_an_offset_that_is_past_when_the_event_comes_does_not_fire(stack: Stack)
     play(stack, "ingest_message/first_message")
     late = datetime.fromisoformat("2031-03-20T12:00:00Z")
     answer = stack.invoke("plan_messages", case("plan_messages/appointment_booked"), at=late)
-    assert answer == {"planned": 1, "too_late": 1, "withdrawn": 0, "stale": False, "erased": False}
+    assert answer == planned(1) | {"too_late": 1}
     (skipped,) = stack.published("MessageSkipped")
     assert skipped["detail"]["rule"] == "too_late"
     assert tick(stack, late) == summary()

@@ -22,6 +22,7 @@ from tests.local import emulator
 from tests.local.processes import ROOT, TOOLS
 
 EVENTS = ROOT / "events"
+STACK = "local-invoke"
 # How a container reaches this machine; Docker fills in the address.
 HOST = "host.docker.internal"
 
@@ -58,10 +59,10 @@ def main() -> int:
         print(f"There is no {EVENTS.name}/<function>/<case>.json to run.", file=sys.stderr)
         return 1
     with emulator.running(host="0.0.0.0") as aws:  # noqa: S104 - a container comes from another address
-        outputs = emulator.deploy(aws, "local-invoke")
+        emulator.deploy(aws, STACK)
         print(f"Running {len(cases)} cases")
         with tempfile.TemporaryDirectory(prefix="local-invoke-") as folder:
-            arguments = _arguments(aws, outputs, {case.parent.name for case in cases}, Path(folder))
+            arguments = _arguments(aws, {case.parent.name for case in cases}, Path(folder))
             # Most of a case is waiting for Docker, so a few run at once.
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 results = []
@@ -81,16 +82,19 @@ def _docker_answers() -> bool:
     return subprocess.run(ask, capture_output=True, check=False).returncode == 0
 
 
-def _arguments(aws: emulator.Emulator, outputs: dict[str, str], folders: set[str], scratch: Path) -> list[str]:
+def _arguments(aws: emulator.Emulator, folders: set[str], scratch: Path) -> list[str]:
     """What every `sam local invoke` is told: the deployed functions' environment, and where the emulator is.
 
     `sam` passes on only those variables that the template declares, so a copy of it declares the endpoint.
     """
     endpoint_url = f"http://{HOST}:{urlsplit(aws.endpoint_url).port}"
     lambda_ = aws.session.client("lambda", endpoint_url=aws.endpoint_url)
+    stack = aws.session.client("cloudformation", endpoint_url=aws.endpoint_url)
     environments = {}
     for function in map(logical_id, folders):
-        deployed = lambda_.get_function_configuration(FunctionName=outputs[f"{function}Arn"])
+        # Not every function's ARN is an output.
+        resource = stack.describe_stack_resource(StackName=STACK, LogicalResourceId=function)["StackResourceDetail"]
+        deployed = lambda_.get_function_configuration(FunctionName=resource["PhysicalResourceId"])
         environments[function] = deployed["Environment"]["Variables"] | {"AWS_ENDPOINT_URL": endpoint_url}
     env_vars = scratch / "env.json"
     env_vars.write_text(json.dumps(environments))

@@ -65,6 +65,14 @@ def test_ten_at_once_and_in_order(count: int, sizes: list[int]) -> None:
     assert pauses == []
 
 
+@pytest.mark.parametrize(("letters", "sizes"), [(20_000, [10]), (60_000, [4, 4, 2]), (300_000, [1] * 10)])
+def test_no_more_at_once_than_putevents_takes(letters: int, sizes: list[int]) -> None:
+    """Ten long texts of one call made a batch that was refused as a whole, however often the call came again."""
+    publish, client, _ = bus()
+    assert publish([OutEvent("MessageReceived", {"n": n, "text": "x" * letters}) for n in range(10)]) == 0
+    assert [len(call) for call in client.calls] == sizes
+
+
 def test_an_entry() -> None:
     publish, client, _ = bus()
     publish([OutEvent("MessageSent", {"n": 1, "text": "Đặt lịch 🦷", "facts": {"a": [1, None]}})])

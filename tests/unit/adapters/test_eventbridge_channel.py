@@ -83,7 +83,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
 def channel(aws: Aws) -> Iterator[EventBridgeChannel]:
     """As bootstrap makes it, towards ``aws``."""
     assert aws.url
-    built = App().channels["sms"]
+    built = App()._provider("eventbridge", "sms")
     assert isinstance(built, EventBridgeChannel)
     yield built
     built.bus.client.close()  # type: ignore[attr-defined] # the real one has it
@@ -148,7 +148,7 @@ def test_nobody_listens(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{unused.getsockname()[1]}")
-        assert App().channels["sms"].send(OUTBOUND) == NotDelivered("EndpointConnectionError")
+        assert App()._provider("eventbridge", "sms").send(OUTBOUND) == NotDelivered("EndpointConnectionError")
     assert aws.requests == []
 
 
@@ -184,8 +184,10 @@ def test_news_may_be_told_twice_so_there_a_failure_is_tried_again(aws: Aws, monk
     assert len(aws.requests) == 9
 
 
-def test_each_channel_is_this_one_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EVENT_BUS_NAME", "reengage")
+def test_each_channel_is_this_one_by_default(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROUTES", "")
     channels = App().channels
     assert set(channels) == {"sms", "rcs", "whatsapp"}
-    assert {id(channel) for channel in channels.values()} == {id(channels["sms"])}
+    for channel in channels.values():
+        assert isinstance(channel.send(OUTBOUND), Accepted)
+    assert len(aws.requests) == 3

@@ -9,6 +9,7 @@ import pytest
 from reengage.domain.caps import Cap
 from reengage.domain.policy import PolicySettings
 from reengage.domain.quiet_hours import QuietHours
+from reengage.domain.routes import Route, Routes
 from reengage.errors import MissingSetting
 from reengage.settings import Settings
 from reengage.usecases.ingest_message import IngestSettings
@@ -31,6 +32,14 @@ ENVIRONMENT: Final = {
     "MARKETING_CONSENT": "required",
     "DEFAULT_TIMEZONE": "Europe/Vienna",
     "WHATSAPP_TEMPLATES": "appointment_reminder, trial_follow_up",
+    "WHEN_WINDOW_WILL_CLOSE": "warn, trial_follow_up=pull_forward",
+    "WINDOW_CLOSING_NOTICE": "PT12H",
+    "ROUTES": "acme-dental/sms/aws/+12025550100, acme-dental/whatsapp/meta/106540352242922",
+    "PROVIDER_SECRETS": "arn:aws:secretsmanager:eu-central-1:111122223333:secret:providers",
+    "MESSAGES_PER_SECOND": "sms=1, whatsapp=0.25",
+    "SMS_CONFIGURATION_SET": "receipts",
+    "META_API_VERSION": "v20.0",
+    "WEBHOOK_URL": "https://abcdef.lambda-url.example/",
 }
 
 
@@ -100,6 +109,39 @@ READ: Final = {
         ("apointment_reminder", "appointment_reminder trial_follow_up"),
         frozenset(),
     ),
+    "WHEN_WINDOW_WILL_CLOSE": Variable(
+        lambda settings: (settings.policy.when_window_will_close, settings.policy.when_closing_for),
+        ("warn", {"trial_follow_up": "pull_forward"}),
+        ("Warn", " ", "warn,", "trial_follow_up=warn", "wait,trial=warn", "wait,trial_follow_up", "wait,warn"),
+        ("wait", {}),
+    ),
+    "WINDOW_CLOSING_NOTICE": Variable(
+        lambda settings: settings.policy.closing_notice,
+        timedelta(hours=12),
+        ("1", "P1M", "-P1D", "PT0S", "a day", " "),
+        DAY,
+    ),
+    "ROUTES": Variable(
+        lambda settings: settings.routes,
+        Routes(
+            [
+                Route("acme-dental", "sms", "aws", "+12025550100"),
+                Route("acme-dental", "whatsapp", "meta", "106540352242922"),
+            ]
+        ),
+        ("acme-dental/sms/aws", "acme-dental/sms/meta/1", "acme-dental/sms/aws/1,acme-dental/sms/aws/2", " "),
+        Routes(),
+    ),
+    "PROVIDER_SECRETS": Variable(lambda settings: settings.provider_secrets, ENVIRONMENT["PROVIDER_SECRETS"]),
+    "MESSAGES_PER_SECOND": Variable(
+        lambda settings: settings.messages_per_second,
+        {"sms": 1.0, "whatsapp": 0.25},
+        ("1", "sms", "sms=", "sms=0", "sms=0.00", "sms=-1", "sms=1.234", "sms=10000", "sms=inf", "pigeon=1", "sms=1,"),
+        {},
+    ),
+    "SMS_CONFIGURATION_SET": Variable(lambda settings: settings.sms_configuration_set, "receipts", empty=None),
+    "META_API_VERSION": Variable(lambda settings: settings.meta_api_version, "v20.0"),
+    "WEBHOOK_URL": Variable(lambda settings: settings.webhook_url, ENVIRONMENT["WEBHOOK_URL"]),
 }
 WRONG: Final = [(name, value) for name, variable in READ.items() for value in variable.wrong]
 
@@ -138,7 +180,19 @@ def test_a_wrong_setting_is_named_with_what_is_expected(name: str, wrong: str) -
         READ[name].read(Settings(ENVIRONMENT | {name: wrong}))
 
 
-ALONE: Final = ("TABLE_NAME", "EVENT_BUS_NAME", "REJECTED_EVENTS_QUEUE_URL", "PREFERENCES_KEY_SECRET", "DEFAULT_LOCALE")
+ALONE: Final = (
+    "TABLE_NAME",
+    "EVENT_BUS_NAME",
+    "REJECTED_EVENTS_QUEUE_URL",
+    "PREFERENCES_KEY_SECRET",
+    "DEFAULT_LOCALE",
+    "ROUTES",
+    "PROVIDER_SECRETS",
+    "MESSAGES_PER_SECOND",
+    "SMS_CONFIGURATION_SET",
+    "META_API_VERSION",
+    "WEBHOOK_URL",
+)
 
 
 @pytest.mark.parametrize("name", ALONE)
@@ -174,7 +228,16 @@ def test_the_settings_of_ingest_and_of_the_policy_are_whole() -> None:
         caps={"utility": (Cap(5, DAY),), "marketing": (Cap(1, DAY), Cap(3, 7 * DAY))},
         default_timezone="Europe/Vienna",
         whatsapp_templates=frozenset({"appointment_reminder", "trial_follow_up"}),
+        when_window_will_close="warn",
+        when_closing_for={"trial_follow_up": "pull_forward"},
+        closing_notice=timedelta(hours=12),
     )
+
+
+@pytest.mark.parametrize("choice", ["wait", "pull_forward", "warn"])
+def test_what_is_done_when_the_window_will_close_may_be_one_for_all(choice: str) -> None:
+    policy = Settings(ENVIRONMENT | {"WHEN_WINDOW_WILL_CLOSE": choice}).policy
+    assert (policy.when_window_will_close, policy.when_closing_for) == (choice, {})
 
 
 def test_the_environment_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:

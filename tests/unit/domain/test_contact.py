@@ -137,3 +137,35 @@ def test_a_profile_is_kept_until_its_retention_ends_whatever_ttl_has_deleted() -
 def test_whatsapp_writes_mexican_mobiles_with_a_1_that_their_owners_do_not() -> None:
     """The booking system writes +52 55…, WhatsApp 521 55…: one person."""
     assert normalise_address("whatsapp", "5215512345678") == normalise_address("whatsapp", "+52 55 1234 5678")
+
+
+@pytest.mark.parametrize("text", ["551187654321", "+551187654321", "5511987654321", "+55 11 98765-4321"])
+def test_whatsapp_leaves_out_the_ninth_digit_that_brazilian_mobiles_have(text: str) -> None:
+    """WhatsApp's id is of the time before 2012, the booking system's number is not: one person."""
+    assert normalise_address("whatsapp", text) == "+5511987654321"
+
+
+@pytest.mark.parametrize("first", "6789")
+def test_a_brazilian_mobile_of_any_range_has_nine_digits(first: str) -> None:
+    assert normalise_address("whatsapp", f"5585{first}1234567") == f"+55859{first}1234567"
+
+
+@pytest.mark.parametrize("text", ["551132654321", "+551122654321", "551142654321", "551152654321"])
+def test_a_brazilian_landline_stays_as_it_is(text: str) -> None:
+    assert normalise_address("whatsapp", text) == "+" + text.removeprefix("+")
+
+
+@pytest.mark.parametrize("channel", ["sms", "rcs"])
+def test_only_whatsapp_knows_brazilian_mobiles_by_eight_digits(channel: str) -> None:
+    assert normalise_address(channel, "+551187654321") == "+551187654321"
+
+
+@pytest.mark.parametrize("text", ["+55 11 8765-4321", "00551187654321", "tel:+55-11-8765-4321", "55 (11) 8765 4321"])
+def test_a_number_of_eight_digits_is_the_same_person_however_it_is_spaced(text: str) -> None:
+    """A booking system's old number, and WhatsApp's id: two contacts would be two opt-outs."""
+    assert normalise_address("whatsapp", text) == "+5511987654321"
+
+
+@pytest.mark.parametrize("text", ["+52 1 55 1234 5678", "005215512345678", "tel:+52-1-55-1234-5678"])
+def test_a_mexican_mobile_is_the_same_person_however_it_is_spaced(text: str) -> None:
+    assert normalise_address("whatsapp", text) == "+525512345678"

@@ -365,10 +365,9 @@ class DynamoDBStore:
         latest = present + at_most // timedelta(microseconds=1)
         free_at = PaceItem.free_at
         # After the one before; else, where nobody holds it, from now on. Each fails where the other holds.
-        for moved, condition in (
-            (free_at + length, (free_at > present) & (free_at <= latest)),
-            (present + length, free_at.does_not_exist() | (free_at <= present)),
-        ):
+        after = (free_at + length, (free_at > present) & (free_at <= latest))
+        at_once = (present + length, free_at.does_not_exist() | (free_at <= present))
+        for moved, condition in (after, at_once, after):  # once more: another may have taken it in between
             if taken := self._set(key, [free_at.set(moved)], condition):
                 return EPOCH + timedelta(microseconds=int(taken["free_at"]["N"]) - length)
         return None

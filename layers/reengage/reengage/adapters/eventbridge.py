@@ -3,10 +3,9 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from itertools import batched
 from typing import Any, Final, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
@@ -16,7 +15,8 @@ from reengage.ports import Accepted, NotDelivered, OutboundMessage, Outcome, Ref
 
 SOURCE: Final = "reengage"
 ENTRIES_AT_ONCE: Final = 10
-"""PutEvents takes no more."""
+BYTES_AT_ONCE: Final = 250_000
+"""PutEvents takes no more than ten entries, nor than 256 KB of them."""
 
 TRIES: Final = 3
 PAUSE: Final = 0.2
@@ -40,10 +40,7 @@ class EventBus:
     source: str = SOURCE
 
     def __call__(self, events: Sequence[OutEvent]) -> int:
-        return sum(
-            self._put([self.entry(event) for event in batch])
-            for batch in batched(events, ENTRIES_AT_ONCE, strict=False)
-        )
+        return sum(self._put(batch) for batch in _batches(self.entry(event) for event in events))
 
     def entry(self, event: OutEvent) -> dict[str, str]:
         return {
@@ -67,6 +64,21 @@ class EventBus:
             if not entries:
                 return 0
         return len(entries)
+
+
+def _batches(entries: Iterable[dict[str, str]]) -> Iterator[list[dict[str, str]]]:
+    """As many at once as PutEvents takes; one that is too large by itself goes alone, and is refused."""
+    batch: list[dict[str, str]] = []
+    size = 0
+    for entry in entries:
+        length = sum(len(value.encode()) for value in entry.values())
+        if batch and (len(batch) == ENTRIES_AT_ONCE or size + length > BYTES_AT_ONCE):
+            yield batch
+            batch, size = [], 0
+        batch.append(entry)
+        size += length
+    if batch:
+        yield batch
 
 
 # https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html: an entry with an error

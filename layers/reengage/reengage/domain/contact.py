@@ -17,8 +17,8 @@ MAX_ADDRESS: Final = 256
 
 _BRAND: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # WhatsApp keeps the 1 that Mexico's numbering plan gave up in 2019.
-_BRAZILIAN_MOBILE: Final = re.compile(r"\+?55([1-9]\d)([6-9]\d{7})")
-_MEXICAN_MOBILE: Final = re.compile(r"\+?521(\d{10})")
+_BRAZILIAN_MOBILE: Final = re.compile(r"55([1-9]\d)([6-9]\d{7})")
+_MEXICAN_MOBILE: Final = re.compile(r"521(\d{10})")
 _LETTER: Final = re.compile(r"[^\W\d_]")
 
 
@@ -108,9 +108,10 @@ def _phone_or_user_id(text: str) -> str:
     trimmed = text.strip()
     if _LETTER.search(trimmed.removeprefix("tel:")):
         return _opaque(trimmed)
-    if brazilian := _BRAZILIAN_MOBILE.fullmatch(trimmed):  # WhatsApp's ids lack the ninth digit of 2012 and later
+    digits = re.sub(r"\D", "", trimmed).removeprefix("00")
+    if brazilian := _BRAZILIAN_MOBILE.fullmatch(digits):  # WhatsApp's ids lack the ninth digit of 2012 and later
         return _phone(f"+55{brazilian[1]}9{brazilian[2]}")
-    if mexican := _MEXICAN_MOBILE.fullmatch(trimmed):
+    if mexican := _MEXICAN_MOBILE.fullmatch(digits):
         return _phone(f"+52{mexican[1]}")
     return _phone("+" + trimmed if trimmed[:1].isdigit() and not trimmed.startswith("0") else trimmed)
 

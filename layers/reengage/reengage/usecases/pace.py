@@ -24,8 +24,8 @@ class _Slots:
     """What one run has reserved of one channel, and not used yet."""
 
     lock: Lock = field(default_factory=Lock)
-    first: datetime | None = None
-    left: int = 0
+    next: datetime | None = None
+    end: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -47,8 +47,8 @@ class Pace:
         spacing = timedelta(seconds=1) / rate
         slots = self._slots[channel]
         with slots.lock:
-            slot = self._next(channel, slots, spacing)
-        if slot is None:
+            slot = self._next(channel, slots, spacing) if self.clock() < self.stop_at else None
+        if slot is None or slot >= self.stop_at:
             return False
         wait = (slot - self.clock()).total_seconds()
         if wait > 0:
@@ -56,17 +56,21 @@ class Pace:
         return True
 
     def _next(self, channel: str, slots: _Slots, spacing: timedelta) -> datetime | None:
-        """The run's next slot; reserves more of them where none is left."""
-        while not slots.left or slots.first is None:
-            now = self.clock()
-            if now >= self.stop_at:
+        """The run's next slot; more are reserved where none is left, or their time is past: others have it by then."""
+        slot = max(slots.next, self.clock()) if slots.next else None
+        if slot is None or slots.end is None or slot + spacing > slots.end:
+            lasts = spacing * max(1, AT_ONCE // spacing)
+            slot = self._reserve(channel, lasts)
+            if slot is None:
                 return None
-            at_once = max(1, AT_ONCE // spacing)
-            first = self.store.take_slot(channel, now=now, lasts=spacing * at_once, at_most=LONGEST_QUEUE)
-            if first is None:
-                self.pause(ASKED_AGAIN)
-            else:
-                slots.first, slots.left = first, at_once
-        slot = slots.first
-        slots.first, slots.left = slot + spacing, slots.left - 1
+            slots.end = slot + lasts
+        slots.next = slot + spacing
         return slot
+
+    def _reserve(self, channel: str, lasts: timedelta) -> datetime | None:
+        """The channel for that long, as soon as the queue is short enough; ``None``: not before the run ends."""
+        while (now := self.clock()) < self.stop_at:
+            if first := self.store.take_slot(channel, now=now, lasts=lasts, at_most=LONGEST_QUEUE):
+                return first
+            self.pause(ASKED_AGAIN)
+        return None

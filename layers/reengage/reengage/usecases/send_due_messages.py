@@ -51,7 +51,7 @@ from reengage.ports import (
 )
 from reengage.usecases.expand_broadcast import expand_broadcast
 from reengage.usecases.look_ahead import looked_ahead, warn
-from reengage.usecases.record_choice import record_choice
+from reengage.usecases.record_choice import announce_choice, store_choice
 
 GATES: Final = 3
 MAX_ATTEMPTS: Final = 5
@@ -300,7 +300,8 @@ class Sender:
         """What the provider knows holds here from now on."""
         cause = {"refused": message.scheduled_message_id}
         out = ChoiceMade(message.contact, "contact", Choice(allowed=False, at=self.clock(), cause=cause))
-        record_choice(out, store=self.store, publish=self.publish, opt_out_scope=self.opt_out_scope)
+        announce_choice(out, self.publish)  # first: once it is stored, the gate lets nothing come here again
+        store_choice(out, store=self.store, opt_out_scope=self.opt_out_scope)
 
     def _try_later(self, message: ScheduledMessage, error: str, retry_after: timedelta | None = None) -> Handled:
         """Back to the schedule, each time twice as far ahead, until the attempts have run out; not before

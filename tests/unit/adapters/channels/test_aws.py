@@ -162,7 +162,11 @@ def test_an_sms_is_asked_for_with_all_that_its_receipt_and_its_end_need() -> Non
         "MessageBody": "Nhắc bạn lúc 14:00",
         "MessageType": "TRANSACTIONAL",
         "TimeToLive": 7200,
-        "Context": {"scheduled_message_id": outbound().message.scheduled_message_id},
+        "Context": {
+            "scheduled_message_id": outbound().message.scheduled_message_id,
+            "brand": "acme-dental",
+            "channel": "sms",
+        },
     }
 
 
@@ -172,7 +176,11 @@ def test_an_rcs_message_is_asked_for_with_all_that_its_receipt_and_its_end_need(
         "OriginationIdentity": "rcs-0123456789abcdef",
         "RcsMessageContent": {"Content": {"TextMessage": {"Body": "Nhắc bạn lúc 14:00"}}},
         "TimeToLive": 7200,
-        "Context": {"scheduled_message_id": outbound("rcs").message.scheduled_message_id},
+        "Context": {
+            "scheduled_message_id": outbound("rcs").message.scheduled_message_id,
+            "brand": "acme-dental",
+            "channel": "rcs",
+        },
     }
 
 

@@ -5,22 +5,29 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import pytest
 
 from reengage.adapters.inbound.reading import Read
-from reengage.adapters.inbound.webhook import Answer, answer
+from reengage.adapters.inbound.webhook import MAX_BODY, TRIED_FOR, Answer, answer
 from tests.unit.adapters.inbound.payloads import (
     BUSINESS_MESSAGE,
     NOW,
     OURS,
     RCS_TEXT,
     ROUTES,
+    SHEENA,
+    TEXT,
     TWILIO_SMS,
     TWILIO_STATUS,
+    meta_call,
+    meta_entry,
     meta_message,
+    meta_preference,
+    meta_status,
     rcs_call,
 )
 
@@ -31,11 +38,23 @@ SECRETS: Final = {
     "rcs_client_token": "SJENCPGJESMGUFPY",
     "google_business_messages_key": "the partner's",
 }
+EPOCH: Final = int(NOW.timestamp())
+MESSAGE: Final = json.dumps(meta_message({"timestamp": str(EPOCH - 60)})).encode()
 DOMAIN: Final = "abcdefghij.lambda-url.eu-central-1.on.aws"
 
 
+JSON: Final = "application/json"
+FORM: Final = "application/x-www-form-urlencoded"
+
+
 def event(
-    path: str, body: str | bytes = b"", *, method: str = "POST", query: str = "", headers: Any = None
+    path: str,
+    body: str | bytes = b"",
+    *,
+    method: str = "POST",
+    query: str = "",
+    headers: Any = None,
+    content_type: str = JSON,
 ) -> dict[str, Any]:
     """docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html: bytes come as base64."""
     return {
@@ -43,7 +62,7 @@ def event(
         "routeKey": "$default",
         "rawPath": path,
         "rawQueryString": query,
-        "headers": headers or {},
+        "headers": {"content-type": content_type} | (headers or {}),
         "requestContext": {"domainName": DOMAIN, "http": {"method": method, "path": path}},
         "body": body if isinstance(body, str) else base64.b64encode(body).decode(),
         "isBase64Encoded": isinstance(body, bytes),
@@ -63,7 +82,8 @@ def from_twilio(params: Mapping[str, str], *, path: str = "/twilio", query: str 
     url = (host or f"https://{DOMAIN}") + path + (f"?{query}" if query else "")
     signed = url + "".join(name + params[name] for name in sorted(params))
     signature = base64.b64encode(hmac.digest(b"12345", signed.encode(), "sha1")).decode()
-    return event(path, urlencode(params), query=query, headers={"X-Twilio-Signature": signature})
+    headers = {"X-Twilio-Signature": signature}
+    return event(path, urlencode(params), query=query, headers=headers, content_type=FORM)
 
 
 def from_google(path: str, body: Any, signed: bytes, key: str) -> dict[str, Any]:
@@ -75,14 +95,14 @@ def from_google(path: str, body: Any, signed: bytes, key: str) -> dict[str, Any]
 
 
 def test_metas_call_is_read_where_it_is_signed() -> None:
-    got = answered(from_meta(json.dumps(meta_message()).encode()))
+    got = answered(from_meta(MESSAGE))
     assert (got.status, got.body) == (200, "")
     assert got.read
     assert len(got.read.messages) == 1
 
 
 def test_the_former_secret_is_good_while_it_is_changed() -> None:
-    call = from_meta(json.dumps(meta_message()).encode(), "the former one")
+    call = from_meta(MESSAGE, "the former one")
     assert answered(call).status == 403
     assert answered(call, secrets={**SECRETS, "meta_app_secret_previous": "the former one"}).status == 200
 
@@ -93,8 +113,8 @@ def test_without_a_secret_nobody_comes_in(secrets: Any) -> None:
 
 
 def test_nothing_is_read_of_a_call_with_a_wrong_signature() -> None:
-    call = from_meta(json.dumps(meta_message()).encode())
-    call["body"] = base64.b64encode(json.dumps(meta_message({"id": "another"})).encode()).decode()
+    call = from_meta(MESSAGE)
+    call["body"] = base64.b64encode(MESSAGE.replace(b"color", b"colour")).decode()
     assert answered(call) == Answer(403)
 
 
@@ -177,7 +197,7 @@ def test_a_form_is_signed_as_it_is_meant_whatever_its_letters() -> None:
 
 
 def test_rcs_signs_the_data_inside_the_call() -> None:
-    data = json.dumps(dict(RCS_TEXT)).encode()
+    data = json.dumps({**RCS_TEXT, "sendTime": "2031-05-06T07:08:08.045123456Z"}).encode()
     got = answered(from_google("/rcs", rcs_call(data), data, "SJENCPGJESMGUFPY"))
     assert got.read
     assert [each.text for each in got.read.messages] == ["Hi"]
@@ -233,6 +253,125 @@ def test_a_body_that_is_none_is_refused(body: str) -> None:
     assert answered({**event("/meta", "\ud800")}) == Answer(400)
 
 
+@pytest.mark.parametrize("path", ["/meta", "/twilio", "/twilio/status", "/rcs", "/google-business-messages"])
+def test_a_body_that_no_provider_would_send_is_too_large(path: str) -> None:
+    """Before anything is reckoned over it: in bytes, as they were before base64."""
+    content_type = FORM if path.startswith("/twilio") else JSON
+    for body in ("x", "\u00fc", b"x"):
+        length = len(body.encode() if isinstance(body, str) else body)
+        fits = event(path, body * (MAX_BODY // length), content_type=content_type)
+        assert answered(fits) == Answer(403)
+        assert answered(event(path, body * (MAX_BODY // length + 1), content_type=content_type)) == Answer(413)
+
+
+def test_the_largest_body_that_is_signed_is_read() -> None:
+    whole = MESSAGE + b" " * (MAX_BODY - len(MESSAGE))
+    got = answered(from_meta(whole))
+    assert got.status == 200
+    assert got.read
+    assert len(got.read.messages) == 1
+    assert answered(from_meta(whole + b" ")) == Answer(413)
+
+
+@pytest.mark.parametrize(
+    "content_type", ["", "text/plain", "application/jsonp", "multipart/form-data; boundary=x", ";"]
+)
+def test_another_content_type_is_not_read_though_it_is_signed(content_type: str) -> None:
+    assert answered(from_meta(MESSAGE) | {"headers": _with(from_meta(MESSAGE), content_type)}) == Answer(415)
+    assert answered(from_twilio(TWILIO_SMS) | {"headers": _with(from_twilio(TWILIO_SMS), content_type)}) == Answer(415)
+
+
+def test_json_is_no_form_and_a_form_no_json() -> None:
+    assert answered(from_meta(MESSAGE) | {"headers": _with(from_meta(MESSAGE), FORM)}) == Answer(415)
+    assert answered(from_twilio(TWILIO_SMS) | {"headers": _with(from_twilio(TWILIO_SMS), JSON)}) == Answer(415)
+    assert answered(event("/rcs", "{}", content_type=FORM)) == Answer(415)
+    assert answered(event("/twilio/status", "", content_type=JSON)) == Answer(415)
+
+
+@pytest.mark.parametrize(
+    "content_type", ["APPLICATION/JSON", "application/json; charset=utf-8", " application/json ;x"]
+)
+def test_a_content_type_may_be_written_in_several_ways(content_type: str) -> None:
+    assert answered(from_meta(MESSAGE) | {"headers": _with(from_meta(MESSAGE), content_type)}).status == 200
+
+
+def test_a_challenge_has_no_body_and_so_no_content_type() -> None:
+    assert answered(challenge() | {"headers": {}}).status == 200
+
+
+def _with(call: Mapping[str, Any], content_type: str) -> dict[str, Any]:
+    return {**call["headers"], "content-type": content_type}
+
+
+# Old calls
+
+
+def told_at(*instants: datetime) -> bytes:
+    """A call of Meta's with one message for each instant."""
+    messages = [{**TEXT, "id": f"wamid.{number}", "timestamp": _epoch(at)} for number, at in enumerate(instants)]
+    return json.dumps(meta_call(meta_entry({"contacts": [dict(SHEENA)], "messages": messages}))).encode()
+
+
+def _epoch(at: datetime) -> str:
+    return str(int(at.timestamp()))
+
+
+OLD: Final = NOW - TRIED_FOR - timedelta(seconds=1)
+
+
+def test_a_signed_call_of_so_long_ago_that_no_provider_would_still_try_is_not_read() -> None:
+    """Whoever sends it has it from somewhere: a message of then would open a window, and undo a STOP, today."""
+    assert answered(from_meta(told_at(OLD))) == Answer(400)
+    assert answered(from_meta(told_at(OLD, OLD - timedelta(days=900)))) == Answer(400)
+    got = answered(from_meta(told_at(NOW - TRIED_FOR)))
+    assert got.status == 200
+    assert got.read
+    assert len(got.read.messages) == 1
+
+
+def test_eight_days_are_longer_than_any_provider_tries() -> None:
+    assert timedelta(days=7) < TRIED_FOR == timedelta(days=8)
+
+
+def test_a_call_is_as_old_as_the_newest_that_it_tells() -> None:
+    got = answered(from_meta(told_at(OLD, NOW)))
+    assert got.read
+    assert len(got.read.messages) == 2
+
+
+def test_an_old_receipt_and_an_old_choice_are_not_read_either() -> None:
+    assert answered(from_meta(json.dumps(meta_status({"timestamp": _epoch(OLD)})).encode())) == Answer(400)
+    assert answered(from_meta(json.dumps(meta_status({"timestamp": _epoch(NOW)})).encode())).status == 200
+    for at, status in ((OLD, 400), (NOW, 200)):
+        preference = meta_preference({"timestamp": int(at.timestamp())})
+        assert answered(from_meta(json.dumps(preference).encode())).status == status
+
+
+def test_an_old_call_of_googles_is_not_read() -> None:
+    data = json.dumps(dict(RCS_TEXT)).encode()  # of 2014
+    assert answered(from_google("/rcs", rcs_call(data), data, "SJENCPGJESMGUFPY")) == Answer(400)
+
+
+def test_what_is_ahead_of_our_clock_is_not_old() -> None:
+    assert answered(from_meta(told_at(NOW + timedelta(days=1)))).status == 200
+
+
+def test_of_what_has_no_instant_nobody_can_say_that_it_is_old() -> None:
+    """Errors are kept, and what is ignored does no harm."""
+    broken = meta_message({"timestamp": "yesterday"})
+    got = answered(from_meta(json.dumps(broken).encode()))
+    assert got.status == 200
+    assert got.read
+    assert len(got.read.errors) == 1
+
+
+def test_who_does_not_sign_is_not_told_that_it_is_old() -> None:
+    assert answered(from_meta(told_at(OLD), "another")) == Answer(403)
+
+
+# Its form
+
+
 def test_a_slash_at_the_end_is_the_same_way() -> None:
     assert answered(event("/meta/")) == Answer(403)
 
@@ -243,3 +382,12 @@ def test_the_answer_is_in_the_form_of_a_function_url() -> None:
         "headers": {"Content-Type": "text/plain"},
         "body": "1158201444",
     }
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [(DOMAIN, 200), (DOMAIN.upper(), 200), ("chat.acme.example", 200), ("evil.example", 421)]
+)
+def test_a_call_for_another_host_is_not_for_this_door(host: str, status: int) -> None:
+    call = from_meta(MESSAGE)
+    call["headers"]["host"] = host
+    assert answered(call, public_url="https://chat.acme.example/hooks").status == status

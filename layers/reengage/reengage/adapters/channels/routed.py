@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from botocore.exceptions import BotoCoreError
+
 from reengage.domain.routes import Routes
-from reengage.ports import Channel, OutboundMessage, Outcome
+from reengage.errors import ReengageError
+from reengage.ports import Channel, NotDelivered, OutboundMessage, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,4 +19,8 @@ class RoutedChannel:
 
     def send(self, outbound: OutboundMessage) -> Outcome:
         route = self.routes.of(outbound.message.contact)
-        return self.provider(route.provider, route.channel).send(outbound)
+        try:
+            channel = self.provider(route.provider, route.channel)
+        except (ReengageError, BotoCoreError) as error:
+            return NotDelivered(f"{route.provider} cannot be made: {type(error).__name__}")
+        return channel.send(outbound)

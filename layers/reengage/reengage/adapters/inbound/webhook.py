@@ -9,10 +9,10 @@ what was read.
 | ``POST /rcs``, ``POST /google-business-messages`` | 200; ``secret``, where a webhook is set up with our client token |
 
 A wrong signature is answered with 403, and nothing of the call is read; so is an unknown path (404), another method
-(405), a body that is too large (413) or of another content type (415), and one of so long ago that no provider would
-still try (400): its signature is right, and whoever sends it has it from somewhere. What is signed and cannot be
-understood is answered with 200, for it would not be understood better when it came again: its errors are in what was
-read.
+(405), another host (421), a body that is too large (413) or of another content type (415), and one of so long ago that
+no provider would still try (400): its signature is right, and whoever sends it has it from somewhere. What is signed
+and cannot be understood is answered with 200, for it would not be understood better when it came again: its errors are
+in what was read.
 """
 
 import base64
@@ -25,6 +25,7 @@ from functools import partial
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 from reengage.domain.routes import Routes
 
@@ -37,8 +38,8 @@ from .twilio import form, twilio
 Secrets = Mapping[str, Any]
 """By name. While one is changed, the former one may stand beside it as ``<name>_previous``."""
 
-MAX_BODY: Final = 262_144
-"""Bytes. A provider's call has some kilobytes."""
+MAX_BODY: Final = 3 * 1024 * 1024
+"""Bytes. Meta's calls have up to 3 MB, where many messages come at once."""
 
 TRIED_FOR: Final = timedelta(days=8)
 """Meta and Google try for seven days."""
@@ -104,17 +105,24 @@ def answer(event: Any, *, secrets: Secrets, routes: Routes, arrived_at: datetime
         routes=routes,
         arrived_at=arrived_at,
     )
-    if call.path not in _DOORS:
-        return Answer(HTTPStatus.NOT_FOUND)
-    door = _DOORS[call.path].get(call.method)
-    if door is None:
-        return Answer(HTTPStatus.METHOD_NOT_ALLOWED)
-    if len(call.body) > MAX_BODY:
-        return Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    if call.method == "POST" and call.content_type != _CONTENT_TYPES.get(call.path, "application/json"):
-        return Answer(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
-    answered = door(call)
+    if wrong := _wrong(call):
+        return Answer(wrong)
+    answered = _DOORS[call.path][call.method](call)
     return Answer(HTTPStatus.BAD_REQUEST) if answered.read and _is_old(answered.read, arrived_at) else answered
+
+
+def _wrong(call: Call) -> HTTPStatus | None:
+    """What is wrong with a call before anything of it is read; the first of these."""
+    hosts = {urlsplit(url).netloc.lower() for url in call.urls}
+    content_type = _CONTENT_TYPES.get(call.path, "application/json")
+    checks = (
+        (call.path in _DOORS, HTTPStatus.NOT_FOUND),
+        (call.headers.get("host", "").lower() in {"", *hosts}, HTTPStatus.MISDIRECTED_REQUEST),
+        (call.method in _DOORS.get(call.path, ()), HTTPStatus.METHOD_NOT_ALLOWED),
+        (len(call.body) <= MAX_BODY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+        (call.method == "GET" or call.content_type == content_type, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+    )
+    return next((status for is_right, status in checks if not is_right), None)
 
 
 def _is_old(read: Read, arrived_at: datetime) -> bool:

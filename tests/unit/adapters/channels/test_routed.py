@@ -1,0 +1,90 @@
+"""Each message is handed to whoever delivers for its brand."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import pytest
+from botocore.exceptions import UnknownServiceError
+
+from reengage.adapters.channels.routed import RoutedChannel
+from reengage.domain.routes import Route, Routes
+from reengage.errors import MissingSetting
+from reengage.ports import Accepted, Channel, NotDelivered, OptedOut, OutboundMessage, Outcome, Refused, Unknown
+from tests.unit.adapters.channels.test_aws import outbound
+
+ROUTES: Final = Routes(
+    [
+        Route("acme-dental", "sms", "aws", "+12025550100"),
+        Route("acme-dental", "whatsapp", "twilio", "+12025550101"),
+        Route("other-brand", "sms", "twilio", "+12025550199"),
+    ]
+)
+
+
+@dataclass(slots=True)
+class Provider:
+    outcome: Outcome
+    handed: list[OutboundMessage] = field(default_factory=list)
+
+    def send(self, outbound: OutboundMessage) -> Outcome:
+        self.handed.append(outbound)
+        return self.outcome
+
+
+@dataclass(slots=True)
+class Providers:
+    """Answers with an adapter, and remembers which was asked for."""
+
+    outcome: Outcome = field(default_factory=lambda: Accepted("some", "m-1"))
+    made: dict[tuple[str, str], Provider] = field(default_factory=dict)
+
+    def __call__(self, provider: str, channel: str) -> Channel:
+        return self.made.setdefault((provider, channel), Provider(self.outcome))
+
+
+@pytest.mark.parametrize(
+    ("brand", "channel", "provider"),
+    [
+        ("acme-dental", "sms", "aws"),
+        ("acme-dental", "whatsapp", "twilio"),
+        ("other-brand", "sms", "twilio"),
+        ("acme-dental", "rcs", "eventbridge"),
+        ("third-brand", "sms", "eventbridge"),
+    ],
+)
+def test_a_message_goes_to_its_own_provider_and_to_no_other(brand: str, channel: str, provider: str) -> None:
+    providers, sent = Providers(), outbound(channel, brand=brand)
+    RoutedChannel(ROUTES, providers).send(sent)
+    assert {made: adapter.handed for made, adapter in providers.made.items()} == {(provider, channel): [sent]}
+
+
+def test_no_provider_is_asked_for_before_there_is_a_message() -> None:
+    providers = Providers()
+    RoutedChannel(ROUTES, providers)
+    assert providers.made == {}
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [Accepted("aws", "m-1"), Refused("no"), OptedOut("stop"), NotDelivered("later"), Unknown("?")],
+    ids=lambda outcome: type(outcome).__name__,
+)
+def test_what_the_provider_answers_is_the_answer(outcome: Outcome) -> None:
+    assert RoutedChannel(ROUTES, Providers(outcome)).send(outbound()) is outcome
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        MissingSetting("the environment variable WEBHOOK_URL is not set"),
+        UnknownServiceError(service_name="socialmessaging", known_service_names="s3"),
+    ],
+    ids=lambda why: type(why).__name__,
+)
+def test_a_provider_that_cannot_be_made_was_surely_not_asked(why: Exception) -> None:
+    """Raised out of ``send`` it would leave each message claimed, and in the end unconfirmed, though it never left."""
+
+    def unmade(_provider: str, _channel: str) -> Channel:
+        raise why
+
+    assert isinstance(RoutedChannel(ROUTES, unmade).send(outbound()), NotDelivered)

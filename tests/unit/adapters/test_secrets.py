@@ -1,0 +1,113 @@
+"""The providers' keys: read anew every five minutes, and never quoted."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from traceback import format_exception
+from typing import Any, Final
+
+import pytest
+from aws_lambda_powertools.utilities.parameters import base
+from botocore.exceptions import ClientError
+
+from reengage.adapters.secrets import ProviderSecrets
+from reengage.errors import MissingSetting
+
+ARN: Final = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:providers"
+VALUE: Final = "hunter2-hunter2"
+ABSENT: Final = ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": VALUE}}, "GetSecretValue")
+
+
+@dataclass(slots=True)
+class Client:
+    """Secrets Manager's: answers with ``value``, or fails with it."""
+
+    value: str | Exception
+    asked: list[str] = field(default_factory=list)
+
+    def get_secret_value(self, **request: Any) -> dict[str, str]:
+        self.asked.append(request["SecretId"])
+        if isinstance(self.value, Exception):
+            raise self.value
+        return {"SecretString": self.value}
+
+
+@dataclass(slots=True)
+class Time:
+    """What Powertools takes for ``datetime``: shows ``time`` until it is moved on."""
+
+    time: datetime
+
+    def now(self, _zone: object = None) -> datetime:
+        return self.time
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    shown = Time(datetime.now())  # noqa: DTZ005 - as Powertools has it, which compares it with its own
+    monkeypatch.setattr(base, "datetime", shown)
+    return shown
+
+
+def test_the_keys_are_the_objects_of_the_secret() -> None:
+    client = Client('{"meta_access_token": "a", "webhook": {"acme": "b"}}')
+    assert ProviderSecrets(ARN, client)() == {"meta_access_token": "a", "webhook": {"acme": "b"}}
+    assert client.asked == [ARN]
+
+
+def test_nothing_is_read_before_a_key_is_asked_for() -> None:
+    client = Client("{}")
+    ProviderSecrets(ARN, client)
+    assert client.asked == []
+
+
+def test_a_rotated_key_is_read_after_five_minutes_and_not_before(time: Time) -> None:
+    client = Client('{"key": "old"}')
+    secrets = ProviderSecrets(ARN, client)
+    assert secrets() == {"key": "old"}
+    client.value = '{"key": "new"}'
+    time.time += timedelta(minutes=5, microseconds=-1)
+    assert secrets() == {"key": "old"}
+    assert len(client.asked) == 1
+    time.time += timedelta(seconds=1)
+    assert secrets() == {"key": "new"}
+    assert len(client.asked) == 2
+
+
+def test_two_secrets_are_two(time: Time) -> None:
+    del time  # it stands still: both are fresh
+    one, other = (ProviderSecrets(ARN, Client(f'{{"key": "{value}"}}')) for value in ("one", "other"))
+    assert [one(), other(), one()] == [{"key": "one"}, {"key": "other"}, {"key": "one"}]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [f"[{VALUE!r}]".replace("'", '"'), f'"{VALUE}"', "17", "null", "true"],
+    ids=["a list", "a text", "a number", "null", "true"],
+)
+def test_json_that_is_no_object_is_the_operators_to_mend(value: str) -> None:
+    _fails_without_quoting(Client(value), "^the providers' secret: expected a JSON object of keys$")
+
+
+@pytest.mark.parametrize("value", [VALUE, f'{{"key": "{VALUE}"', f"{{{VALUE}: 1}}", ""])
+def test_what_is_no_json_is_the_operators_to_mend(value: str) -> None:
+    _fails_without_quoting(Client(value), "^the providers' secret: TransformParameterError$")
+
+
+@pytest.mark.parametrize("why", [ABSENT, KeyError(VALUE), TimeoutError(VALUE)], ids=lambda why: type(why).__name__)
+def test_a_secret_that_cannot_be_read_is_the_operators_to_mend(why: Exception) -> None:
+    _fails_without_quoting(Client(why), "^the providers' secret: GetParameterError$")
+
+
+def test_a_secret_that_was_mended_is_read_at_the_next_use() -> None:
+    client = Client(ABSENT)
+    secrets = ProviderSecrets(ARN, client)
+    with pytest.raises(MissingSetting):
+        secrets()
+    client.value = '{"key": "a"}'
+    assert secrets() == {"key": "a"}
+
+
+def _fails_without_quoting(client: Client, told: str) -> None:
+    with pytest.raises(MissingSetting, match=told) as failed:
+        ProviderSecrets(ARN, client)()
+    assert VALUE not in "".join(format_exception(failed.value))

@@ -1,0 +1,118 @@
+"""By whom a brand speaks on a channel, and which brand was written to."""
+
+from itertools import product
+from typing import Final
+
+import pytest
+
+from reengage.domain.contact import CHANNELS, Contact
+from reengage.domain.routes import PROVIDERS, Route, Routes, parse_routes
+
+ACME_SMS: Final = Route("acme-dental", "sms", "aws", "+12025550100")
+ACME_WHATSAPP: Final = Route("acme-dental", "whatsapp", "meta", "106540352242922")
+OTHER_SMS: Final = Route("other-brand", "sms", "aws", "+12025550199")
+ROUTES: Final = Routes([ACME_SMS, ACME_WHATSAPP, OTHER_SMS])
+
+
+@pytest.mark.parametrize("route", ROUTES.routes)
+def test_a_brand_speaks_on_a_channel_as_its_route_says(route: Route) -> None:
+    assert ROUTES.of(Contact(route.brand, route.channel, "+4915112345678")) == route
+
+
+@pytest.mark.parametrize(("brand", "channel"), [("acme-dental", "rcs"), ("other-brand", "whatsapp"), ("acme", "sms")])
+def test_what_has_no_route_of_its_own_goes_to_the_bus(brand: str, channel: str) -> None:
+    contact = Contact(brand, channel, "+4915112345678")
+    assert ROUTES.of(contact) == Routes().of(contact) == Route(brand, channel, "eventbridge", "")
+
+
+def test_every_provider_serves_channels_that_there_are_and_the_default_all() -> None:
+    assert all(channels and channels <= set(CHANNELS) for channels in PROVIDERS.values())
+    assert PROVIDERS["eventbridge"] == set(CHANNELS)
+
+
+# Which brand was written to
+
+
+@pytest.mark.parametrize("route", ROUTES.routes)
+def test_the_brand_is_known_by_whom_was_written_to(route: Route) -> None:
+    assert ROUTES.brand_of(route.provider, route.channel, route.identity) == route.brand
+
+
+@pytest.mark.parametrize("kept", ["+12025550199", "12025550199", "whatsapp:+12025550199"])
+@pytest.mark.parametrize("told", ["+12025550199", "12025550199", "whatsapp:+12025550199"])
+def test_a_provider_may_spell_a_number_as_it_likes(kept: str, told: str) -> None:
+    routes = Routes([Route("first", "whatsapp", "twilio", "+12025550100"), Route("own", "whatsapp", "twilio", kept)])
+    assert routes.brand_of("twilio", "whatsapp", told) == "own"
+
+
+def test_where_a_provider_has_one_brand_on_a_channel_an_unknown_identity_is_its() -> None:
+    """A pool or a messaging service writes from numbers that no route names."""
+    assert ROUTES.brand_of("meta", "whatsapp", "unheard of") == "acme-dental"
+
+
+def test_the_one_brand_of_several_identities_is_known_by_none_of_them() -> None:
+    routes = Routes([ACME_SMS, ACME_SMS._replace(identity="+12025550101")])
+    assert routes.brand_of("aws", "sms", "unheard of") == "acme-dental"
+
+
+def test_of_two_brands_on_a_channel_an_unknown_identity_is_nobodys() -> None:
+    """A guess would write one brand's person into another brand's table, and lose a STOP."""
+    assert ROUTES.brand_of("aws", "sms", "+12025550000") is None
+
+
+def test_an_identity_that_two_brands_share_is_nobodys() -> None:
+    routes = Routes([ACME_SMS, OTHER_SMS._replace(identity=ACME_SMS.identity)])
+    assert routes.brand_of("aws", "sms", ACME_SMS.identity) is None
+
+
+@pytest.mark.parametrize(("provider", "channel"), [("twilio", "sms"), ("aws", "whatsapp"), ("meta", "sms")])
+def test_another_provider_or_channel_has_no_brand(provider: str, channel: str) -> None:
+    assert ROUTES.brand_of(provider, channel, ACME_SMS.identity) is None
+
+
+# How they are written
+
+
+def test_routes_are_rows_with_commas_between_them() -> None:
+    text = ", ".join("/".join(route) for route in ROUTES.routes)
+    assert parse_routes(text) == ROUTES
+
+
+def test_no_text_is_no_route() -> None:
+    assert list(parse_routes("").routes) == []
+
+
+def test_an_identity_may_have_slashes() -> None:
+    (route,) = parse_routes("acme-dental/rcs/webhook/https://acme.example/messages/out").routes
+    assert route == Route("acme-dental", "rcs", "webhook", "https://acme.example/messages/out")
+
+
+@pytest.mark.parametrize(("provider", "channel"), list(product(PROVIDERS, CHANNELS)))
+def test_a_route_is_taken_where_its_provider_serves_the_channel_alone(provider: str, channel: str) -> None:
+    text = f"acme-dental/{channel}/{provider}/1"
+    if channel in PROVIDERS[provider]:
+        assert parse_routes(text).routes == [Route("acme-dental", channel, provider, "1")]
+        return
+    with pytest.raises(ValueError, match=f"^expected routes such as .*; providers are .*{provider} for "):
+        parse_routes(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (" ", "expected routes such as"),
+        ("acme-dental", "expected routes such as"),
+        ("acme-dental/sms/aws", "expected routes such as"),
+        ("acme-dental/sms/aws/", "expected routes such as"),
+        ("acme-dental/sms/pigeon/1", "expected routes such as"),
+        ("acme-dental/sms/AWS/1", "expected routes such as"),
+        ("acme-dental/sms/aws/1,", "expected routes such as"),
+        ("acme-dental/pigeon/aws/1", "expected one of sms"),
+        ("/sms/aws/1", "expected 1 to 64 letters"),
+        ("acme dental/sms/aws/1", "expected 1 to 64 letters"),
+        ("acme-dental/sms/aws/1,acme-dental/sms/twilio/2", "expected one route for each brand and channel"),
+    ],
+)
+def test_a_slip_is_told_with_what_is_wanted(text: str, error: str) -> None:
+    with pytest.raises(ValueError, match=f"^{error}"):
+        parse_routes(text)

@@ -1,0 +1,305 @@
+"""No faster than a channel may be sent on, whoever sends: many runs of many threads, in a time that is made up."""
+
+import heapq
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import count
+from math import ceil
+from threading import Event, Lock
+from typing import Any, Final, cast
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from reengage.adapters.memory import MemoryStore
+from reengage.ports import Store
+from reengage.usecases.pace import Pace, _Slots
+from tests.fakes import NOON
+
+SECOND: Final = timedelta(seconds=1)
+MILLISECOND: Final = timedelta(milliseconds=1)
+
+
+@dataclass(slots=True)
+class Time:
+    """Moves on only when every thread waits, and then to whoever wakes first."""
+
+    now: datetime = NOON
+    awake: int = 0
+    _guard: Any = field(default_factory=Lock)
+    _asleep: list[tuple[datetime, int, Event]] = field(default_factory=list)
+    _numbers: Any = field(default_factory=count)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pause(self, seconds: float) -> None:
+        bell = Event()
+        with self._guard:
+            heapq.heappush(self._asleep, (self.now + timedelta(seconds=seconds), next(self._numbers), bell))
+            self._rest()
+        assert bell.wait(timeout=10)
+
+    def together(self, *bodies: Callable[[], None]) -> None:
+        """Each body in a thread of its own, until all have ended."""
+
+        def run(body: Callable[[], None]) -> None:
+            try:
+                body()
+            finally:
+                with self._guard:
+                    self._rest()
+
+        self.awake = len(bodies)
+        with ThreadPoolExecutor(len(bodies)) as pool:
+            list(pool.map(run, bodies))
+
+    def _rest(self) -> None:
+        self.awake -= 1
+        if not self.awake and self._asleep:
+            self.now, _, bell = heapq.heappop(self._asleep)
+            self.awake = 1
+            bell.set()
+
+
+@dataclass(slots=True)
+class TimedLock:
+    """A lock that ``Time`` knows of: who waits for it lets time pass."""
+
+    time: Time
+    held: bool = False
+    waiting: list[Event] = field(default_factory=list)
+
+    def __enter__(self) -> None:
+        bell = None
+        with self.time._guard:
+            if self.held:
+                bell = Event()
+                self.waiting.append(bell)
+                self.time._rest()
+            self.held = True
+        assert bell is None or bell.wait(timeout=10)
+
+    def __exit__(self, *_: object) -> None:
+        with self.time._guard:
+            if self.waiting:  # it is handed on
+                self.time.awake += 1
+                self.waiting.pop(0).set()
+            else:
+                self.held = False
+
+
+@dataclass(slots=True)
+class Counting:
+    """The store, and what was reserved of it: from when on, and for how long."""
+
+    store: MemoryStore = field(default_factory=MemoryStore)
+    asked: int = 0
+    reserved: list[tuple[str, datetime, timedelta]] = field(default_factory=list)
+
+    def take_slot(self, channel: str, *, now: datetime, lasts: timedelta, at_most: timedelta) -> datetime | None:
+        self.asked += 1
+        slot = self.store.take_slot(channel, now=now, lasts=lasts, at_most=at_most)
+        if slot:
+            self.reserved.append((channel, slot, lasts))
+        return slot
+
+
+def pace_of(time: Time, store: Counting, rate: float, *, lasts: timedelta = 60 * SECOND) -> Pace:
+    """One run's."""
+    return Pace(
+        store=cast("Store", store),
+        clock=time,
+        pause=time.pause,
+        per_second={"sms": rate},
+        stop_at=time.now + lasts,
+        _slots=defaultdict(lambda: _Slots(cast("Lock", TimedLock(time)))),
+    )
+
+
+def most_in_a_second(sent: Sequence[datetime]) -> int:
+    """A millisecond short of it: a spacing is a whole number of microseconds, and three thirds are not quite one."""
+    return max(sum(first <= at < first + SECOND - MILLISECOND for at in sent) for first in sent)
+
+
+def simulated(rate: float, runs: Sequence[Sequence[Sequence[float]]]) -> list[datetime]:
+    """When each message was sent: by runs, of threads, of so many seconds' work after each message."""
+    time, store, sent = Time(), Counting(), list[datetime]()
+
+    def thread(pace: Pace, works: Sequence[float]) -> Callable[[], None]:
+        def body() -> None:
+            for work in works:
+                assert pace("sms")
+                sent.append(time.now)
+                time.pause(work)
+
+        return body
+
+    bodies = []
+    for threads in runs:
+        pace = pace_of(time, store, rate, lasts=timedelta(hours=1))
+        bodies += [thread(pace, works) for works in threads]
+    time.together(*bodies)
+    assert len(sent) == sum(len(works) for threads in runs for works in threads)
+    return sorted(sent)
+
+
+RATES: Final = st.sampled_from([0.25, 0.5, 1.0, 2.5, 3.0, 10.0, 20.0, 80.0])
+WORK: Final = st.sampled_from([0.0, 0.001, 0.01, 0.05, 0.3, 2.0])
+RUNS: Final = st.lists(
+    st.lists(st.lists(WORK, min_size=1, max_size=12), min_size=1, max_size=4), min_size=1, max_size=3
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rate=RATES, runs=RUNS)
+@example(rate=1.0, runs=[[[0.0] * 4] * 4] * 3)
+@example(rate=80.0, runs=[[[0.0] * 40] * 8] * 2)
+def test_in_no_second_more_is_sent_than_the_channel_takes(rate: float, runs: list[list[list[float]]]) -> None:
+    assert most_in_a_second(simulated(rate, runs)) <= ceil(rate)
+
+
+@pytest.mark.parametrize("held_up", [0.03, 0.099, 0.1, 2.0])
+def test_what_a_slow_run_had_reserved_is_not_sent_on_top_of_what_others_send(held_up: float) -> None:
+    """The first run is held up after one message of the eight that it had reserved a tenth of a second for; when it
+    goes on, that time is over or nearly so, and another uses the channel in full.
+    """
+    slow, busy = [held_up] + [0.0] * 20, [0.0] * 300
+    assert most_in_a_second(simulated(80.0, [[slow], [busy]])) <= 80
+
+
+def test_a_run_with_much_to_send_loses_no_time() -> None:
+    sent = simulated(80.0, [[[0.0] * 30] * 8])
+    assert sent[-1] - sent[0] == 239 * SECOND / 80
+
+
+def test_runs_share_the_channel_without_leaving_it_idle() -> None:
+    sent = simulated(10.0, [[[0.0] * 5] * 2] * 3)
+    assert sent == [NOON + number * SECOND / 10 for number in range(30)]
+
+
+# What costs nothing
+
+
+@pytest.mark.parametrize("per_second", [{}, {"whatsapp": 1.0}])
+def test_a_channel_without_a_limit_costs_no_call_and_no_wait(per_second: dict[str, float]) -> None:
+    def never(seconds: float) -> None:
+        raise AssertionError(seconds)
+
+    store = Counting()
+    pace = Pace(cast("Store", store), lambda: NOON, never, per_second, NOON + SECOND)
+    assert all(pace("sms") for _ in range(100))
+    assert store.asked == 0
+
+
+def test_a_channel_without_a_limit_is_not_stopped_either() -> None:
+    assert Pace(cast("Store", Counting()), lambda: NOON, lambda _: None, {}, NOON)("sms")
+
+
+def test_channels_do_not_wait_for_one_another() -> None:
+    time, store = Time(), Counting()
+    pace = Pace(cast("Store", store), time, time.pause, {"sms": 1.0, "rcs": 1.0}, NOON + 60 * SECOND)
+    sent: list[tuple[str, datetime]] = []
+
+    def body() -> None:
+        for channel in ("sms", "rcs", "sms", "rcs"):
+            assert pace(channel)
+            sent.append((channel, time.now))
+
+    time.together(body)
+    assert sent == [("sms", NOON), ("rcs", NOON), ("sms", NOON + SECOND), ("rcs", NOON + SECOND)]
+
+
+# What is reserved
+
+
+@pytest.mark.parametrize("rate", [0.25, 1.0, 3.0, 9.0, 10.0, 15.0])
+def test_where_one_message_fills_a_tenth_of_a_second_each_is_reserved_by_itself(rate: float) -> None:
+    store = _sent_by_one(rate, 5)
+    assert len(store.reserved) == 5
+    assert {lasts for _, _, lasts in store.reserved} == {SECOND / rate}
+
+
+@pytest.mark.parametrize(("rate", "at_once"), [(20.0, 2), (80.0, 8), (1000.0, 100)])
+def test_where_more_fit_one_write_reserves_a_tenth_of_a_second_and_no_more(rate: float, at_once: int) -> None:
+    store = _sent_by_one(rate, at_once + 1)
+    assert store.asked == len(store.reserved) == 2
+    assert {lasts for _, _, lasts in store.reserved} == {SECOND / 10}
+
+
+def _sent_by_one(rate: float, messages: int) -> Counting:
+    """By a thread that has nothing else to do."""
+    time, store = Time(), Counting()
+    pace = pace_of(time, store, rate)
+
+    def body() -> None:
+        for _ in range(messages):
+            assert pace("sms")
+
+    time.together(body)
+    return store
+
+
+# A run that stops
+
+
+@pytest.mark.parametrize("past", [timedelta(), MILLISECOND, 60 * SECOND])
+def test_a_run_at_its_end_reserves_nothing_and_sends_nothing(past: timedelta) -> None:
+    time, store = Time(), Counting()
+    pace = pace_of(time, store, 1.0, lasts=SECOND)
+    time.now += SECOND + past
+    assert not pace("sms")
+    assert store.asked == 0
+
+
+def test_a_run_whose_turn_does_not_come_ends_within_its_time() -> None:
+    """Others hold the channel to the end; the run looks again, and gives up when its time is over."""
+    time, store = Time(), Counting()
+    store.store.take_slot("sms", now=NOON, lasts=3600 * SECOND, at_most=SECOND)
+    pace, ended = pace_of(time, store, 1.0, lasts=5 * SECOND), list[tuple[bool, datetime]]()
+    time.together(*[lambda: ended.append((pace("sms"), time.now))] * 4)
+    assert [sent for sent, _ in ended] == [False] * 4
+    assert all(NOON + 5 * SECOND <= at <= NOON + 5.25 * SECOND for _, at in ended)
+    assert store.reserved == []
+
+
+def test_a_turn_that_comes_after_the_end_of_the_run_is_not_waited_for() -> None:
+    time, store = Time(), Counting()
+    pace, ended = pace_of(time, store, 1.0, lasts=1.5 * SECOND), list[tuple[bool, datetime]]()
+    time.together(*[lambda: ended.append((pace("sms"), time.now))] * 6)
+    assert [at for sent, at in sorted(ended) if sent] == [NOON, NOON + SECOND]
+    assert len(ended) == 6
+
+
+@pytest.mark.parametrize("rate", [1.0, 10.0, 80.0])
+def test_a_run_that_ends_leaves_nobody_waiting_for_what_it_does_not_use(rate: float) -> None:
+    """Killed with all of its threads in the queue, it holds the channel for two seconds and one reservation more."""
+    time, store = Time(), Counting()
+    killed, sent = pace_of(time, store, rate, lasts=SECOND), list[datetime]()
+
+    def until_the_end() -> None:
+        while killed("sms"):
+            pass
+
+    def after_it() -> None:
+        time.pause(1)
+        assert pace_of(time, store, rate)("sms")
+        sent.append(time.now)
+
+    time.together(*[until_the_end] * 8, after_it)
+    one_reservation, one_look = max(SECOND / 10, SECOND / rate), SECOND / 4
+    assert sent[0] - NOON <= SECOND + 2 * SECOND + one_reservation + one_look
+
+
+def test_what_the_store_cannot_say_is_not_taken_for_a_turn() -> None:
+    class Broken(Counting):
+        def take_slot(self, channel: str, **_: Any) -> datetime | None:
+            raise ConnectionError(channel)
+
+    time = Time()
+    with pytest.raises(ConnectionError):
+        pace_of(time, Broken(), 1.0)("sms")

@@ -1,0 +1,339 @@
+"""What a provider may answer, what comes of it, and the wait for the channel's turn before it is asked."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import pytest
+
+from reengage.domain.caps import parse_caps
+from reengage.domain.contact import Contact
+from reengage.domain.message import ScheduledMessage, State
+from reengage.domain.policy import GATE_HOLDS, PolicySettings
+from reengage.domain.preferences import Choice, ChoiceMade, OptOutScope
+from reengage.ports import Accepted, NotDelivered, OptedOut, Outcome, Refused, Unknown
+from reengage.usecases.send_due_messages import FIRST_BACKOFF, MAX_ATTEMPTS, Sender, summary
+from tests.fakes import ANNA, NOON, Around, Fault, Unreachable, World, business, inbound
+
+STARTS: Final = NOON + timedelta(days=10)
+DUE: Final = STARTS - timedelta(hours=2)
+MINUTE: Final = timedelta(minutes=1)
+MICROSECOND: Final = timedelta(microseconds=1)
+CAPPED: Final = PolicySettings(caps={"utility": parse_caps("5/P1D")})
+STOP: Final = ChoiceMade(ANNA, "contact", Choice(allowed=False, at=DUE, cause={"word": "stop", "message_id": "m2"}))
+NOTHING: Final = {"due": 0, "sent": 0, "held": 0, "skipped": {}, "failed": 0, "unconfirmed": 0, "retried": 0, "left": 0}
+
+
+def story(*answers: Outcome, policy: PolicySettings = CAPPED) -> World:
+    """One reminder of Anna's, due this very moment, with an open window; the provider answers so."""
+    world = World(policy=policy)
+    world.provider.script.extend(answers)
+    world.receive(inbound())
+    world.hear(business("AppointmentBooked", starts_at=STARTS, remind_before=["PT2H"]))
+    world.bus.events.clear()
+    world.clock.now = DUE
+    return world
+
+
+def row(world: World) -> ScheduledMessage:
+    (only,) = world.store.rows()
+    return only
+
+
+def places(world: World) -> Mapping[str, datetime]:
+    """Those that Anna's reminders have taken of their cap."""
+    return world.store.read_circumstances(row(world)).places.taken
+
+
+def run(sender: Sender) -> dict[str, Any]:
+    return summary(sender.run(stop_at=sender.clock() + timedelta(seconds=50)))
+
+
+# How each answer ends
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "told", "attempts", "keeps_its_place"),
+    [
+        (Accepted("aws", "m-1"), State.SENT, ["MessageSent"], 0, True),
+        (Refused("no such number"), State.FAILED, ["MessageFailed"], 1, False),
+        (OptedOut("21610 opted out"), State.FAILED, ["ContactOptedOut", "MessageFailed"], 1, False),
+        (NotDelivered("HTTP 429"), State.SCHEDULED, [], 1, False),
+        (Unknown("ReadTimeoutError"), State.UNCONFIRMED, ["MessageUnconfirmed"], 0, True),
+    ],
+    ids=lambda case: type(case).__name__ if isinstance(case, Outcome) else None,
+)
+def test_what_comes_of_an_answer(
+    answer: Outcome, state: State, told: list[str], attempts: int, keeps_its_place: bool
+) -> None:
+    world = story(answer)
+    world.tick()
+    stored = row(world)
+    assert (stored.state, stored.attempts) == (state, attempts)
+    assert stored.error == (None if isinstance(answer, Accepted) else answer.error)
+    assert world.bus.types() == told
+    assert list(places(world)) == ([stored.scheduled_message_id] if keeps_its_place else [])
+    assert len(world.provider.handed) == 1
+
+
+@pytest.mark.parametrize(
+    "answer", [Accepted("aws", "m-1"), Refused("no"), OptedOut("stop"), Unknown("?")], ids=lambda of: type(of).__name__
+)
+def test_what_has_ended_is_never_handed_over_again(answer: Outcome) -> None:
+    world = story(answer)
+    world.tick()
+    world.clock.forward(minutes=30)
+    assert world.tick() == NOTHING
+    assert len(world.provider.handed) == 1
+
+
+# An opt-out that the provider knows of
+
+
+def refusal(world: World, contact: Contact = ANNA) -> Choice | None:
+    return world.store.read_preferences(contact).refused("contact", contact.channel)
+
+
+def test_a_providers_opt_out_is_one_of_ours_from_then_on() -> None:
+    world = story(OptedOut("21610 opted out"))
+    assert world.tick() == {**NOTHING, "due": 1, "failed": 1}
+    cause = {"refused": row(world).scheduled_message_id}
+    assert refusal(world) == Choice(allowed=False, at=DUE, cause=cause)
+    (told,) = world.bus.details("ContactOptedOut")
+    assert told == {"contact": {"brand": "acme-dental", "channel": "sms", "address": ANNA.address}, "cause": cause}
+    (failed,) = world.bus.details("MessageFailed")
+    assert (failed["error"], failed["attempts"]) == ("21610 opted out", 1)
+
+
+def test_nothing_more_goes_to_who_has_opted_out_with_the_provider() -> None:
+    world = story(OptedOut("21610 opted out"))
+    world.hear(business("AppointmentBooked", subject_id="A-2", starts_at=STARTS + MINUTE, remind_before=["PT2H"]))
+    world.tick()
+    world.clock.forward(minutes=1)
+    assert world.tick() == {**NOTHING, "due": 1, "skipped": {"opted_out": 1}}
+    assert len(world.provider.handed) == 1
+
+
+@pytest.mark.parametrize(("scope", "is_refused"), [("brand", True), ("channel", False)])
+def test_it_covers_as_much_as_any_opt_out(scope: OptOutScope, is_refused: bool) -> None:
+    world = story(OptedOut("21610 opted out"))
+    run(replace(world.sender(), opt_out_scope=scope))
+    assert refusal(world) is not None
+    assert (refusal(world, replace(ANNA, channel="rcs")) is not None) is is_refused
+
+
+def test_who_writes_start_afterwards_is_written_to_again() -> None:
+    world = story(OptedOut("21610 opted out"))
+    world.tick()
+    opt_in = Choice(allowed=True, at=DUE + MINUTE, cause={"word": "start", "message_id": "m3"})
+    world.choose(ChoiceMade(ANNA, "contact", opt_in))
+    assert refusal(world) is None
+
+
+def broken(method: str, *, after: bool = False) -> Fault:
+    return Fault(error=lambda: Unreachable("no answer"), only=method, after=after)
+
+
+FAULTS: Final = {
+    "its preferences cannot be read": lambda: broken("read_preferences"),
+    "its preferences cannot be written": lambda: broken("write_preferences"),
+    "the write's answer is lost": lambda: broken("write_preferences", after=True),
+    "the bus cannot be reached": lambda: broken("publish"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_an_opt_out_that_could_not_be_stored_or_told_is_not_lost(fault: Callable[[], Around]) -> None:
+    """The provider says so once, and perhaps never again; the business has to hear of it."""
+    world = story(OptedOut("21610"), OptedOut("21610"))
+    with pytest.raises(ExceptionGroup):
+        world.tick(around=fault())
+    assert places(world) == {}
+    _goes_on(world)
+
+
+def test_an_opt_out_that_the_bus_did_not_take_is_not_lost() -> None:
+    world = story(OptedOut("21610"), OptedOut("21610"))
+    world.bus.failing = 1
+    with pytest.raises(ExceptionGroup):
+        world.tick()
+    _goes_on(world)
+
+
+def test_a_message_whose_opt_out_could_not_be_stored_is_tried_again() -> None:
+    world = story(OptedOut("21610"), OptedOut("21610"))
+    with pytest.raises(ExceptionGroup) as failed:
+        world.tick(around=broken("write_preferences"))
+    assert [type(error) for error in failed.value.exceptions] == [Unreachable]
+    stored = row(world)
+    assert (stored.state, stored.attempts, stored.due_at) == (State.SCHEDULED, 1, DUE + FIRST_BACKOFF)
+    assert stored.error == "Unreachable"
+    assert world.bus.details("MessageFailed") == []
+
+
+def _goes_on(world: World) -> None:
+    """What the next ticks must come to, whatever stood in the way of this one."""
+    for _ in range(3):
+        world.clock.forward(minutes=5)
+        world.tick()
+    assert refusal(world) is not None
+    assert world.bus.details("ContactOptedOut")
+    assert row(world).state in {State.FAILED, State.SKIPPED}
+    assert places(world) == {}
+
+
+# Surely not delivered
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "wait"),
+    [
+        (None, FIRST_BACKOFF),
+        (timedelta(), FIRST_BACKOFF),
+        (timedelta(seconds=59), FIRST_BACKOFF),
+        (timedelta(seconds=61), timedelta(seconds=61)),
+        (timedelta(minutes=45), timedelta(minutes=45)),
+    ],
+)
+def test_a_provider_is_not_asked_again_before_it_says_so(retry_after: timedelta | None, wait: timedelta) -> None:
+    world = story(NotDelivered("HTTP 429", retry_after))
+    assert world.tick() == {**NOTHING, "due": 1, "retried": 1}
+    assert (row(world).due_at, row(world).first_due_at) == (DUE + wait, DUE)
+    world.clock.now = DUE + wait - MICROSECOND
+    assert world.tick() == NOTHING
+    world.clock.now = DUE + wait
+    assert world.tick() == {**NOTHING, "due": 1, "sent": 1}
+    assert world.provider.handed_at == [DUE, DUE + wait]
+
+
+def test_our_own_patience_grows_beyond_a_short_hint() -> None:
+    world = story(*[NotDelivered("HTTP 429", timedelta(seconds=90))] * MAX_ATTEMPTS)
+    waits = []
+    for _ in range(MAX_ATTEMPTS - 1):
+        asked = world.clock.now
+        world.tick()
+        waits.append(row(world).due_at - asked)
+        world.clock.now = row(world).due_at
+    assert waits == [timedelta(seconds=90), 2 * MINUTE, 4 * MINUTE, 8 * MINUTE]
+    assert world.tick() == {**NOTHING, "due": 1, "failed": 1}
+    assert world.bus.details("MessageFailed")[0]["attempts"] == MAX_ATTEMPTS
+
+
+def test_a_wait_beyond_its_use_ends_the_message_and_not_the_rule() -> None:
+    world = story(NotDelivered("HTTP 429", timedelta(hours=3)))
+    world.tick()
+    world.clock.now = row(world).due_at
+    assert world.tick() == {**NOTHING, "due": 1, "skipped": {"too_late": 1}}
+    assert len(world.provider.handed) == 1
+
+
+# The channel's turn
+
+
+@dataclass(slots=True)
+class Turn:
+    """A pace that does ``meanwhile`` and takes ``wait``, and then answers ``comes``."""
+
+    world: World
+    wait: timedelta = timedelta()
+    comes: bool = True
+    meanwhile: Callable[[], object] = lambda: None
+    asked: list[str] = field(default_factory=list)
+
+    def __call__(self, channel: str) -> bool:
+        self.asked.append(channel)
+        self.world.clock.now += self.wait
+        self.meanwhile()
+        return self.comes
+
+
+def test_a_message_whose_turn_does_not_come_is_left_as_it_was() -> None:
+    world = story()
+    before = row(world)
+    never = Turn(world, timedelta(seconds=1), comes=False)
+    assert run(replace(world.sender(), pace=never)) == {**NOTHING, "due": 1, "left": 1}
+    after = row(world)
+    assert after.state is State.SCHEDULED
+    assert (after.due_at, after.first_due_at, after.attempts) == (before.due_at, None, 0)
+    assert (after.error, after.rule, after.held_by) == (None, None, before.held_by)
+    assert world.provider.handed == []
+    assert world.bus.events == []
+    assert places(world) == {}
+    assert never.asked == ["sms"]
+
+
+def test_the_next_tick_sends_what_was_left() -> None:
+    """Nobody holds it: it need not wait until a claim has run out."""
+    world = story()
+    run(replace(world.sender(), pace=Turn(world, comes=False)))
+    assert world.tick() == {**NOTHING, "due": 1, "sent": 1}
+    assert world.provider.handed_at == [DUE]
+
+
+def test_what_may_not_be_sent_waits_for_no_turn() -> None:
+    world = story()
+    world.choose(STOP)
+    turn = Turn(world)
+    assert run(replace(world.sender(), pace=turn)) == {**NOTHING, "due": 1, "skipped": {"opted_out": 1}}
+    assert turn.asked == []
+
+
+@pytest.mark.parametrize(
+    ("wait", "looks"), [(timedelta(), 1), (GATE_HOLDS, 1), (GATE_HOLDS + MICROSECOND, 2), (3 * GATE_HOLDS, 2)]
+)
+def test_after_a_wait_of_more_than_two_seconds_the_gate_is_asked_again(wait: timedelta, looks: int) -> None:
+    world = story()
+    turn, counted = Turn(world, wait), Fault(nth=999)
+    assert run(replace(world.sender(around=counted), pace=turn)) == {**NOTHING, "due": 1, "sent": 1}
+    assert counted.calls.count("read_circumstances") == looks
+    assert counted.calls.count("take_place") == 1
+    assert turn.asked == ["sms"]
+    assert world.provider.handed_at == [DUE + wait]
+    assert list(places(world).values()) == [DUE + wait if looks > 1 else DUE]
+
+
+def test_a_stop_that_comes_while_a_message_waits_for_its_turn_stops_it() -> None:
+    world = story()
+    turn = Turn(world, timedelta(seconds=2, milliseconds=1), meanwhile=lambda: world.choose(STOP))
+    assert run(replace(world.sender(), pace=turn)) == {**NOTHING, "due": 1, "skipped": {"opted_out": 1}}
+    assert world.provider.handed == []
+    assert places(world) == {}
+
+
+def test_a_cancellation_that_comes_while_a_message_waits_for_its_turn_stops_it() -> None:
+    world = story()
+    cancelled = business("AppointmentCancelled", NOON + MINUTE, contact=None)
+    turn = Turn(world, timedelta(seconds=3), meanwhile=lambda: world.hear(cancelled))
+    assert run(replace(world.sender(), pace=turn)) == {**NOTHING, "due": 1, "skipped": {"cancelled": 1}}
+    assert world.provider.handed == []
+
+
+@pytest.mark.parametrize("wait", [timedelta(seconds=1), timedelta(seconds=5)])
+def test_a_message_whose_turn_comes_too_late_is_not_sent(wait: timedelta) -> None:
+    world = story()
+    world.clock.now = STARTS - timedelta(seconds=1)
+    assert run(replace(world.sender(), pace=Turn(world, wait))) == {**NOTHING, "due": 1, "skipped": {"too_late": 1}}
+    assert world.provider.handed == []
+    assert places(world) == {}
+
+
+def test_a_turn_that_cannot_be_had_is_our_error_and_not_the_messages_end() -> None:
+    world = story()
+
+    def unreachable() -> None:
+        raise Unreachable
+
+    with pytest.raises(ExceptionGroup):
+        run(replace(world.sender(), pace=Turn(world, meanwhile=unreachable)))
+    assert (row(world).state, row(world).attempts) == (State.SCHEDULED, 1)
+    assert world.provider.handed == []
+
+
+def test_a_reply_whose_turn_does_not_come_is_left_for_the_next_tick() -> None:
+    world = story()
+    run(replace(world.sender(), pace=Turn(world, comes=False)))
+    stored = row(world)
+    replace(world.sender(), pace=Turn(world, comes=False)).send_now(stored)
+    assert row(world).state is State.SCHEDULED
+    assert world.provider.handed == []
