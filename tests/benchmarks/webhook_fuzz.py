@@ -48,7 +48,7 @@ FORM_CALLS: Final = tuple(case(f"webhook/{name}") for name in ("twilio_message",
 SET_UP: Final = tuple(case(f"webhook/{name}") for name in ("meta_handshake", "rcs_set_up"))
 SIGNED: Final = (*JSON_CALLS, RCS_CALL, *FORM_CALLS, *SET_UP)
 
-STATUSES: Final = frozenset({200, 400, 403, 404, 405, 413, 415})
+STATUSES: Final = frozenset({200, 400, 403, 404, 405, 413, 415, 421})
 PATHS: Final = ("/meta", "/twilio", "/twilio/status", "/rcs", "/google-business-messages", "/rcs/", "/", "", "/nowhere")
 TOO_MANY_DIGITS: Final = "9" * 5000
 """Python refuses to read such a number."""
