@@ -66,7 +66,7 @@ SMS_AND_RCS: Final[Kinds] = MappingProxyType(
     {
         # Surely not taken, and may be taken later.
         ("ThrottlingException", ""): NotDelivered,
-        # Our account, number, agent, quota or spending limit, and AWS's sandbox (DESTINATION_PHONE_NUMBER_NOT_VERIFIED):
+        # Our account, number, agent, quota or spending, and AWS's sandbox (DESTINATION_PHONE_NUMBER_NOT_VERIFIED):
         # an operator mends it.
         ("AccessDeniedException", ""): NotDelivered,
         ("ConflictException", ""): NotDelivered,
