@@ -19,7 +19,7 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.13 --generate-h
 # `sam build` takes the first python3.13 on the path, and with it its pip.
 SAM_CLI := PATH="$(CURDIR)/$(TOOLS)/sam/bin:$$PATH" PIP_CONSTRAINT="$(CURDIR)/requirements-dev.txt" sam
 
-.PHONY: help setup test coverage mutation check demo reasons benchmark fuzz local-invoke build format lock clean
+.PHONY: help setup test coverage mutation check demo reasons providers benchmark fuzz local-invoke build format lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -113,6 +113,9 @@ demo: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy the app onto a local AWS and play 
 
 reasons: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy it there, and see each reason planned, sent and undone.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.reasons
+
+providers: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy it there, and call in as Meta and AWS do.
+	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.providers
 
 benchmark: $(PROJECT) dynamodb-local ## Measure what a broadcast costs, in memory and on DynamoDB Local.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.broadcast
