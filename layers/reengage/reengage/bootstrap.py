@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from http import HTTPStatus
 from threading import Lock
 from typing import Any, Final
@@ -143,15 +143,18 @@ class App:
 
     def ingest(self, message: InboundMessage, *, milliseconds: int) -> Ingested:
         """Records what a person wrote, and answers where an answer is due."""
-        replies = self._sender("updates", PolicySettings(), timedelta(milliseconds=milliseconds))
+        time_left = timedelta(milliseconds=milliseconds)
         return ingest_message(
             message,
             settings=self.settings.ingest,
             store=self.store,
             publish=self.publish,
             clock=self.clock,
-            send_now=replies.send_now,
-            look_ahead=partial(look_ahead, settings=self.settings.policy, store=self.store, clock=self.clock),
+            # Made when they are needed: a wrong parameter must not stand in the way of a STOP.
+            send_now=lambda message: self._sender("updates", PolicySettings(), time_left).send_now(message),
+            look_ahead=lambda contact: look_ahead(
+                contact, settings=self.settings.policy, store=self.store, clock=self.clock
+            ),
         )
 
     def hear(self, said: Said) -> dict[str, Any]:
@@ -213,7 +216,7 @@ class App:
             count(NOT_PUBLISHED, failed)
             raise NotPublished(f"{failed} of {len(events)} events")
         if read.errors:  # last: one that cannot be kept must not hold up the others
-            whole = json.dumps(told)
+            whole = json.dumps(told := _without_signatures(told))
             self.reject(told if len(whole) <= KEPT else {"cut": whole[:KEPT]}, InvalidEvent(read.errors))
 
     def answer(self, question: Question) -> dict[str, Any]:
@@ -279,6 +282,14 @@ class App:
     @cached_property
     def _sending(self) -> list[Any]:
         return []
+
+
+def _without_signatures(told: Any) -> Any:
+    """A call that is kept must be no call that can be made again."""
+    headers = told.get("headers") if isinstance(told, dict) else None
+    if not isinstance(headers, dict):
+        return told
+    return told | {"headers": {name: value for name, value in headers.items() if "signature" not in str(name).lower()}}
 
 
 def _eventbridge(app: App) -> Channel:

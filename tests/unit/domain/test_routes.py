@@ -45,14 +45,19 @@ def test_a_provider_may_spell_a_number_as_it_likes(kept: str, told: str) -> None
     assert routes.brand_of("twilio", "whatsapp", told) == "own"
 
 
-def test_where_a_provider_has_one_brand_on_a_channel_an_unknown_identity_is_its() -> None:
-    """A pool or a messaging service writes from numbers that no route names."""
-    assert ROUTES.brand_of("meta", "whatsapp", "unheard of") == "acme-dental"
+@pytest.mark.parametrize("identity", ["pool-1", "ACMEDENTAL", "arn:aws:sms-voice:eu-central-1:1:pool/pool-1"])
+def test_a_number_that_no_route_can_name_is_the_one_brands(identity: str) -> None:
+    """A pool writes from numbers that no route names, and people answer to those."""
+    routes = Routes([ACME_SMS._replace(identity=identity)])
+    assert routes.brand_of("aws", "sms", "+12025550177") == "acme-dental"
 
 
-def test_the_one_brand_of_several_identities_is_known_by_none_of_them() -> None:
-    routes = Routes([ACME_SMS, ACME_SMS._replace(identity="+12025550101")])
-    assert routes.brand_of("aws", "sms", "unheard of") == "acme-dental"
+def test_what_was_written_to_anothers_number_is_nobodys() -> None:
+    """One account told of all its numbers: a START to another business opened a window, and undid a STOP."""
+    assert ROUTES.brand_of("meta", "whatsapp", "999") is None
+    assert Routes([ACME_SMS]).brand_of("aws", "sms", "+12025550177") is None
+    service = ACME_SMS._replace(provider="twilio", identity="MG" + "0" * 32)
+    assert Routes([service]).brand_of("twilio", "sms", "MG" + "1" * 32) is None
 
 
 def test_of_two_brands_on_a_channel_an_unknown_identity_is_nobodys() -> None:
@@ -82,6 +87,11 @@ def test_no_text_is_no_route() -> None:
     assert list(parse_routes("").routes) == []
 
 
+def test_a_webhook_is_called_over_https_alone() -> None:
+    with pytest.raises(ValueError, match=r"^expected an https URL as the identity of a webhook$"):
+        parse_routes("acme-dental/sms/webhook/http://acme.example/out")
+
+
 def test_an_identity_may_have_slashes() -> None:
     (route,) = parse_routes("acme-dental/rcs/webhook/https://acme.example/messages/out").routes
     assert route == Route("acme-dental", "rcs", "webhook", "https://acme.example/messages/out")
@@ -89,9 +99,9 @@ def test_an_identity_may_have_slashes() -> None:
 
 @pytest.mark.parametrize(("provider", "channel"), list(product(PROVIDERS, CHANNELS)))
 def test_a_route_is_taken_where_its_provider_serves_the_channel_alone(provider: str, channel: str) -> None:
-    text = f"acme-dental/{channel}/{provider}/1"
+    text = f"acme-dental/{channel}/{provider}/https://1"
     if channel in PROVIDERS[provider]:
-        assert parse_routes(text).routes == [Route("acme-dental", channel, provider, "1")]
+        assert parse_routes(text).routes == [Route("acme-dental", channel, provider, "https://1")]
         return
     with pytest.raises(ValueError, match=f"^expected routes such as .*; providers are .*{provider} for "):
         parse_routes(text)

@@ -566,3 +566,15 @@ def test_a_suspicion_is_told_and_nothing_else_happens(age: timedelta) -> None:
     world.hear(business("AppointmentBooked", starts_at=world.clock.now + DAY, remind_before=["PT2H"]))
     world.clock.forward(hours=22)
     assert world.tick()["sent"] == (not age)
+
+
+def test_a_start_that_comes_again_does_not_undo_the_stop_after_it() -> None:
+    """A call that was made again bears the instant at which it came, and so was the latest word."""
+    world = World()
+    start = inbound(NOON, message_id="SM-start", text="START")
+    world.receive(start)
+    world.clock.forward(hours=1)
+    world.receive(inbound(NOON + timedelta(hours=1), message_id="SM-stop", text="STOP"))
+    world.clock.forward(hours=1)
+    assert world.receive(replace(start, sent_at=NOON + timedelta(hours=2))) == "duplicate"
+    assert world.store.read_preferences(ANNA).refused("contact", "sms") is not None

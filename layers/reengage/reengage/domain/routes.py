@@ -27,6 +27,15 @@ class Route(NamedTuple):
     provider: str
     identity: str
 
+    @property
+    def is_reported(self) -> bool:
+        """Whether the provider names just this in what it tells of. It tells a number where the identity is a pool, a
+        sender id or an ARN, and something of its own where it is an URL.
+        """
+        if self.channel == "whatsapp" and self.provider in ("meta", "aws"):
+            return True
+        return _bare(self.identity).isdecimal() or self.identity.startswith(("rcs-", "MG"))
+
 
 @dataclass(frozen=True, slots=True)
 class Routes:
@@ -42,12 +51,12 @@ class Routes:
         return Route(contact.brand, contact.channel, "eventbridge", "")
 
     def brand_of(self, provider: str, channel: str, identity: str) -> str | None:
-        """The brand that was written to: by the identity, or, where the provider has but one brand on that channel, by
-        that. ``None`` where it cannot be told.
+        """The brand that was written to: by the identity, or, where ``Routes`` cannot have that, by there being but one
+        brand. ``None`` where it cannot be told: another's number must open nobody's window.
         """
         there = [route for route in self.routes if (route.provider, route.channel) == (provider, channel)]
         named = [route.brand for route in there if _bare(route.identity) == _bare(identity)]
-        brands = dict.fromkeys(named or [route.brand for route in there])
+        brands = dict.fromkeys(named or [route.brand for route in there if not route.is_reported])
         return next(iter(brands)) if len(brands) == 1 else None
 
 
@@ -65,6 +74,8 @@ def parse_routes(text: str) -> Routes:
 def _parse(row: str) -> Route:
     match row.split("/", 3):
         case [brand, channel, provider, identity] if identity:
+            if provider == "webhook" and not identity.startswith("https://"):
+                raise ValueError("expected an https URL as the identity of a webhook")
             if parse_channel(channel) in PROVIDERS.get(provider, ()):
                 return Route(parse_brand(brand), channel, provider, identity)
     served = "; ".join(f"{provider} for {', '.join(sorted(channels))}" for provider, channels in PROVIDERS.items())

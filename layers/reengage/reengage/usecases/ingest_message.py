@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Literal
 
 from reengage.domain.contact import Contact, Profile
@@ -63,10 +64,14 @@ def ingest_message(
     message = replace(message, sent_at=_sent_at(message, now))
     request = asked(message.text)
     choice = _choice(message, request)
-    changed = choice is not None and store_choice(choice, store=store, opt_out_scope=settings.opt_out_scope)
+    store_it = partial(store_choice, store=store, opt_out_scope=settings.opt_out_scope)
+    changed = choice is not None and not choice.choice.allowed and store_it(choice)
     came_to, conversation = _store_thread(message, settings=settings, store=store, now=now)
     if came_to == "duplicate":
         return came_to
+    if choice and choice.choice.allowed:
+        # Not before it is known to be news: a START that comes again must not undo the STOP that came after it.
+        changed = store_it(choice)
     # Also of an erased contact, whose choice stands.
     if choice and changed:
         announce_choice(choice, publish)

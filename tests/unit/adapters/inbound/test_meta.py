@@ -417,3 +417,22 @@ def test_a_choice_of_another_category_is_ignored_and_one_that_is_not_known_an_er
 def test_who_shows_no_number_may_choose_by_the_user_id() -> None:
     got = read(meta_preference({"wa_id": None, "user_id": USER_ID}))
     assert got.choices[0].contact == Contact("acme-dental", "whatsapp", USER_ID)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"type": "button", "button": {"payload": "STOP", "text": "Nein danke"}},
+        {
+            "type": "interactive",
+            "interactive": {"type": "button_reply", "button_reply": {"id": "stop", "title": "No more"}},
+        },
+        {
+            "type": "interactive",
+            "interactive": {"type": "list_reply", "list_reply": {"id": "STOP", "title": "No more"}},
+        },
+    ],
+)
+def test_a_button_that_means_stop_is_one_whatever_it_is_called(said: dict[str, Any]) -> None:
+    """A business named the button in its own words, and who pressed it was written to again."""
+    assert message(meta_message(said)).text.upper() == "STOP"

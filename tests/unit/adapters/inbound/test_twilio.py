@@ -97,7 +97,6 @@ def test_any_other_kind_of_keyword_is_no_choice(word: str) -> None:
         ({"MessageSid": ""}, "expected a message or a status callback"),
         ({"MessageSid": "x" * 513}, "MessageSid: expected an id of 1 to 512 bytes"),
         ({"To": "+15017122699"}, "no route of twilio for sms says whose number or account this is"),
-        ({"From": "rcs:+15558675310"}, "no route of twilio for rcs says whose number or account this is"),
     ],
 )
 def test_what_cannot_be_understood_is_one_error_without_the_address(more: dict[str, str], error: str) -> None:
@@ -176,3 +175,13 @@ def test_a_form_keeps_order_blanks_repeats_and_white_space() -> None:
 def test_a_form_of_too_many_fields_is_none() -> None:
     assert form("&".join(["a=1"] * 500))
     assert form("&".join(["a=1"] * 501)) == []
+
+
+def test_a_service_that_sends_as_rcs_by_itself_is_the_same_route() -> None:
+    """Twilio made an RCS message of an SMS, and the STOP that came back was nobody's."""
+    got = read({**TWILIO_SMS, "From": f"rcs:{TWILIO_SMS['From']}"}, {})
+    assert got.messages[0].contact == PERSON
+
+
+def test_a_button_that_means_stop_is_one_whatever_it_is_called() -> None:
+    assert read({**TWILIO_SMS, "Body": "Nein danke", "ButtonPayload": "STOP"}, {}).messages[0].text == "STOP"

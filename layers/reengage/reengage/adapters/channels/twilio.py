@@ -50,6 +50,8 @@ CODES: Final[Codes] = MappingProxyType(
         20404: (NotDelivered, "not found"),
         21212: (NotDelivered, "invalid From number"),
         21603: (NotDelivered, "From is required"),
+        21659: (NotDelivered, "From is not a number of this account"),
+        21660: (NotDelivered, "From and account do not match"),
         21606: (NotDelivered, "From is not a message-capable number"),
         21607: (NotDelivered, "From must be a sandbox number"),
         21608: (NotDelivered, "To is not verified for this account"),

@@ -34,6 +34,7 @@ from .reading import (
     label,
     name_at,
     ours_at,
+    stop_of,
     text_at,
     word_at,
 )
@@ -146,7 +147,11 @@ def _text(kind: str, item: Any) -> str:
         return _text(word_at(edited, "type"), edited) if at(edited, "type") != "edit" else ""
     if kind not in _TEXTS:
         raise Unreadable("type: expected a type of message that is known")
-    return next(filter(None, (text_at(item, *path) for path in _TEXTS[kind])), "") or _names(kind, item)
+    return (
+        stop_of(text_at(item, *path) for path in _PAYLOADS)
+        or next(filter(None, (text_at(item, *path) for path in _TEXTS[kind])), "")
+        or _names(kind, item)
+    )
 
 
 def _names(kind: str, item: Any) -> str:
@@ -173,6 +178,13 @@ _TEXTS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = MappingProxyType(
     }
 )
 """Where the readable part of each kind of message stands. What is not readable, such as a poll, is ``unsupported``."""
+
+_PAYLOADS: Final = (
+    ("button", "payload"),
+    ("interactive", "button_reply", "id"),
+    ("interactive", "list_reply", "id"),
+)
+"""What a business wrote behind a button: where that is a STOP, it counts, whatever the button is called."""
 
 _NOT_SAID: Final = frozenset({"system", "revoke", "request_welcome"})
 """A new number or identity, a message deleted, a chat that was opened and not written in."""

@@ -17,6 +17,7 @@ from reengage.domain.conversation import InboundMessage
 from reengage.domain.instants import EARLIEST, LATEST, parse_instant
 from reengage.domain.preferences import ChoiceMade
 from reengage.domain.routes import Routes
+from reengage.domain.words import Request, asked
 from reengage.usecases.record_delivery import Receipt
 
 from .eventbridge import MAX_ID
@@ -182,6 +183,11 @@ def contact(brand: str, channel: str, address: Any) -> Contact:
         return Contact.of(brand, channel, address)
     except ValueError as why:
         raise Unreadable(str(why)) from why
+
+
+def stop_of(payloads: Iterable[str]) -> str:
+    """The first that is a word for STOP; empty where none is."""
+    return next((payload for payload in payloads if asked(payload).request is Request.STOP), "")
 
 
 def with_plus(address: Any) -> Any:

@@ -31,6 +31,7 @@ from .reading import (
     name_at,
     ours_at,
     read_one,
+    stop_of,
     text_at,
 )
 
@@ -72,7 +73,8 @@ def _person(params: Mapping[str, str], theirs: str, ours: str, routes: Routes) -
     return contact(brand, channel, address)
 
 
-_CHANNELS: Final = MappingProxyType({"": "sms", "whatsapp": "whatsapp", "rcs": "rcs"})
+# A messaging service may send an SMS as RCS by itself, and tells so; to us it is the same route.
+_CHANNELS: Final = MappingProxyType({"": "sms", "whatsapp": "whatsapp", "rcs": "sms"})
 
 
 # Messages
@@ -93,7 +95,8 @@ def _message(params: Mapping[str, str], routes: Routes, arrived_at: datetime) ->
         message_id=message_id,
         sent_at=arrived_at,
         arrived_at=arrived_at,
-        text=next(filter(None, (text_at(params, name) for name in _TEXTS)), ""),
+        text=stop_of(text_at(params, name) for name in ("ButtonPayload", "ListId"))
+        or next(filter(None, (text_at(params, name) for name in _TEXTS)), ""),
         display_name=name_at(params, "ProfileName"),
         kind=_kind(params),
     )
