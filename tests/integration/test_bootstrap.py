@@ -254,3 +254,20 @@ def outbound(channel: str) -> OutboundMessage:
     )
     wording = Wording("See you at 14:00", "en", "appointment_reminder", ("Acme Dental", "14:00"))
     return OutboundMessage(message, wording, {}, Decision(Action.SEND, None, {}), later, later)
+
+
+def test_what_delivers_is_made_once_before_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROUTES", "")
+    monkeypatch.setenv("EVENT_BUS_NAME", "reengage")
+    built, contact = App(), Contact("acme-dental", "sms", "+12025550101")
+    built.make_ready(contact)
+    ready = dict(built._providers)
+    assert list(ready) == [("eventbridge", "sms")]
+    built.make_ready(contact)
+    assert built._providers == ready
+
+
+def test_what_cannot_be_made_is_said_by_its_channel_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROUTES", "acme-dental/sms/twilio/+12025550100")
+    monkeypatch.delenv("WEBHOOK_URL", raising=False)
+    App().make_ready(Contact("acme-dental", "sms", "+12025550101"))

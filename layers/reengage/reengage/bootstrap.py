@@ -4,6 +4,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
@@ -13,6 +14,7 @@ from typing import Any, Final
 
 import botocore.session
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from .adapters.channels.routed import RoutedChannel
 from .adapters.dynamodb import DynamoDBStore
@@ -23,13 +25,13 @@ from .adapters.inbound.reading import Read
 from .adapters.inbound.relay import SOURCE, events_in
 from .adapters.rejected_events import RejectedEventsQueue
 from .adapters.secrets import ProviderSecrets
-from .domain.contact import CHANNELS
+from .domain.contact import CHANNELS, Contact
 from .domain.conversation import InboundMessage
 from .domain.policy import Circumstances, PolicySettings
 from .domain.preferences import ChoiceMade
 from .domain.reasons import Door
 from .domain.subject import BusinessEvent
-from .errors import InvalidEvent, NotPublished
+from .errors import InvalidEvent, NotPublished, ReengageError
 from .observability import LEFT, NOT_PUBLISHED, SMS_OVER_THREE_SEGMENTS, WEBHOOKS_REFUSED, count, observed
 from .ports import Channel, KeepRejected, Publish, Wording
 from .settings import Settings
@@ -104,6 +106,17 @@ class App:
             if (provider, channel) not in self._providers:
                 self._providers[provider, channel] = PROVIDERS[provider, channel](self)
             return self._providers[provider, channel]
+
+    def make_ready(self, contact: Contact) -> None:
+        """Makes what delivers to the contact, and reads its keys: each takes longer than a gate's answer holds.
+
+        Where that fails, the channel says so when it is asked to send.
+        """
+        route = self.settings.routes.of(contact)
+        with suppress(ReengageError, BotoCoreError, ClientError):
+            self._provider(route.provider, route.channel)
+            if route.provider in WITH_KEYS:
+                self.provider_secrets()
 
     @cached_property
     def _providers(self) -> dict[tuple[str, str], Channel]:
@@ -251,6 +264,7 @@ class App:
                 per_second=self.settings.messages_per_second,
                 stop_at=self.clock() + time_left - MARGIN,
             ),
+            make_ready=self.make_ready,
         )
 
     @cached_property
@@ -339,6 +353,9 @@ def _webhook(app: App) -> Channel:
 
     return WebhookChannel(Http(), app.provider_secrets, app.settings.routes, app.clock)
 
+
+WITH_KEYS: Final = frozenset({"meta", "twilio", "webhook"})
+"""The providers that are called with a key of ours; AWS knows us by our role."""
 
 SMS_VOICE: Final = "pinpoint-sms-voice-v2"
 

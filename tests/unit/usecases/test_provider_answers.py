@@ -337,3 +337,16 @@ def test_a_reply_whose_turn_does_not_come_is_left_for_the_next_tick() -> None:
     replace(world.sender(), pace=Turn(world, comes=False)).send_now(stored)
     assert row(world).state is State.SCHEDULED
     assert world.provider.handed == []
+
+
+def test_what_delivers_is_made_ready_before_the_gate_is_asked() -> None:
+    """A cold start made its client after the gate, and a STOP that came meanwhile was passed over."""
+    world = story()
+    order: list[str] = []
+
+    def noting(name: str, call: Callable[[], Any]) -> Any:
+        order.append(name)
+        return call()
+
+    run(replace(world.sender(around=noting), make_ready=lambda _: order.append("make_ready")))
+    assert order.index("make_ready") < order.index("read_circumstances") < order.index("send")

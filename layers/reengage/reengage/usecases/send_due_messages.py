@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from reengage.domain.broadcast import is_part, part_key
 from reengage.domain.caps import longest
 from reengage.domain.closing import outlook
-from reengage.domain.contact import SHARDS
+from reengage.domain.contact import SHARDS, Contact
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.instants import iso
 from reengage.domain.message import MessageKey, ScheduledMessage, State
@@ -94,10 +94,15 @@ def _at_once(_channel: str) -> bool:
     return True
 
 
+def _is_ready(_contact: Contact) -> None:
+    """Nothing has to be made."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sender:
     """One door's engine. ``claim_lasts``: after that time nobody can be working on a claim any more. ``pace`` waits for
-    a channel's turn; ``False`` where that does not come within this run.
+    a channel's turn; ``False`` where that does not come within this run. ``make_ready`` makes what a contact's channel
+    needs, before the gate is asked: that may take longer than the gate's answer holds.
     """
 
     door: Door
@@ -111,6 +116,7 @@ class Sender:
     claim_lasts: timedelta
     opt_out_scope: OptOutScope = "brand"
     pace: Callable[[str], bool] = _at_once
+    make_ready: Callable[[Contact], None] = _is_ready
 
     def run(self, *, stop_at: datetime) -> Tally:
         """Drains every shard until ``stop_at``, and returns once every thread has ended.
@@ -156,6 +162,7 @@ class Sender:
                 return self._abandoned(message, now)
             # The claim's answer was lost on its way, and a retry of the request found our own claim there.
         try:
+            self.make_ready(message.contact)
             ready = self._prepare(message)
         except Exception as error:  # noqa: BLE001 - surely not sent, so it may be tried again; run() raises the error
             return self._try_later(message, type(error).__name__)._replace(error=error)
