@@ -102,6 +102,9 @@ EDGES = (
         "a/rcs/meta/1",
         "a/sms/aws/",
         "a/sms/aws/x, b/whatsapp/meta/1",
+        "a/sms/aws/pool-1|+12025550100|+12025550101,b/rcs/webhook/https://b.example/out|b_agent",
+        "a/sms/aws/pool-1|",
+        "a/sms/aws/|+12025550100",
     ),
     *("v26.0", "26", "a-set"),
 )
@@ -141,7 +144,12 @@ def test_the_edges_are_taken_where_they_should_be() -> None:
     assert taken["DefaultTimezone"] == ["Europe/Berlin", "Etc/GMT+5", "America/Argentina/ComodRivadavia", "UTC"]
     assert taken["MessagesPerSecond"] == ["sms=1", "sms=1,whatsapp=80"]
     # Two for one brand and channel only the app can tell.
-    assert taken["Routes"] == ["a/sms/aws/+12025550100", "a/sms/aws/x,a/sms/twilio/y", "a/sms/aws/x, b/whatsapp/meta/1"]
+    assert taken["Routes"] == [
+        "a/sms/aws/+12025550100",
+        "a/sms/aws/x,a/sms/twilio/y",
+        "a/sms/aws/x, b/whatsapp/meta/1",
+        "a/sms/aws/pool-1|+12025550100|+12025550101,b/rcs/webhook/https://b.example/out|b_agent",
+    ]
     assert taken["MetaApiVersion"] == ["v26.0"]
     assert taken["WhatsAppTemplates"] == ["appointment_reminder", "appointment_reminder,trial_follow_up"]
 

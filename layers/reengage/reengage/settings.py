@@ -149,13 +149,13 @@ def _length(text: str) -> timedelta:
 def _when_closing(text: str) -> dict[str, WhenWindowWillClose]:
     """``warn,trial_follow_up=pull_forward``: one for all reasons (the one named ""), then some reasons' own."""
     for_all, *others = (part.strip() for part in text.split(","))
-    when = {"": for_all} | {reason: own for reason, _, own in (other.partition("=") for other in others)}
+    own = {reason: choice for reason, _, choice in (other.partition("=") for other in others)}
     known: dict[str, WhenWindowWillClose] = {name: name for name in get_args(WhenWindowWillClose)}
-    if not set(when.values()) <= known.keys() or not when.keys() <= {"", *REASONS}:
+    if not {for_all, *own.values()} <= known.keys() or not own.keys() <= REASONS.keys():
         raise ValueError(
             f"expected one of {', '.join(known)}, and where a reason differs its own, such as wait,trial_follow_up=warn"
         )
-    return {reason: known[choice] for reason, choice in when.items()}
+    return {reason: known[choice] for reason, choice in {"": for_all, **own}.items()}
 
 
 def _rates(text: str) -> dict[str, float]:

@@ -112,7 +112,16 @@ READ: Final = {
     "WHEN_WINDOW_WILL_CLOSE": Variable(
         lambda settings: (settings.policy.when_window_will_close, settings.policy.when_closing_for),
         ("warn", {"trial_follow_up": "pull_forward"}),
-        ("Warn", " ", "warn,", "trial_follow_up=warn", "wait,trial=warn", "wait,trial_follow_up", "wait,warn"),
+        (
+            "Warn",
+            " ",
+            "warn,",
+            "trial_follow_up=warn",
+            "wait,trial=warn",
+            "wait,trial_follow_up",
+            "wait,warn",
+            "wait,=warn",
+        ),
         ("wait", {}),
     ),
     "WINDOW_CLOSING_NOTICE": Variable(

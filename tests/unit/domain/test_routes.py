@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from reengage.domain.contact import CHANNELS, Contact
-from reengage.domain.routes import PROVIDERS, Route, Routes, parse_routes
+from reengage.domain.routes import OWN, PROVIDERS, Route, Routes, parse_routes
 
 ACME_SMS: Final = Route("acme-dental", "sms", "aws", "+12025550100")
 ACME_WHATSAPP: Final = Route("acme-dental", "whatsapp", "meta", "106540352242922")
@@ -75,11 +75,48 @@ def test_another_provider_or_channel_has_no_brand(provider: str, channel: str) -
     assert ROUTES.brand_of(provider, channel, ACME_SMS.identity) is None
 
 
+def test_the_numbers_behind_two_pools_tell_two_brands_apart() -> None:
+    """Two brands of one account, each with a pool: a STOP to either was nobody's, and ended as a rejected event."""
+    first = ACME_SMS._replace(identity="pool-1", names=("+12025550100", "+12025550101"))
+    second = OTHER_SMS._replace(identity="pool-2", names=("+12025550199",))
+    routes = Routes([first, second])
+    assert [routes.brand_of("aws", "sms", name) for name in (*first.names, *second.names)] == [
+        "acme-dental",
+        "acme-dental",
+        "other-brand",
+    ]
+    assert routes.brand_of("aws", "sms", "12025550199") == "other-brand"
+    assert routes.brand_of("aws", "sms", "+12025550177") is None
+
+
+def test_a_name_that_is_known_comes_before_a_guess() -> None:
+    """Twilio tells the number and the messaging service: the one brand without a number got the other's messages."""
+    service = Route("acme-dental", "sms", "twilio", "MG" + "0" * 32)
+    routes = Routes([Route("other-brand", "sms", "twilio", "OTHERBRAND"), service])
+    assert routes.brand_of("twilio", "sms", "+12025550177", service.identity) == "acme-dental"
+    assert routes.brand_of("twilio", "sms", "+12025550177") == "other-brand"
+
+
+def test_a_route_with_further_names_is_not_guessed_at() -> None:
+    routes = Routes([ACME_SMS._replace(identity="pool-1", names=("+12025550100",)), OTHER_SMS])
+    assert routes.brand_of("aws", "sms", "+12025550177") is None
+
+
+@pytest.mark.parametrize("own", sorted(OWN))
+def test_what_a_system_of_the_brands_own_delivers_may_come_in_by_any_provider(own: str) -> None:
+    """By its name alone: that it is delivered by a system of theirs says nothing of another's number."""
+    routes = Routes([Route("acme-dental", "rcs", own, "https://acme.example/out", ("acme_agent",))])
+    assert routes.brand_of("aws", "rcs", "acme_agent") == "acme-dental"
+    assert routes.brand_of("aws", "rcs", "another_agent") is None
+    unnamed = Routes([Route("acme-dental", "rcs", own, "https://acme.example/out")])
+    assert unnamed.brand_of("aws", "rcs", "another_agent") is None
+
+
 # How they are written
 
 
 def test_routes_are_rows_with_commas_between_them() -> None:
-    text = ", ".join("/".join(route) for route in ROUTES.routes)
+    text = ", ".join("/".join(route[:4]) for route in ROUTES.routes)
     assert parse_routes(text) == ROUTES
 
 
@@ -90,6 +127,24 @@ def test_no_text_is_no_route() -> None:
 def test_a_webhook_is_called_over_https_alone() -> None:
     with pytest.raises(ValueError, match=r"^expected an https URL as the identity of a webhook$"):
         parse_routes("acme-dental/sms/webhook/http://acme.example/out")
+
+
+def test_further_names_stand_behind_the_identity() -> None:
+    (route,) = parse_routes("acme-dental/sms/aws/pool-1|+12025550100|+12025550101").routes
+    assert route == Route("acme-dental", "sms", "aws", "pool-1", ("+12025550100", "+12025550101"))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("pool-1|+12025550100", "+12025550100"), ("pool-1|12025550100", "pool-2|+12025550100")],
+)
+def test_a_further_name_is_one_brands_alone(first: str, second: str) -> None:
+    with pytest.raises(ValueError, match=r"^expected further names that belong to one brand alone$"):
+        parse_routes(f"acme-dental/sms/aws/{first},other-brand/sms/aws/{second}")
+
+
+def test_one_brand_may_be_called_the_same_on_two_channels() -> None:
+    assert len(parse_routes("a/sms/aws/pool-1|+12025550100,b/rcs/aws/pool-1|+12025550100").routes) == 2
 
 
 def test_an_identity_may_have_slashes() -> None:
@@ -117,6 +172,9 @@ def test_a_route_is_taken_where_its_provider_serves_the_channel_alone(provider: 
         ("acme-dental/sms/pigeon/1", "expected routes such as"),
         ("acme-dental/sms/AWS/1", "expected routes such as"),
         ("acme-dental/sms/aws/1,", "expected routes such as"),
+        ("acme-dental/sms/aws/|1", "expected routes such as"),
+        ("acme-dental/sms/aws/1|", "expected routes such as"),
+        ("acme-dental/sms/aws/1||2", "expected routes such as"),
         ("acme-dental/pigeon/aws/1", "expected one of sms"),
         ("/sms/aws/1", "expected 1 to 64 letters"),
         ("acme dental/sms/aws/1", "expected 1 to 64 letters"),

@@ -18,21 +18,30 @@ PROVIDERS: Final = MappingProxyType(
 )
 """The providers, and the channels that each of them serves."""
 
+OWN: Final = frozenset({"webhook", "eventbridge"})
+"""A system of the brand's own delivers, by whatever provider; what that provider tells may still come in here."""
+
 
 class Route(NamedTuple):
-    """``identity`` is what the provider calls the sender: a number, an agent, a phone number's id, an URL."""
+    """``identity`` is what the provider calls the sender: a number, an agent, a phone number's id, an URL. ``names``
+    are what else people write to: the numbers of a pool, the agent behind an URL.
+    """
 
     brand: str
     channel: str
     provider: str
     identity: str
+    names: tuple[str, ...] = ()
+
+    def is_called(self, identity: str) -> bool:
+        return _bare(identity) in map(_bare, (self.identity, *self.names))
 
     @property
-    def is_reported(self) -> bool:
-        """Whether the provider names just this in what it tells of. It tells a number where the identity is a pool, a
-        sender id or an ARN, and something of its own where it is an URL.
+    def is_known_by_name(self) -> bool:
+        """Whether what the provider tells of bears one of these names. Else it tells a number where the identity is a
+        pool, a sender id or an ARN, and something of its own where it is an URL.
         """
-        if self.channel == "whatsapp" and self.provider in ("meta", "aws"):
+        if self.names or (self.channel == "whatsapp" and self.provider in ("meta", "aws")):
             return True
         return _bare(self.identity).isdecimal() or self.identity.startswith(("rcs-", "MG"))
 
@@ -50,34 +59,40 @@ class Routes:
                 return route
         return Route(contact.brand, contact.channel, "eventbridge", "")
 
-    def brand_of(self, provider: str, channel: str, identity: str) -> str | None:
-        """The brand that was written to: by the identity, or, where ``Routes`` cannot have that, by there being but one
-        brand. ``None`` where it cannot be told: another's number must open nobody's window.
+    def brand_of(self, provider: str, channel: str, *identities: str) -> str | None:
+        """The brand that was written to: by the first of its names that ``Routes`` has, or, where it has none of them,
+        by there being but one brand. ``None`` where it cannot be told: another's number must open nobody's window.
         """
-        there = [route for route in self.routes if (route.provider, route.channel) == (provider, channel)]
-        named = [route.brand for route in there if _bare(route.identity) == _bare(identity)]
-        brands = dict.fromkeys(named or [route.brand for route in there if not route.is_reported])
+        there = [route for route in self.routes if route.channel == channel and route.provider in {provider, *OWN}]
+        named = ({route.brand for route in there if route.is_called(identity)} for identity in identities)
+        nameless = {route.brand for route in there if route.provider == provider and not route.is_known_by_name}
+        brands = next(filter(None, named), nameless)
         return next(iter(brands)) if len(brands) == 1 else None
 
 
 def parse_routes(text: str) -> Routes:
-    """``acme-dental/sms/aws/+12025550100,acme-dental/whatsapp/meta/106540352242922``; empty for none.
+    """``acme-dental/sms/aws/+12025550100,acme-dental/whatsapp/meta/106540352242922``; empty for none. Further names
+    stand behind the identity: ``acme-dental/sms/aws/pool-1|+12025550100|+12025550101``.
 
     Raises ``ValueError`` that says what is wanted.
     """
     routes = Routes([_parse(row.strip()) for row in text.split(",")] if text else [])
     if len({(route.brand, route.channel) for route in routes.routes}) < len(routes.routes):
         raise ValueError("expected one route for each brand and channel")
+    for route in routes.routes:
+        for other in routes.routes:
+            if route.brand != other.brand and route.channel == other.channel and any(map(other.is_called, route.names)):
+                raise ValueError("expected further names that belong to one brand alone")
     return routes
 
 
 def _parse(row: str) -> Route:
-    match row.split("/", 3):
-        case [brand, channel, provider, identity] if identity:
-            if provider == "webhook" and not identity.startswith("https://"):
-                raise ValueError("expected an https URL as the identity of a webhook")
-            if parse_channel(channel) in PROVIDERS.get(provider, ()):
-                return Route(parse_brand(brand), channel, provider, identity)
+    brand, channel, provider, called = (row.split("/", 3) + [""] * 3)[:4]
+    identity, *names = called.split("|")
+    if provider == "webhook" and not identity.startswith("https://"):
+        raise ValueError("expected an https URL as the identity of a webhook")
+    if all([identity, *names]) and parse_channel(channel) in PROVIDERS.get(provider, ()):
+        return Route(parse_brand(brand), channel, provider, identity, tuple(names))
     served = "; ".join(f"{provider} for {', '.join(sorted(channels))}" for provider, channels in PROVIDERS.items())
     raise ValueError(f"expected routes such as acme-dental/sms/aws/+12025550100; providers are {served}")
 

@@ -66,7 +66,7 @@ def test_the_brand_is_told_by_the_number_that_was_written_to() -> None:
 
 def test_a_number_of_no_route_is_an_error() -> None:
     assert read(sns_event({**AWS_SMS, "destinationNumber": "+12125550109"})).errors == [
-        "$.Records[0].Sns.Message: no route of aws for sms says whose number or account this is"
+        "$.Records[0].Sns.Message: no route of aws for sms says whose number or account this is: see Routes"
     ]
 
 
@@ -144,7 +144,7 @@ def test_another_number_of_the_account_is_not_taken_for_this_one() -> None:
     entry = meta_entry({"messages": [dict(TEXT)]}, number="another")
     path = "$.Records[0].Sns.Message.whatsAppWebhookEntry.changes[0].value.messages[0]"
     assert read(sns_event(aws_whatsapp(entry))).errors == [
-        f"{path}: no route of aws for whatsapp says whose number or account this is"
+        f"{path}: no route of aws for whatsapp says whose number or account this is: see Routes"
     ]
 
 

@@ -288,7 +288,7 @@ def test_the_number_itself_will_do_for_a_route() -> None:
 
 def test_a_number_that_is_on_no_route_is_an_error() -> None:
     assert read(meta_message(number="9")) == Read(
-        errors=[f"{FIRST}: no route of meta for whatsapp says whose number or account this is"]
+        errors=[f"{FIRST}: no route of meta for whatsapp says whose number or account this is: see Routes"]
     )
 
 

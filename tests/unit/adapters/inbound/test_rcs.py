@@ -78,10 +78,14 @@ def test_a_message_that_cannot_be_understood_is_one_error(more: Any, error: str)
 
 
 def test_the_agent_tells_the_brand_where_a_route_names_it() -> None:
-    routes = Routes([Route("a", "rcs", "webhook", "acme_agent@rbm.goog"), Route("b", "rcs", "webhook", "other")])
+    """Both brands have a system of their own at an URL, which Google does not know of."""
+    url = "https://acme.example/out"
+    routes = Routes(
+        [Route("a", "rcs", "webhook", url, ("acme_agent@rbm.goog",)), Route("b", "rcs", "eventbridge", url, ("other",))]
+    )
     assert rcs(rcs_call(RCS_TEXT), routes=routes, arrived_at=NOW).messages[0].contact.brand == "a"
     unknown = rcs(rcs_call({**RCS_TEXT, "agentId": "x"}), routes=routes, arrived_at=NOW)
-    assert unknown.errors == ["$: no route of webhook for rcs says whose number or account this is"]
+    assert unknown.errors == ["$: no route of webhook for rcs says whose number or account this is: see Routes"]
 
 
 # Events

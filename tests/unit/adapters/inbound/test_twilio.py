@@ -96,7 +96,7 @@ def test_any_other_kind_of_keyword_is_no_choice(word: str) -> None:
         ({"From": ""}, "expected a message or a status callback"),
         ({"MessageSid": ""}, "expected a message or a status callback"),
         ({"MessageSid": "x" * 513}, "MessageSid: expected an id of 1 to 512 bytes"),
-        ({"To": "+15017122699"}, "no route of twilio for sms says whose number or account this is"),
+        ({"To": "+15017122699"}, "no route of twilio for sms says whose number or account this is: see Routes"),
     ],
 )
 def test_what_cannot_be_understood_is_one_error_without_the_address(more: dict[str, str], error: str) -> None:

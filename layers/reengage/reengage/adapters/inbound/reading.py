@@ -200,10 +200,10 @@ def brand_of(routes: Routes, provider: str, channel: str, *identities: Any) -> s
 
     Raises ``Unreadable`` where it cannot be told.
     """
-    for identity in identities:
-        if isinstance(identity, str) and (brand := routes.brand_of(provider, channel, identity)):
-            return brand
-    raise Unreadable(f"no route of {provider} for {channel} says whose number or account this is")
+    names = [identity for identity in identities if isinstance(identity, str)]
+    if names and (brand := routes.brand_of(provider, channel, *names)):
+        return brand
+    raise Unreadable(f"no route of {provider} for {channel} says whose number or account this is: see Routes")
 
 
 def from_seconds(value: Any) -> datetime:
