@@ -11,7 +11,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
-from reengage.adapters.channels.aws import AwsRcs, AwsSms, AwsWhatsApp
+from reengage.adapters.channels.aws import LONGEST, AwsRcs, AwsSms, AwsWhatsApp
 from reengage.adapters.channels.meta import MetaChannel
 from reengage.adapters.channels.twilio import TwilioChannel
 from reengage.adapters.channels.webhook import WebhookChannel
@@ -200,6 +200,11 @@ def test_a_send_is_one_request_whatever_is_answered(provider: str, channel: str,
     assert len(service.asked) == 1
 
 
+def test_a_call_takes_no_longer_than_the_time_to_live_allows_for() -> None:
+    config = App().sending("sqs").meta.config
+    assert timedelta(seconds=config.connect_timeout + config.read_timeout) == LONGEST
+
+
 def test_what_is_not_a_send_may_be_tried_again() -> None:
     """So the test above shows what ``sending`` does, and not what the SDK does anyway."""
     built, service = App(), Service(500)
@@ -253,7 +258,7 @@ def outbound(channel: str) -> OutboundMessage:
         version=1,
     )
     wording = Wording("See you at 14:00", "en", "appointment_reminder", ("Acme Dental", "14:00"))
-    return OutboundMessage(message, wording, {}, Decision(Action.SEND, None, {}), later, later)
+    return OutboundMessage(message, wording, {}, Decision(Action.SEND, None, {}), later, later, later)
 
 
 def test_what_delivers_is_made_once_before_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

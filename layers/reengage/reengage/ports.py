@@ -242,13 +242,18 @@ class Render(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OutboundMessage:
-    """What a channel is asked to deliver. ``free_text_until`` is the end of the time in which it may be free text."""
+    """What a channel is asked to deliver. ``free_text_until`` is the end of the time in which it may be free text.
+
+    The provider's call begins before ``start_before``, or not at all: until then the gate's answer holds. What takes it
+    later must not deliver it from ``deliver_before`` on.
+    """
 
     message: ScheduledMessage
     wording: Wording
     data: Mapping[str, Any]
     decision: Decision
     free_text_until: datetime
+    start_before: datetime
     deliver_before: datetime
 
 

@@ -186,6 +186,7 @@ def outbound(channel: str, **changes: Any) -> OutboundMessage:
         data={},
         decision=Decision(Action.SEND, None, {}),
         free_text_until=changes.pop("free_text_until", NOON + timedelta(hours=1)),
+        start_before=NOON + timedelta(seconds=1),
         deliver_before=NOON + timedelta(hours=2),
     )
 
@@ -211,7 +212,7 @@ def test_what_of_an_sms_is_on_the_wire(aws: Aws, connect: Connect) -> None:
                 "OriginationIdentity": "+12025550100",
                 "MessageBody": "Nhắc bạn lúc 14:00",
                 "MessageType": "PROMOTIONAL",
-                "TimeToLive": 7200,
+                "TimeToLive": 7194,
                 "ConfigurationSetName": "receipts",
                 "Context": {
                     "scheduled_message_id": sent.message.scheduled_message_id,
@@ -233,7 +234,7 @@ def test_what_of_an_rcs_message_is_on_the_wire(aws: Aws, connect: Connect) -> No
                 "DestinationPhoneNumber": ADDRESS,
                 "OriginationIdentity": "rcs-0123456789abcdef",
                 "RcsMessageContent": {"Content": {"TextMessage": {"Body": "Nhắc bạn lúc 14:00"}}},
-                "TimeToLive": 7200,
+                "TimeToLive": 7194,
                 "ConfigurationSetName": "receipts",
                 "Context": {
                     "scheduled_message_id": sent.message.scheduled_message_id,

@@ -317,6 +317,31 @@ def test_a_slow_name_server_leaves_no_time_to_ask(meta: Server, monkeypatch: pyt
     assert meta.requests == []
 
 
+@pytest.mark.parametrize(
+    ("left", "error"), [(0, "too late to begin"), (-1, "too late to begin"), (0.2, "ConnectTimeoutError")]
+)
+def test_no_call_begins_when_the_gate_holds_no_more(left: float, error: str) -> None:
+    """The connection was given two seconds of its own, whatever the gate, its window or its quiet hours had left."""
+    began = time.monotonic()
+    with full() as url:
+        ready = outbound(start_before=NOON + timedelta(seconds=left))
+        assert channel(url).send(ready) == NotDelivered(error)
+    assert time.monotonic() - began < 2
+
+
+def test_a_connection_that_stands_too_late_is_not_used(meta: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    look_up = socket.getaddrinfo
+
+    def slow(*args: Any) -> Any:
+        time.sleep(0.15)
+        return look_up(*args)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    ready = outbound(start_before=NOON + timedelta(seconds=0.1))
+    assert channel(meta.url).send(ready) == NotDelivered("connecting took too long")
+    assert meta.requests == []
+
+
 @pytest.mark.parametrize("url", [f"http://{'x' * 64}.invalid", "http://[::1", "http://127.0.0.1:x"])
 def test_a_url_that_is_none_is_the_operators_to_mend(url: str) -> None:
     assert channel(url).send(outbound()) == NotDelivered("LocationParseError")

@@ -180,6 +180,12 @@ def test_with_less_than_a_second_left_nothing_is_asked(twilio: Server, left: tim
     assert twilio.connections == 0
 
 
+def test_no_call_begins_when_the_gate_holds_no_more(twilio: Server) -> None:
+    ready = outbound("sms", start_before=NOON)
+    assert channel(twilio.url).send(ready) == NotDelivered("too late to begin")
+    assert twilio.requests == []
+
+
 @pytest.mark.parametrize("name", SECRETS)
 def test_a_secret_that_is_absent_is_the_operators_to_mend(twilio: Server, name: str) -> None:
     secrets = {other: value for other, value in SECRETS.items() if other != name}

@@ -228,6 +228,11 @@ def test_a_url_without_a_host_is_the_operators_to_mend(contexts: Contexts, ident
     assert type(sender(identity, contexts[1]).send(outbound("sms"))) is NotDelivered
 
 
+def test_no_call_begins_when_the_gate_holds_no_more(receiver: Server, channel: WebhookChannel) -> None:
+    assert channel.send(outbound("sms", start_before=NOON)) == NotDelivered("too late to begin")
+    assert receiver.requests == []
+
+
 def test_a_secret_that_is_absent_is_the_operators_to_mend(receiver: Server, contexts: Contexts) -> None:
     assert sender(receiver.url, contexts[1], secrets=dict).send(outbound("sms")) == NotDelivered(
         "absent from the secrets: webhook_secret"

@@ -71,6 +71,7 @@ def outbound(channel: str = "whatsapp", address: str = ADDRESS, **changes: Any) 
             data={"appointment_id": "A-1", "location": {"vi": "Số 12"}},
             decision=Decision(Action.SEND, None, {}),
             free_text_until=NOON + timedelta(hours=1),
+            start_before=NOON + timedelta(minutes=1),
             deliver_before=NOON + timedelta(hours=2),
         ),
         **changes,

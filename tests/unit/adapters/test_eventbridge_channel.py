@@ -39,6 +39,7 @@ OUTBOUND: Final = OutboundMessage(
     data={"appointment_id": "A-1", "location": {"vi": "Số 12"}},
     decision=Decision(Action.SEND, None, {}),
     free_text_until=NOON,
+    start_before=NOON.replace(second=1),
     deliver_before=NOON.replace(hour=14),
 )
 

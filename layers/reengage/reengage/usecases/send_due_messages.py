@@ -54,6 +54,9 @@ from reengage.usecases.look_ahead import looked_ahead, warn
 from reengage.usecases.record_choice import announce_choice, store_choice
 
 GATES: Final = 3
+READY_WITHIN: Final = GATE_HOLDS / 2
+"""After its gate a message must be ready; the rest is for the connection to the provider."""
+
 MAX_ATTEMPTS: Final = 5
 FIRST_BACKOFF: Final = timedelta(minutes=1)
 WORKERS: Final = 8
@@ -181,7 +184,7 @@ class Sender:
         return handled if stands and stands.state is State.UNCONFIRMED else None
 
     def _prepare(self, message: ScheduledMessage) -> OutboundMessage | Handled:
-        """The message ready to be handed over within ``GATE_HOLDS`` of its gate, or what was done with it instead."""
+        """The message ready to be handed over ``READY_WITHIN`` its gate, or what was done with it instead."""
         paced = False
         for _ in range(GATES):
             asked_at = self.clock()
@@ -196,13 +199,13 @@ class Sender:
             if not paced and not self.pace(message.contact.channel):
                 return self._release(message, Handled("left"))
             paced = True
-            if self.clock() - asked_at > GATE_HOLDS:
+            if self.clock() - asked_at > READY_WITHIN:
                 continue
-            outbound = self._outbound(case, decision)
+            outbound = self._outbound(case, decision, asked_at + GATE_HOLDS)
             if not self._take_place(case):
                 continue
             now = self.clock()
-            if now - asked_at <= GATE_HOLDS and now < outbound.deliver_before:
+            if now - asked_at <= READY_WITHIN and now < outbound.start_before:
                 return outbound
             self._give_back(message)
         return self._try_later(message, "the gate's answer was never fresh enough to act on")
@@ -255,15 +258,17 @@ class Sender:
         if self.settings.caps.get(message.terms.category):
             self.store.give_back(message)
 
-    def _outbound(self, case: Circumstances, decision: Decision) -> OutboundMessage:
+    def _outbound(self, case: Circumstances, decision: Decision, gate_holds_until: datetime) -> OutboundMessage:
         said = {name: said.value for name, said in case.family.said.items() if name != "contact"} if case.family else {}
+        before = deliver_before(case)
         return OutboundMessage(
             message=case.message,
             wording=self.render(case),
             data={f"{case.message.subject.kind}_id": case.message.subject.id, **said},
             decision=decision,
             free_text_until=free_text_until(case),
-            deliver_before=deliver_before(case),
+            start_before=min(gate_holds_until, before),
+            deliver_before=before,
         )
 
     def _record(self, message: ScheduledMessage, outbound: OutboundMessage, outcome: Outcome) -> Handled:

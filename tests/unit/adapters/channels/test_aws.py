@@ -130,6 +130,7 @@ def outbound(channel: str = "sms", address: str = "+447700900187", **changes: An
         data={},
         decision=Decision(Action.SEND, None, {}),
         free_text_until=NOON + timedelta(hours=1),
+        start_before=NOON + timedelta(seconds=1),
         deliver_before=NOON + timedelta(hours=2),
     )
     return replace(ready, **changes)
@@ -161,7 +162,7 @@ def test_an_sms_is_asked_for_with_all_that_its_receipt_and_its_end_need() -> Non
         "OriginationIdentity": "+12025550100",
         "MessageBody": "Nhắc bạn lúc 14:00",
         "MessageType": "TRANSACTIONAL",
-        "TimeToLive": 7200,
+        "TimeToLive": 7194,
         "Context": {
             "scheduled_message_id": outbound().message.scheduled_message_id,
             "brand": "acme-dental",
@@ -175,7 +176,7 @@ def test_an_rcs_message_is_asked_for_with_all_that_its_receipt_and_its_end_need(
         "DestinationPhoneNumber": "+447700900187",
         "OriginationIdentity": "rcs-0123456789abcdef",
         "RcsMessageContent": {"Content": {"TextMessage": {"Body": "Nhắc bạn lúc 14:00"}}},
-        "TimeToLive": 7200,
+        "TimeToLive": 7194,
         "Context": {
             "scheduled_message_id": outbound("rcs").message.scheduled_message_id,
             "brand": "acme-dental",
@@ -240,12 +241,12 @@ def test_a_configuration_set_is_named_where_there_is_one(channel: type[AwsSms] |
 
 
 TIMES: Final = {
-    "an SMS, whole seconds only": ("sms", timedelta(seconds=61, milliseconds=900), 61),
-    "an SMS, the least": ("sms", timedelta(seconds=5), 5),
-    "an SMS, the most": ("sms", timedelta(days=3), 259_200),
+    "an SMS, whole seconds only, from when AWS takes it": ("sms", timedelta(seconds=67, milliseconds=900), 61),
+    "an SMS, the least": ("sms", timedelta(seconds=11), 5),
+    "an SMS, the most": ("sms", timedelta(days=3, seconds=6), 259_200),
     "an SMS, beyond that": ("sms", timedelta(days=30), 259_200),
-    "RCS, the least": ("rcs", timedelta(seconds=1), 1),
-    "RCS, the most": ("rcs", timedelta(days=2), 172_800),
+    "RCS, the least": ("rcs", timedelta(seconds=7), 1),
+    "RCS, the most": ("rcs", timedelta(days=2, seconds=6), 172_800),
     "RCS, beyond that": ("rcs", timedelta(days=30), 172_800),
 }
 
@@ -256,8 +257,8 @@ def test_it_lives_no_longer_than_it_is_of_use(channel: str, left: timedelta, sec
 
 
 TOO_LATE: Final = {
-    "an SMS": ("sms", timedelta(seconds=4, milliseconds=999), "4 s left to deliver it in; AWS takes 5 or more"),
-    "RCS": ("rcs", timedelta(milliseconds=999), "0 s left to deliver it in; AWS takes 1 or more"),
+    "an SMS": ("sms", timedelta(seconds=10, milliseconds=999), "4 s left to deliver it in; AWS takes 5 or more"),
+    "RCS": ("rcs", timedelta(seconds=6, milliseconds=999), "0 s left to deliver it in; AWS takes 1 or more"),
     "an SMS, in the past": ("sms", timedelta(seconds=-9), "0 s left to deliver it in; AWS takes 5 or more"),
 }
 

@@ -30,6 +30,7 @@ OUTBOUND: Final = OutboundMessage(
     data={},
     decision=Decision(Action.SEND, None, {}),
     free_text_until=NOON,
+    start_before=NOON + timedelta(seconds=1),
     deliver_before=NOON + timedelta(hours=2),
 )
 BEFORE: Final = NOON - timedelta(microseconds=1)

@@ -54,6 +54,9 @@ RCS_SECONDS: Final = range(1, 172_800 + 1)
 accepted it (https://docs.aws.amazon.com/sms-voice/latest/userguide/rcs-message-expiration.html).
 """
 
+LONGEST: Final = timedelta(seconds=6)
+"""From a call's start until AWS has taken what it carries: the clients' time-outs, one to connect, five to read."""
+
 MESSAGE_TYPES: Final[Mapping[Category, str]] = MappingProxyType(
     {"utility": "TRANSACTIONAL", "reply": "TRANSACTIONAL", "marketing": "PROMOTIONAL"}
 )
@@ -229,7 +232,8 @@ def _envelope(outbound: OutboundMessage, routes: Routes, configuration_set: str 
 
 
 def _seconds_left(outbound: OutboundMessage, clock: Clock) -> int:
-    return (outbound.deliver_before - clock()) // timedelta(seconds=1)
+    """From when AWS takes it, which is at most ``LONGEST`` later than now."""
+    return (outbound.deliver_before - LONGEST - clock()) // timedelta(seconds=1)
 
 
 def _hindrance(text: str, most: int, seconds: int, accepted: range) -> Refused | NotDelivered | None:

@@ -128,25 +128,32 @@ class Http:
         """After so long from its start, no call is still under way whose request could be taken."""
         return timedelta(seconds=self.connect + self.whole)
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer | NotDelivered | Unknown:
-        """``NotDelivered``: the body never left; ``Unknown``: nobody knows what became of it."""
+    def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, *, within: timedelta
+    ) -> Answer | NotDelivered | Unknown:
+        """``NotDelivered``: the body never left; ``Unknown``: nobody knows what became of it. ``within`` is the time in
+        which it may begin to leave, where that is shorter than ``connect``.
+        """
+        patience = min(self.connect, within.total_seconds())
+        if patience <= 0:
+            return NotDelivered("too late to begin")
         try:
             parsed = parse_url(url)
-            connection = self._connection(parsed.scheme, parsed.host or "", parsed.port)
+            connection = self._connection(parsed.scheme, parsed.host or "", parsed.port, patience)
         except HTTPError as error:
             return NotDelivered(_name(error))
         try:
-            return self._exchange(connection, parsed.request_uri, headers, body)
+            return self._exchange(connection, patience, parsed.request_uri, headers, body)
         finally:
             connection.close()
 
-    def _connection(self, scheme: str | None, host: str, port: int | None) -> HTTPConnection:
+    def _connection(self, scheme: str | None, host: str, port: int | None, patience: float) -> HTTPConnection:
         if scheme == "https":
-            return HTTPSConnection(host, port, timeout=self.connect, ssl_context=self.context)
-        return HTTPConnection(host, port, timeout=self.connect)
+            return HTTPSConnection(host, port, timeout=patience, ssl_context=self.context)
+        return HTTPConnection(host, port, timeout=patience)
 
     def _exchange(
-        self, connection: HTTPConnection, target: str, headers: Mapping[str, str], body: bytes
+        self, connection: HTTPConnection, patience: float, target: str, headers: Mapping[str, str], body: bytes
     ) -> Answer | NotDelivered | Unknown:
         """Connecting is a step of its own: whatever fails in it, no byte of the request has left."""
         began = monotonic()
@@ -155,7 +162,7 @@ class Http:
         except (HTTPError, OSError) as error:
             return NotDelivered(_name(error))
         # A slow name server, or several addresses each tried for so long.
-        if monotonic() > began + self.connect:
+        if monotonic() > began + patience:
             return NotDelivered("connecting took too long")
         connection.timeout = self.read
         ends = monotonic() + self.whole

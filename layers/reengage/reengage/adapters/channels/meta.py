@@ -102,6 +102,7 @@ class MetaChannel:
             f"{self.url}/{self.version}/{quote(sender, safe='')}/messages",
             {"Authorization": f"Bearer {secrets['meta_access_token']}", "Content-Type": "application/json"},
             json.dumps(whatsapp_message(outbound, self.clock())).encode(),
+            within=outbound.start_before - self.clock(),
         )
         return self._outcome(answer) if isinstance(answer, Answer) else answer
 

@@ -137,6 +137,7 @@ class TwilioChannel:
                 "Content-Type": "application/x-www-form-urlencoded",
             },
             urlencode(form).encode(),
+            within=outbound.start_before - self.clock(),
         )
         return self._outcome(answer) if isinstance(answer, Answer) else answer
 

@@ -58,6 +58,7 @@ class WebhookChannel:
                 "X-Reengage-Signature": signature(str(secrets["webhook_secret"]), body, self.clock()),
             },
             body,
+            within=outbound.start_before - self.clock(),
         )
         return self._outcome(answer, outbound) if isinstance(answer, Answer) else answer
 
