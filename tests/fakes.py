@@ -280,7 +280,7 @@ def inbound(
     contact: Contact = ANNA,
     message_id: str | None = None,
     text: str = "Is Friday free?",
-    **facts: str,
+    **facts: Any,
 ) -> InboundMessage:
     """A message as a chat provider delivers it; its id is made from its instant where none is given."""
     return InboundMessage(contact, message_id or f"SM{sent_at:%Y%m%d%H%M%S%f}", sent_at, JUST_NOW, text, **facts)

@@ -51,7 +51,7 @@ CONTACT = Contact("acme-dental", "whatsapp", "+4915112345678")
 APPOINTMENT = SubjectRef("acme-dental", "appointment", str(UUID(int=2**127 + 12345)))
 
 
-def _ingest(local: DynamoDB, message_id: str, sent_at: datetime, **said: str) -> Calls:
+def _ingest(local: DynamoDB, message_id: str, sent_at: datetime, **said: Any) -> Calls:
     text = said.pop("text", "Can I come a little later?")
     message = InboundMessage(CONTACT, message_id, sent_at, sent_at, text, **said)
     with local.calls() as calls:

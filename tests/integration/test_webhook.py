@@ -387,7 +387,7 @@ def test_nothing_personal_is_written(stack: Stack, name: str) -> None:
 
 def test_nothing_personal_is_written_of_what_cannot_be_understood(stack: Stack) -> None:
     payload = payload_of("webhook/meta_message")
-    payload["entry"][0]["changes"][0]["value"]["messages"][0]["type"] = "Friday"
+    payload["entry"][0]["changes"][0]["value"]["messages"][0]["timestamp"] = "Friday"
     call(stack, from_meta(payload))
     assert len(stack.rejected()) == 1
     _says_nothing_personal(stack, "meta_message")

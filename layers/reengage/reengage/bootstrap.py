@@ -25,6 +25,7 @@ from .adapters.inbound.reading import Read
 from .adapters.inbound.relay import SOURCE, events_in
 from .adapters.rejected_events import RejectedEventsQueue
 from .adapters.secrets import ProviderSecrets
+from .domain import routes
 from .domain.contact import CHANNELS, Contact
 from .domain.conversation import InboundMessage
 from .domain.policy import Circumstances, PolicySettings
@@ -199,8 +200,8 @@ class App:
         """Answers a provider's call; what it told is on the bus by then. What fails here, the provider sends again."""
         from .adapters.inbound.webhook import answer  # noqa: PLC0415 - the one door that needs it
 
-        routes, secrets = self.settings.routes, self.provider_secrets()
-        answered = answer(event, secrets=secrets, routes=routes, arrived_at=self.clock())
+        secrets = self.provider_secrets()
+        answered = answer(event, secrets=secrets, routes=self.settings.routes, arrived_at=self.clock())
         if answered.status >= HTTPStatus.BAD_REQUEST:
             count(WEBHOOKS_REFUSED, status=str(int(answered.status)))
         if answered.read:
@@ -366,8 +367,8 @@ PROVIDERS: Final[Mapping[tuple[str, str], Callable[[App], Channel]]] = {
     ("meta", "whatsapp"): _meta,
     ("twilio", "sms"): _twilio,
     ("twilio", "whatsapp"): _twilio,
-    **dict.fromkeys([("webhook", channel) for channel in CHANNELS], _webhook),
-    **dict.fromkeys([("eventbridge", channel) for channel in CHANNELS], _eventbridge),
+    **{("webhook", channel): _webhook for channel in routes.PROVIDERS["webhook"]},
+    **{("eventbridge", channel): _eventbridge for channel in routes.PROVIDERS["eventbridge"]},
 }
 """How each provider of ``routes.PROVIDERS`` is made for a channel."""
 

@@ -13,7 +13,7 @@ from .domain.conversation import Conversation, InboundMessage
 from .domain.events_out import OutEvent
 from .domain.message import MessageKey, ScheduledMessage
 from .domain.policy import Circumstances, Decision
-from .domain.preferences import Preferences
+from .domain.preferences import Preferences, Topic
 from .domain.reasons import Audience, Category, Door, Lane
 from .domain.subject import Subject, SubjectRef
 
@@ -272,9 +272,12 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class OptedOut:
-    """For good: the provider knows that the person does not want to be written to."""
+    """For good: the provider knows that the person does not want to be written to, or, by ``topic``, not with
+    marketing.
+    """
 
     error: str
+    topic: Topic = "contact"
 
 
 @dataclass(frozen=True, slots=True)

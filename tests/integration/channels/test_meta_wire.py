@@ -132,25 +132,32 @@ def test_a_secret_that_is_of_no_use_is_the_operators_to_mend(meta: Server, secre
 # time: the status that comes with the code, the code, and what it means here.
 MEANINGS: Final = {
     NotDelivered: [
-        (400, 4), (400, 80007), (400, 130429), (400, 131048), (400, 131056),
-        (401, 0), (500, 3), (403, 10), (401, 190), (403, 200), (403, 299), (403, 131005),
+        (400, 4), (400, 17), (400, 613), (400, 80007), (400, 80008), (400, 130429), (400, 131048), (400, 131056),
+        (400, 131064), (400, 132069),
+        (400, 2500), (401, 0), (500, 3), (403, 10), (401, 190), (403, 200), (403, 299), (403, 131005),
         (400, 33), (403, 368), (400, 131030), (403, 131031), (400, 131037), (400, 131042), (500, 131045),
         (500, 131057), (404, 132001), (400, 133010),
+        (400, 131063), (400, 134011), (400, 134101), (500, 134102), (400, 2494100),
+        (400, 999_999), (404, 999_999), (410, 999_999), (429, 999_999),  # which nobody has heard of
     ],
+    OptedOut: [(400, 131050)],
     Refused: [
-        (400, 130472), (403, 130497), (400, 131021), (400, 131026), (400, 131047), (400, 131049), (400, 131050),
-        (400, 131062), (400, 100), (400, 131008), (400, 131009), (400, 131051), (400, 132000), (400, 132005),
+        (400, 130403), (400, 130472), (403, 130497), (400, 131021), (400, 131026), (400, 131047), (400, 131049),
+        (400, 131055), (400, 131062), (400, 132018), (400, 132068), (400, 134100),
+        (400, 100), (400, 131008), (400, 131009), (400, 131051), (400, 132000), (400, 132005),
         (400, 132007), (400, 132012), (400, 132015), (400, 132016), (400, 135000),
-        (400, 999_999),  # one that nobody has heard of: the status decides
     ],
-    Unknown: [(400, 1), (503, 2), (500, 131000), (500, 131016), (500, 999_999)],
+    Unknown: [
+        (400, 1), (503, 2), (500, 131000), (500, 131016), (503, 133004),
+        (500, 999_999), (408, 999_999), (302, 999_999), (200, 999_999),
+    ],
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("kind", "status", "code"), [(kind, *each) for kind, those in MEANINGS.items() for each in those]
 )
-def test_what_a_code_means(meta: Server, kind: type[Refused | NotDelivered | Unknown], status: int, code: int) -> None:
+def test_what_a_code_means(meta: Server, kind: type[Refused | Unknown], status: int, code: int) -> None:
     meta.answers(status, error(code))
     outcome = channel(meta.url).send(outbound())
     assert type(outcome) is kind
@@ -163,7 +170,22 @@ def test_what_a_code_means(meta: Server, kind: type[Refused | NotDelivered | Unk
 def test_every_code_of_the_table_is_tried_and_none_is_an_opt_out_of_the_brand() -> None:
     tried = {code for those in MEANINGS.values() for _, code in those}
     assert {code for code in CODES if code not in range(201, 299)} - tried == set()
-    assert OptedOut not in {kind for kind, _ in CODES.values()}
+    outcomes = [kind(title) for kind, title in CODES.values()]
+    assert {outcome.topic for outcome in outcomes if isinstance(outcome, OptedOut)} == {"marketing"}
+
+
+def test_who_has_stopped_marketing_has_stopped_that_alone(meta: Server) -> None:
+    """It was stored where a later status said so, but not where the answer did."""
+    meta.answers(400, error(131050))
+    outcome = channel(meta.url).send(outbound())
+    assert outcome == OptedOut("131050 user has stopped receipt of marketing messages", topic="marketing")
+
+
+@pytest.mark.parametrize("is_transient", [True, False])
+def test_a_code_that_nobody_has_heard_of_is_tried_again(meta: Server, is_transient: bool) -> None:
+    """It was refused for good, whatever Meta said of it."""
+    meta.answers(400, error(131_999, is_transient=is_transient))
+    assert channel(meta.url).send(outbound()) == NotDelivered("131999 with HTTP 400")
 
 
 def test_the_errors_text_is_metas_short_title(meta: Server) -> None:
@@ -194,6 +216,76 @@ HINTS: Final = {
 def test_a_throttle_says_how_long_to_wait(meta: Server, said: str, wait: timedelta | None) -> None:
     meta.behaves = says(written(429, error(130429), {"Retry-After": "?"}).replace(b"?", said.encode("latin-1"), 1))
     assert channel(meta.url).send(outbound()) == NotDelivered("130429 rate limit hit", wait)
+
+
+def used(*minutes: Any) -> str:
+    """How much is used up, as Meta tells it of each limit of a business."""
+    limits: list[dict[str, Any]] = [{"type": "whatsapp", "call_count": 100, "total_time": 25} for _ in minutes]
+    for limit, each in zip(limits, minutes, strict=True):
+        if each is not ...:
+            limit["estimated_time_to_regain_access"] = each
+    return json.dumps({"106540352242922": limits[:1], "another": limits[1:]})
+
+
+HUGE: Final = 10**400
+USAGES: Final = {
+    "minutes": (used(19), timedelta(minutes=19)),
+    "the longest of several": (used(3, 19, 7), timedelta(minutes=19)),
+    "of another limit": (used(0, 5), timedelta(minutes=5)),
+    "beside what cannot be read": (used("soon", 5), timedelta(minutes=5)),
+    "more than a day": (used(10_000), timedelta(days=1)),
+    "more than there are days": (used(HUGE), timedelta(days=1)),
+    "not throttled": (used(0), None),
+    "negative": (used(-5), None),
+    "not said": (used(...), None),
+    "a word": (used("19"), None),
+    "a fraction": (used(19.5), None),
+    "yes": (used(True), None),
+    "not a number": (used(float("nan")), None),
+    "nothing": ("", None),
+    "no JSON": ("19", None),
+    "half of it": (used(19)[:-5], None),
+    "a list": ("[19]", None),
+    "no list": ('{"1": {"estimated_time_to_regain_access": 19}}', None),
+    "a list of numbers": ('{"1": [19]}', None),
+    "nested for ever": ("[" * 20_000, None),
+    "twice": (f"{used(19)}, {used(19)}", None),
+}
+
+
+@pytest.mark.parametrize(("said", "wait"), USAGES.values(), ids=USAGES)
+def test_a_throttle_may_say_how_long_to_wait_in_minutes(meta: Server, said: str, wait: timedelta | None) -> None:
+    meta.answers(400, error(80007), {"X-Business-Use-Case-Usage": said})
+    assert channel(meta.url).send(outbound()) == NotDelivered("80007 rate limit issues", wait)
+
+
+def test_retry_after_comes_before_the_minutes(meta: Server) -> None:
+    meta.answers(429, error(130429), {"Retry-After": "90", "X-Business-Use-Case-Usage": used(19)})
+    assert channel(meta.url).send(outbound()) == NotDelivered("130429 rate limit hit", timedelta(seconds=90))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "wait"),
+    [
+        (429, b"slow down", timedelta(minutes=19)),
+        (429, error(999_999), timedelta(minutes=19)),
+        (401, error(190), None),
+        (400, error(999_999), None),
+        (500, error(131_000), None),
+        (400, error(131_047), None),
+    ],
+)
+def test_only_a_throttle_is_waited_for_by_the_minute(
+    meta: Server, status: int, body: Any, wait: timedelta | None
+) -> None:
+    meta.answers(status, body, {"X-Business-Use-Case-Usage": used(19)})
+    assert getattr(channel(meta.url).send(outbound()), "retry_after", None) == wait
+
+
+@pytest.mark.parametrize("name", ["X-App-Usage", "X-Ad-Account-Usage"])
+def test_the_other_usages_say_no_time(meta: Server, name: str) -> None:
+    meta.answers(400, error(4), {name: used(19)})
+    assert channel(meta.url).send(outbound()) == NotDelivered("4 API too many calls")
 
 
 STATUSES: Final = {

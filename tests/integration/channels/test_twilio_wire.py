@@ -5,11 +5,13 @@ from base64 import b64decode
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from reengage.adapters.channels.twilio import CODES, TwilioChannel
+from reengage.adapters.inbound.twilio import twilio as read_twilio
+from reengage.domain.routes import Routes
 from reengage.ports import Accepted, NotDelivered, OptedOut, OutboundMessage, Refused, Unknown, Wording
 from tests.integration.channels.wire import (
     ADDRESS,
@@ -88,7 +90,7 @@ def test_the_request_is_the_one_that_twilio_documents(twilio: Server) -> None:
         "Body": TEXT,
         "ValidityPeriod": "7190",
         "StatusCallback": "https://hooks.example/twilio/status?scheduled_message_id="
-        + message.message.scheduled_message_id,
+        f"{message.message.scheduled_message_id}&brand=acme-dental&channel=sms#rc=5&rp=all",
     }
 
 
@@ -96,6 +98,27 @@ def test_the_request_is_the_one_that_twilio_documents(twilio: Server) -> None:
 def test_the_status_goes_to_the_apps_own_webhook(twilio: Server, url: str) -> None:
     channel(twilio.url, webhook_url=url).send(outbound("sms"))
     assert form(twilio)["StatusCallback"].startswith("https://hooks.example/twilio/status?scheduled_message_id=")
+
+
+def test_twilio_is_asked_to_call_back_again_after_a_failure_of_ours(twilio: Server) -> None:
+    """A status that met a 5xx was lost: by itself, Twilio tries again only where it could not connect."""
+    channel(twilio.url, webhook_url="https://hooks.example").send(outbound("sms"))
+    assert dict(parse_qsl(urlsplit(form(twilio)["StatusCallback"]).fragment)) == {"rc": "5", "rp": "all"}
+
+
+@pytest.mark.parametrize(("on", "identity"), [("sms", SERVICE), ("whatsapp", "+15005550006")])
+def test_what_comes_back_is_read_as_the_contacts_without_asking_whose_number_it_was(
+    twilio: Server, on: str, identity: str
+) -> None:
+    """A messaging service sends from any number of its pool, of which no route knows."""
+    message = outbound(on)
+    channel(twilio.url, on, identity, webhook_url="https://hooks.example").send(message)
+    sent = form(twilio)
+    told = {"MessageStatus": "delivered", "MessageSid": SID, "To": sent["To"], "From": "+15005550009"}
+    query = dict(parse_qsl(urlsplit(sent["StatusCallback"]).query))
+    (receipt,) = read_twilio(told, query, routes=Routes(()), arrived_at=NOON).receipts
+    assert receipt.contact == message.message.contact
+    assert receipt.scheduled_message_id == message.message.scheduled_message_id
 
 
 @pytest.mark.parametrize("identity", ["+15005550006", "whatsapp:+15005550006"])
@@ -203,25 +226,34 @@ def error(code: int, status: int) -> dict[str, Any]:
 
 # https://www.twilio.com/docs/api/errors, written down a second time: the status, the code, and what it means here.
 MEANINGS: Final = {
-    OptedOut: [(400, 21610)],
+    OptedOut: [(400, 21610), (400, 63050)],
     NotDelivered: [
         (429, 20429), (429, 14107), (429, 21611), (400, 21730), (400, 30001), (429, 63018), (429, 63038),
+        (429, 63017), (400, 63053),
         (401, 20003), (403, 20003), (403, 20005), (403, 20006), (403, 20008), (403, 20403), (404, 20404),
         (403, 10001), (403, 90010), (403, 30002),
         (400, 21212), (400, 21603), (400, 21606), (400, 21607), (400, 21608), (400, 21609),
         (400, 21655), (400, 21659), (400, 21660),
         (404, 21701), (400, 21702), (400, 21703), (400, 21704), (400, 21705),
         (400, 63001), (400, 63007), (400, 63008), (400, 63015), (400, 63020), (400, 63027), (400, 63051),
-        (401, 99_999),  # one that nobody has heard of: the status decides
+        (400, 10002), (403, 20010),
+        (400, 21264), (400, 21267), (400, 21601), (400, 21616), (400, 21654), (400, 21657), (400, 21661), (400, 21663),
+        (400, 21668), (400, 21910),
+        (400, 30032), (400, 30033), (400, 30034), (400, 30035), (400, 30037),
+        (400, 63022), (400, 63040), (400, 63054), (400, 63056), (400, 63059), (400, 572006),
+        (400, 99_999), (401, 99_999), (422, 99_999), (429, 99_999),  # which nobody has heard of
     ],
     Refused: [
         (400, 21211), (400, 21214), (400, 21217), (400, 21408), (400, 21612), (400, 21614), (400, 21635),
         (400, 63003), (400, 63014), (400, 63024), (400, 63031), (400, 63032), (400, 63033),
         (400, 21617), (400, 21656), (400, 63005), (400, 63013), (400, 63016), (400, 63021), (400, 63028),
         (400, 63041), (400, 63042),
-        (400, 99_999),
+        (400, 21265), (400, 21266), (400, 21268), (400, 63049), (400, 63055), (400, 63058),
+        (400, 21602), (400, 21618), (400, 21619), (400, 21658),
     ],
-    Unknown: [(500, 20500), (503, 20503), (500, 63010), (500, 63012), (500, 99_999)],
+    Unknown: [
+        (500, 20500), (503, 20503), (500, 63010), (500, 63012), (500, 99_999), (408, 99_999), (302, 99_999),
+    ],
 }  # fmt: skip
 
 
@@ -236,6 +268,14 @@ def test_what_a_code_means(twilio: Server, kind: type[Refused | Unknown], status
     assert ADDRESS not in outcome.error
     assert TEXT not in outcome.error
     assert len(twilio.requests) == 1
+
+
+@pytest.mark.parametrize(("code", "topic"), [(21610, "contact"), (63050, "marketing")])
+def test_an_opt_out_is_of_what_twilio_says(twilio: Server, code: int, topic: str) -> None:
+    twilio.answers(400, error(code, 400))
+    outcome = channel(twilio.url).send(outbound("sms"))
+    assert isinstance(outcome, OptedOut)
+    assert outcome.topic == topic
 
 
 def test_every_code_of_the_table_is_tried() -> None:

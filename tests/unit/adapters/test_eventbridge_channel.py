@@ -14,7 +14,7 @@ from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, Re
 
 from reengage.adapters.eventbridge import REFUSALS, EventBridgeChannel, EventBus
 from reengage.bootstrap import App
-from reengage.domain.contact import Contact
+from reengage.domain.contact import CHANNELS, Contact
 from reengage.domain.events_out import OutEvent
 from reengage.domain.message import ScheduledMessage
 from reengage.domain.policy import Action, Decision
@@ -188,7 +188,7 @@ def test_news_may_be_told_twice_so_there_a_failure_is_tried_again(aws: Aws, monk
 def test_each_channel_is_this_one_by_default(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROUTES", "")
     channels = App().channels
-    assert set(channels) == {"sms", "rcs", "whatsapp"}
+    assert set(channels) == set(CHANNELS)
     for channel in channels.values():
         assert isinstance(channel.send(OUTBOUND), Accepted)
-    assert len(aws.requests) == 3
+    assert len(aws.requests) == len(CHANNELS)

@@ -24,6 +24,7 @@ from reengage.domain.conversation import InboundMessage
 from reengage.domain.planning import broadcasts
 from reengage.domain.preferences import Choice, ChoiceMade
 from reengage.domain.subject import EVENT_TYPES, BusinessEvent, Rank, Subject, SubjectRef, version_of
+from reengage.domain.words import Request
 from reengage.errors import InvalidEvent
 from reengage.usecases.configure_brand import BrandSaid
 from reengage.usecases.erase_contact import ErasureAsked
@@ -126,6 +127,8 @@ EVIDENCE: Final = Kind(
     {"where": "front desk", "when": "2031-03-04T11:00:00+01:00", "wording": {"version": 3}},
     ("", "signed", 5, True, [], [{}], {"where": "\ud800"}, {"where": "x" * 4096}),
 )
+KIND: Final = Kind("button", ("", "Button", "a button", "x" * 41, *NO_TEXT))
+ASKS: Final = Kind("stop_marketing", ("", "STOP", "stop it", "unsubscribe", *NO_TEXT))
 STATUS: Final = Kind("delivered", ("", "read", "DELIVERED", *NO_TEXT))
 
 CONTACT: Final = {"brand": "acme-dental", "channel": "sms", "address": "+447700900142"}
@@ -186,7 +189,7 @@ _APPOINTMENT: Final = {
 }
 _TRIAL: Final = {"timezone": ZONE, "upgrade_url": URL, "follow_up": OFFSETS, "occurred_at": INSTANT}
 OPTIONAL: Final[dict[str, dict[str, Kind]]] = {
-    "MessageReceived": {"locale": LOCALE, "timezone": ZONE, "display_name": LINE},
+    "MessageReceived": {"locale": LOCALE, "timezone": ZONE, "display_name": LINE, "kind": KIND, "asks": ASKS},
     "AppointmentBooked": _APPOINTMENT,
     "AppointmentRescheduled": _APPOINTMENT,
     "AppointmentCancelled": {"occurred_at": INSTANT},
@@ -303,6 +306,7 @@ def test_a_minimal_message() -> None:
 def test_a_full_message() -> None:
     message = inbound_message(envelope("MessageReceived", full("MessageReceived")))
     assert (message.locale, message.timezone, message.display_name) == (LOCALE.good, ZONE.good, LINE.good)
+    assert (message.kind, message.asks) == (KIND.good, Request.STOP_MARKETING)
 
 
 def test_a_minimal_receipt_happened_when_it_was_sent() -> None:
@@ -508,6 +512,7 @@ def test_an_erasure_counts_from_when_it_arrived() -> None:
         *(("locale", value) for value in ("", "en_US.UTF-8", "de" + "-ab" * 99, 5)),
         *(("timezone", value) for value in ("", "PST", "GMT+2", "Factory", 5)),
         *(("display_name", value) for value in ("", "x" * 501, 5)),
+        *(("asks", value) for value in ("", "STOP!", 5)),
     ],
 )
 def test_a_stop_is_not_lost_for_a_fact_that_cannot_be_read(

@@ -166,6 +166,12 @@ def test_a_number_of_eight_digits_is_the_same_person_however_it_is_spaced(text: 
     assert normalise_address("whatsapp", text) == "+5511987654321"
 
 
+@pytest.mark.parametrize("text", ["22997123456", "+229 97 12 34 56", "2290197123456"])
+def test_whatsapp_knows_numbers_of_benin_by_eight_digits(text: str) -> None:
+    """They were rejected, a STOP among them."""
+    assert normalise_address("whatsapp", text) == "+2290197123456"
+
+
 @pytest.mark.parametrize("text", ["+52 1 55 1234 5678", "005215512345678", "tel:+52-1-55-1234-5678"])
 def test_a_mexican_mobile_is_the_same_person_however_it_is_spaced(text: str) -> None:
     assert normalise_address("whatsapp", text) == "+525512345678"

@@ -195,6 +195,61 @@ def test_a_listed_word_within_other_words_asks_nothing(
         assert asked(text).request is None, text
 
 
+# Marketing alone
+
+MARKETING_STOPS = """
+    Stop promotions|STOP PROMOS|stop sending me offers please|Stop the ads|stop your marketing messages|no more ads
+    Unsubscribe from Promos|unsubscribe from your marketing|Opt out of promotions|stop promotional texts|no more offers
+    Detener promociones|no mas promociones|Parar promoções|PARAR PROMOCOES|arrêter les promos
+"""
+
+
+@pytest.mark.parametrize("kind", ["text", "button"])
+@pytest.mark.parametrize("text", _cells(MARKETING_STOPS))
+def test_a_stop_of_marketing_is_no_more_than_that(text: str, kind: str) -> None:
+    """Its reminders are still welcome."""
+    assert asked(text, kind).request is Request.STOP_MARKETING
+
+
+# Buttons, and what has no words
+
+
+@pytest.mark.parametrize("kind", ["button", "interactive"])
+@pytest.mark.parametrize(
+    "text", ["Stop", "STOP ALL", "Unsubscribe", "Unsubscribe from all", "Opt out of all", "Abmelden", "Stop it"]
+)
+def test_a_button_that_says_so_in_so_many_words_is_a_stop(text: str, kind: str) -> None:
+    assert asked(text, kind).request is Request.STOP
+
+
+@pytest.mark.parametrize("kind", ["button", "interactive"])
+@pytest.mark.parametrize(
+    "text",
+    ["Cancel", "End", "Quit", "Remove", "TD", "Start", "START", "Info", "Help", "Hủy", "Change", "Bắt đầu", "Yes"],
+)
+def test_a_button_is_about_what_its_message_was_about(text: str, kind: str) -> None:
+    """Under a reminder "Cancel" cancelled the appointment, and opted the person out; "Start" began a quiz, and undid a
+    STOP.
+    """
+    assert asked(text, kind) == Asked()
+
+
+def test_a_button_that_says_it_in_other_words_is_suspected() -> None:
+    assert asked("Please make these messages stop", "button") == Asked(suspected=True)
+
+
+@pytest.mark.parametrize("kind", ["location", "contacts", "reaction"])
+@pytest.mark.parametrize("text", ["END.", "TD", "Stop", "Start", "Remove", "how do I unsubscribe"])
+def test_a_place_a_card_or_a_thumb_asks_nothing(text: str, kind: str) -> None:
+    """A bar called "END." was shared, and nobody wrote to the person again."""
+    assert asked(text, kind) == Asked()
+
+
+@pytest.mark.parametrize("kind", ["text", "image", "video", "document", "order", "edit", "unsupported", "voice_note"])
+def test_what_somebody_wrote_counts_with_whatever_it_came(kind: str) -> None:
+    assert asked("Stop", kind).request is Request.STOP
+
+
 # A stop in somebody's own words
 
 SUSPECTED = """
@@ -277,7 +332,7 @@ def test_a_text_has_one_plain_form(text: str, plain: str) -> None:
 
 def test_no_word_asks_two_things() -> None:
     listed = {request: ALONE[request] | PHRASES[request] for request in Request}
-    assert [one & other for one, other in combinations(listed.values(), 2)] == [frozenset()] * 3
+    assert [one & other for one, other in combinations(listed.values(), 2)] == [frozenset()] * 6
     assert not any("" in those for those in listed.values())
 
 

@@ -59,6 +59,7 @@ def run(sender: Sender) -> dict[str, Any]:
         (Accepted("aws", "m-1"), State.SENT, ["MessageSent"], 0, True),
         (Refused("no such number"), State.FAILED, ["MessageFailed"], 1, False),
         (OptedOut("21610 opted out"), State.FAILED, ["ContactOptedOut", "MessageFailed"], 1, False),
+        (OptedOut("131050 stopped", "marketing"), State.FAILED, ["MessageFailed"], 1, False),
         (NotDelivered("HTTP 429"), State.SCHEDULED, [], 1, False),
         (Unknown("ReadTimeoutError"), State.UNCONFIRMED, ["MessageUnconfirmed"], 0, True),
     ],
@@ -129,6 +130,33 @@ def test_who_writes_start_afterwards_is_written_to_again() -> None:
     opt_in = Choice(allowed=True, at=DUE + MINUTE, cause={"word": "start", "message_id": "m3"})
     world.choose(ChoiceMade(ANNA, "contact", opt_in))
     assert refusal(world) is None
+
+
+def test_who_has_stopped_marketing_gets_reminders_still_but_no_marketing() -> None:
+    world = story(OptedOut("131050 user has stopped receipt of marketing messages", topic="marketing"))
+    cause = {"refused": row(world).scheduled_message_id}
+    world.tick()
+    preferences = world.store.read_preferences(ANNA)
+    assert preferences.refused("marketing", "sms") == Choice(allowed=False, at=DUE, cause=cause)
+    assert refusal(world) is None
+    world.hear(business("AppointmentBooked", subject_id="A-2", starts_at=STARTS + MINUTE, remind_before=["PT2H"]))
+    world.hear(business("TrialStarted", DUE, ends_at=DUE + MINUTE, follow_up=["PT0S"], product="Pro"))
+    world.clock.forward(minutes=1)
+    assert world.tick() == {**NOTHING, "due": 1, "sent": 1}
+    assert world.tick("trials") == {**NOTHING, "due": 1, "skipped": {"no_consent": 1}}
+
+
+@pytest.mark.parametrize("method", ["read_preferences", "write_preferences"])
+def test_a_choice_about_marketing_that_could_not_be_stored_is_not_lost(method: str) -> None:
+    stopped = OptedOut("131050", topic="marketing")
+    world = story(stopped, stopped)
+    with pytest.raises(ExceptionGroup):
+        world.tick(around=broken(method))
+    assert row(world).state is State.SCHEDULED
+    world.clock.forward(minutes=1)
+    world.tick()
+    assert row(world).state is State.FAILED
+    assert world.store.read_preferences(ANNA).refused("marketing", "sms")
 
 
 def broken(method: str, *, after: bool = False) -> Fault:

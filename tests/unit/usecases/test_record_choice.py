@@ -14,6 +14,7 @@ from reengage.domain.conversation import WINDOW, InboundMessage
 from reengage.domain.instants import iso
 from reengage.domain.policy import PolicySettings
 from reengage.domain.preferences import Choice, ChoiceMade, OptOutScope, Topic
+from reengage.domain.words import Request
 from reengage.errors import Contended, NotPublished
 from reengage.usecases.ingest_message import IngestSettings
 from tests.fakes import ANNA, NOON, RETENTION, Crash, Fault, Unreachable, World, business, inbound
@@ -185,6 +186,62 @@ def test_a_start_by_the_person_brings_them_back() -> None:
         ("ContactOptedOut", "stop"),
         ("ContactOptedIn", "start"),
     ]
+
+
+# What a message asks beyond its words
+
+
+@pytest.mark.parametrize("asks", [Request.STOP, Request.STOP_MARKETING])
+def test_what_a_button_or_the_provider_says_that_a_message_asks_counts_whatever_its_words(asks: Request) -> None:
+    world = world_with()
+    world.receive(inbound(text="Nein danke", kind="button", asks=asks, message_id="SM-1"))
+    topics: dict[Request, Topic] = {Request.STOP: "contact", Request.STOP_MARKETING: "marketing"}
+    out = world.store.read_preferences(ANNA).refused(topics[asks], ANNA.channel)
+    assert out is not None
+    assert out.cause == {"asks": str(asks), "message_id": "SM-1", "channel": "sms"}
+    assert (is_out(world), is_out(world, topic="marketing")) == (asks is Request.STOP, asks is Request.STOP_MARKETING)
+
+
+def test_a_stop_of_marketing_leaves_reminders_and_its_window_alone() -> None:
+    world = world_with()
+    world.receive(inbound(text="Stop promotions"))
+    world.hear(business("AppointmentBooked", starts_at=NOON + DAY, remind_before=["PT2H"]))
+    world.hear(business("TrialStarted", product="Pro", ends_at=NOON + DAY, follow_up=["-PT2H"]))
+    world.clock.now = NOON + DAY - timedelta(hours=2)
+    assert world.tick()["sent"] == 1
+    assert world.tick("trials")["skipped"] == {"no_consent": 1}
+
+
+def test_a_start_that_the_provider_told_of_and_that_comes_again_undoes_no_later_stop() -> None:
+    """Twilio tells no time, and its repeat of a START counted as a new one: the STOP in between was undone."""
+    world = world_with()
+    world.receive(stop(NOON - SECOND))
+    again = inbound(text="basta", asks=Request.START, message_id="SM-1")
+    world.receive(again)
+    assert not is_out(world)
+    world.clock.now = NOON + 2 * SECOND
+    world.receive(stop(NOON + SECOND))
+    world.clock.now = NOON + DAY
+    world.receive(replace(again, sent_at=world.clock.now))
+    assert is_out(world)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"), [("END.", "location"), ("TD", "contacts"), ("Cancel", "button"), ("Remove", "interactive")]
+)
+def test_a_place_a_card_or_a_button_about_an_appointment_opts_nobody_out(text: str, kind: str) -> None:
+    world = world_with()
+    world.receive(inbound(text=text, kind=kind))
+    assert not is_out(world)
+    assert world.bus.types() == []
+
+
+@pytest.mark.parametrize(("text", "kind"), [("Start", "location"), ("Start", "contacts"), ("Start", "button")])
+def test_a_place_a_card_or_a_button_undoes_no_stop(text: str, kind: str) -> None:
+    world = world_with()
+    world.receive(stop(NOON - SECOND))
+    world.receive(inbound(text=text, kind=kind))
+    assert is_out(world)
 
 
 def test_who_loses_every_race_gives_up_loudly_and_the_retry_stores_it() -> None:

@@ -184,7 +184,7 @@ def unknown(at: datetime = DUE) -> Receipt:
 
 
 @pytest.mark.parametrize("scope", ["brand", "channel"])
-def test_an_opt_out_at_the_provider_is_one_here_from_that_instant(scope: OptOutScope) -> None:
+def test_an_opt_out_at_the_provider_is_one_here_since_its_message_was_handed_over(scope: OptOutScope) -> None:
     world = sent()
     world.ingest = replace(world.ingest, opt_out_scope=scope)
     opted_out = about(world, "opted_out", error="21610")
@@ -193,7 +193,7 @@ def test_an_opt_out_at_the_provider_is_one_here_from_that_instant(scope: OptOutS
     assert choice
     # A provider's own words may quote the address, and the row outlives the contact.
     cause = {"receipt_of": opted_out.scheduled_message_id}
-    assert (choice.at, choice.cause) == (opted_out.at, cause)
+    assert (choice.at, choice.cause) == (DUE, cause)
     assert (refused(world, "rcs") is not None) == (scope == "brand")
     assert [detail["cause"] for detail in world.bus.details("ContactOptedOut")] == [cause]
 
@@ -209,7 +209,7 @@ def test_it_is_one_also_where_nobody_knows_the_message() -> None:
 
 
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("nth", range(1, 8))
+@pytest.mark.parametrize("nth", range(1, 9))
 def test_it_is_stored_before_anything_else_and_told_by_the_retry(nth: int, after: bool) -> None:
     world = sent()
     fault = Fault(nth=nth, after=after)
@@ -217,7 +217,7 @@ def test_it_is_stored_before_anything_else_and_told_by_the_retry(nth: int, after
         world.report(about(world, "opted_out"), fault)
     except Crash:
         assert fault.struck
-    assert (refused(world) is not None) == (nth > 2 or (nth == 2 and after))
+    assert (refused(world) is not None) == (nth > 3 or (nth == 3 and after))
     world.report(about(world, "opted_out"))
     assert refused(world)
     assert row(world).state is State.UNDELIVERED
@@ -231,6 +231,61 @@ def test_the_next_message_is_not_sent_any_more() -> None:
     world.report(about(world, "opted_out"))
     world.clock.now = DUE + timedelta(hours=1)
     assert world.tick()["skipped"] == {"opted_out": 1}
+
+
+def since(world: World) -> datetime | None:
+    choice = refused(world)
+    return choice.at if choice else None
+
+
+def test_a_repeat_undoes_no_start_from_in_between() -> None:
+    """Twilio's callbacks are dated by when they come, and one that came again opted out who had come back."""
+    world = sent()
+    world.report(about(world, "opted_out", error="21610"))
+    assert refused(world)
+    world.clock.forward(minutes=1)
+    world.receive(inbound(world.clock.now, text="START"))
+    assert refused(world) is None
+    world.bus.events.clear()
+    world.clock.forward(minutes=1)
+    again = receipt(world.provider.handed[0], "opted_out", world.clock.now, error="21610")
+    assert world.report(again) == "repeated"
+    assert refused(world) is None
+    assert world.bus.types() == ["MessageUndelivered"]
+
+
+def test_a_start_from_before_the_message_was_handed_over_does_not_outlast_it() -> None:
+    world = story()
+    world.receive(inbound(DUE - timedelta(seconds=1), text="START"))
+    world.tick()
+    world.report(about(world, "opted_out"))
+    assert since(world) == DUE
+
+
+def test_what_the_provider_says_of_an_earlier_time_holds_since_then() -> None:
+    world = sent()
+    world.report(receipt(world.provider.handed[0], "opted_out", DUE - timedelta(days=1)))
+    assert since(world) == DUE - timedelta(days=1)
+
+
+@pytest.mark.parametrize(("is_cancelled", "ago"), [(True, timedelta(minutes=5)), (False, timedelta())])
+def test_of_a_message_that_nobody_handed_over_it_holds_since_its_end_or_the_receipt(
+    is_cancelled: bool, ago: timedelta
+) -> None:
+    world = story()
+    world.clock.now = DUE - timedelta(hours=1)
+    if is_cancelled:
+        world.hear(business("AppointmentCancelled", contact=None))
+    at = world.clock.forward(minutes=5)
+    world.report(Receipt(ANNA, row(world).scheduled_message_id, "opted_out", at))
+    assert since(world) == at - ago
+
+
+def test_of_a_message_that_nobody_knows_it_holds_since_the_receipt() -> None:
+    world = World()
+    with pytest.raises(InvalidEvent):
+        world.report(unknown(DUE + timedelta(hours=1)))
+    assert since(world) == DUE + timedelta(hours=1)
 
 
 def test_an_old_receipt_undoes_no_later_start() -> None:

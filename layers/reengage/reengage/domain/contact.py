@@ -16,9 +16,13 @@ SHARDS: Final = 16
 MAX_ADDRESS: Final = 256
 
 _BRAND: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-# WhatsApp keeps the 1 that Mexico's numbering plan gave up in 2019.
-_BRAZILIAN_MOBILE: Final = re.compile(r"55([1-9]\d)([6-9]\d{7})")
-_MEXICAN_MOBILE: Final = re.compile(r"521(\d{10})")
+_OLD_NUMBERS: Final = (
+    (re.compile(r"55([1-9]\d)([6-9]\d{7})"), r"+55\g<1>9\2"),  # Brazilian mobiles got a ninth digit from 2012 on
+    (re.compile(r"521(\d{10})"), r"+52\1"),  # Mexico gave up the 1 before mobiles in 2019
+    (re.compile(r"229(\d{8})"), r"+22901\1"),  # Benin put 01 before all numbers in 2024
+)
+"""Numbers that WhatsApp knows its older accounts by, and those that their owners have now."""
+
 _LETTER: Final = re.compile(r"[^\W\d_]")
 
 
@@ -109,10 +113,9 @@ def _phone_or_user_id(text: str) -> str:
     if _LETTER.search(trimmed.removeprefix("tel:")):
         return _opaque(trimmed)
     digits = re.sub(r"\D", "", trimmed).removeprefix("00")
-    if brazilian := _BRAZILIAN_MOBILE.fullmatch(digits):  # WhatsApp's ids lack the ninth digit of 2012 and later
-        return _phone(f"+55{brazilian[1]}9{brazilian[2]}")
-    if mexican := _MEXICAN_MOBILE.fullmatch(digits):
-        return _phone(f"+52{mexican[1]}")
+    for old, new in _OLD_NUMBERS:
+        if number := old.fullmatch(digits):
+            return _phone(number.expand(new))
     return _phone("+" + trimmed if trimmed[:1].isdigit() and not trimmed.startswith("0") else trimmed)
 
 
@@ -145,6 +148,9 @@ CHANNELS: Final[Mapping[str, ChannelTerms]] = MappingProxyType(
         "whatsapp": ChannelTerms(
             _phone_or_user_id, free_text_for=timedelta(hours=24), no_marketing_templates_to=("+1",)
         ),
+        # Retired by Google in July 2024: what it called in before that can still be replayed. An address is a
+        # conversation's id.
+        "google_business_messages": ChannelTerms(_opaque),
     }
 )
 """The registered channels. A new channel is a row."""

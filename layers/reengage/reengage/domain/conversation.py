@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 from .contact import Contact
+from .words import Request
 
 WINDOW: Final = timedelta(days=30)
 
@@ -20,7 +21,8 @@ class InboundMessage:
     """What the person sent. ``sent_at`` is the sender's clock, ``arrived_at`` the bus's or the webhook's.
 
     ``kind`` is ``text``, or what else it was (``image``, ``location``, ``reaction``, ``button`` …); ``text`` then holds
-    what of it can be read.
+    what of it can be read. ``asks`` is what it asks of us where that is known from elsewhere than its words: from what
+    stands behind a button, or from the provider, which has acted on it already.
     """
 
     contact: Contact
@@ -32,6 +34,7 @@ class InboundMessage:
     timezone: str | None = None
     display_name: str | None = None
     kind: str = "text"
+    asks: Request | None = None
 
 
 @dataclass(frozen=True, slots=True)

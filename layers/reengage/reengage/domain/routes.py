@@ -12,7 +12,7 @@ PROVIDERS: Final = MappingProxyType(
         "aws": frozenset({"sms", "rcs", "whatsapp"}),
         "meta": frozenset({"whatsapp"}),
         "twilio": frozenset({"sms", "whatsapp"}),
-        "webhook": frozenset(CHANNELS),
+        "webhook": frozenset({"sms", "rcs", "whatsapp"}),
         "eventbridge": frozenset(CHANNELS),
     }
 )

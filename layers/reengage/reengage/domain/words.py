@@ -1,9 +1,10 @@
-"""What an inbound message asks of us: to stop, to start again, for help, or nothing of the kind.
+"""What an inbound message asks of us: to stop, to stop marketing, to start again, for help, or nothing of the kind.
 
 What is listed counts only as the whole message: "I can't stop by on Friday" is no opt-out, "when does it start?" no
 opt-in. The first words are those of CTIA's Messaging Principles and Best Practices and of the lists that AWS End User
 Messaging and Twilio answer by default; the others are each locale's own. All locales count for everybody, for nobody
-asks in which language somebody stops.
+asks in which language somebody stops. A button asks less than words that somebody wrote: on one, "Cancel" is about an
+appointment and "Start" about a quiz. A place, a card or a thumb asks nothing, whatever is written on it.
 
 Some words are left out, for they say other things more often:
 
@@ -16,7 +17,7 @@ Some words are left out, for they say other things more often:
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from itertools import chain, product
 from types import MappingProxyType
@@ -25,6 +26,7 @@ from typing import Final, NamedTuple
 
 class Request(StrEnum):
     STOP = "stop"
+    STOP_MARKETING = "stop_marketing"
     START = "start"
     HELP = "help"
 
@@ -41,19 +43,33 @@ LONGEST: Final = 4096
 """WhatsApp's limit. What is longer is no listed word, and only its head is looked at: to compose marks is quadratic."""
 
 
-def asked(text: str) -> Asked:
-    """What a message asks, by its whole text, whatever its case, punctuation, or way of writing letters."""
-    if _REACTION.match(text):
+def asked(text: str, kind: str = "text") -> Asked:
+    """What a message asks, by its whole text, whatever its case, punctuation, or way of writing letters. ``kind`` is
+    the message's.
+    """
+    if kind in _WORDLESS or _REACTION.match(text):
         return Asked()
+    if kind in _BUTTONS:
+        return pressed(text)
     sentences = _sentences(text[:LONGEST])
     listed = _listed(sentences) if len(text) <= LONGEST else None
     return listed or Asked(suspected=_is_suspected(sentences))
+
+
+def pressed(text: str) -> Asked:
+    """What a button asks, by its label or by what a business wrote behind it: to stop, in so many words, or nothing."""
+    sentences = _sentences(text[:LONGEST])
+    return _phrased(sentences, _STOPS) or Asked(suspected=_is_suspicious(sentences))
 
 
 def normalised(text: str) -> str:
     """Letters and digits in one plain form of each, one space between words, nothing around them."""
     return " ".join(_sentences(text))
 
+
+_WORDLESS: Final = frozenset({"location", "contacts", "reaction"})
+_BUTTONS: Final = frozenset({"button", "interactive"})
+_STOPS: Final = (Request.STOP, Request.STOP_MARKETING)
 
 # How letters are made plain
 
@@ -115,6 +131,7 @@ _PHRASES: Final[Mapping[Request, tuple[str, ...]]] = {
         "stop (it|this)",
         "(stop|quit) (texting|messaging|contacting|spamming|bothering|writing|writing to) me( again| anymore|)",
         "stop (texting|messaging|spamming)",
+        "(unsubscribe|opt out|opt me out|stop) (from |of |)(all|everything|all messages)",
         "stop (sending |sending me |)(the |these |all |your |)(messages|texts|text messages|sms|spam)",
         "(can|could|will|would) you (unsubscribe me|opt me out|stop texting me|stop messaging me|stop contacting me)",
         "(do not|don't|never) (text|message|contact|write|write to|sms) me( again| anymore| any more| ever again|)",
@@ -148,6 +165,17 @@ _PHRASES: Final[Mapping[Request, tuple[str, ...]]] = {
         "đừng (nhắn|nhắn tin|gửi tin|gửi tin nhắn|liên lạc)( cho tôi| cho mình| cho em|) nữa",
         "(tôi |mình |em |)không (muốn |)nhận tin( nhắn|) nữa",
         "đừng làm phiền( tôi| mình|)( nữa|)",
+    ),
+    # As buttons of marketing templates have it, in the languages that these are often in.
+    Request.STOP_MARKETING: (
+        "stop (sending |sending me |)(the |these |all |your |)(promotions|promos|offers|marketing|ads|advertising)",
+        "stop (sending |sending me |)(the |these |all |your |)(promotional|marketing) (messages|texts|offers)",
+        "(unsubscribe|opt out) (from|of) (the |these |all |your |)(promotions|promos|offers|marketing|ads|advertising)",
+        "(unsubscribe|opt out) (from|of) (the |these |all |your |)(promotional|marketing) (messages|texts|offers)",
+        "no more (promotions|promos|offers|marketing|ads|advertising|promotional messages|marketing messages)",
+        "(detener|parar|no más) promociones",
+        "(parar|interromper|cancelar|chega de) promoções",
+        "(arrêter|stopper) les (promotions|promos)",
     ),
     Request.START: (
         "(resubscribe|resubscribe me|opt in|opt back in|opt me in|opt me back in)",
@@ -212,7 +240,7 @@ def _once(words: str) -> str:
 
 
 ALONE: Final[Mapping[Request, frozenset[str]]] = MappingProxyType(
-    {request: frozenset(chain(*map(_written_out, templates))) for request, templates in _ALONE.items()}
+    {request: frozenset(chain(*map(_written_out, _ALONE.get(request, ())))) for request in Request}
 )
 PHRASES: Final[Mapping[Request, frozenset[str]]] = MappingProxyType(
     {request: frozenset(map(_core, chain(*map(_written_out, templates)))) for request, templates in _PHRASES.items()}
@@ -222,11 +250,19 @@ PHRASES: Final[Mapping[Request, frozenset[str]]] = MappingProxyType(
 def _listed(sentences: list[str]) -> Asked | None:
     """A listed word as all there is; else one request in each sentence, those of mere politeness aside."""
     word = _once(" ".join(sentences))
-    for request in Request:
-        if word in ALONE[request] or (" " not in word and word in PHRASES[request]):
-            return Asked(request, word)
+    alone = next((Asked(request, word) for request in Request if word in ALONE[request]), None)
+    return alone or _phrased(sentences, Request)
+
+
+def _phrased(sentences: list[str], requests: Iterable[Request]) -> Asked | None:
+    word = _once(" ".join(sentences))
     cores = [core for core in map(_core, sentences) if core]
-    return next((Asked(r, cores[0]) for r in Request if cores and PHRASES[r].issuperset(cores)), None)
+    for request in requests:
+        if " " not in word and word in PHRASES[request]:
+            return Asked(request, word)
+        if cores and PHRASES[request].issuperset(cores):
+            return Asked(request, cores[0])
+    return None
 
 
 # What looks like a stop. Each pattern takes a bounded number of words, so the work grows with the text's length only.
@@ -393,8 +429,12 @@ def _is_suspected(sentences: list[str]) -> bool:
         whole in ALONE[Request.STOP] | _NEARLY
         or (len(sentences) == 1 and _shape(whole) in _SHAPES)
         or any(_core(_GREETING.sub("", sentence)) in stops for sentence in sentences)
-        or any(_SUSPICIOUS.search(form) for sentence in sentences for form in (sentence, _core(sentence)))
+        or _is_suspicious(sentences)
     )
+
+
+def _is_suspicious(sentences: list[str]) -> bool:
+    return any(_SUSPICIOUS.search(form) for sentence in sentences for form in (sentence, _core(sentence)))
 
 
 def _shape(words: str) -> str:

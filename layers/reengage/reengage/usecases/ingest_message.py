@@ -1,9 +1,10 @@
 """A person wrote: what they ask for comes first, then their window moves on, and who comes back is greeted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from types import MappingProxyType
 from typing import Final, Literal
 
 from reengage.domain.contact import Contact, Profile
@@ -11,7 +12,7 @@ from reengage.domain.conversation import WINDOW, Conversation, InboundMessage, e
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.message import ScheduledMessage
 from reengage.domain.planning import reply
-from reengage.domain.preferences import Choice, ChoiceMade, OptOutScope, Preferences
+from reengage.domain.preferences import Choice, ChoiceMade, OptOutScope, Preferences, Topic
 from reengage.domain.words import Asked, Request, asked
 from reengage.errors import Contended, NotPublished
 from reengage.ports import Clock, Publish, Store, Thread
@@ -28,6 +29,11 @@ ARRIVAL_GRAIN: Final = timedelta(seconds=1)
 """An envelope's time is cut to whole seconds: what was sent within that second is no clock that runs ahead."""
 
 TRIES: Final = 5
+
+CHOICES: Final[Mapping[Request | None, tuple[Topic, bool]]] = MappingProxyType(
+    {Request.STOP: ("contact", False), Request.STOP_MARKETING: ("marketing", False), Request.START: ("contact", True)}
+)
+"""What a message is a choice about, and whether it is a yes."""
 
 Ingested = Literal["stored", "duplicate", "window_closed", "erased"]
 
@@ -62,7 +68,7 @@ def ingest_message(
     """
     now = clock()
     message = replace(message, sent_at=_sent_at(message, now))
-    request = asked(message.text)
+    request = Asked(message.asks) if message.asks else asked(message.text, message.kind)
     choice = _choice(message, request)
     store_it = partial(store_choice, store=store, opt_out_scope=settings.opt_out_scope)
     changed = choice is not None and not choice.choice.allowed and store_it(choice)
@@ -138,12 +144,14 @@ def _standing(contact: Contact, thread: Thread, now: datetime) -> tuple[Profile 
 
 
 def _choice(message: InboundMessage, request: Asked) -> ChoiceMade | None:
-    """An opt-out or an opt-in, where the message is one."""
-    if request.request not in (Request.STOP, Request.START):
+    """An opt-out, of marketing alone or of everything, or an opt-in, where the message is one."""
+    if request.request not in CHOICES:
         return None
+    topic, allowed = CHOICES[request.request]
+    said = {"word": request.words} if request.words else {"asks": str(request.request)}
     # An opt-out may cover other channels than the one that it came by.
-    cause = {"word": request.words, "message_id": message.message_id, "channel": message.contact.channel}
-    return ChoiceMade(message.contact, "contact", Choice(request.request is Request.START, message.sent_at, cause))
+    cause = {**said, "message_id": message.message_id, "channel": message.contact.channel}
+    return ChoiceMade(message.contact, topic, Choice(allowed, message.sent_at, cause))
 
 
 def _heard(

@@ -42,14 +42,15 @@ def record_delivery(
 ) -> Recorded:
     """Moves the message's state forward, never back; receipts may come twice and out of order.
 
-    Where the provider says that the person has opted out, that is stored before anything else, and holds from now on.
+    Where the provider says that the person has opted out, that is stored before anything else is, and holds since the
+    message was handed over: some date a receipt by when they call, and a repeat must not undo a START from in between.
     Raises ``InvalidEvent`` where the contact has no such message, so that the receipt is kept with the reason.
     """
+    message = store.find_message(receipt.contact, receipt.scheduled_message_id)
     if receipt.status == "opted_out":
         cause = {"receipt_of": receipt.scheduled_message_id}
-        out = ChoiceMade(receipt.contact, "contact", Choice(allowed=False, at=receipt.at, cause=cause))
+        out = ChoiceMade(receipt.contact, "contact", Choice(allowed=False, at=_held_at(receipt, message), cause=cause))
         record_choice(out, store=store, publish=publish, opt_out_scope=opt_out_scope)
-    message = store.find_message(receipt.contact, receipt.scheduled_message_id)
     if message is None:
         raise InvalidEvent(["$.detail.scheduled_message_id: this contact has no such message"])
     state = STATES[receipt.status]
@@ -70,6 +71,12 @@ def record_delivery(
     if publish([told]):
         raise NotPublished(told.type)
     return "recorded" if recorded else "repeated"
+
+
+def _held_at(receipt: Receipt, message: ScheduledMessage | None) -> datetime:
+    """Since when, at the latest, what the provider says of the person has held."""
+    handed_over_at = message and (message.claimed_at or message.settled_at)
+    return min(receipt.at, handed_over_at or receipt.at)
 
 
 def _told(message: ScheduledMessage, receipt: Receipt) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from reengage.domain.policy import (
     deliver_before,
     free_text_until,
 )
-from reengage.domain.preferences import Choice, ChoiceMade, OptOutScope
+from reengage.domain.preferences import Choice, ChoiceMade, OptOutScope, Topic
 from reengage.domain.reasons import LANES, Door, Lane
 from reengage.ports import (
     Accepted,
@@ -287,10 +287,10 @@ class Sender:
             case Refused(error):
                 self._give_back(message)
                 return self._fail(replace(decided, attempts=decided.attempts + 1), error)
-            case OptedOut(error):
+            case OptedOut(error, topic):
                 self._give_back(message)
                 try:
-                    self._note_opt_out(message)
+                    self._note_opt_out(message, topic)
                 except Exception as failed:  # noqa: BLE001 - surely not sent, so it is asked again; run() raises the error
                     return self._try_later(decided, type(failed).__name__)._replace(error=failed)
                 return self._fail(replace(decided, attempts=decided.attempts + 1), error)
@@ -308,10 +308,10 @@ class Sender:
         held = replace(_put_off(message, decision.until), held_by=", ".join(rules))
         return self._release(held, Handled("held", told))
 
-    def _note_opt_out(self, message: ScheduledMessage) -> None:
+    def _note_opt_out(self, message: ScheduledMessage, topic: Topic) -> None:
         """What the provider knows holds here from now on."""
         cause = {"refused": message.scheduled_message_id}
-        out = ChoiceMade(message.contact, "contact", Choice(allowed=False, at=self.clock(), cause=cause))
+        out = ChoiceMade(message.contact, topic, Choice(allowed=False, at=self.clock(), cause=cause))
         announce_choice(out, self.publish)  # first: once it is stored, the gate lets nothing come here again
         store_choice(out, store=self.store, opt_out_scope=self.opt_out_scope)
 

@@ -200,7 +200,9 @@ def test_a_whatsapp_message_is_metas_own_json(address: str, recipient: dict[str,
             **recipient,
             "type": "text",
             "text": {"body": "Nhắc bạn lúc 14:00", "preview_url": False},
-            "biz_opaque_callback_data": outbound("whatsapp", address).message.scheduled_message_id,
+            "biz_opaque_callback_data": " ".join(
+                [outbound("whatsapp", address).message.scheduled_message_id, *recipient.get("recipient", "").split()]
+            ),
         },
     }
 

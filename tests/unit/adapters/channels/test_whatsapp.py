@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from reengage.adapters.channels.whatsapp import language_code, whatsapp_message
-from reengage.domain.contact import CHANNELS, Contact
+from reengage.domain.contact import CHANNELS, MAX_ADDRESS, Contact
 from reengage.domain.message import ScheduledMessage
 from reengage.domain.policy import Action, Decision
 from reengage.domain.subject import SubjectRef
@@ -120,11 +120,14 @@ def test_a_parameter_is_on_one_line() -> None:
 )
 def test_a_number_has_its_plus_and_a_user_id_a_field_of_its_own(address: str, named: dict[str, str]) -> None:
     """As each comes in, and is stored."""
-    message = whatsapp_message(to(CHANNELS["whatsapp"].normalise(address)), NOON)
+    outbound = to(CHANNELS["whatsapp"].normalise(address))
+    message = whatsapp_message(outbound, NOON)
     assert {name: message[name] for name in ("to", "recipient") if name in message} == named
+    behind = [address] if "recipient" in named else []
+    assert message["biz_opaque_callback_data"].split(" ") == [outbound.message.scheduled_message_id, *behind]
 
 
 def test_what_comes_back_with_a_status_fits_and_is_json() -> None:
-    message = whatsapp_message(OUTBOUND, NOON)
+    message = whatsapp_message(to("x" * MAX_ADDRESS), NOON)
     assert len(message["biz_opaque_callback_data"].encode()) <= 512
     assert json.loads(json.dumps(message)) == message

@@ -24,6 +24,7 @@ ROUTES: Final = Routes(
         Route("acme-clinic", "whatsapp", "aws", "phone-number-id-976c72a700aac43eaf573ae050example"),
         Route("acme-optics", "whatsapp", "aws", "phone-number-id-0000"),
         Route("acme-dental", "sms", "twilio", "+15017122661"),
+        Route("acme-dental", "google_business_messages", "eventbridge", "brands/1111/agents/2222"),
         Route("acme-optics", "sms", "twilio", "MG0000000000000000000000000000000a"),
         Route("acme-clinic", "whatsapp", "twilio", "+14155238886"),
         Route("acme-garden", "rcs", "webhook", "https://rcs.acme.example/send"),

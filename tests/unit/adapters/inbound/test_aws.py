@@ -10,7 +10,7 @@ from reengage.adapters.inbound.aws import sns
 from reengage.adapters.inbound.reading import Read
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
-from reengage.domain.preferences import Choice, ChoiceMade
+from reengage.domain.words import Request
 from reengage.usecases.record_delivery import Receipt
 from tests.unit.adapters.inbound.payloads import (
     AGENT,
@@ -116,9 +116,14 @@ def test_an_rcs_event_that_is_not_known_is_an_error() -> None:
 
 def test_who_unsubscribes_is_not_to_be_written_to() -> None:
     got = read(sns_event(aws_rcs('{"type":"UNSUBSCRIBE"}')))
-    message_id = aws_rcs("")["inboundMessageId"]
-    cause = {"rcs": "UNSUBSCRIBE", "message_id": message_id}
-    assert got == Read(choices=[ChoiceMade(RCS_PERSON, "contact", Choice(False, PUBLISHED, cause))])
+    assert [(each.contact, each.kind, each.asks) for each in got.messages] == [
+        (RCS_PERSON, "unsubscribe", Request.STOP)
+    ]
+
+
+def test_a_chip_that_means_stop_is_one_whatever_it_is_called() -> None:
+    got = read(sns_event(aws_rcs('{"type":"SUGGESTION","text":"No more","postbackData":"stop"}')))
+    assert [(each.text, each.asks) for each in got.messages] == [("No more", Request.STOP)]
 
 
 # WhatsApp
@@ -228,6 +233,42 @@ def test_what_may_still_be_delivered_is_not_called_undelivered() -> None:
     gone = read(sns_event({**expired, "messageStatus": "TTL_EXPIRATION_REVOKED"}))
     assert late == Read(ignored=1)
     assert gone.receipts[0].status == "undelivered"
+
+
+@pytest.mark.parametrize(
+    ("event_type", "message_status", "is_final", "status"),
+    [
+        ("RCS_DELIVERED", "DELIVERED", True, "delivered"),
+        ("RCS_DELIVERED", "PENDING", False, "sent"),
+        ("RCS_DELIVERED", "PENDING", True, "sent"),
+        ("RCS_DELIVERED", "UNDELIVERABLE", True, "undelivered"),
+        ("RCS_DELIVERED", "REJECTED", True, "undelivered"),
+        ("RCS_DELIVERED", "TTL_EXPIRATION_REVOKED", True, "undelivered"),
+        ("RCS_DELIVERED", "TTL_EXPIRATION_REVOKE_FAILED", True, None),
+        ("RCS_DELIVERED", "REJECTED", False, None),
+        ("RCS_SENT", "UNDELIVERABLE", True, "undelivered"),
+        ("RCS_FAILED", "DELIVERED", True, "undelivered"),
+        ("RCS_FAILED", "REJECTED", True, "undelivered"),
+        ("RCS_READ", "READ", True, "delivered"),
+        ("RCS_READ", "", True, "delivered"),
+        ("RCS_DELIVERED", None, True, "delivered"),
+        ("RCS_FAILED", "DREAMT", True, "undelivered"),
+        # It goes on by SMS.
+        ("RCS_FALLEN_BACK_TO_SMS", "UNDELIVERABLE", True, "sent"),
+        # Of RCS alone.
+        ("TEXT_DELIVERED", "PENDING", True, "delivered"),
+        ("TEXT_DELIVERED", "REJECTED", True, "delivered"),
+    ],
+)
+def test_of_rcs_the_status_says_what_became_of_it_whatever_the_event_is_called(
+    event_type: str, message_status: str | None, is_final: bool, status: str | None
+) -> None:
+    """A message that was rejected was called delivered."""
+    more = {"eventType": event_type, "messageStatus": message_status, "isFinal": is_final}
+    got = read(sns_event({**AWS_RCS_RECEIPT, **more, "context": WHOSE}))
+    assert (got.errors, [each.status for each in got.receipts]) == ([], [status] if status else [])
+    if status == "undelivered":
+        assert got.receipts[0].error == f"{event_type} {message_status}"
 
 
 def test_every_event_type_that_botocore_knows_of_texts_and_rcs_is_understood() -> None:

@@ -11,6 +11,7 @@ from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.preferences import Choice, ChoiceMade
 from reengage.domain.routes import Route, Routes
+from reengage.domain.words import Request
 from reengage.usecases.record_delivery import Receipt
 from tests.unit.adapters.inbound.payloads import (
     NOW,
@@ -183,7 +184,6 @@ def test_one_message_that_cannot_be_understood_does_not_sink_the_others() -> Non
         {**TEXT, "id": "2", "timestamp": "yesterday"},
         "no object",
         {**TEXT, "id": ""},
-        {**TEXT, "id": "3", "type": "telepathy"},
         {**TEXT, "id": "4"},
     ]
     got = read(meta_call(meta_entry({"messages": messages}), {"id": "x"}, meta_entry({"messages": 7})))
@@ -192,7 +192,6 @@ def test_one_message_that_cannot_be_understood_does_not_sink_the_others() -> Non
         "$.entry[0].changes[0].value.messages[1]: expected an instant in epoch seconds or milliseconds",
         "$.entry[0].changes[0].value.messages[2]: type: expected text",
         "$.entry[0].changes[0].value.messages[3]: id: expected an id of 1 to 512 bytes",
-        "$.entry[0].changes[0].value.messages[4]: type: expected a type of message that is known",
         "$.entry[1].changes: expected a list",
         "$.entry[2].changes[0].value.messages: expected a list",
     ]
@@ -376,7 +375,7 @@ def test_who_stopped_marketing_is_told_by_the_failure_too() -> None:
     ]
 
 
-@pytest.mark.parametrize("theirs", [None, "", "some data", 7, OURS.upper(), OURS + " "])
+@pytest.mark.parametrize("theirs", [None, "", "some data", 7, OURS.upper(), OURS + "1"])
 def test_a_message_that_is_none_of_ours_is_ignored(theirs: Any) -> None:
     assert read(meta_status({"biz_opaque_callback_data": theirs})) == Read(ignored=1)
 
@@ -394,6 +393,12 @@ def test_a_status_that_is_not_known_is_an_error() -> None:
 def test_a_receipt_of_a_message_to_a_user_id_finds_that_contact() -> None:
     got = read(meta_status({"recipient_id": None, "recipient_user_id": USER_ID}))
     assert got.receipts[0].contact == Contact("acme-dental", "whatsapp", USER_ID)
+
+
+def test_a_receipt_finds_the_contact_that_was_written_to_whatever_it_calls_them() -> None:
+    """A message went to a user's id, the status named their number, and the receipt found no such message."""
+    (told,) = read(meta_status({"biz_opaque_callback_data": f"{OURS} {USER_ID}"})).receipts
+    assert (told.contact.address, told.scheduled_message_id) == (USER_ID, OURS)
 
 
 # Choices
@@ -435,4 +440,33 @@ def test_who_shows_no_number_may_choose_by_the_user_id() -> None:
 )
 def test_a_button_that_means_stop_is_one_whatever_it_is_called(said: dict[str, Any]) -> None:
     """A business named the button in its own words, and who pressed it was written to again."""
-    assert message(meta_message(said)).text.upper() == "STOP"
+    assert message(meta_message(said)).asks is Request.STOP
+
+
+@pytest.mark.parametrize("payload", ["CANCEL", "cancel-button", "START", "END", "remove", "", "appointment-17"])
+def test_a_button_that_is_about_something_else_is_no_stop(payload: str) -> None:
+    """Under a reminder, "Cancel" is about the appointment."""
+    said = {"type": "button", "button": {"payload": payload, "text": "Cancel"}}
+    assert message(meta_message(said)).asks is None
+    assert message(meta_message(said)).text == "Cancel"
+
+
+def test_a_button_may_stop_marketing_alone() -> None:
+    said = {"type": "button", "button": {"payload": "STOP_PROMOTIONS", "text": "Stop promotions"}}
+    assert message(meta_message(said)).asks is Request.STOP_MARKETING
+
+
+# While Meta's own agent answers
+
+
+def test_what_people_write_while_another_sender_answers_is_read_as_well() -> None:
+    """Meta Business Agent held the conversation, and a STOP to it was never heard."""
+    call = meta_call(meta_entry({"standby": {"messages": [dict(TEXT)], "contacts": [dict(SHEENA)]}}, field="standby"))
+    plain = meta_call(meta_entry({"messages": [dict(TEXT)], "contacts": [dict(SHEENA)]}))
+    assert read(call) == read(plain)
+    assert len(read(call).messages) == 1
+
+
+def test_what_the_other_sender_says_is_ignored() -> None:
+    call = meta_call(meta_entry({"standby": {"message_echoes": [dict(TEXT)]}}, field="standby"))
+    assert read(call) == Read()

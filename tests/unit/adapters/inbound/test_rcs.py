@@ -8,11 +8,10 @@ import pytest
 
 from reengage.adapters.inbound.rcs import BUSINESS_MESSAGES, data_of, google_business_messages, rcs, set_up
 from reengage.adapters.inbound.reading import Read
-from reengage.domain import contact as contacts
-from reengage.domain.contact import CHANNELS, ChannelTerms, Contact
+from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
-from reengage.domain.preferences import Choice, ChoiceMade
-from reengage.domain.routes import Route, Routes
+from reengage.domain.routes import Route, Routes, parse_routes
+from reengage.domain.words import Request
 from reengage.usecases.record_delivery import Receipt
 from tests.unit.adapters.inbound.payloads import (
     BUSINESS_MESSAGE,
@@ -69,6 +68,7 @@ def test_every_kind_of_message_is_read_with_its_readable_part(content: Any, kind
     [
         ({"text": None}, "expected one of text, suggestionResponse, location, userFile"),
         ({"sendTime": "2014-10-02T15:01:23"}, "expected an ISO 8601 instant with an offset"),
+        ({"messageId": None}, "eventId: expected an id of 1 to 512 bytes"),
         ({"messageId": ""}, "messageId: expected an id of 1 to 512 bytes"),
         ({"senderPhoneNumber": "12"}, "expected a phone number in E.164 form, such as +4915112345678"),
     ],
@@ -86,6 +86,18 @@ def test_the_agent_tells_the_brand_where_a_route_names_it() -> None:
     assert rcs(rcs_call(RCS_TEXT), routes=routes, arrived_at=NOW).messages[0].contact.brand == "a"
     unknown = rcs(rcs_call({**RCS_TEXT, "agentId": "x"}), routes=routes, arrived_at=NOW)
     assert unknown.errors == ["$: no route of webhook for rcs says whose number or account this is: see Routes"]
+
+
+def test_a_message_without_an_id_of_its_own_has_its_events() -> None:
+    """As Google's page shows the tap on a suggestion."""
+    tap = {
+        "senderPhoneNumber": PERSON.address,
+        "suggestionResponse": {"postbackData": "stop"},
+        "eventId": "Ms1",
+        "sendTime": "2014-10-02T15:01:23.045123456Z",
+        "agentId": RCS_TEXT["agentId"],
+    }
+    assert read(tap) == Read(messages=[InboundMessage(PERSON, "Ms1", SENT, NOW, "", kind="button", asks=Request.STOP)])
 
 
 # Events
@@ -120,11 +132,12 @@ def test_what_says_nothing_of_ours_is_ignored(data: Any) -> None:
     assert read(data) == Read(ignored=1)
 
 
-@pytest.mark.parametrize(("word", "allowed"), [("UNSUBSCRIBE", False), ("SUBSCRIBE", True)])
-def test_a_choice_of_the_person_is_told_by_the_event_itself(word: str, allowed: bool) -> None:
+@pytest.mark.parametrize(("word", "asks"), [("UNSUBSCRIBE", Request.STOP), ("SUBSCRIBE", Request.START)])
+def test_what_a_person_asks_by_a_tap_is_a_message_of_its_own(word: str, asks: Request) -> None:
+    """One that comes again is known by its id: a SUBSCRIBE without a time undid the STOP that had come after it."""
     data = {**RCS_DELIVERED, "eventType": word, "sendTime": "2014-10-02T15:01:23.045123456Z"}
-    cause = {"rcs": word, "event_id": "MsHmdWmmqRR2yVYIJ1S7D3rw"}
-    assert read(data) == Read(choices=[ChoiceMade(PERSON, "contact", Choice(allowed, SENT, cause))])
+    said = InboundMessage(PERSON, "MsHmdWmmqRR2yVYIJ1S7D3rw", SENT, NOW, "", kind=word.lower(), asks=asks)
+    assert read(data) == Read(messages=[said])
 
 
 def test_an_event_that_is_not_known_is_an_error() -> None:
@@ -186,19 +199,16 @@ def test_without_a_token_of_ours_nobody_does() -> None:
 # Google Business Messages
 
 
-@pytest.fixture
-def routes(monkeypatch: pytest.MonkeyPatch) -> Routes:
-    """With the channel registered, as a replay needs it: its addresses are opaque."""
-    monkeypatch.setattr(contacts, "CHANNELS", {**CHANNELS, BUSINESS_MESSAGES: ChannelTerms(contacts._opaque)})
-    return Routes([Route("acme-dental", BUSINESS_MESSAGES, "webhook", "brands/1111/agents/2222")])
+AGENT: Final = "brands/1111/agents/2222"
 
 
-def replayed(payload: Any, routes: Routes) -> Read:
+def replayed(payload: Any) -> Read:
+    routes = parse_routes(f"acme-dental/{BUSINESS_MESSAGES}/eventbridge/{AGENT}")
     return google_business_messages(payload, routes=routes, arrived_at=NOW)
 
 
-def test_a_replayed_message_is_told_apart_by_its_request(routes: Routes) -> None:
-    assert replayed(BUSINESS_MESSAGE, routes) == Read(
+def test_a_replayed_message_is_told_apart_by_its_request() -> None:
+    assert replayed(BUSINESS_MESSAGE) == Read(
         messages=[
             InboundMessage(
                 contact=Contact("acme-dental", BUSINESS_MESSAGES, "3333"),
@@ -213,24 +223,19 @@ def test_a_replayed_message_is_told_apart_by_its_request(routes: Routes) -> None
     )
 
 
-def test_a_replayed_suggestion_is_a_button(routes: Routes) -> None:
+def test_a_replayed_suggestion_is_a_button() -> None:
     call = {**BUSINESS_MESSAGE, "suggestionResponse": {"text": "Yes", "createTime": "2020-10-02T15:05:23Z"}}
     del call["message"]
-    got = replayed(call, routes)
+    got = replayed(call)
     assert [(each.kind, each.text) for each in got.messages] == [("button", "Yes")]
 
 
 @pytest.mark.parametrize("locale", ["", "english please", None, "en-US "])
-def test_a_locale_that_is_none_is_left_out(locale: Any, routes: Routes) -> None:
-    got = replayed({**BUSINESS_MESSAGE, "context": {"resolvedLocale": locale}}, routes)
+def test_a_locale_that_is_none_is_left_out(locale: Any) -> None:
+    got = replayed({**BUSINESS_MESSAGE, "context": {"resolvedLocale": locale}})
     assert [(each.locale, each.display_name) for each in got.messages] == [(None, None)]
 
 
-def test_replayed_typing_is_ignored_and_nothing_at_all_an_error(routes: Routes) -> None:
-    assert replayed({"conversationId": "3333", "userStatus": {"isTyping": "true"}}, routes) == Read(ignored=1)
-    assert replayed({}, routes).errors == ["$: expected one of message, suggestionResponse"]
-
-
-def test_as_long_as_the_channel_is_not_registered_a_replay_says_so() -> None:
-    routes = Routes([Route("acme-dental", BUSINESS_MESSAGES, "webhook", "x")])
-    assert replayed(BUSINESS_MESSAGE, routes).errors == [f"$: expected one of {', '.join(CHANNELS)}"]
+def test_replayed_typing_is_ignored_and_nothing_at_all_an_error() -> None:
+    assert replayed({"conversationId": "3333", "userStatus": {"isTyping": "true"}}) == Read(ignored=1)
+    assert replayed({}).errors == ["$: expected one of message, suggestionResponse"]

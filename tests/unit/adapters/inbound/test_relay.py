@@ -17,6 +17,7 @@ from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.events_out import OutEvent
 from reengage.domain.preferences import Choice, ChoiceMade
+from reengage.domain.words import Request
 from reengage.usecases.record_delivery import Receipt, Status
 
 AT: Final = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
@@ -120,6 +121,7 @@ MESSAGES: Final = st.builds(
     locale=st.sampled_from([None, "de", "pt-BR"]),
     display_name=st.none() | TEXT.map(lambda text: text.strip()[:MAX_NAME]).filter(bool),
     kind=st.sampled_from(["text", "image", "button", "contacts", "unsupported"]),
+    asks=st.none() | st.sampled_from(Request),
 )
 
 

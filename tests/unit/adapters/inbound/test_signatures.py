@@ -32,20 +32,11 @@ RFC_SHA512: Final = base64.b64encode(
     )
 ).decode()
 
-JSON: Final = b'{"property": "value", "boolean": true}'
-JSON_URL: Final = URL + "&bodySHA256=0a1ff7634d9ab3b95db5c9a2dfe9416e41502b283a80c7cf19632632f96e6620"
-JSON_SIGNATURE: Final = "a9nBmqA0ju/hNViExpshrM61xv4="
-
 Verify = Callable[[list[str], str | None], bool]
 
 EACH: Final[dict[str, tuple[str, str, Verify]]] = {
     "meta": ("secret", META, lambda keys, header: signatures.meta(keys, b"test", header)),
     "twilio": ("12345", TWILIO, lambda keys, header: signatures.twilio(keys, URL, FORM, header)),
-    "twilio json": (
-        "12345",
-        JSON_SIGNATURE,
-        lambda keys, header: signatures.twilio_json(keys, JSON_URL, JSON, header),
-    ),
     "rcs": (RFC_KEY, RFC_SHA512, lambda keys, header: signatures.rcs(keys, RFC_DATA, header)),
     "business messages": (
         RFC_KEY,
@@ -126,26 +117,6 @@ def test_a_url_that_is_none_is_signed_as_it_stands(url: str) -> None:
     signature = base64.b64encode(hmac.digest(b"12345", url.encode("utf-8", "surrogatepass"), "sha1")).decode()
     assert signatures.twilio(["12345"], url, (), signature)
     assert not signatures.twilio(["12345"], url, (), TWILIO)
-
-
-@pytest.mark.parametrize(
-    ("url", "body"),
-    [
-        (JSON_URL, JSON + b" "),
-        (JSON_URL, b""),
-        (URL, JSON),
-        (URL, b""),
-        (URL + "&bodySHA256=", JSON),
-        (URL + "&bodySHA256=ü", JSON),
-    ],
-)
-def test_a_json_body_must_be_the_one_whose_hash_is_in_the_url(url: str, body: bytes) -> None:
-    signature = base64.b64encode(hmac.digest(b"12345", url.encode(), "sha1")).decode()
-    assert not signatures.twilio_json(["12345"], url, body, signature)
-
-
-def test_a_json_body_needs_the_signature_too() -> None:
-    assert not signatures.twilio_json(["12345"], JSON_URL, JSON, TWILIO)
 
 
 def test_a_token_that_is_told_is_ours_only_as_a_whole() -> None:

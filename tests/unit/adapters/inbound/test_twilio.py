@@ -10,6 +10,8 @@ from reengage.adapters.inbound.twilio import form, twilio
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.preferences import Choice, ChoiceMade
+from reengage.domain.routes import Routes
+from reengage.domain.words import Request
 from reengage.usecases.record_delivery import Receipt
 from tests.unit.adapters.inbound.payloads import (
     NOW,
@@ -75,17 +77,15 @@ def test_every_kind_of_message_is_read_with_its_readable_part(more: dict[str, st
     assert (got.kind, got.text) == (kind, text)
 
 
-@pytest.mark.parametrize(("word", "allowed"), [("STOP", False), ("START", True), ("stop", False)])
-def test_what_twilio_took_for_a_stop_or_a_start_is_one_whatever_the_words(word: str, allowed: bool) -> None:
+@pytest.mark.parametrize(("word", "asks"), [("STOP", Request.STOP), ("START", Request.START), ("stop", Request.STOP)])
+def test_what_twilio_took_for_a_stop_or_a_start_is_one_whatever_the_words(word: str, asks: Request) -> None:
     got = read({**TWILIO_SMS, "Body": "basta", "OptOutType": word})
-    cause = {"twilio": word.upper(), "message_id": SID}
-    assert got.choices == [ChoiceMade(PERSON, "contact", Choice(allowed, NOW, cause))]
-    assert [each.text for each in got.messages] == ["basta"]
+    assert [(each.text, each.asks) for each in got.messages] == [("basta", asks)]
 
 
 @pytest.mark.parametrize("word", ["HELP", "", "perhaps"])
 def test_any_other_kind_of_keyword_is_no_choice(word: str) -> None:
-    assert read({**TWILIO_SMS, "OptOutType": word}).choices == []
+    assert read({**TWILIO_SMS, "OptOutType": word}).messages[0].asks is None
 
 
 @pytest.mark.parametrize(
@@ -149,10 +149,72 @@ def test_a_code_beside_a_success_is_no_opt_out() -> None:
     assert read({**TWILIO_STATUS, "ErrorCode": "21610"}).receipts[0].status == "sent"
 
 
+@pytest.mark.parametrize("word", ["failed", "undelivered"])
+def test_who_stopped_marketing_is_told_by_the_failure(word: str) -> None:
+    params = {"To": "whatsapp:+15558675310", "From": "whatsapp:+14155238886", "ErrorCode": "63050"}
+    got = read({**TWILIO_STATUS, **params, "MessageStatus": word})
+    person = Contact("acme-clinic", "whatsapp", "+15558675310")
+    assert [(each.contact, each.status, each.error) for each in got.receipts] == [(person, "undelivered", "63050")]
+    cause = {"receipt_of": OURS, "error": "63050"}
+    assert got.choices == [ChoiceMade(person, "marketing", Choice(allowed=False, at=NOW, cause=cause))]
+
+
+@pytest.mark.parametrize("more", [{"MessageStatus": "sent", "ErrorCode": "63050"}, {"MessageStatus": "failed"}])
+def test_nothing_else_is_a_choice_about_marketing(more: dict[str, str]) -> None:
+    assert read({**TWILIO_STATUS, **more}).choices == []
+
+
 def test_a_callback_for_whatsapp_finds_the_contact_there() -> None:
     more = {"To": "whatsapp:+15558675310", "From": "whatsapp:+14155238886", "MessageStatus": "read"}
     got = read({**TWILIO_STATUS, **more})
     assert got.receipts[0].contact == Contact("acme-clinic", "whatsapp", "+15558675310")
+
+
+POOL: Final = {**TWILIO_STATUS, "From": "+15017122699"}
+"""Of a messaging service's message: a number of its pool, and not the service."""
+
+
+def addressee(query: Mapping[str, str], params: Mapping[str, str] = POOL, routes: Routes = ROUTES) -> Contact:
+    (receipt,) = twilio(params, {**TWILIO_QUERY, **query}, routes=routes, arrived_at=NOW).receipts
+    return receipt.contact
+
+
+def test_a_callback_is_of_the_contact_that_its_query_names() -> None:
+    """The number of a pool is no route's, and a delivery, or an opt-out, was nobody's."""
+    assert read(POOL).errors == ["$: no route of twilio for sms says whose number or account this is: see Routes"]
+    assert addressee({"brand": "acme-garden", "channel": "sms"}) == Contact("acme-garden", "sms", "+15558675310")
+
+
+@pytest.mark.parametrize(
+    ("to", "channel"), [("whatsapp:+15558675310", "whatsapp"), ("rcs:+15558675310", "sms"), ("+15558675310", "sms")]
+)
+def test_it_is_on_the_channel_that_the_message_was_planned_for(to: str, channel: str) -> None:
+    query = {"brand": "acme-garden", "channel": channel}
+    got = addressee(query, {**POOL, "To": to}, Routes(()))
+    assert got == Contact("acme-garden", channel, "+15558675310")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"brand": "acme-garden"},
+        {"channel": "sms"},
+        {"brand": "", "channel": "sms"},
+        {"brand": "acme garden", "channel": "sms"},
+        {"brand": "acme#garden", "channel": "sms"},
+        {"brand": "acme-garden", "channel": "fax"},
+        {"brand": "acme-garden", "channel": ""},
+    ],
+)
+def test_a_query_that_does_not_name_both_leaves_it_to_the_number(query: dict[str, str]) -> None:
+    """As that of a message which went out before the query had them."""
+    assert addressee(query, TWILIO_STATUS) == PERSON
+
+
+def test_an_address_that_is_none_is_an_error_whatever_the_query_says() -> None:
+    query = {**TWILIO_QUERY, "brand": "acme-garden", "channel": "sms"}
+    assert len(read({**TWILIO_STATUS, "To": "72975"}, query).errors) == 1
+    assert read({**TWILIO_STATUS, "To": ""}, query).errors == ["$: expected an address"]
 
 
 @pytest.mark.parametrize("query", [{}, {"scheduled_message_id": ""}, {"scheduled_message_id": "bar"}])
@@ -184,4 +246,10 @@ def test_a_service_that_sends_as_rcs_by_itself_is_the_same_route() -> None:
 
 
 def test_a_button_that_means_stop_is_one_whatever_it_is_called() -> None:
-    assert read({**TWILIO_SMS, "Body": "Nein danke", "ButtonPayload": "STOP"}, {}).messages[0].text == "STOP"
+    got = read({**TWILIO_SMS, "Body": "Nein danke", "ButtonPayload": "STOP"}, {}).messages[0]
+    assert (got.text, got.asks) == ("Nein danke", Request.STOP)
+
+
+@pytest.mark.parametrize("name", ["FlowData", "InteractiveData"])
+def test_a_filled_in_flow_is_a_message_of_its_own_kind(name: str) -> None:
+    assert read({**TWILIO_WHATSAPP, "Body": "", name: '{"day": "Friday"}'}).messages[0].kind == "interactive"

@@ -9,7 +9,7 @@ import json
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -26,7 +26,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.util import parse_url
 
 from reengage.errors import ReengageError
-from reengage.ports import NotDelivered, OptedOut, Outcome, Refused, Unknown
+from reengage.ports import NotDelivered, Outcome, Refused, Unknown
 
 BODY_LIMIT: Final = 64 * 1024
 """Bytes of an answer. Nothing is read of a longer one: no provider's answer is."""
@@ -38,7 +38,9 @@ Secrets = Callable[[], Mapping[str, Any]]
 """The providers' secrets by name, asked for at each send: a rotated one is used from then on."""
 
 
-Kind = type[Refused] | type[OptedOut] | type[NotDelivered] | type[Unknown]
+Kind = Callable[[str], Outcome]
+"""An outcome of the error's text: its class, or what makes one of it."""
+
 Codes = Mapping[int, tuple[Kind, str]]
 """What a provider's own codes mean for the message, and their short titles."""
 
@@ -56,8 +58,8 @@ STATUSES: Final[Mapping[int, Kind]] = MappingProxyType(
         HTTPStatus.REQUEST_TIMEOUT: Unknown,
     }
 )
-"""What a status (RFC 9110) means where the provider gives no code of its own, or one that its table does not have.
-Any other 4xx is a no to this message; after anything else (a 5xx, a redirect) nobody knows.
+"""What a status (RFC 9110) means where the provider gives no code of its own. Any other 4xx is a no to this message;
+after anything else (a 5xx, a redirect) nobody knows.
 """
 
 
@@ -94,12 +96,16 @@ class Answer:
         return min(max(at - now, timedelta()), LONGEST_HINT)
 
     def means(self, kind: Kind, error: str, now: datetime) -> Outcome:
-        return NotDelivered(error, self.retry_after(now)) if kind is NotDelivered else kind(error)
+        outcome = kind(error)
+        return replace(outcome, retry_after=self.retry_after(now)) if isinstance(outcome, NotDelivered) else outcome
 
     def by_code(self, code: int, codes: Codes, now: datetime) -> Outcome:
-        """What the provider's own code says, or the status where the table does not have the code."""
+        """What the provider's own code says. With one that the table does not have, a 4xx was not taken, but whether
+        for good cannot be told: an operator may mend it, or it passes. So it is tried again.
+        """
         if code not in codes:
-            return self.means(self._kind, f"{code} with HTTP {self.status}", now)
+            is_no = self._is_no and self.status != HTTPStatus.REQUEST_TIMEOUT
+            return self.means(NotDelivered if is_no else Unknown, f"{code} with HTTP {self.status}", now)
         kind, title = codes[code]
         return self.means(kind, f"{code} {title}", now)
 
@@ -108,8 +114,11 @@ class Answer:
 
     @property
     def _kind(self) -> Kind:
-        is_no = HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR
-        return STATUSES.get(self.status, Refused if is_no else Unknown)
+        return STATUSES.get(self.status, Refused if self._is_no else Unknown)
+
+    @property
+    def _is_no(self) -> bool:
+        return HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 @dataclass(frozen=True, slots=True)

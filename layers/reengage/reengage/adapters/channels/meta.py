@@ -1,40 +1,64 @@
 """WhatsApp by Meta's Cloud API: ``POST /<version>/<phone number id>/messages``.
 
 The route's identity is the phone number's id, the secret ``meta_access_token`` a system user's token. What a code means
-is https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes (May 2026), which says
-to go by ``error.code``. Many of these arrive in a later status only: an accepted message may still be refused.
+is https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes (September 2026), which
+says to go by ``error.code``; 17, 613, 2500 and 80008 are of the Graph API behind it
+(https://developers.facebook.com/docs/graph-api/guides/error-handling and its references). Many of these arrive in a
+later status only: an accepted message may still be refused.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote
 
 from reengage.domain.routes import Routes
-from reengage.ports import Accepted, Clock, NotDelivered, OutboundMessage, Outcome, Refused, Unknown
+from reengage.ports import Accepted, Clock, NotDelivered, OptedOut, OutboundMessage, Outcome, Refused, Unknown
 
-from .http import Answer, Codes, Http, Secrets, credentials
+from .http import LONGEST_HINT, Answer, Codes, Http, Secrets, credentials
 from .whatsapp import whatsapp_message
 
 URL: Final = "https://graph.facebook.com"
 VERSION: Final = "v26.0"
 """Of 29 July 2026; a version is served for about two years (https://developers.facebook.com/docs/graph-api/changelog)."""
 
+THROTTLES: Final = MappingProxyType(
+    {
+        4: "API too many calls",
+        17: "user request limit reached",
+        613: "calls to this API have exceeded the rate limit",
+        80007: "rate limit issues",
+        80008: "too many calls to this WhatsApp Business Account",
+        130429: "rate limit hit",
+        131048: "spam rate limit hit",
+        131056: "pair rate limit hit",
+        # Of the whole account; "automatically lifted after the enforcement period".
+        131064: "messaging limit reached due to template classification violations",
+        132069: "flow is throttled",
+    }
+)
+"""What passes by itself once fewer calls are made, or after a while."""
+
+USAGE: Final = "X-Business-Use-Case-Usage"
+"""By business, how much of each rate limit is used up, and how long calls will be throttled: "Time, in minutes"
+(https://developers.facebook.com/docs/graph-api/overview/rate-limiting, "Business Use Case Rate Limits").
+``X-App-Usage`` and ``X-Ad-Account-Usage`` say no such time.
+"""
+
 CODES: Final[Codes] = MappingProxyType(
     {
-        # Throttled.
-        4: (NotDelivered, "API too many calls"),
-        80007: (NotDelivered, "rate limit issues"),
-        130429: (NotDelivered, "rate limit hit"),
-        131048: (NotDelivered, "spam rate limit hit"),
-        131056: (NotDelivered, "pair rate limit hit"),
+        **{code: (NotDelivered, title) for code, title in THROTTLES.items()},
         # The token, the account, the sender: the operator's to mend.
         0: (NotDelivered, "auth exception"),
         3: (NotDelivered, "API method"),
         10: (NotDelivered, "permission denied"),
         33: (NotDelivered, "the business phone number has been deleted"),
         190: (NotDelivered, "access token has expired"),
+        2500: (NotDelivered, "an active access token must be used"),
         **dict.fromkeys(range(200, 300), (NotDelivered, "API permission")),
         368: (NotDelivered, "temporarily blocked for policies violations"),
         131005: (NotDelivered, "access denied"),
@@ -43,10 +67,17 @@ CODES: Final[Codes] = MappingProxyType(
         131037: (NotDelivered, "display name approval needed"),
         131042: (NotDelivered, "business eligibility payment issue"),
         131045: (NotDelivered, "incorrect certificate"),
-        131057: (NotDelivered, "account in maintenance mode"),
+        131063: (NotDelivered, "marketing templates are disabled for Cloud API"),
         132001: (NotDelivered, "template does not exist in that language, or is not approved"),
         133010: (NotDelivered, "phone number not registered"),
+        134011: (NotDelivered, "WhatsApp Payments terms of service are not accepted"),
+        134102: (NotDelivered, "template unavailable for use"),
+        # Passing: for a minute or ten.
+        131057: (NotDelivered, "account in maintenance mode"),
+        134101: (NotDelivered, "template is still syncing"),
+        2494100: (NotDelivered, "phone number in maintenance mode"),
         # No for this person.
+        130403: (Refused, "this business has blocked the user"),
         130472: (Refused, "user's number is part of an experiment"),
         130497: (Refused, "restricted from messaging users in this country"),
         131021: (Refused, "recipient cannot be sender"),
@@ -54,25 +85,30 @@ CODES: Final[Codes] = MappingProxyType(
         131047: (Refused, "re-engagement message"),
         131049: (Refused, "Meta chose not to deliver"),
         # Of marketing alone: reminders are still welcome, so this is no opt-out of the brand.
-        131050: (Refused, "user has stopped receipt of marketing messages"),
+        131050: (partial(OptedOut, topic="marketing"), "user has stopped receipt of marketing messages"),
         131062: (Refused, "business-scoped user id recipients are not supported for this message"),
         # No to this content.
         100: (Refused, "invalid parameter"),
         131008: (Refused, "required parameter is missing"),
         131009: (Refused, "parameter value is not valid"),
         131051: (Refused, "unsupported message type"),
+        131055: (Refused, "only marketing template messages are supported"),
         132000: (Refused, "template param count mismatch"),
         132005: (Refused, "template hydrated text too long"),
         132007: (Refused, "template format character policy violated"),
         132012: (Refused, "template parameter format mismatch"),
         132015: (Refused, "template is paused"),
         132016: (Refused, "template is disabled"),
+        132018: (Refused, "template validation error"),
+        132068: (Refused, "flow is blocked"),
+        134100: (Refused, "only marketing messages supported"),
         135000: (Refused, "generic user error"),
         # Meta's own trouble.
         1: (Unknown, "API unknown"),
         2: (Unknown, "API service"),
         131000: (Unknown, "something went wrong"),
         131016: (Unknown, "service unavailable"),
+        133004: (Unknown, "server temporarily unavailable"),
     }
 )
 
@@ -112,8 +148,29 @@ class MetaChannel:
             case {"error": {"code": int(code), "error_subcode": int(subcode)}} if (code, subcode) == WRONG_ID:
                 return answer.means(NotDelivered, f"{code}/{subcode} no such phone number id", now)
             case {"error": {"code": int(code)}}:
-                return answer.by_code(code, CODES, now)
+                return _hinted(answer.by_code(code, CODES, now), answer, code)
             case {"messages": [{"id": str(message_id)}, *_]} if answer.is_success and message_id:
                 return Accepted("meta", message_id)
             case _:
-                return answer.by_status(now)
+                return _hinted(answer.by_status(now), answer)
+
+
+def _hinted(outcome: Outcome, answer: Answer, code: int | None = None) -> Outcome:
+    """Of a throttle that no ``Retry-After`` came with: how long it lasts, as ``USAGE`` says."""
+    is_throttle = code in THROTTLES or answer.status == HTTPStatus.TOO_MANY_REQUESTS
+    if isinstance(outcome, NotDelivered) and is_throttle and outcome.retry_after is None:
+        return replace(outcome, retry_after=_regained(answer.headers.get(USAGE, "")))
+    return outcome
+
+
+def _regained(usage: str) -> timedelta | None:
+    """The longest of the times; ``None`` where none is said, or none that can be read."""
+    try:
+        told = json.loads(usage)
+    except (ValueError, RecursionError):
+        return None
+    businesses = told.values() if isinstance(told, dict) else ()
+    uses = [use for those in businesses if isinstance(those, list) for use in those if isinstance(use, dict)]
+    minutes = [use.get("estimated_time_to_regain_access") for use in uses]
+    longest = max((each for each in minutes if type(each) is int), default=0)
+    return timedelta(minutes=min(longest, LONGEST_HINT // timedelta(minutes=1))) if longest > 0 else None

@@ -12,6 +12,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -23,6 +24,12 @@ from .http import Answer, Codes, Http, Secrets, credentials
 from .whatsapp import on_one_line
 
 URL: Final = "https://api.twilio.com"
+
+TRY_AGAIN: Final = "#rc=5&rp=all"
+"""How often Twilio calls back again, and after which failures: any, a 5xx of ours among them. By itself it does so
+once, where no connection was made. The fragment stays with Twilio, and is no part of what is signed
+(https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides).
+"""
 
 VALIDITY: Final = range(1, 36_000 + 1)
 """Seconds that Twilio takes as ``ValidityPeriod``: so long it keeps a message in its own queue
@@ -38,39 +45,64 @@ CODES: Final[Codes] = MappingProxyType(
         21611: (NotDelivered, "too many queued messages of this sender"),
         21730: (NotDelivered, "system under maintenance"),
         30001: (NotDelivered, "queue overflow"),
+        63017: (NotDelivered, "rate limit exceeded"),
         63018: (NotDelivered, "rate limit exceeded for channel"),
         63038: (NotDelivered, "daily messages limit exceeded"),
+        63053: (NotDelivered, "template sync can take up to 10 minutes"),
         # The credentials, the account, the sender: the operator's to mend.
         10001: (NotDelivered, "account is not active"),
+        10002: (NotDelivered, "trial accounts do not support this"),
         20003: (NotDelivered, "permission denied"),
         20005: (NotDelivered, "account not active"),
         20006: (NotDelivered, "access denied"),
         20008: (NotDelivered, "test credentials"),
+        20010: (NotDelivered, "action disabled for account"),
         20403: (NotDelivered, "forbidden"),
         20404: (NotDelivered, "not found"),
         21212: (NotDelivered, "invalid From number"),
+        21264: (NotDelivered, "From is not verified"),
+        21267: (NotDelivered, "From cannot be an alphanumeric sender id on trial accounts"),
+        21601: (NotDelivered, "From is not an SMS-capable inbound number"),
         21603: (NotDelivered, "From is required"),
-        21659: (NotDelivered, "From is not a number of this account"),
-        21660: (NotDelivered, "From and account do not match"),
         21606: (NotDelivered, "From is not a message-capable number"),
         21607: (NotDelivered, "From must be a sandbox number"),
         21608: (NotDelivered, "To is not verified for this account"),
         21609: (NotDelivered, "invalid StatusCallback"),
+        21616: (NotDelivered, "From matches several numbers of this account"),
+        21654: (NotDelivered, "ContentSid is required"),
         21655: (NotDelivered, "invalid ContentSid"),
+        21657: (NotDelivered, "the sender id is invalid"),
+        21659: (NotDelivered, "From is not a number of this account"),
+        21660: (NotDelivered, "From and account do not match"),
+        21661: (NotDelivered, "From is not SMS-capable"),
+        21663: (NotDelivered, "the routing of From is not configured correctly"),
+        21668: (NotDelivered, "this type of number cannot send in region IE1"),
         21701: (NotDelivered, "the Messaging Service does not exist"),
         21702: (NotDelivered, "the Messaging Service is not available"),
         21703: (NotDelivered, "the Messaging Service has no number for this"),
         21704: (NotDelivered, "the Messaging Service contains no numbers"),
         21705: (NotDelivered, "the Messaging Service is invalid"),
+        21910: (NotDelivered, "From and To are not of the same channel"),
         30002: (NotDelivered, "account suspended"),
+        30032: (NotDelivered, "toll-free number has not been verified"),
+        30033: (NotDelivered, "US A2P 10DLC campaign suspended"),
+        30034: (NotDelivered, "US A2P 10DLC message from an unregistered number"),
+        30035: (NotDelivered, "US A2P 10DLC number is still being configured"),
+        30037: (NotDelivered, "outbound messaging disabled"),
         63001: (NotDelivered, "channel could not authenticate the request"),
         63007: (NotDelivered, "no channel with this From"),
         63008: (NotDelivered, "channel is misconfigured"),
         63015: (NotDelivered, "recipient has not joined a sandbox"),
         63020: (NotDelivered, "Business Manager account error"),
+        63022: (NotDelivered, "invalid vname certificate"),
         63027: (NotDelivered, "template does not exist for that language"),
+        63040: (NotDelivered, "template rejected"),
         63051: (NotDelivered, "WhatsApp Business Account is locked"),
+        63054: (NotDelivered, "template unavailable for use"),
+        63056: (NotDelivered, "ineligible account type"),
+        63059: (NotDelivered, "number has moved to another WhatsApp Business Account"),
         90010: (NotDelivered, "account is not active"),
+        572006: (NotDelivered, "trial accounts send predefined templates only"),
         # No for this person.
         21211: (Refused, "invalid To number"),
         21214: (Refused, "To cannot be reached"),
@@ -79,6 +111,9 @@ CODES: Final[Codes] = MappingProxyType(
         21612: (Refused, "To is not reachable from this sender"),
         21614: (Refused, "To is not a mobile number"),
         21635: (Refused, "To is a landline"),
+        21265: (Refused, "To is a short code"),
+        21266: (Refused, "same From and To"),
+        21268: (Refused, "To is a premium rate or information service"),
         63003: (Refused, "channel could not find To"),
         # "Blocked", or marketing alone stopped: Twilio does not say which, so this is no opt-out of the brand.
         63014: (Refused, "blocked by user action"),
@@ -86,9 +121,17 @@ CODES: Final[Codes] = MappingProxyType(
         63031: (Refused, "same From and To"),
         63032: (Refused, "a limitation of WhatsApp"),
         63033: (Refused, "recipient blocked to receive message"),
+        63049: (Refused, "Meta chose not to deliver"),
+        63058: (Refused, "restricted from messaging users in this country"),
+        # Of marketing alone, and so no opt-out of the brand.
+        63050: (partial(OptedOut, topic="marketing"), "user has opted out of marketing messages"),
         # No to this content.
+        21602: (Refused, "body is required"),
         21617: (Refused, "body exceeds 1600 characters"),
+        21618: (Refused, "body cannot be sent"),
+        21619: (Refused, "body, media or ContentSid is required"),
         21656: (Refused, "invalid ContentVariables"),
+        21658: (Refused, "parameter exceeds its character limit"),
         63005: (Refused, "channel did not accept the content"),
         63013: (Refused, "channel policy violation"),
         63016: (Refused, "free text outside the window"),
@@ -96,6 +139,7 @@ CODES: Final[Codes] = MappingProxyType(
         63028: (Refused, "number of parameters does not match"),
         63041: (Refused, "template is paused"),
         63042: (Refused, "template is disabled"),
+        63055: (Refused, "only marketing messages supported"),
         # Twilio's own trouble, or the channel's.
         20500: (Unknown, "internal server error"),
         20503: (Unknown, "service unavailable"),
@@ -144,7 +188,11 @@ class TwilioChannel:
     def _addresses(self, outbound: OutboundMessage) -> Mapping[str, str]:
         contact = outbound.message.contact
         identity = self.routes.of(contact).identity
-        back = {"scheduled_message_id": outbound.message.scheduled_message_id}
+        back = {
+            "scheduled_message_id": outbound.message.scheduled_message_id,
+            "brand": contact.brand,
+            "channel": contact.channel,
+        }
         return {
             "To": _on(contact.channel, contact.address),
             **(
@@ -153,7 +201,7 @@ class TwilioChannel:
                 else {"From": _on(contact.channel, identity)}
             ),
             **(
-                {"StatusCallback": f"{self.webhook_url.rstrip('/')}/twilio/status?{urlencode(back)}"}
+                {"StatusCallback": f"{self.webhook_url.rstrip('/')}/twilio/status?{urlencode(back)}{TRY_AGAIN}"}
                 if self.webhook_url
                 else {}
             ),

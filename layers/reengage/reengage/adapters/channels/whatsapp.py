@@ -19,23 +19,20 @@ _REGION: Final = 2
 def whatsapp_message(outbound: OutboundMessage, now: datetime) -> dict[str, Any]:
     """Free text within 24 hours of the person's last message (``free_text_until``), the approved template after that.
 
-    ``biz_opaque_callback_data`` (at most 512 bytes) comes back with every status of the message.
+    ``biz_opaque_callback_data`` (at most 512 bytes) comes back with every status of the message: its id, and behind it
+    a user's id where it was sent to one, for the status may name the person by their number.
     """
+    contact, scheduled_message_id = outbound.message.contact, outbound.message.scheduled_message_id
+    is_number = contact.address.startswith("+")
     return {
         "messaging_product": "whatsapp",
         "recipient_type": "individual",
-        **_recipient(outbound.message.contact.address),
+        # A phone number with its plus sign, or the business-scoped id of a person who shows none:
+        # developers.facebook.com/documentation/business-messaging/whatsapp/business-scoped-user-ids
+        "to" if is_number else "recipient": contact.address,
         **(_text(outbound) if now < outbound.free_text_until else _template(outbound)),
-        "biz_opaque_callback_data": outbound.message.scheduled_message_id,
+        "biz_opaque_callback_data": scheduled_message_id if is_number else f"{scheduled_message_id} {contact.address}",
     }
-
-
-def _recipient(address: str) -> Mapping[str, str]:
-    """A phone number, with its plus sign, or the business-scoped id of a person who shows no number.
-
-    https://developers.facebook.com/documentation/business-messaging/whatsapp/business-scoped-user-ids
-    """
-    return {"to" if address.startswith("+") else "recipient": address}
 
 
 def _text(outbound: OutboundMessage) -> Mapping[str, Any]:

@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from reengage.domain.contact import CHANNELS, parse_brand
 from reengage.domain.conversation import InboundMessage
-from reengage.domain.preferences import Choice, ChoiceMade
 from reengage.domain.routes import Routes
+from reengage.domain.words import Request
 from reengage.usecases.record_delivery import Receipt, Status
 
 from .meta import Setting, read_entry
@@ -28,6 +28,7 @@ from .reading import (
     Reading,
     Said,
     Unreadable,
+    asks_of,
     at,
     brand_of,
     contact,
@@ -107,39 +108,40 @@ def _message(notice: _Notice) -> Iterator[Said]:
     """By RCS where it was sent to an agent; then the body may be JSON, and about more than text."""
     message, to = notice.message, at(notice.message, "destinationNumber")
     channel = "rcs" if isinstance(to, str) and to.startswith("rcs-") else "sms"
-    kind, text = _rcs_body(text_at(message, "messageBody")) if channel == "rcs" else ("text", "")
+    body = text_at(message, "messageBody")
+    kind, text, asks = _rcs_body(body) if channel == "rcs" else ("text", body, None)
     if kind in _NOT_SAID:
         return
-    brand = brand_of(notice.routes, PROVIDER, channel, to)
-    person = contact(brand, channel, with_plus(at(message, "originationNumber")))
-    message_id = identifier_at(message, "inboundMessageId")
-    if kind == "unsubscribe":
-        cause = {"rcs": "UNSUBSCRIBE", "message_id": message_id}
-        yield ChoiceMade(person, "contact", Choice(allowed=False, at=notice.published_at, cause=cause))
-        return
     yield InboundMessage(
-        contact=person,
-        message_id=message_id,
+        contact=contact(
+            brand_of(notice.routes, PROVIDER, channel, to), channel, with_plus(at(message, "originationNumber"))
+        ),
+        message_id=identifier_at(message, "inboundMessageId"),
         sent_at=notice.published_at,
         arrived_at=notice.arrived_at,
-        text=text if channel == "rcs" else text_at(message, "messageBody"),
+        text=text,
         kind=kind,
+        asks=asks,
     )
 
 
-def _rcs_body(body: str) -> tuple[str, str]:
-    """The kind of the message, and its readable part. Raises ``Unreadable`` for an event that is not known."""
+def _rcs_body(body: str) -> tuple[str, str, Request | None]:
+    """The kind of the message, its readable part, and what it asks beyond that. Raises ``Unreadable`` for an event that
+    is not known.
+    """
     try:
         told = parsed(body)
     except Unreadable:
-        return "text", body
+        return "text", body, None
     if isinstance(at(told, "mediaStatus"), str):
-        return _MEDIA.get(text_at(told, "mimeType").partition("/")[0], "document"), ""
+        return _MEDIA.get(text_at(told, "mimeType").partition("/")[0], "document"), "", None
     if not isinstance(at(told, "type"), str):
-        return "text", body
+        return "text", body, None
     if told["type"] not in _RCS_KINDS:
         raise Unreadable("messageBody: expected a type of event that is known")
-    return _RCS_KINDS[told["type"]], text_at(told, "text")
+    kind = _RCS_KINDS[told["type"]]
+    asks = Request.STOP if kind == "unsubscribe" else asks_of([text_at(told, "postbackData")])
+    return kind, text_at(told, "text"), asks
 
 
 _RCS_KINDS: Final = MappingProxyType(
@@ -159,7 +161,8 @@ _MEDIA: Final = MappingProxyType({"image": "image", "audio": "audio", "video": "
 
 
 def _receipt(notice: _Notice) -> Iterator[Said]:
-    """``TEXT_DELIVERED``, ``RCS_READ``: the channel that it went by, and what became of it.
+    """``TEXT_DELIVERED``, ``RCS_READ``: the channel that it went by, and what became of it. By RCS, ``messageStatus``
+    may say otherwise, and is right.
 
     A message may have gone by another channel than it was planned for: RCS falls back to SMS, and a pool picks. So the
     context may name ``brand`` and ``channel``, beside the ``scheduled_message_id``, without which it is none of ours.
@@ -171,11 +174,12 @@ def _receipt(notice: _Notice) -> Iterator[Said]:
         return
     if became not in _STATUSES:
         raise Unreadable("eventType: expected one that is known")
-    status = _STATUSES[became](at(message, "isFinal") is not False)
-    if status is None or at(message, "messageStatus") == "TTL_EXPIRATION_REVOKE_FAILED":
+    told = _RCS_STATUSES.get(text_at(message, "messageStatus")) if by == "RCS" and became not in _ELSEWHERE else None
+    status = (told or _STATUSES[became])(at(message, "isFinal") is not False)
+    if status is None:
         return
-    told = at(context, "channel")
-    channel = told if isinstance(told, str) and told in CHANNELS else _CHANNELS[by]
+    planned = at(context, "channel")
+    channel = planned if isinstance(planned, str) and planned in CHANNELS else _CHANNELS[by]
     yield Receipt(
         contact=contact(_brand(notice, channel), channel, with_plus(at(message, "destinationPhoneNumber"))),
         scheduled_message_id=scheduled_message_id,
@@ -240,3 +244,21 @@ _STATUSES: Final[Mapping[str, Callable[[bool], Status | None]]] = MappingProxyTy
     }
 )
 """What each event of ``pinpoint-sms-voice-v2`` comes to, by whether it is the last; ``None`` for nothing to tell."""
+
+_RCS_STATUSES: Final[Mapping[str, Callable[[bool], Status | None]]] = MappingProxyType(
+    {
+        "PENDING": _always("sent"),
+        "UNDELIVERABLE": _when_final("undelivered"),
+        "REJECTED": _when_final("undelivered"),
+        "TTL_EXPIRATION_REVOKED": _when_final("undelivered"),
+        # It came too late to be taken back, and may be delivered yet.
+        "TTL_EXPIRATION_REVOKE_FAILED": _always(None),
+    }
+)
+"""What a ``messageStatus`` of RCS comes to, whatever its event is called: with ``RCS_DELIVERED`` "(and related RCS
+status event types)" it may be ``DELIVERED`` or one of the first three (rcs-events.html). Any other leaves it to the
+event.
+"""
+
+_ELSEWHERE: Final = frozenset({"FALLEN_BACK_TO_SMS"})
+"""After this the message goes on by SMS, and its status is of the attempt by RCS."""

@@ -22,6 +22,7 @@ from reengage.domain.subject import (
     SubjectRef,
     version_of,
 )
+from reengage.domain.words import Request
 from reengage.errors import InvalidEvent
 from reengage.usecases.configure_brand import BrandSaid
 from reengage.usecases.erase_contact import ErasureAsked
@@ -125,6 +126,7 @@ Locale = Annotated[
 ]
 Line = Annotated[str, Meta(min_length=1, max_length=500)]
 Kind = Annotated[str, Meta(pattern=r"^[a-z][a-z_]{0,39}$", description="a kind of message, such as image")]
+Asks = Literal["stop", "stop_marketing", "start", "help"]
 Localised = Line | Annotated[dict[Locale, Line], Meta(min_length=1, max_length=20)]
 """What a person will read: one text for all, or one for each locale."""
 
@@ -149,6 +151,7 @@ class MessageReceived(Struct):
     timezone: Zone | Optional = UNSET
     display_name: Line | Optional = UNSET
     kind: Kind | Optional = UNSET
+    asks: Asks | Optional = UNSET
 
 
 class DeliveryReported(Struct):
@@ -355,6 +358,7 @@ def inbound_message(event: Any) -> InboundMessage:
         timezone=_given(detail.timezone),
         display_name=_given(detail.display_name),
         kind=_given(detail.kind) or "text",
+        asks=Request(detail.asks) if detail.asks else None,
     )
 
 

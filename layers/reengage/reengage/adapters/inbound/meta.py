@@ -26,15 +26,15 @@ from .reading import (
     Reading,
     Said,
     Unreadable,
+    asks_of,
     at,
     brand_of,
     contact,
     from_seconds,
     identifier_at,
+    is_ours,
     label,
     name_at,
-    ours_at,
-    stop_of,
     text_at,
     word_at,
 )
@@ -115,6 +115,8 @@ def _read_change(change: Any, path: str, reading: Reading, setting: Setting) -> 
     if not isinstance(value, dict):
         reading.error(f"{path}.value: expected an object")
         return
+    if isinstance(others := value.get("standby"), dict):
+        value |= others
     for name, read in _FIELDS[field].items():
         for path_of_item, item in reading.each(value, name, f"{path}.value"):
             reading.take(path_of_item, partial(read, item, _Value(value, setting)))
@@ -137,7 +139,8 @@ def _message(item: Any, value: _Value) -> Iterator[Said]:
         arrived_at=value.setting.arrived_at,
         text=_text(kind, item),
         display_name=name_at(profile, "profile", "name"),
-        kind=kind,
+        kind=kind if kind in _TEXTS else "unsupported",
+        asks=asks_of(text_at(item, *path) for path in _PAYLOADS),
     )
 
 
@@ -145,13 +148,7 @@ def _text(kind: str, item: Any) -> str:
     if kind == "edit":
         edited = at(item, "edit", "message")
         return _text(word_at(edited, "type"), edited) if at(edited, "type") != "edit" else ""
-    if kind not in _TEXTS:
-        raise Unreadable("type: expected a type of message that is known")
-    return (
-        stop_of(text_at(item, *path) for path in _PAYLOADS)
-        or next(filter(None, (text_at(item, *path) for path in _TEXTS[kind])), "")
-        or _names(kind, item)
-    )
+    return next(filter(None, (text_at(item, *path) for path in _TEXTS.get(kind, ()))), "") or _names(kind, item)
 
 
 def _names(kind: str, item: Any) -> str:
@@ -174,18 +171,18 @@ _TEXTS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = MappingProxyType(
         "button": (("button", "text"),),
         "interactive": (("interactive", "button_reply", "title"), ("interactive", "list_reply", "title")),
         "order": (("order", "text"),),
-        "unsupported": (),
+        "edit": (),
     }
 )
-"""Where the readable part of each kind of message stands. What is not readable, such as a poll, is ``unsupported``."""
+"""Where the readable part of each kind of message stands. Any other, such as a poll or whatever Meta adds next, is a
+message all the same, ``unsupported``.
+"""
 
 _PAYLOADS: Final = (
     ("button", "payload"),
     ("interactive", "button_reply", "id"),
     ("interactive", "list_reply", "id"),
 )
-"""What a business wrote behind a button: where that is a STOP, it counts, whatever the button is called."""
-
 _NOT_SAID: Final = frozenset({"system", "revoke", "request_welcome"})
 """A new number or identity, a message deleted, a chat that was opened and not written in."""
 
@@ -194,8 +191,8 @@ _NOT_SAID: Final = frozenset({"system", "revoke", "request_welcome"})
 
 
 def _status(item: Any, value: _Value) -> Iterator[Said]:
-    scheduled_message_id = ours_at(item, "biz_opaque_callback_data")
-    if scheduled_message_id is None:
+    scheduled_message_id, _, sent_to = text_at(item, "biz_opaque_callback_data").partition(" ")
+    if not is_ours(scheduled_message_id):
         return
     word = word_at(item, "status")
     if word == "deleted":
@@ -205,7 +202,7 @@ def _status(item: Any, value: _Value) -> Iterator[Said]:
     status = _STATUSES[word]
     errors = at(item, "errors")
     error = errors[0] if isinstance(errors, list) and errors else None
-    person = value.person(at(item, "recipient_id"), at(item, "recipient_user_id"))
+    person = value.person(sent_to, at(item, "recipient_id"), at(item, "recipient_user_id"))
     happened_at = from_seconds(at(item, "timestamp"))
     yield Receipt(
         contact=person,
@@ -258,6 +255,8 @@ def _trouble(item: Any, _: _Value) -> Iterable[Said]:
 _FIELDS: Final[Mapping[str, Mapping[str, Callable[[Any, _Value], Iterable[Said]]]]] = MappingProxyType(
     {
         "messages": {"messages": _message, "statuses": _status, "errors": _trouble},
+        # The same, one level down, while another sender of the number's, such as Meta Business Agent, answers.
+        "standby": {"messages": _message, "statuses": _status},
         "user_preferences": {"user_preferences": _preference},
     }
 )

@@ -19,8 +19,8 @@ from typing import Any, Final
 
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
-from reengage.domain.preferences import Choice, ChoiceMade
 from reengage.domain.routes import Routes
+from reengage.domain.words import Request
 from reengage.usecases.record_delivery import Receipt, Status
 
 from . import signatures
@@ -28,6 +28,7 @@ from .reading import (
     Read,
     Said,
     Unreadable,
+    asks_of,
     at,
     brand_of,
     contact,
@@ -119,11 +120,13 @@ def _message(told: _Told) -> Iterator[Said]:
         kind = _MEDIA.get(mime_type.partition("/")[0], kind)
     yield InboundMessage(
         contact=told.person("senderPhoneNumber"),
-        message_id=identifier_at(told.what, "messageId"),
+        # Some of Google's own samples have the one, some the other.
+        message_id=identifier_at(told.what, "messageId" if at(told.what, "messageId") is not None else "eventId"),
         sent_at=told.at,
         arrived_at=told.arrived_at,
         text=text_at(told.what, *path) if path else "",
         kind=kind,
+        asks=asks_of([text_at(told.what, "suggestionResponse", "postbackData")]),
     )
 
 
@@ -147,9 +150,16 @@ def _event(told: _Told) -> Iterator[Said]:
     word = word_at(told.what, "eventType")
     if word in _NOT_SAID:
         return
-    if word in _WISHES:
-        cause = {"rcs": word, "event_id": identifier_at(told.what, "eventId")}
-        yield ChoiceMade(told.person("senderPhoneNumber"), "contact", Choice(_WISHES[word], told.at, cause))
+    if word in _ASKED:
+        yield InboundMessage(
+            contact=told.person("senderPhoneNumber"),
+            message_id=identifier_at(told.what, "eventId"),
+            sent_at=told.at,
+            arrived_at=told.arrived_at,
+            text="",
+            kind=word.lower(),
+            asks=_ASKED[word],
+        )
         return
     if word not in _RECEIPTS:
         raise Unreadable("eventType: expected one that is known")
@@ -167,7 +177,10 @@ def _event(told: _Told) -> Iterator[Said]:
     )
 
 
-_WISHES: Final = MappingProxyType({"UNSUBSCRIBE": False, "SUBSCRIBE": True})
+_ASKED: Final = MappingProxyType({"UNSUBSCRIBE": Request.STOP, "SUBSCRIBE": Request.START})
+"""What a person asks by a tap in the app. It is a message like the word, and is told apart by its id as one is: Google
+does not always say when it was.
+"""
 _RECEIPTS: Final[Mapping[str, tuple[Status, str]]] = MappingProxyType(
     {
         "DELIVERED": ("delivered", "senderPhoneNumber"),

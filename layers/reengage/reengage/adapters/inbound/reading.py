@@ -17,7 +17,7 @@ from reengage.domain.conversation import InboundMessage
 from reengage.domain.instants import EARLIEST, LATEST, parse_instant
 from reengage.domain.preferences import ChoiceMade
 from reengage.domain.routes import Routes
-from reengage.domain.words import Request, asked
+from reengage.domain.words import Request, pressed
 from reengage.usecases.record_delivery import Receipt
 
 from .eventbridge import MAX_ID
@@ -158,7 +158,11 @@ def ours_at(holder: Any, *names: str) -> str | None:
     whose messages are none of ours. Every id of ours is a UUID.
     """
     value = at(holder, *names)
-    return value if isinstance(value, str) and _OURS.fullmatch(value) else None
+    return value if isinstance(value, str) and is_ours(value) else None
+
+
+def is_ours(value: str) -> bool:
+    return _OURS.fullmatch(value) is not None
 
 
 def word_at(holder: Any, *names: str) -> str:
@@ -185,9 +189,9 @@ def contact(brand: str, channel: str, address: Any) -> Contact:
         raise Unreadable(str(why)) from why
 
 
-def stop_of(payloads: Iterable[str]) -> str:
-    """The first that is a word for STOP; empty where none is."""
-    return next((payload for payload in payloads if asked(payload).request is Request.STOP), "")
+def asks_of(payloads: Iterable[str]) -> Request | None:
+    """What a business wrote behind a button, where that is a STOP: it counts, whatever the button is called."""
+    return next(filter(None, (pressed(payload).request for payload in payloads)), None)
 
 
 def with_plus(address: Any) -> Any:

@@ -30,6 +30,7 @@ def _message(message: InboundMessage) -> OutEvent:
         sent_at=message.sent_at,
         text=message.text,
         kind=message.kind,
+        asks=message.asks,
         locale=message.locale,
         timezone=message.timezone,
         display_name=message.display_name,

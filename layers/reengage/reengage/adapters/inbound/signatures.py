@@ -11,12 +11,10 @@ missing or is no signature at all is simply wrong: nothing here raises.
 """
 
 import base64
-import hashlib
 import hmac
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
-from urllib.parse import parse_qs
 
 _URL: Final = re.compile(r"(?P<scheme>https?)://(?P<host>[^/?#]*?)(?P<port>:\d+)?(?P<rest>[/?#].*)?", re.DOTALL)
 _DEFAULT_PORT: Final = {"https": ":443", "http": ":80"}
@@ -38,13 +36,6 @@ def twilio(tokens: Sequence[str], url: str, params: Iterable[tuple[str, str]], h
         [signature for spelling in _spellings(url) for signature in _by_each(tokens, _twilio_signer(spelling + pairs))],
         header,
     )
-
-
-def twilio_json(tokens: Sequence[str], url: str, body: bytes, header: str | None) -> bool:
-    """``X-Twilio-Signature`` of a call that is no form: the signed URL holds the raw body's hash as ``bodySHA256``."""
-    told = parse_qs(url.partition("?")[2], max_num_fields=None).get("bodySHA256", [""])[0]
-    same_body = hmac.compare_digest(hashlib.sha256(body).hexdigest().encode(), _bytes(told.lower()))
-    return twilio(tokens, url, (), header) and same_body
 
 
 def rcs(tokens: Sequence[str], data: bytes, header: str | None) -> bool:

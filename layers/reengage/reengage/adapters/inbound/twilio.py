@@ -3,7 +3,7 @@
 Shapes: www.twilio.com/docs/messaging/guides/webhook-request (messages) and
 www.twilio.com/docs/messaging/guides/track-outbound-message-status (status callbacks). Neither has a time inside that
 can be relied on, so both happened when they arrived. The id of our message comes back in the query of the callback's
-URL, as ``scheduled_message_id``.
+URL, as ``scheduled_message_id``, and with it ``brand`` and ``channel``.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,16 +13,18 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qsl
 
-from reengage.domain.contact import Contact
+from reengage.domain.contact import CHANNELS, Contact, parse_brand
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.preferences import Choice, ChoiceMade
 from reengage.domain.routes import Routes
+from reengage.domain.words import Request
 from reengage.usecases.record_delivery import Receipt, Status
 
 from .reading import (
     Read,
     Said,
     Unreadable,
+    asks_of,
     at,
     brand_of,
     contact,
@@ -31,13 +33,15 @@ from .reading import (
     name_at,
     ours_at,
     read_one,
-    stop_of,
     text_at,
 )
 
 PROVIDER: Final = "twilio"
 OPTED_OUT: Final = "21610"
 """The error "Attempt to send to unsubscribed recipient"."""
+
+STOPPED_MARKETING: Final = "63050"
+"""The error "WhatsApp User Opted Out of Receiving Marketing Messages": of a message of ours, and a choice of theirs."""
 
 MAX_FIELDS: Final = 500
 
@@ -85,20 +89,16 @@ def _message(params: Mapping[str, str], routes: Routes, arrived_at: datetime) ->
 
     Of these two it has also told the person so, and refuses what is sent after a STOP (21610).
     """
-    person, message_id = _person(params, "From", "To", routes), identifier_at(params, "MessageSid")
-    wish = _WISHES.get(text_at(params, "OptOutType").upper())
-    if wish is not None:
-        cause = {"twilio": text_at(params, "OptOutType").upper(), "message_id": message_id}
-        yield ChoiceMade(person, "contact", Choice(allowed=wish, at=arrived_at, cause=cause))
+    payloads = (text_at(params, name) for name in ("ButtonPayload", "ListId"))
     yield InboundMessage(
-        contact=person,
-        message_id=message_id,
+        contact=_person(params, "From", "To", routes),
+        message_id=identifier_at(params, "MessageSid"),
         sent_at=arrived_at,
         arrived_at=arrived_at,
-        text=stop_of(text_at(params, name) for name in ("ButtonPayload", "ListId"))
-        or next(filter(None, (text_at(params, name) for name in _TEXTS)), ""),
+        text=next(filter(None, (text_at(params, name) for name in _TEXTS)), ""),
         display_name=name_at(params, "ProfileName"),
         kind=_kind(params),
+        asks=_OPT_OUT_TYPES.get(text_at(params, "OptOutType").upper()) or asks_of(payloads),
     )
 
 
@@ -110,7 +110,7 @@ def _kind(params: Mapping[str, str]) -> str:
     return next((kind for name, kind in _KINDS.items() if text_at(params, name)), "text")
 
 
-_WISHES: Final = MappingProxyType({"STOP": False, "START": True})
+_OPT_OUT_TYPES: Final = MappingProxyType({"STOP": Request.STOP, "START": Request.START})
 
 _TEXTS: Final = ("Body", "ButtonText", "ListTitle", "Label", "Address")
 """The readable part: the first of these that is not empty."""
@@ -122,6 +122,8 @@ _KINDS: Final = MappingProxyType(
         "ButtonPayload": "button",
         "ListId": "interactive",
         "ListTitle": "interactive",
+        "FlowData": "interactive",
+        "InteractiveData": "interactive",
     }
 )
 _MEDIA: Final = MappingProxyType(
@@ -148,14 +150,32 @@ def _status(
     if status == "undelivered" and code == OPTED_OUT:
         status = "opted_out"
     failed = status in ("undelivered", "opted_out")
+    person = _addressee(params, query, routes)
     yield Receipt(
-        contact=_person(params, "To", "From", routes),
+        contact=person,
         scheduled_message_id=scheduled_message_id,
         status=status,
         at=arrived_at,
         provider_message_id=identifier_at(params, "MessageSid"),
         error=label(code or word) if failed else None,
     )
+    if status == "undelivered" and code == STOPPED_MARKETING:
+        cause = {"receipt_of": scheduled_message_id, "error": code}
+        yield ChoiceMade(person, "marketing", Choice(allowed=False, at=arrived_at, cause=cause))
+
+
+def _addressee(params: Mapping[str, str], query: Mapping[str, str], routes: Routes) -> Contact:
+    """As the query says, which is signed with the URL: a message of a messaging service names as ``From`` any number of
+    its pool, and not always the service.
+    """
+    channel = text_at(query, "channel")
+    try:
+        brand = parse_brand(text_at(query, "brand"))
+    except ValueError:
+        return _person(params, "To", "From", routes)
+    if channel not in CHANNELS:
+        return _person(params, "To", "From", routes)
+    return contact(brand, channel, text_at(params, "To").rpartition(":")[2])
 
 
 _INBOUND: Final = frozenset({"receiving", "received"})

@@ -35,7 +35,9 @@ from .reading import Read, Unreadable, at, parsed
 from .twilio import form, twilio
 
 Secrets = Mapping[str, Any]
-"""By name. While one is changed, the former one may stand beside it as ``<name>_previous``."""
+"""By name, each a text or a list of texts. While one is changed, the former may stand beside it as
+``<name>_previous``.
+"""
 
 MAX_BODY: Final = 3 * 1024 * 1024
 """Bytes. Meta's calls have up to 3 MB, where many messages come at once."""
@@ -79,8 +81,10 @@ class Call:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     def keys(self, name: str) -> tuple[str, ...]:
+        """All that are valid: the secret is one, or a list where several accounts or agents call."""
         found = (at(self.secrets, name), at(self.secrets, f"{name}_previous"))
-        return tuple(key for key in found if isinstance(key, str) and key)
+        keys = [key for each in found for key in (each if isinstance(each, list) else [each])]
+        return tuple(key for key in keys if isinstance(key, str) and key)
 
 
 def answer(event: Any, *, secrets: Secrets, routes: Routes, arrived_at: datetime, public_url: str = "") -> Answer:
@@ -107,7 +111,8 @@ def answer(event: Any, *, secrets: Secrets, routes: Routes, arrived_at: datetime
     if wrong := _wrong(call):
         return Answer(wrong)
     answered = _DOORS[call.path][call.method](call)
-    return Answer(HTTPStatus.BAD_REQUEST) if answered.read and _is_old(answered.read, arrived_at) else answered
+    is_old = answered.read and call.path not in _REPLAYED and _is_old(answered.read, arrived_at)
+    return Answer(HTTPStatus.BAD_REQUEST) if is_old else answered
 
 
 def _wrong(call: Call) -> HTTPStatus | None:
@@ -214,3 +219,6 @@ _DOORS: Final[Mapping[str, Mapping[str, Callable[[Call], Answer]]]] = MappingPro
     }
 )
 """By path and method."""
+
+_REPLAYED: Final = frozenset({"google-business-messages"})
+"""Whose provider is gone: whatever comes by it is old."""
