@@ -11,7 +11,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
-from reengage.adapters.channels.aws import LONGEST, AwsRcs, AwsSms, AwsWhatsApp
+from reengage.adapters.channels.aws import AwsRcs, AwsSms, AwsWhatsApp
 from reengage.adapters.channels.meta import MetaChannel
 from reengage.adapters.channels.twilio import TwilioChannel
 from reengage.adapters.channels.webhook import WebhookChannel
@@ -200,11 +200,6 @@ def test_a_send_is_one_request_whatever_is_answered(provider: str, channel: str,
     assert len(service.asked) == 1
 
 
-def test_a_call_takes_no_longer_than_the_time_to_live_allows_for() -> None:
-    config = App().sending("sqs").meta.config
-    assert timedelta(seconds=config.connect_timeout + config.read_timeout) == LONGEST
-
-
 def test_what_is_not_a_send_may_be_tried_again() -> None:
     """So the test above shows what ``sending`` does, and not what the SDK does anyway."""
     built, service = App(), Service(500)
@@ -272,7 +267,19 @@ def test_what_delivers_is_made_once_before_it_is_asked(monkeypatch: pytest.Monke
     assert built._providers == ready
 
 
-def test_what_cannot_be_made_is_said_by_its_channel_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_made_ready_is_said_before_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each gate's answer went stale while the keys were waited for once more, and the call began six seconds late."""
     monkeypatch.setenv("ROUTES", "acme-dental/sms/twilio/+12025550100")
     monkeypatch.delenv("WEBHOOK_URL", raising=False)
-    App().make_ready(Contact("acme-dental", "sms", "+12025550101"))
+    hindered = App().make_ready(Contact("acme-dental", "sms", "+12025550101"))
+    assert hindered == NotDelivered("twilio cannot be made ready: MissingSetting")
+
+
+@pytest.mark.parametrize("provider", ["meta", "twilio", "webhook"])
+def test_a_send_reads_no_keys(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROUTES", f"acme-dental/whatsapp/{provider}/https://acme.example")
+    built, service = App(), Service(500)
+    service.answers(built)
+    outcome = built._provider(provider, "whatsapp").send(outbound("whatsapp"))
+    assert outcome == NotDelivered("the secrets cannot be read: MissingSetting")
+    assert service.asked == []

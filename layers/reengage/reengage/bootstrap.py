@@ -4,7 +4,6 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
@@ -14,9 +13,11 @@ from typing import Any, Final
 
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError
 
+from .adapters.channels.http import Http
 from .adapters.channels.routed import RoutedChannel
+from .adapters.channels.sdk import over
 from .adapters.dynamodb import DynamoDBStore
 from .adapters.eventbridge import EventBridgeChannel, EventBus
 from .adapters.inbound.eventbridge import Said
@@ -34,7 +35,7 @@ from .domain.reasons import Door
 from .domain.subject import BusinessEvent
 from .errors import InvalidEvent, NotPublished, ReengageError
 from .observability import LEFT, NOT_PUBLISHED, SMS_OVER_THREE_SEGMENTS, WEBHOOKS_REFUSED, count, observed
-from .ports import Channel, KeepRejected, Publish, Wording
+from .ports import Channel, KeepRejected, NotDelivered, Publish, Wording
 from .settings import Settings
 from .usecases.configure_brand import BrandSaid, configure_brand
 from .usecases.erase_contact import ErasureAsked, erase_contact
@@ -108,16 +109,16 @@ class App:
                 self._providers[provider, channel] = PROVIDERS[provider, channel](self)
             return self._providers[provider, channel]
 
-    def make_ready(self, contact: Contact) -> None:
-        """Makes what delivers to the contact, and reads its keys: each takes longer than a gate's answer holds.
-
-        Where that fails, the channel says so when it is asked to send.
-        """
+    def make_ready(self, contact: Contact) -> NotDelivered | None:
+        """Makes what delivers to the contact, and reads its keys: each takes longer than a gate's answer holds."""
         route = self.settings.routes.of(contact)
-        with suppress(ReengageError, BotoCoreError, ClientError):
+        try:
             self._provider(route.provider, route.channel)
             if route.provider in WITH_KEYS:
                 self.provider_secrets()
+        except (ReengageError, BotoCoreError) as error:
+            return NotDelivered(f"{route.provider} cannot be made ready: {type(error).__name__}")
+        return None
 
     @cached_property
     def _providers(self) -> dict[tuple[str, str], Channel]:
@@ -246,7 +247,6 @@ class App:
                 return progress(subject, store=self.store, clock=self.clock)
 
     def _sender(self, door: Door, policy: PolicySettings, time_left: timedelta) -> Sender:
-        self.begin_run()
         return Sender(
             door=door,
             settings=policy,
@@ -272,31 +272,22 @@ class App:
     def _session(self) -> botocore.session.Session:
         return botocore.session.get_session()
 
-    def _client(self, service: str, *, total_max_attempts: int = 3, read_timeout: float = 2) -> Any:
+    def _client(self, service: str, *, total_max_attempts: int = 3) -> Any:
         config = Config(
             connect_timeout=1,
-            read_timeout=read_timeout,
+            read_timeout=2,
             retries={"mode": "standard", "total_max_attempts": total_max_attempts},
             max_pool_connections=WORKERS,
         )
         return self._session.create_client(service, config=config)
 
     def sending(self, service: str) -> Any:
-        """A client that makes one attempt a call: a hidden retry after a lost answer would send twice."""
-        client = self._client(service, total_max_attempts=1, read_timeout=5)
-        self._sending.append(client)
-        return client
-
-    def begin_run(self) -> None:
-        """Sends over new connections: one that died while the environment was frozen would leave it unknown what became
-        of a message.
-        """
-        for client in self._sending:
-            client.close()
+        """A client that makes one attempt a call, by ``http``: a hidden retry after a lost answer would send twice."""
+        return over(self.http, self._client(service, total_max_attempts=1))
 
     @cached_property
-    def _sending(self) -> list[Any]:
-        return []
+    def http(self) -> Http:
+        return Http()
 
 
 def _without_signatures(told: Any) -> Any:
@@ -308,7 +299,7 @@ def _without_signatures(told: Any) -> Any:
 
 
 def _eventbridge(app: App) -> Channel:
-    return EventBridgeChannel(EventBus(app.sending("events"), app.settings.event_bus_name))
+    return EventBridgeChannel(EventBus(app.sending("events"), app.settings.event_bus_name), app.clock)
 
 
 def _aws_sms(app: App) -> Channel:
@@ -333,26 +324,25 @@ def _aws_whatsapp(app: App) -> Channel:
 
 
 def _meta(app: App) -> Channel:
-    from .adapters.channels.http import Http  # noqa: PLC0415 - the same
     from .adapters.channels.meta import MetaChannel  # noqa: PLC0415 - the same
 
     settings = app.settings
-    return MetaChannel(Http(), app.provider_secrets, settings.routes, app.clock, version=settings.meta_api_version)
+    return MetaChannel(
+        app.http, app.provider_secrets.in_hand, settings.routes, app.clock, version=settings.meta_api_version
+    )
 
 
 def _twilio(app: App) -> Channel:
-    from .adapters.channels.http import Http  # noqa: PLC0415 - the same
     from .adapters.channels.twilio import TwilioChannel  # noqa: PLC0415 - the same
 
     settings = app.settings
-    return TwilioChannel(Http(), app.provider_secrets, settings.routes, app.clock, settings.webhook_url)
+    return TwilioChannel(app.http, app.provider_secrets.in_hand, settings.routes, app.clock, settings.webhook_url)
 
 
 def _webhook(app: App) -> Channel:
-    from .adapters.channels.http import Http  # noqa: PLC0415 - the same
     from .adapters.channels.webhook import WebhookChannel  # noqa: PLC0415 - the same
 
-    return WebhookChannel(Http(), app.provider_secrets, app.settings.routes, app.clock)
+    return WebhookChannel(app.http, app.provider_secrets.in_hand, app.settings.routes, app.clock)
 
 
 WITH_KEYS: Final = frozenset({"meta", "twilio", "webhook"})

@@ -214,7 +214,9 @@ class Store(Protocol):
         """Among the contact's messages; one request a page."""
 
     def record_receipt(self, message: ScheduledMessage) -> bool:
-        """Moves a row forward to ``message.state``; ``False`` where it is not in a state that this may follow."""
+        """Moves a row forward to ``message.state``; ``False`` where it is not in a state that this may follow. One that
+        was tried, and is scheduled again, did reach the person after all.
+        """
 
     # All of a contact
     def read_holdings(self, contact: Contact) -> Holdings:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pytest
 from botocore.exceptions import ClientError
+from urllib3.connection import HTTPConnection
 
 from reengage.adapters.channels.http import BODY_LIMIT, Http
 from reengage.adapters.channels.meta import CODES, VERSION, MetaChannel
@@ -204,6 +205,7 @@ HINTS: Final = {
     "a date without a zone": ((NOON + timedelta(minutes=5)).strftime("%d %b %Y %H:%M:%S -0000"), timedelta(minutes=5)),
     "a date that is past": (format_datetime(NOON - timedelta(hours=1), usegmt=True), timedelta()),
     "a date in a hundred years": ("Fri, 01 Jan 2131 00:00:00 GMT", timedelta(days=1)),
+    "a date beyond the calendar": ("Mon, 01 Jan 99999999999999999999999 00:00:00 GMT", None),
     "many digits": ("9" * 5000, timedelta(days=1)),
     "a digit that is none": ("\u00b2", None),
     "a word": ("soon", None),
@@ -346,6 +348,7 @@ FATES: Final = {
     "half a no, then closed": says(written(400, error(131047))[:-10]),
     "half a chunk": says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{"),
     "a chunk of no length": says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n{}"),
+    "a chunk of a length below zero": says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n{}"),
     "two lengths": says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}"),
     "no HTTP at all": says(b"220 mail.example ESMTP\r\n"),
     "a header without an end": says(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000),
@@ -365,6 +368,19 @@ def test_nobody_knows_once_the_body_has_left(meta: Server, behaves: Behaviour) -
     assert ADDRESS not in outcome.error
     assert time.monotonic() - began < 4
     assert (meta.connections, len(meta.requests)) == (1, 1)
+
+
+def test_a_no_that_comes_before_all_was_read_counts(meta: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A throttle answered at once and closed; the rest of the request had nowhere to go, and nobody knew, it was said."""
+
+    def breaks(self: HTTPConnection, *args: Any, **kwargs: Any) -> None:
+        whole(self, *args, **kwargs)
+        raise BrokenPipeError
+
+    whole = HTTPConnection.request
+    monkeypatch.setattr(HTTPConnection, "request", breaks)
+    meta.answers(429, headers={"Retry-After": "120"})
+    assert channel(meta.url).send(outbound()) == NotDelivered("HTTP 429", timedelta(minutes=2))
 
 
 def test_an_answer_that_drips_but_ends_in_time_counts(meta: Server) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from reengage.adapters.channels.http import LONGEST
 from reengage.adapters.channels.twilio import CODES, TwilioChannel
 from reengage.adapters.inbound.twilio import twilio as read_twilio
 from reengage.domain.routes import Routes
@@ -40,8 +41,6 @@ SID: Final = "SM" + "2" * 32
 CONTENT: Final = "HX" + "3" * 32
 TAKEN: Final = {"sid": SID, "status": "queued", "error_code": None, "error_message": None}
 SECRETS: Final = {"twilio_account_sid": ACCOUNT, "twilio_auth_token": "s3cret"}
-HTTP: Final = timedelta(seconds=10)
-"""What a request may take in all."""
 
 
 @pytest.fixture
@@ -88,7 +87,7 @@ def test_the_request_is_the_one_that_twilio_documents(twilio: Server) -> None:
         "To": ADDRESS,
         "From": "+15005550006",
         "Body": TEXT,
-        "ValidityPeriod": "7190",
+        "ValidityPeriod": "7192",
         "StatusCallback": "https://hooks.example/twilio/status?scheduled_message_id="
         f"{message.message.scheduled_message_id}&brand=acme-dental&channel=sms#rc=5&rp=all",
     }
@@ -192,13 +191,13 @@ def test_sms_is_free_text_at_any_time(twilio: Server) -> None:
 )
 def test_twilio_may_keep_it_until_it_is_of_no_use(twilio: Server, left: timedelta, validity: str) -> None:
     """Counted from when Twilio takes it, and so after all that the request may take."""
-    channel(twilio.url).send(outbound("sms", deliver_before=NOON + HTTP + left))
+    channel(twilio.url).send(outbound("sms", deliver_before=NOON + LONGEST + left))
     assert form(twilio)["ValidityPeriod"] == validity
 
 
 @pytest.mark.parametrize("left", [timedelta(seconds=0.999), timedelta(), timedelta(hours=-1)])
 def test_with_less_than_a_second_left_nothing_is_asked(twilio: Server, left: timedelta) -> None:
-    message = outbound("sms", deliver_before=NOON + HTTP + left)
+    message = outbound("sms", deliver_before=NOON + LONGEST + left)
     assert channel(twilio.url).send(message) == NotDelivered("too little time is left to deliver it")
     assert twilio.connections == 0
 
@@ -288,7 +287,10 @@ def test_a_throttle_says_how_long_to_wait(twilio: Server) -> None:
 
 
 ANSWERS: Final = {
-    "throttled at the edge": (answer(429, b"<html>", {"Retry-After": "2"}), NotDelivered("HTTP 429", HTTP / 5)),
+    "throttled at the edge": (
+        answer(429, b"<html>", {"Retry-After": "2"}),
+        NotDelivered("HTTP 429", timedelta(seconds=2)),
+    ),
     "unauthorized": (answer(401), NotDelivered("HTTP 401")),
     "bad request": (answer(400, b"<html>"), Refused("HTTP 400")),
     "a bad gateway": (answer(502, b"<html>"), Unknown("HTTP 502")),

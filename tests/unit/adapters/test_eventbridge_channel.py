@@ -10,7 +10,7 @@ from threading import Thread
 from typing import Any, Final
 
 import pytest
-from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError, SSLError
+from botocore.exceptions import NoCredentialsError, ReadTimeoutError, SSLError
 
 from reengage.adapters.eventbridge import REFUSALS, EventBridgeChannel, EventBus
 from reengage.bootstrap import App
@@ -60,7 +60,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
         def do_POST(self) -> None:
             served.requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             if served.status:
-                body = served.body.encode()
+                body = served.body.encode(errors="surrogateescape")
                 self.send_response(served.status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -107,12 +107,19 @@ ANSWERS: Final = {
     "too many requests": (429, error("TooManyRequestsException"), NotDelivered("TooManyRequestsException")),
     "not allowed": (400, error("AccessDeniedException"), NotDelivered("AccessDeniedException")),
     "forbidden": (403, error("UnrecognizedClientException"), NotDelivered("UnrecognizedClientException")),
-    "too large": (413, "too large", NotDelivered("413")),
+    "too large": (413, "too large", NotDelivered("HTTP 413")),
     "an internal failure": (500, error("InternalFailure"), Unknown("InternalFailure")),
-    "a bad gateway": (502, "<html>bad gateway</html>", Unknown("502")),
+    "a bad gateway": (502, "<html>bad gateway</html>", Unknown("HTTP 502")),
     "unavailable": (503, error("ServiceUnavailable"), Unknown("ServiceUnavailable")),
-    "a gateway's time-out": (504, "", Unknown("504")),
-    "the connection closed": (0, "", Unknown("ConnectionClosedError")),
+    "a gateway's time-out": (504, "", Unknown("HTTP 504")),
+    "a time-out of the request": (408, "", Unknown("HTTP 408")),
+    "a status of nobody's": (599, "", Unknown("HTTP 599")),
+    "a list": (200, "[1]", Unknown("an answer that cannot be read")),
+    "null": (200, "null", Unknown("an answer that cannot be read")),
+    "half a letter": (200, '{"Entries": "\udcc3', Unknown("an answer that cannot be read")),
+    "a nest": (200, "[" * 50_000, Unknown("an answer that cannot be read")),
+    "an id that is none": (200, '{"Entries": [{"EventId": 5}]}', Unknown("an answer without a result")),
+    "the connection closed": (0, "", Unknown("RemoteDisconnected")),
 }
 
 
@@ -127,8 +134,7 @@ def test_what_an_answer_means(aws: Aws, channel: EventBridgeChannel, status: int
 @pytest.mark.parametrize(
     ("failure", "outcome"),
     [
-        (ConnectTimeoutError(endpoint_url="-"), NotDelivered("ConnectTimeoutError")),
-        (EndpointConnectionError(endpoint_url="-"), NotDelivered("EndpointConnectionError")),
+        (NoCredentialsError(), NotDelivered("NoCredentialsError")),
         (ReadTimeoutError(endpoint_url="-"), Unknown("ReadTimeoutError")),
         (SSLError(endpoint_url="-", error=OSError()), Unknown("SSLError")),
     ],
@@ -149,7 +155,7 @@ def test_nobody_listens(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{unused.getsockname()[1]}")
-        assert App()._provider("eventbridge", "sms").send(OUTBOUND) == NotDelivered("EndpointConnectionError")
+        assert App()._provider("eventbridge", "sms").send(OUTBOUND) == NotDelivered("NewConnectionError")
     assert aws.requests == []
 
 

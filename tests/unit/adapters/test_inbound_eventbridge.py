@@ -30,6 +30,7 @@ from reengage.usecases.configure_brand import BrandSaid
 from reengage.usecases.erase_contact import ErasureAsked
 from reengage.usecases.record_delivery import Receipt
 
+EVENT_ID: Final = "17793124-05d4-b198-2fde-7ededc63b103"
 TIME: Final = "2031-03-04T11:05:20Z"
 AT: Final = datetime(2031, 3, 4, 11, 5, 20, tzinfo=UTC)
 
@@ -267,7 +268,7 @@ def business_event(event: Any) -> BusinessEvent:
 def envelope(detail_type: str, detail: Any) -> dict[str, Any]:
     return {
         "version": "0",
-        "id": "17793124-05d4-b198-2fde-7ededc63b103",
+        "id": EVENT_ID,
         "detail-type": detail_type,
         "source": "clinic.calendar",
         "account": "111122223333",
@@ -311,14 +312,14 @@ def test_a_full_message() -> None:
 
 def test_a_minimal_receipt_happened_when_it_was_sent() -> None:
     read_receipt = receipt(envelope("DeliveryReported", minimal("DeliveryReported")))
-    assert read_receipt == Receipt(READ_CONTACT, ID.good, "delivered", AT)
+    assert read_receipt == Receipt(READ_CONTACT, ID.good, "delivered", AT, event_id=EVENT_ID)
 
 
 def test_a_full_receipt() -> None:
     detail = full("DeliveryReported") | {"occurred_at": "2031-03-04T12:05:19.5+01:00"}
     at = datetime(2031, 3, 4, 11, 5, 19, 500_000, tzinfo=UTC)
     assert receipt(envelope("DeliveryReported", detail)) == Receipt(
-        READ_CONTACT, ID.good, "delivered", at, ID.good, TEXT.good
+        READ_CONTACT, ID.good, "delivered", at, ID.good, TEXT.good, EVENT_ID
     )
 
 

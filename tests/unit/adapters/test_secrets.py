@@ -9,7 +9,7 @@ import pytest
 from aws_lambda_powertools.utilities.parameters import base
 from botocore.exceptions import ClientError
 
-from reengage.adapters.secrets import ProviderSecrets
+from reengage.adapters.secrets import NOT_AGAIN_FOR, ProviderSecrets
 from reengage.errors import MissingSetting
 
 ARN: Final = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:providers"
@@ -39,6 +39,16 @@ class Time:
 
     def now(self, _zone: object = None) -> datetime:
         return self.time
+
+
+@dataclass(slots=True)
+class Waited:
+    """A clock that counts from nought."""
+
+    seconds: float = 0
+
+    def __call__(self) -> float:
+        return self.seconds
 
 
 @pytest.fixture
@@ -105,6 +115,43 @@ def test_a_secret_that_was_mended_is_read_at_the_next_use() -> None:
         secrets()
     client.value = '{"key": "a"}'
     assert secrets() == {"key": "a"}
+
+
+def test_while_the_secret_cannot_be_read_the_former_keys_are_used(time: Time, caplog: pytest.LogCaptureFixture) -> None:
+    """Secrets Manager had trouble for a quarter of an hour, and messages failed whose keys had not changed."""
+    client, waited = Client('{"key": "a"}'), Waited()
+    secrets = ProviderSecrets(ARN, client, waited)
+    secrets()
+    client.value = TimeoutError(VALUE)
+    time.time += timedelta(minutes=6)
+    assert secrets() == {"key": "a"}
+    assert caplog.messages == ["the former keys are used: the providers' secret: GetParameterError"]
+    # It is not asked again for each message: each time it is waited for.
+    asked = len(client.asked)
+    waited.seconds += NOT_AGAIN_FOR - 0.001
+    assert secrets() == {"key": "a"}
+    assert len(client.asked) == asked
+    waited.seconds += 0.001
+    client.value = '{"key": "b"}'
+    assert secrets() == {"key": "b"}
+
+
+def test_what_is_in_hand_is_what_was_read_last_and_nothing_is_asked_for_it(time: Time) -> None:
+    client = Client('{"key": "a"}')
+    secrets = ProviderSecrets(ARN, client)
+    with pytest.raises(MissingSetting, match=r"^the providers' secret: not read yet$"):
+        secrets.in_hand()
+    secrets()
+    client.value = '{"key": "b"}'
+    time.time += timedelta(minutes=6)
+    assert secrets.in_hand() == {"key": "a"}
+    assert len(client.asked) == 1
+    secrets()
+    assert secrets.in_hand() == {"key": "b"}
+
+
+def test_a_key_that_was_pasted_with_its_line_is_that_key() -> None:
+    assert ProviderSecrets(ARN, Client('{"key": " a\\n", "ids": {"x": "y"}}'))() == {"key": "a", "ids": {"x": "y"}}
 
 
 def _fails_without_quoting(client: Client, told: str) -> None:

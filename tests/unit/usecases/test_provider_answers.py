@@ -377,5 +377,18 @@ def test_what_delivers_is_made_ready_before_the_gate_is_asked() -> None:
         order.append(name)
         return call()
 
-    run(replace(world.sender(around=noting), make_ready=lambda _: order.append("make_ready")))
+    def ready(_: Contact) -> None:
+        order.append("make_ready")
+
+    run(replace(world.sender(around=noting), make_ready=ready))
     assert order.index("make_ready") < order.index("read_circumstances") < order.index("send")
+
+
+def test_what_cannot_be_made_ready_is_tried_again_without_a_gate() -> None:
+    """The keys could not be read; the gate was asked all the same, and the call began when its answer was stale."""
+    world, counted = story(), Fault(nth=999)
+    sender = replace(world.sender(around=counted), make_ready=lambda _: NotDelivered("no keys"))
+    assert run(sender) == {**NOTHING, "due": 1, "retried": 1}
+    assert (row(world).state, row(world).attempts, row(world).error) == (State.SCHEDULED, 1, "no keys")
+    assert "read_circumstances" not in counted.calls
+    assert world.provider.handed == []

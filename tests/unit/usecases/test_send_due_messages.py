@@ -23,9 +23,10 @@ from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import Door, Lane
 from reengage.domain.subject import BusinessEvent
 from reengage.errors import Contended
-from reengage.ports import DueKey, NotDelivered, Outcome, Refused, Unknown, Wording
+from reengage.ports import DueKey, NotDelivered, OptedOut, Outcome, Refused, Unknown, Wording
 from reengage.usecases import send_due_messages
 from reengage.usecases.erase_contact import ErasureAsked
+from reengage.usecases.record_delivery import Status
 from reengage.usecases.send_due_messages import FIRST_BACKOFF, GATES, MAX_ATTEMPTS, Sender, summary
 from tests.fakes import (
     ANNA,
@@ -458,15 +459,17 @@ def test_a_retry_goes_through_the_gate_again() -> None:
 
 
 @pytest.mark.parametrize("error", [Unreachable(), RuntimeError()], ids=["unreachable", "bug"])
-def test_a_channel_that_breaks_down_leaves_a_claim_that_becomes_unconfirmed(error: Exception) -> None:
-    """Nobody knows whether the provider took it: it is not tried again."""
+def test_after_a_channel_that_breaks_down_nobody_knows_and_the_run_fails_loudly(error: Exception) -> None:
+    """Whether the provider took it cannot be told: it is reported at once, and not tried again."""
     world = story()
     world.provider.script.append(error)
     with pytest.raises(ExceptionGroup) as raised:
         world.tick()
     assert raised.value.exceptions == (error,)
+    assert (row(world).state, row(world).error) == (State.UNCONFIRMED, type(error).__name__)
+    assert [detail["claimed_at"] for detail in world.bus.details("MessageUnconfirmed")] == ["2026-03-12T10:00:00Z"]
     world.clock.now = DUE + CLAIM_LASTS
-    assert world.tick()["unconfirmed"] == 1
+    assert world.tick() == NOTHING
     assert len(world.provider.handed) == 1
 
 
@@ -765,9 +768,9 @@ def test_the_summary_adds_up_to_what_was_due() -> None:
         "held": 0,
         "skipped": {"cancelled": 1},
         "failed": 1,
-        "unconfirmed": 1,
+        "unconfirmed": 2,
         "retried": 1,
-        "left": 1,
+        "left": 0,
     }
     counts = [value for name, value in answer.items() if name not in ("due", "skipped")]
     assert answer["due"] == sum(counts) + sum(answer["skipped"].values())
@@ -858,14 +861,53 @@ def test_a_receipt_that_comes_before_an_old_claim_is_given_up_is_not_contradicte
     came; the bus said delivered, and then that nobody knew.
     """
     world = story()
-    world.provider.script.append(RuntimeError("the run died"))
-    with pytest.raises(ExceptionGroup):
+    world.provider.script.append(Crash("the run died"))
+    with pytest.raises(Crash):
         world.tick()
     world.clock.now = DUE + CLAIM_LASTS
     delivered = receipt(world.provider.handed[0], "delivered")
     assert world.tick(around=_while("settle", lambda: world.report(delivered))) == NOTHING
     assert row(world).state is State.DELIVERED
     assert world.bus.details("MessageUnconfirmed") == []
+
+
+ANSWERS: list[Outcome] = [Refused("HTTP 400"), OptedOut("21610"), NotDelivered("HTTP 429"), Unknown("TimeoutError")]
+
+
+@pytest.mark.parametrize("status", ["sent", "delivered", "undelivered"])
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: type(answer).__name__)
+def test_a_receipt_that_comes_before_the_answer_is_not_contradicted(answer: Outcome, status: Status) -> None:
+    """The provider told of the delivery while it still held the call, and dropped that: the bus heard of two ends."""
+    world = follow_ups(caps="1/P1D", count=1)
+    world.provider.script.append(answer)
+    tells = _after("send", lambda: world.report(receipt(world.provider.handed[0], status)))
+    assert world.tick("trials", around=tells) == {**NOTHING, "due": 1, "sent": 1}
+    assert row(world).state == status
+    ends = {"MessageSent", "MessageDelivered", "MessageUndelivered", "MessageFailed", "MessageUnconfirmed"}
+    assert [end for end in world.bus.types() if end in ends] == [f"Message{status.capitalize()}"]
+    # It counts under the cap: it did reach the provider.
+    assert taken(world) == {row(world).scheduled_message_id}
+
+
+def test_an_answer_that_comes_after_its_receipt_is_still_news() -> None:
+    world = story()
+    tells = _after("send", lambda: world.report(receipt(world.provider.handed[0], "delivered")))
+    assert world.tick(around=tells)["sent"] == 1
+    assert (row(world).state, row(world).provider) == (State.DELIVERED, "fake")
+    assert world.bus.types()[-2:] == ["MessageDelivered", "MessageSent"]
+
+
+def _after(method: str, act: Callable[[], object]) -> Around:
+    """``act`` just after the first call of ``method``."""
+    acted: list[object] = []
+
+    def around(name: str, call: Callable[[], Any]) -> Any:
+        answer = call()
+        if name == method and not acted:
+            acted.append(act())
+        return answer
+
+    return around
 
 
 # Caps: a place is taken before the hand-over, and given back where that surely failed

@@ -428,8 +428,9 @@ class DynamoDBStore:
 
     def record_receipt(self, message: ScheduledMessage) -> bool:
         actions = [*_ended(message), *_answered(message)]
-        before = FOLLOWS[message.state] - {message.state}
-        return self._update(message.key, actions, Row.state.is_in(*before)) is not None
+        before = Row.state.is_in(*(FOLLOWS[message.state] - {message.state}))
+        tried = (Row.state == State.SCHEDULED) & (Row.attempts > 0)
+        return self._update(message.key, actions, before | tried) is not None
 
     # All of a contact
 
@@ -628,5 +629,6 @@ def _answered(message: ScheduledMessage) -> list[Action]:
         (Row.provider, message.provider),
         (Row.provider_message_id, message.provider_message_id),
         (Row.error, brief(message.error) if message.error else None),
+        (Row.receipt, message.receipt),
     )
     return [attribute.set(value) for attribute, value in answers if value]

@@ -138,6 +138,7 @@ class ScheduledMessageItem(Item, discriminator="scheduled_message"):
     provider = UnicodeAttribute(null=True)
     provider_message_id = UnicodeAttribute(null=True)
     error = UnicodeAttribute(null=True)
+    receipt = UnicodeAttribute(null=True)
 
 
 Row = ScheduledMessageItem
@@ -488,4 +489,5 @@ def to_message(item: Item) -> ScheduledMessage:
         provider=item.provider,
         provider_message_id=item.provider_message_id,
         error=item.error,
+        receipt=item.receipt,
     )

@@ -5,13 +5,14 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any, Final, Protocol
 
-from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from reengage.domain.events_out import OutEvent, out_event
-from reengage.ports import Accepted, NotDelivered, OutboundMessage, Outcome, Refused, Unknown
+from reengage.ports import Accepted, Clock, NotDelivered, OutboundMessage, Outcome, Refused, Unknown
+
+from .channels.sdk import NO_KINDS, ask, told
 
 SOURCE: Final = "reengage"
 ENTRIES_AT_ONCE: Final = 10
@@ -97,24 +98,23 @@ REFUSALS: Final = frozenset(
 class EventBridgeChannel:
     """Asks a business system on the bus to deliver: ``MessageSendRequested``, once for each message.
 
-    ``bus.client`` makes one attempt a call: a hidden retry after a lost answer would ask twice.
+    ``bus.client`` goes by ``Http`` (``sdk.over``) and makes one attempt a call: a hidden retry after a lost answer
+    would ask twice.
     """
 
     bus: EventBus
+    clock: Clock
 
     def send(self, outbound: OutboundMessage) -> Outcome:
-        try:
-            answer = self.bus.client.put_events(Entries=[self.bus.entry(send_requested(outbound))])
-        except (EndpointConnectionError, ConnectTimeoutError) as error:
-            return NotDelivered(type(error).__name__)
-        except ClientError as error:
-            return _of_status(error)
-        except BotoCoreError as error:
-            return Unknown(type(error).__name__)
-        match answer:
-            case {"Entries": [{"ErrorCode": code}]}:
+        request = {"Entries": [self.bus.entry(send_requested(outbound))]}
+        match ask(self.bus.client.put_events, request, within=outbound.start_before - self.clock()):
+            case NotDelivered() | Unknown() as outcome:
+                return outcome
+            case ClientError() as error:
+                return told(error, NO_KINDS, self.clock())
+            case {"Entries": [{"ErrorCode": str(code)}]}:
                 return Refused(code) if code in REFUSALS else NotDelivered(code)
-            case {"Entries": [{"EventId": event_id}]}:
+            case {"Entries": [{"EventId": str(event_id)}]}:
                 return Accepted("eventbridge", event_id)
             case _:
                 return Unknown("an answer without a result")
@@ -131,10 +131,3 @@ def send_requested(outbound: OutboundMessage) -> OutEvent:
         free_text_until=outbound.free_text_until,
         deliver_before=outbound.deliver_before,
     )
-
-
-def _of_status(error: ClientError) -> Outcome:
-    """A 4xx was not taken; after a 5xx nobody knows."""
-    code = error.response.get("Error", {}).get("Code", "")
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
-    return NotDelivered(code) if HTTPStatus(status).is_client_error else Unknown(code)

@@ -366,7 +366,10 @@ class MemoryStore:
     def record_receipt(self, message: ScheduledMessage) -> bool:
         with self._lock:
             row = self._rows.get(message.key)
-            if row is None or row.message.state not in FOLLOWS[message.state] - {message.state}:
+            if row is None:
+                return False
+            tried = row.message.state is State.SCHEDULED and row.message.attempts > 0
+            if not tried and row.message.state not in FOLLOWS[message.state] - {message.state}:
                 return False
             self._put(replace(row, message=_ended(row.message, message), indexed=False))
             return True
@@ -474,6 +477,7 @@ def _answered(stored: ScheduledMessage, message: ScheduledMessage) -> ScheduledM
         provider=message.provider or stored.provider,
         provider_message_id=message.provider_message_id or stored.provider_message_id,
         error=brief(message.error) if message.error else stored.error,
+        receipt=message.receipt or stored.receipt,
     )
 
 

@@ -47,7 +47,9 @@ FOLLOWS: Final[Mapping[State, frozenset[State]]] = MappingProxyType(
         State.UNCONFIRMED: frozenset({State.SENDING}),
     }
 )
-"""For each end, the states that it may follow once a message has been claimed: states only move forward."""
+"""For each end, the states that it may follow once a message has been claimed: states only move forward. A receipt
+shows of one that is scheduled again that an earlier try did reach the person.
+"""
 
 
 TOO_LATE: Final = "too_late"
@@ -86,7 +88,7 @@ class ScheduledMessage:
     that surely failed, and ``claim_id`` names the run that has, or had, it in hand. ``due_at`` is when it is looked at
     next; ``first_due_at``, where that differs, when it was due at first: earlier, because it was put off, or later,
     because the window closes before. ``held_by`` names the rules that held it, in their order. ``planned_at`` is when
-    what asked for it arrived; unknown counts as before everything.
+    what asked for it arrived; unknown counts as before everything. ``receipt`` marks the receipt that moved it last.
     """
 
     contact: Contact
@@ -110,6 +112,7 @@ class ScheduledMessage:
     provider: str | None = None
     provider_message_id: str | None = None
     error: str | None = None
+    receipt: str | None = None
 
     @property
     def key(self) -> MessageKey:

@@ -6,11 +6,14 @@ from typing import Any, Final, Literal
 
 from reengage.domain.contact import Contact
 from reengage.domain.events_out import out_event
-from reengage.domain.message import ScheduledMessage, State
+from reengage.domain.message import ScheduledMessage, State, brief
 from reengage.domain.preferences import Choice, ChoiceMade, OptOutScope
 from reengage.errors import InvalidEvent, NotPublished
 from reengage.ports import Clock, Publish, Store
 from reengage.usecases.record_choice import record_choice
+
+MARK: Final = 8
+"""Characters of an event's id, which is a UUID."""
 
 Status = Literal["sent", "delivered", "undelivered", "opted_out"]
 
@@ -24,7 +27,9 @@ STATES: Final[dict[Status, State]] = {
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """``at`` is when the provider says that it happened."""
+    """``at`` is when the provider says that it happened. ``event_id`` is that of the event which tells it: the same
+    when that event comes again, another when the provider tells it again.
+    """
 
     contact: Contact
     scheduled_message_id: str
@@ -32,6 +37,12 @@ class Receipt:
     at: datetime
     provider_message_id: str | None = None
     error: str | None = None
+    event_id: str = ""
+
+    @property
+    def mark(self) -> str | None:
+        """By what a row knows the receipt that moved it; short, for a row has little room."""
+        return self.event_id[:MARK] or None
 
 
 Recorded = Literal["recorded", "repeated", "ignored"]
@@ -42,41 +53,49 @@ def record_delivery(
 ) -> Recorded:
     """Moves the message's state forward, never back; receipts may come twice and out of order.
 
-    Where the provider says that the person has opted out, that is stored before anything else is, and holds since the
-    message was handed over: some date a receipt by when they call, and a repeat must not undo a START from in between.
-    Raises ``InvalidEvent`` where the contact has no such message, so that the receipt is kept with the reason.
+    Where the provider says that the person has opted out, that is stored before anything else is. What it tells again
+    changes nothing, and is not told again: some date a receipt by when they call, and a repeat must not undo a START
+    from in between. Raises ``InvalidEvent`` where the contact has no such message, so that the receipt is kept with the
+    reason.
     """
     message = store.find_message(receipt.contact, receipt.scheduled_message_id)
+    if message and _is_repeat(receipt, message):
+        return "repeated"
     if receipt.status == "opted_out":
         cause = {"receipt_of": receipt.scheduled_message_id}
-        out = ChoiceMade(receipt.contact, "contact", Choice(allowed=False, at=_held_at(receipt, message), cause=cause))
+        out = ChoiceMade(receipt.contact, "contact", Choice(allowed=False, at=receipt.at, cause=cause))
         record_choice(out, store=store, publish=publish, opt_out_scope=opt_out_scope)
     if message is None:
         raise InvalidEvent(["$.detail.scheduled_message_id: this contact has no such message"])
-    state = STATES[receipt.status]
     moved = replace(
         message,
-        state=state,
+        state=STATES[receipt.status],
         provider_message_id=receipt.provider_message_id or message.provider_message_id,
-        error=receipt.error or ("opted_out" if receipt.status == "opted_out" else message.error),
+        error=_error(receipt) or message.error,
         settled_at=message.settled_at or clock(),
+        receipt=receipt.mark,
     )
     recorded = store.record_receipt(moved)
     if not recorded:
-        message = store.find_message(receipt.contact, receipt.scheduled_message_id)
-        if message is None or message.state is not state:
-            return "ignored"
-    # A repeat is told again: the first time may have been cut short before it was.
-    told = out_event(f"Message{state.capitalize()}", moved, **_told(moved, receipt))
+        stands = store.find_message(receipt.contact, receipt.scheduled_message_id)
+        if stands is None or (stands.state, stands.receipt) != (moved.state, moved.receipt):
+            return "repeated" if stands and stands.state is moved.state else "ignored"
+        # The event comes again: the first time may have been cut short before anything was told.
+    told = out_event(f"Message{moved.state.capitalize()}", moved, **_told(moved, receipt))
     if publish([told]):
         raise NotPublished(told.type)
     return "recorded" if recorded else "repeated"
 
 
-def _held_at(receipt: Receipt, message: ScheduledMessage | None) -> datetime:
-    """Since when, at the latest, what the provider says of the person has held."""
-    handed_over_at = message and (message.claimed_at or message.settled_at)
-    return min(receipt.at, handed_over_at or receipt.at)
+def _is_repeat(receipt: Receipt, message: ScheduledMessage) -> bool:
+    """Whether another receipt has said the very same of the message."""
+    error = _error(receipt)
+    is_same = message.state is STATES[receipt.status] and (error is None or message.error == brief(error))
+    return is_same and message.receipt not in (None, receipt.mark)
+
+
+def _error(receipt: Receipt) -> str | None:
+    return receipt.error or ("opted_out" if receipt.status == "opted_out" else None)
 
 
 def _told(message: ScheduledMessage, receipt: Receipt) -> dict[str, Any]:

@@ -98,14 +98,15 @@ def _at_once(_channel: str) -> bool:
 
 
 def _is_ready(_contact: Contact) -> None:
-    """Nothing has to be made."""
+    """Nothing has to be made, so nothing stands in the way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
     """One door's engine. ``claim_lasts``: after that time nobody can be working on a claim any more. ``pace`` waits for
     a channel's turn; ``False`` where that does not come within this run. ``make_ready`` makes what a contact's channel
-    needs, before the gate is asked: that may take longer than the gate's answer holds.
+    needs, before the gate is asked: that may take longer than the gate's answer holds. It answers with what stands in
+    the way.
     """
 
     door: Door
@@ -119,7 +120,7 @@ class Sender:
     claim_lasts: timedelta
     opt_out_scope: OptOutScope = "brand"
     pace: Callable[[str], bool] = _at_once
-    make_ready: Callable[[Contact], None] = _is_ready
+    make_ready: Callable[[Contact], NotDelivered | None] = _is_ready
 
     def run(self, *, stop_at: datetime) -> Tally:
         """Drains every shard until ``stop_at``, and returns once every thread has ended.
@@ -165,13 +166,19 @@ class Sender:
                 return self._abandoned(message, now)
             # The claim's answer was lost on its way, and a retry of the request found our own claim there.
         try:
-            self.make_ready(message.contact)
+            if hindered := self.make_ready(message.contact):
+                return self._try_later(message, hindered.error)
             ready = self._prepare(message)
         except Exception as error:  # noqa: BLE001 - surely not sent, so it may be tried again; run() raises the error
             return self._try_later(message, type(error).__name__)._replace(error=error)
-        if isinstance(ready, Handled):
-            return ready
-        return self._record(message, ready, self.channels[message.contact.channel].send(ready))
+        return ready if isinstance(ready, Handled) else self._hand_over(message, ready)
+
+    def _hand_over(self, message: ScheduledMessage, ready: OutboundMessage) -> Handled:
+        try:
+            outcome = self.channels[message.contact.channel].send(ready)
+        except Exception as error:  # noqa: BLE001 - nobody knows what it did before; run() raises the error
+            return self._record(message, ready, Unknown(type(error).__name__))._replace(error=error)
+        return self._record(message, ready, outcome)
 
     def _abandoned(self, message: ScheduledMessage, now: datetime) -> Handled | None:
         """Another run's claim: left alone while that run may be at work; past that, nobody knows what became of it."""
@@ -179,9 +186,8 @@ class Sender:
         if now < message.claimed_at + self.claim_lasts:
             return None
         handled = self._settle(replace(message, state=State.UNCONFIRMED), claimed_at=message.claimed_at)
-        stands = self.store.read_message(message.key)
         # Its owner, or a receipt, may have said meanwhile what became of it.
-        return handled if stands and stands.state is State.UNCONFIRMED else None
+        return handled if handled.way == State.UNCONFIRMED else None
 
     def _prepare(self, message: ScheduledMessage) -> OutboundMessage | Handled:
         """The message ready to be handed over ``READY_WITHIN`` its gate, or what was done with it instead."""
@@ -285,17 +291,14 @@ class Sender:
                     facts=outbound.decision.facts,
                 )
             case Refused(error):
-                self._give_back(message)
                 return self._fail(replace(decided, attempts=decided.attempts + 1), error)
             case OptedOut(error, topic):
-                self._give_back(message)
                 try:
                     self._note_opt_out(message, topic)
                 except Exception as failed:  # noqa: BLE001 - surely not sent, so it is asked again; run() raises the error
                     return self._try_later(decided, type(failed).__name__)._replace(error=failed)
                 return self._fail(replace(decided, attempts=decided.attempts + 1), error)
             case NotDelivered(error, retry_after):
-                self._give_back(message)
                 return self._try_later(decided, error, retry_after)
             case Unknown(error):
                 unknown = replace(decided, state=State.UNCONFIRMED, error=error)
@@ -323,27 +326,47 @@ class Sender:
         if tried.attempts >= MAX_ATTEMPTS:
             return self._fail(tried, error)
         due_at = self.clock() + max(FIRST_BACKOFF * 2**message.attempts, retry_after or timedelta())
-        return self._release(_put_off(tried, due_at), Handled("retried"))
-
-    def _release(self, message: ScheduledMessage, handled: Handled) -> Handled:
-        """Back to the schedule. Where the row is gone, the contact was erased meanwhile: that is the message's end."""
-        if self.store.release(message) or self.store.read_message(message.key):
-            return handled
-        facts = {"decided_at": iso(self.clock())}
-        return Handled("skipped", out_event("MessageSkipped", message, rule="erased", facts=facts), "erased")
+        return self._unsent(message, self._release(_put_off(tried, due_at), Handled("retried")))
 
     def _fail(self, message: ScheduledMessage, error: str) -> Handled:
         failed = replace(message, state=State.FAILED, error=error)
-        return self._settle(failed, error=error, attempts=failed.attempts)
+        return self._unsent(message, self._settle(failed, error=error, attempts=failed.attempts))
+
+    def _unsent(self, message: ScheduledMessage, handled: Handled) -> Handled:
+        """Gives its place back, unless a receipt said meanwhile that it was sent after all."""
+        if handled.way != "sent":
+            self._give_back(message)
+        return handled
+
+    def _release(self, message: ScheduledMessage, handled: Handled) -> Handled:
+        """Back to the schedule. Where the row is gone, the contact was erased meanwhile: that is the message's end."""
+        if self.store.release(message):
+            return handled
+        stands = self.store.read_message(message.key)
+        if stands is None:
+            facts = {"decided_at": iso(self.clock())}
+            return Handled("skipped", out_event("MessageSkipped", message, rule="erased", facts=facts), "erased")
+        return handled if stands.state is State.SCHEDULED else _came_to(stands)
 
     def _settle(self, message: ScheduledMessage, **told: Any) -> Handled:
+        """Its end. Where a receipt came before the provider's answer, that is the end, and has been told."""
         settled = self.store.settle(replace(message, settled_at=self.clock()))
-        if not settled and self.store.read_message(message.key) is None:
+        stands = message if settled else self.store.read_message(message.key)
+        if stands is None:
             # The contact was erased meanwhile: nothing of it must come back by this.
             self._give_back(message)
+        elif stands.state is not message.state and message.state is not State.SENT:
+            return _came_to(stands)
         rule = message.rule or "" if message.state is State.SKIPPED else ""
         event = out_event(f"Message{message.state.capitalize()}", message, **told)
         return Handled(message.state, event, rule, message=message)
+
+
+def _came_to(message: ScheduledMessage) -> Handled:
+    """By what others have said of it, and told, since it was claimed."""
+    is_sent = message.state in (State.SENT, State.DELIVERED, State.UNDELIVERED)
+    rule = message.rule or "" if message.state is State.SKIPPED else ""
+    return Handled("sent" if is_sent else message.state, rule=rule, message=message)
 
 
 def _put_off(message: ScheduledMessage, due_at: datetime) -> ScheduledMessage:

@@ -137,7 +137,7 @@ def test_a_receipt_is_the_same_receipt_behind_the_bus(
 ) -> None:
     told = Receipt(PERSON, ours, status, happened_at, theirs, error)
     (event,) = events_in(Read(receipts=[told]))
-    assert receipt(on_the_bus(event)) == told
+    assert receipt(on_the_bus(event)) == replace(told, event_id="1")
 
 
 @pytest.mark.parametrize("character", ["x", '"', "\n", "ü", "🦷", "\x00"])

@@ -256,7 +256,10 @@ def test_there_is_no_other_way_in(path: str) -> None:
 
 @pytest.mark.parametrize(("path", "method"), [("/meta", "PUT"), ("/twilio", "GET"), ("/rcs", "GET"), ("/rcs", "")])
 def test_each_way_has_its_own_methods(path: str, method: str) -> None:
-    assert answered(event(path, method=method)) == Answer(405)
+    refused = answered(event(path, method=method))
+    allowed = "GET, POST" if path == "/meta" else "POST"
+    assert refused == Answer(405, allow=allowed)
+    assert refused.response["headers"]["Allow"] == allowed
 
 
 @pytest.mark.parametrize("body", ["%%%", "ü", "\ud800"])

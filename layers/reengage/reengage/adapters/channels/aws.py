@@ -1,6 +1,6 @@
 """AWS End User Messaging: SMS and RCS by ``pinpoint-sms-voice-v2``, WhatsApp by ``socialmessaging``.
 
-The clients are given, and make one attempt a call (``total_max_attempts=1``): none of the three operations takes an
+The clients are given, go by ``Http`` (``sdk.over``) and make one attempt a call: none of the three operations takes an
 idempotency token, so a hidden retry after a lost answer would write to the person twice.
 
 Sources, beside the service models in botocore:
@@ -10,32 +10,20 @@ https://docs.aws.amazon.com/social-messaging/latest/APIReference/API_SendWhatsAp
 """
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from http import HTTPStatus
-from ssl import SSLCertVerificationError
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectTimeoutError,
-    CredentialRetrievalError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    ParamValidationError,
-    PartialCredentialsError,
-    ProxyConnectionError,
-    SSLError,
-)
+from botocore.exceptions import ClientError
 
 from reengage.domain.reasons import Category
 from reengage.domain.routes import Routes
 from reengage.ports import Accepted, Clock, NotDelivered, OptedOut, OutboundMessage, Outcome, Refused, Unknown
 
+from .http import LONGEST
+from .sdk import Kinds, ask, told
 from .whatsapp import whatsapp_message
 
 PROVIDER: Final = "aws"
@@ -54,16 +42,9 @@ RCS_SECONDS: Final = range(1, 172_800 + 1)
 accepted it (https://docs.aws.amazon.com/sms-voice/latest/userguide/rcs-message-expiration.html).
 """
 
-LONGEST: Final = timedelta(seconds=6)
-"""From a call's start until AWS has taken what it carries: the clients' time-outs, one to connect, five to read."""
-
 MESSAGE_TYPES: Final[Mapping[Category, str]] = MappingProxyType(
     {"utility": "TRANSACTIONAL", "reply": "TRANSACTIONAL", "marketing": "PROMOTIONAL"}
 )
-
-Kind = type[Refused] | type[OptedOut] | type[NotDelivered] | type[Unknown]
-Kinds = Mapping[tuple[str, str], Kind]
-"""By an exception's code and its ``Reason``; an empty reason stands for every other one."""
 
 SMS_AND_RCS: Final[Kinds] = MappingProxyType(
     {
@@ -115,23 +96,6 @@ WHATSAPP: Final[Kinds] = MappingProxyType(
 only a later status says.
 """
 
-BEFORE_SENDING: Final = (
-    ConnectTimeoutError,
-    CredentialRetrievalError,
-    EndpointConnectionError,  # no address, or refused
-    NoCredentialsError,
-    ParamValidationError,
-    PartialCredentialsError,
-    ProxyConnectionError,
-)
-"""Raised before any of the request has left."""
-
-GARBLED: Final = (AttributeError, TypeError, UnicodeDecodeError)
-"""What botocore's parsers raise on a body that is cut within a character, or is JSON but no object."""
-
-_NAME: Final = re.compile(r"[A-Za-z][A-Za-z_]{0,63}")
-_SECONDS: Final = re.compile(r"[0-9]{1,6}")
-
 
 class SmsClient(Protocol):
     """botocore's ``pinpoint-sms-voice-v2`` client, as far as it is used here."""
@@ -168,7 +132,9 @@ class AwsSms:
             "MessageType": MESSAGE_TYPES[outbound.message.terms.category],
             "TimeToLive": min(seconds, SMS_SECONDS[-1]),
         }
-        return _handed_over(self.client.send_text_message, request, SMS_AND_RCS, "MessageId")
+        return _handed_over(
+            self.client.send_text_message, request, outbound, self.clock, kinds=SMS_AND_RCS, message_id="MessageId"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +155,9 @@ class AwsRcs:
             "RcsMessageContent": {"Content": {"TextMessage": {"Body": text}}},
             "TimeToLive": min(seconds, RCS_SECONDS[-1]),
         }
-        return _handed_over(self.client.send_rcs_message, request, SMS_AND_RCS, "MessageId")
+        return _handed_over(
+            self.client.send_rcs_message, request, outbound, self.clock, kinds=SMS_AND_RCS, message_id="MessageId"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +180,9 @@ class AwsWhatsApp:
             "message": json.dumps(whatsapp_message(outbound, self.clock())).encode(),
             "metaApiVersion": self.meta_api_version,
         }
-        return _handed_over(self.client.send_whatsapp_message, request, WHATSAPP, "messageId")
+        return _handed_over(
+            self.client.send_whatsapp_message, request, outbound, self.clock, kinds=WHATSAPP, message_id="messageId"
+        )
 
 
 def _envelope(outbound: OutboundMessage, routes: Routes, configuration_set: str | None) -> dict[str, Any]:
@@ -246,65 +216,31 @@ def _hindrance(text: str, most: int, seconds: int, accepted: range) -> Refused |
 
 
 def _handed_over(
-    call: Callable[..., Mapping[str, Any]], request: Mapping[str, Any], kinds: Kinds, message_id: str
+    call: Callable[..., Mapping[str, Any]],
+    request: Mapping[str, Any],
+    outbound: OutboundMessage,
+    clock: Clock,
+    *,
+    kinds: Kinds,
+    message_id: str,
 ) -> Outcome:
     """What came of the one call; ``message_id`` is the answer's field."""
-    try:
-        answer = call(**request)
-    except ClientError as error:
-        return _said({**error.response}, kinds)
-    except BotoCoreError as error:
-        return (NotDelivered if _never_left(error) else Unknown)(type(error).__name__)
-    except GARBLED:
-        return Unknown("an answer that cannot be read")
-    match answer.get(message_id):
-        case str(provider_message_id) if provider_message_id:
-            return Accepted(PROVIDER, provider_message_id)
-        case _:
+    match ask(call, request, within=outbound.start_before - clock()):
+        case NotDelivered() | Unknown() as outcome:
+            return outcome
+        case ClientError() as error:
+            said = told(error, kinds, clock())
+            return Refused(said.error) if isinstance(said, NotDelivered) and _names_the_message(error) else said
+        case answer:
+            provider_message_id = answer.get(message_id)
+            if isinstance(provider_message_id, str) and provider_message_id:
+                return Accepted(PROVIDER, provider_message_id)
             return Unknown("an answer without a message id")
 
 
-def _never_left(error: BotoCoreError) -> bool:
-    """Of the failures of TLS only a certificate that is not trusted is surely one before the request."""
-    if isinstance(error, SSLError):
-        return any(isinstance(cause, SSLCertVerificationError) for cause in error.kwargs["error"].args)
-    return isinstance(error, BEFORE_SENDING)
-
-
-def _said(response: Mapping[str, Any], kinds: Kinds) -> Outcome:
-    """By the table, else by the status. A 4xx without a code that can be read was not taken either: its status line
-    says enough.
-    """
-    metadata = response["ResponseMetadata"]
-    status = metadata["HTTPStatusCode"]
-    code, reason = _name(response["Error"].get("Code")), _name(response.get("Reason"))
-    kind = kinds.get((code, reason)) or kinds.get((code, "")) or _of_status(status)
-    if code == "ValidationException" and _names_the_message(response):
-        kind = Refused
-    error = ": ".join(filter(None, (code, reason))) or f"HTTP {status}"
-    return NotDelivered(error, _retry_after(metadata)) if kind is NotDelivered else kind(error)
-
-
-def _of_status(status: int) -> Kind:
-    """Of an error that has no row: a 4xx is about the request's signature or form, and was not taken. Nobody knows
-    after a time-out, whichever side calls it so, and after anything else.
-    """
-    if status == HTTPStatus.REQUEST_TIMEOUT:
-        return Unknown
-    return NotDelivered if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR else Unknown
-
-
-def _name(text: object) -> str:
-    """A code or a reason; empty for what is none, which may hold anything and must not get into the error."""
-    return text if isinstance(text, str) and _NAME.fullmatch(text) else ""
-
-
-def _names_the_message(response: Mapping[str, Any]) -> bool:
+def _names_the_message(error: ClientError) -> bool:
+    response: Mapping[str, Any] = {**error.response}
+    if response["Error"].get("Code") != "ValidationException":
+        return False
     names = [str(field.get("Name")) for field in response.get("Fields", ()) if field]
     return any(name.partition(".")[0].casefold() in OF_THE_MESSAGE for name in names)
-
-
-def _retry_after(metadata: Mapping[str, Any]) -> timedelta | None:
-    """AWS documents none here; where something on the way sends one, in seconds, it is kept to."""
-    seconds = metadata.get("HTTPHeaders", {}).get("retry-after", "")
-    return timedelta(seconds=int(seconds)) if _SECONDS.fullmatch(seconds) else None

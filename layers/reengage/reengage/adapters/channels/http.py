@@ -31,8 +31,16 @@ from reengage.ports import NotDelivered, Outcome, Refused, Unknown
 BODY_LIMIT: Final = 64 * 1024
 """Bytes of an answer. Nothing is read of a longer one: no provider's answer is."""
 
+CONNECT: Final = 2
+WHOLE: Final = 6
+LONGEST: Final = timedelta(seconds=CONNECT + WHOLE)
+"""After so long from its start, no call is still under way whose request could be taken."""
+
 LONGEST_HINT: Final = timedelta(days=1)
 """A ``Retry-After`` beyond this counts as this."""
+
+BROKEN: Final = (HTTPError, HTTPException, OSError, ValueError)
+"""What a broken answer raises; the last, say, of a chunk whose length is below zero."""
 
 Secrets = Callable[[], Mapping[str, Any]]
 """The providers' secrets by name, asked for at each send: a rotated one is used from then on."""
@@ -83,21 +91,11 @@ class Answer:
         except (ValueError, RecursionError):
             return None
 
-    def retry_after(self, now: datetime) -> timedelta | None:
-        """The header of that name, in seconds or as a date (RFC 9110, 10.2.3); ``None`` where it cannot be read."""
-        text = self.headers.get("Retry-After", "").strip()
-        if text.isascii() and text.isdigit():
-            return min(timedelta(seconds=int(text[:9])), LONGEST_HINT)  # nine digits are years
-        try:
-            at = parsedate_to_datetime(text)
-        except ValueError:
-            return None
-        at = at if at.tzinfo else at.replace(tzinfo=UTC)
-        return min(max(at - now, timedelta()), LONGEST_HINT)
-
     def means(self, kind: Kind, error: str, now: datetime) -> Outcome:
         outcome = kind(error)
-        return replace(outcome, retry_after=self.retry_after(now)) if isinstance(outcome, NotDelivered) else outcome
+        if not isinstance(outcome, NotDelivered):
+            return outcome
+        return replace(outcome, retry_after=retry_after(self.headers.get("Retry-After", ""), now))
 
     def by_code(self, code: int, codes: Codes, now: datetime) -> Outcome:
         """What the provider's own code says. With one that the table does not have, a 4xx was not taken, but whether
@@ -127,15 +125,10 @@ class Http:
     from the connection on, however steadily the other side drips.
     """
 
-    connect: float = 2
+    connect: float = CONNECT
     read: float = 5
-    whole: float = 6
+    whole: float = WHOLE
     context: ssl.SSLContext = field(default_factory=ssl.create_default_context)
-
-    @property
-    def longest(self) -> timedelta:
-        """After so long from its start, no call is still under way whose request could be taken."""
-        return timedelta(seconds=self.connect + self.whole)
 
     def post(
         self, url: str, headers: Mapping[str, str], body: bytes, *, within: timedelta
@@ -181,7 +174,7 @@ class Http:
         answer: Answer | NotDelivered | Unknown
         try:
             answer = _ask(connection, target, headers, body)
-        except (HTTPError, HTTPException, OSError) as error:
+        except BROKEN as error:
             answer = Unknown(_name(error))
         finally:
             watchdog.cancel()
@@ -189,10 +182,25 @@ class Http:
         return answer if monotonic() < ends else Unknown("the answer took too long")
 
 
+def retry_after(text: str, now: datetime) -> timedelta | None:
+    """``Retry-After``, in seconds or as a date (RFC 9110, 10.2.3); ``None`` where it cannot be read."""
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return min(timedelta(seconds=int(text[:9])), LONGEST_HINT)  # nine digits are years
+    try:
+        at = parsedate_to_datetime(text)
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        return min(max(at - now, timedelta()), LONGEST_HINT)
+    except (ValueError, OverflowError):
+        return None
+
+
 def _ask(connection: HTTPConnection, target: str, headers: Mapping[str, str], body: bytes) -> Answer | NotDelivered:
     said = {"User-Agent": "reengage", "Connection": "close", **headers}
     try:
         connection.request("POST", target, body, said, preload_content=False)
+    except BrokenPipeError:
+        pass  # It was answered before all of it was read, as a throttle may be.
     except ValueError as error:  # a header that cannot be written: found before anything is
         return NotDelivered(_name(error))
     response = connection.getresponse()
@@ -220,5 +228,5 @@ def credentials(secrets: Secrets, *names: str) -> Mapping[str, Any] | NotDeliver
         found = secrets()
     except (ReengageError, BotoCoreError, ClientError) as error:
         return NotDelivered(f"the secrets cannot be read: {_name(error)}")
-    absent = [name for name in names if not found.get(name)]
+    absent = [name for name in names if not isinstance(found.get(name), str) or not found[name]]
     return NotDelivered(f"absent from the secrets: {', '.join(absent)}") if absent else found

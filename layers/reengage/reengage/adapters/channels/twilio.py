@@ -20,7 +20,7 @@ from urllib.parse import quote, urlencode
 from reengage.domain.routes import Routes
 from reengage.ports import Accepted, Clock, NotDelivered, OptedOut, OutboundMessage, Outcome, Refused, Unknown, Wording
 
-from .http import Answer, Codes, Http, Secrets, credentials
+from .http import LONGEST, Answer, Codes, Http, Secrets, credentials
 from .whatsapp import on_one_line
 
 URL: Final = "https://api.twilio.com"
@@ -166,7 +166,7 @@ class TwilioChannel:
             return secrets
         now = self.clock()
         # From when Twilio takes it, which is at most so much later than now.
-        left = (outbound.deliver_before - self.http.longest - now) // timedelta(seconds=1)
+        left = (outbound.deliver_before - LONGEST - now) // timedelta(seconds=1)
         if left < VALIDITY[0]:
             return NotDelivered("too little time is left to deliver it")
         content = _content(outbound, secrets, now)

@@ -493,6 +493,7 @@ def receipt(event: Any) -> Receipt:
         at=_occurred_at(event, detail.occurred_at),
         provider_message_id=_given(detail.provider_message_id),
         error=_given(detail.error),
+        event_id=str(event.get("id") or ""),
     )
 
 

@@ -49,17 +49,21 @@ _CHALLENGE: Final = re.compile(r"[\w.=+/-]{1,512}", re.ASCII)
 
 
 class Answer(NamedTuple):
-    """``read`` is what is to be recorded before the answer is given; ``None`` where the call said nothing."""
+    """``read`` is what is to be recorded before the answer is given; ``None`` where the call said nothing. ``allow``
+    names the methods that would do.
+    """
 
     status: int
     body: str = ""
     content_type: str = "text/plain"
     read: Read | None = None
+    allow: str = ""
 
     @property
     def response(self) -> dict[str, Any]:
         """As a function URL wants it."""
-        return {"statusCode": self.status, "headers": {"Content-Type": self.content_type}, "body": self.body}
+        headers = {"Content-Type": self.content_type} | ({"Allow": self.allow} if self.allow else {})
+        return {"statusCode": self.status, "headers": headers, "body": self.body}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,8 @@ def answer(event: Any, *, secrets: Secrets, routes: Routes, arrived_at: datetime
         arrived_at=arrived_at,
     )
     if wrong := _wrong(call):
-        return Answer(wrong)
+        allow = ", ".join(_DOORS[call.path]) if wrong is HTTPStatus.METHOD_NOT_ALLOWED else ""
+        return Answer(wrong, allow=allow)
     answered = _DOORS[call.path][call.method](call)
     is_old = answered.read and call.path not in _REPLAYED and _is_old(answered.read, arrived_at)
     return Answer(HTTPStatus.BAD_REQUEST) if is_old else answered

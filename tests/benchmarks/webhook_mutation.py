@@ -1,0 +1,135 @@
+"""How one input of the fuzzer is made of others: by changes to the tree that it is, so that what a provider signs is
+signed after the change, and what is JSON stays JSON. Within a text libFuzzer changes the bytes; and an input that has
+reached something new is kept, and changed again.
+"""
+
+import json
+import random
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any, Final
+
+import atheris
+
+from tests.benchmarks.webhook_inputs import ODD, content, event_of, read, seeds, text_of, written
+
+SEEDS: Final = tuple(seeds())
+PADDINGS: Final = (1, 200_000, 3 * 1024 * 1024)
+"""The last is more than the door takes, whatever stands before it."""
+
+SEEN: Final = 0.4
+"""So many of the calls that a provider signs are seen by somebody, and changed as they then stand."""
+
+Place = tuple[Any, ...]
+"""The names and numbers on the way to it."""
+
+
+def mutated(data: bytes, max_size: int, seed: int) -> bytes:
+    """With one to four changes; what would be too large is left as it was."""
+    by = random.Random(seed)
+    said = read(data) or deepcopy(by.choice(SEEDS))
+    if said["by"] and by.random() < SEEN:
+        said = {"by": None, "event": deepcopy(event_of(said))}
+    for _ in range(by.randint(1, 4)):
+        said = _changed(said, by)
+    changed = written(said)
+    return changed if len(changed) <= max_size else data
+
+
+def crossed(data: bytes, other: bytes, max_size: int, seed: int) -> bytes:
+    """The first, with one of its places as it is in the second; where there is no such place, with any of the second's.
+
+    So a call of one provider comes to another's path, or with another's headers.
+    """
+    by = random.Random(seed)
+    said, giver = read(data) or deepcopy(by.choice(SEEDS)), read(other) or by.choice(SEEDS)
+    given, place = dict(_places(giver)), by.choice([place for place, _ in _places(said)])
+    if "raw" not in said:
+        _put(said, place, given[place if place in given else by.choice(list(given))])
+    changed = written(said)
+    return changed if len(changed) <= max_size else data
+
+
+def _changed(said: Any, by: random.Random) -> Any:
+    said.pop("padding", None)
+    if "raw" in said:
+        return said | {"raw": _noise(said["raw"], "latin-1")}
+    if said["by"] and by.random() < 0.1:
+        return said | _told_otherwise(said, by)
+    if not said["by"] and by.random() < 0.4 and _has_a_body(said["event"]):
+        said["event"]["body"] = _other_body(said["event"]["body"], by)
+    else:
+        _change_a_place(said, by)
+    return said
+
+
+def _told_otherwise(said: Any, by: random.Random) -> Any:
+    """The same payload in bytes that are damaged, too many or otherwise encoded, or after another query."""
+    match by.randrange(4):
+        case 0:
+            return {"raw": _noise(text_of(said).decode("latin-1"), "latin-1")}
+        case 1:
+            return {"padding": by.choice(PADDINGS)}
+        case 2 if "query" in said:
+            return {"query": _noise(said["query"])}
+        case _:
+            return {"ascii": not said.get("ascii", True)}
+
+
+def _has_a_body(event: Any) -> bool:
+    return isinstance(event, dict) and isinstance(event.get("body"), str)
+
+
+def _other_body(body: str, by: random.Random) -> str:
+    """Changed after it was signed: as JSON, where it is any, or as text."""
+    try:
+        said = {"by": "anybody", "payload": json.loads(body)}
+    except (ValueError, RecursionError):
+        return _noise(body)
+    if by.random() < 0.5:
+        return _noise(body)
+    _change_a_place(said, by)
+    return json.dumps(said["payload"])
+
+
+def _change_a_place(said: Any, by: random.Random) -> None:
+    place, value = by.choice(list(_places(said)))
+    holder, name = _holder(said, place), place[-1]
+    match by.randrange(8):
+        case 0 if isinstance(holder, dict) and holder is not said:
+            del holder[name]
+        case 1 if isinstance(holder, list):
+            holder.append(deepcopy(value))
+        case 2 | 3 if isinstance(value, str):
+            holder[name] = _noise(value)
+        case 4:
+            holder[name] = [value]
+        case _:
+            _put(said, place, by.choice(ODD))
+
+
+def _noise(text: str, encoding: str = "utf-8") -> str:
+    """With some of its bytes changed by libFuzzer."""
+    raw = text.encode(encoding, "surrogatepass")
+    return bytes(atheris.Mutate(raw, len(raw) + 16)).decode(encoding, "replace")
+
+
+def _places(said: Any) -> Iterator[tuple[Place, Any]]:
+    """Every place within its content, each with what stands there."""
+    waiting: list[tuple[Place, Any]] = [((content(said),), said[content(said)])]
+    while waiting:
+        place, value = waiting.pop()
+        yield place, value
+        items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        waiting += [((*place, name), item) for name, item in items]
+
+
+def _put(said: Any, place: Place, value: Any) -> None:
+    """A copy, for what is put in is changed in its turn."""
+    _holder(said, place)[place[-1]] = deepcopy(value)
+
+
+def _holder(said: Any, place: Place) -> Any:
+    for step in place[:-1]:
+        said = said[step]
+    return said
