@@ -371,7 +371,7 @@ def test_nobody_knows_once_the_body_has_left(meta: Server, behaves: Behaviour) -
 
 
 def test_a_no_that_comes_before_all_was_read_counts(meta: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A throttle answered at once and closed; the rest of the request had nowhere to go, and nobody knew, it was said."""
+    """A throttle answered at once and closed; the rest had nowhere to go, and it was said that nobody knew."""
 
     def breaks(self: HTTPConnection, *args: Any, **kwargs: Any) -> None:
         whole(self, *args, **kwargs)

@@ -57,7 +57,9 @@ GATES: Final = 3
 READY_WITHIN: Final = GATE_HOLDS / 2
 """After its gate a message must be ready; the rest is for the connection to the provider."""
 
-MAX_ATTEMPTS: Final = 5
+MAX_ATTEMPTS: Final = 7
+"""Over an hour and three minutes, each wait twice as long as the one before."""
+
 FIRST_BACKOFF: Final = timedelta(minutes=1)
 WORKERS: Final = 8
 PUBLISH_AT_ONCE: Final = 10
