@@ -1,6 +1,7 @@
 """The door for providers, through its handler: a signed call is on the bus, as what the other functions understand."""
 
 import base64
+import gzip
 import hmac
 import json
 from datetime import datetime, timedelta
@@ -418,8 +419,21 @@ def test_one_entry_that_cannot_be_kept_does_not_hold_up_the_others(stack: Stack)
     assert [event["detail-type"] for event in stack.relayed()] == ["MessageReceived"]
 
 
-def test_a_call_too_large_for_the_queue_is_kept_as_far_as_it_goes(stack: Stack) -> None:
-    call(stack, from_meta('{"' + "x" * 300_000))
+def test_a_call_too_large_for_the_queue_is_kept_whole_all_the_same(stack: Stack) -> None:
+    body = '{"' + "x" * 2_900_000
+    call(stack, from_meta(body))
     (kept,) = stack.rejected()
-    assert kept["errors"]
-    assert len(kept["event"]["cut"]) == 200_000
+    assert kept["errors"] == ["$: expected JSON"]
+    assert json.loads(gzip.decompress(base64.b64decode(kept["gzip"])))["body"] == body
+
+
+def test_a_call_of_thousands_of_bad_entries_does_not_sink_the_good_one(stack: Stack) -> None:
+    """Their errors were more than the bus takes at once: the provider was told to come again, and again."""
+    event = case("webhook/meta_message")
+    payload = json.loads(event["body"])
+    messages = payload["entry"][0]["changes"][0]["value"]["messages"]
+    messages += [{"id": "wamid.bad"}] * 20_000
+    assert call(stack, from_meta(json.dumps(payload)))["statusCode"] == 200
+    assert [event["detail-type"] for event in stack.relayed()] == ["MessageReceived"]
+    (kept,) = stack.rejected()
+    assert (len(kept["errors"]), kept["errors"][-1]) == (101, "and 19900 more")

@@ -1,6 +1,5 @@
 """The one place that builds adapters: lazily, and once for each execution environment."""
 
-import json
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -56,9 +55,6 @@ MARGIN: Final = timedelta(seconds=15)
 
 CLAIM_GRACE: Final = timedelta(seconds=60)
 """So long after the time limit of the run that made it, a claim is surely nobody's."""
-
-KEPT: Final = 200_000
-"""Characters of a provider's call that is rejected; a queue's message has a limit, and a call may be larger."""
 
 MOST_SEGMENTS: Final = 3
 """Of an SMS; a longer one is sent, and counted by a metric."""
@@ -231,8 +227,7 @@ class App:
             count(NOT_PUBLISHED, failed)
             raise NotPublished(f"{failed} of {len(events)} events")
         if read.errors:  # last: one that cannot be kept must not hold up the others
-            whole = json.dumps(told := _without_signatures(told))
-            self.reject(told if len(whole) <= KEPT else {"cut": whole[:KEPT]}, InvalidEvent(read.errors))
+            self.reject(_without_signatures(told), InvalidEvent(read.errors))
 
     def answer(self, question: Question) -> dict[str, Any]:
         """What is stored, read and told; nothing is changed."""

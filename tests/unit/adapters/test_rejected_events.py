@@ -1,12 +1,15 @@
 """The queue of rejected events."""
 
+import base64
+import gzip
 import json
+import random
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from reengage.adapters.rejected_events import RejectedEventsQueue
+from reengage.adapters.rejected_events import BODY, RejectedEventsQueue
 
 
 @dataclass(slots=True)
@@ -36,6 +39,33 @@ def test_an_event_is_kept_whole(event: Any) -> None:
     assert message["body"].isascii()
     assert message["body"].isprintable()
     assert json.loads(message["body"]) == {"errors": ["$.id: is wrong", "$.time: too"], "event": event}
+
+
+def test_an_event_too_large_for_a_message_is_kept_whole_all_the_same() -> None:
+    """Its letters became six characters each, and the queue refused it at every retry."""
+    client, event = Client(), {"detail": {"text": "ệ" * 60_000}}
+    RejectedEventsQueue(client, "https://sqs.example/q")(event, ["$.id: is wrong"])
+    body = client.sent[0]["body"]
+    assert len(body) <= BODY
+    kept = json.loads(body)
+    assert kept["errors"] == ["$.id: is wrong"]
+    assert json.loads(gzip.decompress(base64.b64decode(kept["gzip"]))) == event
+
+
+def test_of_one_that_cannot_be_made_small_the_beginning_is_kept() -> None:
+    client, event = Client(), random.Random(7).randbytes(300_000).hex()
+    RejectedEventsQueue(client, "https://sqs.example/q")(event, ["$.id: is wrong"])
+    body = client.sent[0]["body"]
+    assert len(body) <= BODY
+    assert json.dumps(event).startswith(json.loads(body)["cut"])
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_what_just_fits_is_kept_as_it_is(more: int) -> None:
+    client = Client()
+    frame = len(json.dumps({"errors": [], "event": ""}))
+    RejectedEventsQueue(client, "https://sqs.example/q")("x" * (BODY - frame + more), [])
+    assert ("event" in json.loads(client.sent[0]["body"])) == (more == 0)
 
 
 def test_a_failure_of_the_queue_is_not_swallowed() -> None:

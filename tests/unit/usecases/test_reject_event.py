@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from reengage.errors import InvalidEvent, NotPublished
-from reengage.usecases.reject_event import reject_event
+from reengage.usecases.reject_event import MOST_ERRORS, reject_event
 from tests.fakes import Bus, Unreachable
 
 EVENT = {"id": "e-1", "detail-type": "AppointmentBooked", "detail": {"starts_at": "tomorrow", "secret": [1]}}
@@ -35,6 +35,14 @@ def test_what_is_no_event_at_all_is_kept_too(event: object) -> None:
     reject_event(event, WHY, keep=lambda given, _errors: kept.append(given), publish=bus)
     assert kept == [event]
     assert bus.details("EventRejected") == [{"errors": list(WHY.errors)}]
+
+
+@pytest.mark.parametrize("errors", [MOST_ERRORS, MOST_ERRORS + 1, 20_000])
+def test_errors_are_as_many_as_the_bus_takes(errors: int) -> None:
+    bus, why = Bus(), InvalidEvent([f"$.entry[{n}]: expected an object" for n in range(errors)])
+    told = reject_event(EVENT, why, keep=lambda _event, _errors: None, publish=bus)["rejected"]
+    more = [f"and {errors - MOST_ERRORS} more"] if errors > MOST_ERRORS else []
+    assert told == [*why.errors[:MOST_ERRORS], *more] == bus.events[0].detail["errors"]
 
 
 def test_what_could_not_be_kept_is_not_told_as_kept() -> None:
