@@ -19,7 +19,7 @@ from reengage.domain.policy import RULES
 from reengage.domain.reasons import REASONS, Reason
 from reengage.domain.routes import PROVIDERS
 from reengage.domain.subject import EVENT_TYPES, BusinessEvent, Rank
-from reengage.observability import LEFT, METRICS, NOT_PUBLISHED, SMS_OVER_THREE_SEGMENTS, WEBHOOKS_REFUSED
+from reengage.observability import LEFT, METRICS, NOT_PUBLISHED, RETRIED, SMS_OVER_THREE_SEGMENTS, WEBHOOKS_REFUSED
 from tests.template_resources import template
 
 pytestmark = pytest.mark.house
@@ -175,6 +175,7 @@ def test_metrics() -> None:
     assert documented == counted | {
         (NOT_PUBLISHED.name, ()),
         (LEFT.name, ()),
+        (RETRIED.name, ()),
         (WEBHOOKS_REFUSED.name, WEBHOOKS_REFUSED.dimensions),
         (SMS_OVER_THREE_SEGMENTS.name, SMS_OVER_THREE_SEGMENTS.dimensions),
     }
@@ -189,7 +190,7 @@ def test_alarms_that_the_runbook_names() -> None:
     assert f"each\nof the {NUMBERS[len(alarms)]} alarms" in README
 
 
-NUMBERS = {12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen"}
+NUMBERS = {12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen", 16: "sixteen", 17: "seventeen"}
 
 
 def test_every_file_of_events_is_named_and_every_named_one_exists() -> None:

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from reengage.observability import LEFT, METRICS, NOT_PUBLISHED, SMS_OVER_THREE_SEGMENTS, WEBHOOKS_REFUSED
+from reengage.observability import LEFT, METRICS, NOT_PUBLISHED, RETRIED, SMS_OVER_THREE_SEGMENTS, WEBHOOKS_REFUSED
 
 METRICS_BY_NAME: Final = {
     metric.name: metric
-    for metric in (*METRICS.values(), NOT_PUBLISHED, LEFT, SMS_OVER_THREE_SEGMENTS, WEBHOOKS_REFUSED)
+    for metric in (*METRICS.values(), NOT_PUBLISHED, LEFT, RETRIED, SMS_OVER_THREE_SEGMENTS, WEBHOOKS_REFUSED)
 }
 
 _PERSONAL: Final = ("text", "display_name", "service", "location", "error", "message_id")

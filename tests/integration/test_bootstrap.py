@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from time import sleep
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from reengage.domain.policy import Action, Decision
 from reengage.domain.subject import SubjectRef
 from reengage.errors import MissingSetting
 from reengage.ports import NotDelivered, OutboundMessage, Unknown, Wording
+from tests.integration.channels.wire import certified
 
 NEEDS: Final[dict[str, tuple[Callable[[App], Any], str]]] = {
     "store": (lambda app: app.store, "TABLE_NAME"),
@@ -272,7 +274,18 @@ def test_what_cannot_be_made_ready_is_said_before_the_gate(monkeypatch: pytest.M
     monkeypatch.setenv("ROUTES", "acme-dental/sms/twilio/+12025550100")
     monkeypatch.delenv("WEBHOOK_URL", raising=False)
     hindered = App().make_ready(Contact("acme-dental", "sms", "+12025550101"))
-    assert hindered == NotDelivered("twilio cannot be made ready: MissingSetting")
+    told = "twilio cannot be made ready: the environment variable WEBHOOK_URL is not set"
+    assert hindered == NotDelivered(told)
+
+
+def test_who_botocore_was_told_to_trust_is_trusted_by_every_send(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Behind a company's proxy all other calls of AWS went through, and no message did."""
+    certified(tmp_path)
+    known = App().http.context.cert_store_stats()["x509"]
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "certificate.pem"))
+    assert App().http.context.cert_store_stats()["x509"] == known + 1
 
 
 @pytest.mark.parametrize("provider", ["meta", "twilio", "webhook"])

@@ -211,6 +211,7 @@ def test_nothing_of_an_unsigned_call_is_put_or_kept(stack: Stack) -> None:
     _nothing_came_of_it(stack)
     (refused,) = stack.metrics()
     assert (refused["WebhooksRefused"], refused["status"], refused["service"]) == ([1], "403", "webhook")
+    assert refused["door"] == case("webhook/unsigned")["rawPath"].strip("/")
 
 
 @pytest.mark.parametrize("name", ["meta_message", "meta_statuses", "twilio_message", "twilio_status", "rcs_message"])
@@ -248,6 +249,10 @@ def test_what_is_refused_is_counted_by_its_status(stack: Stack, change: Any, sta
     assert call(stack, case("webhook/meta_message") | change) == answered(status)
     (refused,) = stack.metrics()
     assert (refused["WebhooksRefused"], refused["status"]) == ([1], str(status))
+    # What a caller chooses is no value to count by.
+    assert refused["door"] == ("none" if status == 404 else "meta")
+    (line,) = [line for line in stack.log_lines() if line["message"] == "refused"]
+    assert (line["door"], line["status"]) == (refused["door"], status)
     _nothing_came_of_it(stack)
 
 

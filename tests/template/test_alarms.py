@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reengage.observability import RETRIED
 from tests.template.stack import ALARM, FUNCTION, QUEUE, SCHEDULE, Properties, Stack, arn
 
 type Metric = tuple[str, str, str, str]
@@ -49,10 +50,26 @@ def test_each_scheduled_function_has_an_alarm_for_its_silence(stack: Stack) -> N
         assert alarm["TreatMissingData"] == "breaching"
 
 
+def test_each_scheduled_function_has_an_alarm_for_a_provider_that_takes_nothing(stack: Stack) -> None:
+    """A wrong key ended one reminder after the other as failed, and nothing rang."""
+    senders = [name for name in stack.of(FUNCTION) if name.startswith("Send")]
+    services = {stack.of(FUNCTION)[name]["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] for name in senders}
+    ring = {_metric(alarm): alarm for alarm in stack.of(ALARM).values() if alarm["MetricName"] == RETRIED.name}
+    assert set(ring) == {("Reengage", RETRIED.name, "service", service) for service in services}
+    assert len(ring) == 3
+    for alarm in ring.values():
+        # The tries are 1, 2, 4, 8, 16 and 32 minutes apart: one message alone is enough.
+        assert (alarm["Period"], alarm["EvaluationPeriods"], alarm["DatapointsToAlarm"]) == (600, 3, 2)
+
+
+def test_the_providers_door_has_an_alarm_for_its_own_errors(stack: Stack) -> None:
+    assert ("AWS/Lambda", "Errors", "FunctionName", str({"Ref": "WebhookFunction"})) in _watched(stack)
+
+
 def test_no_alarm_watches_anything_else(stack: Stack) -> None:
     """So that none stands for a metric that nobody publishes: it would never ring."""
     publishers = set(stack.of(FUNCTION)) - {"ExplainFunction"}
-    expected = len(stack.of(QUEUE)) + len(publishers) + len(stack.of(SCHEDULE))
+    expected = len(stack.of(QUEUE)) + len(publishers) + 2 * len(stack.of(SCHEDULE)) + 1
     assert len(stack.of(ALARM)) == len(_watched(stack)) == expected
 
 
@@ -62,7 +79,8 @@ def test_every_other_alarm_rings_at_one_and_is_quiet_without_data(stack: Stack) 
             continue
         assert alarm["Statistic"] == ("Maximum" if alarm["Namespace"] == "AWS/SQS" else "Sum"), name
         assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold", name
-        assert (alarm["Threshold"], alarm["EvaluationPeriods"]) == (1, 1), name
+        periods = 3 if alarm["MetricName"] == RETRIED.name else 1
+        assert (alarm["Threshold"], alarm["EvaluationPeriods"]) == (1, periods), name
         assert alarm["TreatMissingData"] == "notBreaching", name
 
 
@@ -72,7 +90,7 @@ def test_every_alarm_says_what_to_do(stack: Stack) -> None:
 
 
 def _silences(stack: Stack) -> list[Properties]:
-    return [alarm for alarm in stack.of(ALARM).values() if alarm["Namespace"] == "AWS/Lambda"]
+    return [alarm for alarm in stack.of(ALARM).values() if alarm["MetricName"] == "Invocations"]
 
 
 def _watched(stack: Stack) -> set[Metric]:

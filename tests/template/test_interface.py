@@ -54,6 +54,7 @@ OUTPUTS = {
     "SendTrialFollowUpsFunctionArn": {"Fn::GetAtt": ["SendTrialFollowUpsFunction", "Arn"]},
     "SendUpdatesFunctionArn": {"Fn::GetAtt": ["SendUpdatesFunction", "Arn"]},
     "RecordDeliveryFunctionArn": {"Fn::GetAtt": ["RecordDeliveryFunction", "Arn"]},
+    "WebhookFunctionArn": {"Fn::GetAtt": ["WebhookFunction", "Arn"]},
     "ExplainFunctionArn": {"Fn::GetAtt": ["ExplainFunction", "Arn"]},
 }
 

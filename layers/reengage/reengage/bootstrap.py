@@ -1,5 +1,6 @@
 """The one place that builds adapters: lazily, and once for each execution environment."""
 
+import ssl
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -33,7 +34,7 @@ from .domain.preferences import ChoiceMade
 from .domain.reasons import Door
 from .domain.subject import BusinessEvent
 from .errors import InvalidEvent, NotPublished, ReengageError
-from .observability import LEFT, NOT_PUBLISHED, SMS_OVER_THREE_SEGMENTS, WEBHOOKS_REFUSED, count, observed
+from .observability import LEFT, NOT_PUBLISHED, RETRIED, SMS_OVER_THREE_SEGMENTS, count, observed, refused
 from .ports import Channel, KeepRejected, NotDelivered, Publish, Wording
 from .settings import Settings
 from .usecases.configure_brand import BrandSaid, configure_brand
@@ -112,7 +113,9 @@ class App:
             self._provider(route.provider, route.channel)
             if route.provider in WITH_KEYS:
                 self.provider_secrets()
-        except (ReengageError, BotoCoreError) as error:
+        except ReengageError as error:
+            return NotDelivered(f"{route.provider} cannot be made ready: {error}")
+        except BotoCoreError as error:
             return NotDelivered(f"{route.provider} cannot be made ready: {type(error).__name__}")
         return None
 
@@ -148,8 +151,9 @@ class App:
         time_left = timedelta(milliseconds=milliseconds)
         sender = self._sender(door, self.settings.policy, time_left)
         answer = summary(sender.run(stop_at=self.clock() + time_left - MARGIN))
-        if answer["left"]:
-            count(LEFT, answer["left"])
+        for metric, way in ((LEFT, "left"), (RETRIED, "retried")):
+            if answer[way]:
+                count(metric, answer[way])
         return answer
 
     def ingest(self, message: InboundMessage, *, milliseconds: int) -> Ingested:
@@ -195,12 +199,12 @@ class App:
 
     def webhook(self, event: Any) -> dict[str, Any]:
         """Answers a provider's call; what it told is on the bus by then. What fails here, the provider sends again."""
-        from .adapters.inbound.webhook import answer  # noqa: PLC0415 - the one door that needs it
+        from .adapters.inbound.webhook import answer, door_of  # noqa: PLC0415 - the one door that needs it
 
         secrets = self.provider_secrets()
         answered = answer(event, secrets=secrets, routes=self.settings.routes, arrived_at=self.clock())
         if answered.status >= HTTPStatus.BAD_REQUEST:
-            count(WEBHOOKS_REFUSED, status=str(int(answered.status)))
+            refused(door_of(event), answered.status)
         if answered.read:
             self._relay(answered.read, event)
         return answered.response
@@ -282,7 +286,11 @@ class App:
 
     @cached_property
     def http(self) -> Http:
-        return Http()
+        """It trusts whom the system trusts, and whom botocore was told to (``AWS_CA_BUNDLE``)."""
+        context = ssl.create_default_context()
+        if bundle := self._session.get_config_variable("ca_bundle"):
+            context.load_verify_locations(bundle)
+        return Http(context=context)
 
 
 def _without_signatures(told: Any) -> Any:

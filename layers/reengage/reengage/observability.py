@@ -58,7 +58,8 @@ REPLIES: Final = frozenset(name for name, reason in REASONS.items() if reason.ca
 
 NOT_PUBLISHED: Final = Metric("EventsNotPublished")
 LEFT: Final = Metric("DueMessagesLeft")
-WEBHOOKS_REFUSED: Final = Metric("WebhooksRefused", ("status",))
+RETRIED: Final = Metric("MessagesRetried")
+WEBHOOKS_REFUSED: Final = Metric("WebhooksRefused", ("door", "status"))
 SMS_OVER_THREE_SEGMENTS: Final = Metric("SmsOverThreeSegments", ("reason",))
 
 _counts: Counter[tuple[Metric, tuple[str, ...]]] = Counter()
@@ -117,6 +118,12 @@ def observed(publish: Publish) -> Publish:
         return failed
 
     return observing
+
+
+def refused(door: str, status: int) -> None:
+    """Says of a provider's call to which door it came, and how it was answered."""
+    logger().warning("refused", door=door, status=int(status))
+    count(WEBHOOKS_REFUSED, door=door, status=str(int(status)))
 
 
 def _private(event: OutEvent) -> frozenset[str]:

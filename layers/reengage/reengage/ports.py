@@ -214,8 +214,8 @@ class Store(Protocol):
         """Among the contact's messages; one request a page."""
 
     def record_receipt(self, message: ScheduledMessage) -> bool:
-        """Moves a row forward to ``message.state``; ``False`` where it is not in a state that this may follow. One that
-        was tried, and is scheduled again, did reach the person after all.
+        """Moves a row forward to ``message.state``; ``False`` where it is not in a state that this may follow, or is of
+        another version by now. One that was tried, and is scheduled again, did reach the person after all.
         """
 
     # All of a contact

@@ -464,6 +464,15 @@ def test_no_call_begins_when_the_gate_holds_no_more(connect: Connect, channel: s
         assert connect(channel, url).send(replace(ready, start_before=NOON)) == NotDelivered("too late to begin")
 
 
+def test_the_time_that_credentials_take_is_the_gates_too(aws: Aws, connect: Connect) -> None:
+    """They were fetched anew within the call, for four seconds, and the request left by a gate of two."""
+    client: Any = connect("sms", aws.url, patient(read=7))
+    client.client.meta.events.register("before-sign", lambda **_: time.sleep(0.2))
+    ready = replace(outbound("sms"), start_before=NOON + timedelta(seconds=0.1))
+    assert client.send(ready) == NotDelivered("too late to begin")
+    assert aws.requests == []
+
+
 def test_each_call_has_a_connection_of_its_own(aws: Aws, connect: Connect) -> None:
     """One that was kept open may be closed as the next request goes out, and nobody could tell whether it was taken."""
     for _ in range(2):

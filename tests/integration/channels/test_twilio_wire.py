@@ -3,6 +3,7 @@
 import json
 from base64 import b64decode
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -200,6 +201,13 @@ def test_with_less_than_a_second_left_nothing_is_asked(twilio: Server, left: tim
     message = outbound("sms", deliver_before=NOON + LONGEST + left)
     assert channel(twilio.url).send(message) == NotDelivered("too little time is left to deliver it")
     assert twilio.connections == 0
+
+
+def test_of_several_tokens_the_first_is_ours(twilio: Server) -> None:
+    """Calls may come in by several accounts, each with a token; messages go out by one."""
+    sender = replace(channel(twilio.url), secrets=lambda: {**SECRETS, "twilio_auth_token": ["s3cret", "another's"]})
+    assert isinstance(sender.send(outbound("sms")), Accepted)
+    assert b64decode(twilio.request.headers["authorization"].removeprefix("Basic ")) == f"{ACCOUNT}:s3cret".encode()
 
 
 def test_no_call_begins_when_the_gate_holds_no_more(twilio: Server) -> None:

@@ -151,7 +151,8 @@ def test_what_is_in_hand_is_what_was_read_last_and_nothing_is_asked_for_it(time:
 
 
 def test_a_key_that_was_pasted_with_its_line_is_that_key() -> None:
-    assert ProviderSecrets(ARN, Client('{"key": " a\\n", "ids": {"x": "y"}}'))() == {"key": "a", "ids": {"x": "y"}}
+    read = ProviderSecrets(ARN, Client('{"key": " a\\n", "keys": ["b\\n", 7], "ids": {"x": "y"}}'))()
+    assert read == {"key": "a", "keys": ["b", 7], "ids": {"x": "y"}}
 
 
 def _fails_without_quoting(client: Client, told: str) -> None:

@@ -136,11 +136,28 @@ def test_further_names_stand_behind_the_identity() -> None:
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [("pool-1|+12025550100", "+12025550100"), ("pool-1|12025550100", "pool-2|+12025550100")],
+    [
+        ("pool-1|+12025550100", "+12025550100"),
+        ("pool-1|12025550100", "pool-2|+12025550100"),
+        ("+12025550100", "pool-1|+12025550100"),
+        ("+12025550100", "12025550100"),
+    ],
 )
-def test_a_further_name_is_one_brands_alone(first: str, second: str) -> None:
-    with pytest.raises(ValueError, match=r"^expected further names that belong to one brand alone$"):
+def test_a_number_is_one_brands_alone(first: str, second: str) -> None:
+    """Each message to it would be nobody's, a STOP among them."""
+    with pytest.raises(ValueError, match=r"^expected numbers, agents and further names that are one brand's alone$"):
         parse_routes(f"acme-dental/sms/aws/{first},other-brand/sms/aws/{second}")
+
+
+@pytest.mark.parametrize("shared", ["sms/webhook/https://acme.example/out", "sms/aws/ACME", "sms/aws/pool-1"])
+def test_brands_may_share_what_nobody_writes_to(shared: str) -> None:
+    assert len(parse_routes(f"acme-dental/{shared},other-brand/{shared}").routes) == 2
+
+
+def test_an_agent_of_googles_may_have_its_domain_or_not() -> None:
+    routes = parse_routes("a/rcs/webhook/https://a.example|one_agent,b/rcs/webhook/https://b.example|other@rbm.goog")
+    assert routes.brand_of("webhook", "rcs", "one_agent@rbm.goog") == "a"
+    assert routes.brand_of("webhook", "rcs", "other") == "b"
 
 
 def test_one_brand_may_be_called_the_same_on_two_channels() -> None:

@@ -87,11 +87,44 @@ def test_what_a_provider_tells_twice_is_told_once(status: Status) -> None:
     assert world.bus.types() == told
 
 
-def test_an_opt_out_that_comes_after_another_failure_is_no_repeat() -> None:
+@pytest.mark.parametrize("error", ["30003", "21610"])
+def test_an_opt_out_that_comes_after_another_failure_is_no_repeat(error: str) -> None:
+    """Both end as undelivered, and by the same error: the opt-out was taken for a repeat, and lost."""
     world = sent()
-    world.report(about(world, "undelivered", error="30003"))
+    world.report(about(world, "undelivered", error=error))
     world.report(about(world, "opted_out", error="21610"))
     assert refused(world)
+
+
+def test_an_event_that_was_put_on_the_bus_again_by_hand_is_told_again() -> None:
+    """It is another event, and names the one that it repeats: the first had moved the row, and was not told."""
+    world = sent()
+    with pytest.raises(Crash):
+        world.report(about(world, "delivered"), Fault(only="publish"))
+    assert world.report(again(world, "delivered")) == "repeated"
+    assert world.bus.types() == []
+    assert world.report(about(world, "delivered")) == "repeated"
+    assert world.bus.types() == ["MessageDelivered"]
+
+
+def test_a_receipt_without_an_event_is_told_each_time() -> None:
+    world = sent()
+    told = receipt(world.provider.handed[0], "delivered")
+    assert world.report(about(world, "sent")) == "repeated"
+    assert [world.report(told), world.report(told)] == ["recorded", "repeated"]
+    assert world.bus.types() == ["MessageDelivered"] * 2
+
+
+def test_a_receipt_of_an_earlier_version_does_not_end_the_newer_one() -> None:
+    """The row was renewed between the receipt's two looks at it: the newer message was delivered, it said, unsent."""
+    world = story()
+    world.provider.script.append(NotDelivered("HTTP 429"))
+    world.tick()
+    stale = replace(row(world), state=State.DELIVERED, settled_at=DUE)
+    world.hear(business("AppointmentRescheduled", NOON + timedelta(hours=1), starts_at=STARTS, location="Room 2"))
+    assert row(world).scheduled_message_id != stale.scheduled_message_id
+    assert not world.store.record_receipt(stale)
+    assert row(world).state is State.SCHEDULED
 
 
 STATUSES: tuple[Status, ...] = ("sent", "delivered", "undelivered")

@@ -889,6 +889,19 @@ def test_a_receipt_that_comes_before_the_answer_is_not_contradicted(answer: Outc
     assert taken(world) == {row(world).scheduled_message_id}
 
 
+@pytest.mark.parametrize("answer", [Refused("HTTP 400"), NotDelivered("HTTP 429")], ids=["failed", "retried"])
+def test_what_became_of_a_message_is_told_though_its_place_cannot_be_given_back(answer: Outcome) -> None:
+    """The table was throttled just then: the message had failed, nothing told of it, and nothing found it again."""
+    world = follow_ups(caps="1/P1D", count=1)
+    world.provider.script.append(answer)
+    with pytest.raises(ExceptionGroup) as raised:
+        world.tick("trials", Fault(error=Unreachable, only="give_back"))
+    assert isinstance(raised.value.exceptions[0], Unreachable)
+    ends = State.FAILED if isinstance(answer, Refused) else State.SCHEDULED
+    assert row(world).state is ends
+    assert world.bus.types() == (["MessageFailed"] if ends is State.FAILED else [])
+
+
 def test_an_answer_that_comes_after_its_receipt_is_still_news() -> None:
     world = story()
     tells = _after("send", lambda: world.report(receipt(world.provider.handed[0], "delivered")))

@@ -430,7 +430,8 @@ class DynamoDBStore:
         actions = [*_ended(message), *_answered(message)]
         before = Row.state.is_in(*(FOLLOWS[message.state] - {message.state}))
         tried = (Row.state == State.SCHEDULED) & (Row.attempts > 0)
-        return self._update(message.key, actions, before | tried) is not None
+        same = Row.scheduled_message_id == message.scheduled_message_id
+        return self._update(message.key, actions, same & (before | tried)) is not None
 
     # All of a contact
 

@@ -366,7 +366,7 @@ class MemoryStore:
     def record_receipt(self, message: ScheduledMessage) -> bool:
         with self._lock:
             row = self._rows.get(message.key)
-            if row is None:
+            if row is None or row.message.scheduled_message_id != message.scheduled_message_id:
                 return False
             tried = row.message.state is State.SCHEDULED and row.message.attempts > 0
             if not tried and row.message.state not in FOLLOWS[message.state] - {message.state}:

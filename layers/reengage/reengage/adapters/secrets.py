@@ -67,4 +67,6 @@ class ProviderSecrets:
 
 def _trimmed(key: Any) -> Any:
     """A key that was pasted with the end of its line is that key."""
+    if isinstance(key, list):
+        return [_trimmed(each) for each in key]
     return key.strip() if isinstance(key, str) else key

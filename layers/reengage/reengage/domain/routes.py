@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -79,10 +80,10 @@ def parse_routes(text: str) -> Routes:
     routes = Routes([_parse(row.strip()) for row in text.split(",")] if text else [])
     if len({(route.brand, route.channel) for route in routes.routes}) < len(routes.routes):
         raise ValueError("expected one route for each brand and channel")
-    for route in routes.routes:
-        for other in routes.routes:
-            if route.brand != other.brand and route.channel == other.channel and any(map(other.is_called, route.names)):
-                raise ValueError("expected further names that belong to one brand alone")
+    for route, other in permutations(routes.routes, 2):
+        names = [*route.names, *([route.identity] if route.is_known_by_name else [])]
+        if route.brand != other.brand and route.channel == other.channel and any(map(other.is_called, names)):
+            raise ValueError("expected numbers, agents and further names that are one brand's alone")
     return routes
 
 
@@ -98,5 +99,7 @@ def _parse(row: str) -> Route:
 
 
 def _bare(identity: str) -> str:
-    """Providers write their own numbers with and without a plus sign, and Twilio with the channel before it."""
-    return identity.removeprefix("whatsapp:").removeprefix("+")
+    """Providers write their own numbers with and without a plus sign, Twilio with the channel before it, and Google its
+    agents with a domain behind them.
+    """
+    return identity.removeprefix("whatsapp:").removeprefix("+").removesuffix("@rbm.goog")

@@ -6,14 +6,14 @@ from typing import Any, Final, Literal
 
 from reengage.domain.contact import Contact
 from reengage.domain.events_out import out_event
-from reengage.domain.message import ScheduledMessage, State, brief
+from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.preferences import Choice, ChoiceMade, OptOutScope
 from reengage.errors import InvalidEvent, NotPublished
 from reengage.ports import Clock, Publish, Store
 from reengage.usecases.record_choice import record_choice
 
 MARK: Final = 8
-"""Characters of an event's id, which is a UUID."""
+"""Characters of an event's id, which is a UUID: one message has a few receipts."""
 
 Status = Literal["sent", "delivered", "undelivered", "opted_out"]
 
@@ -41,8 +41,8 @@ class Receipt:
 
     @property
     def mark(self) -> str | None:
-        """By what a row knows the receipt that moved it; short, for a row has little room."""
-        return self.event_id[:MARK] or None
+        """By what a row knows the receipt that moved it: its status and event; short, for a row has little room."""
+        return f"{self.status[0]}{self.event_id[:MARK]}" if self.event_id else None
 
 
 Recorded = Literal["recorded", "repeated", "ignored"]
@@ -78,8 +78,10 @@ def record_delivery(
     recorded = store.record_receipt(moved)
     if not recorded:
         stands = store.find_message(receipt.contact, receipt.scheduled_message_id)
-        if stands is None or (stands.state, stands.receipt) != (moved.state, moved.receipt):
-            return "repeated" if stands and stands.state is moved.state else "ignored"
+        if stands is None or stands.state is not moved.state:
+            return "ignored"
+        if receipt.mark not in (None, stands.receipt):
+            return "repeated"
         # The event comes again: the first time may have been cut short before anything was told.
     told = out_event(f"Message{moved.state.capitalize()}", moved, **_told(moved, receipt))
     if publish([told]):
@@ -88,10 +90,10 @@ def record_delivery(
 
 
 def _is_repeat(receipt: Receipt, message: ScheduledMessage) -> bool:
-    """Whether another receipt has said the very same of the message."""
-    error = _error(receipt)
-    is_same = message.state is STATES[receipt.status] and (error is None or message.error == brief(error))
-    return is_same and message.receipt not in (None, receipt.mark)
+    """Whether another event has told the very same of the message."""
+    if receipt.mark is None or message.receipt in (None, receipt.mark):
+        return False
+    return message.state is STATES[receipt.status] and message.receipt[0] == receipt.mark[0]
 
 
 def _error(receipt: Receipt) -> str | None:

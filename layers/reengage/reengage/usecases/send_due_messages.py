@@ -168,9 +168,7 @@ class Sender:
                 return self._abandoned(message, now)
             # The claim's answer was lost on its way, and a retry of the request found our own claim there.
         try:
-            if hindered := self.make_ready(message.contact):
-                return self._try_later(message, hindered.error)
-            ready = self._prepare(message)
+            ready = self._prepare(message, self.make_ready(message.contact))
         except Exception as error:  # noqa: BLE001 - surely not sent, so it may be tried again; run() raises the error
             return self._try_later(message, type(error).__name__)._replace(error=error)
         return ready if isinstance(ready, Handled) else self._hand_over(message, ready)
@@ -191,8 +189,10 @@ class Sender:
         # Its owner, or a receipt, may have said meanwhile what became of it.
         return handled if handled.way == State.UNCONFIRMED else None
 
-    def _prepare(self, message: ScheduledMessage) -> OutboundMessage | Handled:
-        """The message ready to be handed over ``READY_WITHIN`` its gate, or what was done with it instead."""
+    def _prepare(self, message: ScheduledMessage, hindered: NotDelivered | None) -> OutboundMessage | Handled:
+        """The message ready to be handed over ``READY_WITHIN`` its gate, or what was done with it instead. What its
+        channel lacks counts only where nothing else stops it.
+        """
         paced = False
         for _ in range(GATES):
             asked_at = self.clock()
@@ -204,6 +204,8 @@ class Sender:
             decision = decide(case)
             if decision.action is not Action.SEND:
                 return self._not_sent(case, decision, wanted)
+            if hindered:
+                return self._try_later(message, hindered.error)
             if not paced and not self.pace(message.contact.channel):
                 return self._release(message, Handled("left"))
             paced = True
@@ -334,10 +336,16 @@ class Sender:
         failed = replace(message, state=State.FAILED, error=error)
         return self._unsent(message, self._settle(failed, error=error, attempts=failed.attempts))
 
-    def _unsent(self, message: ScheduledMessage, handled: Handled) -> Handled:
-        """Gives its place back, unless a receipt said meanwhile that it was sent after all."""
-        if handled.way != "sent":
+    def _unsent(self, message: ScheduledMessage, handled: Handled, *, erased: bool = False) -> Handled:
+        """Gives its place back, unless a receipt said meanwhile that it was sent after all. What became of the message
+        is told also where that fails.
+        """
+        if handled.way == "sent" and not erased:
+            return handled
+        try:
             self._give_back(message)
+        except Exception as error:  # noqa: BLE001 - a place too few, for a while; run() raises the error
+            return handled._replace(error=error)
         return handled
 
     def _release(self, message: ScheduledMessage, handled: Handled) -> Handled:
@@ -354,14 +362,13 @@ class Sender:
         """Its end. Where a receipt came before the provider's answer, that is the end, and has been told."""
         settled = self.store.settle(replace(message, settled_at=self.clock()))
         stands = message if settled else self.store.read_message(message.key)
-        if stands is None:
-            # The contact was erased meanwhile: nothing of it must come back by this.
-            self._give_back(message)
-        elif stands.state is not message.state and message.state is not State.SENT:
+        if stands and stands.state is not message.state and message.state is not State.SENT:
             return _came_to(stands)
         rule = message.rule or "" if message.state is State.SKIPPED else ""
         event = out_event(f"Message{message.state.capitalize()}", message, **told)
-        return Handled(message.state, event, rule, message=message)
+        handled = Handled(message.state, event, rule, message=message)
+        # Where the contact was erased meanwhile, nothing of it must come back by this.
+        return handled if stands else self._unsent(message, handled, erased=True)
 
 
 def _came_to(message: ScheduledMessage) -> Handled:

@@ -123,6 +123,22 @@ def test_without_a_secret_nobody_comes_in(secrets: Any) -> None:
     assert answered(from_meta(b"{}", ""), secrets=secrets) == Answer(403)
 
 
+def test_a_call_of_twilios_cannot_be_cut_anew() -> None:
+    """Who had texted "STOPFrom+12025559999FromA" cut their own signed call into a STOP from that number."""
+    texted = {"Body": "STOPFrom+12025559999FromA", "From": "+12025550123", "FromCity": "RENO", "MessageSid": "SM1"}
+    cut = {"Body": "STOP", "From": "+12025559999", "FromA": "From+12025550123", "FromCity": "RENO", "MessageSid": "SM1"}
+    both = [from_twilio(each) for each in (texted, cut)]
+    assert both[0]["headers"]["X-Twilio-Signature"] == both[1]["headers"]["X-Twilio-Signature"]
+    assert [answered(each) for each in both] == [Answer(403)] * 2
+
+
+@pytest.mark.parametrize("text", ["Fromage: yes", "From Reno?", "from+12025550123", "I got it From: you"])
+def test_what_merely_looks_like_a_sender_is_a_text(text: str) -> None:
+    got = answered(from_twilio({**TWILIO_SMS, "Body": text}))
+    assert got.read
+    assert [each.text for each in got.read.messages] == [text]
+
+
 def test_nothing_is_read_of_a_call_with_a_wrong_signature() -> None:
     call = from_meta(MESSAGE)
     call["body"] = base64.b64encode(MESSAGE.replace(b"color", b"colour")).decode()

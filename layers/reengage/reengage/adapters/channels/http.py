@@ -223,10 +223,13 @@ def _name(error: Exception) -> str:
 
 
 def credentials(secrets: Secrets, *names: str) -> Mapping[str, Any] | NotDelivered:
-    """All the secrets, once those of these names are among them. Their being absent is the operator's to mend."""
+    """All the secrets, once those of these names are among them; of a list, the first. Their being absent is the
+    operator's to mend.
+    """
     try:
         found = secrets()
     except (ReengageError, BotoCoreError, ClientError) as error:
         return NotDelivered(f"the secrets cannot be read: {_name(error)}")
-    absent = [name for name in names if not isinstance(found.get(name), str) or not found[name]]
-    return NotDelivered(f"absent from the secrets: {', '.join(absent)}") if absent else found
+    first = {name: next(iter(key), None) if isinstance(key := found.get(name), list) else key for name in names}
+    absent = [name for name, key in first.items() if not isinstance(key, str) or not key]
+    return NotDelivered(f"absent from the secrets: {', '.join(absent)}") if absent else {**found, **first}

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from time import monotonic
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -41,7 +42,8 @@ GARBLED: Final = (AttributeError, KeyError, RecursionError, TypeError, ValueErro
 """What botocore's parsers raise on a body that is cut within a character, nests too deep, or is JSON but no object."""
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z_]{0,63}")
-_WITHIN: Final[ContextVar[timedelta]] = ContextVar("within")
+_BEGINS_BY: Final[ContextVar[float]] = ContextVar("begins_by")
+"""By ``monotonic``; until then botocore looks for credentials, and signs."""
 
 
 class _Interrupted(Exception):
@@ -62,7 +64,7 @@ class _Session:
         headers: Any = request.headers  # botocore has made bytes of them
         body: Any = request.body  # and of this, for these services' protocols
         said = {name: value.decode() if isinstance(value, bytes) else value for name, value in headers.items()}
-        answer = self.http.post(request.url, said, body, within=_WITHIN.get())
+        answer = self.http.post(request.url, said, body, within=timedelta(seconds=_BEGINS_BY.get() - monotonic()))
         if not isinstance(answer, Answer):
             raise _Interrupted(answer)
         told: Any = answer.headers
@@ -91,7 +93,7 @@ def ask(
     call: Callable[..., Mapping[str, Any]], request: Mapping[str, Any], *, within: timedelta
 ) -> Mapping[str, Any] | ClientError | NotDelivered | Unknown:
     """What the service answers, the error that it tells, or what else came of the one call."""
-    token = _WITHIN.set(within)
+    token = _BEGINS_BY.set(monotonic() + within.total_seconds())
     try:
         return call(**request)
     except _Interrupted as interrupted:
@@ -103,7 +105,7 @@ def ask(
     except GARBLED:
         return Unknown("an answer that cannot be read")
     finally:
-        _WITHIN.reset(token)
+        _BEGINS_BY.reset(token)
 
 
 def told(error: ClientError, kinds: Kinds, now: datetime) -> Outcome:

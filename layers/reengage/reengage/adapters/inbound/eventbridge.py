@@ -161,6 +161,7 @@ class DeliveryReported(Struct):
     provider_message_id: Identifier | Optional = UNSET
     error: str | Optional = UNSET
     occurred_at: Instant | Optional = UNSET
+    event_id: Identifier | Optional = UNSET
 
 
 class ContactErased(Struct):
@@ -493,7 +494,7 @@ def receipt(event: Any) -> Receipt:
         at=_occurred_at(event, detail.occurred_at),
         provider_message_id=_given(detail.provider_message_id),
         error=_given(detail.error),
-        event_id=str(event.get("id") or ""),
+        event_id=_given(detail.event_id) or str(event.get("id") or ""),
     )
 
 
