@@ -69,7 +69,9 @@ def environment(function: str, resources: Mapping[str, str]) -> dict[str, str]:
 
 
 def _named(value: Mapping[str, Any]) -> str:
-    """The parameter or resource that a `!Ref`, or the resource that a `!GetAtt`, asks."""
+    """The parameter or resource that a `!Ref` or a `!GetAtt` asks. By default no condition holds."""
+    if "Fn::If" in value:
+        return _named(value["Fn::If"][2])
     name: str = value["Ref"] if "Ref" in value else value["Fn::GetAtt"][0]
     return name
 

@@ -1,5 +1,7 @@
 """The composition root: adapters are built when they are first asked for, once, and with the right patience."""
 
+import hmac
+from base64 import b64encode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -276,6 +278,25 @@ def test_what_cannot_be_made_ready_is_said_before_the_gate(monkeypatch: pytest.M
     hindered = App().make_ready(Contact("acme-dental", "sms", "+12025550101"))
     told = "twilio cannot be made ready: the environment variable WEBHOOK_URL is not set"
     assert hindered == NotDelivered(told)
+
+
+@pytest.mark.parametrize(("public", "status"), [("https://hooks.acme.example/", 200), ("", 403)])
+def test_providers_may_call_by_way_of_a_proxy(monkeypatch: pytest.MonkeyPatch, public: str, status: int) -> None:
+    """Twilio signs the URL that it was given, and the function hears its own."""
+    monkeypatch.setenv("PUBLIC_WEBHOOK_URL", public)
+    built = App()
+    built.__dict__["provider_secrets"] = lambda: {"twilio_auth_token": "12345"}
+    signed = b"https://hooks.acme.example/twilio/statusMessageStatussent"
+    event = {
+        "rawPath": "/twilio/status",
+        "requestContext": {"http": {"method": "POST"}, "domainName": "abc.lambda-url.eu-central-1.on.aws"},
+        "headers": {
+            "content-type": "application/x-www-form-urlencoded",
+            "x-twilio-signature": b64encode(hmac.digest(b"12345", signed, "sha1")).decode(),
+        },
+        "body": "MessageStatus=sent",
+    }
+    assert built.webhook(event)["statusCode"] == status
 
 
 def test_who_botocore_was_told_to_trust_is_trusted_by_every_send(

@@ -37,6 +37,7 @@ DEFAULTS = {
     "MessagesPerSecond": "",
     "SmsConfigurationSet": "",
     "MetaApiVersion": "v26.0",
+    "PublicWebhookUrl": "",
 }
 
 # What each output answers.
@@ -45,7 +46,13 @@ OUTPUTS = {
     "TableName": {"Ref": "Table"},
     "RejectedEventsQueueUrl": {"Ref": "RejectedEventsQueue"},
     "FailedEventsQueueUrl": {"Ref": "FailedEventsQueue"},
-    "WebhookUrl": {"Fn::GetAtt": ["WebhookFunctionUrl", "FunctionUrl"]},
+    "WebhookUrl": {
+        "Fn::If": [
+            "HasPublicWebhookUrl",
+            {"Ref": "PublicWebhookUrl"},
+            {"Fn::GetAtt": ["WebhookFunctionUrl", "FunctionUrl"]},
+        ]
+    },
     "ProviderEventsTopicArn": {"Ref": "ProviderEventsTopic"},
     "ProviderSecretsArn": {"Ref": "ProviderSecrets"},
     "IngestMessageFunctionArn": {"Fn::GetAtt": ["IngestMessageFunction", "Arn"]},
@@ -84,7 +91,7 @@ def test_a_locale_is_a_language_tag() -> None:
 def test_what_may_be_empty_is_what_can_be_switched_off() -> None:
     empty = {name for name, parameter in _parameters().items() if _takes(parameter, "")}
     hours_and_caps = {"UtilityQuietHours", "MarketingQuietHours", "UtilityCaps", "MarketingCaps"}
-    providers = {"Routes", "MessagesPerSecond", "SmsConfigurationSet"}
+    providers = {"Routes", "MessagesPerSecond", "SmsConfigurationSet", "PublicWebhookUrl"}
     assert empty == hours_and_caps | providers | {"DefaultTimezone", "WelcomeBackAfter", "WhatsAppTemplates"}
 
 
@@ -108,6 +115,12 @@ EDGES = (
         "a/sms/aws/|+12025550100",
     ),
     *("v26.0", "26", "a-set"),
+    *(
+        "https://hooks.acme.example/",
+        "https://acme.example/hooks/",
+        "https://acme.example/hooks",
+        "http://acme.example/",
+    ),
 )
 
 
@@ -152,6 +165,7 @@ def test_the_edges_are_taken_where_they_should_be() -> None:
         "a/sms/aws/pool-1|+12025550100|+12025550101,b/rcs/webhook/https://b.example/out|b_agent",
     ]
     assert taken["MetaApiVersion"] == ["v26.0"]
+    assert taken["PublicWebhookUrl"] == ["https://hooks.acme.example/", "https://acme.example/hooks/"]
     assert taken["WhatsAppTemplates"] == ["appointment_reminder", "appointment_reminder,trial_follow_up"]
 
 

@@ -68,7 +68,8 @@ def test_neither_an_update_nor_a_deletion_of_the_stack_takes_it_away(stack: Stac
 
 
 def test_it_is_protected_where_the_parameter_says_so() -> None:
-    assert template()["Conditions"] == {"TableIsProtected": {"Fn::Equals": [{"Ref": "DeletionProtection"}, "true"]}}
+    protected = {"Fn::Equals": [{"Ref": "DeletionProtection"}, "true"]}
+    assert template()["Conditions"]["TableIsProtected"] == protected
 
 
 def test_other_tests_can_create_it_from_the_template(monkeypatch: pytest.MonkeyPatch) -> None:

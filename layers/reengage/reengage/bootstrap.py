@@ -201,8 +201,14 @@ class App:
         """Answers a provider's call; what it told is on the bus by then. What fails here, the provider sends again."""
         from .adapters.inbound.webhook import answer, door_of  # noqa: PLC0415 - the one door that needs it
 
-        secrets = self.provider_secrets()
-        answered = answer(event, secrets=secrets, routes=self.settings.routes, arrived_at=self.clock())
+        settings = self.settings
+        answered = answer(
+            event,
+            secrets=self.provider_secrets(),
+            routes=settings.routes,
+            arrived_at=self.clock(),
+            public_url=settings.public_webhook_url or "",
+        )
         if answered.status >= HTTPStatus.BAD_REQUEST:
             refused(door_of(event), answered.status)
         if answered.read:

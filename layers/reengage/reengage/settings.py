@@ -82,6 +82,10 @@ class Settings:
         return self._text("WEBHOOK_URL")
 
     @property
+    def public_webhook_url(self) -> str | None:
+        return self._parsed("PUBLIC_WEBHOOK_URL", str)
+
+    @property
     def ingest(self) -> IngestSettings:
         days = self._text("CONTACT_RETENTION_DAYS")
         if not days.isdecimal():

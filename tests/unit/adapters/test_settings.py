@@ -40,6 +40,7 @@ ENVIRONMENT: Final = {
     "SMS_CONFIGURATION_SET": "receipts",
     "META_API_VERSION": "v20.0",
     "WEBHOOK_URL": "https://abcdef.lambda-url.example/",
+    "PUBLIC_WEBHOOK_URL": "https://hooks.acme.example/",
 }
 
 
@@ -151,6 +152,9 @@ READ: Final = {
     "SMS_CONFIGURATION_SET": Variable(lambda settings: settings.sms_configuration_set, "receipts", empty=None),
     "META_API_VERSION": Variable(lambda settings: settings.meta_api_version, "v20.0"),
     "WEBHOOK_URL": Variable(lambda settings: settings.webhook_url, ENVIRONMENT["WEBHOOK_URL"]),
+    "PUBLIC_WEBHOOK_URL": Variable(
+        lambda settings: settings.public_webhook_url, ENVIRONMENT["PUBLIC_WEBHOOK_URL"], empty=None
+    ),
 }
 WRONG: Final = [(name, value) for name, variable in READ.items() for value in variable.wrong]
 
