@@ -114,7 +114,7 @@ demo: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy the app onto a local AWS and play 
 reasons: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy it there, and see each reason planned, sent and undone.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.reasons
 
-providers: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy it there, and call in as Meta and AWS do.
+providers: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy it there, and call in as Meta, Twilio, Google and AWS do.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.providers
 
 benchmark: $(PROJECT) dynamodb-local ## Measure what a broadcast costs, in memory and on DynamoDB Local.

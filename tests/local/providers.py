@@ -5,6 +5,7 @@
 A message of each stands in the table in the end as if the provider had delivered it; who is not signed leaves nothing.
 """
 
+import base64
 import hashlib
 import hmac
 import json
@@ -12,7 +13,7 @@ import sys
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
@@ -24,11 +25,31 @@ STACK: Final = "reengage-providers"
 PATIENCE: Final = timedelta(minutes=3)
 PHONE_NUMBER_ID: Final = "106540352242922"
 OUR_NUMBER: Final = "+12025550100"
-ROUTES: Final = f"acme-dental/whatsapp/meta/{PHONE_NUMBER_ID},acme-dental/sms/aws/{OUR_NUMBER}"
-KEYS: Final = {"meta_app_secret": "a key of the app", "meta_verify_token": "a token of ours"}
+TWILIOS_NUMBER: Final = "+12025550199"
+AGENT: Final = "acme_agent@rbm.goog"
+ROUTES: Final = ",".join(
+    (
+        f"acme-dental/whatsapp/meta/{PHONE_NUMBER_ID}",
+        f"acme-dental/sms/aws/pool-1|{OUR_NUMBER}",
+        f"acme-optics/sms/twilio/{TWILIOS_NUMBER}",
+        f"acme-garden/rcs/eventbridge/{AGENT}",
+    )
+)
+KEYS: Final = {
+    "meta_app_secret": "a key of the app",
+    "meta_verify_token": "a token of ours",
+    "twilio_account_sid": "AC00000000000000000000000000000000",
+    "twilio_auth_token": "a token of the account",
+    "rcs_client_token": "a token of the agent",
+}
+PUBLIC: Final = "https://hooks.acme.example/"
+"""As if by way of a proxy: what Twilio was given, and signs."""
 
 WRITES_ON_WHATSAPP: Final = "447700900142"
 WRITES_BY_SMS: Final = "+12025550142"
+WRITES_BY_TWILIO: Final = "+12025550143"
+STOPS_BY_TWILIO: Final = "+12025550144"
+WRITES_BY_RCS: Final = "+14155550145"
 
 
 class Door:
@@ -51,18 +72,20 @@ def main() -> int:
     """The exit code."""
     wrong: list[str] = []
     with emulator.running() as aws:
-        outputs = emulator.deploy(aws, STACK, {"Routes": ROUTES})
+        outputs = emulator.deploy(aws, STACK, {"Routes": ROUTES, "PublicWebhookUrl": PUBLIC})
         made, endpoint = aws.session.client, aws.endpoint_url
         dynamodb, sns = made("dynamodb", endpoint_url=endpoint), made("sns", endpoint_url=endpoint)
+        functions = made("lambda", endpoint_url=endpoint)
         secrets = made("secretsmanager", endpoint_url=endpoint)
         secrets.put_secret_value(SecretId=outputs["ProviderSecretsArn"], SecretString=json.dumps(KEYS))
-        door = Door(aws, outputs["WebhookUrl"])
+        door = Door(aws, function_url(functions, outputs["WebhookFunctionArn"]))
 
         def expect(what: str, found: object, wanted: object) -> None:
             print(f"{'as it must be' if found == wanted else 'WRONG':<14} {what}: {found}")
             if found != wanted:
                 wrong.append(f"{what}: {found}, and not {wanted}")
 
+        expect("what providers are given", outputs["WebhookUrl"], PUBLIC)
         handshake = {
             "hub.mode": "subscribe",
             "hub.challenge": "1158201444",
@@ -73,6 +96,14 @@ def main() -> int:
         expect("unsigned", door.call("POST", "meta", message, {"Content-Type": "application/json"})[0], 403)
         expect("elsewhere", door.call("POST", "nowhere", message, {"Content-Type": "application/json"})[0], 404)
         expect("Meta's message", door.call("POST", "meta", message, signed(message))[0], 200)
+        for number, more in ((WRITES_BY_TWILIO, {}), (STOPS_BY_TWILIO, {"Body": "basta", "OptOutType": "STOP"})):
+            form, headers = from_twilio(number, more)
+            expect(
+                f"Twilio's message{' of a STOP' if more else ''}", door.call("POST", "twilio", form, headers)[0], 200
+            )
+        expect("Google's set-up", door.call("POST", "rcs", set_up(), JSON), (200, "1234567890"))
+        google, headers = from_google()
+        expect("Google's message", door.call("POST", "rcs", google, headers)[0], 200)
         sns.publish(TopicArn=outputs["ProviderEventsTopicArn"], Message=from_aws())
 
         def kept() -> set[str]:
@@ -82,13 +113,73 @@ def main() -> int:
         wanted = {
             f"CONTACT#acme-dental#whatsapp#+{WRITES_ON_WHATSAPP}",
             f"CONTACT#acme-dental#sms#{WRITES_BY_SMS}",
+            f"CONTACT#acme-optics#sms#{WRITES_BY_TWILIO}",
+            f"CONTACT#acme-optics#sms#{STOPS_BY_TWILIO}",
+            f"CONTACT#acme-garden#rcs#{WRITES_BY_RCS}",
         }
         until = time.monotonic() + PATIENCE.total_seconds()
         while not wanted <= kept() and time.monotonic() < until:
             time.sleep(1)
         expect("open conversations", kept(), wanted)
+        out = [has_opted_out(functions, outputs["ExplainFunctionArn"], number) for number in TWILIOS]
+        expect("opted out", out, [False, True])
     print(*wrong, sep="\n", file=sys.stderr)
     return 1 if wrong else 0
+
+
+JSON: Final = {"Content-Type": "application/json"}
+TWILIOS: Final = (WRITES_BY_TWILIO, STOPS_BY_TWILIO)
+
+
+def function_url(client: Any, arn: str) -> str:
+    """The function's own, whatever providers are given."""
+    url: str = client.get_function_url_config(FunctionName=arn)["FunctionUrl"]
+    return url
+
+
+def has_opted_out(client: Any, arn: str, number: str) -> bool:
+    """Whether that person has opted out, as ``explain`` says."""
+    question = {"contact": {"brand": "acme-optics", "channel": "sms", "address": number}}
+    answer = json.loads(client.invoke(FunctionName=arn, Payload=json.dumps(question))["Payload"].read())
+    opted_out: bool = answer["stands"]["opted_out"]
+    return opted_out
+
+
+def from_twilio(number: str, more: Mapping[str, str]) -> tuple[bytes, dict[str, str]]:
+    """www.twilio.com/docs/messaging/guides/webhook-request, signed as in www.twilio.com/docs/usage/webhooks."""
+    params = {
+        "MessageSid": f"SM{number[1:]:0>32}",
+        "From": number,
+        "To": TWILIOS_NUMBER,
+        "Body": "Is Friday free?",
+        **more,
+    }
+    pairs = "".join(name + params[name] for name in sorted(params))
+    signature = hmac.digest(KEYS["twilio_auth_token"].encode(), f"{PUBLIC}twilio{pairs}".encode(), hashlib.sha1)
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "X-Twilio-Signature": base64.b64encode(signature).decode(),
+    }
+    return urlencode(params).encode(), headers
+
+
+def set_up() -> bytes:
+    return json.dumps({"clientToken": KEYS["rcs_client_token"], "secret": "1234567890"}).encode()
+
+
+def from_google() -> tuple[bytes, dict[str, str]]:
+    """developers.google.com/business-communications/rcs-business-messaging, UserMessage."""
+    told = {
+        "agentId": AGENT,
+        "senderPhoneNumber": WRITES_BY_RCS,
+        "messageId": "MxPRnmI3l0RF2p46Z",
+        "sendTime": datetime.now(UTC).isoformat(),
+        "text": "Is Friday free?",
+    }
+    data = json.dumps(told).encode()
+    signature = hmac.digest(KEYS["rcs_client_token"].encode(), data, hashlib.sha512)
+    body = json.dumps({"message": {"data": base64.b64encode(data).decode()}}).encode()
+    return body, {**JSON, "X-Goog-Signature": base64.b64encode(signature).decode()}
 
 
 def signed(body: bytes) -> dict[str, str]:
