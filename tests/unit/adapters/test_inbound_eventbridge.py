@@ -129,7 +129,7 @@ EVIDENCE: Final = Kind(
     ("", "signed", 5, True, [], [{}], {"where": "\ud800"}, {"where": "x" * 4096}),
 )
 KIND: Final = Kind("button", ("", "Button", "a button", "x" * 41, *NO_TEXT))
-ASKS: Final = Kind("stop_marketing", ("", "STOP", "stop it", "unsubscribe", *NO_TEXT))
+ASKS: Final = Kind("Stop_Marketing", ("", "stop it", "unsubscribe", *NO_TEXT))
 STATUS: Final = Kind("delivered", ("", "read", "DELIVERED", *NO_TEXT))
 
 CONTACT: Final = {"brand": "acme-dental", "channel": "sms", "address": "+447700900142"}

@@ -126,7 +126,9 @@ Locale = Annotated[
 ]
 Line = Annotated[str, Meta(min_length=1, max_length=500)]
 Kind = Annotated[str, Meta(pattern=r"^[a-z][a-z_]{0,39}$", description="a kind of message, such as image")]
-Asks = Literal["stop", "stop_marketing", "start", "help"]
+Asks = Annotated[
+    str, Meta(pattern=r"^(?i:stop|stop_marketing|start|help)$", description="stop, stop_marketing, start or help")
+]
 Localised = Line | Annotated[dict[Locale, Line], Meta(min_length=1, max_length=20)]
 """What a person will read: one text for all, or one for each locale."""
 
@@ -359,7 +361,7 @@ def inbound_message(event: Any) -> InboundMessage:
         timezone=_given(detail.timezone),
         display_name=_given(detail.display_name),
         kind=_given(detail.kind) or "text",
-        asks=Request(detail.asks) if detail.asks else None,
+        asks=Request(detail.asks.lower()) if detail.asks else None,
     )
 
 
