@@ -129,7 +129,8 @@ def test_a_call_of_twilios_cannot_be_cut_anew() -> None:
     cut = {"Body": "STOP", "From": "+12025559999", "FromA": "From+12025550123", "FromCity": "RENO", "MessageSid": "SM1"}
     both = [from_twilio(each) for each in (texted, cut)]
     assert both[0]["headers"]["X-Twilio-Signature"] == both[1]["headers"]["X-Twilio-Signature"]
-    assert [answered(each) for each in both] == [Answer(403)] * 2
+    told = Read(errors=["$: what is signed can be read as from two senders"])
+    assert [answered(each).read for each in both] == [told] * 2
 
 
 @pytest.mark.parametrize("text", ["Fromage: yes", "From Reno?", "from+12025550123", "I got it From: you"])

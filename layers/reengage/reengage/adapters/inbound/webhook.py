@@ -182,9 +182,12 @@ def _meta(call: Call) -> Answer:
 def _twilio(call: Call) -> Answer:
     tokens, header = call.keys("twilio_auth_token"), call.headers.get("x-twilio-signature")
     fields = form(call.body.decode(errors="replace"))
-    if not any(signatures.twilio(tokens, url, fields, header) for url in call.urls) or _reads_two_ways(fields):
+    if not any(signatures.twilio(tokens, url, fields, header) for url in call.urls):
         return FORBIDDEN
-    read = twilio(dict(fields), dict(form(call.query)), routes=call.routes, arrived_at=call.arrived_at)
+    if _reads_two_ways(fields):
+        read = Read(errors=["$: what is signed can be read as from two senders"])
+    else:
+        read = twilio(dict(fields), dict(form(call.query)), routes=call.routes, arrived_at=call.arrived_at)
     return Answer(HTTPStatus.OK, NO_WORDS, "text/xml", read)
 
 
