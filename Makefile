@@ -117,8 +117,9 @@ reasons: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy it there, and see each reason p
 providers: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy it there, and call in as Meta, Twilio, Google and AWS do.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.providers
 
-benchmark: $(PROJECT) dynamodb-local ## Measure what a broadcast costs, in memory and on DynamoDB Local.
+benchmark: $(PROJECT) dynamodb-local ## Measure what a broadcast costs, in memory and on DynamoDB Local; and a connection.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.broadcast
+	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.connection
 
 # libFuzzer sees the order of Python's sets as coverage, so that order is fixed like its seed. Where there is no atheris
 # (it is made for Linux on x86-64 alone), its half is left out.

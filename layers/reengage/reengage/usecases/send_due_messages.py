@@ -336,12 +336,12 @@ class Sender:
         failed = replace(message, state=State.FAILED, error=error)
         return self._unsent(message, self._settle(failed, error=error, attempts=failed.attempts))
 
-    def _unsent(self, message: ScheduledMessage, handled: Handled, *, erased: bool = False) -> Handled:
-        """Gives its place back, unless a receipt said meanwhile that it was sent after all. What became of the message
-        is told also where that fails.
-        """
-        if handled.way == "sent" and not erased:
-            return handled
+    def _unsent(self, message: ScheduledMessage, handled: Handled) -> Handled:
+        """Its place is free, unless a receipt said meanwhile that it was sent after all."""
+        return handled if handled.way == "sent" else self._without_place(message, handled)
+
+    def _without_place(self, message: ScheduledMessage, handled: Handled) -> Handled:
+        """What became of the message is told also where its place cannot be given back."""
         try:
             self._give_back(message)
         except Exception as error:  # noqa: BLE001 - a place too few, for a while; run() raises the error
@@ -368,7 +368,7 @@ class Sender:
         event = out_event(f"Message{message.state.capitalize()}", message, **told)
         handled = Handled(message.state, event, rule, message=message)
         # Where the contact was erased meanwhile, nothing of it must come back by this.
-        return handled if stands else self._unsent(message, handled, erased=True)
+        return handled if stands else self._without_place(message, handled)
 
 
 def _came_to(message: ScheduledMessage) -> Handled:
