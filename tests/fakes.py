@@ -15,9 +15,9 @@ from reengage.adapters.memory import MemoryStore
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.events_out import OutEvent
-from reengage.domain.policy import Circumstances, PolicySettings
-from reengage.domain.preferences import ChoiceMade
-from reengage.domain.reasons import LANES, Door
+from reengage.domain.policy import PolicyInput, PolicySettings
+from reengage.domain.preferences import RecordChoice
+from reengage.domain.reasons import PRIORITIES, SendGroup
 from reengage.domain.subject import (
     EVENT_TYPES,
     OF_ONE_CONTACT,
@@ -28,14 +28,14 @@ from reengage.domain.subject import (
     version_of,
 )
 from reengage.ports import Accepted, Channel, DueKey, OutboundMessage, Outcome, Publish, Store, Wording
-from reengage.usecases.configure_brand import BrandSaid, configure_brand
-from reengage.usecases.erase_contact import ErasureAsked, erase_contact
+from reengage.usecases.configure_brand import ConfigureBrand, configure_brand
+from reengage.usecases.erase_contact import EraseContact, erase_contact
 from reengage.usecases.ingest_message import Ingested, IngestSettings, ingest_message
-from reengage.usecases.look_ahead import look_ahead
 from reengage.usecases.plan_messages import Planned, plan_messages
+from reengage.usecases.recheck_window import recheck_contact
 from reengage.usecases.record_choice import record_choice
-from reengage.usecases.record_delivery import Receipt, Recorded, Status, record_delivery
-from reengage.usecases.send_due_messages import Drain, Sender, summary
+from reengage.usecases.record_delivery import RecordDelivery, Recorded, Status, record_delivery
+from reengage.usecases.send_due_messages import Sender, ShardWorker, summary
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 """When most stories begin: a Monday, a month away from any change of clocks in Europe."""
@@ -112,10 +112,10 @@ class Provider:
         return answer
 
 
-def render(circumstances: Circumstances) -> Wording:
+def render(circumstances: PolicyInput) -> Wording:
     """A text that shows what the sender saw."""
-    family = circumstances.family
-    said = {name: said.value for name, said in family.said.items() if name != "contact"} if family else {}
+    track = circumstances.track
+    said = {name: said.value for name, said in track.fields.items() if name != "contact"} if track else {}
     return Wording(f"{circumstances.message.reason} {sorted(said.items())}", "en", circumstances.message.reason)
 
 
@@ -205,34 +205,34 @@ class World:
             publish=ports.bus,
             clock=self.clock,
             send_now=self.sender("updates", around).send_now,
-            look_ahead=partial(look_ahead, settings=self.policy, store=ports.store, clock=self.clock),
+            recheck_contact=partial(recheck_contact, settings=self.policy, store=ports.store, clock=self.clock),
         )
 
-    def hear(self, event: BusinessEvent, around: Around | None = None) -> Planned:
+    def plan(self, event: BusinessEvent, around: Around | None = None) -> Planned:
         ports = self.ports(around)
         return plan_messages(event, store=ports.store, publish=ports.bus, clock=self.clock, settings=self.policy)
 
-    def choose(self, made: ChoiceMade, around: Around | None = None) -> bool:
+    def record_choice(self, made: RecordChoice, around: Around | None = None) -> bool:
         ports = self.ports(around)
         scope = self.ingest.opt_out_scope
         return record_choice(made, store=ports.store, publish=ports.bus, opt_out_scope=scope)
 
-    def configure(self, said: BrandSaid, around: Around | None = None) -> bool:
+    def configure(self, said: ConfigureBrand, around: Around | None = None) -> bool:
         return configure_brand(said, store=self.ports(around).store)
 
-    def erase(self, asked: ErasureAsked, around: Around | None = None) -> int:
+    def erase(self, asked: EraseContact, around: Around | None = None) -> int:
         ports = self.ports(around)
         return erase_contact(asked, store=ports.store, publish=ports.bus, clock=self.clock)
 
-    def report(self, receipt: Receipt, around: Around | None = None) -> Recorded:
+    def report(self, receipt: RecordDelivery, around: Around | None = None) -> Recorded:
         ports = self.ports(around)
         scope = self.ingest.opt_out_scope
         return record_delivery(receipt, store=ports.store, publish=ports.bus, clock=self.clock, opt_out_scope=scope)
 
-    def sender(self, door: Door = "appointments", around: Around | None = None) -> Sender:
+    def sender(self, send_group: SendGroup = "appointments", around: Around | None = None) -> Sender:
         ports = self.ports(around)
         return Sender(
-            door=door,
+            send_group=send_group,
             settings=self.policy,
             store=ports.store,
             channels=dict.fromkeys(("sms", "whatsapp", "rcs"), ports.channel),
@@ -240,35 +240,44 @@ class World:
             publish=ports.bus,
             clock=self.clock,
             new_id=lambda: f"claim-{next(self.ids)}",
-            claim_lasts=CLAIM_LASTS,
+            claim_ttl=CLAIM_LASTS,
         )
 
-    def tick(
-        self, door: Door = "appointments", around: Around | None = None, *, budget: timedelta = timedelta(seconds=50)
+    def run_sender(
+        self,
+        send_group: SendGroup = "appointments",
+        around: Around | None = None,
+        *,
+        budget: timedelta = timedelta(seconds=50),
     ) -> dict[str, Any]:
         """One run of a door, and its summary."""
-        return summary(self.sender(door, around).run(stop_at=self.clock.now + budget))
+        return summary(self.sender(send_group, around).run(stop_at=self.clock.now + budget))
 
     def states(self) -> list[tuple[str, str, str | None]]:
         """Step, state and rule of every scheduled message, in order of due time."""
-        return [(row.step, str(row.state), row.rule) for row in self.store.rows()]
+        return [(row.offset, str(row.state), row.rule) for row in self.store.rows()]
 
 
-def drain(sender: Sender, shard: int, stop_at: datetime) -> tuple[Counter[tuple[str, str]], list[Exception]]:
+def worker(sender: Sender, shard: int, stop_at: datetime) -> tuple[Counter[tuple[str, str]], list[Exception]]:
     """What one shard comes to in a run, in the caller's own thread: the tally, and the errors for the run to raise."""
     tally: Counter[tuple[str, str]] = Counter()
     errors: list[Exception] = []
-    for lane in LANES[sender.door]:
-        drained = Drain(sender, lane, shard, stop_at)
+    for priority in PRIORITIES[sender.send_group]:
+        drained = ShardWorker(sender, priority, shard, stop_at)
         drained.run()
         tally += drained.tally
         errors += drained.errors
     return tally, errors
 
 
-def due_now(store: Store, door: Door, shard: int, now: datetime) -> list[DueKey]:
+def due_now(store: Store, send_group: SendGroup, shard: int, now: datetime) -> list[DueKey]:
     """All that one shard's index has, lane by lane."""
-    return [due for lane in LANES[door] for page in store.due(door, lane, shard, now) for due in page]
+    return [
+        due
+        for priority in PRIORITIES[send_group]
+        for page in store.due(send_group, priority, shard, now)
+        for due in page
+    ]
 
 
 ANNA = Contact("acme-dental", "sms", "+4915112345678")
@@ -290,10 +299,10 @@ JUST_NOW = datetime(9000, 1, 1, tzinfo=UTC)
 """No event arrives later than the clock that reads it: so this one arrives as it is read."""
 
 
-def told(subject: Subject, *events: BusinessEvent) -> Subject:
+def apply_events(subject: Subject, *events: BusinessEvent) -> Subject:
     """The subject after these events, each stored before the next one came."""
     for event in events:
-        heard = subject.hear(event)
+        heard = subject.apply(event)
         subject = heard if heard is subject else replace(heard, revision=subject.revision + 1)
     return subject
 
@@ -323,7 +332,7 @@ def business(
     )
 
 
-def receipt(outbound: OutboundMessage, status: Status, at: datetime = NOON, **more: str) -> Receipt:
+def receipt(outbound: OutboundMessage, status: Status, at: datetime = NOON, **more: str) -> RecordDelivery:
     """What a business system reports of a message that it was handed."""
     message = outbound.message
-    return Receipt(message.contact, message.scheduled_message_id, status, at, **more)
+    return RecordDelivery(message.contact, message.scheduled_message_id, status, at, **more)

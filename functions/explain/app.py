@@ -6,10 +6,10 @@ from typing import Any
 from reengage.adapters.inbound.questions import question
 from reengage.bootstrap import app
 from reengage.errors import InvalidEvent
-from reengage.observability import door
+from reengage.observability import lambda_handler
 
 
-@partial(door, logs_answer=False)
+@partial(lambda_handler, logs_answer=False)
 def handler(event: Any, _context: Any) -> dict[str, Any]:
     """``{"contact": …}`` is answered with the contact's ledger, with all that is held of it where ``"export": true``
     stands beside; ``{"preview": <event in>}`` with what that event would plan; ``{"broadcast": {"brand",
@@ -17,5 +17,5 @@ def handler(event: Any, _context: Any) -> dict[str, Any]:
     """
     try:
         return app().answer(question(event))
-    except InvalidEvent as why:
-        return {"rejected": list(why.errors)}
+    except InvalidEvent as error:
+        return {"rejected": list(error.errors)}

@@ -5,14 +5,14 @@ from typing import Any
 from reengage.adapters.inbound.eventbridge import inbound_message
 from reengage.bootstrap import app
 from reengage.errors import InvalidEvent
-from reengage.observability import door
+from reengage.observability import lambda_handler
 
 
-@door
+@lambda_handler
 def handler(event: Any, context: Any) -> dict[str, Any]:
     """Answers ``{"result": "stored" | "duplicate" | "window_closed" | "erased"}``, or ``{"rejected": [error, …]}``."""
     try:
         message = inbound_message(event)
-    except InvalidEvent as why:
-        return app().reject(event, why)
+    except InvalidEvent as error:
+        return app().reject(event, error)
     return {"result": app().ingest(message, milliseconds=context.get_remaining_time_in_millis())}

@@ -2,20 +2,20 @@
 
 from typing import Any
 
-from reengage.adapters.inbound.eventbridge import said
+from reengage.adapters.inbound.eventbridge import parse_business_event
 from reengage.bootstrap import app
 from reengage.errors import InvalidEvent
-from reengage.observability import door
+from reengage.observability import lambda_handler
 
 
-@door
+@lambda_handler
 def handler(event: Any, _context: Any) -> dict[str, Any]:
     """Answers with what came of the event: of one about a subject
     ``{"planned": n, "too_late": n, "withdrawn": n, "broadcasts": n, "stale": bool, "erased": bool}``, of a choice or
     a brand ``{"changed": bool}``, of an erasure ``{"erased": n}``. Else ``{"rejected": [error, …]}``.
     """
     try:
-        heard = said(event)
-    except InvalidEvent as why:
-        return app().reject(event, why)
-    return app().hear(heard)
+        command = parse_business_event(event)
+    except InvalidEvent as error:
+        return app().reject(event, error)
+    return app().handle(command)

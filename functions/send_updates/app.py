@@ -3,10 +3,10 @@
 from typing import Any
 
 from reengage.bootstrap import app
-from reengage.observability import door
+from reengage.observability import lambda_handler
 
 
-@door
+@lambda_handler
 def handler(_event: Any, context: Any) -> dict[str, Any]:
     """Answers with the run's summary. The event is information only: what is due, the clock says."""
     return app().send_due("updates", milliseconds=context.get_remaining_time_in_millis())

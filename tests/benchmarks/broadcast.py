@@ -32,7 +32,7 @@ from reengage.domain.conversation import WINDOW, Conversation, InboundMessage, e
 from reengage.domain.events_out import OutEvent
 from reengage.domain.policy import PolicySettings
 from reengage.domain.quiet_hours import QuietHours
-from reengage.domain.subject import BusinessEvent, Rank, SubjectRef, version_of
+from reengage.domain.subject import BusinessEvent, EventEffect, SubjectRef, version_of
 from reengage.ports import Accepted, OutboundMessage, Outcome, Store
 from reengage.usecases.ingest_message import IngestSettings, ingest_message
 from reengage.usecases.plan_messages import plan_messages
@@ -68,8 +68,8 @@ MEMORY_MB: Final = 512
 
 EXPANSION: Final = frozenset(
     {
-        *("write_subject", "write_part", "read_part", "read_parts", "read_subject", "read_brand"),
-        *("members", "read_threads", "write_plan", "advance"),
+        *("write_subject", "write_shard", "read_shard", "read_shards", "read_subject", "read_brand"),
+        *("audience_page", "read_threads", "write_plan", "save_progress"),
     }
 )
 """The store's calls that lead from the announcement to a planned message; the others bring that to its end."""
@@ -225,7 +225,7 @@ def write(contacts: Sequence[Contact], store: Store) -> None:
             publish=lambda _: 0,
             clock=lambda at=sent_at: at,  # type: ignore[misc]  # a default that a Clock is never asked to fill
             send_now=lambda _: None,
-            look_ahead=lambda _: None,
+            recheck_contact=lambda _: None,
         )
 
 
@@ -234,10 +234,10 @@ def broadcast(contacts: Sequence[Contact], store: Store, *, clock: Clock) -> Mea
     outside, ids = Outside(), count(1)
     wall, cpu = time.monotonic(), time.process_time()
     said = {"date": "2026-04-06", "send_at": NOON.isoformat(), "closed": True}
-    event = BusinessEvent("HolidayHoursAnnounced", ANNOUNCEMENT, version_of(NOON, Rank.BEGIN), NOON, fields=said)
+    event = BusinessEvent("HolidayHoursAnnounced", ANNOUNCEMENT, version_of(NOON, EventEffect.BEGIN), NOON, fields=said)
     plan_messages(event, store=store, publish=outside.publish, clock=clock, settings=POLICY)
     sender = Sender(
-        door="updates",
+        send_group="updates",
         settings=POLICY,
         store=store,
         channels={"sms": outside},
@@ -245,7 +245,7 @@ def broadcast(contacts: Sequence[Contact], store: Store, *, clock: Clock) -> Mea
         publish=outside.publish,
         clock=clock,
         new_id=lambda: f"claim-{next(ids):032}",
-        claim_lasts=RUN + timedelta(seconds=75),
+        claim_ttl=RUN + timedelta(seconds=75),
     )
     ticks = 0
     while True:
@@ -282,9 +282,11 @@ def beside(size: int, local: DynamoDB) -> None:
 def _none_of_the_audience(number: int) -> Iterator[Any]:
     closed, elsewhere = Contact(BRAND, "sms", f"+49160{number:08}"), Contact(OTHER_BRAND, "sms", f"+49151{number:08}")
     hours = timedelta(hours=1 + number % (28 * 24))
-    for contact, heard_at in ((closed, NOON - WINDOW - timedelta(days=1) - hours), (elsewhere, NOON - hours)):
-        yield conversation_item(contact, Conversation(heard_at, "SM1", "started", expiry(heard_at + WINDOW)))
-        yield profile_item(contact, Profile(heard_at, heard_at, expiry(heard_at + timedelta(days=365)), "en"))
+    for contact, last_event_at in ((closed, NOON - WINDOW - timedelta(days=1) - hours), (elsewhere, NOON - hours)):
+        yield conversation_item(contact, Conversation(last_event_at, "SM1", "started", expiry(last_event_at + WINDOW)))
+        yield profile_item(
+            contact, Profile(last_event_at, last_event_at, expiry(last_event_at + timedelta(days=365)), "en")
+        )
 
 
 # What it prints

@@ -24,8 +24,8 @@ from typing import Any, Final
 import botocore.session
 from botocore.config import Config
 
+from reengage.adapters.channels.aws_client import ask, over
 from reengage.adapters.channels.http import Http
-from reengage.adapters.channels.sdk import ask, over
 from tests.integration.channels.wire import certified
 
 TURNS: Final = 5
@@ -66,7 +66,7 @@ def milliseconds(client: Any) -> float:
     """Of CPU, a call."""
     began = time.process_time()
     for _ in range(CALLS):
-        answer = ask(client.put_events, REQUEST, within=timedelta(seconds=2))
+        answer = ask(client.put_events, REQUEST, start_within=timedelta(seconds=2))
         assert isinstance(answer, dict), answer
     return (time.process_time() - began) / CALLS * 1000
 

@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection
 from schemathesis.transport.wsgi import WSGI_TRANSPORT
 from werkzeug.test import EnvironBuilder
 
-from tests.benchmarks.webhook_door import Door, event_of
+from tests.benchmarks.webhook_door import SendGroup, event_of
 from tests.benchmarks.webhook_signatures import HEADERS, signatures
 from tests.integration.stack import PROVIDER_KEYS
 
@@ -57,7 +57,7 @@ def map_body(context: schemathesis.HookContext, body: Any) -> Any:
     return body
 
 
-door = Door()
+door = SendGroup()
 unsigned, signed = description(), description()
 URL: Final = unsigned.raw_schema["servers"][0]["url"]
 

@@ -44,7 +44,7 @@ def _sent(body: bytes, content_type: str) -> dict[str, Any]:
     return {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
 
 
-class Door:
+class SendGroup:
     """Calls the function for each request, once it is ``open``."""
 
     def __init__(self) -> None:

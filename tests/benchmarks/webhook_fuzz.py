@@ -49,7 +49,7 @@ def say(text: str) -> None:
 
 
 @dataclass(slots=True)
-class Door:
+class SendGroup:
     """Tries one input after another; at the last of ``inputs`` it writes what came of them, for libFuzzer ends the
     process without a word to Python.
     """
@@ -100,7 +100,7 @@ def main() -> None:
         "-reduce_inputs=0",
     ]
     what = [str(asked.input)] if asked.input else [*options, f"-artifact_prefix={FOLDER}/", str(_corpus())]
-    door = Door(asked.inputs)
+    door = SendGroup(asked.inputs)
     atheris.Setup([sys.argv[0], *what], door.try_one, custom_mutator=mutated, custom_crossover=crossed)
     atheris.Fuzz()
 

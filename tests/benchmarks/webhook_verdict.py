@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from reengage.adapters.inbound.eventbridge import inbound_message, receipt, said
+from reengage.adapters.inbound.eventbridge import inbound_message, parse_business_event, receipt
 from reengage.adapters.inbound.reading import Read
 from reengage.adapters.inbound.relay import events_in
 from reengage.adapters.inbound.webhook import Answer, answer
@@ -58,7 +58,7 @@ def _understood(read: Read) -> None:
     for told in events_in(read):
         detail = json.loads(json.dumps(told.detail, ensure_ascii=False).encode())
         envelope = {"id": "1", "detail-type": told.type, "time": "2031-03-19T15:00:00Z"} | {"detail": detail}
-        reader: Callable[[Any], Any] = _READERS.get(told.type, said)
+        reader: Callable[[Any], Any] = _READERS.get(told.type, parse_business_event)
         reader(envelope)
 
 

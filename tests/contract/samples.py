@@ -6,14 +6,14 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from reengage.domain.brand import Brand
-from reengage.domain.broadcast import Member, Part
-from reengage.domain.caps import Places
+from reengage.domain.broadcast import BroadcastShard, Recipient
+from reengage.domain.caps import CapUsage
 from reengage.domain.contact import SHARDS, Contact, Profile
 from reengage.domain.conversation import WINDOW, Conversation, InboundMessage, expiry
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.preferences import Choice, Preferences
-from reengage.domain.reasons import LANES, Audience, Door, Lane
-from reengage.domain.subject import RETENTION, Family, Said, Subject, SubjectRef
+from reengage.domain.reasons import PRIORITIES, Audience, Priority, SendGroup
+from reengage.domain.subject import RETENTION, Subject, SubjectRef, Track, VersionedValue
 from reengage.ports import DueKey, Store
 from tests.fakes import business
 
@@ -44,13 +44,15 @@ def inbound(message_id: str = "wamid.1", contact: Contact = ANNA, at: datetime =
     return InboundMessage(contact, message_id, at, at, "See you tomorrow!")
 
 
-def subject(ref: SubjectRef = APPOINTMENT, *, revision: int = 0, heard_at: datetime = NOW, **said: Any) -> Subject:
-    family = Family(1, active=True, said={name: Said(1, value) for name, value in said.items()})
-    return Subject(ref, {ref.kind: family}, expires_at=expiry(NOW + RETENTION), revision=revision, heard_at=heard_at)
+def subject(ref: SubjectRef = APPOINTMENT, *, revision: int = 0, last_event_at: datetime = NOW, **said: Any) -> Subject:
+    track = Track(1, active=True, fields={name: VersionedValue(1, value) for name, value in said.items()})
+    return Subject(
+        ref, {ref.kind: track}, expires_at=expiry(NOW + RETENTION), revision=revision, last_event_at=last_event_at
+    )
 
 
 def brand(**said: Any) -> Brand:
-    return Brand("acme-dental").hear(1, said)
+    return Brand("acme-dental").apply(1, said)
 
 
 def interested(
@@ -60,13 +62,13 @@ def interested(
     item: str = ITEM.id,
     at: datetime = NOW,
     event_type: str = "InterestShown",
-    lasts: timedelta = RETENTION,
+    duration: timedelta = RETENTION,
 ) -> Subject:
     """The contact's interest in the item after that event, as it is read once it was stored and noted."""
     event = business(event_type, at, subject_id=item, contact=contact)
     before = store.read_subject(event.subject) or Subject(event.subject)
-    after = replace(before.hear(event), heard_at=at, expires_at=expiry(at + lasts))
-    store.link_subject(contact, after)
+    after = replace(before.apply(event), last_event_at=at, expires_at=expiry(at + duration))
+    store.index_subject(contact, after)
     assert store.write_subject(after)
     return replace(after, revision=after.revision + 1)
 
@@ -76,15 +78,17 @@ def viewed(store: Store, contact: Contact = ANNA, *, item: str = ITEM.id, at: da
     return interested(store, contact, item=item, at=at, event_type="ProductViewed")
 
 
-def part(shard: int = ANNA.shard, **changes: Any) -> Part:
+def broadcast_shard(shard: int = ANNA.shard, **changes: Any) -> BroadcastShard:
     """A shard's part of the preview, due now; version 1."""
-    preview = Part("product_preview", PREVIEW, shard, due_at=NOW, useful_until=NOW + timedelta(days=2), version=1)
+    preview = BroadcastShard(
+        "product_preview", PREVIEW, shard, due_at=NOW, valid_until=NOW + timedelta(days=2), version=1
+    )
     return replace(preview, **changes)
 
 
-def written(store: Store, new: Part | None = None) -> Part:
-    new = new or part()
-    assert store.write_part(new)
+def written(store: Store, new: BroadcastShard | None = None) -> BroadcastShard:
+    new = new or broadcast_shard()
+    assert store.write_shard(new)
     return new
 
 
@@ -100,13 +104,13 @@ def members_in_pages(
     *,
     day: date = TODAY,
     limit: int = 100,
-) -> Iterator[Sequence[Member]]:
+) -> Iterator[Sequence[Recipient]]:
     """The audience's shard to its end, each page when it is asked for."""
     cursor = None
     for _ in range(ENDLESS):
-        page = store.members(audience, subject, shard, day=day, cursor=cursor, limit=limit)
-        assert len(page.members) <= limit
-        yield page.members
+        page = store.audience_page(audience, subject, shard, day=day, cursor=cursor, limit=limit)
+        assert len(page.recipients) <= limit
+        yield page.recipients
         cursor = page.cursor
         if cursor is None:
             return
@@ -121,14 +125,14 @@ def whole_audience(
     *,
     day: date = TODAY,
     limit: int = 100,
-) -> list[Member]:
+) -> list[Recipient]:
     pages = members_in_pages(store, audience, subject, shard, day=day, limit=limit)
-    return [member for page in pages for member in page]
+    return [recipient for page in pages for recipient in page]
 
 
 def stopped(at: datetime = NOW, cause: Any = "STOP", scope: str = "*") -> Preferences:
     """What is stored of a person who wrote STOP."""
-    return Preferences().hear("contact", scope, Choice(allowed=False, at=at, cause=cause))
+    return Preferences().apply("contact", scope, Choice(allowed=False, at=at, cause=cause))
 
 
 def preferring(store: Store, contact: Contact, preferences: Preferences) -> Preferences:
@@ -138,11 +142,11 @@ def preferring(store: Store, contact: Contact, preferences: Preferences) -> Pref
 
 
 def placed(
-    store: Store, message: ScheduledMessage, *, at: datetime = NOW, keep_for: timedelta = timedelta(days=7)
-) -> Places:
+    store: Store, message: ScheduledMessage, *, at: datetime = NOW, retention: timedelta = timedelta(days=7)
+) -> CapUsage:
     """The places as they are read once the message has taken one."""
-    assert store.take_place(message, store.read_circumstances(message).places, at=at, keep_for=keep_for)
-    return store.read_circumstances(message).places
+    assert store.reserve_cap(message, store.read_snapshot(message).cap_usage, at=at, retention=retention)
+    return store.read_snapshot(message).cap_usage
 
 
 def reminder(**changes: Any) -> ScheduledMessage:
@@ -153,10 +157,10 @@ def reminder(**changes: Any) -> ScheduledMessage:
         contact=ANNA,
         reason="appointment_reminder",
         subject=APPOINTMENT,
-        step="P1D",
-        about=about,
+        offset="P1D",
+        anchor_at=about,
         due_at=due_at,
-        useful_until=(about or NOW + timedelta(days=1)) - timedelta(hours=2),
+        valid_until=(about or NOW + timedelta(days=1)) - timedelta(hours=2),
         version=1,
         planned_at=NOW - timedelta(minutes=3),
     )
@@ -168,8 +172,8 @@ def skip(message: ScheduledMessage, rule: str = "too_late") -> ScheduledMessage:
     return replace(message, state=State.SKIPPED, rule=rule, facts={"due_at": "2026-11-30T08:00:00Z"}, settled_at=NOW)
 
 
-def due_key(message: ScheduledMessage | Part) -> DueKey:
-    return DueKey(message.key, message.due_at, message.useful_until)
+def due_key(message: ScheduledMessage | BroadcastShard) -> DueKey:
+    return DueKey(message.key, message.due_at, message.valid_until)
 
 
 def planned(store: Store, message: ScheduledMessage | None = None) -> ScheduledMessage:
@@ -245,13 +249,18 @@ def contacts_of_shard(shard: int, brand: str = "acme-dental") -> Iterator[Contac
 
 
 def due_in(
-    store: Store, shard: int, now: datetime, *, door: Door = "appointments", lane: Lane = "prompt"
+    store: Store, shard: int, now: datetime, *, send_group: SendGroup = "appointments", priority: Priority = "high"
 ) -> list[DueKey]:
     """All pages of one queue: where nothing else is said, that of the reminders."""
-    return [due for page in store.due(door, lane, shard, now) for due in page]
+    return [due for page in store.due(send_group, priority, shard, now) for due in page]
 
 
-QUEUES: Final = [(door, lane, shard) for door, lanes in LANES.items() for lane in lanes for shard in range(SHARDS)]
+QUEUES: Final = [
+    (send_group, priority, shard)
+    for send_group, priorities in PRIORITIES.items()
+    for priority in priorities
+    for shard in range(SHARDS)
+]
 
 
 def everything_due(store: Store, now: datetime) -> list[DueKey]:

@@ -6,7 +6,7 @@ from itertools import islice, pairwise, product
 
 import pytest
 
-from reengage.domain.broadcast import Member
+from reengage.domain.broadcast import Recipient
 from reengage.domain.contact import SHARDS, Contact
 from reengage.domain.conversation import WINDOW
 from reengage.domain.subject import SubjectRef
@@ -48,8 +48,8 @@ def _open(
     """Those of the contacts' brand, sorted."""
     subject = replace(PREVIEW, brand=contacts[0].brand)
     found = whole_audience(store, "open_conversations", subject, shard, day=day, limit=limit)
-    assert all(member.since is None for member in found)
-    return _sorted([member.contact for member in found])
+    assert all(recipient.since is None for recipient in found)
+    return _sorted([recipient.contact for recipient in found])
 
 
 def _sorted(contacts: list[Contact]) -> list[Contact]:
@@ -61,8 +61,8 @@ def _sorted(contacts: list[Contact]) -> list[Contact]:
 
 def test_of_nobody_the_audience_is_empty(harness: Harness) -> None:
     nobody = Page([], None)
-    assert harness.store.members("open_conversations", PREVIEW, SHARD, day=TODAY, cursor=None, limit=33) == nobody
-    assert harness.store.members("interested", ITEM, SHARD, day=TODAY, cursor=None, limit=33) == nobody
+    assert harness.store.audience_page("open_conversations", PREVIEW, SHARD, day=TODAY, cursor=None, limit=33) == nobody
+    assert harness.store.audience_page("interested", ITEM, SHARD, day=TODAY, cursor=None, limit=33) == nobody
 
 
 @pytest.mark.parametrize("limit", PAGES)
@@ -124,17 +124,17 @@ def test_a_conversation_is_found_on_its_latest_day_alone(harness: Harness) -> No
     for at in (NOW - 3 * DAY, NOW, NOW + timedelta(seconds=1), NOW + 9 * DAY):
         _heard(harness.store, ANNA, at)
     for limit in PAGES:
-        assert whole_audience(harness.store, limit=limit) == [Member(ANNA)]
+        assert whole_audience(harness.store, limit=limit) == [Recipient(ANNA)]
     last_day = (NOW + 9 * DAY + WINDOW).date()
     assert _open(harness.store, [ANNA], shard=ANNA.shard, day=last_day) == [ANNA]
     assert _open(harness.store, [ANNA], shard=ANNA.shard, day=last_day + DAY) == []
 
 
 def test_telling_that_it_closes_leaves_a_conversation_in_the_audience(harness: Harness) -> None:
-    told = conversation(told_to_close=conversation().expires_at)
+    told = conversation(warned_expires_at=conversation().expires_at)
     _heard(harness.store, ANNA)
     assert harness.store.write_conversation(ANNA, told, replacing=conversation())
-    assert whole_audience(harness.store) == [Member(ANNA)]
+    assert whole_audience(harness.store) == [Recipient(ANNA)]
 
 
 def test_one_that_ttl_deleted_is_not_in_the_audience(harness: Harness) -> None:
@@ -164,9 +164,9 @@ def test_a_contact_at_any_address_is_found_once_in_both_audiences(harness: Harne
     assert shown.ref.of == contact
     brand, shard = contact.brand, contact.shard
     found = whole_audience(harness.store, subject=replace(PREVIEW, brand=brand), shard=shard, limit=limit)
-    assert found == [Member(contact)]
+    assert found == [Recipient(contact)]
     found = whole_audience(harness.store, "interested", replace(ITEM, brand=brand), shard, limit=limit)
-    assert found == [Member(contact, NOW)]
+    assert found == [Recipient(contact, NOW)]
 
 
 # While somebody pages
@@ -194,9 +194,9 @@ def test_who_writes_while_somebody_pages_is_never_missed(harness: Harness, limit
     """Before the cursor, at the very cursor, or ahead of it: their window closes later now, and so they come later."""
     contacts = _five(harness.store)
     pages = members_in_pages(harness.store, shard=SHARD, limit=limit)
-    found = [member.contact for member in next(pages)]
+    found = [recipient.contact for recipient in next(pages)]
     _later(harness.store, contacts[mover])
-    found += [member.contact for page in pages for member in page]
+    found += [recipient.contact for page in pages for recipient in page]
     expected = contacts[:mover] + contacts[mover + 1 :] + [contacts[mover]]
     assert found == (contacts[:limit] + expected[limit - 1 :] if mover < limit else expected)
 
@@ -207,7 +207,7 @@ def test_everybody_may_write_after_every_page(harness: Harness, limit: int) -> N
     contacts = _five(harness.store)
     found: list[Contact] = []
     for page in members_in_pages(harness.store, shard=SHARD, limit=limit):
-        found += [member.contact for member in page]
+        found += [recipient.contact for recipient in page]
         for contact in contacts:
             _later(harness.store, contact)
     assert set(found) == set(contacts)
@@ -219,9 +219,9 @@ def test_everybody_may_write_after_every_page(harness: Harness, limit: int) -> N
 def test_who_is_erased_while_somebody_pages_takes_nobody_along(harness: Harness, limit: int, gone: int) -> None:
     contacts = _five(harness.store)
     pages = members_in_pages(harness.store, shard=SHARD, limit=limit)
-    found = [member.contact for member in next(pages)]
+    found = [recipient.contact for recipient in next(pages)]
     _erased(harness.store, contacts[gone])
-    found += [member.contact for page in pages for member in page]
+    found += [recipient.contact for page in pages for recipient in page]
     assert found == [contact for number, contact in enumerate(contacts) if number < limit or number != gone]
 
 
@@ -235,7 +235,7 @@ def test_of_those_who_close_on_one_day_none_is_lost_when_the_cursors_own_is_eras
         _heard(harness.store, contact)
     found: list[Contact] = []
     for page in members_in_pages(harness.store, shard=SHARD, limit=limit):
-        found += [member.contact for member in page]
+        found += [recipient.contact for recipient in page]
         if page:
             _erased(harness.store, page[-1].contact)
     assert _sorted(found) == _sorted(contacts)
@@ -248,15 +248,15 @@ def test_a_cursor_of_an_earlier_day_goes_on_where_that_day_has_gone_by(harness: 
     of what is asked for, "The provided starting key is outside query boundaries".
     """
     contacts = _five(harness.store)
-    first = harness.store.members("open_conversations", PREVIEW, SHARD, day=TODAY, cursor=None, limit=limit)
-    assert [member.contact for member in first.members] == contacts[:limit]
+    first = harness.store.audience_page("open_conversations", PREVIEW, SHARD, day=TODAY, cursor=None, limit=limit)
+    assert [recipient.contact for recipient in first.recipients] == contacts[:limit]
     found: list[Contact] = []
     cursor = first.cursor
     while cursor:
-        page = harness.store.members(
+        page = harness.store.audience_page(
             "open_conversations", PREVIEW, SHARD, day=TODAY + days * DAY, cursor=cursor, limit=limit
         )
-        found += [member.contact for member in page.members]
+        found += [recipient.contact for recipient in page.recipients]
         cursor = page.cursor
     assert found == contacts[max(limit, days - 1) :]
 
@@ -266,7 +266,7 @@ def test_a_cursor_of_an_earlier_day_goes_on_where_that_day_has_gone_by(harness: 
 
 def _interested(
     store: Store, contact: Contact = ANNA, item: str = ITEM.id, *, day: date = TODAY, limit: int = 100
-) -> list[Member]:
+) -> list[Recipient]:
     """In the contact's shard."""
     return whole_audience(
         store, "interested", SubjectRef(contact.brand, "item", item), contact.shard, day=day, limit=limit
@@ -276,23 +276,23 @@ def _interested(
 def test_who_shows_interest_is_in_the_audience_until_it_is_withdrawn(harness: Harness) -> None:
     store = harness.store
     interested(store, at=NOW)
-    assert _interested(store) == [Member(ANNA, NOW)]
+    assert _interested(store) == [Recipient(ANNA, NOW)]
     interested(store, at=LATER, event_type="InterestWithdrawn")
     assert _interested(store) == []
     interested(store, at=LATER + DAY)
-    assert _interested(store) == [Member(ANNA, LATER + DAY)]
+    assert _interested(store) == [Recipient(ANNA, LATER + DAY)]
 
 
 def test_who_shows_interest_again_is_in_the_audience_once_and_with_the_newer_instant(harness: Harness) -> None:
     for at in (NOW, LATER, LATER + DAY):
         interested(harness.store, at=at)
-        assert _interested(harness.store, limit=1) == [Member(ANNA, at)]
+        assert _interested(harness.store, limit=1) == [Recipient(ANNA, at)]
 
 
 def test_an_older_word_that_comes_late_changes_nothing(harness: Harness) -> None:
     interested(harness.store, at=LATER)
     interested(harness.store, at=NOW, event_type="InterestWithdrawn")
-    assert _interested(harness.store) == [Member(ANNA, LATER)]
+    assert _interested(harness.store) == [Recipient(ANNA, LATER)]
     interested(harness.store, BEN, at=LATER, event_type="InterestWithdrawn")
     interested(harness.store, BEN, at=NOW)
     assert _interested(harness.store, BEN) == []
@@ -309,11 +309,11 @@ def test_whatever_the_items_id_its_audience_is_its_own(harness: Harness) -> None
         interested(harness.store, contact, item=item, at=at)
     for item in ITEMS:
         found = [
-            member
+            recipient
             for shard in sorted({contact.shard for contact in contacts})
-            for member in whole_audience(harness.store, "interested", replace(ITEM, id=item), shard, limit=2)
+            for recipient in whole_audience(harness.store, "interested", replace(ITEM, id=item), shard, limit=2)
         ]
-        expected = [Member(contact, shown[contact, item]) for contact in contacts]
+        expected = [Recipient(contact, shown[contact, item]) for contact in contacts]
         assert sorted(found, key=str) == sorted(expected, key=str)
 
 
@@ -327,9 +327,9 @@ def test_an_audience_is_of_its_brand_item_and_shard_alone(harness: Harness) -> N
     interested(store, BEN, item="another")
     viewed(store, BEN)
     _heard(store, BEN)
-    assert sorted(_interested(store), key=str) == sorted([Member(ANNA, NOW), Member(same_shard, NOW)], key=str)
-    assert _interested(store, elsewhere) == [Member(elsewhere, NOW)]
-    assert _interested(store, other_brand) == [Member(other_brand, NOW)]
+    assert sorted(_interested(store), key=str) == sorted([Recipient(ANNA, NOW), Recipient(same_shard, NOW)], key=str)
+    assert _interested(store, elsewhere) == [Recipient(elsewhere, NOW)]
+    assert _interested(store, other_brand) == [Recipient(other_brand, NOW)]
 
 
 INSTANTS = {
@@ -351,12 +351,12 @@ def test_since_when_comes_back_to_the_microsecond(harness: Harness, at: datetime
 
 @pytest.mark.parametrize(("days", "is_in"), [(0, True), (44, True), (45, True), (46, False)])
 def test_an_interest_lasts_to_the_day_on_which_it_expires(harness: Harness, days: int, *, is_in: bool) -> None:
-    interested(harness.store, lasts=45 * DAY)
-    assert _interested(harness.store, day=TODAY + days * DAY) == ([Member(ANNA, NOW)] if is_in else [])
+    interested(harness.store, duration=45 * DAY)
+    assert _interested(harness.store, day=TODAY + days * DAY) == ([Recipient(ANNA, NOW)] if is_in else [])
 
 
 def test_an_interest_that_ttl_deleted_is_not_in_the_audience(harness: Harness) -> None:
-    interested(harness.store, lasts=45 * DAY)
+    interested(harness.store, duration=45 * DAY)
     harness.expire(NOW + 45 * DAY + timedelta(seconds=1))
     assert _interested(harness.store) == []
 
@@ -364,7 +364,7 @@ def test_an_interest_that_ttl_deleted_is_not_in_the_audience(harness: Harness) -
 @pytest.mark.parametrize("limit", PAGES)
 def test_everybody_interested_is_found_over_all_pages(harness: Harness, limit: int) -> None:
     contacts = list(islice(contacts_of_shard(SHARD), 9))
-    members = [Member(contact, NOW + (number % 4) * DAY) for number, contact in enumerate(contacts)]
+    members = [Recipient(contact, NOW + (number % 4) * DAY) for number, contact in enumerate(contacts)]
     for contact, since in members:
         assert since
         interested(harness.store, contact, at=since)
@@ -382,7 +382,7 @@ def test_who_shows_interest_again_or_no_more_while_somebody_pages_takes_nobody_a
         interested(harness.store, contact)
     found: list[Contact] = []
     for turn, page in enumerate(members_in_pages(harness.store, "interested", ITEM, SHARD, limit=limit)):
-        found += [member.contact for member in page]
+        found += [recipient.contact for recipient in page]
         if page:
             event_type = ("InterestWithdrawn", "InterestShown")[turn % 2]
             interested(harness.store, page[-1].contact, at=LATER, event_type=event_type)
@@ -400,8 +400,8 @@ def test_who_was_erased_is_gone_from_both_audiences_and_nobody_else(harness: Har
         _heard(store, contact)
         interested(store, contact)
     store.erase(ANNA, until=until)
-    assert whole_audience(store) == [Member(same_shard)]
-    assert _interested(store) == [Member(same_shard, NOW)]
+    assert whole_audience(store) == [Recipient(same_shard)]
+    assert _interested(store) == [Recipient(same_shard, NOW)]
 
 
 def test_what_was_said_since_an_erasure_keeps_one_in_the_audience(harness: Harness) -> None:
@@ -409,8 +409,8 @@ def test_what_was_said_since_an_erasure_keeps_one_in_the_audience(harness: Harne
     _heard(store, ANNA, LATER)
     interested(store, at=LATER)
     store.erase(ANNA, until=NOW)
-    assert whole_audience(store) == [Member(ANNA)]
-    assert _interested(store) == [Member(ANNA, LATER)]
+    assert whole_audience(store) == [Recipient(ANNA)]
+    assert _interested(store) == [Recipient(ANNA, LATER)]
 
 
 def test_who_comes_back_after_an_erasure_is_in_the_audience_again(harness: Harness) -> None:
@@ -420,8 +420,8 @@ def test_who_comes_back_after_an_erasure_is_in_the_audience_again(harness: Harne
     store.erase(ANNA, until=NOW)
     _heard(store, ANNA, LATER)
     interested(store, at=LATER)
-    assert whole_audience(store) == [Member(ANNA)]
-    assert _interested(store) == [Member(ANNA, LATER)]
+    assert whole_audience(store) == [Recipient(ANNA)]
+    assert _interested(store) == [Recipient(ANNA, LATER)]
 
 
 # DynamoDB's own items
@@ -450,4 +450,4 @@ def test_a_conversation_of_before_the_audience_was_noted_is_written_over_like_an
     dynamodb.client.put_item(TableName=dynamodb.store.table.table_name, Item=older)
     assert whole_audience(dynamodb.store) == []
     _heard(dynamodb.store, ANNA, LATER)
-    assert whole_audience(dynamodb.store) == [Member(ANNA)]
+    assert whole_audience(dynamodb.store) == [Recipient(ANNA)]

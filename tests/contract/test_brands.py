@@ -35,12 +35,12 @@ def test_what_was_said_comes_back(harness: Harness, said: dict[str, Any]) -> Non
     read = harness.store.read_brand(written.id)
     assert read == stored
     assert {name: type(getattr(read, name)) for name in said} == {name: type(value) for name, value in said.items()}
-    assert harness.store.read_circumstances(reminder()).brand == stored
+    assert harness.store.read_snapshot(reminder()).brand == stored
 
 
 def test_each_field_keeps_the_version_that_said_it(harness: Harness) -> None:
     version = 2_218_000_000_0 * 10**6 + 999_999
-    said = Brand("acme-dental").hear(version, {"name": "New"}).hear(3, {"name": "Old", "locale": "de"})
+    said = Brand("acme-dental").apply(version, {"name": "New"}).apply(3, {"name": "Old", "locale": "de"})
     assert harness.store.write_brand(said)
     read = harness.store.read_brand("acme-dental")
     assert read == replace(said, revision=1)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from reengage.domain.broadcast import Broadcast, Part, PartState
+from reengage.domain.broadcast import Broadcast, BroadcastShard, ShardState
 from reengage.domain.contact import SHARDS, Contact
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.reasons import REASONS
@@ -27,6 +27,7 @@ from tests.contract.samples import (
     PREVIEW,
     QUEUES,
     TRIAL,
+    broadcast_shard,
     brought,
     claimed,
     contacts_of_shard,
@@ -34,7 +35,6 @@ from tests.contract.samples import (
     due_in,
     due_key,
     interested,
-    part,
     planned,
     preferring,
     profile,
@@ -47,62 +47,62 @@ from tests.contract.samples import (
 from tests.contract.stores import Harness
 
 TICK = timedelta(microseconds=1)
-ENDS = [state for state in PartState if state is not PartState.WAITING]
+ENDS = [state for state in ShardState if state is not ShardState.WAITING]
 OUTCOMES = {"sent": 3, "skipped:opted_out": 2, "skipped:quiet_hours": 1, "failed": 1, "unconfirmed": 1}
 CURSOR = '{"pk": {"S": "CONTACT#acme-dental#whatsapp#a#b"}}'
 
 
-def _due(store: Store, of: Part, now: Any = NOW) -> list[Any]:
-    return due_in(store, of.shard, now, door=of.terms.door, lane=of.terms.lane)
+def _due(store: Store, of: BroadcastShard, now: Any = NOW) -> list[Any]:
+    return due_in(store, of.shard, now, send_group=of.reason_spec.send_group, priority=of.reason_spec.priority)
 
 
-def _stands(store: Store, expected: Part) -> None:
+def _stands(store: Store, expected: BroadcastShard) -> None:
     """The stored part is that one, and in the index while it waits."""
-    assert store.read_part(expected.key) == expected
-    assert _due(store, expected) == ([due_key(expected)] if expected.state is PartState.WAITING else [])
+    assert store.read_shard(expected.key) == expected
+    assert _due(store, expected) == ([due_key(expected)] if expected.state is ShardState.WAITING else [])
 
 
 # Writing and reading
 
-WHOLE = part(cursor=CURSOR, planned=66, outcomes=OUTCOMES)
+WHOLE = broadcast_shard(cursor=CURSOR, planned=66, outcomes=OUTCOMES)
 PARTS = {
-    "new": part(),
+    "new": broadcast_shard(),
     "under way": WHOLE,
-    "of the first shard": part(0),
-    "of the last shard": part(SHARDS - 1),
-    "of an item": part(reason="back_in_stock", subject=ITEM),
-    "of holidays": part(reason="holiday_hours", useful_until=NOW + timedelta(days=9, microseconds=1)),
-    "of a subject with marks": part(subject=replace(PREVIEW, id="##BROADCAST#holiday_hours#03")),
-    "of a subject without a name": part(subject=replace(PREVIEW, id="")),
-    "of any script": part(subject=replace(PREVIEW, id="Tết 🎍 e\u0301 " + "é" * 240)),
-    "of the newest version": part(version=2_218_000_000_0 * 10**6 + 999_999),
+    "of the first shard": broadcast_shard(0),
+    "of the last shard": broadcast_shard(SHARDS - 1),
+    "of an item": broadcast_shard(reason="back_in_stock", subject=ITEM),
+    "of holidays": broadcast_shard(reason="holiday_hours", valid_until=NOW + timedelta(days=9, microseconds=1)),
+    "of a subject with marks": broadcast_shard(subject=replace(PREVIEW, id="##BROADCAST#holiday_hours#03")),
+    "of a subject without a name": broadcast_shard(subject=replace(PREVIEW, id="")),
+    "of any script": broadcast_shard(subject=replace(PREVIEW, id="Tết 🎍 e\u0301 " + "é" * 240)),
+    "of the newest version": broadcast_shard(version=2_218_000_000_0 * 10**6 + 999_999),
     **{f"that is {state}": replace(WHOLE, state=state) for state in ENDS},
 }
 
 
 def test_of_nothing_there_is_no_part(harness: Harness) -> None:
-    assert harness.store.read_part(part().key) is None
-    assert harness.store.read_parts(PREVIEW) == []
+    assert harness.store.read_shard(broadcast_shard().key) is None
+    assert harness.store.read_shards(PREVIEW) == []
 
 
 @pytest.mark.parametrize("new", PARTS.values(), ids=PARTS)
-def test_a_part_comes_back_as_it_was_written(harness: Harness, new: Part) -> None:
-    assert harness.store.write_part(new)
+def test_a_part_comes_back_as_it_was_written(harness: Harness, new: BroadcastShard) -> None:
+    assert harness.store.write_shard(new)
     _stands(harness.store, new)
-    assert harness.store.read_parts(new.subject) == [new]
+    assert harness.store.read_shards(new.subject) == [new]
 
 
-@pytest.mark.parametrize("state", PartState)
-@pytest.mark.parametrize("before", PartState)
+@pytest.mark.parametrize("state", ShardState)
+@pytest.mark.parametrize("before", ShardState)
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_a_newer_version_takes_its_place_and_no_other(
-    harness: Harness, before: PartState, state: PartState, version: int
+    harness: Harness, before: ShardState, state: ShardState, version: int
 ) -> None:
     """It begins anew: with no cursor, nothing planned, and nothing counted."""
     old = written(harness.store, replace(WHOLE, version=2, state=before))
     due_at = NOW - TICK
-    new = part(version=version, state=state, due_at=due_at, useful_until=NOW + timedelta(days=1))
-    assert harness.store.write_part(new) is (version > 2)
+    new = broadcast_shard(version=version, state=state, due_at=due_at, valid_until=NOW + timedelta(days=1))
+    assert harness.store.write_shard(new) is (version > 2)
     _stands(harness.store, new if version > 2 else old)
     assert harness.size() == 1
 
@@ -118,25 +118,25 @@ def test_the_parts_of_a_subject_are_all_found_and_no_others(harness: Harness) ->
         replace(PREVIEW, kind="item"),
     ]
     for ref in others:
-        written(store, part(subject=ref))
+        written(store, broadcast_shard(subject=ref))
     expected = [
         written(store, each)
         for reason in ("holiday_hours", "product_preview")
-        for each in Broadcast(reason, PREVIEW, NOW, NOW + timedelta(days=2), version=7).parts()
+        for each in Broadcast(reason, PREVIEW, NOW, NOW + timedelta(days=2), version=7).shards()
     ]
     assert len(expected) == 2 * SHARDS
     for rows in (5, 100):
         with harness.small_pages(rows):
-            assert sorted(store.read_parts(PREVIEW), key=lambda each: each.key) == expected
+            assert sorted(store.read_shards(PREVIEW), key=lambda each: each.key) == expected
     for ref in others:
-        assert store.read_parts(ref) == [part(subject=ref)]
+        assert store.read_shards(ref) == [broadcast_shard(subject=ref)]
 
 
 def test_a_subject_and_its_parts_leave_each_other_alone(harness: Harness) -> None:
     written(harness.store)
     assert harness.store.read_subject(PREVIEW) is None
     assert harness.store.write_subject(subject(PREVIEW))
-    assert harness.store.read_part(part().key) == part()
+    assert harness.store.read_shard(broadcast_shard().key) == broadcast_shard()
     assert harness.store.read_subject(PREVIEW) == replace(subject(PREVIEW), revision=1)
 
 
@@ -145,38 +145,44 @@ def test_a_subject_and_its_parts_leave_each_other_alone(harness: Harness) -> Non
 
 def test_parts_are_due_beside_messages_in_their_lane_and_shard_and_nowhere_else(harness: Harness) -> None:
     store = harness.store
-    to_anna = Broadcast("product_preview", PREVIEW, NOW - TICK, NOW + timedelta(days=2), 1).to(ANNA, None, at=NOW)
+    to_anna = Broadcast("product_preview", PREVIEW, NOW - TICK, NOW + timedelta(days=2), 1).message_for(
+        ANNA, None, at=NOW
+    )
     message = planned(store, to_anna)
-    prompt = planned(store, reminder(reason="order_shipped", step="PT0S", about=None))
-    preview, other_shard = written(store), written(store, part((ANNA.shard + 1) % SHARDS))
-    stock = written(store, part(reason="back_in_stock", subject=ITEM, due_at=NOW - 2 * TICK))
-    not_yet = written(store, part(reason="holiday_hours", due_at=NOW + TICK))
+    prompt = planned(store, reminder(reason="order_shipped", offset="PT0S", anchor_at=None))
+    preview, other_shard = written(store), written(store, broadcast_shard((ANNA.shard + 1) % SHARDS))
+    stock = written(store, broadcast_shard(reason="back_in_stock", subject=ITEM, due_at=NOW - 2 * TICK))
+    not_yet = written(store, broadcast_shard(reason="holiday_hours", due_at=NOW + TICK))
     found = {
-        (door, lane, shard): due
-        for door, lane, shard in QUEUES
-        if (due := due_in(store, shard, NOW, door=door, lane=lane))
+        (send_group, priority, shard): due
+        for send_group, priority, shard in QUEUES
+        if (due := due_in(store, shard, NOW, send_group=send_group, priority=priority))
     }
     assert found == {
-        ("updates", "prompt", ANNA.shard): [due_key(prompt)],
-        ("updates", "marketing", ANNA.shard): [due_key(each) for each in (stock, message, preview)],
-        ("updates", "marketing", other_shard.shard): [due_key(other_shard)],
+        ("updates", "high", ANNA.shard): [due_key(prompt)],
+        ("updates", "low", ANNA.shard): [due_key(each) for each in (stock, message, preview)],
+        ("updates", "low", other_shard.shard): [due_key(other_shard)],
     }
     assert due_key(not_yet) in _due(store, not_yet, NOW + TICK)
 
 
 @pytest.mark.parametrize("reason", [name for name, terms in REASONS.items() if terms.audience])
 @pytest.mark.parametrize("state", ENDS)
-def test_a_part_that_has_ended_is_not_due(harness: Harness, reason: str, state: PartState) -> None:
+def test_a_part_that_has_ended_is_not_due(harness: Harness, reason: str, state: ShardState) -> None:
     """Whether it was written so, written over, or moved on."""
     store = harness.store
     of = {"reason": reason, "subject": replace(PREVIEW, kind=REASONS[reason].kind)}
-    from_the_start, over, moved = part(0, state=state, **of), part(1, **of), part(2, **of)
+    from_the_start, over, moved = (
+        broadcast_shard(0, state=state, **of),
+        broadcast_shard(1, **of),
+        broadcast_shard(2, **of),
+    )
     written(store, from_the_start)
     written(store, over)
     written(store, replace(over, version=2, state=state))
     written(store, moved)
     assert _due(store, moved) == [due_key(moved)]
-    assert store.advance(replace(moved, state=state), replacing=moved)
+    assert store.save_progress(replace(moved, state=state), replacing=moved)
     assert [_due(store, each, LATER) for each in (from_the_start, over, moved)] == [[], [], []]
 
 
@@ -188,62 +194,62 @@ def test_a_part_is_nothing_to_be_claimed(harness: Harness) -> None:
 
 # Moving on
 
-STORED = part(version=2, cursor=CURSOR, planned=33)
-READ: Mapping[str, Part] = {
+STORED = broadcast_shard(version=2, cursor=CURSOR, planned=33)
+READ: Mapping[str, BroadcastShard] = {
     "as it stands": STORED,
     "with other counts": replace(STORED, planned=0, outcomes={"sent": 9}),
     "of an older version": replace(STORED, version=1),
     "of a newer version": replace(STORED, version=3),
     "before the first page": replace(STORED, cursor=None),
     "at another cursor": replace(STORED, cursor=CURSOR + " "),
-    "when it had ended": replace(STORED, state=PartState.DONE),
+    "when it had ended": replace(STORED, state=ShardState.DONE),
 }
 AS_IT_STANDS = ("as it stands", "with other counts")
 
 
-@pytest.mark.parametrize("state", PartState)
+@pytest.mark.parametrize("state", ShardState)
 @pytest.mark.parametrize("cursor", [CURSOR, "the next", None])
 @pytest.mark.parametrize("read", READ)
 def test_a_part_is_moved_on_only_from_where_it_was_read(
-    harness: Harness, read: str, cursor: str | None, state: PartState
+    harness: Harness, read: str, cursor: str | None, state: ShardState
 ) -> None:
     written(harness.store, STORED)
     moved = replace(STORED, state=state, cursor=cursor, planned=66)
-    assert harness.store.advance(moved, replacing=READ[read]) is (read in AS_IT_STANDS)
+    assert harness.store.save_progress(moved, replacing=READ[read]) is (read in AS_IT_STANDS)
     _stands(harness.store, moved if read in AS_IT_STANDS else STORED)
 
 
 @pytest.mark.parametrize("read", [read for read in READ if read != "before the first page"])
 def test_a_part_that_has_no_cursor_yet_is_moved_on_only_from_there(harness: Harness, read: str) -> None:
     fresh = written(harness.store, replace(STORED, cursor=None))
-    assert not harness.store.advance(replace(STORED, planned=66), replacing=READ[read])
+    assert not harness.store.save_progress(replace(STORED, planned=66), replacing=READ[read])
     _stands(harness.store, fresh)
-    assert harness.store.advance(STORED, replacing=fresh)
+    assert harness.store.save_progress(STORED, replacing=fresh)
     _stands(harness.store, STORED)
 
 
 @pytest.mark.parametrize("state", ENDS)
-def test_a_part_that_was_withdrawn_meanwhile_stays_so(harness: Harness, state: PartState) -> None:
+def test_a_part_that_was_withdrawn_meanwhile_stays_so(harness: Harness, state: ShardState) -> None:
     """A run was in the middle of a page when the announcement was withdrawn, or told anew."""
     read = written(harness.store)
-    anew = written(harness.store, part(version=2, state=state))
-    assert not harness.store.advance(replace(read, cursor=CURSOR, planned=33), replacing=read)
+    anew = written(harness.store, broadcast_shard(version=2, state=state))
+    assert not harness.store.save_progress(replace(read, cursor=CURSOR, planned=33), replacing=read)
     _stands(harness.store, anew)
 
 
 def test_moving_on_leaves_what_was_counted_meanwhile_and_what_the_part_is(harness: Harness) -> None:
     read = written(harness.store)
     harness.store.count_outcomes(read.key, 1, OUTCOMES)
-    stranger = replace(read, due_at=LATER, useful_until=LATER, version=9, outcomes={"sent": 1})
-    assert harness.store.advance(replace(stranger, cursor=CURSOR, planned=33), replacing=read)
+    stranger = replace(read, due_at=LATER, valid_until=LATER, version=9, outcomes={"sent": 1})
+    assert harness.store.save_progress(replace(stranger, cursor=CURSOR, planned=33), replacing=read)
     _stands(harness.store, replace(read, cursor=CURSOR, planned=33, outcomes=OUTCOMES))
 
 
 def test_moving_on_makes_no_part(harness: Harness) -> None:
-    assert not harness.store.advance(WHOLE, replacing=part())
+    assert not harness.store.save_progress(WHOLE, replacing=broadcast_shard())
     written(harness.store)
-    harness.expire(part().useful_until + RETENTION + timedelta(seconds=1))
-    assert not harness.store.advance(WHOLE, replacing=part())
+    harness.expire(broadcast_shard().valid_until + RETENTION + timedelta(seconds=1))
+    assert not harness.store.save_progress(WHOLE, replacing=broadcast_shard())
     assert harness.size() == 0
 
 
@@ -251,8 +257,8 @@ def test_moving_on_makes_no_part(harness: Harness) -> None:
 
 
 @pytest.mark.parametrize("before", [{}, OUTCOMES, {"held": 1}], ids=["nothing", "some", "another way"])
-@pytest.mark.parametrize("state", PartState)
-def test_what_became_of_the_messages_adds_up(harness: Harness, before: dict[str, int], state: PartState) -> None:
+@pytest.mark.parametrize("state", ShardState)
+def test_what_became_of_the_messages_adds_up(harness: Harness, before: dict[str, int], state: ShardState) -> None:
     """Also of a part that has ended: its messages may be held for days."""
     of = written(harness.store, replace(WHOLE, outcomes=before, state=state))
     harness.store.count_outcomes(of.key, 1, {"sent": 2})
@@ -294,25 +300,25 @@ def test_counting_nothing_changes_nothing(harness: Harness) -> None:
 
 
 def test_counting_makes_no_part(harness: Harness) -> None:
-    harness.store.count_outcomes(part().key, 1, {"sent": 1})
+    harness.store.count_outcomes(broadcast_shard().key, 1, {"sent": 1})
     written(harness.store)
-    harness.expire(part().useful_until + RETENTION + timedelta(seconds=1))
-    harness.store.count_outcomes(part().key, 1, {"sent": 1})
+    harness.expire(broadcast_shard().valid_until + RETENTION + timedelta(seconds=1))
+    harness.store.count_outcomes(broadcast_shard().key, 1, {"sent": 1})
     assert harness.size() == 0
 
 
 # TTL
 
 
-@pytest.mark.parametrize("state", PartState)
-def test_a_part_is_kept_as_long_as_its_subject_and_then_ttl_takes_it(harness: Harness, state: PartState) -> None:
-    of = written(harness.store, part(state=state))
-    ends = of.useful_until + RETENTION
+@pytest.mark.parametrize("state", ShardState)
+def test_a_part_is_kept_as_long_as_its_subject_and_then_ttl_takes_it(harness: Harness, state: ShardState) -> None:
+    of = written(harness.store, broadcast_shard(state=state))
+    ends = of.valid_until + RETENTION
     harness.expire(ends - timedelta(seconds=1))
     _stands(harness.store, of)
     harness.expire(ends + timedelta(seconds=1))
-    assert harness.store.read_part(of.key) is None
-    assert harness.store.read_parts(PREVIEW) == []
+    assert harness.store.read_shard(of.key) is None
+    assert harness.store.read_shards(PREVIEW) == []
     assert _due(harness.store, of) == []
     assert harness.size() == 0
     written(harness.store)
@@ -323,10 +329,10 @@ def test_a_part_is_kept_as_long_as_its_subject_and_then_ttl_takes_it(harness: Ha
 
 def test_only_what_is_yet_to_be_sent_to_the_contact_is_found(harness: Harness) -> None:
     store = harness.store
-    rows = [brought(store, state, reminder(step=f"PT{hours}H")) for hours, state in enumerate(State)]
-    preview = Broadcast("product_preview", PREVIEW, NOW, NOW + timedelta(days=2), 1).to(ANNA, None, at=NOW)
+    rows = [brought(store, state, reminder(offset=f"PT{hours}H")) for hours, state in enumerate(State)]
+    preview = Broadcast("product_preview", PREVIEW, NOW, NOW + timedelta(days=2), 1).message_for(ANNA, None, at=NOW)
     mine = [planned(store, preview), planned(store, reminder(reason="trial_follow_up", subject=TRIAL, due_at=LATER))]
-    planned(store, skip(reminder(step="PT99H")))
+    planned(store, skip(reminder(offset="PT99H")))
     planned(store, reminder(contact=BEN))
     for other in (replace(ANNA, channel="rcs"), replace(ANNA, brand="acme"), replace(ANNA, address="+49151123456789")):
         planned(store, reminder(contact=other))
@@ -335,22 +341,22 @@ def test_only_what_is_yet_to_be_sent_to_the_contact_is_found(harness: Harness) -
     assert len(expected) == 4
     for rows_a_page in (2, 100):
         with harness.small_pages(rows_a_page):
-            assert sorted(store.unsettled(ANNA), key=lambda row: row.key) == expected
-    assert store.unsettled(Contact("acme-dental", "sms", "+49")) == []
+            assert sorted(store.pending_messages(ANNA), key=lambda row: row.key) == expected
+    assert store.pending_messages(Contact("acme-dental", "sms", "+49")) == []
 
 
 # Moving it
 
 
 def _moved(store: Store, message: ScheduledMessage, *, by: timedelta) -> bool:
-    return store.reschedule(message, due_at=message.due_at + by, first_due_at=message.due_at)
+    return store.reschedule(message, due_at=message.due_at + by, planned_due_at=message.due_at)
 
 
 @pytest.mark.parametrize("by", [timedelta(days=-3), -TICK, TICK, timedelta(days=3)])
 def test_a_scheduled_message_is_moved_and_remembers_when_it_was_due(harness: Harness, by: timedelta) -> None:
     message = planned(harness.store, reminder(due_at=NOW))
     assert _moved(harness.store, message, by=by)
-    moved = replace(message, due_at=NOW + by, first_due_at=NOW)
+    moved = replace(message, due_at=NOW + by, planned_due_at=NOW)
     assert harness.store.read_message(message.key) == moved
     assert due_in(harness.store, ANNA.shard, NOW + by - TICK) == []
     assert due_in(harness.store, ANNA.shard, NOW + by) == [due_key(moved)]
@@ -358,15 +364,15 @@ def test_a_scheduled_message_is_moved_and_remembers_when_it_was_due(harness: Har
     assert harness.store.claim(due_key(moved), claim_id=CLAIM, at=NOW)
 
 
-@pytest.mark.parametrize("first_due_at", [NOW - TICK, NOW + timedelta(days=40)], ids=["earlier", "later"])
-def test_when_it_was_due_at_first_may_be_before_or_after(harness: Harness, first_due_at: Any) -> None:
-    message = planned(harness.store, reminder(first_due_at=first_due_at))
+@pytest.mark.parametrize("planned_due_at", [NOW - TICK, NOW + timedelta(days=40)], ids=["earlier", "later"])
+def test_when_it_was_due_at_first_may_be_before_or_after(harness: Harness, planned_due_at: Any) -> None:
+    message = planned(harness.store, reminder(planned_due_at=planned_due_at))
     assert harness.store.read_message(message.key) == message
     taken = harness.store.claim(due_key(message), claim_id=CLAIM, at=NOW)
     assert taken
-    assert taken.first_due_at == first_due_at
-    assert harness.store.release(replace(taken, first_due_at=None))
-    assert harness.store.unsettled(ANNA) == [replace(taken, state=State.SCHEDULED, first_due_at=None)]
+    assert taken.planned_due_at == planned_due_at
+    assert harness.store.release(replace(taken, planned_due_at=None))
+    assert harness.store.pending_messages(ANNA) == [replace(taken, state=State.SCHEDULED, planned_due_at=None)]
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.SCHEDULED])
@@ -395,11 +401,11 @@ def test_moving_makes_no_row(harness: Harness) -> None:
 
 def test_a_row_that_was_given_back_can_be_moved(harness: Harness) -> None:
     taken = claimed(harness.store)
-    held = replace(taken, due_at=LATER, first_due_at=NOW, rule="quiet_hours", held_by="quiet_hours")
+    held = replace(taken, due_at=LATER, planned_due_at=NOW, rule="quiet_hours", hold_rules="quiet_hours")
     assert harness.store.release(held)
-    assert harness.store.reschedule(held, due_at=LATER + TICK, first_due_at=LATER)
+    assert harness.store.reschedule(held, due_at=LATER + TICK, planned_due_at=LATER)
     stored = harness.store.read_message(taken.key)
-    assert stored == replace(held, state=State.SCHEDULED, due_at=LATER + TICK, first_due_at=LATER)
+    assert stored == replace(held, state=State.SCHEDULED, due_at=LATER + TICK, planned_due_at=LATER)
 
 
 # The threads of many
@@ -447,7 +453,7 @@ def test_the_gate_sees_the_contacts_interest_for_those_reasons_alone_that_go_by_
     interested(harness.store, BEN)
     interested(harness.store, item="another")
     goes_by_it = terms.audience == "interested"
-    assert harness.store.read_circumstances(message).interest == (interest if goes_by_it else None)
+    assert harness.store.read_snapshot(message).interest == (interest if goes_by_it else None)
 
 
 @pytest.mark.parametrize(("shown", "read"), list(product([ANNA, BEN, replace(ANNA, channel="rcs")], repeat=2)))

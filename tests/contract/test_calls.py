@@ -12,8 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 from pynamodb.exceptions import PynamoDBException
 
-from reengage.domain.broadcast import PartState
-from reengage.domain.caps import Places
+from reengage.domain.broadcast import ShardState
+from reengage.domain.caps import CapUsage
 from reengage.domain.message import ScheduledMessage, State
 from reengage.ports import Store, Thread
 from tests.contract.samples import (
@@ -25,6 +25,7 @@ from tests.contract.samples import (
     PREVIEW,
     TODAY,
     brand,
+    broadcast_shard,
     claimed,
     contacts_of_shard,
     conversation,
@@ -32,7 +33,6 @@ from tests.contract.samples import (
     due_key,
     ended,
     inbound,
-    part,
     placed,
     planned,
     preferring,
@@ -67,7 +67,7 @@ SECOND = timedelta(seconds=1)
 
 def _another(store: Store) -> None:
     """Anna's other reminder, which has taken a place too."""
-    placed(store, reminder(step="PT2H"))
+    placed(store, reminder(offset="PT2H"))
 
 
 def _two_places(store: Store) -> None:
@@ -79,7 +79,7 @@ def _all_kinds(store: Store) -> None:
     """One item of each kind under the contact's key, and the subject that one of them leads to."""
     claimed(store)
     assert store.write_subject(subject())
-    store.link_subject(ANNA, subject())
+    store.index_subject(ANNA, subject())
     assert store.write_conversation(ANNA, conversation(), replacing=None)
     assert store.write_profile(ANNA, profile(), replacing=None)
     store.write_message(inbound(), expires_at=2_000_000_000)
@@ -87,7 +87,7 @@ def _all_kinds(store: Store) -> None:
 
 
 def _members(store: Store) -> object:
-    return store.members("open_conversations", PREVIEW, ANNA.shard, day=TODAY, cursor=None, limit=33)
+    return store.audience_page("open_conversations", PREVIEW, ANNA.shard, day=TODAY, cursor=None, limit=33)
 
 
 MANY = list(islice(contacts_of_shard(5), 70))
@@ -101,7 +101,7 @@ METHODS: dict[str, tuple[Callable[[Store], Act], list[str]]] = {
     "write_preferences": (_alone(lambda store: store.write_preferences(ANNA, stopped())), [PUT]),
     "read_brand": (_alone(lambda store: store.read_brand(ANNA.brand)), [BATCH]),
     "write_brand": (_alone(lambda store: store.write_brand(brand(name="Acme Dental"))), [PUT]),
-    "link_subject": (_alone(lambda store: store.link_subject(ANNA, subject())), [PUT]),
+    "index_subject": (_alone(lambda store: store.index_subject(ANNA, subject())), [PUT]),
     "read_subject": (_alone(lambda store: store.read_subject(APPOINTMENT)), [BATCH]),
     "write_subject": (_alone(lambda store: store.write_subject(subject())), [PUT]),
     "write_plan, new": (_alone(lambda store: store.write_plan(reminder(), at=NOW)), [PUT]),
@@ -126,19 +126,19 @@ METHODS: dict[str, tuple[Callable[[Store], Act], list[str]]] = {
         _prepare(lambda store, m: store.withdraw(m, version=1, rule="cancelled", at=NOW), claimed),
         [UPDATE, BATCH],
     ),
-    "unsettled": (_prepare(lambda store, _: store.unsettled(ANNA), planned), [QUERY]),
-    "reschedule": (_prepare(lambda store, m: store.reschedule(m, due_at=LATER, first_due_at=NOW), planned), [UPDATE]),
-    "write_part": (_alone(lambda store: store.write_part(part())), [PUT]),
-    "write_part, in vain": (_prepare(lambda store, of: store.write_part(of), written), [PUT]),
-    "read_part": (_prepare(lambda store, of: store.read_part(of.key), written), [BATCH]),
-    "read_parts": (_prepare(lambda store, of: store.read_parts(of.subject), written), [QUERY]),
-    "members": (_alone(_members), [QUERY]),
-    "advance": (
-        _prepare(lambda store, of: store.advance(replace(of, cursor="a", planned=33), replacing=of), written),
+    "pending_messages": (_prepare(lambda store, _: store.pending_messages(ANNA), planned), [QUERY]),
+    "reschedule": (_prepare(lambda store, m: store.reschedule(m, due_at=LATER, planned_due_at=NOW), planned), [UPDATE]),
+    "write_shard": (_alone(lambda store: store.write_shard(broadcast_shard())), [PUT]),
+    "write_shard, in vain": (_prepare(lambda store, of: store.write_shard(of), written), [PUT]),
+    "read_shard": (_prepare(lambda store, of: store.read_shard(of.key), written), [BATCH]),
+    "read_shards": (_prepare(lambda store, of: store.read_shards(of.subject), written), [QUERY]),
+    "audience_page": (_alone(_members), [QUERY]),
+    "save_progress": (
+        _prepare(lambda store, of: store.save_progress(replace(of, cursor="a", planned=33), replacing=of), written),
         [UPDATE],
     ),
-    "advance, to the end": (
-        _prepare(lambda store, of: store.advance(replace(of, state=PartState.DONE), replacing=of), written),
+    "save_progress, to the end": (
+        _prepare(lambda store, of: store.save_progress(replace(of, state=ShardState.DONE), replacing=of), written),
         [UPDATE],
     ),
     "count_outcomes": (_prepare(lambda store, of: store.count_outcomes(of.key, 1, {"sent": 1}), written), [UPDATE]),
@@ -147,7 +147,7 @@ METHODS: dict[str, tuple[Callable[[Store], Act], list[str]]] = {
     "due": (_prepare(lambda store, _: due_in(store, ANNA.shard, NOW), planned), [QUERY]),
     "claim": (_prepare(lambda store, m: store.claim(due_key(m), claim_id=CLAIM, at=NOW), planned), [UPDATE]),
     "read_message": (_prepare(lambda store, m: store.read_message(m.key), planned), [BATCH]),
-    "read_circumstances": (_prepare(lambda store, m: store.read_circumstances(m), planned), [BATCH]),
+    "read_snapshot": (_prepare(lambda store, m: store.read_snapshot(m), planned), [BATCH]),
     "release": (_prepare(lambda store, m: store.release(m), claimed), [UPDATE]),
     "settle": (_prepare(lambda store, m: store.settle(ended(m, State.FAILED)), claimed), [UPDATE]),
     "find_message": (
@@ -158,14 +158,17 @@ METHODS: dict[str, tuple[Callable[[Store], Act], list[str]]] = {
         _prepare(lambda store, m: store.record_receipt(ended(m, State.DELIVERED)), claimed),
         [UPDATE],
     ),
-    "take_place": (_alone(lambda store: store.take_place(reminder(), Places(), at=NOW, keep_for=WEEK)), [PUT]),
-    "take_slot": (_alone(lambda store: store.take_slot("sms", now=NOW, lasts=SECOND, at_most=WEEK)), [UPDATE, UPDATE]),
-    "give_back": (_prepare(lambda store, _: store.give_back(reminder()), _two_places), [BATCH, PUT]),
-    "give_back, the last": (
-        _prepare(lambda store, _: store.give_back(reminder(step="PT2H")), _another),
+    "reserve_cap": (_alone(lambda store: store.reserve_cap(reminder(), CapUsage(), at=NOW, retention=WEEK)), [PUT]),
+    "reserve_send_slot": (
+        _alone(lambda store: store.reserve_send_slot("sms", now=NOW, duration=SECOND, max_wait=WEEK)),
+        [UPDATE, UPDATE],
+    ),
+    "release_cap": (_prepare(lambda store, _: store.release_cap(reminder()), _two_places), [BATCH, PUT]),
+    "release_cap, the last": (
+        _prepare(lambda store, _: store.release_cap(reminder(offset="PT2H")), _another),
         [BATCH, DELETE],
     ),
-    "give_back, of none": (_prepare(lambda store, _: store.give_back(reminder()), _another), [BATCH]),
+    "release_cap, of none": (_prepare(lambda store, _: store.release_cap(reminder()), _another), [BATCH]),
     "read_holdings": (_prepare(lambda store, _: store.read_holdings(ANNA), claimed), [QUERY, BATCH]),
     "read_holdings, with subjects": (
         _prepare(lambda store, _: store.read_holdings(ANNA), _all_kinds),
@@ -180,7 +183,7 @@ METHODS: dict[str, tuple[Callable[[Store], Act], list[str]]] = {
 }
 
 
-INDEXES = {"due": "due", "members": "audience"}
+INDEXES = {"due": "due", "audience_page": "audience"}
 
 
 def test_every_method_of_the_store_is_in_the_table() -> None:
@@ -209,7 +212,7 @@ def test_a_method_makes_these_requests_and_no_other(moto: DynamoDB, method: str)
 @pytest.mark.parametrize("rows_a_page", [2, 3, 4])
 def test_what_is_due_takes_one_request_a_page(dynamodb: DynamoDB, rows_a_page: int) -> None:
     for hours in range(5):
-        planned(dynamodb.store, reminder(step=f"PT{hours}H"))
+        planned(dynamodb.store, reminder(offset=f"PT{hours}H"))
     with dynamodb.calls() as calls, dynamodb.small_pages(rows_a_page):
         assert len(due_in(dynamodb.store, ANNA.shard, NOW)) == 5
     assert calls.operations == [QUERY] * ceil(5 / rows_a_page)
@@ -279,18 +282,18 @@ def _sent_again(moto: DynamoDB) -> Iterator[None]:
     """Every write is sent twice, and the second answer is the one that counts."""
     last: object = None
 
-    def again(request_dict: dict[str, Any], operation: Any, **_: Any) -> int | None:
+    def replan(request_dict: dict[str, Any], operation: Any, **_: Any) -> int | None:
         nonlocal last
         if operation.name not in (PUT, UPDATE, DELETE) or request_dict is last:
             return None
         last = request_dict
         return 0  # seconds to wait before the next try
 
-    with moto.hook("needs-retry.dynamodb", again):
+    with moto.hook("needs-retry.dynamodb", replan):
         yield
 
 
-COUNTS_TWICE = {"count_outcomes", "take_slot"}
+COUNTS_TWICE = {"count_outcomes", "reserve_send_slot"}
 """Where the answer is lost, the same is counted again (a figure to look at, which decides nothing), and one slot more
 is left free.
 """

@@ -25,9 +25,9 @@ from reengage.domain.message import ScheduledMessage
 from reengage.domain.policy import PolicySettings
 from reengage.domain.preferences import Choice, Preferences
 from reengage.domain.quiet_hours import QuietHours
-from reengage.domain.reasons import REASONS, Door
-from reengage.domain.subject import BusinessEvent, Rank, SubjectRef, version_of
-from reengage.ports import Accepted, Channel, NotDelivered, OutboundMessage, Outcome, Refused, Unknown, Wording
+from reengage.domain.reasons import REASONS, SendGroup
+from reengage.domain.subject import BusinessEvent, EventEffect, SubjectRef, version_of
+from reengage.ports import Accepted, Channel, OutboundMessage, Outcome, Refused, Retryable, Unknown, Wording
 from reengage.usecases.expand_broadcast import PAGE
 from reengage.usecases.ingest_message import IngestSettings, ingest_message
 from reengage.usecases.plan_messages import Planned, plan_messages
@@ -62,7 +62,7 @@ def _ingest(local: DynamoDB, message_id: str, sent_at: datetime, **said: Any) ->
             clock=lambda: sent_at + timedelta(seconds=1),
             settings=IngestSettings(timedelta(days=365)),
             send_now=_no_reply,
-            look_ahead=lambda _: None,
+            recheck_contact=lambda _: None,
         )
     return calls
 
@@ -78,7 +78,7 @@ def _book(local: DynamoDB, *, starts_at: datetime, at: datetime, ref: SubjectRef
         "location": "Hauptstraße 1",
         "remind_before": ["P1D"],
     }
-    event = BusinessEvent("AppointmentBooked", ref, version_of(at, Rank.BEGIN), at, CONTACT, fields)
+    event = BusinessEvent("AppointmentBooked", ref, version_of(at, EventEffect.BEGIN), at, CONTACT, fields)
     with local.calls() as calls:
         planned = plan_messages(event, store=local.store, publish=lambda _: 0, clock=lambda: at, settings=POLICY)
     assert planned == Planned(planned=1)
@@ -103,10 +103,10 @@ def _tick(
     outcome: Outcome = SENT,
     *,
     policy: PolicySettings | None = None,
-    door: Door = "appointments",
+    send_group: SendGroup = "appointments",
 ) -> tuple[dict[str, Any], Calls]:
     sender = Sender(
-        door=door,
+        send_group=send_group,
         settings=policy or WITHOUT_CAPS,
         store=local.store,
         channels={CONTACT.channel: _answer(outcome)},
@@ -114,7 +114,7 @@ def _tick(
         publish=lambda _: 0,
         clock=lambda: now,
         new_id=lambda: str(uuid4()),
-        claim_lasts=timedelta(minutes=2),
+        claim_ttl=timedelta(minutes=2),
     )
     with local.calls() as calls:
         tally = sender.run(stop_at=now + timedelta(minutes=1))
@@ -247,7 +247,7 @@ def test_a_place_given_back_costs_two_write_units_and_a_read(local: DynamoDB, ea
     starts_at = NOON + timedelta(days=3)
     for number in range(earlier):
         placed(
-            local.store, replace(reminder(contact=CONTACT), step=f"PT{number}H"), at=NOON + timedelta(days=1, hours=1)
+            local.store, replace(reminder(contact=CONTACT), offset=f"PT{number}H"), at=NOON + timedelta(days=1, hours=1)
         )
     _book(local, starts_at=starts_at, at=NOON)
     answer, calls = _tick(local, starts_at - timedelta(days=1), Refused("131026"), policy=POLICY)
@@ -262,11 +262,11 @@ def test_the_places_of_the_default_caps_are_one_write_unit(local: DynamoDB) -> N
     units = []
     for number in range(14):
         with local.calls() as calls:
-            assert local.store.take_place(
-                replace(reminder(contact=CONTACT), step=f"PT{number}H"),
-                local.store.read_circumstances(reminder(contact=CONTACT)).places,
+            assert local.store.reserve_cap(
+                replace(reminder(contact=CONTACT), offset=f"PT{number}H"),
+                local.store.read_snapshot(reminder(contact=CONTACT)).cap_usage,
                 at=NOON,
-                keep_for=timedelta(days=7),
+                retention=timedelta(days=7),
             )
         units.append(calls.write_units)
     assert units == [1] * 13 + [2]
@@ -276,7 +276,7 @@ ENDINGS: dict[str, Outcome] = {
     "sent": SENT,
     "failed": Refused("131026: the recipient cannot receive this, and here is what the provider has to say" * 9),
     "unconfirmed": Unknown("ReadTimeoutError: " + "🚫" * 200),
-    "retried": NotDelivered("ThrottlingException"),
+    "retried": Retryable("ThrottlingException"),
 }
 
 
@@ -316,25 +316,25 @@ LONGEST = {
 def test_a_row_with_all_facts_and_the_longest_ids_stays_under_1024_bytes(local: DynamoDB, reason: str) -> None:
     """Quiet hours, caps, zone, template and, for marketing, a consent. One that was put off may be longer."""
     contact = Contact(LONGEST["brand"], "whatsapp", LONGEST["address"])
-    store, heard_at = local.store, NOON - timedelta(days=9, microseconds=1)
+    store, last_event_at = local.store, NOON - timedelta(days=9, microseconds=1)
     assert store.write_conversation(
-        contact, Conversation(heard_at, "wamid.1", "started", expiry(heard_at + WINDOW)), replacing=None
+        contact, Conversation(last_event_at, "wamid.1", "started", expiry(last_event_at + WINDOW)), replacing=None
     )
-    seen = Profile(heard_at, heard_at, expiry(NOON + timedelta(days=365)), timezone=LONGEST["timezone"])
+    seen = Profile(last_event_at, last_event_at, expiry(NOON + timedelta(days=365)), timezone=LONGEST["timezone"])
     assert store.write_profile(contact, seen, replacing=None)
-    preferring(store, contact, Preferences().hear("marketing", "whatsapp", Choice(allowed=True, at=heard_at)))
+    preferring(store, contact, Preferences().apply("marketing", "whatsapp", Choice(allowed=True, at=last_event_at)))
     kind = REASONS[reason].kind
     ref = SubjectRef(contact.brand, kind, str(UUID(int=2**127 + 12345)))
     asks = {"appointment": ("AppointmentBooked", "starts_at", 1), "trial": ("TrialStarted", "ends_at", -3)}
     event_type, anchor, days = asks[kind]
     now = datetime(2026, 12, 4, 16, 0, 0, 654321, tzinfo=UTC)
     fields = {anchor: iso(now + timedelta(days=abs(days))), "remind_before": ["P1D"]}
-    event = BusinessEvent(event_type, ref, version_of(NOON, Rank.BEGIN), NOON, contact, fields)
+    event = BusinessEvent(event_type, ref, version_of(NOON, EventEffect.BEGIN), NOON, contact, fields)
     assert plan_messages(event, store=store, publish=lambda _: 0, clock=lambda: NOON, settings=POLICY).planned
-    door = REASONS[reason].door
+    send_group = REASONS[reason].send_group
     policy = replace(POLICY, whatsapp_templates=frozenset({reason}))
     sent = Accepted("whatsapp", LONGEST["provider_message_id"])
-    answer, calls = _tick(local, now, sent, policy=policy, door=door)
+    answer, calls = _tick(local, now, sent, policy=policy, send_group=send_group)
     assert answer["sent"] == 1
     (row,) = [item for item in local.items() if "claim_id" in item]
     facts = json.loads(row["facts"]["S"])
@@ -363,10 +363,10 @@ def _rows(how_many: int, *, shards: range, due_at: datetime) -> Iterator[Schedul
             contact=contacts[number % len(contacts)],
             reason="appointment_reminder",
             subject=replace(APPOINTMENT, id=f"{due_at:%Y%m%d}-{number}"),
-            step="P1D",
-            about=due_at + timedelta(days=1),
+            offset="P1D",
+            anchor_at=due_at + timedelta(days=1),
             due_at=due_at,
-            useful_until=due_at + timedelta(days=1),
+            valid_until=due_at + timedelta(days=1),
             version=1,
         )
 
@@ -418,8 +418,8 @@ def test_what_finding_100_due_rows_costs_does_not_grow_with_the_table(local: Dyn
 
 
 def _fill_audience(local: DynamoDB, contacts: Iterable[Contact], *, closes_at: datetime) -> None:
-    heard_at = closes_at - WINDOW
-    heard = Conversation(heard_at, "wamid.1", "started", expiry(closes_at))
+    last_event_at = closes_at - WINDOW
+    heard = Conversation(last_event_at, "wamid.1", "started", expiry(closes_at))
     _put_all(local, (conversation_item(contact, heard) for contact in contacts))
 
 

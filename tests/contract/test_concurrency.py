@@ -69,13 +69,13 @@ def test_no_event_of_a_subject_is_lost(concurrent: Harness) -> None:
             while not written:
                 tries += 1
                 before = store.read_subject(APPOINTMENT) or Subject(APPOINTMENT)
-                written = store.write_subject(before.hear(event))
+                written = store.write_subject(before.apply(event))
         return tries
 
     tries = sum(together(hear))
     stored = store.read_subject(APPOINTMENT)
     assert stored
-    assert len(stored.families["appointment"].said) == stored.revision == WORKERS * 5
+    assert len(stored.tracks["appointment"].fields) == stored.revision == WORKERS * 5
     assert tries >= stored.revision
 
 
@@ -86,7 +86,7 @@ def test_no_choice_of_a_person_is_lost(concurrent: Harness) -> None:
         written = False
         while not written:
             choice = Choice(allowed=bool(number % 2), at=NOW, cause=number)
-            written = store.write_preferences(ANNA, store.read_preferences(ANNA).hear("contact", str(number), choice))
+            written = store.write_preferences(ANNA, store.read_preferences(ANNA).apply("contact", str(number), choice))
 
     together(choose)
     stored = store.read_preferences(ANNA)
@@ -123,7 +123,7 @@ def test_a_claim_and_a_withdrawal_exclude_each_other(concurrent: Harness) -> Non
         return won.state if won else None
 
     for hours in range(10):
-        message = planned(concurrent.store, reminder(step=f"PT{hours}H"))
+        message = planned(concurrent.store, reminder(offset=f"PT{hours}H"))
         won = [state for state in together(partial(race, message)) if state]
         stored = concurrent.store.read_message(message.key)
         assert stored
@@ -141,27 +141,27 @@ def test_no_outcome_of_a_broadcast_is_lost_while_it_moves_on(concurrent: Harness
             if number:
                 store.count_outcomes(of.key, 1, {"sent": number, f"skipped:rule_{number}": 1})
                 continue
-            before = store.read_part(of.key)
+            before = store.read_shard(of.key)
             assert before
             after = replace(before, cursor=f"page {before.planned}", planned=before.planned + 33, outcomes={})
-            moved += store.advance(after, replacing=before)
+            moved += store.save_progress(after, replacing=before)
         return moved
 
     moved = sum(together(count))
     expected = {"sent": 5 * sum(range(WORKERS)), **{f"skipped:rule_{n}": 5 for n in range(1, WORKERS)}}
     assert moved == 5
-    assert store.read_part(of.key) == replace(of, cursor="page 132", planned=165, outcomes=expected)
+    assert store.read_shard(of.key) == replace(of, cursor="page 132", planned=165, outcomes=expected)
 
 
 def test_of_many_runs_that_planned_one_page_one_moves_the_part_on(concurrent: Harness) -> None:
     store, of = concurrent.store, written(concurrent.store)
 
     def move(number: int) -> bool:
-        return store.advance(replace(of, cursor=f"by {number}", planned=33), replacing=of)
+        return store.save_progress(replace(of, cursor=f"by {number}", planned=33), replacing=of)
 
     moved = together(move)
     assert sum(moved) == 1
-    assert store.read_part(of.key) == replace(of, cursor=f"by {moved.index(True)}", planned=33)
+    assert store.read_shard(of.key) == replace(of, cursor=f"by {moved.index(True)}", planned=33)
 
 
 def test_receipts_and_the_settlement_lose_nothing_of_each_other(concurrent: Harness) -> None:
@@ -173,7 +173,7 @@ def test_receipts_and_the_settlement_lose_nothing_of_each_other(concurrent: Harn
             concurrent.store.record_receipt(ended(taken, State.DELIVERED))
 
     for hours in range(10):
-        taken = claimed(concurrent.store, reminder(step=f"PT{hours}H"))
+        taken = claimed(concurrent.store, reminder(offset=f"PT{hours}H"))
         together(partial(race, taken))
         stored = concurrent.store.read_message(taken.key)
         assert stored == ended(taken, State.DELIVERED, provider="eventbridge", provider_message_id="event-1")

@@ -8,11 +8,11 @@ from itertools import islice
 import pytest
 
 from reengage.domain.brand import Brand
-from reengage.domain.caps import Places
+from reengage.domain.caps import CapUsage
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.preferences import Preferences
 from reengage.domain.subject import SubjectRef
-from reengage.ports import DueKey, Gate, Store
+from reengage.ports import DueKey, Snapshot, Store
 from tests.contract.samples import (
     ANNA,
     APPOINTMENT,
@@ -65,19 +65,19 @@ def test_a_message_is_due_from_its_instant_on(harness: Harness, now: datetime, *
 
 def test_it_is_due_in_its_contacts_shard_and_at_its_door_and_lane_alone(harness: Harness) -> None:
     message = planned(harness.store)
-    follow_up = planned(harness.store, reminder(reason="trial_follow_up", subject=TRIAL, step="-P3D"))
-    shipped = planned(harness.store, reminder(reason="order_shipped", subject=ORDER, step="PT0S", about=None))
-    review = planned(harness.store, reminder(reason="review_request", subject=ORDER, step="P3D", about=None))
+    follow_up = planned(harness.store, reminder(reason="trial_follow_up", subject=TRIAL, offset="-P3D"))
+    shipped = planned(harness.store, reminder(reason="order_shipped", subject=ORDER, offset="PT0S", anchor_at=None))
+    review = planned(harness.store, reminder(reason="review_request", subject=ORDER, offset="P3D", anchor_at=None))
     found = {
-        (door, lane, shard): due
-        for door, lane, shard in QUEUES
-        if (due := due_in(harness.store, shard, NOW, door=door, lane=lane))
+        (send_group, priority, shard): due
+        for send_group, priority, shard in QUEUES
+        if (due := due_in(harness.store, shard, NOW, send_group=send_group, priority=priority))
     }
     assert found == {
-        ("appointments", "prompt", ANNA.shard): [due_key(message)],
-        ("trials", "marketing", ANNA.shard): [due_key(follow_up)],
-        ("updates", "prompt", ANNA.shard): [due_key(shipped)],
-        ("updates", "marketing", ANNA.shard): [due_key(review)],
+        ("appointments", "high", ANNA.shard): [due_key(message)],
+        ("trials", "low", ANNA.shard): [due_key(follow_up)],
+        ("updates", "high", ANNA.shard): [due_key(shipped)],
+        ("updates", "low", ANNA.shard): [due_key(review)],
     }
 
 
@@ -96,7 +96,7 @@ def test_the_oldest_comes_first_over_all_pages(harness: Harness, rows_a_page: in
 
 
 def test_of_two_due_at_one_instant_none_is_lost_between_pages(harness: Harness) -> None:
-    messages = [planned(harness.store, reminder(step=f"PT{hours}H")) for hours in range(5)]
+    messages = [planned(harness.store, reminder(offset=f"PT{hours}H")) for hours in range(5)]
     with harness.small_pages(2):
         found = due_in(harness.store, ANNA.shard, NOW)
     assert sorted(due.key for due in found) == sorted(message.key for message in messages)
@@ -110,7 +110,7 @@ def test_what_a_run_settles_between_two_pages_takes_nothing_along(harness: Harne
         planned(harness.store, reminder(contact=contact, due_at=due_at))
     found = []
     with harness.small_pages(rows_a_page):
-        for page in harness.store.due("appointments", "prompt", 3, NOW):
+        for page in harness.store.due("appointments", "high", 3, NOW):
             for due in page:
                 taken = harness.store.claim(due, claim_id=CLAIM, at=NOW)
                 assert taken
@@ -133,11 +133,11 @@ def test_what_was_skipped_from_the_start_is_not_in_the_index(harness: Harness) -
 
 def test_the_index_tells_until_when_the_newest_plan_is_of_use(harness: Harness) -> None:
     planned(harness.store)
-    anew = planned(harness.store, reminder(version=2, useful_until=LATER))
+    anew = planned(harness.store, reminder(version=2, valid_until=LATER))
     assert everything_due(harness.store, NOW) == [DueKey(anew.key, NOW, LATER)]
     taken = harness.store.claim(due_key(anew), claim_id=CLAIM, at=NOW)
     assert taken
-    assert harness.store.release(replace(taken, useful_until=LATER + TICK))
+    assert harness.store.release(replace(taken, valid_until=LATER + TICK))
     assert everything_due(harness.store, NOW) == [DueKey(anew.key, NOW, LATER + TICK)]
 
 
@@ -217,7 +217,7 @@ def test_a_row_given_back_is_as_the_message_has_it(harness: Harness) -> None:
         taken,
         version=2,
         due_at=LATER,
-        useful_until=LATER + timedelta(hours=1),
+        valid_until=LATER + timedelta(hours=1),
         planned_at=LATER + TICK,
         attempts=1,
         rule="quiet_hours",
@@ -237,10 +237,10 @@ def test_a_row_given_back_is_as_the_message_has_it(harness: Harness) -> None:
 def test_a_row_given_back_forgets_the_decision_where_there_is_none(harness: Harness) -> None:
     taken = claimed(harness.store)
     assert harness.store.release(replace(taken, rule="quiet_hours", facts={"zone": "UTC"}))
-    again = harness.store.claim(due_key(taken), claim_id=OTHER_CLAIM, at=LATER)
-    assert again
-    assert harness.store.release(replace(again, rule=None, facts={}))
-    assert harness.store.read_message(taken.key) == replace(again, state=State.SCHEDULED, rule=None, facts={})
+    replan = harness.store.claim(due_key(taken), claim_id=OTHER_CLAIM, at=LATER)
+    assert replan
+    assert harness.store.release(replace(replan, rule=None, facts={}))
+    assert harness.store.read_message(taken.key) == replace(replan, state=State.SCHEDULED, rule=None, facts={})
 
 
 def test_what_the_plan_does_not_say_stays_as_it_was(harness: Harness) -> None:
@@ -269,11 +269,11 @@ def test_only_the_claim_in_hand_can_give_back(harness: Harness) -> None:
 # The gate
 
 
-NOTHING = Gate(None, None, None, Preferences(), None, Places())
+NOTHING = Snapshot(None, None, None, Preferences(), None, CapUsage())
 
 
 def test_of_nothing_the_gate_sees_nothing(harness: Harness) -> None:
-    assert harness.store.read_circumstances(reminder()) == NOTHING
+    assert harness.store.read_snapshot(reminder()) == NOTHING
 
 
 def test_the_gate_sees_nothing_that_is_anothers(harness: Harness) -> None:
@@ -290,7 +290,7 @@ def test_the_gate_sees_nothing_that_is_anothers(harness: Harness) -> None:
     placed(store, reminder(contact=replace(ANNA, channel="rcs")))
     placed(store, reminder(reason="trial_follow_up", subject=TRIAL))
     assert harness.size() == 9
-    assert store.read_circumstances(reminder()) == NOTHING
+    assert store.read_snapshot(reminder()) == NOTHING
 
 
 def test_the_gate_sees_all_circumstances_of_a_message(harness: Harness) -> None:
@@ -300,12 +300,12 @@ def test_the_gate_sees_all_circumstances_of_a_message(harness: Harness) -> None:
     assert store.write_conversation(ANNA, conversation(), replacing=None)
     assert store.write_brand(brand(name="Acme Dental"))
     preferences, taken = preferring(store, ANNA, stopped()), placed(store, reminder())
-    assert store.read_circumstances(reminder()) == Gate(
+    assert store.read_snapshot(reminder()) == Snapshot(
         subject=replace(subject(), revision=1),
         profile=profile(),
         conversation=conversation(),
         preferences=preferences,
         brand=replace(brand(name="Acme Dental"), revision=1),
-        places=taken,
+        cap_usage=taken,
     )
     assert taken.taken == {reminder().scheduled_message_id: NOW}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reengage.domain.broadcast import Member, PartState
+from reengage.domain.broadcast import Recipient, ShardState
 from reengage.domain.contact import Contact
 from reengage.domain.message import State
 from reengage.domain.planning import broadcasts
@@ -44,7 +44,7 @@ from tests.contract.samples import (
     whole_audience,
 )
 from tests.contract.stores import DynamoDB, Harness
-from tests.fakes import business, told
+from tests.fakes import apply_events, business
 
 TICK = timedelta(microseconds=1)
 NOTHING = Holdings(None, None, Preferences(), [], [], [], {})
@@ -55,20 +55,20 @@ KINDS = 6
 def _everything(store: Store, contact: Contact = ANNA, at: datetime = NOW, ref: SubjectRef = APPOINTMENT) -> Holdings:
     """One of each kind, stored at that instant; answers with all that is stored of the contact."""
     message = planned(store, reminder(contact=contact, subject=ref, planned_at=at))
-    assert store.write_subject(subject(ref, heard_at=at))
-    store.link_subject(contact, subject(ref, heard_at=at))
+    assert store.write_subject(subject(ref, last_event_at=at))
+    store.index_subject(contact, subject(ref, last_event_at=at))
     assert store.write_conversation(contact, conversation(at), replacing=None)
     assert store.write_profile(contact, profile(at), replacing=None)
     store.write_message(inbound("wamid.1", contact, at), expires_at=2_000_000_000)
-    places = placed(store, message, at=at)
+    cap_usage = placed(store, message, at=at)
     return Holdings(
         profile=profile(at),
         conversation=conversation(at),
         preferences=store.read_preferences(contact),
         inbound=[KeptMessage("wamid.1", at, "See you tomorrow!")],
         scheduled=[message],
-        subjects=[subject(ref, revision=1, heard_at=at)],
-        places={"utility": places},
+        subjects=[subject(ref, revision=1, last_event_at=at)],
+        cap_usage={"utility": cap_usage},
     )
 
 
@@ -99,14 +99,14 @@ def _many(store: Store) -> Holdings:
     refs = [SubjectRef("acme-dental", "trial", f"#{number:03}") for number in range(103)]
     for ref in refs:
         assert store.write_subject(subject(ref))
-        store.link_subject(ANNA, subject(ref))
+        store.index_subject(ANNA, subject(ref))
     ids = [f"wamid#{number}" for number in range(9)]
     for message_id in ids:
         store.write_message(inbound(message_id), expires_at=2_000_000_000)
     return replace(
         NOTHING,
         inbound=[KeptMessage(message_id, NOW, "See you tomorrow!") for message_id in ids],
-        scheduled=[planned(store, reminder(step=f"PT{hours}H")) for hours in range(9)],
+        scheduled=[planned(store, reminder(offset=f"PT{hours}H")) for hours in range(9)],
         subjects=[subject(ref, revision=1) for ref in refs],
     )
 
@@ -124,7 +124,7 @@ def test_all_of_it_is_read_over_many_pages_and_subjects(harness: Harness, rows_a
 
 def test_a_link_to_what_is_not_there_leads_to_nothing(harness: Harness) -> None:
     """Its planner was cut short before the subject, or TTL took that one first."""
-    harness.store.link_subject(ANNA, subject())
+    harness.store.index_subject(ANNA, subject())
     assert harness.store.read_holdings(ANNA) == NOTHING
     assert harness.store.erase(ANNA, until=NOW) == 1
     assert harness.size() == 0
@@ -138,7 +138,7 @@ IDS = {"with the keys' own mark": "a#b##trial#c", "only marks": "###", "empty": 
 def test_a_subject_of_any_id_is_found_by_its_link(harness: Harness, id_: str, kind: str) -> None:
     ref = SubjectRef("acme-dental", kind, id_)
     assert harness.store.write_subject(subject(ref))
-    harness.store.link_subject(ANNA, subject(ref))
+    harness.store.index_subject(ANNA, subject(ref))
     assert harness.store.read_holdings(ANNA).subjects == [subject(ref, revision=1)]
     harness.store.erase(ANNA, until=NOW)
     assert harness.store.read_subject(ref) is None
@@ -148,9 +148,9 @@ def test_a_subject_of_any_id_is_found_by_its_link(harness: Harness, id_: str, ki
 
 
 def test_a_link_lasts_as_long_as_its_subject(harness: Harness) -> None:
-    first, then = subject(), replace(subject(heard_at=LATER), expires_at=subject().expires_at + 86400)
-    harness.store.link_subject(ANNA, first)
-    harness.store.link_subject(ANNA, then)
+    first, then = subject(), replace(subject(last_event_at=LATER), expires_at=subject().expires_at + 86400)
+    harness.store.index_subject(ANNA, first)
+    harness.store.index_subject(ANNA, then)
     assert harness.size() == 1
     harness.expire(datetime.fromtimestamp(first.expires_at, NOW.tzinfo))
     assert harness.size() == 1
@@ -160,10 +160,10 @@ def test_a_link_lasts_as_long_as_its_subject(harness: Harness) -> None:
 
 def test_a_link_never_goes_back(harness: Harness) -> None:
     """Two planners raced: the one that read earlier writes later, and nothing of the erasure may hang on that."""
-    newer = subject(heard_at=LATER)
-    harness.store.link_subject(ANNA, newer)
+    newer = subject(last_event_at=LATER)
+    harness.store.index_subject(ANNA, newer)
     assert harness.store.write_subject(newer)
-    harness.store.link_subject(ANNA, replace(subject(heard_at=NOW), expires_at=int(NOW.timestamp())))
+    harness.store.index_subject(ANNA, replace(subject(last_event_at=NOW), expires_at=int(NOW.timestamp())))
     harness.expire(NOW + TICK)
     assert harness.store.erase(ANNA, until=NOW) == 0
     assert harness.store.read_holdings(ANNA).subjects == [replace(newer, revision=1)]
@@ -202,8 +202,8 @@ def test_of_one_kind_the_older_go_and_the_younger_stay(harness: Harness) -> None
     store = harness.store
     young = SubjectRef("acme-dental", "appointment", "young")
     for at, ref in ((NOW, APPOINTMENT), (NOW + TICK, young)):
-        assert store.write_subject(subject(ref, heard_at=at))
-        store.link_subject(ANNA, subject(ref, heard_at=at))
+        assert store.write_subject(subject(ref, last_event_at=at))
+        store.index_subject(ANNA, subject(ref, last_event_at=at))
         planned(store, reminder(subject=ref, planned_at=at))
         store.write_message(inbound(f"wamid.{ref.id}", at=at), expires_at=2_000_000_000)
     assert store.erase(ANNA, until=NOW) == 3
@@ -216,12 +216,12 @@ def test_of_one_kind_the_older_go_and_the_younger_stay(harness: Harness) -> None
 @pytest.mark.parametrize("since", [NOW + TICK, NOW + timedelta(days=9)])
 def test_a_subject_goes_by_when_it_was_last_heard_of(harness: Harness, at: datetime, since: datetime) -> None:
     store = harness.store
-    store.link_subject(ANNA, subject(heard_at=at))
-    assert store.write_subject(subject(heard_at=at))
-    store.link_subject(ANNA, subject(heard_at=since))
-    assert store.write_subject(subject(heard_at=since, revision=1))
+    store.index_subject(ANNA, subject(last_event_at=at))
+    assert store.write_subject(subject(last_event_at=at))
+    store.index_subject(ANNA, subject(last_event_at=since))
+    assert store.write_subject(subject(last_event_at=since, revision=1))
     assert store.erase(ANNA, until=NOW) == 0
-    assert [stored.heard_at for stored in store.read_holdings(ANNA).subjects] == [since]
+    assert [stored.last_event_at for stored in store.read_holdings(ANNA).subjects] == [since]
 
 
 OTHERS = {
@@ -271,7 +271,7 @@ def test_places_that_a_sender_had_taken_go_when_it_gives_them_back(harness: Harn
     taken = claimed(harness.store)
     assert harness.store.erase(ANNA, until=NOW) == 1
     placed(harness.store, taken)
-    harness.store.give_back(taken)
+    harness.store.release_cap(taken)
     assert harness.size() == 0
 
 
@@ -287,9 +287,9 @@ def test_an_appointment_that_is_somebody_elses_now_stays(harness: Harness) -> No
     """The family moved the booking to another member, who asked for nothing to be erased."""
     booked = business("AppointmentBooked", NOW, subject_id=APPOINTMENT.id, contact=ANNA, starts_at=LATER)
     moved = business("AppointmentRescheduled", NOW, subject_id=APPOINTMENT.id, contact=BEN, starts_at=LATER)
-    lent = replace(told(Subject(APPOINTMENT), booked, moved), revision=0, heard_at=NOW)
+    lent = replace(apply_events(Subject(APPOINTMENT), booked, moved), revision=0, last_event_at=NOW)
     for contact in (ANNA, BEN):
-        harness.store.link_subject(contact, lent)
+        harness.store.index_subject(contact, lent)
     assert harness.store.write_subject(lent)
     assert lent.previous["appointment"].contact == ANNA
     assert harness.store.read_holdings(ANNA).subjects == [], "what is hers is not told to somebody else"
@@ -325,7 +325,7 @@ def test_an_interest_and_a_viewed_product_are_told_and_erased_with_their_contact
         assert sorted(store.read_holdings(contact).subjects, key=str) == sorted(theirs, key=str)
         item_of = SubjectRef(contact.brand, "item", item)
         found = whole_audience(store, "interested", item_of, contact.shard)
-        assert Member(contact, NOW) in found
+        assert Recipient(contact, NOW) in found
 
 
 def test_an_interest_that_was_withdrawn_is_told_and_erased_too(harness: Harness) -> None:
@@ -343,11 +343,11 @@ def test_who_was_the_last_of_a_page_is_in_no_broadcasts_cursor_when_it_has_ended
     for person in people:
         assert store.write_conversation(person, conversation(), replacing=None)
     announced = business("ProductPreviewAnnounced", NOW, subject_id=PREVIEW.id, title="Spring", send_at=NOW)
-    preview = replace(told(Subject(PREVIEW), announced), revision=0, expires_at=2_000_000_000)
+    preview = replace(apply_events(Subject(PREVIEW), announced), revision=0, expires_at=2_000_000_000)
     assert store.write_subject(preview)
     (broadcast,) = broadcasts(preview)
-    of = broadcast.parts()[ANNA.shard]
-    assert store.write_part(of)
+    of = broadcast.shards()[ANNA.shard]
+    assert store.write_shard(of)
     assert expand_broadcast(
         of.key,
         store=store,
@@ -356,9 +356,9 @@ def test_who_was_the_last_of_a_page_is_in_no_broadcasts_cursor_when_it_has_ended
         settings=PolicySettings(),
         stop_at=LATER,
     )
-    ended_part = store.read_part(of.key)
+    ended_part = store.read_shard(of.key)
     assert ended_part
-    assert (ended_part.state, ended_part.planned) == (PartState.DONE, len(people))
+    assert (ended_part.state, ended_part.planned) == (ShardState.DONE, len(people))
     for person in people:
         store.erase(person, until=LATER)
     assert [item for item in dynamodb.items() if any(person.address in str(item) for person in people)] == []
@@ -380,23 +380,23 @@ def _planned_again(store: Store) -> None:
 
 
 def _told_again(store: Store) -> None:
-    store.link_subject(ANNA, subject(heard_at=LATER))
-    assert store.write_subject(subject(heard_at=LATER, revision=1))
+    store.index_subject(ANNA, subject(last_event_at=LATER))
+    assert store.write_subject(subject(last_event_at=LATER, revision=1))
 
 
 AGAIN: dict[str, tuple[Callable[[Store], None], Callable[[Holdings], Any]]] = {
     "conversation": (_heard_again, lambda held: held.conversation == conversation(LATER)),
     "profile": (_seen_again, lambda held: held.profile == profile(LATER)),
     "scheduled message": (_planned_again, lambda held: held.scheduled == [reminder(version=2, planned_at=LATER)]),
-    "subject and its link": (_told_again, lambda held: held.subjects == [subject(heard_at=LATER, revision=2)]),
+    "subject and its link": (_told_again, lambda held: held.subjects == [subject(last_event_at=LATER, revision=2)]),
 }
 
 
 @pytest.mark.parametrize("kind", AGAIN)
 def test_what_gets_younger_between_the_read_and_the_delete_stays(dynamodb: DynamoDB, kind: str) -> None:
-    store, (again, stays) = dynamodb.store, AGAIN[kind]
+    store, (replan, stays) = dynamodb.store, AGAIN[kind]
     _everything(store)
-    late = [again]
+    late = [replan]
 
     def meanwhile(**_: Any) -> None:
         while late:

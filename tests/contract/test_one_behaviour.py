@@ -20,14 +20,14 @@ from hypothesis.stateful import (
 from moto import mock_aws
 
 from reengage.domain.brand import Brand
-from reengage.domain.broadcast import Part, PartState
-from reengage.domain.caps import Places
+from reengage.domain.broadcast import BroadcastShard, ShardState
+from reengage.domain.caps import CapUsage
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation
 from reengage.domain.message import FOLLOWS, ScheduledMessage, State
 from reengage.domain.preferences import Choice, Erasure, Preferences
-from reengage.domain.reasons import LANES, Audience
-from reengage.domain.subject import Family, Said, Subject, SubjectRef
+from reengage.domain.reasons import PRIORITIES, Audience
+from reengage.domain.subject import Subject, SubjectRef, Track, VersionedValue
 from reengage.ports import DueKey, Holdings, Store
 from tests.contract.samples import (
     ANNA,
@@ -35,13 +35,13 @@ from tests.contract.samples import (
     BEN,
     PREVIEW,
     TRIAL,
+    broadcast_shard,
     contacts_of_shard,
     conversation,
     due_in,
     due_key,
     inbound,
     interested,
-    part,
     reminder,
     skip,
     whole_audience,
@@ -57,8 +57,8 @@ CONTACTS = (ANNA, BEN)
 SHARD = list(islice(contacts_of_shard(ANNA.shard), 4))
 IDS = ("wamid.1", "wamid#2")
 KINDS: tuple[dict[str, Any], ...] = (
-    {"reason": "appointment_reminder", "subject": APPOINTMENT, "step": "P1D"},
-    {"reason": "trial_follow_up", "subject": TRIAL, "step": "-P3D"},
+    {"reason": "appointment_reminder", "subject": APPOINTMENT, "offset": "P1D"},
+    {"reason": "trial_follow_up", "subject": TRIAL, "offset": "-P3D"},
 )
 
 instants = st.sampled_from(
@@ -88,20 +88,18 @@ conversations = st.builds(
     opening=st.sampled_from(["started", "restarted"]),
     expires_at=expiries,
     previous_inbound_at=st.none() | instants,
-    told_to_close=st.none() | st.sampled_from([1_796_000_000, 1_800_000_000]),
+    warned_expires_at=st.none() | st.sampled_from([1_796_000_000, 1_800_000_000]),
 )
-said = st.dictionaries(st.sampled_from(["starts_at", "title"]), st.builds(Said, versions, texts), max_size=2)
-families = st.dictionaries(
-    st.sampled_from(["appointment", "check_in"]), st.builds(Family, versions, st.booleans(), said)
-)
+said = st.dictionaries(st.sampled_from(["starts_at", "title"]), st.builds(VersionedValue, versions, texts), max_size=2)
+tracks = st.dictionaries(st.sampled_from(["appointment", "check_in"]), st.builds(Track, versions, st.booleans(), said))
 subjects = st.builds(
     Subject,
     st.sampled_from([APPOINTMENT, TRIAL]),
-    families,
-    families,
+    tracks,
+    tracks,
     expires_at=expiries,
     revision=st.integers(0, 3),
-    heard_at=instants,
+    last_event_at=instants,
 )
 causes = st.none() | st.sampled_from(["STOP", {"word": "STOP", "message_id": "wamid.1"}])
 choices = st.dictionaries(
@@ -113,7 +111,7 @@ brand_fields = st.fixed_dictionaries(
     {}, optional={"name": texts | st.just({"en": "Acme"}), "timezone": texts, "stop_text": st.just("")}
 )
 plans = st.builds(
-    lambda kind, due_at, version, at: reminder(**kind, about=ABOUT, due_at=due_at, version=version, planned_at=at),
+    lambda kind, due_at, version, at: reminder(**kind, anchor_at=ABOUT, due_at=due_at, version=version, planned_at=at),
     st.sampled_from(KINDS),
     instants,
     versions,
@@ -184,7 +182,7 @@ class Twins(RuleBasedStateMachine):
         for ref in (APPOINTMENT, TRIAL):
             self.both(lambda store, r=ref: store.read_subject(r))  # type: ignore[misc]  # mypy infers no default arguments of a lambda
         for kind in KINDS:
-            key = reminder(about=ABOUT, **kind).key
+            key = reminder(anchor_at=ABOUT, **kind).key
             self.both(lambda store, k=key: store.read_message(k))  # type: ignore[misc]  # mypy infers no default arguments of a lambda
         self.due(START + timedelta(days=60))
         for contact in CONTACTS:
@@ -195,9 +193,11 @@ class Twins(RuleBasedStateMachine):
     def due(self, now: datetime) -> list[DueKey]:
         """In order of time, alike; the order of those due at one instant is nobody's promise."""
         found: list[DueKey] = []
-        for door, lane in ((door, lane) for door, lanes in LANES.items() for lane in lanes):
+        for send_group, priority in (
+            (send_group, priority) for send_group, priorities in PRIORITIES.items() for priority in priorities
+        ):
             in_memory, in_dynamodb = (
-                due_in(store, ANNA.shard, now, door=door, lane=lane)
+                due_in(store, ANNA.shard, now, send_group=send_group, priority=priority)
                 for store in (self.memory.store, self.dynamodb.store)
             )
             assert [due.due_at for due in in_memory] == [due.due_at for due in in_dynamodb]
@@ -247,12 +247,12 @@ class Threads(Twins):
         self.both(lambda store: store.write_subject(subject))
 
     @rule(message=plans)
-    def read_circumstances(self, message: ScheduledMessage) -> None:
-        self.both(lambda store: store.read_circumstances(message))
+    def read_snapshot(self, message: ScheduledMessage) -> None:
+        self.both(lambda store: store.read_snapshot(message))
 
     @rule(contact=contacts, subject=subjects)
-    def link_subject(self, contact: Contact, subject: Subject) -> None:
-        self.both(lambda store: store.link_subject(contact, subject))
+    def index_subject(self, contact: Contact, subject: Subject) -> None:
+        self.both(lambda store: store.index_subject(contact, subject))
 
     @rule(contact=contacts, until=instants)
     def erase(self, contact: Contact, until: datetime) -> None:
@@ -272,29 +272,29 @@ class Choices(Twins):
     @rule(version=versions, fields=brand_fields, revision=st.none() | st.integers(0, 3))
     def write_brand(self, version: int, fields: dict[str, Any], revision: int | None) -> None:
         stored = self.both(lambda store: store.read_brand(ANNA.brand)) or Brand(ANNA.brand)
-        new = stored.hear(version, fields)
+        new = stored.apply(version, fields)
         new = new if revision is None else replace(new, revision=revision)
         self.both(lambda store: store.write_brand(new))
 
-    places: Bundle[Places] = Bundle("places")
+    cap_usage: Bundle[CapUsage] = Bundle("places")
 
-    @rule(target=places, message=plans)
-    def read_places(self, message: ScheduledMessage) -> Places:
-        return self.both(lambda store: store.read_circumstances(message)).places
+    @rule(target=cap_usage, message=plans)
+    def read_places(self, message: ScheduledMessage) -> CapUsage:
+        return self.both(lambda store: store.read_snapshot(message)).cap_usage
 
-    @rule(message=plans, read=places, at=instants, days=st.integers(0, 30))
-    def take_place(self, message: ScheduledMessage, read: Places, at: datetime, days: int) -> None:
-        self.both(lambda store: store.take_place(message, read, at=at, keep_for=timedelta(days=days)))
+    @rule(message=plans, read=cap_usage, at=instants, days=st.integers(0, 30))
+    def reserve_cap(self, message: ScheduledMessage, read: CapUsage, at: datetime, days: int) -> None:
+        self.both(lambda store: store.reserve_cap(message, read, at=at, retention=timedelta(days=days)))
 
     @rule(message=plans, at=instants)
     def take_free_place(self, message: ScheduledMessage, at: datetime) -> None:
-        read = self.both(lambda store: store.read_circumstances(message)).places
-        assert self.both(lambda store: store.take_place(message, read, at=at, keep_for=timedelta(days=7)))
+        read = self.both(lambda store: store.read_snapshot(message)).cap_usage
+        assert self.both(lambda store: store.reserve_cap(message, read, at=at, retention=timedelta(days=7)))
 
     @rule(message=plans)
-    def give_back(self, message: ScheduledMessage) -> None:
-        self.both(lambda store: store.give_back(message))
-        self.both(lambda store: store.read_circumstances(message))
+    def release_cap(self, message: ScheduledMessage) -> None:
+        self.both(lambda store: store.release_cap(message))
+        self.both(lambda store: store.read_snapshot(message))
 
     @rule(contact=contacts, until=instants)
     def erase(self, contact: Contact, until: datetime) -> None:
@@ -370,11 +370,11 @@ class Audiences(Twins):
     shown_at = st.sampled_from([START + timedelta(days=days, microseconds=days) for days in (0, 1, 2, 30)])
     items = st.sampled_from(["SKU", "SKU#7"])
     ways = st.dictionaries(st.sampled_from(["sent", "skipped:opted_out", "failed"]), st.integers(1, 9), min_size=1)
-    states = st.sampled_from(tuple(PartState))
+    states = st.sampled_from(tuple(ShardState))
     cursors = st.none() | st.sampled_from(["a", "b#"])
     parts = st.builds(
-        lambda reason, due_at, version, state: part(
-            reason=reason, due_at=due_at, useful_until=due_at + timedelta(days=2), version=version, state=state
+        lambda reason, due_at, version, state: broadcast_shard(
+            reason=reason, due_at=due_at, valid_until=due_at + timedelta(days=2), version=version, state=state
         ),
         st.sampled_from(["product_preview", "holiday_hours"]),
         instants,
@@ -408,32 +408,34 @@ class Audiences(Twins):
         whole = self.both(
             lambda store: sorted(whole_audience(store, audience, ref, shard, day=day, limit=limit), key=str)
         )
-        assert len({member.contact for member in whole}) == len(whole)
+        assert len({recipient.contact for recipient in whole}) == len(whole)
 
     @rule(new=parts)
-    def write_part(self, new: Part) -> None:
-        self.both(lambda store: store.write_part(new))
-        self.both(lambda store: store.read_part(new.key))
+    def write_shard(self, new: BroadcastShard) -> None:
+        self.both(lambda store: store.write_shard(new))
+        self.both(lambda store: store.read_shard(new.key))
 
     @rule(of=parts, planned=st.integers(0, 99), cursor=cursors, state=states, read=cursors | st.just("as it stands"))
-    def advance(self, of: Part, planned: int, cursor: str | None, state: PartState, read: str | None) -> None:
-        stored = self.both(lambda store: store.read_part(of.key)) or of
-        if stored.state is PartState.WAITING:
+    def save_progress(
+        self, of: BroadcastShard, planned: int, cursor: str | None, state: ShardState, read: str | None
+    ) -> None:
+        stored = self.both(lambda store: store.read_shard(of.key)) or of
+        if stored.state is ShardState.WAITING:
             moved = replace(stored, planned=planned, cursor=cursor, state=state)
             replacing = stored if read == "as it stands" else replace(stored, cursor=read)
-            self.both(lambda store: store.advance(moved, replacing=replacing))
-        self.both(lambda store: store.read_parts(PREVIEW))
+            self.both(lambda store: store.save_progress(moved, replacing=replacing))
+        self.both(lambda store: store.read_shards(PREVIEW))
 
     @rule(of=parts, outcomes=ways)
-    def count_outcomes(self, of: Part, outcomes: dict[str, int]) -> None:
+    def count_outcomes(self, of: BroadcastShard, outcomes: dict[str, int]) -> None:
         self.both(lambda store: store.count_outcomes(of.key, of.version, outcomes))
-        self.both(lambda store: store.read_part(of.key))
+        self.both(lambda store: store.read_shard(of.key))
 
     @rule(message=plans, due_at=instants, at=instants)
     def reschedule(self, message: ScheduledMessage, due_at: datetime, at: datetime) -> None:
         self.both(lambda store: store.write_plan(message, at=at))
-        self.both(lambda store: store.reschedule(message, due_at=due_at, first_due_at=at))
-        self.both(lambda store: sorted(store.unsettled(ANNA), key=lambda row: row.key))
+        self.both(lambda store: store.reschedule(message, due_at=due_at, planned_due_at=at))
+        self.both(lambda store: sorted(store.pending_messages(ANNA), key=lambda row: row.key))
 
     @rule(now=instants)
     def ask_what_is_due(self, now: datetime) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from reengage.domain.caps import Places
+from reengage.domain.caps import CapUsage
 from reengage.domain.message import ScheduledMessage
 from reengage.domain.subject import SubjectRef
 from reengage.ports import Store
@@ -21,9 +21,9 @@ def _number(number: int) -> ScheduledMessage:
     return reminder(subject=SubjectRef("acme-dental", "appointment", f"a#{number}"))
 
 
-def _places(store: Store) -> Places:
+def _places(store: Store) -> CapUsage:
     """Those of Anna's utility messages."""
-    return store.read_circumstances(reminder()).places
+    return store.read_snapshot(reminder()).cap_usage
 
 
 def test_a_place_that_was_taken_is_counted(harness: Harness) -> None:
@@ -59,29 +59,29 @@ def test_each_contact_and_category_has_its_own(harness: Harness) -> None:
         reminder(contact=replace(ANNA, channel="rcs")),
     ]
     for message in messages:
-        assert placed(harness.store, message) == Places({message.scheduled_message_id: NOW}, 1)
+        assert placed(harness.store, message) == CapUsage({message.scheduled_message_id: NOW}, 1)
     assert harness.size() == len(messages)
-    places = {"utility": messages[0], "marketing": messages[1]}
-    assert harness.store.read_holdings(ANNA).places == {
-        category: Places({message.scheduled_message_id: NOW}, 1) for category, message in places.items()
+    cap_usage = {"utility": messages[0], "marketing": messages[1]}
+    assert harness.store.read_holdings(ANNA).cap_usage == {
+        category: CapUsage({message.scheduled_message_id: NOW}, 1) for category, message in cap_usage.items()
     }
 
 
 def test_they_last_as_long_as_the_last_of_them_is_counted(harness: Harness) -> None:
-    placed(harness.store, _number(1), keep_for=WEEK)
-    placed(harness.store, _number(2), at=LATER, keep_for=WEEK)
+    placed(harness.store, _number(1), retention=WEEK)
+    placed(harness.store, _number(2), at=LATER, retention=WEEK)
     harness.expire(LATER + WEEK - timedelta(seconds=1))
     assert harness.size() == 1
     harness.expire(LATER + WEEK + timedelta(seconds=1))
-    assert _places(harness.store) == Places()
+    assert _places(harness.store) == CapUsage()
 
 
 def test_a_place_given_back_leaves_the_others_as_long_as_before(harness: Harness) -> None:
     placed(harness.store, _number(1))
     before = placed(harness.store, _number(2), at=LATER)
-    harness.store.give_back(_number(2))
+    harness.store.release_cap(_number(2))
     after = _places(harness.store)
-    assert after == Places({_number(1).scheduled_message_id: NOW}, before.revision + 1)
+    assert after == CapUsage({_number(1).scheduled_message_id: NOW}, before.revision + 1)
     harness.expire(LATER + WEEK - timedelta(seconds=1))
     assert _places(harness.store) == after
     harness.expire(LATER + WEEK + timedelta(seconds=1))
@@ -90,9 +90,9 @@ def test_a_place_given_back_leaves_the_others_as_long_as_before(harness: Harness
 
 def test_the_last_place_given_back_leaves_nothing(harness: Harness) -> None:
     placed(harness.store, _number(1))
-    harness.store.give_back(_number(1))
+    harness.store.release_cap(_number(1))
     assert harness.size() == 0
-    assert _places(harness.store) == Places()
+    assert _places(harness.store) == CapUsage()
 
 
 @pytest.mark.parametrize("taken", [0, 1, 2])
@@ -100,17 +100,17 @@ def test_who_has_none_gives_none_back(harness: Harness, taken: int) -> None:
     for number in range(taken):
         placed(harness.store, _number(number))
     before = _places(harness.store)
-    harness.store.give_back(_number(9))
-    harness.store.give_back(replace(_number(0), contact=BEN))
+    harness.store.release_cap(_number(9))
+    harness.store.release_cap(replace(_number(0), contact=BEN))
     assert _places(harness.store) == before
 
 
 def test_giving_back_twice_is_giving_back_once(harness: Harness) -> None:
     placed(harness.store, _number(1))
     placed(harness.store, _number(2))
-    harness.store.give_back(_number(1))
+    harness.store.release_cap(_number(1))
     before = _places(harness.store)
-    harness.store.give_back(_number(1))
+    harness.store.release_cap(_number(1))
     assert _places(harness.store) == before
 
 
@@ -120,13 +120,13 @@ def test_giving_back_twice_is_giving_back_once(harness: Harness) -> None:
 @pytest.mark.parametrize("stored", [0, 1, 2])
 @pytest.mark.parametrize("read", [0, 1, 2])
 def test_a_place_is_taken_only_of_those_that_were_read(harness: Harness, stored: int, read: int) -> None:
-    states = [Places()]
+    states = [CapUsage()]
     for number in range(2):
         states.append(states[-1].take(_number(number).scheduled_message_id, NOW, WEEK))
-    states = [replace(places, revision=revision) for revision, places in enumerate(states)]
+    states = [replace(cap_usage, revision=revision) for revision, cap_usage in enumerate(states)]
     for number in range(stored):
         placed(harness.store, _number(number))
-    assert harness.store.take_place(_number(9), states[read], at=NOW, keep_for=WEEK) is (stored == read)
+    assert harness.store.reserve_cap(_number(9), states[read], at=NOW, retention=WEEK) is (stored == read)
     ids = {_number(number).scheduled_message_id for number in [*range(stored), *([9] if stored == read else [])]}
     assert set(_places(harness.store).taken) == ids
 
@@ -134,18 +134,18 @@ def test_a_place_is_taken_only_of_those_that_were_read(harness: Harness, stored:
 def test_places_that_were_made_anew_are_not_those_that_were_read(harness: Harness) -> None:
     """They count their writes from the beginning: the number alone would be the same."""
     read = placed(harness.store, _number(1))
-    harness.store.give_back(_number(1))
+    harness.store.release_cap(_number(1))
     anew = placed(harness.store, _number(2))
     assert anew.revision == read.revision
-    assert not harness.store.take_place(_number(3), read, at=NOW, keep_for=WEEK)
+    assert not harness.store.reserve_cap(_number(3), read, at=NOW, retention=WEEK)
     assert _places(harness.store) == anew
 
 
 def test_nothing_replaces_places_that_ttl_deleted_meanwhile(harness: Harness) -> None:
     read = placed(harness.store, _number(1))
     harness.expire(NOW + WEEK + timedelta(seconds=1))
-    assert not harness.store.take_place(_number(2), read, at=NOW, keep_for=WEEK)
-    harness.store.give_back(_number(1))
+    assert not harness.store.reserve_cap(_number(2), read, at=NOW, retention=WEEK)
+    harness.store.release_cap(_number(1))
     assert harness.size() == 0
 
 
@@ -156,11 +156,11 @@ def test_of_many_that_read_the_same_places_one_takes_its_own(concurrent: Harness
     store = concurrent.store
     for number in range(10):
         before = _places(store)
-        message = partial(reminder, step=f"PT{number}H")
+        message = partial(reminder, offset=f"PT{number}H")
 
-        def take(worker: int, before: Places = before, message: partial[ScheduledMessage] = message) -> str | None:
+        def take(worker: int, before: CapUsage = before, message: partial[ScheduledMessage] = message) -> str | None:
             mine = message(version=worker + 1)
-            return mine.scheduled_message_id if store.take_place(mine, before, at=NOW, keep_for=WEEK) else None
+            return mine.scheduled_message_id if store.reserve_cap(mine, before, at=NOW, retention=WEEK) else None
 
         (winner,) = [message_id for message_id in together(take) if message_id]
         assert _places(store).taken == {**before.taken, winner: NOW}
@@ -168,7 +168,7 @@ def test_of_many_that_read_the_same_places_one_takes_its_own(concurrent: Harness
 
 def test_many_that_try_until_they_have_one_all_have_one(concurrent: Harness) -> None:
     def take(worker: int) -> None:
-        while not concurrent.store.take_place(_number(worker), _places(concurrent.store), at=NOW, keep_for=WEEK):
+        while not concurrent.store.reserve_cap(_number(worker), _places(concurrent.store), at=NOW, retention=WEEK):
             pass
 
     together(take)
@@ -180,10 +180,10 @@ def test_many_that_give_back_at_once_all_have(concurrent: Harness) -> None:
         for number in range(WORKERS):
             placed(concurrent.store, _number(number))
         stays = placed(concurrent.store, _number(99))
-        together(lambda worker: concurrent.store.give_back(_number(worker)))
+        together(lambda worker: concurrent.store.release_cap(_number(worker)))
         assert _places(concurrent.store).taken == {_number(99).scheduled_message_id: NOW}
         assert _places(concurrent.store).revision == stays.revision + WORKERS
-        concurrent.store.give_back(_number(99))
+        concurrent.store.release_cap(_number(99))
         assert concurrent.size() == 0
 
 
@@ -192,10 +192,10 @@ def test_taking_and_giving_back_at_once_lose_nothing(concurrent: Harness) -> Non
 
     def take_and_give_back(worker: int) -> None:
         for round_ in range(3):
-            while not store.take_place(_number(worker), _places(store), at=NOW, keep_for=WEEK):
+            while not store.reserve_cap(_number(worker), _places(store), at=NOW, retention=WEEK):
                 pass
             if worker % 2 or round_ < 2:
-                store.give_back(_number(worker))
+                store.release_cap(_number(worker))
 
     together(take_and_give_back)
     assert set(_places(store).taken) == {_number(worker).scheduled_message_id for worker in range(0, WORKERS, 2)}

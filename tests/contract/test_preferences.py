@@ -34,10 +34,10 @@ def test_all_that_was_said_comes_back(harness: Harness) -> None:
     berlin = timezone(timedelta(hours=1))
     said = (
         stopped()
-        .hear("contact", "rcs", Choice(allowed=True, at=LATER, cause={"word": "START"}))
-        .hear("marketing", "sms", Choice(allowed=True, at=NOW.astimezone(berlin), cause="checkout"))
-        .hear("marketing", "sms", Choice(allowed=True, at=LATER, cause="checkout, again"))
-        .hear("marketing", "*", Choice(allowed=False, at=NOW - timedelta(days=900)))
+        .apply("contact", "rcs", Choice(allowed=True, at=LATER, cause={"word": "START"}))
+        .apply("marketing", "sms", Choice(allowed=True, at=NOW.astimezone(berlin), cause="checkout"))
+        .apply("marketing", "sms", Choice(allowed=True, at=LATER, cause="checkout, again"))
+        .apply("marketing", "*", Choice(allowed=False, at=NOW - timedelta(days=900)))
         .erase("whatsapp", asked_at=NOW, at=LATER)
         .erase("rcs", asked_at=NOW.astimezone(berlin), at=datetime(2030, 1, 1, 0, 0, 0, 1, UTC))
     )
@@ -50,7 +50,7 @@ def test_all_that_was_said_comes_back(harness: Harness) -> None:
 def test_every_read_finds_them(harness: Harness) -> None:
     stored = preferring(harness.store, ANNA, stopped())
     assert harness.store.read_thread(ANNA, "wamid.1") == Thread(None, None, preferences=stored)
-    assert harness.store.read_circumstances(reminder()).preferences == stored
+    assert harness.store.read_snapshot(reminder()).preferences == stored
     assert harness.store.read_holdings(ANNA).preferences == stored
 
 
@@ -115,10 +115,10 @@ def test_an_opaque_id_is_of_its_channel_alone(harness: Harness) -> None:
 MARK = Preferences().erase("sms", asked_at=NOW, at=NOW)
 LASTING = {
     "an opt-out": stopped(),
-    "an opt-in": Preferences().hear("contact", "sms", Choice(allowed=True, at=NOW)),
-    "a consent": Preferences().hear("marketing", "sms", Choice(allowed=True, at=NOW)),
+    "an opt-in": Preferences().apply("contact", "sms", Choice(allowed=True, at=NOW)),
+    "a consent": Preferences().apply("marketing", "sms", Choice(allowed=True, at=NOW)),
     "an opt-out beside an erasure": stopped().erase("sms", asked_at=NOW, at=NOW),
-    "an opt-out after an erasure": MARK.hear("contact", "*", Choice(allowed=False, at=LATER)),
+    "an opt-out after an erasure": MARK.apply("contact", "*", Choice(allowed=False, at=LATER)),
     "nothing": Preferences(),
 }
 
@@ -141,7 +141,7 @@ def test_the_mere_mark_of_an_erasure_outlives_it_by_45_days(harness: Harness) ->
 
 def test_a_mark_beside_which_something_is_said_lasts_from_then_on(harness: Harness) -> None:
     mark = preferring(harness.store, ANNA, MARK)
-    said = preferring(harness.store, ANNA, mark.hear("contact", "*", Choice(allowed=False, at=LATER)))
+    said = preferring(harness.store, ANNA, mark.apply("contact", "*", Choice(allowed=False, at=LATER)))
     harness.expire(NOW + timedelta(days=400))
     assert harness.store.read_preferences(ANNA) == said
 
@@ -149,7 +149,7 @@ def test_a_mark_beside_which_something_is_said_lasts_from_then_on(harness: Harne
 def test_nothing_replaces_a_mark_that_ttl_deleted_meanwhile(harness: Harness) -> None:
     mark = preferring(harness.store, ANNA, MARK)
     harness.expire(NOW + timedelta(days=46))
-    assert not harness.store.write_preferences(ANNA, mark.hear("contact", "*", Choice(allowed=False, at=LATER)))
+    assert not harness.store.write_preferences(ANNA, mark.apply("contact", "*", Choice(allowed=False, at=LATER)))
     assert harness.size() == 0
     preferring(harness.store, ANNA, stopped(LATER))
 

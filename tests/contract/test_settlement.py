@@ -58,9 +58,7 @@ def test_settling_keeps_decision_attempts_and_answer(harness: Harness) -> None:
 
 def test_settling_changes_nothing_of_the_plan(harness: Harness) -> None:
     taken = claimed(harness.store)
-    other = replace(
-        taken, version=9, due_at=MUCH_LATER, useful_until=MUCH_LATER, planned_at=MUCH_LATER, claimed_at=None
-    )
+    other = replace(taken, version=9, due_at=MUCH_LATER, valid_until=MUCH_LATER, planned_at=MUCH_LATER, claimed_at=None)
     assert harness.store.settle(ended(other, State.FAILED, error="refused"))
     assert harness.store.read_message(taken.key) == ended(taken, State.FAILED, error="refused")
 
@@ -164,7 +162,7 @@ def test_a_message_is_found_by_its_id_in_every_state(harness: Harness, state: St
 
 @pytest.mark.parametrize("rows_a_page", [1, 4, 100])
 def test_it_is_found_among_many(harness: Harness, rows_a_page: int) -> None:
-    messages = [planned(harness.store, reminder(step=f"PT{hours}H")) for hours in range(10)]
+    messages = [planned(harness.store, reminder(offset=f"PT{hours}H")) for hours in range(10)]
     with harness.small_pages(rows_a_page):
         assert [harness.store.find_message(ANNA, m.scheduled_message_id) for m in messages] == messages
         assert harness.store.find_message(ANNA, reminder(version=2).scheduled_message_id) is None
@@ -183,8 +181,8 @@ def test_of_no_row_nothing_is_read(harness: Harness) -> None:
 def test_what_was_put_off_says_since_when_and_by_which_rules(harness: Harness) -> None:
     store = harness.store
     message = claimed(store)
-    held = replace(message, due_at=LATER, first_due_at=message.due_at, held_by="frequency_cap, quiet_hours")
+    held = replace(message, due_at=LATER, planned_due_at=message.due_at, hold_rules="frequency_cap, quiet_hours")
     assert store.release(held)
     kept = store.read_message(message.key)
     assert kept
-    assert (kept.due_at, kept.first_due_at, kept.held_by) == (LATER, message.due_at, "frequency_cap, quiet_hours")
+    assert (kept.due_at, kept.planned_due_at, kept.hold_rules) == (LATER, message.due_at, "frequency_cap, quiet_hours")

@@ -17,37 +17,39 @@ WEEK = timedelta(days=7)
 
 
 def test_the_first_slot_is_now(harness: Harness) -> None:
-    assert harness.store.take_slot("sms", now=NOW, lasts=SECOND, at_most=timedelta()) == NOW
+    assert harness.store.reserve_send_slot("sms", now=NOW, duration=SECOND, max_wait=timedelta()) == NOW
 
 
 @pytest.mark.parametrize(
-    "lasts",
+    "duration",
     [SECOND, timedelta(seconds=100), timedelta(microseconds=12_500), timedelta(microseconds=100), MICROSECOND],
     ids=str,
 )
-def test_slots_follow_one_another_to_the_microsecond(harness: Harness, lasts: timedelta) -> None:
-    slots = [harness.store.take_slot("sms", now=NOW, lasts=lasts, at_most=WEEK) for _ in range(6)]
-    assert slots == [NOW + number * lasts for number in range(6)]
+def test_slots_follow_one_another_to_the_microsecond(harness: Harness, duration: timedelta) -> None:
+    slots = [harness.store.reserve_send_slot("sms", now=NOW, duration=duration, max_wait=WEEK) for _ in range(6)]
+    assert slots == [NOW + number * duration for number in range(6)]
 
 
 def test_each_slot_is_as_long_as_who_takes_it_says(harness: Harness) -> None:
     lengths = [timedelta(milliseconds=length) for length in (100, 1, 1000, 10)]
-    slots = [harness.store.take_slot("sms", now=NOW, lasts=length, at_most=WEEK) for length in lengths]
+    slots = [harness.store.reserve_send_slot("sms", now=NOW, duration=length, max_wait=WEEK) for length in lengths]
     assert slots == [NOW + sum(lengths[:number], timedelta()) for number in range(4)]
 
 
-@pytest.mark.parametrize(("at_most", "is_taken"), [(SECOND, True), (SECOND - MICROSECOND, False), (timedelta(), False)])
-def test_no_slot_begins_later_than_asked_for(harness: Harness, at_most: timedelta, is_taken: bool) -> None:
-    harness.store.take_slot("sms", now=NOW, lasts=SECOND, at_most=timedelta())
-    slot = harness.store.take_slot("sms", now=NOW, lasts=SECOND, at_most=at_most)
+@pytest.mark.parametrize(
+    ("max_wait", "is_taken"), [(SECOND, True), (SECOND - MICROSECOND, False), (timedelta(), False)]
+)
+def test_no_slot_begins_later_than_asked_for(harness: Harness, max_wait: timedelta, is_taken: bool) -> None:
+    harness.store.reserve_send_slot("sms", now=NOW, duration=SECOND, max_wait=timedelta())
+    slot = harness.store.reserve_send_slot("sms", now=NOW, duration=SECOND, max_wait=max_wait)
     assert slot == (NOW + SECOND if is_taken else None)
 
 
 def test_who_finds_the_queue_too_long_does_not_make_it_longer(harness: Harness) -> None:
-    harness.store.take_slot("sms", now=NOW, lasts=2 * SECOND, at_most=timedelta())
+    harness.store.reserve_send_slot("sms", now=NOW, duration=2 * SECOND, max_wait=timedelta())
     for _ in range(3):
-        assert harness.store.take_slot("sms", now=NOW, lasts=SECOND, at_most=SECOND) is None
-    assert harness.store.take_slot("sms", now=NOW, lasts=SECOND, at_most=2 * SECOND) == NOW + 2 * SECOND
+        assert harness.store.reserve_send_slot("sms", now=NOW, duration=SECOND, max_wait=SECOND) is None
+    assert harness.store.reserve_send_slot("sms", now=NOW, duration=SECOND, max_wait=2 * SECOND) == NOW + 2 * SECOND
 
 
 @pytest.mark.parametrize(
@@ -64,26 +66,31 @@ def test_a_channel_that_nobody_holds_any_more_is_free_at_once(
     harness: Harness, later: timedelta, slot: timedelta
 ) -> None:
     """What was not used is not saved up either: two at once would be too many."""
-    harness.store.take_slot("sms", now=NOW, lasts=SECOND, at_most=timedelta())
-    assert harness.store.take_slot("sms", now=NOW + later, lasts=SECOND, at_most=WEEK) == NOW + slot
-    assert harness.store.take_slot("sms", now=NOW + later, lasts=SECOND, at_most=WEEK) == NOW + slot + SECOND
+    harness.store.reserve_send_slot("sms", now=NOW, duration=SECOND, max_wait=timedelta())
+    assert harness.store.reserve_send_slot("sms", now=NOW + later, duration=SECOND, max_wait=WEEK) == NOW + slot
+    assert (
+        harness.store.reserve_send_slot("sms", now=NOW + later, duration=SECOND, max_wait=WEEK) == NOW + slot + SECOND
+    )
 
 
 def test_a_queue_that_was_too_long_is_short_enough_later(harness: Harness) -> None:
-    harness.store.take_slot("sms", now=NOW, lasts=3 * SECOND, at_most=timedelta())
-    assert harness.store.take_slot("sms", now=NOW, lasts=SECOND, at_most=2 * SECOND) is None
-    assert harness.store.take_slot("sms", now=NOW + SECOND, lasts=SECOND, at_most=2 * SECOND) == NOW + 3 * SECOND
+    harness.store.reserve_send_slot("sms", now=NOW, duration=3 * SECOND, max_wait=timedelta())
+    assert harness.store.reserve_send_slot("sms", now=NOW, duration=SECOND, max_wait=2 * SECOND) is None
+    assert (
+        harness.store.reserve_send_slot("sms", now=NOW + SECOND, duration=SECOND, max_wait=2 * SECOND)
+        == NOW + 3 * SECOND
+    )
 
 
 def test_a_clock_that_is_slow_gets_no_slot_twice(harness: Harness) -> None:
     """Each run goes by its own machine's clock."""
-    harness.store.take_slot("sms", now=NOW, lasts=SECOND, at_most=timedelta())
-    assert harness.store.take_slot("sms", now=NOW - SECOND, lasts=SECOND, at_most=WEEK) == NOW + SECOND
+    harness.store.reserve_send_slot("sms", now=NOW, duration=SECOND, max_wait=timedelta())
+    assert harness.store.reserve_send_slot("sms", now=NOW - SECOND, duration=SECOND, max_wait=WEEK) == NOW + SECOND
 
 
 def test_each_channel_has_its_own(harness: Harness) -> None:
     slots = [
-        harness.store.take_slot(channel, now=NOW, lasts=SECOND, at_most=WEEK)
+        harness.store.reserve_send_slot(channel, now=NOW, duration=SECOND, max_wait=WEEK)
         for channel in ("sms", "whatsapp", "rcs", "sms", "whatsapp", "rcs")
     ]
     assert slots == [NOW] * 3 + [NOW + SECOND] * 3
@@ -94,26 +101,29 @@ def test_each_channel_has_its_own(harness: Harness) -> None:
 
 def test_many_that_take_slots_at_once_never_share_one(concurrent: Harness) -> None:
     """Nor is any left out, or refused one: the queue is never too long here."""
-    lasts = timedelta(microseconds=12_500)
+    duration = timedelta(microseconds=12_500)
 
     def take(_: int) -> list[datetime]:
-        taken = [concurrent.store.take_slot("sms", now=NOW, lasts=lasts, at_most=WEEK) for _ in range(10)]
+        taken = [
+            concurrent.store.reserve_send_slot("sms", now=NOW, duration=duration, max_wait=WEEK) for _ in range(10)
+        ]
         return [slot for slot in taken if slot]
 
     runs = together(take)
     slots = [slot for run in runs for slot in run]
-    assert sorted(slots) == [NOW + number * lasts for number in range(len(slots))]
+    assert sorted(slots) == [NOW + number * duration for number in range(len(slots))]
     assert len(slots) == WORKERS * 10
     assert all(earlier < later for run in runs for earlier, later in pairwise(run))
 
 
 def test_of_many_at_once_so_many_have_a_slot_as_fit_into_the_queue(concurrent: Harness) -> None:
     # The first is taken beforehand: how a channel is found free by many at once is another test.
-    assert concurrent.store.take_slot("sms", now=NOW, lasts=SECOND, at_most=timedelta()) == NOW
+    assert concurrent.store.reserve_send_slot("sms", now=NOW, duration=SECOND, max_wait=timedelta()) == NOW
 
     def take(_: int) -> list[bool]:
         return [
-            concurrent.store.take_slot("sms", now=NOW, lasts=SECOND, at_most=20 * SECOND) is not None for _ in range(5)
+            concurrent.store.reserve_send_slot("sms", now=NOW, duration=SECOND, max_wait=20 * SECOND) is not None
+            for _ in range(5)
         ]
 
     assert sum(sum(run) for run in together(take)) == 20  # one begins at each second until the 20th
@@ -129,4 +139,4 @@ def test_of_many_that_find_a_channel_free_all_have_a_slot(concurrent: Harness) -
 
 
 def _take_a_second(store: Store, now: datetime, _worker: int) -> datetime | None:
-    return store.take_slot("sms", now=now, lasts=SECOND, at_most=WEEK)
+    return store.reserve_send_slot("sms", now=now, duration=SECOND, max_wait=WEEK)

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reengage.domain.conversation import expiry
-from reengage.domain.subject import Family, Said, Subject, SubjectRef
+from reengage.domain.subject import Subject, SubjectRef, Track, VersionedValue
 from tests.contract.samples import APPOINTMENT, NOW, subject
 from tests.contract.stores import Harness
 
@@ -35,20 +35,22 @@ def test_every_kind_of_value_comes_back(harness: Harness, value: Any) -> None:
     assert harness.store.write_subject(written)
     stored = harness.store.read_subject(APPOINTMENT)
     assert stored == replace(written, revision=1)
-    assert type(stored.families["appointment"].get("starts_at")) is type(value)
+    assert type(stored.tracks["appointment"].get("starts_at")) is type(value)
 
 
 def test_every_family_comes_back_as_it_is_and_as_it_was_before(harness: Harness) -> None:
     version = 2_218_000_000_0 * 10**6 + 999_999
-    families = {
-        "appointment": Family(version, active=True, said={"starts_at": Said(version, "x"), "service": Said(3, "y")}),
-        "check_in": Family(2, active=False),
+    tracks = {
+        "appointment": Track(
+            version, active=True, fields={"starts_at": VersionedValue(version, "x"), "service": VersionedValue(3, "y")}
+        ),
+        "check_in": Track(2, active=False),
     }
     previous = {
-        "appointment": Family(3, active=False, said={"service": Said(3, None)}),
-        "trial": Family(1, active=True),
+        "appointment": Track(3, active=False, fields={"service": VersionedValue(3, None)}),
+        "trial": Track(1, active=True),
     }
-    written = Subject(APPOINTMENT, families, previous, expires_at=4_102_444_800)
+    written = Subject(APPOINTMENT, tracks, previous, expires_at=4_102_444_800)
     assert harness.store.write_subject(written)
     assert harness.store.read_subject(APPOINTMENT) == replace(written, revision=1)
 

@@ -18,8 +18,8 @@ PROFILES = {
 CONVERSATIONS = {
     "started": conversation(),
     "restarted": conversation(opening="restarted", previous_inbound_at=NOW - timedelta(days=40)),
-    "told to close": conversation(told_to_close=conversation().expires_at),
-    "told of an earlier closing": conversation(told_to_close=1),
+    "told to close": conversation(warned_expires_at=conversation().expires_at),
+    "told of an earlier closing": conversation(warned_expires_at=1),
 }
 
 
@@ -83,8 +83,8 @@ FORMER_CONVERSATIONS = {
     "another opening": conversation(opening="restarted"),
     "another expires_at": conversation(expires_at=1),
     "another previous_inbound_at": conversation(previous_inbound_at=LATER),
-    "told to close": conversation(told_to_close=conversation().expires_at),
-    "told of an earlier closing": conversation(told_to_close=1),
+    "told to close": conversation(warned_expires_at=conversation().expires_at),
+    "told of an earlier closing": conversation(warned_expires_at=1),
 }
 
 

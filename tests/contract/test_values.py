@@ -20,13 +20,13 @@ from tests.contract.samples import (
     NOW,
     ORDER,
     brand,
+    broadcast_shard,
     brought,
     conversation,
     due_key,
     ended,
     everything_due,
     inbound,
-    part,
     placed,
     planned,
     preferring,
@@ -61,7 +61,11 @@ def test_a_message_about_any_subject_goes_through_its_whole_life(harness: Harnes
     delivered = ended(brought(harness.store, State.SENT, message), State.DELIVERED)
     assert harness.store.record_receipt(delivered)
     assert harness.store.find_message(ANNA, message.scheduled_message_id) == delivered
-    assert (delivered.subject, delivered.step, delivered.about) == (message.subject, message.step, message.about)
+    assert (delivered.subject, delivered.offset, delivered.anchor_at) == (
+        message.subject,
+        message.offset,
+        message.anchor_at,
+    )
 
 
 @pytest.mark.parametrize("id_", IDS.values(), ids=IDS)
@@ -70,19 +74,20 @@ def test_a_message_that_comes_but_once_is_about_no_instant(harness: Harness, id_
     ids = [id_, f"{id_}#P3D#once", f"{id_}#once"]
     rows = [
         planned(
-            harness.store, reminder(reason="order_shipped", subject=replace(ORDER, id=each), step="P3D", about=None)
+            harness.store,
+            reminder(reason="order_shipped", subject=replace(ORDER, id=each), offset="P3D", anchor_at=None),
         )
         for each in ids
     ]
     assert [harness.store.read_message(row.key) for row in rows] == rows
-    assert {row.about for row in harness.store.unsettled(ANNA)} == {None}
-    assert sorted(row.subject.id for row in harness.store.unsettled(ANNA)) == sorted(ids)
+    assert {row.anchor_at for row in harness.store.pending_messages(ANNA)} == {None}
+    assert sorted(row.subject.id for row in harness.store.pending_messages(ANNA)) == sorted(ids)
 
 
 @pytest.mark.parametrize("id_", IDS.values(), ids=IDS)
 def test_a_message_about_what_is_the_contacts_own_names_it_so(harness: Harness, id_: str) -> None:
     ref = SubjectRef.known_to(ANNA, "product", id_)
-    row = planned(harness.store, reminder(reason="product_reminder", subject=ref, step="PT4H"))
+    row = planned(harness.store, reminder(reason="product_reminder", subject=ref, offset="PT4H"))
     assert ref.of == ANNA
     assert harness.store.read_message(row.key) == row
 
@@ -106,7 +111,7 @@ def test_no_two_ids_that_look_alike_are_one_row(harness: Harness) -> None:
     """The parts of one id could be read as the step and the instant of another."""
     pairs = [("a", "P1D"), ("a#P1D", "P1D"), ("a#P1D#2026-12-01T08:00:00.123456Z", "P1D"), ("", "P1D"), ("#", "P1D")]
     messages = [
-        planned(harness.store, reminder(subject=SubjectRef("acme-dental", "appointment", id_), step=step))
+        planned(harness.store, reminder(subject=SubjectRef("acme-dental", "appointment", id_), offset=step))
         for id_, step in pairs
     ]
     assert harness.size() == len(pairs)
@@ -126,13 +131,13 @@ INSTANTS = {
 @pytest.mark.parametrize("instant", INSTANTS.values(), ids=INSTANTS)
 def test_an_instant_comes_back_to_the_microsecond(harness: Harness, instant: datetime) -> None:
     store = harness.store
-    message = planned(store, reminder(about=instant, due_at=instant, useful_until=instant, planned_at=instant))
+    message = planned(store, reminder(anchor_at=instant, due_at=instant, valid_until=instant, planned_at=instant))
     assert everything_due(store, instant - timedelta(microseconds=1)) == []
     assert everything_due(store, instant) == [due_key(message)]
     (due,) = everything_due(store, instant)
     taken = store.claim(due, claim_id=CLAIM, at=instant)
     assert taken
-    instants = (taken.about, taken.due_at, taken.useful_until, taken.planned_at, taken.claimed_at)
+    instants = (taken.anchor_at, taken.due_at, taken.valid_until, taken.planned_at, taken.claimed_at)
     assert instants == (instant,) * 5
     assert store.settle(ended(taken, State.SENT))
     heard = conversation(instant, previous_inbound_at=instant)
@@ -140,12 +145,12 @@ def test_an_instant_comes_back_to_the_microsecond(harness: Harness, instant: dat
     assert store.write_profile(ANNA, profile(instant), replacing=None)
     thread = store.read_thread(ANNA)
     assert (thread.conversation, thread.profile) == (heard, profile(instant))
-    again = conversation(instant.astimezone(UTC), previous_inbound_at=instant.astimezone(UTC))
-    assert store.write_conversation(ANNA, conversation(LATER), replacing=again)
-    assert store.write_subject(subject(heard_at=instant))
+    replan = conversation(instant.astimezone(UTC), previous_inbound_at=instant.astimezone(UTC))
+    assert store.write_conversation(ANNA, conversation(LATER), replacing=replan)
+    assert store.write_subject(subject(last_event_at=instant))
     stored = store.read_subject(APPOINTMENT)
     assert stored
-    assert stored.heard_at == instant
+    assert stored.last_event_at == instant
     said = stopped(instant).erase("sms", asked_at=instant, at=instant)
     assert preferring(store, ANNA, said) == store.read_preferences(ANNA)
     assert placed(store, message, at=instant).taken == {message.scheduled_message_id: instant}
@@ -154,7 +159,7 @@ def test_an_instant_comes_back_to_the_microsecond(harness: Harness, instant: dat
 def test_every_instant_that_a_store_gives_is_aware(harness: Harness) -> None:
     message = brought(harness.store, State.SENT)
     instants = (
-        *(message.about, message.due_at, message.useful_until, message.planned_at),
+        *(message.anchor_at, message.due_at, message.valid_until, message.planned_at),
         *(message.claimed_at, message.settled_at),
     )
     assert all(instant and instant.utcoffset() is not None for instant in instants)
@@ -206,16 +211,16 @@ def test_what_ttl_will_never_delete_can_be_read_and_written_like_any_other(harne
     store, old = harness.store, NOW - timedelta(days=6 * 365)
     mark = preferring(store, ANNA, Preferences().erase("sms", asked_at=old, at=old))
     taken = placed(store, reminder(), at=old)
-    forgotten = subject(heard_at=old)
-    store.link_subject(ANNA, replace(forgotten, expires_at=int(old.timestamp())))
+    forgotten = subject(last_event_at=old)
+    store.index_subject(ANNA, replace(forgotten, expires_at=int(old.timestamp())))
     harness.expire(NOW)
     assert harness.size() == 3
     assert store.read_preferences(ANNA) == mark
-    assert store.read_circumstances(reminder()).places == taken
-    preferring(store, ANNA, mark.hear("contact", "*", Choice(allowed=False, at=NOW)))
-    again = placed(store, reminder(version=2))
-    assert again.taken == {reminder(version=2).scheduled_message_id: NOW}
-    store.link_subject(ANNA, subject())
+    assert store.read_snapshot(reminder()).cap_usage == taken
+    preferring(store, ANNA, mark.apply("contact", "*", Choice(allowed=False, at=NOW)))
+    replan = placed(store, reminder(version=2))
+    assert replan.taken == {reminder(version=2).scheduled_message_id: NOW}
+    store.index_subject(ANNA, subject())
     harness.expire(NOW + timedelta(days=8))
     assert harness.size() == 2, "of the three the places alone have expired"
 
@@ -225,14 +230,14 @@ def test_what_has_expired_of_a_contact_is_still_found_until_ttl_comes(harness: H
     mark = preferring(store, ANNA, Preferences().erase("sms", asked_at=NOW, at=NOW))
     taken = placed(store, reminder())
     assert store.write_subject(subject())
-    store.link_subject(ANNA, subject())
+    store.index_subject(ANNA, subject())
     holdings = store.read_holdings(ANNA)
-    assert (holdings.preferences, holdings.places) == (mark, {"utility": taken})
+    assert (holdings.preferences, holdings.cap_usage) == (mark, {"utility": taken})
     assert holdings.subjects == [replace(subject(), revision=1)]
     harness.expire(long_after)
     assert harness.size() == 0
     assert store.read_holdings(ANNA) == Holdings(None, None, Preferences(), [], [], [], {})
-    assert not store.take_place(reminder(), taken, at=long_after, keep_for=timedelta(days=7))
+    assert not store.reserve_cap(reminder(), taken, at=long_after, retention=timedelta(days=7))
     assert not store.write_preferences(ANNA, mark)
 
 
@@ -246,8 +251,8 @@ def test_every_item_says_what_it_is_and_when_it_expires(dynamodb: DynamoDB) -> N
     store.write_conversation(ANNA, conversation(), replacing=None)
     store.write_profile(ANNA, profile(), replacing=None)
     store.write_subject(Subject(APPOINTMENT, expires_at=2_000_000_001))
-    store.link_subject(ANNA, Subject(APPOINTMENT, expires_at=2_000_000_002))
-    placed(store, reminder(), keep_for=timedelta(days=7))
+    store.index_subject(ANNA, Subject(APPOINTMENT, expires_at=2_000_000_002))
+    placed(store, reminder(), retention=timedelta(days=7))
     preferring(store, ANNA, Preferences().erase("sms", asked_at=NOW, at=LATER))
     preferring(store, BEN, stopped())
     assert store.write_brand(brand(name="Acme Dental"))
@@ -256,7 +261,7 @@ def test_every_item_says_what_it_is_and_when_it_expires(dynamodb: DynamoDB) -> N
     for_ever = sorted(item["type"]["S"] for item in dynamodb.items() if "expires_at" not in item)
     assert for_ever == ["brand", "preferences"]
     assert items == {
-        "broadcast_part": int(part().useful_until.timestamp()) + 1 + 45 * 86400,
+        "broadcast_part": int(broadcast_shard().valid_until.timestamp()) + 1 + 45 * 86400,
         "subject_link": 2_000_000_002,
         "places": int(NOW.timestamp()) + 1 + 7 * 86400,
         "preferences": int(LATER.timestamp()) + 1 + 45 * 86400,

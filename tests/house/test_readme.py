@@ -12,13 +12,19 @@ import pytest
 from moto import mock_aws
 from msgspec import UnsetType
 
-from reengage.adapters.inbound.eventbridge import SAID, DeliveryReported, MessageReceived, inbound_message, said
+from reengage.adapters.inbound.eventbridge import (
+    EVENT_SCHEMAS,
+    DeliveryReported,
+    MessageReceived,
+    inbound_message,
+    parse_business_event,
+)
 from reengage.domain.contact import CHANNELS, Contact
 from reengage.domain.instants import Duration
 from reengage.domain.policy import RULES
 from reengage.domain.reasons import REASONS, Reason
 from reengage.domain.routes import PROVIDERS
-from reengage.domain.subject import EVENT_TYPES, BusinessEvent, Rank
+from reengage.domain.subject import EVENT_TYPES, BusinessEvent, EventEffect
 from reengage.observability import LEFT, METRICS, NOT_PUBLISHED, RETRIED, SMS_OVER_THREE_SEGMENTS, WEBHOOKS_REFUSED
 from tests.template_resources import template
 
@@ -63,7 +69,7 @@ def test_events_in() -> None:
         for event in names(cell)
     }
     types: dict[str, type[msgspec.Struct]] = {
-        **SAID,
+        **EVENT_SCHEMAS,
         "MessageReceived": MessageReceived,
         "DeliveryReported": DeliveryReported,
     }
@@ -90,7 +96,7 @@ def test_each_event_in_has_a_door_and_each_door_its_events() -> None:
                 else:
                     left_to_others |= set(detail_type["anything-but"])
     assert heard == left_to_others
-    assert documented == heard | set(SAID)
+    assert documented == heard | set(EVENT_SCHEMAS)
 
 
 def test_events_out() -> None:
@@ -113,7 +119,7 @@ def test_reasons() -> None:
         if category == "reply":
             assert (door, due, undone_by) == ("–", "at once", "–"), name
             continue
-        assert door == reason.door, name
+        assert door == reason.send_group, name
         assert {event for event in names(planned_by) if event in EVENT_TYPES} == _events(reason, ends=False), name
         assert set(names(undone_by)) == _events(reason, ends=True), name
         _check_due(due, reason)
@@ -126,25 +132,25 @@ def test_reasons() -> None:
 
 def _events(reason: Reason, *, ends: bool) -> set[str]:
     """The events that begin or change what the reason is about, or undo it."""
-    families = {reason.family} | ({reason.undone_with} if ends else set())
+    tracks = {reason.track} | ({reason.also_cancelled_by} if ends else set())
     told = {
         event
         for event, terms in EVENT_TYPES.items()
-        if terms.kind == reason.kind and terms.family in families and (terms.rank is Rank.UNDO) == ends
+        if terms.kind == reason.kind and terms.track in tracks and (terms.rank is EventEffect.UNDO) == ends
     }
-    other = {"title": "HolidayHoursAnnounced", "date": "ProductPreviewAnnounced"}.get(reason.needs)
+    other = {"title": "HolidayHoursAnnounced", "date": "ProductPreviewAnnounced"}.get(reason.required_field)
     return told if ends else told - {other}
 
 
 def _check_due(due: str, reason: Reason) -> None:
     """The anchor, where it is a field of the event, else the event's time; then the offsets' field and the defaults."""
     quoted = [name for name in names(due) if name not in EVENT_TYPES]
-    defaults = [str(offset) for offset in reason.defaults if offset != Duration()]
+    default_offsets = [str(offset) for offset in reason.default_offsets if offset != Duration()]
     if reason.anchor in {terms.at for terms in EVENT_TYPES.values() if terms.at}:
-        assert due.startswith("the event's time plus" if defaults else "at once")
-        assert quoted == defaults
+        assert due.startswith("the event's time plus" if default_offsets else "at once")
+        assert quoted == default_offsets
     else:
-        assert quoted == [part for part in (reason.anchor, reason.offsets, *defaults) if part]
+        assert quoted == [part for part in (reason.anchor, reason.offsets, *default_offsets) if part]
 
 
 def test_providers() -> None:
@@ -219,7 +225,7 @@ def test_the_first_events_are_understood() -> None:
     ]
     assert [entry["DetailType"] for entry in entries] == ["MessageReceived", "AppointmentBooked"]
     message = inbound_message(envelope(entries[0]))
-    booking = said(envelope(entries[1]))
+    booking = parse_business_event(envelope(entries[1]))
     assert isinstance(booking, BusinessEvent)
     assert message.contact == booking.contact
     assert booking.fields["timezone"] == "America/New_York"
@@ -281,7 +287,7 @@ def test_an_event_put_on_the_bus_again_keeps_its_own_time(wrapper: str | None, m
     names["put_again"](json.dumps({wrapper: event} if wrapper else event))
     (entry,) = put
     assert entry["Time"] == event["time"]
-    assert said({**envelope(entry), "time": entry["Time"]}) == said(event)
+    assert parse_business_event({**envelope(entry), "time": entry["Time"]}) == parse_business_event(event)
 
 
 def test_the_ledger_query_finds_scheduled_messages() -> None:

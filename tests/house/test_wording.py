@@ -23,9 +23,9 @@ from reengage.adapters.wording_variables import VARIABLES, Context, variables
 from reengage.domain.brand import Brand
 from reengage.domain.contact import CHANNELS, Contact, Profile, parse_brand
 from reengage.domain.message import ScheduledMessage
-from reengage.domain.policy import Circumstances
+from reengage.domain.policy import PolicyInput
 from reengage.domain.reasons import REASONS, Category
-from reengage.domain.subject import Family, Said, Subject, SubjectRef
+from reengage.domain.subject import Subject, SubjectRef, Track, VersionedValue
 from reengage.ports import Wording
 
 pytestmark = pytest.mark.house
@@ -119,24 +119,24 @@ def told(
     now: datetime = BEFORE,
     brand: Brand | None = None,
     brand_id: str = BRAND,
-) -> Circumstances:
+) -> PolicyInput:
     message = ScheduledMessage(
         contact=Contact(brand_id, channel, "+447700900142"),
         reason=reason,
         subject=SubjectRef(brand_id, REASONS[reason].kind, "S-1"),
-        step="P1D",
-        about=now,
+        offset="P1D",
+        anchor_at=now,
         due_at=now,
-        useful_until=now + timedelta(days=1),
+        valid_until=now + timedelta(days=1),
         version=1,
     )
-    family = Family(1, active=True, said={name: Said(1, value) for name, value in said.items()})
+    track = Track(1, active=True, fields={name: VersionedValue(1, value) for name, value in said.items()})
     profile = Profile(now, now, 0, locale, zone, display_name)
-    subject = Subject(message.subject, {REASONS[reason].family: family}) if said else None
-    return Circumstances(message, subject, profile, None, now, brand=brand)
+    subject = Subject(message.subject, {REASONS[reason].track: track}) if said else None
+    return PolicyInput(message, subject, profile, None, now, brand=brand)
 
 
-def samples(reason: str, locale: str, brand_id: str = BRAND) -> Iterator[Circumstances]:
+def samples(reason: str, locale: str, brand_id: str = BRAND) -> Iterator[PolicyInput]:
     """On every channel, with and without each thing that may be left out, before and after."""
     nows = (BEFORE, AFTER) if reason == "trial_follow_up" else (BEFORE,)
     display_names = (None, "Ada Example") if reason == "welcome_back" else (None,)
@@ -282,7 +282,7 @@ def _misspoken(file: TextFile, folder: Path, templates: Templates) -> Iterator[s
                 yield f"{reason}: leaves the GSM alphabet"
 
 
-def _faults(case: Circumstances, worded: Wording, locale: str) -> Iterator[str]:
+def _faults(case: PolicyInput, worded: Wording, locale: str) -> Iterator[str]:
     text, channel = worded.text, case.message.contact.channel
     if worded.locale != locale:
         yield f"is written in {worded.locale}"
@@ -304,7 +304,7 @@ def _is_gsm(character: str) -> bool:
     return sms_segments("x" * 70 + character) == 1
 
 
-def _variables(case: Circumstances, locale: str) -> set[str]:
+def _variables(case: PolicyInput, locale: str) -> set[str]:
     return set(variables(Context(case, [locale], Locale.parse(locale, sep="-"))))
 
 

@@ -25,8 +25,8 @@ from reengage.domain.contact import CHANNELS, Contact
 from reengage.domain.message import ScheduledMessage
 from reengage.domain.policy import Action, Decision
 from reengage.domain.subject import SubjectRef
-from reengage.errors import MissingSetting
-from reengage.ports import NotDelivered, OutboundMessage, Unknown, Wording
+from reengage.errors import ConfigurationError
+from reengage.ports import OutboundMessage, Retryable, Unknown, Wording
 from tests.integration.channels.wire import certified
 
 NEEDS: Final[dict[str, tuple[Callable[[App], Any], str]]] = {
@@ -59,7 +59,7 @@ def test_each_adapter_asks_for_its_own_variable_and_names_it(adapter: str, monke
     build, variable = NEEDS[adapter]
     monkeypatch.delenv(variable)
     built = App()
-    with pytest.raises(MissingSetting, match=f"the environment variable {variable} is not set"):
+    with pytest.raises(ConfigurationError, match=f"the environment variable {variable} is not set"):
         build(built)
     for other, (build_other, its_variable) in NEEDS.items():
         if its_variable != variable:
@@ -143,7 +143,7 @@ def test_each_provider_is_made_of_its_own_variables_and_of_no_other(
     for variable in needed:
         with monkeypatch.context() as without:
             without.delenv(variable)
-            with pytest.raises(MissingSetting, match=f"^the environment variable {variable} is not set$"):
+            with pytest.raises(ConfigurationError, match=f"^the environment variable {variable} is not set$"):
                 App()._provider(provider, channel)
 
 
@@ -200,7 +200,7 @@ def test_a_send_is_one_request_whatever_is_answered(provider: str, channel: str,
     built, service = App(), Service(status)
     service.answers(built)
     outcome = built._provider(provider, channel).send(outbound(channel))
-    assert isinstance(outcome, NotDelivered if status == 429 else Unknown)
+    assert isinstance(outcome, Retryable if status == 429 else Unknown)
     assert len(service.asked) == 1
 
 
@@ -250,10 +250,10 @@ def outbound(channel: str) -> OutboundMessage:
         contact=Contact("acme-dental", channel, "+447700900187"),
         reason="appointment_reminder",
         subject=SubjectRef("acme-dental", "appointment", "A-1"),
-        step="PT2H",
-        about=later,
+        offset="PT2H",
+        anchor_at=later,
         due_at=now,
-        useful_until=later,
+        valid_until=later,
         version=1,
     )
     wording = Wording("See you at 14:00", "en", "appointment_reminder", ("Acme Dental", "14:00"))
@@ -264,10 +264,10 @@ def test_what_delivers_is_made_once_before_it_is_asked(monkeypatch: pytest.Monke
     monkeypatch.setenv("ROUTES", "")
     monkeypatch.setenv("EVENT_BUS_NAME", "reengage")
     built, contact = App(), Contact("acme-dental", "sms", "+12025550101")
-    built.make_ready(contact)
+    built.prepare(contact)
     ready = dict(built._providers)
     assert list(ready) == [("eventbridge", "sms")]
-    built.make_ready(contact)
+    built.prepare(contact)
     assert built._providers == ready
 
 
@@ -275,9 +275,9 @@ def test_what_cannot_be_made_ready_is_said_before_the_gate(monkeypatch: pytest.M
     """Each gate's answer went stale while the keys were waited for once more, and the call began six seconds late."""
     monkeypatch.setenv("ROUTES", "acme-dental/sms/twilio/+12025550100")
     monkeypatch.delenv("WEBHOOK_URL", raising=False)
-    hindered = App().make_ready(Contact("acme-dental", "sms", "+12025550101"))
+    blocked_by = App().prepare(Contact("acme-dental", "sms", "+12025550101"))
     told = "twilio cannot be made ready: the environment variable WEBHOOK_URL is not set"
-    assert hindered == NotDelivered(told)
+    assert blocked_by == Retryable(told)
 
 
 @pytest.mark.parametrize(("public", "status"), [("https://hooks.acme.example/", 200), ("", 403)])
@@ -315,5 +315,5 @@ def test_a_send_reads_no_keys(provider: str, monkeypatch: pytest.MonkeyPatch) ->
     built, service = App(), Service(500)
     service.answers(built)
     outcome = built._provider(provider, "whatsapp").send(outbound("whatsapp"))
-    assert outcome == NotDelivered("the secrets cannot be read: MissingSetting")
+    assert outcome == Retryable("the secrets cannot be read: ConfigurationError")
     assert service.asked == []

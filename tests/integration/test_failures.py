@@ -6,7 +6,7 @@ import pytest
 from pynamodb.exceptions import PynamoDBException
 
 from reengage.domain.message import State
-from reengage.errors import MissingSetting, NotPublished
+from reengage.errors import ConfigurationError, NotPublished
 from tests.integration.faults import failing, telling
 from tests.integration.replays import BOOKED, REPLAYS, SENT, TICK, TRIED, play, summary
 from tests.integration.speech import documented, personal
@@ -113,7 +113,7 @@ def test_a_run_without_time_leaves_what_is_due(stack: Stack) -> None:
     ],
 )
 def test_a_missing_variable_is_named(stack: Stack, name: str, variable: str) -> None:
-    with pytest.raises(MissingSetting, match=f"\\b{variable}\\b"):
+    with pytest.raises(ConfigurationError, match=f"\\b{variable}\\b"):
         stack.invoke(name.split("/", maxsplit=1)[0], case(name), at=TICK, without={variable})
     assert stack.items() == []
     assert stack.rejected() == []
@@ -126,7 +126,7 @@ def test_a_sender_without_its_language_sends_nothing(stack: Stack, name: str, af
     stack.published()
     with pytest.raises(ExceptionGroup) as raised:
         stack.invoke(name.split("/", maxsplit=1)[0], case(name), at=TICK, without={"DEFAULT_LOCALE"})
-    assert raised.group_contains(MissingSetting, match="DEFAULT_LOCALE")
+    assert raised.group_contains(ConfigurationError, match="DEFAULT_LOCALE")
     assert stack.published() == []
     # Once it is there, the message goes out.
     assert stack.rows()[0].state is State.SCHEDULED

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from reengage.adapters.inbound.webhook import MAX_BODY
 from reengage.adapters.secrets import FRESH_FOR
 from reengage.domain.message import State
-from reengage.errors import MissingSetting, NotPublished
+from reengage.errors import ConfigurationError, NotPublished
 from tests.integration.faults import failing
 from tests.integration.replays import SENT, TICK, answered, play, understood
 from tests.integration.stack import PROVIDER_KEYS, Stack, case, cases
@@ -107,8 +107,8 @@ def test_a_message_by_any_provider_opens_a_conversation(stack: Stack, name: str)
     # The same call once more: providers tell everything at least once.
     play(stack, f"webhook/{name}")
     stored = stack.items()
-    (again,) = heard(stack)
-    stack.invoke("ingest_message", again, at=TICK)
+    (replan,) = heard(stack)
+    stack.invoke("ingest_message", replan, at=TICK)
     assert stack.items() == stored
 
 
@@ -287,21 +287,21 @@ def test_where_nothing_can_be_kept_the_call_fails(stack: Stack) -> None:
 @pytest.mark.parametrize("content", ["[]", '{"meta_app_secret": a key', '"a key"'])
 def test_a_secret_that_is_no_object_fails_without_a_word_of_it(stack: Stack, content: str) -> None:
     stack.secrets.put_secret_value(SecretId=stack.resources["ProviderSecrets"], SecretString=content)
-    with pytest.raises(MissingSetting, match="the providers' secret"):
+    with pytest.raises(ConfigurationError, match="the providers' secret"):
         play(stack, "webhook/meta_message")
     assert "a key" not in stack.printed
     _nothing_came_of_it(stack)
 
 
 def test_where_the_secret_cannot_be_read_the_call_fails(stack: Stack) -> None:
-    with failing("GetSecretValue"), pytest.raises(MissingSetting, match="GetParameterError"):
+    with failing("GetSecretValue"), pytest.raises(ConfigurationError, match="GetParameterError"):
         play(stack, "webhook/meta_message")
     _nothing_came_of_it(stack)
 
 
 @pytest.mark.parametrize("variable", ["PROVIDER_SECRETS", "ROUTES", "EVENT_BUS_NAME"])
 def test_a_missing_variable_is_named(stack: Stack, variable: str) -> None:
-    with pytest.raises(MissingSetting, match=f"\\b{variable}\\b"):
+    with pytest.raises(ConfigurationError, match=f"\\b{variable}\\b"):
         call(stack, case("webhook/meta_message"), without={variable})
     _nothing_came_of_it(stack)
 

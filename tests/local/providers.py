@@ -52,7 +52,7 @@ STOPS_BY_TWILIO: Final = "+12025550144"
 WRITES_BY_RCS: Final = "+14155550145"
 
 
-class Door:
+class SendGroup:
     """The function's URL, as a provider calls it: the emulator tells the functions apart by their host names."""
 
     def __init__(self, aws: Emulator, url: str) -> None:
@@ -78,7 +78,7 @@ def main() -> int:
         functions = made("lambda", endpoint_url=endpoint)
         secrets = made("secretsmanager", endpoint_url=endpoint)
         secrets.put_secret_value(SecretId=outputs["ProviderSecretsArn"], SecretString=json.dumps(KEYS))
-        door = Door(aws, function_url(functions, outputs["WebhookFunctionArn"]))
+        door = SendGroup(aws, function_url(functions, outputs["WebhookFunctionArn"]))
 
         def expect(what: str, found: object, wanted: object) -> None:
             print(f"{'as it must be' if found == wanted else 'WRONG':<14} {what}: {found}")

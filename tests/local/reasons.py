@@ -156,10 +156,10 @@ def order_shipped(stage: Stage) -> Acts:
     says = ("shipped with Acme Post", "https://acme.example/track")
     _about(stage, "order_shipped", "PT0S")("at once, and once", person, "order-1", shipped_at, says=says)
     yield
-    answer = stage.again("PlanMessagesFunctionArn", "OrderShipped", told)
+    answer = stage.replan("PlanMessagesFunctionArn", "OrderShipped", told)
     stage.check("the same event again, before it is sent", answer.get("planned"), 1)
     yield
-    answer = stage.again("PlanMessagesFunctionArn", "OrderShipped", told)
+    answer = stage.replan("PlanMessagesFunctionArn", "OrderShipped", told)
     stage.check("the same event again, after it was sent", answer.get("planned"), 0)
     stage.happens("OrderShipped", person, **parcel, occurred_at=stage.now())
 
@@ -251,7 +251,7 @@ def welcome_back(stage: Stage) -> Acts:
     wants = _about(stage, "welcome_back", "PT0S", first="sent")
     wants("after ten days, once", person, told["message_id"], None, says=("welcome back",))
     yield
-    answer = stage.again("IngestMessageFunctionArn", "MessageReceived", told)
+    answer = stage.replan("IngestMessageFunctionArn", "MessageReceived", told)
     stage.check("the same message again", answer, {"result": "duplicate"})
     stage.writes(person, stage.now(), "And how are you?")
     yield
@@ -263,7 +263,7 @@ def help_reply(stage: Stage) -> Acts:
     wants = _about(stage, "help_reply", "PT0S", first="sent")
     wants("at once, once", person, told["message_id"], None, says=("just write to us here",))
     yield
-    answer = stage.again("IngestMessageFunctionArn", "MessageReceived", told)
+    answer = stage.replan("IngestMessageFunctionArn", "MessageReceived", told)
     stage.check("the same message again", answer, {"result": "duplicate"})
     yield
 

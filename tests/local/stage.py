@@ -176,7 +176,7 @@ class Stage(Story):
         self._told(detail_type, whose | said)
         return whose | said
 
-    def again(self, function: str, detail_type: str, detail: Json) -> Json:
+    def replan(self, function: str, detail_type: str, detail: Json) -> Json:
         """The bus hands the same event over once more, as it may; answers with the function's answer."""
         answer: Json = self.ask(
             function,

@@ -17,11 +17,11 @@ from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.message import MessageKey, ScheduledMessage
 from reengage.domain.policy import PolicySettings
-from reengage.domain.preferences import ChoiceMade
+from reengage.domain.preferences import RecordChoice
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import Category
 from reengage.domain.subject import BusinessEvent, SubjectRef
-from reengage.usecases.configure_brand import BrandSaid
+from reengage.usecases.configure_brand import ConfigureBrand
 from reengage.usecases.ingest_message import IngestSettings
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -50,7 +50,7 @@ EVERY_CHANNEL = "every channel"
 
 class Wanted(NamedTuple):
     due: datetime
-    useful_until: datetime
+    valid_until: datetime
 
 
 type Plans = Callable[[Mapping[str, Any]], list[Planned]]
@@ -133,15 +133,15 @@ def known_of(ref: SubjectRef, events: Sequence[BusinessEvent]) -> Known:
     by_family: dict[str, list[BusinessEvent]] = defaultdict(list)
     for event in events:
         by_family[FAMILIES.get(event.type, ref.kind)].append(event)
-    families = {name: told_by(of_family) for name, of_family in by_family.items()}
-    named = [told for told in sorted(families.values(), key=lambda told: told.version) if told.contact]
+    tracks = {name: told_by(of_family) for name, of_family in by_family.items()}
+    named = [told for told in sorted(tracks.values(), key=lambda told: told.version) if told.contact]
     standing = set[str]()
     wanted: dict[MessageKey, Wanted] = {}
-    for name, told in families.items():
+    for name, told in tracks.items():
         contact = told.contact or (named[-1].contact if named else None)
         if not told.active:
             continue
-        checked_in = families.get("check_in")
+        checked_in = tracks.get("check_in")
         completed = name == "appointment" and checked_in is not None and checked_in.version > told.version
         for planned in PLANS[name](told.said) if name in PLANS else []:
             if planned.reason == "online_check_in" and completed:
@@ -152,7 +152,7 @@ def known_of(ref: SubjectRef, events: Sequence[BusinessEvent]) -> Known:
                 sk = f"SCHEDULED#{planned.reason}#{ref.id}#{planned.step}#{about}"
                 key = MessageKey(f"CONTACT#{contact.brand}#{contact.channel}#{contact.address}", sk)
                 wanted[key] = planned.use
-    zones = [told.said["timezone"] for told in families.values() if "timezone" in told.said]
+    zones = [told.said["timezone"] for told in tracks.values() if "timezone" in told.said]
     return Known(standing, wanted, zones[0] if zones else None)
 
 
@@ -292,7 +292,7 @@ class Model:
     brand: tuple[int, str | None] = (-1, None)
     choices: dict[tuple[object, str], dict[str, Order]] = field(default_factory=lambda: defaultdict(dict))
     erased: dict[Contact, datetime] = field(default_factory=dict)
-    places: dict[tuple[Contact, Category], dict[str, datetime]] = field(default_factory=lambda: defaultdict(dict))
+    cap_usage: dict[tuple[Contact, Category], dict[str, datetime]] = field(default_factory=lambda: defaultdict(dict))
     restarts: dict[Contact, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def known(self, ref: SubjectRef) -> Known:
@@ -307,8 +307,8 @@ class Model:
         """The window moves on. It restarts where the person comes back: after silence, or after it had closed."""
         contact, erased_at = message.contact, self.erased.get(message.contact, NEVER)
         silence = min(self.ingest.welcome_back_after or DAYS_30, DAYS_30)
-        before = [heard_at for heard_at in self.windows[contact] if heard_at > erased_at]
-        heard_of = any(heard_at > erased_at for heard_at in self.heard[contact])
+        before = [last_event_at for last_event_at in self.windows[contact] if last_event_at > erased_at]
+        heard_of = any(last_event_at > erased_at for last_event_at in self.heard[contact])
         if heard_of and (not before or sent_at >= max(before) + silence):
             self.restarts[contact].append(message.message_id)
         self.windows[contact].append(sent_at)
@@ -324,20 +324,20 @@ class Model:
             self.zones[contact] = message.timezone
         self.heard[contact].append(sent_at)
 
-    def presents(self, said: BrandSaid) -> None:
+    def presents(self, said: ConfigureBrand) -> None:
         if said.version >= self.brand[0]:
             self.brand = said.version, said.fields["timezone"]
 
-    def chooses(self, made: ChoiceMade) -> None:
+    def chooses(self, made: RecordChoice) -> None:
         of_topic, scope = self._where(made)
         of_topic[scope] = max(of_topic.get(scope, (NEVER, False)), order_of(made))
 
-    def chosen(self, made: ChoiceMade) -> Order:
+    def chosen(self, made: RecordChoice) -> Order:
         """The latest choice that applies to the same."""
         of_topic, scope = self._where(made)
         return of_topic.get(scope, (NEVER, False))
 
-    def _where(self, made: ChoiceMade) -> tuple[dict[str, Order], str]:
+    def _where(self, made: RecordChoice) -> tuple[dict[str, Order], str]:
         """A consent to marketing is for its channel; all else for the brand, or for its channel if so set."""
         for_channel = self.ingest.opt_out_scope == "channel" or (made.topic == "marketing" and made.choice.allowed)
         scope = made.contact.channel if for_channel else EVERY_CHANNEL
@@ -377,12 +377,12 @@ class Model:
         erased = message.planned_at <= self.erased.get(contact, NEVER)
         opted_out = self.says_no(contact, "contact") is True
         if category == "reply":
-            assert message.about
-            ends = message.about + timedelta(minutes=10)
+            assert message.anchor_at
+            ends = message.anchor_at + timedelta(minutes=10)
             asked = {"erased": erased, "opted_out": opted_out, "too_late": now >= ends}
             return Verdict(next((rule for rule, stops in asked.items() if stops), None), None, ends)
         known, closes_at = self.known(message.subject), max(self.windows[contact], default=now - DAYS_30) + DAYS_30
-        useful_until = known.wanted.get(message.key, message).useful_until
+        valid_until = known.wanted.get(message.key, message).valid_until
         consent = self.says_no(contact, "marketing")
         no_consent = consent is True or (consent is None and self.policy.marketing_consent == "required")
         asked = {
@@ -392,17 +392,17 @@ class Model:
             "opted_out": opted_out,
             "no_conversation": not self.heard[contact],
             "window_closed": now >= closes_at,
-            "too_late": now >= useful_until,
+            "too_late": now >= valid_until,
             "no_consent": category == "marketing" and no_consent,
             "channel_window": not self._channel_allows(message, category, now),
         }
         hours, zone = self.policy.quiet_hours.get(category), self.zone(message)
-        ends = min(useful_until, closes_at)
+        ends = min(valid_until, closes_at)
         rule, until = next((rule for rule, stops in asked.items() if stops), None), None
         if rule is None:
             rule, until = self._hold(message, category, now)
             if until and until >= ends:
-                rule, until = "too_late" if until >= useful_until else "window_closed", None
+                rule, until = "too_late" if until >= valid_until else "window_closed", None
         return Verdict(rule, until, ends, hours, zone)
 
     def _channel_allows(self, message: ScheduledMessage, category: Category, now: datetime) -> bool:
@@ -415,7 +415,7 @@ class Model:
 
     def _hold(self, message: ScheduledMessage, category: Category, now: datetime) -> tuple[str | None, datetime | None]:
         hours, zone = self.policy.quiet_hours.get(category), self.zone(message)
-        taken = self.places[message.contact, category].items()
+        taken = self.cap_usage[message.contact, category].items()
         # Handed over within 2 seconds of the gate at which its place was taken.
         sends = [at + timedelta(seconds=2) for taken_by, at in taken if taken_by != message.scheduled_message_id]
         free = first_free(self.policy.caps.get(category, ()), sends, now)
@@ -432,5 +432,5 @@ def person(contact: Contact) -> object:
     return contact.brand, contact.address, contact.channel * (not contact.address.startswith("+"))
 
 
-def order_of(made: ChoiceMade) -> Order:
+def order_of(made: RecordChoice) -> Order:
     return made.choice.at, not made.choice.allowed

@@ -16,18 +16,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reengage.domain.broadcast import PartState, part_key
+from reengage.domain.broadcast import ShardState, shard_key
 from reengage.domain.caps import parse_caps
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import WINDOW
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.policy import PolicySettings
-from reengage.domain.preferences import Choice, ChoiceMade
+from reengage.domain.preferences import Choice, RecordChoice
 from reengage.domain.subject import BusinessEvent
 from reengage.usecases import expand_broadcast as module
-from reengage.usecases.erase_contact import ErasureAsked
+from reengage.usecases.erase_contact import EraseContact
 from reengage.usecases.expand_broadcast import expand_broadcast
-from tests.fakes import CLAIM_LASTS, NOON, Around, Crash, Fault, Unreachable, World, business, drain, inbound
+from tests.fakes import CLAIM_LASTS, NOON, Around, Crash, Fault, Unreachable, World, business, inbound, worker
 from tests.property.schedules import Body, Choose, Played, every_order, play
 
 SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
@@ -107,31 +107,31 @@ class Crowd:
 
     def _enters(self, contact: Contact, case: Case, at: datetime) -> None:
         world = self.world
-        heard_at = {"closed": NOON - WINDOW - DAY, "closed today": NOON - WINDOW}.get(case, at)
-        world.clock.now = heard_at
+        last_event_at = {"closed": NOON - WINDOW - DAY, "closed today": NOON - WINDOW}.get(case, at)
+        world.clock.now = last_event_at
         if case != "silent":
-            world.receive(inbound(heard_at, contact=contact))
+            world.receive(inbound(last_event_at, contact=contact))
         if case != "uninterested":
-            world.hear(business("InterestShown", heard_at, subject_id="X", contact=contact))
+            world.plan(business("InterestShown", last_event_at, subject_id="X", contact=contact))
         if case != "no consent":
-            world.choose(ChoiceMade(contact, "marketing", Choice(allowed=True, at=heard_at)))
+            world.record_choice(RecordChoice(contact, "marketing", Choice(allowed=True, at=last_event_at)))
         if case == "opted out":
-            world.choose(ChoiceMade(contact, "contact", Choice(allowed=False, at=heard_at)))
+            world.record_choice(RecordChoice(contact, "contact", Choice(allowed=False, at=last_event_at)))
         if case == "erased":
-            world.clock.now = heard_at + SECOND
-            world.erase(ErasureAsked(contact, heard_at + SECOND))
+            world.clock.now = last_event_at + SECOND
+            world.erase(EraseContact(contact, last_event_at + SECOND))
 
     @property
     def allowed(self) -> list[Contact]:
         return [contact for contact, case in self.people.items() if case in ALLOWED[self.reason]]
 
     def announce(self, around: Around | None = None) -> None:
-        self.world.hear(BEGINS[self.reason], around)
+        self.world.plan(BEGINS[self.reason], around)
 
     def tick(self, around: Around | None = None) -> list[Exception]:
         """One run, in this thread; its errors, as it would raise them at its end."""
         sender, stop_at = self.world.sender("updates", around), self.world.clock.now + MINUTE
-        return [error for shard in SHARDS for error in drain(sender, shard, stop_at)[1]]
+        return [error for shard in SHARDS for error in worker(sender, shard, stop_at)[1]]
 
     def run(self, around: Around) -> None:
         self.announce(around)
@@ -167,9 +167,15 @@ class Crowd:
                 rules = {SKIPPED.get(case), "cancelled"} if stopped else {SKIPPED.get(case)}
                 assert row.state is State.UNCONFIRMED or row.rule in rules, row
         assert unconfirmed <= kills
-        parts = [part for part in self.world.store.read_parts(BEGINS[self.reason].subject) if part.shard in SHARDS]
-        assert len(parts) == len(SHARDS)
-        assert {part.state for part in parts} <= ({PartState.WITHDRAWN} if stopped else {PartState.DONE})
+        shards = [
+            broadcast_shard
+            for broadcast_shard in self.world.store.read_shards(BEGINS[self.reason].subject)
+            if broadcast_shard.shard in SHARDS
+        ]
+        assert len(shards) == len(SHARDS)
+        assert {broadcast_shard.state for broadcast_shard in shards} <= (
+            {ShardState.WITHDRAWN} if stopped else {ShardState.DONE}
+        )
 
     def _check_allowed(self, contact: Contact, row: ScheduledMessage | None, *, stopped: bool) -> None:
         was_handed = bool(self.handed()[contact])
@@ -193,7 +199,7 @@ def _two_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
 
 EVERYBODY: tuple[Case, ...] = (*CASES, "open", "open", "closed", "elsewhere")
 
-CLAIMED = frozenset({"claim", "read_circumstances", "take_place", "send", "settle"})
+CLAIMED = frozenset({"claim", "read_snapshot", "reserve_cap", "send", "settle"})
 """Killed at one of these, a message was in a run's hands: it may have been sent, as far as anybody can tell."""
 
 
@@ -228,10 +234,18 @@ def test_killed_at_any_call_and_resumed_it_reaches_everybody_who_is_allowed_and_
     while call := _struck(reason, nth, after=after, error=Crash):
         calls[call] += 1
         nth += 1
-    expected = {"write_part", "members", "read_threads", "write_plan", "publish", "advance", "count_outcomes"}
+    expected = {
+        "write_shard",
+        "audience_page",
+        "read_threads",
+        "write_plan",
+        "publish",
+        "save_progress",
+        "count_outcomes",
+    }
     assert expected | CLAIMED | {"due"} <= set(calls)
     assert calls["send"] == len(Crowd(reason, EVERYBODY).allowed)
-    assert calls["advance"] > len(SHARDS), "there is more than one page"
+    assert calls["save_progress"] > len(SHARDS), "there is more than one page"
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -278,13 +292,13 @@ def test_killed_again_and_again_it_reaches_everybody_who_is_allowed_and_nobody_t
             with suppress(Crash, Unreachable):
                 crowd.announce(fault)
                 for event in news if number else ():
-                    crowd.world.hear(event, fault)
+                    crowd.world.plan(event, fault)
                 crowd.tick(fault)
             kills += fault.struck
             crowd.world.clock.now += MINUTE
         crowd.announce()
         for event in news:
-            crowd.world.hear(event)
+            crowd.world.plan(event)
         crowd.ends()
         crowd.check(kills=kills, stopped=then == "stops")
 
@@ -314,7 +328,7 @@ def test_two_runs_at_once_reach_everybody_who_is_allowed_and_nobody_twice(
     writers = [contact for contact, case in crowd.people.items() if case in ("open", "closed today", "no consent")]
     actors: dict[str, Body] = {"one": crowd.tick, "other": crowd.tick}
     if news:
-        actors["news"] = partial(crowd.world.hear, news)
+        actors["news"] = partial(crowd.world.plan, news)
     writer = data.draw(st.sampled_from(writers)) if writers else None
     if writer:
         actors["writes"] = partial(crowd.world.receive, inbound(NOON, contact=writer))
@@ -323,7 +337,7 @@ def test_two_runs_at_once_reach_everybody_who_is_allowed_and_nobody_twice(
             crowd.people[writer] = "open"
     played = play(actors, draws(data), deaths=deaths)
     if news:
-        crowd.world.hear(news)
+        crowd.world.plan(news)
     if writer:
         crowd.world.receive(inbound(NOON, contact=writer))
     kills = len(played.failed)
@@ -355,7 +369,7 @@ def expands(crowd: Crowd, *names: str) -> Body:
     def body(around: Around) -> None:
         ports = crowd.world.ports(meets(around, *names))
         assert expand_broadcast(
-            part_key(BEGINS[crowd.reason].subject, crowd.reason, SHARDS[0]),
+            shard_key(BEGINS[crowd.reason].subject, crowd.reason, SHARDS[0]),
             store=ports.store,
             publish=ports.bus,
             clock=crowd.world.clock,
@@ -381,17 +395,17 @@ def race(make: Callable[[Crowd], dict[str, Body]], *, deaths: int = 0) -> Iterat
 
 def test_two_expansions_of_one_part_plan_and_count_each_member_once() -> None:
     """Both find the part waiting, and each moves it on where the other has not."""
-    names = ("write_plan", "advance")
+    names = ("write_plan", "save_progress")
     for crowd, _ in race(lambda crowd: {"one": expands(crowd, *names), "other": expands(crowd, *names)}):
-        part = crowd.world.store.read_part(part_key(BEGINS[crowd.reason].subject, crowd.reason, SHARDS[0]))
-        assert part is not None
-        assert (part.state, part.planned) == (PartState.DONE, 2)
+        broadcast_shard = crowd.world.store.read_shard(shard_key(BEGINS[crowd.reason].subject, crowd.reason, SHARDS[0]))
+        assert broadcast_shard is not None
+        assert (broadcast_shard.state, broadcast_shard.planned) == (ShardState.DONE, 2)
         _ends_without_announcing(crowd)
         crowd.check(kills=0)
 
 
 def test_two_expansions_of_which_one_dies_plan_each_member_once() -> None:
-    names = ("write_plan", "advance")
+    names = ("write_plan", "save_progress")
     for crowd, _ in race(lambda crowd: {"one": expands(crowd, *names), "other": expands(crowd, *names)}, deaths=1):
         _ends_without_announcing(crowd)
         crowd.check(kills=0)
@@ -404,9 +418,9 @@ def test_an_expansion_against_a_withdrawal_lets_nobody_through_afterwards() -> N
         stops = STOPS[crowd.reason]
 
         def hears(around: Around) -> object:
-            return crowd.world.hear(stops, meets(around, "write_subject", "write_part"))
+            return crowd.world.plan(stops, meets(around, "write_subject", "write_shard"))
 
-        return {"expands": expands(crowd, "read_subject", "write_plan", "advance"), "stops": _first_parts(hears)}
+        return {"expands": expands(crowd, "read_subject", "write_plan", "save_progress"), "stops": _first_parts(hears)}
 
     ended = set()
     for crowd, _ in race(of):
@@ -425,8 +439,8 @@ def _first_parts(body: Body) -> Body:
 
         def few(name: str, call: Callable[[], Any]) -> Any:
             nonlocal written
-            written += name == "write_part"
-            return around(name, call) if name != "write_part" or written == SHARDS[0] + 1 else call()
+            written += name == "write_shard"
+            return around(name, call) if name != "write_shard" or written == SHARDS[0] + 1 else call()
 
         body(few)
 
@@ -445,17 +459,17 @@ def _writes(crowd: Crowd, who: int) -> dict[str, Body]:
     contact = [contact for contact in crowd.people if contact.shard == SHARDS[0]][who]
     message = inbound(NOON, contact=contact)
     return {
-        "expands": expands(crowd, "members", "read_threads", "write_plan", "advance"),
+        "expands": expands(crowd, "audience_page", "read_threads", "write_plan", "save_progress"),
         "writes": lambda around: crowd.world.receive(message, meets(around, "write_conversation", "write_profile")),
     }
 
 
 def test_an_expansion_against_an_erasure_leaves_nothing_behind() -> None:
     """Anna was erased in the second in which her page was planned; the other two get it."""
-    names = ("members", "read_threads", "write_plan")
+    names = ("audience_page", "read_threads", "write_plan")
 
     def of(crowd: Crowd) -> dict[str, Body]:
-        asked = ErasureAsked(_anna(crowd), NOON)
+        asked = EraseContact(_anna(crowd), NOON)
         return {
             "expands": expands(crowd, *names),
             "erases": lambda around: crowd.world.erase(asked, meets(around, "write_preferences", "erase")),

@@ -22,17 +22,17 @@ from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.message import MessageKey, ScheduledMessage, State
 from reengage.domain.policy import PolicySettings
-from reengage.domain.preferences import Choice, ChoiceMade, Topic
+from reengage.domain.preferences import Choice, RecordChoice, Topic
 from reengage.domain.quiet_hours import QuietHours
-from reengage.domain.reasons import Door
-from reengage.domain.subject import BusinessEvent, Rank, version_of
+from reengage.domain.reasons import SendGroup
+from reengage.domain.subject import BusinessEvent, EventEffect, version_of
 from reengage.errors import InvalidEvent
-from reengage.ports import NotDelivered, OutboundMessage, Outcome, Refused, Unknown
-from reengage.usecases.configure_brand import BrandSaid
-from reengage.usecases.erase_contact import ErasureAsked
+from reengage.ports import OutboundMessage, Outcome, Refused, Retryable, Unknown
+from reengage.usecases.configure_brand import ConfigureBrand
+from reengage.usecases.erase_contact import EraseContact
 from reengage.usecases.ingest_message import IngestSettings
-from reengage.usecases.record_delivery import Receipt, Status
-from tests.fakes import ANNA, CLAIM_LASTS, Around, Fault, Unreachable, World, business, drain, inbound, receipt
+from reengage.usecases.record_delivery import RecordDelivery, Status
+from tests.fakes import ANNA, CLAIM_LASTS, Around, Fault, Unreachable, World, business, inbound, receipt, worker
 from tests.property.model import CATEGORIES, DAYS_30, FOLLOW_UPS, NEVER, OFFSETS, Model, Verdict, is_quiet, order_of
 from tests.property.schedules import Body, Option, play
 
@@ -50,7 +50,7 @@ CONTACTS = (
     Contact("acme-dental", "whatsapp", "ben.1"),  # nobody knows in which zone
 )
 SHARDS = tuple(sorted({contact.shard for contact in CONTACTS}))
-DOORS: tuple[Door, ...] = ("appointments", "trials", "updates")
+DOORS: tuple[SendGroup, ...] = ("appointments", "trials", "updates")
 APPOINTMENTS = ("AppointmentBooked", "AppointmentRescheduled", "AppointmentCancelled")
 TRIALS = ("TrialStarted", "TrialExtended", "TrialConverted")
 TEXTS = {
@@ -69,12 +69,12 @@ MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 FINAL = frozenset({State.SENT, State.DELIVERED, State.UNDELIVERED, State.FAILED, State.UNCONFIRMED})
 
-Input = BusinessEvent | InboundMessage | ChoiceMade | ErasureAsked | BrandSaid | Receipt
+Input = BusinessEvent | InboundMessage | RecordChoice | EraseContact | ConfigureBrand | RecordDelivery
 """What comes in from outside, and comes again where it failed."""
 
 
 @dataclass(frozen=True)
-class Gate:
+class Snapshot:
     """A run's last look: when it asked, when it had the answer, and what the model said then of the row in hand."""
 
     asked_at: datetime
@@ -104,7 +104,7 @@ TROUBLE = st.builds(
     lost=st.sampled_from([0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]),
     lost_after=st.booleans(),
     answer=st.sampled_from(
-        [None, None, None, NotDelivered("Throttled"), Refused("no"), Unknown("who knows"), Unreachable("lost")]
+        [None, None, None, Retryable("Throttled"), Refused("no"), Unknown("who knows"), Unreachable("lost")]
     ),
 )
 
@@ -141,7 +141,7 @@ class Histories(RuleBasedStateMachine):
         super().__init__()
         self.world = World(ids=self._claim_numbers())
         self.model = Model()
-        self.gates: dict[str, Gate] = {}
+        self.snapshots: dict[str, Snapshot] = {}
         self.claims: dict[str, str] = {}
         self.violations: list[str] = []
         self.said: list[tuple[datetime, Input]] = []
@@ -266,22 +266,22 @@ class Histories(RuleBasedStateMachine):
         said: Input
         match what:
             case "zone":
-                said = BrandSaid("acme-dental", version_of(at, Rank.CHANGE), {"timezone": timezone})
+                said = ConfigureBrand("acme-dental", version_of(at, EventEffect.CHANGE), {"timezone": timezone})
             case "erasure":
-                said = ErasureAsked(contact, at)
+                said = EraseContact(contact, at)
             case _:
                 topic: Topic = "marketing" if what == "marketing" else "contact"
-                said = ChoiceMade(contact, topic, Choice(allowed, at, {"where": "the front desk"}))
+                said = RecordChoice(contact, topic, Choice(allowed, at, {"where": "the front desk"}))
         self._play(trouble, self._says(said), "run")
 
     @precondition(lambda self: self._recent())
     @rule(which=st.integers(0, 99), anew=st.booleans(), trouble=TROUBLE)
     def something_comes_again(self, which: int, anew: bool, trouble: Trouble) -> None:
         """The same envelope, or in a new one."""
-        again = self._one(which)
-        if anew and isinstance(again, BusinessEvent | InboundMessage):
-            again = replace(again, arrived_at=self.world.clock.now)
-        self._play(trouble, again, "run")
+        replan = self._one(which)
+        if anew and isinstance(replan, BusinessEvent | InboundMessage):
+            replan = replace(replan, arrived_at=self.world.clock.now)
+        self._play(trouble, replan, "run")
 
     @precondition(lambda self: self._recent())
     @rule(which=st.integers(0, 99), other=st.integers(0, 99), trouble=TROUBLE)
@@ -310,7 +310,7 @@ class Histories(RuleBasedStateMachine):
     @rule(which=st.integers(0, 99), near=SHORT, past=st.booleans(), trouble=TROUBLE, runs=st.integers(0, 2))
     def time_comes_to_an_edge(self, which: int, near: timedelta, past: bool, trouble: Trouble, runs: int) -> None:
         """To a due time, an appointment, a window's or a claim's end; or just before or after it. Then a run or two."""
-        edges = [edge for row in self.world.store.rows() for edge in (row.due_at, row.useful_until)]
+        edges = [edge for row in self.world.store.rows() for edge in (row.due_at, row.valid_until)]
         edges += [sent_at + DAYS_30 for sent in self.model.windows.values() for sent_at in sent]
         edges += [row.claimed_at + CLAIM_LASTS for row in self.world.store.rows() if row.claimed_at]
         ahead = sorted({edge for edge in edges if edge > self.world.clock.now})
@@ -324,8 +324,8 @@ class Histories(RuleBasedStateMachine):
         """And a run or two find it; just then an event may come again."""
         due = min(row.due_at for row in self.world.store.rows() if row.state is State.SCHEDULED)
         self._time_goes_on(due + late)
-        again = (self._one(which),) if says and self._recent() else ()
-        self._play(trouble, *("run", "other run")[:runs], *again)
+        replan = (self._one(which),) if says and self._recent() else ()
+        self._play(trouble, *("run", "other run")[:runs], *replan)
 
     @rule(hours=st.sampled_from([0.05, 1, 10, 24, 24, 24 * 9]))
     def time_passes(self, hours: float) -> None:
@@ -366,9 +366,9 @@ class Histories(RuleBasedStateMachine):
                 "message": [kept.sent_at for kept in held.inbound],
                 "scheduled message": [row.planned_at for row in held.scheduled],
                 "subject": [
-                    subject.heard_at
+                    subject.last_event_at
                     for subject in self.world.store._subjects.values()
-                    if contact in {family.contact for family in subject.families.values()}
+                    if contact in {track.contact for track in subject.tracks.values()}
                 ],
             }
             for name, stored in instants.items():
@@ -431,7 +431,7 @@ class Histories(RuleBasedStateMachine):
         return [
             outbound
             for outbound, answer in zip(self.world.provider.handed, self.world.provider.answers, strict=True)
-            if not isinstance(answer, NotDelivered)
+            if not isinstance(answer, Retryable)
             and outbound.message.planned_at > self.model.erased.get(outbound.message.contact, NEVER)
         ]
 
@@ -479,23 +479,23 @@ class Histories(RuleBasedStateMachine):
     def _use_case(self, said: Input, watched: Around) -> None:
         match said:
             case BusinessEvent():
-                self.world.hear(said, watched)
+                self.world.plan(said, watched)
             case InboundMessage():
                 self.world.receive(said, watched)
-            case ChoiceMade():
-                self.world.choose(said, watched)
-            case ErasureAsked():
+            case RecordChoice():
+                self.world.record_choice(said, watched)
+            case EraseContact():
                 self.world.erase(said, watched)
-            case BrandSaid():
+            case ConfigureBrand():
                 self.world.configure(said, watched)
-            case Receipt():
+            case RecordDelivery():
                 self.world.report(said, watched)
 
     def _run(self, watched: Around) -> None:
-        for door in DOORS:
-            sender = self.world.sender(door, watched)
+        for send_group in DOORS:
+            sender = self.world.sender(send_group, watched)
             for shard in SHARDS:
-                drain(sender, shard, self.world.clock.now + MINUTE)
+                worker(sender, shard, self.world.clock.now + MINUTE)
 
     def _ttl(self) -> None:
         """Deletes what has expired; of the rows only those that are done, for ticks come every minute."""
@@ -521,20 +521,20 @@ class Histories(RuleBasedStateMachine):
         for ref in model.events.keys() - store._subjects.keys():
             del model.events[ref]
 
-    def _choice(self, said: Input) -> ChoiceMade | None:
+    def _choice(self, said: Input) -> RecordChoice | None:
         """What is said of being written to."""
         match said:
-            case ChoiceMade():
+            case RecordChoice():
                 return said
             case InboundMessage() if TEXTS[said.text] is not None:
                 at = min(said.sent_at, said.arrived_at)
-                return ChoiceMade(said.contact, "contact", Choice(TEXTS[said.text] is True, at))
-            case Receipt() if said.status == "opted_out":
-                return ChoiceMade(said.contact, "contact", Choice(allowed=False, at=said.at))
+                return RecordChoice(said.contact, "contact", Choice(TEXTS[said.text] is True, at))
+            case RecordDelivery() if said.status == "opted_out":
+                return RecordChoice(said.contact, "contact", Choice(allowed=False, at=said.at))
             case _:
                 return None
 
-    def _check_stored(self, made: ChoiceMade, before: Any) -> None:
+    def _check_stored(self, made: RecordChoice, before: Any) -> None:
         """What was answered for is stored, but for a "yes" that an erasure took along."""
         taken_along = made.choice.allowed and made.choice.at <= self.model.erased.get(made.contact, NEVER)
         if order_of(made) > before and self.model.chosen(made) < order_of(made) and not taken_along:
@@ -578,11 +578,11 @@ class Histories(RuleBasedStateMachine):
                 self.model.hears(actor, min(actor.sent_at, actor.arrived_at))
             case "write_profile", InboundMessage():
                 self.model.sees(actor, min(actor.sent_at, actor.arrived_at))
-            case "write_brand", BrandSaid():
+            case "write_brand", ConfigureBrand():
                 self.model.presents(actor)
-            case "write_preferences", ErasureAsked():
+            case "write_preferences", EraseContact():
                 self.model.erases(actor.contact, started)
-            case "write_preferences", InboundMessage() | ChoiceMade() | Receipt():
+            case "write_preferences", InboundMessage() | RecordChoice() | RecordDelivery():
                 made = self._choice(actor)
                 assert made
                 self.model.chooses(made)
@@ -598,19 +598,19 @@ class Histories(RuleBasedStateMachine):
         now = self.world.clock.now
         row = next((row for row in before.values() if row.claim_id == self.claims.get(name)), None)
         if call_name == "erase":
-            for (contact, _), taken in self.model.places.items():
+            for (contact, _), taken in self.model.cap_usage.items():
                 erased_at = self.model.erased.get(contact, NEVER)
                 for message_id in [message_id for message_id, at in taken.items() if at <= erased_at]:
                     del taken[message_id]
         if row is None:
             return
-        places = self.model.places[row.contact, CATEGORIES[row.reason]]
-        if call_name == "read_circumstances":
-            self.gates[name] = Gate(looked_at, now, {row.key: self.model.verdict(row, now)})
-        elif call_name == "take_place" and answer:
-            places[row.scheduled_message_id] = self.gates[name].now
-        elif call_name == "give_back":
-            places.pop(row.scheduled_message_id, None)
+        cap_usage = self.model.cap_usage[row.contact, CATEGORIES[row.reason]]
+        if call_name == "read_snapshot":
+            self.snapshots[name] = Snapshot(looked_at, now, {row.key: self.model.verdict(row, now)})
+        elif call_name == "reserve_cap" and answer:
+            cap_usage[row.scheduled_message_id] = self.snapshots[name].now
+        elif call_name == "release_cap":
+            cap_usage.pop(row.scheduled_message_id, None)
 
     def _hand_over(self, name: str, call: Callable[[], Any], now: datetime) -> Any:
         try:
@@ -618,14 +618,16 @@ class Histories(RuleBasedStateMachine):
         finally:
             message = self.world.provider.handed[-1].message
             answer = self.world.provider.answers[-1]
-            broken = self._broken_by(message, self.gates[name], now) if name in self.gates else {"no gate was asked"}
+            broken = (
+                self._broken_by(message, self.snapshots[name], now) if name in self.snapshots else {"no gate was asked"}
+            )
             self.violations += [f"{message.key.sk} handed over at {now}: {why}" for why in sorted(broken)]
-            if not isinstance(answer, NotDelivered | Refused):
+            if not isinstance(answer, Retryable | Refused):
                 self.sends.append((message, now))
 
-    def _broken_by(self, message: ScheduledMessage, gate: Gate, now: datetime) -> set[str]:
+    def _broken_by(self, message: ScheduledMessage, snapshot: Snapshot, now: datetime) -> set[str]:
         """What always holds, and does not any more."""
-        verdict = gate.verdicts.get(message.key)
+        verdict = snapshot.verdicts.get(message.key)
         if verdict is None:
             return {"it was not claimed"}
         category, erased_at = CATEGORIES[message.reason], self.model.erased.get(message.contact, NEVER)
@@ -638,13 +640,13 @@ class Histories(RuleBasedStateMachine):
         greeted = [sent.subject.id for sent, _ in self.sends if sent.contact == message.contact]
         restarts = self.model.restarts[message.contact]
         broken = {
-            "its gate was too old": now - gate.asked_at > timedelta(seconds=2),
+            "its gate was too old": now - snapshot.asked_at > timedelta(seconds=2),
             f"its gate should have said {verdict.rule}": verdict.rule is not None,
             "its window was closed, or it was of no use any more": now >= verdict.ends,
             "it was quiet": is_quiet(verdict.hours, verdict.zone, now),
-            "the appointment had begun": message.reason == "appointment_reminder" and now >= (message.about or now),
+            "the appointment had begun": message.reason == "appointment_reminder" and now >= (message.anchor_at or now),
             "it was not due": category != "reply" and now < message.due_at,
-            "it was asked for before the erasure": any(arrivals) and max(arrivals) <= erased_at <= gate.asked_at,
+            "it was asked for before the erasure": any(arrivals) and max(arrivals) <= erased_at <= snapshot.asked_at,
             "the person had not come back": message.reason == "welcome_back" and message.subject.id not in restarts,
             "the person was greeted already": message.reason == "welcome_back" and message.subject.id in greeted,
         }
@@ -672,12 +674,12 @@ class Histories(RuleBasedStateMachine):
                 if row.state is State.SCHEDULED:
                     continue
             elif row.state is State.SKIPPED:
-                said, expected = row.rule, self.gates[name].verdicts[row.key].rule
+                said, expected = row.rule, self.snapshots[name].verdicts[row.key].rule
             elif was and was.attempts == row.attempts and was.version == row.version:
-                verdict = self.gates[name].verdicts[row.key]
+                verdict = self.snapshots[name].verdicts[row.key]
                 said, expected = (row.rule, row.due_at), (verdict.rule, verdict.until)
             elif self.calm and was and was.version == row.version:
-                said, expected = "later, after a try that failed", self.gates[name].verdicts[row.key].rule
+                said, expected = "later, after a try that failed", self.snapshots[name].verdicts[row.key].rule
             else:
                 continue
             if said != expected:

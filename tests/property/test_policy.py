@@ -15,17 +15,17 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from reengage.domain.brand import Brand
-from reengage.domain.caps import Cap, Places
+from reengage.domain.caps import Cap, CapUsage
 from reengage.domain.contact import Contact, Profile
-from reengage.domain.conversation import hear
+from reengage.domain.conversation import extend
 from reengage.domain.message import ScheduledMessage
 from reengage.domain.planning import planned_messages, reply
-from reengage.domain.policy import RULES, Action, Circumstances, PolicySettings, decide, deliver_before
+from reengage.domain.policy import RULES, Action, PolicyInput, PolicySettings, decide, deliver_before
 from reengage.domain.preferences import EVERYWHERE, Choice, Preferences, Topic
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import Category
 from reengage.domain.subject import BusinessEvent, Subject
-from tests.fakes import business, inbound, told
+from tests.fakes import apply_events, business, inbound
 
 BEGIN: Final = datetime(2026, 10, 20, tzinfo=UTC)
 """Clocks change in Europe, America and Australia within the weeks that follow."""
@@ -57,7 +57,7 @@ ORDER: Final = (
 class History:
     """What happened, in the words of those to whom it happened; ``case`` is what the app has of it."""
 
-    case: Circumstances
+    case: PolicyInput
     stored_after_the_plan: Sequence[BusinessEvent]
     choices: Sequence[tuple[Topic, str, Choice]]
     inbound_at: datetime | None
@@ -80,14 +80,16 @@ class Chance:
     def history(self) -> History:
         contact = Contact("acme", self.one_of(("sms", "whatsapp")), self.one_of(tuple(NUMBERS)))
         subject, message, later = self.told_of(contact) if self.in_10(9) else self.asked_of(contact)
-        heard_at = self.maybe(9, self.near(message.due_at, *[message.due_at - DAYS_30] * self.in_10(2)))
-        conversation = hear(None, heard_before=True, message_id="m1", sent_at=heard_at) if heard_at else None
+        last_event_at = self.maybe(9, self.near(message.due_at, *[message.due_at - DAYS_30] * self.in_10(2)))
+        conversation = (
+            extend(None, heard_before=True, message_id="m1", sent_at=last_event_at) if last_event_at else None
+        )
         if conversation and self.in_10(1):  # some tool of somebody's wrote milliseconds
             conversation = replace(conversation, expires_at=conversation.expires_at * 1000)
-        ends = [message.useful_until, *([heard_at + DAYS_30] if heard_at else [])]
+        ends = [message.valid_until, *([last_event_at + DAYS_30] if last_event_at else [])]
         now = self.near(message.due_at, *ends * self.in_10(2))
         choices = self.choices(message)
-        case = Circumstances(
+        case = PolicyInput(
             message=message,
             subject=self.maybe(9, subject),
             profile=self.maybe(8, self.profile(now)),
@@ -95,10 +97,10 @@ class Chance:
             now=now,
             preferences=self.preferences(message, choices),
             brand=self.maybe(5, Brand("acme", timezone=self.maybe(5, self.one_of(ZONES)))),
-            places=Places({name: self.near(now) for name in "abcdef"[: self.random.randrange(6)]}),
+            cap_usage=CapUsage({name: self.near(now) for name in "abcdef"[: self.random.randrange(6)]}),
             settings=self.policy(),
         )
-        return History(case, later, choices, heard_at)
+        return History(case, later, choices, last_event_at)
 
     def told_of(self, contact: Contact) -> tuple[Subject, ScheduledMessage, list[BusinessEvent]]:
         """A subject, a message of one of its plans, and the events that were stored after that plan."""
@@ -110,9 +112,9 @@ class Chance:
             if self.in_10(3):
                 fields["timezone"] = self.one_of(ZONES[:-1])
             events.append(business(type_, BEGIN + number * HOUR, contact=contact, **fields))
-        subject = told(Subject(events[0].subject), *events)
+        subject = apply_events(Subject(events[0].subject), *events)
         planned_by = self.one_of([n for n in range(len(events)) if events[n].type != ends])
-        plan = planned_messages(told(Subject(events[0].subject), *events[: planned_by + 1]))
+        plan = planned_messages(apply_events(Subject(events[0].subject), *events[: planned_by + 1]))
         message = replace(self.one_of(plan), planned_at=self.instant())
         return subject, message, events[planned_by + 1 :]
 
@@ -137,7 +139,7 @@ class Chance:
     def preferences(self, message: ScheduledMessage, choices: Sequence[tuple[Topic, str, Choice]]) -> Preferences:
         preferences = Preferences()
         for choice in choices:
-            preferences = preferences.hear(*choice)
+            preferences = preferences.apply(*choice)
         erased_at = self.near(message.planned_at)
         channel = message.contact.channel
         return preferences.erase(channel, asked_at=erased_at, at=erased_at) if self.in_10(2) else preferences
@@ -180,7 +182,7 @@ class Chance:
 # CONTRACT.md's sentences
 
 
-def is_reply(case: Circumstances) -> bool:
+def is_reply(case: PolicyInput) -> bool:
     return case.message.reason in ("welcome_back", "help_reply")
 
 
@@ -192,15 +194,15 @@ def said_no(history: History, topic: Topic) -> bool:
     return any(choice.at == latest and not choice.allowed for choice in of_topic)
 
 
-def the_persons_zones(case: Circumstances) -> tuple[str, ...]:
+def the_persons_zones(case: PolicyInput) -> tuple[str, ...]:
     """The contact's own, else the event's, else the number's if it has one only, else the brand's, else the default,
     else the number's several.
     """
     by_number = NUMBERS[case.message.contact.address]
-    family = next(iter(case.subject.families.values())) if case.subject else None
+    track = next(iter(case.subject.tracks.values())) if case.subject else None
     singles = (
         case.profile.timezone if case.profile else None,
-        family.get("timezone") if family else None,
+        track.get("timezone") if track else None,
         by_number[0] if len(by_number) == 1 else None,
         case.brand.timezone if case.brand else None,
         case.settings.default_timezone,
@@ -208,7 +210,7 @@ def the_persons_zones(case: Circumstances) -> tuple[str, ...]:
     return next(((zone,) for zone in singles if zone not in (None, "Mars/Olympus")), by_number)
 
 
-def is_quiet(case: Circumstances, now: datetime) -> bool:
+def is_quiet(case: PolicyInput, now: datetime) -> bool:
     """A zone that cannot be told is treated as quiet; of several, one is enough."""
     hours = case.settings.quiet_hours.get("utility" if "appointment" in case.message.reason else "marketing")
     if hours is None:
@@ -222,13 +224,13 @@ def is_quiet(case: Circumstances, now: datetime) -> bool:
 
 def broken_by_sending(history: History, now: datetime) -> set[int]:
     """The rules under "What always holds" that a send at ``now`` would break."""
-    case, heard_at = history.case, history.inbound_at
+    case, last_event_at = history.case, history.inbound_at
     answer = is_reply(case)
     broken = {
-        1: not answer and (heard_at is None or now >= heard_at + DAYS_30),
+        1: not answer and (last_event_at is None or now >= last_event_at + DAYS_30),
         2: said_no(history, "contact"),
         4: not answer and (case.subject is None or bool(history.stored_after_the_plan)),
-        5: now >= case.message.useful_until or (not answer and is_quiet(case, now)),
+        5: now >= case.message.valid_until or (not answer and is_quiet(case, now)),
     }
     return {rule for rule, is_broken in broken.items() if is_broken}
 
@@ -265,11 +267,11 @@ def test_a_hold_ends_later_and_in_time_and_its_rule_does_not_hold_again(history:
     case, decision = history.case, decide(history.case)
     if decision.until is None:
         return
-    assert case.now < decision.until < case.message.useful_until
+    assert case.now < decision.until < case.message.valid_until
     assert history.inbound_at
     assert decision.until < history.inbound_at + DAYS_30
-    again = decide(replace(case, now=decision.until))
-    stopped_by = again.facts.get("held_by", again.rule)
+    replan = decide(replace(case, now=decision.until))
+    stopped_by = replan.facts.get("held_by", replan.rule)
     if decision.rule != "unknown_timezone":
         assert stopped_by != decision.rule
         return

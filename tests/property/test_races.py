@@ -14,9 +14,9 @@ from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.planning import reply
 from reengage.domain.policy import PolicySettings
 from reengage.domain.subject import BusinessEvent
-from reengage.ports import DueKey, NotDelivered
-from reengage.usecases.erase_contact import ErasureAsked
-from tests.fakes import ANNA, CLAIM_LASTS, NOON, Around, World, business, drain, inbound, receipt
+from reengage.ports import DueKey, Retryable
+from reengage.usecases.erase_contact import EraseContact
+from tests.fakes import ANNA, CLAIM_LASTS, NOON, Around, World, business, inbound, receipt, worker
 from tests.property.schedules import Body, Choose, Played, every_order, play
 
 STARTS = NOON + timedelta(days=10)
@@ -44,7 +44,7 @@ class Ended(NamedTuple):
     played: Played
 
     def rows(self, about: Any = None) -> list[ScheduledMessage]:
-        return [row for row in self.world.store.rows() if about in (None, row.about)]
+        return [row for row in self.world.store.rows() if about in (None, row.anchor_at)]
 
     @property
     def handed(self) -> list[ScheduledMessage]:
@@ -55,7 +55,7 @@ def story() -> World:
     """Anna's reminder is due this minute."""
     world = World()
     world.receive(inbound())
-    world.hear(BOOKED)
+    world.plan(BOOKED)
     world.clock.now = DUE
     return world
 
@@ -63,7 +63,7 @@ def story() -> World:
 def tick(world: World, around: Around | None = None) -> None:
     """One scheduled run, of the shards that have anything: without threads of its own."""
     for shard in sorted({row.contact.shard for row in world.store.rows()}):
-        _, errors = drain(world.sender(around=around), shard, world.clock.now + MINUTE)
+        _, errors = worker(world.sender(around=around), shard, world.clock.now + MINUTE)
         assert not errors
 
 
@@ -71,7 +71,7 @@ def run(world: World) -> Body:
     return lambda around: tick(world, around)
 
 
-OF_ERASURES = ("read_preferences", "link_subject")
+OF_ERASURES = ("read_preferences", "index_subject")
 """Calls of a planner that only an erasure, or who chooses, can meet; nobody of those is in its races here."""
 
 
@@ -81,7 +81,7 @@ def hears(world: World, *events: BusinessEvent) -> Body:
             return call() if name in OF_ERASURES else around(name, call)
 
         for event in events:
-            world.hear(event, meeting)
+            world.plan(event, meeting)
 
     return body
 
@@ -106,8 +106,8 @@ def race(
             world.clock.forward(minutes=minutes)
             tick(world)
             if waits:
-                again = play({"plan": hears(world, *plan)}, lambda options: options[0])
-                waits = "plan" in again.failed
+                replan = play({"plan": hears(world, *plan)}, lambda options: options[0])
+                waits = "plan" in replan.failed
         assert not waits, "it would have ended in the dead-letter queue"
         for now in (world.clock.now + MINUTE, LATER - timedelta(hours=2)):
             world.clock.now = max(now, world.clock.now)
@@ -133,12 +133,12 @@ def _always(ended: Ended) -> None:
     for position, step in enumerate(steps):
         if step.call != "send":
             continue
-        gate = ended.played.index(step.actor, "read_circumstances", before=position)
-        assert gate is not None
+        snapshot = ended.played.index(step.actor, "read_snapshot", before=position)
+        assert snapshot is not None
         handed = ended.handed[[s.call for s in steps[:position]].count("send")]
-        stored = [s.answer for s in steps[:gate] if s.call == "write_subject" and s.answer]
+        stored = [s.answer for s in steps[:snapshot] if s.call == "write_subject" and s.answer]
         if stored:
-            newest = steps[gate].answer[0].families["appointment"]
+            newest = steps[snapshot].answer[0].tracks["appointment"]
             assert newest.active
             assert handed.version == newest.revision
 
@@ -169,7 +169,7 @@ def test_a_throttled_hand_over_is_tried_again_by_one_run_only() -> None:
 
     def throttled() -> World:
         world = story()
-        world.provider.script.append(NotDelivered("Throttled"))
+        world.provider.script.append(Retryable("Throttled"))
         return world
 
     def once(choose: Choose) -> World:
@@ -259,7 +259,7 @@ def test_a_run_against_the_ttl_deletion_of_what_it_reads() -> None:
         world = World()
         world.receive(inbound())
         starts = NOON + WINDOW + timedelta(days=1)
-        world.hear(business("AppointmentBooked", starts_at=starts, remind_before=["PT2H"]))
+        world.plan(business("AppointmentBooked", starts_at=starts, remind_before=["PT2H"]))
         world.clock.now = starts - timedelta(hours=2)
         return world
 
@@ -295,7 +295,7 @@ def test_a_run_against_the_message_that_opens_the_window_again() -> None:
     def closed() -> World:
         world = World()
         world.receive(inbound(NOON - WINDOW + timedelta(days=1)))
-        world.hear(BOOKED)
+        world.plan(BOOKED)
         world.clock.now = DUE
         return world
 
@@ -308,8 +308,8 @@ def test_a_run_against_the_message_that_opens_the_window_again() -> None:
         states.add((row.state, row.rule))
         steps = ended.played.steps
         if sent := ended.played.index("run", "send"):
-            gate = ended.played.index("run", "read_circumstances", before=sent)
-            assert any(step.call == "write_conversation" for step in steps[:gate])
+            snapshot = ended.played.index("run", "read_snapshot", before=sent)
+            assert any(step.call == "write_conversation" for step in steps[:snapshot])
     assert states == {(State.SENT, None), (State.SKIPPED, "window_closed")}
 
 
@@ -359,10 +359,10 @@ def test_a_run_against_a_stop() -> None:
         (row,) = ended.rows()
         states.add((row.state, row.rule))
         stored, sent = ended.played.index("stops", "write_preferences"), ended.played.index("run", "send")
-        gate = ended.played.index("run", "read_circumstances", before=sent)
+        snapshot = ended.played.index("run", "read_snapshot", before=sent)
         assert stored is not None
-        assert gate is not None
-        assert (sent is not None) == (gate < stored)
+        assert snapshot is not None
+        assert (sent is not None) == (snapshot < stored)
     assert states == {(State.SENT, None), (State.SKIPPED, "opted_out")}
 
 
@@ -370,16 +370,16 @@ def test_a_run_against_an_erasure() -> None:
     """Anna was erased in the second in which her reminder was due. After the mark no gate lets it pass, and nothing
     of her comes back.
     """
-    asked = ErasureAsked(ANNA, DUE)
+    asked = EraseContact(ANNA, DUE)
 
     def once(choose: Choose) -> bool:
         world = story()
         played = play({"run": run(world), "erases": lambda around: world.erase(asked, around)}, choose)
         sent, marked = played.index("run", "send"), played.index("erases", "write_preferences")
         if sent is not None and marked is not None:
-            gate = played.index("run", "read_circumstances", before=sent)
-            assert gate is not None
-            assert gate < marked, played.steps
+            snapshot = played.index("run", "read_snapshot", before=sent)
+            assert snapshot is not None
+            assert snapshot < marked, played.steps
         held = world.store.read_holdings(ANNA)
         assert not any((held.profile, held.conversation, held.inbound, held.scheduled, held.subjects))
         assert len(world.provider.handed) <= 1
@@ -397,13 +397,13 @@ def test_two_runs_and_one_place() -> None:
         world = story()
         world.policy = PolicySettings(caps={"utility": (Cap(1, timedelta(hours=1)),)})
         world.clock.now = NOON
-        world.hear(business("AppointmentBooked", subject_id="A-1002", starts_at=STARTS, remind_before=["PT2H"]))
+        world.plan(business("AppointmentBooked", subject_id="A-1002", starts_at=STARTS, remind_before=["PT2H"]))
         world.clock.now = DUE
         return world
 
     def takes(world: World, number: int) -> Body:
         row = world.store.rows()[number]
-        return lambda around: world.sender(around=around).handle(DueKey(row.key, row.due_at, row.useful_until))
+        return lambda around: world.sender(around=around).handle(DueKey(row.key, row.due_at, row.valid_until))
 
     def once(choose: Choose) -> World:
         world = two_due()
@@ -469,7 +469,7 @@ def test_two_planners_at_once(one: BusinessEvent, other: BusinessEvent, wanted: 
         return world
 
     for world in every_order(once):
-        assert {outbound.message.about for outbound in world.provider.handed} == wanted
+        assert {outbound.message.anchor_at for outbound in world.provider.handed} == wanted
         assert {outbound.message.contact for outbound in world.provider.handed} <= {ANNA}
         assert all(row.state in (State.SENT, State.SKIPPED) for row in world.store.rows())
 
@@ -485,7 +485,7 @@ def test_two_planners_of_older_events_at_once() -> None:
     def once(choose: Choose) -> World:
         world = World()
         world.receive(inbound())
-        world.hear(newest)
+        world.plan(newest)
         played = play({"oldest": hears(world, oldest), "between": hears(world, between)}, choose)
         assert not played.failed
         world.clock.now = DUE
@@ -493,4 +493,4 @@ def test_two_planners_of_older_events_at_once() -> None:
         return world
 
     for world in every_order(once):
-        assert [outbound.message.step for outbound in world.provider.handed] == ["PT2H"]
+        assert [outbound.message.offset for outbound in world.provider.handed] == ["PT2H"]

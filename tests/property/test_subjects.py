@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reengage.domain.planning import planned_messages
-from reengage.domain.subject import EVENT_TYPES, OF_ONE_CONTACT, BusinessEvent, Family, Rank, Subject
+from reengage.domain.subject import EVENT_TYPES, OF_ONE_CONTACT, BusinessEvent, EventEffect, Subject, Track
 from tests.fakes import ANNA, NOON, business
 from tests.property.model import known_of
 
@@ -48,13 +48,13 @@ def _events(draw: st.DrawFn) -> list[BusinessEvent]:
             st.tuples(names, seconds),
             min_size=1,
             max_size=6,
-            unique_by=lambda pair: (EVENT_TYPES[pair[0]].rank, EVENT_TYPES[pair[0]].family, pair[1]),
+            unique_by=lambda pair: (EVENT_TYPES[pair[0]].rank, EVENT_TYPES[pair[0]].track, pair[1]),
         )
     )
     contacts = [ANNA] if kind in OF_ONE_CONTACT else [ANNA, BEN, None]
     events = []
     for name, second in drawn:
-        fields = {} if EVENT_TYPES[name].rank is Rank.UNDO else draw(SAID[kind])
+        fields = {} if EVENT_TYPES[name].rank is EventEffect.UNDO else draw(SAID[kind])
         contact = draw(st.sampled_from(contacts))
         events.append(business(name, NOON + timedelta(seconds=second), contact=contact, **fields))
     return events
@@ -63,14 +63,14 @@ def _events(draw: st.DrawFn) -> list[BusinessEvent]:
 def _heard(events: list[BusinessEvent]) -> Subject:
     subject = Subject(events[0].subject)
     for event in events:
-        subject = subject.hear(event)
+        subject = subject.apply(event)
     return subject
 
 
 def _sum(subject: Subject) -> dict[str, tuple[int, bool, object]]:
     """Without how often it changed on the way."""
-    families: dict[str, Family] = dict(subject.families)
-    return {name: (family.version, family.active, family.said) for name, family in families.items()}
+    tracks: dict[str, Track] = dict(subject.tracks)
+    return {name: (track.version, track.active, track.fields) for name, track in tracks.items()}
 
 
 @settings(deadline=None)
@@ -86,7 +86,7 @@ def test_in_any_order_and_however_often_the_same_events_make_the_same_subject(
 @given(events=_events())
 def test_it_wants_what_the_model_wants(events: list[BusinessEvent]) -> None:
     """The model sorts the events and lays them over each other."""
-    wanted = {message.key: (message.due_at, message.useful_until) for message in planned_messages(_heard(events))}
+    wanted = {message.key: (message.due_at, message.valid_until) for message in planned_messages(_heard(events))}
     assert wanted == dict(known_of(events[0].subject, events).wanted)
 
 

@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from .adapters.inbound.eventbridge import said
+from .adapters.inbound.eventbridge import parse_business_event
 from .adapters.inbound.questions import AboutEvent, question
 from .adapters.memory import MemoryStore
-from .domain.conversation import hear
+from .domain.conversation import extend
 from .domain.instants import iso
 from .domain.preferences import EVERYWHERE
 from .errors import InvalidEvent, ReengageError
@@ -103,8 +103,8 @@ def ledger(answer: Mapping[str, Any]) -> Iterator[str]:
     yield f"{'/'.join(answer['contact'].values())} at {answer['asked_at']}"
     yield f"  window {stands['window']}{closes}; opted out: {opted_out}; marketing: {consent}"
     yield f"  said by the person: time zone {stands['timezone'] or '-'}, language {stands['locale'] or '-'}"
-    for subject, families in stands["subjects"].items():
-        yield _printable(f"  {subject}: {', '.join(f'{family} {state}' for family, state in families.items())}")
+    for subject, tracks in stands["subjects"].items():
+        yield _printable(f"  {subject}: {', '.join(f'{track} {state}' for track, state in tracks.items())}")
     if not answer["entries"]:
         yield "  Nothing is held of this contact: nobody wrote from there, and no event named it, or it was long ago."
         yield "  Is the address right? Then look at the queues of rejected and of failed events."
@@ -150,7 +150,7 @@ def _preview_alone(about: AboutEvent, now: datetime) -> dict[str, Any]:
 
     settings, store = Settings(WITHOUT_A_STACK), MemoryStore()
     if about.event.contact:
-        conversation = hear(None, heard_before=False, message_id="just-now", sent_at=now)
+        conversation = extend(None, heard_before=False, message_id="just-now", sent_at=now)
         store.write_conversation(about.event.contact, conversation, replacing=None)
     render = FluentWording(settings.default_locale)
     return preview(about.event, store=store, render=render, settings=settings.policy, clock=lambda: now)
@@ -262,7 +262,7 @@ def _checked(file: Path, number: int, line: Any, now: datetime) -> tuple[dict[st
         "detail": detail,
     }
     try:
-        said(event)
+        parse_business_event(event)
     except InvalidEvent as error:
         return event, [text.replace("$.detail.occurred_at", "opted_out_at") for text in error.errors]
     return event, ()

@@ -15,12 +15,12 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
+from .adapters.channels.aws_client import over
 from .adapters.channels.http import Http
 from .adapters.channels.routed import RoutedChannel
-from .adapters.channels.sdk import over
 from .adapters.dynamodb import DynamoDBStore
 from .adapters.eventbridge import EventBridgeChannel, EventBus
-from .adapters.inbound.eventbridge import Said
+from .adapters.inbound.eventbridge import Command
 from .adapters.inbound.questions import AboutBroadcast, AboutContact, AboutEvent, Question
 from .adapters.inbound.reading import Read
 from .adapters.inbound.relay import SOURCE, events_in
@@ -29,32 +29,32 @@ from .adapters.secrets import ProviderSecrets
 from .domain import routes
 from .domain.contact import CHANNELS, Contact
 from .domain.conversation import InboundMessage
-from .domain.policy import Circumstances, PolicySettings
-from .domain.preferences import ChoiceMade
-from .domain.reasons import Door
+from .domain.policy import PolicyInput, PolicySettings
+from .domain.preferences import RecordChoice
+from .domain.reasons import SendGroup
 from .domain.subject import BusinessEvent
 from .errors import InvalidEvent, NotPublished, ReengageError
-from .observability import LEFT, NOT_PUBLISHED, RETRIED, SMS_OVER_THREE_SEGMENTS, count, observed, refused
-from .ports import Channel, KeepRejected, NotDelivered, Publish, Wording
+from .observability import LEFT, NOT_PUBLISHED, RETRIED, SMS_OVER_THREE_SEGMENTS, count, count_refused_webhook, observed
+from .ports import Channel, KeepRejected, Publish, Retryable, Wording
 from .settings import Settings
-from .usecases.configure_brand import BrandSaid, configure_brand
-from .usecases.erase_contact import ErasureAsked, erase_contact
+from .usecases.configure_brand import ConfigureBrand, configure_brand
+from .usecases.erase_contact import EraseContact, erase_contact
 from .usecases.explain import explain, export
 from .usecases.ingest_message import Ingested, ingest_message
-from .usecases.look_ahead import look_ahead
-from .usecases.pace import Pace
 from .usecases.plan_messages import plan_messages
 from .usecases.preview import preview
 from .usecases.progress import progress
+from .usecases.rate_limiter import RateLimiter
+from .usecases.recheck_window import recheck_contact
 from .usecases.record_choice import record_choice
-from .usecases.record_delivery import Receipt, Recorded, record_delivery
+from .usecases.record_delivery import RecordDelivery, Recorded, record_delivery
 from .usecases.reject_event import reject_event
 from .usecases.send_due_messages import WORKERS, Sender, summary
 
-MARGIN: Final = timedelta(seconds=15)
+SHUTDOWN_MARGIN: Final = timedelta(seconds=15)
 """Before its time limit a run takes on nothing new: what is in hand must be settled, and the answer written."""
 
-CLAIM_GRACE: Final = timedelta(seconds=60)
+CLAIM_GRACE_PERIOD: Final = timedelta(seconds=60)
 """So long after the time limit of the run that made it, a claim is surely nobody's."""
 
 MOST_SEGMENTS: Final = 3
@@ -106,7 +106,7 @@ class App:
                 self._providers[provider, channel] = PROVIDERS[provider, channel](self)
             return self._providers[provider, channel]
 
-    def make_ready(self, contact: Contact) -> NotDelivered | None:
+    def prepare(self, contact: Contact) -> Retryable | None:
         """Makes what delivers to the contact, and reads its keys: each takes longer than a gate's answer holds."""
         route = self.settings.routes.of(contact)
         try:
@@ -114,9 +114,9 @@ class App:
             if route.provider in WITH_KEYS:
                 self.provider_secrets()
         except ReengageError as error:
-            return NotDelivered(f"{route.provider} cannot be made ready: {error}")
+            return Retryable(f"{route.provider} cannot be made ready: {error}")
         except BotoCoreError as error:
-            return NotDelivered(f"{route.provider} cannot be made ready: {type(error).__name__}")
+            return Retryable(f"{route.provider} cannot be made ready: {type(error).__name__}")
         return None
 
     @cached_property
@@ -133,7 +133,7 @@ class App:
     def new_id(self) -> str:
         return str(uuid.uuid4())
 
-    def render(self, circumstances: Circumstances) -> Wording:
+    def render(self, circumstances: PolicyInput) -> Wording:
         from reengage.adapters.sms_segments import sms_segments  # noqa: PLC0415 - beside what it measures
         from reengage.adapters.wording import FluentWording  # noqa: PLC0415 - 0.2 s, for nothing where nothing is sent
 
@@ -146,11 +146,11 @@ class App:
     def reject(self, event: Any, why: InvalidEvent) -> dict[str, Any]:
         return reject_event(event, why, keep=self.keep_rejected, publish=self.publish)
 
-    def send_due(self, door: Door, *, milliseconds: int) -> dict[str, Any]:
+    def send_due(self, send_group: SendGroup, *, milliseconds: int) -> dict[str, Any]:
         """Sends what is due at one door, within the time that the invocation has left."""
         time_left = timedelta(milliseconds=milliseconds)
-        sender = self._sender(door, self.settings.policy, time_left)
-        answer = summary(sender.run(stop_at=self.clock() + time_left - MARGIN))
+        sender = self._sender(send_group, self.settings.policy, time_left)
+        answer = summary(sender.run(stop_at=self.clock() + time_left - SHUTDOWN_MARGIN))
         for metric, way in ((LEFT, "left"), (RETRIED, "retried")):
             if answer[way]:
                 count(metric, answer[way])
@@ -167,27 +167,31 @@ class App:
             clock=self.clock,
             # Made when they are needed: a wrong parameter must not stand in the way of a STOP.
             send_now=lambda message: self._sender("updates", PolicySettings(), time_left).send_now(message),
-            look_ahead=lambda contact: look_ahead(
+            recheck_contact=lambda contact: recheck_contact(
                 contact, settings=self.settings.policy, store=self.store, clock=self.clock
             ),
         )
 
-    def hear(self, said: Said) -> dict[str, Any]:
+    def handle(self, parse_business_event: Command) -> dict[str, Any]:
         """Does what a business system's event calls for; answers with what came of it."""
         store, publish, clock = self.store, self.publish, self.clock
-        match said:
+        match parse_business_event:
             case BusinessEvent():
                 settings = self.settings.policy
-                return asdict(plan_messages(said, store=store, publish=publish, clock=clock, settings=settings))
-            case ChoiceMade():
+                return asdict(
+                    plan_messages(parse_business_event, store=store, publish=publish, clock=clock, settings=settings)
+                )
+            case RecordChoice():
                 scope = self.settings.opt_out_scope
-                return {"changed": record_choice(said, store=store, publish=publish, opt_out_scope=scope)}
-            case BrandSaid():
-                return {"changed": configure_brand(said, store=store)}
-            case ErasureAsked():
-                return {"erased": erase_contact(said, store=store, publish=publish, clock=clock)}
+                return {
+                    "changed": record_choice(parse_business_event, store=store, publish=publish, opt_out_scope=scope)
+                }
+            case ConfigureBrand():
+                return {"changed": configure_brand(parse_business_event, store=store)}
+            case EraseContact():
+                return {"erased": erase_contact(parse_business_event, store=store, publish=publish, clock=clock)}
 
-    def record(self, receipt: Receipt) -> Recorded:
+    def record(self, receipt: RecordDelivery) -> Recorded:
         """Records what became of a message."""
         return record_delivery(
             receipt,
@@ -210,7 +214,7 @@ class App:
             public_url=settings.public_webhook_url or "",
         )
         if answered.status >= HTTPStatus.BAD_REQUEST:
-            refused(door_of(event), answered.status)
+            count_refused_webhook(door_of(event), answered.status)
         if answered.read:
             self._relay(answered.read, event)
         return answered.response
@@ -251,9 +255,9 @@ class App:
             case AboutBroadcast(subject):
                 return progress(subject, store=self.store, clock=self.clock)
 
-    def _sender(self, door: Door, policy: PolicySettings, time_left: timedelta) -> Sender:
+    def _sender(self, send_group: SendGroup, policy: PolicySettings, time_left: timedelta) -> Sender:
         return Sender(
-            door=door,
+            send_group=send_group,
             settings=policy,
             store=self.store,
             channels=self.channels,
@@ -261,16 +265,16 @@ class App:
             publish=self.publish,
             clock=self.clock,
             new_id=self.new_id,
-            claim_lasts=time_left + CLAIM_GRACE,
+            claim_ttl=time_left + CLAIM_GRACE_PERIOD,
             opt_out_scope=self.settings.opt_out_scope,
-            pace=Pace(
+            rate_limiter=RateLimiter(
                 store=self.store,
                 clock=self.clock,
                 pause=time.sleep,
                 per_second=self.settings.messages_per_second,
-                stop_at=self.clock() + time_left - MARGIN,
+                stop_at=self.clock() + time_left - SHUTDOWN_MARGIN,
             ),
-            make_ready=self.make_ready,
+            prepare=self.prepare,
         )
 
     @cached_property

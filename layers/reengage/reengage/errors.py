@@ -15,11 +15,11 @@ class InvalidEvent(ReengageError):
         self.errors = tuple(errors)
 
 
-class MissingSetting(ReengageError):
+class ConfigurationError(ReengageError):
     """An environment variable that the function needs is absent or not of its form. The operator's to mend."""
 
 
-class Contended(ReengageError):
+class WriteConflict(ReengageError):
     """Others kept writing the same item between our read and our write. A retry will do."""
 
 

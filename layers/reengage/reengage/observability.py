@@ -77,28 +77,28 @@ def tracer() -> Tracer:
     return Tracer()
 
 
-def door(handler: Handler, *, logs_answer: bool = True) -> Handler:
+def lambda_handler(handler: Handler, *, logs_answer: bool = True) -> Handler:
     """A Lambda handler with its request's ids in each log line, a trace, and its metrics written at the end.
 
     Its answer is logged too, unless that is about a person.
     """
 
     @cache
-    def instrumented() -> Handler:
+    def decorated() -> Handler:
         logged = logger().inject_lambda_context(correlation_id_path="id", clear_state=True)(handler)
         traced: Handler = tracer().capture_lambda_handler(capture_response=False)(logged)
         return traced
 
     @wraps(handler)
-    def opened(event: Any, context: Any) -> Any:
+    def handle(event: Any, context: Any) -> Any:
         try:
-            answer = instrumented()(event, context)
+            answer = decorated()(event, context)
             logger().info("answered", **({"answer": answer} if logs_answer else {}))
         finally:
             write_metrics()
         return answer
 
-    return opened
+    return handle
 
 
 def observed(publish: Publish) -> Publish:
@@ -120,10 +120,10 @@ def observed(publish: Publish) -> Publish:
     return observing
 
 
-def refused(door: str, status: int) -> None:
+def count_refused_webhook(endpoint: str, status: int) -> None:
     """Says of a provider's call to which door it came, and how it was answered."""
-    logger().warning("refused", door=door, status=int(status))
-    count(WEBHOOKS_REFUSED, door=door, status=str(int(status)))
+    logger().warning("refused", door=endpoint, status=int(status))
+    count(WEBHOOKS_REFUSED, door=endpoint, status=str(int(status)))
 
 
 def _private(event: OutEvent) -> frozenset[str]:

@@ -6,15 +6,15 @@ from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from .domain.brand import Brand
-from .domain.broadcast import Member, Part
-from .domain.caps import Places
+from .domain.broadcast import BroadcastShard, Recipient
+from .domain.caps import CapUsage
 from .domain.contact import Contact, Profile
 from .domain.conversation import Conversation, InboundMessage
 from .domain.events_out import OutEvent
 from .domain.message import MessageKey, ScheduledMessage
-from .domain.policy import Circumstances, Decision
+from .domain.policy import Decision, PolicyInput
 from .domain.preferences import Preferences, Topic
-from .domain.reasons import Audience, Category, Door, Lane
+from .domain.reasons import Audience, Category, Priority, SendGroup
 from .domain.subject import Subject, SubjectRef
 
 Clock = Callable[[], datetime]
@@ -34,7 +34,7 @@ class Thread:
     preferences: Preferences = field(default_factory=Preferences)
 
 
-class Gate(NamedTuple):
+class Snapshot(NamedTuple):
     """What one strongly consistent read finds of a message's circumstances; ``places`` are those of its category."""
 
     subject: Subject | None
@@ -42,7 +42,7 @@ class Gate(NamedTuple):
     conversation: Conversation | None
     preferences: Preferences
     brand: Brand | None
-    places: Places
+    cap_usage: CapUsage
     interest: Subject | None = None
 
 
@@ -66,7 +66,7 @@ class Holdings:
     inbound: Sequence[KeptMessage]
     scheduled: Sequence[ScheduledMessage]
     subjects: Sequence[Subject]
-    places: Mapping[Category, Places]
+    cap_usage: Mapping[Category, CapUsage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +77,13 @@ class DueKey:
 
     key: MessageKey
     due_at: datetime
-    useful_until: datetime
+    valid_until: datetime
 
 
 class Page(NamedTuple):
     """Some members of an audience. ``cursor`` says where to go on; ``None``: those were the last."""
 
-    members: Sequence[Member]
+    recipients: Sequence[Recipient]
     cursor: str | None
 
 
@@ -124,7 +124,7 @@ class Store(Protocol):
     def write_subject(self, subject: Subject) -> bool:
         """Compare-and-set on ``subject.revision``; ``False`` where the stored one has moved on."""
 
-    def link_subject(self, contact: Contact, subject: Subject) -> None:
+    def index_subject(self, contact: Contact, subject: Subject) -> None:
         """Notes under the contact that the subject speaks of it, for as long as the subject is kept."""
 
     def write_plan(self, message: ScheduledMessage, *, at: datetime) -> ScheduledMessage:
@@ -141,22 +141,22 @@ class Store(Protocol):
         withdrawn, by this call or by an earlier one; else ``None``.
         """
 
-    def unsettled(self, contact: Contact) -> list[ScheduledMessage]:
+    def pending_messages(self, contact: Contact) -> list[ScheduledMessage]:
         """The contact's messages that are ``scheduled``, or in a sender's hands; one request a page."""
 
-    def reschedule(self, message: ScheduledMessage, *, due_at: datetime, first_due_at: datetime) -> bool:
+    def reschedule(self, message: ScheduledMessage, *, due_at: datetime, planned_due_at: datetime) -> bool:
         """Moves a row that is still ``scheduled`` for ``message.due_at``; ``False`` where it is not any more."""
 
     # Broadcast
-    def write_part(self, part: Part) -> bool:
+    def write_shard(self, broadcast_shard: BroadcastShard) -> bool:
         """Stores a part anew, over nothing or over one of an older version; ``False`` where one as new stands there."""
 
-    def read_part(self, key: MessageKey) -> Part | None: ...
+    def read_shard(self, key: MessageKey) -> BroadcastShard | None: ...
 
-    def read_parts(self, subject: SubjectRef) -> list[Part]:
+    def read_shards(self, subject: SubjectRef) -> list[BroadcastShard]:
         """All parts of the subject's broadcasts; one request a page."""
 
-    def members(
+    def audience_page(
         self, audience: Audience, subject: SubjectRef, shard: int, *, day: date, cursor: str | None, limit: int
     ) -> Page:
         """One page of the audience's shard: of the brand's conversations those whose window closes on ``day`` or later,
@@ -164,19 +164,19 @@ class Store(Protocol):
         Eventually consistent.
         """
 
-    def advance(self, part: Part, *, replacing: Part) -> bool:
+    def save_progress(self, broadcast_shard: BroadcastShard, *, replacing: BroadcastShard) -> bool:
         """Notes how far the part has come (``cursor``, ``planned``, ``state``); one that is not ``waiting`` any more
         leaves the index. ``False`` where the stored one is not at ``replacing``'s version, state and cursor any more.
         """
 
-    def count_outcomes(self, part: MessageKey, version: int, outcomes: Mapping[str, int]) -> None:
+    def count_outcomes(self, broadcast_shard: MessageKey, version: int, outcomes: Mapping[str, int]) -> None:
         """Adds to what became of the part's messages; nothing where the part is of an older version than theirs."""
 
     def read_threads(self, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]:
         """What stands of each contact; one request for 33."""
 
     # Send
-    def due(self, door: Door, lane: Lane, shard: int, now: datetime) -> Iterator[Sequence[DueKey]]:
+    def due(self, send_group: SendGroup, priority: Priority, shard: int, now: datetime) -> Iterator[Sequence[DueKey]]:
         """What is due at ``now``, oldest first, page by page; one request each."""
 
     def claim(self, due: DueKey, *, claim_id: str, at: datetime) -> ScheduledMessage | None:
@@ -184,20 +184,24 @@ class Store(Protocol):
 
     def read_message(self, key: MessageKey) -> ScheduledMessage | None: ...
 
-    def read_circumstances(self, message: ScheduledMessage) -> Gate:
+    def read_snapshot(self, message: ScheduledMessage) -> Snapshot:
         """The gate's one strongly consistent read."""
 
-    def take_place(self, message: ScheduledMessage, places: Places, *, at: datetime, keep_for: timedelta) -> bool:
+    def reserve_cap(
+        self, message: ScheduledMessage, cap_usage: CapUsage, *, at: datetime, retention: timedelta
+    ) -> bool:
         """Adds a send to the contact's ``places`` of the message's category, as they were read; ``False`` where they
         have changed since. Sends are forgotten ``keep_for`` after they were made.
         """
 
-    def take_slot(self, channel: str, *, now: datetime, lasts: timedelta, at_most: timedelta) -> datetime | None:
+    def reserve_send_slot(
+        self, channel: str, *, now: datetime, duration: timedelta, max_wait: timedelta
+    ) -> datetime | None:
         """Reserves the channel for ``lasts``, after whoever has reserved it before, and answers from when on; ``None``
         where that would be later than ``at_most`` from ``now``. Whoever sends on a channel, in any run, shares it.
         """
 
-    def give_back(self, message: ScheduledMessage) -> None:
+    def release_cap(self, message: ScheduledMessage) -> None:
         """Takes the message's place away again: it was surely not sent."""
 
     def release(self, message: ScheduledMessage) -> bool:
@@ -239,7 +243,7 @@ class Wording:
 
 
 class Render(Protocol):
-    def __call__(self, circumstances: Circumstances, /) -> Wording: ...
+    def __call__(self, circumstances: PolicyInput, /) -> Wording: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +287,7 @@ class OptedOut:
 
 
 @dataclass(frozen=True, slots=True)
-class NotDelivered:
+class Retryable:
     """Surely not taken: throttled, or failed before the request had left. May be tried again, not before
     ``retry_after``, where the provider says so.
     """
@@ -299,7 +303,7 @@ class Unknown:
     error: str
 
 
-Outcome = Accepted | Refused | OptedOut | NotDelivered | Unknown
+Outcome = Accepted | Refused | OptedOut | Retryable | Unknown
 
 
 class Channel(Protocol):

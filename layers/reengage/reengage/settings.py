@@ -15,7 +15,7 @@ from .domain.preferences import OptOutScope
 from .domain.quiet_hours import QuietHours
 from .domain.reasons import REASONS, Category
 from .domain.routes import Routes, parse_routes
-from .errors import MissingSetting
+from .errors import ConfigurationError
 from .usecases.ingest_message import IngestSettings
 
 _RATE: Final = re.compile(r"(?!0+(\.0+)?$)\d{1,4}(\.\d{1,2})?", re.ASCII)
@@ -89,7 +89,7 @@ class Settings:
     def ingest(self) -> IngestSettings:
         days = self._text("CONTACT_RETENTION_DAYS")
         if not days.isdecimal():
-            raise MissingSetting("CONTACT_RETENTION_DAYS: expected a whole number of days")
+            raise ConfigurationError("CONTACT_RETENTION_DAYS: expected a whole number of days")
         return IngestSettings(
             contact_retention=timedelta(days=int(days)),
             opt_out_scope=self.opt_out_scope,
@@ -121,23 +121,23 @@ class Settings:
     def _text(self, name: str) -> str:
         value = self.environment.get(name)
         if not value:
-            raise MissingSetting(f"the environment variable {name} is not set")
+            raise ConfigurationError(f"the environment variable {name} is not set")
         return value
 
     def _parsed[T](self, name: str, parse: Callable[[str], T]) -> T | None:
         """``None`` where it is set to nothing."""
         text = self.environment.get(name)
         if text is None:
-            raise MissingSetting(f"the environment variable {name} is not set")
+            raise ConfigurationError(f"the environment variable {name} is not set")
         try:
             return parse(text) if text else None
         except ValueError as error:
-            raise MissingSetting(f"{name}: {error}") from error
+            raise ConfigurationError(f"{name}: {error}") from error
 
     def _one_of[T](self, name: str, values: Mapping[str, T]) -> T:
         text = self._text(name)
         if text not in values:
-            raise MissingSetting(f"{name}: expected one of {', '.join(values)}")
+            raise ConfigurationError(f"{name}: expected one of {', '.join(values)}")
         return values[text]
 
 

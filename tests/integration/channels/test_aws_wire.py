@@ -18,8 +18,8 @@ import pytest
 from botocore.config import Config
 
 from reengage.adapters.channels.aws import SMS_AND_RCS, WHATSAPP, AwsRcs, AwsSms, AwsWhatsApp
+from reengage.adapters.channels.aws_client import over
 from reengage.adapters.channels.http import Http
-from reengage.adapters.channels.sdk import over
 from reengage.domain.contact import Contact
 from reengage.domain.message import ScheduledMessage
 from reengage.domain.policy import Action, Decision
@@ -28,11 +28,11 @@ from reengage.domain.subject import SubjectRef
 from reengage.ports import (
     Accepted,
     Channel,
-    NotDelivered,
     OptedOut,
     OutboundMessage,
     Outcome,
     Refused,
+    Retryable,
     Unknown,
     Wording,
 )
@@ -180,10 +180,10 @@ def outbound(channel: str, **changes: Any) -> OutboundMessage:
             contact=Contact("acme-dental", channel, ADDRESS),
             reason=changes.pop("reason", "appointment_reminder"),
             subject=SubjectRef("acme-dental", "appointment", "A-1"),
-            step="PT2H",
-            about=NOON.replace(hour=14),
+            offset="PT2H",
+            anchor_at=NOON.replace(hour=14),
             due_at=NOON,
-            useful_until=NOON.replace(hour=14),
+            valid_until=NOON.replace(hour=14),
             version=1,
         ),
         wording=Wording("Nhắc bạn lúc 14:00", "vi-VN", "appointment_reminder", ("Acme Dental", "14:00")),
@@ -279,40 +279,40 @@ def test_what_of_a_whatsapp_message_is_on_the_wire(aws: Aws, connect: Connect) -
 
 
 DOCUMENTED_SMS: Final[dict[tuple[str, str], type[Outcome]]] = {
-    ("ThrottlingException", ""): NotDelivered,
-    ("AccessDeniedException", ""): NotDelivered,
-    ("AccessDeniedException", "ACCOUNT_DISABLED"): NotDelivered,
-    ("AccessDeniedException", "INSUFFICIENT_ACCOUNT_REPUTATION"): NotDelivered,
-    ("ConflictException", ""): NotDelivered,
+    ("ThrottlingException", ""): Retryable,
+    ("AccessDeniedException", ""): Retryable,
+    ("AccessDeniedException", "ACCOUNT_DISABLED"): Retryable,
+    ("AccessDeniedException", "INSUFFICIENT_ACCOUNT_REPUTATION"): Retryable,
+    ("ConflictException", ""): Retryable,
     ("ConflictException", "DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION"): Refused,
     ("ConflictException", "DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE"): Refused,
-    ("ConflictException", "DESTINATION_PHONE_NUMBER_NOT_VERIFIED"): NotDelivered,
+    ("ConflictException", "DESTINATION_PHONE_NUMBER_NOT_VERIFIED"): Retryable,
     ("ConflictException", "DESTINATION_PHONE_NUMBER_OPTED_OUT"): OptedOut,
-    ("ConflictException", "NO_ORIGINATION_IDENTITIES_FOUND"): NotDelivered,
-    ("ConflictException", "RESOURCE_NOT_ACTIVE"): NotDelivered,
-    ("ResourceNotFoundException", ""): NotDelivered,
-    ("ServiceQuotaExceededException", ""): NotDelivered,
-    ("ServiceQuotaExceededException", "MONTHLY_SPEND_LIMIT_REACHED_FOR_TEXT"): NotDelivered,
-    ("ServiceQuotaExceededException", "MONTHLY_SPEND_LIMIT_REACHED_FOR_RCS"): NotDelivered,
-    ("ValidationException", ""): NotDelivered,
-    ("ValidationException", "CHANNEL_NOT_ENABLED"): NotDelivered,
+    ("ConflictException", "NO_ORIGINATION_IDENTITIES_FOUND"): Retryable,
+    ("ConflictException", "RESOURCE_NOT_ACTIVE"): Retryable,
+    ("ResourceNotFoundException", ""): Retryable,
+    ("ServiceQuotaExceededException", ""): Retryable,
+    ("ServiceQuotaExceededException", "MONTHLY_SPEND_LIMIT_REACHED_FOR_TEXT"): Retryable,
+    ("ServiceQuotaExceededException", "MONTHLY_SPEND_LIMIT_REACHED_FOR_RCS"): Retryable,
+    ("ValidationException", ""): Retryable,
+    ("ValidationException", "CHANNEL_NOT_ENABLED"): Retryable,
     ("ValidationException", "COUNTRY_CODE_MISMATCH"): Refused,
     ("ValidationException", "DESTINATION_COUNTRY_BLOCKED"): Refused,
     ("ValidationException", "INTERNATIONAL_SENDING_NOT_SUPPORTED"): Refused,
     ("ValidationException", "INVALID_IDENTITY_FOR_DESTINATION_COUNTRY"): Refused,
     ("ValidationException", "MAXIMUM_SIZE_EXCEEDED"): Refused,
-    ("ValidationException", "SENDER_ID_NOT_REGISTERED"): NotDelivered,
+    ("ValidationException", "SENDER_ID_NOT_REGISTERED"): Retryable,
     ("ValidationException", "SENDER_ID_NOT_SUPPORTED"): Refused,
     ("InternalServerException", ""): Unknown,
 }
 DOCUMENTED_WHATSAPP: Final[dict[str, tuple[int, type[Outcome]]]] = {
-    "AccessDeniedException": (403, NotDelivered),
+    "AccessDeniedException": (403, Retryable),
     "DependencyException": (502, Unknown),
     "InternalServiceException": (500, Unknown),
-    "InvalidParametersException": (400, NotDelivered),
-    "ResourceNotFoundException": (404, NotDelivered),
-    "ThrottledRequestException": (429, NotDelivered),
-    "ValidationException": (400, NotDelivered),
+    "InvalidParametersException": (400, Retryable),
+    "ResourceNotFoundException": (404, Retryable),
+    "ThrottledRequestException": (429, Retryable),
+    "ValidationException": (400, Retryable),
 }
 
 
@@ -347,12 +347,12 @@ def test_the_cases_above_leave_out_none_of_the_tables() -> None:
         ("MessageBody", Refused),
         ("messageBody", Refused),
         ("RcsMessageContent.Content.TextMessage.Body", Refused),
-        ("OriginationIdentity", NotDelivered),
-        ("ConfigurationSetName", NotDelivered),
+        ("OriginationIdentity", Retryable),
+        ("ConfigurationSetName", Retryable),
     ],
 )
 def test_a_field_that_is_wrong_is_the_messages_own_or_our_configuration(
-    aws: Aws, connect: Connect, field_name: str, outcome: type[Refused] | type[NotDelivered]
+    aws: Aws, connect: Connect, field_name: str, outcome: type[Refused] | type[Retryable]
 ) -> None:
     aws.write = answering(400, error("ValidationException", "FIELD_VALIDATION_FAILED", field_name))
     expected = outcome("ValidationException: FIELD_VALIDATION_FAILED")
@@ -362,10 +362,10 @@ def test_a_field_that_is_wrong_is_the_messages_own_or_our_configuration(
 @pytest.mark.parametrize(
     ("channel", "write", "outcome"),
     [
-        ("sms", answering(503, error("ThrottlingException")), NotDelivered("ThrottlingException")),
-        ("sms", answering(503, error("ConflictException", "OF_LATER")), NotDelivered("ConflictException: OF_LATER")),
+        ("sms", answering(503, error("ThrottlingException")), Retryable("ThrottlingException")),
+        ("sms", answering(503, error("ConflictException", "OF_LATER")), Retryable("ConflictException: OF_LATER")),
         ("rcs", answering(400, error("InternalServerException")), Unknown("InternalServerException")),
-        ("whatsapp", answering(503, error("ThrottledRequestException")), NotDelivered("ThrottledRequestException")),
+        ("whatsapp", answering(503, error("ThrottledRequestException")), Retryable("ThrottledRequestException")),
         ("whatsapp", answering(400, error("DependencyException")), Unknown("DependencyException")),
     ],
 )
@@ -379,22 +379,22 @@ def test_the_table_counts_before_the_status(
 ANSWERS: Final[dict[str, tuple[Write, Outcome]]] = {
     "a credential that is not known": (
         answering(403, error("UnrecognizedClientException")),
-        NotDelivered("UnrecognizedClientException"),
+        Retryable("UnrecognizedClientException"),
     ),
-    "a signature that is too old": (answering(400, error("RequestExpired")), NotDelivered("RequestExpired")),
-    "a code of a later version of the API": (answering(400, error("NewException")), NotDelivered("NewException")),
-    "too many requests": (answering(429, ""), NotDelivered("HTTP 429")),
+    "a signature that is too old": (answering(400, error("RequestExpired")), Retryable("RequestExpired")),
+    "a code of a later version of the API": (answering(400, error("NewException")), Retryable("NewException")),
+    "too many requests": (answering(429, ""), Retryable("HTTP 429")),
     "too many requests, and when again": (
         answering(429, "", retry_after="7"),
-        NotDelivered("HTTP 429", timedelta(seconds=7)),
+        Retryable("HTTP 429", timedelta(seconds=7)),
     ),
     "too many requests, and when again as a date": (
         answering(429, "", retry_after="Wed, 19 Mar 2031 12:00:07 GMT"),
-        NotDelivered("HTTP 429", timedelta(seconds=7)),
+        Retryable("HTTP 429", timedelta(seconds=7)),
     ),
-    "too many requests, and when again in words": (answering(429, "", retry_after="7 days"), NotDelivered("HTTP 429")),
-    "a firewall's page": (answering(403, f"<html>{ADDRESS}</html>"), NotDelivered("HTTP 403")),
-    "a code that is a number": (answering(400, '{"code": 131026}'), NotDelivered("HTTP 400")),
+    "too many requests, and when again in words": (answering(429, "", retry_after="7 days"), Retryable("HTTP 429")),
+    "a firewall's page": (answering(403, f"<html>{ADDRESS}</html>"), Retryable("HTTP 403")),
+    "a code that is a number": (answering(400, '{"code": 131026}'), Retryable("HTTP 400")),
     "an internal failure": (answering(500, error("InternalFailure")), Unknown("InternalFailure")),
     "a bad gateway": (answering(502, "<html>bad gateway</html>"), Unknown("HTTP 502")),
     "unavailable, and when again": (
@@ -453,15 +453,15 @@ def test_an_answer_that_drips_is_not_waited_for(aws: Aws, connect: Connect, chan
 @pytest.mark.parametrize("channel", CHANNELS)
 def test_nothing_has_left_where_nobody_listens(connect: Connect, channel: str) -> None:
     with nobody() as url:
-        assert connect(channel, url).send(outbound(channel)) == NotDelivered("NewConnectionError")
+        assert connect(channel, url).send(outbound(channel)) == Retryable("NewConnectionError")
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
 def test_no_call_begins_when_the_gate_holds_no_more(connect: Connect, channel: str) -> None:
     ready = replace(outbound(channel), start_before=NOON + timedelta(seconds=0.2))
     with full() as url:
-        assert connect(channel, url).send(ready) == NotDelivered("ConnectTimeoutError")
-        assert connect(channel, url).send(replace(ready, start_before=NOON)) == NotDelivered("too late to begin")
+        assert connect(channel, url).send(ready) == Retryable("ConnectTimeoutError")
+        assert connect(channel, url).send(replace(ready, start_before=NOON)) == Retryable("too late to begin")
 
 
 def test_the_time_that_credentials_take_is_the_gates_too(aws: Aws, connect: Connect) -> None:
@@ -469,7 +469,7 @@ def test_the_time_that_credentials_take_is_the_gates_too(aws: Aws, connect: Conn
     client: Any = connect("sms", aws.url, patient(read=7))
     client.client.meta.events.register("before-sign", lambda **_: time.sleep(0.2))
     ready = replace(outbound("sms"), start_before=NOON + timedelta(seconds=0.1))
-    assert client.send(ready) == NotDelivered("too late to begin")
+    assert client.send(ready) == Retryable("too late to begin")
     assert aws.requests == []
 
 

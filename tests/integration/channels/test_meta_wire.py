@@ -15,8 +15,8 @@ from urllib3.connection import HTTPConnection
 
 from reengage.adapters.channels.http import BODY_LIMIT, Http
 from reengage.adapters.channels.meta import CODES, VERSION, MetaChannel
-from reengage.errors import MissingSetting
-from reengage.ports import Accepted, NotDelivered, OptedOut, Refused, Unknown
+from reengage.errors import ConfigurationError
+from reengage.ports import Accepted, OptedOut, Refused, Retryable, Unknown
 from tests.integration.channels.wire import (
     ADDRESS,
     NOON,
@@ -110,7 +110,7 @@ def unreadable() -> dict[str, str]:
 
 
 def no_object() -> dict[str, str]:
-    raise MissingSetting("expected a JSON object")
+    raise ConfigurationError("expected a JSON object")
 
 
 @pytest.mark.parametrize(
@@ -121,18 +121,18 @@ def no_object() -> dict[str, str]:
         (lambda: {"meta_access_token": "two\nlines"}, "ValueError"),
         (lambda: {"meta_access_token": "Ω"}, "UnicodeEncodeError"),
         (unreadable, "the secrets cannot be read: ClientError"),
-        (no_object, "the secrets cannot be read: MissingSetting"),
+        (no_object, "the secrets cannot be read: ConfigurationError"),
     ],
 )
 def test_a_secret_that_is_of_no_use_is_the_operators_to_mend(meta: Server, secrets: Any, told: str) -> None:
-    assert channel(meta.url, secrets=secrets).send(outbound()) == NotDelivered(told)
+    assert channel(meta.url, secrets=secrets).send(outbound()) == Retryable(told)
     assert meta.requests == []
 
 
 # https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes, written down a second
 # time: the status that comes with the code, the code, and what it means here.
 MEANINGS: Final = {
-    NotDelivered: [
+    Retryable: [
         (400, 4), (400, 17), (400, 613), (400, 80007), (400, 80008), (400, 130429), (400, 131048), (400, 131056),
         (400, 131064), (400, 132069),
         (400, 2500), (401, 0), (500, 3), (403, 10), (401, 190), (403, 200), (403, 299), (403, 131005),
@@ -186,7 +186,7 @@ def test_who_has_stopped_marketing_has_stopped_that_alone(meta: Server) -> None:
 def test_a_code_that_nobody_has_heard_of_is_tried_again(meta: Server, is_transient: bool) -> None:
     """It was refused for good, whatever Meta said of it."""
     meta.answers(400, error(131_999, is_transient=is_transient))
-    assert channel(meta.url).send(outbound()) == NotDelivered("131999 with HTTP 400")
+    assert channel(meta.url).send(outbound()) == Retryable("131999 with HTTP 400")
 
 
 def test_the_errors_text_is_metas_short_title(meta: Server) -> None:
@@ -196,7 +196,7 @@ def test_the_errors_text_is_metas_short_title(meta: Server) -> None:
 
 def test_a_wrong_phone_number_id_is_the_operators_to_mend(meta: Server) -> None:
     meta.answers(400, error(100, error_subcode=33))
-    assert channel(meta.url).send(outbound()) == NotDelivered("100/33 no such phone number id")
+    assert channel(meta.url).send(outbound()) == Retryable("100/33 no such phone number id")
 
 
 HINTS: Final = {
@@ -217,7 +217,7 @@ HINTS: Final = {
 @pytest.mark.parametrize(("said", "wait"), HINTS.values(), ids=HINTS)
 def test_a_throttle_says_how_long_to_wait(meta: Server, said: str, wait: timedelta | None) -> None:
     meta.behaves = says(written(429, error(130429), {"Retry-After": "?"}).replace(b"?", said.encode("latin-1"), 1))
-    assert channel(meta.url).send(outbound()) == NotDelivered("130429 rate limit hit", wait)
+    assert channel(meta.url).send(outbound()) == Retryable("130429 rate limit hit", wait)
 
 
 def used(*minutes: Any) -> str:
@@ -258,12 +258,12 @@ USAGES: Final = {
 @pytest.mark.parametrize(("said", "wait"), USAGES.values(), ids=USAGES)
 def test_a_throttle_may_say_how_long_to_wait_in_minutes(meta: Server, said: str, wait: timedelta | None) -> None:
     meta.answers(400, error(80007), {"X-Business-Use-Case-Usage": said})
-    assert channel(meta.url).send(outbound()) == NotDelivered("80007 rate limit issues", wait)
+    assert channel(meta.url).send(outbound()) == Retryable("80007 rate limit issues", wait)
 
 
 def test_retry_after_comes_before_the_minutes(meta: Server) -> None:
     meta.answers(429, error(130429), {"Retry-After": "90", "X-Business-Use-Case-Usage": used(19)})
-    assert channel(meta.url).send(outbound()) == NotDelivered("130429 rate limit hit", timedelta(seconds=90))
+    assert channel(meta.url).send(outbound()) == Retryable("130429 rate limit hit", timedelta(seconds=90))
 
 
 @pytest.mark.parametrize(
@@ -287,20 +287,20 @@ def test_only_a_throttle_is_waited_for_by_the_minute(
 @pytest.mark.parametrize("name", ["X-App-Usage", "X-Ad-Account-Usage"])
 def test_the_other_usages_say_no_time(meta: Server, name: str) -> None:
     meta.answers(400, error(4), {name: used(19)})
-    assert channel(meta.url).send(outbound()) == NotDelivered("4 API too many calls")
+    assert channel(meta.url).send(outbound()) == Retryable("4 API too many calls")
 
 
 STATUSES: Final = {
     "bad request": (answer(400, b"<html>"), Refused("HTTP 400")),
-    "unauthorized": (answer(401), NotDelivered("HTTP 401")),
-    "payment required": (answer(402), NotDelivered("HTTP 402")),
-    "forbidden": (answer(403), NotDelivered("HTTP 403")),
-    "not found": (answer(404), NotDelivered("HTTP 404")),
-    "method not allowed": (answer(405), NotDelivered("HTTP 405")),
+    "unauthorized": (answer(401), Retryable("HTTP 401")),
+    "payment required": (answer(402), Retryable("HTTP 402")),
+    "forbidden": (answer(403), Retryable("HTTP 403")),
+    "not found": (answer(404), Retryable("HTTP 404")),
+    "method not allowed": (answer(405), Retryable("HTTP 405")),
     "a request that took too long": (answer(408), Unknown("HTTP 408")),
     "gone": (answer(410), Refused("HTTP 410")),
     "too large": (answer(413), Refused("HTTP 413")),
-    "throttled": (answer(429, b"slow down"), NotDelivered("HTTP 429")),
+    "throttled": (answer(429, b"slow down"), Retryable("HTTP 429")),
     "a status of nobody's": (answer(499), Refused("HTTP 499")),
     "an internal error": (answer(500), Unknown("HTTP 500")),
     "a bad gateway": (answer(502, b"<html>bad gateway</html>"), Unknown("HTTP 502")),
@@ -374,13 +374,13 @@ def test_a_no_that_comes_before_all_was_read_counts(meta: Server, monkeypatch: p
     """A throttle answered at once and closed; the rest had nowhere to go, and it was said that nobody knew."""
 
     def breaks(self: HTTPConnection, *args: Any, **kwargs: Any) -> None:
-        whole(self, *args, **kwargs)
+        total_timeout(self, *args, **kwargs)
         raise BrokenPipeError
 
-    whole = HTTPConnection.request
+    total_timeout = HTTPConnection.request
     monkeypatch.setattr(HTTPConnection, "request", breaks)
     meta.answers(429, headers={"Retry-After": "120"})
-    assert channel(meta.url).send(outbound()) == NotDelivered("HTTP 429", timedelta(minutes=2))
+    assert channel(meta.url).send(outbound()) == Retryable("HTTP 429", timedelta(minutes=2))
 
 
 def test_an_answer_that_drips_but_ends_in_time_counts(meta: Server) -> None:
@@ -397,12 +397,12 @@ def test_silence_is_waited_for_no_longer_than_it_may_last(meta: Server) -> None:
 
 def test_nobody_listens() -> None:
     with nobody() as url:
-        assert channel(url).send(outbound()) == NotDelivered("NewConnectionError")
+        assert channel(url).send(outbound()) == Retryable("NewConnectionError")
 
 
 def test_connecting_takes_too_long() -> None:
     with full() as url:
-        assert channel(url, patient(connect=0.2)).send(outbound()) == NotDelivered("ConnectTimeoutError")
+        assert channel(url, patient(connect=0.2)).send(outbound()) == Retryable("ConnectTimeoutError")
 
 
 def test_there_is_no_such_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -410,7 +410,7 @@ def test_there_is_no_such_name(monkeypatch: pytest.MonkeyPatch) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
-    assert channel("http://graph.invalid").send(outbound()) == NotDelivered("NameResolutionError")
+    assert channel("http://graph.invalid").send(outbound()) == Retryable("NameResolutionError")
 
 
 def test_a_slow_name_server_leaves_no_time_to_ask(meta: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -421,7 +421,7 @@ def test_a_slow_name_server_leaves_no_time_to_ask(meta: Server, monkeypatch: pyt
         return look_up(*args)
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
-    assert channel(meta.url, patient(connect=0.1)).send(outbound()) == NotDelivered("connecting took too long")
+    assert channel(meta.url, patient(connect=0.1)).send(outbound()) == Retryable("connecting took too long")
     assert meta.requests == []
 
 
@@ -433,7 +433,7 @@ def test_no_call_begins_when_the_gate_holds_no_more(left: float, error: str) -> 
     began = time.monotonic()
     with full() as url:
         ready = outbound(start_before=NOON + timedelta(seconds=left))
-        assert channel(url).send(ready) == NotDelivered(error)
+        assert channel(url).send(ready) == Retryable(error)
     assert time.monotonic() - began < 2
 
 
@@ -446,13 +446,13 @@ def test_a_connection_that_stands_too_late_is_not_used(meta: Server, monkeypatch
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
     ready = outbound(start_before=NOON + timedelta(seconds=0.1))
-    assert channel(meta.url).send(ready) == NotDelivered("connecting took too long")
+    assert channel(meta.url).send(ready) == Retryable("connecting took too long")
     assert meta.requests == []
 
 
 @pytest.mark.parametrize("url", [f"http://{'x' * 64}.invalid", "http://[::1", "http://127.0.0.1:x"])
 def test_a_url_that_is_none_is_the_operators_to_mend(url: str) -> None:
-    assert channel(url).send(outbound()) == NotDelivered("LocationParseError")
+    assert channel(url).send(outbound()) == Retryable("LocationParseError")
 
 
 def test_each_message_has_a_connection_of_its_own(meta: Server) -> None:

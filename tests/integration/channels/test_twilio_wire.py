@@ -14,7 +14,7 @@ from reengage.adapters.channels.http import LONGEST
 from reengage.adapters.channels.twilio import CODES, TwilioChannel
 from reengage.adapters.inbound.twilio import twilio as read_twilio
 from reengage.domain.routes import Routes
-from reengage.ports import Accepted, NotDelivered, OptedOut, OutboundMessage, Refused, Unknown, Wording
+from reengage.ports import Accepted, OptedOut, OutboundMessage, Refused, Retryable, Unknown, Wording
 from tests.integration.channels.wire import (
     ADDRESS,
     NOON,
@@ -51,11 +51,11 @@ def twilio() -> Iterator[Server]:
         yield server
 
 
-def channel(url: str, on: str = "sms", identity: str = "+15005550006", **changes: Any) -> TwilioChannel:
+def channel(url: str, on: str = "sms", sender_id: str = "+15005550006", **changes: Any) -> TwilioChannel:
     settings: dict[str, Any] = {
         "http": patient(),
         "secrets": lambda: SECRETS,
-        "routes": routes(on, "twilio", identity),
+        "routes": routes(on, "twilio", sender_id),
         "clock": clock,
         "url": url,
         **changes,
@@ -106,13 +106,13 @@ def test_twilio_is_asked_to_call_back_again_after_a_failure_of_ours(twilio: Serv
     assert dict(parse_qsl(urlsplit(form(twilio)["StatusCallback"]).fragment)) == {"rc": "5", "rp": "all"}
 
 
-@pytest.mark.parametrize(("on", "identity"), [("sms", SERVICE), ("whatsapp", "+15005550006")])
+@pytest.mark.parametrize(("on", "sender_id"), [("sms", SERVICE), ("whatsapp", "+15005550006")])
 def test_what_comes_back_is_read_as_the_contacts_without_asking_whose_number_it_was(
-    twilio: Server, on: str, identity: str
+    twilio: Server, on: str, sender_id: str
 ) -> None:
     """A messaging service sends from any number of its pool, of which no route knows."""
     message = outbound(on)
-    channel(twilio.url, on, identity, webhook_url="https://hooks.example").send(message)
+    channel(twilio.url, on, sender_id, webhook_url="https://hooks.example").send(message)
     sent = form(twilio)
     told = {"MessageStatus": "delivered", "MessageSid": SID, "To": sent["To"], "From": "+15005550009"}
     query = dict(parse_qsl(urlsplit(sent["StatusCallback"]).query))
@@ -121,9 +121,9 @@ def test_what_comes_back_is_read_as_the_contacts_without_asking_whose_number_it_
     assert receipt.scheduled_message_id == message.message.scheduled_message_id
 
 
-@pytest.mark.parametrize("identity", ["+15005550006", "whatsapp:+15005550006"])
-def test_whatsapp_is_written_before_both_numbers(twilio: Server, identity: str) -> None:
-    channel(twilio.url, "whatsapp", identity).send(outbound("whatsapp"))
+@pytest.mark.parametrize("sender_id", ["+15005550006", "whatsapp:+15005550006"])
+def test_whatsapp_is_written_before_both_numbers(twilio: Server, sender_id: str) -> None:
+    channel(twilio.url, "whatsapp", sender_id).send(outbound("whatsapp"))
     assert {**form(twilio), "ValidityPeriod": ""} == {
         "To": f"whatsapp:{ADDRESS}",
         "From": "whatsapp:+15005550006",
@@ -199,7 +199,7 @@ def test_twilio_may_keep_it_until_it_is_of_no_use(twilio: Server, left: timedelt
 @pytest.mark.parametrize("left", [timedelta(seconds=0.999), timedelta(), timedelta(hours=-1)])
 def test_with_less_than_a_second_left_nothing_is_asked(twilio: Server, left: timedelta) -> None:
     message = outbound("sms", deliver_before=NOON + LONGEST + left)
-    assert channel(twilio.url).send(message) == NotDelivered("too little time is left to deliver it")
+    assert channel(twilio.url).send(message) == Retryable("too little time is left to deliver it")
     assert twilio.connections == 0
 
 
@@ -212,14 +212,14 @@ def test_of_several_tokens_the_first_is_ours(twilio: Server) -> None:
 
 def test_no_call_begins_when_the_gate_holds_no_more(twilio: Server) -> None:
     ready = outbound("sms", start_before=NOON)
-    assert channel(twilio.url).send(ready) == NotDelivered("too late to begin")
+    assert channel(twilio.url).send(ready) == Retryable("too late to begin")
     assert twilio.requests == []
 
 
 @pytest.mark.parametrize("name", SECRETS)
 def test_a_secret_that_is_absent_is_the_operators_to_mend(twilio: Server, name: str) -> None:
     secrets = {other: value for other, value in SECRETS.items() if other != name}
-    assert channel(twilio.url, secrets=lambda: secrets).send(outbound("sms")) == NotDelivered(
+    assert channel(twilio.url, secrets=lambda: secrets).send(outbound("sms")) == Retryable(
         f"absent from the secrets: {name}"
     )
     assert twilio.connections == 0
@@ -234,7 +234,7 @@ def error(code: int, status: int) -> dict[str, Any]:
 # https://www.twilio.com/docs/api/errors, written down a second time: the status, the code, and what it means here.
 MEANINGS: Final = {
     OptedOut: [(400, 21610), (400, 63050)],
-    NotDelivered: [
+    Retryable: [
         (429, 20429), (429, 14107), (429, 21611), (400, 21730), (400, 30001), (429, 63018), (429, 63038),
         (429, 63017), (400, 63053),
         (401, 20003), (403, 20003), (403, 20005), (403, 20006), (403, 20008), (403, 20403), (404, 20404),
@@ -291,15 +291,15 @@ def test_every_code_of_the_table_is_tried() -> None:
 
 def test_a_throttle_says_how_long_to_wait(twilio: Server) -> None:
     twilio.answers(429, error(20429, 429), {"Retry-After": "7"})
-    assert channel(twilio.url).send(outbound("sms")) == NotDelivered("20429 too many requests", timedelta(seconds=7))
+    assert channel(twilio.url).send(outbound("sms")) == Retryable("20429 too many requests", timedelta(seconds=7))
 
 
 ANSWERS: Final = {
     "throttled at the edge": (
         answer(429, b"<html>", {"Retry-After": "2"}),
-        NotDelivered("HTTP 429", timedelta(seconds=2)),
+        Retryable("HTTP 429", timedelta(seconds=2)),
     ),
-    "unauthorized": (answer(401), NotDelivered("HTTP 401")),
+    "unauthorized": (answer(401), Retryable("HTTP 401")),
     "bad request": (answer(400, b"<html>"), Refused("HTTP 400")),
     "a bad gateway": (answer(502, b"<html>"), Unknown("HTTP 502")),
     "an error after it was taken": (answer(500, TAKEN), Unknown("HTTP 500")),
@@ -321,4 +321,4 @@ def test_what_an_answer_means_without_a_code(twilio: Server, behaves: Behaviour,
 
 def test_nobody_listens() -> None:
     with nobody() as url:
-        assert channel(url).send(outbound("sms")) == NotDelivered("NewConnectionError")
+        assert channel(url).send(outbound("sms")) == Retryable("NewConnectionError")

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from reengage.adapters.channels.webhook import WebhookChannel, signature
-from reengage.ports import Accepted, NotDelivered, Refused, Unknown
+from reengage.ports import Accepted, Refused, Retryable, Unknown
 from tests.integration.channels.wire import (
     ADDRESS,
     NOON,
@@ -135,23 +135,23 @@ ANSWERS: Final = {
     "taken, at length": (answer(200, b'{"id": "a"}' + b" " * 1_000_000), Accepted("webhook", OWN_ID)),
     "taken before": (answer(409, {"id": "queue-17"}), Accepted("webhook", "queue-17")),
     "taken before, nothing said": (answer(409), Accepted("webhook", OWN_ID)),
-    "throttled": (answer(429), NotDelivered("HTTP 429")),
+    "throttled": (answer(429), Retryable("HTTP 429")),
     "throttled for a while": (
         answer(429, headers={"Retry-After": "120"}),
-        NotDelivered("HTTP 429", timedelta(minutes=2)),
+        Retryable("HTTP 429", timedelta(minutes=2)),
     ),
     "throttled until": (
         answer(429, headers={"Retry-After": format_datetime(NOON + timedelta(minutes=3), usegmt=True)}),
-        NotDelivered("HTTP 429", timedelta(minutes=3)),
+        Retryable("HTTP 429", timedelta(minutes=3)),
     ),
-    "unavailable": (answer(503), NotDelivered("HTTP 503")),
+    "unavailable": (answer(503), Retryable("HTTP 503")),
     "unavailable for a while": (
         answer(503, headers={"Retry-After": "30"}),
-        NotDelivered("HTTP 503", timedelta(seconds=30)),
+        Retryable("HTTP 503", timedelta(seconds=30)),
     ),
-    "not by this signature": (answer(401), NotDelivered("HTTP 401")),
-    "forbidden": (answer(403), NotDelivered("HTTP 403")),
-    "not here": (answer(404), NotDelivered("HTTP 404")),
+    "not by this signature": (answer(401), Retryable("HTTP 401")),
+    "forbidden": (answer(403), Retryable("HTTP 403")),
+    "not here": (answer(404), Retryable("HTTP 404")),
     "no": (answer(400, {"error": ADDRESS}), Refused("HTTP 400")),
     "gone": (answer(410), Refused("HTTP 410")),
     "too large": (answer(413), Refused("HTTP 413")),
@@ -190,7 +190,7 @@ def test_nobody_knows_where_no_answer_comes_in_time(
 
 
 def test_whom_nobody_vouches_for_gets_nothing(receiver: Server) -> None:
-    assert sender(receiver.url, ssl.create_default_context()).send(outbound("sms")) == NotDelivered(
+    assert sender(receiver.url, ssl.create_default_context()).send(outbound("sms")) == Retryable(
         "SSLCertVerificationError"
     )
     assert receiver.requests == []
@@ -199,7 +199,7 @@ def test_whom_nobody_vouches_for_gets_nothing(receiver: Server) -> None:
 def test_whom_another_name_was_vouched_for_gets_nothing(tmp_path: Path) -> None:
     server, client = certified(tmp_path, "127.0.0.2")
     with serving(server) as receiver:
-        assert sender(receiver.url, client).send(outbound("sms")) == NotDelivered("SSLCertVerificationError")
+        assert sender(receiver.url, client).send(outbound("sms")) == Retryable("SSLCertVerificationError")
         assert receiver.requests == []
 
 
@@ -214,27 +214,27 @@ def test_a_failure_before_the_body_left_is_tried_again(contexts: Contexts, behav
         secure = sender(
             receiver.url.replace("http:", "https:"), contexts[1], http=patient(connect=1, context=contexts[1])
         )
-        assert secure.send(outbound("sms")) == NotDelivered(told)
+        assert secure.send(outbound("sms")) == Retryable(told)
         assert receiver.connections == 1
 
 
-@pytest.mark.parametrize("identity", ["http://127.0.0.1/", "127.0.0.1", "", "file:///etc/passwd", "HTTP://x"])
-def test_a_route_that_is_no_https_url_is_the_operators_to_mend(contexts: Contexts, identity: str) -> None:
-    assert sender(identity, contexts[1]).send(outbound("sms")) == NotDelivered("the route's identity is no https URL")
+@pytest.mark.parametrize("sender_id", ["http://127.0.0.1/", "127.0.0.1", "", "file:///etc/passwd", "HTTP://x"])
+def test_a_route_that_is_no_https_url_is_the_operators_to_mend(contexts: Contexts, sender_id: str) -> None:
+    assert sender(sender_id, contexts[1]).send(outbound("sms")) == Retryable("the route's identity is no https URL")
 
 
-@pytest.mark.parametrize("identity", ["https://", "https:///path", f"https://{'x' * 64}.invalid/"])
-def test_a_url_without_a_host_is_the_operators_to_mend(contexts: Contexts, identity: str) -> None:
-    assert type(sender(identity, contexts[1]).send(outbound("sms"))) is NotDelivered
+@pytest.mark.parametrize("sender_id", ["https://", "https:///path", f"https://{'x' * 64}.invalid/"])
+def test_a_url_without_a_host_is_the_operators_to_mend(contexts: Contexts, sender_id: str) -> None:
+    assert type(sender(sender_id, contexts[1]).send(outbound("sms"))) is Retryable
 
 
 def test_no_call_begins_when_the_gate_holds_no_more(receiver: Server, channel: WebhookChannel) -> None:
-    assert channel.send(outbound("sms", start_before=NOON)) == NotDelivered("too late to begin")
+    assert channel.send(outbound("sms", start_before=NOON)) == Retryable("too late to begin")
     assert receiver.requests == []
 
 
 def test_a_secret_that_is_absent_is_the_operators_to_mend(receiver: Server, contexts: Contexts) -> None:
-    assert sender(receiver.url, contexts[1], secrets=dict).send(outbound("sms")) == NotDelivered(
+    assert sender(receiver.url, contexts[1], secrets=dict).send(outbound("sms")) == Retryable(
         "absent from the secrets: webhook_secret"
     )
     assert receiver.connections == 0

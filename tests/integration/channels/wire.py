@@ -39,17 +39,17 @@ def clock() -> datetime:
 
 def patient(**changes: Any) -> Http:
     """Time-outs that a busy machine keeps, ten seconds in all; it trusts nobody, where the test does not say whom."""
-    settings: dict[str, Any] = {"connect": 4, "read": 5, "whole": 6, **changes}
+    settings: dict[str, Any] = {"connect": 4, "read": 5, "total_timeout": 6, **changes}
     return Http(**{"context": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), **settings})
 
 
 def hasty(**changes: Any) -> Http:
     """Time-outs that a test can wait for, once it is connected."""
-    return patient(**{"read": 0.3, "whole": 0.7} | changes)
+    return patient(**{"read": 0.3, "total_timeout": 0.7} | changes)
 
 
-def routes(channel: str, provider: str, identity: str) -> Routes:
-    return Routes((Route(BRAND, channel, provider, identity),))
+def routes(channel: str, provider: str, sender_id: str) -> Routes:
+    return Routes((Route(BRAND, channel, provider, sender_id),))
 
 
 def outbound(channel: str = "whatsapp", address: str = ADDRESS, **changes: Any) -> OutboundMessage:
@@ -58,10 +58,10 @@ def outbound(channel: str = "whatsapp", address: str = ADDRESS, **changes: Any) 
         contact=Contact(BRAND, channel, address),
         reason="appointment_reminder",
         subject=SubjectRef(BRAND, "appointment", "A-1"),
-        step="PT2H",
-        about=NOON + timedelta(hours=2),
+        offset="PT2H",
+        anchor_at=NOON + timedelta(hours=2),
         due_at=NOON,
-        useful_until=NOON + timedelta(hours=2),
+        valid_until=NOON + timedelta(hours=2),
         version=1,
     )
     return replace(
@@ -177,9 +177,9 @@ def answer(status: int, body: Any = b"", headers: Mapping[str, str] | None = Non
     return says(written(status, body, headers))
 
 
-def says(whole: bytes) -> Behaviour:
+def says(total_timeout: bytes) -> Behaviour:
     """Writes that, and closes the connection."""
-    return lambda _, connection: connection.sendall(whole)
+    return lambda _, connection: connection.sendall(total_timeout)
 
 
 def is_silent(server: Server, _: socket.socket) -> None:
@@ -196,11 +196,11 @@ def stops_after(part: bytes) -> Behaviour:
     return behave
 
 
-def drips(whole: bytes, *, pause: float = 0.05) -> Behaviour:
+def drips(total_timeout: bytes, *, pause: float = 0.05) -> Behaviour:
     """Byte by byte, so that no single read takes long."""
 
     def behave(server: Server, connection: socket.socket) -> None:
-        for byte in whole:
+        for byte in total_timeout:
             connection.sendall(bytes([byte]))
             if server.over.wait(pause):
                 return

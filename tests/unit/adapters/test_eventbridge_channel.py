@@ -19,7 +19,7 @@ from reengage.domain.events_out import OutEvent
 from reengage.domain.message import ScheduledMessage
 from reengage.domain.policy import Action, Decision
 from reengage.domain.subject import SubjectRef
-from reengage.ports import Accepted, NotDelivered, OutboundMessage, Refused, Unknown, Wording
+from reengage.ports import Accepted, OutboundMessage, Refused, Retryable, Unknown, Wording
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -29,10 +29,10 @@ OUTBOUND: Final = OutboundMessage(
         contact=Contact("acme-dental", "whatsapp", "+447700900187"),
         reason="appointment_reminder",
         subject=SubjectRef("acme-dental", "appointment", "A-1"),
-        step="PT2H",
-        about=NOON.replace(hour=14),
+        offset="PT2H",
+        anchor_at=NOON.replace(hour=14),
         due_at=NOON,
-        useful_until=NOON.replace(hour=14),
+        valid_until=NOON.replace(hour=14),
         version=1,
     ),
     wording=Wording("Nhắc bạn", "vi", "appointment_reminder", ("acme-dental", "12:00")),
@@ -100,14 +100,14 @@ def entry(code: str) -> str:
 
 ANSWERS: Final = {
     "taken": (200, Aws("").body, Accepted("eventbridge", "e-1")),
-    "an entry throttled": (200, entry("ThrottlingException"), NotDelivered("ThrottlingException")),
-    "an entry failed": (200, entry("InternalFailure"), NotDelivered("InternalFailure")),
+    "an entry throttled": (200, entry("ThrottlingException"), Retryable("ThrottlingException")),
+    "an entry failed": (200, entry("InternalFailure"), Retryable("InternalFailure")),
     **{f"an entry refused: {code}": (200, entry(code), Refused(code)) for code in sorted(REFUSALS)},
-    "throttled": (400, error("ThrottlingException"), NotDelivered("ThrottlingException")),
-    "too many requests": (429, error("TooManyRequestsException"), NotDelivered("TooManyRequestsException")),
-    "not allowed": (400, error("AccessDeniedException"), NotDelivered("AccessDeniedException")),
-    "forbidden": (403, error("UnrecognizedClientException"), NotDelivered("UnrecognizedClientException")),
-    "too large": (413, "too large", NotDelivered("HTTP 413")),
+    "throttled": (400, error("ThrottlingException"), Retryable("ThrottlingException")),
+    "too many requests": (429, error("TooManyRequestsException"), Retryable("TooManyRequestsException")),
+    "not allowed": (400, error("AccessDeniedException"), Retryable("AccessDeniedException")),
+    "forbidden": (403, error("UnrecognizedClientException"), Retryable("UnrecognizedClientException")),
+    "too large": (413, "too large", Retryable("HTTP 413")),
     "an internal failure": (500, error("InternalFailure"), Unknown("InternalFailure")),
     "a bad gateway": (502, "<html>bad gateway</html>", Unknown("HTTP 502")),
     "unavailable": (503, error("ServiceUnavailable"), Unknown("ServiceUnavailable")),
@@ -134,7 +134,7 @@ def test_what_an_answer_means(aws: Aws, channel: EventBridgeChannel, status: int
 @pytest.mark.parametrize(
     ("failure", "outcome"),
     [
-        (NoCredentialsError(), NotDelivered("NoCredentialsError")),
+        (NoCredentialsError(), Retryable("NoCredentialsError")),
         (ReadTimeoutError(endpoint_url="-"), Unknown("ReadTimeoutError")),
         (SSLError(endpoint_url="-", error=OSError()), Unknown("SSLError")),
     ],
@@ -155,7 +155,7 @@ def test_nobody_listens(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{unused.getsockname()[1]}")
-        assert App()._provider("eventbridge", "sms").send(OUTBOUND) == NotDelivered("NewConnectionError")
+        assert App()._provider("eventbridge", "sms").send(OUTBOUND) == Retryable("NewConnectionError")
     assert aws.requests == []
 
 

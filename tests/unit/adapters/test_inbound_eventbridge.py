@@ -12,23 +12,23 @@ from hypothesis import strategies as st
 
 from reengage.adapters.inbound.eventbridge import (
     BUSINESS_EVENTS,
+    EVENT_SCHEMAS,
     MAX_CAUSE,
     MAX_ITEMS,
-    SAID,
     inbound_message,
+    parse_business_event,
     receipt,
-    said,
 )
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.planning import broadcasts
-from reengage.domain.preferences import Choice, ChoiceMade
-from reengage.domain.subject import EVENT_TYPES, BusinessEvent, Rank, Subject, SubjectRef, version_of
+from reengage.domain.preferences import Choice, RecordChoice
+from reengage.domain.subject import EVENT_TYPES, BusinessEvent, EventEffect, Subject, SubjectRef, version_of
 from reengage.domain.words import Request
 from reengage.errors import InvalidEvent
-from reengage.usecases.configure_brand import BrandSaid
-from reengage.usecases.erase_contact import ErasureAsked
-from reengage.usecases.record_delivery import Receipt
+from reengage.usecases.configure_brand import ConfigureBrand
+from reengage.usecases.erase_contact import EraseContact
+from reengage.usecases.record_delivery import RecordDelivery
 
 EVENT_ID: Final = "17793124-05d4-b198-2fde-7ededc63b103"
 TIME: Final = "2031-03-04T11:05:20Z"
@@ -256,11 +256,11 @@ def read(event: Any) -> Any:
     """The event through the reader of its detail-type."""
     readers: dict[Any, Callable[[Any], Any]] = {"MessageReceived": inbound_message, "DeliveryReported": receipt}
     reader = readers.get(event["detail-type"])
-    return reader(event) if reader else said(event)
+    return reader(event) if reader else parse_business_event(event)
 
 
 def business_event(event: Any) -> BusinessEvent:
-    heard = said(event)
+    heard = parse_business_event(event)
     assert isinstance(heard, BusinessEvent)
     return heard
 
@@ -294,7 +294,7 @@ def errors_of(event: Any, reader: Callable[[Any], Any] = read) -> list[str]:
 
 
 def test_the_tables_of_this_test_are_whole() -> None:
-    assert set(REQUIRED) == set(OPTIONAL) == {*SAID, "MessageReceived", "DeliveryReported"}
+    assert set(REQUIRED) == set(OPTIONAL) == {*EVENT_SCHEMAS, "MessageReceived", "DeliveryReported"}
     assert set(BUSINESS) == set(EVENT_TYPES)
 
 
@@ -312,13 +312,13 @@ def test_a_full_message() -> None:
 
 def test_a_minimal_receipt_happened_when_it_was_sent() -> None:
     read_receipt = receipt(envelope("DeliveryReported", minimal("DeliveryReported")))
-    assert read_receipt == Receipt(READ_CONTACT, ID.good, "delivered", AT, event_id=EVENT_ID)
+    assert read_receipt == RecordDelivery(READ_CONTACT, ID.good, "delivered", AT, event_id=EVENT_ID)
 
 
 def test_a_full_receipt() -> None:
     detail = full("DeliveryReported") | {"occurred_at": "2031-03-04T12:05:19.5+01:00"}
     at = datetime(2031, 3, 4, 11, 5, 19, 500_000, tzinfo=UTC)
-    assert receipt(envelope("DeliveryReported", detail)) == Receipt(
+    assert receipt(envelope("DeliveryReported", detail)) == RecordDelivery(
         READ_CONTACT, ID.good, "delivered", at, ID.good, TEXT.good, EVENT_ID
     )
 
@@ -355,8 +355,8 @@ def test_a_business_event(detail_type: str, detail_of: Callable[[str], dict[str,
 def test_a_text_for_people_is_one_for_all_or_one_for_each_locale(detail_type: str, name: str) -> None:
     regions = {f"en-{region:03}": "é" * 500 for region in range(20)}
     for text in ("Pro", "x" * 500, {"de_AT": "Profi"}, {"en": "Pro", "zh-Hans-CN": "专业版"}, regions):
-        heard = said(envelope(detail_type, full(detail_type) | {name: text}))
-        assert isinstance(heard, BusinessEvent | BrandSaid)
+        heard = parse_business_event(envelope(detail_type, full(detail_type) | {name: text}))
+        assert isinstance(heard, BusinessEvent | ConfigureBrand)
         assert heard.fields[name] == text
 
 
@@ -461,14 +461,14 @@ def test_an_envelope_has_its_time(time: Any) -> None:
     assert error.startswith("$.time: ")
 
 
-@pytest.mark.parametrize("reader", [inbound_message, said, receipt])
+@pytest.mark.parametrize("reader", [inbound_message, parse_business_event, receipt])
 @pytest.mark.parametrize("name", [None, "", 5, [], {}, ["TrialStarted"], "trialstarted", "EventRejected"])
 def test_a_detail_type_of_another_kind(reader: Callable[[Any], Any], name: Any) -> None:
     (error,) = errors_of(envelope(name, {}), reader)
     assert error.startswith("$.detail-type: expected one of ")
 
 
-@pytest.mark.parametrize("reader", [inbound_message, said, receipt])
+@pytest.mark.parametrize("reader", [inbound_message, parse_business_event, receipt])
 @pytest.mark.parametrize("event", [None, 5, "{}", [], [{}], True])
 def test_an_event_is_an_object(reader: Callable[[Any], Any], event: Any) -> None:
     assert errors_of(event, reader) == ["$: expected an EventBridge event, a JSON object"]
@@ -491,20 +491,24 @@ def test_an_error_quotes_nothing_of_what_it_found() -> None:
 
 @pytest.mark.parametrize("whose", [{"contact": CONTACT}, {"brand": "acme-dental"}])
 def test_a_brand_says_only_what_the_event_gave(whose: dict[str, Any]) -> None:
-    version = version_of(AT, Rank.CHANGE)
+    version = version_of(AT, EventEffect.CHANGE)
     fields = {name: kind.good for name, kind in OPTIONAL["BrandConfigured"].items() if name != "occurred_at"}
-    assert said(envelope("BrandConfigured", whose | {"name": "Acme"})) == BrandSaid(
+    assert parse_business_event(envelope("BrandConfigured", whose | {"name": "Acme"})) == ConfigureBrand(
         "acme-dental", version, {"name": "Acme"}
     )
     everything = fields | {"name": {"en": "Acme"}}
-    assert said(envelope("BrandConfigured", whose | everything)) == BrandSaid("acme-dental", version, everything)
+    assert parse_business_event(envelope("BrandConfigured", whose | everything)) == ConfigureBrand(
+        "acme-dental", version, everything
+    )
 
 
 def test_an_erasure_counts_from_when_it_arrived() -> None:
     """A second request with the date of the first erased nothing of what had come since, and said that it had."""
-    assert said(envelope("ContactErased", {"contact": CONTACT})) == ErasureAsked(READ_CONTACT, AT)
-    earlier = said(envelope("ContactErased", {"contact": CONTACT, "occurred_at": "2031-03-04T11:05:19.5Z"}))
-    assert earlier == ErasureAsked(READ_CONTACT, AT)
+    assert parse_business_event(envelope("ContactErased", {"contact": CONTACT})) == EraseContact(READ_CONTACT, AT)
+    earlier = parse_business_event(
+        envelope("ContactErased", {"contact": CONTACT, "occurred_at": "2031-03-04T11:05:19.5Z"})
+    )
+    assert earlier == EraseContact(READ_CONTACT, AT)
 
 
 @pytest.mark.parametrize(
@@ -542,28 +546,28 @@ EVIDENCE_AT: Final = datetime.fromisoformat(EVIDENCE.good["when"])
 
 @pytest.mark.parametrize("cause", [None, "by phone", CAUSE.good])
 def test_an_opt_out_needs_nothing_but_the_contact(cause: Any) -> None:
-    made = said(envelope("ContactOptedOut", {"contact": CONTACT, "cause": cause}))
-    assert made == ChoiceMade(READ_CONTACT, "contact", Choice(allowed=False, at=AT, cause=cause))
+    made = parse_business_event(envelope("ContactOptedOut", {"contact": CONTACT, "cause": cause}))
+    assert made == RecordChoice(READ_CONTACT, "contact", Choice(allowed=False, at=AT, cause=cause))
 
 
 @pytest.mark.parametrize("cause", [{}, {"cause": "by phone"}])
 def test_an_opt_in_counts_from_its_evidence_and_keeps_it_whole(cause: dict[str, Any]) -> None:
-    made = said(envelope("ContactOptedIn", {"contact": CONTACT, "evidence": EVIDENCE.good, **cause}))
+    made = parse_business_event(envelope("ContactOptedIn", {"contact": CONTACT, "evidence": EVIDENCE.good, **cause}))
     choice = Choice(allowed=True, at=EVIDENCE_AT, cause={"evidence": EVIDENCE.good, **cause})
-    assert made == ChoiceMade(READ_CONTACT, "contact", choice)
+    assert made == RecordChoice(READ_CONTACT, "contact", choice)
 
 
 def test_a_consent_counts_from_its_evidence_and_keeps_it_whole() -> None:
     detail = {"contact": CONTACT, "marketing": True, "evidence": EVIDENCE.good}
     choice = Choice(allowed=True, at=EVIDENCE_AT, cause={"evidence": EVIDENCE.good})
-    assert said(envelope("ConsentChanged", detail)) == ChoiceMade(READ_CONTACT, "marketing", choice)
+    assert parse_business_event(envelope("ConsentChanged", detail)) == RecordChoice(READ_CONTACT, "marketing", choice)
 
 
 def test_evidence_from_after_the_event_counts_from_the_event() -> None:
     late = EVIDENCE.good | {"when": "2031-03-04T11:05:21Z"}
     for detail_type in ("ContactOptedIn", "ConsentChanged"):
-        made = said(envelope(detail_type, {"contact": CONTACT, "marketing": True, "evidence": late}))
-        assert isinstance(made, ChoiceMade)
+        made = parse_business_event(envelope(detail_type, {"contact": CONTACT, "marketing": True, "evidence": late}))
+        assert isinstance(made, RecordChoice)
         assert made.choice.at == AT
 
 
@@ -578,8 +582,10 @@ def test_evidence_from_after_the_event_counts_from_the_event() -> None:
 )
 def test_a_refusal_needs_no_evidence_and_keeps_what_there_is(evidence: Any, at: datetime, cause: Any) -> None:
     """It is never refused for a form that was not filled in."""
-    made = said(envelope("ConsentChanged", {"contact": CONTACT, "marketing": False, "evidence": evidence}))
-    assert made == ChoiceMade(READ_CONTACT, "marketing", Choice(allowed=False, at=at, cause=cause))
+    made = parse_business_event(
+        envelope("ConsentChanged", {"contact": CONTACT, "marketing": False, "evidence": evidence})
+    )
+    assert made == RecordChoice(READ_CONTACT, "marketing", Choice(allowed=False, at=at, cause=cause))
 
 
 @pytest.mark.parametrize("detail_type", ["ContactOptedIn", "ConsentChanged"])
@@ -610,7 +616,7 @@ def test_a_cause_and_evidence_may_be_so_long_and_no_longer() -> None:
         ("ConsentChanged", "evidence", lambda text: {"note": text, "when": EVIDENCE.good["when"]}, room),
     ):
         detail = minimal(detail_type)
-        assert isinstance(said(envelope(detail_type, detail | {name: of("x" * longest)})), ChoiceMade)
+        assert isinstance(parse_business_event(envelope(detail_type, detail | {name: of("x" * longest)})), RecordChoice)
         error = f"$.detail.{name}: expected at most {MAX_CAUSE} bytes of JSON"
         assert errors_of(envelope(detail_type, detail | {name: of("x" * (longest + 1))})) == [error]
 
@@ -631,7 +637,7 @@ def test_a_contact_has_its_brand_so_another_one_is_a_mistake(detail_type: str) -
     event = envelope(detail_type, full(detail_type) | {"brand": "orbit-notes"})
     assert errors_of(event) == ["$.detail.brand: expected acme-dental, as the contact has it, or nothing"]
     same = envelope(detail_type, full(detail_type) | {"brand": "acme-dental"})
-    assert said(same) == said(envelope(detail_type, full(detail_type)))
+    assert parse_business_event(same) == parse_business_event(envelope(detail_type, full(detail_type)))
 
 
 @pytest.mark.parametrize("detail_type", [*BUSINESS, "BrandConfigured"])
@@ -797,8 +803,8 @@ def test_whether_it_is_closed_is_the_word_of_the_newest_event_alone(
     )
     subject = Subject(newer.subject)
     for event in (older, newer) if heard_first == "older" else (newer, older):
-        subject = subject.hear(event)
-    assert subject.families["announcement"].get("closed") is newest_is_closed
+        subject = subject.apply(event)
+    assert subject.tracks["announcement"].get("closed") is newest_is_closed
 
 
 @pytest.mark.parametrize("day", ["1971-01-01", "8999-12-31"])
@@ -809,9 +815,9 @@ def test_the_end_of_every_day_that_is_taken_is_an_instant(day: str, zone: str | 
     event = business_event(
         envelope("HolidayHoursAnnounced", hours(closed=True, date=day, timezone=zone, send_at=send_at))
     )
-    (broadcast,) = broadcasts(Subject(event.subject).hear(event))
+    (broadcast,) = broadcasts(Subject(event.subject).apply(event))
     end = datetime.fromisoformat(f"{day}T00:00:00Z") + timedelta(days=1)
-    assert abs(broadcast.useful_until - end) <= timedelta(hours=14)
+    assert abs(broadcast.valid_until - end) <= timedelta(hours=14)
 
 
 # Versions
@@ -904,7 +910,7 @@ _json = st.recursive(
 )
 
 
-@pytest.mark.parametrize("reader", [inbound_message, said, receipt])
+@pytest.mark.parametrize("reader", [inbound_message, parse_business_event, receipt])
 @given(event=_json)
 def test_any_json_is_read_or_refused(reader: Callable[[Any], Any], event: Any) -> None:
     assert all(error.startswith("$") for error in errors_of(event, reader))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reengage.adapters.inbound.eventbridge import said
+from reengage.adapters.inbound.eventbridge import parse_business_event
 from reengage.adapters.inbound.questions import AboutBroadcast, AboutContact, AboutEvent, question
 from reengage.domain.contact import Contact
 from reengage.domain.reasons import REASONS
@@ -36,7 +36,7 @@ def test_about_a_contact_whose_address_is_brought_to_its_one_form(more: dict[str
 
 
 def test_about_an_event_that_nobody_has_sent_yet() -> None:
-    event = said(EVENT)
+    event = parse_business_event(EVENT)
     assert isinstance(event, BusinessEvent)
     assert question({"preview": EVENT}) == AboutEvent(event)
 

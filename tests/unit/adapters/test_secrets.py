@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.parameters import base
 from botocore.exceptions import ClientError
 
 from reengage.adapters.secrets import NOT_AGAIN_FOR, ProviderSecrets
-from reengage.errors import MissingSetting
+from reengage.errors import ConfigurationError
 
 ARN: Final = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:providers"
 VALUE: Final = "hunter2-hunter2"
@@ -111,7 +111,7 @@ def test_a_secret_that_cannot_be_read_is_the_operators_to_mend(why: Exception) -
 def test_a_secret_that_was_mended_is_read_at_the_next_use() -> None:
     client = Client(ABSENT)
     secrets = ProviderSecrets(ARN, client)
-    with pytest.raises(MissingSetting):
+    with pytest.raises(ConfigurationError):
         secrets()
     client.value = '{"key": "a"}'
     assert secrets() == {"key": "a"}
@@ -139,7 +139,7 @@ def test_while_the_secret_cannot_be_read_the_former_keys_are_used(time: Time, ca
 def test_what_is_in_hand_is_what_was_read_last_and_nothing_is_asked_for_it(time: Time) -> None:
     client = Client('{"key": "a"}')
     secrets = ProviderSecrets(ARN, client)
-    with pytest.raises(MissingSetting, match=r"^the providers' secret: not read yet$"):
+    with pytest.raises(ConfigurationError, match=r"^the providers' secret: not read yet$"):
         secrets.in_hand()
     secrets()
     client.value = '{"key": "b"}'
@@ -156,6 +156,6 @@ def test_a_key_that_was_pasted_with_its_line_is_that_key() -> None:
 
 
 def _fails_without_quoting(client: Client, told: str) -> None:
-    with pytest.raises(MissingSetting, match=told) as failed:
+    with pytest.raises(ConfigurationError, match=told) as failed:
         ProviderSecrets(ARN, client)()
     assert VALUE not in "".join(format_exception(failed.value))

@@ -10,7 +10,7 @@ from reengage.domain.caps import Cap
 from reengage.domain.policy import PolicySettings
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.routes import Route, Routes
-from reengage.errors import MissingSetting
+from reengage.errors import ConfigurationError
 from reengage.settings import Settings
 from reengage.usecases.ingest_message import IngestSettings
 
@@ -50,7 +50,7 @@ class Variable(NamedTuple):
     read: Callable[[Settings], Any]
     value: Any
     wrong: tuple[str, ...] = ()
-    empty: Any = MissingSetting
+    empty: Any = ConfigurationError
 
 
 READ: Final = {
@@ -173,23 +173,23 @@ def test_a_setting_is_read(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", READ)
 def test_a_missing_setting_is_named(name: str) -> None:
     settings = Settings({other: value for other, value in ENVIRONMENT.items() if other != name})
-    with pytest.raises(MissingSetting, match=f"^the environment variable {name} is not set$"):
+    with pytest.raises(ConfigurationError, match=f"^the environment variable {name} is not set$"):
         READ[name].read(settings)
 
 
 @pytest.mark.parametrize("name", READ)
 def test_a_setting_that_is_set_to_nothing_is_none_or_missing(name: str) -> None:
     settings, variable = Settings(ENVIRONMENT | {name: ""}), READ[name]
-    if variable.empty is not MissingSetting:
+    if variable.empty is not ConfigurationError:
         assert variable.read(settings) == variable.empty
         return
-    with pytest.raises(MissingSetting, match=f"^the environment variable {name} is not set$"):
+    with pytest.raises(ConfigurationError, match=f"^the environment variable {name} is not set$"):
         variable.read(settings)
 
 
 @pytest.mark.parametrize(("name", "wrong"), WRONG)
 def test_a_wrong_setting_is_named_with_what_is_expected(name: str, wrong: str) -> None:
-    with pytest.raises(MissingSetting, match=f"^{name}: expected "):
+    with pytest.raises(ConfigurationError, match=f"^{name}: expected "):
         READ[name].read(Settings(ENVIRONMENT | {name: wrong}))
 
 

@@ -18,7 +18,7 @@ from reengage.adapters.wording import FOLDER, FluentWording, WordingError, chain
 from reengage.adapters.wording_variables import VARIABLES, Context, one_line
 from reengage.domain.brand import Brand
 from reengage.domain.contact import CHANNELS
-from reengage.domain.policy import Circumstances
+from reengage.domain.policy import PolicyInput
 from tests.house.test_wording import LOCALES, SAMPLES, told
 
 ACME: Final = Brand("acme-dental", name="Acme Dental")
@@ -685,7 +685,7 @@ def test_a_missing_variable_is_an_error(locale: str, reason: str, monkeypatch: p
     assert needed >= {name for name, value in values.items() if value in whole.text and value != "no"}
 
 
-def fault(case: Circumstances) -> str:
+def fault(case: PolicyInput) -> str:
     try:
         FluentWording()(case)
     except WordingError as error:

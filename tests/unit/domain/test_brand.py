@@ -22,13 +22,13 @@ RENAMED: Event = (3, {"name": "Acme Smiles", "locale": "pt"})
 
 
 def heard(*events: Event) -> Brand:
-    return reduce(lambda brand, event: brand.hear(*event), events, Brand("acme-dental"))
+    return reduce(lambda brand, event: brand.apply(*event), events, Brand("acme-dental"))
 
 
 def test_a_brand_of_which_nothing_was_said_has_nothing() -> None:
     brand = Brand("acme-dental")
     assert (brand.name, brand.timezone, brand.locale, brand.help_text, brand.stop_text) == (None,) * 5
-    assert brand.hear(1, {}) == brand
+    assert brand.apply(1, {}) == brand
 
 
 @pytest.mark.parametrize("events", [*permutations((FIRST, MOVED, RENAMED))])
@@ -42,8 +42,8 @@ def test_each_field_is_what_the_newest_event_that_has_it_said(events: tuple[Even
 
 def test_an_event_that_comes_again_changes_nothing() -> None:
     brand = heard(FIRST, RENAMED)
-    assert brand.hear(*RENAMED) == brand
-    assert brand.hear(*FIRST) == brand
+    assert brand.apply(*RENAMED) == brand
+    assert brand.apply(*FIRST) == brand
 
 
 def test_of_two_events_of_one_version_the_one_heard_last_holds() -> None:
@@ -53,7 +53,7 @@ def test_of_two_events_of_one_version_the_one_heard_last_holds() -> None:
 
 def test_whose_it_is_and_how_often_it_was_written_are_no_events_business() -> None:
     stored = replace(Brand("acme-dental"), revision=7)
-    heard_of = stored.hear(*FIRST)
+    heard_of = stored.apply(*FIRST)
     assert (heard_of.id, heard_of.revision) == ("acme-dental", 7)
     assert stored == replace(Brand("acme-dental"), revision=7)
 

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reengage.domain.broadcast import Broadcast, Part, PartState, is_part, part_key
+from reengage.domain.broadcast import Broadcast, BroadcastShard, ShardState, is_shard_key, shard_key
 from reengage.domain.contact import SHARDS, Contact
 from reengage.domain.message import State
-from reengage.domain.planning import again, broadcasts, planned_messages
+from reengage.domain.planning import broadcasts, planned_messages, replan
 from reengage.domain.reasons import REASONS
 from reengage.domain.subject import RETENTION, Subject, SubjectRef
-from tests.fakes import ANNA, NOON, business, told
+from tests.fakes import ANNA, NOON, apply_events, business
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 MICROSECOND = timedelta(microseconds=1)
@@ -23,7 +23,7 @@ ITEM = SubjectRef("acme-dental", "item", "shoe/42 #1")
 
 
 def preview(hours: float = 0, **fields: Any) -> Subject:
-    return told(Subject(REF), _announced(hours, **fields))
+    return apply_events(Subject(REF), _announced(hours, **fields))
 
 
 def _announced(hours: float = 0, **fields: Any) -> Any:
@@ -33,7 +33,7 @@ def _announced(hours: float = 0, **fields: Any) -> Any:
 
 def holiday(**fields: Any) -> Subject:
     said = {"date": "2026-12-24", "send_at": NOON, "closed": True, **fields}
-    return told(Subject(REF), business("HolidayHoursAnnounced", subject_id="N-1", **said))
+    return apply_events(Subject(REF), business("HolidayHoursAnnounced", subject_id="N-1", **said))
 
 
 def one(subject: Subject, place: ZoneInfo | None = None) -> Broadcast:
@@ -47,14 +47,14 @@ def one(subject: Subject, place: ZoneInfo | None = None) -> Broadcast:
 def test_an_announcement_is_a_broadcast_and_no_message_to_anybody_of_its_own() -> None:
     broadcast = one(preview())
     assert (broadcast.reason, broadcast.subject) == ("product_preview", REF)
-    assert (broadcast.due_at, broadcast.useful_until) == (NOON + HOUR, NOON + HOUR + 2 * DAY)
-    assert broadcast.version == preview().families["announcement"].revision
+    assert (broadcast.due_at, broadcast.valid_until) == (NOON + HOUR, NOON + HOUR + 2 * DAY)
+    assert broadcast.version == preview().tracks["announcement"].revision
     assert planned_messages(preview()) == ()
 
 
 def test_an_item_that_is_back_is_told_at_once_and_for_a_day() -> None:
-    broadcast = one(told(Subject(ITEM), business("ItemBackInStock", subject_id=ITEM.id, name="Shoe")))
-    assert (broadcast.reason, broadcast.due_at, broadcast.useful_until) == ("back_in_stock", NOON, NOON + DAY)
+    broadcast = one(apply_events(Subject(ITEM), business("ItemBackInStock", subject_id=ITEM.id, name="Shoe")))
+    assert (broadcast.reason, broadcast.due_at, broadcast.valid_until) == ("back_in_stock", NOON, NOON + DAY)
 
 
 @pytest.mark.parametrize("subject", [None, Subject(REF), preview(title=None), preview(send_at=None)])
@@ -73,14 +73,14 @@ def test_what_says_nothing_asks_for_nothing(subject: Subject | None) -> None:
     ],
 )
 def test_what_was_withdrawn_asks_for_nothing_in_whichever_order_it_was_heard(began: Any, undone: Any) -> None:
-    assert len(broadcasts(told(Subject(began.subject), began))) == 1
-    assert broadcasts(told(Subject(began.subject), began, undone)) == ()
-    assert broadcasts(told(Subject(began.subject), undone, began)) == ()
+    assert len(broadcasts(apply_events(Subject(began.subject), began))) == 1
+    assert broadcasts(apply_events(Subject(began.subject), began, undone)) == ()
+    assert broadcasts(apply_events(Subject(began.subject), undone, began)) == ()
 
 
 def test_one_announcement_may_be_a_preview_and_holiday_hours() -> None:
     """Two event types share the family: what both have said is said twice, to the same people."""
-    subject = told(holiday(), _announced(1))
+    subject = apply_events(holiday(), _announced(1))
     assert sorted(broadcast.reason for broadcast in broadcasts(subject)) == ["holiday_hours", "product_preview"]
 
 
@@ -88,90 +88,95 @@ def test_one_announcement_may_be_a_preview_and_holiday_hours() -> None:
 
 
 def test_the_parts_are_one_for_each_shard_of_the_contacts() -> None:
-    parts = one(preview()).parts()
-    assert [part.shard for part in parts] == list(range(SHARDS))
-    assert {part.state for part in parts} == {PartState.WAITING}
-    assert {part.due_at for part in parts} == {NOON + HOUR}
-    assert all(part.cursor is None and part.planned == 0 and not part.outcomes for part in parts)
+    shards = one(preview()).shards()
+    assert [broadcast_shard.shard for broadcast_shard in shards] == list(range(SHARDS))
+    assert {broadcast_shard.state for broadcast_shard in shards} == {ShardState.WAITING}
+    assert {broadcast_shard.due_at for broadcast_shard in shards} == {NOON + HOUR}
+    assert all(
+        broadcast_shard.cursor is None and broadcast_shard.planned == 0 and not broadcast_shard.outcomes
+        for broadcast_shard in shards
+    )
 
 
 def test_every_part_has_a_key_of_its_own_beside_its_subject_and_no_message_has_such_a_key() -> None:
-    parts = one(preview()).parts() + one(holiday()).parts()
-    assert len({part.key for part in parts}) == 2 * SHARDS
-    assert {part.key.pk for part in parts} == {REF.key}
-    assert all(is_part(part.key) for part in parts)
-    assert not is_part(one(preview()).to(ANNA, None, at=NOON).key)
-    assert parts[0].key == part_key(REF, "product_preview", 0)
+    shards = one(preview()).shards() + one(holiday()).shards()
+    assert len({broadcast_shard.key for broadcast_shard in shards}) == 2 * SHARDS
+    assert {broadcast_shard.key.pk for broadcast_shard in shards} == {REF.key}
+    assert all(is_shard_key(broadcast_shard.key) for broadcast_shard in shards)
+    assert not is_shard_key(one(preview()).message_for(ANNA, None, at=NOON).key)
+    assert shards[0].key == shard_key(REF, "product_preview", 0)
 
 
 def test_the_keys_of_parts_are_in_the_order_of_their_shards() -> None:
     """They are read by a prefix of the key, which sorts as text."""
-    keys = [part.key for part in one(preview()).parts()]
+    keys = [broadcast_shard.key for broadcast_shard in one(preview()).shards()]
     assert keys == sorted(keys)
 
 
 def test_withdrawn_parts_bear_the_version_that_withdrew_them() -> None:
-    parts = one(preview()).parts(PartState.WITHDRAWN, version=0)
-    assert {(part.state, part.version) for part in parts} == {(PartState.WITHDRAWN, 0)}
+    shards = one(preview()).shards(ShardState.WITHDRAWN, version=0)
+    assert {(broadcast_shard.state, broadcast_shard.version) for broadcast_shard in shards} == {
+        (ShardState.WITHDRAWN, 0)
+    }
 
 
 def test_a_part_can_be_read_for_as_long_as_the_last_event_about_it_may_come_again() -> None:
-    (part, *_) = one(preview()).parts()
-    assert datetime.fromtimestamp(part.expires_at, UTC) == part.useful_until + RETENTION
+    (broadcast_shard, *_) = one(preview()).shards()
+    assert datetime.fromtimestamp(broadcast_shard.expires_at, UTC) == broadcast_shard.valid_until + RETENTION
 
 
 def test_the_terms_of_a_part_are_those_of_its_reason() -> None:
-    part = Part("back_in_stock", ITEM, 3, NOON, NOON + DAY, version=1)
-    assert part.terms is REASONS["back_in_stock"]
-    assert part.terms.audience == "interested"
+    broadcast_shard = BroadcastShard("back_in_stock", ITEM, 3, NOON, NOON + DAY, version=1)
+    assert broadcast_shard.reason_spec is REASONS["back_in_stock"]
+    assert broadcast_shard.reason_spec.audience == "interested"
 
 
 # A member's message
 
 
 def test_a_member_has_one_message_however_often_and_whenever_it_is_found() -> None:
-    early, late = (one(preview()).to(ANNA, None, at=at) for at in (NOON, NOON + DAY))
+    early, late = (one(preview()).message_for(ANNA, None, at=at) for at in (NOON, NOON + DAY))
     assert early.key == late.key
     assert early.scheduled_message_id == late.scheduled_message_id
-    assert (early.state, early.due_at, early.useful_until) == (State.SCHEDULED, NOON + HOUR, NOON + HOUR + 2 * DAY)
+    assert (early.state, early.due_at, early.valid_until) == (State.SCHEDULED, NOON + HOUR, NOON + HOUR + 2 * DAY)
 
 
 def test_a_member_keeps_the_row_when_the_announcement_changes() -> None:
     """Else whoever had it before the change would get it again."""
-    changed = told(preview(), _announced(2, title="Summer shoes", send_at=NOON + 5 * HOUR))
-    before, after = one(preview()).to(ANNA, None, at=NOON), one(changed).to(ANNA, None, at=NOON)
+    changed = apply_events(preview(), _announced(2, title="Summer shoes", send_at=NOON + 5 * HOUR))
+    before, after = one(preview()).message_for(ANNA, None, at=NOON), one(changed).message_for(ANNA, None, at=NOON)
     assert before.key == after.key
     assert before.scheduled_message_id != after.scheduled_message_id
 
 
 def test_two_interests_of_one_contact_are_two_messages() -> None:
-    broadcast = one(told(Subject(ITEM), business("ItemBackInStock", subject_id=ITEM.id, name="Shoe")))
-    rows = {broadcast.to(ANNA, NOON + days * DAY, at=NOON).key for days in range(3)}
+    broadcast = one(apply_events(Subject(ITEM), business("ItemBackInStock", subject_id=ITEM.id, name="Shoe")))
+    rows = {broadcast.message_for(ANNA, NOON + days * DAY, at=NOON).key for days in range(3)}
     assert len(rows) == 3
 
 
 def test_two_contacts_have_two_rows() -> None:
     others = [Contact("acme-dental", channel, "+4915112345678") for channel in ("sms", "whatsapp", "rcs")]
-    assert len({one(preview()).to(contact, None, at=NOON).key for contact in others}) == 3
+    assert len({one(preview()).message_for(contact, None, at=NOON).key for contact in others}) == 3
 
 
 def test_asked_again_a_message_is_what_the_newest_version_wants() -> None:
-    row = one(preview()).to(ANNA, None, at=NOON)
-    assert again(row, preview()) == row
-    changed = told(preview(), _announced(2, send_at=NOON + 5 * HOUR))
-    wanted = again(row, changed)
+    row = one(preview()).message_for(ANNA, None, at=NOON)
+    assert replan(row, preview()) == row
+    changed = apply_events(preview(), _announced(2, send_at=NOON + 5 * HOUR))
+    wanted = replan(row, changed)
     assert wanted is not None
     assert (wanted.key, wanted.due_at) == (row.key, NOON + 5 * HOUR)
     assert wanted.version > row.version
-    withdrawn = told(preview(), business("AnnouncementWithdrawn", NOON + 2 * HOUR, subject_id="N-1"))
-    assert again(row, withdrawn) is None
-    assert again(row, None) is None
+    withdrawn = apply_events(preview(), business("AnnouncementWithdrawn", NOON + 2 * HOUR, subject_id="N-1"))
+    assert replan(row, withdrawn) is None
+    assert replan(row, None) is None
 
 
 def test_asked_again_a_message_keeps_the_day_of_the_brands_place() -> None:
     place = ZoneInfo("Pacific/Auckland")
-    row = one(holiday(), place).to(ANNA, None, at=NOON)
-    assert again(row, holiday(), place) == row
+    row = one(holiday(), place).message_for(ANNA, None, at=NOON)
+    assert replan(row, holiday(), place) == row
 
 
 # Until the end of the day
@@ -189,17 +194,17 @@ def test_asked_again_a_message_keeps_the_day_of_the_brands_place() -> None:
 )
 def test_holiday_hours_are_of_use_until_midnight_where_the_brand_is(zone: str, until: datetime) -> None:
     """On both sides of the date line: a day of Auckland's ends when that of Los Angeles has hardly begun."""
-    assert one(holiday(), ZoneInfo(zone)).useful_until == until
+    assert one(holiday(), ZoneInfo(zone)).valid_until == until
 
 
 def test_a_zone_that_the_announcement_names_goes_before_the_brands_own() -> None:
     subject = holiday(timezone="America/Los_Angeles")
-    assert one(subject, ZoneInfo("Pacific/Auckland")).useful_until == datetime(2026, 12, 25, 8, tzinfo=UTC)
+    assert one(subject, ZoneInfo("Pacific/Auckland")).valid_until == datetime(2026, 12, 25, 8, tzinfo=UTC)
 
 
 def test_where_no_zone_is_known_the_day_goes_by_the_offset_of_the_instant() -> None:
     subject = holiday(send_at="2026-12-20T09:00:00+13:00")
-    assert one(subject).useful_until == datetime(2026, 12, 24, 11, tzinfo=UTC)
+    assert one(subject).valid_until == datetime(2026, 12, 24, 11, tzinfo=UTC)
 
 
 ZONES = (
@@ -218,6 +223,6 @@ ZONES = (
 def test_the_end_of_use_is_the_instant_at_which_the_day_is_over(day: date, zone: str) -> None:
     """Also where midnight does not exist that night, or comes twice."""
     place = ZoneInfo(zone)
-    until = one(holiday(date=day.isoformat()), place).useful_until
+    until = one(holiday(date=day.isoformat()), place).valid_until
     assert (until - MICROSECOND).astimezone(place).date() == day
     assert until.astimezone(place).date() == day + DAY

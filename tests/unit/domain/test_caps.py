@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reengage.domain.caps import Cap, Places, free_at, longest, parse_caps
+from reengage.domain.caps import Cap, CapUsage, free_at, longest, parse_caps
 from tests.fakes import NOON
 
 MICROSECOND: Final = timedelta(microseconds=1)
@@ -157,12 +157,12 @@ def test_the_instant_is_exact(caps: list[Cap], gaps: list[timedelta]) -> None:
 @given(caps=CAPS, gaps=GAPS)
 def test_no_period_ever_has_more_sends_than_its_limit(caps: list[Cap], gaps: list[timedelta]) -> None:
     """Sends that ask first and are remembered as ``Places``; what these forget never matters."""
-    places, sent = Places(), list[datetime]()
+    cap_usage, sent = CapUsage(), list[datetime]()
     for number, now in enumerate(instants(gaps)):
-        wait = free_at(caps, places.instants(), now)
+        wait = free_at(caps, cap_usage.instants(), now)
         assert wait == free_at(caps, sent, now)
         if wait is None:
-            places = places.take(f"m{number}", now, longest(caps))
+            cap_usage = cap_usage.take(f"m{number}", now, longest(caps))
             sent.append(now)
     for cap in caps:
         # The fullest periods are those that begin with a send.
@@ -173,27 +173,27 @@ def test_no_period_ever_has_more_sends_than_its_limit(caps: list[Cap], gaps: lis
 
 
 def test_a_place_is_taken_by_a_message_and_given_back() -> None:
-    places = Places(revision=4).take("a", NOON, DAY).take("b", NOON + HOUR, DAY)
-    assert places == Places({"a": NOON, "b": NOON + HOUR}, revision=4)
-    assert places.without("a") == Places({"b": NOON + HOUR}, revision=4)
-    assert places.without("c") is places
+    cap_usage = CapUsage(revision=4).take("a", NOON, DAY).take("b", NOON + HOUR, DAY)
+    assert cap_usage == CapUsage({"a": NOON, "b": NOON + HOUR}, revision=4)
+    assert cap_usage.remove("a") == CapUsage({"b": NOON + HOUR}, revision=4)
+    assert cap_usage.remove("c") is cap_usage
 
 
 def test_a_message_need_not_make_way_for_itself() -> None:
-    places = Places({"a": NOON, "b": NOON + HOUR})
-    assert sorted(places.instants()) == [NOON, NOON + HOUR]
-    assert places.instants(but="a") == (NOON + HOUR,)
-    assert places.take("a", NOON + 2 * HOUR, DAY).taken == {"a": NOON + 2 * HOUR, "b": NOON + HOUR}
+    cap_usage = CapUsage({"a": NOON, "b": NOON + HOUR})
+    assert sorted(cap_usage.instants()) == [NOON, NOON + HOUR]
+    assert cap_usage.instants(but="a") == (NOON + HOUR,)
+    assert cap_usage.take("a", NOON + 2 * HOUR, DAY).taken == {"a": NOON + 2 * HOUR, "b": NOON + HOUR}
 
 
 def test_what_no_period_counts_any_more_is_forgotten() -> None:
-    places = Places({"old": NOON - DAY, "counted": NOON - DAY + MICROSECOND, "ahead": NOON + HOUR})
-    assert set(places.take("new", NOON, DAY).taken) == {"counted", "ahead", "new"}
-    assert set(places.take("new", NOON, timedelta()).taken) == {"ahead", "new"}
+    cap_usage = CapUsage({"old": NOON - DAY, "counted": NOON - DAY + MICROSECOND, "ahead": NOON + HOUR})
+    assert set(cap_usage.take("new", NOON, DAY).taken) == {"counted", "ahead", "new"}
+    assert set(cap_usage.take("new", NOON, timedelta()).taken) == {"ahead", "new"}
 
 
 def test_taking_and_giving_back_leave_the_value_itself_alone() -> None:
-    places = Places({"a": NOON})
-    places.take("b", NOON, DAY)
-    places.without("a")
-    assert places == Places({"a": NOON})
+    cap_usage = CapUsage({"a": NOON})
+    cap_usage.take("b", NOON, DAY)
+    cap_usage.remove("a")
+    assert cap_usage == CapUsage({"a": NOON})

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from reengage.domain.conversation import WINDOW, Conversation, expiry, hear
+from reengage.domain.conversation import WINDOW, Conversation, expiry, extend
 from tests.fakes import NOON
 
 MICROSECOND = timedelta(microseconds=1)
@@ -15,7 +15,7 @@ SECOND = timedelta(seconds=1)
 def heard(*sent: datetime, heard_before: bool = False, restarts_after: timedelta | None = None) -> Conversation:
     conversation: Conversation | None = None
     for number, sent_at in enumerate(sent, 1):
-        conversation = hear(
+        conversation = extend(
             conversation,
             heard_before=heard_before,
             message_id=f"m{number}",
@@ -86,7 +86,7 @@ def test_a_newer_message_moves_the_window_on_and_keeps_who_opened_it() -> None:
 @pytest.mark.parametrize("earlier", [timedelta(), MICROSECOND, timedelta(days=3), timedelta(days=60)])
 def test_an_older_message_never_shortens_the_window(earlier: timedelta) -> None:
     conversation = heard(NOON)
-    assert hear(conversation, heard_before=True, message_id="late", sent_at=NOON - earlier) is conversation
+    assert extend(conversation, heard_before=True, message_id="late", sent_at=NOON - earlier) is conversation
 
 
 @pytest.mark.parametrize(
@@ -142,4 +142,4 @@ def test_a_message_from_within_the_silence_that_comes_late_changes_nothing() -> 
     """It was under way while the person had already come back: what it would have broken is not told again."""
     back = heard(NOON, NOON + SILENCE, restarts_after=SILENCE)
     sent_at = NOON + SILENCE / 2
-    assert hear(back, heard_before=True, message_id="late", sent_at=sent_at, restarts_after=SILENCE) is back
+    assert extend(back, heard_before=True, message_id="late", sent_at=sent_at, restarts_after=SILENCE) is back

@@ -26,31 +26,31 @@ def test_only_the_last_of_any_number_of_follow_ups_lasts_three_days(
     follow_up: list[str], uses: list[tuple[datetime, datetime]]
 ) -> None:
     event = business("TrialStarted", ends_at=NOON, follow_up=follow_up)
-    messages = planned_messages(Subject(event.subject).hear(event))
-    assert [(message.due_at, message.useful_until) for message in messages] == uses
+    messages = planned_messages(Subject(event.subject).apply(event))
+    assert [(message.due_at, message.valid_until) for message in messages] == uses
 
 
 @pytest.mark.parametrize("reason", ["welcome_back", "help_reply"])
 def test_a_reply_is_at_no_offset_and_of_no_version(reason: str) -> None:
     """Both are in its row and its name, so they stay as they are."""
     message = reply(reason, inbound(), NOON)
-    assert (message.step, message.version) == ("PT0S", 0)
+    assert (message.offset, message.version) == ("PT0S", 0)
 
 
 def test_the_first_event_to_give_a_field_is_heard_whatever_its_version() -> None:
-    assert Brand("acme-dental").hear(0, {"name": "Acme"}) == Brand("acme-dental", name="Acme", versions={"name": 0})
+    assert Brand("acme-dental").apply(0, {"name": "Acme"}) == Brand("acme-dental", name="Acme", versions={"name": 0})
 
 
 def test_a_messages_name_is_stable() -> None:
     """Rows in the table have theirs, and business systems know a message by it."""
     event = business("AppointmentBooked", starts_at=NOON + 10 * DAY)
-    first, _ = planned_messages(Subject(event.subject).hear(event))
+    first, _ = planned_messages(Subject(event.subject).apply(event))
     assert first.scheduled_message_id == "fa359422-577c-514d-b910-dd12c555786d"
 
 
 def test_the_name_of_a_message_that_comes_once_is_stable() -> None:
     event = business("CartAbandoned", subject_id="C-1", items=["Shoe"], cart_url="https://acme.example/cart")
-    [message] = planned_messages(Subject(event.subject).hear(event))
+    [message] = planned_messages(Subject(event.subject).apply(event))
     assert message.scheduled_message_id == "6f8b1ecc-01c4-537d-9f17-c55242f26253"
 
 

@@ -11,10 +11,10 @@ MESSAGE = ScheduledMessage(
     contact=ANNA,
     reason="appointment_reminder",
     subject=SubjectRef("acme-dental", "appointment", "A-1001"),
-    step="PT2H",
-    about=NOON,
+    offset="PT2H",
+    anchor_at=NOON,
     due_at=NOON - timedelta(hours=2),
-    useful_until=NOON,
+    valid_until=NOON,
     version=7,
 )
 CONTACT = {"brand": "acme-dental", "channel": "sms", "address": "+4915112345678"}

@@ -15,16 +15,16 @@ MESSAGE = ScheduledMessage(
     contact=ANNA,
     reason="appointment_reminder",
     subject=SubjectRef("acme-dental", "appointment", "A-1001"),
-    step="PT2H",
-    about=NOON,
+    offset="PT2H",
+    anchor_at=NOON,
     due_at=NOON - timedelta(hours=2),
-    useful_until=NOON,
+    valid_until=NOON,
     version=7,
 )
 
 
 def test_one_instant_in_two_zones_is_one_row() -> None:
-    elsewhere = replace(MESSAGE, about=NOON.astimezone(timezone(timedelta(hours=9))))
+    elsewhere = replace(MESSAGE, anchor_at=NOON.astimezone(timezone(timedelta(hours=9))))
     assert elsewhere.key == MESSAGE.key
     assert elsewhere.scheduled_message_id == MESSAGE.scheduled_message_id
 
@@ -34,18 +34,18 @@ def test_each_part_of_what_it_is_about_makes_another_row() -> None:
         replace(MESSAGE, contact=replace(ANNA, channel="rcs")),
         replace(MESSAGE, reason="trial_follow_up"),
         replace(MESSAGE, subject=SubjectRef("acme-dental", "appointment", "A-1002")),
-        replace(MESSAGE, step="P1D"),
-        replace(MESSAGE, about=NOON + timedelta(microseconds=1)),
+        replace(MESSAGE, offset="P1D"),
+        replace(MESSAGE, anchor_at=NOON + timedelta(microseconds=1)),
     ]
     assert len({message.key for message in [MESSAGE, *others]}) == 6
 
 
 def test_a_message_that_comes_once_is_one_row_whenever_it_is_due() -> None:
     """An abandoned cart that is abandoned again is about another instant, and asks for no other message."""
-    once = replace(MESSAGE, reason="cart_reminder", about=None)
+    once = replace(MESSAGE, reason="cart_reminder", anchor_at=None)
     assert replace(once, due_at=NOON + timedelta(days=1)).key == once.key
     assert once.key.sk == "SCHEDULED#cart_reminder#A-1001#PT2H#once"
-    assert once.key != replace(once, about=NOON).key
+    assert once.key != replace(once, anchor_at=NOON).key
 
 
 def test_a_subject_id_cannot_pretend_to_be_another_row() -> None:
@@ -80,12 +80,12 @@ def test_withdrawn_is_what_was_skipped_because_of_its_subject(rule: str) -> None
 @pytest.mark.parametrize("reason", REASONS)
 def test_a_message_goes_by_the_terms_of_its_reason(reason: str) -> None:
     message = replace(MESSAGE, reason=reason)
-    assert message.terms is REASONS[reason]
-    assert message.door == REASONS[reason].door
+    assert message.reason_spec is REASONS[reason]
+    assert message.send_group == REASONS[reason].send_group
 
 
 def test_when_it_was_planned_and_by_whom_it_is_held_do_not_name_it() -> None:
-    other = replace(MESSAGE, planned_at=NOON, due_at=NOON, useful_until=NOON, claim_id="c", rule="quiet_hours")
+    other = replace(MESSAGE, planned_at=NOON, due_at=NOON, valid_until=NOON, claim_id="c", rule="quiet_hours")
     assert (other.key, other.scheduled_message_id) == (MESSAGE.key, MESSAGE.scheduled_message_id)
 
 

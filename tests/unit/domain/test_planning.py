@@ -9,7 +9,7 @@ import pytest
 
 from reengage.domain.instants import parse_instant
 from reengage.domain.message import State
-from reengage.domain.planning import again, carries_check_in, planned_messages, reply
+from reengage.domain.planning import carries_check_in, planned_messages, replan, reply
 from reengage.domain.subject import Subject, SubjectRef
 from tests.fakes import ANNA, NOON, business, inbound
 
@@ -18,11 +18,11 @@ STARTS = NOON + timedelta(days=10)
 
 def _subject(event_type: str, **fields: Any) -> Subject:
     event = business(event_type, **fields)
-    return Subject(event.subject).hear(event)
+    return Subject(event.subject).apply(event)
 
 
 def _plan(subject: Subject) -> list[tuple[str, datetime, datetime]]:
-    return [(m.step, m.due_at, m.useful_until) for m in planned_messages(subject)]
+    return [(m.offset, m.due_at, m.valid_until) for m in planned_messages(subject)]
 
 
 def test_an_appointment_is_reminded_of_a_day_and_two_hours_before() -> None:
@@ -32,16 +32,16 @@ def test_an_appointment_is_reminded_of_a_day_and_two_hours_before() -> None:
     (first, second) = planned_messages(subject)
     assert first.contact == second.contact == ANNA
     assert {m.reason for m in (first, second)} == {"appointment_reminder"}
-    assert {m.door for m in (first, second)} == {"appointments"}
-    assert {m.about for m in (first, second)} == {STARTS}
-    assert first.version == subject.families["appointment"].revision == 1
+    assert {m.send_group for m in (first, second)} == {"appointments"}
+    assert {m.anchor_at for m in (first, second)} == {STARTS}
+    assert first.version == subject.tracks["appointment"].revision == 1
 
 
 def test_a_trial_is_followed_up_three_days_before_its_end_and_a_day_after() -> None:
     before, after = STARTS - timedelta(days=3), STARTS + timedelta(days=1)
     subject = _subject("TrialStarted", ends_at=STARTS, product="Pro")
     assert _plan(subject) == [("-P3D", before, after), ("P1D", after, after + timedelta(days=3))]
-    assert {m.door for m in planned_messages(subject)} == {"trials"}
+    assert {m.send_group for m in planned_messages(subject)} == {"trials"}
 
 
 def test_given_offsets_replace_the_defaults_and_come_in_order_of_due_time() -> None:
@@ -107,7 +107,7 @@ def test_nothing_is_planned_for_what_is_undone_unknown_or_nobodys() -> None:
     cancel = business("AppointmentCancelled", NOON + timedelta(hours=1), contact=None)
     assert planned_messages(None) == ()
     assert planned_messages(Subject(cancel.subject)) == ()
-    assert planned_messages(booked.hear(cancel)) == ()
+    assert planned_messages(booked.apply(cancel)) == ()
     assert planned_messages(_subject("AppointmentCancelled", contact=None)) == ()
     assert planned_messages(_subject("AppointmentBooked", contact=None, starts_at=STARTS)) == ()
 
@@ -120,18 +120,18 @@ def test_a_reply_is_due_at_once_and_of_use_for_ten_minutes_from_the_message(reas
     now = NOON + timedelta(minutes=4)
     message = reply(reason, inbound(NOON, message_id="SM1"), now)
     assert (message.contact, message.reason, message.state) == (ANNA, reason, State.SCHEDULED)
-    assert (message.due_at, message.useful_until) == (now, NOON + timedelta(minutes=10))
-    assert (message.about, message.planned_at) == (NOON, now)
+    assert (message.due_at, message.valid_until) == (now, NOON + timedelta(minutes=10))
+    assert (message.anchor_at, message.planned_at) == (NOON, now)
     assert message.subject == SubjectRef("acme-dental", "message", "SM1")
-    assert (message.terms.category, message.door) == ("reply", "updates")
+    assert (message.reason_spec.category, message.send_group) == ("reply", "updates")
 
 
 @pytest.mark.parametrize("reason", REPLIES)
 def test_a_message_has_one_reply_of_a_reason_however_often_it_comes(reason: str) -> None:
     to = inbound(NOON, message_id="SM1")
-    first, again = reply(reason, to, NOON), reply(reason, to, NOON + timedelta(minutes=5))
-    assert first.key == again.key
-    assert first.scheduled_message_id == again.scheduled_message_id
+    first, replan = reply(reason, to, NOON), reply(reason, to, NOON + timedelta(minutes=5))
+    assert first.key == replan.key
+    assert first.scheduled_message_id == replan.scheduled_message_id
 
 
 def test_replies_to_two_messages_or_of_two_reasons_are_two() -> None:
@@ -156,8 +156,8 @@ def _carried(**fields: Any) -> tuple[list[str], list[str]]:
     """The steps of the check-ins of their own, and of the reminders that carry the link."""
     subject = _subject("AppointmentBooked", **{"starts_at": STARTS, "check_in_url": CHECK_IN, **fields})
     messages = planned_messages(subject)
-    own = [message.step for message in messages if message.reason == "online_check_in"]
-    return own, [message.step for message in messages if carries_check_in(message, subject)]
+    own = [message.offset for message in messages if message.reason == "online_check_in"]
+    return own, [message.offset for message in messages if carries_check_in(message, subject)]
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_nobodys_reminder_carries_anything() -> None:
 
 def test_a_completed_check_in_is_carried_no_more_and_the_reminder_stays() -> None:
     subject = _subject("AppointmentBooked", starts_at=STARTS, check_in_url=CHECK_IN)
-    completed = subject.hear(business("CheckInCompleted", NOON + timedelta(hours=1), contact=None))
+    completed = subject.apply(business("CheckInCompleted", NOON + timedelta(hours=1), contact=None))
     messages = planned_messages(completed)
     assert [message.key for message in messages] == [message.key for message in planned_messages(subject)]
     assert not any(carries_check_in(message, completed) for message in messages)
@@ -217,11 +217,11 @@ def test_again_is_the_same_message_as_the_newest_version_wants_it() -> None:
     change = business(
         "AppointmentRescheduled", NOON + timedelta(hours=1), starts_at=STARTS, remind_before=["P1D", "PT12H"]
     )
-    corrected = replace(subject, revision=1).hear(change)
-    renewed = again(first, corrected)
+    corrected = replace(subject, revision=1).apply(change)
+    renewed = replan(first, corrected)
     assert renewed is not None
     assert (renewed.version, first.version) == (2, 1)
-    assert renewed.useful_until == STARTS - timedelta(hours=12)
-    assert again(second, corrected) is None
-    assert again(first, None) is None
-    assert again(replace(first, contact=replace(ANNA, channel="rcs")), subject) is None
+    assert renewed.valid_until == STARTS - timedelta(hours=12)
+    assert replan(second, corrected) is None
+    assert replan(first, None) is None
+    assert replan(replace(first, contact=replace(ANNA, channel="rcs")), subject) is None

@@ -12,23 +12,23 @@ import pytest
 
 from reengage.domain import policy
 from reengage.domain.brand import Brand
-from reengage.domain.caps import Places, parse_caps
+from reengage.domain.caps import CapUsage, parse_caps
 from reengage.domain.contact import Contact, Profile
-from reengage.domain.conversation import WINDOW, expiry, hear
+from reengage.domain.conversation import WINDOW, expiry, extend
 from reengage.domain.instants import parse_instant
 from reengage.domain.message import ScheduledMessage
 from reengage.domain.planning import broadcasts, planned_messages, reply
 from reengage.domain.policy import (
     ASKED_AGAIN,
     ASKED_OF_REPLIES,
-    GATE_HOLDS,
     RULES,
+    SNAPSHOT_VALID_FOR,
     Action,
-    Answer,
-    Circumstances,
     Decision,
+    PolicyInput,
     PolicySettings,
     Rule,
+    RuleResult,
     decide,
     deliver_before,
     free_text_until,
@@ -38,7 +38,7 @@ from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import REASONS, Reason
 from reengage.domain.subject import Subject
 from reengage.domain.zones import tzdata_version
-from tests.fakes import ANNA, NOON, RETENTION, business, inbound, told
+from tests.fakes import ANNA, NOON, RETENTION, apply_events, business, inbound
 
 STARTS: Final = NOON + timedelta(days=1)
 HOUR: Final = timedelta(hours=1)
@@ -61,22 +61,22 @@ def _planned(subject: Subject) -> ScheduledMessage:
     return replace(planned_messages(subject)[0], planned_at=NOON)
 
 
-def _case(subject: Subject) -> Circumstances:
+def _case(subject: Subject) -> PolicyInput:
     """A message that may go out as it falls due."""
     message = _planned(subject)
-    return Circumstances(
+    return PolicyInput(
         message=message,
         subject=subject,
         profile=Profile(NOON, NOON, expiry(NOON + RETENTION)),
-        conversation=hear(None, heard_before=False, message_id="m1", sent_at=NOON),
+        conversation=extend(None, heard_before=False, message_id="m1", sent_at=NOON),
         now=message.due_at,
     )
 
 
-ALLOWED: Final = _case(told(Subject(_booked.subject), _booked))
+ALLOWED: Final = _case(apply_events(Subject(_booked.subject), _booked))
 """A reminder, at 11:00 in Berlin: each test changes what it is about."""
 
-MARKETING: Final = _case(told(Subject(_started.subject), _started))
+MARKETING: Final = _case(apply_events(Subject(_started.subject), _started))
 """A follow-up of a trial, at 13:00 in Berlin."""
 
 REPLY: Final = replace(ALLOWED, message=reply("help_reply", inbound(), NOON), subject=None, now=NOON)
@@ -84,37 +84,37 @@ REPLY: Final = replace(ALLOWED, message=reply("help_reply", inbound(), NOON), su
 
 def _heard(event_type: str, **fields: Any) -> Subject:
     assert ALLOWED.subject
-    return told(ALLOWED.subject, business(event_type, NOON + HOUR, **fields))
+    return apply_events(ALLOWED.subject, business(event_type, NOON + HOUR, **fields))
 
 
-def _to(case: Circumstances, contact: Contact) -> Circumstances:
+def _to(case: PolicyInput, contact: Contact) -> PolicyInput:
     return replace(case, message=replace(case.message, contact=contact))
 
 
-def _useful_until(case: Circumstances, instant: datetime) -> Circumstances:
-    return replace(case, message=replace(case.message, useful_until=instant))
+def _useful_until(case: PolicyInput, instant: datetime) -> PolicyInput:
+    return replace(case, message=replace(case.message, valid_until=instant))
 
 
-def _last_heard(case: Circumstances, sent_at: datetime) -> Circumstances:
-    return replace(case, conversation=hear(None, heard_before=True, message_id="m1", sent_at=sent_at))
+def _last_heard(case: PolicyInput, sent_at: datetime) -> PolicyInput:
+    return replace(case, conversation=extend(None, heard_before=True, message_id="m1", sent_at=sent_at))
 
 
-def _said(case: Circumstances, topic: Topic, *, allowed: bool, scope: str = EVERYWHERE) -> Circumstances:
+def _said(case: PolicyInput, topic: Topic, *, allowed: bool, scope: str = EVERYWHERE) -> PolicyInput:
     choice = Choice(allowed=allowed, at=NOON, cause={"word": "stop", "message_id": "m1"})
-    return replace(case, preferences=case.preferences.hear(topic, scope, choice))
+    return replace(case, preferences=case.preferences.apply(topic, scope, choice))
 
 
-def _set(case: Circumstances, **settings: Any) -> Circumstances:
+def _set(case: PolicyInput, **settings: Any) -> PolicyInput:
     return replace(case, settings=replace(case.settings, **settings))
 
 
-def _capped(case: Circumstances, caps: str, **sent: timedelta) -> Circumstances:
+def _capped(case: PolicyInput, caps: str, **sent: timedelta) -> PolicyInput:
     """With ``caps``, and earlier messages that were handed over so long ago at the latest."""
-    places = Places({message_id: case.now - ago - GATE_HOLDS for message_id, ago in sent.items()})
-    return replace(_set(case, caps={case.category: parse_caps(caps)}), places=places)
+    cap_usage = CapUsage({message_id: case.now - ago - SNAPSHOT_VALID_FOR for message_id, ago in sent.items()})
+    return replace(_set(case, caps={case.category: parse_caps(caps)}), cap_usage=cap_usage)
 
 
-def _quiet(case: Circumstances, hours: str) -> Circumstances:
+def _quiet(case: PolicyInput, hours: str) -> PolicyInput:
     return _set(case, quiet_hours={case.category: QuietHours.parse(hours)})
 
 
@@ -151,13 +151,13 @@ CONTRACTS_ORDER: Final = (
     "quiet_hours",
 )
 
-Broken = Callable[[Circumstances], Circumstances]
+Broken = Callable[[PolicyInput], PolicyInput]
 
 
-def _with_family(case: Circumstances, **changes: Any) -> Circumstances:
+def _with_family(case: PolicyInput, **changes: Any) -> PolicyInput:
     assert case.subject
-    (name,) = case.subject.families
-    return replace(case, subject=Subject(case.subject.ref, {name: replace(case.subject.families[name], **changes)}))
+    (name,) = case.subject.tracks
+    return replace(case, subject=Subject(case.subject.ref, {name: replace(case.subject.tracks[name], **changes)}))
 
 
 BROKEN: Final[Mapping[str, Broken]] = {
@@ -186,7 +186,7 @@ BROKEN: Final[Mapping[str, Broken]] = {
 FINE: Final = _set(_to(MARKETING, WHATSAPP), whatsapp_templates=frozenset({"trial_follow_up"}))
 
 
-def _broken(rules: Iterable[str]) -> Circumstances:
+def _broken(rules: Iterable[str]) -> PolicyInput:
     """Later rules first: what an earlier one says of the person stands."""
     return reduce(lambda case, name: BROKEN[name](case), sorted(rules, key=CONTRACTS_ORDER.index, reverse=True), FINE)
 
@@ -298,11 +298,11 @@ def test_a_late_older_event_that_changes_the_plan_supersedes_it() -> None:
     """An older event, late, named the reminders; the newest event is the same, but wants another message now."""
     late = business("AppointmentBooked", NOON - HOUR, starts_at=STARTS, remind_before=["PT1H"])
     newest = business("AppointmentRescheduled", NOON, starts_at=STARTS)
-    before = told(Subject(newest.subject), newest)
-    wanted_before = {m.step: m for m in planned_messages(before)}
+    before = apply_events(Subject(newest.subject), newest)
+    wanted_before = {m.offset: m for m in planned_messages(before)}
     case = replace(ALLOWED, message=wanted_before["PT2H"], subject=before)
     assert decide(case).action is Action.SEND
-    after = replace(case, subject=told(before, late))
+    after = replace(case, subject=apply_events(before, late))
     assert decide(after).rule == "superseded"
 
 
@@ -337,7 +337,7 @@ def test_what_an_erasure_has_still_to_delete_counts_as_gone() -> None:
     assert decide(case) == Decision(Action.SKIP, "no_conversation", {"decided_at": "2026-03-03T10:00:00Z"})
     seen = replace(case, profile=Profile(NOON, ALLOWED.now, expiry(NOON + RETENTION)))
     assert decide(seen).rule == "window_closed"
-    heard = hear(None, heard_before=True, message_id="m2", sent_at=ALLOWED.now)
+    heard = extend(None, heard_before=True, message_id="m2", sent_at=ALLOWED.now)
     assert decide(replace(seen, conversation=heard)).action is Action.SEND
 
 
@@ -345,9 +345,10 @@ def test_a_row_that_does_not_say_when_it_was_planned_counts_as_from_before_the_e
     preferences = Preferences().erase("sms", asked_at=NOON - DAY, at=NOON - DAY)
     message = ScheduledMessage(
         **{
-            name: getattr(ALLOWED.message, name) for name in ("contact", "reason", "subject", "step", "about", "due_at")
+            name: getattr(ALLOWED.message, name)
+            for name in ("contact", "reason", "subject", "offset", "anchor_at", "due_at")
         },
-        useful_until=STARTS,
+        valid_until=STARTS,
         version=1,
     )
     assert decide(replace(ALLOWED, message=message, preferences=preferences)).rule == "erased"
@@ -355,7 +356,7 @@ def test_a_row_that_does_not_say_when_it_was_planned_counts_as_from_before_the_e
 
 @pytest.mark.parametrize("case", [ALLOWED, MARKETING, REPLY], ids=["utility", "marketing", "reply"])
 @pytest.mark.parametrize(("scope", "rule"), [(EVERYWHERE, "opted_out"), ("sms", "opted_out"), ("rcs", None)])
-def test_an_opt_out_stops_whatever_it_applies_to(case: Circumstances, scope: str, rule: str | None) -> None:
+def test_an_opt_out_stops_whatever_it_applies_to(case: PolicyInput, scope: str, rule: str | None) -> None:
     decision = decide(_said(case, "contact", allowed=False, scope=scope))
     assert decision.rule == rule
     if rule:
@@ -367,13 +368,13 @@ def test_an_opt_out_stops_whatever_it_applies_to(case: Circumstances, scope: str
 )
 def test_an_opt_in_has_to_be_later_than_the_opt_out(later: timedelta, rule: str | None) -> None:
     out = _said(ALLOWED, "contact", allowed=False)
-    again = Choice(allowed=True, at=NOON + later)
-    assert decide(replace(out, preferences=out.preferences.hear("contact", EVERYWHERE, again))).rule == rule
+    replan = Choice(allowed=True, at=NOON + later)
+    assert decide(replace(out, preferences=out.preferences.apply("contact", EVERYWHERE, replan))).rule == rule
 
 
 @pytest.mark.parametrize("cause", [None, {"evidence": "letter"}, "by letter"])
 def test_an_opt_out_without_a_word_is_one_and_outlives_an_erasure(cause: Any) -> None:
-    out = Preferences().hear("contact", EVERYWHERE, Choice(allowed=False, at=NOON, cause=cause))
+    out = Preferences().apply("contact", EVERYWHERE, Choice(allowed=False, at=NOON, cause=cause))
     for preferences in (out, out.erase("sms", asked_at=NOON - DAY, at=NOON - DAY)):
         decision = decide(replace(ALLOWED, preferences=preferences))
         assert decision.rule == "opted_out"
@@ -433,7 +434,7 @@ def _needing_consent(monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
 @pytest.mark.parametrize("said", [None, True, False])
 @pytest.mark.parametrize("case", [ALLOWED, MARKETING], ids=["utility", "marketing"])
 def test_marketing_needs_a_consent_that_was_not_taken_back(
-    case: Circumstances, said: bool | None, consent: str, needs_consent: bool, monkeypatch: pytest.MonkeyPatch
+    case: PolicyInput, said: bool | None, consent: str, needs_consent: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if needs_consent:
         _needing_consent(monkeypatch, case.message.reason)
@@ -479,7 +480,7 @@ def test_a_consent_to_marketing_on_another_channel_is_none_on_this() -> None:
     ],
 )
 def test_past_whatsapps_24_hours_an_approved_template_alone_may_go(
-    case: Circumstances, contact: Contact, since: timedelta, approved: bool, template_is: str | None
+    case: PolicyInput, contact: Contact, since: timedelta, approved: bool, template_is: str | None
 ) -> None:
     reason = case.message.reason
     # The other reason's template is of no help.
@@ -579,7 +580,7 @@ def test_once_the_zone_is_known_it_is_the_one_that_counts(mended: str) -> None:
     assert case.profile
     assert case.subject
     event = business("TrialExtended", NOON + HOUR, ends_at=NOON + timedelta(days=4), timezone=zone)
-    subject = told(case.subject, event)
+    subject = apply_events(case.subject, event)
     case = {
         "contact": replace(case, profile=replace(case.profile, timezone=zone)),
         "event": replace(case, subject=subject, message=replace(_planned(subject), contact=SATELLITE)),
@@ -638,9 +639,9 @@ def test_of_several_zones_all_have_to_allow_it() -> None:
 def test_each_category_has_hours_and_caps_of_its_own() -> None:
     hours, caps = {"marketing": QuietHours(time(10), time(14))}, {"marketing": parse_caps("1/P1D")}
     for case, rule in ((ALLOWED, None), (MARKETING, "frequency_cap")):
-        busy = replace(_set(case, quiet_hours=hours, caps=caps), places=Places({"another": case.now - HOUR}))
+        busy = replace(_set(case, quiet_hours=hours, caps=caps), cap_usage=CapUsage({"another": case.now - HOUR}))
         assert decide(busy).rule == rule
-        assert decide(replace(busy, places=Places())).rule == (rule and "quiet_hours")
+        assert decide(replace(busy, cap_usage=CapUsage())).rule == (rule and "quiet_hours")
 
 
 # Holds
@@ -651,7 +652,7 @@ def _holding(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
     """A rule of the test's own holds every message until an instant."""
 
     def hold(until: datetime) -> None:
-        rule: Rule = lambda _case: Answer(stops=True, facts={"seen": 1}, until=until)  # noqa: E731 - typed by its name
+        rule: Rule = lambda _case: RuleResult(stops=True, facts={"seen": 1}, until=until)  # noqa: E731 - typed by its name
         monkeypatch.setattr(policy, "RULES", {**RULES, "quiet_hours": rule})
 
     return hold
@@ -665,7 +666,7 @@ def test_a_hold_says_until_when_and_why(holding: Callable[[datetime], None]) -> 
 
 
 @pytest.mark.parametrize(
-    ("useful_until", "end", "rule"),
+    ("valid_until", "end", "rule"),
     [
         (STARTS, STARTS, "too_late"),
         (NOON + 2 * WINDOW, NOON + WINDOW, "window_closed"),
@@ -675,12 +676,12 @@ def test_a_hold_says_until_when_and_why(holding: Callable[[datetime], None]) -> 
 )
 @pytest.mark.parametrize("past", [-MICROSECOND, timedelta(), MICROSECOND])
 def test_a_hold_that_would_outlast_the_messages_use_or_window_is_a_skip_at_once(
-    holding: Callable[[datetime], None], useful_until: datetime, end: datetime, rule: str, past: timedelta
+    holding: Callable[[datetime], None], valid_until: datetime, end: datetime, rule: str, past: timedelta
 ) -> None:
     until = end + past
     holding(until)
-    decision = decide(_useful_until(ALLOWED, useful_until))
-    if until < min(useful_until, NOON + WINDOW):
+    decision = decide(_useful_until(ALLOWED, valid_until))
+    if until < min(valid_until, NOON + WINDOW):
         assert _short(decision) == (Action.HOLD, "quiet_hours", until)
         assert "held_by" not in decision.facts
         return
@@ -730,7 +731,7 @@ def test_each_hold_becomes_a_skip_where_it_would_be_of_no_more_use(rule: str, en
         "r2",
     ],
 )
-def test_it_is_delivered_before_its_use_the_window_or_the_quiet_hours(case: Circumstances, before: datetime) -> None:
+def test_it_is_delivered_before_its_use_the_window_or_the_quiet_hours(case: PolicyInput, before: datetime) -> None:
     assert decide(case).action is Action.SEND
     assert deliver_before(case) == free_text_until(case) == before
 
@@ -750,13 +751,13 @@ def test_free_text_ends_with_the_channels_own_window(since: timedelta, ends: dat
 _with_check_in = business(
     "AppointmentBooked", starts_at=STARTS, remind_before=[], check_in_url="https://a.example", check_in_before="PT2H"
 )
-CHECK_IN: Final = _case(told(Subject(_with_check_in.subject), _with_check_in))
+CHECK_IN: Final = _case(apply_events(Subject(_with_check_in.subject), _with_check_in))
 """An online check-in, at 11:00 in Berlin."""
 
 
-def _after(case: Circumstances, event_type: str, hours: float, **fields: Any) -> Circumstances:
+def _after(case: PolicyInput, event_type: str, hours: float, **fields: Any) -> PolicyInput:
     assert case.subject
-    return replace(case, subject=told(case.subject, business(event_type, NOON + hours * HOUR, **fields)))
+    return replace(case, subject=apply_events(case.subject, business(event_type, NOON + hours * HOUR, **fields)))
 
 
 def test_a_check_in_that_was_completed_cancels_the_invitation_to_it_and_no_reminder() -> None:
@@ -773,8 +774,8 @@ def test_a_check_in_that_was_completed_before_the_appointment_was_moved_cancels_
     moved = _after(completed, "AppointmentRescheduled", 2, starts_at=STARTS)
     assert decide(moved).rule == "superseded", "the same message is wanted in a newer version"
     assert moved.subject
-    again = _case(moved.subject)
-    assert decide(again).action is Action.SEND
+    replan = _case(moved.subject)
+    assert decide(replan).action is Action.SEND
 
 
 def test_a_completed_check_in_of_an_appointment_that_moved_before_is_cancelled_and_not_superseded() -> None:
@@ -788,11 +789,11 @@ _interest = business("InterestShown", NOON - DAY, subject_id="I-1")
 _withdrawn = business("InterestWithdrawn", NOON - HOUR, subject_id="I-1")
 
 
-def _back_in_stock(*interest: Any) -> Circumstances:
-    item = told(Subject(_back.subject), _back)
+def _back_in_stock(*interest: Any) -> PolicyInput:
+    item = apply_events(Subject(_back.subject), _back)
     [broadcast] = broadcasts(item)
-    message = broadcast.to(ANNA, NOON - DAY, at=NOON)
-    own = told(Subject(_interest.subject), *interest) if interest else None
+    message = broadcast.message_for(ANNA, NOON - DAY, at=NOON)
+    own = apply_events(Subject(_interest.subject), *interest) if interest else None
     return replace(MARKETING, message=message, subject=item, now=NOON + HOUR, interest=own)
 
 
@@ -821,7 +822,7 @@ def test_who_is_interested_hears_of_an_item_unless_it_is_sold_out() -> None:
 
 def test_only_what_goes_to_the_interested_asks_for_interest() -> None:
     event = business("ProductPreviewAnnounced", subject_id="N-1", title="Autumn", send_at=NOON)
-    announced = told(Subject(event.subject), event)
+    announced = apply_events(Subject(event.subject), event)
     [broadcast] = broadcasts(announced)
-    case = replace(MARKETING, message=broadcast.to(ANNA, None, at=NOON), subject=announced, now=NOON + HOUR)
+    case = replace(MARKETING, message=broadcast.message_for(ANNA, None, at=NOON), subject=announced, now=NOON + HOUR)
     assert decide(_said(case, "marketing", allowed=True)).action is Action.SEND

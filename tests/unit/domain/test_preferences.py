@@ -14,10 +14,10 @@ from reengage.domain.preferences import (
     ERASURE_MARK_LASTS,
     EVERYWHERE,
     Choice,
-    ChoiceMade,
     Erasure,
     OptOutScope,
     Preferences,
+    RecordChoice,
     Topic,
     preferences_of,
 )
@@ -30,7 +30,7 @@ CHANNELS: Final = ("sms", "whatsapp", "rcs")
 TOPICS: Final[tuple[Topic, ...]] = ("contact", "marketing")
 EVIDENCE: Final = {"where": "counter", "wording": "v3"}
 
-Said = tuple[Topic, str, Choice]
+VersionedValue = tuple[Topic, str, Choice]
 
 
 def at(second: int) -> datetime:
@@ -45,8 +45,8 @@ def no(second: int) -> Choice:
     return Choice(allowed=False, at=at(second), cause={"word": "STOP", "message_id": "m1"})
 
 
-def heard(*said: Said, before: Preferences | None = None) -> Preferences:
-    return reduce(lambda preferences, one: preferences.hear(*one), said, before or Preferences())
+def heard(*said: VersionedValue, before: Preferences | None = None) -> Preferences:
+    return reduce(lambda preferences, one: preferences.apply(*one), said, before or Preferences())
 
 
 def holds(preferences: Preferences, topic: Topic, channel: str) -> tuple[bool, datetime] | None:
@@ -81,16 +81,16 @@ def test_who_never_said_anything_has_neither_agreed_nor_refused(topic: Topic) ->
 
 @settings(max_examples=200, deadline=None)
 @given(data=st.data(), said=SAID)
-def test_the_order_of_arrival_is_all_one(data: st.DataObject, said: list[Said]) -> None:
+def test_the_order_of_arrival_is_all_one(data: st.DataObject, said: list[VersionedValue]) -> None:
     """Also where some of it comes twice."""
-    again = data.draw(st.lists(st.sampled_from(said), max_size=3)) if said else []
-    other_order = data.draw(st.permutations([*said, *again]))
+    replan = data.draw(st.lists(st.sampled_from(said), max_size=3)) if said else []
+    other_order = data.draw(st.permutations([*said, *replan]))
     assert everything_that_holds(heard(*said)) == everything_that_holds(heard(*other_order))
 
 
 @settings(max_examples=200, deadline=None)
 @given(said=SAID)
-def test_what_holds_is_the_latest_that_applies_and_at_a_tie_the_no(said: list[Said]) -> None:
+def test_what_holds_is_the_latest_that_applies_and_at_a_tie_the_no(said: list[VersionedValue]) -> None:
     preferences = heard(*said)
     for topic in TOPICS:
         for channel in CHANNELS:
@@ -120,15 +120,15 @@ def test_a_no_everywhere_applies_to_each_channel_and_one_on_a_channel_to_that_on
 def test_a_later_yes_on_one_channel_excepts_it_from_a_no_everywhere() -> None:
     preferences = heard(("contact", EVERYWHERE, no(1)), ("contact", "sms", yes(2)))
     assert [preferences.refused("contact", channel) is not None for channel in CHANNELS] == [False, True, True]
-    again = preferences.hear("contact", EVERYWHERE, no(3))
-    assert all(again.refused("contact", channel) for channel in CHANNELS)
+    replan = preferences.apply("contact", EVERYWHERE, no(3))
+    assert all(replan.refused("contact", channel) for channel in CHANNELS)
 
 
 def test_the_two_topics_know_nothing_of_each_other() -> None:
     preferences = heard(("marketing", EVERYWHERE, no(1)))
     assert preferences.refused("marketing", "sms")
     assert preferences.choice("contact", "sms") is None
-    assert preferences.hear("contact", EVERYWHERE, yes(2)).refused("marketing", "sms")
+    assert preferences.apply("contact", EVERYWHERE, yes(2)).refused("marketing", "sms")
 
 
 # What was news.
@@ -138,15 +138,15 @@ def test_what_is_no_news_leaves_the_very_same() -> None:
     """So a repeat need not be written."""
     preferences = heard(("contact", EVERYWHERE, no(2)))
     for old in (no(2), no(1), yes(2), yes(1)):
-        assert preferences.hear("contact", EVERYWHERE, old) is preferences
-    assert heard(("contact", EVERYWHERE, yes(2))).hear("contact", EVERYWHERE, no(2)).refused("contact", "sms")
+        assert preferences.apply("contact", EVERYWHERE, old) is preferences
+    assert heard(("contact", EVERYWHERE, yes(2))).apply("contact", EVERYWHERE, no(2)).refused("contact", "sms")
 
 
 def test_a_choice_is_kept_with_its_cause_and_whether_it_changed_anything() -> None:
     preferences = heard(("contact", EVERYWHERE, no(1)))
     assert preferences.contact == {EVERYWHERE: no(1)}
-    assert preferences.hear("contact", EVERYWHERE, no(2)).contact == {EVERYWHERE: replace(no(2), changed=False)}
-    assert preferences.hear("contact", EVERYWHERE, yes(2)).contact == {EVERYWHERE: yes(2)}
+    assert preferences.apply("contact", EVERYWHERE, no(2)).contact == {EVERYWHERE: replace(no(2), changed=False)}
+    assert preferences.apply("contact", EVERYWHERE, yes(2)).contact == {EVERYWHERE: yes(2)}
     assert heard(("contact", "sms", replace(no(1), changed=False))).contact == {"sms": no(1)}
 
 
@@ -167,7 +167,7 @@ def test_a_no_on_a_channel_that_is_refused_everywhere_is_no_change() -> None:
 def test_hearing_leaves_everything_else_as_it_was() -> None:
     mark = {"sms": Erasure(at(0), at(1))}
     before = heard(("marketing", "sms", yes(1)), before=Preferences(erasures=mark, revision=7))
-    after = before.hear("contact", EVERYWHERE, no(2))
+    after = before.apply("contact", EVERYWHERE, no(2))
     assert after == replace(before, contact={EVERYWHERE: no(2)})
     assert before.contact == {}
 
@@ -189,7 +189,7 @@ def test_an_opt_out_is_of_the_brand_or_of_the_channel_and_a_consent_of_the_chann
     opt_outs: OptOutScope, topic: Topic, allowed: bool, scope: str
 ) -> None:
     contact = Contact("acme", "sms", "+4915112345678")
-    assert ChoiceMade(contact, topic, Choice(allowed, NOON)).scope(opt_outs) == scope
+    assert RecordChoice(contact, topic, Choice(allowed, NOON)).scope(opt_outs) == scope
 
 
 # Erasure.
@@ -228,7 +228,7 @@ def test_a_no_on_another_channel_keeps_no_consent_alive() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(said=SAID, channel=st.sampled_from(CHANNELS))
-def test_an_erasure_changes_no_refusal_of_any_channel(said: list[Said], channel: str) -> None:
+def test_an_erasure_changes_no_refusal_of_any_channel(said: list[VersionedValue], channel: str) -> None:
     before = heard(*said)
     after = before.erase(channel, asked_at=at(10), at=at(11))
     for topic in TOPICS:
@@ -242,7 +242,7 @@ def test_an_erasure_changes_no_refusal_of_any_channel(said: list[Said], channel:
 @settings(max_examples=200, deadline=None)
 @given(said=SAID, since=SAID, channel=st.sampled_from(CHANNELS))
 def test_an_erasure_that_is_asked_for_again_leaves_what_was_said_since(
-    said: list[Said], since: list[Said], channel: str
+    said: list[VersionedValue], since: list[VersionedValue], channel: str
 ) -> None:
     """Once more from the queue, or an older one that was late."""
     erased = heard(*said).erase(channel, asked_at=at(10), at=at(11))
@@ -254,7 +254,7 @@ def test_an_erasure_that_is_asked_for_again_leaves_what_was_said_since(
 
 
 def test_a_newer_erasure_takes_what_was_said_since() -> None:
-    once = Preferences().erase("sms", asked_at=at(1), at=at(2)).hear("marketing", "sms", yes(3))
+    once = Preferences().erase("sms", asked_at=at(1), at=at(2)).apply("marketing", "sms", yes(3))
     twice = once.erase("sms", asked_at=at(1) + MICROSECOND, at=at(4))
     assert twice.marketing == {}
     assert twice.erasures == {"sms": Erasure(at(1) + MICROSECOND, at(4))}
@@ -280,7 +280,7 @@ def test_an_erased_contact_was_erased_since_each_instant_up_to_its_erasure() -> 
 
 @settings(max_examples=100, deadline=None)
 @given(said=SAID, channel=st.sampled_from(CHANNELS))
-def test_a_choice_never_expires(said: list[Said], channel: str) -> None:
+def test_a_choice_never_expires(said: list[VersionedValue], channel: str) -> None:
     assume(said)
     preferences = heard(*said)
     assert preferences.expires_at is None
@@ -298,7 +298,7 @@ def test_a_mere_mark_of_an_erasure_expires() -> None:
     assert set(both.erasures) == {"sms", "rcs"}
     assert both.expires_at == int((at(8) + ERASURE_MARK_LASTS).timestamp()) + 1
     assert replace(both, erasures=dict(reversed([*both.erasures.items()]))).expires_at == both.expires_at
-    assert both.hear("contact", EVERYWHERE, no(9)).expires_at is None
+    assert both.apply("contact", EVERYWHERE, no(9)).expires_at is None
     assert Preferences().expires_at is None
 
 
@@ -320,13 +320,13 @@ def test_an_opaque_address_has_a_row_of_its_own_channel() -> None:
 def test_what_is_news_is_judged_by_the_channel_of_who_said_it() -> None:
     """After a change of the scope, choices of both kinds stand side by side."""
     at = [NOON + timedelta(hours=n) for n in range(6)]
-    out = Preferences().hear("contact", EVERYWHERE, Choice(allowed=False, at=at[0]), channel="sms")
-    back = out.hear("contact", "sms", Choice(allowed=True, at=at[1]), channel="sms")
-    again = back.hear("contact", EVERYWHERE, Choice(allowed=False, at=at[2]), channel="sms")
-    assert again.contact[EVERYWHERE].changed, "sms was allowed, and is not any more"
-    elsewhere = back.hear("contact", EVERYWHERE, Choice(allowed=False, at=at[2]), channel="rcs")
+    out = Preferences().apply("contact", EVERYWHERE, Choice(allowed=False, at=at[0]), channel="sms")
+    back = out.apply("contact", "sms", Choice(allowed=True, at=at[1]), channel="sms")
+    replan = back.apply("contact", EVERYWHERE, Choice(allowed=False, at=at[2]), channel="sms")
+    assert replan.contact[EVERYWHERE].changed, "sms was allowed, and is not any more"
+    elsewhere = back.apply("contact", EVERYWHERE, Choice(allowed=False, at=at[2]), channel="rcs")
     assert not elsewhere.contact[EVERYWHERE].changed
-    since = Preferences().hear("contact", EVERYWHERE, Choice(allowed=True, at=at[5]), channel="sms")
-    late = since.hear("contact", "sms", Choice(allowed=False, at=at[3]), channel="sms")
+    since = Preferences().apply("contact", EVERYWHERE, Choice(allowed=True, at=at[5]), channel="sms")
+    late = since.apply("contact", "sms", Choice(allowed=False, at=at[3]), channel="sms")
     assert not late.contact["sms"].changed, "a later yes holds"
     assert late.refused("contact", "sms") is None

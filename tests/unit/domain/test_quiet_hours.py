@@ -413,9 +413,9 @@ def test_a_held_message_that_is_asked_again_goes_by_the_new_rule(
     quiet = hours("20:00-09:00")
     until = quiet.first_allowed(datetime.fromisoformat(now), [zone_by(old)])
     assert until == datetime.fromisoformat(held_until)
-    again = quiet.first_allowed(until, [zone_by(new)])
-    assert again == datetime.fromisoformat(asked_again)
-    assert not quiet.cover(again, zone_by(new))
+    replan = quiet.first_allowed(until, [zone_by(new)])
+    assert replan == datetime.fromisoformat(asked_again)
+    assert not quiet.cover(replan, zone_by(new))
 
 
 def test_a_zone_made_by_hand_is_the_zone_of_its_rule() -> None:

@@ -13,9 +13,9 @@ import pytest
 
 from reengage.domain.instants import Duration
 from reengage.domain.planning import planned_messages
-from reengage.domain.reasons import LANES, REASONS, Category, Door
-from reengage.domain.subject import EVENT_TYPES, BusinessEvent, Rank, Subject
-from tests.fakes import ANNA, NOON, business, told
+from reengage.domain.reasons import PRIORITIES, REASONS, Category, SendGroup
+from reengage.domain.subject import EVENT_TYPES, BusinessEvent, EventEffect, Subject
+from tests.fakes import ANNA, NOON, apply_events, business
 
 MINUTE: Final = timedelta(minutes=1)
 HOUR: Final = timedelta(hours=1)
@@ -29,7 +29,7 @@ class Row:
     """``dues``: when each message of the reason is due, and until when it is of use, after ``planned_by``."""
 
     category: Category
-    door: Door
+    send_group: SendGroup
     planned_by: Sequence[str]
     said: Mapping[str, Any]
     dues: Sequence[tuple[datetime, datetime]]
@@ -103,11 +103,11 @@ def begun(reason: str, event_type: str | None = None, at: datetime = NOON, **fie
 
 
 def plan(subject: Subject, reason: str) -> list[tuple[datetime, datetime]]:
-    return [(m.due_at, m.useful_until) for m in planned_messages(subject) if m.reason == reason]
+    return [(m.due_at, m.valid_until) for m in planned_messages(subject) if m.reason == reason]
 
 
 def after(*events: BusinessEvent) -> Subject:
-    return told(Subject(events[0].subject), *events)
+    return apply_events(Subject(events[0].subject), *events)
 
 
 def test_the_table_is_of_all_reasons() -> None:
@@ -125,7 +125,7 @@ def test_every_event_has_a_part_in_some_reason() -> None:
 
 @pytest.mark.parametrize("reason", TABLE)
 def test_each_reason_has_its_category_and_its_door(reason: str) -> None:
-    assert (REASONS[reason].category, REASONS[reason].door) == (TABLE[reason].category, TABLE[reason].door)
+    assert (REASONS[reason].category, REASONS[reason].send_group) == (TABLE[reason].category, TABLE[reason].send_group)
 
 
 @pytest.mark.parametrize(("reason", "event_type"), BEGINNINGS)
@@ -173,7 +173,7 @@ def test_no_event_plans_another_kinds_messages(reason: str) -> None:
 @pytest.mark.parametrize("reason", ["cart_reminder", "order_shipped", "review_request"])
 def test_what_comes_once_is_one_message_whenever_it_happened(reason: str) -> None:
     first, second = planned_messages(after(begun(reason)))[0], planned_messages(after(begun(reason, at=NOON + HOUR)))[0]
-    assert first.about is second.about is None
+    assert first.anchor_at is second.anchor_at is None
     assert first.key == second.key
     assert second.due_at - first.due_at == HOUR
     assert REASONS[reason].once
@@ -181,13 +181,13 @@ def test_what_comes_once_is_one_message_whenever_it_happened(reason: str) -> Non
 
 def test_each_view_of_a_product_is_a_message_of_its_own() -> None:
     first, second = (planned_messages(after(begun("product_reminder", at=at)))[0] for at in (NOON, NOON + HOUR))
-    assert (first.about, second.about) == (NOON, NOON + HOUR)
+    assert (first.anchor_at, second.anchor_at) == (NOON, NOON + HOUR)
     assert first.key != second.key
 
 
 def test_only_what_is_sent_at_once_catches_up() -> None:
     """Of what was due already as the event came, all else is too late."""
-    catching_up = {name for name, reason in REASONS.items() if reason.catches_up}
+    catching_up = {name for name, reason in REASONS.items() if reason.send_if_late}
     assert catching_up == {"order_shipped"} | BROADCASTS
 
 
@@ -199,35 +199,35 @@ def test_only_a_preview_needs_a_recorded_consent_in_any_case() -> None:
 def test_a_message_is_pulled_forward_only_to_before_it_is_due(name: str) -> None:
     """A longest offset of the defaults says when it is due at the latest."""
     reason = REASONS[name]
-    if reason.earliest is None:
+    if reason.earliest_offset is None:
         return
 
     def length(duration: Duration) -> timedelta:
         return duration.days * DAY + duration.exact
 
-    dues = [length(-offset if reason.before else offset) for offset in reason.defaults]
-    assert length(reason.earliest) < min(dues)
+    dues = [length(-offset if reason.before else offset) for offset in reason.default_offsets]
+    assert length(reason.earliest_offset) < min(dues)
 
 
 def test_a_door_drains_what_is_prompt_before_all_marketing() -> None:
-    assert LANES["updates"] == ("prompt", "marketing")
-    assert LANES["appointments"] == ("prompt",)
-    assert LANES["trials"] == ("marketing",)
-    assert set(LANES) == set(get_args(Door))
+    assert PRIORITIES["updates"] == ("high", "low")
+    assert PRIORITIES["appointments"] == ("high",)
+    assert PRIORITIES["trials"] == ("low",)
+    assert set(PRIORITIES) == set(get_args(SendGroup))
 
 
 @pytest.mark.parametrize("name", REASONS)
 def test_a_reasons_lane_is_by_its_category(name: str) -> None:
     reason = REASONS[name]
-    assert reason.lane == ("marketing" if reason.category == "marketing" else "prompt")
-    assert reason.lane in LANES[reason.door]
+    assert reason.priority == ("low" if reason.category == "marketing" else "high")
+    assert reason.priority in PRIORITIES[reason.send_group]
 
 
 @pytest.mark.parametrize("name", [name for name in REASONS if name not in REPLIES])
 def test_what_a_reason_goes_by_some_event_says(name: str) -> None:
     """Its anchor is a field of an event, or the instant at which an event of its family happened."""
     reason = REASONS[name]
-    of_family = [terms for terms in EVENT_TYPES.values() if (terms.kind, terms.family) == (reason.kind, reason.family)]
-    assert {terms.rank for terms in of_family} >= {Rank.BEGIN}
+    of_family = [terms for terms in EVENT_TYPES.values() if (terms.kind, terms.track) == (reason.kind, reason.track)]
+    assert {terms.rank for terms in of_family} >= {EventEffect.BEGIN}
     assert reason.anchor in {"starts_at", "ends_at", "send_at"} | {terms.at for terms in of_family}
-    assert not reason.undone_with or reason.undone_with in {terms.family for terms in EVENT_TYPES.values()}
+    assert not reason.also_cancelled_by or reason.also_cancelled_by in {terms.track for terms in EVENT_TYPES.values()}

@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from reengage.domain.contact import CHANNELS, Contact
-from reengage.domain.routes import OWN, PROVIDERS, Route, Routes, parse_routes
+from reengage.domain.routes import PROVIDERS, SELF_DELIVERED, Route, Routes, parse_routes
 
 ACME_SMS: Final = Route("acme-dental", "sms", "aws", "+12025550100")
 ACME_WHATSAPP: Final = Route("acme-dental", "whatsapp", "meta", "106540352242922")
@@ -35,7 +35,7 @@ def test_every_provider_serves_channels_that_there_are_and_the_default_all() -> 
 
 @pytest.mark.parametrize("route", ROUTES.routes)
 def test_the_brand_is_known_by_whom_was_written_to(route: Route) -> None:
-    assert ROUTES.brand_of(route.provider, route.channel, route.identity) == route.brand
+    assert ROUTES.brand_of(route.provider, route.channel, route.sender_id) == route.brand
 
 
 @pytest.mark.parametrize("kept", ["+12025550199", "12025550199", "whatsapp:+12025550199"])
@@ -45,10 +45,10 @@ def test_a_provider_may_spell_a_number_as_it_likes(kept: str, told: str) -> None
     assert routes.brand_of("twilio", "whatsapp", told) == "own"
 
 
-@pytest.mark.parametrize("identity", ["pool-1", "ACMEDENTAL", "arn:aws:sms-voice:eu-central-1:1:pool/pool-1"])
-def test_a_number_that_no_route_can_name_is_the_one_brands(identity: str) -> None:
+@pytest.mark.parametrize("sender_id", ["pool-1", "ACMEDENTAL", "arn:aws:sms-voice:eu-central-1:1:pool/pool-1"])
+def test_a_number_that_no_route_can_name_is_the_one_brands(sender_id: str) -> None:
     """A pool writes from numbers that no route names, and people answer to those."""
-    routes = Routes([ACME_SMS._replace(identity=identity)])
+    routes = Routes([ACME_SMS._replace(sender_id=sender_id)])
     assert routes.brand_of("aws", "sms", "+12025550177") == "acme-dental"
 
 
@@ -56,7 +56,7 @@ def test_what_was_written_to_anothers_number_is_nobodys() -> None:
     """One account told of all its numbers: a START to another business opened a window, and undid a STOP."""
     assert ROUTES.brand_of("meta", "whatsapp", "999") is None
     assert Routes([ACME_SMS]).brand_of("aws", "sms", "+12025550177") is None
-    service = ACME_SMS._replace(provider="twilio", identity="MG" + "0" * 32)
+    service = ACME_SMS._replace(provider="twilio", sender_id="MG" + "0" * 32)
     assert Routes([service]).brand_of("twilio", "sms", "MG" + "1" * 32) is None
 
 
@@ -66,21 +66,21 @@ def test_of_two_brands_on_a_channel_an_unknown_identity_is_nobodys() -> None:
 
 
 def test_an_identity_that_two_brands_share_is_nobodys() -> None:
-    routes = Routes([ACME_SMS, OTHER_SMS._replace(identity=ACME_SMS.identity)])
-    assert routes.brand_of("aws", "sms", ACME_SMS.identity) is None
+    routes = Routes([ACME_SMS, OTHER_SMS._replace(sender_id=ACME_SMS.sender_id)])
+    assert routes.brand_of("aws", "sms", ACME_SMS.sender_id) is None
 
 
 @pytest.mark.parametrize(("provider", "channel"), [("twilio", "sms"), ("aws", "whatsapp"), ("meta", "sms")])
 def test_another_provider_or_channel_has_no_brand(provider: str, channel: str) -> None:
-    assert ROUTES.brand_of(provider, channel, ACME_SMS.identity) is None
+    assert ROUTES.brand_of(provider, channel, ACME_SMS.sender_id) is None
 
 
 def test_the_numbers_behind_two_pools_tell_two_brands_apart() -> None:
     """Two brands of one account, each with a pool: a STOP to either was nobody's, and ended as a rejected event."""
-    first = ACME_SMS._replace(identity="pool-1", names=("+12025550100", "+12025550101"))
-    second = OTHER_SMS._replace(identity="pool-2", names=("+12025550199",))
+    first = ACME_SMS._replace(sender_id="pool-1", aliases=("+12025550100", "+12025550101"))
+    second = OTHER_SMS._replace(sender_id="pool-2", aliases=("+12025550199",))
     routes = Routes([first, second])
-    assert [routes.brand_of("aws", "sms", name) for name in (*first.names, *second.names)] == [
+    assert [routes.brand_of("aws", "sms", name) for name in (*first.aliases, *second.aliases)] == [
         "acme-dental",
         "acme-dental",
         "other-brand",
@@ -93,16 +93,16 @@ def test_a_name_that_is_known_comes_before_a_guess() -> None:
     """Twilio tells the number and the messaging service: the one brand without a number got the other's messages."""
     service = Route("acme-dental", "sms", "twilio", "MG" + "0" * 32)
     routes = Routes([Route("other-brand", "sms", "twilio", "OTHERBRAND"), service])
-    assert routes.brand_of("twilio", "sms", "+12025550177", service.identity) == "acme-dental"
+    assert routes.brand_of("twilio", "sms", "+12025550177", service.sender_id) == "acme-dental"
     assert routes.brand_of("twilio", "sms", "+12025550177") == "other-brand"
 
 
 def test_a_route_with_further_names_is_not_guessed_at() -> None:
-    routes = Routes([ACME_SMS._replace(identity="pool-1", names=("+12025550100",)), OTHER_SMS])
+    routes = Routes([ACME_SMS._replace(sender_id="pool-1", aliases=("+12025550100",)), OTHER_SMS])
     assert routes.brand_of("aws", "sms", "+12025550177") is None
 
 
-@pytest.mark.parametrize("own", sorted(OWN))
+@pytest.mark.parametrize("own", sorted(SELF_DELIVERED))
 def test_what_a_system_of_the_brands_own_delivers_may_come_in_by_any_provider(own: str) -> None:
     """By its name alone: that it is delivered by a system of theirs says nothing of another's number."""
     routes = Routes([Route("acme-dental", "rcs", own, "https://acme.example/out", ("acme_agent",))])

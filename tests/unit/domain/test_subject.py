@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from reengage.domain.subject import EVENT_TYPES, Family, Rank, Subject, SubjectRef, version_of
+from reengage.domain.subject import EVENT_TYPES, EventEffect, Subject, SubjectRef, Track, version_of
 from tests.fakes import ANNA, NOON, business
 
 STARTS = NOON + timedelta(days=10)
@@ -17,31 +17,31 @@ def test_versions_go_by_second_then_rank_then_instant() -> None:
     second = timedelta(seconds=1)
     half = timedelta(milliseconds=500)
     in_order = [
-        version_of(NOON, Rank.BEGIN),
-        version_of(NOON + half, Rank.BEGIN),
-        version_of(NOON, Rank.CHANGE),
-        version_of(NOON + half, Rank.CHANGE),
-        version_of(NOON + second - timedelta(microseconds=1), Rank.CHANGE),
-        version_of(NOON, Rank.UNDO),
-        version_of(NOON + half, Rank.UNDO),
-        version_of(NOON + second, Rank.BEGIN),
+        version_of(NOON, EventEffect.BEGIN),
+        version_of(NOON + half, EventEffect.BEGIN),
+        version_of(NOON, EventEffect.CHANGE),
+        version_of(NOON + half, EventEffect.CHANGE),
+        version_of(NOON + second - timedelta(microseconds=1), EventEffect.CHANGE),
+        version_of(NOON, EventEffect.UNDO),
+        version_of(NOON + half, EventEffect.UNDO),
+        version_of(NOON + second, EventEffect.BEGIN),
     ]
     assert in_order == sorted(set(in_order))
 
 
 def test_a_version_knows_no_zone() -> None:
     elsewhere = NOON.astimezone(timezone(timedelta(hours=5, minutes=45)))
-    assert version_of(elsewhere, Rank.CHANGE) == version_of(NOON, Rank.CHANGE)
-    assert version_of(datetime(2026, 1, 1, tzinfo=UTC), Rank.BEGIN) > 0
+    assert version_of(elsewhere, EventEffect.CHANGE) == version_of(NOON, EventEffect.CHANGE)
+    assert version_of(datetime(2026, 1, 1, tzinfo=UTC), EventEffect.BEGIN) > 0
 
 
 def test_a_version_is_stable() -> None:
     """Subjects in the table have theirs: a new formula would take old events for new ones."""
-    assert version_of(NOON + timedelta(milliseconds=250), Rank.CHANGE) == 17724528001250000
+    assert version_of(NOON + timedelta(milliseconds=250), EventEffect.CHANGE) == 17724528001250000
 
 
 RANKS = {
-    Rank.BEGIN: [
+    EventEffect.BEGIN: [
         "AppointmentBooked",
         "TrialStarted",
         "ProductViewed",
@@ -53,8 +53,8 @@ RANKS = {
         "ProductPreviewAnnounced",
         "HolidayHoursAnnounced",
     ],
-    Rank.CHANGE: ["AppointmentRescheduled", "TrialExtended"],
-    Rank.UNDO: [
+    EventEffect.CHANGE: ["AppointmentRescheduled", "TrialExtended"],
+    EventEffect.UNDO: [
         "AppointmentCancelled",
         "CheckInCompleted",
         "TrialConverted",
@@ -71,14 +71,14 @@ RANKS = {
 
 
 def test_each_event_has_its_rank() -> None:
-    of_rank = {rank: {name for name, terms in EVENT_TYPES.items() if terms.rank is rank} for rank in Rank}
+    of_rank = {rank: {name for name, terms in EVENT_TYPES.items() if terms.rank is rank} for rank in EventEffect}
     assert of_rank == {rank: set(names) for rank, names in RANKS.items()}
 
 
 def test_the_families_are_those_of_the_contract() -> None:
     """A version is kept for each of these, apart from all others."""
-    families = {(terms.kind, terms.family) for terms in EVENT_TYPES.values()}
-    assert families == {
+    tracks = {(terms.kind, terms.track) for terms in EVENT_TYPES.values()}
+    assert tracks == {
         ("appointment", "appointment"),
         ("appointment", "check_in"),
         ("trial", "trial"),
@@ -96,14 +96,14 @@ def test_the_families_are_those_of_the_contract() -> None:
 def test_only_what_is_due_by_when_it_happened_keeps_that(event_type: str) -> None:
     """What undoes must not say so: it would put a later instant in the place of the one that was."""
     terms = EVENT_TYPES[event_type]
-    assert not (terms.at and terms.rank is Rank.UNDO)
+    assert not (terms.at and terms.rank is EventEffect.UNDO)
 
 
 def _subject(*events_in_order: object) -> Subject:
     subject = Subject(BOOKED.subject)
     for event in events_in_order:
         assert isinstance(event, type(BOOKED))
-        subject = subject.hear(event)
+        subject = subject.apply(event)
     return subject
 
 
@@ -116,46 +116,46 @@ REBOOKED = business(
 
 
 def test_what_a_newer_event_leaves_out_keeps_its_value() -> None:
-    family = _subject(BOOKED, MOVED).families["appointment"]
-    assert family.get("starts_at") == LATER.isoformat()
-    assert family.get("location") == "Main St 1"
-    assert family.contact == ANNA
-    assert family.version == MOVED.version
-    assert family.get("service") is None
+    track = _subject(BOOKED, MOVED).tracks["appointment"]
+    assert track.get("starts_at") == LATER.isoformat()
+    assert track.get("location") == "Main St 1"
+    assert track.contact == ANNA
+    assert track.version == MOVED.version
+    assert track.get("service") is None
 
 
 def test_a_late_older_event_fills_in_only_what_no_newer_one_said() -> None:
     subject = _subject(MOVED, BOOKED)
-    assert subject.families == _subject(BOOKED, MOVED).families
-    family = subject.families["appointment"]
-    assert (family.get("starts_at"), family.get("location")) == (LATER.isoformat(), "Main St 1")
+    assert subject.tracks == _subject(BOOKED, MOVED).tracks
+    track = subject.tracks["appointment"]
+    assert (track.get("starts_at"), track.get("location")) == (LATER.isoformat(), "Main St 1")
 
 
 @pytest.mark.parametrize("order", list(permutations([BOOKED, MOVED, CANCELLED, REBOOKED])))
 def test_every_order_leads_to_the_same_subject(order: tuple[object, ...]) -> None:
-    families = _subject(*order).families
-    assert families == _subject(BOOKED, MOVED, CANCELLED, REBOOKED).families
-    assert families == _subject(*order, *order).families
-    assert families["appointment"].active
+    tracks = _subject(*order).tracks
+    assert tracks == _subject(BOOKED, MOVED, CANCELLED, REBOOKED).tracks
+    assert tracks == _subject(*order, *order).tracks
+    assert tracks["appointment"].active
 
 
 def test_what_undoes_ends_the_family_until_a_newer_event_begins_it_again() -> None:
-    assert _subject(BOOKED).families["appointment"].active
-    assert not _subject(BOOKED, CANCELLED).families["appointment"].active
-    assert not _subject(CANCELLED, BOOKED, MOVED).families["appointment"].active
-    assert _subject(CANCELLED, REBOOKED).families["appointment"].active
+    assert _subject(BOOKED).tracks["appointment"].active
+    assert not _subject(BOOKED, CANCELLED).tracks["appointment"].active
+    assert not _subject(CANCELLED, BOOKED, MOVED).tracks["appointment"].active
+    assert _subject(CANCELLED, REBOOKED).tracks["appointment"].active
 
 
 def test_within_a_second_an_undoing_event_wins_and_a_change_wins_over_a_beginning() -> None:
     """Envelopes carry whole seconds: a system that books, moves and cancels at once says all three at one time."""
     booked, moved, cancelled = (replace(e, version=0) for e in (BOOKED, MOVED, CANCELLED))
-    booked = replace(booked, version=version_of(NOON + timedelta(milliseconds=900), Rank.BEGIN))
-    moved = replace(moved, version=version_of(NOON + timedelta(milliseconds=500), Rank.CHANGE))
-    cancelled = replace(cancelled, version=version_of(NOON, Rank.UNDO))
+    booked = replace(booked, version=version_of(NOON + timedelta(milliseconds=900), EventEffect.BEGIN))
+    moved = replace(moved, version=version_of(NOON + timedelta(milliseconds=500), EventEffect.CHANGE))
+    cancelled = replace(cancelled, version=version_of(NOON, EventEffect.UNDO))
     for order in permutations([booked, moved]):
-        assert _subject(*order).families["appointment"].get("starts_at") == LATER.isoformat()
+        assert _subject(*order).tracks["appointment"].get("starts_at") == LATER.isoformat()
     for everything in permutations([booked, moved, cancelled]):
-        assert not _subject(*everything).families["appointment"].active
+        assert not _subject(*everything).tracks["appointment"].active
 
 
 def test_of_two_events_of_one_version_the_one_heard_last_holds() -> None:
@@ -165,43 +165,43 @@ def test_of_two_events_of_one_version_the_one_heard_last_holds() -> None:
     one = business("AppointmentRescheduled", starts_at=STARTS, location="Main St 1")
     other = business("AppointmentRescheduled", starts_at=LATER, location="Broad St 9")
     for order in ([one, other], [other, one], [one, other, one]):
-        family = _subject(*order).families["appointment"]
-        assert {name: family.get(name) for name in other.fields} == dict(order[-1].fields)
+        track = _subject(*order).tracks["appointment"]
+        assert {name: track.get(name) for name in other.fields} == dict(order[-1].fields)
 
 
 def test_a_subject_remembers_what_it_was_before_its_last_change_and_only_that() -> None:
     """A planner that was cut short finds there what it had still to withdraw."""
     subject = _subject(BOOKED, MOVED)
-    assert subject.previous == _subject(BOOKED).families
-    assert subject.hear(MOVED) is subject
+    assert subject.previous == _subject(BOOKED).tracks
+    assert subject.apply(MOVED) is subject
     assert _subject(BOOKED).previous == {}
 
 
 def test_a_family_rests_on_its_newest_event_and_on_all_of_whose_words_something_holds() -> None:
-    family = _subject(BOOKED, MOVED).families["appointment"]
-    assert family.rests_on(MOVED)
-    assert family.rests_on(BOOKED), "the place is still as booked"
-    overtaken = _subject(BOOKED, replace(REBOOKED, contact=ANNA, fields=BOOKED.fields)).families["appointment"]
-    assert not overtaken.rests_on(BOOKED)
-    assert _subject(BOOKED, CANCELLED).families["appointment"].rests_on(CANCELLED)
+    track = _subject(BOOKED, MOVED).tracks["appointment"]
+    assert track.reflects(MOVED)
+    assert track.reflects(BOOKED), "the place is still as booked"
+    overtaken = _subject(BOOKED, replace(REBOOKED, contact=ANNA, fields=BOOKED.fields)).tracks["appointment"]
+    assert not overtaken.reflects(BOOKED)
+    assert _subject(BOOKED, CANCELLED).tracks["appointment"].reflects(CANCELLED)
 
 
 def test_a_repeat_is_no_news() -> None:
     subject = _subject(BOOKED)
-    assert subject.hear(BOOKED) is subject
-    moved = subject.hear(MOVED)
-    assert moved.hear(BOOKED) is moved
+    assert subject.apply(BOOKED) is subject
+    moved = subject.apply(MOVED)
+    assert moved.apply(BOOKED) is moved
 
 
 def test_a_subject_keeps_who_wrote_it_apart_from_what_it_is() -> None:
     """``revision`` and ``expires_at`` are the store's; hearing an event leaves them alone."""
     subject = replace(_subject(BOOKED), revision=3, expires_at=99)
-    assert (subject.hear(MOVED).revision, subject.hear(MOVED).expires_at) == (3, 99)
+    assert (subject.apply(MOVED).revision, subject.apply(MOVED).expires_at) == (3, 99)
 
 
 def test_a_familys_revision_is_the_subjects_next_one_in_its_era() -> None:
     subject = replace(Subject(BOOKED.subject), era=1000, revision=2)
-    assert subject.hear(BOOKED).families["appointment"].revision == 1003
+    assert subject.apply(BOOKED).tracks["appointment"].revision == 1003
 
 
 def test_a_subject_is_about_a_contact_where_no_family_names_another() -> None:
@@ -209,12 +209,12 @@ def test_a_subject_is_about_a_contact_where_no_family_names_another() -> None:
     assert _subject(BOOKED).is_about(ANNA)
     assert not _subject(BOOKED).is_about(somebody_else)
     assert _subject(MOVED).is_about(somebody_else), "nobody is named"
-    families = {str(number): _subject(event).families["appointment"] for number, event in enumerate((MOVED, BOOKED))}
-    assert not Subject(BOOKED.subject, families).is_about(somebody_else)
+    tracks = {str(number): _subject(event).tracks["appointment"] for number, event in enumerate((MOVED, BOOKED))}
+    assert not Subject(BOOKED.subject, tracks).is_about(somebody_else)
 
 
 def test_a_family_without_a_contact_has_none() -> None:
-    assert Family(1, active=True).contact is None
+    assert Track(1, active=True).contact is None
 
 
 BEN = replace(ANNA, address="+16502530000")
@@ -256,17 +256,17 @@ def test_a_family_that_names_nobody_speaks_of_the_one_that_another_named() -> No
     for events in permutations([SHIPPED, DELIVERED]):
         subject = Subject(SHIPPED.subject)
         for event in events:
-            subject = subject.hear(event)
-        assert subject.contact_of(subject.families["review"]) == ANNA
-        assert subject.families["review"].contact is None
-    alone = Subject(SHIPPED.subject).hear(DELIVERED)
-    assert alone.contact_of(alone.families["review"]) is None
+            subject = subject.apply(event)
+        assert subject.contact_of(subject.tracks["review"]) == ANNA
+        assert subject.tracks["review"].contact is None
+    alone = Subject(SHIPPED.subject).apply(DELIVERED)
+    assert alone.contact_of(alone.tracks["review"]) is None
 
 
 def test_a_familys_own_word_on_whom_it_speaks_of_goes_before_anothers() -> None:
-    subject = Subject(SHIPPED.subject).hear(SHIPPED).hear(replace(DELIVERED, contact=BEN))
-    assert subject.contact_of(subject.families["review"]) == BEN
-    assert subject.contact_of(subject.families["order"]) == ANNA
+    subject = Subject(SHIPPED.subject).apply(SHIPPED).apply(replace(DELIVERED, contact=BEN))
+    assert subject.contact_of(subject.tracks["review"]) == BEN
+    assert subject.contact_of(subject.tracks["order"]) == ANNA
     assert not subject.is_about(ANNA)
 
 
@@ -294,19 +294,19 @@ def test_each_family_keeps_its_own_version(order: tuple[object, ...]) -> None:
     subject = Subject(SHIPPED.subject)
     for event in order:
         assert isinstance(event, type(SHIPPED))
-        subject = subject.hear(event)
-    assert {name: family.version for name, family in subject.families.items()} == {
+        subject = subject.apply(event)
+    assert {name: track.version for name, track in subject.tracks.items()} == {
         "order": SHIPPED.version,
         "review": DELIVERED.version,
     }
-    assert subject.families["order"].get("shipped_at") == NOON.isoformat()
-    assert subject.families["review"].get("delivered_at") == (NOON + timedelta(days=2)).isoformat()
+    assert subject.tracks["order"].get("shipped_at") == NOON.isoformat()
+    assert subject.tracks["review"].get("delivered_at") == (NOON + timedelta(days=2)).isoformat()
 
 
 def test_an_older_view_that_comes_late_is_not_the_one_that_counts() -> None:
     earlier = business(
         "ProductViewed", NOON - timedelta(hours=3), subject_id="P-1", name="Shoe", url="https://a.example"
     )
-    subject = Subject(VIEWED.subject).hear(VIEWED).hear(earlier)
-    family = subject.families["product"]
-    assert (family.get("viewed_at"), family.get("url")) == (NOON.isoformat(), "https://a.example")
+    subject = Subject(VIEWED.subject).apply(VIEWED).apply(earlier)
+    track = subject.tracks["product"]
+    assert (track.get("viewed_at"), track.get("url")) == (NOON.isoformat(), "https://a.example")

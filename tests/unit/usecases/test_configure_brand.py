@@ -8,22 +8,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reengage.adapters.inbound.eventbridge import said
+from reengage.adapters.inbound.eventbridge import parse_business_event
 from reengage.domain.brand import Brand
 from reengage.domain.instants import iso
-from reengage.errors import Contended
-from reengage.usecases.configure_brand import BrandSaid
+from reengage.errors import WriteConflict
+from reengage.usecases.configure_brand import ConfigureBrand
 from tests.fakes import NOON, Crash, Fault, World
 
 ACME: Final = "acme-dental"
 FIELDS: Final = ("name", "timezone", "locale", "help_text", "stop_text")
 
 
-def configured(second: int, **fields: Any) -> BrandSaid:
+def configured(second: int, **fields: Any) -> ConfigureBrand:
     """The event, through the reader of such events."""
     at = iso(NOON + timedelta(seconds=second))
-    read = said({"detail-type": "BrandConfigured", "time": at, "detail": {"brand": ACME, "name": "Acme", **fields}})
-    assert isinstance(read, BrandSaid)
+    read = parse_business_event(
+        {"detail-type": "BrandConfigured", "time": at, "detail": {"brand": ACME, "name": "Acme", **fields}}
+    )
+    assert isinstance(read, ConfigureBrand)
     return read
 
 
@@ -72,7 +74,7 @@ def test_a_repeat_changes_nothing_and_says_so() -> None:
     assert brand(world).locale == "de"
 
 
-SAID: Final = st.lists(
+EVENT_SCHEMAS: Final = st.lists(
     st.tuples(
         st.integers(0, 9),
         st.fixed_dictionaries(
@@ -92,13 +94,13 @@ SAID: Final = st.lists(
 
 
 @settings(max_examples=100, deadline=None)
-@given(data=st.data(), events=SAID)
+@given(data=st.data(), events=EVENT_SCHEMAS)
 def test_in_every_order_and_however_often_each_field_is_the_newest_that_was_given(
     data: st.DataObject, events: list[tuple[int, dict[str, Any]]]
 ) -> None:
-    again = data.draw(st.lists(st.sampled_from(events), max_size=3))
+    replan = data.draw(st.lists(st.sampled_from(events), max_size=3))
     world = World()
-    for second, fields in data.draw(st.permutations([*events, *again])):
+    for second, fields in data.draw(st.permutations([*events, *replan])):
         world.configure(configured(second, **fields))
     newest: dict[str, Any] = dict.fromkeys(FIELDS)
     for _, fields in sorted(events, key=lambda pair: pair[0]):
@@ -138,6 +140,6 @@ def test_a_lost_race_reads_again_and_keeps_both() -> None:
 
 def test_one_who_loses_every_race_gives_up_loudly() -> None:
     world = World()
-    with pytest.raises(Contended):
+    with pytest.raises(WriteConflict):
         world.configure(configured(0), lambda name, call: False if name == "write_brand" else call())
     assert world.configure(configured(0))

@@ -13,20 +13,20 @@ from reengage.domain.contact import Contact
 from reengage.domain.instants import iso
 from reengage.domain.message import State
 from reengage.domain.policy import PolicySettings
-from reengage.domain.preferences import Choice, ChoiceMade, Topic
+from reengage.domain.preferences import Choice, RecordChoice, Topic
 from reengage.domain.subject import BusinessEvent
-from reengage.errors import Contended, NotPublished
+from reengage.errors import NotPublished, WriteConflict
 from reengage.ports import Holdings
-from reengage.usecases.erase_contact import ErasureAsked
+from reengage.usecases.erase_contact import EraseContact
 from reengage.usecases.ingest_message import IngestSettings
-from tests.fakes import ANNA, NOON, RETENTION, Around, Crash, Fault, Unreachable, World, business, drain, inbound
+from tests.fakes import ANNA, NOON, RETENTION, Around, Crash, Fault, Unreachable, World, business, inbound, worker
 from tests.property.schedules import Body, Choose, Option, Played, play
 
 SECOND: Final = timedelta(seconds=1)
 DAY: Final = timedelta(days=1)
 STARTS: Final = NOON + 10 * DAY
 DUE: Final = STARTS - timedelta(hours=2)
-ASKED: Final = ErasureAsked(ANNA, NOON)
+ASKED: Final = EraseContact(ANNA, NOON)
 BOOKED: Final = business("AppointmentBooked", starts_at=STARTS, remind_before=["PT2H"], location="Main St 1")
 RCS: Final = replace(ANNA, channel="rcs")
 CAPPED: Final = PolicySettings(caps={"utility": parse_caps("5/P1D")})
@@ -42,13 +42,13 @@ def story(contact: Contact = ANNA) -> World:
     world.clock.now = NOON - DAY
     world.receive(inbound(world.clock.now, contact=contact, locale="de", display_name="Anna"))
     soon = business("AppointmentBooked", subject_id="A-0", starts_at=NOON, remind_before=["PT2H"], contact=contact)
-    world.hear(soon)
-    world.hear(arrived(replace(BOOKED, contact=contact), world.clock.now))
-    world.hear(business("TrialStarted", subject_id="T-1", ends_at=STARTS, product="Pro", contact=contact))
+    world.plan(soon)
+    world.plan(arrived(replace(BOOKED, contact=contact), world.clock.now))
+    world.plan(business("TrialStarted", subject_id="T-1", ends_at=STARTS, product="Pro", contact=contact))
     world.clock.now = NOON - timedelta(hours=2)
-    assert world.tick()["sent"] == 1
+    assert world.run_sender()["sent"] == 1
     refused = Choice(allowed=False, at=NOON - SECOND, cause={"agent": "7"})
-    world.choose(ChoiceMade(contact, "marketing", refused))
+    world.record_choice(RecordChoice(contact, "marketing", refused))
     world.clock.now = NOON
     world.bus.events.clear()
     return world
@@ -56,7 +56,7 @@ def story(contact: Contact = ANNA) -> World:
 
 def is_empty(held: Holdings) -> bool:
     """But for the preferences."""
-    return not (held.profile or held.conversation or held.inbound or held.scheduled or held.subjects or held.places)
+    return not (held.profile or held.conversation or held.inbound or held.scheduled or held.subjects or held.cap_usage)
 
 
 def holdings(world: World, contact: Contact = ANNA) -> Holdings:
@@ -77,7 +77,7 @@ def test_all_that_is_held_goes_and_that_is_told() -> None:
     assert held.inbound
     assert len(held.scheduled) == 4
     assert len(held.subjects) == 3
-    assert held.places
+    assert held.cap_usage
     to_come = {row.scheduled_message_id for row in held.scheduled if row.state is State.SCHEDULED}
     assert world.erase(ASKED) > 0
     assert nothing_is_left(world)
@@ -131,8 +131,8 @@ def test_nothing_goes_out_between_a_crash_and_the_retry(nth: int) -> None:
         world.erase(ASKED, Fault(nth=nth, after=True))
     before = len(world.provider.handed)
     world.clock.now = DUE
-    world.tick("appointments")
-    world.tick("trials")
+    world.run_sender("appointments")
+    world.run_sender("trials")
     assert len(world.provider.handed) == before
 
 
@@ -149,10 +149,10 @@ def test_what_could_not_be_told_is_told_by_the_retry(failing: int) -> None:
 
 def test_one_who_loses_every_race_gives_up_loudly() -> None:
     world = story()
-    with pytest.raises(Contended):
+    with pytest.raises(WriteConflict):
         world.erase(ASKED, lambda name, call: False if name == "write_preferences" else call())
     assert holdings(world).profile
-    with pytest.raises(Contended):
+    with pytest.raises(WriteConflict):
         world.erase(ASKED, lambda name, call: call() or 1 if name == "erase" else call())
     world.erase(ASKED)
     assert nothing_is_left(world)
@@ -166,7 +166,7 @@ def test_asked_for_again_it_leaves_what_was_stored_since() -> None:
     world.erase(ASKED)
     world.clock.forward(days=1)
     world.receive(inbound(world.clock.now, display_name="Anna B."))
-    world.hear(business("AppointmentBooked", world.clock.now, starts_at=STARTS, remind_before=["PT2H"]))
+    world.plan(business("AppointmentBooked", world.clock.now, starts_at=STARTS, remind_before=["PT2H"]))
     before = holdings(world)
     assert len(before.scheduled) == 1
     world.bus.events.clear()
@@ -181,7 +181,7 @@ def test_a_later_erasure_takes_that_too() -> None:
     world.erase(ASKED)
     world.clock.forward(days=1)
     world.receive(inbound(world.clock.now))
-    assert world.erase(ErasureAsked(ANNA, world.clock.now)) > 0
+    assert world.erase(EraseContact(ANNA, world.clock.now)) > 0
     assert nothing_is_left(world)
 
 
@@ -225,7 +225,7 @@ def test_an_event_from_before_that_arrives_again_is_not_kept(at: datetime, erase
     world.erase(ASKED)
     world.clock.forward(days=1)
     calls = Fault(nth=99)
-    assert world.hear(arrived(BOOKED, at), calls).erased == erased
+    assert world.plan(arrived(BOOKED, at), calls).erased == erased
     assert nothing_is_left(world) == erased
     assert ("write_subject" in calls.calls) == (not erased), "not even for an instant"
 
@@ -238,7 +238,7 @@ def test_a_no_survives_without_its_cause_and_still_holds(topic: Topic) -> None:
     world = World()
     world.receive(inbound(NOON - DAY))
     cause = {"word": "stop", "message_id": "SM-1"}
-    world.choose(ChoiceMade(ANNA, topic, Choice(allowed=False, at=NOON - SECOND, cause=cause)))
+    world.record_choice(RecordChoice(ANNA, topic, Choice(allowed=False, at=NOON - SECOND, cause=cause)))
     world.erase(ASKED)
     refused = holdings(world).preferences.refused(topic, "sms")
     assert refused
@@ -247,10 +247,10 @@ def test_a_no_survives_without_its_cause_and_still_holds(topic: Topic) -> None:
     world.store.expire(world.clock.now)
     world.receive(inbound(world.clock.now))
     ends = world.clock.now + DAY
-    world.hear(business("TrialStarted", world.clock.now, ends_at=ends, product="Pro", follow_up=["PT0S"]))
+    world.plan(business("TrialStarted", world.clock.now, ends_at=ends, product="Pro", follow_up=["PT0S"]))
     world.clock.now = ends
     rule = {"contact": "opted_out", "marketing": "no_consent"}[topic]
-    assert world.tick("trials")["skipped"] == {rule: 1}
+    assert world.run_sender("trials")["skipped"] == {rule: 1}
 
 
 def test_a_stop_from_before_that_arrives_late_holds_without_its_cause_and_is_told() -> None:
@@ -276,31 +276,31 @@ def test_a_yes_from_before_does_not_come_back() -> None:
     yes = Choice(allowed=True, at=NOON - SECOND, cause={"evidence": {"signed_by": "Anna"}})
     before = holdings(world).preferences
     for topic in ("contact", "marketing"):
-        assert not world.choose(ChoiceMade(ANNA, topic, yes))
+        assert not world.record_choice(RecordChoice(ANNA, topic, yes))
     assert holdings(world).preferences == before
-    assert world.choose(ChoiceMade(ANNA, "marketing", replace(yes, at=NOON + SECOND)))
+    assert world.record_choice(RecordChoice(ANNA, "marketing", replace(yes, at=NOON + SECOND)))
 
 
 def test_the_other_channel_of_the_same_number_keeps_its_data() -> None:
     world = story()
     world.receive(inbound(NOON, contact=RCS, display_name="Anna"))
-    world.hear(replace(BOOKED, subject=replace(BOOKED.subject, id="A-2"), contact=RCS))
+    world.plan(replace(BOOKED, subject=replace(BOOKED.subject, id="A-2"), contact=RCS))
     evidence = Choice(allowed=True, at=NOON, cause={"evidence": {"where": "web"}})
-    world.choose(ChoiceMade(RCS, "contact", evidence))
+    world.record_choice(RecordChoice(RCS, "contact", evidence))
     before = holdings(world, RCS)
     world.erase(ASKED)
     assert is_empty(holdings(world))
     after = holdings(world, RCS)
     assert replace(after, preferences=before.preferences) == before
     world.clock.now = DUE
-    assert world.tick()["sent"] == 1
+    assert world.run_sender()["sent"] == 1
 
 
 # What is under way meanwhile
 
 
 def erases(world: World) -> Body:
-    return lambda around: world.erase(ErasureAsked(ANNA, world.clock.now), around)
+    return lambda around: world.erase(EraseContact(ANNA, world.clock.now), around)
 
 
 def in_many_orders(
@@ -316,8 +316,8 @@ def in_many_orders(
         turns = iter(["other"] * of_other + ["erase"] * of_erasure)
         played = play(bodies, _in_turn(turns, dies=dies), deaths=dies)
         for name in played.failed:
-            again = play({name: bodies[name]}, lambda options: options[0])
-            assert not again.failed, again.failed
+            replan = play({name: bodies[name]}, lambda options: options[0])
+            assert not replan.failed, replan.failed
         ended.append((world, played))
     return ended
 
@@ -338,7 +338,7 @@ def early() -> World:
     world = World(policy=CAPPED)
     world.clock.now = DUE - DAY
     world.receive(inbound(world.clock.now, display_name="Anna"))
-    world.hear(arrived(BOOKED, world.clock.now))
+    world.plan(arrived(BOOKED, world.clock.now))
     world.clock.now = DUE
     return world
 
@@ -371,7 +371,7 @@ def test_an_answer_under_way_does_not_come_back() -> None:
             seen += 1
             if seen == nth:  # noqa: B023 - it is called within this very turn
                 world.clock.now = DUE  # noqa: B023 - the same
-                world.erase(ErasureAsked(ANNA, DUE))  # noqa: B023 - the same
+                world.erase(EraseContact(ANNA, DUE))  # noqa: B023 - the same
                 world.clock.now = DUE + SECOND  # noqa: B023 - the same
             return call()
 
@@ -379,7 +379,7 @@ def test_an_answer_under_way_does_not_come_back() -> None:
         world.receive(inbound(DUE - SECOND, text="HELP"), overtake)
         if seen < nth:
             return
-        assert is_empty(replace(holdings(world), places={})), nth
+        assert is_empty(replace(holdings(world), cap_usage={})), nth
     pytest.fail("there are more calls than were tried")
 
 
@@ -398,14 +398,14 @@ def test_an_answer_under_way_does_not_come_back() -> None:
 @pytest.mark.parametrize("setting", [World, early])
 def test_an_event_under_way_does_not_come_back(setting: Callable[[], World], event: BusinessEvent, dies: bool) -> None:
     def hears(world: World, around: Around) -> None:
-        world.hear(arrived(event, world.clock.now - SECOND), around)
+        world.plan(arrived(event, world.clock.now - SECOND), around)
 
     for world, played in in_many_orders(setting, hears, dies=dies and event.contact is not None):
         held = holdings(world)
         assert is_empty(held), played.steps
         assert not [row for row in world.store.rows() if row.contact == ANNA]
         for subject in world.store._subjects.values():
-            assert not any(family.contact for family in subject.families.values()), played.steps
+            assert not any(track.contact for track in subject.tracks.values()), played.steps
 
 
 @pytest.mark.parametrize("dies", [False, True])
@@ -413,19 +413,19 @@ def test_a_send_under_way_leaves_nothing_and_nothing_is_sent_after_the_mark(dies
     """What asked at its gate before the mark was stored may still go out, within its two seconds; nothing else."""
 
     def sends(world: World, around: Around) -> None:
-        _, errors = drain(world.sender(around=around), ANNA.shard, world.clock.now + DAY)
+        _, errors = worker(world.sender(around=around), ANNA.shard, world.clock.now + DAY)
         assert not errors
 
     ways = set()
     for world, played in in_many_orders(early, sends, dies=dies):
         # What a cap counts may be left, for as long as the cap's period.
-        assert is_empty(replace(holdings(world), places={})), played.steps
+        assert is_empty(replace(holdings(world), cap_usage={})), played.steps
         mark = played.index("erase", "write_preferences")
         handed = played.index("other", "send")
         if handed is not None and mark is not None and mark < handed:
-            gate = played.index("other", "read_circumstances", before=handed)
-            assert gate is not None
-            assert gate < mark, played.steps
+            snapshot = played.index("other", "read_snapshot", before=handed)
+            assert snapshot is not None
+            assert snapshot < mark, played.steps
         ways.add(len(world.provider.handed))
     assert ways == {0, 1}
 

@@ -10,22 +10,22 @@ from typing import Any
 
 import pytest
 
-from reengage.domain.broadcast import PartState, part_key
+from reengage.domain.broadcast import ShardState, shard_key
 from reengage.domain.caps import parse_caps
 from reengage.domain.contact import SHARDS, Contact
 from reengage.domain.conversation import WINDOW
 from reengage.domain.policy import PolicySettings
-from reengage.domain.preferences import Choice, ChoiceMade
+from reengage.domain.preferences import Choice, RecordChoice
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.subject import BusinessEvent, SubjectRef
 from reengage.errors import NotPublished
 from reengage.usecases import expand_broadcast as module
-from reengage.usecases.configure_brand import BrandSaid
-from reengage.usecases.erase_contact import ErasureAsked
+from reengage.usecases.configure_brand import ConfigureBrand
+from reengage.usecases.erase_contact import EraseContact
 from reengage.usecases.expand_broadcast import expand_broadcast
 from reengage.usecases.plan_messages import Planned
 from reengage.usecases.progress import progress
-from tests.fakes import ANNA, NOON, Around, Crash, Fault, Unreachable, World, business, drain, inbound
+from tests.fakes import ANNA, NOON, Around, Crash, Fault, Unreachable, World, business, inbound, worker
 
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 BEN, CLEO = Contact("acme-dental", "sms", "+16502530000"), Contact("acme-dental", "rcs", "+84912345678")
@@ -69,7 +69,7 @@ ANNOUNCEMENT, ITEM = preview().subject, back().subject
 
 
 def consents(world: World, contact: Contact) -> None:
-    world.choose(ChoiceMade(contact, "marketing", Choice(allowed=True, at=NOON, cause="a form")))
+    world.record_choice(RecordChoice(contact, "marketing", Choice(allowed=True, at=NOON, cause="a form")))
 
 
 def of(*contacts: Contact, at: datetime = NOON) -> World:
@@ -92,7 +92,7 @@ def ticks(world: World, until: datetime, *, step: timedelta = MINUTE) -> None:
     """One a minute, or however seldom, and the last one at that instant."""
     while world.clock.now < until:
         world.clock.now = min(until, world.clock.now + step)
-        world.tick("updates")
+        world.run_sender("updates")
 
 
 def expand(
@@ -108,7 +108,7 @@ def expand(
     start, world.clock.step = world.clock.now, SECOND
     try:
         return expand_broadcast(
-            part_key(ref, reason, SHARD),
+            shard_key(ref, reason, SHARD),
             store=ports.store,
             publish=ports.bus,
             clock=world.clock,
@@ -139,7 +139,7 @@ def test_an_announcement_reaches_each_open_conversation_of_its_brand_once_when_i
     world = of(ANNA, CLEO, ELSEWHERE)
     world.receive(inbound(NOON - WINDOW - DAY, contact=BEN))
     world.bus.events.clear()
-    assert world.hear(holiday()) == Planned(broadcasts=1)
+    assert world.plan(holiday()) == Planned(broadcasts=1)
     assert world.store.rows() == []
     ticks(world, NOON + HOUR - MINUTE, step=HOUR)
     assert told(world) == []
@@ -150,7 +150,7 @@ def test_an_announcement_reaches_each_open_conversation_of_its_brand_once_when_i
     assert len(world.provider.handed) == 2
     assert world.bus.types().count("MessagePlanned") == 2
     assert {event["forecast"] for event in world.bus.details("MessagePlanned")} == {"send"}
-    assert {part.state for part in world.store.read_parts(ANNOUNCEMENT)} == {PartState.DONE}
+    assert {broadcast_shard.state for broadcast_shard in world.store.read_shards(ANNOUNCEMENT)} == {ShardState.DONE}
 
 
 def test_closed_conversations_and_other_brands_cost_no_call_more() -> None:
@@ -158,8 +158,8 @@ def test_closed_conversations_and_other_brands_cost_no_call_more() -> None:
 
     def calls(world: World) -> Counter[str]:
         counted = Fault(nth=-1)
-        world.hear(holiday(send_at=NOON), counted)
-        world.tick("updates", counted)
+        world.plan(holiday(send_at=NOON), counted)
+        world.run_sender("updates", counted)
         return Counter(counted.calls)
 
     alone, among = of(ANNA), of(ANNA)
@@ -174,7 +174,7 @@ def test_a_conversation_that_closed_earlier_that_day_is_skipped_and_says_why() -
     """The index knows days; the policy knows the instant."""
     world = of(ANNA, at=NOON - WINDOW + HOUR)
     world.clock.now = NOON
-    world.hear(holiday())
+    world.plan(holiday())
     ticks(world, NOON + HOUR)
     assert ended(world) == {("skipped", "window_closed"): 1}
     assert world.bus.details("MessagePlanned")[0]["forecast"] == "window_closed"
@@ -182,12 +182,12 @@ def test_a_conversation_that_closed_earlier_that_day_is_skipped_and_says_why() -
 
 def test_an_item_that_is_back_reaches_those_who_showed_interest_in_it() -> None:
     world = of(ANNA, BEN, CLEO)
-    world.hear(interest())
-    world.hear(replace(interest(BEN), subject=replace(interest(BEN).subject, id="hat")))
-    world.hear(interest(ELSEWHERE))
+    world.plan(interest())
+    world.plan(replace(interest(BEN), subject=replace(interest(BEN).subject, id="hat")))
+    world.plan(interest(ELSEWHERE))
     world.clock.now = NOON + HOUR
-    assert world.hear(back()) == Planned(broadcasts=1)
-    world.tick("updates")
+    assert world.plan(back()) == Planned(broadcasts=1)
+    world.run_sender("updates")
     assert told(world) == [ANNA]
     assert world.provider.handed[0].data["name"] == "Shoe"
 
@@ -195,9 +195,9 @@ def test_an_item_that_is_back_reaches_those_who_showed_interest_in_it() -> None:
 def test_interest_of_somebody_who_never_wrote_is_skipped_and_told() -> None:
     """It must not just vanish: the business may want to reach them otherwise."""
     world = World()
-    world.hear(interest())
-    world.hear(back(0))
-    world.tick("updates")
+    world.plan(interest())
+    world.plan(back(0))
+    world.run_sender("updates")
     assert ended(world) == {("skipped", "no_conversation"): 1}
     assert [event["rule"] for event in world.bus.details("MessageSkipped")] == ["no_conversation"]
     assert [event["forecast"] for event in world.bus.details("MessagePlanned")] == ["no_conversation"]
@@ -205,41 +205,41 @@ def test_interest_of_somebody_who_never_wrote_is_skipped_and_told() -> None:
 
 def test_interest_that_was_withdrawn_before_the_item_came_back_is_none() -> None:
     world = of(ANNA)
-    world.hear(interest())
-    world.hear(interest(hours=0.5, event_type="InterestWithdrawn"))
+    world.plan(interest())
+    world.plan(interest(hours=0.5, event_type="InterestWithdrawn"))
     world.clock.now = NOON + HOUR
-    world.hear(back())
-    world.tick("updates")
+    world.plan(back())
+    world.run_sender("updates")
     assert world.store.rows() == []
 
 
 def test_interest_that_is_withdrawn_between_expansion_and_send_is_none() -> None:
     (anna,) = shardmates(1)
     world = of(anna)
-    world.hear(interest(anna))
+    world.plan(interest(anna))
     world.clock.now = NOON + HOUR
-    world.hear(back())
+    world.plan(back())
     assert expand(world, ITEM, "back_in_stock")
     assert ended(world) == {("scheduled", None): 1}
-    world.hear(interest(anna, 1, "InterestWithdrawn"))
-    world.tick("updates")
+    world.plan(interest(anna, 1, "InterestWithdrawn"))
+    world.run_sender("updates")
     assert ended(world) == {("skipped", "cancelled"): 1}
     assert world.store.rows()[0].facts["interest"] == "withdrawn"
 
 
 def test_an_item_that_comes_back_again_is_told_only_to_who_showed_interest_anew() -> None:
     world = of(ANNA, BEN)
-    world.hear(interest())
-    world.hear(interest(BEN))
+    world.plan(interest())
+    world.plan(interest(BEN))
     for day, anew in ((1, []), (3, []), (5, [BEN])):
         world.clock.now = NOON + day * DAY
         for contact in anew:
-            world.hear(interest(contact, day * 24))
-        world.hear(back(day * 24))
-        world.tick("updates")
+            world.plan(interest(contact, day * 24))
+        world.plan(back(day * 24))
+        world.run_sender("updates")
         world.clock.now += HOUR
-        world.hear(sold_out(day * 24 + 1))
-        world.tick("updates")
+        world.plan(sold_out(day * 24 + 1))
+        world.run_sender("updates")
     assert Counter(told(world)) == {ANNA: 1, BEN: 2}
 
 
@@ -251,11 +251,11 @@ ALWAYS_QUIET = PolicySettings(quiet_hours={"marketing": QuietHours(time(9), time
 REFUSALS: dict[str, tuple[str, Callable[[World, Contact], object]]] = {
     "opted out": (
         "opted_out",
-        lambda world, who: world.choose(ChoiceMade(who, "contact", Choice(allowed=False, at=NOON))),
+        lambda world, who: world.record_choice(RecordChoice(who, "contact", Choice(allowed=False, at=NOON))),
     ),
     "no marketing": (
         "no_consent",
-        lambda world, who: world.choose(ChoiceMade(who, "marketing", Choice(allowed=False, at=NOON))),
+        lambda world, who: world.record_choice(RecordChoice(who, "marketing", Choice(allowed=False, at=NOON))),
     ),
     "window closed": ("window_closed", lambda world, who: world.store._conversations.pop(who)),
     "quiet until it is of no use": ("too_late", lambda world, _: setattr(world, "policy", ALWAYS_QUIET)),
@@ -269,12 +269,12 @@ def test_each_member_goes_through_the_policy_when_it_is_sent(
     """What was expanded when all was well is asked again at its own gate."""
     (anna,) = shardmates(1)
     world = of(anna)
-    world.hear(holiday(date="2026-03-02"))
+    world.plan(holiday(date="2026-03-02"))
     world.clock.now = NOON + HOUR
     assert expand(world)
     assert ended(world) == {("scheduled", None): 1}
     happens(world, anna)
-    world.tick("updates")
+    world.run_sender("updates")
     assert ended(world) == {("skipped", rule): 1}
     assert world.provider.handed == []
 
@@ -282,11 +282,11 @@ def test_each_member_goes_through_the_policy_when_it_is_sent(
 def test_a_preview_needs_a_recorded_consent_and_holiday_hours_do_not() -> None:
     world = of(ANNA, BEN)
     consents(world, BEN)
-    world.hear(preview())
+    world.plan(preview())
     ticks(world, NOON + HOUR)
     assert told(world) == [BEN]
     assert ended(world) == {("sent", None): 1, ("skipped", "no_consent"): 1}
-    world.hear(replace(holiday(1), subject=replace(ANNOUNCEMENT, id="N-2")))
+    world.plan(replace(holiday(1), subject=replace(ANNOUNCEMENT, id="N-2")))
     ticks(world, NOON + HOUR + MINUTE)
     assert Counter(told(world)) == {ANNA: 1, BEN: 2}
 
@@ -295,7 +295,7 @@ def test_on_whatsapp_the_template_has_to_be_approved() -> None:
     late, soon = (replace(ANNA, channel="whatsapp", address=address) for address in (ANNA.address, "+84912345678"))
     world = of(late, at=NOON - 2 * DAY)
     world.receive(inbound(contact=soon))
-    world.hear(holiday())
+    world.plan(holiday())
     ticks(world, NOON + HOUR)
     assert told(world) == [soon]
     assert ended(world) == {("sent", None): 1, ("skipped", "channel_window"): 1}
@@ -309,7 +309,7 @@ def test_an_announcement_in_the_evening_is_held_to_each_ones_morning() -> None:
         world.clock.now = NOON + MINUTE
         world.receive(inbound(NOON + MINUTE, contact=contact, timezone=zone))
     evening = NOON + 7 * HOUR + 30 * MINUTE
-    world.hear(holiday(send_at=evening))
+    world.plan(holiday(send_at=evening))
     ticks(world, evening)
     ticks(world, NOON + 2 * DAY, step=15 * MINUTE)
     at = dict(zip((o.message.contact for o in world.provider.handed), world.provider.handed_at, strict=True))
@@ -323,9 +323,9 @@ def test_an_announcement_in_the_evening_is_held_to_each_ones_morning() -> None:
 def test_a_second_announcement_of_the_day_waits_for_a_place() -> None:
     world = of(ANNA)
     world.policy = PolicySettings(caps={"marketing": parse_caps("1/P1D")})
-    world.hear(holiday(send_at=NOON))
-    world.tick("updates")
-    world.hear(replace(holiday(send_at=NOON + HOUR), subject=replace(ANNOUNCEMENT, id="N-2")))
+    world.plan(holiday(send_at=NOON))
+    world.run_sender("updates")
+    world.plan(replace(holiday(send_at=NOON + HOUR), subject=replace(ANNOUNCEMENT, id="N-2")))
     ticks(world, NOON + HOUR)
     assert ended(world) == {("sent", None): 1, ("scheduled", "frequency_cap"): 1}
     ticks(world, NOON + DAY + MINUTE)
@@ -337,18 +337,20 @@ def test_a_second_announcement_of_the_day_waits_for_a_place() -> None:
 
 def test_an_announcement_that_is_withdrawn_before_it_is_due_reaches_nobody() -> None:
     world = of(ANNA)
-    world.hear(holiday(send_at=NOON + 3 * HOUR))
+    world.plan(holiday(send_at=NOON + 3 * HOUR))
     world.clock.now = NOON + 2 * HOUR
-    assert world.hear(withdrawn()) == Planned(broadcasts=1)
+    assert world.plan(withdrawn()) == Planned(broadcasts=1)
     ticks(world, NOON + 4 * HOUR, step=HOUR)
     assert world.store.rows() == []
-    assert {part.state for part in world.store.read_parts(ANNOUNCEMENT)} == {PartState.WITHDRAWN}
+    assert {broadcast_shard.state for broadcast_shard in world.store.read_shards(ANNOUNCEMENT)} == {
+        ShardState.WITHDRAWN
+    }
 
 
 def test_a_withdrawal_that_comes_before_the_announcement_holds() -> None:
     world = of(ANNA)
-    world.hear(withdrawn())
-    world.hear(holiday())
+    world.plan(withdrawn())
+    world.plan(holiday())
     ticks(world, NOON + 3 * HOUR, step=HOUR)
     assert world.store.rows() == []
 
@@ -368,14 +370,14 @@ def test_what_is_stopped_midway_reaches_nobody_more(
     people = shardmates(5)
     world = of(*people)
     for contact in people:
-        world.hear(interest(contact))
-    world.hear(begins)
+        world.plan(interest(contact))
+    world.plan(begins)
     assert not expand(world, ref, reason, pages=1)
     (first,) = world.store.rows()
     world.sender("updates").handle(_due(world))
     assert not expand(world, ref, reason, pages=1)
     world.clock.now += HOUR
-    assert world.hear(stops) == Planned(broadcasts=1)
+    assert world.plan(stops) == Planned(broadcasts=1)
     assert expand(world, ref, reason)
     ticks(world, world.clock.now + DAY, step=HOUR)
     assert told(world) == [first.contact]
@@ -386,7 +388,7 @@ def test_what_is_stopped_midway_reaches_nobody_more(
 def _due(world: World) -> Any:
     (key,) = [
         due
-        for page in world.store.due("updates", "marketing", SHARD, world.clock.now)
+        for page in world.store.due("updates", "low", SHARD, world.clock.now)
         for due in page
         if due.key.sk.startswith("SCHEDULED")
     ]
@@ -397,29 +399,29 @@ def _due(world: World) -> Any:
 def test_a_part_notices_by_itself_that_it_was_withdrawn() -> None:
     """Whoever heard the withdrawal died after storing it, and the retry is minutes away."""
     world = of(*shardmates(3))
-    world.hear(holiday(send_at=NOON))
+    world.plan(holiday(send_at=NOON))
     expand(world, pages=1)
     with pytest.raises(Crash):
-        world.hear(withdrawn(0.5), Fault(only="write_part"))
+        world.plan(withdrawn(0.5), Fault(only="write_shard"))
     assert expand(world)
-    part = world.store.read_part(part_key(ANNOUNCEMENT, "holiday_hours", SHARD))
-    assert part is not None
-    assert (part.state, part.planned) == (PartState.WITHDRAWN, 1)
-    world.tick("updates")
+    broadcast_shard = world.store.read_shard(shard_key(ANNOUNCEMENT, "holiday_hours", SHARD))
+    assert broadcast_shard is not None
+    assert (broadcast_shard.state, broadcast_shard.planned) == (ShardState.WITHDRAWN, 1)
+    world.run_sender("updates")
     assert ended(world) == {("skipped", "cancelled"): 1}
 
 
 def test_what_was_withdrawn_and_is_announced_again_goes_to_who_has_not_had_it() -> None:
     first, second = shardmates(2)
     world = of(first)
-    world.hear(holiday(send_at=NOON))
-    world.tick("updates")
+    world.plan(holiday(send_at=NOON))
+    world.run_sender("updates")
     world.clock.now = NOON + HOUR
-    world.hear(withdrawn(1))
+    world.plan(withdrawn(1))
     world.receive(inbound(NOON + HOUR, contact=second))
     world.clock.now = NOON + 2 * HOUR
-    world.hear(holiday(2, send_at=NOON))
-    world.tick("updates")
+    world.plan(holiday(2, send_at=NOON))
+    world.run_sender("updates")
     assert told(world) == sorted([first, second], key=lambda contact: contact.key)
 
 
@@ -431,12 +433,12 @@ def test_an_announcement_that_changes_midway_reaches_everybody_once_and_the_rest
     world = of(*people)
     for contact in people:
         consents(world, contact)
-    world.hear(preview(send_at=NOON))
+    world.plan(preview(send_at=NOON))
     expand(world, reason="product_preview", pages=1)
     world.sender("updates").handle(_due(world))
     expand(world, reason="product_preview", pages=1)
     world.clock.now += HOUR
-    assert world.hear(preview(1, title="Summer shoes", send_at=NOON + later * HOUR)) == Planned(broadcasts=1)
+    assert world.plan(preview(1, title="Summer shoes", send_at=NOON + later * HOUR)) == Planned(broadcasts=1)
     ticks(world, NOON + HOUR + MINUTE)
     assert len(world.provider.handed) == (1 if later else 3)
     ticks(world, NOON + 5 * HOUR, step=HOUR)
@@ -447,10 +449,10 @@ def test_an_announcement_that_changes_midway_reaches_everybody_once_and_the_rest
 
 def test_a_change_after_the_end_tells_nobody_again() -> None:
     world = of(ANNA)
-    world.hear(holiday(send_at=NOON))
-    world.tick("updates")
+    world.plan(holiday(send_at=NOON))
+    world.run_sender("updates")
     world.clock.now = NOON + HOUR
-    assert world.hear(holiday(1, send_at=NOON, closed=False, opens="10:00", closes="12:00")) == Planned(broadcasts=1)
+    assert world.plan(holiday(1, send_at=NOON, closed=False, opens="10:00", closes="12:00")) == Planned(broadcasts=1)
     ticks(world, NOON + 3 * HOUR, step=HOUR)
     assert told(world) == [ANNA]
     (now,) = progress(ANNOUNCEMENT, store=world.store, clock=world.clock)["broadcasts"]
@@ -460,13 +462,13 @@ def test_a_change_after_the_end_tells_nobody_again() -> None:
 @pytest.mark.parametrize("repeats", [1, 3])
 def test_an_event_that_comes_again_begins_nothing_anew(repeats: int) -> None:
     world = of(ANNA)
-    world.hear(holiday(send_at=NOON))
-    world.tick("updates")
-    before = world.store.read_parts(ANNOUNCEMENT)
+    world.plan(holiday(send_at=NOON))
+    world.run_sender("updates")
+    before = world.store.read_shards(ANNOUNCEMENT)
     for _ in range(repeats):
-        assert world.hear(holiday(send_at=NOON)) == Planned()
-    assert world.store.read_parts(ANNOUNCEMENT) == before
-    world.tick("updates")
+        assert world.plan(holiday(send_at=NOON)) == Planned()
+    assert world.store.read_shards(ANNOUNCEMENT) == before
+    world.run_sender("updates")
     assert told(world) == [ANNA]
 
 
@@ -477,29 +479,29 @@ def test_an_announcement_that_is_heard_past_its_use_ends_as_too_late() -> None:
     world = of(ANNA)
     consents(world, ANNA)
     world.clock.now = NOON + HOUR + 2 * DAY
-    assert world.hear(preview()) == Planned(broadcasts=1)
-    world.tick("updates")
+    assert world.plan(preview()) == Planned(broadcasts=1)
+    world.run_sender("updates")
     assert world.store.rows() == []
-    assert {part.state for part in world.store.read_parts(ANNOUNCEMENT)} == {PartState.TOO_LATE}
+    assert {broadcast_shard.state for broadcast_shard in world.store.read_shards(ANNOUNCEMENT)} == {ShardState.TOO_LATE}
 
 
 def test_one_that_is_heard_late_and_is_still_of_use_is_sent() -> None:
     world = of(ANNA)
     consents(world, ANNA)
     world.clock.now = NOON + 2 * DAY
-    world.hear(preview())
-    world.tick("updates")
+    world.plan(preview())
+    world.run_sender("updates")
     assert told(world) == [ANNA]
 
 
 @one_a_page
 def test_use_that_ends_midway_ends_the_expansion_too() -> None:
     world = of(*shardmates(3))
-    world.hear(holiday(send_at=NOON, date="2026-03-02", timezone="UTC"))
+    world.plan(holiday(send_at=NOON, date="2026-03-02", timezone="UTC"))
     expand(world, pages=2)
     world.clock.now = NOON + 12 * HOUR
     assert expand(world)
-    world.tick("updates")
+    world.run_sender("updates")
     assert ended(world) == {("skipped", "too_late"): 2}
 
 
@@ -516,30 +518,30 @@ def test_holiday_hours_are_sent_until_the_day_is_over_where_the_brand_is(
 ) -> None:
     """On 6 April; in Auckland winter time had begun the day before."""
     world = of(ANNA, at=NOON + 20 * DAY)
-    world.configure(BrandSaid("acme-dental", 1, {"name": "Acme Dental", "timezone": zone}))
-    world.hear(holiday(20 * 24, send_at=NOON + 20 * DAY))
+    world.configure(ConfigureBrand("acme-dental", 1, {"name": "Acme Dental", "timezone": zone}))
+    world.plan(holiday(20 * 24, send_at=NOON + 20 * DAY))
     world.clock.now = last - SECOND + late * SECOND
-    world.tick("updates")
+    world.run_sender("updates")
     assert told(world) == ([] if late else [ANNA])
 
 
 # Whoever comes and goes meanwhile
 
 
-@pytest.mark.parametrize("call", ["members", "read_threads", "write_plan", "publish", "advance"])
+@pytest.mark.parametrize("call", ["audience_page", "read_threads", "write_plan", "publish", "save_progress"])
 def test_somebody_who_is_erased_during_the_expansion_leaves_no_row_behind(call: str) -> None:
     (anna, ben) = shardmates(2)
     world = of(anna, ben)
-    world.hear(holiday(send_at=NOON))
+    world.plan(holiday(send_at=NOON))
 
     def erases(name: str, go: Callable[[], Any]) -> Any:
         if name == call and not world.store.read_preferences(anna).erasures:
-            world.erase(ErasureAsked(anna, world.clock.now))
+            world.erase(EraseContact(anna, world.clock.now))
         return go()
 
     assert expand(world, around=erases)
     world.clock.now += MINUTE
-    world.tick("updates")
+    world.run_sender("updates")
     held = world.store.read_holdings(anna)
     assert not any((held.profile, held.conversation, held.scheduled, held.inbound))
     assert told(world) == [ben]
@@ -550,13 +552,13 @@ def test_who_is_marked_as_erased_is_not_in_the_audience_any_more_whatever_is_sti
     anna, ben = shardmates(2)
     world = of(anna, ben)
     for contact in (anna, ben):
-        world.hear(interest(contact))
+        world.plan(interest(contact))
     world.clock.now = NOON + MINUTE
     with pytest.raises(Crash):
-        world.erase(ErasureAsked(anna, world.clock.now), Fault(only="read_holdings"))
+        world.erase(EraseContact(anna, world.clock.now), Fault(only="read_holdings"))
     world.clock.now = NOON + HOUR
-    world.hear(holiday(1, send_at=NOON + HOUR))
-    world.hear(back())
+    world.plan(holiday(1, send_at=NOON + HOUR))
+    world.plan(back())
     assert expand(world)
     assert expand(world, ITEM, "back_in_stock")
     assert [row.contact for row in world.store.rows()] == [ben, ben]
@@ -564,12 +566,12 @@ def test_who_is_marked_as_erased_is_not_in_the_audience_any_more_whatever_is_sti
 
 def test_interest_of_somebody_who_was_erased_is_none() -> None:
     world = of(ANNA)
-    world.hear(interest())
+    world.plan(interest())
     world.clock.now = NOON + HOUR
-    world.erase(ErasureAsked(ANNA, world.clock.now))
+    world.erase(EraseContact(ANNA, world.clock.now))
     world.clock.now = NOON + 2 * HOUR
-    world.hear(back(2))
-    world.tick("updates")
+    world.plan(back(2))
+    world.run_sender("updates")
     assert world.store.rows() == []
 
 
@@ -582,12 +584,12 @@ def test_somebody_who_writes_again_while_it_runs_gets_it_once(who: int, pages: i
     world = World()
     for days, contact in enumerate(people):
         world.receive(inbound(NOON - days * DAY, contact=contact))
-    world.hear(holiday(send_at=NOON))
+    world.plan(holiday(send_at=NOON))
     expand(world, pages=pages)
     world.clock.now = NOON + MINUTE
     world.receive(inbound(NOON + MINUTE, contact=people[who]))
     assert expand(world)
-    world.tick("updates")
+    world.run_sender("updates")
     assert told(world) == people
 
 
@@ -596,12 +598,12 @@ def test_somebody_who_writes_for_the_first_time_while_it_runs_gets_it_once() -> 
     """Their window closes last of all, and so they stand where the cursor comes last."""
     *people, new = shardmates(4)
     world = of(*people, at=NOON - DAY)
-    world.hear(holiday(send_at=NOON))
+    world.plan(holiday(send_at=NOON))
     expand(world, pages=2)
     world.clock.now = NOON + MINUTE
     world.receive(inbound(NOON + MINUTE, contact=new))
     assert expand(world)
-    world.tick("updates")
+    world.run_sender("updates")
     assert told(world) == [*people, new]
 
 
@@ -613,12 +615,12 @@ def test_an_expansion_that_lasts_over_midnight_goes_on_where_it_was() -> None:
     midnight = NOON + 12 * HOUR
     for number, contact in enumerate(people):
         world.receive(inbound(midnight - WINDOW - SECOND + (number // 2) * DAY, contact=contact))
-    world.hear(holiday(send_at=NOON))
+    world.plan(holiday(send_at=NOON))
     world.clock.now = midnight - MINUTE
     assert not expand(world, pages=1)
     world.clock.now = midnight
     assert expand(world)
-    world.tick("updates")
+    world.run_sender("updates")
     assert told(world) == people[2:]
 
 
@@ -629,20 +631,20 @@ def test_an_expansion_that_lasts_over_midnight_goes_on_where_it_was() -> None:
 def test_it_stops_when_its_time_is_up_and_says_that_some_is_left() -> None:
     people = shardmates(4)
     world = of(*people)
-    world.hear(holiday(send_at=NOON))
+    world.plan(holiday(send_at=NOON))
     assert not expand(world, pages=0)
     assert world.store.rows() == []
     for pages in (1, 2, 1):
         assert not expand(world, pages=pages)
     assert len(world.store.rows()) == 4
     assert expand(world)
-    assert world.store.read_parts(ANNOUNCEMENT)[SHARD].planned == 4
+    assert world.store.read_shards(ANNOUNCEMENT)[SHARD].planned == 4
 
 
 def test_what_is_left_is_counted_by_its_run() -> None:
     world = of(*shardmates(2))
-    world.hear(holiday(send_at=NOON))
-    answer = world.tick("updates", budget=timedelta())
+    world.plan(holiday(send_at=NOON))
+    answer = world.run_sender("updates", budget=timedelta())
     assert answer["left"] == SHARDS
     assert world.store.rows() == []
 
@@ -651,7 +653,7 @@ def test_a_bus_that_is_down_leaves_the_page_to_the_next_run() -> None:
     """Planned, but not told: the page is planned again, to the same rows, and told then."""
     people = shardmates(3)
     world = of(*people)
-    world.hear(holiday(send_at=NOON))
+    world.plan(holiday(send_at=NOON))
     world.bus.failing = 2
     with pytest.raises(NotPublished, match="2 of 3 events"):
         expand(world)
@@ -667,14 +669,14 @@ def test_a_bus_that_is_down_leaves_the_page_to_the_next_run() -> None:
 def test_one_broadcast_that_fails_holds_up_no_other_message() -> None:
     (anna,) = shardmates(1)
     world = of(anna)
-    world.hear(business("OrderShipped", subject_id="O-1", contact=anna))
-    world.hear(business("ProductViewed", NOON - 4 * HOUR, subject_id="P-1", contact=anna, name="Hat"))
-    world.hear(holiday(send_at=NOON))
+    world.plan(business("OrderShipped", subject_id="O-1", contact=anna))
+    world.plan(business("ProductViewed", NOON - 4 * HOUR, subject_id="P-1", contact=anna, name="Hat"))
+    world.plan(holiday(send_at=NOON))
     with pytest.raises(ExceptionGroup) as raised:
-        world.tick("updates", Fault(partial(RuntimeError, "throttled"), only="members"))
+        world.run_sender("updates", Fault(partial(RuntimeError, "throttled"), only="audience_page"))
     assert len(raised.value.exceptions) == 1
     world.clock.forward(minutes=1)
-    world.tick("updates")
+    world.run_sender("updates")
     assert Counter(outbound.message.reason for outbound in world.provider.handed) == {
         "order_shipped": 1,
         "holiday_hours": 1,
@@ -685,35 +687,35 @@ def test_one_broadcast_that_fails_holds_up_no_other_message() -> None:
 def test_a_part_that_could_not_be_worked_off_counts_as_left() -> None:
     (anna,) = shardmates(1)
     world = of(anna)
-    world.hear(holiday(send_at=NOON))
-    broken = world.sender("updates", Fault(Unreachable, only="members"))
-    tally, errors = drain(broken, SHARD, NOON + MINUTE)
+    world.plan(holiday(send_at=NOON))
+    broken = world.sender("updates", Fault(Unreachable, only="audience_page"))
+    tally, errors = worker(broken, SHARD, NOON + MINUTE)
     assert tally == {("left", ""): 1}
     assert len(errors) == 1
-    tally, errors = drain(world.sender("updates"), SHARD, NOON + MINUTE)
+    tally, errors = worker(world.sender("updates"), SHARD, NOON + MINUTE)
     assert (tally, errors) == ({("sent", ""): 1}, [])
 
 
 def test_a_part_that_is_gone_or_done_asks_for_nothing() -> None:
     world = of(*shardmates(1))
     assert expand(world)
-    world.hear(holiday(send_at=NOON))
+    world.plan(holiday(send_at=NOON))
     assert expand(world)
     counted = Fault(nth=-1)
     assert expand(world, around=counted)
-    assert counted.calls == ["read_part"]
+    assert counted.calls == ["read_shard"]
 
 
 def test_a_part_whose_subject_has_moved_on_is_left_to_whoever_moved_it() -> None:
     """The planner of the change died before it wrote the parts; nothing may go out by the old plan."""
     world = of(*shardmates(2))
-    world.hear(holiday(send_at=NOON))
+    world.plan(holiday(send_at=NOON))
     with pytest.raises(Crash):
-        world.hear(holiday(0.1, send_at=NOON, closed=False, opens="10:00", closes="12:00"), Fault(only="write_part"))
+        world.plan(holiday(0.1, send_at=NOON, closed=False, opens="10:00", closes="12:00"), Fault(only="write_shard"))
     assert expand(world)
     assert world.store.rows() == []
-    world.hear(holiday(0.1, send_at=NOON, closed=False, opens="10:00", closes="12:00"))
-    world.tick("updates")
+    world.plan(holiday(0.1, send_at=NOON, closed=False, opens="10:00", closes="12:00"))
+    world.run_sender("updates")
     assert [outbound.data["closed"] for outbound in world.provider.handed] == [False, False]
 
 
@@ -721,34 +723,34 @@ def test_a_part_whose_subject_has_moved_on_is_left_to_whoever_moved_it() -> None
 def test_a_slower_run_does_not_move_a_part_back() -> None:
     """It had planned the first page when another one came to the end."""
     world = of(*shardmates(3))
-    world.hear(holiday(send_at=NOON))
+    world.plan(holiday(send_at=NOON))
     states = []
 
     def slow(name: str, go: Callable[[], Any]) -> Any:
-        if name == "advance":
+        if name == "save_progress":
             expand(world)
             answer = go()
-            states.append(world.store.read_parts(ANNOUNCEMENT)[SHARD].state)
+            states.append(world.store.read_shards(ANNOUNCEMENT)[SHARD].state)
             return answer
         return go()
 
     assert expand(world, around=slow)
-    assert states == [PartState.DONE]
+    assert states == [ShardState.DONE]
 
 
 def test_of_two_runs_that_plan_one_page_one_moves_on_and_nobody_is_counted_twice() -> None:
     people = shardmates(3)
     world = of(*people)
-    world.hear(holiday(send_at=NOON))
+    world.plan(holiday(send_at=NOON))
 
     def other(name: str, go: Callable[[], Any]) -> Any:
-        if name == "advance":
+        if name == "save_progress":
             assert expand(world)
         return go()
 
     assert expand(world, around=other)
-    assert world.store.read_parts(ANNOUNCEMENT)[SHARD].planned == 3
-    world.tick("updates")
+    assert world.store.read_shards(ANNOUNCEMENT)[SHARD].planned == 3
+    world.run_sender("updates")
     assert told(world) == people
 
 
@@ -756,11 +758,11 @@ def test_a_page_is_one_read_of_what_stands_of_its_members_and_one_after() -> Non
     """33 of them: three keys each are what BatchGetItem takes at once."""
     people = shardmates(70)
     world = of(*people)
-    world.hear(holiday(send_at=NOON))
+    world.plan(holiday(send_at=NOON))
     counted = Fault(nth=-1)
     assert expand(world, around=counted)
     calls = Counter(counted.calls)
-    assert (calls["members"], calls["read_threads"], calls["advance"]) == (3, 2 * 3, 3)
+    assert (calls["audience_page"], calls["read_threads"], calls["save_progress"]) == (3, 2 * 3, 3)
     assert calls["write_plan"] == 70
 
 
@@ -772,57 +774,57 @@ def test_interest_shown_anew_while_the_restock_is_told_is_not_told_twice() -> No
     people = shardmates(3)
     world = of(*people)
     for n, c in enumerate(people):
-        world.hear(interest(c, n / 60))
+        world.plan(interest(c, n / 60))
     world.clock.now = NOON + HOUR
-    world.hear(back())
+    world.plan(back())
     expand(world, ITEM, "back_in_stock", pages=1)
     who = world.store.rows()[0].contact
     world.clock.now += MINUTE
-    world.hear(interest(who, 1.02))
+    world.plan(interest(who, 1.02))
     assert expand(world, ITEM, "back_in_stock")
-    world.tick("updates")
+    world.run_sender("updates")
     assert Counter(told(world)) == dict.fromkeys(people, 1)
 
 
 def test_once_an_interest_also_when_ttl_has_taken_the_row() -> None:
     world = of(ANNA)
-    world.hear(interest())
+    world.plan(interest())
     world.clock.now = NOON + HOUR
-    world.hear(back())
-    world.tick("updates")
+    world.plan(back())
+    world.run_sender("updates")
     assert len(told(world)) == 1
     world.clock.now = NOON + 20 * DAY
     world.receive(inbound(NOON + 20 * DAY))
-    world.hear(sold_out(20 * 24))
+    world.plan(sold_out(20 * 24))
     world.clock.now = NOON + 32 * DAY
     world.store.expire(world.clock.now)
-    world.hear(back(32 * 24))
-    world.tick("updates")
+    world.plan(back(32 * 24))
+    world.run_sender("updates")
     assert len(told(world)) == 1
 
 
 def test_put_off_by_more_than_a_month_it_still_reaches_nobody_twice() -> None:
     world = of(ANNA)
-    world.hear(holiday(send_at=NOON, date="2026-06-01"))
-    world.tick("updates")
+    world.plan(holiday(send_at=NOON, date="2026-06-01"))
+    world.run_sender("updates")
     world.clock.now = NOON + HOUR
-    world.hear(holiday(1, send_at=NOON + 35 * DAY, date="2026-06-01"))
+    world.plan(holiday(1, send_at=NOON + 35 * DAY, date="2026-06-01"))
     world.clock.now = NOON + 20 * DAY
     world.receive(inbound(NOON + 20 * DAY))
     world.clock.now = NOON + 35 * DAY
     world.store.expire(world.clock.now)
-    world.tick("updates")
+    world.run_sender("updates")
     assert len(told(world)) == 1
 
 
 def test_totals_survive_a_withdrawal_midway() -> None:
     people = shardmates(3)
     world = of(*people)
-    world.hear(holiday(send_at=NOON))
+    world.plan(holiday(send_at=NOON))
     expand(world)
     world.sender("updates").run(stop_at=world.clock.now + MINUTE)
     world.clock.now += HOUR
-    world.hear(withdrawn(1))
+    world.plan(withdrawn(1))
     (p,) = progress(ANNOUNCEMENT, store=world.store, clock=world.clock)["broadcasts"]
     assert (p["state"], p["planned"], p["sent"]) == ("withdrawn", 3, 3), p
 
@@ -831,11 +833,11 @@ def test_totals_survive_a_withdrawal_midway() -> None:
 def test_totals_survive_a_change_midway() -> None:
     people = shardmates(3)
     world = of(*people)
-    world.hear(holiday(send_at=NOON))
-    world.tick("updates")
+    world.plan(holiday(send_at=NOON))
+    world.run_sender("updates")
     world.clock.now += HOUR
-    world.hear(holiday(1, send_at=NOON, closed=False, opens="10:00", closes="12:00"))
-    world.tick("updates")
+    world.plan(holiday(1, send_at=NOON, closed=False, opens="10:00", closes="12:00"))
+    world.run_sender("updates")
     (p,) = progress(ANNOUNCEMENT, store=world.store, clock=world.clock)["broadcasts"]
     assert (p["state"], p["planned"], p["sent"]) == ("done", 3, 3), p
 
@@ -844,11 +846,11 @@ def test_totals_survive_a_change_midway() -> None:
 def test_the_skips_after_a_withdrawal_are_counted() -> None:
     people = shardmates(3)
     world = of(*people)
-    world.hear(holiday(send_at=NOON))
+    world.plan(holiday(send_at=NOON))
     expand(world)
     world.clock.now += HOUR
-    world.hear(withdrawn(1))
-    world.tick("updates")
+    world.plan(withdrawn(1))
+    world.run_sender("updates")
     (p,) = progress(ANNOUNCEMENT, store=world.store, clock=world.clock)["broadcasts"]
     assert (p["planned"], p["skipped"]) == (3, {"cancelled": 3}), p
 
@@ -859,12 +861,12 @@ def test_somebody_found_twice_is_counted_once() -> None:
     world = World()
     for days, contact in enumerate(people):
         world.receive(inbound(NOON - days * DAY, contact=contact))
-    world.hear(holiday(send_at=NOON))
+    world.plan(holiday(send_at=NOON))
     expand(world, pages=1)
     world.clock.now = NOON + MINUTE
     who = world.store.rows()[0].contact
     world.receive(inbound(NOON + MINUTE, contact=who))
-    world.tick("updates")
+    world.run_sender("updates")
     (p,) = progress(ANNOUNCEMENT, store=world.store, clock=world.clock)["broadcasts"]
     assert (p["planned"], p["sent"], p["waiting"]) == (3, 3, 0), p
 
@@ -873,7 +875,7 @@ def test_an_erasure_whose_mark_comes_late_leaves_no_row_behind() -> None:
     """It had read its clock before the page did, and marked after: the row was younger than the mark, and stayed."""
     (anna,) = shardmates(1)
     world = of(anna)
-    world.hear(holiday(send_at=NOON))
+    world.plan(holiday(send_at=NOON))
     t0 = NOON + MINUTE
     world.clock.now = t0 + timedelta(milliseconds=5)
 
@@ -881,7 +883,7 @@ def test_an_erasure_whose_mark_comes_late_leaves_no_row_behind() -> None:
         if name == "write_plan":
             at, world.clock.now = world.clock.now, t0
             world.clock.step, step = timedelta(), world.clock.step
-            world.erase(ErasureAsked(anna, t0))
+            world.erase(EraseContact(anna, t0))
             world.clock.now, world.clock.step = at, step
         return call()
 

@@ -11,11 +11,11 @@ from reengage.domain.caps import parse_caps
 from reengage.domain.contact import Contact
 from reengage.domain.instants import iso
 from reengage.domain.policy import PolicySettings
-from reengage.domain.preferences import Choice, ChoiceMade
+from reengage.domain.preferences import Choice, RecordChoice
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import Category
 from reengage.ports import Refused
-from reengage.usecases.erase_contact import ErasureAsked
+from reengage.usecases.erase_contact import EraseContact
 from reengage.usecases.explain import explain, export
 from tests.fakes import ANNA, NOON, World, business, inbound
 
@@ -49,15 +49,15 @@ def story() -> World:
     world = World(policy=PolicySettings(caps={"utility": parse_caps("5/P1D")}))
     world.receive(inbound(text="I love your dentist, he is so gentle", display_name="Anna Beispiel", locale="de"))
     world.clock.forward(hours=1)
-    world.hear(business("AppointmentBooked", world.clock.now, starts_at=STARTS, location="Main St 1"))
+    world.plan(business("AppointmentBooked", world.clock.now, starts_at=STARTS, location="Main St 1"))
     world.clock.now = STARTS - DAY
-    assert world.tick()["sent"] == 1
+    assert world.run_sender()["sent"] == 1
     world.clock.forward(hours=1)
-    world.hear(business("AppointmentRescheduled", world.clock.now, starts_at=MOVED_TO, remind_before=["PT2H"]))
+    world.plan(business("AppointmentRescheduled", world.clock.now, starts_at=MOVED_TO, remind_before=["PT2H"]))
     world.clock.forward(hours=1)
     world.receive(inbound(world.clock.now, text="STOP", message_id="SM-stop"))
     world.clock.now = MOVED_TO - 2 * HOUR
-    assert world.tick()["skipped"] == {"opted_out": 1}
+    assert world.run_sender()["skipped"] == {"opted_out": 1}
     world.clock.forward(hours=1)
     return world
 
@@ -110,9 +110,9 @@ def test_how_things_stand() -> None:
         "subjects": {"appointment A-1001": {"appointment": "active"}},
     }
     yes = Choice(allowed=True, at=world.clock.now, cause={"evidence": {"where": "web"}})
-    world.choose(ChoiceMade(ANNA, "marketing", yes))
-    world.choose(ChoiceMade(ANNA, "contact", yes))
-    world.hear(business("AppointmentCancelled", world.clock.now, contact=None))
+    world.record_choice(RecordChoice(ANNA, "marketing", yes))
+    world.record_choice(RecordChoice(ANNA, "contact", yes))
+    world.plan(business("AppointmentCancelled", world.clock.now, contact=None))
     world.clock.forward(days=40)
     stands = told(world)["stands"]
     assert (stands["window"], stands["opted_out"], stands["marketing_consent"]) == ("closed", False, True)
@@ -127,7 +127,7 @@ def test_each_way_to_refuse_is_named() -> None:
     world = World()
     for scope, seconds in ((ANNA, 1), (replace(ANNA, channel="rcs"), 2)):
         no = Choice(allowed=False, at=NOON + timedelta(seconds=seconds), cause="by phone")
-        world.choose(ChoiceMade(scope, "marketing", no))
+        world.record_choice(RecordChoice(scope, "marketing", no))
     (entry,) = told(world)["entries"]
     assert entry == {
         "at": iso(NOON + timedelta(seconds=2)),
@@ -142,11 +142,11 @@ def test_what_is_held_and_what_failed_say_why() -> None:
     world = World(policy=PolicySettings(quiet_hours=QUIET, default_timezone="UTC"))
     world.receive(inbound(timezone="Europe/Berlin"))
     night = NOON + 8 * HOUR
-    world.hear(business("AppointmentBooked", subject_id="A-1", starts_at=night + DAY, remind_before=["P1D"]))
-    world.hear(business("AppointmentBooked", subject_id="A-2", starts_at=NOON + 3 * HOUR, remind_before=["PT2H"]))
+    world.plan(business("AppointmentBooked", subject_id="A-1", starts_at=night + DAY, remind_before=["P1D"]))
+    world.plan(business("AppointmentBooked", subject_id="A-2", starts_at=NOON + 3 * HOUR, remind_before=["PT2H"]))
     world.provider.script.append(Refused("30003"))
     for world.clock.now in (NOON + HOUR, night):
-        world.tick()
+        world.run_sender()
     scheduled, failed = (
         next(entry for entry in told(world)["entries"] if entry["what"] == what) for what in ("scheduled", "failed")
     )
@@ -161,9 +161,9 @@ def test_what_was_held_at_first_is_told_after_it_was_sent() -> None:
     world = World(policy=PolicySettings(quiet_hours=QUIET, default_timezone="UTC"))
     world.receive(inbound(timezone="Europe/Berlin"))
     night, morning = NOON + 8 * HOUR, NOON + 20 * HOUR
-    world.hear(business("AppointmentBooked", subject_id="A-1", starts_at=night + DAY, remind_before=["P1D"]))
+    world.plan(business("AppointmentBooked", subject_id="A-1", starts_at=night + DAY, remind_before=["P1D"]))
     for world.clock.now in (night, morning):
-        world.tick()
+        world.run_sender()
     planned, sent = (entry for entry in told(world)["entries"] if entry.get("subject_id") == "A-1")
     assert (planned["what"], planned["due_at"]) == ("planned", iso(night))
     assert (sent["what"], sent["at"], sent["held_by"]) == ("sent", iso(morning), "quiet_hours")
@@ -172,7 +172,7 @@ def test_what_was_held_at_first_is_told_after_it_was_sent() -> None:
 
 def test_after_an_erasure_it_tells_of_that_and_of_the_no_that_is_left() -> None:
     world = story()
-    world.erase(ErasureAsked(ANNA, world.clock.now - HOUR))
+    world.erase(EraseContact(ANNA, world.clock.now - HOUR))
     ledger = told(world)
     assert whats(ledger) == [(iso(STARTS - DAY + 2 * HOUR), "opted out"), (iso(world.clock.now), "erased")]
     opted_out, erased = ledger["entries"]
@@ -226,12 +226,12 @@ def test_an_export_holds_everything() -> None:
     assert given["preferences"]["contact"]["*"]["cause"] == {"word": "stop", "message_id": "SM-stop", "channel": "sms"}
     assert [row["state"] for row in given["scheduled"]] == ["sent", "skipped", "skipped"]
     assert "Main St 1" in json.dumps(given["subjects"])
-    assert len(given["places"]["utility"]["taken"]) == 1
+    assert len(given["cap_usage"]["utility"]["taken"]) == 1
 
 
 def test_an_export_of_somebody_unknown_is_empty() -> None:
     given = exported(World())
-    assert [given[name] for name in ("profile", "conversation", "inbound", "scheduled", "subjects", "places")] == [
+    assert [given[name] for name in ("profile", "conversation", "inbound", "scheduled", "subjects", "cap_usage")] == [
         None,
         None,
         [],

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import WINDOW, Conversation, InboundMessage, expiry
 from reengage.domain.message import ScheduledMessage, State
-from reengage.errors import Contended, NotPublished
-from reengage.ports import NotDelivered
+from reengage.errors import NotPublished, WriteConflict
+from reengage.ports import Retryable
 from reengage.usecases.ingest_message import FRESH_FOR, IngestSettings
 from tests.fakes import ANNA, CLAIM_LASTS, NOON, RETENTION, Crash, Fault, Unreachable, World, business, inbound
 from tests.property.schedules import Body, Option, play
@@ -296,7 +296,7 @@ def test_one_who_loses_every_race_gives_up_loudly() -> None:
         assert callable(call)
         return False if name == "write_conversation" else call()
 
-    with pytest.raises(Contended):
+    with pytest.raises(WriteConflict):
         world.receive(inbound(), lose)
     assert world.receive(inbound()) == "stored"
 
@@ -352,9 +352,9 @@ def greetings(world: World, reason: str = "welcome_back") -> list[ScheduledMessa
 
 def tick_until_all_is_settled(world: World) -> None:
     world.clock.forward(minutes=1)
-    world.tick("updates")
+    world.run_sender("updates")
     world.clock.now += CLAIM_LASTS
-    world.tick("updates")
+    world.run_sender("updates")
 
 
 @pytest.mark.parametrize(("silence", "greeted"), [(WELCOME.welcome_back_after, True), (7 * DAY - MICROSECOND, False)])
@@ -369,7 +369,7 @@ def test_who_writes_after_the_silence_is_greeted_once(silence: timedelta, greete
         world.clock.forward(minutes=1)
         world.receive(message)
         world.receive(inbound(world.clock.now))
-        world.tick("updates")
+        world.run_sender("updates")
     assert len(greetings(world)) == greeted
 
 
@@ -428,10 +428,10 @@ def test_who_has_opted_out_and_writes_again_is_not_greeted_and_that_is_told() ->
 
 def test_a_greeting_that_the_provider_could_not_take_goes_out_with_the_next_tick() -> None:
     world = silent(days=7)
-    world.provider.script.append(NotDelivered("throttled"))
+    world.provider.script.append(Retryable("throttled"))
     world.receive(inbound(world.clock.now))
     world.clock.forward(minutes=1)
-    assert world.tick("updates")["sent"] == 1
+    assert world.run_sender("updates")["sent"] == 1
     assert world.bus.details("MessageSent")
 
 
@@ -530,7 +530,7 @@ def test_help_is_answered_once_and_only_where_the_provider_does_not(answers_help
     message = inbound(world.clock.now, text="Help!")
     for _ in range(3):
         world.receive(message)
-        world.tick("updates")
+        world.run_sender("updates")
     assert [m.reason for m in greetings(world, "help_reply")] == ["help_reply"] * answers_help
     assert len(world.provider.handed) == answers_help
 
@@ -563,9 +563,9 @@ def test_a_suspicion_is_told_and_nothing_else_happens(age: timedelta) -> None:
     assert {*world.bus.types()} <= {"OptOutSuspected", "ConversationRestarted"}
     assert world.store.read_preferences(ANNA) == World().store.read_preferences(ANNA)
     assert world.provider.handed == []
-    world.hear(business("AppointmentBooked", starts_at=world.clock.now + DAY, remind_before=["PT2H"]))
+    world.plan(business("AppointmentBooked", starts_at=world.clock.now + DAY, remind_before=["PT2H"]))
     world.clock.forward(hours=22)
-    assert world.tick()["sent"] == (not age)
+    assert world.run_sender()["sent"] == (not age)
 
 
 def test_a_start_that_comes_again_does_not_undo_the_stop_after_it() -> None:

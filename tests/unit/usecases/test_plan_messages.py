@@ -11,9 +11,9 @@ import pytest
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import WINDOW, expiry
 from reengage.domain.message import ScheduledMessage, State
-from reengage.domain.policy import Circumstances, decide
+from reengage.domain.policy import PolicyInput, decide
 from reengage.domain.subject import RETENTION, BusinessEvent, Subject
-from reengage.errors import Contended, NotPublished
+from reengage.errors import NotPublished, WriteConflict
 from reengage.usecases.plan_messages import Planned
 from tests.fakes import ANNA, NOON, Crash, Fault, Unreachable, World, business, inbound
 
@@ -49,7 +49,7 @@ def test_a_booked_appointment_is_planned_and_told_with_its_forecast() -> None:
     world = World()
     world.receive(inbound())
     world.bus.events.clear()
-    assert world.hear(booked()) == Planned(planned=2)
+    assert world.plan(booked()) == Planned(planned=2)
     day, hours = world.store.rows()
     assert (day.due_at, hours.due_at) == (STARTS - timedelta(days=1), STARTS - timedelta(hours=2))
     assert day.state is hours.state is State.SCHEDULED
@@ -67,19 +67,19 @@ def test_a_booked_appointment_is_planned_and_told_with_its_forecast() -> None:
 
 def test_a_trial_is_planned_at_its_own_door() -> None:
     world = World()
-    world.hear(business("TrialStarted", subject_id="T-1", ends_at=STARTS, product="Pro"))
-    assert [row.door for row in world.store.rows()] == ["trials", "trials"]
-    world.hear(business("TrialConverted", NOON + timedelta(hours=1), subject_id="T-1", contact=None))
+    world.plan(business("TrialStarted", subject_id="T-1", ends_at=STARTS, product="Pro"))
+    assert [row.send_group for row in world.store.rows()] == ["trials", "trials"]
+    world.plan(business("TrialConverted", NOON + timedelta(hours=1), subject_id="T-1", contact=None))
     assert {(row.state, row.rule) for row in world.store.rows()} == {(State.SKIPPED, "cancelled")}
 
 
 @pytest.mark.parametrize("undo", ["TrialConverted", "TrialCancelled"])
 def test_what_undoes_a_trial_is_final_until_a_newer_event(undo: str) -> None:
     world = World()
-    world.hear(business("TrialStarted", subject_id="T-1", ends_at=STARTS, product="Pro"))
-    world.hear(business(undo, NOON + timedelta(hours=2), subject_id="T-1"))
+    world.plan(business("TrialStarted", subject_id="T-1", ends_at=STARTS, product="Pro"))
+    world.plan(business(undo, NOON + timedelta(hours=2), subject_id="T-1"))
     late = business("TrialExtended", NOON + timedelta(hours=1), subject_id="T-1", ends_at=LATER, product="Pro")
-    assert world.hear(late).planned == 0
+    assert world.plan(late).planned == 0
     assert standing(world) == []
 
 
@@ -87,7 +87,7 @@ def test_what_undoes_a_trial_is_final_until_a_newer_event(undo: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("heard_at", "forecast"),
+    ("last_event_at", "forecast"),
     [
         (STARTS - timedelta(hours=2) - WINDOW, "window_closed"),
         (STARTS - timedelta(hours=2) - WINDOW + MICROSECOND, "send"),
@@ -97,19 +97,19 @@ def test_what_undoes_a_trial_is_final_until_a_newer_event(undo: str) -> None:
 )
 @pytest.mark.parametrize("deleted", [False, True])
 def test_the_forecast_says_whether_the_window_will_be_open_when_it_is_due(
-    heard_at: Any,
+    last_event_at: Any,
     forecast: str,
     deleted: bool,
 ) -> None:
     """TTL has deleted what had expired, or not yet: the forecast is the same."""
     world = World()
-    if heard_at is not None:
-        world.clock.now = heard_at
-        world.receive(inbound(heard_at))
+    if last_event_at is not None:
+        world.clock.now = last_event_at
+        world.receive(inbound(last_event_at))
     world.clock.now = NOON
     if deleted:
         world.store.expire(NOON)
-    world.hear(booked(remind_before=["PT2H"]))
+    world.plan(booked(remind_before=["PT2H"]))
     (told,) = world.bus.details("MessagePlanned")
     assert told["forecast"] == forecast
 
@@ -117,7 +117,7 @@ def test_the_forecast_says_whether_the_window_will_be_open_when_it_is_due(
 def test_the_forecast_is_of_the_messages_own_contact() -> None:
     world = World()
     world.receive(inbound(contact=BEN))
-    world.hear(booked())
+    world.plan(booked())
     assert {detail["forecast"] for detail in world.bus.details("MessagePlanned")} == {"no_conversation"}
 
 
@@ -130,20 +130,20 @@ def test_an_offset_already_past_is_stored_and_published_as_too_late_and_never_fi
     world.receive(inbound())
     world.bus.events.clear()
     starts = NOON + timedelta(hours=20)
-    assert world.hear(booked(starts_at=starts)) == Planned(planned=1, too_late=1)
+    assert world.plan(booked(starts_at=starts)) == Planned(planned=1, too_late=1)
     assert world.states() == [("P1D", "skipped", "too_late"), ("PT2H", "scheduled", None)]
     (told,) = world.bus.details("MessageSkipped")
     assert told["rule"] == "too_late"
     assert told["facts"] == {"decided_at": "2026-03-02T12:00:00Z", "due_at": "2026-03-02T08:00:00Z"}
     for _ in range(3):
-        assert world.tick()["due"] == 0
+        assert world.run_sender()["due"] == 0
         world.clock.forward(minutes=1)
 
 
 @pytest.mark.parametrize(("before", "planned"), [(timedelta(), 1), (MICROSECOND, 0)])
 def test_an_offset_due_at_this_very_moment_is_not_past(before: timedelta, planned: int) -> None:
     world = World()
-    result = world.hear(booked(starts_at=NOON - before + timedelta(hours=2), remind_before=["PT2H"]))
+    result = world.plan(booked(starts_at=NOON - before + timedelta(hours=2), remind_before=["PT2H"]))
     assert (result.planned, result.too_late) == (planned, 1 - planned)
 
 
@@ -153,11 +153,11 @@ def test_what_was_planned_in_time_stays_when_a_change_comes_after_its_due_time()
     """
     world = World()
     world.receive(inbound())
-    world.hear(booked(remind_before=["PT2H"]))
+    world.plan(booked(remind_before=["PT2H"]))
     world.clock.now = STARTS - timedelta(hours=2) + timedelta(seconds=1)
     corrected = moved(200, starts_at=STARTS, location="Broad St 9")
-    assert world.hear(corrected) == Planned(planned=1)
-    assert world.tick()["sent"] == 1
+    assert world.plan(corrected) == Planned(planned=1)
+    assert world.run_sender()["sent"] == 1
     assert world.provider.handed[0].data["location"] == "Broad St 9"
 
 
@@ -165,9 +165,9 @@ def test_the_retry_of_an_event_that_was_planned_in_time_keeps_it() -> None:
     world = World()
     world.clock.now = STARTS - timedelta(hours=2, minutes=1)
     with pytest.raises(Crash):
-        world.hear(booked(remind_before=["PT2H"]), Fault(only="publish"))
+        world.plan(booked(remind_before=["PT2H"]), Fault(only="publish"))
     world.clock.forward(minutes=2)
-    assert world.hear(booked(remind_before=["PT2H"])) == Planned(planned=1)
+    assert world.plan(booked(remind_before=["PT2H"])) == Planned(planned=1)
     assert world.states() == [("PT2H", "scheduled", None)]
 
 
@@ -176,33 +176,33 @@ def test_the_retry_of_an_event_that_was_planned_in_time_keeps_it() -> None:
 
 def test_a_reschedule_withdraws_the_old_times_and_plans_the_new() -> None:
     world = World()
-    world.hear(booked())
+    world.plan(booked())
     world.bus.events.clear()
-    assert world.hear(moved()) == Planned(planned=2, withdrawn=2)
-    assert {row.about for row in standing(world)} == {LATER}
-    old = [row for row in world.store.rows() if row.about == STARTS]
+    assert world.plan(moved()) == Planned(planned=2, withdrawn=2)
+    assert {row.anchor_at for row in standing(world)} == {LATER}
+    old = [row for row in world.store.rows() if row.anchor_at == STARTS]
     assert {(row.state, row.rule) for row in old} == {(State.SKIPPED, "superseded")}
     assert {detail["rule"] for detail in world.bus.details("MessageSkipped")} == {"superseded"}
 
 
 def test_a_cancel_withdraws_all_and_says_so() -> None:
     world = World()
-    world.hear(booked())
+    world.plan(booked())
     world.bus.events.clear()
-    assert world.hear(cancelled()) == Planned(withdrawn=2)
+    assert world.plan(cancelled()) == Planned(withdrawn=2)
     assert world.states() == [("P1D", "skipped", "cancelled"), ("PT2H", "skipped", "cancelled")]
     assert [detail["rule"] for detail in world.bus.details("MessageSkipped")] == ["cancelled", "cancelled"]
 
 
 def test_a_change_that_leaves_the_time_alone_keeps_the_rows_in_its_own_version() -> None:
     world = World()
-    world.hear(booked())
+    world.plan(booked())
     world.bus.events.clear()
     corrected = moved(starts_at=STARTS, location="Broad St 9")
-    assert world.hear(corrected) == Planned(planned=2)
+    assert world.plan(corrected) == Planned(planned=2)
     subject = world.store.read_subject(corrected.subject)
     assert subject
-    assert {row.version for row in standing(world)} == {subject.families["appointment"].revision}
+    assert {row.version for row in standing(world)} == {subject.tracks["appointment"].revision}
     assert len(world.store.rows()) == 2
     assert world.bus.types() == ["MessagePlanned", "MessagePlanned"]
 
@@ -211,28 +211,28 @@ def test_booked_again_after_a_cancel_it_is_planned_again() -> None:
     world = World()
     world.receive(inbound())
     for event in (booked(), cancelled(), booked(3)):
-        world.hear(event)
+        world.plan(event)
     assert [state for _, state, _ in world.states()] == ["scheduled", "scheduled"]
     world.clock.now = STARTS - timedelta(hours=2)
-    assert world.tick()["sent"] == 1
+    assert world.run_sender()["sent"] == 1
 
 
 def test_moved_there_and_back_the_first_times_stand_again() -> None:
     world = World()
     for event in (booked(), moved(), moved(2, starts_at=STARTS)):
-        world.hear(event)
-    assert {row.about for row in standing(world)} == {STARTS}
+        world.plan(event)
+    assert {row.anchor_at for row in standing(world)} == {STARTS}
     assert len(standing(world)) == 2
 
 
 def test_what_was_sent_is_not_planned_again_by_a_newer_version() -> None:
     world = World()
     world.receive(inbound())
-    world.hear(booked())
+    world.plan(booked())
     world.clock.now = STARTS - timedelta(days=1)
-    assert world.tick()["sent"] == 1
-    assert world.hear(moved(240, starts_at=STARTS, location="Broad St 9")) == Planned(planned=1)
-    assert world.tick()["due"] == 0
+    assert world.run_sender()["sent"] == 1
+    assert world.plan(moved(240, starts_at=STARTS, location="Broad St 9")) == Planned(planned=1)
+    assert world.run_sender()["due"] == 0
     assert [state for _, state, _ in world.states()] == ["sent", "scheduled"]
 
 
@@ -240,47 +240,47 @@ def test_an_appointment_that_moves_to_another_contact_leaves_the_first_alone() -
     world = World()
     for contact in (ANNA, BEN):
         world.receive(inbound(contact=contact))
-    world.hear(booked())
-    assert world.hear(moved(starts_at=STARTS, contact=BEN)) == Planned(planned=2, withdrawn=2)
+    world.plan(booked())
+    assert world.plan(moved(starts_at=STARTS, contact=BEN)) == Planned(planned=2, withdrawn=2)
     assert {row.contact for row in standing(world)} == {BEN}
     world.clock.now = STARTS - timedelta(hours=2)
-    world.tick()
+    world.run_sender()
     assert {outbound.message.contact for outbound in world.provider.handed} == {BEN}
 
 
 def test_a_cancel_needs_no_contact_and_a_booking_waits_for_one() -> None:
     world = World()
-    assert world.hear(booked(contact=None)) == Planned()
-    assert world.hear(moved(starts_at=STARTS, location="Broad St 9")) == Planned(planned=2)
-    assert world.hear(cancelled()) == Planned(withdrawn=2)
+    assert world.plan(booked(contact=None)) == Planned()
+    assert world.plan(moved(starts_at=STARTS, location="Broad St 9")) == Planned(planned=2)
+    assert world.plan(cancelled()) == Planned(withdrawn=2)
 
 
 def test_an_older_event_fills_in_only_what_no_newer_one_said() -> None:
     """The reschedule overtakes its booking, which alone knows the contact: planned is the new time."""
     world = World()
     overtaking = moved(contact=None)
-    assert world.hear(overtaking) == Planned()
-    assert world.hear(booked(location="Main St 1")) == Planned(planned=2)
-    assert {row.about for row in standing(world)} == {LATER}
-    assert subject(world).families["appointment"].get("location") == "Main St 1"
+    assert world.plan(overtaking) == Planned()
+    assert world.plan(booked(location="Main St 1")) == Planned(planned=2)
+    assert {row.anchor_at for row in standing(world)} == {LATER}
+    assert subject(world).tracks["appointment"].get("location") == "Main St 1"
 
 
 def test_an_older_event_after_a_cancel_plans_nothing() -> None:
     world = World()
-    assert world.hear(cancelled()) == Planned()
-    assert world.hear(booked()).planned == 0
-    assert world.hear(moved()).planned == 0
+    assert world.plan(cancelled()) == Planned()
+    assert world.plan(booked()).planned == 0
+    assert world.plan(moved()).planned == 0
     assert world.store.rows() == []
 
 
 def test_an_old_event_that_says_nothing_new_is_stale() -> None:
     world = World()
-    world.hear(moved())
-    world.hear(booked())
+    world.plan(moved())
+    world.plan(booked())
     counted = Fault(nth=99)
-    assert world.hear(booked(), counted) == Planned(stale=True)
+    assert world.plan(booked(), counted) == Planned(stale=True)
     assert counted.calls == ["read_preferences", "read_subject"]
-    assert world.hear(moved()) == Planned(planned=2), "the newest is applied again"
+    assert world.plan(moved()) == Planned(planned=2), "the newest is applied again"
 
 
 EVENTS = (booked(), moved(contact=None), cancelled(), booked(3, location="Broad St 9"), moved(4, starts_at=STARTS))
@@ -290,14 +290,14 @@ EVENTS = (booked(), moved(contact=None), cancelled(), booked(3, location="Broad 
 def test_in_every_order_the_same_is_planned(order: tuple[BusinessEvent, ...]) -> None:
     world = World()
     for event in (*order, *order[::-1]):
-        world.hear(event)
-    assert {row.about for row in standing(world)} == {STARTS}
+        world.plan(event)
+    assert {row.anchor_at for row in standing(world)} == {STARTS}
     assert len(standing(world)) == 2
     calm = World()
     for event in EVENTS[:4]:
-        calm.hear(event)
+        calm.plan(event)
     said, said_calmly = (
-        {name: replace(family, revision=0) for name, family in subject(each).families.items()} for each in (world, calm)
+        {name: replace(track, revision=0) for name, track in subject(each).tracks.items()} for each in (world, calm)
     )
     assert said == said_calmly
 
@@ -312,8 +312,8 @@ def test_reminders_that_late_events_rename_and_name_back_stand_again() -> None:
     between = moved(2, starts_at=STARTS, remind_before=["PT2H"])
     oldest = booked(remind_before=["PT6H"])
     for event in (newest, oldest, between):
-        world.hear(event)
-    assert [row.step for row in standing(world)] == ["PT2H"]
+        world.plan(event)
+    assert [row.offset for row in standing(world)] == ["PT2H"]
 
 
 def test_two_moves_within_one_second_and_a_repeat_lose_no_reminder() -> None:
@@ -322,38 +322,38 @@ def test_two_moves_within_one_second_and_a_repeat_lose_no_reminder() -> None:
     for order in permutations([one, other, one, other]):
         world = World()
         for event in order:
-            world.hear(event)
+            world.plan(event)
         assert len(standing(world)) == 2
 
 
 def test_one_subject_id_of_two_brands_or_kinds_is_two_subjects() -> None:
     world = World()
-    world.hear(booked())
+    world.plan(booked())
     elsewhere = booked(contact=replace(ANNA, brand="other"), brand="other")
-    world.hear(elsewhere)
-    world.hear(business("TrialStarted", subject_id="A-1001", ends_at=STARTS, product="Pro"))
-    world.hear(cancelled(brand="other"))
+    world.plan(elsewhere)
+    world.plan(business("TrialStarted", subject_id="A-1001", ends_at=STARTS, product="Pro"))
+    world.plan(cancelled(brand="other"))
     assert sorted(row.contact.brand for row in standing(world)) == ["acme-dental"] * 4
 
 
 def test_the_subject_outlives_all_that_it_speaks_of_and_its_expiry_never_shrinks() -> None:
     world = World()
-    world.hear(booked())
+    world.plan(booked())
     assert subject(world).expires_at == expiry(STARTS + RETENTION)
-    world.hear(moved())
+    world.plan(moved())
     assert subject(world).expires_at == expiry(LATER + RETENTION)
-    world.hear(moved(2, starts_at=STARTS))
+    world.plan(moved(2, starts_at=STARTS))
     assert subject(world).expires_at == expiry(LATER + RETENTION)
-    world.hear(cancelled(3))
+    world.plan(cancelled(3))
     assert subject(world).expires_at == expiry(LATER + RETENTION)
 
 
 def test_a_cancel_alone_is_kept_for_as_long_as_its_booking_may_still_come() -> None:
     world = World()
-    world.hear(cancelled())
+    world.plan(cancelled())
     assert subject(world).expires_at == expiry(NOON + RETENTION)
     world.store.expire(world.clock.forward(days=44))
-    assert world.hear(booked(starts_at=NOON + timedelta(days=50))) == Planned()
+    assert world.plan(booked(starts_at=NOON + timedelta(days=50))) == Planned()
 
 
 # Crashes and races
@@ -381,25 +381,25 @@ def test_a_crash_at_any_call_is_mended_by_the_retry(
     *before, last = _STORIES[story]
     calm = World()
     for event in _STORIES[story]:
-        calm.hear(event)
+        calm.plan(event)
     for nth in range(1, 20):
         world = World()
         for event in before:
-            world.hear(event)
+            world.plan(event)
         fault = Fault(error, nth, after)
         try:
-            world.hear(last, fault)
+            world.plan(last, fault)
         except (Crash, Unreachable):
             assert fault.struck
-        world.hear(last)
-        assert subject(world).families == subject(calm).families
+        world.plan(last)
+        assert subject(world).tracks == subject(calm).tracks
         wanted = {row.key: row for row in standing(calm)}
         assert wanted.items() <= {row.key: row for row in standing(world)}.items(), f"call {nth}: {fault.calls}"
         told = {detail["scheduled_message_id"] for detail in world.bus.details("MessagePlanned")}
         assert {row.scheduled_message_id for row in wanted.values()} <= told
         for row in standing(world):
-            gate = world.store.read_circumstances(row)
-            decision = decide(Circumstances(message=row, now=row.due_at, **gate._asdict()))
+            snapshot = world.store.read_snapshot(row)
+            decision = decide(PolicyInput(message=row, now=row.due_at, **snapshot._asdict()))
             assert (decision.rule in ("superseded", "cancelled")) == (row.key not in wanted)
         if not fault.struck:
             return
@@ -410,8 +410,8 @@ def test_what_could_not_be_published_raises_and_is_told_by_the_retry() -> None:
     world = World()
     world.bus.failing = 1
     with pytest.raises(NotPublished):
-        world.hear(booked())
-    assert world.hear(booked()) == Planned(planned=2)
+        world.plan(booked())
+    assert world.plan(booked()) == Planned(planned=2)
     assert len({detail["scheduled_message_id"] for detail in world.bus.details("MessagePlanned")}) == 2
 
 
@@ -421,11 +421,11 @@ def test_a_withdrawal_that_was_stored_but_not_told_is_told_by_the_retry(error: C
     end would wait for this one for ever.
     """
     world = World()
-    world.hear(booked(remind_before=["PT2H"]))
+    world.plan(booked(remind_before=["PT2H"]))
     (old,) = world.store.rows()
     with pytest.raises((Crash, Unreachable)):
-        world.hear(moved(), Fault(error, only="publish"))
-    world.hear(moved())
+        world.plan(moved(), Fault(error, only="publish"))
+    world.plan(moved())
     assert [detail["scheduled_message_id"] for detail in world.bus.details("MessageSkipped")] == [
         old.scheduled_message_id
     ]
@@ -434,25 +434,25 @@ def test_a_withdrawal_that_was_stored_but_not_told_is_told_by_the_retry(error: C
 def test_a_lost_race_reads_the_subject_again() -> None:
     """A reschedule and a cancel at once: the one that writes second builds on the first."""
     world = World()
-    world.hear(booked())
+    world.plan(booked())
     raced: list[Planned] = []
 
     def race(name: str, call: Callable[[], Any]) -> Any:
         if name == "write_subject" and not raced:
-            raced.append(world.hear(cancelled()))
+            raced.append(world.plan(cancelled()))
         return call()
 
-    assert world.hear(moved(), race).planned == 0
+    assert world.plan(moved(), race).planned == 0
     assert raced == [Planned(withdrawn=2)]
     assert standing(world) == []
 
 
 def test_one_who_loses_every_race_gives_up_loudly() -> None:
     world = World()
-    with pytest.raises(Contended):
-        world.hear(booked(), lambda name, call: False if name == "write_subject" else call())
+    with pytest.raises(WriteConflict):
+        world.plan(booked(), lambda name, call: False if name == "write_subject" else call())
     assert world.store.rows() == []
-    assert world.hear(booked()) == Planned(planned=2)
+    assert world.plan(booked()) == Planned(planned=2)
 
 
 @pytest.mark.parametrize(("late", "planned"), [(timedelta(minutes=3), 1), (timedelta(minutes=16), 0)])
@@ -468,4 +468,4 @@ def test_an_offset_that_was_to_come_when_the_event_arrived_survives_the_planners
     due = STARTS - timedelta(hours=2)
     event = replace(booked(remind_before=["PT2H"]), arrived_at=due - timedelta(seconds=30))
     world.clock.now = event.arrived_at + late
-    assert world.hear(event) == Planned(planned=planned, too_late=1 - planned)
+    assert world.plan(event) == Planned(planned=planned, too_late=1 - planned)

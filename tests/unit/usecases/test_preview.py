@@ -11,12 +11,12 @@ import pytest
 from reengage.domain.caps import parse_caps
 from reengage.domain.contact import Contact
 from reengage.domain.instants import iso
-from reengage.domain.policy import Circumstances, PolicySettings
+from reengage.domain.policy import PolicyInput, PolicySettings
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import Category
 from reengage.domain.subject import BusinessEvent
 from reengage.ports import Wording
-from reengage.usecases.erase_contact import ErasureAsked
+from reengage.usecases.erase_contact import EraseContact
 from reengage.usecases.preview import preview
 from tests.fakes import ANNA, NOON, World, business, inbound, render
 
@@ -45,7 +45,7 @@ def heard(*events: BusinessEvent, policy: PolicySettings | None = None) -> World
     world = World(policy=policy or PolicySettings())
     world.receive(inbound())
     for event in events:
-        world.hear(event)
+        world.plan(event)
     world.bus.events.clear()
     return world
 
@@ -91,7 +91,7 @@ TRIAL: Final = business("TrialStarted", subject_id="T-1", ends_at=STARTS, produc
 def test_it_plans_and_withdraws_as_the_planner_does(before: tuple[BusinessEvent, ...], event: BusinessEvent) -> None:
     world = heard(*before)
     foreseen = previewed(world, event)
-    came = world.hear(event)
+    came = world.plan(event)
     planned = world.bus.details("MessagePlanned")
     assert about(foreseen["planned"]) == about(planned)
     assert [message["due_at"] for message in foreseen["planned"]] == [detail["due_at"] for detail in planned]
@@ -103,9 +103,9 @@ def test_it_plans_and_withdraws_as_the_planner_does(before: tuple[BusinessEvent,
 def test_a_message_with_its_text_and_its_forecast() -> None:
     world = heard()
     (message,) = previewed(world, booked(location="Main St 1", remind_before=["PT2H"]))["planned"]
-    world.hear(booked(location="Main St 1", remind_before=["PT2H"]))
+    world.plan(booked(location="Main St 1", remind_before=["PT2H"]))
     world.clock.now = STARTS - 2 * HOUR
-    world.tick()
+    world.run_sender()
     (handed,) = world.provider.handed
     assert message == {
         "contact": {"brand": "acme-dental", "channel": "sms", "address": ANNA.address},
@@ -126,9 +126,9 @@ def test_a_message_with_its_text_and_its_forecast() -> None:
 
 
 def test_the_text_is_what_the_given_rendering_makes_of_the_event_that_was_not_stored() -> None:
-    def shout(case: Circumstances) -> Wording:
-        assert case.family
-        return Wording(str(case.family.get("service")).upper(), "de-AT", "tpl", ("a", "b"))
+    def shout(case: PolicyInput) -> Wording:
+        assert case.track
+        return Wording(str(case.track.get("service")).upper(), "de-AT", "tpl", ("a", "b"))
 
     world = heard(booked(service="check-up"))
     event = moved(service="cleaning", remind_before=["PT2H"])
@@ -146,11 +146,11 @@ def test_what_the_night_holds_goes_out_at_the_first_allowed_instant() -> None:
     allowed = "2026-03-11T07:00:00Z"
     assert message["held_by"] == [{"rule": "quiet_hours", "until": allowed}]
     assert (message["forecast"], message["sent_at"]) == ("send", allowed)
-    world.hear(event)
+    world.plan(event)
     world.clock.now = datetime.fromisoformat(allowed) - timedelta(hours=2)
-    assert world.tick()["held"] == 1
+    assert world.run_sender()["held"] == 1
     world.clock.now = datetime.fromisoformat(allowed)
-    assert world.tick()["sent"] == 1
+    assert world.run_sender()["sent"] == 1
 
 
 def test_one_rule_after_the_other_may_hold_it() -> None:
@@ -158,7 +158,7 @@ def test_one_rule_after_the_other_may_hold_it() -> None:
     policy = PolicySettings(quiet_hours=QUIET, default_timezone="UTC", caps={"utility": parse_caps("1/PT10H")})
     world = heard(booked(NOON + 3 * HOUR, subject_id="A-0", remind_before=["PT2H"]), policy=policy)
     world.clock.now = NOON + HOUR
-    assert world.tick()["sent"] == 1
+    assert world.run_sender()["sent"] == 1
     world.provider.handed.clear()
     world.bus.events.clear()
     (message,) = previewed(world, booked(NOON + 30 * HOUR, remind_before=["PT20H"]))["planned"]
@@ -187,12 +187,12 @@ def test_a_zone_that_nobody_can_tell_holds_until_it_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("heard_at", "rule"), [(NOON - timedelta(days=25), "window_closed"), (None, "no_conversation")]
+    ("last_event_at", "rule"), [(NOON - timedelta(days=25), "window_closed"), (None, "no_conversation")]
 )
-def test_what_would_not_be_sent_says_why(heard_at: datetime | None, rule: str) -> None:
+def test_what_would_not_be_sent_says_why(last_event_at: datetime | None, rule: str) -> None:
     world = World()
-    if heard_at:
-        world.receive(inbound(heard_at))
+    if last_event_at:
+        world.receive(inbound(last_event_at))
         world.bus.events.clear()
     (message,) = previewed(world, booked(remind_before=["PT2H"]))["planned"]
     assert (message["forecast"], message["rule"]) == ("skip", rule)
@@ -204,25 +204,25 @@ def test_an_offset_already_past_is_too_late() -> None:
     day, hours = previewed(world, booked(NOON + 20 * HOUR))["planned"]
     assert (day["forecast"], day["rule"], day["due_at"]) == ("skip", "too_late", iso(NOON - 4 * HOUR))
     assert hours["forecast"] == "send"
-    assert world.hear(booked(NOON + 20 * HOUR)).too_late == 1
+    assert world.plan(booked(NOON + 20 * HOUR)).too_late == 1
 
 
 def test_what_was_sent_is_neither_planned_again_nor_withdrawn() -> None:
     for event, planned, withdrawn in ((moved(240, starts_at=STARTS), 1, 0), (CANCELLED, 0, 1)):
         world = heard(booked())
         world.clock.now = STARTS - DAY
-        assert world.tick()["sent"] == 1
+        assert world.run_sender()["sent"] == 1
         world.provider.handed.clear()
         world.bus.events.clear()
         foreseen = previewed(world, event)
         assert (len(foreseen["planned"]), len(foreseen["withdrawn"])) == (planned, withdrawn)
-        came = world.hear(event)
+        came = world.plan(event)
         assert (came.planned, came.withdrawn) == (planned, withdrawn)
 
 
 def test_an_erasure_in_the_past_does_not_stand_in_the_way_of_a_new_booking() -> None:
     world = heard()
-    world.erase(ErasureAsked(ANNA, NOON))
+    world.erase(EraseContact(ANNA, NOON))
     world.clock.forward(seconds=1)
     world.receive(inbound(world.clock.now))
     world.bus.events.clear()

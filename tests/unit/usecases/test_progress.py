@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from reengage.domain.broadcast import part_key
+from reengage.domain.broadcast import shard_key
 from reengage.domain.caps import parse_caps
 from reengage.domain.contact import SHARDS, Contact
 from reengage.domain.policy import PolicySettings
-from reengage.domain.preferences import Choice, ChoiceMade
+from reengage.domain.preferences import Choice, RecordChoice
 from reengage.domain.subject import BusinessEvent, SubjectRef
 from reengage.ports import Outcome, Refused, Unknown
 from reengage.usecases import expand_broadcast as module
 from reengage.usecases.expand_broadcast import expand_broadcast
 from reengage.usecases.progress import progress
-from tests.fakes import NOON, Crash, Fault, World, business, drain, inbound
+from tests.fakes import NOON, Crash, Fault, World, business, inbound, worker
 
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 DUE = NOON + HOUR
@@ -43,7 +43,7 @@ def story(*answers: Outcome) -> World:
     world = World()
     for contact in PEOPLE:
         world.receive(inbound(contact=contact))
-    world.hear(announced())
+    world.plan(announced())
     world.provider.script.extend(answers)
     return world
 
@@ -57,7 +57,7 @@ def asked(world: World) -> dict[str, Any]:
 
 def expand(world: World, *, pages: int) -> None:
     start, world.clock.step = world.clock.now, SECOND
-    key = part_key(REF, "holiday_hours", SHARD)
+    key = shard_key(REF, "holiday_hours", SHARD)
     ports = world.ports()
     expand_broadcast(
         key,
@@ -104,7 +104,7 @@ def test_before_it_is_due_it_is_scheduled() -> None:
     world = story()
     assert asked(world) == NOTHING_YET
     world.clock.now = DUE - SECOND
-    world.tick("updates")
+    world.run_sender("updates")
     assert asked(world) == NOTHING_YET
 
 
@@ -127,19 +127,19 @@ def test_while_it_runs_it_tells_who_was_found_and_what_became_of_them() -> None:
         world.clock.now += MINUTE if name == "settle" else timedelta()
         return answer
 
-    _, errors = drain(world.sender("updates", is_late), SHARD, world.clock.now + MINUTE)
+    _, errors = worker(world.sender("updates", is_late), SHARD, world.clock.now + MINUTE)
     assert errors == []
     assert asked(world) == {**running, "planned": 2, "sent": 1, "waiting": 1}
-    world.tick("updates")
+    world.run_sender("updates")
     assert (asked(world)["state"], asked(world)["planned"], asked(world)["sent"]) == ("done", 5, 5)
 
 
 def test_at_its_end_it_tells_what_became_of_everybody() -> None:
     world = story(Refused("no such number"), Unknown("ReadTimeoutError"))
-    world.choose(ChoiceMade(PEOPLE[0], "contact", Choice(allowed=False, at=NOON)))
-    world.choose(ChoiceMade(PEOPLE[1], "marketing", Choice(allowed=False, at=NOON)))
+    world.record_choice(RecordChoice(PEOPLE[0], "contact", Choice(allowed=False, at=NOON)))
+    world.record_choice(RecordChoice(PEOPLE[1], "marketing", Choice(allowed=False, at=NOON)))
     world.clock.now = DUE
-    world.tick("updates")
+    world.run_sender("updates")
     assert asked(world) == {
         **NOTHING_YET,
         "state": "done",
@@ -158,9 +158,9 @@ def test_every_shard_is_counted_in() -> None:
     for contact in people:
         world.receive(inbound(contact=contact))
     assert {contact.shard for contact in people} == set(range(SHARDS))
-    world.hear(announced())
+    world.plan(announced())
     world.clock.now = DUE
-    world.tick("updates")
+    world.run_sender("updates")
     assert (asked(world)["planned"], asked(world)["sent"], asked(world)["state"]) == (60, 60, "done")
 
 
@@ -168,15 +168,15 @@ def test_what_is_held_is_waiting() -> None:
     world = story()
     world.policy = PolicySettings(caps={"marketing": parse_caps("1/P1D")})
     world.clock.now = DUE
-    world.tick("updates")
-    world.hear(business("HolidayHoursAnnounced", subject_id="N-2", date="2026-04-06", send_at=DUE, closed=True))
-    world.tick("updates")
+    world.run_sender("updates")
+    world.plan(business("HolidayHoursAnnounced", subject_id="N-2", date="2026-04-06", send_at=DUE, closed=True))
+    world.run_sender("updates")
     (second,) = progress(SubjectRef("acme-dental", "announcement", "N-2"), store=world.store, clock=world.clock)[
         "broadcasts"
     ]
     assert (second["state"], second["planned"], second["waiting"], second["sent"]) == ("done", 5, 5, 0)
     world.clock.forward(days=1, minutes=1)
-    world.tick("updates")
+    world.run_sender("updates")
     (second,) = progress(SubjectRef("acme-dental", "announcement", "N-2"), store=world.store, clock=world.clock)[
         "broadcasts"
     ]
@@ -188,11 +188,11 @@ def test_a_page_that_is_planned_twice_is_counted_once() -> None:
     world = story()
     world.clock.now = DUE
     with pytest.raises(Crash):
-        drain(world.sender("updates", Fault(only="advance", nth=3)), SHARD, world.clock.now + MINUTE)
+        worker(world.sender("updates", Fault(only="save_progress", nth=3)), SHARD, world.clock.now + MINUTE)
     assert len(world.store.rows()) == 3
     assert asked(world)["planned"] == 2
     world.clock.forward(minutes=1)
-    world.tick("updates")
+    world.run_sender("updates")
     assert (asked(world)["planned"], asked(world)["sent"]) == (5, 5)
 
 
@@ -200,9 +200,9 @@ def test_what_a_killed_run_had_not_counted_stays_waiting() -> None:
     world = story()
     world.clock.now = DUE
     with pytest.raises(Crash):
-        drain(world.sender("updates", Fault(only="count_outcomes")), SHARD, world.clock.now + MINUTE)
+        worker(world.sender("updates", Fault(only="count_outcomes")), SHARD, world.clock.now + MINUTE)
     world.clock.forward(minutes=1)
-    world.tick("updates")
+    world.run_sender("updates")
     assert len(world.provider.handed) == 5
     told = asked(world)
     assert (told["state"], told["planned"], told["sent"], told["waiting"]) == ("done", 5, 0, 5)
@@ -211,10 +211,10 @@ def test_what_a_killed_run_had_not_counted_stays_waiting() -> None:
 def test_what_is_withdrawn_says_so_before_it_is_due_and_after() -> None:
     world = story()
     world.clock.now = NOON + MINUTE
-    world.hear(business("AnnouncementWithdrawn", NOON + MINUTE, subject_id="N-1"))
+    world.plan(business("AnnouncementWithdrawn", NOON + MINUTE, subject_id="N-1"))
     for now in (NOON + MINUTE, DUE):
         world.clock.now = now
-        world.tick("updates")
+        world.run_sender("updates")
         assert (asked(world)["state"], asked(world)["planned"]) == ("withdrawn", 0)
 
 
@@ -222,8 +222,8 @@ def test_what_is_announced_too_late_says_so() -> None:
     world = World()
     world.receive(inbound(contact=PEOPLE[0]))
     world.clock.now = NOON + DAY
-    world.hear(announced(date="2026-03-02", timezone="UTC"))
-    world.tick("updates")
+    world.plan(announced(date="2026-03-02", timezone="UTC"))
+    world.run_sender("updates")
     assert (asked(world)["state"], asked(world)["planned"]) == ("too_late", 0)
 
 
@@ -235,7 +235,7 @@ def test_of_another_id_or_another_brand_nothing_is_told() -> None:
 
 def test_two_broadcasts_of_one_announcement_are_told_apart() -> None:
     world = story()
-    world.hear(business("ProductPreviewAnnounced", subject_id="N-1", title="Shoes", send_at=DUE))
+    world.plan(business("ProductPreviewAnnounced", subject_id="N-1", title="Shoes", send_at=DUE))
     told = progress(REF, store=world.store, clock=world.clock)["broadcasts"]
     assert [each["reason"] for each in told] == ["holiday_hours", "product_preview"]
 
@@ -244,7 +244,7 @@ def test_it_can_be_read_as_json_at_any_time() -> None:
     world = story(Refused("no"))
     for now in (NOON, DUE, DUE + MINUTE):
         world.clock.now = now
-        world.tick("updates")
+        world.run_sender("updates")
         told = progress(REF, store=world.store, clock=world.clock)
         assert json.loads(json.dumps(told)) == told
 
@@ -254,4 +254,4 @@ def test_asking_changes_nothing() -> None:
     world.clock.now = DUE
     counted = Fault(nth=-1)
     progress(REF, store=world.ports(counted).store, clock=world.clock)
-    assert counted.calls == ["read_parts"]
+    assert counted.calls == ["read_shards"]

@@ -10,10 +10,10 @@ import pytest
 from reengage.domain.caps import parse_caps
 from reengage.domain.contact import Contact
 from reengage.domain.message import ScheduledMessage, State
-from reengage.domain.policy import GATE_HOLDS, PolicySettings
-from reengage.domain.preferences import Choice, ChoiceMade, OptOutScope
-from reengage.ports import Accepted, NotDelivered, OptedOut, Outcome, Refused, Unknown
-from reengage.usecases.send_due_messages import FIRST_BACKOFF, MAX_ATTEMPTS, READY_WITHIN, Sender, summary
+from reengage.domain.policy import SNAPSHOT_VALID_FOR, PolicySettings
+from reengage.domain.preferences import Choice, OptOutScope, RecordChoice
+from reengage.ports import Accepted, OptedOut, Outcome, Refused, Retryable, Unknown
+from reengage.usecases.send_due_messages import FIRST_BACKOFF, MAX_ATTEMPTS, PREPARE_WITHIN, Sender, summary
 from tests.fakes import ANNA, NOON, Around, Fault, Unreachable, World, business, inbound
 
 STARTS: Final = NOON + timedelta(days=10)
@@ -21,7 +21,7 @@ DUE: Final = STARTS - timedelta(hours=2)
 MINUTE: Final = timedelta(minutes=1)
 MICROSECOND: Final = timedelta(microseconds=1)
 CAPPED: Final = PolicySettings(caps={"utility": parse_caps("5/P1D")})
-STOP: Final = ChoiceMade(ANNA, "contact", Choice(allowed=False, at=DUE, cause={"word": "stop", "message_id": "m2"}))
+STOP: Final = RecordChoice(ANNA, "contact", Choice(allowed=False, at=DUE, cause={"word": "stop", "message_id": "m2"}))
 NOTHING: Final = {"due": 0, "sent": 0, "held": 0, "skipped": {}, "failed": 0, "unconfirmed": 0, "retried": 0, "left": 0}
 
 
@@ -30,7 +30,7 @@ def story(*answers: Outcome, policy: PolicySettings = CAPPED) -> World:
     world = World(policy=policy)
     world.provider.script.extend(answers)
     world.receive(inbound())
-    world.hear(business("AppointmentBooked", starts_at=STARTS, remind_before=["PT2H"]))
+    world.plan(business("AppointmentBooked", starts_at=STARTS, remind_before=["PT2H"]))
     world.bus.events.clear()
     world.clock.now = DUE
     return world
@@ -41,9 +41,9 @@ def row(world: World) -> ScheduledMessage:
     return only
 
 
-def places(world: World) -> Mapping[str, datetime]:
+def cap_usage(world: World) -> Mapping[str, datetime]:
     """Those that Anna's reminders have taken of their cap."""
-    return world.store.read_circumstances(row(world)).places.taken
+    return world.store.read_snapshot(row(world)).cap_usage.taken
 
 
 def run(sender: Sender) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def run(sender: Sender) -> dict[str, Any]:
         (Refused("no such number"), State.FAILED, ["MessageFailed"], 1, False),
         (OptedOut("21610 opted out"), State.FAILED, ["ContactOptedOut", "MessageFailed"], 1, False),
         (OptedOut("131050 stopped", "marketing"), State.FAILED, ["MessageFailed"], 1, False),
-        (NotDelivered("HTTP 429"), State.SCHEDULED, [], 1, False),
+        (Retryable("HTTP 429"), State.SCHEDULED, [], 1, False),
         (Unknown("ReadTimeoutError"), State.UNCONFIRMED, ["MessageUnconfirmed"], 0, True),
     ],
     ids=lambda case: type(case).__name__ if isinstance(case, Outcome) else None,
@@ -69,12 +69,12 @@ def test_what_comes_of_an_answer(
     answer: Outcome, state: State, told: list[str], attempts: int, keeps_its_place: bool
 ) -> None:
     world = story(answer)
-    world.tick()
+    world.run_sender()
     stored = row(world)
     assert (stored.state, stored.attempts) == (state, attempts)
     assert stored.error == (None if isinstance(answer, Accepted) else answer.error)
     assert world.bus.types() == told
-    assert list(places(world)) == ([stored.scheduled_message_id] if keeps_its_place else [])
+    assert list(cap_usage(world)) == ([stored.scheduled_message_id] if keeps_its_place else [])
     assert len(world.provider.handed) == 1
 
 
@@ -83,9 +83,9 @@ def test_what_comes_of_an_answer(
 )
 def test_what_has_ended_is_never_handed_over_again(answer: Outcome) -> None:
     world = story(answer)
-    world.tick()
+    world.run_sender()
     world.clock.forward(minutes=30)
-    assert world.tick() == NOTHING
+    assert world.run_sender() == NOTHING
     assert len(world.provider.handed) == 1
 
 
@@ -98,7 +98,7 @@ def refusal(world: World, contact: Contact = ANNA) -> Choice | None:
 
 def test_a_providers_opt_out_is_one_of_ours_from_then_on() -> None:
     world = story(OptedOut("21610 opted out"))
-    assert world.tick() == {**NOTHING, "due": 1, "failed": 1}
+    assert world.run_sender() == {**NOTHING, "due": 1, "failed": 1}
     cause = {"refused": row(world).scheduled_message_id}
     assert refusal(world) == Choice(allowed=False, at=DUE, cause=cause)
     (told,) = world.bus.details("ContactOptedOut")
@@ -109,10 +109,10 @@ def test_a_providers_opt_out_is_one_of_ours_from_then_on() -> None:
 
 def test_nothing_more_goes_to_who_has_opted_out_with_the_provider() -> None:
     world = story(OptedOut("21610 opted out"))
-    world.hear(business("AppointmentBooked", subject_id="A-2", starts_at=STARTS + MINUTE, remind_before=["PT2H"]))
-    world.tick()
+    world.plan(business("AppointmentBooked", subject_id="A-2", starts_at=STARTS + MINUTE, remind_before=["PT2H"]))
+    world.run_sender()
     world.clock.forward(minutes=1)
-    assert world.tick() == {**NOTHING, "due": 1, "skipped": {"opted_out": 1}}
+    assert world.run_sender() == {**NOTHING, "due": 1, "skipped": {"opted_out": 1}}
     assert len(world.provider.handed) == 1
 
 
@@ -126,24 +126,24 @@ def test_it_covers_as_much_as_any_opt_out(scope: OptOutScope, is_refused: bool) 
 
 def test_who_writes_start_afterwards_is_written_to_again() -> None:
     world = story(OptedOut("21610 opted out"))
-    world.tick()
+    world.run_sender()
     opt_in = Choice(allowed=True, at=DUE + MINUTE, cause={"word": "start", "message_id": "m3"})
-    world.choose(ChoiceMade(ANNA, "contact", opt_in))
+    world.record_choice(RecordChoice(ANNA, "contact", opt_in))
     assert refusal(world) is None
 
 
 def test_who_has_stopped_marketing_gets_reminders_still_but_no_marketing() -> None:
     world = story(OptedOut("131050 user has stopped receipt of marketing messages", topic="marketing"))
     cause = {"refused": row(world).scheduled_message_id}
-    world.tick()
+    world.run_sender()
     preferences = world.store.read_preferences(ANNA)
     assert preferences.refused("marketing", "sms") == Choice(allowed=False, at=DUE, cause=cause)
     assert refusal(world) is None
-    world.hear(business("AppointmentBooked", subject_id="A-2", starts_at=STARTS + MINUTE, remind_before=["PT2H"]))
-    world.hear(business("TrialStarted", DUE, ends_at=DUE + MINUTE, follow_up=["PT0S"], product="Pro"))
+    world.plan(business("AppointmentBooked", subject_id="A-2", starts_at=STARTS + MINUTE, remind_before=["PT2H"]))
+    world.plan(business("TrialStarted", DUE, ends_at=DUE + MINUTE, follow_up=["PT0S"], product="Pro"))
     world.clock.forward(minutes=1)
-    assert world.tick() == {**NOTHING, "due": 1, "sent": 1}
-    assert world.tick("trials") == {**NOTHING, "due": 1, "skipped": {"no_consent": 1}}
+    assert world.run_sender() == {**NOTHING, "due": 1, "sent": 1}
+    assert world.run_sender("trials") == {**NOTHING, "due": 1, "skipped": {"no_consent": 1}}
 
 
 @pytest.mark.parametrize("method", ["read_preferences", "write_preferences"])
@@ -151,10 +151,10 @@ def test_a_choice_about_marketing_that_could_not_be_stored_is_not_lost(method: s
     stopped = OptedOut("131050", topic="marketing")
     world = story(stopped, stopped)
     with pytest.raises(ExceptionGroup):
-        world.tick(around=broken(method))
+        world.run_sender(around=broken(method))
     assert row(world).state is State.SCHEDULED
     world.clock.forward(minutes=1)
-    world.tick()
+    world.run_sender()
     assert row(world).state is State.FAILED
     assert world.store.read_preferences(ANNA).refused("marketing", "sms")
 
@@ -176,8 +176,8 @@ def test_an_opt_out_that_could_not_be_stored_or_told_is_not_lost(fault: Callable
     """The provider says so once, and perhaps never again; the business has to hear of it."""
     world = story(OptedOut("21610"), OptedOut("21610"))
     with pytest.raises(ExceptionGroup):
-        world.tick(around=fault())
-    assert places(world) == {}
+        world.run_sender(around=fault())
+    assert cap_usage(world) == {}
     _goes_on(world)
 
 
@@ -185,14 +185,14 @@ def test_an_opt_out_that_the_bus_did_not_take_is_not_lost() -> None:
     world = story(OptedOut("21610"), OptedOut("21610"))
     world.bus.failing = 1
     with pytest.raises(ExceptionGroup):
-        world.tick()
+        world.run_sender()
     _goes_on(world)
 
 
 def test_a_message_whose_opt_out_could_not_be_stored_is_tried_again() -> None:
     world = story(OptedOut("21610"), OptedOut("21610"))
     with pytest.raises(ExceptionGroup) as failed:
-        world.tick(around=broken("write_preferences"))
+        world.run_sender(around=broken("write_preferences"))
     assert [type(error) for error in failed.value.exceptions] == [Unreachable]
     stored = row(world)
     assert (stored.state, stored.attempts, stored.due_at) == (State.SCHEDULED, 1, DUE + FIRST_BACKOFF)
@@ -204,11 +204,11 @@ def _goes_on(world: World) -> None:
     """What the next ticks must come to, whatever stood in the way of this one."""
     for _ in range(3):
         world.clock.forward(minutes=5)
-        world.tick()
+        world.run_sender()
     assert refusal(world) is not None
     assert world.bus.details("ContactOptedOut")
     assert row(world).state in {State.FAILED, State.SKIPPED}
-    assert places(world) == {}
+    assert cap_usage(world) == {}
 
 
 # Surely not delivered
@@ -225,34 +225,34 @@ def _goes_on(world: World) -> None:
     ],
 )
 def test_a_provider_is_not_asked_again_before_it_says_so(retry_after: timedelta | None, wait: timedelta) -> None:
-    world = story(NotDelivered("HTTP 429", retry_after))
-    assert world.tick() == {**NOTHING, "due": 1, "retried": 1}
-    assert (row(world).due_at, row(world).first_due_at) == (DUE + wait, DUE)
+    world = story(Retryable("HTTP 429", retry_after))
+    assert world.run_sender() == {**NOTHING, "due": 1, "retried": 1}
+    assert (row(world).due_at, row(world).planned_due_at) == (DUE + wait, DUE)
     world.clock.now = DUE + wait - MICROSECOND
-    assert world.tick() == NOTHING
+    assert world.run_sender() == NOTHING
     world.clock.now = DUE + wait
-    assert world.tick() == {**NOTHING, "due": 1, "sent": 1}
+    assert world.run_sender() == {**NOTHING, "due": 1, "sent": 1}
     assert world.provider.handed_at == [DUE, DUE + wait]
 
 
 def test_our_own_patience_grows_beyond_a_short_hint() -> None:
-    world = story(*[NotDelivered("HTTP 429", timedelta(seconds=90))] * MAX_ATTEMPTS)
+    world = story(*[Retryable("HTTP 429", timedelta(seconds=90))] * MAX_ATTEMPTS)
     waits = []
     for _ in range(MAX_ATTEMPTS - 1):
         asked = world.clock.now
-        world.tick()
+        world.run_sender()
         waits.append(row(world).due_at - asked)
         world.clock.now = row(world).due_at
     assert waits == [timedelta(seconds=90), *(2**n * MINUTE for n in range(1, MAX_ATTEMPTS - 1))]
-    assert world.tick() == {**NOTHING, "due": 1, "failed": 1}
+    assert world.run_sender() == {**NOTHING, "due": 1, "failed": 1}
     assert world.bus.details("MessageFailed")[0]["attempts"] == MAX_ATTEMPTS
 
 
 def test_a_wait_beyond_its_use_ends_the_message_and_not_the_rule() -> None:
-    world = story(NotDelivered("HTTP 429", timedelta(hours=3)))
-    world.tick()
+    world = story(Retryable("HTTP 429", timedelta(hours=3)))
+    world.run_sender()
     world.clock.now = row(world).due_at
-    assert world.tick() == {**NOTHING, "due": 1, "skipped": {"too_late": 1}}
+    assert world.run_sender() == {**NOTHING, "due": 1, "skipped": {"too_late": 1}}
     assert len(world.provider.handed) == 1
 
 
@@ -280,61 +280,61 @@ def test_a_message_whose_turn_does_not_come_is_left_as_it_was() -> None:
     world = story()
     before = row(world)
     never = Turn(world, timedelta(seconds=1), comes=False)
-    assert run(replace(world.sender(), pace=never)) == {**NOTHING, "due": 1, "left": 1}
+    assert run(replace(world.sender(), rate_limiter=never)) == {**NOTHING, "due": 1, "left": 1}
     after = row(world)
     assert after.state is State.SCHEDULED
-    assert (after.due_at, after.first_due_at, after.attempts) == (before.due_at, None, 0)
-    assert (after.error, after.rule, after.held_by) == (None, None, before.held_by)
+    assert (after.due_at, after.planned_due_at, after.attempts) == (before.due_at, None, 0)
+    assert (after.error, after.rule, after.hold_rules) == (None, None, before.hold_rules)
     assert world.provider.handed == []
     assert world.bus.events == []
-    assert places(world) == {}
+    assert cap_usage(world) == {}
     assert never.asked == ["sms"]
 
 
 def test_the_next_tick_sends_what_was_left() -> None:
     """Nobody holds it: it need not wait until a claim has run out."""
     world = story()
-    run(replace(world.sender(), pace=Turn(world, comes=False)))
-    assert world.tick() == {**NOTHING, "due": 1, "sent": 1}
+    run(replace(world.sender(), rate_limiter=Turn(world, comes=False)))
+    assert world.run_sender() == {**NOTHING, "due": 1, "sent": 1}
     assert world.provider.handed_at == [DUE]
 
 
 def test_what_may_not_be_sent_waits_for_no_turn() -> None:
     world = story()
-    world.choose(STOP)
+    world.record_choice(STOP)
     turn = Turn(world)
-    assert run(replace(world.sender(), pace=turn)) == {**NOTHING, "due": 1, "skipped": {"opted_out": 1}}
+    assert run(replace(world.sender(), rate_limiter=turn)) == {**NOTHING, "due": 1, "skipped": {"opted_out": 1}}
     assert turn.asked == []
 
 
 @pytest.mark.parametrize(
     ("wait", "looks"),
-    [(timedelta(), 1), (READY_WITHIN, 1), (READY_WITHIN + MICROSECOND, 2), (3 * GATE_HOLDS, 2)],
+    [(timedelta(), 1), (PREPARE_WITHIN, 1), (PREPARE_WITHIN + MICROSECOND, 2), (3 * SNAPSHOT_VALID_FOR, 2)],
 )
 def test_after_a_wait_of_more_than_a_second_the_gate_is_asked_again(wait: timedelta, looks: int) -> None:
     world = story()
     turn, counted = Turn(world, wait), Fault(nth=999)
-    assert run(replace(world.sender(around=counted), pace=turn)) == {**NOTHING, "due": 1, "sent": 1}
-    assert counted.calls.count("read_circumstances") == looks
-    assert counted.calls.count("take_place") == 1
+    assert run(replace(world.sender(around=counted), rate_limiter=turn)) == {**NOTHING, "due": 1, "sent": 1}
+    assert counted.calls.count("read_snapshot") == looks
+    assert counted.calls.count("reserve_cap") == 1
     assert turn.asked == ["sms"]
     assert world.provider.handed_at == [DUE + wait]
-    assert list(places(world).values()) == [DUE + wait if looks > 1 else DUE]
+    assert list(cap_usage(world).values()) == [DUE + wait if looks > 1 else DUE]
 
 
 def test_a_stop_that_comes_while_a_message_waits_for_its_turn_stops_it() -> None:
     world = story()
-    turn = Turn(world, timedelta(seconds=2, milliseconds=1), meanwhile=lambda: world.choose(STOP))
-    assert run(replace(world.sender(), pace=turn)) == {**NOTHING, "due": 1, "skipped": {"opted_out": 1}}
+    turn = Turn(world, timedelta(seconds=2, milliseconds=1), meanwhile=lambda: world.record_choice(STOP))
+    assert run(replace(world.sender(), rate_limiter=turn)) == {**NOTHING, "due": 1, "skipped": {"opted_out": 1}}
     assert world.provider.handed == []
-    assert places(world) == {}
+    assert cap_usage(world) == {}
 
 
 def test_a_cancellation_that_comes_while_a_message_waits_for_its_turn_stops_it() -> None:
     world = story()
     cancelled = business("AppointmentCancelled", NOON + MINUTE, contact=None)
-    turn = Turn(world, timedelta(seconds=3), meanwhile=lambda: world.hear(cancelled))
-    assert run(replace(world.sender(), pace=turn)) == {**NOTHING, "due": 1, "skipped": {"cancelled": 1}}
+    turn = Turn(world, timedelta(seconds=3), meanwhile=lambda: world.plan(cancelled))
+    assert run(replace(world.sender(), rate_limiter=turn)) == {**NOTHING, "due": 1, "skipped": {"cancelled": 1}}
     assert world.provider.handed == []
 
 
@@ -342,9 +342,13 @@ def test_a_cancellation_that_comes_while_a_message_waits_for_its_turn_stops_it()
 def test_a_message_whose_turn_comes_too_late_is_not_sent(wait: timedelta) -> None:
     world = story()
     world.clock.now = STARTS - timedelta(seconds=1)
-    assert run(replace(world.sender(), pace=Turn(world, wait))) == {**NOTHING, "due": 1, "skipped": {"too_late": 1}}
+    assert run(replace(world.sender(), rate_limiter=Turn(world, wait))) == {
+        **NOTHING,
+        "due": 1,
+        "skipped": {"too_late": 1},
+    }
     assert world.provider.handed == []
-    assert places(world) == {}
+    assert cap_usage(world) == {}
 
 
 def test_a_turn_that_cannot_be_had_is_our_error_and_not_the_messages_end() -> None:
@@ -354,16 +358,16 @@ def test_a_turn_that_cannot_be_had_is_our_error_and_not_the_messages_end() -> No
         raise Unreachable
 
     with pytest.raises(ExceptionGroup):
-        run(replace(world.sender(), pace=Turn(world, meanwhile=unreachable)))
+        run(replace(world.sender(), rate_limiter=Turn(world, meanwhile=unreachable)))
     assert (row(world).state, row(world).attempts) == (State.SCHEDULED, 1)
     assert world.provider.handed == []
 
 
 def test_a_reply_whose_turn_does_not_come_is_left_for_the_next_tick() -> None:
     world = story()
-    run(replace(world.sender(), pace=Turn(world, comes=False)))
+    run(replace(world.sender(), rate_limiter=Turn(world, comes=False)))
     stored = row(world)
-    replace(world.sender(), pace=Turn(world, comes=False)).send_now(stored)
+    replace(world.sender(), rate_limiter=Turn(world, comes=False)).send_now(stored)
     assert row(world).state is State.SCHEDULED
     assert world.provider.handed == []
 
@@ -380,12 +384,12 @@ def test_what_delivers_is_made_ready_before_the_gate_is_asked() -> None:
     def ready(_: Contact) -> None:
         order.append("make_ready")
 
-    run(replace(world.sender(around=noting), make_ready=ready))
-    assert order.index("make_ready") < order.index("read_circumstances") < order.index("send")
+    run(replace(world.sender(around=noting), prepare=ready))
+    assert order.index("make_ready") < order.index("read_snapshot") < order.index("send")
 
 
 def without_keys(world: World) -> Sender:
-    return replace(world.sender(), make_ready=lambda _: NotDelivered("no keys"))
+    return replace(world.sender(), prepare=lambda _: Retryable("no keys"))
 
 
 def test_what_cannot_be_made_ready_is_tried_again() -> None:
@@ -394,11 +398,11 @@ def test_what_cannot_be_made_ready_is_tried_again() -> None:
     assert run(without_keys(world)) == {**NOTHING, "due": 1, "retried": 1}
     assert (row(world).state, row(world).attempts, row(world).error) == (State.SCHEDULED, 1, "no keys")
     assert world.provider.handed == []
-    assert places(world) == {}
+    assert cap_usage(world) == {}
 
 
 def test_what_may_not_be_sent_does_not_wait_for_keys() -> None:
     """A night without keys ended as failed what would have been held until the morning."""
     world = story()
-    world.choose(STOP)
+    world.record_choice(STOP)
     assert run(without_keys(world)) == {**NOTHING, "due": 1, "skipped": {"opted_out": 1}}

@@ -8,14 +8,14 @@ from typing import Any, Final
 
 import pytest
 
-from reengage.adapters.inbound.eventbridge import said
+from reengage.adapters.inbound.eventbridge import parse_business_event
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import WINDOW, InboundMessage
 from reengage.domain.instants import iso
 from reengage.domain.policy import PolicySettings
-from reengage.domain.preferences import Choice, ChoiceMade, OptOutScope, Topic
+from reengage.domain.preferences import Choice, OptOutScope, RecordChoice, Topic
 from reengage.domain.words import Request
-from reengage.errors import Contended, NotPublished
+from reengage.errors import NotPublished, WriteConflict
 from reengage.usecases.ingest_message import IngestSettings
 from tests.fakes import ANNA, NOON, RETENTION, Crash, Fault, Unreachable, World, business, inbound
 
@@ -43,15 +43,15 @@ def start(at: datetime = NOON) -> InboundMessage:
     return inbound(at, text="START", message_id=f"in {iso(at)}")
 
 
-def spoken(detail_type: str, occurred_at: datetime = NOON, **fields: Any) -> ChoiceMade:
+def spoken(detail_type: str, occurred_at: datetime = NOON, **fields: Any) -> RecordChoice:
     """A business system's event, through the reader of such events."""
     detail = {
         "contact": {"brand": ANNA.brand, "channel": ANNA.channel, "address": ANNA.address},
         "occurred_at": iso(occurred_at),
         **fields,
     }
-    made = said({"detail-type": detail_type, "time": iso(NOON + DAY), "detail": detail})
-    assert isinstance(made, ChoiceMade)
+    made = parse_business_event({"detail-type": detail_type, "time": iso(NOON + DAY), "detail": detail})
+    assert isinstance(made, RecordChoice)
     return made
 
 
@@ -106,11 +106,11 @@ def test_a_stop_stands_before_anything_else_and_is_told_by_the_retry_as_if_nothi
 
 def test_after_a_stop_nothing_that_was_planned_goes_out() -> None:
     world = world_with()
-    world.hear(business("AppointmentBooked", starts_at=NOON + 2 * DAY, remind_before=["PT2H"]))
+    world.plan(business("AppointmentBooked", starts_at=NOON + 2 * DAY, remind_before=["PT2H"]))
     with pytest.raises(Crash):
         world.receive(stop(), Fault(only="read_thread"))
     world.clock.now = NOON + 2 * DAY - timedelta(hours=2)
-    assert world.tick()["skipped"] == {"opted_out": 1}
+    assert world.run_sender()["skipped"] == {"opted_out": 1}
     assert world.provider.handed == []
 
 
@@ -205,24 +205,24 @@ def test_what_a_button_or_the_provider_says_that_a_message_asks_counts_whatever_
 def test_a_stop_of_marketing_leaves_reminders_and_its_window_alone() -> None:
     world = world_with()
     world.receive(inbound(text="Stop promotions"))
-    world.hear(business("AppointmentBooked", starts_at=NOON + DAY, remind_before=["PT2H"]))
-    world.hear(business("TrialStarted", product="Pro", ends_at=NOON + DAY, follow_up=["-PT2H"]))
+    world.plan(business("AppointmentBooked", starts_at=NOON + DAY, remind_before=["PT2H"]))
+    world.plan(business("TrialStarted", product="Pro", ends_at=NOON + DAY, follow_up=["-PT2H"]))
     world.clock.now = NOON + DAY - timedelta(hours=2)
-    assert world.tick()["sent"] == 1
-    assert world.tick("trials")["skipped"] == {"no_consent": 1}
+    assert world.run_sender()["sent"] == 1
+    assert world.run_sender("trials")["skipped"] == {"no_consent": 1}
 
 
 def test_a_start_that_the_provider_told_of_and_that_comes_again_undoes_no_later_stop() -> None:
     """Twilio tells no time, and its repeat of a START counted as a new one: the STOP in between was undone."""
     world = world_with()
     world.receive(stop(NOON - SECOND))
-    again = inbound(text="basta", asks=Request.START, message_id="SM-1")
-    world.receive(again)
+    replan = inbound(text="basta", asks=Request.START, message_id="SM-1")
+    world.receive(replan)
     assert not is_out(world)
     world.clock.now = NOON + 2 * SECOND
     world.receive(stop(NOON + SECOND))
     world.clock.now = NOON + DAY
-    world.receive(replace(again, sent_at=world.clock.now))
+    world.receive(replace(replan, sent_at=world.clock.now))
     assert is_out(world)
 
 
@@ -246,7 +246,7 @@ def test_a_place_a_card_or_a_button_undoes_no_stop(text: str, kind: str) -> None
 
 def test_who_loses_every_race_gives_up_loudly_and_the_retry_stores_it() -> None:
     world = world_with()
-    with pytest.raises(Contended):
+    with pytest.raises(WriteConflict):
         world.receive(stop(), lambda name, call: False if name == "write_preferences" else call())
     assert not is_out(world)
     world.receive(stop())
@@ -256,12 +256,12 @@ def test_who_loses_every_race_gives_up_loudly_and_the_retry_stores_it() -> None:
 def test_two_choices_at_once_are_both_kept() -> None:
     """Of marketing and of all: one row holds both, so the one that writes second builds on the first."""
     world = world_with()
-    refused = ChoiceMade(ANNA, "marketing", Choice(allowed=False, at=NOON))
+    refused = RecordChoice(ANNA, "marketing", Choice(allowed=False, at=NOON))
     raced: list[bool] = []
 
     def race(name: str, call: Callable[[], Any]) -> Any:
         if name == "write_preferences" and not raced:
-            raced.append(world.choose(refused))
+            raced.append(world.record_choice(refused))
         return call()
 
     world.receive(stop(), race)
@@ -276,12 +276,12 @@ def test_two_choices_at_once_are_both_kept() -> None:
 def test_a_business_opts_a_person_out_with_its_cause() -> None:
     world = world_with()
     made = spoken("ContactOptedOut", cause={"agent": "7", "by": "phone"})
-    assert world.choose(made)
+    assert world.record_choice(made)
     assert is_out(world)
     (told,) = world.bus.details("ContactOptedOut")
     assert told["cause"] == {"agent": "7", "by": "phone"}
     world.bus.events.clear()
-    assert not world.choose(replace(made, choice=replace(made.choice, at=NOON - SECOND)))
+    assert not world.record_choice(replace(made, choice=replace(made.choice, at=NOON - SECOND)))
     assert world.bus.events == []
 
 
@@ -291,7 +291,7 @@ def test_only_evidence_from_after_a_stop_undoes_it(evidence_at: datetime, back: 
     world = world_with()
     world.receive(stop(NOON))
     made = spoken("ContactOptedIn", NOON + 12 * SECOND, evidence=agreed(evidence_at))
-    assert world.choose(made) == back
+    assert world.record_choice(made) == back
     assert is_out(world) == (not back)
     assert bool(world.bus.details("ContactOptedIn")) == back
 
@@ -299,7 +299,7 @@ def test_only_evidence_from_after_a_stop_undoes_it(evidence_at: datetime, back: 
 def test_evidence_is_dated_by_the_event_at_the_latest() -> None:
     """A business cannot date it ahead, to win over a STOP that is still to come."""
     world = world_with()
-    world.choose(spoken("ContactOptedIn", NOON, evidence=agreed(NOON + DAY)))
+    world.record_choice(spoken("ContactOptedIn", NOON, evidence=agreed(NOON + DAY)))
     world.clock.forward(hours=1)
     world.receive(stop(world.clock.now))
     assert is_out(world)
@@ -310,7 +310,7 @@ def test_evidence_is_kept_whole(detail_type: str) -> None:
     world = world_with()
     marketing: dict[str, Any] = {"marketing": True} if detail_type == "ConsentChanged" else {}
     made = spoken(detail_type, evidence=agreed(NOON - DAY), **marketing)
-    world.choose(made)
+    world.record_choice(made)
     held = world.store.read_preferences(ANNA).choice(made.topic, "sms")
     assert held is not None
     assert (held.at, held.cause) == (NOON - DAY, {"evidence": agreed(NOON - DAY)})
@@ -322,8 +322,8 @@ def test_a_crash_at_any_call_is_mended_by_the_retry(nth: int, after: bool) -> No
     world = world_with()
     made = spoken("ContactOptedOut", cause="by phone")
     with pytest.raises(Crash):
-        world.choose(made, Fault(nth=nth, after=after))
-    assert world.choose(made)
+        world.record_choice(made, Fault(nth=nth, after=after))
+    assert world.record_choice(made)
     assert is_out(world)
     assert set(world.bus.types()) == {"ContactOptedOut"}
 
@@ -332,16 +332,16 @@ def test_a_repeat_is_told_again_and_not_written_again() -> None:
     """The first time may have been cut short before it was told."""
     world = world_with()
     made = spoken("ContactOptedOut", cause="by phone")
-    world.choose(made)
+    world.record_choice(made)
     counted = Fault(nth=99)
-    assert world.choose(made, counted)
+    assert world.record_choice(made, counted)
     assert counted.calls == ["read_preferences", "publish"]
 
 
 # Consent to marketing
 
 
-def consents(marketing: bool, at: datetime = NOON) -> ChoiceMade:
+def consents(marketing: bool, at: datetime = NOON) -> RecordChoice:
     return spoken("ConsentChanged", at, marketing=marketing, evidence=agreed(at) if marketing else None)
 
 
@@ -349,7 +349,7 @@ def consents(marketing: bool, at: datetime = NOON) -> ChoiceMade:
 def test_a_yes_applies_to_its_channel_only(scope: OptOutScope) -> None:
     """Nobody agrees to more than they were asked, whatever an opt-out covers."""
     world = world_with(scope)
-    assert world.choose(consents(marketing=True))
+    assert world.record_choice(consents(marketing=True))
     choices = {channel: world.store.read_preferences(ANNA).choice("marketing", channel) for channel in CHANNELS}
     assert [channel for channel, choice in choices.items() if choice and choice.allowed] == ["sms"]
 
@@ -357,7 +357,7 @@ def test_a_yes_applies_to_its_channel_only(scope: OptOutScope) -> None:
 @pytest.mark.parametrize(("scope", "refused"), [("brand", CHANNELS), ("channel", ("sms",))])
 def test_a_no_covers_what_the_scope_says(scope: OptOutScope, refused: tuple[str, ...]) -> None:
     world = world_with(scope)
-    assert world.choose(consents(marketing=False))
+    assert world.record_choice(consents(marketing=False))
     assert tuple(channel for channel in CHANNELS if is_out(world, on(channel), "marketing")) == refused
     assert not is_out(world)
 
@@ -374,13 +374,13 @@ def test_marketing_goes_by_the_latest_and_nothing_is_told(
     world.policy = PolicySettings(marketing_consent="required" if required else "implied")
     ends = NOON + 4 * DAY
     world.receive(inbound())
-    world.hear(business("TrialStarted", subject_id="T-1", ends_at=ends, product="Pro", follow_up=["-P1D"]))
-    world.hear(business("AppointmentBooked", starts_at=ends, remind_before=["P1D"]))
+    world.plan(business("TrialStarted", subject_id="T-1", ends_at=ends, product="Pro", follow_up=["-P1D"]))
+    world.plan(business("AppointmentBooked", starts_at=ends, remind_before=["P1D"]))
     world.bus.events.clear()
     for seconds, marketing in enumerate(choices):
-        world.choose(consents(marketing, NOON + seconds * SECOND))
+        world.record_choice(consents(marketing, NOON + seconds * SECOND))
     assert world.bus.events == []
     world.clock.now = ends - DAY
     wanted = not required if sent is None else sent
-    assert world.tick("trials")["skipped"] == ({} if wanted else {"no_consent": 1})
-    assert world.tick("appointments")["sent"] == 1, "a reminder of one's own appointment is no marketing"
+    assert world.run_sender("trials")["skipped"] == ({} if wanted else {"no_consent": 1})
+    assert world.run_sender("appointments")["sent"] == 1, "a reminder of one's own appointment is no marketing"

@@ -10,9 +10,9 @@ import pytest
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.preferences import Choice, OptOutScope
 from reengage.errors import InvalidEvent, NotPublished
-from reengage.ports import NotDelivered, Refused, Unknown
-from reengage.usecases.record_delivery import Receipt, Status
-from tests.fakes import ANNA, CLAIM_LASTS, NOON, Crash, Fault, World, business, drain, inbound, receipt
+from reengage.ports import Refused, Retryable, Unknown
+from reengage.usecases.record_delivery import RecordDelivery, Status
+from tests.fakes import ANNA, CLAIM_LASTS, NOON, Crash, Fault, World, business, inbound, receipt, worker
 
 STARTS = NOON + timedelta(days=10)
 DUE = STARTS - timedelta(hours=2)
@@ -21,14 +21,14 @@ DUE = STARTS - timedelta(hours=2)
 def story() -> World:
     world = World()
     world.receive(inbound())
-    world.hear(business("AppointmentBooked", starts_at=STARTS, remind_before=["PT2H"]))
+    world.plan(business("AppointmentBooked", starts_at=STARTS, remind_before=["PT2H"]))
     world.clock.now = DUE
     return world
 
 
 def sent() -> World:
     world = story()
-    world.tick()
+    world.run_sender()
     world.bus.events.clear()
     return world
 
@@ -38,12 +38,12 @@ def row(world: World) -> ScheduledMessage:
     return only
 
 
-def about(world: World, status: Status, **more: Any) -> Receipt:
+def about(world: World, status: Status, **more: Any) -> RecordDelivery:
     """By one event for each status, so that the same again is a retry of ours, not of the provider's."""
     return receipt(world.provider.handed[0], status, DUE + timedelta(seconds=4), event_id=status, **more)
 
 
-def again(world: World, status: Status, **more: Any) -> Receipt:
+def replan(world: World, status: Status, **more: Any) -> RecordDelivery:
     """What the provider tells once more: another event, of a later time."""
     return receipt(world.provider.handed[0], status, world.clock.now, event_id=f"again {status}", **more)
 
@@ -74,7 +74,7 @@ def test_that_it_was_sent_is_told_once_by_whoever_knows_it_first() -> None:
     world = sent()
     for _ in range(3):
         assert world.report(about(world, "sent", provider_message_id="SM1")) == "repeated"
-        assert world.report(again(world, "sent", provider_message_id="SM1")) == "repeated"
+        assert world.report(replan(world, "sent", provider_message_id="SM1")) == "repeated"
     assert world.bus.types() == []
 
 
@@ -83,7 +83,7 @@ def test_what_a_provider_tells_twice_is_told_once(status: Status) -> None:
     world = sent()
     world.report(about(world, status, error="30003"))
     told = world.bus.types()
-    assert world.report(again(world, status, error="30003")) == "repeated"
+    assert world.report(replan(world, status, error="30003")) == "repeated"
     assert world.bus.types() == told
 
 
@@ -101,7 +101,7 @@ def test_an_event_that_was_put_on_the_bus_again_by_hand_is_told_again() -> None:
     world = sent()
     with pytest.raises(Crash):
         world.report(about(world, "delivered"), Fault(only="publish"))
-    assert world.report(again(world, "delivered")) == "repeated"
+    assert world.report(replan(world, "delivered")) == "repeated"
     assert world.bus.types() == []
     assert world.report(about(world, "delivered")) == "repeated"
     assert world.bus.types() == ["MessageDelivered"]
@@ -118,10 +118,10 @@ def test_a_receipt_without_an_event_is_told_each_time() -> None:
 def test_a_receipt_of_an_earlier_version_does_not_end_the_newer_one() -> None:
     """The row was renewed between the receipt's two looks at it: the newer message was delivered, it said, unsent."""
     world = story()
-    world.provider.script.append(NotDelivered("HTTP 429"))
-    world.tick()
+    world.provider.script.append(Retryable("HTTP 429"))
+    world.run_sender()
     stale = replace(row(world), state=State.DELIVERED, settled_at=DUE)
-    world.hear(business("AppointmentRescheduled", NOON + timedelta(hours=1), starts_at=STARTS, location="Room 2"))
+    world.plan(business("AppointmentRescheduled", NOON + timedelta(hours=1), starts_at=STARTS, location="Room 2"))
     assert row(world).scheduled_message_id != stale.scheduled_message_id
     assert not world.store.record_receipt(stale)
     assert row(world).state is State.SCHEDULED
@@ -166,19 +166,19 @@ def test_a_receipt_before_the_owners_settlement_takes_the_row_out_of_the_index(s
     """The provider is quick, or the run died right after the hand-over: the receipt knows what became of it."""
     world = story()
     with pytest.raises(Crash):
-        drain(world.sender(around=Fault(only="settle")), ANNA.shard, DUE + timedelta(minutes=1))
+        worker(world.sender(around=Fault(only="settle")), ANNA.shard, DUE + timedelta(minutes=1))
     assert row(world).state is State.SENDING
     assert world.report(about(world, status)) == "recorded"
     assert row(world).state == status
     world.clock.now = DUE + CLAIM_LASTS * 2
-    assert world.tick()["due"] == 0
+    assert world.run_sender()["due"] == 0
 
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_a_receipt_clears_up_what_was_unconfirmed(status: Status) -> None:
     world = story()
     world.provider.script.append(Unknown("ReadTimeoutError"))
-    world.tick()
+    world.run_sender()
     assert row(world).state is State.UNCONFIRMED
     assert world.report(about(world, status)) == "recorded"
     assert row(world).state == status
@@ -189,10 +189,10 @@ def test_a_message_that_was_refused_or_is_still_to_come_ignores_receipts() -> No
     for state in (State.SCHEDULED, State.FAILED):
         if state is State.FAILED:
             world.provider.script.append(Refused("no"))
-            world.tick()
+            world.run_sender()
         world.bus.events.clear()
         for status in STATUSES:
-            told = Receipt(ANNA, row(world).scheduled_message_id, status, DUE, event_id=status)
+            told = RecordDelivery(ANNA, row(world).scheduled_message_id, status, DUE, event_id=status)
             assert world.report(told) == "ignored"
         assert row(world).state is state
         assert world.bus.types() == []
@@ -202,13 +202,13 @@ def test_a_message_that_was_refused_or_is_still_to_come_ignores_receipts() -> No
 def test_a_receipt_of_one_that_is_to_be_tried_again_ends_it(status: Status) -> None:
     """The answer said that it was not taken, and it was: the next try would have written to the person twice."""
     world = story()
-    world.provider.script.append(NotDelivered("HTTP 429"))
-    world.tick()
+    world.provider.script.append(Retryable("HTTP 429"))
+    world.run_sender()
     assert (row(world).state, row(world).attempts) == (State.SCHEDULED, 1)
     assert world.report(about(world, status)) == "recorded"
     assert row(world).state == status
     world.clock.now = row(world).due_at
-    assert world.tick()["due"] == 0
+    assert world.run_sender()["due"] == 0
     assert len(world.provider.handed) == 1
 
 
@@ -217,8 +217,8 @@ def test_a_receipt_of_an_unknown_message_is_rejected_by_the_fields_name(of: str)
     world = sent()
     known = about(world, "delivered")
     reported = {
-        "another id": Receipt(ANNA, "0" * 36, "delivered", DUE),
-        "another contact": Receipt(
+        "another id": RecordDelivery(ANNA, "0" * 36, "delivered", DUE),
+        "another contact": RecordDelivery(
             inbound(contact=type(ANNA)("other", "sms", ANNA.address)).contact,
             known.scheduled_message_id,
             "delivered",
@@ -249,8 +249,8 @@ def refused(world: World, channel: str = "sms") -> Choice | None:
     return world.store.read_preferences(ANNA).refused("contact", channel)
 
 
-def unknown(at: datetime = DUE) -> Receipt:
-    return Receipt(ANNA, "0" * 36, "opted_out", at, error="21610")
+def unknown(at: datetime = DUE) -> RecordDelivery:
+    return RecordDelivery(ANNA, "0" * 36, "opted_out", at, error="21610")
 
 
 @pytest.mark.parametrize("scope", ["brand", "channel"])
@@ -296,11 +296,11 @@ def test_it_is_stored_before_anything_else_and_told_by_the_retry(nth: int, after
 
 def test_the_next_message_is_not_sent_any_more() -> None:
     world = story()
-    world.hear(business("AppointmentBooked", subject_id="A-2", starts_at=STARTS + timedelta(hours=1)))
-    world.tick()
+    world.plan(business("AppointmentBooked", subject_id="A-2", starts_at=STARTS + timedelta(hours=1)))
+    world.run_sender()
     world.report(about(world, "opted_out"))
     world.clock.now = DUE + timedelta(hours=1)
-    assert world.tick()["skipped"] == {"opted_out": 1}
+    assert world.run_sender()["skipped"] == {"opted_out": 1}
 
 
 def test_a_repeat_undoes_no_start_from_in_between() -> None:
@@ -313,7 +313,7 @@ def test_a_repeat_undoes_no_start_from_in_between() -> None:
     assert refused(world) is None
     world.bus.events.clear()
     world.clock.forward(minutes=1)
-    assert world.report(again(world, "opted_out", error="21610")) == "repeated"
+    assert world.report(replan(world, "opted_out", error="21610")) == "repeated"
     assert refused(world) is None
     assert world.bus.types() == []
 

@@ -17,17 +17,17 @@ from reengage.domain.contact import SHARDS, Contact
 from reengage.domain.conversation import WINDOW
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.planning import reply
-from reengage.domain.policy import GATE_HOLDS, PASS, RULES, Answer, Circumstances, PolicySettings, Rule
-from reengage.domain.preferences import Choice, ChoiceMade
+from reengage.domain.policy import PASS, RULES, SNAPSHOT_VALID_FOR, PolicyInput, PolicySettings, Rule, RuleResult
+from reengage.domain.preferences import Choice, RecordChoice
 from reengage.domain.quiet_hours import QuietHours
-from reengage.domain.reasons import Door, Lane
+from reengage.domain.reasons import Priority, SendGroup
 from reengage.domain.subject import BusinessEvent
-from reengage.errors import Contended
-from reengage.ports import DueKey, NotDelivered, OptedOut, Outcome, Refused, Unknown, Wording
+from reengage.errors import WriteConflict
+from reengage.ports import DueKey, OptedOut, Outcome, Refused, Retryable, Unknown, Wording
 from reengage.usecases import send_due_messages
-from reengage.usecases.erase_contact import ErasureAsked
+from reengage.usecases.erase_contact import EraseContact
 from reengage.usecases.record_delivery import Status
-from reengage.usecases.send_due_messages import FIRST_BACKOFF, GATES, MAX_ATTEMPTS, Sender, summary
+from reengage.usecases.send_due_messages import FIRST_BACKOFF, MAX_ATTEMPTS, MAX_CHECKS, Sender, summary
 from tests.fakes import (
     ANNA,
     CLAIM_LASTS,
@@ -38,10 +38,10 @@ from tests.fakes import (
     Unreachable,
     World,
     business,
-    drain,
     due_now,
     inbound,
     receipt,
+    worker,
 )
 from tests.property.schedules import Body, Choose, Option, every_order, play
 
@@ -66,7 +66,7 @@ def story(**fields: Any) -> World:
     """One reminder of Anna's, due this very moment, with an open window."""
     world = World()
     world.receive(inbound())
-    world.hear(business("AppointmentBooked", **{"starts_at": STARTS, "remind_before": ["PT2H"], **fields}))
+    world.plan(business("AppointmentBooked", **{"starts_at": STARTS, "remind_before": ["PT2H"], **fields}))
     world.bus.events.clear()
     world.clock.now = DUE
     return world
@@ -82,8 +82,8 @@ def moved(**fields: Any) -> BusinessEvent:
 
 
 CANCELLED = business("AppointmentCancelled", NOON + timedelta(hours=1), contact=None)
-OPT_OUT = ChoiceMade(ANNA, "contact", Choice(allowed=False, at=DUE, cause={"word": "stop", "message_id": "m2"}))
-ERASURE = ErasureAsked(ANNA, DUE)
+OPT_OUT = RecordChoice(ANNA, "contact", Choice(allowed=False, at=DUE, cause={"word": "stop", "message_id": "m2"}))
+ERASURE = EraseContact(ANNA, DUE)
 
 
 # What is due
@@ -93,15 +93,15 @@ def test_with_nothing_due_a_tick_is_one_look_at_each_shard_and_no_more() -> None
     world = story()
     world.clock.now = DUE - MICROSECOND
     counted = Fault(nth=999)
-    assert world.tick(around=counted) == NOTHING
+    assert world.run_sender(around=counted) == NOTHING
     assert counted.calls == ["due"] * SHARDS
 
 
 def test_what_is_due_is_handed_over_once_and_told() -> None:
     world = story(location="Main St 1")
-    assert world.tick() == {**NOTHING, "due": 1, "sent": 1}
+    assert world.run_sender() == {**NOTHING, "due": 1, "sent": 1}
     (outbound,) = world.provider.handed
-    assert outbound.message.step == "PT2H"
+    assert outbound.message.offset == "PT2H"
     assert outbound.data == {
         "appointment_id": "A-1001",
         "starts_at": STARTS.isoformat(),
@@ -126,14 +126,14 @@ def test_what_is_due_is_handed_over_once_and_told() -> None:
         "facts": dict(outbound.decision.facts),
     }
     world.clock.forward(minutes=1)
-    assert world.tick() == NOTHING
+    assert world.run_sender() == NOTHING
     assert len(world.provider.handed) == 1
 
 
-@pytest.mark.parametrize("door", ["trials", "updates"])
-def test_another_door_does_not_touch_it(door: Door) -> None:
+@pytest.mark.parametrize("send_group", ["trials", "updates"])
+def test_another_door_does_not_touch_it(send_group: SendGroup) -> None:
     world = story()
-    assert world.tick(door) == NOTHING
+    assert world.run_sender(send_group) == NOTHING
     assert row(world).state is State.SCHEDULED
 
 
@@ -143,14 +143,14 @@ def test_free_text_ends_a_day_after_the_last_message_on_whatsapp() -> None:
     world = World(policy=PolicySettings(whatsapp_templates=frozenset({"appointment_reminder"})))
     world.receive(inbound(contact=whatsapp))
     starts = NOON + timedelta(hours=4)
-    world.hear(business("AppointmentBooked", contact=whatsapp, starts_at=starts, remind_before=["PT2H"]))
-    world.hear(
+    world.plan(business("AppointmentBooked", contact=whatsapp, starts_at=starts, remind_before=["PT2H"]))
+    world.plan(
         business("AppointmentBooked", subject_id="2", contact=whatsapp, starts_at=STARTS, remind_before=["PT2H"])
     )
     world.clock.now = starts - timedelta(hours=2)
-    world.tick()
+    world.run_sender()
     world.clock.now = DUE
-    world.tick()
+    world.run_sender()
     soon, late = world.provider.handed
     assert soon.free_text_until == starts
     assert late.free_text_until == NOON + timedelta(hours=24)
@@ -171,7 +171,7 @@ GATES_THAT_STOP: dict[str, tuple[str, Callable[[World], object]]] = {
     "conversation deleted": ("window_closed", lambda world: world.store._conversations.clear()),
     "30 days": ("window_closed", lambda world: setattr(world.clock, "now", NOON + WINDOW)),
     "appointment has begun": ("too_late", lambda world: setattr(world.clock, "now", STARTS)),
-    "opted out": ("opted_out", lambda world: world.choose(OPT_OUT)),
+    "opted out": ("opted_out", lambda world: world.record_choice(OPT_OUT)),
     "quiet until it begins": (
         "too_late",
         lambda world: setattr(world, "policy", PolicySettings(quiet_hours={"utility": QuietHours(time(10), time(13))})),
@@ -184,7 +184,7 @@ def test_each_rule_skips_with_its_name_and_facts(why: str) -> None:
     rule, change = GATES_THAT_STOP[why]
     world = story()
     change(world)
-    assert world.tick() == {**NOTHING, "due": 1, "skipped": {rule: 1}}
+    assert world.run_sender() == {**NOTHING, "due": 1, "skipped": {rule: 1}}
     assert world.provider.handed == []
     skipped = row(world)
     assert (skipped.state, skipped.rule) == (State.SKIPPED, rule)
@@ -192,14 +192,14 @@ def test_each_rule_skips_with_its_name_and_facts(why: str) -> None:
     assert told["rule"] == rule
     assert told["facts"] == skipped.facts
     assert told["facts"]["decided_at"]
-    assert world.tick() == NOTHING
+    assert world.run_sender() == NOTHING
 
 
 def _store_subject(world: World, event: BusinessEvent) -> None:
     """As a planner stores it before it touches any row."""
     subject = world.store.read_subject(event.subject)
     assert subject is not None
-    assert world.store.write_subject(subject.hear(event))
+    assert world.store.write_subject(subject.apply(event))
 
 
 @pytest.mark.parametrize("deleted", [True, False])
@@ -215,11 +215,11 @@ def test_the_window_decides_to_the_microsecond_whatever_ttl_did(
     world = World()
     world.receive(inbound())
     due = NOON + since
-    world.hear(business("AppointmentBooked", starts_at=due + timedelta(hours=2), remind_before=["PT2H"]))
+    world.plan(business("AppointmentBooked", starts_at=due + timedelta(hours=2), remind_before=["PT2H"]))
     world.clock.now = due
     if deleted:
         world.store.expire(due)
-    summary = world.tick()
+    summary = world.run_sender()
     assert summary["sent"] == len(world.provider.handed) == sent
     assert summary["skipped"] == ({} if sent else {"window_closed": 1})
 
@@ -234,7 +234,7 @@ def test_the_policy_is_asked_with_a_clock_after_the_read_not_with_the_schedules(
             world.clock.forward(seconds=2)
         return call()
 
-    assert world.tick(around=slow)["skipped"] == {"too_late": 1}
+    assert world.run_sender(around=slow)["skipped"] == {"too_late": 1}
 
 
 def test_a_decision_is_dated_after_the_read_that_it_rests_on() -> None:
@@ -243,33 +243,33 @@ def test_a_decision_is_dated_after_the_read_that_it_rests_on() -> None:
 
     def slow(name: str, call: Callable[[], Any]) -> Any:
         answer = call()
-        if name == "read_circumstances":
+        if name == "read_snapshot":
             world.clock.forward(seconds=0.75)
         return answer
 
-    assert world.tick(around=slow)["sent"] == 1
+    assert world.run_sender(around=slow)["sent"] == 1
     assert world.provider.handed[0].decision.facts["decided_at"] == "2026-03-12T10:00:00.750000Z"
 
 
-@pytest.mark.parametrize(("seconds", "gates"), [(0.999999, 1), (1, 1), (1.000001, 2)])
+@pytest.mark.parametrize(("seconds", "snapshots"), [(0.999999, 1), (1, 1), (1.000001, 2)])
 def test_a_gate_older_than_a_second_is_asked_again_so_that_a_connection_has_the_other(
-    seconds: float, gates: int
+    seconds: float, snapshots: int
 ) -> None:
     """A provider was connected to for two seconds more, and a STOP that came meanwhile was not heard."""
     world = story()
     delays = deque([timedelta(seconds=seconds)])
-    counted = Fault(nth=999, only="read_circumstances")
+    counted = Fault(nth=999, only="read_snapshot")
 
-    def slow_text(circumstances: Circumstances) -> Wording:
+    def slow_text(circumstances: PolicyInput) -> Wording:
         world.clock.now += delays.popleft() if delays else timedelta()
         return Wording("text", "en", circumstances.message.reason)
 
     tally = replace(world.sender(around=counted), render=slow_text).run(stop_at=DUE + MINUTE)
     assert tally == Counter({("sent", ""): 1})
-    assert len(counted.calls) == gates
+    assert len(counted.calls) == snapshots
     (handed,) = world.provider.handed
-    gate_asked_at = DUE if gates == 1 else world.clock.now
-    assert handed.start_before == gate_asked_at + GATE_HOLDS
+    gate_asked_at = DUE if snapshots == 1 else world.clock.now
+    assert handed.start_before == gate_asked_at + SNAPSHOT_VALID_FOR
 
 
 @pytest.mark.parametrize("change", [CANCELLED, moved(starts_at=STARTS + timedelta(days=1))], ids=["cancelled", "moved"])
@@ -277,9 +277,9 @@ def test_what_the_second_gate_sees_counts(change: BusinessEvent) -> None:
     """While the text was rendered for three seconds the appointment was cancelled."""
     world = story()
 
-    def slow_text(circumstances: Circumstances) -> Wording:
+    def slow_text(circumstances: PolicyInput) -> Wording:
         world.clock.forward(seconds=3)
-        world.hear(change)
+        world.plan(change)
         return Wording("text", "en", circumstances.message.reason)
 
     replace(world.sender(), render=slow_text).run(stop_at=DUE + MINUTE)
@@ -292,22 +292,22 @@ def test_a_gate_that_is_never_fresh_gives_the_message_back() -> None:
 
     def slow(name: str, call: Callable[[], Any]) -> Any:
         answer = counted(name, call)
-        if name == "read_circumstances":
+        if name == "read_snapshot":
             world.clock.forward(seconds=3)
         return answer
 
-    assert world.tick(around=slow) == {**NOTHING, "due": 1, "retried": 1}
-    assert counted.calls.count("read_circumstances") == GATES
+    assert world.run_sender(around=slow) == {**NOTHING, "due": 1, "retried": 1}
+    assert counted.calls.count("read_snapshot") == MAX_CHECKS
     assert row(world).state is State.SCHEDULED
     assert row(world).attempts == 1
     world.clock.now = row(world).due_at
-    assert world.tick()["sent"] == 1
+    assert world.run_sender()["sent"] == 1
 
 
 def test_a_call_does_not_begin_when_the_message_is_of_no_use_any_more() -> None:
     world = story()
     world.clock.now = STARTS - timedelta(seconds=1)
-    assert world.tick()["sent"] == 1
+    assert world.run_sender()["sent"] == 1
     (handed,) = world.provider.handed
     assert handed.start_before == handed.deliver_before == STARTS
 
@@ -319,10 +319,10 @@ def test_a_window_or_use_that_ends_between_gate_and_hand_over_stops_it(closing: 
     world.receive(inbound())
     starts = NOON + WINDOW + timedelta(hours=1) if closing == "window" else STARTS
     end = NOON + WINDOW if closing == "window" else STARTS
-    world.hear(business("AppointmentBooked", starts_at=starts, remind_before=["PT2H"]))
+    world.plan(business("AppointmentBooked", starts_at=starts, remind_before=["PT2H"]))
     world.clock.now = end - timedelta(milliseconds=1)
 
-    def slow_text(circumstances: Circumstances) -> Wording:
+    def slow_text(circumstances: PolicyInput) -> Wording:
         world.clock.forward(milliseconds=2)
         return Wording("text", "en", circumstances.message.reason)
 
@@ -341,29 +341,29 @@ def _add_rule(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Rule], None]:
 
 def test_a_hold_puts_the_message_off_and_says_until_when(add_rule: Callable[[str, Rule], None]) -> None:
     until = DUE + timedelta(minutes=30)
-    add_rule("quiet_hours", lambda case: Answer(True, {"zone": "UTC"}, until) if case.now < until else PASS)
+    add_rule("quiet_hours", lambda case: RuleResult(True, {"zone": "UTC"}, until) if case.now < until else PASS)
     world = story()
-    assert world.tick() == {**NOTHING, "due": 1, "held": 1}
+    assert world.run_sender() == {**NOTHING, "due": 1, "held": 1}
     held = row(world)
     assert (held.state, held.due_at, held.rule, held.attempts) == (State.SCHEDULED, until, "quiet_hours", 0)
     (told,) = world.bus.details("MessageHeld")
     assert (told["rule"], told["until"]) == ("quiet_hours", "2026-03-12T10:30:00Z")
     assert told["facts"]["zone"] == "UTC"
-    assert world.tick() == NOTHING
+    assert world.run_sender() == NOTHING
     world.clock.now = until
-    assert world.tick()["sent"] == 1
+    assert world.run_sender()["sent"] == 1
 
 
 def test_quiet_hours_put_a_message_off_to_their_end() -> None:
     """At 11:00 in Berlin, where that is quiet until 12:30."""
     world = story()
     world.policy = PolicySettings(quiet_hours={"utility": QuietHours(time(22), time(12, 30))})
-    assert world.tick()["held"] == 1
+    assert world.run_sender()["held"] == 1
     (told,) = world.bus.details("MessageHeld")
     assert (told["rule"], told["until"]) == ("quiet_hours", "2026-03-12T11:30:00Z")
     assert told["facts"]["local_time"] == "2026-03-12T11:00+01:00"
     world.clock.now = row(world).due_at
-    assert world.tick()["sent"] == 1
+    assert world.run_sender()["sent"] == 1
     (outbound,) = world.provider.handed
     assert outbound.deliver_before == STARTS
 
@@ -378,20 +378,20 @@ def test_quiet_hours_that_begin_between_gate_and_hand_over_hold_it() -> None:
 
     def slow(name: str, call: Callable[[], Any]) -> Any:
         answer = call()
-        if name == "take_place":
+        if name == "reserve_cap":
             world.clock.forward(milliseconds=2)
         return answer
 
-    assert world.tick(around=slow)["held"] == 1
+    assert world.run_sender(around=slow)["held"] == 1
     assert world.provider.handed == []
     assert row(world).due_at == DUE + timedelta(hours=1)
     assert taken(world) == set()
 
 
 def test_a_hold_beyond_its_use_is_a_skip_at_once(add_rule: Callable[[str, Rule], None]) -> None:
-    add_rule("quiet_hours", lambda _case: Answer(True, {}, STARTS))
+    add_rule("quiet_hours", lambda _case: RuleResult(True, {}, STARTS))
     world = story()
-    assert world.tick()["skipped"] == {"too_late": 1}
+    assert world.run_sender()["skipped"] == {"too_late": 1}
     assert row(world).facts["held_by"] == "quiet_hours"
 
 
@@ -401,39 +401,39 @@ def test_a_hold_beyond_its_use_is_a_skip_at_once(add_rule: Callable[[str, Rule],
 def test_a_refusal_is_final() -> None:
     world = story()
     world.provider.script.append(Refused("InvalidArgument"))
-    assert world.tick() == {**NOTHING, "due": 1, "failed": 1}
+    assert world.run_sender() == {**NOTHING, "due": 1, "failed": 1}
     assert (row(world).state, row(world).error, row(world).attempts) == (State.FAILED, "InvalidArgument", 1)
     (told,) = world.bus.details("MessageFailed")
     assert (told["error"], told["attempts"]) == ("InvalidArgument", 1)
-    assert world.tick() == NOTHING
+    assert world.run_sender() == NOTHING
 
 
 def test_an_unknown_outcome_is_reported_and_never_repeated() -> None:
     world = story()
     world.provider.script.append(Unknown("ReadTimeoutError"))
-    assert world.tick() == {**NOTHING, "due": 1, "unconfirmed": 1}
+    assert world.run_sender() == {**NOTHING, "due": 1, "unconfirmed": 1}
     assert (row(world).state, row(world).error) == (State.UNCONFIRMED, "ReadTimeoutError")
     (told,) = world.bus.details("MessageUnconfirmed")
     assert told["claimed_at"] == "2026-03-12T10:00:00Z"
     world.clock.forward(hours=1)
-    assert world.tick() == NOTHING
+    assert world.run_sender() == NOTHING
     assert len(world.provider.handed) == 1
 
 
 def test_a_throttle_is_tried_again_each_time_twice_as_much_later_until_the_attempts_run_out() -> None:
     world = story()
-    world.provider.script += [NotDelivered("Throttled")] * MAX_ATTEMPTS
+    world.provider.script += [Retryable("Throttled")] * MAX_ATTEMPTS
     at = [world.clock.now]
     for attempt in range(1, MAX_ATTEMPTS):
-        assert world.tick() == {**NOTHING, "due": 1, "retried": 1}
+        assert world.run_sender() == {**NOTHING, "due": 1, "retried": 1}
         assert (row(world).state, row(world).attempts) == (State.SCHEDULED, attempt)
         world.clock.now = row(world).due_at - MICROSECOND
-        assert world.tick() == NOTHING
+        assert world.run_sender() == NOTHING
         world.clock.now = row(world).due_at
         at.append(world.clock.now)
     assert [(later - earlier) // MINUTE for earlier, later in pairwise(at)] == [1, 2, 4, 8, 16, 32]
     assert FIRST_BACKOFF == MINUTE
-    assert world.tick() == {**NOTHING, "due": 1, "failed": 1}
+    assert world.run_sender() == {**NOTHING, "due": 1, "failed": 1}
     assert len(world.provider.handed) == MAX_ATTEMPTS
     (told,) = world.bus.details("MessageFailed")
     assert (told["error"], told["attempts"]) == ("Throttled", MAX_ATTEMPTS)
@@ -441,10 +441,10 @@ def test_a_throttle_is_tried_again_each_time_twice_as_much_later_until_the_attem
 
 def test_one_that_was_throttled_and_then_taken_is_sent() -> None:
     world = story()
-    world.provider.script.append(NotDelivered("Throttled"))
-    world.tick()
+    world.provider.script.append(Retryable("Throttled"))
+    world.run_sender()
     world.clock.now = row(world).due_at
-    assert world.tick()["sent"] == 1
+    assert world.run_sender()["sent"] == 1
     assert row(world).state is State.SENT
 
 
@@ -452,10 +452,10 @@ def test_a_retry_goes_through_the_gate_again() -> None:
     """It was throttled; when its turn came again, the appointment had begun."""
     world = story()
     world.clock.now = STARTS - timedelta(seconds=30)
-    world.provider.script.append(NotDelivered("Throttled"))
-    world.tick()
+    world.provider.script.append(Retryable("Throttled"))
+    world.run_sender()
     world.clock.now = row(world).due_at
-    assert world.tick()["skipped"] == {"too_late": 1}
+    assert world.run_sender()["skipped"] == {"too_late": 1}
 
 
 @pytest.mark.parametrize("error", [Unreachable(), RuntimeError()], ids=["unreachable", "bug"])
@@ -464,12 +464,12 @@ def test_after_a_channel_that_breaks_down_nobody_knows_and_the_run_fails_loudly(
     world = story()
     world.provider.script.append(error)
     with pytest.raises(ExceptionGroup) as raised:
-        world.tick()
+        world.run_sender()
     assert raised.value.exceptions == (error,)
     assert (row(world).state, row(world).error) == (State.UNCONFIRMED, type(error).__name__)
     assert [detail["claimed_at"] for detail in world.bus.details("MessageUnconfirmed")] == ["2026-03-12T10:00:00Z"]
     world.clock.now = DUE + CLAIM_LASTS
-    assert world.tick() == NOTHING
+    assert world.run_sender() == NOTHING
     assert len(world.provider.handed) == 1
 
 
@@ -479,7 +479,7 @@ def test_after_a_channel_that_breaks_down_nobody_knows_and_the_run_fails_loudly(
 def test_a_text_that_cannot_be_rendered_is_tried_again_and_the_run_fails_loudly() -> None:
     world = story()
 
-    def broken(circumstances: Circumstances) -> Wording:
+    def broken(circumstances: PolicyInput) -> Wording:
         raise Unreachable(circumstances.message.reason)
 
     with pytest.raises(ExceptionGroup, match="appointments: 1 errors") as raised:
@@ -487,13 +487,13 @@ def test_a_text_that_cannot_be_rendered_is_tried_again_and_the_run_fails_loudly(
     assert isinstance(raised.value.exceptions[0], Unreachable)
     assert (row(world).state, row(world).attempts, row(world).due_at) == (State.SCHEDULED, 1, DUE + MINUTE)
     world.clock.forward(minutes=1)
-    assert world.tick()["sent"] == 1
+    assert world.run_sender()["sent"] == 1
 
 
 def test_one_that_can_never_be_rendered_fails_in_the_end() -> None:
     world = story()
 
-    def broken(circumstances: Circumstances) -> Wording:
+    def broken(circumstances: PolicyInput) -> Wording:
         raise Unreachable(circumstances.message.reason)
 
     for _ in range(MAX_ATTEMPTS):
@@ -510,14 +510,14 @@ def test_one_message_that_fails_does_not_hold_up_the_others() -> None:
     contacts = [Contact("acme-dental", "sms", f"+49151123456{n}") for n in range(10, 40)]
     for n, contact in enumerate(contacts):
         world.receive(inbound(contact=contact))
-        world.hear(
+        world.plan(
             business(
                 "AppointmentBooked", subject_id=f"A-{n}", contact=contact, starts_at=STARTS, remind_before=["PT2H"]
             )
         )
     world.clock.now = DUE
 
-    def broken_once(circumstances: Circumstances) -> Wording:
+    def broken_once(circumstances: PolicyInput) -> Wording:
         if circumstances.message.contact == contacts[7]:
             raise Unreachable
         return Wording("text", "en", circumstances.message.reason)
@@ -531,7 +531,7 @@ def test_one_message_that_fails_does_not_hold_up_the_others() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [None, Refused("no"), NotDelivered("later"), Unknown("who knows"), Unreachable("lost")],
+    [None, Refused("no"), Retryable("later"), Unknown("who knows"), Unreachable("lost")],
     ids=["accepted", "refused", "not delivered", "unknown", "broken"],
 )
 @pytest.mark.parametrize("error", [Unreachable, Crash])
@@ -552,17 +552,17 @@ def test_a_store_bus_or_channel_that_fails_at_any_call_never_leads_to_a_second_h
         fault = Fault(error, nth, after)
         sender = world.sender(around=fault)
         try:
-            drain(sender, ANNA.shard, DUE + MINUTE)
+            worker(sender, ANNA.shard, DUE + MINUTE)
         except (Crash, Unreachable):
             assert error is Crash or fault.calls[-1] == "publish"
         for _ in range(6):
             world.clock.forward(minutes=3)
             with suppress(ExceptionGroup):  # the channel's own breakdown, where it was not reached before
-                world.tick()
-        surely_not = isinstance(answer, NotDelivered)
+                world.run_sender()
+        surely_not = isinstance(answer, Retryable)
         assert len(world.provider.handed) <= 1 + surely_not, fault.calls
         assert row(world).state not in (State.SCHEDULED, State.SENDING), fault.calls
-        if not isinstance(answer, Refused | NotDelivered):
+        if not isinstance(answer, Refused | Retryable):
             assert taken(world) >= set(handed(world)), "what may have gone out counts"
         if not fault.struck:
             return
@@ -580,30 +580,30 @@ def test_the_claims_answer_lost_on_its_way_is_still_our_claim() -> None:
         answer = call()
         return None if name == "claim" else answer
 
-    assert world.tick(around=lost)["sent"] == 1
+    assert world.run_sender(around=lost)["sent"] == 1
 
 
 def test_a_claim_of_another_run_is_left_alone_until_nobody_can_be_at_work_on_it() -> None:
     world = story()
     with pytest.raises(Crash):
-        drain(world.sender(around=Fault(only="read_circumstances")), ANNA.shard, DUE + MINUTE)
+        worker(world.sender(around=Fault(only="read_snapshot")), ANNA.shard, DUE + MINUTE)
     assert row(world).state is State.SENDING
     world.clock.now = DUE + CLAIM_LASTS - MICROSECOND
-    assert world.tick() == NOTHING
+    assert world.run_sender() == NOTHING
     assert row(world).state is State.SENDING
     world.clock.now = DUE + CLAIM_LASTS
-    assert world.tick() == {**NOTHING, "due": 1, "unconfirmed": 1}
+    assert world.run_sender() == {**NOTHING, "due": 1, "unconfirmed": 1}
     (told,) = world.bus.details("MessageUnconfirmed")
     assert told["claimed_at"] == "2026-03-12T10:00:00Z"
     assert world.provider.handed == []
-    assert world.tick() == NOTHING
+    assert world.run_sender() == NOTHING
 
 
 def test_a_stale_entry_of_the_index_is_no_work() -> None:
     """The index lags: it still names what was settled, put off, or deleted."""
     world = story()
     (stale,) = due_now(world.store, "appointments", ANNA.shard, DUE)
-    world.tick()
+    world.run_sender()
     assert world.sender().handle(stale) is None
     world.store._rows.clear()
     assert world.sender().handle(stale) is None
@@ -618,10 +618,10 @@ def test_an_owner_that_comes_back_after_all_says_what_really_happened() -> None:
         answer = call()
         if name == "send":
             world.clock.now = DUE + CLAIM_LASTS
-            assert world.tick()["unconfirmed"] == 1
+            assert world.run_sender()["unconfirmed"] == 1
         return answer
 
-    world.tick(around=hang)
+    world.run_sender(around=hang)
     assert row(world).state is State.SENT
     assert len(world.provider.handed) == 1
 
@@ -643,8 +643,8 @@ def _while(method: str, act: Callable[[], object]) -> Callable[[str, Callable[[]
 
 def _in_vain(world: World, event: BusinessEvent) -> None:
     """The planner stores the subject, finds the row in a run's hands, and asks to be called again."""
-    with pytest.raises(Contended):
-        world.hear(event)
+    with pytest.raises(WriteConflict):
+        world.plan(event)
 
 
 def test_a_change_that_leaves_the_instant_alone_is_sent_in_its_new_version() -> None:
@@ -654,14 +654,14 @@ def test_a_change_that_leaves_the_instant_alone_is_sent_in_its_new_version() -> 
     world = story(location="Main St 1")
     booked = row(world).version
     corrected = moved(starts_at=STARTS, location="Broad St 9")
-    assert world.tick(around=_while("read_circumstances", lambda: _in_vain(world, corrected))) == {
+    assert world.run_sender(around=_while("read_snapshot", lambda: _in_vain(world, corrected))) == {
         **NOTHING,
         "due": 1,
         "retried": 1,
     }
     changed = row(world).version
     assert (row(world).state, changed) == (State.SCHEDULED, booked + 1)
-    assert world.tick()["sent"] == 1
+    assert world.run_sender()["sent"] == 1
     (outbound,) = world.provider.handed
     assert outbound.data["location"] == "Broad St 9"
     assert outbound.message.version == changed
@@ -670,21 +670,21 @@ def test_a_change_that_leaves_the_instant_alone_is_sent_in_its_new_version() -> 
 def test_a_change_after_the_gate_leaves_what_was_sent_alone() -> None:
     world = story(location="Main St 1")
     corrected = moved(starts_at=STARTS, location="Broad St 9")
-    assert world.tick(around=_while("send", lambda: _in_vain(world, corrected)))["sent"] == 1
+    assert world.run_sender(around=_while("send", lambda: _in_vain(world, corrected)))["sent"] == 1
     world.clock.forward(minutes=1)
-    assert world.hear(corrected).planned == 0
-    assert world.tick() == NOTHING
+    assert world.plan(corrected).planned == 0
+    assert world.run_sender() == NOTHING
     assert len(world.provider.handed) == 1
 
 
 def test_a_change_after_the_gate_is_sent_where_the_hand_over_surely_failed() -> None:
     world = story(location="Main St 1")
-    world.provider.script.append(NotDelivered("Throttled"))
+    world.provider.script.append(Retryable("Throttled"))
     corrected = moved(starts_at=STARTS, location="Broad St 9")
-    world.tick(around=_while("send", lambda: _in_vain(world, corrected)))
+    world.run_sender(around=_while("send", lambda: _in_vain(world, corrected)))
     for _ in range(3):
         world.clock.forward(minutes=1)
-        world.tick()
+        world.run_sender()
     first, *later = [outbound.message.version for outbound in world.provider.handed]
     assert later == [first + 1]
     assert row(world).state is State.SENT
@@ -692,11 +692,11 @@ def test_a_change_after_the_gate_is_sent_where_the_hand_over_surely_failed() -> 
 
 def test_a_renewal_keeps_count_of_the_attempts() -> None:
     world = story()
-    world.provider.script.append(NotDelivered("Throttled"))
-    world.tick()
+    world.provider.script.append(Retryable("Throttled"))
+    world.run_sender()
     world.clock.now = row(world).due_at
     corrected = moved(starts_at=STARTS, location="Broad St 9")
-    world.tick(around=_while("read_circumstances", lambda: _in_vain(world, corrected)))
+    world.run_sender(around=_while("read_snapshot", lambda: _in_vain(world, corrected)))
     assert (row(world).state, row(world).attempts) == (State.SCHEDULED, 1)
     assert row(world).planned_at == NOON, "an erasure since then must still stop it"
 
@@ -708,12 +708,12 @@ def test_booked_again_before_the_skip_of_the_cancelled_one_was_settled_it_does_n
     business would take for the truth.
     """
     world = story()
-    again = business("AppointmentBooked", NOON + timedelta(hours=2), starts_at=STARTS, remind_before=["PT2H"])
-    rebook = _while("settle", lambda: _in_vain(world, again))
-    cancel = _while("read_circumstances", lambda: world.hear(CANCELLED))
-    world.tick(around=lambda name, call: cancel(name, lambda: rebook(name, call)))
+    replan = business("AppointmentBooked", NOON + timedelta(hours=2), starts_at=STARTS, remind_before=["PT2H"])
+    rebook = _while("settle", lambda: _in_vain(world, replan))
+    cancel = _while("read_snapshot", lambda: world.plan(CANCELLED))
+    world.run_sender(around=lambda name, call: cancel(name, lambda: rebook(name, call)))
     world.clock.forward(minutes=1)
-    assert world.hear(again).too_late == 1
+    assert world.plan(replan).too_late == 1
     assert world.states() == [("PT2H", "skipped", "too_late")]
     assert world.bus.details("MessageSkipped")[-1]["rule"] == "too_late"
 
@@ -725,7 +725,7 @@ def test_a_run_stops_in_time_and_says_what_it_left() -> None:
     world = World()
     world.receive(inbound())
     for n in range(5):
-        world.hear(business("AppointmentBooked", subject_id=f"A-{n}", starts_at=STARTS, remind_before=["PT2H"]))
+        world.plan(business("AppointmentBooked", subject_id=f"A-{n}", starts_at=STARTS, remind_before=["PT2H"]))
     world.clock.now = DUE
 
     def slow(name: str, call: Callable[[], Any]) -> Any:
@@ -734,9 +734,9 @@ def test_a_run_stops_in_time_and_says_what_it_left() -> None:
             world.clock.forward(seconds=1)
         return answer
 
-    answer = world.tick(around=slow, budget=timedelta(seconds=2))
+    answer = world.run_sender(around=slow, budget=timedelta(seconds=2))
     assert answer == {**NOTHING, "due": 5, "sent": 2, "left": 3}
-    assert world.tick()["sent"] == 3
+    assert world.run_sender()["sent"] == 3
 
 
 def test_the_oldest_goes_first() -> None:
@@ -744,22 +744,22 @@ def test_the_oldest_goes_first() -> None:
     world.receive(inbound())
     for n in (3, 1, 2):
         starts = STARTS + timedelta(seconds=n)
-        world.hear(business("AppointmentBooked", subject_id=f"A-{n}", starts_at=starts, remind_before=["PT2H"]))
+        world.plan(business("AppointmentBooked", subject_id=f"A-{n}", starts_at=starts, remind_before=["PT2H"]))
     world.clock.now = DUE + MINUTE
-    world.tick()
+    world.run_sender()
     assert [outbound.message.subject.id for outbound in world.provider.handed] == ["A-1", "A-2", "A-3"]
 
 
 def test_the_summary_adds_up_to_what_was_due() -> None:
     world = World()
     world.receive(inbound())
-    outcomes: list[Outcome | Exception] = [Refused("no"), NotDelivered("later"), Unknown("?"), Unreachable("lost")]
+    outcomes: list[Outcome | Exception] = [Refused("no"), Retryable("later"), Unknown("?"), Unreachable("lost")]
     for n in range(8):
-        world.hear(business("AppointmentBooked", subject_id=f"A-{n}", starts_at=STARTS, remind_before=["PT2H"]))
+        world.plan(business("AppointmentBooked", subject_id=f"A-{n}", starts_at=STARTS, remind_before=["PT2H"]))
     _store_subject(world, business("AppointmentCancelled", NOON + timedelta(hours=1), subject_id="A-7"))
     world.clock.now = DUE
     world.provider.script += outcomes
-    tally, errors = drain(world.sender(), ANNA.shard, DUE + MINUTE)
+    tally, errors = worker(world.sender(), ANNA.shard, DUE + MINUTE)
     answer = summary(tally)
     assert len(errors) == 1
     assert answer == {
@@ -780,11 +780,11 @@ def test_events_are_told_in_batches_of_what_the_bus_takes_at_once() -> None:
     world = World()
     world.receive(inbound())
     for n in range(25):
-        world.hear(business("AppointmentBooked", subject_id=f"A-{n}", starts_at=STARTS, remind_before=["PT2H"]))
+        world.plan(business("AppointmentBooked", subject_id=f"A-{n}", starts_at=STARTS, remind_before=["PT2H"]))
     world.bus.events.clear()
     world.clock.now = DUE
     counted = Fault(nth=999, only="publish")
-    world.tick(around=counted)
+    world.run_sender(around=counted)
     assert len(counted.calls) == 3
     assert len({detail["scheduled_message_id"] for detail in world.bus.details("MessageSent")}) == 25
 
@@ -793,10 +793,12 @@ def test_a_shard_that_cannot_be_read_does_not_end_the_others() -> None:
     world = story()
 
     class OneShardDown(MemoryStore):
-        def due(self, door: Door, lane: Lane, shard: int, now: datetime) -> Iterator[Sequence[DueKey]]:
+        def due(
+            self, send_group: SendGroup, priority: Priority, shard: int, now: datetime
+        ) -> Iterator[Sequence[DueKey]]:
             if shard == (ANNA.shard + 1) % SHARDS:
                 raise Unreachable
-            return super().due(door, lane, shard, now)
+            return super().due(send_group, priority, shard, now)
 
     broken = OneShardDown(*(getattr(world.store, field.name) for field in fields(world.store)))
     with pytest.raises(ExceptionGroup) as raised:
@@ -813,7 +815,7 @@ def test_a_receipt_that_came_before_the_settlement_keeps_the_last_word() -> None
             world.report(receipt(world.provider.handed[0], "delivered", provider_message_id="p-1"))
         return call()
 
-    world.tick(around=early)
+    world.run_sender(around=early)
     assert (row(world).state, row(world).provider, row(world).provider_message_id) == (
         State.DELIVERED,
         "fake",
@@ -824,7 +826,7 @@ def test_a_receipt_that_came_before_the_settlement_keeps_the_last_word() -> None
 
 def test_gates_hold_for_two_seconds() -> None:
     """CONTRACT.md's number, which a test of the clock above relies on."""
-    assert timedelta(seconds=2) == GATE_HOLDS
+    assert timedelta(seconds=2) == SNAPSHOT_VALID_FOR
 
 
 def test_each_minute_another_shard_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -833,14 +835,16 @@ def test_each_minute_another_shard_comes_first(monkeypatch: pytest.MonkeyPatch) 
     asked: list[int] = []
 
     class Recording(MemoryStore):
-        def due(self, door: Door, lane: Lane, shard: int, now: datetime) -> Iterator[Sequence[DueKey]]:
+        def due(
+            self, send_group: SendGroup, priority: Priority, shard: int, now: datetime
+        ) -> Iterator[Sequence[DueKey]]:
             asked.append(shard)
-            return super().due(door, lane, shard, now)
+            return super().due(send_group, priority, shard, now)
 
     for minute in range(SHARDS):
         now = NOON + timedelta(minutes=minute)
         sender = Sender(
-            door="appointments",
+            send_group="appointments",
             settings=PolicySettings(),
             store=Recording(),
             channels={},
@@ -848,7 +852,7 @@ def test_each_minute_another_shard_comes_first(monkeypatch: pytest.MonkeyPatch) 
             publish=lambda _: 0,
             clock=lambda now=now: now,  # type: ignore[misc]  # mypy infers no default arguments of a lambda
             new_id=lambda: "claim",
-            claim_lasts=timedelta(minutes=2),
+            claim_ttl=timedelta(minutes=2),
         )
         sender.run(stop_at=now + timedelta(minutes=1))
     runs = [asked[start : start + SHARDS] for start in range(0, len(asked), SHARDS)]
@@ -863,15 +867,15 @@ def test_a_receipt_that_comes_before_an_old_claim_is_given_up_is_not_contradicte
     world = story()
     world.provider.script.append(Crash("the run died"))
     with pytest.raises(Crash):
-        world.tick()
+        world.run_sender()
     world.clock.now = DUE + CLAIM_LASTS
     delivered = receipt(world.provider.handed[0], "delivered")
-    assert world.tick(around=_while("settle", lambda: world.report(delivered))) == NOTHING
+    assert world.run_sender(around=_while("settle", lambda: world.report(delivered))) == NOTHING
     assert row(world).state is State.DELIVERED
     assert world.bus.details("MessageUnconfirmed") == []
 
 
-ANSWERS: list[Outcome] = [Refused("HTTP 400"), OptedOut("21610"), NotDelivered("HTTP 429"), Unknown("TimeoutError")]
+ANSWERS: list[Outcome] = [Refused("HTTP 400"), OptedOut("21610"), Retryable("HTTP 429"), Unknown("TimeoutError")]
 
 
 @pytest.mark.parametrize("status", ["sent", "delivered", "undelivered"])
@@ -881,7 +885,7 @@ def test_a_receipt_that_comes_before_the_answer_is_not_contradicted(answer: Outc
     world = follow_ups(caps="1/P1D", count=1)
     world.provider.script.append(answer)
     tells = _after("send", lambda: world.report(receipt(world.provider.handed[0], status)))
-    assert world.tick("trials", around=tells) == {**NOTHING, "due": 1, "sent": 1}
+    assert world.run_sender("trials", around=tells) == {**NOTHING, "due": 1, "sent": 1}
     assert row(world).state == status
     ends = {"MessageSent", "MessageDelivered", "MessageUndelivered", "MessageFailed", "MessageUnconfirmed"}
     assert [end for end in world.bus.types() if end in ends] == [f"Message{status.capitalize()}"]
@@ -889,13 +893,13 @@ def test_a_receipt_that_comes_before_the_answer_is_not_contradicted(answer: Outc
     assert taken(world) == {row(world).scheduled_message_id}
 
 
-@pytest.mark.parametrize("answer", [Refused("HTTP 400"), NotDelivered("HTTP 429")], ids=["failed", "retried"])
+@pytest.mark.parametrize("answer", [Refused("HTTP 400"), Retryable("HTTP 429")], ids=["failed", "retried"])
 def test_what_became_of_a_message_is_told_though_its_place_cannot_be_given_back(answer: Outcome) -> None:
     """The table was throttled just then: the message had failed, nothing told of it, and nothing found it again."""
     world = follow_ups(caps="1/P1D", count=1)
     world.provider.script.append(answer)
     with pytest.raises(ExceptionGroup) as raised:
-        world.tick("trials", Fault(error=Unreachable, only="give_back"))
+        world.run_sender("trials", Fault(error=Unreachable, only="release_cap"))
     assert isinstance(raised.value.exceptions[0], Unreachable)
     ends = State.FAILED if isinstance(answer, Refused) else State.SCHEDULED
     assert row(world).state is ends
@@ -905,7 +909,7 @@ def test_what_became_of_a_message_is_told_though_its_place_cannot_be_given_back(
 def test_an_answer_that_comes_after_its_receipt_is_still_news() -> None:
     world = story()
     tells = _after("send", lambda: world.report(receipt(world.provider.handed[0], "delivered")))
-    assert world.tick(around=tells)["sent"] == 1
+    assert world.run_sender(around=tells)["sent"] == 1
     assert (row(world).state, row(world).provider) == (State.DELIVERED, "fake")
     assert world.bus.types()[-2:] == ["MessageDelivered", "MessageSent"]
 
@@ -931,7 +935,7 @@ def follow_ups(caps: str = "1/P1D", count: int = 2) -> World:
     world = World(policy=PolicySettings(caps={"marketing": parse_caps(caps)}))
     world.receive(inbound())
     for n in range(count):
-        world.hear(business("TrialStarted", subject_id=f"T-{n}", product="Pro", ends_at=DUE, follow_up=["PT0S"]))
+        world.plan(business("TrialStarted", subject_id=f"T-{n}", product="Pro", ends_at=DUE, follow_up=["PT0S"]))
     world.bus.events.clear()
     world.clock.now = DUE
     return world
@@ -939,7 +943,9 @@ def follow_ups(caps: str = "1/P1D", count: int = 2) -> World:
 
 def taken(world: World) -> set[str]:
     """The messages that have a place."""
-    return {message_id for places in world.store.read_holdings(ANNA).places.values() for message_id in places.taken}
+    return {
+        message_id for cap_usage in world.store.read_holdings(ANNA).cap_usage.values() for message_id in cap_usage.taken
+    }
 
 
 def handed(world: World) -> list[str]:
@@ -956,26 +962,26 @@ def most_in_any(period: timedelta, instants: Sequence[datetime]) -> int:
 
 def test_the_last_place_goes_to_one_and_the_other_waits_until_it_is_free() -> None:
     world = follow_ups()
-    assert world.tick("trials") == {**NOTHING, "due": 2, "sent": 1, "held": 1}
+    assert world.run_sender("trials") == {**NOTHING, "due": 2, "sent": 1, "held": 1}
     (told,) = world.bus.details("MessageHeld")
     assert (told["rule"], told["until"]) == ("frequency_cap", "2026-03-13T10:00:02Z")
     assert told["facts"]["counted"] == {"1/P1D": 1}
     assert taken(world) == {*handed(world)}
     # By then a day has passed since the latest instant at which it may have been handed over.
-    world.clock.now = DUE + DAY + GATE_HOLDS - MICROSECOND
-    assert world.tick("trials") == NOTHING
-    world.clock.now = DUE + DAY + GATE_HOLDS
-    assert world.tick("trials")["sent"] == 1
+    world.clock.now = DUE + DAY + SNAPSHOT_VALID_FOR - MICROSECOND
+    assert world.run_sender("trials") == NOTHING
+    world.clock.now = DUE + DAY + SNAPSHOT_VALID_FOR
+    assert world.run_sender("trials")["sent"] == 1
     assert len(set(handed(world))) == 2
 
 
 def test_a_place_is_remembered_for_the_longest_of_the_caps() -> None:
     world = follow_ups("1/PT1H,2/P2D", count=3)
     hour = timedelta(hours=1)
-    second, third = DUE + hour + GATE_HOLDS, DUE + 2 * DAY + GATE_HOLDS
+    second, third = DUE + hour + SNAPSHOT_VALID_FOR, DUE + 2 * DAY + SNAPSHOT_VALID_FOR
     for at, held in ((DUE, 2), (second, 1), (DUE + 3 * hour, 0), (third, 0)):
         world.clock.now = at
-        assert world.tick("trials")["held"] == held
+        assert world.run_sender("trials")["held"] == held
     assert world.provider.handed_at == [DUE, second, third]
 
 
@@ -1005,7 +1011,7 @@ def test_however_two_runs_interleave_no_cap_is_passed(caps: str, before: int, no
             )
         for later in (CLAIM_LASTS, DAY - MICROSECOND, DAY, 2 * DAY):
             world.clock.now = DUE + later
-            drain(world.sender("trials"), shard, DUE + 9 * DAY)
+            worker(world.sender("trials"), shard, DUE + 9 * DAY)
         return world
 
     for world in every_order(once):
@@ -1018,7 +1024,7 @@ def test_however_two_runs_interleave_no_cap_is_passed(caps: str, before: int, no
 def test_places_that_only_look_like_those_at_the_gate_are_not_taken_for_them() -> None:
     """Between one's gate and its place, the only place there was is given back, and another message takes it."""
     world = follow_ups("2/P1D", count=3)
-    world.provider.script.append(NotDelivered("Throttled"))
+    world.provider.script.append(Retryable("Throttled"))
     order = deque("xxxaaxxxyyyyyaaaaaa")
 
     def in_order(options: Sequence[Option]) -> Option:
@@ -1027,10 +1033,10 @@ def test_places_that_only_look_like_those_at_the_gate_are_not_taken_for_them() -
     first = dict(zip("xay", due_now(world.store, "trials", ANNA.shard, DUE), strict=True))
     played = play({name: handles(world, due) for name, due in first.items()}, in_order)
     steps = [(step.actor, step.call) for step in played.steps]
-    gate, place = steps.index(("a", "read_circumstances")), steps.index(("a", "take_place"))
-    assert gate < steps.index(("x", "give_back")) < steps.index(("y", "take_place")) < place
+    snapshot, place = steps.index(("a", "read_snapshot")), steps.index(("a", "reserve_cap"))
+    assert snapshot < steps.index(("x", "release_cap")) < steps.index(("y", "reserve_cap")) < place
     world.clock.forward(minutes=1)
-    assert world.tick("trials")["held"] == 1
+    assert world.run_sender("trials")["held"] == 1
     assert len(taken(world)) == 2 == len(world.provider.handed) - 1
 
 
@@ -1042,7 +1048,7 @@ def test_places_that_only_look_like_those_at_the_gate_are_not_taken_for_them() -
         (Unreachable("lost"), True),
         (Crash(), True),
         (Refused("InvalidArgument"), False),
-        (NotDelivered("Throttled"), False),
+        (Retryable("Throttled"), False),
     ],
     ids=["accepted", "unknown", "broken", "crash", "refused", "not delivered"],
 )
@@ -1073,45 +1079,45 @@ def test_a_run_that_dies_with_a_place_taken_keeps_it() -> None:
     assert told
     assert told.way == "held"
     world.clock.now = DUE + CLAIM_LASTS
-    assert world.tick("trials")["unconfirmed"] == 1
-    world.clock.now = DUE + DAY + GATE_HOLDS
-    assert world.tick("trials")["sent"] == 1
+    assert world.run_sender("trials")["unconfirmed"] == 1
+    world.clock.now = DUE + DAY + SNAPSHOT_VALID_FOR
+    assert world.run_sender("trials")["sent"] == 1
 
 
 def test_one_that_was_not_delivered_needs_no_place_but_its_own() -> None:
     world = follow_ups(count=1)
-    world.provider.script.append(NotDelivered("Throttled"))
-    assert world.tick("trials")["retried"] == 1
+    world.provider.script.append(Retryable("Throttled"))
+    assert world.run_sender("trials")["retried"] == 1
     world.clock.now = row(world).due_at
-    assert world.tick("trials")["sent"] == 1
-    assert world.store.read_holdings(ANNA).places["marketing"].instants() == (DUE + MINUTE,)
+    assert world.run_sender("trials")["sent"] == 1
+    assert world.store.read_holdings(ANNA).cap_usage["marketing"].instants() == (DUE + MINUTE,)
 
 
-@pytest.mark.parametrize(("slow_gates", "way"), [(1, "sent"), (GATES, "retried")])
+@pytest.mark.parametrize(("slow_gates", "way"), [(1, "sent"), (MAX_CHECKS, "retried")])
 def test_a_gate_that_went_stale_gives_its_place_back(slow_gates: int, way: str) -> None:
     world = follow_ups(count=1)
     delays = deque([timedelta(seconds=3)] * slow_gates)
 
     def slow(name: str, call: Callable[[], Any]) -> Any:
         answer = call()
-        if name == "take_place":
+        if name == "reserve_cap":
             world.clock.now += delays.popleft() if delays else timedelta()
         return answer
 
-    assert world.tick("trials", around=slow)[way] == 1
+    assert world.run_sender("trials", around=slow)[way] == 1
     assert taken(world) == set(handed(world))
     if way == "sent":
-        places = world.store.read_holdings(ANNA).places["marketing"]
-        assert places.instants() == (DUE + timedelta(seconds=3),), "the place is the second gate's"
+        cap_usage = world.store.read_holdings(ANNA).cap_usage["marketing"]
+        assert cap_usage.instants() == (DUE + timedelta(seconds=3),), "the place is the second gate's"
 
 
 def test_a_place_that_others_keep_taking_gives_the_message_back() -> None:
     world = follow_ups(count=1)
 
     def contended(name: str, call: Callable[[], Any]) -> Any:
-        return False if name == "take_place" else call()
+        return False if name == "reserve_cap" else call()
 
-    assert world.tick("trials", around=contended)["retried"] == 1
+    assert world.run_sender("trials", around=contended)["retried"] == 1
     assert world.provider.handed == []
     assert (row(world).state, row(world).attempts) == (State.SCHEDULED, 1)
 
@@ -1119,8 +1125,8 @@ def test_a_place_that_others_keep_taking_gives_the_message_back() -> None:
 def test_where_there_are_no_caps_no_place_is_taken() -> None:
     world = story()
     counted = Fault(nth=999)
-    assert world.tick(around=counted)["sent"] == 1
-    assert {"take_place", "give_back"}.isdisjoint(counted.calls)
+    assert world.run_sender(around=counted)["sent"] == 1
+    assert {"reserve_cap", "release_cap"}.isdisjoint(counted.calls)
 
 
 # What a person, or an erasure, says meanwhile
@@ -1128,33 +1134,33 @@ def test_where_there_are_no_caps_no_place_is_taken() -> None:
 
 @pytest.mark.parametrize(
     ("before", "sent"),
-    [("claim", False), ("read_circumstances", False), ("take_place", True), ("send", True), ("settle", True)],
+    [("claim", False), ("read_snapshot", False), ("reserve_cap", True), ("send", True), ("settle", True)],
 )
 def test_an_opt_out_counts_if_it_was_stored_before_the_gate_was_read(before: str, sent: bool) -> None:
     world = story()
     world.policy = PolicySettings(caps={"utility": parse_caps("5/P1D")})
-    summed = world.tick(around=_while(before, lambda: world.choose(OPT_OUT)))
+    summed = world.run_sender(around=_while(before, lambda: world.record_choice(OPT_OUT)))
     assert len(world.provider.handed) == summed["sent"] == sent
     assert summed["skipped"] == ({} if sent else {"opted_out": 1})
 
 
 def test_an_opt_out_between_the_plan_and_its_due_time_is_a_skip_with_its_word() -> None:
     world = story()
-    world.choose(OPT_OUT)
-    world.tick()
+    world.record_choice(OPT_OUT)
+    world.run_sender()
     (told,) = world.bus.details("MessageSkipped")
     assert told["rule"] == "opted_out"
     assert told["facts"]["word"] == "stop"
     assert told["facts"]["opted_out_at"] == "2026-03-12T10:00:00Z"
 
 
-CALLS = ("claim", "read_circumstances", "take_place", "send", "settle", "release")
+CALLS = ("claim", "read_snapshot", "reserve_cap", "send", "settle", "release")
 
 
 @pytest.mark.parametrize("before", CALLS)
 @pytest.mark.parametrize(
     "answer",
-    [None, Refused("no"), NotDelivered("later"), Unknown("who knows")],
+    [None, Refused("no"), Retryable("later"), Unknown("who knows")],
     ids=["accepted", "refused", "not delivered", "unknown"],
 )
 def test_an_erasure_while_a_run_has_the_message_in_hand_leaves_nothing_behind(
@@ -1166,26 +1172,26 @@ def test_an_erasure_while_a_run_has_the_message_in_hand_leaves_nothing_behind(
         world.provider.script.append(answer)
     reached = Fault(nth=999, only=before)
     erase = _while(before, lambda: world.erase(ERASURE))
-    world.tick(around=lambda name, call: erase(name, lambda: reached(name, call)))
+    world.run_sender(around=lambda name, call: erase(name, lambda: reached(name, call)))
     if not reached.calls:
-        assert before == ("settle" if isinstance(answer, NotDelivered) else "release")
+        assert before == ("settle" if isinstance(answer, Retryable) else "release")
         world.erase(ERASURE)
     for _ in range(3):
         assert is_forgotten(world)
         world.clock.forward(minutes=5)
-        assert world.tick() == NOTHING
-    assert len(world.provider.handed) == (before not in ("claim", "read_circumstances"))
+        assert world.run_sender() == NOTHING
+    assert len(world.provider.handed) == (before not in ("claim", "read_snapshot"))
     assert len(ends_told(world)) == 1
 
 
 @pytest.mark.parametrize(
-    ("before", "rule"), [("claim", "erased"), ("read_circumstances", "cancelled"), ("release", "erased")]
+    ("before", "rule"), [("claim", "erased"), ("read_snapshot", "cancelled"), ("release", "erased")]
 )
 def test_a_held_message_of_one_who_is_erased_meanwhile_ends_there(before: str, rule: str) -> None:
     """At its gate the first thing to be seen is that the subject has gone, too."""
     world = story()
     world.policy = PolicySettings(quiet_hours={"utility": QuietHours(time(10), time(12))})
-    world.tick(around=_while(before, lambda: world.erase(ERASURE)))
+    world.run_sender(around=_while(before, lambda: world.erase(ERASURE)))
     assert is_forgotten(world)
     assert ends_told(world) == ["MessageSkipped"]
     assert world.bus.details("MessageSkipped")[0]["rule"] == rule
@@ -1195,13 +1201,13 @@ def test_a_held_message_of_one_who_is_erased_meanwhile_ends_there(before: str, r
 def test_a_message_that_was_given_up_before_its_run_could_put_it_off_ends_once() -> None:
     """The run hung for minutes after a throttle, and another one reported its claim."""
     world = story()
-    world.provider.script.append(NotDelivered("Throttled"))
+    world.provider.script.append(Retryable("Throttled"))
 
     def give_up() -> None:
         world.clock.now = DUE + CLAIM_LASTS
-        assert world.tick()["unconfirmed"] == 1
+        assert world.run_sender()["unconfirmed"] == 1
 
-    world.tick(around=_while("release", give_up))
+    world.run_sender(around=_while("release", give_up))
     assert row(world).state is State.UNCONFIRMED
     assert ends_told(world) == ["MessageUnconfirmed"]
 
@@ -1210,7 +1216,7 @@ def is_forgotten(world: World) -> bool:
     """Nothing is stored of Anna, but for the mark of her erasure."""
     holdings = world.store.read_holdings(ANNA)
     found = (holdings.profile, holdings.conversation, holdings.inbound, holdings.scheduled, holdings.subjects)
-    return not any(found) and holdings.places == {} and holdings.preferences.erased_since("sms", DUE)
+    return not any(found) and holdings.cap_usage == {} and holdings.preferences.erased_since("sms", DUE)
 
 
 def ends_told(world: World) -> list[str]:
@@ -1226,16 +1232,16 @@ def test_one_who_was_erased_and_came_back_gets_what_was_planned_since_and_nothin
         world.erase(ERASURE)
         world.clock.forward(milliseconds=1)
         world.receive(inbound(world.clock.now))
-        world.hear(
+        world.plan(
             business("AppointmentBooked", world.clock.now, subject_id="A-2", starts_at=STARTS, remind_before=["PT1H"])
         )
 
-    world.tick(around=_while("read_circumstances", come_back))
+    world.run_sender(around=_while("read_snapshot", come_back))
     assert world.provider.handed == []
     assert world.bus.details("MessageSkipped")[-1]["subject_id"] == "A-1001"
     assert [(m.subject.id, m.state) for m in world.store.rows()] == [("A-2", State.SCHEDULED)]
     world.clock.now = STARTS - timedelta(hours=1)
-    assert world.tick()["sent"] == 1
+    assert world.run_sender()["sent"] == 1
 
 
 def test_one_who_was_erased_and_booked_anew_is_not_reminded_of_the_old_time() -> None:
@@ -1246,14 +1252,14 @@ def test_one_who_was_erased_and_booked_anew_is_not_reminded_of_the_old_time() ->
         world.erase(ERASURE)
         world.clock.forward(milliseconds=1)
         world.receive(inbound(world.clock.now))
-        world.hear(business("AppointmentBooked", world.clock.now, starts_at=STARTS + DAY, remind_before=["PT2H"]))
+        world.plan(business("AppointmentBooked", world.clock.now, starts_at=STARTS + DAY, remind_before=["PT2H"]))
 
-    world.tick(around=_while("read_circumstances", book_again))
+    world.run_sender(around=_while("read_snapshot", book_again))
     assert world.provider.handed == []
     assert [told["rule"] for told in world.bus.details("MessageSkipped")] == ["superseded"]
-    assert [(m.about, m.state) for m in world.store.rows()] == [(STARTS + DAY, State.SCHEDULED)]
+    assert [(m.anchor_at, m.state) for m in world.store.rows()] == [(STARTS + DAY, State.SCHEDULED)]
     world.clock.now = DUE + DAY
-    assert world.tick()["sent"] == 1
+    assert world.run_sender()["sent"] == 1
 
 
 # What cannot wait for a tick
@@ -1274,7 +1280,7 @@ def test_a_reply_goes_at_once_and_is_told() -> None:
     world, message = asked()
     counted = Fault(nth=999)
     world.sender("updates", counted).send_now(message)
-    assert counted.calls == ["write_plan", "claim", "read_circumstances", "send", "settle", "publish"]
+    assert counted.calls == ["write_plan", "claim", "read_snapshot", "send", "settle", "publish"]
     (outbound,) = world.provider.handed
     assert outbound.data == {"message_id": "SM-help"}
     assert outbound.deliver_before == outbound.free_text_until == DUE + timedelta(minutes=10)
@@ -1289,7 +1295,7 @@ def test_a_reply_that_is_asked_for_again_is_sent_once() -> None:
     world.sender("updates").send_now(message)
     world.clock.forward(minutes=1)
     world.sender("updates").send_now(reply("help_reply", QUESTION, world.clock.now))
-    world.tick("updates")
+    world.run_sender("updates")
     assert len(world.provider.handed) == len(world.bus.details("MessageSent")) == 1
 
 
@@ -1334,7 +1340,7 @@ def test_a_reply_cut_short_at_any_call_is_sent_at_most_once_and_ends(
         world.sender("updates").send_now(reply("help_reply", QUESTION, world.clock.now))
         for _ in range(4):
             world.clock.forward(minutes=1)
-            world.tick("updates")
+            world.run_sender("updates")
         assert len(world.provider.handed) <= 1, fault.calls
         assert row(world).state in (State.SENT, State.UNCONFIRMED), fault.calls
         if row(world).state is State.UNCONFIRMED:
@@ -1350,29 +1356,29 @@ def test_a_reply_that_a_crash_left_in_hand_is_reported_by_the_door_of_updates() 
         world.sender("updates", Fault(only="send")).send_now(message)
     assert row(world).state is State.SENDING
     world.clock.now = DUE + CLAIM_LASTS - MICROSECOND
-    assert world.tick("updates") == NOTHING
-    assert world.tick("appointments") == NOTHING
+    assert world.run_sender("updates") == NOTHING
+    assert world.run_sender("appointments") == NOTHING
     world.clock.now = DUE + CLAIM_LASTS
-    assert world.tick("updates") == {**NOTHING, "due": 1, "unconfirmed": 1}
+    assert world.run_sender("updates") == {**NOTHING, "due": 1, "unconfirmed": 1}
     assert world.provider.handed == []
 
 
 def test_a_reply_that_was_not_delivered_goes_out_at_the_next_tick() -> None:
     world, message = asked()
-    world.provider.script.append(NotDelivered("Throttled"))
+    world.provider.script.append(Retryable("Throttled"))
     world.sender("updates").send_now(message)
     assert (row(world).state, row(world).due_at) == (State.SCHEDULED, DUE + MINUTE)
     world.clock.forward(minutes=1)
-    assert world.tick("updates")["sent"] == 1
+    assert world.run_sender("updates")["sent"] == 1
 
 
 @pytest.mark.parametrize(("past", "way"), [(-MICROSECOND, "sent"), (timedelta(), "skipped")])
 def test_ten_minutes_after_the_question_it_is_too_late_for_an_answer(past: timedelta, way: str) -> None:
     world, message = asked()
-    world.provider.script.append(NotDelivered("Throttled"))
+    world.provider.script.append(Retryable("Throttled"))
     world.sender("updates").send_now(message)
     world.clock.now = DUE + timedelta(minutes=10) + past
-    world.tick("updates")
+    world.run_sender("updates")
     assert row(world).state == way
     assert [told["rule"] for told in world.bus.details("MessageSkipped")] == ([] if way == "sent" else ["too_late"])
 
@@ -1380,30 +1386,30 @@ def test_ten_minutes_after_the_question_it_is_too_late_for_an_answer(past: timed
 def test_what_stands_in_the_way_of_a_reply_is_raised_and_the_reply_left_for_the_next_tick() -> None:
     world, message = asked()
 
-    def broken(circumstances: Circumstances) -> Wording:
+    def broken(circumstances: PolicyInput) -> Wording:
         raise Unreachable(circumstances.message.reason)
 
     with pytest.raises(Unreachable):
         replace(world.sender("updates"), render=broken).send_now(message)
     assert (row(world).state, row(world).attempts, row(world).error) == (State.SCHEDULED, 1, "Unreachable")
     world.clock.forward(minutes=1)
-    assert world.tick("updates")["sent"] == 1
+    assert world.run_sender("updates")["sent"] == 1
 
 
-@pytest.mark.parametrize("before", ["claim", "read_circumstances", "send", "settle"])
+@pytest.mark.parametrize("before", ["claim", "read_snapshot", "send", "settle"])
 def test_an_erasure_while_a_reply_is_under_way_leaves_nothing_behind(before: str) -> None:
     world, message = asked()
     world.sender("updates", _while(before, lambda: world.erase(ERASURE))).send_now(message)
     assert is_forgotten(world)
     world.clock.forward(minutes=1)
-    assert world.tick("updates") == NOTHING
+    assert world.run_sender("updates") == NOTHING
     assert len(ends_told(world)) == 1
     assert len(world.provider.handed) == (before in ("send", "settle"))
 
 
 def test_a_person_who_opted_out_is_not_replied_to() -> None:
     world, message = asked()
-    world.choose(OPT_OUT)
+    world.record_choice(OPT_OUT)
     world.sender("updates").send_now(message)
     assert world.provider.handed == []
     assert [told["rule"] for told in world.bus.details("MessageSkipped")] == ["opted_out"]

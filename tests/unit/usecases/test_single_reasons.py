@@ -15,14 +15,14 @@ from reengage.adapters.wording_variables import Context, variables
 from reengage.domain.caps import Cap
 from reengage.domain.contact import Contact
 from reengage.domain.message import State
-from reengage.domain.policy import Circumstances, PolicySettings
+from reengage.domain.policy import PolicyInput, PolicySettings
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import Category
 from reengage.domain.subject import EVENT_TYPES, BusinessEvent
 from reengage.ports import Wording
-from tests.fakes import ANNA, NOON, World, business, drain, inbound, render
+from tests.fakes import ANNA, NOON, World, business, inbound, render, worker
 from tests.unit.domain.test_reasons import BEGINNINGS, ENDINGS, TABLE, begun
-from tests.unit.usecases.test_look_ahead import live
+from tests.unit.usecases.test_recheck_window import live
 
 MINUTE: Final = timedelta(minutes=1)
 HOUR: Final = timedelta(hours=1)
@@ -45,7 +45,7 @@ def hear(world: World, *events: BusinessEvent, at: datetime | None = None) -> Wo
     """They arrive one after the other, all at one instant."""
     world.clock.now = at or world.clock.now
     for event in events:
-        world.hear(replace(event, arrived_at=world.clock.now))
+        world.plan(replace(event, arrived_at=world.clock.now))
     return world
 
 
@@ -64,7 +64,7 @@ def sent(world: World, reason: str) -> list[datetime]:
 def standing(world: World) -> set[tuple[Any, ...]]:
     """What is scheduled, whatever its version."""
     rows = [row for row in world.store.rows() if row.state is State.SCHEDULED]
-    return {(row.key, row.due_at, row.useful_until, row.first_due_at) for row in rows}
+    return {(row.key, row.due_at, row.valid_until, row.planned_due_at) for row in rows}
 
 
 # All reasons alike
@@ -83,14 +83,14 @@ def test_each_message_is_handed_over_when_it_is_due_and_once(reason: str, event_
 @pytest.mark.parametrize("reason", TABLE)
 def test_each_message_goes_until_it_is_of_no_use_and_no_later(reason: str) -> None:
     """The doors stood still, from the last message's due time until the end of its use."""
-    [*_, (due, useful_until)] = TABLE[reason].dues
-    for at, expected in ((useful_until - timedelta(microseconds=1), 1), (useful_until, 0)):
+    [*_, (due, valid_until)] = TABLE[reason].dues
+    for at, expected in ((valid_until - timedelta(microseconds=1), 1), (valid_until, 0)):
         world = hear(a_world(), begun(reason))
         live(world, due - MINUTE)
         before = len(sent(world, reason))
         world.receive(inbound(due, message_id="again"))
         world.clock.now = at
-        world.tick(TABLE[reason].door)
+        world.run_sender(TABLE[reason].send_group)
         assert len(sent(world, reason)) - before == expected
 
 
@@ -111,7 +111,7 @@ def test_what_was_undone_while_its_planner_was_cut_short_is_not_sent(reason: str
     ended = business(ending, NOON + MINUTE, subject_id="S-1")
     subject = world.store.read_subject(ended.subject)
     assert subject
-    assert world.store.write_subject(subject.hear(ended))
+    assert world.store.write_subject(subject.apply(ended))
     live(world, NOON + 40 * DAY)
     assert sent(world, reason) == []
     assert {row.rule for row in world.store.rows() if row.reason == reason} == {"cancelled"}
@@ -136,13 +136,13 @@ def test_an_event_that_comes_when_all_its_messages_were_due_sends_nothing(reason
 )
 def test_the_news_of_a_dispatch_goes_at_once_also_when_it_comes_days_late(late: timedelta, is_sent: bool) -> None:
     world = hear(a_world(), begun("order_shipped"), at=NOON + late)
-    world.tick("updates")
+    world.run_sender("updates")
     assert sent(world, "order_shipped") == ([NOON + late] if is_sent else [])
 
 
 def test_an_order_in_two_parcels_is_told_of_once() -> None:
     world = hear(a_world(), begun("order_shipped"))
-    world.tick("updates")
+    world.run_sender("updates")
     hear(world, begun("order_shipped", at=NOON + DAY), at=NOON + DAY)
     live(world, NOON + 10 * DAY)
     assert sent(world, "order_shipped") == [NOON]
@@ -189,8 +189,8 @@ def test_a_cart_that_was_checked_out_and_abandoned_again_is_reminded_of_once(
 @pytest.mark.parametrize("reason", ["cart_reminder", "review_request", "order_shipped"])
 def test_news_that_came_too_late_for_a_message_takes_none_from_the_news_after_it(reason: str) -> None:
     """The first event came days late. Had the second one come before it, the message would have been planned."""
-    [(due, useful_until)] = TABLE[reason].dues
-    past = useful_until if reason == "order_shipped" else due
+    [(due, valid_until)] = TABLE[reason].dues
+    past = valid_until if reason == "order_shipped" else due
     now = past + HOUR
     late, in_time = begun(reason), begun(reason, at=now - MINUTE)
     plans = [standing(hear(a_world(), *events, at=now)) for events in permutations([late, in_time])]
@@ -249,14 +249,14 @@ def test_a_review_whose_planner_was_cut_short_goes_to_nobody_but_the_one_who_was
     bens = begun("order_shipped", at=NOON + HOUR, contact=BEN)
     subject = world.store.read_subject(bens.subject)
     assert subject
-    assert world.store.write_subject(subject.hear(bens))
+    assert world.store.write_subject(subject.apply(bens))
     live(world, NOON + 20 * DAY)
     assert ANNA.address not in [address for reason, address, _ in handed(world) if reason == "review_request"]
 
 
 def test_a_returned_order_is_still_one_that_was_dispatched() -> None:
     world = hear(a_world(), business("OrderReturned", NOON + MINUTE, subject_id="S-1"), begun("order_shipped"))
-    world.tick("updates")
+    world.run_sender("updates")
     assert sent(world, "order_shipped") == [NOON]
 
 
@@ -267,7 +267,7 @@ def links(world: World) -> Mapping[datetime, tuple[str, str]]:
     """What each message said of the check-in as it was handed over, by its instant: the reason, and the link."""
     said: dict[datetime, tuple[str, str]] = {}
 
-    def saying(case: Circumstances) -> Wording:
+    def saying(case: PolicyInput) -> Wording:
         link = variables(Context(case, ("en",), Locale("en"))).get("check_in_url", "")
         said[case.now] = (case.message.reason, link)
         return render(case)
@@ -275,7 +275,7 @@ def links(world: World) -> Mapping[datetime, tuple[str, str]]:
     while due := [row.due_at for row in world.store.rows() if row.state is State.SCHEDULED]:
         world.clock.now = due[0]
         for shard in {ANNA.shard, BEN.shard}:
-            _, errors = drain(replace(world.sender(), render=saying), shard, world.clock.now + MINUTE)
+            _, errors = worker(replace(world.sender(), render=saying), shard, world.clock.now + MINUTE)
             assert not errors
     return said
 
@@ -408,7 +408,7 @@ def test_whichever_order_they_come_in_no_message_is_handed_over_twice_or_out_of_
     rows = {outbound.message.key for outbound in world.provider.handed}
     assert len(rows) == len(world.provider.handed)
     for outbound, at in zip(world.provider.handed, world.provider.handed_at, strict=True):
-        assert outbound.message.due_at <= at < outbound.message.useful_until
+        assert outbound.message.due_at <= at < outbound.message.valid_until
 
 
 # One person's subjects together
@@ -450,7 +450,7 @@ def test_in_one_run_what_is_prompt_goes_first_and_then_what_is_of_use_for_a_shor
     hear(world, business("OrderShipped", NOON + 71 * HOUR, subject_id="O-1"))
     hear(world, business("OrderShipped", NOON + 70 * HOUR, subject_id="O-2"))
     world.clock.now = NOON + 72 * HOUR
-    world.tick("updates")
+    world.run_sender("updates")
     assert [(outbound.message.reason, outbound.message.subject.id) for outbound in world.provider.handed] == [
         ("order_shipped", "O-2"),
         ("order_shipped", "O-1"),
@@ -466,7 +466,7 @@ def test_a_full_cap_of_marketing_holds_the_less_useful_and_no_utility() -> None:
     hear(world, begun("review_request", at=NOON - 10 * HOUR), begun("product_reminder", at=NOON + 60 * HOUR), at=NOON)
     hear(world, business("OrderShipped", NOON + 71 * HOUR, subject_id="O-1"))
     world.clock.now = NOON + 72 * HOUR
-    assert world.tick("updates")["held"] == 1
+    assert world.run_sender("updates")["held"] == 1
     assert [outbound.message.reason for outbound in world.provider.handed] == ["order_shipped", "product_reminder"]
     live(world, NOON + 10 * DAY)
     assert len(sent(world, "review_request")) == 1

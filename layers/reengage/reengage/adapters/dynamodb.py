@@ -71,15 +71,15 @@ from reengage.adapters.dynamodb_items import (
     BroadcastPartItem as PartItem,
 )
 from reengage.domain.brand import Brand
-from reengage.domain.broadcast import SORT_KEY, Part, PartState
-from reengage.domain.caps import Places
+from reengage.domain.broadcast import SORT_KEY, BroadcastShard, ShardState
+from reengage.domain.caps import CapUsage
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation, InboundMessage, expiry
 from reengage.domain.message import FOLLOWS, TOO_LATE, WITHDRAWN, MessageKey, ScheduledMessage, State, brief
 from reengage.domain.preferences import Preferences, preferences_of
-from reengage.domain.reasons import REASONS, Audience, Door, Lane
+from reengage.domain.reasons import REASONS, Audience, Priority, SendGroup
 from reengage.domain.subject import Subject, SubjectRef
-from reengage.ports import DueKey, Gate, Holdings, KeptMessage, Page, Thread
+from reengage.ports import DueKey, Holdings, KeptMessage, Page, Snapshot, Thread
 
 DUE: Final = "due"
 AUDIENCE: Final = "audience"
@@ -198,18 +198,18 @@ class DynamoDBStore:
         item = subject_item(subject)
         return self._put(item, _at_revision(SubjectItem, subject.revision))
 
-    def link_subject(self, contact: Contact, subject: Subject) -> None:
+    def index_subject(self, contact: Contact, subject: Subject) -> None:
         sk = f"{SUBJECT}#{subject.ref.kind}#{subject.ref.id}"
-        link = SubjectLinkItem(contact.key, sk, heard_at=subject.heard_at, expires_at=subject.expires_at)
+        link = SubjectLinkItem(contact.key, sk, last_event_at=subject.last_event_at, expires_at=subject.expires_at)
         # Of two planners the later one may know less; an erasure must not take the link and leave the subject.
-        self._put(link, Item.pk.does_not_exist() | (SubjectLinkItem.heard_at <= subject.heard_at))
+        self._put(link, Item.pk.does_not_exist() | (SubjectLinkItem.last_event_at <= subject.last_event_at))
 
     def write_plan(self, message: ScheduledMessage, *, at: datetime) -> ScheduledMessage:
         withdrawn = (Row.state == State.SKIPPED) & Row.rule.is_in(*WITHDRAWN)
         free = Item.pk.does_not_exist() | (withdrawn & (Row.version < message.version))
-        if message.may_come_after_all:
-            came_too_late = (Row.state == State.SKIPPED) & (Row.rule == TOO_LATE)
-            free |= came_too_late & (Row.version < message.version)
+        if message.may_replace_skipped:
+            skipped_as_too_late = (Row.state == State.SKIPPED) & (Row.rule == TOO_LATE)
+            free |= skipped_as_too_late & (Row.version < message.version)
         in_time = (Row.state == State.SCHEDULED) & (Row.version < message.version)
         if message.state is State.SCHEDULED:
             tries = [(message, free | in_time)]
@@ -234,7 +234,7 @@ class DynamoDBStore:
         row = self._update(message.key, actions, withdrawable) or self.read_message(message.key)
         return row if row and row.is_withdrawn else None
 
-    def unsettled(self, contact: Contact) -> list[ScheduledMessage]:
+    def pending_messages(self, contact: Contact) -> list[ScheduledMessage]:
         rows = self._pages(
             contact.key,
             range_key_condition=Item.sk.startswith(f"{SCHEDULED}#"),
@@ -243,25 +243,25 @@ class DynamoDBStore:
         )
         return [to_message(Row.from_raw_data(raw)) for page in rows for raw in page]
 
-    def reschedule(self, message: ScheduledMessage, *, due_at: datetime, first_due_at: datetime) -> bool:
-        actions = [Row.due_at.set(due_at), Row.first_due_at.set(first_due_at)]
+    def reschedule(self, message: ScheduledMessage, *, due_at: datetime, planned_due_at: datetime) -> bool:
+        actions = [Row.due_at.set(due_at), Row.planned_due_at.set(planned_due_at)]
         untouched = (Row.state == State.SCHEDULED) & (Row.due_at == message.due_at)
         return self._update(message.key, actions, untouched) is not None
 
     # Broadcast
 
-    def write_part(self, part: Part) -> bool:
+    def write_shard(self, part: BroadcastShard) -> bool:
         return self._put(part_item(part), Item.pk.does_not_exist() | (PartItem.version < part.version))
 
-    def read_part(self, key: MessageKey) -> Part | None:
+    def read_shard(self, key: MessageKey) -> BroadcastShard | None:
         return to_part(self._read([key]).get(key))
 
-    def read_parts(self, subject: SubjectRef) -> list[Part]:
+    def read_shards(self, subject: SubjectRef) -> list[BroadcastShard]:
         pages = self._pages(subject.key, range_key_condition=Item.sk.startswith(f"{SORT_KEY}#"), consistent_read=True)
         parts = (to_part(Item.from_raw_data(raw)) for page in pages for raw in page)
         return [part for part in parts if part]
 
-    def members(
+    def audience_page(
         self, audience: Audience, subject: SubjectRef, shard: int, *, day: date, cursor: str | None, limit: int
     ) -> Page:
         last: dict[str, Any] | None = json.loads(cursor) if cursor else None
@@ -278,10 +278,10 @@ class DynamoDBStore:
         last = answer.get("LastEvaluatedKey")
         return Page(members, json.dumps(last, sort_keys=True) if last else None)
 
-    def advance(self, part: Part, *, replacing: Part) -> bool:
+    def save_progress(self, part: BroadcastShard, *, replacing: BroadcastShard) -> bool:
         actions = [PartItem.state.set(part.state), PartItem.planned.set(part.planned)]
         actions.append(PartItem.cursor.set(part.cursor) if part.cursor else PartItem.cursor.remove())
-        if part.state is not PartState.WAITING:
+        if part.state is not ShardState.WAITING:
             actions.append(PartItem.due_shard.remove())
         cursor = PartItem.cursor
         unmoved = (
@@ -314,8 +314,10 @@ class DynamoDBStore:
 
     # Send
 
-    def due(self, door: Door, lane: Lane, shard: int, now: datetime) -> Iterator[Sequence[DueKey]]:
-        pages = self._pages(due_shard(door, lane, shard), range_key_condition=Row.due_at <= now, index_name=DUE)
+    def due(self, send_group: SendGroup, priority: Priority, shard: int, now: datetime) -> Iterator[Sequence[DueKey]]:
+        pages = self._pages(
+            due_shard(send_group, priority, shard), range_key_condition=Row.due_at <= now, index_name=DUE
+        )
         for page in pages:
             yield [
                 DueKey(
@@ -334,35 +336,46 @@ class DynamoDBStore:
         item = self._read([key]).get(key)
         return to_message(item) if item else None
 
-    def read_circumstances(self, message: ScheduledMessage) -> Gate:
+    def read_snapshot(self, message: ScheduledMessage) -> Snapshot:
         contact, subject = message.contact, message.subject
-        places = (contact.key, places_sk(message.terms.category))
+        cap_usage = (contact.key, places_sk(message.reason_spec.category))
         preferences = (self._preferences_pk(contact), PREFERENCES)
         brand = (brand_pk(contact.brand), BRAND)
-        keys = [(contact.key, CONTACT), (contact.key, CONVERSATION), (subject.key, SUBJECT), preferences, brand, places]
+        keys = [
+            (contact.key, CONTACT),
+            (contact.key, CONVERSATION),
+            (subject.key, SUBJECT),
+            preferences,
+            brand,
+            cap_usage,
+        ]
         interest = SubjectRef.known_to(contact, "interest", subject.id)
-        if message.terms.audience == "interested":
+        if message.reason_spec.audience == "interested":
             keys.append((interest.key, SUBJECT))
         items = self._read(keys)
-        return Gate(
+        return Snapshot(
             subject=to_subject(subject, items.get((subject.key, SUBJECT))),
             profile=to_profile(items.get((contact.key, CONTACT))),
             conversation=to_conversation(items.get((contact.key, CONVERSATION))),
             preferences=to_preferences(items.get(preferences)),
             brand=to_brand(contact.brand, items.get(brand)),
-            places=to_places(items.get(places)),
+            cap_usage=to_places(items.get(cap_usage)),
             interest=to_subject(interest, items.get((interest.key, SUBJECT))),
         )
 
-    def take_place(self, message: ScheduledMessage, places: Places, *, at: datetime, keep_for: timedelta) -> bool:
-        taken = places.take(message.scheduled_message_id, at, keep_for)
-        item = places_item(message, taken, revision=places.revision + 1, expires_at=expiry(at + keep_for))
-        return self._put(item, _still(places))
+    def reserve_cap(
+        self, message: ScheduledMessage, cap_usage: CapUsage, *, at: datetime, retention: timedelta
+    ) -> bool:
+        taken = cap_usage.take(message.scheduled_message_id, at, retention)
+        item = places_item(message, taken, revision=cap_usage.revision + 1, expires_at=expiry(at + retention))
+        return self._put(item, _still(cap_usage))
 
-    def take_slot(self, channel: str, *, now: datetime, lasts: timedelta, at_most: timedelta) -> datetime | None:
+    def reserve_send_slot(
+        self, channel: str, *, now: datetime, duration: timedelta, max_wait: timedelta
+    ) -> datetime | None:
         key = (f"{PACE}#{channel}", PACE)
-        present, length = _microseconds(now), lasts // timedelta(microseconds=1)
-        latest = present + at_most // timedelta(microseconds=1)
+        present, length = _microseconds(now), duration // timedelta(microseconds=1)
+        latest = present + max_wait // timedelta(microseconds=1)
         free_at = PaceItem.free_at
         # After the one before; else, where nobody holds it, from now on. Each fails where the other holds.
         after = (free_at + length, (free_at > present) & (free_at <= latest))
@@ -372,26 +385,26 @@ class DynamoDBStore:
                 return EPOCH + timedelta(microseconds=int(taken["free_at"]["N"]) - length)
         return None
 
-    def give_back(self, message: ScheduledMessage) -> None:
-        key = (message.contact.key, places_sk(message.terms.category))
+    def release_cap(self, message: ScheduledMessage) -> None:
+        key = (message.contact.key, places_sk(message.reason_spec.category))
         while True:  # a try fails only where another's has succeeded
             stored = self._read([key]).get(key)
-            places = to_places(stored)
-            left = places.without(message.scheduled_message_id)
-            if stored is None or left is places:
+            cap_usage = to_places(stored)
+            left = cap_usage.remove(message.scheduled_message_id)
+            if stored is None or left is cap_usage:
                 return
             item = places_item(message, left, revision=left.revision + 1, expires_at=int(stored.expires_at))
-            if self._put(item, _still(places)) if left.taken else self._delete(key, _still(places)):
+            if self._put(item, _still(cap_usage)) if left.taken else self._delete(key, _still(cap_usage)):
                 return
 
     def release(self, message: ScheduledMessage) -> bool:
         actions = [
             Row.state.set(State.SCHEDULED),
             Row.due_at.set(message.due_at),
-            Row.useful_until.set(message.useful_until),
+            Row.valid_until.set(message.valid_until),
             Row.version.set(message.version),
             Row.planned_at.set(message.planned_at),
-            *_put_off(message),
+            *_postponed(message),
             Row.scheduled_message_id.set(message.scheduled_message_id),
             Row.attempts.set(message.attempts),
             *_decided(message),
@@ -449,7 +462,7 @@ class DynamoDBStore:
             ],
             scheduled=[to_message(item) for item in items if isinstance(item, Row)],
             subjects=[subject for subject in self._linked_subjects(contact, items) if subject.is_about(contact)],
-            places={
+            cap_usage={
                 category: to_places(by_sk[sk])
                 for category in {reason.category for reason in REASONS.values()}
                 if (sk := places_sk(category)) in by_sk
@@ -461,12 +474,12 @@ class DynamoDBStore:
         for subject in self._linked_subjects(contact, items):
             if subject.previous and not subject.is_about(contact):
                 self.write_subject(replace(subject, previous={}))
-            elif subject.is_about(contact) and subject.heard_at <= until:
+            elif subject.is_about(contact) and subject.last_event_at <= until:
                 self._delete((subject.ref.key, SUBJECT), SubjectItem.revision == subject.revision)
         for item in items:
             if isinstance(item, PlacesItem):
-                places = to_places(item)
-                old, unchanged = all(at <= until for at in places.instants()), _still(places)
+                cap_usage = to_places(item)
+                old, unchanged = all(at <= until for at in cap_usage.instants()), _still(cap_usage)
             else:
                 stored_at = STORED_AT[type(item)]
                 old, unchanged = getattr(item, stored_at) <= until, getattr(type(item), stored_at) <= until
@@ -598,12 +611,12 @@ def _at_revision(model: type[PreferencesItem | BrandItem | SubjectItem | PlacesI
     return model.revision == revision if revision else Item.pk.does_not_exist()
 
 
-def _still(places: Places) -> Condition:
+def _still(cap_usage: CapUsage) -> Condition:
     """The stored places are those that were read. An item that was deleted meanwhile, and made anew, counts its
     revisions from the beginning: only what it holds tells the two apart.
     """
-    unchanged = _at_revision(PlacesItem, places.revision)
-    return unchanged & (PlacesItem.taken == taken_json(places)) if places.revision else unchanged
+    unchanged = _at_revision(PlacesItem, cap_usage.revision)
+    return unchanged & (PlacesItem.taken == taken_json(cap_usage)) if cap_usage.revision else unchanged
 
 
 def _ended(message: ScheduledMessage) -> list[Action]:
@@ -617,11 +630,11 @@ def _decided(message: ScheduledMessage) -> list[Action]:
     return [rule, facts]
 
 
-def _put_off(message: ScheduledMessage) -> list[Action]:
-    at, rules = message.first_due_at, message.held_by
+def _postponed(message: ScheduledMessage) -> list[Action]:
+    at, rules = message.planned_due_at, message.hold_rules
     return [
-        Row.first_due_at.set(at) if at else Row.first_due_at.remove(),
-        Row.held_by.set(rules) if rules else Row.held_by.remove(),
+        Row.planned_due_at.set(at) if at else Row.planned_due_at.remove(),
+        Row.hold_rules.set(rules) if rules else Row.hold_rules.remove(),
     ]
 
 
@@ -630,6 +643,6 @@ def _answered(message: ScheduledMessage) -> list[Action]:
         (Row.provider, message.provider),
         (Row.provider_message_id, message.provider_message_id),
         (Row.error, brief(message.error) if message.error else None),
-        (Row.receipt, message.receipt),
+        (Row.last_receipt_id, message.last_receipt_id),
     )
     return [attribute.set(value) for attribute, value in answers if value]

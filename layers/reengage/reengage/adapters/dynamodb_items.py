@@ -17,15 +17,15 @@ from pynamodb.attributes import UTCDateTimeAttribute as InstantAttribute
 from pynamodb.models import Model
 
 from reengage.domain.brand import Brand
-from reengage.domain.broadcast import Member, Part, PartState
-from reengage.domain.caps import Places
+from reengage.domain.broadcast import BroadcastShard, Recipient, ShardState
+from reengage.domain.caps import CapUsage
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation
 from reengage.domain.instants import iso, parse_instant
 from reengage.domain.message import ONCE, ScheduledMessage, State
 from reengage.domain.preferences import Choice, Choices, Erasure, Preferences
-from reengage.domain.reasons import REASONS, Category, Door, Lane
-from reengage.domain.subject import Family, Said, Subject, SubjectRef
+from reengage.domain.reasons import REASONS, Category, Priority, SendGroup
+from reengage.domain.subject import Subject, SubjectRef, Track, VersionedValue
 
 
 class CompactJSONAttribute(JSONAttribute):
@@ -63,7 +63,7 @@ class ConversationItem(Item, discriminator="conversation"):
     previous_inbound_at = InstantAttribute(null=True)
     opened_by = UnicodeAttribute()
     opening = UnicodeAttribute()
-    told_to_close = NumberAttribute(null=True)
+    warned_expires_at = NumberAttribute(attr_name="told_to_close", null=True)
 
 
 class InboundMessageItem(Item, discriminator="inbound_message"):
@@ -75,10 +75,10 @@ class InboundMessageItem(Item, discriminator="inbound_message"):
 class SubjectItem(Item, discriminator="subject"):
     """The interest of a contact in an item is in the audience of that item, until it expires."""
 
-    families = CompactJSONAttribute()
+    tracks = CompactJSONAttribute(attr_name="families")
     previous = CompactJSONAttribute()
     revision = NumberAttribute()
-    heard_at = InstantAttribute()
+    last_event_at = InstantAttribute(attr_name="heard_at")
     era = NumberAttribute()
     audience_shard = UnicodeAttribute(null=True)
     audience_day = UnicodeAttribute(null=True)
@@ -87,7 +87,7 @@ class SubjectItem(Item, discriminator="subject"):
 class SubjectLinkItem(Item, discriminator="subject_link"):
     """Under the contact: which subjects speak of it."""
 
-    heard_at = InstantAttribute()
+    last_event_at = InstantAttribute(attr_name="heard_at")
 
 
 class PreferencesItem(Item, discriminator="preferences"):
@@ -122,11 +122,11 @@ class ScheduledMessageItem(Item, discriminator="scheduled_message"):
 
     due_shard = UnicodeAttribute(null=True)
     due_at = InstantAttribute()
-    useful_until = InstantAttribute()
+    valid_until = InstantAttribute(attr_name="useful_until")
     version = NumberAttribute()
     planned_at = InstantAttribute()
-    first_due_at = InstantAttribute(null=True)
-    held_by = UnicodeAttribute(null=True)
+    planned_due_at = InstantAttribute(attr_name="first_due_at", null=True)
+    hold_rules = UnicodeAttribute(attr_name="held_by", null=True)
     scheduled_message_id = UnicodeAttribute()
     state = UnicodeAttribute()
     rule = UnicodeAttribute(null=True)
@@ -138,7 +138,7 @@ class ScheduledMessageItem(Item, discriminator="scheduled_message"):
     provider = UnicodeAttribute(null=True)
     provider_message_id = UnicodeAttribute(null=True)
     error = UnicodeAttribute(null=True)
-    receipt = UnicodeAttribute(null=True)
+    last_receipt_id = UnicodeAttribute(attr_name="receipt", null=True)
 
 
 Row = ScheduledMessageItem
@@ -149,7 +149,7 @@ class BroadcastPartItem(Item, discriminator="broadcast_part"):
 
     due_shard = UnicodeAttribute(null=True)
     due_at = InstantAttribute()
-    useful_until = InstantAttribute()
+    valid_until = InstantAttribute(attr_name="useful_until")
     version = NumberAttribute()
     state = UnicodeAttribute()
     cursor = UnicodeAttribute(null=True)
@@ -170,7 +170,7 @@ STORED_AT: Final[Mapping[type[Item], str]] = {
     ConversationItem: "last_inbound_at",
     InboundMessageItem: "sent_at",
     ScheduledMessageItem: "planned_at",
-    SubjectLinkItem: "heard_at",
+    SubjectLinkItem: "last_event_at",
 }
 """Of what stands under a contact's key, the attribute that says whether an erasure is younger."""
 
@@ -246,25 +246,25 @@ def to_brand(brand: str, item: Item | None) -> Brand | None:
     return Brand(brand, **item.said, versions=item.versions, revision=int(item.revision))
 
 
-def places_item(message: ScheduledMessage, places: Places, *, revision: int, expires_at: int) -> PlacesItem:
+def places_item(message: ScheduledMessage, cap_usage: CapUsage, *, revision: int, expires_at: int) -> PlacesItem:
     return PlacesItem(
         message.contact.key,
-        places_sk(message.terms.category),
-        taken=taken_json(places),
+        places_sk(message.reason_spec.category),
+        taken=taken_json(cap_usage),
         revision=revision,
         expires_at=expires_at,
     )
 
 
-def taken_json(places: Places) -> dict[str, str]:
+def taken_json(cap_usage: CapUsage) -> dict[str, str]:
     """In one order, since it is compared as text."""
-    return {message_id: iso(at) for message_id, at in sorted(places.taken.items())}
+    return {message_id: iso(at) for message_id, at in sorted(cap_usage.taken.items())}
 
 
-def to_places(item: Item | None) -> Places:
+def to_places(item: Item | None) -> CapUsage:
     if not isinstance(item, PlacesItem):
-        return Places()
-    return Places({message_id: parse_instant(at) for message_id, at in item.taken.items()}, int(item.revision))
+        return CapUsage()
+    return CapUsage({message_id: parse_instant(at) for message_id, at in item.taken.items()}, int(item.revision))
 
 
 def profile_item(contact: Contact, profile: Profile) -> ProfileItem:
@@ -299,7 +299,7 @@ def conversation_item(contact: Contact, conversation: Conversation) -> Conversat
         CONVERSATION,
         audience_shard=audience_shard(contact.brand, contact.shard),
         audience_day=conversation.closes_at.astimezone(UTC).date().isoformat(),
-        told_to_close=conversation.told_to_close,
+        warned_expires_at=conversation.warned_expires_at,
         last_inbound_at=conversation.last_inbound_at,
         previous_inbound_at=conversation.previous_inbound_at,
         opened_by=conversation.opened_by,
@@ -317,7 +317,7 @@ def to_conversation(item: Item | None) -> Conversation | None:
         "started" if item.opening == "started" else "restarted",
         int(item.expires_at),
         item.previous_inbound_at,
-        int(item.told_to_close) if item.told_to_close else None,
+        int(item.warned_expires_at) if item.warned_expires_at else None,
     )
 
 
@@ -326,13 +326,13 @@ def audience_shard(brand: str, shard: int, item: str | None = None) -> str:
     return f"{brand}#{shard}" if item is None else f"{brand}#{shard}#{item}"
 
 
-def to_member(key: Mapping[str, str]) -> Member:
+def to_member(key: Mapping[str, str]) -> Recipient:
     """An entry of the index ``audience``, from its keys alone."""
     table, brand, kind, rest = key["pk"].split("#", 3)
     if table == CONTACT:
-        return Member(Contact(brand, channel=kind, address=rest))
+        return Recipient(Contact(brand, channel=kind, address=rest))
     channel, address, _ = rest.split("#", 2)  # SUBJECT#<brand>#interest#<channel>#<address>#<item id>
-    return Member(Contact(brand, channel, unquote(address)), parse_instant(key["audience_day"].partition("#")[2]))
+    return Recipient(Contact(brand, channel, unquote(address)), parse_instant(key["audience_day"].partition("#")[2]))
 
 
 def _audience_of(subject: Subject) -> dict[str, Any]:
@@ -340,7 +340,7 @@ def _audience_of(subject: Subject) -> dict[str, Any]:
     if subject.ref.kind != "interest" or subject.ref.of is None or subject.is_undone("interest"):
         return {}
     last_day = datetime.fromtimestamp(subject.expires_at, UTC).date()
-    since = parse_instant(subject.families["interest"].get("shown_at"))
+    since = parse_instant(subject.tracks["interest"].get("shown_at"))
     return {
         "audience_shard": audience_shard(subject.ref.brand, subject.ref.of.shard, subject.ref.id),
         "audience_day": f"{last_day}#{iso(since)}",
@@ -351,10 +351,10 @@ def subject_item(subject: Subject) -> SubjectItem:
     return SubjectItem(
         subject.ref.key,
         SUBJECT,
-        families=_families_json(subject.families),
+        tracks=_families_json(subject.tracks),
         previous=_families_json(subject.previous),
         revision=subject.revision + 1,
-        heard_at=subject.heard_at,
+        last_event_at=subject.last_event_at,
         era=subject.era,
         expires_at=subject.expires_at,
         **_audience_of(subject),
@@ -366,50 +366,54 @@ def to_subject(ref: SubjectRef, item: Item | None) -> Subject | None:
         return None
     return Subject(
         ref,
-        _families(item.families),
+        _families(item.tracks),
         _families(item.previous),
         int(item.expires_at),
         int(item.revision),
-        item.heard_at,
+        item.last_event_at,
         int(item.era),
     )
 
 
-def _families_json(families: Mapping[str, Family]) -> dict[str, Any]:
+def _families_json(tracks: Mapping[str, Track]) -> dict[str, Any]:
     return {
         name: {
-            "version": family.version,
-            "revision": family.revision,
-            "active": family.active,
-            "said": {field: list(said) for field, said in family.said.items()},
+            "version": track.version,
+            "revision": track.revision,
+            "active": track.active,
+            "said": {field: list(said) for field, said in track.fields.items()},
         }
-        for name, family in families.items()
+        for name, track in tracks.items()
     }
 
 
-def _families(stored: Mapping[str, Any]) -> dict[str, Family]:
+def _families(stored: Mapping[str, Any]) -> dict[str, Track]:
     return {
-        name: Family(
-            family["version"],
-            family["active"],
-            {field: Said(version, value) for field, (version, value) in family["said"].items()},
-            family["revision"],
+        name: Track(
+            track["version"],
+            track["active"],
+            {field: VersionedValue(version, value) for field, (version, value) in track["said"].items()},
+            track["revision"],
         )
-        for name, family in stored.items()
+        for name, track in stored.items()
     }
 
 
-def due_shard(door: Door, lane: Lane, shard: int) -> str:
-    return f"{door}#{lane}#{shard}"
+STORED_PRIORITIES: Final[Mapping[Priority, str]] = {"high": "prompt", "low": "marketing"}
+"""Tables that are in use have these words in the key of the ``due`` index."""
 
 
-def part_item(part: Part) -> BroadcastPartItem:
-    waiting = part.state is PartState.WAITING
+def due_shard(send_group: SendGroup, priority: Priority, shard: int) -> str:
+    return f"{send_group}#{STORED_PRIORITIES[priority]}#{shard}"
+
+
+def part_item(part: BroadcastShard) -> BroadcastPartItem:
+    waiting = part.state is ShardState.WAITING
     return BroadcastPartItem(
         *part.key,
-        due_shard=due_shard(part.terms.door, part.terms.lane, part.shard) if waiting else None,
+        due_shard=due_shard(part.reason_spec.send_group, part.reason_spec.priority, part.shard) if waiting else None,
         due_at=part.due_at,
-        useful_until=part.useful_until,
+        valid_until=part.valid_until,
         version=part.version,
         state=part.state,
         cursor=part.cursor,
@@ -419,19 +423,19 @@ def part_item(part: Part) -> BroadcastPartItem:
     )
 
 
-def to_part(item: Item | None) -> Part | None:
+def to_part(item: Item | None) -> BroadcastShard | None:
     if not isinstance(item, BroadcastPartItem):
         return None
     _, brand, kind, subject_id = item.pk.split("#", 3)
     _, reason, shard = item.sk.split("#")
-    return Part(
+    return BroadcastShard(
         reason=reason,
         subject=SubjectRef(brand, kind, subject_id),
         shard=int(shard),
         due_at=item.due_at,
-        useful_until=item.useful_until,
+        valid_until=item.valid_until,
         version=int(item.version),
-        state=PartState(item.state),
+        state=ShardState(item.state),
         cursor=item.cursor,
         planned=int(item.planned),
         outcomes={way: int(number) for way, number in _plain(item.tally).items()},
@@ -446,10 +450,12 @@ def row_item(message: ScheduledMessage, at: datetime) -> ScheduledMessageItem:
     indexed = message.state is State.SCHEDULED
     return Row(
         *message.key,
-        due_shard=due_shard(message.door, message.terms.lane, message.contact.shard) if indexed else None,
+        due_shard=due_shard(message.send_group, message.reason_spec.priority, message.contact.shard)
+        if indexed
+        else None,
         due_at=message.due_at,
-        first_due_at=message.first_due_at,
-        useful_until=message.useful_until,
+        planned_due_at=message.planned_due_at,
+        valid_until=message.valid_until,
         version=message.version,
         planned_at=message.planned_at,
         scheduled_message_id=message.scheduled_message_id,
@@ -471,14 +477,14 @@ def to_message(item: Item) -> ScheduledMessage:
         contact=contact,
         reason=reason,
         subject=SubjectRef.known_to(contact, REASONS[reason].kind, subject_id),
-        step=step,
-        about=None if about == ONCE else parse_instant(about),
+        offset=step,
+        anchor_at=None if about == ONCE else parse_instant(about),
         due_at=item.due_at,
-        useful_until=item.useful_until,
+        valid_until=item.valid_until,
         version=int(item.version),
         planned_at=item.planned_at,
-        first_due_at=item.first_due_at,
-        held_by=item.held_by,
+        planned_due_at=item.planned_due_at,
+        hold_rules=item.hold_rules,
         state=State(item.state),
         rule=item.rule,
         facts=item.facts or {},
@@ -489,5 +495,5 @@ def to_message(item: Item) -> ScheduledMessage:
         provider=item.provider,
         provider_message_id=item.provider_message_id,
         error=item.error,
-        receipt=item.receipt,
+        last_receipt_id=item.last_receipt_id,
     )

@@ -10,9 +10,9 @@ from typing import Any, Final, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from reengage.domain.events_out import OutEvent, out_event
-from reengage.ports import Accepted, Clock, NotDelivered, OutboundMessage, Outcome, Refused, Unknown
+from reengage.ports import Accepted, Clock, OutboundMessage, Outcome, Refused, Retryable, Unknown
 
-from .channels.sdk import NO_KINDS, ask, told
+from .channels.aws_client import NO_KINDS, ask, told
 
 SOURCE: Final = "reengage"
 ENTRIES_AT_ONCE: Final = 10
@@ -107,13 +107,13 @@ class EventBridgeChannel:
 
     def send(self, outbound: OutboundMessage) -> Outcome:
         request = {"Entries": [self.bus.entry(send_requested(outbound))]}
-        match ask(self.bus.client.put_events, request, within=outbound.start_before - self.clock()):
-            case NotDelivered() | Unknown() as outcome:
+        match ask(self.bus.client.put_events, request, start_within=outbound.start_before - self.clock()):
+            case Retryable() | Unknown() as outcome:
                 return outcome
             case ClientError() as error:
                 return told(error, NO_KINDS, self.clock())
             case {"Entries": [{"ErrorCode": str(code)}]}:
-                return Refused(code) if code in REFUSALS else NotDelivered(code)
+                return Refused(code) if code in REFUSALS else Retryable(code)
             case {"Entries": [{"EventId": str(event_id)}]}:
                 return Accepted("eventbridge", event_id)
             case _:

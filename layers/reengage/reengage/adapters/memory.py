@@ -10,16 +10,16 @@ from threading import RLock
 from typing import Final, NamedTuple
 
 from reengage.domain.brand import Brand
-from reengage.domain.broadcast import Member, Part, PartState
-from reengage.domain.caps import Places
+from reengage.domain.broadcast import BroadcastShard, Recipient, ShardState
+from reengage.domain.caps import CapUsage
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation, InboundMessage, expiry
 from reengage.domain.instants import iso, parse_instant
 from reengage.domain.message import FOLLOWS, MessageKey, ScheduledMessage, State, brief
 from reengage.domain.preferences import Preferences, preferences_of
-from reengage.domain.reasons import Audience, Category, Door, Lane
+from reengage.domain.reasons import Audience, Category, Priority, SendGroup
 from reengage.domain.subject import Subject, SubjectRef
-from reengage.ports import DueKey, Gate, Holdings, KeptMessage, Page, Thread
+from reengage.ports import DueKey, Holdings, KeptMessage, Page, Snapshot, Thread
 
 NEVER_AFTER: Final = timedelta(days=5 * 365)
 """What expired longer ago than this, TTL takes for a mistake and leaves (Amazon DynamoDB, "Using time to live")."""
@@ -33,16 +33,16 @@ class _Row:
 
 
 class _Link(NamedTuple):
-    heard_at: datetime
+    last_event_at: datetime
     expires_at: int
 
 
 class _Taken(NamedTuple):
-    places: Places
+    cap_usage: CapUsage
     expires_at: int
 
 
-Queue = tuple[Door, Lane, int]
+Queue = tuple[SendGroup, Priority, int]
 
 PAGE: Final = 1000
 """Entries of the ``due`` index at once."""
@@ -62,9 +62,9 @@ class MemoryStore:
     _links: dict[tuple[Contact, SubjectRef], _Link] = field(default_factory=dict)
     _taken: dict[tuple[Contact, Category], _Taken] = field(default_factory=dict)
     _slots: dict[str, datetime] = field(default_factory=dict)
-    _parts: dict[MessageKey, Part] = field(default_factory=dict)
+    _parts: dict[MessageKey, BroadcastShard] = field(default_factory=dict)
     _due: defaultdict[Queue, set[MessageKey]] = field(default_factory=lambda: defaultdict(set))
-    _audience: defaultdict[str, dict[str, tuple[str, Member]]] = field(default_factory=lambda: defaultdict(dict))
+    _audience: defaultdict[str, dict[str, tuple[str, Recipient]]] = field(default_factory=lambda: defaultdict(dict))
     _lock: RLock = field(default_factory=RLock)
 
     # Ingest
@@ -83,7 +83,7 @@ class MemoryStore:
                 return False
             self._conversations[contact] = conversation
             closes_on = conversation.closes_at.astimezone(UTC).date().isoformat()
-            self._audience[_open(contact.brand, contact.shard)][contact.key] = closes_on, Member(contact)
+            self._audience[_open(contact.brand, contact.shard)][contact.key] = closes_on, Recipient(contact)
             return True
 
     def write_profile(self, contact: Contact, profile: Profile, *, replacing: Profile | None) -> bool:
@@ -142,15 +142,15 @@ class MemoryStore:
         if subject.is_undone("interest"):
             noted.pop(contact.key, None)
             return
-        since = parse_instant(subject.families["interest"].get("shown_at"))
+        since = parse_instant(subject.tracks["interest"].get("shown_at"))
         lasts_until = datetime.fromtimestamp(subject.expires_at, UTC).date().isoformat()
-        noted[contact.key] = f"{lasts_until}#{iso(since)}", Member(contact, since)
+        noted[contact.key] = f"{lasts_until}#{iso(since)}", Recipient(contact, since)
 
-    def link_subject(self, contact: Contact, subject: Subject) -> None:
+    def index_subject(self, contact: Contact, subject: Subject) -> None:
         with self._lock:
             stored = self._links.get((contact, subject.ref))
-            if stored is None or stored.heard_at <= subject.heard_at:
-                self._links[contact, subject.ref] = _Link(subject.heard_at, subject.expires_at)
+            if stored is None or stored.last_event_at <= subject.last_event_at:
+                self._links[contact, subject.ref] = _Link(subject.last_event_at, subject.expires_at)
 
     def write_plan(self, message: ScheduledMessage, *, at: datetime) -> ScheduledMessage:
         with self._lock:
@@ -158,7 +158,7 @@ class MemoryStore:
             stored = row.message if row else None
             in_time = replace(message, state=State.SCHEDULED, rule=None, facts={}, settled_at=None)
             gives_way = stored is None or (
-                (stored.is_withdrawn or (stored.came_too_late and message.may_come_after_all))
+                (stored.is_withdrawn or (stored.skipped_as_too_late and message.may_replace_skipped))
                 and stored.version < message.version
             )
             if stored is None or gives_way:
@@ -179,22 +179,22 @@ class MemoryStore:
                 row = self._put(replace(row, message=skipped, indexed=False))
             return row.message if row and row.message.is_withdrawn else None
 
-    def unsettled(self, contact: Contact) -> list[ScheduledMessage]:
+    def pending_messages(self, contact: Contact) -> list[ScheduledMessage]:
         with self._lock:
             rows = (row.message for key, row in self._rows.items() if key.pk == contact.key)
             return [message for message in rows if message.state in (State.SCHEDULED, State.SENDING)]
 
-    def reschedule(self, message: ScheduledMessage, *, due_at: datetime, first_due_at: datetime) -> bool:
+    def reschedule(self, message: ScheduledMessage, *, due_at: datetime, planned_due_at: datetime) -> bool:
         with self._lock:
             row = self._rows.get(message.key)
             if row is None or row.message.state is not State.SCHEDULED or row.message.due_at != message.due_at:
                 return False
-            self._put(replace(row, message=replace(row.message, due_at=due_at, first_due_at=first_due_at)))
+            self._put(replace(row, message=replace(row.message, due_at=due_at, planned_due_at=planned_due_at)))
             return True
 
     # Broadcast
 
-    def write_part(self, part: Part) -> bool:
+    def write_shard(self, part: BroadcastShard) -> bool:
         with self._lock:
             stored = self._parts.get(part.key)
             if stored and stored.version >= part.version:
@@ -202,26 +202,26 @@ class MemoryStore:
             self._put_part(part)
             return True
 
-    def read_part(self, key: MessageKey) -> Part | None:
+    def read_shard(self, key: MessageKey) -> BroadcastShard | None:
         return self._parts.get(key)
 
-    def read_parts(self, subject: SubjectRef) -> list[Part]:
+    def read_shards(self, subject: SubjectRef) -> list[BroadcastShard]:
         with self._lock:
             return [part for key, part in sorted(self._parts.items()) if key.pk == subject.key]
 
-    def members(
+    def audience_page(
         self, audience: Audience, subject: SubjectRef, shard: int, *, day: date, cursor: str | None, limit: int
     ) -> Page:
         name = _interested(subject, shard) if audience == "interested" else _open(subject.brand, shard)
         after = max((day.isoformat(), ""), tuple((cursor or "").split("\n", 1)))
         with self._lock:
-            ahead = ((at, key, member) for key, (at, member) in self._audience[name].items() if (at, key) > after)
+            ahead = ((at, key, recipient) for key, (at, recipient) in self._audience[name].items() if (at, key) > after)
             there = (entry for entry in ahead if self._is_there(entry[2], subject))
             page = heapq.nsmallest(limit, there)
         last = "\n".join((page[-1][0], page[-1][1])) if len(page) == limit else None
-        return Page([member for _, _, member in page], last)
+        return Page([recipient for _, _, recipient in page], last)
 
-    def advance(self, part: Part, *, replacing: Part) -> bool:
+    def save_progress(self, part: BroadcastShard, *, replacing: BroadcastShard) -> bool:
         with self._lock:
             stored = self._parts.get(part.key)
             told = (replacing.version, replacing.state, replacing.cursor)
@@ -245,26 +245,26 @@ class MemoryStore:
 
     # Send
 
-    def due(self, door: Door, lane: Lane, shard: int, now: datetime) -> Iterator[Sequence[DueKey]]:
+    def due(self, send_group: SendGroup, priority: Priority, shard: int, now: datetime) -> Iterator[Sequence[DueKey]]:
         with self._lock:
-            stored = [(key, self._stored(key)) for key in self._due[door, lane, shard]]
-            entries = [DueKey(key, row.due_at, row.useful_until) for key, row in stored if row and row.due_at <= now]
+            stored = [(key, self._stored(key)) for key in self._due[send_group, priority, shard]]
+            entries = [DueKey(key, row.due_at, row.valid_until) for key, row in stored if row and row.due_at <= now]
         return batched(sorted(entries, key=lambda due: due.due_at), PAGE, strict=False)
 
-    def _stored(self, key: MessageKey) -> ScheduledMessage | Part | None:
+    def _stored(self, key: MessageKey) -> ScheduledMessage | BroadcastShard | None:
         return self.read_message(key) or self._parts.get(key)
 
     def _put(self, row: _Row) -> _Row:
         message = row.message
         self._rows[message.key] = row
-        queue = self._due[message.door, message.terms.lane, message.contact.shard]
+        queue = self._due[message.send_group, message.reason_spec.priority, message.contact.shard]
         queue.add(message.key) if row.indexed else queue.discard(message.key)
         return row
 
-    def _put_part(self, part: Part) -> None:
+    def _put_part(self, part: BroadcastShard) -> None:
         self._parts[part.key] = part
-        queue = self._due[part.terms.door, part.terms.lane, part.shard]
-        queue.add(part.key) if part.state is PartState.WAITING else queue.discard(part.key)
+        queue = self._due[part.reason_spec.send_group, part.reason_spec.priority, part.shard]
+        queue.add(part.key) if part.state is ShardState.WAITING else queue.discard(part.key)
 
     def claim(self, due: DueKey, *, claim_id: str, at: datetime) -> ScheduledMessage | None:
         with self._lock:
@@ -279,48 +279,52 @@ class MemoryStore:
         row = self._rows.get(key)
         return row.message if row else None
 
-    def read_circumstances(self, message: ScheduledMessage) -> Gate:
+    def read_snapshot(self, message: ScheduledMessage) -> Snapshot:
         with self._lock:
             contact = message.contact
             interest = SubjectRef.known_to(contact, "interest", message.subject.id)
-            return Gate(
+            return Snapshot(
                 subject=self._subjects.get(message.subject),
                 profile=self._profiles.get(contact),
                 conversation=self._conversations.get(contact),
                 preferences=self.read_preferences(contact),
                 brand=self._brands.get(contact.brand),
-                places=self._places(contact, message.terms.category),
-                interest=self._subjects.get(interest) if message.terms.audience == "interested" else None,
+                cap_usage=self._places(contact, message.reason_spec.category),
+                interest=self._subjects.get(interest) if message.reason_spec.audience == "interested" else None,
             )
 
-    def take_place(self, message: ScheduledMessage, places: Places, *, at: datetime, keep_for: timedelta) -> bool:
+    def reserve_cap(
+        self, message: ScheduledMessage, cap_usage: CapUsage, *, at: datetime, retention: timedelta
+    ) -> bool:
         with self._lock:
-            contact, category = message.contact, message.terms.category
-            if self._places(contact, category) != places:
+            contact, category = message.contact, message.reason_spec.category
+            if self._places(contact, category) != cap_usage:
                 return False
-            taken = places.take(message.scheduled_message_id, at, keep_for)
-            taken = replace(taken, revision=places.revision + 1)
-            self._taken[contact, category] = _Taken(taken, expiry(at + keep_for))
+            taken = cap_usage.take(message.scheduled_message_id, at, retention)
+            taken = replace(taken, revision=cap_usage.revision + 1)
+            self._taken[contact, category] = _Taken(taken, expiry(at + retention))
             return True
 
-    def take_slot(self, channel: str, *, now: datetime, lasts: timedelta, at_most: timedelta) -> datetime | None:
+    def reserve_send_slot(
+        self, channel: str, *, now: datetime, duration: timedelta, max_wait: timedelta
+    ) -> datetime | None:
         with self._lock:
             free_at = max(now, self._slots.get(channel, now))
-            if free_at > now + at_most:
+            if free_at > now + max_wait:
                 return None
-            self._slots[channel] = free_at + lasts
+            self._slots[channel] = free_at + duration
             return free_at
 
-    def give_back(self, message: ScheduledMessage) -> None:
+    def release_cap(self, message: ScheduledMessage) -> None:
         with self._lock:
-            key = (message.contact, message.terms.category)
+            key = (message.contact, message.reason_spec.category)
             if (stored := self._taken.get(key)) is None:
                 return
-            left = stored.places.without(message.scheduled_message_id)
+            left = stored.cap_usage.remove(message.scheduled_message_id)
             if not left.taken:
                 del self._taken[key]
-            elif left is not stored.places:
-                self._taken[key] = stored._replace(places=replace(left, revision=left.revision + 1))
+            elif left is not stored.cap_usage:
+                self._taken[key] = stored._replace(cap_usage=replace(left, revision=left.revision + 1))
 
     def release(self, message: ScheduledMessage) -> bool:
         with self._lock:
@@ -331,11 +335,11 @@ class MemoryStore:
                 _answered(_decided(row.message, message), message),
                 state=State.SCHEDULED,
                 due_at=message.due_at,
-                useful_until=message.useful_until,
+                valid_until=message.valid_until,
                 version=message.version,
                 planned_at=message.planned_at,
-                first_due_at=message.first_due_at,
-                held_by=message.held_by,
+                planned_due_at=message.planned_due_at,
+                hold_rules=message.hold_rules,
                 attempts=message.attempts,
             )
             self._put(replace(row, message=released, indexed=True))
@@ -390,7 +394,9 @@ class MemoryStore:
                 ],
                 scheduled=[row.message for key, row in self._rows.items() if key.pk == contact.key],
                 subjects=[self._subjects[ref] for ref in refs if ref in self._subjects and self._is_of(ref, contact)],
-                places={category: taken.places for (whose, category), taken in self._taken.items() if whose == contact},
+                cap_usage={
+                    category: taken.cap_usage for (whose, category), taken in self._taken.items() if whose == contact
+                },
             )
 
     def erase(self, contact: Contact, *, until: datetime) -> int:
@@ -400,16 +406,16 @@ class MemoryStore:
                 subject = self._subjects.get(ref)
                 if subject and subject.previous and not subject.is_about(contact):
                     self._subjects[ref] = replace(subject, previous={}, revision=subject.revision + 1)
-                elif subject and subject.is_about(contact) and subject.heard_at <= until:
+                elif subject and subject.is_about(contact) and subject.last_event_at <= until:
                     del self._subjects[ref]
             found += _drop(self._profiles, lambda key, item: key == contact and item.last_seen_at <= until)
             found += _drop(self._conversations, lambda key, item: key == contact and item.last_inbound_at <= until)
             found += _drop(self._messages, lambda key, item: key[0] == contact and item[0].sent_at <= until)
             found += _drop(self._rows, lambda key, row: key.pk == contact.key and row.message.planned_at <= until)
-            found += _drop(self._links, lambda key, link: key[0] == contact and link.heard_at <= until)
+            found += _drop(self._links, lambda key, link: key[0] == contact and link.last_event_at <= until)
             found += _drop(
                 self._taken,
-                lambda key, taken: key[0] == contact and all(at <= until for at in taken.places.instants()),
+                lambda key, taken: key[0] == contact and all(at <= until for at in taken.cap_usage.instants()),
             )
             return found
 
@@ -434,18 +440,18 @@ class MemoryStore:
         """Every scheduled message, in order of due time."""
         return sorted((row.message for row in self._rows.values()), key=lambda message: message.due_at)
 
-    def _is_there(self, member: Member, subject: SubjectRef) -> bool:
+    def _is_there(self, recipient: Recipient, subject: SubjectRef) -> bool:
         """Whether what put them into the audience has not been deleted since."""
-        if member.since is None:
-            return member.contact in self._conversations
-        return SubjectRef.known_to(member.contact, "interest", subject.id) in self._subjects
+        if recipient.since is None:
+            return recipient.contact in self._conversations
+        return SubjectRef.known_to(recipient.contact, "interest", subject.id) in self._subjects
 
     def _is_of(self, ref: SubjectRef, contact: Contact) -> bool:
         return self._subjects[ref].is_about(contact)
 
-    def _places(self, contact: Contact, category: Category) -> Places:
+    def _places(self, contact: Contact, category: Category) -> CapUsage:
         taken = self._taken.get((contact, category))
-        return taken.places if taken else Places()
+        return taken.cap_usage if taken else CapUsage()
 
     def _held(self, message: ScheduledMessage, states: frozenset[State]) -> _Row | None:
         row = self._rows.get(message.key)
@@ -477,7 +483,7 @@ def _answered(stored: ScheduledMessage, message: ScheduledMessage) -> ScheduledM
         provider=message.provider or stored.provider,
         provider_message_id=message.provider_message_id or stored.provider_message_id,
         error=brief(message.error) if message.error else stored.error,
-        receipt=message.receipt or stored.receipt,
+        last_receipt_id=message.last_receipt_id or stored.last_receipt_id,
     )
 
 

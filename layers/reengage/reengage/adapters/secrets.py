@@ -10,7 +10,7 @@ from typing import Any, Final
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError, TransformParameterError
 
-from reengage.errors import MissingSetting
+from reengage.errors import ConfigurationError
 
 FRESH_FOR: Final = 300
 """Seconds: a key that was rotated is in use after this, without a deployment."""
@@ -32,12 +32,12 @@ class ProviderSecrets:
     _ask_from: float = field(default=0, init=False)
 
     def __call__(self) -> Mapping[str, Any]:
-        """Raises ``MissingSetting`` where they were never read."""
+        """Raises ``ConfigurationError`` where they were never read."""
         if self._keys is not None and self.monotonic() < self._ask_from:
             return self._keys
         try:
             self._keys = self._read()
-        except MissingSetting as why:
+        except ConfigurationError as why:
             if self._keys is None:
                 raise
             self._ask_from = self.monotonic() + NOT_AGAIN_FOR
@@ -49,15 +49,15 @@ class ProviderSecrets:
             keys = self._provider.get(self.arn, max_age=FRESH_FOR, transform="json")
         except (GetParameterError, TransformParameterError) as error:
             # Without the value itself: Powertools quotes what it could not read.
-            raise MissingSetting(f"the providers' secret: {type(error).__name__}") from None
+            raise ConfigurationError(f"the providers' secret: {type(error).__name__}") from None
         if not isinstance(keys, dict):
-            raise MissingSetting("the providers' secret: expected a JSON object of keys")
+            raise ConfigurationError("the providers' secret: expected a JSON object of keys")
         return {name: _trimmed(key) for name, key in keys.items()}
 
     def in_hand(self) -> Mapping[str, Any]:
-        """As last read: nothing is waited for. Raises ``MissingSetting`` where they were never read."""
+        """As last read: nothing is waited for. Raises ``ConfigurationError`` where they were never read."""
         if self._keys is None:
-            raise MissingSetting("the providers' secret: not read yet")
+            raise ConfigurationError("the providers' secret: not read yet")
         return self._keys
 
     @cached_property

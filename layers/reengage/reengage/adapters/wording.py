@@ -16,7 +16,7 @@ from fluent.runtime import FluentBundle, FluentResource
 from fluent.syntax.ast import Resource
 
 from reengage.domain.contact import parse_brand
-from reengage.domain.policy import Circumstances
+from reengage.domain.policy import PolicyInput
 from reengage.errors import ReengageError
 from reengage.ports import Wording
 
@@ -40,19 +40,19 @@ class FluentWording:
     default_locale: str = "en"
     folder: Path = FOLDER
 
-    def __call__(self, case: Circumstances) -> Wording:
+    def __call__(self, context: PolicyInput) -> Wording:
         """Raises ``WordingError`` where a text of ours is at fault."""
-        reason = case.message.reason
+        reason = context.message.reason
         wanted = tuple(
             chain(
-                case.profile.locale if case.profile else None,
-                case.brand.locale if case.brand else None,
+                context.profile.locale if context.profile else None,
+                context.brand.locale if context.brand else None,
                 self.default_locale,
             )
         )
-        bundle = self._bundle_for(case, wanted)
+        bundle = self._bundle_for(context, wanted)
         locale = bundle.locales[0]
-        values = variables(Context(case, wanted, _writes_dates(wanted, locale)))
+        values = variables(Context(context, wanted, _writes_dates(wanted, locale)))
         named = _format(bundle, reason, "parameters", values).split()
         if unknown := set(named) - set(values):
             raise WordingError(f"{locale}: {reason}.parameters: no such variable: {', '.join(sorted(unknown))}")
@@ -63,13 +63,13 @@ class FluentWording:
             parameters=tuple(values[name] for name in named),
         )
 
-    def _bundle_for(self, case: Circumstances, wanted: Sequence[str]) -> FluentBundle:
+    def _bundle_for(self, context: PolicyInput, wanted: Sequence[str]) -> FluentBundle:
         """The first locale's that has a text for the case's reason."""
         for locale in wanted:
-            bundle = _bundle(self.folder, case.message.contact.brand, locale)
-            if bundle and bundle.has_message(case.message.reason):
+            bundle = _bundle(self.folder, context.message.contact.brand, locale)
+            if bundle and bundle.has_message(context.message.reason):
                 return bundle
-        raise WordingError(f"{case.message.reason} has no text in any of {', '.join(wanted)}")
+        raise WordingError(f"{context.message.reason} has no text in any of {', '.join(wanted)}")
 
 
 def chain(*locales: str | None) -> Iterator[str]:

@@ -15,7 +15,7 @@ from babel.dates import format_date, format_time
 
 from reengage.domain.instants import parse_instant, parse_zone
 from reengage.domain.planning import carries_check_in
-from reengage.domain.policy import Circumstances
+from reengage.domain.policy import PolicyInput
 
 LONGEST_NAME: Final = 80
 """Characters: a longer name is cut, so that a text stays a text message. Links and a brand's own texts stay whole."""
@@ -40,18 +40,18 @@ Values = dict[str, str]
 class Context:
     """One case as one reader is told it: in the languages ``wanted``, the most wanted first, dates as in ``locale``."""
 
-    case: Circumstances
+    policy_input: PolicyInput
     wanted: Sequence[str]
     locale: Locale
 
     @property
     def brand(self) -> str:
         """The brand's name, else its id."""
-        configured = self.case.brand
-        return self.named(configured.name if configured else None) or self.case.message.contact.brand
+        configured = self.policy_input.brand
+        return self.named(configured.name if configured else None) or self.policy_input.message.contact.brand
 
     def get(self, name: str) -> Any:
-        return self.case.family.get(name) if self.case.family else None
+        return self.policy_input.track.get(name) if self.policy_input.track else None
 
     def text(self, value: Any) -> str:
         return one_line(localised(value, self.wanted))
@@ -84,7 +84,7 @@ class Context:
 
 def variables(context: Context) -> Values:
     """Everything that the text of the case's reason may speak of."""
-    message, configured = context.case.message, context.case.brand
+    message, configured = context.policy_input.message, context.policy_input.brand
     stop_text = context.text(configured.stop_text if configured else None)
     common = {"brand": context.brand, "channel": message.contact.channel} | perhaps("stop_text", stop_text)
     return common | VARIABLES[message.reason](context)
@@ -129,7 +129,7 @@ def _starts(context: Context) -> Values:
 
 def _reminder(context: Context) -> Values:
     """With the link for the online check-in where no message of its own brings that."""
-    carries = carries_check_in(context.case.message, context.case.subject)
+    carries = carries_check_in(context.policy_input.message, context.policy_input.subject)
     link = context.optional("check_in_url") if carries else perhaps("check_in_url", "")
     return _starts(context) | context.optional("location") | link
 
@@ -137,9 +137,9 @@ def _reminder(context: Context) -> Values:
 def _trial(context: Context) -> Values:
     """In the person's time, where one zone is known to be theirs."""
     ends_at = parse_instant(context.get("ends_at"))
-    zones = context.case.zones.zones
+    zones = context.policy_input.zones.zones
     ends = context.moment(ends_at, zones[0].key if len(zones) == 1 else None)
-    ended = {"ended": _yes(context.case.now >= ends_at)}
+    ended = {"ended": _yes(context.policy_input.now >= ends_at)}
     return context.required("product") | context.optional("upgrade_url") | ended | ends
 
 
@@ -164,13 +164,13 @@ def _hours(context: Context) -> Values:
 
 
 def _welcome(context: Context) -> Values:
-    profile = context.case.profile
+    profile = context.policy_input.profile
     return perhaps("display_name", context.named(profile.display_name if profile else None))
 
 
 def _help(context: Context) -> Values:
     """The brand's own answer; its name goes before it where it does not say it."""
-    brand = context.case.brand
+    brand = context.policy_input.brand
     text = context.text(brand.help_text if brand else None)
     silent = text and context.brand.casefold() not in text.casefold()
     return perhaps("help_text", f"{context.brand}: {text}" if silent else text)

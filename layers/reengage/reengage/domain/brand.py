@@ -25,7 +25,7 @@ class Brand:
     versions: Mapping[str, int] = field(default_factory=dict)
     revision: int = 0
 
-    def hear(self, version: int, fields: Mapping[str, Any]) -> "Brand":
+    def apply(self, version: int, fields: Mapping[str, Any]) -> "Brand":
         """With what an event said; an older event changes nothing that a newer one said."""
         newer = {name: value for name, value in fields.items() if version >= self.versions.get(name, 0)}
         return replace(self, **newer, versions={**self.versions, **dict.fromkeys(newer, version)})

@@ -21,14 +21,14 @@ from .subject import RETENTION, SubjectRef
 SORT_KEY: Final = "BROADCAST"
 
 
-class PartState(StrEnum):
+class ShardState(StrEnum):
     WAITING = "waiting"
     DONE = "done"
     WITHDRAWN = "withdrawn"
     TOO_LATE = "too_late"
 
 
-class Member(NamedTuple):
+class Recipient(NamedTuple):
     """One of the audience. ``since`` is when they showed the interest that is answered, where that is why."""
 
     contact: Contact
@@ -36,7 +36,7 @@ class Member(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BroadcastShard:
     """One shard's part, and how far it has come.
 
     ``version`` is the revision of the subject that asked for it. ``planned`` counts the members that a message was
@@ -48,42 +48,42 @@ class Part:
     subject: SubjectRef
     shard: int
     due_at: datetime
-    useful_until: datetime
+    valid_until: datetime
     version: int
-    state: PartState = PartState.WAITING
+    state: ShardState = ShardState.WAITING
     cursor: str | None = None
     planned: int = 0
     outcomes: Mapping[str, int] = field(default_factory=dict)
 
-    def after(self, former: "Part | None") -> "Part":
+    def merged_with(self, former: "BroadcastShard | None") -> "BroadcastShard":
         """With what became of the messages of the one whose place it takes; of those not sent yet the rest is planned
         anew, and nothing is where it is only stopped.
         """
         if former is None:
             return self
         ended = sum(former.outcomes.values())
-        planned = former.planned if self.state is PartState.WITHDRAWN else ended
+        planned = former.planned if self.state is ShardState.WITHDRAWN else ended
         return replace(self, planned=planned, outcomes=former.outcomes)
 
     @property
     def key(self) -> MessageKey:
-        return part_key(self.subject, self.reason, self.shard)
+        return shard_key(self.subject, self.reason, self.shard)
 
     @property
-    def terms(self) -> Reason:
+    def reason_spec(self) -> Reason:
         return REASONS[self.reason]
 
     @property
     def expires_at(self) -> int:
         """Epoch seconds: it can be read for as long as its subject."""
-        return expiry(self.useful_until + RETENTION)
+        return expiry(self.valid_until + RETENTION)
 
 
-def part_key(subject: SubjectRef, reason: str, shard: int) -> MessageKey:
+def shard_key(subject: SubjectRef, reason: str, shard: int) -> MessageKey:
     return MessageKey(subject.key, f"{SORT_KEY}#{reason}#{shard:02}")
 
 
-def is_part(key: MessageKey) -> bool:
+def is_shard_key(key: MessageKey) -> bool:
     return key.sk.startswith(f"{SORT_KEY}#")
 
 
@@ -94,33 +94,35 @@ class Broadcast:
     reason: str
     subject: SubjectRef
     due_at: datetime
-    useful_until: datetime
+    valid_until: datetime
     version: int
 
-    def parts(self, state: PartState = PartState.WAITING, *, version: int | None = None) -> tuple[Part, ...]:
+    def shards(
+        self, state: ShardState = ShardState.WAITING, *, version: int | None = None
+    ) -> tuple[BroadcastShard, ...]:
         return tuple(
-            Part(
+            BroadcastShard(
                 self.reason,
                 self.subject,
                 shard,
                 self.due_at,
-                self.useful_until,
+                self.valid_until,
                 self.version if version is None else version,
                 state,
             )
             for shard in range(SHARDS)
         )
 
-    def to(self, contact: Contact, since: datetime | None, *, at: datetime) -> ScheduledMessage:
+    def message_for(self, contact: Contact, since: datetime | None, *, at: datetime) -> ScheduledMessage:
         """The one message to a member: the same however often that member is found."""
         return ScheduledMessage(
             contact=contact,
             reason=self.reason,
             subject=self.subject,
-            step=str(Duration()),
-            about=since,
+            offset=str(Duration()),
+            anchor_at=since,
             due_at=self.due_at,
-            useful_until=self.useful_until,
+            valid_until=self.valid_until,
             version=self.version,
             planned_at=at,
         )

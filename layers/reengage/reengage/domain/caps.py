@@ -25,7 +25,7 @@ class Cap:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class CapUsage:
     """The places that one contact's messages of one category have taken: when each was sent, by its id.
 
     ``revision`` counts the writes, for compare-and-set.
@@ -38,12 +38,12 @@ class Places:
         """When the messages were sent; ``but`` leaves one out, which need not make way for itself."""
         return tuple(at for message_id, at in self.taken.items() if message_id != but)
 
-    def take(self, scheduled_message_id: str, at: datetime, keep_for: timedelta) -> "Places":
-        """With a place taken at ``at``, and without those that no period of ``keep_for`` counts any more."""
-        kept = {message_id: sent_at for message_id, sent_at in self.taken.items() if sent_at > at - keep_for}
+    def take(self, scheduled_message_id: str, at: datetime, retention: timedelta) -> "CapUsage":
+        """With a place taken at ``at``, and without those that no period of ``retention`` counts any more."""
+        kept = {message_id: sent_at for message_id, sent_at in self.taken.items() if sent_at > at - retention}
         return replace(self, taken={**kept, scheduled_message_id: at})
 
-    def without(self, scheduled_message_id: str) -> "Places":
+    def remove(self, scheduled_message_id: str) -> "CapUsage":
         """With the place given back: the message was not sent after all. The very same where it had none."""
         if scheduled_message_id not in self.taken:
             return self

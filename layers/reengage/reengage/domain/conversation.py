@@ -51,7 +51,7 @@ class Conversation:
     opening: Opening
     expires_at: int
     previous_inbound_at: datetime | None = None
-    told_to_close: int | None = None
+    warned_expires_at: int | None = None
 
     @property
     def closes_at(self) -> datetime:
@@ -59,9 +59,9 @@ class Conversation:
         return min(self.last_inbound_at + WINDOW, datetime.fromtimestamp(max(0, min(self.expires_at, _FAR)), UTC))
 
     @property
-    def closing_is_told(self) -> bool:
+    def already_warned(self) -> bool:
         """Whether a business was warned of this very closing."""
-        return self.told_to_close == self.expires_at
+        return self.warned_expires_at == self.expires_at
 
     def is_open(self, now: datetime) -> bool:
         """Whether the business may reach out at ``now``: by the clock, whatever TTL has deleted or not yet."""
@@ -73,7 +73,7 @@ def expiry(instant: datetime) -> int:
     return math.ceil(instant.timestamp())
 
 
-def hear(
+def extend(
     conversation: Conversation | None,
     *,
     heard_before: bool,

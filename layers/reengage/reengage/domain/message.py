@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from .contact import Contact
 from .conversation import expiry
 from .instants import EARLIEST, iso
-from .reasons import REASONS, Door, Reason
+from .reasons import REASONS, Reason, SendGroup
 from .subject import SubjectRef
 
 RETENTION: Final = timedelta(days=30)
@@ -88,20 +88,21 @@ class ScheduledMessage:
     that surely failed, and ``claim_id`` names the run that has, or had, it in hand. ``due_at`` is when it is looked at
     next; ``first_due_at``, where that differs, when it was due at first: earlier, because it was put off, or later,
     because the window closes before. ``held_by`` names the rules that held it, in their order. ``planned_at`` is when
-    what asked for it arrived; unknown counts as before everything. ``receipt`` marks the receipt that moved it last.
+    what asked for it arrived; unknown counts as before everything. ``last_receipt_id`` marks the receipt that moved it
+    last.
     """
 
     contact: Contact
     reason: str
     subject: SubjectRef
-    step: str
-    about: datetime | None
+    offset: str
+    anchor_at: datetime | None
     due_at: datetime
-    useful_until: datetime
+    valid_until: datetime
     version: int
     planned_at: datetime = EARLIEST
-    first_due_at: datetime | None = None
-    held_by: str | None = None
+    planned_due_at: datetime | None = None
+    hold_rules: str | None = None
     state: State = State.SCHEDULED
     rule: str | None = None
     facts: Facts = field(default_factory=dict)
@@ -112,13 +113,13 @@ class ScheduledMessage:
     provider: str | None = None
     provider_message_id: str | None = None
     error: str | None = None
-    receipt: str | None = None
+    last_receipt_id: str | None = None
 
     @property
     def key(self) -> MessageKey:
         # The subject's id may hold any character; what follows it holds no "#", so no two keys are alike.
-        about = iso(self.about) if self.about else ONCE
-        sk = f"SCHEDULED#{self.reason}#{self.subject.id}#{self.step}#{about}"
+        anchor_at = iso(self.anchor_at) if self.anchor_at else ONCE
+        sk = f"SCHEDULED#{self.reason}#{self.subject.id}#{self.offset}#{anchor_at}"
         return MessageKey(self.contact.key, sk)
 
     @property
@@ -131,23 +132,23 @@ class ScheduledMessage:
         return self.state is State.SKIPPED and self.rule in WITHDRAWN
 
     @property
-    def came_too_late(self) -> bool:
+    def skipped_as_too_late(self) -> bool:
         return self.state is State.SKIPPED and self.rule == TOO_LATE
 
     @property
-    def may_come_after_all(self) -> bool:
+    def may_replace_skipped(self) -> bool:
         """Whether it is the only one there is to be, and in time: an event that came too late must not cost it."""
-        return self.state is State.SCHEDULED and self.about is None
+        return self.state is State.SCHEDULED and self.anchor_at is None
 
     def expires_at(self, planned_at: datetime) -> int:
         """Epoch seconds, for a row that is written at ``planned_at``."""
-        only_one = self.terms.once or self.terms.audience
+        only_one = self.reason_spec.once or self.reason_spec.audience
         return expiry(max(self.due_at, planned_at) + (ONCE_RETENTION if only_one else RETENTION))
 
     @property
-    def terms(self) -> Reason:
+    def reason_spec(self) -> Reason:
         return REASONS[self.reason]
 
     @property
-    def door(self) -> Door:
-        return self.terms.door
+    def send_group(self) -> SendGroup:
+        return self.reason_spec.send_group

@@ -9,7 +9,7 @@ from .conversation import InboundMessage
 from .instants import Duration, at_wall_clock, parse_instant, parse_zone, shift
 from .message import ScheduledMessage
 from .reasons import REASONS, Reason
-from .subject import Family, Subject, SubjectRef
+from .subject import Subject, SubjectRef, Track
 
 CARRIED_WITHIN: Final = timedelta(hours=1)
 """A reminder that is due so close to the online check-in carries its link, and spares a message."""
@@ -24,35 +24,37 @@ def planned_messages(subject: Subject | None) -> tuple[ScheduledMessage, ...]:
         return ()
     return tuple(
         message
-        for name, reason, family in _wanted(subject)
+        for name, reason, track in _wanted(subject)
         if not reason.audience and not (name == "online_check_in" and _carrier(subject))
-        for message in _of_reason(subject, name, reason, family)
+        for message in _of_reason(subject, name, reason, track)
     )
 
 
-def broadcasts(subject: Subject | None, place: tzinfo | None = None) -> tuple[Broadcast, ...]:
+def broadcasts(subject: Subject | None, default_zone: tzinfo | None = None) -> tuple[Broadcast, ...]:
     """Every broadcast that the subject's newest version calls for. ``place``: whose calendar its days go by, where the
     event has not said so; else the offset in which its instants were given.
     """
     if subject is None:
         return ()
     return tuple(
-        Broadcast(name, subject.ref, due_at=dues[0][1], useful_until=ends[-1], version=family.revision)
-        for name, reason, family in _wanted(subject)
+        Broadcast(name, subject.ref, due_at=dues[0][1], valid_until=ends[-1], version=track.revision)
+        for name, reason, track in _wanted(subject)
         if reason.audience
-        for _, dues, ends in [_times(reason, family, place)]
+        for _, dues, ends in [_times(reason, track, default_zone)]
     )
 
 
-def again(message: ScheduledMessage, subject: Subject | None, place: tzinfo | None = None) -> ScheduledMessage | None:
+def replan(
+    message: ScheduledMessage, subject: Subject | None, default_zone: tzinfo | None = None
+) -> ScheduledMessage | None:
     """The very same message as the subject's newest version wants it: due, of use and numbered as of that version.
 
     ``None`` where it is not wanted any more.
     """
-    if message.terms.audience:
+    if message.reason_spec.audience:
         wanted = [
-            broadcast.to(message.contact, message.about, at=message.planned_at)
-            for broadcast in broadcasts(subject, place)
+            broadcast.message_for(message.contact, message.anchor_at, at=message.planned_at)
+            for broadcast in broadcasts(subject, default_zone)
         ]
     else:
         wanted = list(planned_messages(subject))
@@ -61,7 +63,7 @@ def again(message: ScheduledMessage, subject: Subject | None, place: tzinfo | No
 
 def carries_check_in(message: ScheduledMessage, subject: Subject | None) -> bool:
     """Whether a reminder brings the link for the online check-in along."""
-    return subject is not None and message.step == _carrier(subject)
+    return subject is not None and message.offset == _carrier(subject)
 
 
 def earliest(message: ScheduledMessage, subject: Subject | None, closes_at: datetime) -> datetime | None:
@@ -69,102 +71,108 @@ def earliest(message: ScheduledMessage, subject: Subject | None, closes_at: date
 
     Of several that one reason has after ``closes_at``, only the first may: together they would say one thing twice.
     """
-    terms = message.terms
+    reason_spec = message.reason_spec
     later = [m for m in planned_messages(subject) if m.reason == message.reason and m.due_at >= closes_at]
-    family = subject.families.get(terms.family) if subject else None
-    if family is None or terms.earliest is None or not later or later[0].key != message.key:
+    track = subject.tracks.get(reason_spec.track) if subject else None
+    if track is None or reason_spec.earliest_offset is None or not later or later[0].key != message.key:
         return None
-    about = parse_instant(family.get(terms.anchor))
-    return shift(about, terms.earliest, _zone(family, about))
+    anchor_at = parse_instant(track.get(reason_spec.anchor))
+    return shift(anchor_at, reason_spec.earliest_offset, _zone(track, anchor_at))
 
 
 def reply(reason: str, to: InboundMessage, now: datetime) -> ScheduledMessage:
     """The one answer of that reason to an inbound message: the same however often that message comes."""
-    lasts = REASONS[reason].lasts
-    assert lasts is not None
+    valid_for = REASONS[reason].valid_for
+    assert valid_for is not None
     return ScheduledMessage(
         contact=to.contact,
         reason=reason,
         subject=SubjectRef(to.contact.brand, REASONS[reason].kind, to.message_id),
-        step=str(Duration()),
-        about=to.sent_at,
+        offset=str(Duration()),
+        anchor_at=to.sent_at,
         due_at=now,
-        useful_until=to.sent_at + lasts,
+        valid_until=to.sent_at + valid_for,
         version=0,
         planned_at=now,
     )
 
 
-def _wanted(subject: Subject) -> Iterator[tuple[str, Reason, Family]]:
+def _wanted(subject: Subject) -> Iterator[tuple[str, Reason, Track]]:
     """The reasons for which the subject has something to say now."""
     for name, reason in REASONS.items():
-        family = subject.families.get(reason.family)
-        if reason.kind != subject.ref.kind or family is None:
+        track = subject.tracks.get(reason.track)
+        if reason.kind != subject.ref.kind or track is None:
             continue
-        said = all(family.get(field) is not None for field in (reason.anchor, reason.needs) if field)
-        if said and not subject.is_undone(reason.family, also_by=reason.undone_with):
-            yield name, reason, family
+        said = all(track.get(field) is not None for field in (reason.anchor, reason.required_field) if field)
+        if said and not subject.is_undone(reason.track, also_by=reason.also_cancelled_by):
+            yield name, reason, track
 
 
-def _of_reason(subject: Subject, name: str, reason: Reason, family: Family) -> list[ScheduledMessage]:
-    contact = subject.contact_of(family)
+def _of_reason(subject: Subject, name: str, reason: Reason, track: Track) -> list[ScheduledMessage]:
+    contact = subject.contact_of(track)
     if contact is None:
         return []
-    about, dues, ends = _times(reason, family)
+    anchor_at, dues, ends = _times(reason, track)
     return [
         ScheduledMessage(
             contact=contact,
             reason=name,
             subject=subject.ref,
-            step=str(offset),
-            about=None if reason.once else about,
+            offset=str(offset),
+            anchor_at=None if reason.once else anchor_at,
             due_at=due,
-            useful_until=useful_until,
-            version=subject.revision_of(family),
+            valid_until=valid_until,
+            version=subject.revision_of(track),
         )
-        for (offset, due), useful_until in zip(dues, ends, strict=True)
+        for (offset, due), valid_until in zip(dues, ends, strict=True)
     ]
 
 
 Due = tuple[Duration, datetime]
 
 
-def _times(reason: Reason, family: Family, place: tzinfo | None = None) -> tuple[datetime, list[Due], list[datetime]]:
+def _times(
+    reason: Reason, track: Track, default_zone: tzinfo | None = None
+) -> tuple[datetime, list[Due], list[datetime]]:
     """The anchor, each offset with its instant, and until when each message is of use.
 
     An empty list of offsets asks for no message.
     """
-    about = parse_instant(family.get(reason.anchor))
-    dues = _dues(reason, family, about)
-    last = [_last_use(reason, family, about, dues[-1][1], place)] if dues else []
-    return about, dues, [due for _, due in dues[1:]] + last
+    anchor_at = parse_instant(track.get(reason.anchor))
+    dues = _dues(reason, track, anchor_at)
+    last = [_last_use(reason, track, anchor_at, dues[-1][1], default_zone)] if dues else []
+    return anchor_at, dues, [due for _, due in dues[1:]] + last
 
 
-def _dues(reason: Reason, family: Family, about: datetime) -> list[Due]:
+def _dues(reason: Reason, track: Track, anchor_at: datetime) -> list[Due]:
     """Each offset with its instant, earliest first; of two that fall together the first one named stays."""
-    given = family.get(reason.offsets)
+    given = track.get(reason.offsets)
     texts = [given] if isinstance(given, str) else given
-    offsets = [Duration.parse(text) for text in texts] if texts is not None else list(reason.defaults)
-    zone = _zone(family, about)
+    offsets = [Duration.parse(text) for text in texts] if texts is not None else list(reason.default_offsets)
+    zone = _zone(track, anchor_at)
     at: dict[datetime, Duration] = {}
     for offset in offsets:
-        at.setdefault(shift(about, -offset if reason.before else offset, zone), offset)
+        at.setdefault(shift(anchor_at, -offset if reason.before else offset, zone), offset)
     return sorted(((offset, due) for due, offset in at.items()), key=lambda pair: pair[1])
 
 
-def _last_use(reason: Reason, family: Family, about: datetime, last_due: datetime, place: tzinfo | None) -> datetime:
-    if reason.lasts:
-        return last_due + reason.lasts
-    if not reason.until:
-        return about
-    zone = _zone(family, about) if family.get("timezone") or place is None else place
-    midnight = datetime.combine(date.fromisoformat(family.get(reason.until)) + timedelta(days=1), datetime.min.time())
+def _last_use(
+    reason: Reason, track: Track, anchor_at: datetime, last_due: datetime, default_zone: tzinfo | None
+) -> datetime:
+    if reason.valid_for:
+        return last_due + reason.valid_for
+    if not reason.valid_until_field:
+        return anchor_at
+    zone = _zone(track, anchor_at) if track.get("timezone") or default_zone is None else default_zone
+    midnight = datetime.combine(
+        date.fromisoformat(track.get(reason.valid_until_field)) + timedelta(days=1), datetime.min.time()
+    )
     return at_wall_clock(midnight, zone).astimezone(UTC)
 
 
 def _carrier(subject: Subject) -> str | None:
     """The step of the reminder that brings the check-in's link along: the last one within an hour of the check-in."""
-    wanted = {name: (reason, family) for name, reason, family in _wanted(subject)}
+    wanted = {name: (reason, track) for name, reason, track in _wanted(subject)}
     if not {"online_check_in", "appointment_reminder"} <= wanted.keys():
         return None
     [(_, check_in)] = _times(*wanted["online_check_in"])[1]
@@ -176,8 +184,8 @@ def _carrier(subject: Subject) -> str | None:
     return near[-1] if near else None
 
 
-def _zone(family: Family, about: datetime) -> tzinfo:
-    name = family.get("timezone")
-    zone = parse_zone(name) if name else about.tzinfo
+def _zone(track: Track, anchor_at: datetime) -> tzinfo:
+    name = track.get("timezone")
+    zone = parse_zone(name) if name else anchor_at.tzinfo
     assert zone is not None
     return zone

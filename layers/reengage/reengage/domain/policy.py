@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
 from .brand import Brand
-from .caps import Cap, Places, free_at
+from .caps import Cap, CapUsage, free_at
 from .contact import CHANNELS, Profile
 from .conversation import Conversation
 from .instants import iso, parse_zone
@@ -20,16 +20,16 @@ from .message import ScheduledMessage
 from .preferences import Preferences
 from .quiet_hours import QuietHours
 from .reasons import Category
-from .subject import Family, Subject
+from .subject import Subject, Track
 from .zones import Zones, tzdata_version, zones_of
 
 ASKED_AGAIN: Final = timedelta(hours=1)
 """A message whose person's zone cannot be told is looked at again after this: the zone may be known by then."""
 
-GATE_HOLDS: Final = timedelta(seconds=2)
+SNAPSHOT_VALID_FOR: Final = timedelta(seconds=2)
 """A message is handed over within this time of the gate that said so, or the gate is asked again."""
 
-MEND: Final = "give a timezone in MessageReceived, the event or BrandConfigured, or set DefaultTimezone"
+HINT: Final = "give a timezone in MessageReceived, the event or BrandConfigured, or set DefaultTimezone"
 
 
 WhenWindowWillClose = Literal["wait", "pull_forward", "warn"]
@@ -63,19 +63,19 @@ class PolicySettings:
         return self.when_closing_for.get(reason, self.when_window_will_close)
 
     @property
-    def looks_ahead(self) -> bool:
+    def plans_for_closing(self) -> bool:
         """Whether it matters for any message that the window will be closed when it is due."""
         return {self.when_window_will_close, *self.when_closing_for.values()} != {"wait"}
 
 
-def place_of(brand: Brand | None, settings: PolicySettings) -> tzinfo | None:
+def default_zone(brand: Brand | None, settings: PolicySettings) -> tzinfo | None:
     """Whose calendar the brand's own days go by."""
     name = (brand and brand.timezone) or settings.default_timezone
     return parse_zone(name) if name else None
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class PolicyInput:
     """What one strongly consistent read found, and the clock after it; ``places`` of the message's category.
 
     ``interest`` is the contact's own in what the message is about, for a reason that goes to those who have shown some.
@@ -89,37 +89,37 @@ class Circumstances:
     now: datetime
     preferences: Preferences = field(default_factory=Preferences)
     brand: Brand | None = None
-    places: Places = field(default_factory=Places)
+    cap_usage: CapUsage = field(default_factory=CapUsage)
     settings: PolicySettings = field(default_factory=PolicySettings)
     interest: Subject | None = None
 
     def __post_init__(self) -> None:
         channel = self.message.contact.channel
-        profile, conversation = self.preferences.remembered(channel, self.profile, self.conversation)
+        profile, conversation = self.preferences.without_erased(channel, self.profile, self.conversation)
         object.__setattr__(self, "profile", profile)
         object.__setattr__(self, "conversation", conversation)
 
     @property
-    def family(self) -> Family | None:
-        return self.subject.families.get(self.message.terms.family) if self.subject else None
+    def track(self) -> Track | None:
+        return self.subject.tracks.get(self.message.reason_spec.track) if self.subject else None
 
     @property
     def is_undone(self) -> bool:
         """Whether the subject's newest word is that there is nothing to say any more."""
-        terms = self.message.terms
-        return self.subject is None or self.subject.is_undone(terms.family, also_by=terms.undone_with)
+        reason_spec = self.message.reason_spec
+        return self.subject is None or self.subject.is_undone(reason_spec.track, also_by=reason_spec.also_cancelled_by)
 
     @property
     def category(self) -> Category:
-        return self.message.terms.category
+        return self.message.reason_spec.category
 
     @property
     def caps(self) -> tuple[Cap, ...]:
         return self.settings.caps.get(self.category, ())
 
     @property
-    def place(self) -> tzinfo | None:
-        return place_of(self.brand, self.settings)
+    def default_zone(self) -> tzinfo | None:
+        return default_zone(self.brand, self.settings)
 
     @property
     def zones(self) -> Zones:
@@ -127,7 +127,7 @@ class Circumstances:
         return zones_of(
             self.message.contact,
             contact_zone=self.profile.timezone if self.profile else None,
-            event_zone=self.family.get("timezone") if self.family else None,
+            event_zone=self.track.get("timezone") if self.track else None,
             brand_zone=self.brand.timezone if self.brand else None,
             default_zone=self.settings.default_timezone,
         )
@@ -143,7 +143,7 @@ class Decision:
     until: datetime | None = None
 
 
-class Answer(NamedTuple):
+class RuleResult(NamedTuple):
     """What a rule saw, and whether that stops the message: with ``until`` for a time, without it for good."""
 
     stops: bool
@@ -151,126 +151,128 @@ class Answer(NamedTuple):
     until: datetime | None = None
 
 
-PASS: Final = Answer(stops=False)
-STOP: Final = Answer(stops=True)
+PASS: Final = RuleResult(stops=False)
+STOP: Final = RuleResult(stops=True)
 
-Rule = Callable[[Circumstances], Answer]
+Rule = Callable[[PolicyInput], RuleResult]
 
 
-def _superseded(case: Circumstances) -> Answer:
+def _superseded(context: PolicyInput) -> RuleResult:
     """The subject has moved on since it asked for this message."""
-    family = case.family
-    if not family or case.subject is None or case.is_undone:
+    track = context.track
+    if not track or context.subject is None or context.is_undone:
         return PASS
-    newest = case.subject.revision_of(family)
-    if case.message.version == newest:
+    newest = context.subject.revision_of(track)
+    if context.message.version == newest:
         return PASS
-    return Answer(stops=True, facts={"version": case.message.version, "subject_version": newest})
+    return RuleResult(stops=True, facts={"version": context.message.version, "subject_version": newest})
 
 
-def _cancelled(case: Circumstances) -> Answer:
-    if not case.family:
-        return Answer(stops=True, facts={"subject": "gone"})
-    if case.is_undone:
-        return Answer(stops=True, facts={"subject_version": case.family.revision})
-    if case.message.terms.audience == "interested" and (not case.interest or case.interest.is_undone("interest")):
-        return Answer(stops=True, facts={"interest": "withdrawn" if case.interest else "gone"})
+def _cancelled(context: PolicyInput) -> RuleResult:
+    if not context.track:
+        return RuleResult(stops=True, facts={"subject": "gone"})
+    if context.is_undone:
+        return RuleResult(stops=True, facts={"subject_version": context.track.revision})
+    if context.message.reason_spec.audience == "interested" and (
+        not context.interest or context.interest.is_undone("interest")
+    ):
+        return RuleResult(stops=True, facts={"interest": "withdrawn" if context.interest else "gone"})
     return PASS
 
 
-def _erased(case: Circumstances) -> Answer:
-    message = case.message
-    return STOP if case.preferences.erased_since(message.contact.channel, message.planned_at) else PASS
+def _erased(context: PolicyInput) -> RuleResult:
+    message = context.message
+    return STOP if context.preferences.erased_since(message.contact.channel, message.planned_at) else PASS
 
 
-def _opted_out(case: Circumstances) -> Answer:
-    refused = case.preferences.refused("contact", case.message.contact.channel)
+def _opted_out(context: PolicyInput) -> RuleResult:
+    refused = context.preferences.refused("contact", context.message.contact.channel)
     if not refused:
         return PASS
     word = refused.cause.get("word") if isinstance(refused.cause, Mapping) else None
-    return Answer(stops=True, facts={"opted_out_at": iso(refused.at), "word": word})
+    return RuleResult(stops=True, facts={"opted_out_at": iso(refused.at), "word": word})
 
 
-def _no_conversation(case: Circumstances) -> Answer:
-    heard = case.conversation is not None or (case.profile is not None and case.profile.is_kept(case.now))
+def _no_conversation(context: PolicyInput) -> RuleResult:
+    heard = context.conversation is not None or (context.profile is not None and context.profile.is_kept(context.now))
     return PASS if heard else STOP
 
 
-def _window_closed(case: Circumstances) -> Answer:
-    return PASS if case.conversation and case.conversation.is_open(case.now) else STOP
+def _window_closed(context: PolicyInput) -> RuleResult:
+    return PASS if context.conversation and context.conversation.is_open(context.now) else STOP
 
 
-def _too_late(case: Circumstances) -> Answer:
-    late = case.now >= case.message.useful_until
-    return Answer(stops=True, facts={"useful_until": iso(case.message.useful_until)}) if late else PASS
+def _too_late(context: PolicyInput) -> RuleResult:
+    late = context.now >= context.message.valid_until
+    return RuleResult(stops=True, facts={"useful_until": iso(context.message.valid_until)}) if late else PASS
 
 
-def _no_consent(case: Circumstances) -> Answer:
+def _no_consent(context: PolicyInput) -> RuleResult:
     """Marketing alone needs it: none was taken back, and one is on record where that is asked for."""
-    if case.category != "marketing":
+    if context.category != "marketing":
         return PASS
-    choice = case.preferences.choice("marketing", case.message.contact.channel)
+    choice = context.preferences.choice("marketing", context.message.contact.channel)
     if choice and choice.allowed:
-        return Answer(stops=False, facts={"consent": "recorded"})
+        return RuleResult(stops=False, facts={"consent": "recorded"})
     if choice:
-        return Answer(stops=True, facts={"consent": "refused", "refused_at": iso(choice.at)})
-    required = case.settings.marketing_consent == "required" or case.message.terms.needs_consent
-    return Answer(stops=required, facts={"consent": "not recorded"})
+        return RuleResult(stops=True, facts={"consent": "refused", "refused_at": iso(choice.at)})
+    required = context.settings.marketing_consent == "required" or context.message.reason_spec.needs_consent
+    return RuleResult(stops=required, facts={"consent": "not recorded"})
 
 
-def _channel_window(case: Circumstances) -> Answer:
+def _channel_window(context: PolicyInput) -> RuleResult:
     """Past the channel's own window only an approved template may go."""
-    terms, contact = CHANNELS[case.message.contact.channel], case.message.contact
-    if terms.free_text_for is None or case.conversation is None:
+    reason_spec, contact = CHANNELS[context.message.contact.channel], context.message.contact
+    if reason_spec.free_text_for is None or context.conversation is None:
         return PASS
-    until = case.conversation.last_inbound_at + terms.free_text_for
-    if case.now < until:
+    until = context.conversation.last_inbound_at + reason_spec.free_text_for
+    if context.now < until:
         return PASS
-    facts = {"free_text_until": iso(until), "template": case.message.reason}
-    if case.message.reason not in case.settings.whatsapp_templates:
-        return Answer(stops=True, facts=facts | {"template_is": "not among WhatsAppTemplates"})
-    if case.category == "marketing" and contact.address.startswith(terms.no_marketing_templates_to):
-        return Answer(stops=True, facts=facts | {"template_is": "marketing to a number that may not get it"})
+    facts = {"free_text_until": iso(until), "template": context.message.reason}
+    if context.message.reason not in context.settings.whatsapp_templates:
+        return RuleResult(stops=True, facts=facts | {"template_is": "not among WhatsAppTemplates"})
+    if context.category == "marketing" and contact.address.startswith(reason_spec.no_marketing_templates_to):
+        return RuleResult(stops=True, facts=facts | {"template_is": "marketing to a number that may not get it"})
     return PASS
 
 
-def _frequency_cap(case: Circumstances) -> Answer:
-    if not case.caps:
+def _frequency_cap(context: PolicyInput) -> RuleResult:
+    if not context.caps:
         return PASS
     # A place is taken at the gate, and the message may have been handed over later by this much.
-    sends = [at + GATE_HOLDS for at in case.places.instants(but=case.message.scheduled_message_id)]
-    counted = {str(cap): sum(instant > case.now - cap.period for instant in sends) for cap in case.caps}
-    until = free_at(case.caps, sends, case.now)
-    return Answer(stops=until is not None, facts={"counted": counted}, until=until)
+    sends = [at + SNAPSHOT_VALID_FOR for at in context.cap_usage.instants(but=context.message.scheduled_message_id)]
+    counted = {str(cap): sum(instant > context.now - cap.period for instant in sends) for cap in context.caps}
+    until = free_at(context.caps, sends, context.now)
+    return RuleResult(stops=until is not None, facts={"counted": counted}, until=until)
 
 
-def _unknown_timezone(case: Circumstances) -> Answer:
+def _unknown_timezone(context: PolicyInput) -> RuleResult:
     """A zone that cannot be told is treated as quiet; so are several that leave no hour in which all allow it."""
-    hours = case.settings.quiet_hours.get(case.category)
+    hours = context.settings.quiet_hours.get(context.category)
     if not hours:
         return PASS
-    zones = case.zones
-    if zones.zones and hours.first_allowed(case.now, zones.zones):
+    zones = context.zones
+    if zones.zones and hours.first_allowed(context.now, zones.zones):
         return PASS
-    return Answer(stops=True, facts={"zone_from": zones.source, "mend": MEND}, until=case.now + ASKED_AGAIN)
+    return RuleResult(stops=True, facts={"zone_from": zones.source, "mend": HINT}, until=context.now + ASKED_AGAIN)
 
 
-def _quiet_hours(case: Circumstances) -> Answer:
-    hours = case.settings.quiet_hours.get(case.category)
+def _quiet_hours(context: PolicyInput) -> RuleResult:
+    hours = context.settings.quiet_hours.get(context.category)
     if not hours:
         return PASS
-    source, zones = case.zones
-    allowed = hours.first_allowed(case.now, zones)
+    source, zones = context.zones
+    allowed = hours.first_allowed(context.now, zones)
     assert allowed is not None
     facts = {
         "quiet_hours": str(hours),
         "zone": zones[0].key if len(zones) == 1 else f"{len(zones)} zones",
         "zone_from": source,
-        "local_time": case.now.astimezone(zones[0]).isoformat(timespec="minutes"),
+        "local_time": context.now.astimezone(zones[0]).isoformat(timespec="minutes"),
         "tzdata": tzdata_version(),
     }
-    quiet = allowed > case.now
-    return Answer(stops=quiet, facts=facts, until=allowed if quiet else None)
+    quiet = allowed > context.now
+    return RuleResult(stops=quiet, facts=facts, until=allowed if quiet else None)
 
 
 RULES: Final[Mapping[str, Rule]] = MappingProxyType(
@@ -293,54 +295,54 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
 ASKED_OF_REPLIES: Final = ("erased", "opted_out", "too_late")
 
 
-def decide(case: Circumstances) -> Decision:
+def decide(context: PolicyInput) -> Decision:
     """The decision on one due message, with the facts that it rests on."""
-    facts = _facts(case)
+    facts = _facts(context)
     for name, rule in RULES.items():
-        if case.category == "reply" and name not in ASKED_OF_REPLIES:
+        if context.category == "reply" and name not in ASKED_OF_REPLIES:
             continue
-        answer = rule(case)
+        answer = rule(context)
         facts |= {name: value for name, value in answer.facts.items() if value is not None}
         if not answer.stops:
             continue
         if answer.until is None:
             return Decision(Action.SKIP, name, facts)
-        return _held(case, name, answer.until, facts)
+        return _held(context, name, answer.until, facts)
     return Decision(Action.SEND, None, facts)
 
 
-def deliver_before(case: Circumstances) -> datetime:
+def deliver_before(context: PolicyInput) -> datetime:
     """The instant from which the message may no longer go out: of no use, outside the window, or in quiet hours."""
-    ends = [case.message.useful_until]
-    if case.category != "reply" and case.conversation:
-        ends.append(case.conversation.closes_at)
-    if hours := case.settings.quiet_hours.get(case.category):
-        ends.append(hours.first_quiet(case.now, case.zones.zones))
+    ends = [context.message.valid_until]
+    if context.category != "reply" and context.conversation:
+        ends.append(context.conversation.closes_at)
+    if hours := context.settings.quiet_hours.get(context.category):
+        ends.append(hours.first_quiet(context.now, context.zones.zones))
     return min(ends)
 
 
-def free_text_until(case: Circumstances) -> datetime:
+def free_text_until(context: PolicyInput) -> datetime:
     """The end of the time in which the channel takes free text from us."""
-    before = deliver_before(case)
-    free_text_for = CHANNELS[case.message.contact.channel].free_text_for
-    if free_text_for is None or case.conversation is None:
+    before = deliver_before(context)
+    free_text_for = CHANNELS[context.message.contact.channel].free_text_for
+    if free_text_for is None or context.conversation is None:
         return before
-    return min(before, case.conversation.last_inbound_at + free_text_for)
+    return min(before, context.conversation.last_inbound_at + free_text_for)
 
 
-def _held(case: Circumstances, rule: str, until: datetime, facts: dict[str, Any]) -> Decision:
+def _held(context: PolicyInput, rule: str, until: datetime, facts: dict[str, Any]) -> Decision:
     """A hold that would outlast the message's use, or its window, is a skip at once."""
-    if until >= case.message.useful_until:
+    if until >= context.message.valid_until:
         return Decision(Action.SKIP, "too_late", facts | {"held_by": rule, "until": iso(until)})
-    if case.conversation and not case.conversation.is_open(until):
+    if context.conversation and not context.conversation.is_open(until):
         return Decision(Action.SKIP, "window_closed", facts | {"held_by": rule, "until": iso(until)})
     return Decision(Action.HOLD, rule, facts, until)
 
 
-def _facts(case: Circumstances) -> dict[str, Any]:
+def _facts(context: PolicyInput) -> dict[str, Any]:
     """What every decision reports: when it was made, and how the window stood."""
-    facts: dict[str, Any] = {"decided_at": iso(case.now)}
-    if case.conversation:
-        facts["last_inbound_at"] = iso(case.conversation.last_inbound_at)
-        facts["window_expires_at"] = iso(case.conversation.closes_at)
+    facts: dict[str, Any] = {"decided_at": iso(context.now)}
+    if context.conversation:
+        facts["last_inbound_at"] = iso(context.conversation.last_inbound_at)
+        facts["window_expires_at"] = iso(context.conversation.closes_at)
     return facts

@@ -37,7 +37,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class ChoiceMade:
+class RecordChoice:
     """A choice, whose it is, and about what."""
 
     contact: Contact
@@ -85,7 +85,7 @@ class Preferences:
         choice = self.choice(topic, channel)
         return choice if choice and not choice.allowed else None
 
-    def hear(self, topic: Topic, scope: str, choice: Choice, *, channel: str | None = None) -> "Preferences":
+    def apply(self, topic: Topic, scope: str, choice: Choice, *, channel: str | None = None) -> "Preferences":
         """With ``choice``; the very same where a later one, or at a tie a "no", holds already.
 
         Whether it is news is a matter of ``channel``, that of who made it; the scope itself where none is given.
@@ -106,7 +106,7 @@ class Preferences:
         """Whether the contact was erased at or after ``instant``: then nothing from before may be stored again."""
         return channel in self.erasures and instant <= self.erasures[channel].at
 
-    def remembered(
+    def without_erased(
         self, channel: str, profile: Profile | None, conversation: Conversation | None
     ) -> tuple[Profile | None, Conversation | None]:
         """Without what an erasure has marked, and not deleted yet."""

@@ -12,8 +12,8 @@ from typing import Final, Literal, get_args
 from .instants import Duration
 
 Category = Literal["utility", "marketing", "reply"]
-Door = Literal["appointments", "trials", "updates"]
-Lane = Literal["prompt", "marketing"]
+SendGroup = Literal["appointments", "trials", "updates"]
+Priority = Literal["high", "low"]
 Audience = Literal["open_conversations", "interested"]
 
 
@@ -37,153 +37,158 @@ class Reason:
     """
 
     category: Category
-    door: Door
+    send_group: SendGroup
     kind: str
-    family: str
+    track: str
     anchor: str = ""
     offsets: str = ""
-    defaults: tuple[Duration, ...] = (Duration(),)
+    default_offsets: tuple[Duration, ...] = (Duration(),)
     before: bool = False
-    lasts: timedelta | None = None
-    until: str = ""
-    needs: str = ""
-    undone_with: str = ""
+    valid_for: timedelta | None = None
+    valid_until_field: str = ""
+    required_field: str = ""
+    also_cancelled_by: str = ""
     once: bool = False
-    catches_up: bool = False
-    earliest: Duration | None = None
+    send_if_late: bool = False
+    earliest_offset: Duration | None = None
     needs_consent: bool = False
     audience: Audience | None = None
 
     @property
-    def lane(self) -> Lane:
-        """What is due in the lane "prompt" goes before all marketing, whatever has piled up there."""
-        return "marketing" if self.category == "marketing" else "prompt"
+    def priority(self) -> Priority:
+        """Utility messages and replies go before all marketing, however much of it is due."""
+        return "low" if self.category == "marketing" else "high"
 
 
 REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
     {
         "appointment_reminder": Reason(
             category="utility",
-            door="appointments",
+            send_group="appointments",
             kind="appointment",
-            family="appointment",
+            track="appointment",
             anchor="starts_at",
             offsets="remind_before",
-            defaults=(Duration.parse("P1D"), Duration.parse("PT2H")),
+            default_offsets=(Duration.parse("P1D"), Duration.parse("PT2H")),
             before=True,
-            earliest=Duration.parse("-P7D"),
+            earliest_offset=Duration.parse("-P7D"),
         ),
         "online_check_in": Reason(
             category="utility",
-            door="appointments",
+            send_group="appointments",
             kind="appointment",
-            family="appointment",
+            track="appointment",
             anchor="starts_at",
             offsets="check_in_before",
-            defaults=(Duration.parse("PT24H"),),
+            default_offsets=(Duration.parse("PT24H"),),
             before=True,
-            needs="check_in_url",
-            undone_with="check_in",
+            required_field="check_in_url",
+            also_cancelled_by="check_in",
         ),
         "trial_follow_up": Reason(
             category="marketing",
-            door="trials",
+            send_group="trials",
             kind="trial",
-            family="trial",
+            track="trial",
             anchor="ends_at",
             offsets="follow_up",
-            defaults=(Duration.parse("-P3D"), Duration.parse("P1D")),
-            lasts=timedelta(days=3),
-            earliest=Duration.parse("-P7D"),
+            default_offsets=(Duration.parse("-P3D"), Duration.parse("P1D")),
+            valid_for=timedelta(days=3),
+            earliest_offset=Duration.parse("-P7D"),
         ),
         "product_reminder": Reason(
             category="marketing",
-            door="updates",
+            send_group="updates",
             kind="product",
-            family="product",
+            track="product",
             anchor="viewed_at",
-            defaults=(Duration.parse("PT4H"),),
-            lasts=timedelta(hours=44),  # 48 hours after the event
-            earliest=Duration.parse("PT1H"),
+            default_offsets=(Duration.parse("PT4H"),),
+            valid_for=timedelta(hours=44),  # 48 hours after the event
+            earliest_offset=Duration.parse("PT1H"),
         ),
         "cart_reminder": Reason(
             category="marketing",
-            door="updates",
+            send_group="updates",
             kind="cart",
-            family="cart",
+            track="cart",
             anchor="abandoned_at",
-            defaults=(Duration.parse("PT4H"),),
-            lasts=timedelta(hours=44),  # 48 hours after the event
+            default_offsets=(Duration.parse("PT4H"),),
+            valid_for=timedelta(hours=44),  # 48 hours after the event
             once=True,
-            earliest=Duration.parse("PT1H"),
+            earliest_offset=Duration.parse("PT1H"),
         ),
         "order_shipped": Reason(
             category="utility",
-            door="updates",
+            send_group="updates",
             kind="order",
-            family="order",
+            track="order",
             anchor="shipped_at",
-            lasts=timedelta(days=3),
+            valid_for=timedelta(days=3),
             once=True,
-            catches_up=True,
+            send_if_late=True,
         ),
         "review_request": Reason(
             category="marketing",
-            door="updates",
+            send_group="updates",
             kind="order",
-            family="review",
+            track="review",
             anchor="delivered_at",
-            defaults=(Duration.parse("P3D"),),
-            lasts=timedelta(days=14),
+            default_offsets=(Duration.parse("P3D"),),
+            valid_for=timedelta(days=14),
             once=True,
-            earliest=Duration.parse("P1D"),
+            earliest_offset=Duration.parse("P1D"),
         ),
         "back_in_stock": Reason(
             category="marketing",
-            door="updates",
+            send_group="updates",
             kind="item",
-            family="item",
+            track="item",
             anchor="back_at",
-            lasts=timedelta(days=1),
-            catches_up=True,
+            valid_for=timedelta(days=1),
+            send_if_late=True,
             audience="interested",
         ),
         "product_preview": Reason(
             category="marketing",
-            door="updates",
+            send_group="updates",
             kind="announcement",
-            family="announcement",
+            track="announcement",
             anchor="send_at",
-            lasts=timedelta(days=2),
-            needs="title",
+            valid_for=timedelta(days=2),
+            required_field="title",
             once=True,
-            catches_up=True,
+            send_if_late=True,
             needs_consent=True,
             audience="open_conversations",
         ),
         "holiday_hours": Reason(
             category="marketing",
-            door="updates",
+            send_group="updates",
             kind="announcement",
-            family="announcement",
+            track="announcement",
             anchor="send_at",
-            until="date",
-            needs="date",
+            valid_until_field="date",
+            required_field="date",
             once=True,
-            catches_up=True,
+            send_if_late=True,
             audience="open_conversations",
         ),
         # A reply that its door could not hand over at once is due at the next tick of "updates".
         **dict.fromkeys(
             ("welcome_back", "help_reply"),
-            Reason(category="reply", door="updates", kind="message", family="message", lasts=timedelta(minutes=10)),
+            Reason(
+                category="reply", send_group="updates", kind="message", track="message", valid_for=timedelta(minutes=10)
+            ),
         ),
     }
 )
 
-_FILLED: Final = frozenset((reason.door, reason.lane) for reason in REASONS.values())
+_FILLED: Final = frozenset((reason.send_group, reason.priority) for reason in REASONS.values())
 
-LANES: Final[Mapping[Door, tuple[Lane, ...]]] = MappingProxyType(
-    {door: tuple(lane for lane in get_args(Lane) if (door, lane) in _FILLED) for door in get_args(Door)}
+PRIORITIES: Final[Mapping[SendGroup, tuple[Priority, ...]]] = MappingProxyType(
+    {
+        send_group: tuple(priority for priority in get_args(Priority) if (send_group, priority) in _FILLED)
+        for send_group in get_args(SendGroup)
+    }
 )
 """The lanes of each door, in the order in which a run drains them."""

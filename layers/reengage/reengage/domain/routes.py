@@ -19,7 +19,7 @@ PROVIDERS: Final = MappingProxyType(
 )
 """The providers, and the channels that each of them serves."""
 
-OWN: Final = frozenset({"webhook", "eventbridge"})
+SELF_DELIVERED: Final = frozenset({"webhook", "eventbridge"})
 """A system of the brand's own delivers, by whatever provider; what that provider tells may still come in here."""
 
 
@@ -31,20 +31,20 @@ class Route(NamedTuple):
     brand: str
     channel: str
     provider: str
-    identity: str
-    names: tuple[str, ...] = ()
+    sender_id: str
+    aliases: tuple[str, ...] = ()
 
-    def is_called(self, identity: str) -> bool:
-        return _bare(identity) in map(_bare, (self.identity, *self.names))
+    def matches(self, sender_id: str) -> bool:
+        return _normalise(sender_id) in map(_normalise, (self.sender_id, *self.aliases))
 
     @property
     def is_known_by_name(self) -> bool:
         """Whether what the provider tells of bears one of these names. Else it tells a number where the identity is a
         pool, a sender id or an ARN, and something of its own where it is an URL.
         """
-        if self.names or (self.channel == "whatsapp" and self.provider in ("meta", "aws")):
+        if self.aliases or (self.channel == "whatsapp" and self.provider in ("meta", "aws")):
             return True
-        return _bare(self.identity).isdecimal() or self.identity.startswith(("rcs-", "MG"))
+        return _normalise(self.sender_id).isdecimal() or self.sender_id.startswith(("rcs-", "MG"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,10 @@ class Routes:
         """The brand that was written to: by the first of its names that ``Routes`` has, or, where it has none of them,
         by there being but one brand. ``None`` where it cannot be told: another's number must open nobody's window.
         """
-        there = [route for route in self.routes if route.channel == channel and route.provider in {provider, *OWN}]
-        named = ({route.brand for route in there if route.is_called(identity)} for identity in identities)
+        there = [
+            route for route in self.routes if route.channel == channel and route.provider in {provider, *SELF_DELIVERED}
+        ]
+        named = ({route.brand for route in there if route.matches(sender_id)} for sender_id in identities)
         nameless = {route.brand for route in there if route.provider == provider and not route.is_known_by_name}
         brands = next(filter(None, named), nameless)
         return next(iter(brands)) if len(brands) == 1 else None
@@ -81,25 +83,25 @@ def parse_routes(text: str) -> Routes:
     if len({(route.brand, route.channel) for route in routes.routes}) < len(routes.routes):
         raise ValueError("expected one route for each brand and channel")
     for route, other in permutations(routes.routes, 2):
-        names = [*route.names, *([route.identity] if route.is_known_by_name else [])]
-        if route.brand != other.brand and route.channel == other.channel and any(map(other.is_called, names)):
+        aliases = [*route.aliases, *([route.sender_id] if route.is_known_by_name else [])]
+        if route.brand != other.brand and route.channel == other.channel and any(map(other.matches, aliases)):
             raise ValueError("expected numbers, agents and further names that are one brand's alone")
     return routes
 
 
 def _parse(row: str) -> Route:
     brand, channel, provider, called = (row.split("/", 3) + [""] * 3)[:4]
-    identity, *names = called.split("|")
-    if provider == "webhook" and not identity.startswith("https://"):
+    sender_id, *aliases = called.split("|")
+    if provider == "webhook" and not sender_id.startswith("https://"):
         raise ValueError("expected an https URL as the identity of a webhook")
-    if all([identity, *names]) and parse_channel(channel) in PROVIDERS.get(provider, ()):
-        return Route(parse_brand(brand), channel, provider, identity, tuple(names))
+    if all([sender_id, *aliases]) and parse_channel(channel) in PROVIDERS.get(provider, ()):
+        return Route(parse_brand(brand), channel, provider, sender_id, tuple(aliases))
     served = "; ".join(f"{provider} for {', '.join(sorted(channels))}" for provider, channels in PROVIDERS.items())
     raise ValueError(f"expected routes such as acme-dental/sms/aws/+12025550100; providers are {served}")
 
 
-def _bare(identity: str) -> str:
+def _normalise(sender_id: str) -> str:
     """Providers write their own numbers with and without a plus sign, Twilio with the channel before it, and Google its
     agents with a domain behind them.
     """
-    return identity.removeprefix("whatsapp:").removeprefix("+").removesuffix("@rbm.goog")
+    return sender_id.removeprefix("whatsapp:").removeprefix("+").removesuffix("@rbm.goog")

@@ -22,7 +22,7 @@ Json = Any
 """What ``json.loads`` can give: a field's value as the event brought it, already validated."""
 
 
-class Rank(IntEnum):
+class EventEffect(IntEnum):
     """At one second, an undoing event counts as later than a change, and a change as later than a beginning."""
 
     BEGIN = 0
@@ -34,37 +34,37 @@ class EventType(NamedTuple):
     """How an event of one detail-type bears on its subject. ``at`` names the field that keeps when it happened."""
 
     kind: str
-    family: str
+    track: str
     id_field: str
-    rank: Rank
+    rank: EventEffect
     at: str = ""
 
 
 EVENT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
     {
-        "AppointmentBooked": EventType("appointment", "appointment", "appointment_id", Rank.BEGIN),
-        "AppointmentRescheduled": EventType("appointment", "appointment", "appointment_id", Rank.CHANGE),
-        "AppointmentCancelled": EventType("appointment", "appointment", "appointment_id", Rank.UNDO),
-        "CheckInCompleted": EventType("appointment", "check_in", "appointment_id", Rank.UNDO),
-        "TrialStarted": EventType("trial", "trial", "trial_id", Rank.BEGIN),
-        "TrialExtended": EventType("trial", "trial", "trial_id", Rank.CHANGE),
-        "TrialConverted": EventType("trial", "trial", "trial_id", Rank.UNDO),
-        "TrialCancelled": EventType("trial", "trial", "trial_id", Rank.UNDO),
-        "ProductViewed": EventType("product", "product", "product_id", Rank.BEGIN, at="viewed_at"),
-        "ProductAddedToCart": EventType("product", "product", "product_id", Rank.UNDO),
-        "CartAbandoned": EventType("cart", "cart", "cart_id", Rank.BEGIN, at="abandoned_at"),
-        "CartCheckedOut": EventType("cart", "cart", "cart_id", Rank.UNDO),
-        "OrderShipped": EventType("order", "order", "order_id", Rank.BEGIN, at="shipped_at"),
-        "OrderDelivered": EventType("order", "review", "order_id", Rank.BEGIN, at="delivered_at"),
-        "ReviewReceived": EventType("order", "review", "order_id", Rank.UNDO),
-        "OrderReturned": EventType("order", "review", "order_id", Rank.UNDO),
-        "InterestShown": EventType("interest", "interest", "item_id", Rank.BEGIN, at="shown_at"),
-        "InterestWithdrawn": EventType("interest", "interest", "item_id", Rank.UNDO),
-        "ItemBackInStock": EventType("item", "item", "item_id", Rank.BEGIN, at="back_at"),
-        "ItemSoldOut": EventType("item", "item", "item_id", Rank.UNDO),
-        "ProductPreviewAnnounced": EventType("announcement", "announcement", "announcement_id", Rank.BEGIN),
-        "HolidayHoursAnnounced": EventType("announcement", "announcement", "announcement_id", Rank.BEGIN),
-        "AnnouncementWithdrawn": EventType("announcement", "announcement", "announcement_id", Rank.UNDO),
+        "AppointmentBooked": EventType("appointment", "appointment", "appointment_id", EventEffect.BEGIN),
+        "AppointmentRescheduled": EventType("appointment", "appointment", "appointment_id", EventEffect.CHANGE),
+        "AppointmentCancelled": EventType("appointment", "appointment", "appointment_id", EventEffect.UNDO),
+        "CheckInCompleted": EventType("appointment", "check_in", "appointment_id", EventEffect.UNDO),
+        "TrialStarted": EventType("trial", "trial", "trial_id", EventEffect.BEGIN),
+        "TrialExtended": EventType("trial", "trial", "trial_id", EventEffect.CHANGE),
+        "TrialConverted": EventType("trial", "trial", "trial_id", EventEffect.UNDO),
+        "TrialCancelled": EventType("trial", "trial", "trial_id", EventEffect.UNDO),
+        "ProductViewed": EventType("product", "product", "product_id", EventEffect.BEGIN, at="viewed_at"),
+        "ProductAddedToCart": EventType("product", "product", "product_id", EventEffect.UNDO),
+        "CartAbandoned": EventType("cart", "cart", "cart_id", EventEffect.BEGIN, at="abandoned_at"),
+        "CartCheckedOut": EventType("cart", "cart", "cart_id", EventEffect.UNDO),
+        "OrderShipped": EventType("order", "order", "order_id", EventEffect.BEGIN, at="shipped_at"),
+        "OrderDelivered": EventType("order", "review", "order_id", EventEffect.BEGIN, at="delivered_at"),
+        "ReviewReceived": EventType("order", "review", "order_id", EventEffect.UNDO),
+        "OrderReturned": EventType("order", "review", "order_id", EventEffect.UNDO),
+        "InterestShown": EventType("interest", "interest", "item_id", EventEffect.BEGIN, at="shown_at"),
+        "InterestWithdrawn": EventType("interest", "interest", "item_id", EventEffect.UNDO),
+        "ItemBackInStock": EventType("item", "item", "item_id", EventEffect.BEGIN, at="back_at"),
+        "ItemSoldOut": EventType("item", "item", "item_id", EventEffect.UNDO),
+        "ProductPreviewAnnounced": EventType("announcement", "announcement", "announcement_id", EventEffect.BEGIN),
+        "HolidayHoursAnnounced": EventType("announcement", "announcement", "announcement_id", EventEffect.BEGIN),
+        "AnnouncementWithdrawn": EventType("announcement", "announcement", "announcement_id", EventEffect.UNDO),
     }
 )
 
@@ -75,7 +75,7 @@ OF_THE_BRAND: Final = frozenset({"item", "announcement"})
 """Kinds that are about nobody in particular."""
 
 
-def version_of(occurred_at: datetime, rank: Rank) -> int:
+def version_of(occurred_at: datetime, rank: EventEffect) -> int:
     """A number that orders a family's events: by whole second, then rank, then the exact instant.
 
     Envelopes have whole seconds, so two events may tie; then the one that is heard last holds, since most arrive in
@@ -121,15 +121,15 @@ class BusinessEvent:
     fields: Mapping[str, Json] = field(default_factory=dict)
 
     @property
-    def family(self) -> str:
-        return EVENT_TYPES[self.type].family
+    def track(self) -> str:
+        return EVENT_TYPES[self.type].track
 
     @property
     def ends(self) -> bool:
-        return EVENT_TYPES[self.type].rank is Rank.UNDO
+        return EVENT_TYPES[self.type].rank is EventEffect.UNDO
 
 
-class Said(NamedTuple):
+class VersionedValue(NamedTuple):
     """A field's value and the version of the event that said so."""
 
     version: int
@@ -137,7 +137,7 @@ class Said(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class Track:
     """One family's state: the newest event's version, whether that one undid it, and what all of them said.
 
     ``revision`` is the subject's, in its era, at the last change of this family. Its messages bear it, and so no two
@@ -146,35 +146,35 @@ class Family:
 
     version: int
     active: bool
-    said: Mapping[str, Said] = field(default_factory=dict)
+    fields: Mapping[str, VersionedValue] = field(default_factory=dict)
     revision: int = 0
 
     def get(self, name: str) -> Json:
         """The newest value of a field, or ``None`` where no event gave one."""
-        said = self.said.get(name)
-        return said.value if said else None
+        held = self.fields.get(name)
+        return held.value if held else None
 
     @property
     def contact(self) -> Contact | None:
         parts = self.get("contact")
         return Contact(*parts) if parts else None
 
-    def rests_on(self, event: BusinessEvent) -> bool:
+    def reflects(self, event: BusinessEvent) -> bool:
         """Whether the event is the newest one, or anything that it said still holds."""
-        return event.version in {self.version, *(said.version for said in self.said.values())}
+        return event.version in {self.version, *(said.version for said in self.fields.values())}
 
-    def hear(self, event: BusinessEvent) -> "Family":
+    def apply(self, event: BusinessEvent) -> "Track":
         """This family with ``event``: an older event changes nothing that a newer one said."""
         fields = dict(event.fields)
         if event.contact:
             fields["contact"] = [event.contact.brand, event.contact.channel, event.contact.address]
-        said = dict(self.said)
+        values = dict(self.fields)
         for name, value in fields.items():
-            if name not in said or event.version >= said[name].version:
-                said[name] = Said(event.version, value)
+            if name not in values or event.version >= values[name].version:
+                values[name] = VersionedValue(event.version, value)
         if event.version < self.version:
-            return replace(self, said=said)
-        return replace(self, version=event.version, active=not event.ends, said=said)
+            return replace(self, fields=values)
+        return replace(self, version=event.version, active=not event.ends, fields=values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,42 +187,42 @@ class Subject:
     """
 
     ref: SubjectRef
-    families: Mapping[str, Family] = field(default_factory=dict)
-    previous: Mapping[str, Family] = field(default_factory=dict)
+    tracks: Mapping[str, Track] = field(default_factory=dict)
+    previous: Mapping[str, Track] = field(default_factory=dict)
     expires_at: int = 0
     revision: int = 0
-    heard_at: datetime = EARLIEST
+    last_event_at: datetime = EARLIEST
     era: int = 0
 
-    def contact_of(self, family: Family) -> Contact | None:
+    def contact_of(self, track: Track) -> Contact | None:
         """Whom the family speaks of; where no event of its own said so, the one that another family's newest named."""
-        others = sorted(self.families.values(), key=lambda other: other.version, reverse=True)
-        return next((contact for known in (family, *others) if (contact := known.contact)), None)
+        others = sorted(self.tracks.values(), key=lambda other: other.version, reverse=True)
+        return next((contact for known in (track, *others) if (contact := known.contact)), None)
 
-    def revision_of(self, family: Family) -> int:
+    def revision_of(self, track: Track) -> int:
         """As of which revision the family speaks of whom it speaks of."""
-        if family.contact:
-            return family.revision
-        others = sorted(self.families.values(), key=lambda other: other.version, reverse=True)
-        namer = next((known for known in others if known.contact), family)
-        return max(family.revision, namer.revision)
+        if track.contact:
+            return track.revision
+        others = sorted(self.tracks.values(), key=lambda other: other.version, reverse=True)
+        namer = next((known for known in others if known.contact), track)
+        return max(track.revision, namer.revision)
 
-    def is_undone(self, family: str, *, also_by: str = "") -> bool:
+    def is_undone(self, track: str, *, also_by: str = "") -> bool:
         """Whether the family's newest event undid it, or a later one of the family ``also_by``; or it is unknown."""
-        known, other = self.families.get(family), self.families.get(also_by)
+        known, other = self.tracks.get(track), self.tracks.get(also_by)
         if known is None or not known.active:
             return True
         return other is not None and not other.active and other.version > known.version
 
     def is_about(self, contact: Contact) -> bool:
         """Whether nobody else is known to be the one that it speaks of."""
-        return all(family.contact in (None, contact) for family in self.families.values())
+        return all(track.contact in (None, contact) for track in self.tracks.values())
 
-    def hear(self, event: BusinessEvent) -> "Subject":
+    def apply(self, event: BusinessEvent) -> "Subject":
         """This subject with ``event``; equal to ``self`` where the event said nothing new."""
-        before = self.families.get(event.family, Family(version=-1, active=False))
-        after = before.hear(event)
+        before = self.tracks.get(event.track, Track(version=-1, active=False))
+        after = before.apply(event)
         if after == before:
             return self
         after = replace(after, revision=self.era + self.revision + 1)
-        return replace(self, families={**self.families, event.family: after}, previous=self.families)
+        return replace(self, tracks={**self.tracks, event.track: after}, previous=self.tracks)

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reengage.domain.brand import Brand
-from reengage.errors import Contended
+from reengage.errors import WriteConflict
 from reengage.ports import Store
 
 TRIES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class BrandSaid:
+class ConfigureBrand:
     """``fields`` holds only what the event gave."""
 
     brand: str
@@ -20,13 +20,13 @@ class BrandSaid:
     fields: Mapping[str, Any]
 
 
-def configure_brand(said: BrandSaid, *, store: Store) -> bool:
+def configure_brand(said: ConfigureBrand, *, store: Store) -> bool:
     """Stores what no newer event has said already; answers whether anything changed. Raises ``Contended``."""
     for _ in range(TRIES):
         before = store.read_brand(said.brand) or Brand(said.brand)
-        after = before.hear(said.version, said.fields)
+        after = before.apply(said.version, said.fields)
         if after == before:
             return False
         if store.write_brand(after):
             return True
-    raise Contended(f"the brand kept changing through {TRIES} tries")
+    raise WriteConflict(f"the brand kept changing through {TRIES} tries")

@@ -12,21 +12,21 @@ from reengage.domain.contact import Contact
 from reengage.domain.events_out import out_event
 from reengage.domain.instants import iso
 from reengage.domain.message import State
-from reengage.errors import Contended, NotPublished
+from reengage.errors import NotPublished, WriteConflict
 from reengage.ports import Clock, Publish, Store
 
 TRIES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class ErasureAsked:
+class EraseContact:
     """``at`` is when it was asked for: by the bus's clock, for a list of people may bear one date, long past."""
 
     contact: Contact
     at: datetime
 
 
-def erase_contact(asked: ErasureAsked, *, store: Store, publish: Publish, clock: Clock) -> int:
+def erase_contact(asked: EraseContact, *, store: Store, publish: Publish, clock: Clock) -> int:
     """Marks, tells what will not be sent, deletes until a strongly consistent read finds nothing, and tells that.
 
     Answers how many items went. Asked for again, it finishes what was cut short, and leaves what was stored since.
@@ -56,14 +56,14 @@ def forget(contact: Contact, until: datetime, *, store: Store) -> int:
         if not left:
             return found
         found += left
-    raise Contended(f"the contact was written to through {TRIES} tries")
+    raise WriteConflict(f"the contact was written to through {TRIES} tries")
 
 
-def _mark(asked: ErasureAsked, *, store: Store, now: datetime) -> datetime:
+def _mark(asked: EraseContact, *, store: Store, now: datetime) -> datetime:
     """The instant until which all is to go: the same when the erasure is asked for again."""
     for _ in range(TRIES):
         before = store.read_preferences(asked.contact)
         after = before.erase(asked.contact.channel, asked_at=asked.at, at=now)
         if after is before or store.write_preferences(asked.contact, after):
             return after.erasures[asked.contact.channel].at
-    raise Contended(f"the preferences kept changing through {TRIES} tries")
+    raise WriteConflict(f"the preferences kept changing through {TRIES} tries")

@@ -10,11 +10,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-from reengage.domain.broadcast import Broadcast, Member, Part, PartState
+from reengage.domain.broadcast import Broadcast, BroadcastShard, Recipient, ShardState
 from reengage.domain.contact import Contact
 from reengage.domain.message import MessageKey, State
 from reengage.domain.planning import broadcasts
-from reengage.domain.policy import PolicySettings, place_of
+from reengage.domain.policy import PolicySettings, default_zone
 from reengage.errors import NotPublished
 from reengage.ports import Clock, Publish, Store, Thread
 from reengage.usecases.erase_contact import forget
@@ -37,84 +37,91 @@ def expand_broadcast(
 
     Raises ``NotPublished``; the next run goes on from the last page.
     """
-    part = store.read_part(key)
-    while part and part.state is PartState.WAITING:
+    broadcast_shard = store.read_shard(key)
+    while broadcast_shard and broadcast_shard.state is ShardState.WAITING:
         now = clock()
         if now >= stop_at:
             return False
-        subject = store.read_subject(part.subject)
-        brand = store.read_brand(part.subject.brand)
-        wanted = {broadcast.reason: broadcast for broadcast in broadcasts(subject, place_of(brand, settings))}
-        broadcast = wanted.get(part.reason)
+        subject = store.read_subject(broadcast_shard.subject)
+        brand = store.read_brand(broadcast_shard.subject.brand)
+        wanted = {broadcast.reason: broadcast for broadcast in broadcasts(subject, default_zone(brand, settings))}
+        broadcast = wanted.get(broadcast_shard.reason)
         if broadcast is None:
-            moved = replace(part, state=PartState.WITHDRAWN, cursor=None)
-        elif broadcast.version != part.version or broadcast.due_at > now:
+            moved = replace(broadcast_shard, state=ShardState.WITHDRAWN, cursor=None)
+        elif broadcast.version != broadcast_shard.version or broadcast.due_at > now:
             return True  # whoever heard the newer version writes the part anew
-        elif broadcast.useful_until <= now:
-            moved = replace(part, state=PartState.TOO_LATE, cursor=None)
+        elif broadcast.valid_until <= now:
+            moved = replace(broadcast_shard, state=ShardState.TOO_LATE, cursor=None)
         else:
-            moved = _next_page(part, broadcast, now, store=store, publish=publish)
+            moved = _next_page(broadcast_shard, broadcast, now, store=store, publish=publish)
         # Where another run has moved it on, or it was withdrawn meanwhile, that holds.
-        store.advance(moved, replacing=part)
-        part = store.read_part(key)
+        store.save_progress(moved, replacing=broadcast_shard)
+        broadcast_shard = store.read_shard(key)
     return True
 
 
-def _next_page(part: Part, broadcast: Broadcast, now: datetime, *, store: Store, publish: Publish) -> Part:
+def _next_page(
+    broadcast_shard: BroadcastShard, broadcast: Broadcast, now: datetime, *, store: Store, publish: Publish
+) -> BroadcastShard:
     """The part after one more page of its audience has been planned, and told."""
-    audience = part.terms.audience
+    audience = broadcast_shard.reason_spec.audience
     assert audience is not None
     day = now.astimezone(UTC).date()
-    page = store.members(audience, part.subject, part.shard, day=day, cursor=part.cursor, limit=PAGE)
-    threads = store.read_threads([member.contact for member in page.members])
-    members = [
-        member
-        for member in page.members
-        if _is_there(member, threads[member.contact]) and not _was_told(member, broadcast, store)
+    page = store.audience_page(
+        audience, broadcast_shard.subject, broadcast_shard.shard, day=day, cursor=broadcast_shard.cursor, limit=PAGE
+    )
+    threads = store.read_threads([recipient.contact for recipient in page.recipients])
+    recipients = [
+        recipient
+        for recipient in page.recipients
+        if _is_there(recipient, threads[recipient.contact]) and not _was_told(recipient, broadcast, store)
     ]
-    rests_on = {member.contact: _rests_on(member, threads[member.contact]) for member in members}
-    wanted = [broadcast.to(member.contact, member.since, at=rests_on[member.contact]) for member in members]
+    reflects = {recipient.contact: _rests_on(recipient, threads[recipient.contact]) for recipient in recipients}
+    wanted = [
+        broadcast.message_for(recipient.contact, recipient.since, at=reflects[recipient.contact])
+        for recipient in recipients
+    ]
     rows = [store.write_plan(message, at=now) for message in wanted]
-    _forget_erased(rests_on, store)
+    _forget_erased(reflects, store)
     # By another id it was sent, or is being sent, for an older version.
     ours = [row for row, m in zip(rows, wanted, strict=True) if row.scheduled_message_id == m.scheduled_message_id]
     told = [planned_event(row, threads[row.contact]) for row in ours if row.state is State.SCHEDULED]
     if failed := publish(told):
         raise NotPublished(f"{failed} of {len(told)} events")
     # Who has written since they were found comes again, on a later day, and is not counted twice.
-    found = sum(row.planned_at == rests_on[row.contact] for row in ours)
+    found = sum(row.planned_at == reflects[row.contact] for row in ours)
     # The cursor names somebody: it does not outlive its use.
-    state = PartState.WAITING if page.cursor else PartState.DONE
-    return replace(part, state=state, cursor=page.cursor, planned=part.planned + found)
+    state = ShardState.WAITING if page.cursor else ShardState.DONE
+    return replace(broadcast_shard, state=state, cursor=page.cursor, planned=broadcast_shard.planned + found)
 
 
-def _is_there(member: Member, thread: Thread) -> bool:
+def _is_there(recipient: Recipient, thread: Thread) -> bool:
     """The index may lag behind: who was erased, or whose conversation is gone, is not in the audience any more."""
-    if member.since:
-        return not thread.preferences.erased_since(member.contact.channel, member.since)
-    _, conversation = thread.preferences.remembered(member.contact.channel, None, thread.conversation)
+    if recipient.since:
+        return not thread.preferences.erased_since(recipient.contact.channel, recipient.since)
+    _, conversation = thread.preferences.without_erased(recipient.contact.channel, None, thread.conversation)
     return conversation is not None
 
 
-def _was_told(member: Member, broadcast: Broadcast, store: Store) -> bool:
+def _was_told(recipient: Recipient, broadcast: Broadcast, store: Store) -> bool:
     """Whether somebody who has shown interest anew since it began was told of this by their former interest."""
-    if member.since is None or member.since <= broadcast.due_at:
+    if recipient.since is None or recipient.since <= broadcast.due_at:
         return False
     about = (broadcast.reason, broadcast.subject, broadcast.version)
-    rows = store.read_holdings(member.contact).scheduled
-    return any((row.reason, row.subject, row.version) == about and row.about != member.since for row in rows)
+    rows = store.read_holdings(recipient.contact).scheduled
+    return any((row.reason, row.subject, row.version) == about and row.anchor_at != recipient.since for row in rows)
 
 
-def _rests_on(member: Member, thread: Thread) -> datetime:
+def _rests_on(recipient: Recipient, thread: Thread) -> datetime:
     """What put them into the audience: an erasure after that takes the row with it."""
-    if member.since:
-        return member.since
+    if recipient.since:
+        return recipient.since
     assert thread.conversation is not None
     return thread.conversation.last_inbound_at
 
 
-def _forget_erased(rests_on: Mapping[Contact, datetime], store: Store) -> None:
+def _forget_erased(reflects: Mapping[Contact, datetime], store: Store) -> None:
     """An erasure that came in between has not seen what was written since."""
-    for contact, thread in store.read_threads(list(rests_on)).items():
-        if thread.preferences.erased_since(contact.channel, rests_on[contact]):
+    for contact, thread in store.read_threads(list(reflects)).items():
+        if thread.preferences.erased_since(contact.channel, reflects[contact]):
             forget(contact, thread.preferences.erasures[contact.channel].at, store=store)

@@ -18,7 +18,7 @@ Entry = dict[str, Any]
 
 UNSETTLED: Final = (State.SCHEDULED, State.SENDING)
 
-SAID: Final = {
+CHOICE_LABELS: Final = {
     ("contact", False): "opted out",
     ("contact", True): "opted in",
     ("marketing", False): "refused marketing",
@@ -63,7 +63,7 @@ def _stands(contact: Contact, held: Holdings, now: datetime) -> dict[str, Any]:
         "locale": held.profile.locale if held.profile else None,
         "subjects": {
             f"{subject.ref.kind} {subject.ref.id}": {
-                name: "active" if family.active else "ended" for name, family in subject.families.items()
+                name: "active" if track.active else "ended" for name, track in subject.tracks.items()
             }
             for subject in held.subjects
         },
@@ -81,7 +81,7 @@ def _heard(held: Holdings) -> Iterator[Entry]:
 
 def _said(contact: Contact, preferences: Preferences) -> Iterator[Entry]:
     def entry(topic: str, scope: str, choice: Choice) -> Entry:
-        return _entry(choice.at, SAID[topic, choice.allowed], scope=scope, cause=choice.cause)
+        return _entry(choice.at, CHOICE_LABELS[topic, choice.allowed], scope=scope, cause=choice.cause)
 
     for scope, choice in preferences.contact.items():
         yield entry("contact", scope, choice)
@@ -95,16 +95,16 @@ def _messages(held: Holdings) -> Iterator[Entry]:
     """Each message twice: when it was planned, and when it was settled, or is due."""
     for message in held.scheduled:
         # A broadcast plans its messages as they fall due.
-        planned_at = message.first_due_at or message.due_at if message.terms.audience else message.planned_at
-        yield _entry(planned_at, "planned", **_about(message), due_at=message.first_due_at or message.due_at)
-        settled, due_at = message.settled_at, max(message.due_at, message.first_due_at or message.due_at)
+        planned_at = message.planned_due_at or message.due_at if message.reason_spec.audience else message.planned_at
+        yield _entry(planned_at, "planned", **_about(message), due_at=message.planned_due_at or message.due_at)
+        settled, due_at = message.settled_at, max(message.due_at, message.planned_due_at or message.due_at)
         at = due_at if message.state in UNSETTLED or settled is None else settled
         yield _entry(
             at,
             message.state,
             **_about(message),
             looked_at_before_the_window_closes=message.due_at if at == due_at > message.due_at else None,
-            held_by=message.held_by,
+            held_by=message.hold_rules,
             rule=message.rule,
             facts=dict(message.facts) or None,
             attempts=message.attempts or None,
@@ -118,7 +118,7 @@ def _about(message: ScheduledMessage) -> Entry:
     return {
         "reason": message.reason,
         "subject_id": message.subject.id,
-        "step": message.step,
+        "step": message.offset,
         "scheduled_message_id": message.scheduled_message_id,
     }
 

@@ -8,13 +8,13 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from reengage.domain.contact import Contact, Profile
-from reengage.domain.conversation import WINDOW, Conversation, InboundMessage, expiry, hear
+from reengage.domain.conversation import WINDOW, Conversation, InboundMessage, expiry, extend
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.message import ScheduledMessage
 from reengage.domain.planning import reply
-from reengage.domain.preferences import Choice, ChoiceMade, OptOutScope, Preferences, Topic
+from reengage.domain.preferences import Choice, OptOutScope, Preferences, RecordChoice, Topic
 from reengage.domain.words import Asked, Request, asked
-from reengage.errors import Contended, NotPublished
+from reengage.errors import NotPublished, WriteConflict
 from reengage.ports import Clock, Publish, Store, Thread
 from reengage.usecases.erase_contact import forget
 from reengage.usecases.record_choice import announce_choice, store_choice
@@ -59,7 +59,7 @@ def ingest_message(
     publish: Publish,
     clock: Clock,
     send_now: Callable[[ScheduledMessage], None],
-    look_ahead: Callable[[Contact], None],
+    recheck_contact: Callable[[Contact], None],
 ) -> Ingested:
     """Records the message and the window that it opens: 30 days from its own ``sent_at``.
 
@@ -85,9 +85,9 @@ def ingest_message(
         return came_to
     _announce(message, conversation, request, publish)
     if conversation:
-        if conversation.opened_by == message.message_id or conversation.told_to_close:
+        if conversation.opened_by == message.message_id or conversation.warned_expires_at:
             # Nothing else waits for the window: what is to be looked at in time is asked again by then.
-            look_ahead(message.contact)
+            recheck_contact(message.contact)
         if reason := _reply(message, conversation, request, settings, now):
             # An erasure takes what the message led to along with the message.
             send_now(replace(reply(reason, message, now), planned_at=message.sent_at))
@@ -123,7 +123,7 @@ def _store_thread(
         if seen is not profile and not store.write_profile(message.contact, seen, replacing=thread.profile):
             continue
         return ("stored", heard) if heard else ("window_closed", None)
-    raise Contended(f"the conversation kept changing through {TRIES} tries")
+    raise WriteConflict(f"the conversation kept changing through {TRIES} tries")
 
 
 def _is_erased(message: InboundMessage, preferences: Preferences, store: Store) -> bool:
@@ -137,13 +137,13 @@ def _is_erased(message: InboundMessage, preferences: Preferences, store: Store) 
 
 def _standing(contact: Contact, thread: Thread, now: datetime) -> tuple[Profile | None, Conversation | None]:
     """What of the thread still counts: no profile past its retention, and nothing that an erasure has yet to delete."""
-    profile, conversation = thread.preferences.remembered(contact.channel, thread.profile, thread.conversation)
+    profile, conversation = thread.preferences.without_erased(contact.channel, thread.profile, thread.conversation)
     if profile and not profile.is_kept(now):
         profile = None
     return profile, conversation
 
 
-def _choice(message: InboundMessage, request: Asked) -> ChoiceMade | None:
+def _choice(message: InboundMessage, request: Asked) -> RecordChoice | None:
     """An opt-out, of marketing alone or of everything, or an opt-in, where the message is one."""
     if request.request not in CHOICES:
         return None
@@ -151,14 +151,14 @@ def _choice(message: InboundMessage, request: Asked) -> ChoiceMade | None:
     said = {"word": request.words} if request.words else {"asks": str(request.request)}
     # An opt-out may cover other channels than the one that it came by.
     cause = {**said, "message_id": message.message_id, "channel": message.contact.channel}
-    return ChoiceMade(message.contact, topic, Choice(allowed, message.sent_at, cause))
+    return RecordChoice(message.contact, topic, Choice(allowed, message.sent_at, cause))
 
 
 def _heard(
     message: InboundMessage, conversation: Conversation | None, profile: Profile | None, settings: IngestSettings
 ) -> Conversation:
     """The conversation after this message; the very same where it is not news."""
-    return hear(
+    return extend(
         conversation,
         heard_before=profile is not None,
         message_id=message.message_id,

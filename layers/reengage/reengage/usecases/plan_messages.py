@@ -4,18 +4,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from reengage.domain.broadcast import PartState
-from reengage.domain.closing import Outlook, outlook
+from reengage.domain.broadcast import ShardState
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import expiry
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.instants import iso, parse_instant
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.planning import broadcasts, planned_messages
-from reengage.domain.policy import Circumstances, PolicySettings
+from reengage.domain.policy import PolicyInput, PolicySettings
 from reengage.domain.reasons import REASONS
 from reengage.domain.subject import RETENTION, BusinessEvent, Subject, SubjectRef
-from reengage.errors import Contended, NotPublished
+from reengage.domain.window_closing import ClosingPlan, plan_for_closing
+from reengage.errors import NotPublished, WriteConflict
 from reengage.ports import Clock, Publish, Store, Thread
 from reengage.usecases.erase_contact import forget
 
@@ -51,20 +51,20 @@ def plan_messages(
     ``Contended`` and ``NotPublished``, both mended by a retry.
     """
     now = clock()
-    heard_at = min(event.arrived_at, now)
-    if event.contact and _is_erased(event.contact, event.subject, heard_at, store):
+    last_event_at = min(event.arrived_at, now)
+    if event.contact and _is_erased(event.contact, event.subject, last_event_at, store):
         return Planned(erased=True)
-    subject = _store_subject(event, store=store, now=now, heard_at=heard_at)
-    family = subject.families[event.family]
-    if not family.rests_on(event):
+    subject = _store_subject(event, store=store, now=now, last_event_at=last_event_at)
+    track = subject.tracks[event.track]
+    if not track.reflects(event):
         return Planned(stale=True)
-    before = replace(subject, families=subject.previous)
-    rule = "superseded" if family.active else "cancelled"
-    plan = [replace(message, planned_at=heard_at) for message in _concerned(event, subject)]
+    before = replace(subject, tracks=subject.previous)
+    rule = "superseded" if track.active else "cancelled"
+    plan = [replace(message, planned_at=last_event_at) for message in _concerned(event, subject)]
     wanted = {message.key for message in planned_messages(subject)}
     undone = [message for message in planned_messages(before) if message.key not in wanted]
-    withdrawn = [row for m in undone if (row := store.withdraw(m, version=family.revision, rule=rule, at=now))]
-    began = _store_parts(subject, before, version=family.revision, store=store)
+    withdrawn = [row for m in undone if (row := store.withdraw(m, version=track.revision, rule=rule, at=now))]
+    began = _store_shards(subject, before, version=track.revision, store=store)
     arrived_at = min(now, max(event.arrived_at, now - RETRIED_WITHIN))
     threads = {contact: store.read_thread(contact) for contact in {message.contact for message in plan}}
     outlooks = {
@@ -72,7 +72,7 @@ def plan_messages(
         for message in plan
     }
     rows = [store.write_plan(_as_planned(message, outlooks[message.key], arrived_at, now), at=now) for message in plan]
-    if family.contact and _is_erased(family.contact, event.subject, heard_at, store):
+    if track.contact and _is_erased(track.contact, event.subject, last_event_at, store):
         # An erasure that came in between has not seen what was written since.
         return Planned(erased=True)
     # What stands there by another id was sent, or is being sent, for an older version: that one stays.
@@ -80,14 +80,14 @@ def plan_messages(
     planned = [row for row in standing if row.state is State.SCHEDULED]
     too_late = [row for row in standing if row.state is State.SKIPPED and row.rule == "too_late"]
     # One that is to be looked at in time for a warning is due as it was.
-    dues = {row.key: row.due_at if outlooks[row.key].why == "pull_forward" else row.first_due_at for row in planned}
+    dues = {row.key: row.due_at if outlooks[row.key].why == "pull_forward" else row.planned_due_at for row in planned}
     events = [planned_event(row, threads[row.contact], dues[row.key]) for row in planned]
     events += [out_event("MessageSkipped", row, rule=row.rule, facts=_why(row)) for row in too_late + withdrawn]
     if failed := publish(events):
         raise NotPublished(f"{failed} of {len(events)} events")
     if any(row.state is State.SENDING and row.version < m.version for row, m in zip(rows, plan, strict=True)):
         # Its sender may skip it for the older version's sake; a retry finds out, and plans it then.
-        raise Contended("a message of an older version is in a sender's hands")
+        raise WriteConflict("a message of an older version is in a sender's hands")
     return Planned(len(planned), len(too_late), len(withdrawn), began)
 
 
@@ -98,24 +98,25 @@ def _concerned(event: BusinessEvent, subject: Subject) -> list[ScheduledMessage]
     return [
         message
         for message in planned_messages(subject)
-        if message.terms.family == event.family or subject.families[message.terms.family].contact is None
+        if message.reason_spec.track == event.track or subject.tracks[message.reason_spec.track].contact is None
     ]
 
 
-def _store_parts(subject: Subject, before: Subject, *, version: int, store: Store) -> int:
+def _store_shards(subject: Subject, before: Subject, *, version: int, store: Store) -> int:
     """Begins the broadcasts that the subject asks for, and stops those that it does no more; answers how many."""
     wanted = broadcasts(subject)
     names = {broadcast.reason for broadcast in wanted}
     undone = [broadcast for broadcast in broadcasts(before) if broadcast.reason not in names]
-    parts = [broadcast.parts() for broadcast in wanted]
-    parts += [broadcast.parts(PartState.WITHDRAWN, version=version) for broadcast in undone]
-    if not parts:
+    shards = [broadcast.shards() for broadcast in wanted]
+    shards += [broadcast.shards(ShardState.WITHDRAWN, version=version) for broadcast in undone]
+    if not shards:
         return 0
-    former = {part.key: part for part in store.read_parts(subject.ref)}
-    return sum(
-        any([store.write_part(part.after(former.get(part.key))) for part in of_one])  # noqa: C419 - all are written
-        for of_one in parts
-    )
+    former = {broadcast_shard.key: broadcast_shard for broadcast_shard in store.read_shards(subject.ref)}
+    changed = [
+        [store.write_shard(broadcast_shard.merged_with(former.get(broadcast_shard.key))) for broadcast_shard in of_one]
+        for of_one in shards
+    ]
+    return sum(map(any, changed))
 
 
 def _outlook(
@@ -126,51 +127,53 @@ def _outlook(
     now: datetime,
     settings: PolicySettings,
     store: Store,
-) -> Outlook:
+) -> ClosingPlan:
     """When the message is to be looked at: when it is due, or, should the window close before, in time for that."""
     conversation = thread.conversation
-    if not settings.looks_ahead or conversation is None or conversation.is_open(message.due_at):
-        return Outlook(message.due_at, "due")
-    gate = store.read_circumstances(message)._replace(subject=subject)
-    return outlook(Circumstances(message=message, settings=settings, now=now, **gate._asdict()), message.due_at)
+    if not settings.plans_for_closing or conversation is None or conversation.is_open(message.due_at):
+        return ClosingPlan(message.due_at, "due")
+    snapshot = store.read_snapshot(message)._replace(subject=subject)
+    return plan_for_closing(
+        PolicyInput(message=message, settings=settings, now=now, **snapshot._asdict()), message.due_at
+    )
 
 
-def _is_erased(contact: Contact, ref: SubjectRef, heard_at: datetime, store: Store) -> bool:
+def _is_erased(contact: Contact, ref: SubjectRef, last_event_at: datetime, store: Store) -> bool:
     """Whether the contact was erased since the event arrived; then whatever was stored of it is gone."""
     preferences = store.read_preferences(contact)
-    if not preferences.erased_since(contact.channel, heard_at):
+    if not preferences.erased_since(contact.channel, last_event_at):
         return False
     subject = store.read_subject(ref)
-    if subject and preferences.erased_since(contact.channel, subject.heard_at) and _is_about(subject, contact):
+    if subject and preferences.erased_since(contact.channel, subject.last_event_at) and _is_about(subject, contact):
         # The erasure may have taken the link before the subject was there.
-        store.link_subject(contact, subject)
+        store.index_subject(contact, subject)
     forget(contact, preferences.erasures[contact.channel].at, store=store)
     return True
 
 
 def _is_about(subject: Subject, contact: Contact) -> bool:
-    return contact in {family.contact for family in subject.families.values()}
+    return contact in {track.contact for track in subject.tracks.values()}
 
 
-def _store_subject(event: BusinessEvent, *, store: Store, now: datetime, heard_at: datetime) -> Subject:
+def _store_subject(event: BusinessEvent, *, store: Store, now: datetime, last_event_at: datetime) -> Subject:
     """The subject with the event. Whose it is, is noted first: an erasure must find every subject of a contact."""
     linked = None
     for _ in range(TRIES):
         former = store.read_subject(event.subject)
         if linked and former is None:
             # Was it an erasure that took the subject away, then it has not seen the link.
-            _is_erased(linked, event.subject, heard_at, store)
-        subject = (former or Subject(event.subject, era=_milliseconds(heard_at))).hear(event)
+            _is_erased(linked, event.subject, last_event_at, store)
+        subject = (former or Subject(event.subject, era=_milliseconds(last_event_at))).apply(event)
         if subject == former:
             return subject
         expires_at = max(subject.expires_at, _expires_at(subject, now))
-        subject = replace(subject, expires_at=expires_at, heard_at=max(subject.heard_at, heard_at))
-        linked = subject.families[event.family].contact
+        subject = replace(subject, expires_at=expires_at, last_event_at=max(subject.last_event_at, last_event_at))
+        linked = subject.tracks[event.track].contact
         if linked:
-            store.link_subject(linked, subject)
+            store.index_subject(linked, subject)
         if store.write_subject(subject):
             return subject
-    raise Contended(f"the subject kept changing through {TRIES} tries")
+    raise WriteConflict(f"the subject kept changing through {TRIES} tries")
 
 
 def _milliseconds(instant: datetime) -> int:
@@ -179,20 +182,20 @@ def _milliseconds(instant: datetime) -> int:
 
 def _expires_at(subject: Subject, now: datetime) -> int:
     """It outlives every instant that it speaks of, and every repeat of the event that was just stored."""
-    anchors = {(reason.family, reason.anchor) for reason in REASONS.values() if reason.kind == subject.ref.kind}
+    anchors = {(reason.track, reason.anchor) for reason in REASONS.values() if reason.kind == subject.ref.kind}
     instants = [now, *(message.due_at for message in planned_messages(subject))]
     instants += [broadcast.due_at for broadcast in broadcasts(subject)]
     for name, anchor in anchors:
-        if (family := subject.families.get(name)) and (text := family.get(anchor)):
+        if (track := subject.tracks.get(name)) and (text := track.get(anchor)):
             instants.append(parse_instant(text))
     return expiry(max(instants) + RETENTION)
 
 
-def _as_planned(message: ScheduledMessage, ahead: Outlook, arrived_at: datetime, now: datetime) -> ScheduledMessage:
+def _as_planned(message: ScheduledMessage, ahead: ClosingPlan, arrived_at: datetime, now: datetime) -> ScheduledMessage:
     """The message, or, where its offset was already past when the event arrived, its skip: it must not fire at once."""
     due_at = message.due_at
-    if message.useful_until > arrived_at if message.terms.catches_up else due_at >= arrived_at:
-        return message if ahead.at == due_at else replace(message, due_at=ahead.at, first_due_at=due_at)
+    if message.valid_until > arrived_at if message.reason_spec.send_if_late else due_at >= arrived_at:
+        return message if ahead.at == due_at else replace(message, due_at=ahead.at, planned_due_at=due_at)
     facts = {"decided_at": iso(now), "due_at": iso(due_at)}
     return replace(message, state=State.SKIPPED, rule="too_late", facts=facts, settled_at=now)
 

@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Any, Final
 
 from reengage.domain.broadcast import Broadcast
-from reengage.domain.closing import outlook
 from reengage.domain.contact import Contact
 from reengage.domain.events_out import subject_of
 from reengage.domain.instants import iso
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.planning import broadcasts, planned_messages
-from reengage.domain.policy import Action, Circumstances, Decision, PolicySettings, decide, place_of
+from reengage.domain.policy import Action, Decision, PolicyInput, PolicySettings, decide, default_zone
 from reengage.domain.subject import BusinessEvent, Subject
+from reengage.domain.window_closing import plan_for_closing
 from reengage.ports import Clock, Render, Store
 
 HOLDS: Final = 20
@@ -28,8 +28,8 @@ def preview(
     """
     now = clock()
     former = store.read_subject(event.subject) or Subject(event.subject)
-    subject = former.hear(event)
-    if not subject.families[event.family].rests_on(event):
+    subject = former.apply(event)
+    if not subject.tracks[event.track].reflects(event):
         return {"planned": [], "broadcasts": [], "withdrawn": [], "stale": True}
     # It arrives now: an erasure stops only what was planned before.
     plan = [replace(message, planned_at=now) for message in planned_messages(subject)]
@@ -44,7 +44,7 @@ def preview(
         ],
         "broadcasts": [
             _announced(broadcast, subject, now, store=store, render=render, settings=settings)
-            for broadcast in broadcasts(subject, place_of(store.read_brand(subject.ref.brand), settings))
+            for broadcast in broadcasts(subject, default_zone(store.read_brand(subject.ref.brand), settings))
         ],
         "withdrawn": [_about(row) for row in withdrawn],
         "stale": False,
@@ -55,8 +55,8 @@ def _announced(
     broadcast: Broadcast, subject: Subject, now: datetime, *, store: Store, render: Render, settings: PolicySettings
 ) -> dict[str, Any]:
     """In the brand's language: what a person reads depends on theirs, and whether they do on the whole policy."""
-    message = broadcast.to(Contact(broadcast.subject.brand, "sms", ""), None, at=now)
-    case = Circumstances(
+    message = broadcast.message_for(Contact(broadcast.subject.brand, "sms", ""), None, at=now)
+    context = PolicyInput(
         message=message,
         subject=subject,
         profile=None,
@@ -65,9 +65,9 @@ def _announced(
         brand=store.read_brand(broadcast.subject.brand),
         settings=settings,
     )
-    wording = render(case)
+    wording = render(context)
     about = {name: value for name, value in _about(message).items() if name not in ("contact", "step")}
-    return {**about, "audience": message.terms.audience, "text": wording.text, "locale": wording.locale}
+    return {**about, "audience": message.reason_spec.audience, "text": wording.text, "locale": wording.locale}
 
 
 def _is_to_come(row: ScheduledMessage | None) -> bool:
@@ -85,25 +85,25 @@ def _forecast(
     settings: PolicySettings,
 ) -> dict[str, Any]:
     about = _about(message)
-    if not message.terms.catches_up and message.due_at < now:
+    if not message.reason_spec.send_if_late and message.due_at < now:
         return {**about, "forecast": "skip", "rule": "too_late", "facts": {"due_at": iso(message.due_at)}}
-    gate = store.read_circumstances(message)._replace(subject=subject)
-    case = Circumstances(message=message, settings=settings, now=now, **gate._asdict())
-    ahead = outlook(case, message.due_at)
-    case = replace(case, now=ahead.at if ahead.why == "pull_forward" else max(now, message.due_at))
-    decision = decide(case)
-    held_by: list[dict[str, Any]] = []
-    while decision.action is Action.HOLD and decision.until and len(held_by) < HOLDS:
-        held_by.append({"rule": decision.rule, "until": iso(decision.until)})
-        case = replace(case, now=decision.until)
-        decision = decide(case)
-    wording = render(case)
+    snapshot = store.read_snapshot(message)._replace(subject=subject)
+    context = PolicyInput(message=message, settings=settings, now=now, **snapshot._asdict())
+    ahead = plan_for_closing(context, message.due_at)
+    context = replace(context, now=ahead.at if ahead.why == "pull_forward" else max(now, message.due_at))
+    decision = decide(context)
+    hold_rules: list[dict[str, Any]] = []
+    while decision.action is Action.HOLD and decision.until and len(hold_rules) < HOLDS:
+        hold_rules.append({"rule": decision.rule, "until": iso(decision.until)})
+        context = replace(context, now=decision.until)
+        decision = decide(context)
+    wording = render(context)
     return {
         **about,
         "forecast": decision.action,
-        **_when(case, decision),
+        **_when(context, decision),
         **({f"{ahead.why}_at": iso(ahead.at)} if ahead.why != "due" else {}),
-        "held_by": held_by,
+        "held_by": hold_rules,
         "facts": dict(decision.facts),
         "text": wording.text,
         "locale": wording.locale,
@@ -111,15 +111,15 @@ def _forecast(
     }
 
 
-def _when(case: Circumstances, decision: Decision) -> dict[str, Any]:
-    return {"sent_at": iso(case.now)} if decision.action is Action.SEND else {"rule": decision.rule}
+def _when(context: PolicyInput, decision: Decision) -> dict[str, Any]:
+    return {"sent_at": iso(context.now)} if decision.action is Action.SEND else {"rule": decision.rule}
 
 
 def _about(message: ScheduledMessage) -> dict[str, Any]:
     # Its id is made when it is planned.
     about = {name: value for name, value in subject_of(message).items() if name != "scheduled_message_id"}
     return about | {
-        "step": message.step,
+        "step": message.offset,
         "due_at": iso(message.due_at),
-        "useful_until": iso(message.useful_until),
+        "useful_until": iso(message.valid_until),
     }

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from reengage.domain.broadcast import Part, PartState
+from reengage.domain.broadcast import BroadcastShard, ShardState
 from reengage.domain.instants import iso
 from reengage.domain.subject import SubjectRef
 from reengage.ports import Clock, Store
@@ -20,30 +20,33 @@ def progress(subject: SubjectRef, *, store: Store, clock: Clock) -> dict[str, An
     not counted yet stays ``waiting`` here, and is in each contact's ledger.
     """
     now = clock()
-    by_reason: defaultdict[str, list[Part]] = defaultdict(list)
-    for part in store.read_parts(subject):
-        by_reason[part.reason].append(part)
+    by_reason: defaultdict[str, list[BroadcastShard]] = defaultdict(list)
+    for broadcast_shard in store.read_shards(subject):
+        by_reason[broadcast_shard.reason].append(broadcast_shard)
     return {
         "brand": subject.brand,
         "kind": subject.kind,
         "id": subject.id,
         "asked_at": iso(now),
-        "broadcasts": [_of(reason, parts, now) for reason, parts in by_reason.items()],
+        "broadcasts": [_of(reason, shards, now) for reason, shards in by_reason.items()],
     }
 
 
-def _of(reason: str, parts: Sequence[Part], now: datetime) -> dict[str, Any]:
+def _of(reason: str, shards: Sequence[BroadcastShard], now: datetime) -> dict[str, Any]:
     outcomes: Counter[str] = Counter()
-    for part in parts:
-        outcomes.update(part.outcomes)
+    for broadcast_shard in shards:
+        outcomes.update(broadcast_shard.outcomes)
     skipped = {way.removeprefix("skipped:"): n for way, n in sorted(outcomes.items()) if way.startswith("skipped:")}
     ended = sum(outcomes[way] for way in ("sent", "failed", "unconfirmed")) + sum(skipped.values())
-    planned = max(ended, sum(part.planned for part in parts))
+    planned = max(ended, sum(broadcast_shard.planned for broadcast_shard in shards))
     return {
         "reason": reason,
-        "state": _state(parts, now),
-        "due_at": iso(min(part.due_at for part in parts)),
-        "shards": {"done": sum(part.state is not PartState.WAITING for part in parts), "all": len(parts)},
+        "state": _state(shards, now),
+        "due_at": iso(min(broadcast_shard.due_at for broadcast_shard in shards)),
+        "shards": {
+            "done": sum(broadcast_shard.state is not ShardState.WAITING for broadcast_shard in shards),
+            "all": len(shards),
+        },
         "planned": planned,
         "sent": outcomes["sent"],
         "skipped": skipped,
@@ -53,11 +56,11 @@ def _of(reason: str, parts: Sequence[Part], now: datetime) -> dict[str, Any]:
     }
 
 
-def _state(parts: Sequence[Part], now: datetime) -> str:
-    states = {part.state for part in parts}
-    if PartState.WITHDRAWN in states:
+def _state(shards: Sequence[BroadcastShard], now: datetime) -> str:
+    states = {broadcast_shard.state for broadcast_shard in shards}
+    if ShardState.WITHDRAWN in states:
         return "withdrawn"
-    if PartState.WAITING not in states:
-        return "too_late" if PartState.TOO_LATE in states else "done"
-    started = states != {PartState.WAITING} or any(part.cursor for part in parts)
-    return "running" if started or min(part.due_at for part in parts) <= now else "scheduled"
+    if ShardState.WAITING not in states:
+        return "too_late" if ShardState.TOO_LATE in states else "done"
+    started = states != {ShardState.WAITING} or any(broadcast_shard.cursor for broadcast_shard in shards)
+    return "running" if started or min(broadcast_shard.due_at for broadcast_shard in shards) <= now else "scheduled"

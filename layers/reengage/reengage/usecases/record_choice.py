@@ -4,14 +4,14 @@ from dataclasses import replace
 from typing import Final
 
 from reengage.domain.events_out import out_event
-from reengage.domain.preferences import ChoiceMade, OptOutScope
-from reengage.errors import Contended, NotPublished
+from reengage.domain.preferences import OptOutScope, RecordChoice
+from reengage.errors import NotPublished, WriteConflict
 from reengage.ports import Publish, Store
 
 TRIES: Final = 5
 
 
-def store_choice(made: ChoiceMade, *, store: Store, opt_out_scope: OptOutScope) -> bool:
+def store_choice(made: RecordChoice, *, store: Store, opt_out_scope: OptOutScope) -> bool:
     """Stores the choice where no later one holds. Answers whether it changed what holds, also when it comes again.
 
     Raises ``Contended``, mended by a retry.
@@ -25,14 +25,14 @@ def store_choice(made: ChoiceMade, *, store: Store, opt_out_scope: OptOutScope) 
             if choice.allowed:
                 return False
             choice = replace(choice, cause=None)
-        after = before.hear(topic, scope, choice, channel=made.contact.channel)
+        after = before.apply(topic, scope, choice, channel=made.contact.channel)
         if after is before or store.write_preferences(made.contact, after):
             held = (after.contact if topic == "contact" else after.marketing)[scope]
             return held.changed and (held.at, held.allowed) == (choice.at, choice.allowed)
-    raise Contended(f"the preferences kept changing through {TRIES} tries")
+    raise WriteConflict(f"the preferences kept changing through {TRIES} tries")
 
 
-def announce_choice(made: ChoiceMade, publish: Publish) -> None:
+def announce_choice(made: RecordChoice, publish: Publish) -> None:
     """Tells of an opt-out or an opt-in. Raises ``NotPublished``, mended by a retry."""
     if made.topic != "contact":
         return
@@ -41,7 +41,7 @@ def announce_choice(made: ChoiceMade, publish: Publish) -> None:
         raise NotPublished(name)
 
 
-def record_choice(made: ChoiceMade, *, store: Store, publish: Publish, opt_out_scope: OptOutScope) -> bool:
+def record_choice(made: RecordChoice, *, store: Store, publish: Publish, opt_out_scope: OptOutScope) -> bool:
     """Stores the choice, then tells of it where it changed what holds; answers whether it did."""
     changed = store_choice(made, store=store, opt_out_scope=opt_out_scope)
     if changed:

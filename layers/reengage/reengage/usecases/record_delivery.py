@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from reengage.domain.contact import Contact
 from reengage.domain.events_out import out_event
 from reengage.domain.message import ScheduledMessage, State
-from reengage.domain.preferences import Choice, ChoiceMade, OptOutScope
+from reengage.domain.preferences import Choice, OptOutScope, RecordChoice
 from reengage.errors import InvalidEvent, NotPublished
 from reengage.ports import Clock, Publish, Store
 from reengage.usecases.record_choice import record_choice
@@ -26,7 +26,7 @@ STATES: Final[dict[Status, State]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class RecordDelivery:
     """``at`` is when the provider says that it happened. ``event_id`` is that of the event which tells it: the same
     when that event comes again, another when the provider tells it again.
     """
@@ -49,7 +49,7 @@ Recorded = Literal["recorded", "repeated", "ignored"]
 
 
 def record_delivery(
-    receipt: Receipt, *, store: Store, publish: Publish, clock: Clock, opt_out_scope: OptOutScope
+    receipt: RecordDelivery, *, store: Store, publish: Publish, clock: Clock, opt_out_scope: OptOutScope
 ) -> Recorded:
     """Moves the message's state forward, never back; receipts may come twice and out of order.
 
@@ -63,7 +63,7 @@ def record_delivery(
         return "repeated"
     if receipt.status == "opted_out":
         cause = {"receipt_of": receipt.scheduled_message_id}
-        out = ChoiceMade(receipt.contact, "contact", Choice(allowed=False, at=receipt.at, cause=cause))
+        out = RecordChoice(receipt.contact, "contact", Choice(allowed=False, at=receipt.at, cause=cause))
         record_choice(out, store=store, publish=publish, opt_out_scope=opt_out_scope)
     if message is None:
         raise InvalidEvent(["$.detail.scheduled_message_id: this contact has no such message"])
@@ -73,14 +73,14 @@ def record_delivery(
         provider_message_id=receipt.provider_message_id or message.provider_message_id,
         error=_error(receipt) or message.error,
         settled_at=message.settled_at or clock(),
-        receipt=receipt.mark,
+        last_receipt_id=receipt.mark,
     )
     recorded = store.record_receipt(moved)
     if not recorded:
         stands = store.find_message(receipt.contact, receipt.scheduled_message_id)
         if stands is None or stands.state is not moved.state:
             return "ignored"
-        if receipt.mark not in (None, stands.receipt):
+        if receipt.mark not in (None, stands.last_receipt_id):
             return "repeated"
         # The event comes again: the first time may have been cut short before anything was told.
     told = out_event(f"Message{moved.state.capitalize()}", moved, **_told(moved, receipt))
@@ -89,18 +89,18 @@ def record_delivery(
     return "recorded" if recorded else "repeated"
 
 
-def _is_repeat(receipt: Receipt, message: ScheduledMessage) -> bool:
+def _is_repeat(receipt: RecordDelivery, message: ScheduledMessage) -> bool:
     """Whether another event has told the very same of the message."""
-    if receipt.mark is None or message.receipt in (None, receipt.mark):
+    if receipt.mark is None or message.last_receipt_id in (None, receipt.mark):
         return False
-    return message.state is STATES[receipt.status] and message.receipt[0] == receipt.mark[0]
+    return message.state is STATES[receipt.status] and message.last_receipt_id[0] == receipt.mark[0]
 
 
-def _error(receipt: Receipt) -> str | None:
+def _error(receipt: RecordDelivery) -> str | None:
     return receipt.error or ("opted_out" if receipt.status == "opted_out" else None)
 
 
-def _told(message: ScheduledMessage, receipt: Receipt) -> dict[str, Any]:
+def _told(message: ScheduledMessage, receipt: RecordDelivery) -> dict[str, Any]:
     if message.state is State.SENT:
         return {
             "provider": message.provider,

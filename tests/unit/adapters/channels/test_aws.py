@@ -28,14 +28,14 @@ from reengage.adapters.channels.aws import (
     AwsSms,
     AwsWhatsApp,
 )
-from reengage.adapters.channels.sdk import Kinds
+from reengage.adapters.channels.aws_client import Kinds
 from reengage.domain.contact import Contact
 from reengage.domain.message import ScheduledMessage
 from reengage.domain.policy import Action, Decision
 from reengage.domain.reasons import Category
 from reengage.domain.routes import Route, Routes
 from reengage.domain.subject import SubjectRef
-from reengage.ports import Accepted, NotDelivered, OutboundMessage, Refused, Unknown, Wording
+from reengage.ports import Accepted, OutboundMessage, Refused, Retryable, Unknown, Wording
 
 NOON: Final = datetime(2031, 3, 19, 12, tzinfo=UTC)
 ROUTES: Final = Routes(
@@ -115,10 +115,10 @@ def outbound(channel: str = "sms", address: str = "+447700900187", **changes: An
         contact=Contact(changes.pop("brand", "acme-dental"), channel, address),
         reason=changes.pop("reason", "appointment_reminder"),
         subject=SubjectRef("acme-dental", "appointment", "A-1"),
-        step="PT2H",
-        about=NOON.replace(hour=14),
+        offset="PT2H",
+        anchor_at=NOON.replace(hour=14),
         due_at=NOON,
-        useful_until=NOON.replace(hour=14),
+        valid_until=NOON.replace(hour=14),
         version=1,
     )
     ready = OutboundMessage(
@@ -265,7 +265,7 @@ TOO_LATE: Final = {
 @pytest.mark.parametrize(("channel", "left", "error"), TOO_LATE.values(), ids=TOO_LATE)
 def test_aws_is_not_asked_for_what_cannot_end_in_time(channel: str, left: timedelta, error: str) -> None:
     aws = Aws()
-    assert channels(aws)[channel].send(outbound(channel, deliver_before=NOON + left)) == NotDelivered(error)
+    assert channels(aws)[channel].send(outbound(channel, deliver_before=NOON + left)) == Retryable(error)
     assert aws.asked == []
 
 
@@ -280,9 +280,9 @@ def test_a_text_is_at_most_as_long_as_aws_takes_it(channel: str, most: int) -> N
     assert len(aws.asked) == 1
 
 
-FAILURES: Final[list[tuple[BotoCoreError, NotDelivered | Unknown]]] = [
-    (NoCredentialsError(), NotDelivered("NoCredentialsError")),
-    (ParamValidationError(report="+447700900187"), NotDelivered("ParamValidationError")),
+FAILURES: Final[list[tuple[BotoCoreError, Retryable | Unknown]]] = [
+    (NoCredentialsError(), Retryable("NoCredentialsError")),
+    (ParamValidationError(report="+447700900187"), Retryable("ParamValidationError")),
     (ReadTimeoutError(endpoint_url="-"), Unknown("ReadTimeoutError")),
     (BotoCoreError(), Unknown("BotoCoreError")),
 ]
@@ -291,7 +291,7 @@ FAILURES: Final[list[tuple[BotoCoreError, NotDelivered | Unknown]]] = [
 @pytest.mark.parametrize(("failure", "outcome"), FAILURES, ids=lambda case: type(case).__name__)
 @pytest.mark.parametrize("channel", ["sms", "rcs", "whatsapp"])
 def test_only_what_failed_before_the_request_left_may_be_tried_again(
-    channel: str, failure: BotoCoreError, outcome: NotDelivered | Unknown
+    channel: str, failure: BotoCoreError, outcome: Retryable | Unknown
 ) -> None:
     aws = Aws(failure)
     assert channels(aws)[channel].send(outbound(channel)) == outcome
@@ -299,13 +299,13 @@ def test_only_what_failed_before_the_request_left_may_be_tried_again(
 
 
 @pytest.mark.parametrize(
-    ("method", "kinds"),
+    ("method", "outcomes"),
     [("send_text_message", SMS_AND_RCS), ("send_rcs_message", SMS_AND_RCS), ("send_whatsapp_message", WHATSAPP)],
 )
-def test_the_tables_know_every_documented_error_and_no_other(method: str, kinds: Kinds) -> None:
+def test_the_tables_know_every_documented_error_and_no_other(method: str, outcomes: Kinds) -> None:
     documented = {shape.name: shape for shape in operation(method).error_shapes}
-    assert {code for code, reason in kinds if not reason} == set(documented)
-    for code, reason in kinds:
+    assert {code for code, reason in outcomes if not reason} == set(documented)
+    for code, reason in outcomes:
         if reason:
             shape = documented[code]
             assert isinstance(shape, StructureShape)
@@ -319,4 +319,4 @@ def test_what_an_error_is_called_on_the_way_out_says_nothing_of_anybody() -> Non
         "ResponseMetadata": {"HTTPStatusCode": 400, "HTTPHeaders": {}},
     }
     aws = Aws(ClientError(said, "SendTextMessage"))
-    assert channels(aws)["sms"].send(outbound()) == NotDelivered("HTTP 400")
+    assert channels(aws)["sms"].send(outbound()) == Retryable("HTTP 400")

@@ -8,8 +8,8 @@ from botocore.exceptions import UnknownServiceError
 
 from reengage.adapters.channels.routed import RoutedChannel
 from reengage.domain.routes import Route, Routes
-from reengage.errors import MissingSetting
-from reengage.ports import Accepted, Channel, NotDelivered, OptedOut, OutboundMessage, Outcome, Refused, Unknown
+from reengage.errors import ConfigurationError
+from reengage.ports import Accepted, Channel, OptedOut, OutboundMessage, Outcome, Refused, Retryable, Unknown
 from tests.unit.adapters.channels.test_aws import outbound
 
 ROUTES: Final = Routes(
@@ -66,7 +66,7 @@ def test_no_provider_is_asked_for_before_there_is_a_message() -> None:
 
 @pytest.mark.parametrize(
     "outcome",
-    [Accepted("aws", "m-1"), Refused("no"), OptedOut("stop"), NotDelivered("later"), Unknown("?")],
+    [Accepted("aws", "m-1"), Refused("no"), OptedOut("stop"), Retryable("later"), Unknown("?")],
     ids=lambda outcome: type(outcome).__name__,
 )
 def test_what_the_provider_answers_is_the_answer(outcome: Outcome) -> None:
@@ -76,7 +76,7 @@ def test_what_the_provider_answers_is_the_answer(outcome: Outcome) -> None:
 @pytest.mark.parametrize(
     "why",
     [
-        MissingSetting("the environment variable WEBHOOK_URL is not set"),
+        ConfigurationError("the environment variable WEBHOOK_URL is not set"),
         UnknownServiceError(service_name="socialmessaging", known_service_names="s3"),
     ],
     ids=lambda why: type(why).__name__,
@@ -87,4 +87,4 @@ def test_a_provider_that_cannot_be_made_was_surely_not_asked(why: Exception) -> 
     def unmade(_provider: str, _channel: str) -> Channel:
         raise why
 
-    assert isinstance(RoutedChannel(ROUTES, unmade).send(outbound()), NotDelivered)
+    assert isinstance(RoutedChannel(ROUTES, unmade).send(outbound()), Retryable)

@@ -11,7 +11,7 @@ from reengage.adapters.inbound.reading import Read
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.words import Request
-from reengage.usecases.record_delivery import Receipt
+from reengage.usecases.record_delivery import RecordDelivery
 from tests.unit.adapters.inbound.payloads import (
     AGENT,
     AWS_RCS_RECEIPT,
@@ -171,7 +171,7 @@ def test_an_entry_without_changes_is_an_error() -> None:
 def test_a_receipt_is_of_the_message_that_its_context_names() -> None:
     assert read(sns_event(AWS_RECEIPT)) == Read(
         receipts=[
-            Receipt(
+            RecordDelivery(
                 contact=Contact("acme-dental", "sms", "+14255550156"),
                 scheduled_message_id=OURS,
                 status="delivered",

@@ -113,12 +113,12 @@ REAL: Final[list[tuple[str, Any]]] = [
 ]
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def cap_usage(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Every place within: each is a path of names and numbers."""
     yield path
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, item in items:
-        yield from places(item, (*path, name))
+        yield from cap_usage(item, (*path, name))
 
 
 def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
@@ -137,7 +137,7 @@ def mutated(draw: st.DrawFn) -> tuple[str, Any]:
     """A real payload with up to three of its places changed."""
     name, payload = draw(st.sampled_from(REAL))
     for _ in range(draw(st.integers(1, 3))):
-        place = draw(st.sampled_from(list(places(payload))))
+        place = draw(st.sampled_from(list(cap_usage(payload))))
         payload = put(payload, place, draw(st.just(...) | JSON))
     return name, payload
 
@@ -187,7 +187,7 @@ def test_the_real_payloads_themselves_are_understood(number: int) -> None:
 @pytest.mark.parametrize("number", range(len(REAL)))
 def test_no_single_place_can_be_left_out_or_emptied_so_that_a_reader_raises(number: int) -> None:
     name, payload = REAL[number]
-    for place in places(payload):
+    for place in cap_usage(payload):
         for new in (..., None, "", QUOTED, 0, 10**400, True, [], {}, [None], {"a": None}, "\ud800"):
             holds(READERS[name](put(payload, place, new)))
 

@@ -9,10 +9,10 @@ from reengage.adapters.inbound.meta import meta
 from reengage.adapters.inbound.reading import Read
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
-from reengage.domain.preferences import Choice, ChoiceMade
+from reengage.domain.preferences import Choice, RecordChoice
 from reengage.domain.routes import Route, Routes
 from reengage.domain.words import Request
-from reengage.usecases.record_delivery import Receipt
+from reengage.usecases.record_delivery import RecordDelivery
 from tests.unit.adapters.inbound.payloads import (
     NOW,
     OURS,
@@ -334,7 +334,7 @@ def test_an_id_that_cannot_be_part_of_a_key_is_an_error(wrong: Any) -> None:
 def test_a_status_is_a_receipt_of_the_message_that_it_names(word: str, status: Any) -> None:
     assert read(meta_status({"status": word})) == Read(
         receipts=[
-            Receipt(
+            RecordDelivery(
                 contact=PERSON,
                 scheduled_message_id=OURS,
                 status=status,
@@ -371,7 +371,7 @@ def test_who_stopped_marketing_is_told_by_the_failure_too() -> None:
     at = got.receipts[0].at
     assert got.receipts[0].status == "undelivered"
     assert got.choices == [
-        ChoiceMade(PERSON, "marketing", Choice(False, at, {"receipt_of": OURS, "error": 131050})),
+        RecordChoice(PERSON, "marketing", Choice(False, at, {"receipt_of": OURS, "error": 131050})),
     ]
 
 
@@ -408,7 +408,7 @@ def test_a_receipt_finds_the_contact_that_was_written_to_whatever_it_calls_them(
 def test_a_choice_about_marketing_is_the_persons_own(word: str, allowed: bool) -> None:
     at = datetime(2024, 11, 15, 21, 22, 1, tzinfo=UTC)
     assert read(meta_preference({"value": word})) == Read(
-        choices=[ChoiceMade(PERSON, "marketing", Choice(allowed, at, {"whatsapp": word}))]
+        choices=[RecordChoice(PERSON, "marketing", Choice(allowed, at, {"whatsapp": word}))]
     )
 
 

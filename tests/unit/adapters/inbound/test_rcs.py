@@ -12,7 +12,7 @@ from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.routes import Route, Routes, parse_routes
 from reengage.domain.words import Request
-from reengage.usecases.record_delivery import Receipt
+from reengage.usecases.record_delivery import RecordDelivery
 from tests.unit.adapters.inbound.payloads import (
     BUSINESS_MESSAGE,
     NOW,
@@ -106,14 +106,14 @@ def test_a_message_without_an_id_of_its_own_has_its_events() -> None:
 @pytest.mark.parametrize("word", ["DELIVERED", "READ"])
 def test_a_receipt_is_of_the_message_that_we_gave_the_id(word: str) -> None:
     assert read({**RCS_DELIVERED, "eventType": word}) == Read(
-        receipts=[Receipt(PERSON, OURS, "delivered", NOW, OURS)],
+        receipts=[RecordDelivery(PERSON, OURS, "delivered", NOW, OURS)],
     )
 
 
 def test_what_expired_and_was_taken_back_was_not_delivered() -> None:
     at = datetime(2014, 10, 2, 15, 1, 23, tzinfo=UTC)
     assert read(RCS_EXPIRED) == Read(
-        receipts=[Receipt(PERSON, OURS, "undelivered", at, OURS, "TTL_EXPIRATION_REVOKED")],
+        receipts=[RecordDelivery(PERSON, OURS, "undelivered", at, OURS, "TTL_EXPIRATION_REVOKED")],
     )
 
 

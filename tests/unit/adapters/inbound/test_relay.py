@@ -10,21 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reengage.adapters.eventbridge import EventBus
-from reengage.adapters.inbound.eventbridge import MAX_ID, inbound_message, receipt, said
+from reengage.adapters.inbound.eventbridge import MAX_ID, inbound_message, parse_business_event, receipt
 from reengage.adapters.inbound.reading import MAX_NAME, MAX_TEXT, Read
 from reengage.adapters.inbound.relay import SOURCE, events_in
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.events_out import OutEvent
-from reengage.domain.preferences import Choice, ChoiceMade
+from reengage.domain.preferences import Choice, RecordChoice
 from reengage.domain.words import Request
-from reengage.usecases.record_delivery import Receipt, Status
+from reengage.usecases.record_delivery import RecordDelivery, Status
 
 AT: Final = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 PERSON: Final = Contact("acme-clinic", "whatsapp", "+447700900161")
 MESSAGE: Final = InboundMessage(PERSON, "wamid.1", AT, AT, "Is Friday free?")
-RECEIPT: Final = Receipt(PERSON, "f81d4fae-7dec-51d0-a765-00a0c91e6bf6", "delivered", AT)
-STOP: Final = ChoiceMade(PERSON, "contact", Choice(allowed=False, at=AT, cause={"twilio": "STOP", "message_id": "SM1"}))
+RECEIPT: Final = RecordDelivery(PERSON, "f81d4fae-7dec-51d0-a765-00a0c91e6bf6", "delivered", AT)
+STOP: Final = RecordChoice(
+    PERSON, "contact", Choice(allowed=False, at=AT, cause={"twilio": "STOP", "message_id": "SM1"})
+)
 
 
 def on_the_bus(event: OutEvent, time: datetime = AT) -> dict[str, Any]:
@@ -90,18 +92,18 @@ def test_of_a_receipt_only_what_is_known_is_said() -> None:
 )
 def test_each_choice_is_the_same_choice_behind_the_bus(topic: Any, allowed: bool, detail_type: str) -> None:
     choice = Choice(allowed=allowed, at=AT - timedelta(microseconds=1), cause={"whatsapp": "stop"})
-    (event,) = events_in(Read(choices=[ChoiceMade(PERSON, topic, choice)]))
+    (event,) = events_in(Read(choices=[RecordChoice(PERSON, topic, choice)]))
     assert event.type == detail_type
     # Later by as long as the bus may take: a choice counts from when it was made.
-    heard = said(on_the_bus(event, AT + timedelta(hours=23)))
-    assert isinstance(heard, ChoiceMade)
+    heard = parse_business_event(on_the_bus(event, AT + timedelta(hours=23)))
+    assert isinstance(heard, RecordChoice)
     assert (heard.contact, heard.topic, heard.choice.allowed, heard.choice.at) == (PERSON, topic, allowed, choice.at)
     assert "stop" in json.dumps(heard.choice.cause)
 
 
 def test_an_opt_out_keeps_its_cause_as_it_was() -> None:
     (event,) = events_in(Read(choices=[STOP]))
-    assert said(on_the_bus(event)) == STOP
+    assert parse_business_event(on_the_bus(event)) == STOP
 
 
 # Whatever a reader may hand over
@@ -135,7 +137,7 @@ def test_a_message_is_the_same_message_behind_the_bus(message: InboundMessage) -
 def test_a_receipt_is_the_same_receipt_behind_the_bus(
     ours: str, happened_at: datetime, status: Status, theirs: str | None, error: str | None
 ) -> None:
-    told = Receipt(PERSON, ours, status, happened_at, theirs, error)
+    told = RecordDelivery(PERSON, ours, status, happened_at, theirs, error)
     (event,) = events_in(Read(receipts=[told]))
     assert receipt(on_the_bus(event)) == replace(told, event_id="1")
 

@@ -9,10 +9,10 @@ from reengage.adapters.inbound.reading import Read
 from reengage.adapters.inbound.twilio import form, twilio
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
-from reengage.domain.preferences import Choice, ChoiceMade
+from reengage.domain.preferences import Choice, RecordChoice
 from reengage.domain.routes import Routes
 from reengage.domain.words import Request
-from reengage.usecases.record_delivery import Receipt
+from reengage.usecases.record_delivery import RecordDelivery
 from tests.unit.adapters.inbound.payloads import (
     NOW,
     OURS,
@@ -125,7 +125,7 @@ def test_a_call_about_nothing_is_an_error() -> None:
 )
 def test_a_callback_is_a_receipt_of_the_message_in_its_query(word: str, status: Any) -> None:
     assert read({**TWILIO_STATUS, "MessageStatus": word}) == Read(
-        receipts=[Receipt(PERSON, OURS, status, NOW, "SM2xxxxxx")]
+        receipts=[RecordDelivery(PERSON, OURS, status, NOW, "SM2xxxxxx")]
     )
 
 
@@ -156,7 +156,7 @@ def test_who_stopped_marketing_is_told_by_the_failure(word: str) -> None:
     person = Contact("acme-clinic", "whatsapp", "+15558675310")
     assert [(each.contact, each.status, each.error) for each in got.receipts] == [(person, "undelivered", "63050")]
     cause = {"receipt_of": OURS, "error": "63050"}
-    assert got.choices == [ChoiceMade(person, "marketing", Choice(allowed=False, at=NOW, cause=cause))]
+    assert got.choices == [RecordChoice(person, "marketing", Choice(allowed=False, at=NOW, cause=cause))]
 
 
 @pytest.mark.parametrize("more", [{"MessageStatus": "sent", "ErrorCode": "63050"}, {"MessageStatus": "failed"}])

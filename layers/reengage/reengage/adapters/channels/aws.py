@@ -20,10 +20,10 @@ from botocore.exceptions import ClientError
 
 from reengage.domain.reasons import Category
 from reengage.domain.routes import Routes
-from reengage.ports import Accepted, Clock, NotDelivered, OptedOut, OutboundMessage, Outcome, Refused, Unknown
+from reengage.ports import Accepted, Clock, OptedOut, OutboundMessage, Outcome, Refused, Retryable, Unknown
 
+from .aws_client import Kinds, ask, told
 from .http import LONGEST
-from .sdk import Kinds, ask, told
 from .whatsapp import whatsapp_message
 
 PROVIDER: Final = "aws"
@@ -49,14 +49,14 @@ MESSAGE_TYPES: Final[Mapping[Category, str]] = MappingProxyType(
 SMS_AND_RCS: Final[Kinds] = MappingProxyType(
     {
         # Surely not taken, and may be taken later.
-        ("ThrottlingException", ""): NotDelivered,
+        ("ThrottlingException", ""): Retryable,
         # Our account, number, agent, quota or spending, and AWS's sandbox (DESTINATION_PHONE_NUMBER_NOT_VERIFIED):
         # an operator mends it.
-        ("AccessDeniedException", ""): NotDelivered,
-        ("ConflictException", ""): NotDelivered,
-        ("ResourceNotFoundException", ""): NotDelivered,
-        ("ServiceQuotaExceededException", ""): NotDelivered,
-        ("ValidationException", ""): NotDelivered,
+        ("AccessDeniedException", ""): Retryable,
+        ("ConflictException", ""): Retryable,
+        ("ResourceNotFoundException", ""): Retryable,
+        ("ServiceQuotaExceededException", ""): Retryable,
+        ("ValidationException", ""): Retryable,
         # https://docs.aws.amazon.com/sms-voice/latest/userguide/opt-out-list.html
         ("ConflictException", "DESTINATION_PHONE_NUMBER_OPTED_OUT"): OptedOut,
         # https://docs.aws.amazon.com/sms-voice/latest/userguide/protect-configuration.html: so the operator wants it.
@@ -80,12 +80,12 @@ OF_THE_MESSAGE: Final = frozenset({"destinationphonenumber", "messagebody", "rcs
 
 WHATSAPP: Final[Kinds] = MappingProxyType(
     {
-        ("ThrottledRequestException", ""): NotDelivered,
+        ("ThrottledRequestException", ""): Retryable,
         # Our permission or phone number id; of a wrong parameter AWS does not say which: it may be the API's version.
-        ("AccessDeniedException", ""): NotDelivered,
-        ("InvalidParametersException", ""): NotDelivered,
-        ("ResourceNotFoundException", ""): NotDelivered,
-        ("ValidationException", ""): NotDelivered,
+        ("AccessDeniedException", ""): Retryable,
+        ("InvalidParametersException", ""): Retryable,
+        ("ResourceNotFoundException", ""): Retryable,
+        ("ValidationException", ""): Retryable,
         # A 502, "thrown when performing an action because a dependency would be broken": behind AWS stands Meta, and
         # whether Meta took the message is not said.
         ("DependencyException", ""): Unknown,
@@ -124,16 +124,16 @@ class AwsSms:
 
     def send(self, outbound: OutboundMessage) -> Outcome:
         text, seconds = outbound.wording.text, _seconds_left(outbound, self.clock)
-        if hindered := _hindrance(text, SMS_TEXT, seconds, SMS_SECONDS):
-            return hindered
+        if blocked_by := _hindrance(text, SMS_TEXT, seconds, SMS_SECONDS):
+            return blocked_by
         request = {
             **_envelope(outbound, self.routes, self.configuration_set),
             "MessageBody": text,
-            "MessageType": MESSAGE_TYPES[outbound.message.terms.category],
+            "MessageType": MESSAGE_TYPES[outbound.message.reason_spec.category],
             "TimeToLive": min(seconds, SMS_SECONDS[-1]),
         }
         return _handed_over(
-            self.client.send_text_message, request, outbound, self.clock, kinds=SMS_AND_RCS, message_id="MessageId"
+            self.client.send_text_message, request, outbound, self.clock, outcomes=SMS_AND_RCS, message_id="MessageId"
         )
 
 
@@ -148,15 +148,15 @@ class AwsRcs:
 
     def send(self, outbound: OutboundMessage) -> Outcome:
         text, seconds = outbound.wording.text, _seconds_left(outbound, self.clock)
-        if hindered := _hindrance(text, RCS_TEXT, seconds, RCS_SECONDS):
-            return hindered
+        if blocked_by := _hindrance(text, RCS_TEXT, seconds, RCS_SECONDS):
+            return blocked_by
         request = {
             **_envelope(outbound, self.routes, self.configuration_set),
             "RcsMessageContent": {"Content": {"TextMessage": {"Body": text}}},
             "TimeToLive": min(seconds, RCS_SECONDS[-1]),
         }
         return _handed_over(
-            self.client.send_rcs_message, request, outbound, self.clock, kinds=SMS_AND_RCS, message_id="MessageId"
+            self.client.send_rcs_message, request, outbound, self.clock, outcomes=SMS_AND_RCS, message_id="MessageId"
         )
 
 
@@ -176,12 +176,12 @@ class AwsWhatsApp:
 
     def send(self, outbound: OutboundMessage) -> Outcome:
         request = {
-            "originationPhoneNumberId": self.routes.of(outbound.message.contact).identity,
+            "originationPhoneNumberId": self.routes.of(outbound.message.contact).sender_id,
             "message": json.dumps(whatsapp_message(outbound, self.clock())).encode(),
             "metaApiVersion": self.meta_api_version,
         }
         return _handed_over(
-            self.client.send_whatsapp_message, request, outbound, self.clock, kinds=WHATSAPP, message_id="messageId"
+            self.client.send_whatsapp_message, request, outbound, self.clock, outcomes=WHATSAPP, message_id="messageId"
         )
 
 
@@ -191,7 +191,7 @@ def _envelope(outbound: OutboundMessage, routes: Routes, configuration_set: str 
     """
     return {
         "DestinationPhoneNumber": outbound.message.contact.address,
-        "OriginationIdentity": routes.of(outbound.message.contact).identity,
+        "OriginationIdentity": routes.of(outbound.message.contact).sender_id,
         "Context": {
             "scheduled_message_id": outbound.message.scheduled_message_id,
             "brand": outbound.message.contact.brand,
@@ -206,12 +206,12 @@ def _seconds_left(outbound: OutboundMessage, clock: Clock) -> int:
     return (outbound.deliver_before - LONGEST - clock()) // timedelta(seconds=1)
 
 
-def _hindrance(text: str, most: int, seconds: int, accepted: range) -> Refused | NotDelivered | None:
+def _hindrance(text: str, most: int, seconds: int, accepted: range) -> Refused | Retryable | None:
     """Why AWS need not be asked."""
     if not 1 <= len(text) <= most:
         return Refused(f"a text of {len(text)} characters; AWS takes 1 to {most}")
     if seconds < accepted[0]:
-        return NotDelivered(f"{max(seconds, 0)} s left to deliver it in; AWS takes {accepted[0]} or more")
+        return Retryable(f"{max(seconds, 0)} s left to deliver it in; AWS takes {accepted[0]} or more")
     return None
 
 
@@ -221,16 +221,16 @@ def _handed_over(
     outbound: OutboundMessage,
     clock: Clock,
     *,
-    kinds: Kinds,
+    outcomes: Kinds,
     message_id: str,
 ) -> Outcome:
     """What came of the one call; ``message_id`` is the answer's field."""
-    match ask(call, request, within=outbound.start_before - clock()):
-        case NotDelivered() | Unknown() as outcome:
+    match ask(call, request, start_within=outbound.start_before - clock()):
+        case Retryable() | Unknown() as outcome:
             return outcome
         case ClientError() as error:
-            said = told(error, kinds, clock())
-            return Refused(said.error) if isinstance(said, NotDelivered) and _names_the_message(error) else said
+            said = told(error, outcomes, clock())
+            return Refused(said.error) if isinstance(said, Retryable) and _names_the_message(error) else said
         case answer:
             provider_message_id = answer.get(message_id)
             if isinstance(provider_message_id, str) and provider_message_id:
@@ -242,5 +242,5 @@ def _names_the_message(error: ClientError) -> bool:
     response: Mapping[str, Any] = {**error.response}
     if response["Error"].get("Code") != "ValidationException":
         return False
-    names = [str(field.get("Name")) for field in response.get("Fields", ()) if field]
-    return any(name.partition(".")[0].casefold() in OF_THE_MESSAGE for name in names)
+    aliases = [str(field.get("Name")) for field in response.get("Fields", ()) if field]
+    return any(name.partition(".")[0].casefold() in OF_THE_MESSAGE for name in aliases)

@@ -26,7 +26,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.util import parse_url
 
 from reengage.errors import ReengageError
-from reengage.ports import NotDelivered, Outcome, Refused, Unknown
+from reengage.ports import Outcome, Refused, Retryable, Unknown
 
 BODY_LIMIT: Final = 64 * 1024
 """Bytes of an answer. Nothing is read of a longer one: no provider's answer is."""
@@ -46,22 +46,22 @@ Secrets = Callable[[], Mapping[str, Any]]
 """The providers' secrets by name, asked for at each send: a rotated one is used from then on."""
 
 
-Kind = Callable[[str], Outcome]
+OutcomeFactory = Callable[[str], Outcome]
 """An outcome of the error's text: its class, or what makes one of it."""
 
-Codes = Mapping[int, tuple[Kind, str]]
+Codes = Mapping[int, tuple[OutcomeFactory, str]]
 """What a provider's own codes mean for the message, and their short titles."""
 
-STATUSES: Final[Mapping[int, Kind]] = MappingProxyType(
+STATUSES: Final[Mapping[int, OutcomeFactory]] = MappingProxyType(
     {
         # Ours to mend: the credentials, the account, the address of the API.
-        HTTPStatus.UNAUTHORIZED: NotDelivered,
-        HTTPStatus.PAYMENT_REQUIRED: NotDelivered,
-        HTTPStatus.FORBIDDEN: NotDelivered,
-        HTTPStatus.NOT_FOUND: NotDelivered,
-        HTTPStatus.METHOD_NOT_ALLOWED: NotDelivered,
-        HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: NotDelivered,
-        HTTPStatus.TOO_MANY_REQUESTS: NotDelivered,
+        HTTPStatus.UNAUTHORIZED: Retryable,
+        HTTPStatus.PAYMENT_REQUIRED: Retryable,
+        HTTPStatus.FORBIDDEN: Retryable,
+        HTTPStatus.NOT_FOUND: Retryable,
+        HTTPStatus.METHOD_NOT_ALLOWED: Retryable,
+        HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: Retryable,
+        HTTPStatus.TOO_MANY_REQUESTS: Retryable,
         # A time-out, as any other.
         HTTPStatus.REQUEST_TIMEOUT: Unknown,
     }
@@ -72,7 +72,7 @@ after anything else (a 5xx, a redirect) nobody knows.
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """A whole answer. ``body`` is empty where it was longer than ``BODY_LIMIT``."""
 
     status: int
@@ -91,27 +91,27 @@ class Answer:
         except (ValueError, RecursionError):
             return None
 
-    def means(self, kind: Kind, error: str, now: datetime) -> Outcome:
+    def classify(self, kind: OutcomeFactory, error: str, now: datetime) -> Outcome:
         outcome = kind(error)
-        if not isinstance(outcome, NotDelivered):
+        if not isinstance(outcome, Retryable):
             return outcome
         return replace(outcome, retry_after=retry_after(self.headers.get("Retry-After", ""), now))
 
-    def by_code(self, code: int, codes: Codes, now: datetime) -> Outcome:
+    def classify_by_code(self, code: int, codes: Codes, now: datetime) -> Outcome:
         """What the provider's own code says. With one that the table does not have, a 4xx was not taken, but whether
         for good cannot be told: an operator may mend it, or it passes. So it is tried again.
         """
         if code not in codes:
             is_no = self._is_no and self.status != HTTPStatus.REQUEST_TIMEOUT
-            return self.means(NotDelivered if is_no else Unknown, f"{code} with HTTP {self.status}", now)
+            return self.classify(Retryable if is_no else Unknown, f"{code} with HTTP {self.status}", now)
         kind, title = codes[code]
-        return self.means(kind, f"{code} {title}", now)
+        return self.classify(kind, f"{code} {title}", now)
 
-    def by_status(self, now: datetime) -> Outcome:
-        return self.means(self._kind, f"HTTP {self.status}", now)
+    def classify_by_status(self, now: datetime) -> Outcome:
+        return self.classify(self._kind, f"HTTP {self.status}", now)
 
     @property
-    def _kind(self) -> Kind:
+    def _kind(self) -> OutcomeFactory:
         return STATUSES.get(self.status, Refused if self._is_no else Unknown)
 
     @property
@@ -127,51 +127,51 @@ class Http:
 
     connect: float = CONNECT
     read: float = 5
-    whole: float = WHOLE
+    total_timeout: float = WHOLE
     context: ssl.SSLContext = field(default_factory=ssl.create_default_context)
 
     def post(
-        self, url: str, headers: Mapping[str, str], body: bytes, *, within: timedelta
-    ) -> Answer | NotDelivered | Unknown:
+        self, url: str, headers: Mapping[str, str], body: bytes, *, start_within: timedelta
+    ) -> HttpResponse | Retryable | Unknown:
         """``NotDelivered``: the body never left; ``Unknown``: nobody knows what became of it. ``within`` is the time in
         which it may begin to leave, where that is shorter than ``connect``.
         """
-        patience = min(self.connect, within.total_seconds())
-        if patience <= 0:
-            return NotDelivered("too late to begin")
+        connect_timeout = min(self.connect, start_within.total_seconds())
+        if connect_timeout <= 0:
+            return Retryable("too late to begin")
         try:
             parsed = parse_url(url)
-            connection = self._connection(parsed.scheme, parsed.host or "", parsed.port, patience)
+            connection = self._connection(parsed.scheme, parsed.host or "", parsed.port, connect_timeout)
         except HTTPError as error:
-            return NotDelivered(_name(error))
+            return Retryable(_name(error))
         try:
-            return self._exchange(connection, patience, parsed.request_uri, headers, body)
+            return self._exchange(connection, connect_timeout, parsed.request_uri, headers, body)
         finally:
             connection.close()
 
-    def _connection(self, scheme: str | None, host: str, port: int | None, patience: float) -> HTTPConnection:
+    def _connection(self, scheme: str | None, host: str, port: int | None, connect_timeout: float) -> HTTPConnection:
         if scheme == "https":
-            return HTTPSConnection(host, port, timeout=patience, ssl_context=self.context)
-        return HTTPConnection(host, port, timeout=patience)
+            return HTTPSConnection(host, port, timeout=connect_timeout, ssl_context=self.context)
+        return HTTPConnection(host, port, timeout=connect_timeout)
 
     def _exchange(
-        self, connection: HTTPConnection, patience: float, target: str, headers: Mapping[str, str], body: bytes
-    ) -> Answer | NotDelivered | Unknown:
+        self, connection: HTTPConnection, connect_timeout: float, target: str, headers: Mapping[str, str], body: bytes
+    ) -> HttpResponse | Retryable | Unknown:
         """Connecting is a step of its own: whatever fails in it, no byte of the request has left."""
         began = monotonic()
         try:
             connection.connect()
         except (HTTPError, OSError) as error:
-            return NotDelivered(_name(error))
+            return Retryable(_name(error))
         # A slow name server, or several addresses each tried for so long.
-        if monotonic() > began + patience:
-            return NotDelivered("connecting took too long")
+        if monotonic() > began + connect_timeout:
+            return Retryable("connecting took too long")
         connection.timeout = self.read
-        ends = monotonic() + self.whole
-        watchdog = Timer(self.whole, _cut, (connection.sock,))
+        ends = monotonic() + self.total_timeout
+        watchdog = Timer(self.total_timeout, _cut, (connection.sock,))
         watchdog.daemon = True
         watchdog.start()
-        answer: Answer | NotDelivered | Unknown
+        answer: HttpResponse | Retryable | Unknown
         try:
             answer = _ask(connection, target, headers, body)
         except BROKEN as error:
@@ -195,20 +195,20 @@ def retry_after(text: str, now: datetime) -> timedelta | None:
         return None
 
 
-def _ask(connection: HTTPConnection, target: str, headers: Mapping[str, str], body: bytes) -> Answer | NotDelivered:
+def _ask(connection: HTTPConnection, target: str, headers: Mapping[str, str], body: bytes) -> HttpResponse | Retryable:
     said = {"User-Agent": "reengage", "Connection": "close", **headers}
     try:
         connection.request("POST", target, body, said, preload_content=False)
     except BrokenPipeError:
         pass  # It was answered before all of it was read, as a throttle may be.
     except ValueError as error:  # a header that cannot be written: found before anything is
-        return NotDelivered(_name(error))
+        return Retryable(_name(error))
     response = connection.getresponse()
     content = b""
     # To its end, or past the limit: that the rest is missing, the last read tells.
     while len(content) <= BODY_LIMIT and (more := response.read(BODY_LIMIT + 1, decode_content=False)):
         content += more
-    return Answer(response.status, response.headers, content if len(content) <= BODY_LIMIT else b"")
+    return HttpResponse(response.status, response.headers, content if len(content) <= BODY_LIMIT else b"")
 
 
 def _cut(sock: socket) -> None:
@@ -222,14 +222,14 @@ def _name(error: Exception) -> str:
     return type(error).__name__
 
 
-def credentials(secrets: Secrets, *names: str) -> Mapping[str, Any] | NotDelivered:
+def credentials(secrets: Secrets, *aliases: str) -> Mapping[str, Any] | Retryable:
     """All the secrets, once those of these names are among them; of a list, the first. Their being absent is the
     operator's to mend.
     """
     try:
         found = secrets()
     except (ReengageError, BotoCoreError, ClientError) as error:
-        return NotDelivered(f"the secrets cannot be read: {_name(error)}")
-    first = {name: next(iter(key), None) if isinstance(key := found.get(name), list) else key for name in names}
+        return Retryable(f"the secrets cannot be read: {_name(error)}")
+    first = {name: next(iter(key), None) if isinstance(key := found.get(name), list) else key for name in aliases}
     absent = [name for name, key in first.items() if not isinstance(key, str) or not key]
-    return NotDelivered(f"absent from the secrets: {', '.join(absent)}") if absent else {**found, **first}
+    return Retryable(f"absent from the secrets: {', '.join(absent)}") if absent else {**found, **first}

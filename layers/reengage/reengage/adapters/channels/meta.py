@@ -17,9 +17,9 @@ from typing import Final
 from urllib.parse import quote
 
 from reengage.domain.routes import Routes
-from reengage.ports import Accepted, Clock, NotDelivered, OptedOut, OutboundMessage, Outcome, Refused, Unknown
+from reengage.ports import Accepted, Clock, OptedOut, OutboundMessage, Outcome, Refused, Retryable, Unknown
 
-from .http import LONGEST_HINT, Answer, Codes, Http, Secrets, credentials
+from .http import LONGEST_HINT, Codes, Http, HttpResponse, Secrets, credentials
 from .whatsapp import whatsapp_message
 
 URL: Final = "https://graph.facebook.com"
@@ -51,31 +51,31 @@ USAGE: Final = "X-Business-Use-Case-Usage"
 
 CODES: Final[Codes] = MappingProxyType(
     {
-        **{code: (NotDelivered, title) for code, title in THROTTLES.items()},
+        **{code: (Retryable, title) for code, title in THROTTLES.items()},
         # The token, the account, the sender: the operator's to mend.
-        0: (NotDelivered, "auth exception"),
-        3: (NotDelivered, "API method"),
-        10: (NotDelivered, "permission denied"),
-        33: (NotDelivered, "the business phone number has been deleted"),
-        190: (NotDelivered, "access token has expired"),
-        2500: (NotDelivered, "an active access token must be used"),
-        **dict.fromkeys(range(200, 300), (NotDelivered, "API permission")),
-        368: (NotDelivered, "temporarily blocked for policies violations"),
-        131005: (NotDelivered, "access denied"),
-        131030: (NotDelivered, "recipient not in the test number's allowed list"),
-        131031: (NotDelivered, "account has been locked"),
-        131037: (NotDelivered, "display name approval needed"),
-        131042: (NotDelivered, "business eligibility payment issue"),
-        131045: (NotDelivered, "incorrect certificate"),
-        131063: (NotDelivered, "marketing templates are disabled for Cloud API"),
-        132001: (NotDelivered, "template does not exist in that language, or is not approved"),
-        133010: (NotDelivered, "phone number not registered"),
-        134011: (NotDelivered, "WhatsApp Payments terms of service are not accepted"),
-        134102: (NotDelivered, "template unavailable for use"),
+        0: (Retryable, "auth exception"),
+        3: (Retryable, "API method"),
+        10: (Retryable, "permission denied"),
+        33: (Retryable, "the business phone number has been deleted"),
+        190: (Retryable, "access token has expired"),
+        2500: (Retryable, "an active access token must be used"),
+        **dict.fromkeys(range(200, 300), (Retryable, "API permission")),
+        368: (Retryable, "temporarily blocked for policies violations"),
+        131005: (Retryable, "access denied"),
+        131030: (Retryable, "recipient not in the test number's allowed list"),
+        131031: (Retryable, "account has been locked"),
+        131037: (Retryable, "display name approval needed"),
+        131042: (Retryable, "business eligibility payment issue"),
+        131045: (Retryable, "incorrect certificate"),
+        131063: (Retryable, "marketing templates are disabled for Cloud API"),
+        132001: (Retryable, "template does not exist in that language, or is not approved"),
+        133010: (Retryable, "phone number not registered"),
+        134011: (Retryable, "WhatsApp Payments terms of service are not accepted"),
+        134102: (Retryable, "template unavailable for use"),
         # Passing: for a minute or ten.
-        131057: (NotDelivered, "account in maintenance mode"),
-        134101: (NotDelivered, "template is still syncing"),
-        2494100: (NotDelivered, "phone number in maintenance mode"),
+        131057: (Retryable, "account in maintenance mode"),
+        134101: (Retryable, "template is still syncing"),
+        2494100: (Retryable, "phone number in maintenance mode"),
         # No for this person.
         130403: (Refused, "this business has blocked the user"),
         130472: (Refused, "user's number is part of an experiment"),
@@ -131,34 +131,34 @@ class MetaChannel:
 
     def send(self, outbound: OutboundMessage) -> Outcome:
         secrets = credentials(self.secrets, "meta_access_token")
-        if isinstance(secrets, NotDelivered):
+        if isinstance(secrets, Retryable):
             return secrets
-        sender = self.routes.of(outbound.message.contact).identity
+        sender = self.routes.of(outbound.message.contact).sender_id
         answer = self.http.post(
             f"{self.url}/{self.version}/{quote(sender, safe='')}/messages",
             {"Authorization": f"Bearer {secrets['meta_access_token']}", "Content-Type": "application/json"},
             json.dumps(whatsapp_message(outbound, self.clock())).encode(),
-            within=outbound.start_before - self.clock(),
+            start_within=outbound.start_before - self.clock(),
         )
-        return self._outcome(answer) if isinstance(answer, Answer) else answer
+        return self._outcome(answer) if isinstance(answer, HttpResponse) else answer
 
-    def _outcome(self, answer: Answer) -> Outcome:
+    def _outcome(self, answer: HttpResponse) -> Outcome:
         said, now = answer.json, self.clock()
         match said:
             case {"error": {"code": int(code), "error_subcode": int(subcode)}} if (code, subcode) == WRONG_ID:
-                return answer.means(NotDelivered, f"{code}/{subcode} no such phone number id", now)
+                return answer.classify(Retryable, f"{code}/{subcode} no such phone number id", now)
             case {"error": {"code": int(code)}}:
-                return _hinted(answer.by_code(code, CODES, now), answer, code)
+                return _hinted(answer.classify_by_code(code, CODES, now), answer, code)
             case {"messages": [{"id": str(message_id)}, *_]} if answer.is_success and message_id:
                 return Accepted("meta", message_id)
             case _:
-                return _hinted(answer.by_status(now), answer)
+                return _hinted(answer.classify_by_status(now), answer)
 
 
-def _hinted(outcome: Outcome, answer: Answer, code: int | None = None) -> Outcome:
+def _hinted(outcome: Outcome, answer: HttpResponse, code: int | None = None) -> Outcome:
     """Of a throttle that no ``Retry-After`` came with: how long it lasts, as ``USAGE`` says."""
     is_throttle = code in THROTTLES or answer.status == HTTPStatus.TOO_MANY_REQUESTS
-    if isinstance(outcome, NotDelivered) and is_throttle and outcome.retry_after is None:
+    if isinstance(outcome, Retryable) and is_throttle and outcome.retry_after is None:
         return replace(outcome, retry_after=_regained(answer.headers.get(USAGE, "")))
     return outcome
 

@@ -7,7 +7,7 @@ from botocore.exceptions import BotoCoreError
 
 from reengage.domain.routes import Routes
 from reengage.errors import ReengageError
-from reengage.ports import Channel, NotDelivered, OutboundMessage, Outcome
+from reengage.ports import Channel, OutboundMessage, Outcome, Retryable
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,5 +22,5 @@ class RoutedChannel:
         try:
             channel = self.provider(route.provider, route.channel)
         except (ReengageError, BotoCoreError) as error:
-            return NotDelivered(f"{route.provider} cannot be made: {type(error).__name__}")
+            return Retryable(f"{route.provider} cannot be made: {type(error).__name__}")
         return channel.send(outbound)

@@ -18,9 +18,9 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from reengage.domain.routes import Routes
-from reengage.ports import Accepted, Clock, NotDelivered, OptedOut, OutboundMessage, Outcome, Refused, Unknown, Wording
+from reengage.ports import Accepted, Clock, OptedOut, OutboundMessage, Outcome, Refused, Retryable, Unknown, Wording
 
-from .http import LONGEST, Answer, Codes, Http, Secrets, credentials
+from .http import LONGEST, Codes, Http, HttpResponse, Secrets, credentials
 from .whatsapp import on_one_line
 
 URL: Final = "https://api.twilio.com"
@@ -40,69 +40,69 @@ CODES: Final[Codes] = MappingProxyType(
     {
         21610: (OptedOut, "unsubscribed recipient"),
         # Throttled, or surely not taken for now. "Requests that receive 429 responses aren't processed" (20429).
-        14107: (NotDelivered, "send rate limit exceeded"),
-        20429: (NotDelivered, "too many requests"),
-        21611: (NotDelivered, "too many queued messages of this sender"),
-        21730: (NotDelivered, "system under maintenance"),
-        30001: (NotDelivered, "queue overflow"),
-        63017: (NotDelivered, "rate limit exceeded"),
-        63018: (NotDelivered, "rate limit exceeded for channel"),
-        63038: (NotDelivered, "daily messages limit exceeded"),
-        63053: (NotDelivered, "template sync can take up to 10 minutes"),
+        14107: (Retryable, "send rate limit exceeded"),
+        20429: (Retryable, "too many requests"),
+        21611: (Retryable, "too many queued messages of this sender"),
+        21730: (Retryable, "system under maintenance"),
+        30001: (Retryable, "queue overflow"),
+        63017: (Retryable, "rate limit exceeded"),
+        63018: (Retryable, "rate limit exceeded for channel"),
+        63038: (Retryable, "daily messages limit exceeded"),
+        63053: (Retryable, "template sync can take up to 10 minutes"),
         # The credentials, the account, the sender: the operator's to mend.
-        10001: (NotDelivered, "account is not active"),
-        10002: (NotDelivered, "trial accounts do not support this"),
-        20003: (NotDelivered, "permission denied"),
-        20005: (NotDelivered, "account not active"),
-        20006: (NotDelivered, "access denied"),
-        20008: (NotDelivered, "test credentials"),
-        20010: (NotDelivered, "action disabled for account"),
-        20403: (NotDelivered, "forbidden"),
-        20404: (NotDelivered, "not found"),
-        21212: (NotDelivered, "invalid From number"),
-        21264: (NotDelivered, "From is not verified"),
-        21267: (NotDelivered, "From cannot be an alphanumeric sender id on trial accounts"),
-        21601: (NotDelivered, "From is not an SMS-capable inbound number"),
-        21603: (NotDelivered, "From is required"),
-        21606: (NotDelivered, "From is not a message-capable number"),
-        21607: (NotDelivered, "From must be a sandbox number"),
-        21608: (NotDelivered, "To is not verified for this account"),
-        21609: (NotDelivered, "invalid StatusCallback"),
-        21616: (NotDelivered, "From matches several numbers of this account"),
-        21654: (NotDelivered, "ContentSid is required"),
-        21655: (NotDelivered, "invalid ContentSid"),
-        21657: (NotDelivered, "the sender id is invalid"),
-        21659: (NotDelivered, "From is not a number of this account"),
-        21660: (NotDelivered, "From and account do not match"),
-        21661: (NotDelivered, "From is not SMS-capable"),
-        21663: (NotDelivered, "the routing of From is not configured correctly"),
-        21668: (NotDelivered, "this type of number cannot send in region IE1"),
-        21701: (NotDelivered, "the Messaging Service does not exist"),
-        21702: (NotDelivered, "the Messaging Service is not available"),
-        21703: (NotDelivered, "the Messaging Service has no number for this"),
-        21704: (NotDelivered, "the Messaging Service contains no numbers"),
-        21705: (NotDelivered, "the Messaging Service is invalid"),
-        21910: (NotDelivered, "From and To are not of the same channel"),
-        30002: (NotDelivered, "account suspended"),
-        30032: (NotDelivered, "toll-free number has not been verified"),
-        30033: (NotDelivered, "US A2P 10DLC campaign suspended"),
-        30034: (NotDelivered, "US A2P 10DLC message from an unregistered number"),
-        30035: (NotDelivered, "US A2P 10DLC number is still being configured"),
-        30037: (NotDelivered, "outbound messaging disabled"),
-        63001: (NotDelivered, "channel could not authenticate the request"),
-        63007: (NotDelivered, "no channel with this From"),
-        63008: (NotDelivered, "channel is misconfigured"),
-        63015: (NotDelivered, "recipient has not joined a sandbox"),
-        63020: (NotDelivered, "Business Manager account error"),
-        63022: (NotDelivered, "invalid vname certificate"),
-        63027: (NotDelivered, "template does not exist for that language"),
-        63040: (NotDelivered, "template rejected"),
-        63051: (NotDelivered, "WhatsApp Business Account is locked"),
-        63054: (NotDelivered, "template unavailable for use"),
-        63056: (NotDelivered, "ineligible account type"),
-        63059: (NotDelivered, "number has moved to another WhatsApp Business Account"),
-        90010: (NotDelivered, "account is not active"),
-        572006: (NotDelivered, "trial accounts send predefined templates only"),
+        10001: (Retryable, "account is not active"),
+        10002: (Retryable, "trial accounts do not support this"),
+        20003: (Retryable, "permission denied"),
+        20005: (Retryable, "account not active"),
+        20006: (Retryable, "access denied"),
+        20008: (Retryable, "test credentials"),
+        20010: (Retryable, "action disabled for account"),
+        20403: (Retryable, "forbidden"),
+        20404: (Retryable, "not found"),
+        21212: (Retryable, "invalid From number"),
+        21264: (Retryable, "From is not verified"),
+        21267: (Retryable, "From cannot be an alphanumeric sender id on trial accounts"),
+        21601: (Retryable, "From is not an SMS-capable inbound number"),
+        21603: (Retryable, "From is required"),
+        21606: (Retryable, "From is not a message-capable number"),
+        21607: (Retryable, "From must be a sandbox number"),
+        21608: (Retryable, "To is not verified for this account"),
+        21609: (Retryable, "invalid StatusCallback"),
+        21616: (Retryable, "From matches several numbers of this account"),
+        21654: (Retryable, "ContentSid is required"),
+        21655: (Retryable, "invalid ContentSid"),
+        21657: (Retryable, "the sender id is invalid"),
+        21659: (Retryable, "From is not a number of this account"),
+        21660: (Retryable, "From and account do not match"),
+        21661: (Retryable, "From is not SMS-capable"),
+        21663: (Retryable, "the routing of From is not configured correctly"),
+        21668: (Retryable, "this type of number cannot send in region IE1"),
+        21701: (Retryable, "the Messaging Service does not exist"),
+        21702: (Retryable, "the Messaging Service is not available"),
+        21703: (Retryable, "the Messaging Service has no number for this"),
+        21704: (Retryable, "the Messaging Service contains no numbers"),
+        21705: (Retryable, "the Messaging Service is invalid"),
+        21910: (Retryable, "From and To are not of the same channel"),
+        30002: (Retryable, "account suspended"),
+        30032: (Retryable, "toll-free number has not been verified"),
+        30033: (Retryable, "US A2P 10DLC campaign suspended"),
+        30034: (Retryable, "US A2P 10DLC message from an unregistered number"),
+        30035: (Retryable, "US A2P 10DLC number is still being configured"),
+        30037: (Retryable, "outbound messaging disabled"),
+        63001: (Retryable, "channel could not authenticate the request"),
+        63007: (Retryable, "no channel with this From"),
+        63008: (Retryable, "channel is misconfigured"),
+        63015: (Retryable, "recipient has not joined a sandbox"),
+        63020: (Retryable, "Business Manager account error"),
+        63022: (Retryable, "invalid vname certificate"),
+        63027: (Retryable, "template does not exist for that language"),
+        63040: (Retryable, "template rejected"),
+        63051: (Retryable, "WhatsApp Business Account is locked"),
+        63054: (Retryable, "template unavailable for use"),
+        63056: (Retryable, "ineligible account type"),
+        63059: (Retryable, "number has moved to another WhatsApp Business Account"),
+        90010: (Retryable, "account is not active"),
+        572006: (Retryable, "trial accounts send predefined templates only"),
         # No for this person.
         21211: (Refused, "invalid To number"),
         21214: (Refused, "To cannot be reached"),
@@ -162,13 +162,13 @@ class TwilioChannel:
 
     def send(self, outbound: OutboundMessage) -> Outcome:
         secrets = credentials(self.secrets, "twilio_account_sid", "twilio_auth_token")
-        if isinstance(secrets, NotDelivered):
+        if isinstance(secrets, Retryable):
             return secrets
         now = self.clock()
         # From when Twilio takes it, which is at most so much later than now.
         left = (outbound.deliver_before - LONGEST - now) // timedelta(seconds=1)
         if left < VALIDITY[0]:
-            return NotDelivered("too little time is left to deliver it")
+            return Retryable("too little time is left to deliver it")
         content = _content(outbound, secrets, now)
         if isinstance(content, Refused):
             return content
@@ -181,13 +181,13 @@ class TwilioChannel:
                 "Content-Type": "application/x-www-form-urlencoded",
             },
             urlencode(form).encode(),
-            within=outbound.start_before - self.clock(),
+            start_within=outbound.start_before - self.clock(),
         )
-        return self._outcome(answer) if isinstance(answer, Answer) else answer
+        return self._outcome(answer) if isinstance(answer, HttpResponse) else answer
 
     def _addresses(self, outbound: OutboundMessage) -> Mapping[str, str]:
         contact = outbound.message.contact
-        identity = self.routes.of(contact).identity
+        sender_id = self.routes.of(contact).sender_id
         back = {
             "scheduled_message_id": outbound.message.scheduled_message_id,
             "brand": contact.brand,
@@ -196,9 +196,9 @@ class TwilioChannel:
         return {
             "To": _on(contact.channel, contact.address),
             **(
-                {"MessagingServiceSid": identity}
-                if identity.startswith("MG")
-                else {"From": _on(contact.channel, identity)}
+                {"MessagingServiceSid": sender_id}
+                if sender_id.startswith("MG")
+                else {"From": _on(contact.channel, sender_id)}
             ),
             **(
                 {"StatusCallback": f"{self.webhook_url.rstrip('/')}/twilio/status?{urlencode(back)}{TRY_AGAIN}"}
@@ -207,15 +207,15 @@ class TwilioChannel:
             ),
         }
 
-    def _outcome(self, answer: Answer) -> Outcome:
+    def _outcome(self, answer: HttpResponse) -> Outcome:
         now = self.clock()
         match answer.json:
             case {"sid": str(sid)} if answer.is_success and sid:
                 return Accepted("twilio", sid)
             case {"code": int(code)}:
-                return answer.by_code(code, CODES, now)
+                return answer.classify_by_code(code, CODES, now)
             case _:
-                return answer.by_status(now)
+                return answer.classify_by_status(now)
 
 
 def _content(outbound: OutboundMessage, secrets: Mapping[str, Any], now: datetime) -> Mapping[str, str] | Refused:

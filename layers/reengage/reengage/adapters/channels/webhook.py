@@ -27,9 +27,9 @@ from typing import Final
 
 from reengage.adapters.eventbridge import send_requested
 from reengage.domain.routes import Routes
-from reengage.ports import Accepted, Clock, NotDelivered, OutboundMessage, Outcome
+from reengage.ports import Accepted, Clock, OutboundMessage, Outcome, Retryable
 
-from .http import Answer, Http, Secrets, credentials
+from .http import Http, HttpResponse, Secrets, credentials
 
 ID_BYTES: Final = 128
 """A longer ``id`` is left alone: a message's row has no room for it."""
@@ -43,11 +43,11 @@ class WebhookChannel:
     clock: Clock
 
     def send(self, outbound: OutboundMessage) -> Outcome:
-        url = self.routes.of(outbound.message.contact).identity
+        url = self.routes.of(outbound.message.contact).sender_id
         if not url.startswith("https://"):
-            return NotDelivered("the route's identity is no https URL")
+            return Retryable("the route's identity is no https URL")
         secrets = credentials(self.secrets, "webhook_secret")
-        if isinstance(secrets, NotDelivered):
+        if isinstance(secrets, Retryable):
             return secrets
         body = json.dumps(send_requested(outbound).detail).encode()
         answer = self.http.post(
@@ -58,17 +58,17 @@ class WebhookChannel:
                 "X-Reengage-Signature": signature(str(secrets["webhook_secret"]), body, self.clock()),
             },
             body,
-            within=outbound.start_before - self.clock(),
+            start_within=outbound.start_before - self.clock(),
         )
-        return self._outcome(answer, outbound) if isinstance(answer, Answer) else answer
+        return self._outcome(answer, outbound) if isinstance(answer, HttpResponse) else answer
 
-    def _outcome(self, answer: Answer, outbound: OutboundMessage) -> Outcome:
+    def _outcome(self, answer: HttpResponse, outbound: OutboundMessage) -> Outcome:
         if answer.is_success or answer.status == HTTPStatus.CONFLICT:
             return Accepted("webhook", _id(answer) or outbound.message.scheduled_message_id)
         now = self.clock()
         if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            return answer.means(NotDelivered, f"HTTP {answer.status}", now)
-        return answer.by_status(now)
+            return answer.classify(Retryable, f"HTTP {answer.status}", now)
+        return answer.classify_by_status(now)
 
 
 def signature(secret: str, body: bytes, now: datetime) -> str:
@@ -77,7 +77,7 @@ def signature(secret: str, body: bytes, now: datetime) -> str:
     return f"t={t},v1={hmac.new(secret.encode(), f'{t}.'.encode() + body, hashlib.sha256).hexdigest()}"
 
 
-def _id(answer: Answer) -> str | None:
+def _id(answer: HttpResponse) -> str | None:
     match answer.json:
         case {"id": str(said)} if said.isascii() and 0 < len(said) <= ID_BYTES:
             return said

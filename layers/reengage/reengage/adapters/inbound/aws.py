@@ -20,7 +20,7 @@ from reengage.domain.contact import CHANNELS, parse_brand
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.routes import Routes
 from reengage.domain.words import Request
-from reengage.usecases.record_delivery import Receipt, Status
+from reengage.usecases.record_delivery import RecordDelivery, Status
 
 from .meta import Setting, read_entry
 from .reading import (
@@ -180,7 +180,7 @@ def _receipt(notice: _Notice) -> Iterator[Said]:
         return
     planned = at(context, "channel")
     channel = planned if isinstance(planned, str) and planned in CHANNELS else _CHANNELS[by]
-    yield Receipt(
+    yield RecordDelivery(
         contact=contact(_brand(notice, channel), channel, with_plus(at(message, "destinationPhoneNumber"))),
         scheduled_message_id=scheduled_message_id,
         status=status,

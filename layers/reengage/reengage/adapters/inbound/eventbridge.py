@@ -12,21 +12,21 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from reengage.domain.contact import Contact, normalise_address, parse_brand, parse_channel
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.instants import EARLIEST, LATEST, Duration, parse_instant, parse_zone
-from reengage.domain.preferences import Choice, ChoiceMade, Topic
+from reengage.domain.preferences import Choice, RecordChoice, Topic
 from reengage.domain.subject import (
     EVENT_TYPES,
     OF_ONE_CONTACT,
     OF_THE_BRAND,
     BusinessEvent,
-    Rank,
+    EventEffect,
     SubjectRef,
     version_of,
 )
 from reengage.domain.words import Request
 from reengage.errors import InvalidEvent
-from reengage.usecases.configure_brand import BrandSaid
-from reengage.usecases.erase_contact import ErasureAsked
-from reengage.usecases.record_delivery import Receipt, Status
+from reengage.usecases.configure_brand import ConfigureBrand
+from reengage.usecases.erase_contact import EraseContact
+from reengage.usecases.record_delivery import RecordDelivery, Status
 
 MAX_URL: Final = 2048
 MAX_CAUSE: Final = 4096
@@ -329,7 +329,7 @@ BUSINESS_EVENTS: Final[Mapping[str, type[_Business]]] = {
     "AnnouncementWithdrawn": AnnouncementWithdrawn,
 }
 
-SAID: Final[Mapping[str, type[Struct]]] = {
+EVENT_SCHEMAS: Final[Mapping[str, type[Struct]]] = {
     **BUSINESS_EVENTS,
     "BrandConfigured": BrandConfigured,
     "ConsentChanged": ConsentChanged,
@@ -365,22 +365,22 @@ def inbound_message(event: Any) -> InboundMessage:
     )
 
 
-Said = BusinessEvent | ChoiceMade | BrandSaid | ErasureAsked
+Command = BusinessEvent | RecordChoice | ConfigureBrand | EraseContact
 """What a business system may say, beside what a person wrote and what became of a message."""
 
 
-def said(event: Any) -> Said:
+def parse_business_event(event: Any) -> Command:
     """An event of any detail-type that a business system may send. Raises ``InvalidEvent`` with all that is wrong."""
-    detail = _detail(event, SAID)
+    detail = _detail(event, EVENT_SCHEMAS)
     match detail:
         case _Business():
             return _business_event(event, detail)
         case BrandConfigured():
-            return _brand_said(event, detail)
+            return _configure_brand(event, detail)
         case ContactOptedIn() | ContactOptedOut() | ConsentChanged():
-            return _choice_made(event, detail)
+            return _record_choice(event, detail)
         case ContactErased():
-            return ErasureAsked(_contact(detail.contact), parse_instant(event["time"]))
+            return EraseContact(_contact(detail.contact), parse_instant(event["time"]))
         case _:
             raise AssertionError(type(detail))
 
@@ -417,13 +417,13 @@ def _hours(detail: HolidayHoursAnnounced) -> HolidayHoursAnnounced:
     return msgspec.structs.replace(detail, closed=False)
 
 
-def _brand_said(event: Mapping[str, Any], detail: BrandConfigured) -> BrandSaid:
+def _configure_brand(event: Mapping[str, Any], detail: BrandConfigured) -> ConfigureBrand:
     brand, _ = _brand_and_contact(detail)
-    version = version_of(_occurred_at(event, detail.occurred_at), Rank.CHANGE)
-    return BrandSaid(brand, version, _fields(detail))
+    version = version_of(_occurred_at(event, detail.occurred_at), EventEffect.CHANGE)
+    return ConfigureBrand(brand, version, _fields(detail))
 
 
-def _choice_made(event: Mapping[str, Any], detail: ContactOptedIn | ContactOptedOut | ConsentChanged) -> ChoiceMade:
+def _record_choice(event: Mapping[str, Any], detail: ContactOptedIn | ContactOptedOut | ConsentChanged) -> RecordChoice:
     """An opt-in counts from when the person agreed, so that it undoes only what they said before."""
     at = _occurred_at(event, detail.occurred_at)
     evidence = None if isinstance(detail, ContactOptedOut) else _given(detail.evidence)
@@ -437,7 +437,7 @@ def _choice_made(event: Mapping[str, Any], detail: ContactOptedIn | ContactOpted
     cause = None if isinstance(detail, ConsentChanged) else _given(detail.cause)
     cause = {"evidence": evidence.whole, **({"cause": cause} if cause else {})} if evidence else cause
     topic: Topic = "marketing" if isinstance(detail, ConsentChanged) else "contact"
-    return ChoiceMade(_contact(detail.contact), topic, Choice(allowed, at, cause))
+    return RecordChoice(_contact(detail.contact), topic, Choice(allowed, at, cause))
 
 
 def _brand_and_contact(detail: _Business | BrandConfigured) -> tuple[str, Contact | None]:
@@ -485,11 +485,11 @@ def broadcast_at(value: Any, path: str) -> SubjectRef:
     return SubjectRef(str(fields.brand), *given[0])
 
 
-def receipt(event: Any) -> Receipt:
+def receipt(event: Any) -> RecordDelivery:
     """A ``DeliveryReported`` event. Raises ``InvalidEvent`` with every field that is wrong."""
     detail = _detail(event, {"DeliveryReported": DeliveryReported})
     assert isinstance(detail, DeliveryReported)
-    return Receipt(
+    return RecordDelivery(
         contact=_contact(detail.contact),
         scheduled_message_id=str(detail.scheduled_message_id),
         status=detail.status,

@@ -17,9 +17,9 @@ from typing import Any, Final
 
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
-from reengage.domain.preferences import Choice, ChoiceMade
+from reengage.domain.preferences import Choice, RecordChoice
 from reengage.domain.routes import Routes
-from reengage.usecases.record_delivery import Receipt, Status
+from reengage.usecases.record_delivery import RecordDelivery, Status
 
 from .reading import (
     Read,
@@ -204,7 +204,7 @@ def _status(item: Any, value: _Value) -> Iterator[Said]:
     error = errors[0] if isinstance(errors, list) and errors else None
     person = value.person(sent_to, at(item, "recipient_id"), at(item, "recipient_user_id"))
     happened_at = from_seconds(at(item, "timestamp"))
-    yield Receipt(
+    yield RecordDelivery(
         contact=person,
         scheduled_message_id=scheduled_message_id,
         status=status,
@@ -214,7 +214,7 @@ def _status(item: Any, value: _Value) -> Iterator[Said]:
     )
     if status == "undelivered" and at(error, "code") == STOPPED_MARKETING:
         cause = {"receipt_of": scheduled_message_id, "error": STOPPED_MARKETING}
-        yield ChoiceMade(person, "marketing", Choice(allowed=False, at=happened_at, cause=cause))
+        yield RecordChoice(person, "marketing", Choice(allowed=False, at=happened_at, cause=cause))
 
 
 _STATUSES: Final[Mapping[str, Status]] = MappingProxyType(
@@ -236,7 +236,7 @@ def _preference(item: Any, value: _Value) -> Iterator[Said]:
     word = word_at(item, "value")
     if word not in _WISHES:
         raise Unreadable("value: expected stop, resume or signup")
-    yield ChoiceMade(
+    yield RecordChoice(
         value.person(at(item, "wa_id"), at(item, "user_id")),
         "marketing",
         Choice(allowed=_WISHES[word], at=from_seconds(at(item, "timestamp")), cause={"whatsapp": word}),

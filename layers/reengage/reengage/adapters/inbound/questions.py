@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, NamedTuple
 
-from reengage.adapters.inbound.eventbridge import broadcast_at, contact_at, said
+from reengage.adapters.inbound.eventbridge import broadcast_at, contact_at, parse_business_event
 from reengage.domain.contact import Contact
 from reengage.domain.subject import BusinessEvent, SubjectRef
 from reengage.errors import InvalidEvent
@@ -41,7 +41,7 @@ def question(asked: Any) -> Question:
             raise InvalidEvent(["$.export: expected true or false"])
         return AboutContact("export" if export else "explain", contact_at(asked["contact"], "$.contact"))
     try:
-        event = said(asked["preview"])
+        event = parse_business_event(asked["preview"])
     except InvalidEvent as why:
         raise InvalidEvent([error.replace("$", "$.preview", 1) for error in why.errors]) from why
     if not isinstance(event, BusinessEvent):

@@ -21,7 +21,7 @@ from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.routes import Routes
 from reengage.domain.words import Request
-from reengage.usecases.record_delivery import Receipt, Status
+from reengage.usecases.record_delivery import RecordDelivery, Status
 
 from . import signatures
 from .reading import (
@@ -167,7 +167,7 @@ def _event(told: _Told) -> Iterator[Said]:
     scheduled_message_id = ours_at(told.what, "messageId")
     if scheduled_message_id is None:
         return
-    yield Receipt(
+    yield RecordDelivery(
         contact=told.person(number),
         scheduled_message_id=scheduled_message_id,
         status=status,

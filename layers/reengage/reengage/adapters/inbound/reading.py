@@ -15,10 +15,10 @@ from typing import Any, Final
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.instants import EARLIEST, LATEST, parse_instant
-from reengage.domain.preferences import ChoiceMade
+from reengage.domain.preferences import RecordChoice
 from reengage.domain.routes import Routes
 from reengage.domain.words import Request, pressed
-from reengage.usecases.record_delivery import Receipt
+from reengage.usecases.record_delivery import RecordDelivery
 
 from .eventbridge import MAX_ID
 
@@ -38,7 +38,7 @@ _LOCALE: Final = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 _OURS: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LABEL: Final = re.compile(r"[^\w .,:;'()/-]+")
 
-Said = InboundMessage | Receipt | ChoiceMade
+Said = InboundMessage | RecordDelivery | RecordChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,10 @@ class Read:
     """
 
     messages: list[InboundMessage] = field(default_factory=list)
-    receipts: list[Receipt] = field(default_factory=list)
+    receipts: list[RecordDelivery] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     ignored: int = 0
-    choices: list[ChoiceMade] = field(default_factory=list)
+    choices: list[RecordChoice] = field(default_factory=list)
 
 
 class Unreadable(Exception):
@@ -97,10 +97,10 @@ class Reading:
     def done(self) -> Read:
         return Read(
             messages=[each for each in self._said if isinstance(each, InboundMessage)],
-            receipts=[each for each in self._said if isinstance(each, Receipt)],
+            receipts=[each for each in self._said if isinstance(each, RecordDelivery)],
             errors=self._errors,
             ignored=self._ignored,
-            choices=[each for each in self._said if isinstance(each, ChoiceMade)],
+            choices=[each for each in self._said if isinstance(each, RecordChoice)],
         )
 
 

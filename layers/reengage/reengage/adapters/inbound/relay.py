@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.events_out import OutEvent, out_event
-from reengage.domain.preferences import ChoiceMade
-from reengage.usecases.record_delivery import Receipt
+from reengage.domain.preferences import RecordChoice
+from reengage.usecases.record_delivery import RecordDelivery
 
 from .reading import Read
 
@@ -37,7 +37,7 @@ def _message(message: InboundMessage) -> OutEvent:
     )
 
 
-def _receipt(receipt: Receipt) -> OutEvent:
+def _receipt(receipt: RecordDelivery) -> OutEvent:
     return out_event(
         "DeliveryReported",
         receipt.contact,
@@ -49,7 +49,7 @@ def _receipt(receipt: Receipt) -> OutEvent:
     )
 
 
-def _choice(made: ChoiceMade) -> OutEvent:
+def _choice(made: RecordChoice) -> OutEvent:
     contact, choice = made.contact, made.choice
     evidence = {"when": choice.at.isoformat(), "told_by": "provider", "cause": choice.cause}
     said: dict[str, Any] = {"occurred_at": choice.at, "evidence": evidence}

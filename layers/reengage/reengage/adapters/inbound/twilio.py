@@ -15,10 +15,10 @@ from urllib.parse import parse_qsl
 
 from reengage.domain.contact import CHANNELS, Contact, parse_brand
 from reengage.domain.conversation import InboundMessage
-from reengage.domain.preferences import Choice, ChoiceMade
+from reengage.domain.preferences import Choice, RecordChoice
 from reengage.domain.routes import Routes
 from reengage.domain.words import Request
-from reengage.usecases.record_delivery import Receipt, Status
+from reengage.usecases.record_delivery import RecordDelivery, Status
 
 from .reading import (
     Read,
@@ -151,7 +151,7 @@ def _status(
         status = "opted_out"
     failed = status in ("undelivered", "opted_out")
     person = _addressee(params, query, routes)
-    yield Receipt(
+    yield RecordDelivery(
         contact=person,
         scheduled_message_id=scheduled_message_id,
         status=status,
@@ -161,7 +161,7 @@ def _status(
     )
     if status == "undelivered" and code == STOPPED_MARKETING:
         cause = {"receipt_of": scheduled_message_id, "error": code}
-        yield ChoiceMade(person, "marketing", Choice(allowed=False, at=arrived_at, cause=cause))
+        yield RecordChoice(person, "marketing", Choice(allowed=False, at=arrived_at, cause=cause))
 
 
 def _addressee(params: Mapping[str, str], query: Mapping[str, str], routes: Routes) -> Contact:

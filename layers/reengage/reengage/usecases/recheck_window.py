@@ -8,46 +8,46 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from reengage.domain.closing import is_refused, outlook
 from reengage.domain.contact import Contact
 from reengage.domain.events_out import out_event
 from reengage.domain.instants import iso
 from reengage.domain.message import ScheduledMessage
-from reengage.domain.planning import again
-from reengage.domain.policy import Circumstances, PolicySettings
+from reengage.domain.planning import replan
+from reengage.domain.policy import PolicyInput, PolicySettings
+from reengage.domain.window_closing import is_refused, plan_for_closing
 from reengage.ports import Clock, Publish, Store
 
 
-def looked_ahead(case: Circumstances, message: ScheduledMessage) -> ScheduledMessage:
+def with_closing_plan(context: PolicyInput, message: ScheduledMessage) -> ScheduledMessage:
     """The message as it is to be scheduled, given that it is due at ``message.due_at``."""
-    at = outlook(case, message.due_at).at
-    return message if at == message.due_at else replace(message, due_at=at, first_due_at=message.due_at)
+    at = plan_for_closing(context, message.due_at).at
+    return message if at == message.due_at else replace(message, due_at=at, planned_due_at=message.due_at)
 
 
-def look_ahead(contact: Contact, *, settings: PolicySettings, store: Store, clock: Clock) -> None:
+def recheck_contact(contact: Contact, *, settings: PolicySettings, store: Store, clock: Clock) -> None:
     """The window has moved: what was planned before, and is due after it will have closed, is marked."""
-    if not settings.looks_ahead:
+    if not settings.plans_for_closing:
         return
-    for row in store.unsettled(contact):
-        case = Circumstances(message=row, settings=settings, now=clock(), **store.read_circumstances(row)._asdict())
-        wanted = again(row, case.subject, case.place)
+    for row in store.pending_messages(contact):
+        context = PolicyInput(message=row, settings=settings, now=clock(), **store.read_snapshot(row)._asdict())
+        wanted = replan(row, context.subject, context.default_zone)
         # One that was put off, or that a newer version moves, is asked by its sender.
         if wanted and wanted.version == row.version and wanted.due_at == row.due_at:
-            ahead = looked_ahead(case, row)
+            ahead = with_closing_plan(context, row)
             if ahead is not row:
-                store.reschedule(row, due_at=ahead.due_at, first_due_at=row.due_at)
+                store.reschedule(row, due_at=ahead.due_at, planned_due_at=row.due_at)
 
 
-def warn(case: Circumstances, due_after: ScheduledMessage, *, store: Store, publish: Publish) -> bool:
+def warn(context: PolicyInput, due_after: ScheduledMessage, *, store: Store, publish: Publish) -> bool:
     """``ConversationClosing``, once for each closing: when the window closes, and what is due after that.
 
     ``due_after`` is one of those, as it is due. ``False`` where the person has written meanwhile, or the bus did not
     take the event: then it has to be asked again.
     """
-    conversation, contact = case.conversation, due_after.contact
+    conversation, contact = context.conversation, due_after.contact
     assert conversation is not None
-    late = [due_after, *_also_after(case, due_after, store)]
-    told = replace(conversation, told_to_close=conversation.expires_at)
+    late = [due_after, *_also_after(context, due_after, store)]
+    told = replace(conversation, warned_expires_at=conversation.expires_at)
     # Two doors may come to warn in the same minute: the one that marks the conversation does.
     if not store.write_conversation(contact, told, replacing=conversation):
         return False
@@ -63,17 +63,17 @@ def warn(case: Circumstances, due_after: ScheduledMessage, *, store: Store, publ
     return True
 
 
-def _also_after(case: Circumstances, due_after: ScheduledMessage, store: Store) -> Iterator[ScheduledMessage]:
+def _also_after(context: PolicyInput, due_after: ScheduledMessage, store: Store) -> Iterator[ScheduledMessage]:
     """The contact's other messages that will still be due when the window has closed, each as it is due."""
-    for row in store.unsettled(due_after.contact):
+    for row in store.pending_messages(due_after.contact):
         if row.key == due_after.key:
             continue
-        gate = store.read_circumstances(row)._replace(conversation=case.conversation)
-        other = Circumstances(message=row, settings=case.settings, now=case.now, **gate._asdict())
-        wanted = again(row, other.subject, other.place)
-        if wanted is None or case.conversation is None or case.conversation.is_open(wanted.due_at):
+        snapshot = store.read_snapshot(row)._replace(conversation=context.conversation)
+        other = PolicyInput(message=row, settings=context.settings, now=context.now, **snapshot._asdict())
+        wanted = replan(row, other.subject, other.default_zone)
+        if wanted is None or context.conversation is None or context.conversation.is_open(wanted.due_at):
             continue
-        if not is_refused(other) and outlook(other, wanted.due_at).why != "pull_forward":
+        if not is_refused(other) and plan_for_closing(other, wanted.due_at).why != "pull_forward":
             yield wanted
 
 

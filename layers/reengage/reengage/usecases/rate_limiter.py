@@ -9,13 +9,13 @@ from typing import Final
 
 from reengage.ports import Clock, Store
 
-LONGEST_QUEUE: Final = timedelta(seconds=2)
+MAX_QUEUE: Final = timedelta(seconds=2)
 """Nobody reserves further ahead: a run that ends must not leave others waiting for slots that it never uses."""
 
 ASKED_AGAIN: Final = 0.25
 """Seconds between two tries where the queue is that long."""
 
-AT_ONCE: Final = timedelta(milliseconds=100)
+BATCH: Final = timedelta(milliseconds=100)
 """How much of the channel is reserved by one write, where more than one message fits into it."""
 
 
@@ -29,7 +29,7 @@ class _Slots:
 
 
 @dataclass(slots=True)
-class Pace:
+class RateLimiter:
     """``per_second``: messages a second, by channel; one that is not there is not limited. ``stop_at`` is the run's."""
 
     store: Store
@@ -59,18 +59,18 @@ class Pace:
         """The run's next slot; more are reserved where none is left, or their time is past: others have it by then."""
         slot = max(slots.next, self.clock()) if slots.next else None
         if slot is None or slots.end is None or slot + spacing > slots.end:
-            lasts = spacing * max(1, AT_ONCE // spacing)
-            slot = self._reserve(channel, lasts)
+            duration = spacing * max(1, BATCH // spacing)
+            slot = self._reserve(channel, duration)
             if slot is None:
                 return None
-            slots.end = slot + lasts
+            slots.end = slot + duration
         slots.next = slot + spacing
         return slot
 
-    def _reserve(self, channel: str, lasts: timedelta) -> datetime | None:
+    def _reserve(self, channel: str, duration: timedelta) -> datetime | None:
         """The channel for that long, as soon as the queue is short enough; ``None``: not before the run ends."""
         while (now := self.clock()) < self.stop_at:
-            if first := self.store.take_slot(channel, now=now, lasts=lasts, at_most=LONGEST_QUEUE):
+            if first := self.store.reserve_send_slot(channel, now=now, duration=duration, max_wait=MAX_QUEUE):
                 return first
             self.pause(ASKED_AGAIN)
         return None

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from reengage.adapters.memory import MemoryStore
 from reengage.ports import Store
-from reengage.usecases.pace import Pace, _Slots
+from reengage.usecases.rate_limiter import RateLimiter, _Slots
 from tests.fakes import NOON
 
 SECOND: Final = timedelta(seconds=1)
@@ -101,22 +101,24 @@ class Counting:
     asked: int = 0
     reserved: list[tuple[str, datetime, timedelta]] = field(default_factory=list)
 
-    def take_slot(self, channel: str, *, now: datetime, lasts: timedelta, at_most: timedelta) -> datetime | None:
+    def reserve_send_slot(
+        self, channel: str, *, now: datetime, duration: timedelta, max_wait: timedelta
+    ) -> datetime | None:
         self.asked += 1
-        slot = self.store.take_slot(channel, now=now, lasts=lasts, at_most=at_most)
+        slot = self.store.reserve_send_slot(channel, now=now, duration=duration, max_wait=max_wait)
         if slot:
-            self.reserved.append((channel, slot, lasts))
+            self.reserved.append((channel, slot, duration))
         return slot
 
 
-def pace_of(time: Time, store: Counting, rate: float, *, lasts: timedelta = 60 * SECOND) -> Pace:
+def pace_of(time: Time, store: Counting, rate: float, *, duration: timedelta = 60 * SECOND) -> RateLimiter:
     """One run's."""
-    return Pace(
+    return RateLimiter(
         store=cast("Store", store),
         clock=time,
         pause=time.pause,
         per_second={"sms": rate},
-        stop_at=time.now + lasts,
+        stop_at=time.now + duration,
         _slots=defaultdict(lambda: _Slots(cast("Lock", TimedLock(time)))),
     )
 
@@ -130,10 +132,10 @@ def simulated(rate: float, runs: Sequence[Sequence[Sequence[float]]]) -> list[da
     """When each message was sent: by runs, of threads, of so many seconds' work after each message."""
     time, store, sent = Time(), Counting(), list[datetime]()
 
-    def thread(pace: Pace, works: Sequence[float]) -> Callable[[], None]:
+    def thread(rate_limiter: RateLimiter, works: Sequence[float]) -> Callable[[], None]:
         def body() -> None:
             for work in works:
-                assert pace("sms")
+                assert rate_limiter("sms")
                 sent.append(time.now)
                 time.pause(work)
 
@@ -141,8 +143,8 @@ def simulated(rate: float, runs: Sequence[Sequence[Sequence[float]]]) -> list[da
 
     bodies = []
     for threads in runs:
-        pace = pace_of(time, store, rate, lasts=timedelta(hours=1))
-        bodies += [thread(pace, works) for works in threads]
+        rate_limiter = pace_of(time, store, rate, duration=timedelta(hours=1))
+        bodies += [thread(rate_limiter, works) for works in threads]
     time.together(*bodies)
     assert len(sent) == sum(len(works) for threads in runs for works in threads)
     return sorted(sent)
@@ -191,23 +193,23 @@ def test_a_channel_without_a_limit_costs_no_call_and_no_wait(per_second: dict[st
         raise AssertionError(seconds)
 
     store = Counting()
-    pace = Pace(cast("Store", store), lambda: NOON, never, per_second, NOON + SECOND)
-    assert all(pace("sms") for _ in range(100))
+    rate_limiter = RateLimiter(cast("Store", store), lambda: NOON, never, per_second, NOON + SECOND)
+    assert all(rate_limiter("sms") for _ in range(100))
     assert store.asked == 0
 
 
 def test_a_channel_without_a_limit_is_not_stopped_either() -> None:
-    assert Pace(cast("Store", Counting()), lambda: NOON, lambda _: None, {}, NOON)("sms")
+    assert RateLimiter(cast("Store", Counting()), lambda: NOON, lambda _: None, {}, NOON)("sms")
 
 
 def test_channels_do_not_wait_for_one_another() -> None:
     time, store = Time(), Counting()
-    pace = Pace(cast("Store", store), time, time.pause, {"sms": 1.0, "rcs": 1.0}, NOON + 60 * SECOND)
+    rate_limiter = RateLimiter(cast("Store", store), time, time.pause, {"sms": 1.0, "rcs": 1.0}, NOON + 60 * SECOND)
     sent: list[tuple[str, datetime]] = []
 
     def body() -> None:
         for channel in ("sms", "rcs", "sms", "rcs"):
-            assert pace(channel)
+            assert rate_limiter(channel)
             sent.append((channel, time.now))
 
     time.together(body)
@@ -221,24 +223,24 @@ def test_channels_do_not_wait_for_one_another() -> None:
 def test_where_one_message_fills_a_tenth_of_a_second_each_is_reserved_by_itself(rate: float) -> None:
     store = _sent_by_one(rate, 5)
     assert len(store.reserved) == 5
-    assert {lasts for _, _, lasts in store.reserved} == {SECOND / rate}
+    assert {duration for _, _, duration in store.reserved} == {SECOND / rate}
 
 
 @pytest.mark.parametrize(("rate", "at_once"), [(20.0, 2), (80.0, 8), (1000.0, 100)])
 def test_where_more_fit_one_write_reserves_a_tenth_of_a_second_and_no_more(rate: float, at_once: int) -> None:
     store = _sent_by_one(rate, at_once + 1)
     assert store.asked == len(store.reserved) == 2
-    assert {lasts for _, _, lasts in store.reserved} == {SECOND / 10}
+    assert {duration for _, _, duration in store.reserved} == {SECOND / 10}
 
 
 def _sent_by_one(rate: float, messages: int) -> Counting:
     """By a thread that has nothing else to do."""
     time, store = Time(), Counting()
-    pace = pace_of(time, store, rate)
+    rate_limiter = pace_of(time, store, rate)
 
     def body() -> None:
         for _ in range(messages):
-            assert pace("sms")
+            assert rate_limiter("sms")
 
     time.together(body)
     return store
@@ -250,18 +252,18 @@ def _sent_by_one(rate: float, messages: int) -> Counting:
 @pytest.mark.parametrize("past", [timedelta(), MILLISECOND, 60 * SECOND])
 def test_a_run_at_its_end_reserves_nothing_and_sends_nothing(past: timedelta) -> None:
     time, store = Time(), Counting()
-    pace = pace_of(time, store, 1.0, lasts=SECOND)
+    rate_limiter = pace_of(time, store, 1.0, duration=SECOND)
     time.now += SECOND + past
-    assert not pace("sms")
+    assert not rate_limiter("sms")
     assert store.asked == 0
 
 
 def test_a_run_whose_turn_does_not_come_ends_within_its_time() -> None:
     """Others hold the channel to the end; the run looks again, and gives up when its time is over."""
     time, store = Time(), Counting()
-    store.store.take_slot("sms", now=NOON, lasts=3600 * SECOND, at_most=SECOND)
-    pace, ended = pace_of(time, store, 1.0, lasts=5 * SECOND), list[tuple[bool, datetime]]()
-    time.together(*[lambda: ended.append((pace("sms"), time.now))] * 4)
+    store.store.reserve_send_slot("sms", now=NOON, duration=3600 * SECOND, max_wait=SECOND)
+    rate_limiter, ended = pace_of(time, store, 1.0, duration=5 * SECOND), list[tuple[bool, datetime]]()
+    time.together(*[lambda: ended.append((rate_limiter("sms"), time.now))] * 4)
     assert [sent for sent, _ in ended] == [False] * 4
     assert all(NOON + 5 * SECOND <= at <= NOON + 5.25 * SECOND for _, at in ended)
     assert store.reserved == []
@@ -269,8 +271,8 @@ def test_a_run_whose_turn_does_not_come_ends_within_its_time() -> None:
 
 def test_a_turn_that_comes_after_the_end_of_the_run_is_not_waited_for() -> None:
     time, store = Time(), Counting()
-    pace, ended = pace_of(time, store, 1.0, lasts=1.5 * SECOND), list[tuple[bool, datetime]]()
-    time.together(*[lambda: ended.append((pace("sms"), time.now))] * 6)
+    rate_limiter, ended = pace_of(time, store, 1.0, duration=1.5 * SECOND), list[tuple[bool, datetime]]()
+    time.together(*[lambda: ended.append((rate_limiter("sms"), time.now))] * 6)
     assert [at for sent, at in sorted(ended) if sent] == [NOON, NOON + SECOND]
     assert len(ended) == 6
 
@@ -279,7 +281,7 @@ def test_a_turn_that_comes_after_the_end_of_the_run_is_not_waited_for() -> None:
 def test_a_run_that_ends_leaves_nobody_waiting_for_what_it_does_not_use(rate: float) -> None:
     """Killed with all of its threads in the queue, it holds the channel for two seconds and one reservation more."""
     time, store = Time(), Counting()
-    killed, sent = pace_of(time, store, rate, lasts=SECOND), list[datetime]()
+    killed, sent = pace_of(time, store, rate, duration=SECOND), list[datetime]()
 
     def until_the_end() -> None:
         while killed("sms"):
@@ -297,7 +299,7 @@ def test_a_run_that_ends_leaves_nobody_waiting_for_what_it_does_not_use(rate: fl
 
 def test_what_the_store_cannot_say_is_not_taken_for_a_turn() -> None:
     class Broken(Counting):
-        def take_slot(self, channel: str, **_: Any) -> datetime | None:
+        def reserve_send_slot(self, channel: str, **_: Any) -> datetime | None:
             raise ConnectionError(channel)
 
     time = Time()

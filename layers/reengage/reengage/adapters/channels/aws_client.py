@@ -25,12 +25,12 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
-from reengage.ports import NotDelivered, OptedOut, Outcome, Refused, Unknown
+from reengage.ports import OptedOut, Outcome, Refused, Retryable, Unknown
 
-from .http import Answer, Http, retry_after
+from .http import Http, HttpResponse, retry_after
 
-Kind = type[Refused] | type[OptedOut] | type[NotDelivered] | type[Unknown]
-Kinds = Mapping[tuple[str, str], Kind]
+OutcomeFactory = type[Refused] | type[OptedOut] | type[Retryable] | type[Unknown]
+Kinds = Mapping[tuple[str, str], OutcomeFactory]
 """By an exception's code and its ``Reason``; an empty reason stands for every other one."""
 
 NO_KINDS: Final[Kinds] = MappingProxyType({})
@@ -49,7 +49,7 @@ _BEGINS_BY: Final[ContextVar[float]] = ContextVar("begins_by")
 class _Interrupted(Exception):
     """There is no answer."""
 
-    def __init__(self, outcome: NotDelivered | Unknown) -> None:
+    def __init__(self, outcome: Retryable | Unknown) -> None:
         super().__init__(outcome.error)
         self.outcome = outcome
 
@@ -64,8 +64,8 @@ class _Session:
         headers: Any = request.headers  # botocore has made bytes of them
         body: Any = request.body  # and of this, for these services' protocols
         said = {name: value.decode() if isinstance(value, bytes) else value for name, value in headers.items()}
-        answer = self.http.post(request.url, said, body, within=timedelta(seconds=_BEGINS_BY.get() - monotonic()))
-        if not isinstance(answer, Answer):
+        answer = self.http.post(request.url, said, body, start_within=timedelta(seconds=_BEGINS_BY.get() - monotonic()))
+        if not isinstance(answer, HttpResponse):
             raise _Interrupted(answer)
         told: Any = answer.headers
         raw: Any = _Body(answer.body)
@@ -90,10 +90,10 @@ def over(http: Http, client: Any) -> Any:
 
 
 def ask(
-    call: Callable[..., Mapping[str, Any]], request: Mapping[str, Any], *, within: timedelta
-) -> Mapping[str, Any] | ClientError | NotDelivered | Unknown:
+    call: Callable[..., Mapping[str, Any]], request: Mapping[str, Any], *, start_within: timedelta
+) -> Mapping[str, Any] | ClientError | Retryable | Unknown:
     """What the service answers, the error that it tells, or what else came of the one call."""
-    token = _BEGINS_BY.set(monotonic() + within.total_seconds())
+    token = _BEGINS_BY.set(monotonic() + start_within.total_seconds())
     try:
         return call(**request)
     except _Interrupted as interrupted:
@@ -101,14 +101,14 @@ def ask(
     except ClientError as error:
         return error
     except BotoCoreError as error:
-        return (NotDelivered if isinstance(error, BEFORE_SENDING) else Unknown)(type(error).__name__)
+        return (Retryable if isinstance(error, BEFORE_SENDING) else Unknown)(type(error).__name__)
     except GARBLED:
         return Unknown("an answer that cannot be read")
     finally:
         _BEGINS_BY.reset(token)
 
 
-def told(error: ClientError, kinds: Kinds, now: datetime) -> Outcome:
+def told(error: ClientError, outcomes: Kinds, now: datetime) -> Outcome:
     """What an error means: by the table, else by the status. A 4xx without a code that can be read was not taken
     either: its status line says enough.
     """
@@ -116,20 +116,20 @@ def told(error: ClientError, kinds: Kinds, now: datetime) -> Outcome:
     metadata = response.get("ResponseMetadata", {})
     status = metadata.get("HTTPStatusCode", HTTPStatus.INTERNAL_SERVER_ERROR)
     code, reason = _name(response.get("Error", {}).get("Code")), _name(response.get("Reason"))
-    kind = kinds.get((code, reason)) or kinds.get((code, "")) or _of_status(status)
+    kind = outcomes.get((code, reason)) or outcomes.get((code, "")) or _of_status(status)
     said = ": ".join(filter(None, (code, reason))) or f"HTTP {status}"
-    if kind is NotDelivered:
-        return NotDelivered(said, retry_after(metadata.get("HTTPHeaders", {}).get("retry-after", ""), now))
+    if kind is Retryable:
+        return Retryable(said, retry_after(metadata.get("HTTPHeaders", {}).get("retry-after", ""), now))
     return kind(said)
 
 
-def _of_status(status: int) -> Kind:
+def _of_status(status: int) -> OutcomeFactory:
     """Of an error that has no row: a 4xx is about the request's signature or form, and was not taken. Nobody knows
     after a time-out, whichever side calls it so, and after anything else.
     """
     if status == HTTPStatus.REQUEST_TIMEOUT:
         return Unknown
-    return NotDelivered if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR else Unknown
+    return Retryable if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR else Unknown
 
 
 def _name(text: object) -> str:

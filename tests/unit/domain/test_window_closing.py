@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reengage.domain.brand import Brand
-from reengage.domain.closing import MARGIN, Outlook, outlook
 from reengage.domain.contact import Contact
-from reengage.domain.conversation import WINDOW, hear
+from reengage.domain.conversation import WINDOW, extend
 from reengage.domain.planning import earliest, planned_messages
-from reengage.domain.policy import Circumstances, PolicySettings, WhenWindowWillClose
+from reengage.domain.policy import PolicyInput, PolicySettings, WhenWindowWillClose
 from reengage.domain.preferences import EVERYWHERE, Choice, Preferences, Topic
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import REASONS
 from reengage.domain.subject import BusinessEvent, Subject
+from reengage.domain.window_closing import CLOSING_MARGIN, ClosingPlan, plan_for_closing
 from tests.fakes import ANNA, NOON, business
 
 MINUTE: Final = timedelta(minutes=1)
@@ -44,39 +44,39 @@ def case(
     written_at: datetime = NOON,
     step: int = 0,
     **settings: Any,
-) -> Circumstances:
+) -> PolicyInput:
     """One of the event's messages: by itself, the first."""
-    subject = Subject(event.subject).hear(event)
-    return Circumstances(
+    subject = Subject(event.subject).apply(event)
+    return PolicyInput(
         message=planned_messages(subject)[step],
         subject=subject,
         profile=None,
-        conversation=hear(None, heard_before=False, message_id="m1", sent_at=written_at),
+        conversation=extend(None, heard_before=False, message_id="m1", sent_at=written_at),
         now=now,
         settings=PolicySettings(when_window_will_close=when, **settings),
     )
 
 
-def seen(of: Circumstances) -> Outlook:
-    return outlook(of, of.message.due_at)
+def seen(of: PolicyInput) -> ClosingPlan:
+    return plan_for_closing(of, of.message.due_at)
 
 
 def test_a_message_that_is_due_while_the_window_is_open_is_due() -> None:
     for when in ("wait", "pull_forward", "warn"):
         within = case(a_trial(ends_at=CLOSES - DAY - timedelta(microseconds=1)), when)
-        assert seen(within) == Outlook(CLOSES - timedelta(microseconds=1), "due")
+        assert seen(within) == ClosingPlan(CLOSES - timedelta(microseconds=1), "due")
 
 
 @pytest.mark.parametrize(
     ("when", "expected"),
     [
-        ("wait", Outlook(CLOSES, "due")),
-        ("pull_forward", Outlook(CLOSES - HOUR, "pull_forward")),
-        ("warn", Outlook(CLOSES - DAY, "warn")),
+        ("wait", ClosingPlan(CLOSES, "due")),
+        ("pull_forward", ClosingPlan(CLOSES - HOUR, "pull_forward")),
+        ("warn", ClosingPlan(CLOSES - DAY, "warn")),
     ],
 )
 def test_one_that_is_due_at_the_very_end_of_the_window_is_due_after_it(
-    when: WhenWindowWillClose, expected: Outlook
+    when: WhenWindowWillClose, expected: ClosingPlan
 ) -> None:
     assert seen(case(a_trial(ends_at=CLOSES - DAY), when)) == expected
 
@@ -84,8 +84,8 @@ def test_one_that_is_due_at_the_very_end_of_the_window_is_due_after_it(
 @pytest.mark.parametrize("when", ["pull_forward", "warn"])
 def test_where_no_window_is_open_there_is_none_that_will_close(when: WhenWindowWillClose) -> None:
     after = case(a_trial(), when, now=CLOSES)
-    assert seen(after) == Outlook(CLOSES + DAY, "due")
-    assert seen(replace(after, conversation=None)) == Outlook(CLOSES + DAY, "due")
+    assert seen(after) == ClosingPlan(CLOSES + DAY, "due")
+    assert seen(replace(after, conversation=None)) == ClosingPlan(CLOSES + DAY, "due")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_where_no_window_is_open_there_is_none_that_will_close(when: WhenWindowW
 def test_who_refused_such_messages_is_not_to_be_reached_otherwise(
     topic: Topic, event: BusinessEvent, waits: bool, when: WhenWindowWillClose
 ) -> None:
-    refused = Preferences().hear(topic, EVERYWHERE, Choice(allowed=False, at=NOON, cause={}))
+    refused = Preferences().apply(topic, EVERYWHERE, Choice(allowed=False, at=NOON, cause={}))
     assert (seen(replace(case(event, when), preferences=refused)).why == "due") is waits
 
 
@@ -125,7 +125,7 @@ def test_a_reasons_own_way_goes_before_the_one_for_all() -> None:
 def test_it_looks_ahead_where_that_matters_for_any_reason(
     way: WhenWindowWillClose, for_one: dict[str, WhenWindowWillClose], looks: bool
 ) -> None:
-    assert PolicySettings(when_window_will_close=way, when_closing_for=for_one).looks_ahead is looks
+    assert PolicySettings(when_window_will_close=way, when_closing_for=for_one).plans_for_closing is looks
 
 
 def test_a_warning_comes_its_notice_before_the_end_or_at_once() -> None:
@@ -136,9 +136,9 @@ def test_a_warning_comes_its_notice_before_the_end_or_at_once() -> None:
 def test_who_was_warned_is_not_warned_again() -> None:
     of = case(a_trial(), "warn")
     assert of.conversation
-    warned = replace(of, conversation=replace(of.conversation, told_to_close=of.conversation.expires_at))
-    assert seen(warned) == Outlook(CLOSES + DAY, "due")
-    before = replace(of, conversation=replace(of.conversation, told_to_close=of.conversation.expires_at - 60))
+    warned = replace(of, conversation=replace(of.conversation, warned_expires_at=of.conversation.expires_at))
+    assert seen(warned) == ClosingPlan(CLOSES + DAY, "due")
+    before = replace(of, conversation=replace(of.conversation, warned_expires_at=of.conversation.expires_at - 60))
     assert seen(before).why == "warn", "that was of an earlier end"
     pulls = replace(warned, settings=PolicySettings(when_window_will_close="pull_forward"))
     assert seen(pulls).why == "pull_forward", "though it may still be sent before"
@@ -154,8 +154,8 @@ def test_who_was_warned_is_not_warned_again() -> None:
     ],
 )
 def test_it_is_pulled_to_an_hour_before_the_end_or_to_now(now: datetime, at: datetime) -> None:
-    assert MARGIN == HOUR
-    assert seen(case(a_trial(), "pull_forward", now=now)) == Outlook(at, "pull_forward")
+    assert CLOSING_MARGIN == HOUR
+    assert seen(case(a_trial(), "pull_forward", now=now)) == ClosingPlan(at, "pull_forward")
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_it_is_pulled_to_an_hour_before_the_end_or_to_now(now: datetime, at: dat
     ],
 )
 def test_it_is_pulled_no_further_than_its_reason_allows(event: BusinessEvent, not_before: datetime) -> None:
-    assert seen(case(event, "pull_forward")) == Outlook(not_before, "pull_forward")
+    assert seen(case(event, "pull_forward")) == ClosingPlan(not_before, "pull_forward")
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_it_is_pulled_no_further_than_its_reason_allows(event: BusinessEvent, no
     ],
 )
 def test_where_its_reason_allows_it_only_after_the_end_a_business_is_warned(event: BusinessEvent) -> None:
-    assert seen(case(event, "pull_forward")) == Outlook(CLOSES - DAY, "warn")
+    assert seen(case(event, "pull_forward")) == ClosingPlan(CLOSES - DAY, "warn")
 
 
 def test_only_the_first_of_several_is_pulled() -> None:
@@ -210,7 +210,7 @@ def test_one_that_its_subject_wants_no_more_is_not_pulled() -> None:
     moved = business("TrialExtended", NOON + HOUR, ends_at=CLOSES + DAY)
     assert of.subject
     assert earliest(of.message, of.subject, CLOSES) == CLOSES - 7 * DAY
-    assert earliest(of.message, of.subject.hear(moved), CLOSES) is None
+    assert earliest(of.message, of.subject.apply(moved), CLOSES) is None
     assert earliest(of.message, None, CLOSES) is None
 
 
@@ -225,8 +225,8 @@ def test_a_week_before_goes_by_the_wall_clock_of_the_events_zone() -> None:
 def test_no_reason_lets_a_message_go_before_what_it_is_about_is_known(name: str) -> None:
     """A week before an appointment; but not before a product was viewed, or an order delivered."""
     reason = REASONS[name]
-    if reason.earliest and reason.anchor not in {"starts_at", "ends_at"}:
-        assert not reason.earliest.is_negative
+    if reason.earliest_offset and reason.anchor not in {"starts_at", "ends_at"}:
+        assert not reason.earliest_offset.is_negative
 
 
 def test_a_zone_that_cannot_be_told_or_that_is_always_night_makes_it_a_warning() -> None:
@@ -269,7 +269,7 @@ def test_a_message_that_is_pulled_goes_in_allowed_hours_before_the_end_and_as_la
         assert not quiet.cover(at, BERLIN)
         # Whatever is left of the time between is too near to the end, or to the night.
         after = at
-        while after + MARGIN + 16 * MINUTE < closes_at:
+        while after + CLOSING_MARGIN + 16 * MINUTE < closes_at:
             after += MINUTE
             end_of_tries = quiet.first_quiet(after, [BERLIN])
-            assert quiet.cover(after, BERLIN) or end_of_tries - after <= MARGIN + 16 * MINUTE
+            assert quiet.cover(after, BERLIN) or end_of_tries - after <= CLOSING_MARGIN + 16 * MINUTE

@@ -18,12 +18,12 @@ from reengage.domain.contact import Contact
 from reengage.domain.conversation import WINDOW
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.policy import PolicySettings, WhenWindowWillClose
-from reengage.domain.preferences import Choice, ChoiceMade
+from reengage.domain.preferences import Choice, RecordChoice
 from reengage.domain.quiet_hours import QuietHours
-from reengage.domain.reasons import Category, Door
+from reengage.domain.reasons import Category, SendGroup
 from reengage.domain.subject import BusinessEvent
-from reengage.ports import Accepted, NotDelivered
-from tests.fakes import ANNA, NOON, Fault, Unreachable, World, business, drain, inbound
+from reengage.ports import Accepted, Retryable
+from tests.fakes import ANNA, NOON, Fault, Unreachable, World, business, inbound, worker
 from tests.property.schedules import Choose, every_order, play
 
 MINUTE: Final = timedelta(minutes=1)
@@ -36,7 +36,7 @@ CLOSES: Final = NOON + WINDOW
 
 NIGHT: Final = QuietHours(time(20), time(9))
 QUIET: Final[Mapping[Category, QuietHours]] = {"marketing": NIGHT, "utility": NIGHT}
-DOORS: Final[Sequence[Door]] = ("appointments", "trials", "updates")
+DOORS: Final[Sequence[SendGroup]] = ("appointments", "trials", "updates")
 
 SATELLITE: Final = Contact("acme-dental", "sms", "+881612345678")
 """A number of no country: it has no zone."""
@@ -53,9 +53,9 @@ def live(world: World, until: datetime, *, seconds: int = 7) -> None:
             break
         world.clock.now, earliest = tick, tick + timedelta(seconds=1)
         shards = {row.contact.shard for row in world.store.rows()}
-        for door in DOORS:
+        for send_group in DOORS:
             for shard in shards:
-                _, errors = drain(world.sender(door), shard, tick + MINUTE)
+                _, errors = worker(world.sender(send_group), shard, tick + MINUTE)
                 assert not errors
     world.clock.now = until
 
@@ -76,7 +76,7 @@ def signed_up(world: World, since: datetime = NOON, **fields: Any) -> World:
     """Anna writes as she signs up for a trial of 30 days: it ends as her window closes, and is followed up after."""
     world.clock.now = since
     write(world, since)
-    world.hear(trial(since=since, **fields))
+    world.plan(trial(since=since, **fields))
     return world
 
 
@@ -160,7 +160,7 @@ def test_a_try_that_failed_just_before_the_night_is_repeated_before_the_night() 
     """Five attempts take a quarter of an hour."""
     since = datetime(2026, 3, 30, 23, 30, tzinfo=BERLIN).astimezone(UTC) - WINDOW
     world = signed_up(a_world("pull_forward"), since)
-    world.provider.script.extend([NotDelivered("Throttled")] * 4)
+    world.provider.script.extend([Retryable("Throttled")] * 4)
     live(world, since + timedelta(days=40))
     assert [isinstance(answer, Accepted) for answer in world.provider.answers] == [False] * 4 + [True]
     assert not any(NIGHT.cover(at, BERLIN) for at in sent(world))
@@ -190,9 +190,9 @@ def test_what_was_pulled_forward_is_never_sent_again() -> None:
     world = signed_up(a_world("pull_forward"))
     live(world, CLOSES - timedelta(minutes=30))
     assert len(sent(world)) == 1
-    world.hear(trial())
+    world.plan(trial())
     write(world, CLOSES - timedelta(minutes=20))
-    world.hear(trial())
+    world.plan(trial())
     live(world, NOON + timedelta(days=40))
     assert len(sent(world)) == 1
 
@@ -200,7 +200,7 @@ def test_what_was_pulled_forward_is_never_sent_again() -> None:
 def test_a_trial_whose_event_comes_before_the_first_message_is_followed_up_before_the_window_closes() -> None:
     """The window opens by the first message, which comes an hour after the event."""
     world = a_world("pull_forward")
-    world.hear(trial())
+    world.plan(trial())
     write(world, NOON + HOUR)
     live(world, NOON + timedelta(days=40))
     [at] = sent(world)
@@ -218,7 +218,7 @@ def test_nothing_is_pulled_before_its_reason_allows_it() -> None:
 def test_a_full_cap_leaves_what_was_to_be_pulled_for_its_own_time() -> None:
     """Another trial's message took the only place of the day; then she writes, and there is room when it is due."""
     world = signed_up(a_world("pull_forward", caps={"marketing": (Cap(1, DAY),)}))
-    world.hear(trial(subject_id="T-0", ends_at=CLOSES - 5 * HOUR, follow_up=["PT0S"]))
+    world.plan(trial(subject_id="T-0", ends_at=CLOSES - 5 * HOUR, follow_up=["PT0S"]))
     live(world, CLOSES - 30 * MINUTE)
     assert len(sent(world)) == 1
     assert [row.due_at for row in world.store.rows() if row.state is State.SCHEDULED] == [CLOSES + DAY]
@@ -234,7 +234,7 @@ def test_a_channel_that_does_not_take_it_before_leaves_it_for_its_own_time() -> 
     on_whatsapp = replace(ANNA, channel="whatsapp")
     world = a_world("pull_forward")
     write(world, NOON, contact=on_whatsapp)
-    world.hear(trial(contact=on_whatsapp, follow_up=["PT20H"]))
+    world.plan(trial(contact=on_whatsapp, follow_up=["PT20H"]))
     live(world, CLOSES - 30 * MINUTE)
     write(world, CLOSES - 20 * MINUTE, contact=on_whatsapp)
     live(world, NOON + timedelta(days=40))
@@ -256,7 +256,7 @@ def test_it_goes_by_the_clocks_as_they_are_before_the_window_closes() -> None:
 def test_where_nobody_can_tell_the_persons_time_a_business_is_warned_instead() -> None:
     world = a_world("pull_forward")
     write(world, NOON, contact=SATELLITE)
-    world.hear(trial(contact=SATELLITE))
+    world.plan(trial(contact=SATELLITE))
     live(world, NOON + timedelta(days=35))
     assert sent(world) == []
     assert len(warnings(world)) == 1
@@ -266,7 +266,7 @@ def test_a_brand_whose_zone_is_known_by_then_needs_no_warning() -> None:
     """What was planned is asked again when it is time."""
     world = a_world("pull_forward")
     write(world, NOON, contact=SATELLITE)
-    world.hear(trial(contact=SATELLITE))
+    world.plan(trial(contact=SATELLITE))
     world.store.write_brand(Brand("acme-dental", timezone="Europe/Berlin"))
     live(world, NOON + timedelta(days=35))
     [at] = sent(world)
@@ -277,11 +277,11 @@ def test_a_brand_whose_zone_is_known_by_then_needs_no_warning() -> None:
 def test_an_extended_trial_is_pulled_forward_by_its_new_end() -> None:
     world = signed_up(a_world("pull_forward"))
     live(world, NOON + 20 * DAY)
-    world.hear(business("TrialExtended", world.clock.now, subject_id="T-1", ends_at=NOON + 33 * DAY))
+    world.plan(business("TrialExtended", world.clock.now, subject_id="T-1", ends_at=NOON + 33 * DAY))
     live(world, NOON + timedelta(days=40))
     [at] = sent(world)
     assert CLOSES - HOUR <= at < CLOSES
-    assert [row.about for row in world.store.rows() if row.state is State.SENT] == [NOON + 33 * DAY]
+    assert [row.anchor_at for row in world.store.rows() if row.state is State.SENT] == [NOON + 33 * DAY]
 
 
 @pytest.mark.parametrize("undo", ["TrialConverted", "TrialCancelled"])
@@ -289,7 +289,7 @@ def test_an_extended_trial_is_pulled_forward_by_its_new_end() -> None:
 def test_of_a_trial_that_has_been_undone_nothing_is_sent_or_told(undo: str, when: WhenWindowWillClose) -> None:
     world = signed_up(a_world(when))
     live(world, NOON + 10 * DAY)
-    world.hear(business(undo, world.clock.now, subject_id="T-1", contact=None))
+    world.plan(business(undo, world.clock.now, subject_id="T-1", contact=None))
     live(world, NOON + timedelta(days=40))
     assert (sent(world), warnings(world)) == ([], [])
 
@@ -301,7 +301,7 @@ def test_of_a_trial_whose_planner_was_cut_short_as_it_was_undone_nothing_is_told
     event = business("TrialConverted", NOON + DAY, subject_id="T-1", contact=None)
     subject = world.store.read_subject(event.subject)
     assert subject
-    assert world.store.write_subject(subject.hear(event))
+    assert world.store.write_subject(subject.apply(event))
     live(world, NOON + timedelta(days=40))
     assert world.states() == [("P1D", "skipped", "cancelled")]
     assert (sent(world), warnings(world)) == ([], [])
@@ -312,14 +312,14 @@ def test_of_a_trial_whose_planner_was_cut_short_as_it_was_undone_nothing_is_told
 
 def test_a_business_hears_once_a_day_before_the_window_closes_what_is_due_after_that() -> None:
     world = signed_up(a_world("warn"), follow_up=["-P3D", "P1D", "P2D"])
-    world.hear(business("AppointmentBooked", NOON, subject_id="A-1", starts_at=NOON + 40 * DAY, remind_before=["P1D"]))
+    world.plan(business("AppointmentBooked", NOON, subject_id="A-1", starts_at=NOON + 40 * DAY, remind_before=["P1D"]))
     live(world, CLOSES - DAY - MINUTE)
     assert warnings(world) == []
     live(world, NOON + timedelta(days=45))
     [warning] = warnings(world)
     assert json.loads(json.dumps(warning))["expires_at"] == "2026-04-01T12:00:00Z"
     assert warning["contact"] == {"brand": "acme-dental", "channel": "sms", "address": ANNA.address}
-    rows = {(row.step, row.reason): row.scheduled_message_id for row in world.store.rows()}
+    rows = {(row.offset, row.reason): row.scheduled_message_id for row in world.store.rows()}
     assert warning["scheduled_messages"] == [
         {
             "scheduled_message_id": rows["P1D", "trial_follow_up"],
@@ -357,10 +357,10 @@ def test_a_business_that_books_within_the_notice_hears_at_once() -> None:
     world = a_world("warn")
     write(world, NOON)
     world.clock.now = CLOSES - HOUR
-    world.hear(trial(since=NOON))
+    world.plan(trial(since=NOON))
     live(world, CLOSES - HOUR + 2 * MINUTE)
     assert len(warnings(world)) == 1
-    world.hear(trial(since=NOON, subject_id="T-2"))
+    world.plan(trial(since=NOON, subject_id="T-2"))
     live(world, NOON + timedelta(days=40))
     assert len(warnings(world)) == 1, "once for each closing"
 
@@ -368,7 +368,7 @@ def test_a_business_that_books_within_the_notice_hears_at_once() -> None:
 def test_a_reason_may_have_its_own_way() -> None:
     world = a_world("warn", when_closing_for={"trial_follow_up": "pull_forward"})
     signed_up(world)
-    world.hear(business("AppointmentBooked", NOON, subject_id="A-1", starts_at=NOON + 33 * DAY, remind_before=["P1D"]))
+    world.plan(business("AppointmentBooked", NOON, subject_id="A-1", starts_at=NOON + 33 * DAY, remind_before=["P1D"]))
     live(world, NOON + timedelta(days=40))
     assert len(sent(world)) == 1
     assert [listed(warning) for warning in warnings(world)] == [[("A-1", "2026-04-03T12:00:00Z")]]
@@ -389,7 +389,7 @@ def test_who_writes_after_the_warning_gets_the_message_at_its_time_and_near_the_
     world = a_world("warn")
     world.ingest = replace(world.ingest, welcome_back_after=greets)
     signed_up(world)
-    world.hear(trial(subject_id="T-2", ends_at=CLOSES + 39 * DAY))
+    world.plan(trial(subject_id="T-2", ends_at=CLOSES + 39 * DAY))
     live(world, CLOSES - HOUR)
     write(world, CLOSES - HOUR)
     live(world, NOON + timedelta(days=80))
@@ -408,8 +408,8 @@ def test_where_nothing_is_due_after_the_new_end_there_is_no_other_warning() -> N
     assert (len(sent(world)), len(warnings(world))) == (1, 1)
 
 
-def choice(topic: Any, at: datetime, *, allowed: bool) -> ChoiceMade:
-    return ChoiceMade(ANNA, topic, Choice(allowed=allowed, at=at, cause={"evidence": "a form"}))
+def choice(topic: Any, at: datetime, *, allowed: bool) -> RecordChoice:
+    return RecordChoice(ANNA, topic, Choice(allowed=allowed, at=at, cause={"evidence": "a form"}))
 
 
 @pytest.mark.parametrize("when", ["pull_forward", "warn"])
@@ -419,7 +419,7 @@ def test_of_a_person_who_opted_out_nobody_is_warned(when: WhenWindowWillClose, b
     write(world, NOON)
     if before:
         write(world, NOON + HOUR, text="STOP")
-    world.hear(trial())
+    world.plan(trial())
     write(world, NOON + HOUR, text="STOP")
     live(world, NOON + timedelta(days=40))
     assert (sent(world), warnings(world)) == ([], [])
@@ -429,8 +429,8 @@ def test_of_a_person_who_opted_out_nobody_is_warned(when: WhenWindowWillClose, b
 def test_a_warning_leaves_out_what_the_person_refused() -> None:
     """She wants no marketing: of the appointment the business may tell her otherwise, of the trial not."""
     world = signed_up(a_world("warn"))
-    world.hear(business("AppointmentBooked", NOON, subject_id="A-1", starts_at=NOON + 33 * DAY, remind_before=["P1D"]))
-    world.choose(choice("marketing", NOON + HOUR, allowed=False))
+    world.plan(business("AppointmentBooked", NOON, subject_id="A-1", starts_at=NOON + 33 * DAY, remind_before=["P1D"]))
+    world.record_choice(choice("marketing", NOON + HOUR, allowed=False))
     live(world, NOON + timedelta(days=40))
     assert [listed(warning) for warning in warnings(world)] == [[("A-1", "2026-04-03T12:00:00Z")]]
 
@@ -456,14 +456,14 @@ def test_a_bus_that_does_not_take_the_warning_is_asked_again() -> None:
     assert len(warnings(world)) == 1
 
 
-@pytest.mark.parametrize("call", ["read_circumstances", "unsettled", "release", "read_message"])
+@pytest.mark.parametrize("call", ["read_snapshot", "pending_messages", "release", "read_message"])
 @pytest.mark.parametrize("nth", [1, 2])
 def test_a_table_that_fails_for_a_moment_does_not_cost_the_warning(call: str, nth: int) -> None:
     """Two messages are to be looked at in the minute in which one kind of call breaks, once."""
     world = signed_up(a_world("warn"))
-    world.hear(trial(subject_id="T-2"))
+    world.plan(trial(subject_id="T-2"))
     world.clock.now = CLOSES - DAY
-    drain(world.sender("trials", Fault(error=lambda: Unreachable("lost"), only=call, nth=nth)), ANNA.shard, CLOSES)
+    worker(world.sender("trials", Fault(error=lambda: Unreachable("lost"), only=call, nth=nth)), ANNA.shard, CLOSES)
     live(world, NOON + timedelta(days=40))
     assert len(warnings(world)) == 1
 
@@ -471,16 +471,16 @@ def test_a_table_that_fails_for_a_moment_does_not_cost_the_warning(call: str, nt
 def _two_doors(choose: Choose) -> World:
     """A reminder and a follow-up, each due after the window: both doors look at them in the same minute."""
     world = signed_up(a_world("warn"))
-    world.hear(business("AppointmentBooked", NOON, subject_id="A-1", starts_at=NOON + 33 * DAY, remind_before=["P1D"]))
+    world.plan(business("AppointmentBooked", NOON, subject_id="A-1", starts_at=NOON + 33 * DAY, remind_before=["P1D"]))
     world.clock.now = CLOSES - DAY
 
-    def run(door: Door) -> Any:
+    def run(send_group: SendGroup) -> Any:
         # The two claims, and what they give back, are of two rows: their order is of no matter.
         def body(around: Any) -> None:
             def meeting(name: str, call: Any) -> Any:
-                return around(name, call) if name in {"read_circumstances", "write_conversation"} else call()
+                return around(name, call) if name in {"read_snapshot", "write_conversation"} else call()
 
-            drain(world.sender(door, meeting), ANNA.shard, CLOSES)
+            worker(world.sender(send_group, meeting), ANNA.shard, CLOSES)
 
         return body
 
@@ -510,10 +510,10 @@ def test_a_person_who_writes_as_the_business_is_about_to_be_warned_has_no_warnin
             write(world, CLOSES - DAY)
         return call()
 
-    drain(world.sender("trials", she_writes_first), ANNA.shard, CLOSES)
+    worker(world.sender("trials", she_writes_first), ANNA.shard, CLOSES)
     conversation = world.store.read_thread(ANNA).conversation
     assert conversation
-    assert (conversation.last_inbound_at, conversation.closing_is_told) == (CLOSES - DAY, False)
+    assert (conversation.last_inbound_at, conversation.already_warned) == (CLOSES - DAY, False)
     live(world, NOON + timedelta(days=40))
     assert (len(sent(world)), warnings(world)) == (1, [])
 
@@ -526,7 +526,7 @@ def test_what_was_planned_while_the_window_was_closed_is_looked_at_as_it_opens_a
     world = a_world("warn")
     write(world, NOON - 90 * DAY)
     world.clock.now = NOON
-    world.hear(business("AppointmentBooked", NOON, subject_id="A-1", starts_at=NOON + 35 * DAY, remind_before=["P1D"]))
+    world.plan(business("AppointmentBooked", NOON, subject_id="A-1", starts_at=NOON + 35 * DAY, remind_before=["P1D"]))
     write(world, NOON + HOUR)
     live(world, NOON + timedelta(days=40))
     assert [listed(warning) for warning in warnings(world)] == [[("A-1", "2026-04-05T12:00:00Z")]]
@@ -537,10 +537,10 @@ def test_an_opening_window_leaves_alone_what_was_put_off() -> None:
     world = a_world("warn")
     write(world, NOON)
     evening = datetime(2026, 3, 2, 21, tzinfo=BERLIN).astimezone(UTC)
-    world.hear(business("AppointmentBooked", NOON, starts_at=evening + 20 * HOUR, remind_before=["PT20H"]))
+    world.plan(business("AppointmentBooked", NOON, starts_at=evening + 20 * HOUR, remind_before=["PT20H"]))
     live(world, evening + MINUTE)
     [held] = world.store.rows()
-    assert held.first_due_at
+    assert held.planned_due_at
     write(world, evening + 2 * MINUTE, message_id="again")
     assert world.store.rows() == [held]
 
@@ -554,7 +554,7 @@ def test_where_nothing_looks_ahead_a_message_reads_no_plans() -> None:
 
     world = a_world("wait")
     world.receive(inbound(), note)
-    assert "unsettled" not in calls
+    assert "pending_messages" not in calls
 
 
 # Whatever the window, the dues, the zone and the mode
@@ -598,7 +598,7 @@ def _stories(draw: st.DrawFn) -> tuple[World, list[datetime]]:
         live(world, max(at, world.clock.now), seconds=draw(st.integers(0, 59)))
         world.clock.now = at
         if event:
-            world.hear(event)
+            world.plan(event)
         else:
             write(world, at, contact=SATELLITE)
     live(world, begin + timedelta(days=160))
@@ -623,14 +623,14 @@ def test_nothing_goes_outside_the_window_at_night_or_too_early_and_one_warning_a
     zone = ZoneInfo(brand.timezone) if brand and brand.timezone else None
     for outbound, at in zip(world.provider.handed, world.provider.handed_at, strict=True):
         message = outbound.message
-        if message.terms.category == "reply":
+        if message.reason_spec.category == "reply":
             continue
         assert at < _last_before(written, at) + WINDOW
-        hours = world.policy.quiet_hours.get(message.terms.category)
+        hours = world.policy.quiet_hours.get(message.reason_spec.category)
         assert hours is None or (zone is not None and not hours.cover(at, zone))
-        assert message.about
+        assert message.anchor_at
         due_at = _due(message)
-        assert at >= min(due_at, message.about - EARLIEST[message.reason] - CLOCKS_CHANGE_BY)
+        assert at >= min(due_at, message.anchor_at - EARLIEST[message.reason] - CLOCKS_CHANGE_BY)
         pulled = world.policy.when_closing(message.reason) == "pull_forward"
         assert at >= due_at or (pulled and due_at >= _last_before(written, at) + WINDOW)
         assert at < outbound.deliver_before
@@ -642,11 +642,11 @@ def test_nothing_goes_outside_the_window_at_night_or_too_early_and_one_warning_a
 
 def _due(message: ScheduledMessage) -> datetime:
     """By the message's own step: days on the wall clock in UTC, as these events are given in."""
-    assert message.about
+    assert message.anchor_at
     steps = {"-P3D": -3 * DAY, "P1D": DAY, "P2D": 2 * DAY, "PT5H": 5 * HOUR}
     if message.reason == "appointment_reminder":
         steps = {"P1D": -DAY, "PT2H": -2 * HOUR}
-    return message.about + steps[message.step]
+    return message.anchor_at + steps[message.offset]
 
 
 def test_the_stories_are_of_every_kind() -> None:
@@ -659,7 +659,7 @@ def test_the_stories_are_of_every_kind() -> None:
         world, _ = story
         seen.update(world.bus.types())
         for outbound, at in zip(world.provider.handed, world.provider.handed_at, strict=True):
-            if outbound.message.terms.category != "reply" and at < _due(outbound.message):
+            if outbound.message.reason_spec.category != "reply" and at < _due(outbound.message):
                 seen.add("pulled")
         seen.update(row.rule for row in world.store.rows() if row.rule)
 
