@@ -30,7 +30,7 @@ PROJECT := .venv/.stamp
 SAM := $(TOOLS)/sam/.stamp
 EMULATOR := $(TOOLS)/emulator/.stamp
 
-setup: $(PROJECT) $(SAM) $(EMULATOR) dynamodb-local ## Make every environment; the other targets make what they need.
+setup: $(PROJECT) $(SAM) $(EMULATOR) dynamodb-local chromium axe-core ## Make every environment; the other targets make what they need.
 
 $(UV): requirements-uv.txt
 	@echo "Setting up uv"
@@ -82,12 +82,53 @@ $(DYNAMODB_LOCAL):
 	@rm $(@D)/*.tgz
 	@touch $@
 
+# The report page is tested in Debian's Chromium, which the package manager installs if root may.
+.PHONY: chromium
+chromium:
+	@if command -v chromium chromium-browser google-chrome >/dev/null; then exit 0; fi; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  echo "Setting up Chromium"; \
+	  apt-get update -qq >/dev/null && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; \
+	elif [ "$${CI:-}" = true ]; then \
+	  echo "Chromium is missing and cannot be installed; under CI=true the page must be tested." >&2; exit 1; \
+	else \
+	  echo "Chromium is missing: the tests of the report page in a browser are skipped."; \
+	fi
+
+# axe-core checks the page's accessibility; its version names the stamp, its digest is pinned here.
+AXE_VERSION := 4.14.1
+AXE_SHA512 := 1477dafa598d8d065f273d6af302aa203c02e83131707b7fa648cd41bd3d6b734$\
+  f8c22a0dab86ee6a6f64b8afbe804b214d36db85a2826965edfb3a0b9d546b5
+AXE := $(TOOLS)/axe-core/.stamp-$(AXE_VERSION)
+
+.PHONY: axe-core
+axe-core:
+	@if npm --version >/dev/null 2>&1; then \
+	  $(MAKE) --silent $(AXE); \
+	elif [ "$${CI:-}" = true ]; then \
+	  echo "npm is missing: axe-core cannot be fetched, and under CI=true it must." >&2; exit 1; \
+	else \
+	  echo "npm is missing: the accessibility check of the report page is skipped."; \
+	fi
+
+$(AXE):
+	@echo "Setting up axe-core"
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@cd $(@D) && npm pack --loglevel error axe-core@$(AXE_VERSION) >/dev/null
+	@python3 -c 'import hashlib, sys; \
+	  sys.exit(hashlib.sha512(open(sys.argv[1], "rb").read()).hexdigest() != sys.argv[2] and "not the pinned package")' \
+	  $(@D)/axe-core-$(AXE_VERSION).tgz $(AXE_SHA512)
+	@tar -xzf $(@D)/*.tgz -C $(@D) --strip-components=1 package/axe.min.js package/LICENSE
+	@rm $(@D)/*.tgz
+	@touch $@
+
 # Proofs.
 
-test: $(PROJECT) dynamodb-local ## Run the tests: unit, property, contract, integration, template.
+test: $(PROJECT) dynamodb-local chromium axe-core ## Run the tests: unit, property, contract, integration, template.
 	@$(BIN)/pytest --numprocesses auto
 
-coverage: $(PROJECT) dynamodb-local ## Run the tests and list the lines and branches that none of them reaches.
+coverage: $(PROJECT) dynamodb-local chromium axe-core ## Run the tests and list the lines and branches that none of them reaches.
 	@$(BIN)/pytest --numprocesses auto --cov --cov-report term-missing:skip-covered
 
 # The layer is called src there, for mutmut takes a module's name from its path; and all begins anew, for mutmut would

@@ -43,6 +43,7 @@ RULE: Final = {
     ),
     "reengage.adapters.secrets": Allowed(ours=("reengage.errors",), libraries=("aws_lambda_powertools",)),
     "reengage.observability": Allowed(ours=(DOMAIN, *PORTS), libraries=("aws_lambda_powertools",)),
+    "reengage.report": Allowed(ours=(DOMAIN, "reengage.report")),
     "reengage.bootstrap": Allowed(ours=("reengage",), libraries=("botocore",)),
     "reengage.__main__": Allowed(ours=("reengage",), libraries=("boto3", "botocore")),
     "functions": Allowed(

@@ -1,0 +1,109 @@
+// Texts for people, and elements; nothing here reads markup: every text becomes a text node.
+
+const WEEKDAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const two = (number) => String(number).padStart(2, "0");
+const number = (value) => value.toLocaleString("en");
+const plural = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
+const words = (name) => name.replaceAll("_", " ");
+const label = (name) => words(name).replace(/^./, (letter) => letter.toUpperCase());
+
+// The contact's wall clock as a Date whose UTC fields are that clock's.
+const wall = (seconds, offset) => new Date((DATA.base + seconds + (offset ?? 0) * 60) * 1000);
+const dayText = (date, year = false) =>
+  `${WEEKDAYS[date.getUTCDay()]} ${date.getUTCDate()} ${MONTHS[date.getUTCMonth()]}${year ? ` ${date.getUTCFullYear()}` : ""}`;
+const clockText = (date) => `${two(date.getUTCHours())}:${two(date.getUTCMinutes())}`;
+const momentText = (seconds, offset) => {
+  if (seconds === null || seconds === undefined) return "not set";
+  const date = wall(seconds, offset);
+  return `${dayText(date)}, ${clockText(date)}${offset === null || offset === undefined ? " UTC" : ""}`;
+};
+const dayOf = (days) => new Date(days * DAY * 1000);
+
+const durationText = (seconds) => {
+  const size = Math.abs(seconds);
+  if (size < 60) return `${Math.round(size)} s`;
+  if (size < 3600) return `${Math.round(size / 60)} min`;
+  if (size < 2 * DAY) {
+    const hours = Math.floor(size / 3600);
+    const minutes = Math.round((size % 3600) / 60);
+    return minutes && hours < 10 ? `${hours} h ${minutes} min` : `${Math.round(size / 3600)} h`;
+  }
+  return `${Math.round(size / DAY)} days`;
+};
+const lateText = (late) => {
+  if (late === null || late === undefined) return "";
+  if (Math.abs(late) < 60) return "on time";
+  return `${durationText(late)} ${late < 0 ? "early" : "late"}`;
+};
+
+const nameOf = (c) => C.name[c] || C.key[c].split("/").slice(2).join("/");
+const contactOffset = (c) => (START[c + 1] > START[c] ? M.offset[OF_CONTACT[START[c]]] : null);
+const placeText = (c) => (C.zone[c] === null ? "zone unknown" : words(T[C.zone[c]].split("/").at(-1)));
+const zoneText = (c) => (C.zone[c] === null ? "time zone unknown" : T[C.zone[c]]);
+
+const factText = (value, offset) => {
+  if (value !== null && typeof value === "object" && "at" in value && Object.keys(value).length === 1) {
+    return momentText(value.at, offset);
+  }
+  if (value !== null && typeof value === "object" && !Array.isArray(value)) {
+    return Object.entries(value).map(([name, inner]) => `${name}: ${factText(inner, offset)}`).join(", ");
+  }
+  return Array.isArray(value) ? value.map((inner) => factText(inner, offset)).join(", ") : String(value);
+};
+
+// el("p", {class: "count", onclick: f, "aria-label": "…"}, child, …); a style is set by name, never by a text of CSS.
+const el = (tag, attributes = {}, ...children) => {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (name === "style") for (const [property, size] of Object.entries(value)) made.style.setProperty(property, size);
+    else made.setAttribute(name, value === true ? "" : value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  return made;
+};
+const SVG = "http://www.w3.org/2000/svg";
+const icon = (name, extra = "") => {
+  const made = document.createElementNS(SVG, "svg");
+  made.setAttribute("class", `icon c-${name} ${extra}`);
+  made.setAttribute("aria-hidden", "true");
+  const use = document.createElementNS(SVG, "use");
+  use.setAttribute("href", `#o-${name}`);
+  made.append(use);
+  return made;
+};
+const byId = (id) => document.getElementById(id);
+
+// What a message is, in one line: for a screen reader and the tooltip.
+const describe = (columns, i) => {
+  const offset = columns.offset[i];
+  const outcome = OUTCOMES[columns.outcome[i]];
+  const parts = [`${label(outcome)}: ${words(DATA.reasons[columns.reason[i]])}, ${momentText(momentOf(columns, i), offset)}`];
+  if (columns.rule[i] !== null) parts.push(`rule ${DATA.rules[columns.rule[i]]}`);
+  for (const hold of holdsOf(columns, i)) parts.push(`held by ${DATA.rules[hold.rule]} until ${momentText(hold.until, offset)}`);
+  const late = lateText(columns.late[i]);
+  if (late) parts.push(late);
+  return parts.join("; ");
+};
+
+// Every fact about a message as rows of a description list.
+const factRows = (columns, i) => {
+  const offset = columns.offset[i];
+  const rows = [];
+  const add = (name, value) => rows.push(el("div", {}, el("dt", {}, name), el("dd", {}, value)));
+  add("Subject", T[columns.subject[i]]);
+  if (columns.planned[i] !== null) add("Planned", momentText(columns.planned[i], offset));
+  if (columns.due[i] !== null) add("Due", momentText(columns.due[i], offset));
+  for (const hold of holdsOf(columns, i)) {
+    add("Held", `by ${DATA.rules[hold.rule]}, ${momentText(hold.at, offset)} until ${momentText(hold.until, offset)}`);
+    for (const [name, value] of factsOf(hold.facts)) add(label(name), factText(value, offset));
+  }
+  if (columns.at[i] !== null) add(label(SENT.has(columns.outcome[i]) ? "sent" : OUTCOMES[columns.outcome[i]]), momentText(columns.at[i], offset));
+  if (columns.reported[i] !== null) add("Receipt", momentText(columns.reported[i], offset));
+  if (columns.rule[i] !== null) add("Rule", DATA.rules[columns.rule[i]]);
+  for (const [name, value] of factsOf(columns.facts[i])) add(label(name), factText(value, offset));
+  add("Message id", columns.id[i]);
+  return rows;
+};

@@ -1,0 +1,403 @@
+"""Derive a report from event lines: of a simulation (``reengage simulate --json``) or of a deployed stack's bus."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import cache
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from ..domain.contact import Contact
+from ..domain.conversation import WINDOW
+from ..domain.instants import iso, parse_instant, parse_zone
+from .data import SENT, Comparison, ContactHistory, Hold, Inbound, Mark, Message, Outcome, ReportData, totals_of
+
+Line = Mapping[str, Any]
+
+CONTINUES: Final = timedelta(minutes=5)
+"""A hold by the same rule that starts at most this long after the last one ended is the same hold: a due message is
+read about every minute."""
+
+
+class Run(NamedTuple):
+    """One run to compare with: its title, its event lines, and settings beside those of its ``set`` lines."""
+
+    title: str
+    lines: Iterable[Line]
+    settings: Mapping[str, str] = MappingProxyType({})
+
+
+def report_data(
+    lines: Iterable[Line],
+    *,
+    title: str,
+    settings: Mapping[str, str] | None = None,
+    default_zone: str | None = None,
+    compare: Run | None = None,
+) -> ReportData:
+    """Build the report's data from event lines in any order.
+
+    A line is an event ``{"at" or "time", "detail-type", "detail"}``, ``{"until": instant}``, ``{"set": {…}}`` or
+    ``{"summary": …}``, which is ignored. Events of other types are ignored too. ``default_zone`` is the zone of a
+    contact that no event names one for. Raises ``ValueError`` for an instant that is not ISO 8601 with an offset.
+    """
+    first = _read(lines, default_zone)
+    contacts = first.histories()
+    comparison = None
+    if compare is not None:
+        second = _read(compare.lines, default_zone)
+        comparison = Comparison(
+            title=compare.title,
+            settings=second.settings | dict(compare.settings),
+            messages={history.contact: history.messages for history in second.histories() if history.messages},
+        )
+        known = {history.contact for history in contacts}
+        only_second = [replace(new, messages=()) for new in second.histories() if new.contact not in known]
+        contacts = tuple(sorted((*contacts, *only_second), key=lambda history: history.contact))
+    return ReportData(
+        title=title,
+        span=first.span(),
+        settings=first.settings | dict(settings or {}),
+        totals=totals_of(contacts),
+        contacts=contacts,
+        compare=comparison,
+    )
+
+
+@dataclass(slots=True)
+class _MessageDraft:
+    """A message while its events are read."""
+
+    id: str
+    reason: str
+    subject_id: str
+    planned_at: datetime | None = None
+    due_at: datetime | None = None
+    outcome: Outcome = "scheduled"
+    at: datetime | None = None
+    reported_at: datetime | None = None
+    held: list[Hold] = field(default_factory=list)
+    held_until: datetime | None = None
+    rule: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    text: str | None = None
+
+    def finished(self, zone: str | None) -> Message:
+        sent_at = self.at if self.outcome in SENT else None
+        late = (sent_at - self.due_at).total_seconds() if sent_at and self.due_at else None
+        return Message(
+            id=self.id,
+            reason=self.reason,
+            subject_id=self.subject_id,
+            planned_at=_iso(self.planned_at),
+            due_at=_iso(self.due_at),
+            outcome=self.outcome,
+            at=_iso(self.at) if self.outcome != "scheduled" else None,
+            held=tuple(self.held),
+            rule=self.rule,
+            facts=self.facts,
+            text=self.text,
+            local_hour=sent_at.astimezone(parse_zone(zone)).hour if sent_at and zone else None,
+            lateness_seconds=late,
+            reported_at=_iso(self.reported_at),
+        )
+
+
+@dataclass(slots=True)
+class _ContactDraft:
+    """A contact while its events are read. ``heard_at`` are the instants that open a window."""
+
+    key: str
+    name: str | None = None
+    said_zone: str | None = None
+    used_zone: str | None = None
+    heard_at: set[datetime] = field(default_factory=set)
+    erased_at: list[datetime] = field(default_factory=list)
+    inbound: dict[tuple[str, str, str], Inbound] = field(default_factory=dict)
+    opt_outs: list[Mark] = field(default_factory=list)
+    notes: dict[Mark, None] = field(default_factory=dict)
+    messages: dict[str, _MessageDraft] = field(default_factory=dict)
+    open_plans: dict[tuple[str, str, datetime | None], str] = field(default_factory=dict)
+
+    def windows(self) -> tuple[tuple[str, str], ...]:
+        """The spans in which the window is open, merged; an erasure closes it."""
+        spans: list[list[datetime]] = []
+        for heard in sorted(self.heard_at):
+            closes = min(
+                (erased for erased in self.erased_at if heard <= erased < heard + WINDOW), default=heard + WINDOW
+            )
+            if spans and heard <= spans[-1][1]:
+                spans[-1][1] = max(spans[-1][1], closes)
+            else:
+                spans.append([heard, closes])
+        return tuple((iso(opens), iso(closes)) for opens, closes in spans)
+
+    def finished(self, default_zone: str | None) -> ContactHistory:
+        zone = self.used_zone or self.said_zone or default_zone
+        return ContactHistory(
+            contact=self.key,
+            name=self.name,
+            zone=zone,
+            windows=self.windows(),
+            inbound=tuple(sorted(self.inbound.values(), key=lambda message: parse_instant(message.at))),
+            opt_outs=tuple(self.opt_outs),
+            notes=tuple(self.notes),
+            messages=tuple(draft.finished(zone) for draft in self.messages.values()),
+        )
+
+
+class _Reader:
+    """Apply events, in order of time, to the contacts that they are about."""
+
+    def __init__(self, default_zone: str | None) -> None:
+        self.default_zone = default_zone
+        self.contacts: dict[str, _ContactDraft] = {}
+        self.settings: dict[str, str] = {}
+        self.starts: list[datetime] = []
+        self.until: datetime | None = None
+
+    def span(self) -> tuple[str, str]:
+        if not self.starts:
+            end = iso(self.until) if self.until else "1970-01-01T00:00:00Z"
+            return end, end
+        return iso(min(self.starts)), iso(self.until or max(self.starts))
+
+    def histories(self) -> tuple[ContactHistory, ...]:
+        return tuple(self.contacts[key].finished(self.default_zone) for key in sorted(self.contacts))
+
+    def apply(self, at: datetime, kind: str, detail: Mapping[str, Any]) -> None:
+        where = detail.get("contact")
+        if not isinstance(where, Mapping) or kind not in _APPLY:
+            return
+        key = _contact_key(*(str(where.get(part, "")) for part in ("brand", "channel", "address")))
+        contact = self.contacts.setdefault(key, _ContactDraft(key))
+        _APPLY[kind](contact, at, detail)
+
+
+def _read(lines: Iterable[Line], default_zone: str | None) -> _Reader:
+    reader = _Reader(default_zone)
+    events: list[tuple[datetime, bool, str, Mapping[str, Any]]] = []
+    for line in lines:
+        if "until" in line and "detail-type" not in line:
+            reader.until = parse_instant(str(line["until"]))
+        elif "set" in line and "detail-type" not in line:
+            reader.settings |= {str(name): str(value) for name, value in line["set"].items()}
+        elif "detail-type" in line:
+            at = parse_instant(str(line.get("at") or line["time"]))
+            is_out = "at" in line or line.get("source") == "reengage"
+            reader.starts.append(at)
+            if is_out or line["detail-type"] in _INPUTS:
+                events.append((at, is_out, line["detail-type"], line["detail"]))
+    # What came in at an instant is before what it led to at that instant.
+    for at, _, kind, detail in sorted(events, key=lambda event: event[:2]):
+        reader.apply(at, kind, detail)
+    return reader
+
+
+@cache
+def _contact_key(brand: str, channel: str, address: str) -> str:
+    """``brand/channel/address`` with the address in its normal form, or as it is if it has none."""
+    try:
+        contact = Contact.of(brand, channel, address)
+    except ValueError:
+        return f"{brand}/{channel}/{address}"
+    return f"{contact.brand}/{contact.channel}/{contact.address}"
+
+
+def _iso(instant: datetime | None) -> str | None:
+    return iso(instant) if instant else None
+
+
+def _instant(value: object) -> datetime | None:
+    """The instant that a field holds, or ``None`` if it holds none: only the envelope's instant must be right."""
+    try:
+        return parse_instant(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _zone(value: object) -> str | None:
+    """The zone's name, if it is one: facts may hold ``3 zones``."""
+    try:
+        return parse_zone(value).key if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _received(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
+    sent_at = _instant(detail.get("sent_at")) or at
+    contact.heard_at.add(sent_at)
+    contact.name = detail.get("display_name") or contact.name
+    contact.said_zone = _zone(detail.get("timezone")) or contact.said_zone
+    message = Inbound(iso(sent_at), str(detail.get("text", "")), str(detail.get("kind") or "text"))
+    contact.inbound.setdefault((str(detail.get("message_id", "")), message.at, message.text), message)
+
+
+def _agent_replied(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
+    message = Inbound(iso(_instant(detail.get("occurred_at")) or at), str(detail.get("text", "")), "agent")
+    contact.inbound.setdefault(("agent", message.at, message.text), message)
+
+
+def _draft(contact: _ContactDraft, detail: Mapping[str, Any]) -> _MessageDraft:
+    name = str(detail.get("scheduled_message_id", ""))
+    if name not in contact.messages:
+        draft = _MessageDraft(name, str(detail.get("reason", "")), str(detail.get("subject_id", "")))
+        contact.messages[name] = draft
+    return contact.messages[name]
+
+
+def _planned(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
+    draft = _draft(contact, detail)
+    if draft.outcome in SENT:
+        return  # published twice
+    due_at = _instant(detail.get("due_at"))
+    place = (draft.reason, draft.subject_id, due_at)
+    before = contact.messages.get(contact.open_plans.get(place, ""))
+    draft.planned_at = draft.planned_at or at
+    if before and before is not draft and before.outcome == "scheduled":
+        # A newer event of the subject: the new version takes the place of the message that was not sent yet.
+        draft.planned_at, draft.held = before.planned_at, before.held
+        del contact.messages[before.id]
+    contact.open_plans[place] = draft.id
+    draft.due_at, draft.outcome, draft.at, draft.rule = due_at, "scheduled", None, None
+    names = ("forecast", "window_expires_at", "opener")
+    draft.facts = {name: detail[name] for name in names if detail.get(name) is not None}
+    if closes := _instant(detail.get("window_expires_at")):
+        contact.heard_at.add(closes - WINDOW)
+
+
+def _requested(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
+    draft = _draft(contact, detail)
+    draft.text = detail.get("text") or draft.text
+    draft.at = draft.at or at
+
+
+def _held(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
+    draft = _draft(contact, detail)
+    rule, until, facts = (
+        str(detail.get("rule", "")),
+        _instant(detail.get("until")) or at,
+        dict(detail.get("facts") or {}),
+    )
+    _learn(contact, facts)
+    last = draft.held[-1] if draft.held else None
+    if last and draft.held_until and last.rule == rule and at <= draft.held_until + CONTINUES:
+        draft.held[-1] = Hold(rule, last.at, iso(max(until, draft.held_until)), facts)
+    else:
+        draft.held.append(Hold(rule, iso(at), iso(until), facts))
+    draft.held_until = until
+
+
+def _sent(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
+    draft = _draft(contact, detail)
+    draft.text = detail.get("text") or draft.text
+    draft.facts = dict(detail.get("facts") or {}) | _named(detail, "provider")
+    draft.rule = None
+    _learn(contact, draft.facts)
+    draft.at = _instant(detail.get("sent_at")) or at
+    if draft.outcome not in SENT:
+        draft.outcome = "sent"
+
+
+def _receipt(outcome: Outcome) -> Callable[[_ContactDraft, datetime, Mapping[str, Any]], None]:
+    def reported(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
+        draft = _draft(contact, detail)
+        draft.reported_at = _instant(detail.get("at")) or at
+        draft.outcome = outcome
+        draft.at = draft.at or draft.reported_at  # the receipt came before the provider's own response
+        draft.facts = dict(draft.facts) | _named(detail, "error")
+
+    return reported
+
+
+def _ended(outcome: Outcome, *named: str) -> Callable[[_ContactDraft, datetime, Mapping[str, Any]], None]:
+    def ended(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
+        draft = _draft(contact, detail)
+        if draft.outcome in SENT:
+            return  # the receipt of a message that counted as unconfirmed or failed was first
+        draft.outcome, draft.at = outcome, at
+        draft.rule = detail.get("rule")
+        draft.facts = dict(detail.get("facts") or {}) | _named(detail, *named)
+        _learn(contact, draft.facts)
+
+    return ended
+
+
+def _named(detail: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: detail[name] for name in names if detail.get(name) is not None}
+
+
+def _learn(contact: _ContactDraft, facts: Mapping[str, Any]) -> None:
+    """Take the zone and the window from the facts of a decision."""
+    contact.used_zone = _zone(facts.get("zone")) or contact.used_zone
+    if heard := _instant(facts.get("last_inbound_at")):
+        contact.heard_at.add(heard)
+
+
+def _choice(kind: str) -> Callable[[_ContactDraft, datetime, Mapping[str, Any]], None]:
+    def chosen(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
+        if contact.opt_outs and contact.opt_outs[-1].kind == kind:
+            return  # nothing changed
+        cause = detail.get("cause")
+        word = cause.get("word") if isinstance(cause, Mapping) else cause
+        contact.opt_outs.append(Mark(iso(_instant(detail.get("occurred_at")) or at), kind, str(word or "")))
+
+    return chosen
+
+
+def _note(kind: str, *named: str) -> Callable[[_ContactDraft, datetime, Mapping[str, Any]], None]:
+    def noted(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
+        note = ", ".join(str(value) for value in _named(detail, *named).values())
+        contact.notes[Mark(iso(at), kind, note)] = None
+
+    return noted
+
+
+def _opened(kind: str) -> Callable[[_ContactDraft, datetime, Mapping[str, Any]], None]:
+    def opened(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
+        if heard := _instant(detail.get("last_inbound_at")):
+            contact.heard_at.add(heard)
+        contact.notes[Mark(iso(at), kind)] = None
+
+    return opened
+
+
+def _erased(contact: _ContactDraft, at: datetime, _detail: Mapping[str, Any]) -> None:
+    """Forget the name and every text so far: the report shows no more than the table holds."""
+    contact.erased_at.append(at)
+    contact.name = None
+    contact.inbound = {
+        (str(number), inbound.at, ""): Inbound(inbound.at, "", "erased")
+        for number, inbound in enumerate(contact.inbound.values())
+    }
+    for draft in contact.messages.values():
+        draft.text = None
+    contact.notes[Mark(iso(at), "erased")] = None
+
+
+_INPUTS: Final = frozenset({"MessageReceived", "AgentReplied"})
+"""The events in that the report shows; of the others it shows what they led to."""
+
+_APPLY: Final[Mapping[str, Callable[[_ContactDraft, datetime, Mapping[str, Any]], None]]] = MappingProxyType(
+    {
+        "MessageReceived": _received,
+        "AgentReplied": _agent_replied,
+        "MessagePlanned": _planned,
+        "MessageSendRequested": _requested,
+        "MessageHeld": _held,
+        "MessageSent": _sent,
+        "MessageDelivered": _receipt("delivered"),
+        "MessageUndelivered": _receipt("undelivered"),
+        "MessageSkipped": _ended("skipped"),
+        "MessageFailed": _ended("failed", "error", "attempts"),
+        "MessageUnconfirmed": _ended("unconfirmed", "claimed_at"),
+        "ContactOptedOut": _choice("opted_out"),
+        "ContactOptedIn": _choice("opted_in"),
+        "ContactErased": _erased,
+        "ConversationStarted": _opened("conversation_started"),
+        "ConversationRestarted": _opened("conversation_restarted"),
+        "ConversationClosing": _note("conversation_closing", "expires_at"),
+        "OptOutSuspected": _note("opt_out_suspected"),
+        "AppointmentAnswered": _note("appointment_answered", "answer"),
+    }
+)
