@@ -147,7 +147,7 @@ check: $(PROJECT) $(SAM) ## Check style, types, the template, the import rule an
 	@$(BIN)/mypy
 	@$(BIN)/cfn-lint template.yaml
 	@$(SAM_CLI) validate --lint --region us-east-1
-	@$(BIN)/pytest -m house
+	@$(BIN)/pytest -m docs
 
 demo: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy the app onto a local AWS and play a story through it.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.demo

@@ -109,7 +109,7 @@ def _under(module: str, names: dict[str, Allowed]) -> str:
     return max((name for name in names if _within(module, name)), key=len)
 
 
-@pytest.mark.house
+@pytest.mark.docs
 @pytest.mark.parametrize("module", [name for name in MODULES if name != "reengage"])
 def test_imports_point_inward(module: str) -> None:
     path = MODULES[module]
@@ -117,13 +117,13 @@ def test_imports_point_inward(module: str) -> None:
     assert found == []
 
 
-@pytest.mark.house
+@pytest.mark.docs
 def test_the_package_itself_imports_nothing() -> None:
     tree = ast.parse(MODULES["reengage"].read_text(encoding="utf-8"))
     assert list(_imports("reengage", tree, is_package=True)) == []
 
 
-@pytest.mark.house
+@pytest.mark.docs
 @pytest.mark.parametrize(
     ("module", "source", "name"),
     [
@@ -162,7 +162,7 @@ def test_the_rule_names_file_line_and_what_was_imported(module: str, source: str
     assert violations(module, source, path) == [f"{path}:{line}: {module} may not import {name}"]
 
 
-@pytest.mark.house
+@pytest.mark.docs
 def test_the_rule_has_a_line_for_every_module() -> None:
     """One that nobody thought of would otherwise be under none, and this says so by name."""
     assert [name for name in MODULES if not any(_within(name, part) for part in RULE)] == ["reengage"]
@@ -220,7 +220,7 @@ def _import_afresh(*names: str, functions: Path = ROOT) -> dict[str, list[str]]:
     return answer
 
 
-@pytest.mark.house
+@pytest.mark.docs
 def test_nothing_happens_at_import() -> None:
     assert _import_afresh(*MODULES) == {"read": [], "made": [], "built": []}
 

@@ -372,7 +372,7 @@ class Model:
         return next((zone for zone in sources if zone), None)
 
     def verdict(self, message: ScheduledMessage, now: datetime) -> Verdict:
-        """The first rule that stops the message, in CONTRACT.md's order; without one, it may be sent."""
+        """The first rule that stops the message, in the order of functions/README.md; without one, it may be sent."""
         contact, category = message.contact, CATEGORIES[message.reason]
         erased = message.planned_at <= self.erased.get(contact, NEVER)
         opted_out = self.says_no(contact, "contact") is True

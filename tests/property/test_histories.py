@@ -1,4 +1,4 @@
-"""Histories of weeks, drawn at random, against what always holds (CONTRACT.md).
+"""Histories of weeks, drawn at random, against what always holds (layers/README.md).
 
 Events come shuffled, twice and late; people write, stop, start and are forgotten; runs, planners and TTL are stepped
 among each other; anything may die, or lose an answer, at any call; clocks stop just before, at and just after each

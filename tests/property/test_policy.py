@@ -1,4 +1,4 @@
-"""Whatever is stored, whatever the clock shows and however the app is set: what CONTRACT.md says always holds.
+"""The guarantees of layers/README.md hold for any stored data, any time and any parameters.
 
 The rules are told here a second time, from its sentences: nothing of the policy is asked but what it decided.
 """
@@ -179,7 +179,7 @@ class Chance:
         return self.random.randrange(10) < times
 
 
-# CONTRACT.md's sentences
+# The guarantees of layers/README.md
 
 
 def is_reply(case: PolicyInput) -> bool:

@@ -19,7 +19,7 @@ from reengage.adapters.wording_variables import VARIABLES, Context, one_line
 from reengage.domain.brand import Brand
 from reengage.domain.contact import CHANNELS
 from reengage.domain.policy import PolicyInput
-from tests.house.test_wording import LOCALES, SAMPLES, told
+from tests.docs.test_wording import LOCALES, SAMPLES, told
 
 ACME: Final = Brand("acme-dental", name="Acme Dental")
 TRIAL: Final = {"ends_at": "2031-10-22T14:00:00+00:00", "product": "Orbit Notes"}

@@ -1,4 +1,4 @@
-"""The reasons are CONTRACT.md's table: what plans each, when it is due, until when it is of use, and what undoes it.
+"""The reasons are the table of layers/README.md: what plans and cancels each, when it is due and valid.
 
 The same table stands here a second time, in instants instead of offsets.
 """

@@ -825,7 +825,7 @@ def test_a_receipt_that_came_before_the_settlement_keeps_the_last_word() -> None
 
 
 def test_gates_hold_for_two_seconds() -> None:
-    """CONTRACT.md's number, which a test of the clock above relies on."""
+    """The number of the guarantee, on which a test of the clock above relies."""
     assert timedelta(seconds=2) == SNAPSHOT_VALID_FOR
 
 

@@ -1,4 +1,4 @@
-"""The store in one DynamoDB table (README, "The table").
+"""The store in one DynamoDB table (layers/README.md, "Table").
 
 pynamodb's models turn items into attributes and back, and write its expressions; one ``TableConnection`` a store
 makes the calls, so that no class holds a table's name and no call describes the table first. Where a call's answer

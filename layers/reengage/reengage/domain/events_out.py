@@ -1,4 +1,4 @@
-"""What the app says on the bus (CONTRACT.md, "Events out")."""
+"""What the app says on the bus (events/README.md, "Events out")."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -114,7 +114,7 @@ def shift(instant: datetime, by: Duration, zone: tzinfo) -> datetime:
     """``instant`` moved by ``by``: months and days on the wall clock of ``zone``, the rest exactly. UTC.
 
     A wall-clock time that the zone skips becomes the first instant after the gap; one that it has twice,
-    the first of the two (CONTRACT.md's rule for ``P1D``).
+    the first of the two (events/README.md, "Fields").
     """
     if by.months or by.days:
         wall = instant.astimezone(zone).replace(tzinfo=None)

@@ -1,4 +1,4 @@
-"""May this due message go out now? One pure function over a table of rules (CONTRACT.md, "The policy's rules").
+"""May this due message go out now? One pure function over a table of rules (functions/README.md).
 
 The rules are asked in order, and the first one that stops the message is the one that is reported. A new rule
 is a function and a row in ``RULES``.

@@ -1,4 +1,4 @@
-"""Why a message may be sent at all: one row a reason (CONTRACT.md, "Reasons").
+"""Why a message may be sent at all: one row a reason (layers/README.md, "Reasons").
 
 A new reason is a row here, an entry in each locale of ``wording`` and a test.
 """

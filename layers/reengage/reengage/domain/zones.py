@@ -1,4 +1,4 @@
-"""Whose clock quiet hours go by: the person's, from the best source that there is (CONTRACT.md, "Events in")."""
+"""Whose clock quiet hours go by: the person's, from the best source that there is (functions/README.md)."""
 
 from collections.abc import Iterator
 from contextlib import suppress

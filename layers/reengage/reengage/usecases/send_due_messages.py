@@ -70,7 +70,7 @@ Tally = Counter[tuple[str, str]]
 
 
 def summary(tally: Tally) -> dict[str, Any]:
-    """CONTRACT.md's answer of a scheduled function. ``due`` is the sum of all the others; ``left`` is due still."""
+    """Return the summary of a run (events/README.md). ``due`` is the sum of all the others; ``left`` is due still."""
     counts = {way: tally[way, ""] for way in ("sent", "held", "failed", "unconfirmed", "retried", "left")}
     skipped = {rule: count for (way, rule), count in sorted(tally.items()) if way == "skipped"}
     return {

@@ -1,4 +1,4 @@
-"""Events in (CONTRACT.md): one type a detail-type, read field by field, every error with its field's path."""
+"""Events in (events/README.md): one type a detail-type, read field by field, every error with its field's path."""
 
 import json
 import logging

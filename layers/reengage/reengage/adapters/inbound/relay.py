@@ -1,4 +1,4 @@
-"""What providers told, as the events in that business systems put on the bus (CONTRACT.md, "Events in").
+"""What providers told, as the events in that business systems put on the bus (events/README.md).
 
 A provider's call is understood at its door, and done with behind the bus, which keeps and repeats what fails: so each
 message of a call stands for itself, and whoever listens to the bus hears them all.

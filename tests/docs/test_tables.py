@@ -1,15 +1,13 @@
-"""The README's tables and examples, held against the code and the template."""
+"""The documents' tables and examples, checked against the code and the template."""
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import boto3
 import msgspec
 import pytest
-from moto import mock_aws
 from msgspec import UnsetType
 
 from reengage.adapters.inbound.eventbridge import (
@@ -19,53 +17,29 @@ from reengage.adapters.inbound.eventbridge import (
     inbound_message,
     parse_business_event,
 )
-from reengage.domain.contact import CHANNELS, Contact
+from reengage.domain.contact import CHANNELS
 from reengage.domain.instants import Duration
 from reengage.domain.policy import RULES
 from reengage.domain.reasons import REASONS, Reason
-from reengage.domain.routes import PROVIDERS
+from reengage.domain.routes import PROVIDERS, parse_routes
 from reengage.domain.subject import EVENT_TYPES, BusinessEvent, EventEffect
 from reengage.observability import LEFT, METRICS, NOT_PUBLISHED, RETRIED, SMS_OVER_THREE_SEGMENTS, WEBHOOKS_REFUSED
+from tests.docs.documents import ROOT, document, names
 from tests.template_resources import template
 
-pytestmark = pytest.mark.house
+pytestmark = pytest.mark.docs
 
-ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def section(heading: str) -> str:
-    """The text below a heading, up to the next one of the same depth or above."""
-    depth = len(heading) - len(heading.lstrip("#"))
-    after = README.split(f"\n{heading}\n", 1)[1]
-    return re.split(rf"\n#{{1,{depth}}} ", after)[0]
-
-
-def table(heading: str, first_column: str) -> list[list[str]]:
-    """The rows of the table under a heading whose first column has that title."""
-    lines = iter(section(heading).splitlines())
-    for line in lines:
-        if line.startswith(f"| {first_column} |"):
-            break
-    else:
-        pytest.fail(f"no table of {first_column} under {heading}")
-    next(lines)
-    rows = []
-    for line in lines:
-        if not line.startswith("|"):
-            break
-        rows.append([cell.strip() for cell in line.strip("|").split(" | ")])
-    return rows
-
-
-def names(cell: str) -> list[str]:
-    return re.findall(r"`([^`]+)`", cell)
+README: Final = document("README.md")
+EVENTS: Final = document("events/README.md")
+FUNCTIONS: Final = document("functions/README.md")
+LAYERS: Final = document("layers/README.md")
+CHANNEL_DOC: Final = document("layers/reengage/reengage/adapters/channels/README.md")
 
 
 def test_events_in() -> None:
     documented = {
         event: (set(names(required)), set(names(optional)))
-        for cell, required, optional in table("## Events in", "detail-type")
+        for cell, required, optional in EVENTS.table("## Events in", "detail-type")
         for event in names(cell)
     }
     types: dict[str, type[msgspec.Struct]] = {
@@ -81,10 +55,10 @@ def test_events_in() -> None:
     assert documented == expected
 
 
-def test_each_event_in_has_a_door_and_each_door_its_events() -> None:
-    """One function names what it does not hear; it must be just what the others do."""
-    documented = {event for row in table("## Events in", "detail-type") for event in names(row[0])}
-    heard: set[str] = set()
+def test_each_event_in_is_routed_to_one_function() -> None:
+    """PlanMessages excludes exactly the events that the other functions receive."""
+    documented = {event for row in EVENTS.table("## Events in", "detail-type") for event in names(row[0])}
+    received: set[str] = set()
     left_to_others: set[str] = set()
     for resource in template()["Resources"].values():
         if resource["Type"] != "AWS::Serverless::Function":
@@ -92,36 +66,36 @@ def test_each_event_in_has_a_door_and_each_door_its_events() -> None:
         for event in resource["Properties"].get("Events", {}).values():
             for detail_type in event["Properties"].get("Pattern", {}).get("detail-type", []):
                 if isinstance(detail_type, str):
-                    heard.add(detail_type)
+                    received.add(detail_type)
                 else:
                     left_to_others |= set(detail_type["anything-but"])
-    assert heard == left_to_others
-    assert documented == heard | set(EVENT_SCHEMAS)
+    assert received == left_to_others
+    assert documented == received | set(EVENT_SCHEMAS)
 
 
 def test_events_out() -> None:
     """Every event that the code names, and no other; each is counted but the request itself."""
-    documented = {event for row in table("## Events out", "detail-type") for event in names(row[0])}
+    documented = {event for row in EVENTS.table("## Events out", "detail-type") for event in names(row[0])}
     assert documented == {*METRICS, "MessageSendRequested"}
 
 
 def test_rules_in_the_order_in_which_they_are_asked() -> None:
-    documented = [names(row[0])[0] for row in table("## Why was it sent, or not?", "rule")]
+    documented = [names(row[0])[0] for row in FUNCTIONS.table("## The rules", "rule")]
     assert documented == list(RULES)
 
 
 def test_reasons() -> None:
-    rows = {names(row[0])[0]: row for row in table("## Twelve reasons", "reason")}
+    rows = {names(row[0])[0]: row for row in LAYERS.table("## Reasons", "reason")}
     assert list(rows) == list(REASONS)
-    for name, (_, category, door, planned_by, due, _, undone_by) in rows.items():
+    for name, (_, category, send_group, planned_by, due, _, cancelled_by) in rows.items():
         reason = REASONS[name]
         assert category == reason.category, name
         if category == "reply":
-            assert (door, due, undone_by) == ("–", "at once", "–"), name
+            assert (send_group, due, cancelled_by) == ("–", "at once", "–"), name
             continue
-        assert door == reason.send_group, name
+        assert send_group == reason.send_group, name
         assert {event for event in names(planned_by) if event in EVENT_TYPES} == _events(reason, ends=False), name
-        assert set(names(undone_by)) == _events(reason, ends=True), name
+        assert set(names(cancelled_by)) == _events(reason, ends=True), name
         _check_due(due, reason)
         assert ("once a" in due or "once for" in due) == (reason.once or reason.audience == "interested"), name
         assert ("interest" in due, "open conversations" in due) == (
@@ -133,13 +107,13 @@ def test_reasons() -> None:
 def _events(reason: Reason, *, ends: bool) -> set[str]:
     """The events that begin or change what the reason is about, or undo it."""
     tracks = {reason.track} | ({reason.also_cancelled_by} if ends else set())
-    told = {
+    events = {
         event
         for event, terms in EVENT_TYPES.items()
         if terms.kind == reason.kind and terms.track in tracks and (terms.rank is EventEffect.UNDO) == ends
     }
     other = {"title": "HolidayHoursAnnounced", "date": "ProductPreviewAnnounced"}.get(reason.required_field)
-    return told if ends else told - {other}
+    return events if ends else events - {other}
 
 
 def _check_due(due: str, reason: Reason) -> None:
@@ -156,26 +130,27 @@ def _check_due(due: str, reason: Reason) -> None:
 def test_providers() -> None:
     documented = {
         (names(provider)[0], channel)
-        for provider, channels, *_ in table("## Providers", "provider")
+        for provider, channels, *_ in CHANNEL_DOC.table("## Feature matrix", "provider")
         for channel in names(channels) or sorted(CHANNELS)
     }
     assert documented == {(provider, channel) for provider, channels in PROVIDERS.items() for channel in channels}
 
 
 def test_parameters() -> None:
-    documented = {names(name)[0]: "".join(names(default)) for name, default, _ in table("## Parameters", "parameter")}
+    rows = FUNCTIONS.table("## Parameters", "parameter")
+    documented = {names(name)[0]: "".join(names(default)) for name, default, _ in rows}
     assert documented == {name: str(terms["Default"]) for name, terms in template()["Parameters"].items()}
 
 
 def test_outputs() -> None:
-    documented = {names(row[0])[0] for row in table("## Outputs", "output")}
+    documented = {names(row[0])[0] for row in FUNCTIONS.table("## Outputs", "output")}
     assert documented == set(template()["Outputs"])
 
 
 def test_metrics() -> None:
     documented = {
         (names(name)[0], tuple(names(dimensions)), *names(counts)[:1])
-        for name, dimensions, counts in table("## Metrics, logs, traces", "metric")
+        for name, dimensions, counts in FUNCTIONS.table("## Metrics, logs and traces", "metric")
     }
     counted = {(metric.name, metric.dimensions, event) for event, metric in METRICS.items()}
     assert documented == counted | {
@@ -191,9 +166,9 @@ def test_alarms_that_the_runbook_names() -> None:
     alarms = {
         name for name, resource in template()["Resources"].items() if resource["Type"] == "AWS::CloudWatch::Alarm"
     }
-    for name in re.findall(r"`(…?\w+Alarm)`", README):
+    for name in re.findall(r"`(…?\w+Alarm)`", FUNCTIONS.text):
         assert any(alarm.endswith(name.removeprefix("…")) for alarm in alarms), name
-    assert f"each\nof the {NUMBERS[len(alarms)]} alarms" in README
+    assert f"for each of the {NUMBERS[len(alarms)]} alarms" in FUNCTIONS.text
 
 
 NUMBERS = {12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen", 16: "sixteen", 17: "seventeen"}
@@ -202,16 +177,16 @@ NUMBERS = {12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen", 16: "six
 def test_every_file_of_events_is_named_and_every_named_one_exists() -> None:
     documented = {
         (names(function)[0], case)
-        for function, files in table("## Try a function alone", "function")
+        for function, files in EVENTS.table("## Sample events", "function")
         for case in names(files)
     }
     assert documented == {(path.parent.name, path.name) for path in (ROOT / "events").glob("*/*.json")}
-    for path in re.findall(r"--event (\S+)", README):
+    for path in re.findall(r"--event (\S+)", EVENTS.text):
         assert (ROOT / path).is_file(), path
 
 
 def test_summary_example_adds_up() -> None:
-    (example,) = re.findall(r"`(\{\"due\".*\})`", README)
+    (example,) = re.findall(r"`(\{\"due\".*\})`", EVENTS.text)
     summary = json.loads(example)
     due = summary.pop("due")
     assert due == sum(summary.pop("skipped").values()) + sum(summary.values())
@@ -220,7 +195,7 @@ def test_summary_example_adds_up() -> None:
 def test_the_first_events_are_understood() -> None:
     entries = [
         entry
-        for block in re.findall(r"put-events --entries '(\[.*?\])'", README, re.DOTALL)
+        for block in re.findall(r"put-events --entries '(\[.*?\])'", README.text, re.DOTALL)
         for entry in json.loads(block)
     ]
     assert [entry["DetailType"] for entry in entries] == ["MessageReceived", "AppointmentBooked"]
@@ -244,7 +219,7 @@ def envelope(entry: dict[str, str]) -> dict[str, Any]:
 
 def test_the_import_of_chats_puts_every_line_on_the_bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The snippet as it stands, over a bus that takes only some entries at a time."""
-    (snippet,) = [block for block in blocks("python") if "chats.jsonl" in block]
+    (snippet,) = [block for block in FUNCTIONS.blocks("python") if "chats.jsonl" in block]
     lines = [json.dumps({"message_id": f"m{number}"}) for number in range(23)]
     (tmp_path / "chats.jsonl").write_text("\n".join([*lines, "", "bad", ""]), encoding="utf-8")
     monkeypatch.setattr("time.sleep", lambda _: None)
@@ -265,14 +240,14 @@ def test_the_import_of_chats_puts_every_line_on_the_bus(tmp_path: Path, monkeypa
             return {"EventId": "1"}
 
     monkeypatch.setattr(boto3, "client", lambda _service: Events())
-    exec(compile(snippet, "README.md", "exec"), {})  # noqa: S102 - our own README
+    exec(compile(snippet, FUNCTIONS.path, "exec"), {})  # noqa: S102 - our own document
     assert sorted(taken) == sorted(lines)
 
 
 @pytest.mark.parametrize("wrapper", [None, "requestPayload", "event"])
 def test_an_event_put_on_the_bus_again_keeps_its_own_time(wrapper: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A booking from the dead-letter queue was put on the bus again as a new one, and undid the cancel after it."""
-    (snippet,) = [block for block in blocks("python") if "def put_again" in block]
+    (snippet,) = [block for block in EVENTS.blocks("python") if "def put_again" in block]
     event = json.loads((ROOT / "events/plan_messages/appointment_booked.json").read_text(encoding="utf-8"))
     put: list[dict[str, Any]] = []
 
@@ -283,51 +258,80 @@ def test_an_event_put_on_the_bus_again_keeps_its_own_time(wrapper: str | None, m
 
     monkeypatch.setattr(boto3, "client", lambda _service: Events())
     names: dict[str, Any] = {}
-    exec(compile(snippet, "README.md", "exec"), names)  # noqa: S102 - our own README
+    exec(compile(snippet, EVENTS.path, "exec"), names)  # noqa: S102 - our own document
     names["put_again"](json.dumps({wrapper: event} if wrapper else event))
     (entry,) = put
     assert entry["Time"] == event["time"]
     assert parse_business_event({**envelope(entry), "time": entry["Time"]}) == parse_business_event(event)
 
 
-def test_the_ledger_query_finds_scheduled_messages() -> None:
-    """The keys in the 3 a.m. query are those that the store writes."""
-    (query,) = [block for block in blocks("sh") if "dynamodb query" in block]
-    values = json.loads(re.findall(r"--expression-attribute-values '(.*)'", query)[0])
-    assert values[":pk"]["S"] == Contact("acme-dental", "sms", "+12025550101").key
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name="us-east-1")
-        client.create_table(
-            TableName="t",
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
-        )
-        client.put_item(TableName="t", Item={"pk": values[":pk"], "sk": {"S": "SCHEDULED#x"}})
-        client.put_item(TableName="t", Item={"pk": values[":pk"], "sk": {"S": "CONTACT"}})
-        condition = re.findall(r"--key-condition-expression '(.*?)'", query)[0]
-        found = client.query(TableName="t", KeyConditionExpression=condition, ExpressionAttributeValues=values)
-    assert [item["sk"]["S"] for item in found["Items"]] == ["SCHEDULED#x"]
-
-
-def test_make_targets_that_the_documents_name_exist() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    documents = README + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    for target in set(re.findall(r"\bmake ([a-z][a-z-]+)", documents)) - {"sure"}:
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-
-
-def test_every_folder_that_the_house_names_exists() -> None:
+def test_every_path_of_the_layout_exists() -> None:
     package = ROOT / "layers" / "reengage" / "reengage"
-    for path in re.findall(r"^  (\S+)  ", section("## The house").split("```")[1], re.MULTILINE):
-        assert (package / path).exists(), path
-    for path in re.findall(r"`((?:domain|usecases|adapters|wording)/[\w/.]*|\w+\.py)`", section("## The house")):
+    for path in re.findall(r"^  (\S+)  ", LAYERS.section("## Layout").split("```")[1], re.MULTILINE):
         assert (package / path).exists(), path
 
 
-def test_no_version_number_contradicts_the_python_that_is_asked_for() -> None:
-    assert (ROOT / ".python-version").read_text(encoding="utf-8").strip() in README
+def test_every_module_of_the_package_is_in_the_layout() -> None:
+    package = ROOT / "layers" / "reengage" / "reengage"
+    named = set(re.findall(r"^  (\w+)", LAYERS.section("## Layout").split("```")[1], re.MULTILINE))
+    there = {path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert there - {"__init__", "errors"} <= named
 
 
-def blocks(language: str) -> Iterator[str]:
-    return iter(re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL))
+def test_alarms_table_covers_every_alarm() -> None:
+    alarms = {
+        name for name, resource in template()["Resources"].items() if resource["Type"] == "AWS::CloudWatch::Alarm"
+    }
+    documented = [names(row[0])[0].removeprefix("…") for row in FUNCTIONS.table("## Alarms", "alarm")]
+    assert {alarm for alarm in alarms if not any(alarm.endswith(name) for name in documented)} == set()
+
+
+def test_functions_table_lists_every_function() -> None:
+    documented = [names(row[0])[0] for row in FUNCTIONS.table("## Functions", "function")]
+    functions = {
+        name for name, resource in template()["Resources"].items() if resource["Type"] == "AWS::Serverless::Function"
+    }
+    assert sorted(documented) == sorted(functions)
+
+
+def test_reasons_of_the_readme_agree_with_the_full_table() -> None:
+    full = {row[0]: row for row in LAYERS.table("## Reasons", "reason")}
+    short = {row[0]: row for row in README.table("## Reasons", "reason")}
+    assert list(short) == list(full)
+    for name, (_, category, planned_by, due) in short.items():
+        assert category == full[name][1], name
+        assert set(names(planned_by)) == set(names(full[name][3])), name
+        assert ("at once" in due) == ("at once" in full[name][4]), name
+
+
+def test_providers_of_the_readme_and_their_sections() -> None:
+    linked = re.findall(r"channels/README\.md#(\w+)\)", README.section("## Providers"))
+    assert sorted(linked) == sorted(PROVIDERS)
+    for provider in PROVIDERS:
+        points = [row[0] for row in CHANNEL_DOC.table(f"## {provider}", "point")]
+        assert points[:2] == ["channels", "identity"], provider
+        assert {"keys", "set up", "example"} <= {point.partition(",")[0] for point in points}, provider
+
+
+def test_routes_of_the_documents_are_valid() -> None:
+    (example,) = CHANNEL_DOC.blocks("")
+    assert len(parse_routes(example.strip()).routes) == 2
+    cells = [row[1] for row in CHANNEL_DOC.table("### Further names", "case")]
+    points = [row for provider in PROVIDERS for row in CHANNEL_DOC.table(f"## {provider}", "point")]
+    cells += [row[1] for row in points if row[0] == "example"]
+    routes = [name.replace("\\|", "|") for cell in cells for name in names(cell)]
+    assert len(routes) == 7
+    for route in routes:
+        parse_routes(route)
+
+
+def test_window_closing_table_lists_reasons_pulled_forward() -> None:
+    rows = FUNCTIONS.table("## When the window closes first", "reason")
+    documented = {name for row in rows for name in names(row[0])}
+    assert documented == {name for name, reason in REASONS.items() if reason.earliest_offset is not None}
+
+
+def test_text_of_the_wording_document_is_the_english_one() -> None:
+    folder = ROOT / "layers" / "reengage" / "reengage" / "wording"
+    (example,) = document("layers/reengage/reengage/wording/README.md").blocks("")
+    assert example in (folder / "en.ftl").read_text(encoding="utf-8")

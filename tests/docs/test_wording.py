@@ -28,7 +28,7 @@ from reengage.domain.reasons import REASONS, Category
 from reengage.domain.subject import Subject, SubjectRef, Track, VersionedValue
 from reengage.ports import Wording
 
-pytestmark = pytest.mark.house
+pytestmark = pytest.mark.docs
 
 LOCALES: Final = ("en", "de", "vi")
 GSM_LOCALES: Final = ("en", "de")

@@ -1,0 +1,174 @@
+"""Every command in a document exists; those that need no network are executed."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any, Final
+
+import boto3
+import botocore.session
+import jmespath  # type: ignore[import-untyped]
+import pytest
+from botocore import xform_name
+from moto import mock_aws
+
+from reengage.domain.contact import Contact
+from tests.docs.documents import ROOT, document, documents
+from tests.template_resources import template
+
+pytestmark = pytest.mark.docs
+
+MAKEFILE: Final = (ROOT / "Makefile").read_text(encoding="utf-8")
+TARGETS: Final = set(re.findall(r"^([a-z][a-z-]*):(?!=)", MAKEFILE, re.MULTILINE))
+SAM: Final = {"build", "deploy", "delete", "validate", "local invoke"}
+GLOBAL_OPTIONS: Final = {"--query", "--output", "--region", "--profile"}
+ASSIGNMENT: Final = re.compile(r"[A-Z_]+=.*")
+
+
+def commands() -> Iterator[list[str]]:
+    """Yield each command of the shell blocks, and each command in a code span, as its words."""
+    for doc in documents():
+        for block in doc.blocks("sh"):
+            for line in _lines(block):
+                for part in re.split(r" && ", line):
+                    yield shlex.split(part, comments=True)
+        for span in re.findall(r"`((?:make|sam|aws|reengage) [^`]+)`", doc.without_blocks):
+            yield span.replace("'", "").split()
+
+
+def _lines(block: str) -> Iterator[str]:
+    """Yield the commands of a block; a quotation or a backslash may continue over lines."""
+    pending = ""
+    for line in block.replace("\\\n", " ").splitlines():
+        pending = f"{pending}\n{line}" if pending else line
+        try:
+            words = shlex.split(pending, comments=True)
+        except ValueError:
+            continue
+        if words and not all(map(ASSIGNMENT.fullmatch, words)):
+            yield pending
+        pending = ""
+    assert not pending, pending
+
+
+def of(program: str) -> list[list[str]]:
+    """Return the arguments of each command of a program, each once."""
+    found = [command[1:] for command in commands() if command[0].removeprefix(".venv/bin/") == program]
+    return [list(arguments) for arguments in dict.fromkeys(map(tuple, found))]
+
+
+def test_programs_in_shell_blocks_are_known() -> None:
+    programs = {command[0].removeprefix(".venv/bin/") for command in commands()}
+    assert programs <= {"make", "sam", "aws", "reengage", "pytest", "ruff", "mypy"}
+    assert {"make", "sam", "aws", "pytest"} <= programs
+
+
+@pytest.mark.parametrize("arguments", of("make"), ids=" ".join)
+def test_make_targets_and_variables_exist(arguments: list[str]) -> None:
+    targets = [word for word in arguments if not ASSIGNMENT.fullmatch(word)]
+    assert targets
+    assert set(targets) <= TARGETS, targets
+    for assignment in filter(ASSIGNMENT.fullmatch, arguments):
+        name = assignment.partition("=")[0]
+        assert re.search(rf"\$\([^)]*\b{name}\b", MAKEFILE), name
+
+
+@pytest.mark.parametrize("arguments", of("sam"), ids=" ".join)
+def test_sam_commands_name_functions_and_files(arguments: list[str]) -> None:
+    command = " ".join(arguments[: 2 if arguments[0] == "local" else 1])
+    assert command in SAM
+    if "--event" in arguments:
+        function, path = arguments[2], ROOT / arguments[arguments.index("--event") + 1]
+        assert path.is_file(), path
+        assert template()["Resources"][function]["Properties"]["CodeUri"] == f"functions/{path.parent.name}"
+
+
+@pytest.mark.parametrize("arguments", of("aws"), ids=lambda arguments: f"{arguments[1]}-{len(str(arguments))}")
+def test_aws_commands_fit_the_service_models(arguments: list[str]) -> None:
+    service, operation, *rest = arguments
+    model = botocore.session.get_session().get_service_model(service)
+    operations = {xform_name(name, "-"): name for name in model.operation_names}
+    shape = model.operation_model(operations[operation]).input_shape
+    assert shape is not None
+    members = {f"--{xform_name(name, '-')}": member for name, member in shape.members.items()}
+    options = dict(zip(rest[::2], rest[1::2], strict=True))
+    assert set(options) <= set(members) | GLOBAL_OPTIONS
+    assert {f"--{xform_name(name, '-')}" for name in shape.required_members} <= set(options)
+    jmespath.compile(options.get("--query", "@"))
+    for option, value in options.items():
+        if option in members and members[option].type_name in {"map", "list", "structure"}:
+            json.loads(value)
+
+
+@pytest.mark.parametrize("arguments", of("pytest"), ids=" ".join)
+def test_pytest_commands_name_tests(arguments: list[str]) -> None:
+    paths = [word for word in arguments if word.startswith("tests/")]
+    assert paths
+    for path in paths:
+        assert (ROOT / path).exists(), path
+    if "-k" in arguments:
+        word = arguments[arguments.index("-k") + 1]
+        files = [ROOT / paths[0]] if paths[0].endswith(".py") else sorted((ROOT / paths[0]).rglob("test_*.py"))
+        assert any(word in file.name or f"{word}" in file.read_text(encoding="utf-8") for file in files)
+
+
+def test_preview_of_the_documents_runs_offline() -> None:
+    """The command as ``make`` would run it, without a stack and without AWS."""
+    (command,) = {
+        " ".join(["make", *arguments]) for arguments in of("make") if arguments[0] == "preview" and len(arguments) > 1
+    }
+    dry_run = subprocess.run(  # noqa: S603 - a command of our own documents
+        [*shlex.split(command), "--dry-run"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    (line,) = [line for line in dry_run.stdout.splitlines() if re.search(r"reengage preview", line)]
+    arguments = shlex.split(line)[shlex.split(line).index("preview") :]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "layers" / "reengage")}
+    ran = subprocess.run(  # noqa: S603 - the same
+        [sys.executable, "-m", "reengage", *arguments],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert "appointment_reminder" in ran.stdout
+
+
+def test_keys_of_the_documents_are_one_json_object() -> None:
+    (arguments,) = [arguments for arguments in of("aws") if arguments[:2] == ["secretsmanager", "put-secret-value"]]
+    with mock_aws():
+        client = boto3.client("secretsmanager", region_name="us-east-1")
+        client.create_secret(Name="s", SecretString="{}")
+        client.put_secret_value(SecretId="s", SecretString=arguments[-1])
+        stored = json.loads(client.get_secret_value(SecretId="s")["SecretString"])
+    assert set(stored) == {"meta_access_token", "meta_app_secret", "meta_verify_token"}
+
+
+def test_query_of_the_documents_finds_scheduled_messages() -> None:
+    """The keys in the query are those that the store writes."""
+    (arguments,) = [arguments for arguments in of("aws") if arguments[:2] == ["dynamodb", "query"]]
+    options: dict[str, str] = dict(zip(arguments[2::2], arguments[3::2], strict=True))
+    values: dict[str, Any] = json.loads(options["--expression-attribute-values"])
+    assert values[":pk"]["S"] == Contact("acme-dental", "sms", "+12025550101").key
+    with mock_aws():
+        client = boto3.client("dynamodb", region_name="us-east-1")
+        client.create_table(
+            TableName="t",
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
+        )
+        client.put_item(TableName="t", Item={"pk": values[":pk"], "sk": {"S": "SCHEDULED#x"}})
+        client.put_item(TableName="t", Item={"pk": values[":pk"], "sk": {"S": "CONTACT"}})
+        condition = options["--key-condition-expression"]
+        found = client.query(TableName="t", KeyConditionExpression=condition, ExpressionAttributeValues=values)
+    assert [item["sk"]["S"] for item in found["Items"]] == ["SCHEDULED#x"]
+
+
+def test_key_pages_name_the_python_version() -> None:
+    version = (ROOT / ".python-version").read_text(encoding="utf-8").strip()
+    assert f"Python {version}" in document("README.md").text
