@@ -23,8 +23,8 @@ from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.planning import broadcasts
 from reengage.domain.preferences import Choice, RecordChoice
+from reengage.domain.requests import Request
 from reengage.domain.subject import EVENT_TYPES, BusinessEvent, EventEffect, Subject, SubjectRef, version_of
-from reengage.domain.words import Request
 from reengage.errors import InvalidEvent
 from reengage.usecases.configure_brand import ConfigureBrand
 from reengage.usecases.erase_contact import EraseContact

@@ -14,7 +14,7 @@ from reengage.domain.conversation import WINDOW, InboundMessage
 from reengage.domain.instants import iso
 from reengage.domain.policy import PolicySettings
 from reengage.domain.preferences import Choice, OptOutScope, RecordChoice, Topic
-from reengage.domain.words import Request
+from reengage.domain.requests import Request
 from reengage.errors import NotPublished, WriteConflict
 from reengage.usecases.ingest_message import IngestSettings
 from tests.fakes import ANNA, NOON, RETENTION, Crash, Fault, Unreachable, World, business, inbound

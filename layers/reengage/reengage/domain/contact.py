@@ -119,9 +119,14 @@ def _phone_or_user_id(text: str) -> str:
     return _phone("+" + trimmed if trimmed[:1].isdigit() and not trimmed.startswith("0") else trimmed)
 
 
+def has_control_characters(text: str) -> bool:
+    """Return whether text has a control character, such as a line end: keys and ids are joined by these."""
+    return any(character < " " or "\x7f" <= character <= "\x9f" for character in text)
+
+
 def _opaque(text: str) -> str:
-    if len(text.encode()) > MAX_ADDRESS:
-        raise ValueError(f"expected an address of at most {MAX_ADDRESS} bytes")
+    if len(text.encode()) > MAX_ADDRESS or has_control_characters(text):
+        raise ValueError(f"expected an address of at most {MAX_ADDRESS} bytes, without control characters")
     return text
 
 

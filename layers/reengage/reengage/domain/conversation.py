@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 from .contact import Contact
-from .words import Request
+from .requests import Request
 
 WINDOW: Final = timedelta(days=30)
 
@@ -23,6 +23,9 @@ class InboundMessage:
     ``kind`` is ``text``, or what else it was (``image``, ``location``, ``reaction``, ``button`` …); ``text`` then holds
     what of it can be read. ``asks`` is what it asks of us where that is known from elsewhere than its words: from what
     stands behind a button, or from the provider, which has acted on it already.
+
+    ``quoted_message_id`` is the provider's id of the message that this one replies to. ``payload`` is the data of the
+    button that was pressed.
     """
 
     contact: Contact
@@ -35,6 +38,8 @@ class InboundMessage:
     display_name: str | None = None
     kind: str = "text"
     asks: Request | None = None
+    quoted_message_id: str | None = None
+    payload: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,8 @@ class Preferences:
 
 def preferences_of(contact: Contact) -> str:
     """What the row is named by, before it is hashed: a phone number has one of each brand, whatever the channel."""
-    whose = "phone" if contact.address.startswith("+") else contact.channel
+    is_phone = contact.address.startswith("+") and contact.channel != "google_business_messages"
+    whose = "phone" if is_phone else contact.channel
     return f"{contact.brand}#{whose}#{contact.address}"
 
 

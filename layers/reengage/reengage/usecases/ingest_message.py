@@ -10,10 +10,11 @@ from typing import Final, Literal
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import WINDOW, Conversation, InboundMessage, expiry, extend
 from reengage.domain.events_out import OutEvent, out_event
+from reengage.domain.keywords import Detection, detect_request
 from reengage.domain.message import ScheduledMessage
 from reengage.domain.planning import reply
 from reengage.domain.preferences import Choice, OptOutScope, Preferences, RecordChoice, Topic
-from reengage.domain.words import Asked, Request, asked
+from reengage.domain.requests import Request
 from reengage.errors import NotPublished, WriteConflict
 from reengage.ports import Clock, Publish, Store, Thread
 from reengage.usecases.erase_contact import forget
@@ -68,8 +69,8 @@ def ingest_message(
     """
     now = clock()
     message = replace(message, sent_at=_sent_at(message, now))
-    request = Asked(message.asks) if message.asks else asked(message.text, message.kind)
-    choice = _choice(message, request)
+    detection = Detection(message.asks) if message.asks else detect_request(message.text, message.kind)
+    choice = _choice(message, detection)
     store_it = partial(store_choice, store=store, opt_out_scope=settings.opt_out_scope)
     changed = choice is not None and not choice.choice.allowed and store_it(choice)
     came_to, conversation = _store_thread(message, settings=settings, store=store, now=now)
@@ -83,12 +84,12 @@ def ingest_message(
         announce_choice(choice, publish)
     if came_to == "erased":
         return came_to
-    _announce(message, conversation, request, publish)
+    _announce(message, conversation, detection, publish)
     if conversation:
         if conversation.opened_by == message.message_id or conversation.warned_expires_at:
             # Nothing else waits for the window: what is to be looked at in time is asked again by then.
             recheck_contact(message.contact)
-        if reason := _reply(message, conversation, request, settings, now):
+        if reason := _reply(message, conversation, detection, settings, now):
             # An erasure takes what the message led to along with the message.
             send_now(replace(reply(reason, message, now), planned_at=message.sent_at))
         store.write_message(message, expires_at=expiry(message.sent_at + WINDOW))
@@ -143,12 +144,12 @@ def _standing(contact: Contact, thread: Thread, now: datetime) -> tuple[Profile 
     return profile, conversation
 
 
-def _choice(message: InboundMessage, request: Asked) -> RecordChoice | None:
+def _choice(message: InboundMessage, detection: Detection) -> RecordChoice | None:
     """An opt-out, of marketing alone or of everything, or an opt-in, where the message is one."""
-    if request.request not in CHOICES:
+    if detection.request not in CHOICES:
         return None
-    topic, allowed = CHOICES[request.request]
-    said = {"word": request.words} if request.words else {"asks": str(request.request)}
+    topic, allowed = CHOICES[detection.request]
+    said = {"word": detection.keyword} if detection.keyword else {"asks": str(detection.request)}
     # An opt-out may cover other channels than the one that it came by.
     cause = {**said, "message_id": message.message_id, "channel": message.contact.channel}
     return RecordChoice(message.contact, topic, Choice(allowed, message.sent_at, cause))
@@ -185,27 +186,29 @@ def _seen(
     return Profile(min(profile.first_seen_at, sent_at), last_seen_at, expiry(last_seen_at + retention), **facts)
 
 
-def _announce(message: InboundMessage, conversation: Conversation | None, request: Asked, publish: Publish) -> None:
+def _announce(
+    message: InboundMessage, conversation: Conversation | None, detection: Detection, publish: Publish
+) -> None:
     """Tells of the conversation that this very message opened, again where a crash made it come again."""
     told: list[OutEvent] = []
     if conversation and conversation.opened_by == message.message_id:
         opening, last_inbound_at = conversation.opening.capitalize(), conversation.last_inbound_at
         told.append(out_event(f"Conversation{opening}", message.contact, last_inbound_at=last_inbound_at))
-    if request.suspected:
+    if detection.possible_opt_out:
         told.append(out_event("OptOutSuspected", message.contact, message_id=message.message_id))
     if told and publish(told):
         raise NotPublished(", ".join(event.type for event in told))
 
 
 def _reply(
-    message: InboundMessage, conversation: Conversation, request: Asked, settings: IngestSettings, now: datetime
+    message: InboundMessage, conversation: Conversation, detection: Detection, settings: IngestSettings, now: datetime
 ) -> str | None:
     """The reason of our answer, where there is one: to HELP, or to a person who comes back and asks for nothing."""
     if now >= message.sent_at + FRESH_FOR:
         return None
-    if request.request is Request.HELP:
+    if detection.request is Request.HELP:
         return "help_reply" if settings.answers_help else None
     comes_back = conversation.opened_by == message.message_id and conversation.opening == "restarted"
-    if not comes_back or settings.welcome_back_after is None or request.request or request.suspected:
+    if not comes_back or settings.welcome_back_after is None or detection.request or detection.possible_opt_out:
         return None
     return "welcome_back"

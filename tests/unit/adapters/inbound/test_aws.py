@@ -10,7 +10,7 @@ from reengage.adapters.inbound.aws import sns
 from reengage.adapters.inbound.reading import Read
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
-from reengage.domain.words import Request
+from reengage.domain.requests import Request
 from reengage.usecases.record_delivery import RecordDelivery
 from tests.unit.adapters.inbound.payloads import (
     AGENT,

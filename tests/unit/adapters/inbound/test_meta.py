@@ -10,8 +10,8 @@ from reengage.adapters.inbound.reading import Read
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.preferences import Choice, RecordChoice
+from reengage.domain.requests import Request
 from reengage.domain.routes import Route, Routes
-from reengage.domain.words import Request
 from reengage.usecases.record_delivery import RecordDelivery
 from tests.unit.adapters.inbound.payloads import (
     NOW,

@@ -10,8 +10,8 @@ from reengage.adapters.inbound.rcs import BUSINESS_MESSAGES, data_of, google_bus
 from reengage.adapters.inbound.reading import Read
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
+from reengage.domain.requests import Request
 from reengage.domain.routes import Route, Routes, parse_routes
-from reengage.domain.words import Request
 from reengage.usecases.record_delivery import RecordDelivery
 from tests.unit.adapters.inbound.payloads import (
     BUSINESS_MESSAGE,

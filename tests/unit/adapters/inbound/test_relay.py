@@ -17,7 +17,7 @@ from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.events_out import OutEvent
 from reengage.domain.preferences import Choice, RecordChoice
-from reengage.domain.words import Request
+from reengage.domain.requests import Request
 from reengage.usecases.record_delivery import RecordDelivery, Status
 
 AT: Final = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
@@ -110,7 +110,9 @@ def test_an_opt_out_keeps_its_cause_as_it_was() -> None:
 
 TEXT: Final = st.text(st.characters(exclude_categories=["Cs"]))
 INSTANTS: Final = st.datetimes(datetime(2000, 1, 1), datetime(2031, 5, 6), timezones=st.just(UTC))  # noqa: DTZ001 - Hypothesis wants its bounds naive
-IDS: Final = TEXT.filter(lambda text: 0 < len(text.encode()) <= MAX_ID)
+IDS: Final = st.text(st.characters(exclude_categories=["Cs", "Cc"])).filter(
+    lambda text: 0 < len(text.encode()) <= MAX_ID
+)
 
 
 MESSAGES: Final = st.builds(
@@ -124,6 +126,8 @@ MESSAGES: Final = st.builds(
     display_name=st.none() | TEXT.map(lambda text: text.strip()[:MAX_NAME]).filter(bool),
     kind=st.sampled_from(["text", "image", "button", "contacts", "unsupported"]),
     asks=st.none() | st.sampled_from(Request),
+    quoted_message_id=st.none() | IDS,
+    payload=st.none() | TEXT.filter(lambda text: 0 < len(text) <= 2048),
 )
 
 

@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from reengage.domain.contact import CHANNELS, parse_brand
 from reengage.domain.conversation import InboundMessage
+from reengage.domain.requests import Request
 from reengage.domain.routes import Routes
-from reengage.domain.words import Request
 from reengage.usecases.record_delivery import RecordDelivery, Status
 
 from .meta import Setting, read_entry

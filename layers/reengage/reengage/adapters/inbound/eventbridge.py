@@ -9,10 +9,11 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from reengage.domain.contact import Contact, normalise_address, parse_brand, parse_channel
+from reengage.domain.contact import Contact, has_control_characters, normalise_address, parse_brand, parse_channel
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.instants import EARLIEST, LATEST, Duration, parse_instant, parse_zone
 from reengage.domain.preferences import Choice, RecordChoice, Topic
+from reengage.domain.requests import Request
 from reengage.domain.subject import (
     EVENT_TYPES,
     OF_ONE_CONTACT,
@@ -22,7 +23,6 @@ from reengage.domain.subject import (
     SubjectRef,
     version_of,
 )
-from reengage.domain.words import Request
 from reengage.errors import InvalidEvent
 from reengage.usecases.configure_brand import ConfigureBrand
 from reengage.usecases.erase_contact import EraseContact
@@ -113,22 +113,28 @@ class Opening(_Checked):
 class Identifier(_Checked):
     @staticmethod
     def check(text: str) -> str:
-        if not 0 < len(text.encode()) <= MAX_ID:
-            raise ValueError(f"expected an id of 1 to {MAX_ID} bytes")
+        if not 0 < len(text.encode()) <= MAX_ID or has_control_characters(text):
+            raise ValueError(f"expected an id of 1 to {MAX_ID} bytes, without control characters")
         return text
+
+
+class Asks(_Checked):
+    """A request, in any case and with blanks around it."""
+
+    check = staticmethod(lambda text: Request.parse(text).value)
 
 
 Document = dict[str, Any]
 """Whatever a business notes: kept as it is, within bounds."""
 
 Locale = Annotated[
-    str, Meta(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$", max_length=35, description="a locale, such as de-AT")
+    str, Meta(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*\Z", max_length=35, description="a locale, such as de-AT")
 ]
 Line = Annotated[str, Meta(min_length=1, max_length=500)]
-Kind = Annotated[str, Meta(pattern=r"^[a-z][a-z_]{0,39}$", description="a kind of message, such as image")]
-Asks = Annotated[
-    str, Meta(pattern=r"^(?i:stop|stop_marketing|start|help)$", description="stop, stop_marketing, start or help")
-]
+Kind = Annotated[str, Meta(pattern=r"^[a-z][a-z_]{0,39}\Z", description="a kind of message, such as image")]
+Payload = Annotated[str, Meta(min_length=1, max_length=2048)]
+"""The data of a button. RCS for Business allows the most: 2,048 characters."""
+
 Localised = Line | Annotated[dict[Locale, Line], Meta(min_length=1, max_length=20)]
 """What a person will read: one text for all, or one for each locale."""
 
@@ -154,6 +160,8 @@ class MessageReceived(Struct):
     display_name: Line | Optional = UNSET
     kind: Kind | Optional = UNSET
     asks: Asks | Optional = UNSET
+    quoted_message_id: Identifier | Optional = UNSET
+    payload: Payload | Optional = UNSET
 
 
 class DeliveryReported(Struct):
@@ -361,7 +369,9 @@ def inbound_message(event: Any) -> InboundMessage:
         timezone=_given(detail.timezone),
         display_name=_given(detail.display_name),
         kind=_given(detail.kind) or "text",
-        asks=Request(detail.asks.lower()) if detail.asks else None,
+        asks=Request(detail.asks) if detail.asks else None,
+        quoted_message_id=_given(detail.quoted_message_id),
+        payload=_given(detail.payload),
     )
 
 
@@ -561,6 +571,8 @@ def _read(value: Any, wanted: Any, path: str, errors: list[str]) -> Any:
         read = msgspec.convert(value, wanted, dec_hook=_check)
     except UnicodeEncodeError:  # half of a surrogate pair: JSON lets it through, and no database takes it
         errors.append(f"{path}: expected valid Unicode")
+    except RecursionError:
+        errors.append(f"{path}: expected fewer nested values")
     except msgspec.ValidationError as error:
         errors.append(f"{path}: {str(error)[:1].lower()}{str(error)[1:]}")
     else:

@@ -19,8 +19,8 @@ from typing import Any, Final
 
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
+from reengage.domain.requests import Request
 from reengage.domain.routes import Routes
-from reengage.domain.words import Request
 from reengage.usecases.record_delivery import RecordDelivery, Status
 
 from . import signatures

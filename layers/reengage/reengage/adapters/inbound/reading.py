@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from reengage.domain.contact import Contact
+from reengage.domain.contact import Contact, has_control_characters
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.instants import EARLIEST, LATEST, parse_instant
+from reengage.domain.keywords import detect_button_request
 from reengage.domain.preferences import RecordChoice
+from reengage.domain.requests import Request
 from reengage.domain.routes import Routes
-from reengage.domain.words import Request, pressed
 from reengage.usecases.record_delivery import RecordDelivery
 
 from .eventbridge import MAX_ID
@@ -148,7 +149,12 @@ def locale_at(holder: Any, *names: str) -> str | None:
 def identifier_at(holder: Any, *names: str) -> str:
     """An id that can be part of a key. Raises ``Unreadable``."""
     value = at(holder, *names)
-    if isinstance(value, str) and is_unicode(value) and 0 < len(value.encode()) <= MAX_ID:
+    if (
+        isinstance(value, str)
+        and is_unicode(value)
+        and 0 < len(value.encode()) <= MAX_ID
+        and not has_control_characters(value)
+    ):
         return value
     raise Unreadable(f"{'.'.join(names)}: expected an id of 1 to {MAX_ID} bytes")
 
@@ -191,7 +197,7 @@ def contact(brand: str, channel: str, address: Any) -> Contact:
 
 def asks_of(payloads: Iterable[str]) -> Request | None:
     """What a business wrote behind a button, where that is a STOP: it counts, whatever the button is called."""
-    return next(filter(None, (pressed(payload).request for payload in payloads)), None)
+    return next(filter(None, (detect_button_request(payload).request for payload in payloads)), None)
 
 
 def with_plus(address: Any) -> Any:

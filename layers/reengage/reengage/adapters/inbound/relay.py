@@ -34,6 +34,8 @@ def _message(message: InboundMessage) -> OutEvent:
         locale=message.locale,
         timezone=message.timezone,
         display_name=message.display_name,
+        quoted_message_id=message.quoted_message_id,
+        payload=message.payload,
     )
 
 

@@ -16,8 +16,8 @@ from urllib.parse import parse_qsl
 from reengage.domain.contact import CHANNELS, Contact, parse_brand
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.preferences import Choice, RecordChoice
+from reengage.domain.requests import Request
 from reengage.domain.routes import Routes
-from reengage.domain.words import Request
 from reengage.usecases.record_delivery import RecordDelivery, Status
 
 from .reading import (
