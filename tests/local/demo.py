@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from reengage.__main__ import Functions, ledger
+from reengage.cli.explain import ledger
+from reengage.cli.stack import Functions
 from tests.local import emulator
 from tests.local.emulator import Emulator
 

@@ -1,16 +1,18 @@
-"""What an operator types, and what they read then."""
+"""The commands of the program ``reengage``: output, errors and exit codes."""
 
 import io
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
-from reengage import __main__ as commands
-from reengage.__main__ import WITHOUT_A_STACK, main
+from reengage.cli import stack as stacks
+from reengage.cli.main import main
+from reengage.cli.preview import WITHOUT_A_STACK
 from tests.template_resources import environment
 
 EVENTS = Path(__file__).parents[2] / "events"
@@ -28,7 +30,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
         questions.append((output, event))
         return ANSWERS[output](event)
 
-    monkeypatch.setattr(commands, "stack_functions", lambda _stack: invoke)
+    monkeypatch.setattr(stacks, "stack_functions", lambda _stack: invoke)
     return questions
 
 
@@ -78,8 +80,8 @@ def test_explain_tells_how_things_stand_and_what_happened(
     assert asked == [("ExplainFunctionArn", {"contact": ANNA})]
     assert capsys.readouterr().out.splitlines() == [
         "acme-dental/sms/+12025550101 at 2026-11-22T03:00:00Z",
-        "  window open until 2026-12-20T09:30:00Z; opted out: yes; marketing: never said",
-        "  said by the person: time zone -, language en",
+        "  window open until 2026-12-20T09:30:00Z; opted out: yes; marketing: not recorded",
+        "  reported by the contact: time zone -, language en",
         "  appointment a-17: appointment active",
         "2026-11-20T09:30:00Z         wrote: message_id SM-1",
         "2026-11-22T02:00:00Z         skipped appointment_reminder a-17 P1D: rule opted_out, word stop",
@@ -92,11 +94,11 @@ def test_explain_says_so_where_nothing_is_held(
     monkeypatch.setitem(LEDGER, "entries", [])
     assert main(["explain", "--stack", "reengage", "acme-dental/sms/+12025550101"]) == 0
     assert len(asked) == 1
-    assert "Nothing is held of this contact" in capsys.readouterr().out
+    assert "No data for this contact" in capsys.readouterr().out
 
 
 def test_export_is_json(asked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["explain", "--stack", "reengage", "--export", "acme-dental/sms/+12025550101"]) == 0
+    assert main(["export", "--stack", "reengage", "acme-dental/sms/+12025550101"]) == 0
     assert asked == [("ExplainFunctionArn", {"contact": ANNA, "export": True})]
     assert json.loads(capsys.readouterr().out) == EXPORT
 
@@ -105,29 +107,29 @@ def test_export_is_json(asked: list[tuple[str, Any]], capsys: pytest.CaptureFixt
 def test_a_contact_that_is_none_is_not_asked_for(
     contact: str, asked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["explain", "--stack", "reengage", contact]) == 1
+    assert main(["explain", "--stack", "reengage", contact]) == 2
     assert asked == []
-    assert "$.contact." in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "brand/channel/address" in error
+    assert "acme-dental/sms/+12025550101" in error
 
 
 def test_preview_without_a_stack_is_for_somebody_who_has_just_written(
-    asked: list[tuple[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    asked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    event = json.loads((EVENTS / "plan_messages/appointment_booked.json").read_text(encoding="utf-8"))
-    event["detail"] |= {"starts_at": "8000-03-20T15:00:00+00:00", "occurred_at": None}
-    file = tmp_path / "event.json"
-    file.write_text(json.dumps({name: event[name] for name in ("detail-type", "detail")}), encoding="utf-8")
-    assert main(["preview", str(file)]) == 0
+    assert main(["preview", str(EVENTS / "plan_messages/appointment_booked.json")]) == 0
     assert asked == []
-    head, answer = capsys.readouterr().out.split("\n", 1)
-    assert "written just now" in head
-    assert [planned["rule"] for planned in json.loads(answer)["planned"]] == ["window_closed"] * 2
+    captured = capsys.readouterr()
+    assert "just wrote" in captured.err
+    assert [planned["forecast"] for planned in json.loads(captured.out)["planned"]] == ["send"] * 2
 
 
 def test_preview_with_a_stack_asks_that(asked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
     file = EVENTS / "plan_messages/appointment_booked.json"
     assert main(["preview", "--stack", "reengage", str(file)]) == 0
-    assert asked == [("ExplainFunctionArn", {"preview": json.loads(file.read_text(encoding="utf-8"))})]
+    ((_, event),) = asked
+    assert event["preview"]["detail-type"] == "AppointmentBooked"
+    assert event["preview"]["time"] <= datetime.now(UTC).isoformat()
     assert json.loads(capsys.readouterr().out) == {"planned": [], "withdrawn": []}
 
 
@@ -135,14 +137,14 @@ def test_preview_with_a_stack_asks_that(asked: list[tuple[str, Any]], capsys: py
     ("text", "said"),
     [
         ('{"detail-type": "ContactErased"}', "$.preview.detail: "),
-        ("[]", "$.preview: expected an EventBridge event"),
-        ("{", "Expecting property name"),
+        ("[]", "event.json: expected a JSON object"),
+        ("{", "event.json: expected JSON: Expecting property name"),
     ],
 )
 def test_preview_of_what_is_no_event(text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "event.json"
     file.write_text(text, encoding="utf-8")
-    assert main(["preview", str(file)]) == 1
+    assert main(["preview", str(file)]) == 2
     assert said in capsys.readouterr().err
 
 
@@ -168,14 +170,15 @@ def test_a_dry_run_stores_nothing_and_reports_each_line(
     assert main(["import-opt-outs", "--stack", "reengage", str(file)]) == 1
     assert asked == []
     assert capsys.readouterr().out.splitlines() == [
+        "line 2: would be stored",
+        "line 3: would be stored",
+        "line 4: would be stored",
         (
             "line 5: $.detail.contact.address: expected a phone number in E.164 form, such as +4915112345678; "
             "opted_out_at: expected an ISO 8601 instant with an offset, such as 2026-12-01T09:00:00+01:00"
         ),
-        "line 2: would be stored as opted out",
-        "line 3: would be stored as opted out",
-        "line 4: would be stored as opted out",
-        "A dry run: 3 would be stored, 1 are wrong. Nothing was stored; --apply does it.",
+        "brand acme-dental: 3",
+        "A dry run: 3 would be stored, 1 are wrong. Nothing was stored; --apply stores them.",
     ]
 
 
@@ -194,10 +197,12 @@ def test_an_import_stores_what_is_right_and_reports_what_became_of_each_line(
     assert details["opt-outs.csv:3"]["cause"] == "imported from opt-outs.csv, line 3"
     assert {output for output, _ in asked} == {"PlanMessagesFunctionArn"}
     assert {event["detail-type"] for _, event in asked} == {"ContactOptedOut"}
-    assert capsys.readouterr().out.splitlines()[1:] == [
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if not line.startswith("line 5")] == [
         "line 2: opted out",
         "line 3: had opted out already, or opted in since",
         "line 4: $.detail: no",
+        "brand acme-dental: 3",
         "2 are stored, 2 are wrong.",
     ]
 
@@ -221,7 +226,7 @@ def test_nobody_is_lost_in_somebody_elses_quotes(
     """One unclosed quote took the next people for its own, and the dry run was content with one line."""
     file = tmp_path / "opt-outs.csv"
     file.write_text("brand,channel,address,cause\n" + rows, encoding="utf-8")
-    assert main(["import-opt-outs", "--stack", "reengage", "--apply", str(file)]) == 1
+    assert main(["import-opt-outs", "--stack", "reengage", "--apply", str(file)]) == 2
     assert said in capsys.readouterr().err
     assert asked == []
 
@@ -229,10 +234,10 @@ def test_nobody_is_lost_in_somebody_elses_quotes(
 @pytest.mark.parametrize(
     ("head", "encoding", "said"),
     [
-        ("brand;channel;address", "utf-8", "expected a head with the columns brand, channel, address"),
-        ("Brand,Channel,Address", "utf-8", "expected a head with the columns brand, channel, address"),
+        ("brand;channel;address", "utf-8", "expected a first line with the columns brand, channel, address"),
+        ("number,name", "utf-8", "expected a first line with the columns brand, channel, address"),
         ("brand,channel,address", "utf-16", "expected UTF-8"),
-        ("", "utf-8", "expected a head"),
+        ("", "utf-8", "expected a first line"),
     ],
 )
 def test_a_file_of_another_kind_is_refused_once(
@@ -240,7 +245,7 @@ def test_a_file_of_another_kind_is_refused_once(
 ) -> None:
     file = tmp_path / "opt-outs.csv"
     file.write_text(f"{head}\nacme,sms,+12025550101\n", encoding=encoding)
-    assert main(["import-opt-outs", str(file)]) == 1
+    assert main(["import-opt-outs", str(file)]) == 2
     captured = capsys.readouterr()
     assert said in captured.err
     assert captured.out == ""
@@ -251,10 +256,10 @@ def test_a_line_that_could_not_be_stored_silences_no_other(
 ) -> None:
     def invoke(_output: str, event: Any) -> Any:
         if event["id"].endswith(":3"):
-            raise commands.StackError("throttled")
+            raise stacks.StackError("throttled")
         return {"changed": True}
 
-    monkeypatch.setattr(commands, "stack_functions", lambda _stack: invoke)
+    monkeypatch.setattr(stacks, "stack_functions", lambda _stack: invoke)
     file = tmp_path / "opt-outs.csv"
     file.write_text("\n".join(CSV.splitlines()[:4]), encoding="utf-8")
     assert main(["import-opt-outs", "--stack", "reengage", "--apply", str(file)]) == 1
@@ -262,6 +267,7 @@ def test_a_line_that_could_not_be_stored_silences_no_other(
         "line 2: opted out",
         "line 3: not stored, try again: throttled",
         "line 4: opted out",
+        "brand acme-dental: 3",
         "2 are stored, 1 are wrong.",
     ]
 
@@ -285,6 +291,7 @@ def test_json_lines_hold_the_same_or_a_contact(
     assert main(["import-opt-outs", "--stack", "reengage", "--apply", str(file)]) == 1
     assert [event["detail"]["contact"] for _, event in asked] == [ANNA, ANNA]
     told = capsys.readouterr().out.splitlines()
+    told = [line for line in told if not line.startswith(("line 1", "line 3"))]
     assert told[0].startswith("line 4: expected a JSON object with brand, channel, address: []")
     assert told[1].startswith("line 5: expected a JSON object with brand, channel, address: Expecting")
 
@@ -300,9 +307,11 @@ def test_a_clean_import_ends_well(asked: list[tuple[str, Any]], tmp_path: Path) 
 def test_nothing_is_stored_without_a_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "opt-outs.csv"
     file.write_text(CSV, encoding="utf-8")
-    assert main(["import-opt-outs", "--apply", str(file)]) == 1
-    assert main(["import-opt-outs", str(tmp_path / "another.csv")]) == 1
-    assert capsys.readouterr().err.splitlines()[0] == "--apply needs --stack"
+    assert main(["import-opt-outs", "--apply", str(file)]) == 2
+    assert main(["import-opt-outs", str(tmp_path / "another.csv")]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "--apply needs --stack NAME: the stack that stores the opt-outs"
+    assert second.endswith("another.csv: no such file")
 
 
 class Aws:
@@ -330,7 +339,7 @@ class Aws:
     [
         (Aws({"ExplainFunctionArn": "arn"}, LEDGER), 0, ""),
         (Aws({"ExplainFunctionArn": "arn"}, {"errorType": "Contended"}, fails=True), 1, "Contended"),
-        (Aws({"ExplainFunctionArn": "arn"}, {"rejected": ["$.contact: no"]}), 1, "$.contact: no"),
+        (Aws({"ExplainFunctionArn": "arn"}, {"rejected": ["$.contact: no"]}), 2, "$.contact: no"),
         (Aws({}, LEDGER), 1, "has no output ExplainFunctionArn"),
     ],
 )
@@ -340,3 +349,70 @@ def test_the_stack_is_asked_by_its_outputs(
     monkeypatch.setattr(boto3, "client", aws.client)
     assert main(["explain", "--stack", "reengage", "acme-dental/sms/+12025550101"]) == code
     assert said in capsys.readouterr().err
+
+
+PINPOINT = """Id,ChannelType,Address,OptOut,User.UserId
+1,SMS,+12025550101,ALL,u-1
+2,SMS,+12025550102,NONE,u-2
+3,EMAIL,anna@example.com,ALL,u-1
+"""
+
+
+def test_imports_opt_outs_of_a_pinpoint_export(
+    asked: list[tuple[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "endpoints.csv"
+    file.write_text(PINPOINT, encoding="utf-8")
+    assert main(["import-opt-outs", "--brand", "acme-dental", str(file)]) == 1
+    assert asked == []
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["line 2: would be stored", "line 3: has not opted out"]
+    assert lines[2].startswith("line 4: $.detail.contact.channel: expected one of sms")
+
+
+class Bus(Aws):
+    """A stack with a bus that records the entries it takes."""
+
+    def __init__(self, failed: int = 0) -> None:
+        super().__init__({"EventBusName": "bus"}, None)
+        self.entries: list[Any] = []
+        self.failed = failed
+
+    def put_events(self, *, Entries: list[Any]) -> Any:  # noqa: N803 - AWS's names
+        self.entries += Entries
+        return {"FailedEntryCount": self.failed, "Entries": [{"ErrorCode": "Throttled"}] * self.failed}
+
+
+def test_pause_and_resume_are_events_on_the_bus(monkeypatch: pytest.MonkeyPatch) -> None:
+    bus = Bus()
+    monkeypatch.setattr(boto3, "client", bus.client)
+    assert main(["pause", "--why", "wrong text", "--scope", "marketing", "--until", "2026-12-01T08:00:00Z"]) == 0
+    assert main(["resume", "--brand", "acme", "--scope", "cart_reminder"]) == 0
+    paused, resumed = ((entry["DetailType"], json.loads(entry["Detail"])) for entry in bus.entries)
+    assert paused[0] == "SendingPaused"
+    assert paused[1]["scope"] == "marketing"
+    assert paused[1]["why"].startswith("wrong text (by ")
+    assert paused[1]["until"] == "2026-12-01T08:00:00+00:00"
+    assert resumed == ("SendingResumed", {"brand": "acme", "scope": "cart_reminder"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["pause", "--scope", "everything"], 'unknown --scope "everything"; use all, marketing, appointment_reminder'),
+        (["pause", "--until", "tomorrow"], '--until "tomorrow": expected an ISO 8601 instant'),
+    ],
+)
+def test_pause_rejects_an_unknown_scope_or_instant(
+    arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert error in capsys.readouterr().err
+
+
+def test_pause_fails_if_the_bus_does_not_take_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(boto3, "client", Bus(failed=1).client)
+    assert main(["pause"]) == 1
+    assert "did not take 1 events" in capsys.readouterr().err

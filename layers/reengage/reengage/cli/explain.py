@@ -1,0 +1,69 @@
+"""``explain`` and ``export``: what happened to a contact and why; everything that is stored of one."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from reengage.cli import stack as stacks
+from reengage.cli.console import ExitCode, command, flat, printable, write, write_json
+from reengage.cli.contacts import EXAMPLE, contact_fields, parse_contact
+from reengage.domain.preferences import EVERYWHERE
+
+ContactArgument = Annotated[str, typer.Argument(help=f"brand/channel/address, for example {EXAMPLE}")]
+StackOption = Annotated[str, typer.Option("--stack", help="name of the deployed stack")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
+
+CONSENT = {None: "not recorded", True: "yes", False: "no"}
+
+
+@command
+def explain(contact: ContactArgument, stack: StackOption = "reengage", as_json: JsonOption = False) -> ExitCode:
+    """Show what was planned for a contact, what happened, and why.
+
+    Example: reengage explain acme-dental/sms/+12025550101
+    """
+    event = {"contact": contact_fields(parse_contact(contact))}
+    answer = stacks.accepted(stacks.stack_functions(stack)("ExplainFunctionArn", event))
+    if as_json:
+        write_json(answer)
+    else:
+        write(*ledger(answer))
+    return ExitCode.DONE
+
+
+@command
+def export(contact: ContactArgument, stack: StackOption = "reengage") -> ExitCode:
+    """Write out everything that is stored of a contact, as JSON.
+
+    Example: reengage export acme-dental/sms/+12025550101 > contact.json
+    """
+    event = {"contact": contact_fields(parse_contact(contact)), "export": True}
+    write_json(stacks.accepted(stacks.stack_functions(stack)("ExplainFunctionArn", event)))
+    return ExitCode.DONE
+
+
+def ledger(answer: Mapping[str, Any]) -> Iterator[str]:
+    """Yield an explanation as lines for a person, in order of time."""
+    state = answer["stands"]
+    closes = f" until {state['window_expires_at']}" if state["window"] == "open" else ""
+    opted_out, consent = "yes" if state["opted_out"] else "no", CONSENT[state["marketing_consent"]]
+    yield f"{'/'.join(answer['contact'].values())} at {answer['asked_at']}"
+    yield f"  window {state['window']}{closes}; opted out: {opted_out}; marketing: {consent}"
+    yield f"  reported by the contact: time zone {state['timezone'] or '-'}, language {state['locale'] or '-'}"
+    for subject, tracks in state["subjects"].items():
+        yield printable(f"  {subject}: {', '.join(f'{track} {status}' for track, status in tracks.items())}")
+    if not answer["entries"]:
+        yield "  No data for this contact. Check the address, then the rejected and failed event queues."
+    for entry in answer["entries"]:
+        yield printable(_line(entry))
+
+
+def _line(entry: Mapping[str, Any]) -> str:
+    about = [str(entry[name]) for name in ("reason", "subject_id", "step") if name in entry]
+    apart = {"at", "what", "reason", "subject_id", "step", "scheduled_message_id", "facts"}
+    details = {name: value for name, value in entry.items() if name not in apart} | entry.get("facts", {})
+    if details.get("scope") == EVERYWHERE:
+        details["scope"] = "every phone channel"
+    text = ", ".join(flat(details))
+    return f"{entry['at']:<27}  {' '.join([entry['what'], *about])}{': ' if text else ''}{text}"

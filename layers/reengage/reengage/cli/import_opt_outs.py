@@ -1,0 +1,69 @@
+"""``import-opt-outs``: store opt-outs from another system; a dry run unless ``--apply`` is given."""
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from reengage.cli import stack as stacks
+from reengage.cli.console import ExitCode, UsageError, command, write
+from reengage.cli.opt_out_file import Row, read_rows
+
+WORKERS = 8
+
+
+@command
+def import_opt_outs(
+    file: Annotated[Path, typer.Argument(help="CSV with a first line of column names, or JSON lines")],
+    stack: Annotated[str, typer.Option("--stack", help="name of the deployed stack")] = "",
+    brand: Annotated[str, typer.Option("--brand", help="brand of lines that name none (Amazon Pinpoint exports)")] = "",
+    apply: Annotated[bool, typer.Option("--apply", help="store them; without it, only check")] = False,
+) -> ExitCode:
+    """Store contacts that opted out elsewhere, so that no message is sent to them.
+
+    Columns: brand, channel, address; optional opted_out_at, cause. An Amazon Pinpoint endpoint export
+    (ChannelType, Address, OptOut) works with --brand.
+
+    Example: reengage import-opt-outs opt-outs.csv, then with --apply --stack reengage
+    """
+    if apply and not stack:
+        raise UsageError("--apply needs --stack NAME: the stack that stores the opt-outs")
+    rows = read_rows(file, datetime.now(UTC), brand)
+    outcomes: dict[int, tuple[bool, str]] = {row.number: (False, "; ".join(row.errors)) for row in rows if row.errors}
+    outcomes |= {row.number: (True, row.skip) for row in rows if row.skip}
+    valid = [row for row in rows if not row.errors and not row.skip]
+    outcomes |= _stored(stack, valid) if apply else {row.number: (True, "would be stored") for row in valid}
+    write(*(f"line {number}: {text}" for number, (_, text) in sorted(outcomes.items())))
+    wrong = sum(not done for done, _ in outcomes.values())
+    write(*_summary(valid))
+    fine = len(valid) - sum(not outcomes[row.number][0] for row in valid)
+    done = f"{fine} are stored" if apply else f"A dry run: {fine} would be stored"
+    write(f"{done}, {wrong} are wrong." + ("" if apply else " Nothing was stored; --apply stores them."))
+    return ExitCode.FINDING if wrong else ExitCode.DONE
+
+
+def _summary(rows: Sequence[Row]) -> list[str]:
+    counts = Counter(row.brand for row in rows)
+    return [f"brand {brand}: {count}" for brand, count in sorted(counts.items())]
+
+
+def _stored(stack: str, rows: Sequence[Row]) -> dict[int, tuple[bool, str]]:
+    functions = stacks.stack_functions(stack)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        outcomes = pool.map(lambda row: _store(functions, row.event), rows)
+        return {row.number: outcome for row, outcome in zip(rows, outcomes, strict=True)}
+
+
+def _store(functions: stacks.Functions, event: Any) -> tuple[bool, str]:
+    """Store one opt-out; an error of one line must not end the others."""
+    try:
+        answer = functions("PlanMessagesFunctionArn", event)
+    except stacks.StackError as error:
+        return False, f"not stored, try again: {error}"
+    if "rejected" in answer:
+        return False, "; ".join(answer["rejected"])
+    return True, "opted out" if answer["changed"] else "had opted out already, or opted in since"
