@@ -294,6 +294,47 @@ def test_conversation_reads_as_the_person_saw_it(page: Page, data: ReportData) -
     assert page.run("[...document.querySelectorAll('.unsent')].every((entry) => !entry.offsetHeight)") is True
 
 
+def test_times_follow_the_contact_s_clock_changes(browser: Browser, tmp_path: Path) -> None:
+    inbound = (Inbound("2026-10-31T13:00:00Z", "summer time"), Inbound("2026-11-01T13:00:00Z", "winter time"))
+    contact = ContactHistory("acme/sms/+12025550101", "Ada", "America/New_York", inbound=inbound)
+    span = ("2026-10-01T00:00:00Z", "2026-12-01T00:00:00Z")
+    page = browser.page(*PHONE, dark=False)
+    page.open(written(ReportData("Clocks", span, {}, {}, (contact,)), tmp_path))
+    page.run("openDetail(0)")
+    times = page.run("[...document.querySelectorAll('.thread .in time')].map((time) => time.textContent)")
+    assert times == ["09:00", "08:00"]
+    page.close()
+
+
+def test_what_was_not_sent_shows_its_text_as_such(browser: Browser, tmp_path: Path) -> None:
+    message = Message("m", "cart_reminder", "c", None, "2026-10-02T09:00:00Z", "skipped", "2026-10-02T09:00:00Z")
+    contact = ContactHistory("a/sms/+12025550101", messages=(replace(message, rule="dry_run", text="Your cart"),))
+    page = browser.page(*PHONE, dark=False)
+    span = ("2026-10-01T00:00:00Z", "2026-12-01T00:00:00Z")
+    page.open(written(ReportData("Dry", span, {}, {}, (contact,)), tmp_path))
+    page.run("openDetail(0)")
+    assert page.run("document.querySelector('.unsent .would').textContent") == "Your cart"
+    assert page.run("document.querySelectorAll('.entry.out').length") == 0
+    page.close()
+
+
+def test_a_click_on_a_day_s_bar_filters_that_day(page: Page, data: ReportData) -> None:
+    page.run("document.getElementById('fig-day').scrollIntoView()")
+    page.settle()
+    x, y = page.run(
+        "(() => { const box = charts.day.chart.over.getBoundingClientRect();"
+        "return [box.left + charts.day.chart.valToPos(10, 'x'), box.top + 60]; })()"
+    )
+    page.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    page.settle()
+    assert page.run("document.getElementById('tip').hidden") is False
+    for kind in ("mousePressed", "mouseReleased"):
+        page.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+    label, _, number = page.run("document.getElementById('f-day').selectedOptions[0].textContent").rpartition(" (")
+    assert page.run("charts.day.names[10]") == label
+    assert 0 < count(page) == int(number.rstrip(")")) < len(messages_of(data))
+
+
 def test_hostile_texts_stay_texts(browser: Browser, tmp_path: Path) -> None:
     page = browser.page(*DESKTOP, dark=False)
     path = written(evil(), tmp_path)

@@ -233,6 +233,17 @@ def test_no_line_is_an_empty_report() -> None:
     assert (data.contacts, data.totals) == ((), {})
 
 
+def test_what_a_dry_run_would_send_keeps_its_text() -> None:
+    skipped = about("2026-09-03T12:01:00Z", "MessageSkipped", rule="dry_run", facts={}, text="See you")
+    message = only_message(PLANNED, skipped)
+    assert (message.outcome, message.rule, message.text) == ("skipped", "dry_run", "See you")
+
+
+def test_an_unknown_default_zone_is_an_error() -> None:
+    with pytest.raises(ValueError, match="IANA time zone"):
+        report_data([PLANNED], title="t", default_zone="Mars/Olympus")
+
+
 def test_a_wrong_instant_is_an_error() -> None:
     with pytest.raises(ValueError, match="ISO 8601"):
         report_data([out("yesterday", "ContactOptedOut")], title="t")

@@ -8,6 +8,8 @@ import re
 from dataclasses import replace
 from datetime import datetime
 from html.parser import HTMLParser
+from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -155,6 +157,18 @@ def test_offset_is_the_local_clock_s() -> None:
 def test_settings_that_differ_are_marked(page: str) -> None:
     assert '<tr class="differs"><th scope="row">MarketingCaps</th><td>9/P7D</td><td>1/P7D</td></tr>' in page
     assert '<tr><th scope="row">UtilityQuietHours</th>' in page
+
+
+def test_the_document_s_example_writes_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = files("reengage.report").joinpath("README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    for name, cap in (("story", 9), ("other", 1)):
+        lines = "\n".join(json.dumps(line) for line in sample_lines(6, cap=cap))
+        Path(f"{name}.out.jsonl").write_text(lines, encoding="utf-8")
+    exec(compile(example, "README.md", "exec"), {})  # noqa: S102 - our own document
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert data_of(page)["compare"]["title"] == "MarketingCaps=1/P7D"
 
 
 def _epoch(text: str) -> float:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
 
 from ..domain.contact import Contact
 from ..domain.conversation import WINDOW
@@ -39,8 +40,11 @@ def report_data(
 
     A line is an event ``{"at" or "time", "detail-type", "detail"}``, ``{"until": instant}``, ``{"set": {…}}`` or
     ``{"summary": …}``, which is ignored. Events of other types are ignored too. ``default_zone`` is the zone of a
-    contact that no event names one for. Raises ``ValueError`` for an instant that is not ISO 8601 with an offset.
+    contact that no event names one for. Raises ``ValueError`` for an instant that is not ISO 8601 with an offset, and
+    for an unknown ``default_zone``.
     """
+    if default_zone is not None:
+        parse_zone(default_zone)
     first = _read(lines, default_zone)
     contacts = first.histories()
     comparison = None
@@ -97,7 +101,7 @@ class _MessageDraft:
             rule=self.rule,
             facts=self.facts,
             text=self.text,
-            local_hour=sent_at.astimezone(parse_zone(zone)).hour if sent_at and zone else None,
+            local_hour=sent_at.astimezone(_zone_of(zone)).hour if sent_at and zone else None,
             lateness_seconds=late,
             reported_at=_iso(self.reported_at),
         )
@@ -167,38 +171,41 @@ class _Reader:
 
     def apply(self, at: datetime, kind: str, detail: Mapping[str, Any]) -> None:
         where = detail.get("contact")
-        if not isinstance(where, Mapping) or kind not in _APPLY:
+        if not isinstance(where, Mapping):
             return
-        key = _contact_key(*(str(where.get(part, "")) for part in ("brand", "channel", "address")))
-        contact = self.contacts.setdefault(key, _ContactDraft(key))
+        key = _contact_key(where.get("brand"), where.get("channel"), where.get("address"))
+        contact = self.contacts.get(key)
+        if contact is None:
+            contact = self.contacts[key] = _ContactDraft(key)
         _APPLY[kind](contact, at, detail)
 
 
 def _read(lines: Iterable[Line], default_zone: str | None) -> _Reader:
     reader = _Reader(default_zone)
-    events: list[tuple[datetime, bool, str, Mapping[str, Any]]] = []
-    for line in lines:
-        if "until" in line and "detail-type" not in line:
-            reader.until = parse_instant(str(line["until"]))
-        elif "set" in line and "detail-type" not in line:
-            reader.settings |= {str(name): str(value) for name, value in line["set"].items()}
-        elif "detail-type" in line:
+    events: list[tuple[datetime, bool, int, str, Mapping[str, Any]]] = []
+    for number, line in enumerate(lines):
+        kind = line.get("detail-type")
+        if kind is not None:
             at = parse_instant(str(line.get("at") or line["time"]))
             is_out = "at" in line or line.get("source") == "reengage"
             reader.starts.append(at)
-            if is_out or line["detail-type"] in _INPUTS:
-                events.append((at, is_out, line["detail-type"], line["detail"]))
+            if kind in _APPLY and (is_out or kind in _INPUTS):
+                events.append((at, is_out, number, kind, line["detail"]))
+        elif "until" in line:
+            reader.until = parse_instant(str(line["until"]))
+        elif "set" in line:
+            reader.settings |= {str(name): str(value) for name, value in line["set"].items()}
     # What came in at an instant is before what it led to at that instant.
-    for at, _, kind, detail in sorted(events, key=lambda event: event[:2]):
+    for at, _, _, kind, detail in sorted(events):
         reader.apply(at, kind, detail)
     return reader
 
 
 @cache
-def _contact_key(brand: str, channel: str, address: str) -> str:
+def _contact_key(brand: object, channel: object, address: object) -> str:
     """``brand/channel/address`` with the address in its normal form, or as it is if it has none."""
     try:
-        contact = Contact.of(brand, channel, address)
+        contact = Contact.of(str(brand), str(channel), str(address))
     except ValueError:
         return f"{brand}/{channel}/{address}"
     return f"{contact.brand}/{contact.channel}/{contact.address}"
@@ -218,8 +225,13 @@ def _instant(value: object) -> datetime | None:
 
 def _zone(value: object) -> str | None:
     """The zone's name, if it is one: facts may hold ``3 zones``."""
+    return value if isinstance(value, str) and _zone_of(value) else None
+
+
+@cache
+def _zone_of(name: str) -> ZoneInfo | None:
     try:
-        return parse_zone(value).key if isinstance(value, str) else None
+        return parse_zone(name)
     except ValueError:
         return None
 
@@ -317,6 +329,7 @@ def _ended(outcome: Outcome, *named: str) -> Callable[[_ContactDraft, datetime, 
             return  # the receipt of a message that counted as unconfirmed or failed was first
         draft.outcome, draft.at = outcome, at
         draft.rule = detail.get("rule")
+        draft.text = detail.get("text") or draft.text
         draft.facts = dict(detail.get("facts") or {}) | _named(detail, *named)
         _learn(contact, draft.facts)
 
@@ -399,5 +412,7 @@ _APPLY: Final[Mapping[str, Callable[[_ContactDraft, datetime, Mapping[str, Any]]
         "ConversationClosing": _note("conversation_closing", "expires_at"),
         "OptOutSuspected": _note("opt_out_suspected"),
         "AppointmentAnswered": _note("appointment_answered", "answer"),
+        "ContactLinked": _note("contact_linked"),
+        "ContactMoved": _note("contact_moved"),
     }
 )

@@ -4,6 +4,7 @@ import hashlib
 import json
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -34,7 +35,7 @@ def render_report(data: ReportData) -> str:
     page = Template(_asset("assets/page.html")).substitute(
         policy=escape(_policy((library, script), style)),
         title=escape(data.title),
-        span=escape(" to ".join(instant[:16].replace("T", " ") for instant in data.span)),
+        span=" to ".join(map(_instant, data.span)),
         settings="".join(_settings(data)),
         compare_title=escape(data.compare.title if data.compare else ""),
         licence=escape(_asset(LICENCE)),
@@ -44,6 +45,13 @@ def render_report(data: ReportData) -> str:
         script=script,
     )
     return page.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair is no text that a file can hold
+
+
+def _instant(text: str) -> str:
+    """``1 Sep 2026, 07:13``, the same under every locale of the machine."""
+    instant = datetime.fromisoformat(text).astimezone(UTC)
+    month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"][instant.month - 1]
+    return f"{instant.day} {month} {instant.year}, {instant:%H:%M}"
 
 
 def _policy(scripts: tuple[str, ...], style: str) -> str:

@@ -27,13 +27,14 @@ const quietSpans = () => {
 };
 
 class Bars {
-  constructor(id, { height, tick, shade = [], names, noun }) {
+  constructor(id, { height, tick, shade = [], names, noun, pick }) {
     this.figure = byId(id);
     this.plot = this.figure.querySelector(".plot");
     this.summary = this.figure.querySelector("figcaption span");
     this.table = this.figure.querySelector("table");
     Object.assign(this, { height, tick, shade, names, noun });
     this.values = names.map(() => 0);
+    if (pick) this.plot.addEventListener("click", () => { if (this.chart.cursor.idx !== null) pick(this.chart.cursor.idx); });
     this.seen = new ResizeObserver(() => this.resize());
     this.seen.observe(this.plot);
   }
@@ -135,9 +136,9 @@ if (SENT_DAYS.last < SENT_DAYS.first) SENT_DAYS.first = SENT_DAYS.last = localDa
 const DAYS = Array.from({ length: SENT_DAYS.last - SENT_DAYS.first + 1 }, (_, k) => SENT_DAYS.first + k);
 
 const charts = {
-  make() {
+  make(pickDay) {
     const dated = (day) => { const date = dayOf(day); return `${date.getUTCDate()} ${MONTHS[date.getUTCMonth()]}`; };
-    this.day = new Bars("fig-day", { height: 190, noun: "send", names: DAYS.map((day) => dayText(dayOf(day), true)), tick: (k) => dated(DAYS[k]) });
+    this.day = new Bars("fig-day", { height: 190, noun: "send", pick: pickDay, names: DAYS.map((day) => dayText(dayOf(day), true)), tick: (k) => dated(DAYS[k]) });
     this.hour = new Bars("fig-hour", { height: 190, noun: "send", shade: quietSpans(), names: Array.from({ length: 24 }, (_, hour) => `${two(hour)}:00`), tick: (k) => two(k) });
     this.late = new Bars("fig-late", { height: 190, noun: "send", names: LATENESS.map(([name]) => name), tick: (k) => LATENESS[k][0].replace(" min", "m").replace(" h", "h").replace(" days", "d") });
   },

@@ -30,12 +30,14 @@ const messageEntry = (event) => {
   const late = lateText(M.late[i]);
   const reason = words(DATA.reasons[M.reason[i]]);
   const rule = M.rule[i] === null ? "" : ` by ${DATA.rules[M.rule[i]]}`;
-  const holds = holdsOf(M, i).map((hold) => el("p", { class: "held" }, icon("held"), ` Held by ${DATA.rules[hold.rule]} until ${momentText(hold.until, event.offset)}`));
+  const holds = holdsOf(M, i).map((hold) => el("p", { class: "held" }, icon("held"), ` Held by ${DATA.rules[hold.rule]} until ${momentText(hold.until, offsetOf(M.contact[i], hold.until))}`));
   const other = CHANGE_OF.has(i) && el("p", { class: "other" }, `With ${DATA.compare.title}: ${otherEnding(CHANGE_OF.get(i))}`);
   const line = el("p", { class: "line" }, icon(outcome), el("strong", {}, `${label(outcome)}${rule}`), ` ${reason}${late ? `, ${late}` : ""}`);
   const time = el("time", {}, clockText(wall(event.at, event.offset)));
   const text = M.text[i] === null ? null : T[M.text[i]];
-  const said = wasSent && el("p", { class: "bubble" }, text ?? el("em", {}, "The text is not part of the data."));
+  const said = wasSent
+    ? el("p", { class: "bubble" }, text ?? el("em", {}, "The text is not part of the data."))
+    : text !== null && el("p", { class: "bubble would" }, text);
   return el("li", { class: wasSent ? "entry out" : "entry unsent", id: `m${i}`, tabindex: "-1" }, said, el("div", { class: "meta" }, line, time, ...holds, other, factsElement(M, i)));
 };
 
@@ -57,14 +59,16 @@ const entryOf = (event) => {
 // The events of the thread: those of the track, and the ends of windows within the span.
 const threadEvents = (c) => {
   const events = eventsOf(c, ALL);
-  const offset = contactOffset(c);
   for (let k = 1; k < C.windows[c].length; k += 2) {
     const at = C.windows[c][k];
-    if (at <= DATA.span[1]) events.push({ at, lane: 1, icon: "note", kind: "window_closed", text: `The window closed, ${momentText(at, offset)}`, offset });
+    if (at > DATA.span[1]) continue;
+    const offset = offsetOf(c, at);
+    events.push({ at, lane: 1, icon: "note", kind: "window_closed", text: `The window closed, ${momentText(at, offset)}`, offset });
   }
   for (const k of ONLY_SECOND.get(c) ?? []) {
     const i = DATA.compare.second[k];
-    events.push({ at: momentOf(DATA.compare.messages, i), lane: 1, icon: "note", kind: "other", text: `Only with ${DATA.compare.title}: ${words(DATA.reasons[DATA.compare.messages.reason[i]])} ${otherEnding(k)}`, offset });
+    const at = momentOf(DATA.compare.messages, i);
+    events.push({ at, lane: 1, icon: "note", kind: "other", text: `Only with ${DATA.compare.title}: ${words(DATA.reasons[DATA.compare.messages.reason[i]])} ${otherEnding(k)}`, offset: DATA.compare.messages.offset[i] });
   }
   return events.sort((a, b) => a.at - b.at || b.lane - a.lane);
 };

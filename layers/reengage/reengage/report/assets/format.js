@@ -38,18 +38,36 @@ const lateText = (late) => {
 };
 
 const nameOf = (c) => C.name[c] || C.key[c].split("/").slice(2).join("/");
-const contactOffset = (c) => (START[c + 1] > START[c] ? M.offset[OF_CONTACT[START[c]]] : null);
+// Minutes by which the contact's clock is ahead of UTC at that instant, by the browser's own zones; null if unknown.
+const clocks = new Map();
+const offsetOf = (c, seconds) => {
+  const zone = C.zone[c];
+  if (zone === null) return null;
+  if (!clocks.has(zone)) clocks.set(zone, clockOf(T[zone]));
+  const clock = clocks.get(zone);
+  if (clock === null) return null;
+  const found = /([+-])(\d\d):?(\d\d)?/.exec(clock.format((DATA.base + seconds) * 1000));
+  return found ? (found[1] === "-" ? -1 : 1) * (60 * found[2] + Number(found[3] ?? 0)) : 0;
+};
+const clockOf = (zone) => {
+  try {
+    return new Intl.DateTimeFormat("en", { timeZone: zone, timeZoneName: "longOffset", hour: "numeric" });
+  } catch (error) {
+    if (error instanceof RangeError) return null; // a zone that this browser does not know
+    throw error;
+  }
+};
 const placeText = (c) => (C.zone[c] === null ? "zone unknown" : words(T[C.zone[c]].split("/").at(-1)));
 const zoneText = (c) => (C.zone[c] === null ? "time zone unknown" : T[C.zone[c]]);
 
-const factText = (value, offset) => {
+const factText = (value, c) => {
   if (value !== null && typeof value === "object" && "at" in value && Object.keys(value).length === 1) {
-    return momentText(value.at, offset);
+    return momentText(value.at, offsetOf(c, value.at));
   }
   if (value !== null && typeof value === "object" && !Array.isArray(value)) {
-    return Object.entries(value).map(([name, inner]) => `${name}: ${factText(inner, offset)}`).join(", ");
+    return Object.entries(value).map(([name, inner]) => `${name}: ${factText(inner, c)}`).join(", ");
   }
-  return Array.isArray(value) ? value.map((inner) => factText(inner, offset)).join(", ") : String(value);
+  return Array.isArray(value) ? value.map((inner) => factText(inner, c)).join(", ") : String(value);
 };
 
 // el("p", {class: "count", onclick: f, "aria-label": "…"}, child, …); a style is set by name, never by a text of CSS.
@@ -82,7 +100,7 @@ const describe = (columns, i) => {
   const outcome = OUTCOMES[columns.outcome[i]];
   const parts = [`${label(outcome)}: ${words(DATA.reasons[columns.reason[i]])}, ${momentText(momentOf(columns, i), offset)}`];
   if (columns.rule[i] !== null) parts.push(`rule ${DATA.rules[columns.rule[i]]}`);
-  for (const hold of holdsOf(columns, i)) parts.push(`held by ${DATA.rules[hold.rule]} until ${momentText(hold.until, offset)}`);
+  for (const hold of holdsOf(columns, i)) parts.push(`held by ${DATA.rules[hold.rule]} until ${momentText(hold.until, offsetOf(columns.contact[i], hold.until))}`);
   const late = lateText(columns.late[i]);
   if (late) parts.push(late);
   return parts.join("; ");
@@ -90,20 +108,21 @@ const describe = (columns, i) => {
 
 // Every fact about a message as rows of a description list.
 const factRows = (columns, i) => {
-  const offset = columns.offset[i];
+  const c = columns.contact[i];
+  const moment = (at) => momentText(at, offsetOf(c, at));
   const rows = [];
   const add = (name, value) => rows.push(el("div", {}, el("dt", {}, name), el("dd", {}, value)));
   add("Subject", T[columns.subject[i]]);
-  if (columns.planned[i] !== null) add("Planned", momentText(columns.planned[i], offset));
-  if (columns.due[i] !== null) add("Due", momentText(columns.due[i], offset));
+  if (columns.planned[i] !== null) add("Planned", moment(columns.planned[i]));
+  if (columns.due[i] !== null) add("Due", moment(columns.due[i]));
   for (const hold of holdsOf(columns, i)) {
-    add("Held", `by ${DATA.rules[hold.rule]}, ${momentText(hold.at, offset)} until ${momentText(hold.until, offset)}`);
-    for (const [name, value] of factsOf(hold.facts)) add(label(name), factText(value, offset));
+    add("Held", `by ${DATA.rules[hold.rule]}, ${moment(hold.at)} until ${moment(hold.until)}`);
+    for (const [name, value] of factsOf(hold.facts)) add(label(name), factText(value, c));
   }
-  if (columns.at[i] !== null) add(label(SENT.has(columns.outcome[i]) ? "sent" : OUTCOMES[columns.outcome[i]]), momentText(columns.at[i], offset));
-  if (columns.reported[i] !== null) add("Receipt", momentText(columns.reported[i], offset));
+  if (columns.at[i] !== null) add(label(SENT.has(columns.outcome[i]) ? "sent" : OUTCOMES[columns.outcome[i]]), moment(columns.at[i]));
+  if (columns.reported[i] !== null) add("Receipt", moment(columns.reported[i]));
   if (columns.rule[i] !== null) add("Rule", DATA.rules[columns.rule[i]]);
-  for (const [name, value] of factsOf(columns.facts[i])) add(label(name), factText(value, offset));
+  for (const [name, value] of factsOf(columns.facts[i])) add(label(name), factText(value, c));
   add("Message id", columns.id[i]);
   return rows;
 };

@@ -13,7 +13,7 @@ class List {
     this.grid.addEventListener("scroll", () => this.later(), { passive: true });
     this.grid.addEventListener("keydown", (event) => this.key(event));
     this.grid.addEventListener("focusin", (event) => this.focused(event));
-    new ResizeObserver(() => this.redraw()).observe(box);
+    new ResizeObserver(() => { if (box.clientWidth !== this.width) this.redraw(); }).observe(box);
   }
 
   set(items, keep = false) {

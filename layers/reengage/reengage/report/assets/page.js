@@ -227,7 +227,12 @@ drawRules();
 drawChanges();
 makeFilters();
 makeLegend();
-charts.make();
+charts.make((k) => {
+  filters.day = filters.day === DAYS[k] ? null : DAYS[k];
+  syncFields();
+  zoomToDay();
+  apply();
+});
 lists.make();
 tabs.make();
 makeZoom();

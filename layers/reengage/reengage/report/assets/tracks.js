@@ -39,21 +39,21 @@ const ALL = Symbol("all"); // of the thread: every message and every note
 // Everything of a contact that has an instant, in order of time.
 const eventsOf = (c, shown = null) => {
   const events = [];
-  const offset = contactOffset(c);
-  const zone = (i) => M.offset[i] ?? offset;
   for (let k = START[c]; k < START[c + 1]; k += 1) {
     const i = OF_CONTACT[k];
     if (shown && shown !== ALL && !shown[i]) continue;
-    events.push({ at: WHEN[i], lane: 0, icon: OUTCOMES[M.outcome[i]], message: i, text: describe(M, i), offset: zone(i) });
+    events.push({ at: WHEN[i], lane: 0, icon: OUTCOMES[M.outcome[i]], message: i, text: describe(M, i), offset: M.offset[i] });
   }
   for (let k = 0; k < C.inbound[c].length; k += 3) {
     const [at, kind, text] = [C.inbound[c][k], T[C.inbound[c][k + 1]], T[C.inbound[c][k + 2]]];
+    const offset = offsetOf(c, at);
     const who = kind === "agent" ? "The business wrote" : "The contact wrote";
     const what = kind === "erased" ? "text erased" : text || `(${words(kind)})`;
     events.push({ at, lane: 1, icon: kind === "agent" ? "agent" : "inbound", kind, body: text, text: `${who}, ${momentText(at, offset)}: ${what}`, offset });
   }
   for (let k = 0; k < C.marks[c].length; k += 3) {
     const [at, kind, note] = [C.marks[c][k], T[C.marks[c][k + 1]], T[C.marks[c][k + 2]]];
+    const offset = offsetOf(c, at);
     const text = `${label(KINDS[kind] ?? words(kind))}, ${momentText(at, offset)}${note ? `: ${note}` : ""}`;
     if (shown !== ALL && QUIET_NOTES.has(kind)) continue;
     const shape = kind in KINDS && kind !== "erased" ? kind : "note";
