@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any, Final
 
 import boto3
@@ -16,8 +17,11 @@ import pytest
 from botocore import xform_name
 from moto import mock_aws
 
+from reengage.__main__ import ledger
 from reengage.domain.contact import Contact
+from reengage.usecases.explain import explain
 from tests.docs.documents import ROOT, document, documents
+from tests.fakes import ANNA, NOON, World, business, inbound
 from tests.template_resources import template
 
 pytestmark = pytest.mark.docs
@@ -136,6 +140,23 @@ def test_preview_of_the_documents_runs_offline() -> None:
         env=environment,
     )
     assert "appointment_reminder" in ran.stdout
+
+
+def test_explanation_of_the_readme_is_what_the_command_prints() -> None:
+    world = World()
+    world.receive(inbound(text="Hello!"))
+    world.clock.forward(hours=1)
+    starts_at = NOON + timedelta(days=3)
+    world.plan(business("AppointmentBooked", world.clock.now, starts_at=starts_at, remind_before=["PT2H"]))
+    world.clock.forward(days=1)
+    world.receive(inbound(world.clock.now, text="STOP", message_id="SM-2"))
+    world.clock.now = starts_at - timedelta(hours=2)
+    world.run_sender()
+    printed = list(ledger(explain(ANNA, store=world.store, clock=world.clock)))
+    (excerpt,) = document("README.md").blocks("text")
+    for line in excerpt.splitlines():
+        beginning, shortened, _ = line.partition("…")
+        assert [found for found in printed if (found.startswith(beginning) if shortened else found == line)], line
 
 
 def test_keys_of_the_documents_are_one_json_object() -> None:
