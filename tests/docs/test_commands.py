@@ -91,7 +91,9 @@ def test_sam_commands_name_functions_and_files(arguments: list[str]) -> None:
         assert template()["Resources"][function]["Properties"]["CodeUri"] == f"functions/{path.parent.name}"
 
 
-@pytest.mark.parametrize("arguments", of("aws"), ids=lambda arguments: f"{arguments[1]}-{len(str(arguments))}")
+@pytest.mark.parametrize(
+    "arguments", [pytest.param(words, id=f"{words[1]}-{n}") for n, words in enumerate(of("aws"), 1)]
+)
 def test_aws_commands_fit_the_service_models(arguments: list[str]) -> None:
     service, operation, *rest = arguments
     model = botocore.session.get_session().get_service_model(service)
