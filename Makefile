@@ -187,7 +187,7 @@ explain: $(PROJECT) ## Say what happened to a contact, and why: CONTACT=brand/ch
 	@$(ASK) explain --stack $(STACK) "$(CONTACT)"
 
 export: $(PROJECT) ## Write out all that is held of a contact: CONTACT=brand/channel/address [STACK=…].
-	@$(ASK) explain --stack $(STACK) --export "$(CONTACT)"
+	@$(ASK) export --stack $(STACK) "$(CONTACT)"
 
 preview: $(PROJECT) ## Say what an event would plan, storing nothing: EVENT=file.json [STACK=…].
 	@$(ASK) preview $(if $(filter file,$(origin STACK)),,--stack $(STACK)) "$(EVENT)"

@@ -6,23 +6,28 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import boto3
 import botocore.session
 import jmespath  # type: ignore[import-untyped]
 import pytest
+import typer
 from botocore import xform_name
 from moto import mock_aws
 
-from reengage.__main__ import ledger
+from reengage.cli.explain import ledger
+from reengage.cli.main import app
 from reengage.domain.contact import Contact
 from reengage.usecases.explain import explain
 from tests.docs.documents import ROOT, document, documents
 from tests.fakes import ANNA, NOON, World, business, inbound
 from tests.template_resources import template
+
+if TYPE_CHECKING:
+    import click
 
 pytestmark = pytest.mark.docs
 
@@ -30,6 +35,7 @@ MAKEFILE: Final = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS: Final = set(re.findall(r"^([a-z][a-z-]*):(?!=)", MAKEFILE, re.MULTILINE))
 SAM: Final = {"build", "deploy", "delete", "validate", "local invoke"}
 GLOBAL_OPTIONS: Final = {"--query", "--output", "--region", "--profile"}
+SUBCOMMANDS: Final = cast("click.Group", typer.main.get_command(app)).commands
 ASSIGNMENT: Final = re.compile(r"[A-Z_]+=.*")
 
 
@@ -122,26 +128,54 @@ def test_pytest_commands_name_tests(arguments: list[str]) -> None:
         assert any(word in file.name or f"{word}" in file.read_text(encoding="utf-8") for file in files)
 
 
+def reengage_arguments(arguments: Sequence[str]) -> list[str]:
+    """Return what ``make`` would pass to the program ``reengage``; empty if the target does not run it."""
+    dry_run = subprocess.run(  # noqa: S603 - a command of our own documents
+        ["make", *arguments, "--dry-run"],  # noqa: S607 - as a person runs it
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    lines = [shlex.split(line) for line in dry_run.stdout.splitlines() if " -m reengage " in line]
+    return lines[0][lines[0].index("reengage") + 1 :] if lines else []
+
+
+def programs() -> list[list[str]]:
+    """Return the arguments of each ``reengage`` command, named directly or through ``make``."""
+    through_make = [arguments for arguments in of("make") if arguments[0] in SUBCOMMANDS]
+    return [*of("reengage"), *map(reengage_arguments, through_make)]
+
+
+def test_commands_of_reengage_have_valid_arguments() -> None:
+    """`make export` passed an option that the program no longer had."""
+    commands = programs()
+    assert {"explain", "export", "preview", "progress", "import-opt-outs"} <= {command[0] for command in commands}
+    for command, *arguments in commands:
+        if arguments:
+            SUBCOMMANDS[command].make_context(command, list(arguments))
+        else:
+            assert command in SUBCOMMANDS, command
+
+
+def test_make_targets_exist_for_the_documented_subcommands() -> None:
+    assert {command for command, *_ in programs()} <= TARGETS
+
+
 def test_preview_of_the_documents_runs_offline() -> None:
     """The command as ``make`` would run it, without a stack and without AWS."""
-    (command,) = {
-        " ".join(["make", *arguments]) for arguments in of("make") if arguments[0] == "preview" and len(arguments) > 1
-    }
-    dry_run = subprocess.run(  # noqa: S603 - a command of our own documents
-        [*shlex.split(command), "--dry-run"], cwd=ROOT, check=True, capture_output=True, text=True
-    )
-    (line,) = [line for line in dry_run.stdout.splitlines() if re.search(r"reengage preview", line)]
-    arguments = shlex.split(line)[shlex.split(line).index("preview") :]
+    (arguments,) = [words for words in of("make") if words[0] == "preview" and len(words) > 1]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "layers" / "reengage")}
     ran = subprocess.run(  # noqa: S603 - the same
-        [sys.executable, "-m", "reengage", *arguments],
+        [sys.executable, "-m", "reengage", *reengage_arguments(arguments)],
         cwd=ROOT,
         check=True,
         capture_output=True,
         text=True,
         env=environment,
     )
-    assert "appointment_reminder" in ran.stdout
+    texts = json.loads(ran.stdout)
+    assert "appointment_reminder" in json.dumps(texts)
 
 
 def test_explanation_of_the_readme_is_what_the_command_prints() -> None:
