@@ -37,7 +37,8 @@ from reengage.ports import Accepted, OutboundMessage, Outcome, Store
 from reengage.usecases.ingest_message import IngestSettings, ingest_message
 from reengage.usecases.plan_messages import plan_messages
 from reengage.usecases.progress import progress
-from reengage.usecases.send_due_messages import Sender, summary
+from reengage.usecases.send_due_messages import send_due_messages, summary
+from reengage.usecases.send_message import Sender
 from tests.contract.stores import TABLE, DynamoDB
 from tests.local import dynamodb_local
 
@@ -102,9 +103,11 @@ class Outside:
     events: Counter[str] = field(default_factory=Counter)
     handed: list[Contact] = field(default_factory=list)
 
-    def publish(self, events: Sequence[OutEvent]) -> int:
+    def publish(self, events: Sequence[OutEvent]) -> None:
         self.events.update(event.type for event in events)
-        return 0
+
+    def prepare(self, contact: Contact) -> None:
+        """Nothing to build."""
 
     def send(self, outbound: OutboundMessage) -> Outcome:
         self.handed.append(outbound.message.contact)
@@ -222,7 +225,7 @@ def write(contacts: Sequence[Contact], store: Store) -> None:
             InboundMessage(contact, f"SM{number:032}", sent_at, sent_at, "Is Friday free?", locale="en"),
             settings=IngestSettings(timedelta(days=365)),
             store=store,
-            publish=lambda _: 0,
+            publish=lambda _: None,
             clock=lambda at=sent_at: at,  # type: ignore[misc]  # a default that a Clock is never asked to fill
             send_now=lambda _: None,
             recheck_contact=lambda _: None,
@@ -240,7 +243,7 @@ def broadcast(contacts: Sequence[Contact], store: Store, *, clock: Clock) -> Mea
         send_group="updates",
         settings=POLICY,
         store=store,
-        channels={"sms": outside},
+        channel=outside,
         render=FluentWording("en"),
         publish=outside.publish,
         clock=clock,
@@ -250,7 +253,7 @@ def broadcast(contacts: Sequence[Contact], store: Store, *, clock: Clock) -> Mea
     ticks = 0
     while True:
         ticks += 1
-        answer = summary(sender.run(stop_at=clock() + RUN))
+        answer = summary(send_due_messages(sender, stop_at=clock() + RUN))
         if not answer["due"]:
             break
     measured = Measured(len(contacts), outside.events, ticks, time.monotonic() - wall, time.process_time() - cpu)

@@ -31,7 +31,8 @@ from reengage.ports import Accepted, Channel, OutboundMessage, Outcome, Refused,
 from reengage.usecases.expand_broadcast import PAGE
 from reengage.usecases.ingest_message import IngestSettings, ingest_message
 from reengage.usecases.plan_messages import Planned, plan_messages
-from reengage.usecases.send_due_messages import Sender, summary
+from reengage.usecases.send_due_messages import send_due_messages, summary
+from reengage.usecases.send_message import Sender
 from tests.contract.samples import (
     PREVIEW,
     contacts_of_shard,
@@ -58,7 +59,7 @@ def _ingest(local: DynamoDB, message_id: str, sent_at: datetime, **said: Any) ->
         ingest_message(
             message,
             store=local.store,
-            publish=lambda _: 0,
+            publish=lambda _: None,
             clock=lambda: sent_at + timedelta(seconds=1),
             settings=IngestSettings(timedelta(days=365)),
             send_now=_no_reply,
@@ -80,13 +81,16 @@ def _book(local: DynamoDB, *, starts_at: datetime, at: datetime, ref: SubjectRef
     }
     event = BusinessEvent("AppointmentBooked", ref, version_of(at, EventEffect.BEGIN), at, CONTACT, fields)
     with local.calls() as calls:
-        planned = plan_messages(event, store=local.store, publish=lambda _: 0, clock=lambda: at, settings=POLICY)
+        planned = plan_messages(event, store=local.store, publish=lambda _: None, clock=lambda: at, settings=POLICY)
     assert planned == Planned(planned=1)
     return calls
 
 
 def _answer(outcome: Outcome) -> Channel:
     class Provider:
+        def prepare(self, _: Contact) -> None:
+            """Nothing to build."""
+
         def send(self, outbound: OutboundMessage) -> Outcome:
             assert outbound.message.claim_id
             return outcome
@@ -109,15 +113,15 @@ def _tick(
         send_group=send_group,
         settings=policy or WITHOUT_CAPS,
         store=local.store,
-        channels={CONTACT.channel: _answer(outcome)},
+        channel=_answer(outcome),
         render=lambda _: Wording("See you tomorrow!", "en", "appointment_reminder"),
-        publish=lambda _: 0,
+        publish=lambda _: None,
         clock=lambda: now,
         new_id=lambda: str(uuid4()),
         claim_ttl=timedelta(minutes=2),
     )
     with local.calls() as calls:
-        tally = sender.run(stop_at=now + timedelta(minutes=1))
+        tally = send_due_messages(sender, stop_at=now + timedelta(minutes=1))
     return summary(tally), calls
 
 
@@ -330,7 +334,7 @@ def test_a_row_with_all_facts_and_the_longest_ids_stays_under_1024_bytes(local: 
     now = datetime(2026, 12, 4, 16, 0, 0, 654321, tzinfo=UTC)
     fields = {anchor: iso(now + timedelta(days=abs(days))), "remind_before": ["P1D"]}
     event = BusinessEvent(event_type, ref, version_of(NOON, EventEffect.BEGIN), NOON, contact, fields)
-    assert plan_messages(event, store=store, publish=lambda _: 0, clock=lambda: NOON, settings=POLICY).planned
+    assert plan_messages(event, store=store, publish=lambda _: None, clock=lambda: NOON, settings=POLICY).planned
     send_group = REASONS[reason].send_group
     policy = replace(POLICY, whatsapp_templates=frozenset({reason}))
     sent = Accepted("whatsapp", LONGEST["provider_message_id"])

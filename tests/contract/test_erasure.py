@@ -351,7 +351,7 @@ def test_who_was_the_last_of_a_page_is_in_no_broadcasts_cursor_when_it_has_ended
     assert expand_broadcast(
         of.key,
         store=store,
-        publish=lambda _: 0,
+        publish=lambda _: None,
         clock=lambda: NOW,
         settings=PolicySettings(),
         stop_at=LATER,

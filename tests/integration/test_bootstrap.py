@@ -32,7 +32,7 @@ from tests.integration.channels.wire import certified
 NEEDS: Final[dict[str, tuple[Callable[[App], Any], str]]] = {
     "store": (lambda app: app.store, "TABLE_NAME"),
     "publish": (lambda app: app.publish, "EVENT_BUS_NAME"),
-    "channels": (lambda app: app.channels, "ROUTES"),
+    "channel": (lambda app: app.channel, "ROUTES"),
     "keep_rejected": (lambda app: app.keep_rejected, "REJECTED_EVENTS_QUEUE_URL"),
     "preferences_key": (lambda app: app.settings.preferences_key_secret, "PREFERENCES_KEY_SECRET"),
     "default_locale": (lambda app: app.settings.default_locale, "DEFAULT_LOCALE"),
@@ -70,7 +70,7 @@ def test_nothing_is_built_before_it_is_asked_for() -> None:
     assert vars(App()) == {}
 
 
-@pytest.mark.parametrize("adapter", ["settings", "store", "publish", "channels", "keep_rejected", "provider_secrets"])
+@pytest.mark.parametrize("adapter", ["settings", "store", "publish", "channel", "keep_rejected", "provider_secrets"])
 def test_an_adapter_is_built_once(adapter: str) -> None:
     built = App()
     assert getattr(built, adapter) is getattr(built, adapter)
@@ -164,13 +164,13 @@ def test_every_channel_leads_to_the_routes(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("ROUTES", "acme-dental/sms/webhook/https://acme.example/out")
     monkeypatch.setattr(App, "_provider", provider_of)
     for channel in CHANNELS:
-        built.channels[channel].send(outbound(channel))
+        built.channel.send(outbound(channel))
     assert asked == [("webhook" if channel == "sms" else "eventbridge", channel) for channel in CHANNELS]
 
 
 def test_no_provider_is_made_before_a_message_needs_it() -> None:
     built = App()
-    assert built.channels
+    assert built.channel is built.channel
     assert built._providers == {}
 
 
@@ -264,10 +264,10 @@ def test_what_delivers_is_made_once_before_it_is_asked(monkeypatch: pytest.Monke
     monkeypatch.setenv("ROUTES", "")
     monkeypatch.setenv("EVENT_BUS_NAME", "reengage")
     built, contact = App(), Contact("acme-dental", "sms", "+12025550101")
-    built.prepare(contact)
+    built.channel.prepare(contact)
     ready = dict(built._providers)
     assert list(ready) == [("eventbridge", "sms")]
-    built.prepare(contact)
+    built.channel.prepare(contact)
     assert built._providers == ready
 
 
@@ -275,7 +275,7 @@ def test_what_cannot_be_made_ready_is_said_before_the_gate(monkeypatch: pytest.M
     """Each gate's answer went stale while the keys were waited for once more, and the call began six seconds late."""
     monkeypatch.setenv("ROUTES", "acme-dental/sms/twilio/+12025550100")
     monkeypatch.delenv("WEBHOOK_URL", raising=False)
-    blocked_by = App().prepare(Contact("acme-dental", "sms", "+12025550101"))
+    blocked_by = App().channel.prepare(Contact("acme-dental", "sms", "+12025550101"))
     told = "twilio cannot be made ready: the environment variable WEBHOOK_URL is not set"
     assert blocked_by == Retryable(told)
 

@@ -32,7 +32,7 @@ PORTS: Final = ("reengage.ports", "reengage.errors")
 
 RULE: Final = {
     DOMAIN: Allowed(ours=(DOMAIN,), libraries=("phonenumbers", "tzdata")),
-    "reengage.ports": Allowed(ours=(DOMAIN,)),
+    "reengage.ports": Allowed(ours=(DOMAIN, "reengage.ports")),
     "reengage.errors": Allowed(),
     "reengage.settings": Allowed(ours=(DOMAIN, "reengage.errors"), values=("reengage.usecases",)),
     "reengage.usecases": Allowed(ours=(DOMAIN, *PORTS, "reengage.usecases"), libraries=("msgspec",)),

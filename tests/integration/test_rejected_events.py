@@ -79,6 +79,6 @@ def test_where_the_queue_does_not_take_it_nothing_is_told_and_the_event_comes_ag
 
 
 def test_where_the_bus_does_not_take_the_news_the_event_comes_again(stack: Stack) -> None:
-    with failing("PutEvents"), pytest.raises(NotPublished, match="EventRejected"):
+    with failing("PutEvents"), pytest.raises(NotPublished, match="1 of 1 events"):
         stack.invoke("plan_messages", case("plan_messages/invalid_naive_instant"), at=NOW)
     assert len(stack.rejected()) == 1

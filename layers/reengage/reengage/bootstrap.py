@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError
 
 from .adapters.channels.aws_client import over
 from .adapters.channels.http import Http
@@ -27,15 +26,14 @@ from .adapters.inbound.relay import SOURCE, events_in
 from .adapters.rejected_events import RejectedEventsQueue
 from .adapters.secrets import ProviderSecrets
 from .domain import routes
-from .domain.contact import CHANNELS, Contact
 from .domain.conversation import InboundMessage
 from .domain.policy import PolicyInput, PolicySettings
 from .domain.preferences import RecordChoice
 from .domain.reasons import SendGroup
 from .domain.subject import BusinessEvent
-from .errors import InvalidEvent, NotPublished, ReengageError
+from .errors import InvalidEvent, NotPublished
 from .observability import LEFT, NOT_PUBLISHED, RETRIED, SMS_OVER_THREE_SEGMENTS, count, count_refused_webhook, observed
-from .ports import Channel, KeepRejected, Publish, Retryable, Wording
+from .ports import KeepRejected, ProviderChannel, Publish, Wording
 from .settings import Settings
 from .usecases.configure_brand import ConfigureBrand, configure_brand
 from .usecases.erase_contact import EraseContact, erase_contact
@@ -49,7 +47,8 @@ from .usecases.recheck_window import recheck_contact
 from .usecases.record_choice import record_choice
 from .usecases.record_delivery import RecordDelivery, Recorded, record_delivery
 from .usecases.reject_event import reject_event
-from .usecases.send_due_messages import WORKERS, Sender, summary
+from .usecases.send_due_messages import WORKERS, send_due_messages, summary
+from .usecases.send_message import Sender
 
 SHUTDOWN_MARGIN: Final = timedelta(seconds=15)
 """Before its time limit a run takes on nothing new: what is in hand must be settled, and the answer written."""
@@ -96,31 +95,22 @@ class App:
         return RejectedEventsQueue(self._client("sqs"), self.settings.rejected_events_queue_url)
 
     @cached_property
-    def channels(self) -> Mapping[str, Channel]:
-        return dict.fromkeys(CHANNELS, RoutedChannel(self.settings.routes, self._provider))
+    def channel(self) -> RoutedChannel:
+        return RoutedChannel(self.settings.routes, self._provider, self._read_keys)
 
-    def _provider(self, provider: str, channel: str) -> Channel:
-        """Made when it is first needed, once: most deployments have one or two, and each client takes long to make."""
+    def _provider(self, provider: str, channel: str) -> ProviderChannel:
+        """Build an adapter once, at its first use: most stacks have one or two, and building a client takes long."""
         with _MAKING:
             if (provider, channel) not in self._providers:
                 self._providers[provider, channel] = PROVIDERS[provider, channel](self)
             return self._providers[provider, channel]
 
-    def prepare(self, contact: Contact) -> Retryable | None:
-        """Makes what delivers to the contact, and reads its keys: each takes longer than a gate's answer holds."""
-        route = self.settings.routes.of(contact)
-        try:
-            self._provider(route.provider, route.channel)
-            if route.provider in WITH_KEYS:
-                self.provider_secrets()
-        except ReengageError as error:
-            return Retryable(f"{route.provider} cannot be made ready: {error}")
-        except BotoCoreError as error:
-            return Retryable(f"{route.provider} cannot be made ready: {type(error).__name__}")
-        return None
+    def _read_keys(self, provider: str) -> None:
+        if provider in WITH_KEYS:
+            self.provider_secrets()
 
     @cached_property
-    def _providers(self) -> dict[tuple[str, str], Channel]:
+    def _providers(self) -> dict[tuple[str, str], ProviderChannel]:
         return {}
 
     @cached_property
@@ -150,10 +140,10 @@ class App:
         """Sends what is due at one door, within the time that the invocation has left."""
         time_left = timedelta(milliseconds=milliseconds)
         sender = self._sender(send_group, self.settings.policy, time_left)
-        answer = summary(sender.run(stop_at=self.clock() + time_left - SHUTDOWN_MARGIN))
-        for metric, way in ((LEFT, "left"), (RETRIED, "retried")):
-            if answer[way]:
-                count(metric, answer[way])
+        answer = summary(send_due_messages(sender, stop_at=self.clock() + time_left - SHUTDOWN_MARGIN))
+        for metric, outcome in ((LEFT, "left"), (RETRIED, "retried")):
+            if answer[outcome]:
+                count(metric, answer[outcome])
         return answer
 
     def ingest(self, message: InboundMessage, *, milliseconds: int) -> Ingested:
@@ -237,9 +227,11 @@ class App:
         """Raises ``NotPublished``; what could not be understood is kept whole."""
         events = events_in(read)
         bus = EventBus(self._client("events", total_max_attempts=1), self.settings.event_bus_name, source=SOURCE)
-        if failed := bus(events):
-            count(NOT_PUBLISHED, failed)
-            raise NotPublished(f"{failed} of {len(events)} events")
+        try:
+            bus(events)
+        except NotPublished as error:
+            count(NOT_PUBLISHED, error.failed)
+            raise
         if read.errors:  # last: one that cannot be kept must not hold up the others
             self.reject(_without_signatures(told), InvalidEvent(read.errors))
 
@@ -260,7 +252,7 @@ class App:
             send_group=send_group,
             settings=policy,
             store=self.store,
-            channels=self.channels,
+            channel=self.channel,
             render=self.render,
             publish=self.publish,
             clock=self.clock,
@@ -274,7 +266,6 @@ class App:
                 per_second=self.settings.messages_per_second,
                 stop_at=self.clock() + time_left - SHUTDOWN_MARGIN,
             ),
-            prepare=self.prepare,
         )
 
     @cached_property
@@ -311,32 +302,32 @@ def _without_signatures(told: Any) -> Any:
     return told | {"headers": {name: value for name, value in headers.items() if "signature" not in str(name).lower()}}
 
 
-def _eventbridge(app: App) -> Channel:
+def _eventbridge(app: App) -> ProviderChannel:
     return EventBridgeChannel(EventBus(app.sending("events"), app.settings.event_bus_name), app.clock)
 
 
-def _aws_sms(app: App) -> Channel:
+def _aws_sms(app: App) -> ProviderChannel:
     from .adapters.channels.aws import AwsSms  # noqa: PLC0415 - each provider is imported where it is used
 
     settings = app.settings
     return AwsSms(app.sending(SMS_VOICE), settings.routes, app.clock, settings.sms_configuration_set)
 
 
-def _aws_rcs(app: App) -> Channel:
+def _aws_rcs(app: App) -> ProviderChannel:
     from .adapters.channels.aws import AwsRcs  # noqa: PLC0415 - the same
 
     settings = app.settings
     return AwsRcs(app.sending(SMS_VOICE), settings.routes, app.clock, settings.sms_configuration_set)
 
 
-def _aws_whatsapp(app: App) -> Channel:
+def _aws_whatsapp(app: App) -> ProviderChannel:
     from .adapters.channels.aws import AwsWhatsApp  # noqa: PLC0415 - the same
 
     settings = app.settings
     return AwsWhatsApp(app.sending("socialmessaging"), settings.routes, app.clock, settings.meta_api_version)
 
 
-def _meta(app: App) -> Channel:
+def _meta(app: App) -> ProviderChannel:
     from .adapters.channels.meta import MetaChannel  # noqa: PLC0415 - the same
 
     settings = app.settings
@@ -345,14 +336,14 @@ def _meta(app: App) -> Channel:
     )
 
 
-def _twilio(app: App) -> Channel:
+def _twilio(app: App) -> ProviderChannel:
     from .adapters.channels.twilio import TwilioChannel  # noqa: PLC0415 - the same
 
     settings = app.settings
     return TwilioChannel(app.http, app.provider_secrets.in_hand, settings.routes, app.clock, settings.webhook_url)
 
 
-def _webhook(app: App) -> Channel:
+def _webhook(app: App) -> ProviderChannel:
     from .adapters.channels.webhook import WebhookChannel  # noqa: PLC0415 - the same
 
     return WebhookChannel(app.http, app.provider_secrets.in_hand, app.settings.routes, app.clock)
@@ -363,7 +354,7 @@ WITH_KEYS: Final = frozenset({"meta", "twilio", "webhook"})
 
 SMS_VOICE: Final = "pinpoint-sms-voice-v2"
 
-PROVIDERS: Final[Mapping[tuple[str, str], Callable[[App], Channel]]] = {
+PROVIDERS: Final[Mapping[tuple[str, str], Callable[[App], ProviderChannel]]] = {
     ("aws", "sms"): _aws_sms,
     ("aws", "rcs"): _aws_rcs,
     ("aws", "whatsapp"): _aws_whatsapp,

@@ -24,4 +24,9 @@ class WriteConflict(ReengageError):
 
 
 class NotPublished(ReengageError):
-    """Events could not be put on the bus. What they tell is stored; a retry publishes them."""
+    """``failed`` of ``total`` events could not be put on the bus. Their facts are stored; a retry publishes them."""
+
+    def __init__(self, failed: int, total: int) -> None:
+        super().__init__(f"{failed} of {total} events")
+        self.failed = failed
+        self.total = total

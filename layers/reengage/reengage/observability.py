@@ -15,6 +15,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from .domain.events_out import OutEvent
 from .domain.reasons import REASONS
+from .errors import NotPublished
 from .ports import Publish
 
 Handler = Callable[[Any, Any], Any]
@@ -104,8 +105,12 @@ def lambda_handler(handler: Handler, *, logs_answer: bool = True) -> Handler:
 def observed(publish: Publish) -> Publish:
     """``publish``, with a log line and a count for each event."""
 
-    def observing(events: Sequence[OutEvent]) -> int:
-        failed = publish(events)
+    def observing(events: Sequence[OutEvent]) -> None:
+        failed: NotPublished | None = None
+        try:
+            publish(events)
+        except NotPublished as error:
+            failed = error
         for event in events:
             detail = {name: value for name, value in event.detail.items() if name not in _private(event)}
             channel = event.detail.get("contact", {}).get("channel")
@@ -113,9 +118,9 @@ def observed(publish: Publish) -> Publish:
             metric = METRICS[event.type]
             count(metric, **{name: (detail | {"channel": channel})[name] for name in metric.dimensions})
         if failed:
-            logger().error("events could not be published", count=failed)
-            count(NOT_PUBLISHED, failed)
-        return failed
+            logger().error("events could not be published", count=failed.failed)
+            count(NOT_PUBLISHED, failed.failed)
+            raise failed
 
     return observing
 

@@ -27,10 +27,10 @@ from reengage.domain.routes import Route, Routes
 from reengage.domain.subject import SubjectRef
 from reengage.ports import (
     Accepted,
-    Channel,
     OptedOut,
     OutboundMessage,
     Outcome,
+    ProviderChannel,
     Refused,
     Retryable,
     Unknown,
@@ -152,7 +152,7 @@ def aws(served: Aws) -> Iterator[Aws]:
     served.released.set()
 
 
-Connect = Callable[..., Channel]
+Connect = Callable[..., ProviderChannel]
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ def connect() -> Connect:
         config = Config(retries={"total_max_attempts": 1})
         return over(http, session.create_client(service, endpoint_url=url, config=config))
 
-    def make(name: str, url: str, http: Http = PATIENT) -> Channel:
+    def make(name: str, url: str, http: Http = PATIENT) -> ProviderChannel:
         if name == "whatsapp":
             return AwsWhatsApp(client("socialmessaging", url, http), ROUTES, lambda: NOON, "v20.0")
         kind = AwsSms if name == "sms" else AwsRcs

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from reengage.adapters.eventbridge import EventBus
 from reengage.domain.events_out import OutEvent
+from reengage.errors import NotPublished
 
 THROTTLED: Final = ClientError({"Error": {"Code": "ThrottlingException", "Message": "too fast"}}, "PutEvents")
 UNREACHABLE: Final = EndpointConnectionError(endpoint_url="https://events.example")
@@ -59,7 +60,7 @@ def bus(*script: Answer | Exception) -> tuple[EventBus, Client, list[float]]:
 @pytest.mark.parametrize(("count", "sizes"), [(0, []), (1, [1]), (10, [10]), (11, [10, 1]), (25, [10, 10, 5])])
 def test_ten_at_once_and_in_order(count: int, sizes: list[int]) -> None:
     publish, client, pauses = bus()
-    assert publish(events(count)) == 0
+    publish(events(count))
     assert [len(call) for call in client.calls] == sizes
     assert [n for call in client.calls for n in call] == list(range(count))
     assert pauses == []
@@ -69,7 +70,7 @@ def test_ten_at_once_and_in_order(count: int, sizes: list[int]) -> None:
 def test_no_more_at_once_than_putevents_takes(letters: int, sizes: list[int]) -> None:
     """Ten long texts of one call made a batch that was refused as a whole, however often the call came again."""
     publish, client, _ = bus()
-    assert publish([OutEvent("MessageReceived", {"n": n, "text": "x" * letters}) for n in range(10)]) == 0
+    publish([OutEvent("MessageReceived", {"n": n, "text": "x" * letters}) for n in range(10)])
     assert [len(call) for call in client.calls] == sizes
 
 
@@ -87,7 +88,7 @@ def test_an_entry() -> None:
 
 def test_only_what_was_not_taken_is_tried_again() -> None:
     publish, client, pauses = bus(refusing(1, 3), refusing(3))
-    assert publish(events(5)) == 0
+    publish(events(5))
     assert client.calls == [[0, 1, 2, 3, 4], [1, 3], [3]]
     assert pauses == [0.4, 0.8]
 
@@ -95,20 +96,23 @@ def test_only_what_was_not_taken_is_tried_again() -> None:
 @pytest.mark.parametrize("error", [THROTTLED, UNREACHABLE])
 def test_a_call_that_failed_is_tried_again_whole(error: Exception) -> None:
     publish, client, _ = bus(error, error)
-    assert publish(events(2)) == 0
+    publish(events(2))
     assert client.calls == [[0, 1]] * 3
 
 
 def test_after_three_tries_it_is_counted_and_the_next_batch_has_its_own() -> None:
     publish, client, pauses = bus(refusing(0, 1), THROTTLED, refusing(1))
-    assert publish(events(12)) == 1
+    with pytest.raises(NotPublished, match="1 of 12 events"):
+        publish(events(12))
     assert client.calls == [[*range(10)], [0, 1], [0, 1], [10, 11]]
     assert len(pauses) == 2
 
 
 def test_what_fails_in_several_batches_adds_up() -> None:
     publish, _, _ = bus(*[THROTTLED] * 3, refusing(), *[UNREACHABLE] * 3)
-    assert publish(events(25)) == 10 + 5
+    with pytest.raises(NotPublished) as raised:
+        publish(events(25))
+    assert (raised.value.failed, raised.value.total) == (10 + 5, 25)
 
 
 def test_a_mistake_of_ours_is_not_taken_for_a_failure_of_the_bus() -> None:

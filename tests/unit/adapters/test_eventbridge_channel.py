@@ -3,7 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -19,6 +19,7 @@ from reengage.domain.events_out import OutEvent
 from reengage.domain.message import ScheduledMessage
 from reengage.domain.policy import Action, Decision
 from reengage.domain.subject import SubjectRef
+from reengage.errors import NotPublished
 from reengage.ports import Accepted, OutboundMessage, Refused, Retryable, Unknown, Wording
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
@@ -185,7 +186,8 @@ def test_news_may_be_told_twice_so_there_a_failure_is_tried_again(aws: Aws, monk
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
     aws.status, aws.body = 503, error("ServiceUnavailable")
     client = App()._client("events")
-    assert EventBus(client, "reengage", lambda _: None)([OutEvent("MessageSent", {})]) == 1
+    with pytest.raises(NotPublished):
+        EventBus(client, "reengage", lambda _: None)([OutEvent("MessageSent", {})])
     client.close()
     # botocore's three, three times.
     assert len(aws.requests) == 9
@@ -193,8 +195,9 @@ def test_news_may_be_told_twice_so_there_a_failure_is_tried_again(aws: Aws, monk
 
 def test_each_channel_is_this_one_by_default(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROUTES", "")
-    channels = App().channels
-    assert set(channels) == set(CHANNELS)
-    for channel in channels.values():
-        assert isinstance(channel.send(OUTBOUND), Accepted)
+    built = App().channel
+    for channel in CHANNELS:
+        contact = replace(OUTBOUND.message.contact, channel=channel)
+        outbound = replace(OUTBOUND, message=replace(OUTBOUND.message, contact=contact))
+        assert isinstance(built.send(outbound), Accepted)
     assert len(aws.requests) == len(CHANNELS)

@@ -25,6 +25,7 @@ from reengage.usecases.erase_contact import EraseContact
 from reengage.usecases.expand_broadcast import expand_broadcast
 from reengage.usecases.plan_messages import Planned
 from reengage.usecases.progress import progress
+from reengage.usecases.send_due_messages import send_due_messages
 from tests.fakes import ANNA, NOON, Around, Crash, Fault, Unreachable, World, business, inbound, worker
 
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -822,7 +823,7 @@ def test_totals_survive_a_withdrawal_midway() -> None:
     world = of(*people)
     world.plan(holiday(send_at=NOON))
     expand(world)
-    world.sender("updates").run(stop_at=world.clock.now + MINUTE)
+    send_due_messages(world.sender("updates"), stop_at=world.clock.now + MINUTE)
     world.clock.now += HOUR
     world.plan(withdrawn(1))
     (p,) = progress(ANNOUNCEMENT, store=world.store, clock=world.clock)["broadcasts"]

@@ -11,7 +11,7 @@ import pytest
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import WINDOW, expiry
 from reengage.domain.message import ScheduledMessage, State
-from reengage.domain.policy import PolicyInput, decide
+from reengage.domain.policy import PolicyInput, PolicySettings, decide
 from reengage.domain.subject import RETENTION, BusinessEvent, Subject
 from reengage.errors import NotPublished, WriteConflict
 from reengage.usecases.plan_messages import Planned
@@ -399,7 +399,7 @@ def test_a_crash_at_any_call_is_mended_by_the_retry(
         assert {row.scheduled_message_id for row in wanted.values()} <= told
         for row in standing(world):
             snapshot = world.store.read_snapshot(row)
-            decision = decide(PolicyInput(message=row, now=row.due_at, **snapshot._asdict()))
+            decision = decide(PolicyInput.of(snapshot, row, PolicySettings(), row.due_at))
             assert (decision.rule in ("superseded", "cancelled")) == (row.key not in wanted)
         if not fault.struck:
             return

@@ -13,7 +13,8 @@ from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.policy import SNAPSHOT_VALID_FOR, PolicySettings
 from reengage.domain.preferences import Choice, OptOutScope, RecordChoice
 from reengage.ports import Accepted, OptedOut, Outcome, Refused, Retryable, Unknown
-from reengage.usecases.send_due_messages import FIRST_BACKOFF, MAX_ATTEMPTS, PREPARE_WITHIN, Sender, summary
+from reengage.usecases.send_due_messages import send_due_messages, summary
+from reengage.usecases.send_message import FIRST_BACKOFF, MAX_ATTEMPTS, PREPARE_WITHIN, Sender
 from tests.fakes import ANNA, NOON, Around, Fault, Unreachable, World, business, inbound
 
 STARTS: Final = NOON + timedelta(days=10)
@@ -47,7 +48,7 @@ def cap_usage(world: World) -> Mapping[str, datetime]:
 
 
 def run(sender: Sender) -> dict[str, Any]:
-    return summary(sender.run(stop_at=sender.clock() + timedelta(seconds=50)))
+    return summary(send_due_messages(sender, stop_at=sender.clock() + timedelta(seconds=50)))
 
 
 # How each answer ends
@@ -381,15 +382,17 @@ def test_what_delivers_is_made_ready_before_the_gate_is_asked() -> None:
         order.append(name)
         return call()
 
-    def ready(_: Contact) -> None:
-        order.append("make_ready")
+    def prepare(_: Contact) -> None:
+        order.append("prepare")
 
-    run(replace(world.sender(around=noting), prepare=ready))
-    assert order.index("make_ready") < order.index("read_snapshot") < order.index("send")
+    world.provider.blocked_by = prepare
+    run(world.sender(around=noting))
+    assert order.index("prepare") < order.index("read_snapshot") < order.index("send")
 
 
 def without_keys(world: World) -> Sender:
-    return replace(world.sender(), prepare=lambda _: Retryable("no keys"))
+    world.provider.blocked_by = lambda _: Retryable("no keys")
+    return world.sender()
 
 
 def test_what_cannot_be_made_ready_is_tried_again() -> None:

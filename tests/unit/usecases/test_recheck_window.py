@@ -23,6 +23,7 @@ from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import Category, SendGroup
 from reengage.domain.subject import BusinessEvent
 from reengage.ports import Accepted, Retryable
+from reengage.usecases.send_due_messages import send_due_messages
 from tests.fakes import ANNA, NOON, Fault, Unreachable, World, business, inbound, worker
 from tests.property.schedules import Choose, every_order, play
 
@@ -170,7 +171,7 @@ def test_what_is_pulled_forward_speaks_of_a_trial_that_has_not_ended() -> None:
     world = signed_up(a_world("pull_forward"))
     live(world, CLOSES - HOUR - MINUTE)
     world.clock.now = CLOSES - HOUR
-    replace(world.sender("trials"), render=FluentWording()).run(stop_at=CLOSES)
+    send_due_messages(replace(world.sender("trials"), render=FluentWording()), stop_at=CLOSES)
     [outbound] = world.provider.handed
     assert "your trial of Pro ends on Wednesday, April 1, 2026" in outbound.wording.text
     assert outbound.deliver_before == CLOSES

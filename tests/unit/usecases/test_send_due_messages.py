@@ -24,10 +24,11 @@ from reengage.domain.reasons import Priority, SendGroup
 from reengage.domain.subject import BusinessEvent
 from reengage.errors import WriteConflict
 from reengage.ports import DueKey, OptedOut, Outcome, Refused, Retryable, Unknown, Wording
-from reengage.usecases import send_due_messages
+from reengage.usecases import send_due_messages as run_module
 from reengage.usecases.erase_contact import EraseContact
 from reengage.usecases.record_delivery import Status
-from reengage.usecases.send_due_messages import FIRST_BACKOFF, MAX_ATTEMPTS, MAX_CHECKS, Sender, summary
+from reengage.usecases.send_due_messages import send_due_messages, summary
+from reengage.usecases.send_message import FIRST_BACKOFF, MAX_ATTEMPTS, MAX_CHECKS, Sender
 from tests.fakes import (
     ANNA,
     CLAIM_LASTS,
@@ -264,7 +265,7 @@ def test_a_gate_older_than_a_second_is_asked_again_so_that_a_connection_has_the_
         world.clock.now += delays.popleft() if delays else timedelta()
         return Wording("text", "en", circumstances.message.reason)
 
-    tally = replace(world.sender(around=counted), render=slow_text).run(stop_at=DUE + MINUTE)
+    tally = send_due_messages(replace(world.sender(around=counted), render=slow_text), stop_at=DUE + MINUTE)
     assert tally == Counter({("sent", ""): 1})
     assert len(counted.calls) == snapshots
     (handed,) = world.provider.handed
@@ -282,7 +283,7 @@ def test_what_the_second_gate_sees_counts(change: BusinessEvent) -> None:
         world.plan(change)
         return Wording("text", "en", circumstances.message.reason)
 
-    replace(world.sender(), render=slow_text).run(stop_at=DUE + MINUTE)
+    send_due_messages(replace(world.sender(), render=slow_text), stop_at=DUE + MINUTE)
     assert world.provider.handed == []
 
 
@@ -326,7 +327,7 @@ def test_a_window_or_use_that_ends_between_gate_and_hand_over_stops_it(closing: 
         world.clock.forward(milliseconds=2)
         return Wording("text", "en", circumstances.message.reason)
 
-    tally = replace(world.sender(), render=slow_text).run(stop_at=end + MINUTE)
+    tally = send_due_messages(replace(world.sender(), render=slow_text), stop_at=end + MINUTE)
     assert world.provider.handed == []
     assert tally == Counter({("skipped", "window_closed" if closing == "window" else "too_late"): 1})
 
@@ -483,7 +484,7 @@ def test_a_text_that_cannot_be_rendered_is_tried_again_and_the_run_fails_loudly(
         raise Unreachable(circumstances.message.reason)
 
     with pytest.raises(ExceptionGroup, match="appointments: 1 errors") as raised:
-        replace(world.sender(), render=broken).run(stop_at=DUE + MINUTE)
+        send_due_messages(replace(world.sender(), render=broken), stop_at=DUE + MINUTE)
     assert isinstance(raised.value.exceptions[0], Unreachable)
     assert (row(world).state, row(world).attempts, row(world).due_at) == (State.SCHEDULED, 1, DUE + MINUTE)
     world.clock.forward(minutes=1)
@@ -498,7 +499,7 @@ def test_one_that_can_never_be_rendered_fails_in_the_end() -> None:
 
     for _ in range(MAX_ATTEMPTS):
         with pytest.raises(ExceptionGroup):
-            replace(world.sender(), render=broken).run(stop_at=world.clock.now + MINUTE)
+            send_due_messages(replace(world.sender(), render=broken), stop_at=world.clock.now + MINUTE)
         world.clock.now = max(world.clock.now, row(world).due_at)
     assert (row(world).state, row(world).error) == (State.FAILED, "Unreachable")
     assert [detail["error"] for detail in world.bus.details("MessageFailed")] == ["Unreachable"]
@@ -523,7 +524,7 @@ def test_one_message_that_fails_does_not_hold_up_the_others() -> None:
         return Wording("text", "en", circumstances.message.reason)
 
     with pytest.raises(ExceptionGroup):
-        replace(world.sender(), render=broken_once).run(stop_at=DUE + MINUTE)
+        send_due_messages(replace(world.sender(), render=broken_once), stop_at=DUE + MINUTE)
     assert len(world.provider.handed) == 29
     assert len(world.bus.details("MessageSent")) == 29
     assert {o.message.contact for o in world.provider.handed} == set(contacts) - {contacts[7]}
@@ -802,7 +803,7 @@ def test_a_shard_that_cannot_be_read_does_not_end_the_others() -> None:
 
     broken = OneShardDown(*(getattr(world.store, field.name) for field in fields(world.store)))
     with pytest.raises(ExceptionGroup) as raised:
-        replace(world.sender(), store=broken).run(stop_at=DUE + MINUTE)
+        send_due_messages(replace(world.sender(), store=broken), stop_at=DUE + MINUTE)
     assert len(raised.value.exceptions) == 1
     assert len(world.provider.handed) == 1
 
@@ -831,7 +832,7 @@ def test_gates_hold_for_two_seconds() -> None:
 
 def test_each_minute_another_shard_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """Under a backlog the shards that came last in every run were never reached, and what was in them went stale."""
-    monkeypatch.setattr(send_due_messages, "WORKERS", 1)
+    monkeypatch.setattr(run_module, "WORKERS", 1)
     asked: list[int] = []
 
     class Recording(MemoryStore):
@@ -847,14 +848,14 @@ def test_each_minute_another_shard_comes_first(monkeypatch: pytest.MonkeyPatch) 
             send_group="appointments",
             settings=PolicySettings(),
             store=Recording(),
-            channels={},
+            channel=World().provider,
             render=lambda _: pytest.fail("nothing is due"),
-            publish=lambda _: 0,
+            publish=lambda _: None,
             clock=lambda now=now: now,  # type: ignore[misc]  # mypy infers no default arguments of a lambda
             new_id=lambda: "claim",
             claim_ttl=timedelta(minutes=2),
         )
-        sender.run(stop_at=now + timedelta(minutes=1))
+        send_due_messages(sender, stop_at=now + timedelta(minutes=1))
     runs = [asked[start : start + SHARDS] for start in range(0, len(asked), SHARDS)]
     assert all(sorted(run) == list(range(SHARDS)) for run in runs)
     assert sorted(run[0] for run in runs) == list(range(SHARDS))
@@ -1064,7 +1065,7 @@ def test_a_place_is_given_back_only_where_the_message_surely_did_not_go(
     assert taken(world) == (set(handed(world)) if keeps else set())
     told = world.sender("trials").handle(other)
     assert told
-    assert told.way == ("held" if keeps else "sent")
+    assert told.outcome == ("held" if keeps else "sent")
 
 
 def test_a_run_that_dies_with_a_place_taken_keeps_it() -> None:
@@ -1077,7 +1078,7 @@ def test_a_run_that_dies_with_a_place_taken_keeps_it() -> None:
     assert len(taken(world)) == 1
     told = world.sender("trials").handle(other)
     assert told
-    assert told.way == "held"
+    assert told.outcome == "held"
     world.clock.now = DUE + CLAIM_LASTS
     assert world.run_sender("trials")["unconfirmed"] == 1
     world.clock.now = DUE + DAY + SNAPSHOT_VALID_FOR

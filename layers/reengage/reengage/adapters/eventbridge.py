@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from reengage.domain.events_out import OutEvent, out_event
+from reengage.errors import NotPublished
 from reengage.ports import Accepted, Clock, OutboundMessage, Outcome, Refused, Retryable, Unknown
 
 from .channels.aws_client import NO_KINDS, ask, told
@@ -40,8 +41,9 @@ class EventBus:
     pause: Callable[[float], None] = time.sleep
     source: str = SOURCE
 
-    def __call__(self, events: Sequence[OutEvent]) -> int:
-        return sum(self._put(batch) for batch in _batches(self.entry(event) for event in events))
+    def __call__(self, events: Sequence[OutEvent]) -> None:
+        if failed := sum(self._put(batch) for batch in _batches(self.entry(event) for event in events)):
+            raise NotPublished(failed, len(events))
 
     def entry(self, event: OutEvent) -> dict[str, str]:
         return {

@@ -74,6 +74,18 @@ def default_zone(brand: Brand | None, settings: PolicySettings) -> tzinfo | None
     return parse_zone(name) if name else None
 
 
+class Snapshot(NamedTuple):
+    """What one strongly consistent read finds for the decision on a message; ``cap_usage`` of its category."""
+
+    subject: Subject | None
+    profile: Profile | None
+    conversation: Conversation | None
+    preferences: Preferences
+    brand: Brand | None
+    cap_usage: CapUsage
+    interest: Subject | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class PolicyInput:
     """What one strongly consistent read found, and the clock after it; ``places`` of the message's category.
@@ -92,6 +104,24 @@ class PolicyInput:
     cap_usage: CapUsage = field(default_factory=CapUsage)
     settings: PolicySettings = field(default_factory=PolicySettings)
     interest: Subject | None = None
+
+    @classmethod
+    def of(
+        cls, snapshot: Snapshot, message: ScheduledMessage, settings: PolicySettings, now: datetime
+    ) -> "PolicyInput":
+        """Combine the snapshot with the message, the settings and the time after the read."""
+        return cls(
+            message=message,
+            subject=snapshot.subject,
+            profile=snapshot.profile,
+            conversation=snapshot.conversation,
+            now=now,
+            preferences=snapshot.preferences,
+            brand=snapshot.brand,
+            cap_usage=snapshot.cap_usage,
+            settings=settings,
+            interest=snapshot.interest,
+        )
 
     def __post_init__(self) -> None:
         channel = self.message.contact.channel

@@ -1,7 +1,7 @@
 """By whom, and as whom, a brand speaks on a channel: which provider delivers, and from which number or account."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import permutations
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -18,6 +18,9 @@ PROVIDERS: Final = MappingProxyType(
     }
 )
 """The providers, and the channels that each of them serves."""
+
+_COMMON: Final = ("sms", "rcs", "whatsapp")
+"""The channels that need a route; every other one goes to the event bus."""
 
 SELF_DELIVERED: Final = frozenset({"webhook", "eventbridge"})
 """A system of the brand's own delivers, by whatever provider; what that provider tells may still come in here."""
@@ -49,16 +52,19 @@ class Route(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """What the parameter ``Routes`` says. A brand and channel without a row are delivered by whoever is on the bus."""
+    """The parameter ``Routes``. A brand and channel without a row go to the event bus."""
 
     routes: Sequence[Route] = ()
+    _by_channel: Mapping[tuple[str, str], Route] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_channel = {(route.brand, route.channel): route for route in self.routes}
+        object.__setattr__(self, "_by_channel", by_channel)
 
     def of(self, contact: Contact) -> Route:
-        """The way out to a contact."""
-        for route in self.routes:
-            if (route.brand, route.channel) == (contact.brand, contact.channel):
-                return route
-        return Route(contact.brand, contact.channel, "eventbridge", "")
+        """Return the contact's route."""
+        key = (contact.brand, contact.channel)
+        return self._by_channel.get(key) or Route(*key, "eventbridge", "")
 
     def brand_of(self, provider: str, channel: str, *identities: str) -> str | None:
         """The brand that was written to: by the first of its names that ``Routes`` has, or, where it has none of them,
@@ -74,30 +80,67 @@ class Routes:
 
 
 def parse_routes(text: str) -> Routes:
-    """``acme-dental/sms/aws/+12025550100,acme-dental/whatsapp/meta/106540352242922``; empty for none. Further names
-    stand behind the identity: ``acme-dental/sms/aws/pool-1|+12025550100|+12025550101``.
+    """Parse ``acme-dental/sms/aws/+12025550100,acme-dental/whatsapp/meta/106540352242922``; empty for no routes.
 
-    Raises ``ValueError`` that says what is wanted.
+    Aliases follow the identity: ``acme-dental/sms/aws/pool-1|+12025550100|+12025550101``. Raises ``ValueError`` with
+    the row's number, its text and how to fix it.
     """
-    routes = Routes([_parse(row.strip()) for row in text.split(",")] if text else [])
-    if len({(route.brand, route.channel) for route in routes.routes}) < len(routes.routes):
-        raise ValueError("expected one route for each brand and channel")
-    for route, other in permutations(routes.routes, 2):
-        aliases = [*route.aliases, *([route.sender_id] if route.is_known_by_name else [])]
-        if route.brand != other.brand and route.channel == other.channel and any(map(other.matches, aliases)):
-            raise ValueError("expected numbers, agents and further names that are one brand's alone")
-    return routes
+    rows = [row.strip() for row in text.split(",")] if text else []
+    routes = []
+    for number, row in enumerate(rows, 1):
+        try:
+            routes.append(_parse(row))
+        except ValueError as error:
+            raise ValueError(f'row {number} ("{row}"): {error}') from error
+    _check_one_route_each(routes, rows)
+    _check_aliases(routes, rows)
+    return Routes(routes)
+
+
+def _check_one_route_each(routes: Sequence[Route], rows: Sequence[str]) -> None:
+    first: dict[tuple[str, str], int] = {}
+    for number, route in enumerate(routes, 1):
+        earlier = first.setdefault((route.brand, route.channel), number)
+        if earlier != number:
+            raise ValueError(
+                f'row {number} ("{rows[number - 1]}"): row {earlier} is for the same brand and channel; '
+                "keep one route for each"
+            )
+
+
+def _check_aliases(routes: Sequence[Route], rows: Sequence[str]) -> None:
+    """A message to an identity must belong to one brand."""
+    for (_, route), (number, other) in permutations(enumerate(routes, 1), 2):
+        if route.brand == other.brand or route.channel != other.channel:
+            continue
+        for name in (*route.aliases, *([route.sender_id] if route.is_known_by_name else [])):
+            if other.matches(name):
+                raise ValueError(
+                    f'row {number} ("{rows[number - 1]}"): {name} is used by two brands: {route.brand}, {other.brand}; '
+                    "give it to one brand"
+                )
 
 
 def _parse(row: str) -> Route:
     brand, channel, provider, called = (row.split("/", 3) + [""] * 3)[:4]
     sender_id, *aliases = called.split("|")
+    if channel not in CHANNELS:
+        raise ValueError(f'unknown channel "{channel}"; use {_or(_COMMON)}')
+    if provider not in PROVIDERS:
+        raise ValueError(f'unknown provider "{provider}"; use {_or(PROVIDERS)}')
+    if channel not in PROVIDERS[provider]:
+        able = [name for name, channels in PROVIDERS.items() if channel in channels]
+        raise ValueError(f"{provider} does not deliver {channel}; use {_or(able)}")
     if provider == "webhook" and not sender_id.startswith("https://"):
-        raise ValueError("expected an https URL as the identity of a webhook")
-    if all([sender_id, *aliases]) and parse_channel(channel) in PROVIDERS.get(provider, ()):
-        return Route(parse_brand(brand), channel, provider, sender_id, tuple(aliases))
-    served = "; ".join(f"{provider} for {', '.join(sorted(channels))}" for provider, channels in PROVIDERS.items())
-    raise ValueError(f"expected routes such as acme-dental/sms/aws/+12025550100; providers are {served}")
+        raise ValueError("the identity of a webhook must be an https URL, such as https://acme.example/send")
+    if not all([sender_id, *aliases]):
+        raise ValueError("no identity; write brand/channel/provider/identity, such as acme/sms/aws/+12025550100")
+    return Route(parse_brand(brand), parse_channel(channel), provider, sender_id, tuple(aliases))
+
+
+def _or(names: Iterable[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _normalise(sender_id: str) -> str:

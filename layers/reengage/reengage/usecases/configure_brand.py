@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from reengage.domain.brand import Brand
-from reengage.errors import WriteConflict
-from reengage.ports import Store
-
-TRIES: Final = 5
+from reengage.ports import BrandStore
+from reengage.usecases.retry_conflicts import retry_conflicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +18,16 @@ class ConfigureBrand:
     fields: Mapping[str, Any]
 
 
-def configure_brand(said: ConfigureBrand, *, store: Store) -> bool:
-    """Stores what no newer event has said already; answers whether anything changed. Raises ``Contended``."""
-    for _ in range(TRIES):
+def configure_brand(said: ConfigureBrand, *, store: BrandStore) -> bool:
+    """Store the fields that no newer event has set; return whether anything changed. Raises ``WriteConflict``."""
+
+    def attempt() -> bool | None:
         before = store.read_brand(said.brand) or Brand(said.brand)
         after = before.apply(said.version, said.fields)
         if after == before:
             return False
         if store.write_brand(after):
             return True
-    raise WriteConflict(f"the brand kept changing through {TRIES} tries")
+        return None
+
+    return retry_conflicts(attempt, "the brand")

@@ -6,16 +6,14 @@ arrived before finds the mark and takes it away again.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from reengage.domain.contact import Contact
 from reengage.domain.events_out import out_event
 from reengage.domain.instants import iso
 from reengage.domain.message import State
-from reengage.errors import NotPublished, WriteConflict
-from reengage.ports import Clock, Publish, Store
-
-TRIES: Final = 5
+from reengage.errors import WriteConflict
+from reengage.ports import Clock, Eraser, ErasureStore, PreferencesStore, Publish
+from reengage.usecases.retry_conflicts import TRIES, retry_conflicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +24,7 @@ class EraseContact:
     at: datetime
 
 
-def erase_contact(asked: EraseContact, *, store: Store, publish: Publish, clock: Clock) -> int:
+def erase_contact(asked: EraseContact, *, store: ErasureStore, publish: Publish, clock: Clock) -> int:
     """Marks, tells what will not be sent, deletes until a strongly consistent read finds nothing, and tells that.
 
     Answers how many items went. Asked for again, it finishes what was cut short, and leaves what was stored since.
@@ -40,15 +38,13 @@ def erase_contact(asked: EraseContact, *, store: Store, publish: Publish, clock:
         if row.planned_at <= until
     ]
     # Told first: a retry would not find any more what is to be told.
-    if failed := publish(skipped):
-        raise NotPublished(f"{failed} of {len(skipped)} events")
+    publish(skipped)
     found = forget(asked.contact, until, store=store)
-    if publish([out_event("ContactErased", asked.contact, cause={"asked_at": iso(asked.at)})]):
-        raise NotPublished("ContactErased")
+    publish([out_event("ContactErased", asked.contact, cause={"asked_at": iso(asked.at)})])
     return found
 
 
-def forget(contact: Contact, until: datetime, *, store: Store) -> int:
+def forget(contact: Contact, until: datetime, *, store: Eraser) -> int:
     """Deletes what was stored until then, until a read finds none of it."""
     found = 0
     for _ in range(TRIES):
@@ -59,11 +55,14 @@ def forget(contact: Contact, until: datetime, *, store: Store) -> int:
     raise WriteConflict(f"the contact was written to through {TRIES} tries")
 
 
-def _mark(asked: EraseContact, *, store: Store, now: datetime) -> datetime:
+def _mark(asked: EraseContact, *, store: PreferencesStore, now: datetime) -> datetime:
     """The instant until which all is to go: the same when the erasure is asked for again."""
-    for _ in range(TRIES):
+
+    def attempt() -> datetime | None:
         before = store.read_preferences(asked.contact)
         after = before.erase(asked.contact.channel, asked_at=asked.at, at=now)
         if after is before or store.write_preferences(asked.contact, after):
             return after.erasures[asked.contact.channel].at
-    raise WriteConflict(f"the preferences kept changing through {TRIES} tries")
+        return None
+
+    return retry_conflicts(attempt, "the preferences")

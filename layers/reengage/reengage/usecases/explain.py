@@ -11,7 +11,7 @@ from reengage.domain.events_out import subject_of
 from reengage.domain.instants import iso
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.preferences import Choice, Preferences
-from reengage.ports import Clock, Holdings, Store
+from reengage.ports import Clock, ContactStore, Holdings
 
 Entry = dict[str, Any]
 """``at`` (ISO 8601, UTC), ``what`` happened or is to happen, and details; JSON values. ``None`` where there is none."""
@@ -26,7 +26,7 @@ CHOICE_LABELS: Final = {
 }
 
 
-def explain(contact: Contact, *, store: Store, clock: Clock) -> dict[str, Any]:
+def explain(contact: Contact, *, store: ContactStore, clock: Clock) -> dict[str, Any]:
     """The ledger: ``contact``, ``asked_at``, ``stands`` (how things stand) and ``entries``, in order of time.
 
     JSON values; the person's own texts are not among them.
@@ -41,7 +41,7 @@ def explain(contact: Contact, *, store: Store, clock: Clock) -> dict[str, Any]:
     }
 
 
-def export(contact: Contact, *, store: Store, clock: Clock) -> dict[str, Any]:
+def export(contact: Contact, *, store: ContactStore, clock: Clock) -> dict[str, Any]:
     """All that is held of a contact, the person's texts included, as JSON values: what they may ask a business for."""
     held: dict[str, Any] = msgspec.to_builtins(store.read_holdings(contact))
     return {**subject_of(contact), "exported_at": iso(clock()), **held}

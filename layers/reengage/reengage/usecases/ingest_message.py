@@ -15,8 +15,8 @@ from reengage.domain.message import ScheduledMessage
 from reengage.domain.planning import reply
 from reengage.domain.preferences import Choice, OptOutScope, Preferences, RecordChoice, Topic
 from reengage.domain.requests import Request
-from reengage.errors import NotPublished, WriteConflict
-from reengage.ports import Clock, Publish, Store, Thread
+from reengage.errors import WriteConflict
+from reengage.ports import Clock, ConversationStore, Publish, Thread
 from reengage.usecases.erase_contact import forget
 from reengage.usecases.record_choice import announce_choice, store_choice
 
@@ -56,7 +56,7 @@ def ingest_message(
     message: InboundMessage,
     *,
     settings: IngestSettings,
-    store: Store,
+    store: ConversationStore,
     publish: Publish,
     clock: Clock,
     send_now: Callable[[ScheduledMessage], None],
@@ -105,7 +105,7 @@ def _sent_at(message: InboundMessage, now: datetime) -> datetime:
 
 
 def _store_thread(
-    message: InboundMessage, *, settings: IngestSettings, store: Store, now: datetime
+    message: InboundMessage, *, settings: IngestSettings, store: ConversationStore, now: datetime
 ) -> tuple[Ingested, Conversation | None]:
     """Writes the conversation and the profile. Answers with the conversation where the window is open."""
     for _ in range(TRIES):
@@ -127,7 +127,7 @@ def _store_thread(
     raise WriteConflict(f"the conversation kept changing through {TRIES} tries")
 
 
-def _is_erased(message: InboundMessage, preferences: Preferences, store: Store) -> bool:
+def _is_erased(message: InboundMessage, preferences: Preferences, store: ConversationStore) -> bool:
     """Whether the contact was erased since the message was sent; then whatever was stored of it is gone."""
     channel = message.contact.channel
     if not preferences.erased_since(channel, message.sent_at):
@@ -196,8 +196,8 @@ def _announce(
         told.append(out_event(f"Conversation{opening}", message.contact, last_inbound_at=last_inbound_at))
     if detection.possible_opt_out:
         told.append(out_event("OptOutSuspected", message.contact, message_id=message.message_id))
-    if told and publish(told):
-        raise NotPublished(", ".join(event.type for event in told))
+    if told:
+        publish(told)
 
 
 def _reply(

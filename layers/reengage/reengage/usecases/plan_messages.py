@@ -15,8 +15,8 @@ from reengage.domain.policy import PolicyInput, PolicySettings
 from reengage.domain.reasons import REASONS
 from reengage.domain.subject import RETENTION, BusinessEvent, Subject, SubjectRef
 from reengage.domain.window_closing import ClosingPlan, plan_for_closing
-from reengage.errors import NotPublished, WriteConflict
-from reengage.ports import Clock, Publish, Store, Thread
+from reengage.errors import WriteConflict
+from reengage.ports import Clock, PlanStore, Publish, Thread
 from reengage.usecases.erase_contact import forget
 
 TRIES: Final = 5
@@ -42,7 +42,7 @@ class Planned:
 
 
 def plan_messages(
-    event: BusinessEvent, *, store: Store, publish: Publish, clock: Clock, settings: PolicySettings
+    event: BusinessEvent, *, store: PlanStore, publish: Publish, clock: Clock, settings: PolicySettings
 ) -> Planned:
     """Stores what the event says of its subject, then makes the rows agree with it.
 
@@ -83,8 +83,7 @@ def plan_messages(
     dues = {row.key: row.due_at if outlooks[row.key].why == "pull_forward" else row.planned_due_at for row in planned}
     events = [planned_event(row, threads[row.contact], dues[row.key]) for row in planned]
     events += [out_event("MessageSkipped", row, rule=row.rule, facts=_why(row)) for row in too_late + withdrawn]
-    if failed := publish(events):
-        raise NotPublished(f"{failed} of {len(events)} events")
+    publish(events)
     if any(row.state is State.SENDING and row.version < m.version for row, m in zip(rows, plan, strict=True)):
         # Its sender may skip it for the older version's sake; a retry finds out, and plans it then.
         raise WriteConflict("a message of an older version is in a sender's hands")
@@ -102,7 +101,7 @@ def _concerned(event: BusinessEvent, subject: Subject) -> list[ScheduledMessage]
     ]
 
 
-def _store_shards(subject: Subject, before: Subject, *, version: int, store: Store) -> int:
+def _store_shards(subject: Subject, before: Subject, *, version: int, store: PlanStore) -> int:
     """Begins the broadcasts that the subject asks for, and stops those that it does no more; answers how many."""
     wanted = broadcasts(subject)
     names = {broadcast.reason for broadcast in wanted}
@@ -126,19 +125,17 @@ def _outlook(
     *,
     now: datetime,
     settings: PolicySettings,
-    store: Store,
+    store: PlanStore,
 ) -> ClosingPlan:
     """When the message is to be looked at: when it is due, or, should the window close before, in time for that."""
     conversation = thread.conversation
     if not settings.plans_for_closing or conversation is None or conversation.is_open(message.due_at):
         return ClosingPlan(message.due_at, "due")
     snapshot = store.read_snapshot(message)._replace(subject=subject)
-    return plan_for_closing(
-        PolicyInput(message=message, settings=settings, now=now, **snapshot._asdict()), message.due_at
-    )
+    return plan_for_closing(PolicyInput.of(snapshot, message, settings, now), message.due_at)
 
 
-def _is_erased(contact: Contact, ref: SubjectRef, last_event_at: datetime, store: Store) -> bool:
+def _is_erased(contact: Contact, ref: SubjectRef, last_event_at: datetime, store: PlanStore) -> bool:
     """Whether the contact was erased since the event arrived; then whatever was stored of it is gone."""
     preferences = store.read_preferences(contact)
     if not preferences.erased_since(contact.channel, last_event_at):
@@ -155,7 +152,7 @@ def _is_about(subject: Subject, contact: Contact) -> bool:
     return contact in {track.contact for track in subject.tracks.values()}
 
 
-def _store_subject(event: BusinessEvent, *, store: Store, now: datetime, last_event_at: datetime) -> Subject:
+def _store_subject(event: BusinessEvent, *, store: PlanStore, now: datetime, last_event_at: datetime) -> Subject:
     """The subject with the event. Whose it is, is noted first: an erasure must find every subject of a contact."""
     linked = None
     for _ in range(TRIES):

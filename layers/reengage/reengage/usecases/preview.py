@@ -13,14 +13,14 @@ from reengage.domain.planning import broadcasts, planned_messages
 from reengage.domain.policy import Action, Decision, PolicyInput, PolicySettings, decide, default_zone
 from reengage.domain.subject import BusinessEvent, Subject
 from reengage.domain.window_closing import plan_for_closing
-from reengage.ports import Clock, Render, Store
+from reengage.ports import Clock, PreviewStore, Render
 
 HOLDS: Final = 20
 """A message may be held by several rules in turn: by a full cap, then through the night. More is no forecast."""
 
 
 def preview(
-    event: BusinessEvent, *, store: Store, render: Render, settings: PolicySettings, clock: Clock
+    event: BusinessEvent, *, store: PreviewStore, render: Render, settings: PolicySettings, clock: Clock
 ) -> dict[str, Any]:
     """``planned``: each message with its due time, its text and its forecast, should nothing change until then;
     ``broadcasts``: what would go to an audience, and its text; ``withdrawn``: those that would no longer be sent;
@@ -52,7 +52,13 @@ def preview(
 
 
 def _announced(
-    broadcast: Broadcast, subject: Subject, now: datetime, *, store: Store, render: Render, settings: PolicySettings
+    broadcast: Broadcast,
+    subject: Subject,
+    now: datetime,
+    *,
+    store: PreviewStore,
+    render: Render,
+    settings: PolicySettings,
 ) -> dict[str, Any]:
     """In the brand's language: what a person reads depends on theirs, and whether they do on the whole policy."""
     message = broadcast.message_for(Contact(broadcast.subject.brand, "sms", ""), None, at=now)
@@ -80,7 +86,7 @@ def _forecast(
     subject: Subject,
     now: datetime,
     *,
-    store: Store,
+    store: PreviewStore,
     render: Render,
     settings: PolicySettings,
 ) -> dict[str, Any]:
@@ -88,7 +94,7 @@ def _forecast(
     if not message.reason_spec.send_if_late and message.due_at < now:
         return {**about, "forecast": "skip", "rule": "too_late", "facts": {"due_at": iso(message.due_at)}}
     snapshot = store.read_snapshot(message)._replace(subject=subject)
-    context = PolicyInput(message=message, settings=settings, now=now, **snapshot._asdict())
+    context = PolicyInput.of(snapshot, message, settings, now)
     ahead = plan_for_closing(context, message.due_at)
     context = replace(context, now=ahead.at if ahead.why == "pull_forward" else max(now, message.due_at))
     decision = decide(context)

@@ -8,10 +8,10 @@ from typing import Any
 from reengage.domain.broadcast import BroadcastShard, ShardState
 from reengage.domain.instants import iso
 from reengage.domain.subject import SubjectRef
-from reengage.ports import Clock, Store
+from reengage.ports import Clock, ProgressStore
 
 
-def progress(subject: SubjectRef, *, store: Store, clock: Clock) -> dict[str, Any]:
+def progress(subject: SubjectRef, *, store: ProgressStore, clock: Clock) -> dict[str, Any]:
     """``brand``, ``kind``, ``id``, ``asked_at`` and ``broadcasts``: one for each reason. JSON values.
 
     Of each ``state`` (``scheduled``, ``running``, ``done``, ``withdrawn`` or ``too_late``), ``due_at``, ``shards``

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import Final
 
-from reengage.ports import Clock, Store
+from reengage.ports import Clock, RateLimitStore
 
 MAX_QUEUE: Final = timedelta(seconds=2)
 """Nobody reserves further ahead: a run that ends must not leave others waiting for slots that it never uses."""
@@ -32,7 +32,7 @@ class _Slots:
 class RateLimiter:
     """``per_second``: messages a second, by channel; one that is not there is not limited. ``stop_at`` is the run's."""
 
-    store: Store
+    store: RateLimitStore
     clock: Clock
     pause: Callable[[float], None]
     per_second: Mapping[str, float]

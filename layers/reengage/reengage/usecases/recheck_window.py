@@ -15,7 +15,8 @@ from reengage.domain.message import ScheduledMessage
 from reengage.domain.planning import replan
 from reengage.domain.policy import PolicyInput, PolicySettings
 from reengage.domain.window_closing import is_refused, plan_for_closing
-from reengage.ports import Clock, Publish, Store
+from reengage.errors import NotPublished
+from reengage.ports import Clock, Publish, WindowStore
 
 
 def with_closing_plan(context: PolicyInput, message: ScheduledMessage) -> ScheduledMessage:
@@ -24,12 +25,12 @@ def with_closing_plan(context: PolicyInput, message: ScheduledMessage) -> Schedu
     return message if at == message.due_at else replace(message, due_at=at, planned_due_at=message.due_at)
 
 
-def recheck_contact(contact: Contact, *, settings: PolicySettings, store: Store, clock: Clock) -> None:
+def recheck_contact(contact: Contact, *, settings: PolicySettings, store: WindowStore, clock: Clock) -> None:
     """The window has moved: what was planned before, and is due after it will have closed, is marked."""
     if not settings.plans_for_closing:
         return
     for row in store.pending_messages(contact):
-        context = PolicyInput(message=row, settings=settings, now=clock(), **store.read_snapshot(row)._asdict())
+        context = PolicyInput.of(store.read_snapshot(row), row, settings, clock())
         wanted = replan(row, context.subject, context.default_zone)
         # One that was put off, or that a newer version moves, is asked by its sender.
         if wanted and wanted.version == row.version and wanted.due_at == row.due_at:
@@ -38,7 +39,7 @@ def recheck_contact(contact: Contact, *, settings: PolicySettings, store: Store,
                 store.reschedule(row, due_at=ahead.due_at, planned_due_at=row.due_at)
 
 
-def warn(context: PolicyInput, due_after: ScheduledMessage, *, store: Store, publish: Publish) -> bool:
+def warn(context: PolicyInput, due_after: ScheduledMessage, *, store: WindowStore, publish: Publish) -> bool:
     """``ConversationClosing``, once for each closing: when the window closes, and what is due after that.
 
     ``due_after`` is one of those, as it is due. ``False`` where the person has written meanwhile, or the bus did not
@@ -57,19 +58,21 @@ def warn(context: PolicyInput, due_after: ScheduledMessage, *, store: Store, pub
         expires_at=conversation.closes_at,
         scheduled_messages=[_about(message) for message in sorted(late, key=lambda message: message.due_at)],
     )
-    if publish([event]):
+    try:
+        publish([event])
+    except NotPublished:
         store.write_conversation(contact, conversation, replacing=told)
         return False
     return True
 
 
-def _also_after(context: PolicyInput, due_after: ScheduledMessage, store: Store) -> Iterator[ScheduledMessage]:
+def _also_after(context: PolicyInput, due_after: ScheduledMessage, store: WindowStore) -> Iterator[ScheduledMessage]:
     """The contact's other messages that will still be due when the window has closed, each as it is due."""
     for row in store.pending_messages(due_after.contact):
         if row.key == due_after.key:
             continue
         snapshot = store.read_snapshot(row)._replace(conversation=context.conversation)
-        other = PolicyInput(message=row, settings=context.settings, now=context.now, **snapshot._asdict())
+        other = PolicyInput.of(snapshot, row, context.settings, context.now)
         wanted = replan(row, other.subject, other.default_zone)
         if wanted is None or context.conversation is None or context.conversation.is_open(wanted.due_at):
             continue

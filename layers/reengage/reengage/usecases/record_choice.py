@@ -1,23 +1,21 @@
 """A person, or a business with evidence, said whether they want to be written to."""
 
 from dataclasses import replace
-from typing import Final
 
 from reengage.domain.events_out import out_event
 from reengage.domain.preferences import OptOutScope, RecordChoice
-from reengage.errors import NotPublished, WriteConflict
-from reengage.ports import Publish, Store
-
-TRIES: Final = 5
+from reengage.ports import PreferencesStore, Publish
+from reengage.usecases.retry_conflicts import retry_conflicts
 
 
-def store_choice(made: RecordChoice, *, store: Store, opt_out_scope: OptOutScope) -> bool:
+def store_choice(made: RecordChoice, *, store: PreferencesStore, opt_out_scope: OptOutScope) -> bool:
     """Stores the choice where no later one holds. Answers whether it changed what holds, also when it comes again.
 
     Raises ``Contended``, mended by a retry.
     """
     scope, topic = made.scope(opt_out_scope), made.topic
-    for _ in range(TRIES):
+
+    def attempt() -> bool | None:
         before = store.read_preferences(made.contact)
         choice = made.choice
         if before.erased_since(made.contact.channel, choice.at):
@@ -29,7 +27,9 @@ def store_choice(made: RecordChoice, *, store: Store, opt_out_scope: OptOutScope
         if after is before or store.write_preferences(made.contact, after):
             held = (after.contact if topic == "contact" else after.marketing)[scope]
             return held.changed and (held.at, held.allowed) == (choice.at, choice.allowed)
-    raise WriteConflict(f"the preferences kept changing through {TRIES} tries")
+        return None
+
+    return retry_conflicts(attempt, "the preferences")
 
 
 def announce_choice(made: RecordChoice, publish: Publish) -> None:
@@ -37,11 +37,10 @@ def announce_choice(made: RecordChoice, publish: Publish) -> None:
     if made.topic != "contact":
         return
     name = "ContactOptedIn" if made.choice.allowed else "ContactOptedOut"
-    if publish([out_event(name, made.contact, cause=made.choice.cause)]):
-        raise NotPublished(name)
+    publish([out_event(name, made.contact, cause=made.choice.cause)])
 
 
-def record_choice(made: RecordChoice, *, store: Store, publish: Publish, opt_out_scope: OptOutScope) -> bool:
+def record_choice(made: RecordChoice, *, store: PreferencesStore, publish: Publish, opt_out_scope: OptOutScope) -> bool:
     """Stores the choice, then tells of it where it changed what holds; answers whether it did."""
     changed = store_choice(made, store=store, opt_out_scope=opt_out_scope)
     if changed:

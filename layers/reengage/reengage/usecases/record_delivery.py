@@ -8,8 +8,8 @@ from reengage.domain.contact import Contact
 from reengage.domain.events_out import out_event
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.preferences import Choice, OptOutScope, RecordChoice
-from reengage.errors import InvalidEvent, NotPublished
-from reengage.ports import Clock, Publish, Store
+from reengage.errors import InvalidEvent
+from reengage.ports import Clock, Publish, ReceiptStore
 from reengage.usecases.record_choice import record_choice
 
 MARK: Final = 8
@@ -49,7 +49,7 @@ Recorded = Literal["recorded", "repeated", "ignored"]
 
 
 def record_delivery(
-    receipt: RecordDelivery, *, store: Store, publish: Publish, clock: Clock, opt_out_scope: OptOutScope
+    receipt: RecordDelivery, *, store: ReceiptStore, publish: Publish, clock: Clock, opt_out_scope: OptOutScope
 ) -> Recorded:
     """Moves the message's state forward, never back; receipts may come twice and out of order.
 
@@ -84,8 +84,7 @@ def record_delivery(
             return "repeated"
         # The event comes again: the first time may have been cut short before anything was told.
     told = out_event(f"Message{moved.state.capitalize()}", moved, **_told(moved, receipt))
-    if publish([told]):
-        raise NotPublished(told.type)
+    publish([told])
     return "recorded" if recorded else "repeated"
 
 

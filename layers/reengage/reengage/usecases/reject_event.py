@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from reengage.domain.events_out import OutEvent
-from reengage.errors import InvalidEvent, NotPublished
+from reengage.errors import InvalidEvent
 from reengage.ports import KeepRejected, Publish
 
 MOST_ERRORS: Final = 100
@@ -22,6 +22,5 @@ def reject_event(event: Any, why: InvalidEvent, *, keep: KeepRejected, publish: 
         "event_id": envelope.get("id"),
         "rejected_detail_type": envelope.get("detail-type"),
     }
-    if publish([OutEvent("EventRejected", {name: value for name, value in detail.items() if value is not None})]):
-        raise NotPublished("EventRejected")
+    publish([OutEvent("EventRejected", {name: value for name, value in detail.items() if value is not None})])
     return {"rejected": errors}

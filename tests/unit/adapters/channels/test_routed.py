@@ -9,7 +9,7 @@ from botocore.exceptions import UnknownServiceError
 from reengage.adapters.channels.routed import RoutedChannel
 from reengage.domain.routes import Route, Routes
 from reengage.errors import ConfigurationError
-from reengage.ports import Accepted, Channel, OptedOut, OutboundMessage, Outcome, Refused, Retryable, Unknown
+from reengage.ports import Accepted, OptedOut, OutboundMessage, Outcome, ProviderChannel, Refused, Retryable, Unknown
 from tests.unit.adapters.channels.test_aws import outbound
 
 ROUTES: Final = Routes(
@@ -38,7 +38,7 @@ class Providers:
     outcome: Outcome = field(default_factory=lambda: Accepted("some", "m-1"))
     made: dict[tuple[str, str], Provider] = field(default_factory=dict)
 
-    def __call__(self, provider: str, channel: str) -> Channel:
+    def __call__(self, provider: str, channel: str) -> ProviderChannel:
         return self.made.setdefault((provider, channel), Provider(self.outcome))
 
 
@@ -81,10 +81,24 @@ def test_what_the_provider_answers_is_the_answer(outcome: Outcome) -> None:
     ],
     ids=lambda why: type(why).__name__,
 )
-def test_a_provider_that_cannot_be_made_was_surely_not_asked(why: Exception) -> None:
-    """Raised out of ``send`` it would leave each message claimed, and in the end unconfirmed, though it never left."""
+def test_prepare_returns_why_a_provider_cannot_be_built(why: Exception) -> None:
+    """Raised by ``send``, it would make the message unconfirmed, although it was never sent."""
 
-    def unmade(_provider: str, _channel: str) -> Channel:
+    def unmade(_provider: str, _channel: str) -> ProviderChannel:
         raise why
 
-    assert isinstance(RoutedChannel(ROUTES, unmade).send(outbound()), Retryable)
+    assert isinstance(RoutedChannel(ROUTES, unmade).prepare(outbound().message.contact), Retryable)
+
+
+def test_prepare_reads_the_keys_of_the_contacts_provider() -> None:
+    read: list[str] = []
+    assert RoutedChannel(ROUTES, Providers(), read.append).prepare(outbound().message.contact) is None
+    assert read == ["aws"]
+
+
+def test_prepare_returns_why_the_keys_cannot_be_read() -> None:
+    def unreadable(_provider: str) -> None:
+        raise ConfigurationError("no keys")
+
+    blocked_by = RoutedChannel(ROUTES, Providers(), unreadable).prepare(outbound().message.contact)
+    assert blocked_by == Retryable("aws cannot be made ready: no keys")

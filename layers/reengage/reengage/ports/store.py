@@ -1,0 +1,294 @@
+"""The table, as role protocols: a use case names the few methods that it needs. ``Store`` is their sum.
+
+Every method is one round trip, or one a page if its docstring says so. Reads are strongly consistent, except reads of
+an index. A write that depends on an earlier read is conditional (compare-and-set) and returns ``False`` on a conflict.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import NamedTuple, Protocol
+
+from reengage.domain.brand import Brand
+from reengage.domain.broadcast import BroadcastShard, Recipient
+from reengage.domain.caps import CapUsage
+from reengage.domain.contact import Contact, Profile
+from reengage.domain.conversation import Conversation, InboundMessage
+from reengage.domain.message import MessageKey, ScheduledMessage
+from reengage.domain.policy import Snapshot
+from reengage.domain.preferences import Preferences
+from reengage.domain.reasons import Audience, Category, Priority, SendGroup
+from reengage.domain.subject import Subject, SubjectRef
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """What is stored of a contact when a message arrives. ``known``: that message is stored already."""
+
+    profile: Profile | None
+    conversation: Conversation | None
+    known: bool = False
+    preferences: Preferences = field(default_factory=Preferences)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMessage:
+    """What is stored of an inbound message."""
+
+    message_id: str
+    sent_at: datetime
+    text: str
+    kind: str = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """All data stored of a contact."""
+
+    profile: Profile | None
+    conversation: Conversation | None
+    preferences: Preferences
+    inbound: Sequence[KeptMessage]
+    scheduled: Sequence[ScheduledMessage]
+    subjects: Sequence[Subject]
+    cap_usage: Mapping[Category, CapUsage]
+
+
+@dataclass(frozen=True, slots=True)
+class DueKey:
+    """An entry of the ``due`` index: a message or a broadcast shard. It is a hint: only the row itself is true."""
+
+    key: MessageKey
+    due_at: datetime
+    valid_until: datetime
+
+
+class Page(NamedTuple):
+    """Some recipients of an audience. ``cursor``: where to go on; ``None`` after the last page."""
+
+    recipients: Sequence[Recipient]
+    cursor: str | None
+
+
+class MessageReader(Protocol):
+    def read_message(self, key: MessageKey) -> ScheduledMessage | None: ...
+
+
+class SnapshotReader(Protocol):
+    def read_snapshot(self, message: ScheduledMessage) -> Snapshot:
+        """Read all that the decision on this message depends on, in one strongly consistent read."""
+
+
+class PreferencesStore(Protocol):
+    """Opt-outs, opt-ins and erasures."""
+
+    def read_preferences(self, contact: Contact) -> Preferences: ...
+
+    def write_preferences(self, contact: Contact, preferences: Preferences) -> bool:
+        """Compare-and-set on ``preferences.revision``."""
+
+
+class Eraser(Protocol):
+    def erase(self, contact: Contact, *, until: datetime) -> int:
+        """Delete what was stored of the contact until then, its subjects included, except its preferences; return how
+        many items that were. Data that arrived later stays.
+        """
+
+
+class ContactStore(Protocol):
+    """What a report about one contact reads."""
+
+    def read_holdings(self, contact: Contact) -> Holdings:
+        """Return everything; one request a page of items, and of subjects."""
+
+
+class ErasureStore(PreferencesStore, ContactStore, Eraser, Protocol):
+    """What an erasure reads and writes."""
+
+
+class BrandReader(Protocol):
+    def read_brand(self, brand: str) -> Brand | None: ...
+
+
+class BrandStore(BrandReader, Protocol):
+    """Brands; the one with the id ``""`` holds what applies to the whole stack."""
+
+    def write_brand(self, brand: Brand) -> bool:
+        """Compare-and-set on ``brand.revision``."""
+
+
+class SubjectReader(Protocol):
+    def read_subject(self, ref: SubjectRef) -> Subject | None: ...
+
+
+class ConversationWriter(Protocol):
+    def write_conversation(
+        self, contact: Contact, conversation: Conversation, *, replacing: Conversation | None
+    ) -> bool:
+        """Compare-and-set: ``replacing`` is the conversation as it was read."""
+
+
+class ThreadReader(Protocol):
+    def read_thread(self, contact: Contact, message_id: str | None = None) -> Thread: ...
+
+
+class ConversationStore(ThreadReader, ConversationWriter, PreferencesStore, Eraser, Protocol):
+    """What receiving a message reads and writes."""
+
+    def write_profile(self, contact: Contact, profile: Profile, *, replacing: Profile | None) -> bool:
+        """Compare-and-set: ``replacing`` is the profile as it was read."""
+
+    def write_message(self, message: InboundMessage, *, expires_at: int) -> None:
+        """Store the message once; a repeat changes nothing."""
+
+
+class PlanWriter(Protocol):
+    def write_plan(self, message: ScheduledMessage, *, at: datetime) -> ScheduledMessage:
+        """Store a planned message (``scheduled``, or ``skipped`` as its state says); return the row as it then is.
+
+        It replaces no row, an older version that is still ``scheduled``, or an older one that was skipped as
+        superseded or cancelled; never one that is being sent or was sent. A message that is ``skipped`` from the start
+        does not replace one still ``scheduled``: that one was planned in time, and moves to the new version. Of a
+        reason that is sent once, a row skipped as too late is replaced by a newer one that is not too late.
+        """
+
+
+class PlanStore(SnapshotReader, ThreadReader, SubjectReader, Eraser, PlanWriter, Protocol):
+    """What planning messages reads and writes."""
+
+    def read_preferences(self, contact: Contact) -> Preferences: ...
+
+    def write_subject(self, subject: Subject) -> bool:
+        """Compare-and-set on ``subject.revision``."""
+
+    def index_subject(self, contact: Contact, subject: Subject) -> None:
+        """Store under the contact that the subject is about it, for as long as the subject is stored."""
+
+    def withdraw(self, message: ScheduledMessage, *, version: int, rule: str, at: datetime) -> ScheduledMessage | None:
+        """Skip a row that is still ``scheduled`` and not newer than ``version``. Return the row if it is withdrawn
+        now, by this call or by an earlier one; else ``None``.
+        """
+
+    def write_shard(self, broadcast_shard: BroadcastShard) -> bool:
+        """Store a broadcast shard if no shard, or one of an older version, is stored."""
+
+    def read_shards(self, subject: SubjectRef) -> list[BroadcastShard]:
+        """Return all shards of the subject's broadcasts; one request a page."""
+
+
+class PreviewStore(MessageReader, SnapshotReader, BrandReader, SubjectReader, Protocol):
+    """What a preview reads."""
+
+
+class WindowStore(SnapshotReader, ConversationWriter, Protocol):
+    """What the plan for a closing window reads and writes."""
+
+    def pending_messages(self, contact: Contact) -> list[ScheduledMessage]:
+        """Return the contact's messages that are ``scheduled`` or being sent; one request a page."""
+
+    def reschedule(self, message: ScheduledMessage, *, due_at: datetime, planned_due_at: datetime) -> bool:
+        """Move a row that is still ``scheduled`` for ``message.due_at``."""
+
+
+class ProgressStore(Protocol):
+    """What a report about a broadcast reads."""
+
+    def read_shards(self, subject: SubjectRef) -> list[BroadcastShard]:
+        """Return all shards of the subject's broadcasts; one request a page."""
+
+
+class BroadcastStore(BrandReader, SubjectReader, ErasureStore, PlanWriter, Protocol):
+    """What expanding a broadcast reads and writes."""
+
+    def read_shard(self, key: MessageKey) -> BroadcastShard | None: ...
+
+    def audience_page(
+        self, audience: Audience, subject: SubjectRef, shard: int, *, day: date, cursor: str | None, limit: int
+    ) -> Page:
+        """Return one page of the audience's shard: the brand's conversations whose window closes on ``day`` or later,
+        or the contacts whose interest in the subject lasts until then. Eventually consistent.
+        """
+
+    def save_progress(self, broadcast_shard: BroadcastShard, *, replacing: BroadcastShard) -> bool:
+        """Store ``cursor``, ``planned`` and ``state``; a shard that is not ``waiting`` any more leaves the index.
+        Compare-and-set on ``replacing``'s version, state and cursor.
+        """
+
+    def read_threads(self, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]:
+        """Return each contact's thread; one request for 33."""
+
+
+class ReceiptStore(PreferencesStore, Protocol):
+    """What recording a delivery receipt reads and writes."""
+
+    def find_message(self, contact: Contact, scheduled_message_id: str) -> ScheduledMessage | None:
+        """Find the message among the contact's; one request a page."""
+
+    def record_receipt(self, message: ScheduledMessage) -> bool:
+        """Move a row forward to ``message.state``. ``False`` if that state cannot follow the row's, or if the row is of
+        another version now. A row that was tried and is scheduled again was delivered after all.
+        """
+
+
+class RateLimitStore(Protocol):
+    """Send slots."""
+
+    def reserve_send_slot(
+        self, channel: str, *, now: datetime, duration: timedelta, max_wait: timedelta
+    ) -> datetime | None:
+        """Reserve the channel for ``duration`` after every earlier reservation of any run; return its start.
+        ``None`` if it would start later than ``max_wait`` from ``now``.
+        """
+
+
+class SendStore(MessageReader, SnapshotReader, PlanWriter, Protocol):
+    """What sending one message reads and writes."""
+
+    def claim(self, due: DueKey, *, claim_id: str, at: datetime) -> ScheduledMessage | None:
+        """Claim the row if it is still ``scheduled`` for that instant; else ``None``."""
+
+    def reserve_cap(
+        self, message: ScheduledMessage, cap_usage: CapUsage, *, at: datetime, retention: timedelta
+    ) -> bool:
+        """Add a send to the contact's cap usage of the message's category. Compare-and-set on ``cap_usage``. Sends are
+        forgotten after ``retention``.
+        """
+
+    def release_cap(self, message: ScheduledMessage) -> None:
+        """Remove the message from the cap usage: it was surely not sent."""
+
+    def release(self, message: ScheduledMessage) -> bool:
+        """Put a claimed row back into the schedule as ``message`` has it: version, due time, attempts, decision."""
+
+    def settle(self, message: ScheduledMessage) -> bool:
+        """End a claimed row in ``message.state``; it leaves the index. ``False`` if a receipt already stored a later
+        state, or if the claim is not ours. The provider's answer is stored in either case while the claim is ours.
+        """
+
+
+class DueStore(SendStore, Protocol):
+    """What a run reads and writes besides."""
+
+    def due(self, send_group: SendGroup, priority: Priority, shard: int, now: datetime) -> Iterator[Sequence[DueKey]]:
+        """Return what is due at ``now``, oldest first, page by page; one request each."""
+
+    def count_outcomes(self, broadcast_shard: MessageKey, version: int, outcomes: Mapping[str, int]) -> None:
+        """Add to the outcomes of the shard's messages, unless the shard is of an older version than they are."""
+
+
+class RunStore(DueStore, WindowStore, BroadcastStore, Protocol):
+    """What a run of a send group needs in all: messages, closing windows, broadcasts, opt-outs."""
+
+
+class Store(
+    RunStore,
+    PlanStore,
+    PreviewStore,
+    ConversationStore,
+    ReceiptStore,
+    BrandStore,
+    RateLimitStore,
+    ProgressStore,
+    Protocol,
+):
+    """The whole table: for the adapters and their contract suite."""

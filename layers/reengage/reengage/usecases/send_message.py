@@ -1,0 +1,356 @@
+"""Send one due message: claim it, decide by a fresh snapshot, hand it over once, and settle it.
+
+The claim ensures that no two runs process one message. If a run stops half-way, its claim is found by a later run: a
+claim that no running function can own any more becomes ``unconfirmed``. It is reported and never repeated.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from reengage.domain.caps import longest
+from reengage.domain.events_out import OutEvent, out_event
+from reengage.domain.instants import iso
+from reengage.domain.message import ScheduledMessage, State
+from reengage.domain.planning import replan
+from reengage.domain.policy import (
+    SNAPSHOT_VALID_FOR,
+    Action,
+    Decision,
+    PolicyInput,
+    PolicySettings,
+    decide,
+    deliver_before,
+    free_text_until,
+)
+from reengage.domain.preferences import Choice, OptOutScope, RecordChoice, Topic
+from reengage.domain.reasons import SendGroup
+from reengage.domain.window_closing import plan_for_closing
+from reengage.errors import NotPublished
+from reengage.ports import (
+    Accepted,
+    Channel,
+    Clock,
+    DueKey,
+    NewId,
+    OptedOut,
+    OutboundMessage,
+    Outcome,
+    Publish,
+    Refused,
+    Render,
+    Retryable,
+    RunStore,
+    Unknown,
+)
+from reengage.usecases.recheck_window import warn, with_closing_plan
+from reengage.usecases.record_choice import announce_choice, store_choice
+
+MAX_CHECKS: Final = 3
+PREPARE_WITHIN: Final = SNAPSHOT_VALID_FOR / 2
+"""After its gate a message must be ready; the rest is for the connection to the provider."""
+
+MAX_ATTEMPTS: Final = 7
+"""Over an hour and three minutes, each wait twice as long as the one before."""
+
+FIRST_BACKOFF: Final = timedelta(minutes=1)
+
+
+class Handled(NamedTuple):
+    """The outcome of one message, the event to publish, and the error of ours that prevented a send."""
+
+    outcome: str
+    event: OutEvent | None = None
+    rule: str = ""
+    error: Exception | None = None
+    message: ScheduledMessage | None = None
+
+
+def _unlimited(_channel: str) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Sends single messages of a send group.
+
+    ``claim_ttl``: a claim that is older belongs to no running function. ``rate_limiter`` waits for a send slot of the
+    channel; ``False`` if none comes within this run.
+    """
+
+    send_group: SendGroup
+    settings: PolicySettings
+    store: RunStore
+    channel: Channel
+    render: Render
+    publish: Publish
+    clock: Clock
+    new_id: NewId
+    claim_ttl: timedelta
+    opt_out_scope: OptOutScope = "brand"
+    rate_limiter: Callable[[str], bool] = _unlimited
+
+    def send_now(self, message: ScheduledMessage) -> None:
+        """Send a message that cannot wait for the next run, by the same claim: called twice, it is sent once.
+
+        A message that cannot be handed over now is left for the next run of its send group. Raises the error that
+        prevented the send.
+        """
+        row = self.store.write_plan(message, at=message.planned_at)
+        handled = self.handle(DueKey(row.key, row.due_at, row.valid_until))
+        if handled and handled.event:
+            publish_if_possible(self.publish, [handled.event])
+        if handled and handled.error:
+            raise handled.error
+
+    def handle(self, due: DueKey) -> Handled | None:
+        """Process one message from claim to settlement. ``None``: another run has it, or it is gone."""
+        claim_id, now = self.new_id(), self.clock()
+        message = self.store.claim(due, claim_id=claim_id, at=now)
+        if message is None:
+            message = self.store.read_message(due.key)
+            if message is None or message.state is not State.SENDING:
+                return None
+            if message.claim_id != claim_id:
+                return self._expire_claim(message, now)
+            # The claim's answer was lost, and the retry of the request found our own claim.
+        try:
+            ready = self._prepare(message)
+        except Exception as error:  # noqa: BLE001 - surely not sent, so it is retried; the run raises the error
+            return self._try_later(message, type(error).__name__)._replace(error=error)
+        return ready if isinstance(ready, Handled) else self._hand_over(message, ready)
+
+    def _hand_over(self, message: ScheduledMessage, ready: OutboundMessage) -> Handled:
+        try:
+            outcome = self.channel.send(ready)
+        except Exception as error:  # noqa: BLE001 - it may have been sent; the run raises the error
+            return self._record(message, ready, Unknown(type(error).__name__))._replace(error=error)
+        return self._record(message, ready, outcome)
+
+    def _expire_claim(self, message: ScheduledMessage, now: datetime) -> Handled | None:
+        """Settle another run's claim as ``unconfirmed`` once it is older than ``claim_ttl``; leave a younger one."""
+        assert message.claimed_at is not None
+        if now < message.claimed_at + self.claim_ttl:
+            return None
+        handled = self._settle(replace(message, state=State.UNCONFIRMED), claimed_at=message.claimed_at)
+        # Its owner, or a receipt, may have settled it meanwhile.
+        return handled if handled.outcome == State.UNCONFIRMED else None
+
+    def _prepare(self, message: ScheduledMessage) -> OutboundMessage | Handled:
+        """Return the message ready to be handed over within ``PREPARE_WITHIN`` of its snapshot, or its outcome.
+
+        The channel is prepared before the snapshot is read, since that may take longer than a snapshot is valid. Its
+        error counts only if no rule stops the message.
+        """
+        blocked_by, has_slot = self.channel.prepare(message.contact), False
+        for _ in range(MAX_CHECKS):
+            read_at = self.clock()
+            snapshot = self.store.read_snapshot(message)
+            context = PolicyInput.of(snapshot, message, self.settings, self.clock())
+            decision = self._decide(context)
+            if isinstance(decision, Handled):
+                return decision
+            if blocked_by:
+                return self._try_later(message, blocked_by.error)
+            if not has_slot and not self.rate_limiter(message.contact.channel):
+                return self._release(message, Handled("left"))
+            has_slot = True
+            if outbound := self._ready_in_time(context, decision, read_at):
+                return outbound
+        return self._try_later(message, "the gate's answer was never fresh enough to act on")
+
+    def _decide(self, context: PolicyInput) -> Decision | Handled:
+        """Return the decision to send, or what was done with the message instead."""
+        wanted = replan(context.message, context.subject, context.default_zone)
+        if wanted and (rescheduled := self._rescheduled(context, wanted)):
+            return rescheduled
+        decision = decide(context)
+        return decision if decision.action is Action.SEND else self._not_sent(context, decision, wanted)
+
+    def _ready_in_time(self, context: PolicyInput, decision: Decision, read_at: datetime) -> OutboundMessage | None:
+        """Render the text and reserve the cap. ``None``: the snapshot is too old by now, and has to be read again."""
+        if self.clock() - read_at > PREPARE_WITHIN:
+            return None
+        outbound = self._outbound(context, decision, read_at + SNAPSHOT_VALID_FOR)
+        if not self._reserve_cap(context):
+            return None
+        now = self.clock()
+        if now - read_at <= PREPARE_WITHIN and now < outbound.start_before:
+            return outbound
+        self._release_cap(context.message)
+        return None
+
+    def _rescheduled(self, context: PolicyInput, wanted: ScheduledMessage) -> Handled | None:
+        """For a message that the subject's newer version wants, or that is looked at before it is due; ``None``: it is
+        to be decided on now.
+        """
+        message = context.message
+        if wanted.version != message.version:
+            return self._release(_rebased(context, wanted), Handled("retried"))
+        if context.now >= wanted.due_at:
+            return None
+        at, why = plan_for_closing(context, wanted.due_at)
+        if at <= context.now:
+            if why == "pull_forward":
+                return None
+            warned = warn(context, wanted, store=self.store, publish=self.publish)
+            at = wanted.due_at if warned else context.now
+        moved = replace(message, due_at=at, planned_due_at=None if at == wanted.due_at else wanted.due_at)
+        return self._release(moved, Handled("held"))
+
+    def _not_sent(self, context: PolicyInput, decision: Decision, wanted: ScheduledMessage | None) -> Handled:
+        decided = replace(context.message, rule=decision.rule, facts=decision.facts)
+        if decision.action is Action.HOLD:
+            return self._hold(decided, decision)
+        if wanted and context.now < wanted.due_at:
+            # What may not go early may go at its own time: the person may still write before that.
+            return self._release(replace(decided, due_at=wanted.due_at, planned_due_at=None), Handled("held"))
+        return self._settle(replace(decided, state=State.SKIPPED), rule=decision.rule, facts=decision.facts)
+
+    def _reserve_cap(self, context: PolicyInput) -> bool:
+        """``False``: another run took one since the gate was read, and it has to be asked again."""
+        if not context.caps:
+            return True
+        return self.store.reserve_cap(
+            context.message, context.cap_usage, at=context.now, retention=longest(context.caps) + SNAPSHOT_VALID_FOR
+        )
+
+    def _release_cap(self, message: ScheduledMessage) -> None:
+        if self.settings.caps.get(message.reason_spec.category):
+            self.store.release_cap(message)
+
+    def _outbound(self, context: PolicyInput, decision: Decision, gate_holds_until: datetime) -> OutboundMessage:
+        said = (
+            {name: said.value for name, said in context.track.fields.items() if name != "contact"}
+            if context.track
+            else {}
+        )
+        before = deliver_before(context)
+        return OutboundMessage(
+            message=context.message,
+            wording=self.render(context),
+            data={f"{context.message.subject.kind}_id": context.message.subject.id, **said},
+            decision=decision,
+            free_text_until=free_text_until(context),
+            start_before=min(gate_holds_until, before),
+            deliver_before=before,
+        )
+
+    def _record(self, message: ScheduledMessage, outbound: OutboundMessage, outcome: Outcome) -> Handled:
+        """What the channel answered, in the table and then on the bus."""
+        decided = replace(message, rule=outbound.decision.rule, facts=outbound.decision.facts)
+        match outcome:
+            case Accepted(provider, provider_message_id):
+                sent = replace(decided, state=State.SENT, provider=provider, provider_message_id=provider_message_id)
+                return self._settle(
+                    sent,
+                    provider=provider,
+                    provider_message_id=provider_message_id,
+                    sent_at=self.clock(),
+                    facts=outbound.decision.facts,
+                )
+            case Refused(error):
+                return self._fail(replace(decided, attempts=decided.attempts + 1), error)
+            case OptedOut(error, topic):
+                try:
+                    self._note_opt_out(message, topic)
+                except Exception as failed:  # noqa: BLE001 - surely not sent, so it is asked again; run() raises the error
+                    return self._try_later(decided, type(failed).__name__)._replace(error=failed)
+                return self._fail(replace(decided, attempts=decided.attempts + 1), error)
+            case Retryable(error, retry_after):
+                return self._try_later(decided, error, retry_after)
+            case Unknown(error):
+                unknown = replace(decided, state=State.UNCONFIRMED, error=error)
+                return self._settle(unknown, claimed_at=message.claimed_at)
+
+    def _hold(self, message: ScheduledMessage, decision: Decision) -> Handled:
+        assert decision.until is not None
+        told = out_event("MessageHeld", message, rule=decision.rule, until=decision.until, facts=decision.facts)
+        rules = dict.fromkeys([*(message.hold_rules.split(", ") if message.hold_rules else ()), decision.rule or ""])
+        held = replace(_postponed(message, decision.until), hold_rules=", ".join(rules))
+        return self._release(held, Handled("held", told))
+
+    def _note_opt_out(self, message: ScheduledMessage, topic: Topic) -> None:
+        """What the provider knows holds here from now on."""
+        cause = {"refused": message.scheduled_message_id}
+        out = RecordChoice(message.contact, topic, Choice(allowed=False, at=self.clock(), cause=cause))
+        announce_choice(out, self.publish)  # first: once it is stored, the gate lets nothing come here again
+        store_choice(out, store=self.store, opt_out_scope=self.opt_out_scope)
+
+    def _try_later(self, message: ScheduledMessage, error: str, retry_after: timedelta | None = None) -> Handled:
+        """Back to the schedule, each time twice as far ahead, until the attempts have run out; not before
+        ``retry_after``.
+        """
+        tried = replace(message, attempts=message.attempts + 1, error=error)
+        if tried.attempts >= MAX_ATTEMPTS:
+            return self._fail(tried, error)
+        due_at = self.clock() + max(FIRST_BACKOFF * 2**message.attempts, retry_after or timedelta())
+        return self._release_cap_unless_sent(message, self._release(_postponed(tried, due_at), Handled("retried")))
+
+    def _fail(self, message: ScheduledMessage, error: str) -> Handled:
+        failed = replace(message, state=State.FAILED, error=error)
+        return self._release_cap_unless_sent(message, self._settle(failed, error=error, attempts=failed.attempts))
+
+    def _release_cap_unless_sent(self, message: ScheduledMessage, handled: Handled) -> Handled:
+        """Its place is free, unless a receipt said meanwhile that it was sent after all."""
+        return handled if handled.outcome == "sent" else self._release_cap_safely(message, handled)
+
+    def _release_cap_safely(self, message: ScheduledMessage, handled: Handled) -> Handled:
+        """What became of the message is told also where its place cannot be given back."""
+        try:
+            self._release_cap(message)
+        except Exception as error:  # noqa: BLE001 - a place too few, for a while; run() raises the error
+            return handled._replace(error=error)
+        return handled
+
+    def _release(self, message: ScheduledMessage, handled: Handled) -> Handled:
+        """Back to the schedule. Where the row is gone, the contact was erased meanwhile: that is the message's end."""
+        if self.store.release(message):
+            return handled
+        stands = self.store.read_message(message.key)
+        if stands is None:
+            facts = {"decided_at": iso(self.clock())}
+            return Handled("skipped", out_event("MessageSkipped", message, rule="erased", facts=facts), "erased")
+        return handled if stands.state is State.SCHEDULED else _already_settled(stands)
+
+    def _settle(self, message: ScheduledMessage, **told: Any) -> Handled:
+        """Its end. Where a receipt came before the provider's answer, that is the end, and has been told."""
+        settled = self.store.settle(replace(message, settled_at=self.clock()))
+        stands = message if settled else self.store.read_message(message.key)
+        if stands and stands.state is not message.state and message.state is not State.SENT:
+            return _already_settled(stands)
+        rule = message.rule or "" if message.state is State.SKIPPED else ""
+        event = out_event(f"Message{message.state.capitalize()}", message, **told)
+        handled = Handled(message.state, event, rule, message=message)
+        # Where the contact was erased meanwhile, nothing of it must come back by this.
+        return handled if stands else self._release_cap_safely(message, handled)
+
+
+def _already_settled(message: ScheduledMessage) -> Handled:
+    """By what others have said of it, and told, since it was claimed."""
+    is_sent = message.state in (State.SENT, State.DELIVERED, State.UNDELIVERED)
+    rule = message.rule or "" if message.state is State.SKIPPED else ""
+    return Handled("sent" if is_sent else message.state, rule=rule, message=message)
+
+
+def _postponed(message: ScheduledMessage, due_at: datetime) -> ScheduledMessage:
+    return replace(message, due_at=due_at, planned_due_at=message.planned_due_at or message.due_at)
+
+
+def _rebased(context: PolicyInput, wanted: ScheduledMessage) -> ScheduledMessage:
+    """The same message in the subject's newer version, which wants it still.
+
+    A change that leaves this message's instant alone (another location, say) finds the row in a sender's hands
+    and cannot write the new plan over it. The sender does that, instead of skipping what is wanted still.
+    """
+    message = context.message
+    renewed = replace(wanted, planned_at=message.planned_at, attempts=message.attempts, claim_id=message.claim_id)
+    return with_closing_plan(replace(context, message=renewed), renewed)
+
+
+def publish_if_possible(publish: Publish, events: Sequence[OutEvent]) -> None:
+    """Publish events whose facts are in the table already; ``publish`` itself logs and counts what failed."""
+    with suppress(NotPublished):
+        publish(events)
