@@ -208,11 +208,9 @@ def _message(person: _Person, kind: Kind, planned: datetime, count: int) -> Iter
     if decision.at > START + timedelta(days=DAYS):
         return
     if decision.rule:
-        yield _out(
-            decision.at,
-            "MessageSkipped",
-            about | {"rule": decision.rule, "facts": _facts(person, decision.at, quiet=False)},
-        )
+        facts = _facts(person, decision.at, quiet=False)
+        facts |= {"held_by": decision.held_by} if decision.held_by else {}
+        yield _out(decision.at, "MessageSkipped", about | {"rule": decision.rule, "facts": facts})
         return
     chance = random.random()
     if chance < 0.012:
@@ -242,6 +240,7 @@ class _Decision:
     at: datetime
     holds: list[tuple[str, datetime, datetime]] = field(default_factory=list)
     rule: str | None = None
+    held_by: str | None = None
 
 
 def _decide(person: _Person, kind: Kind, at: datetime, due: datetime) -> _Decision:
@@ -258,14 +257,14 @@ def _decide(person: _Person, kind: Kind, at: datetime, due: datetime) -> _Decisi
         if len(recent) >= person.cap:
             free = recent[-person.cap] + timedelta(days=7)
             if free >= due + kind.valid:
-                decision.rule = "too_late"
+                decision.rule, decision.held_by = "too_late", "frequency_cap"
                 return decision
             decision.holds.append(("frequency_cap", decision.at, free))
             decision.at = free + timedelta(seconds=20)
     if person.is_quiet(decision.at):
         until = person.morning(decision.at)
         if until >= due + kind.valid:
-            decision.rule = "too_late"
+            decision.rule, decision.held_by = "too_late", "quiet_hours"
             return decision
         decision.holds.append(("quiet_hours", decision.at, until))
         decision.at = until + timedelta(seconds=person.random.uniform(1, 50))

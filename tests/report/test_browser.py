@@ -6,9 +6,10 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -148,6 +149,11 @@ def test_charts_show_hours_days_and_lateness(page: Page, data: ReportData) -> No
     assert sum(table("fig-day").values()) == len(sent)
     assert table("fig-late")["on time"] == sum(-60 <= seconds < 60 for seconds in late)
     assert sum(table("fig-late").values()) == len(late)
+    on_time = table("fig-late")["on time"]
+    by_hold = sum(bool(m.held) for _, m in sent if m.lateness_seconds is not None and m.lateness_seconds >= 60)
+    caption = page.run("document.querySelector('#fig-late figcaption span').textContent")
+    later = sum(seconds >= 60 for seconds in late) - by_hold
+    assert caption == f"{on_time} on time, {by_hold} later by a hold, {later} without"
     assert page.run("document.querySelectorAll('#fig-hour canvas').length") == 1
 
 
@@ -204,18 +210,19 @@ def test_selects_filter_by_keyboard(page: Page, data: ReportData, field: str, ma
 
 
 def test_day_filters_by_the_local_day(page: Page, data: ReportData) -> None:
+    days = []
+    for contact, message in data.messages():
+        zone = ZoneInfo(contact.zone or "UTC")
+        local = datetime.fromisoformat(message.at or message.due_at or "").astimezone(zone)
+        days.append((local.date() - date(1970, 1, 1)).days)
+    assert page.run("[...LOCAL_DAY]") == days
     tab_to(page, "f-day")
     page.press("ArrowDown", "ArrowDown", "ArrowDown")
     label, _, number = page.run("document.activeElement.selectedOptions[0].textContent").rpartition(" (")
     shown = count(page)
     assert shown == int(number.rstrip(")")) > 0
-    day = datetime.strptime(label, "%a %d %b %Y").replace(tzinfo=UTC).date()
-    for i in page.run("[...lists.messages.items]"):
-        contact, message = messages_of(data)[i]
-        moment = message.at or message.due_at
-        assert moment
-        local = datetime.fromisoformat(moment) + timedelta(minutes=page.run(f"M.offset[{i}] ?? 0"))
-        assert local.date() == day, contact.contact
+    wanted = (datetime.strptime(label, "%a %d %b %Y").replace(tzinfo=UTC).date() - date(1970, 1, 1)).days
+    assert page.run("[...lists.messages.items].map((i) => LOCAL_DAY[i])") == [wanted] * shown
 
 
 def test_contact_is_searched_by_typing(page: Page, data: ReportData) -> None:

@@ -18,7 +18,10 @@ from reengage.report import ContactHistory, Inbound, Message, ReportData, Run, r
 
 from .sample import sample_lines
 
-EVIL: Final = '</script><script>window.hit = 1</script><!--<script> & "quoted" <img src=x onerror="hit()">\u2028\u2029'
+EVIL: Final = (
+    '</script ><script >window.hit = 1</script><script>window.hit = 1</script><!--<script > & "quoted" '
+    '<img src=x onerror="hit()"> </script/ \u2028\u2029'
+)
 
 
 class Parts(HTMLParser):

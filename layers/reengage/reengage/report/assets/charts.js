@@ -151,20 +151,23 @@ const charts = {
     const late = LATENESS.map(() => 0);
     let sent = 0;
     let unknown = 0;
+    let heldBack = 0;
     for (const i of messages) {
       if (!SENT.has(M.outcome[i])) continue;
       sent += 1;
       days[LOCAL_DAY[i] - SENT_DAYS.first] += 1;
       if (M.hour[i] === null) unknown += 1;
       else hours[M.hour[i]] += 1;
-      if (M.late[i] !== null) late[latenessBucket(M.late[i])] += 1;
+      if (M.late[i] === null) continue;
+      late[latenessBucket(M.late[i])] += 1;
+      if (M.late[i] >= 60 && M.held[i] !== 0) heldBack += 1;
     }
     const most = (values, names) => (sent ? `most ${names[values.indexOf(Math.max(...values))]}` : "no sends");
     this.day.set(days, sent ? `${plural(sent, "send")}, ${most(days, this.day.names)}` : "no sends");
     const night = this.hour.shade.length ? ", quiet hours shaded" : "";
     this.hour.set(hours, sent > unknown ? `${most(hours, this.hour.names)}${unknown ? `, ${number(unknown)} without zone` : ""}${night}` : "no sends");
-    const punctual = late[1];
-    this.late.set(late, sent ? `${Math.floor((100 * punctual) / sent)} % within a minute of the due time` : "no sends");
+    const later = sum(late.slice(2)) - heldBack;
+    this.late.set(late, sent ? `${number(late[1])} on time, ${number(heldBack)} later by a hold, ${number(later)} without` : "no sends");
     this.draw();
   },
 };

@@ -17,7 +17,7 @@ const otherEnding = (k) => {
   const i = DATA.compare.second[k];
   if (i === null) return "not planned";
   const columns = DATA.compare.messages;
-  const rule = columns.rule[i] === null ? "" : `, rule ${DATA.rules[columns.rule[i]]}`;
+  const rule = columns.rule[i] === null ? "" : `, rule ${ruleText(columns, i)}`;
   return `${OUTCOMES[columns.outcome[i]]}, ${momentText(momentOf(columns, i), columns.offset[i])}${rule}`;
 };
 
@@ -29,7 +29,7 @@ const messageEntry = (event) => {
   const wasSent = SENT.has(M.outcome[i]);
   const late = lateText(M.late[i]);
   const reason = words(DATA.reasons[M.reason[i]]);
-  const rule = M.rule[i] === null ? "" : ` by ${DATA.rules[M.rule[i]]}`;
+  const rule = M.rule[i] === null ? "" : ` by ${ruleText(M, i)}`;
   const holds = holdsOf(M, i).map((hold) => el("p", { class: "held" }, icon("held"), ` Held by ${DATA.rules[hold.rule]} until ${momentText(hold.until, offsetOf(M.contact[i], hold.until))}`));
   const other = CHANGE_OF.has(i) && el("p", { class: "other" }, `With ${DATA.compare.title}: ${otherEnding(CHANGE_OF.get(i))}`);
   const line = el("p", { class: "line" }, icon(outcome), el("strong", {}, `${label(outcome)}${rule}`), ` ${reason}${late ? `, ${late}` : ""}`);
@@ -145,5 +145,6 @@ const highlight = (thread, message) => {
   entry.classList.add("at");
   entry.querySelector("details").open = true;
   entry.focus({ preventScroll: true });
-  entry.scrollIntoView({ block: "center" });
+  const isTall = entry.offsetHeight > 0.6 * innerHeight;
+  entry.scrollIntoView({ block: isTall ? "start" : "center" });
 };

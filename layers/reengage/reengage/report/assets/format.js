@@ -5,6 +5,7 @@ const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "
 const two = (number) => String(number).padStart(2, "0");
 const number = (value) => value.toLocaleString("en");
 const plural = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
+const sum = (values) => values.reduce((all, value) => all + value, 0);
 const words = (name) => name.replaceAll("_", " ");
 const label = (name) => words(name).replace(/^./, (letter) => letter.toUpperCase());
 
@@ -94,12 +95,18 @@ const icon = (name, extra = "") => {
 };
 const byId = (id) => document.getElementById(id);
 
+// The rule that decided, and the rule that would have held the message too long.
+const ruleText = (columns, i) => {
+  const by = factsOf(columns.facts[i]).find(([name]) => name === "held_by");
+  return DATA.rules[columns.rule[i]] + (by ? ` (held by ${by[1]})` : "");
+};
+
 // What a message is, in one line: for a screen reader and the tooltip.
 const describe = (columns, i) => {
   const offset = columns.offset[i];
   const outcome = OUTCOMES[columns.outcome[i]];
   const parts = [`${label(outcome)}: ${words(DATA.reasons[columns.reason[i]])}, ${momentText(momentOf(columns, i), offset)}`];
-  if (columns.rule[i] !== null) parts.push(`rule ${DATA.rules[columns.rule[i]]}`);
+  if (columns.rule[i] !== null) parts.push(`rule ${ruleText(columns, i)}`);
   for (const hold of holdsOf(columns, i)) parts.push(`held by ${DATA.rules[hold.rule]} until ${momentText(hold.until, offsetOf(columns.contact[i], hold.until))}`);
   const late = lateText(columns.late[i]);
   if (late) parts.push(late);

@@ -166,7 +166,7 @@ const lists = {
       row: (i) => {
         const open = () => openDetail(M.contact[i], i);
         const held = [...new Set(holdsOf(M, i).map((hold) => DATA.rules[hold.rule]))];
-        const why = M.rule[i] !== null ? DATA.rules[M.rule[i]] : held.length ? `held: ${held.join(", ")}` : "";
+        const why = M.rule[i] !== null ? ruleText(M, i) : held.length ? `held: ${held.join(", ")}` : "";
         const made = [
           cell("time", open, momentText(WHEN[i], M.offset[i])),
           cell("contact", open, ...who(M.contact[i])),
@@ -188,7 +188,7 @@ const lists = {
       const second = DATA.compare.messages;
       const ending = (columns, i) => {
         if (i === null) return ["not planned"];
-        const rule = columns.rule[i] === null ? "" : DATA.rules[columns.rule[i]];
+        const rule = columns.rule[i] === null ? "" : ruleText(columns, i);
         return [outcomeLabel(columns, i), el("span", { class: "where" }, [rule, momentText(momentOf(columns, i), columns.offset[i])].filter(Boolean).join(", "))];
       };
       this.changes = new List(byId("list-changes"), {

@@ -14,7 +14,6 @@ const tally = () => {
   return { totals, rules };
 };
 const { totals, rules } = tally();
-const sum = (values) => values.reduce((all, value) => all + value, 0);
 const ofOutcome = OUTCOMES.map((_, o) => sum(totals.map((row) => row[o])));
 const USED = OUTCOMES.map((_, o) => o).filter((o) => ofOutcome[o]);
 const REASON_ORDER = DATA.reasons.map((_, r) => r).filter((r) => sum(totals[r])).sort((a, b) => sum(totals[b]) - sum(totals[a]));
