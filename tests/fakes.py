@@ -12,11 +12,11 @@ from itertools import count
 from typing import Any, cast
 
 from reengage.adapters.memory import MemoryStore
+from reengage.domain.commands import ConfigureBrand, EraseContact, RecordChoice, RecordDelivery, Status
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.events_out import OutEvent
 from reengage.domain.policy import PolicyInput, PolicySettings
-from reengage.domain.preferences import RecordChoice
 from reengage.domain.reasons import PRIORITIES, SendGroup
 from reengage.domain.subject import (
     EVENT_TYPES,
@@ -29,13 +29,13 @@ from reengage.domain.subject import (
 )
 from reengage.errors import NotPublished
 from reengage.ports import Accepted, Channel, DueKey, OutboundMessage, Outcome, Publish, Retryable, Store, Wording
-from reengage.usecases.configure_brand import ConfigureBrand, configure_brand
-from reengage.usecases.erase_contact import EraseContact, erase_contact
+from reengage.usecases.configure_brand import configure_brand
+from reengage.usecases.erase_contact import erase_contact
 from reengage.usecases.ingest_message import Ingested, IngestSettings, ingest_message
 from reengage.usecases.plan_messages import Planned, plan_messages
 from reengage.usecases.recheck_window import recheck_contact
 from reengage.usecases.record_choice import record_choice
-from reengage.usecases.record_delivery import RecordDelivery, Recorded, Status, record_delivery
+from reengage.usecases.record_delivery import Recorded, record_delivery
 from reengage.usecases.send_due_messages import ShardWorker, send_due_messages, summary
 from reengage.usecases.send_message import Sender
 

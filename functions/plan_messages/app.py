@@ -15,7 +15,6 @@ def handler(event: Any, _context: Any) -> dict[str, Any]:
     a brand ``{"changed": bool}``, of an erasure ``{"erased": n}``. Else ``{"rejected": [error, …]}``.
     """
     try:
-        command = parse_business_event(event)
+        return app().handle(parse_business_event(event))
     except InvalidEvent as error:
         return app().reject(event, error)
-    return app().handle(command)

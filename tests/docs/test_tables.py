@@ -10,13 +10,8 @@ import msgspec
 import pytest
 from msgspec import UnsetType
 
-from reengage.adapters.inbound.eventbridge import (
-    EVENT_SCHEMAS,
-    DeliveryReported,
-    MessageReceived,
-    inbound_message,
-    parse_business_event,
-)
+from reengage.adapters.inbound.event_types import EVENT_SCHEMAS, DeliveryReported, MessageReceived
+from reengage.adapters.inbound.eventbridge import inbound_message, parse_business_event
 from reengage.domain.contact import CHANNELS
 from reengage.domain.instants import Duration
 from reengage.domain.policy import RULES

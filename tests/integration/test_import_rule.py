@@ -39,7 +39,6 @@ RULE: Final = {
     "reengage.adapters": Allowed(
         ours=(DOMAIN, *PORTS, "reengage.adapters"),
         libraries=("botocore", "pynamodb", "msgspec", "babel", "fluent", "urllib3"),
-        values=("reengage.usecases",),
     ),
     "reengage.adapters.secrets": Allowed(ours=("reengage.errors",), libraries=("aws_lambda_powertools",)),
     "reengage.observability": Allowed(ours=(DOMAIN, *PORTS), libraries=("aws_lambda_powertools",)),

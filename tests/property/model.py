@@ -13,15 +13,14 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from reengage.domain.caps import Cap
+from reengage.domain.commands import ConfigureBrand, RecordChoice
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.message import MessageKey, ScheduledMessage
 from reengage.domain.policy import PolicySettings
-from reengage.domain.preferences import RecordChoice
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import Category
 from reengage.domain.subject import BusinessEvent, SubjectRef
-from reengage.usecases.configure_brand import ConfigureBrand
 from reengage.usecases.ingest_message import IngestSettings
 
 BERLIN = ZoneInfo("Europe/Berlin")

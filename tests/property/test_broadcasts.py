@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 
 from reengage.domain.broadcast import ShardState, shard_key
 from reengage.domain.caps import parse_caps
+from reengage.domain.commands import EraseContact, RecordChoice
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import WINDOW
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.policy import PolicySettings
-from reengage.domain.preferences import Choice, RecordChoice
+from reengage.domain.preferences import Choice
 from reengage.domain.subject import BusinessEvent
 from reengage.usecases import expand_broadcast as module
-from reengage.usecases.erase_contact import EraseContact
 from reengage.usecases.expand_broadcast import expand_broadcast
 from tests.fakes import CLAIM_LASTS, NOON, Around, Crash, Fault, Unreachable, World, business, inbound, worker
 from tests.property.schedules import Body, Choose, Played, every_order, play

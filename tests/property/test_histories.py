@@ -18,20 +18,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from reengage.domain.caps import Cap
+from reengage.domain.commands import ConfigureBrand, EraseContact, RecordChoice, RecordDelivery, Status
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.message import MessageKey, ScheduledMessage, State
 from reengage.domain.policy import PolicySettings
-from reengage.domain.preferences import Choice, RecordChoice, Topic
+from reengage.domain.preferences import Choice, Topic
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import SendGroup
 from reengage.domain.subject import BusinessEvent, EventEffect, version_of
 from reengage.errors import InvalidEvent
 from reengage.ports import OutboundMessage, Outcome, Refused, Retryable, Unknown
-from reengage.usecases.configure_brand import ConfigureBrand
-from reengage.usecases.erase_contact import EraseContact
 from reengage.usecases.ingest_message import IngestSettings
-from reengage.usecases.record_delivery import RecordDelivery, Status
 from tests.fakes import ANNA, CLAIM_LASTS, Around, Fault, Unreachable, World, business, inbound, receipt, worker
 from tests.property.model import CATEGORIES, DAYS_30, FOLLOW_UPS, NEVER, OFFSETS, Model, Verdict, is_quiet, order_of
 from tests.property.schedules import Body, Option, play

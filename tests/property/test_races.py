@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from reengage.domain.caps import Cap
+from reengage.domain.commands import EraseContact
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import WINDOW
 from reengage.domain.message import ScheduledMessage, State
@@ -15,7 +16,6 @@ from reengage.domain.planning import reply
 from reengage.domain.policy import PolicySettings
 from reengage.domain.subject import BusinessEvent
 from reengage.ports import DueKey, Retryable
-from reengage.usecases.erase_contact import EraseContact
 from tests.fakes import ANNA, CLAIM_LASTS, NOON, Around, World, business, inbound, receipt, worker
 from tests.property.schedules import Body, Choose, Played, every_order, play
 

@@ -19,24 +19,23 @@ from .adapters.channels.http import Http
 from .adapters.channels.routed import RoutedChannel
 from .adapters.dynamodb import DynamoDBStore
 from .adapters.eventbridge import EventBridgeChannel, EventBus
-from .adapters.inbound.eventbridge import Command
 from .adapters.inbound.questions import AboutBroadcast, AboutContact, AboutEvent, Question
 from .adapters.inbound.reading import Read
 from .adapters.inbound.relay import SOURCE, events_in
 from .adapters.rejected_events import RejectedEventsQueue
 from .adapters.secrets import ProviderSecrets
 from .domain import routes
+from .domain.commands import Command, ConfigureBrand, EraseContact, RecordChoice, RecordDelivery
 from .domain.conversation import InboundMessage
 from .domain.policy import PolicyInput, PolicySettings
-from .domain.preferences import RecordChoice
 from .domain.reasons import SendGroup
 from .domain.subject import BusinessEvent
 from .errors import InvalidEvent, NotPublished
 from .observability import LEFT, NOT_PUBLISHED, RETRIED, SMS_OVER_THREE_SEGMENTS, count, count_refused_webhook, observed
 from .ports import KeepRejected, ProviderChannel, Publish, Wording
 from .settings import Settings
-from .usecases.configure_brand import ConfigureBrand, configure_brand
-from .usecases.erase_contact import EraseContact, erase_contact
+from .usecases.configure_brand import configure_brand
+from .usecases.erase_contact import erase_contact
 from .usecases.explain import explain, export
 from .usecases.ingest_message import Ingested, ingest_message
 from .usecases.plan_messages import plan_messages
@@ -45,7 +44,7 @@ from .usecases.progress import progress
 from .usecases.rate_limiter import RateLimiter
 from .usecases.recheck_window import recheck_contact
 from .usecases.record_choice import record_choice
-from .usecases.record_delivery import RecordDelivery, Recorded, record_delivery
+from .usecases.record_delivery import Recorded, record_delivery
 from .usecases.reject_event import reject_event
 from .usecases.send_due_messages import WORKERS, send_due_messages, summary
 from .usecases.send_message import Sender
@@ -162,24 +161,22 @@ class App:
             ),
         )
 
-    def handle(self, parse_business_event: Command) -> dict[str, Any]:
-        """Does what a business system's event calls for; answers with what came of it."""
+    def handle(self, command: Command) -> dict[str, Any]:
+        """Execute the command of a business system's event, and return the result."""
         store, publish, clock = self.store, self.publish, self.clock
-        match parse_business_event:
+        match command:
             case BusinessEvent():
                 settings = self.settings.policy
-                return asdict(
-                    plan_messages(parse_business_event, store=store, publish=publish, clock=clock, settings=settings)
-                )
+                return asdict(plan_messages(command, store=store, publish=publish, clock=clock, settings=settings))
             case RecordChoice():
                 scope = self.settings.opt_out_scope
-                return {
-                    "changed": record_choice(parse_business_event, store=store, publish=publish, opt_out_scope=scope)
-                }
+                return {"changed": record_choice(command, store=store, publish=publish, opt_out_scope=scope)}
             case ConfigureBrand():
-                return {"changed": configure_brand(parse_business_event, store=store)}
+                return {"changed": configure_brand(command, store=store)}
             case EraseContact():
-                return {"erased": erase_contact(parse_business_event, store=store, publish=publish, clock=clock)}
+                return {"erased": erase_contact(command, store=store, publish=publish, clock=clock)}
+            case _:
+                raise InvalidEvent([f"$.detail-type: {type(command).__name__} is not supported yet"])
 
     def record(self, receipt: RecordDelivery) -> Recorded:
         """Records what became of a message."""

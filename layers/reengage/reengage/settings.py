@@ -1,24 +1,20 @@
 """The environment, as one frozen object that fails by name."""
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, get_args
 
 from .domain.caps import parse_caps
-from .domain.contact import CHANNELS, parse_channel
-from .domain.instants import Duration, parse_zone
-from .domain.policy import PolicySettings, WhenWindowWillClose
+from .domain.instants import parse_zone
+from .domain.parameters import parse_length, parse_rates, parse_when_closing
+from .domain.policy import PolicySettings
 from .domain.preferences import OptOutScope
 from .domain.quiet_hours import QuietHours
 from .domain.reasons import REASONS, Category
 from .domain.routes import Routes, parse_routes
 from .errors import ConfigurationError
 from .usecases.ingest_message import IngestSettings
-
-_RATE: Final = re.compile(r"(?!0+(\.0+)?$)\d{1,4}(\.\d{1,2})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +63,7 @@ class Settings:
 
     @property
     def messages_per_second(self) -> Mapping[str, float]:
-        return self._parsed("MESSAGES_PER_SECOND", _rates) or {}
+        return self._parsed("MESSAGES_PER_SECOND", parse_rates) or {}
 
     @property
     def sms_configuration_set(self) -> str | None:
@@ -93,7 +89,7 @@ class Settings:
         return IngestSettings(
             contact_retention=timedelta(days=int(days)),
             opt_out_scope=self.opt_out_scope,
-            welcome_back_after=self._parsed("WELCOME_BACK_AFTER", _length),
+            welcome_back_after=self._parsed("WELCOME_BACK_AFTER", parse_length),
             answers_help=self._one_of("HELP_REPLY", {"provider": False, "app": True}),
         )
 
@@ -103,7 +99,7 @@ class Settings:
             "utility": self._parsed("UTILITY_QUIET_HOURS", QuietHours.parse),
             "marketing": self._parsed("MARKETING_QUIET_HOURS", QuietHours.parse),
         }
-        when = self._parsed("WHEN_WINDOW_WILL_CLOSE", _when_closing) or {"": "wait"}
+        when = self._parsed("WHEN_WINDOW_WILL_CLOSE", parse_when_closing) or {"": "wait"}
         return PolicySettings(
             marketing_consent=self._one_of("MARKETING_CONSENT", {"implied": "implied", "required": "required"}),
             quiet_hours={category: hours for category, hours in quiet_hours.items() if hours},
@@ -115,7 +111,7 @@ class Settings:
             whatsapp_templates=self._parsed("WHATSAPP_TEMPLATES", _reasons) or frozenset(),
             when_window_will_close=when[""],
             when_closing_for={reason: choice for reason, choice in when.items() if reason},
-            closing_notice=self._parsed("WINDOW_CLOSING_NOTICE", _length) or timedelta(days=1),
+            closing_notice=self._parsed("WINDOW_CLOSING_NOTICE", parse_length) or timedelta(days=1),
         )
 
     def _text(self, name: str) -> str:
@@ -139,38 +135,6 @@ class Settings:
         if text not in values:
             raise ConfigurationError(f"{name}: expected one of {', '.join(values)}")
         return values[text]
-
-
-def _length(text: str) -> timedelta:
-    """A duration of which nobody asks in which zone its days are."""
-    duration = Duration.parse(text)
-    length = timedelta(days=duration.days) + duration.exact
-    if duration.months or length <= timedelta():
-        raise ValueError("expected an ISO 8601 duration of days or hours, such as P7D")
-    return length
-
-
-def _when_closing(text: str) -> dict[str, WhenWindowWillClose]:
-    """``warn,trial_follow_up=pull_forward``: one for all reasons (the one named ""), then some reasons' own."""
-    for_all, *others = (part.strip() for part in text.split(","))
-    own = {reason: choice for reason, _, choice in (other.partition("=") for other in others)}
-    known: dict[str, WhenWindowWillClose] = {name: name for name in get_args(WhenWindowWillClose)}
-    if not {for_all, *own.values()} <= known.keys() or not own.keys() <= REASONS.keys():
-        raise ValueError(
-            f"expected one of {', '.join(known)}, and where a reason differs its own, such as wait,trial_follow_up=warn"
-        )
-    return {reason: known[choice] for reason, choice in {"": for_all, **own}.items()}
-
-
-def _rates(text: str) -> dict[str, float]:
-    """``sms=1,whatsapp=80``: messages a second."""
-    rates = {}
-    for part in text.split(","):
-        channel, _, rate = part.strip().partition("=")
-        if not _RATE.fullmatch(rate):
-            raise ValueError(f"expected messages a second for some of {', '.join(CHANNELS)}, such as sms=1,whatsapp=80")
-        rates[parse_channel(channel)] = float(rate)
-    return rates
 
 
 def _reasons(text: str) -> frozenset[str]:

@@ -10,25 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reengage.adapters.inbound.eventbridge import (
-    BUSINESS_EVENTS,
-    EVENT_SCHEMAS,
-    MAX_CAUSE,
-    MAX_ITEMS,
-    inbound_message,
-    parse_business_event,
-    receipt,
+from reengage.adapters.inbound.event_types import BUSINESS_EVENTS, EVENT_SCHEMAS, MAX_CAUSE, MAX_ITEMS
+from reengage.adapters.inbound.eventbridge import inbound_message, parse_business_event, receipt
+from reengage.domain.commands import (
+    ConfigureBrand,
+    EraseContact,
+    PauseSending,
+    RecordChoice,
+    RecordDelivery,
+    ResumeSending,
 )
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.planning import broadcasts
-from reengage.domain.preferences import Choice, RecordChoice
+from reengage.domain.preferences import Choice
 from reengage.domain.requests import Request
 from reengage.domain.subject import EVENT_TYPES, BusinessEvent, EventEffect, Subject, SubjectRef, version_of
 from reengage.errors import InvalidEvent
-from reengage.usecases.configure_brand import ConfigureBrand
-from reengage.usecases.erase_contact import EraseContact
-from reengage.usecases.record_delivery import RecordDelivery
 
 EVENT_ID: Final = "17793124-05d4-b198-2fde-7ededc63b103"
 TIME: Final = "2031-03-04T11:05:20Z"
@@ -139,12 +137,20 @@ PARTS: Final = {
     "channel": Kind("sms", ("", "fax", "SMS", *NO_TEXT)),
     "address": Kind("+447700900142", ("", "call me", "07700 900142", "+44", "+44770090014x", "\ud800", *NO_TEXT)),
 }
+OTHER_ADDRESS: Final = Kind(
+    {"channel": "sms", "address": "+447700900177"},
+    ("", "+447700900177", 5, [], {"channel": "sms"}, {"channel": "fax", "address": "1"}),
+)
+SCOPE: Final = Kind("marketing", ("", "everything", "Marketing", *NO_TEXT))
+HOURS: Final = Kind("20:00-09:00", ("20:00", "20:00-20:00", "8-9", *NO_TEXT))
+CAPS: Final = Kind("1/P1D,3/P7D", ("0/P1D", "1", "1/P1M", *NO_TEXT))
 
 REQUIRED: Final[dict[str, dict[str, Kind]]] = {
     "MessageReceived": {"message_id": ID, "sent_at": INSTANT, "text": TEXT},
     "AppointmentBooked": {"appointment_id": ID, "starts_at": INSTANT},
     "AppointmentRescheduled": {"appointment_id": ID, "starts_at": INSTANT},
     "AppointmentCancelled": {"appointment_id": ID},
+    "AppointmentConfirmed": {"appointment_id": ID},
     "TrialStarted": {"trial_id": ID, "product": LOCALISED, "ends_at": INSTANT},
     "TrialExtended": {"trial_id": ID, "product": LOCALISED, "ends_at": INSTANT},
     "TrialConverted": {"trial_id": ID},
@@ -177,6 +183,11 @@ REQUIRED: Final[dict[str, dict[str, Kind]]] = {
     "ContactOptedOut": {},
     "ContactOptedIn": {"evidence": EVIDENCE},
     "ContactErased": {},
+    "SendingPaused": {},
+    "SendingResumed": {},
+    "AgentReplied": {},
+    "ContactLinked": {"same_as": OTHER_ADDRESS},
+    "ContactMoved": {"to": OTHER_ADDRESS},
     "DeliveryReported": {"scheduled_message_id": ID, "status": STATUS},
 }
 _APPOINTMENT: Final = {
@@ -194,6 +205,7 @@ OPTIONAL: Final[dict[str, dict[str, Kind]]] = {
     "AppointmentBooked": _APPOINTMENT,
     "AppointmentRescheduled": _APPOINTMENT,
     "AppointmentCancelled": {"occurred_at": INSTANT},
+    "AppointmentConfirmed": {"occurred_at": INSTANT},
     "TrialStarted": _TRIAL,
     "TrialExtended": _TRIAL,
     "TrialConverted": {"occurred_at": INSTANT},
@@ -203,7 +215,7 @@ OPTIONAL: Final[dict[str, dict[str, Kind]]] = {
     "ProductAddedToCart": {"occurred_at": INSTANT},
     "CartAbandoned": {"occurred_at": INSTANT},
     "CartCheckedOut": {"occurred_at": INSTANT},
-    "OrderShipped": {"carrier": LOCALISED, "tracking_url": URL, "occurred_at": INSTANT},
+    "OrderShipped": {"shipment_id": ID, "carrier": LOCALISED, "tracking_url": URL, "occurred_at": INSTANT},
     "OrderDelivered": {"review_url": URL, "occurred_at": INSTANT},
     "ReviewReceived": {"occurred_at": INSTANT},
     "OrderReturned": {"occurred_at": INSTANT},
@@ -219,15 +231,34 @@ OPTIONAL: Final[dict[str, dict[str, Kind]]] = {
         "locale": LOCALE,
         "help_text": LOCALISED,
         "stop_text": LOCALISED,
+        "utility_quiet_hours": HOURS,
+        "marketing_quiet_hours": HOURS,
+        "utility_caps": CAPS,
+        "marketing_caps": CAPS,
+        "marketing_consent": Kind("required", ("", "yes", *NO_TEXT)),
+        "welcome_back_after": Kind("P7D", ("P1M", "-P1D", "soon", *NO_TEXT)),
+        "when_window_will_close": Kind("wait,trial_follow_up=warn", ("", "hurry", "wait,none=warn", *NO_TEXT)),
+        "dry_run": NOT,
+        "messages_per_second": Kind("sms=1,whatsapp=80", ("sms", "fax=1", "sms=0", "sms=12345", "sms=1.234", *NO_TEXT)),
+        "texts": Kind(
+            {"en": {"cart_reminder": "{ $brand }: your cart."}}, ("", [], {}, {"en": "text"}, {"en": {"x": 5}})
+        ),
         "occurred_at": INSTANT,
     },
     "ConsentChanged": {"occurred_at": INSTANT},
     "ContactOptedOut": {"cause": CAUSE, "occurred_at": INSTANT},
     "ContactOptedIn": {"cause": CAUSE, "occurred_at": INSTANT},
     "ContactErased": {"occurred_at": INSTANT},
+    "SendingPaused": {"brand": PARTS["brand"], "scope": SCOPE, "why": LINE, "until": INSTANT, "occurred_at": INSTANT},
+    "SendingResumed": {"brand": PARTS["brand"], "scope": SCOPE, "occurred_at": INSTANT},
+    "AgentReplied": {"occurred_at": INSTANT},
+    "ContactLinked": {"occurred_at": INSTANT},
+    "ContactMoved": {"occurred_at": INSTANT},
     "DeliveryReported": {"provider_message_id": ID, "error": TEXT, "occurred_at": INSTANT},
 }
 BUSINESS: Final = tuple(BUSINESS_EVENTS)
+
+OF_A_CONTACT: Final = [name for name in REQUIRED if name not in ("SendingPaused", "SendingResumed")]
 
 EACH_CONTACT_S_OWN: Final = ("ProductViewed", "ProductAddedToCart", "InterestShown", "InterestWithdrawn")
 """Many look at one product: what one of them did is nothing to the others."""
@@ -370,6 +401,44 @@ FIELDS: Final = [
 ]
 
 
+def test_an_address_linked_to_itself_is_rejected() -> None:
+    itself = {"same_as": {"channel": CONTACT["channel"], "address": CONTACT["address"]}}
+    (error,) = errors_of(envelope("ContactLinked", minimal("ContactLinked") | itself))
+    assert error.startswith("$.detail.same_as: expected another address")
+
+
+def test_cleared_fields_have_no_value() -> None:
+    detail = minimal("AppointmentRescheduled") | {"cleared": ["location", "check_in_url"]}
+    fields = business_event(envelope("AppointmentRescheduled", detail)).fields
+    assert fields == {"starts_at": INSTANT.read or INSTANT.good, "location": None, "check_in_url": None}
+
+
+@pytest.mark.parametrize("name", ["starts_at", "contact", "brand", "occurred_at", "cleared", "appointment_id", "price"])
+def test_only_optional_fields_are_cleared(name: str) -> None:
+    detail = minimal("AppointmentRescheduled") | {"cleared": ["location", name]}
+    (error,) = errors_of(envelope("AppointmentRescheduled", detail))
+    assert error.startswith("$.detail.cleared[1]: expected one of check_in_before, check_in_url, location")
+
+
+def test_a_field_is_not_given_and_cleared() -> None:
+    detail = minimal("AppointmentRescheduled") | {"cleared": ["location"], "location": "Room 1"}
+    (error,) = errors_of(envelope("AppointmentRescheduled", detail))
+    assert error.startswith("$.detail.location: ")
+
+
+def test_a_brand_clears_a_field() -> None:
+    detail = minimal("BrandConfigured") | {"cleared": ["help_text"]}
+    command = parse_business_event(envelope("BrandConfigured", detail))
+    assert isinstance(command, ConfigureBrand)
+    assert command.fields["help_text"] is None
+
+
+def test_pauses_have_default_scope_and_no_brand() -> None:
+    at = datetime.fromisoformat(TIME)
+    assert parse_business_event(envelope("SendingPaused", {})) == PauseSending(None, "all", at)
+    assert parse_business_event(envelope("SendingResumed", {})) == ResumeSending(None, "all", at)
+
+
 @pytest.mark.parametrize(("detail_type", "name"), FIELDS)
 def test_a_value_of_another_kind_names_its_field(detail_type: str, name: str) -> None:
     for bad in (REQUIRED[detail_type] | OPTIONAL[detail_type])[name].bad:
@@ -377,7 +446,7 @@ def test_a_value_of_another_kind_names_its_field(detail_type: str, name: str) ->
         assert error.startswith(f"$.detail.{name}: "), bad
 
 
-@pytest.mark.parametrize("detail_type", REQUIRED)
+@pytest.mark.parametrize("detail_type", OF_A_CONTACT)
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_of_the_contact_of_another_kind_names_its_field(detail_type: str, part: str) -> None:
     for bad in PARTS[part].bad:
@@ -395,7 +464,7 @@ def test_what_is_required(detail_type: str, name: str, absent: str) -> None:
     assert error.startswith(f"$.detail.{name}: is required")
 
 
-@pytest.mark.parametrize("detail_type", REQUIRED)
+@pytest.mark.parametrize("detail_type", OF_A_CONTACT)
 @pytest.mark.parametrize("part", PARTS)
 def test_a_contact_is_whole(detail_type: str, part: str) -> None:
     contact = {name: value for name, value in CONTACT.items() if name != part}
@@ -403,7 +472,7 @@ def test_a_contact_is_whole(detail_type: str, part: str) -> None:
     assert errors_of(envelope(detail_type, full(detail_type) | {"contact": contact})) == [error]
 
 
-@pytest.mark.parametrize("detail_type", sorted({*REQUIRED} - {*BUSINESS, "BrandConfigured"}))
+@pytest.mark.parametrize("detail_type", sorted({*OF_A_CONTACT} - {*BUSINESS, "BrandConfigured"}))
 def test_what_a_person_does_or_wants_is_somebodys(detail_type: str) -> None:
     detail = full(detail_type) | {"contact": None, "brand": "acme-dental"}
     assert errors_of(envelope(detail_type, detail)) == ["$.detail.contact: is required"]
@@ -428,12 +497,12 @@ def test_unknown_fields_are_kept_out_of_the_way(detail_type: str) -> None:
 def test_a_field_of_another_detail_type_is_as_unknown_as_any_other(detail_type: str, value: Any) -> None:
     """What an event says is kept with its subject, and field by field: one that slipped in there would stay."""
     known = {name for fields in (REQUIRED, OPTIONAL) for of_one in fields.values() for name in of_one}
-    foreign = {*known, *KEPT.values()} - {*REQUIRED[detail_type], *OPTIONAL[detail_type], "occurred_at"}
+    foreign = {*known, *KEPT.values()} - {*REQUIRED[detail_type], *OPTIONAL[detail_type], "occurred_at", "brand"}
     event = envelope(detail_type, full(detail_type))
     assert read(envelope(detail_type, event["detail"] | dict.fromkeys(foreign, value))) == read(event)
 
 
-@pytest.mark.parametrize("detail_type", REQUIRED)
+@pytest.mark.parametrize("detail_type", OF_A_CONTACT)
 def test_every_error_is_told_at_once(detail_type: str) -> None:
     wrong = dict.fromkeys(REQUIRED[detail_type] | OPTIONAL[detail_type], 5)
     event = envelope(detail_type, wrong | {"contact": CONTACT | {"address": "?"}}) | {"time": "now"}
@@ -448,7 +517,7 @@ def test_a_detail_is_an_object(detail_type: str, detail: Any) -> None:
     assert errors_of(envelope(detail_type, detail)) == ["$.detail: expected an object"]
 
 
-@pytest.mark.parametrize("detail_type", REQUIRED)
+@pytest.mark.parametrize("detail_type", OF_A_CONTACT)
 @pytest.mark.parametrize("contact", [5, "+447700900142", [], True])
 def test_a_contact_is_an_object(detail_type: str, contact: Any) -> None:
     event = envelope(detail_type, full(detail_type) | {"contact": contact})

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from reengage.domain.commands import RecordChoice
 from reengage.domain.contact import Contact
 from reengage.domain.preferences import (
     ERASURE_MARK_LASTS,
@@ -17,7 +18,6 @@ from reengage.domain.preferences import (
     Erasure,
     OptOutScope,
     Preferences,
-    RecordChoice,
     Topic,
     preferences_of,
 )

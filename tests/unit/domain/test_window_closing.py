@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from reengage.domain.brand import Brand
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import WINDOW, extend
+from reengage.domain.parameters import WhenWindowWillClose
 from reengage.domain.planning import earliest, planned_messages
-from reengage.domain.policy import PolicyInput, PolicySettings, WhenWindowWillClose
+from reengage.domain.policy import PolicyInput, PolicySettings
 from reengage.domain.preferences import EVERYWHERE, Choice, Preferences, Topic
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import REASONS

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from reengage.adapters.inbound.eventbridge import parse_business_event
 from reengage.domain.brand import Brand
+from reengage.domain.commands import ConfigureBrand
 from reengage.domain.instants import iso
 from reengage.errors import WriteConflict
-from reengage.usecases.configure_brand import ConfigureBrand
 from tests.fakes import NOON, Crash, Fault, World
 
 ACME: Final = "acme-dental"

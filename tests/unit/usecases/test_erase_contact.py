@@ -9,15 +9,15 @@ from typing import Any, Final
 import pytest
 
 from reengage.domain.caps import parse_caps
+from reengage.domain.commands import EraseContact, RecordChoice
 from reengage.domain.contact import Contact
 from reengage.domain.instants import iso
 from reengage.domain.message import State
 from reengage.domain.policy import PolicySettings
-from reengage.domain.preferences import Choice, RecordChoice, Topic
+from reengage.domain.preferences import Choice, Topic
 from reengage.domain.subject import BusinessEvent
 from reengage.errors import NotPublished, WriteConflict
 from reengage.ports import Holdings
-from reengage.usecases.erase_contact import EraseContact
 from reengage.usecases.ingest_message import IngestSettings
 from tests.fakes import ANNA, NOON, RETENTION, Around, Crash, Fault, Unreachable, World, business, inbound, worker
 from tests.property.schedules import Body, Choose, Option, Played, play

@@ -12,16 +12,15 @@ import pytest
 
 from reengage.domain.broadcast import ShardState, shard_key
 from reengage.domain.caps import parse_caps
+from reengage.domain.commands import ConfigureBrand, EraseContact, RecordChoice
 from reengage.domain.contact import SHARDS, Contact
 from reengage.domain.conversation import WINDOW
 from reengage.domain.policy import PolicySettings
-from reengage.domain.preferences import Choice, RecordChoice
+from reengage.domain.preferences import Choice
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.subject import BusinessEvent, SubjectRef
 from reengage.errors import NotPublished
 from reengage.usecases import expand_broadcast as module
-from reengage.usecases.configure_brand import ConfigureBrand
-from reengage.usecases.erase_contact import EraseContact
 from reengage.usecases.expand_broadcast import expand_broadcast
 from reengage.usecases.plan_messages import Planned
 from reengage.usecases.progress import progress

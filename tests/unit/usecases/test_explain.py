@@ -8,14 +8,14 @@ from typing import Any, Final
 import pytest
 
 from reengage.domain.caps import parse_caps
+from reengage.domain.commands import EraseContact, RecordChoice
 from reengage.domain.contact import Contact
 from reengage.domain.instants import iso
 from reengage.domain.policy import PolicySettings
-from reengage.domain.preferences import Choice, RecordChoice
+from reengage.domain.preferences import Choice
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import Category
 from reengage.ports import Refused
-from reengage.usecases.erase_contact import EraseContact
 from reengage.usecases.explain import explain, export
 from tests.fakes import ANNA, NOON, World, business, inbound
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 
 from reengage.domain.caps import parse_caps
+from reengage.domain.commands import EraseContact
 from reengage.domain.contact import Contact
 from reengage.domain.instants import iso
 from reengage.domain.policy import PolicyInput, PolicySettings
@@ -16,7 +17,6 @@ from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import Category
 from reengage.domain.subject import BusinessEvent
 from reengage.ports import Wording
-from reengage.usecases.erase_contact import EraseContact
 from reengage.usecases.preview import preview
 from tests.fakes import ANNA, NOON, World, business, inbound, render
 

@@ -10,9 +10,10 @@ import pytest
 
 from reengage.domain.broadcast import shard_key
 from reengage.domain.caps import parse_caps
+from reengage.domain.commands import RecordChoice
 from reengage.domain.contact import SHARDS, Contact
 from reengage.domain.policy import PolicySettings
-from reengage.domain.preferences import Choice, RecordChoice
+from reengage.domain.preferences import Choice
 from reengage.domain.subject import BusinessEvent, SubjectRef
 from reengage.ports import Outcome, Refused, Unknown
 from reengage.usecases import expand_broadcast as module

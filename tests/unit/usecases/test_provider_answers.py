@@ -8,10 +8,11 @@ from typing import Any, Final
 import pytest
 
 from reengage.domain.caps import parse_caps
+from reengage.domain.commands import RecordChoice
 from reengage.domain.contact import Contact
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.policy import SNAPSHOT_VALID_FOR, PolicySettings
-from reengage.domain.preferences import Choice, OptOutScope, RecordChoice
+from reengage.domain.preferences import Choice, OptOutScope
 from reengage.ports import Accepted, OptedOut, Outcome, Refused, Retryable, Unknown
 from reengage.usecases.send_due_messages import send_due_messages, summary
 from reengage.usecases.send_message import FIRST_BACKOFF, MAX_ATTEMPTS, PREPARE_WITHIN, Sender

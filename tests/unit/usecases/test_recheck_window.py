@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from reengage.adapters.wording import FluentWording
 from reengage.domain.brand import Brand
 from reengage.domain.caps import Cap
+from reengage.domain.commands import RecordChoice
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import WINDOW
 from reengage.domain.message import ScheduledMessage, State
-from reengage.domain.policy import PolicySettings, WhenWindowWillClose
-from reengage.domain.preferences import Choice, RecordChoice
+from reengage.domain.parameters import WhenWindowWillClose
+from reengage.domain.policy import PolicySettings
+from reengage.domain.preferences import Choice
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import Category, SendGroup
 from reengage.domain.subject import BusinessEvent

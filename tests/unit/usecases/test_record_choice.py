@@ -9,11 +9,12 @@ from typing import Any, Final
 import pytest
 
 from reengage.adapters.inbound.eventbridge import parse_business_event
+from reengage.domain.commands import RecordChoice
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import WINDOW, InboundMessage
 from reengage.domain.instants import iso
 from reengage.domain.policy import PolicySettings
-from reengage.domain.preferences import Choice, OptOutScope, RecordChoice, Topic
+from reengage.domain.preferences import Choice, OptOutScope, Topic
 from reengage.domain.requests import Request
 from reengage.errors import NotPublished, WriteConflict
 from reengage.usecases.ingest_message import IngestSettings

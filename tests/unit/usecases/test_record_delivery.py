@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from reengage.domain.commands import RecordDelivery, Status
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.preferences import Choice, OptOutScope
 from reengage.errors import InvalidEvent, NotPublished
 from reengage.ports import Refused, Retryable, Unknown
-from reengage.usecases.record_delivery import RecordDelivery, Status
 from tests.fakes import ANNA, CLAIM_LASTS, NOON, Crash, Fault, World, business, inbound, receipt, worker
 
 STARTS = NOON + timedelta(days=10)

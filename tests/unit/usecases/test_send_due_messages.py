@@ -13,20 +13,19 @@ import pytest
 from reengage.adapters.memory import MemoryStore
 from reengage.domain import policy
 from reengage.domain.caps import parse_caps
+from reengage.domain.commands import EraseContact, RecordChoice, Status
 from reengage.domain.contact import SHARDS, Contact
 from reengage.domain.conversation import WINDOW
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.planning import reply
 from reengage.domain.policy import PASS, RULES, SNAPSHOT_VALID_FOR, PolicyInput, PolicySettings, Rule, RuleResult
-from reengage.domain.preferences import Choice, RecordChoice
+from reengage.domain.preferences import Choice
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import Priority, SendGroup
 from reengage.domain.subject import BusinessEvent
 from reengage.errors import WriteConflict
 from reengage.ports import DueKey, OptedOut, Outcome, Refused, Retryable, Unknown, Wording
 from reengage.usecases import send_due_messages as run_module
-from reengage.usecases.erase_contact import EraseContact
-from reengage.usecases.record_delivery import Status
 from reengage.usecases.send_due_messages import send_due_messages, summary
 from reengage.usecases.send_message import FIRST_BACKOFF, MAX_ATTEMPTS, MAX_CHECKS, Sender
 from tests.fakes import (

@@ -13,6 +13,10 @@ class Brand:
     """``id`` is the brand of its contacts.
 
     ``help_text`` is its answer to HELP; ``stop_text`` its way to say, at the end of marketing on SMS, how to stop.
+    The fields from ``utility_quiet_hours`` on override the stack's parameters, in the parameters' own syntax:
+    ``None`` for "as the stack", an empty text for "none". ``texts`` holds the brand's own Fluent patterns, by locale
+    and reason.
+
     ``versions`` says of each field which event gave it; ``revision`` counts the writes, for compare-and-set.
     """
 
@@ -22,6 +26,16 @@ class Brand:
     locale: str | None = None
     help_text: Localised | None = None
     stop_text: Localised | None = None
+    utility_quiet_hours: str | None = None
+    marketing_quiet_hours: str | None = None
+    utility_caps: str | None = None
+    marketing_caps: str | None = None
+    marketing_consent: str | None = None
+    welcome_back_after: str | None = None
+    when_window_will_close: str | None = None
+    dry_run: bool | None = None
+    messages_per_second: str | None = None
+    texts: Mapping[str, Mapping[str, str]] | None = None
     versions: Mapping[str, int] = field(default_factory=dict)
     revision: int = 0
 

@@ -17,6 +17,7 @@ from .contact import CHANNELS, Profile
 from .conversation import Conversation
 from .instants import iso, parse_zone
 from .message import ScheduledMessage
+from .parameters import WhenWindowWillClose
 from .preferences import Preferences
 from .quiet_hours import QuietHours
 from .reasons import Category
@@ -30,10 +31,6 @@ SNAPSHOT_VALID_FOR: Final = timedelta(seconds=2)
 """A message is handed over within this time of the gate that said so, or the gate is asked again."""
 
 HINT: Final = "give a timezone in MessageReceived, the event or BrandConfigured, or set DefaultTimezone"
-
-
-WhenWindowWillClose = Literal["wait", "pull_forward", "warn"]
-"""What becomes of a message that is due after the window closes: see ``closing.outlook``."""
 
 
 class Action(StrEnum):

@@ -37,21 +37,6 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordChoice:
-    """A choice, whose it is, and about what."""
-
-    contact: Contact
-    topic: Topic
-    choice: Choice
-
-    def scope(self, opt_outs: OptOutScope) -> str:
-        """What the choice applies to. A consent to marketing was given for one channel, whatever an opt-out covers."""
-        if opt_outs == "channel" or (self.topic == "marketing" and self.choice.allowed):
-            return self.contact.channel
-        return EVERYWHERE
-
-
-@dataclass(frozen=True, slots=True)
 class Erasure:
     """``asked_at`` is the event's instant; all that was stored of the contact until ``at`` is to go, or gone."""
 

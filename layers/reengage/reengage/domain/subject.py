@@ -46,6 +46,7 @@ EVENT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
         "AppointmentRescheduled": EventType("appointment", "appointment", "appointment_id", EventEffect.CHANGE),
         "AppointmentCancelled": EventType("appointment", "appointment", "appointment_id", EventEffect.UNDO),
         "CheckInCompleted": EventType("appointment", "check_in", "appointment_id", EventEffect.UNDO),
+        "AppointmentConfirmed": EventType("appointment", "confirmation", "appointment_id", EventEffect.BEGIN),
         "TrialStarted": EventType("trial", "trial", "trial_id", EventEffect.BEGIN),
         "TrialExtended": EventType("trial", "trial", "trial_id", EventEffect.CHANGE),
         "TrialConverted": EventType("trial", "trial", "trial_id", EventEffect.UNDO),

@@ -1,21 +1,9 @@
 """A business says how its brand presents itself."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-
 from reengage.domain.brand import Brand
+from reengage.domain.commands import ConfigureBrand
 from reengage.ports import BrandStore
 from reengage.usecases.retry_conflicts import retry_conflicts
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigureBrand:
-    """``fields`` holds only what the event gave."""
-
-    brand: str
-    version: int
-    fields: Mapping[str, Any]
 
 
 def configure_brand(said: ConfigureBrand, *, store: BrandStore) -> bool:

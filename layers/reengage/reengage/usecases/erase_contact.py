@@ -4,9 +4,9 @@ First a mark says when; from then on no gate lets a message pass that was planne
 arrived before finds the mark and takes it away again.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from reengage.domain.commands import EraseContact
 from reengage.domain.contact import Contact
 from reengage.domain.events_out import out_event
 from reengage.domain.instants import iso
@@ -14,14 +14,6 @@ from reengage.domain.message import State
 from reengage.errors import WriteConflict
 from reengage.ports import Clock, Eraser, ErasureStore, PreferencesStore, Publish
 from reengage.usecases.retry_conflicts import TRIES, retry_conflicts
-
-
-@dataclass(frozen=True, slots=True)
-class EraseContact:
-    """``at`` is when it was asked for: by the bus's clock, for a list of people may bear one date, long past."""
-
-    contact: Contact
-    at: datetime
 
 
 def erase_contact(asked: EraseContact, *, store: ErasureStore, publish: Publish, clock: Clock) -> int:

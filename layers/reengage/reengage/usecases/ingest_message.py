@@ -7,13 +7,14 @@ from functools import partial
 from types import MappingProxyType
 from typing import Final, Literal
 
+from reengage.domain.commands import RecordChoice
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import WINDOW, Conversation, InboundMessage, expiry, extend
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.keywords import Detection, detect_request
 from reengage.domain.message import ScheduledMessage
 from reengage.domain.planning import reply
-from reengage.domain.preferences import Choice, OptOutScope, Preferences, RecordChoice, Topic
+from reengage.domain.preferences import Choice, OptOutScope, Preferences, Topic
 from reengage.domain.requests import Request
 from reengage.errors import WriteConflict
 from reengage.ports import Clock, ConversationStore, Publish, Thread

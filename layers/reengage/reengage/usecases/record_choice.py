@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from reengage.domain.commands import RecordChoice
 from reengage.domain.events_out import out_event
-from reengage.domain.preferences import OptOutScope, RecordChoice
+from reengage.domain.preferences import OptOutScope
 from reengage.ports import PreferencesStore, Publish
 from reengage.usecases.retry_conflicts import retry_conflicts
 

@@ -1,21 +1,15 @@
 """A provider, or a business system that delivers for us, says what became of a message."""
 
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import Any, Final, Literal
 
-from reengage.domain.contact import Contact
+from reengage.domain.commands import RecordChoice, RecordDelivery, Status
 from reengage.domain.events_out import out_event
 from reengage.domain.message import ScheduledMessage, State
-from reengage.domain.preferences import Choice, OptOutScope, RecordChoice
+from reengage.domain.preferences import Choice, OptOutScope
 from reengage.errors import InvalidEvent
 from reengage.ports import Clock, Publish, ReceiptStore
 from reengage.usecases.record_choice import record_choice
-
-MARK: Final = 8
-"""Characters of an event's id, which is a UUID: one message has a few receipts."""
-
-Status = Literal["sent", "delivered", "undelivered", "opted_out"]
 
 STATES: Final[dict[Status, State]] = {
     "sent": State.SENT,
@@ -23,26 +17,6 @@ STATES: Final[dict[Status, State]] = {
     "undelivered": State.UNDELIVERED,
     "opted_out": State.UNDELIVERED,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class RecordDelivery:
-    """``at`` is when the provider says that it happened. ``event_id`` is that of the event which tells it: the same
-    when that event comes again, another when the provider tells it again.
-    """
-
-    contact: Contact
-    scheduled_message_id: str
-    status: Status
-    at: datetime
-    provider_message_id: str | None = None
-    error: str | None = None
-    event_id: str = ""
-
-    @property
-    def mark(self) -> str | None:
-        """By what a row knows the receipt that moved it: its status and event; short, for a row has little room."""
-        return f"{self.status[0]}{self.event_id[:MARK]}" if self.event_id else None
 
 
 Recorded = Literal["recorded", "repeated", "ignored"]

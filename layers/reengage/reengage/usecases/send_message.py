@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from reengage.domain.caps import longest
+from reengage.domain.commands import RecordChoice
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.instants import iso
 from reengage.domain.message import ScheduledMessage, State
@@ -25,7 +26,7 @@ from reengage.domain.policy import (
     deliver_before,
     free_text_until,
 )
-from reengage.domain.preferences import Choice, OptOutScope, RecordChoice, Topic
+from reengage.domain.preferences import Choice, OptOutScope, Topic
 from reengage.domain.reasons import SendGroup
 from reengage.domain.window_closing import plan_for_closing
 from reengage.errors import NotPublished

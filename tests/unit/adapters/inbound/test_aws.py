@@ -8,10 +8,10 @@ from botocore.session import get_session
 
 from reengage.adapters.inbound.aws import sns
 from reengage.adapters.inbound.reading import Read
+from reengage.domain.commands import RecordDelivery
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.requests import Request
-from reengage.usecases.record_delivery import RecordDelivery
 from tests.unit.adapters.inbound.payloads import (
     AGENT,
     AWS_RCS_RECEIPT,

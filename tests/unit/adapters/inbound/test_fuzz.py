@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reengage.adapters.inbound import signatures
 from reengage.adapters.inbound.aws import sns
-from reengage.adapters.inbound.eventbridge import MAX_ID
+from reengage.adapters.inbound.event_types import MAX_ID
 from reengage.adapters.inbound.meta import meta
 from reengage.adapters.inbound.rcs import data_of, google_business_messages, rcs, set_up
 from reengage.adapters.inbound.reading import Read

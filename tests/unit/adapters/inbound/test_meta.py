@@ -7,12 +7,12 @@ import pytest
 
 from reengage.adapters.inbound.meta import meta
 from reengage.adapters.inbound.reading import Read
+from reengage.domain.commands import RecordChoice, RecordDelivery
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
-from reengage.domain.preferences import Choice, RecordChoice
+from reengage.domain.preferences import Choice
 from reengage.domain.requests import Request
 from reengage.domain.routes import Route, Routes
-from reengage.usecases.record_delivery import RecordDelivery
 from tests.unit.adapters.inbound.payloads import (
     NOW,
     OURS,

@@ -8,11 +8,11 @@ import pytest
 
 from reengage.adapters.inbound.rcs import BUSINESS_MESSAGES, data_of, google_business_messages, rcs, set_up
 from reengage.adapters.inbound.reading import Read
+from reengage.domain.commands import RecordDelivery
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.requests import Request
 from reengage.domain.routes import Route, Routes, parse_routes
-from reengage.usecases.record_delivery import RecordDelivery
 from tests.unit.adapters.inbound.payloads import (
     BUSINESS_MESSAGE,
     NOW,

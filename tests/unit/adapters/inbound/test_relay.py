@@ -10,15 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reengage.adapters.eventbridge import EventBus
-from reengage.adapters.inbound.eventbridge import MAX_ID, inbound_message, parse_business_event, receipt
+from reengage.adapters.inbound.event_types import MAX_ID
+from reengage.adapters.inbound.eventbridge import inbound_message, parse_business_event, receipt
 from reengage.adapters.inbound.reading import MAX_NAME, MAX_TEXT, Read
 from reengage.adapters.inbound.relay import SOURCE, events_in
+from reengage.domain.commands import RecordChoice, RecordDelivery, Status
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.events_out import OutEvent
-from reengage.domain.preferences import Choice, RecordChoice
+from reengage.domain.preferences import Choice
 from reengage.domain.requests import Request
-from reengage.usecases.record_delivery import RecordDelivery, Status
 
 AT: Final = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 PERSON: Final = Contact("acme-clinic", "whatsapp", "+447700900161")

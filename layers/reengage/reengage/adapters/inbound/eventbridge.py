@@ -1,363 +1,75 @@
-"""Events in (events/README.md): one type a detail-type, read field by field, every error with its field's path."""
+"""Decode the events in (events/README.md) into commands. A wrong event raises with every field that is wrong."""
 
-import json
-import logging
-from collections.abc import Callable, Mapping
-from datetime import date, datetime, time, timedelta
-from typing import Annotated, Any, Final, Literal, get_args, get_origin
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
-from reengage.domain.contact import Contact, has_control_characters, normalise_address, parse_brand, parse_channel
-from reengage.domain.conversation import InboundMessage
-from reengage.domain.instants import EARLIEST, LATEST, Duration, parse_instant, parse_zone
-from reengage.domain.preferences import Choice, RecordChoice, Topic
+from reengage.domain.commands import (
+    BusinessEvent,
+    Command,
+    ConfigureBrand,
+    EraseContact,
+    InboundMessage,
+    LinkContact,
+    MoveContact,
+    PauseSending,
+    RecordAgentReply,
+    RecordChoice,
+    RecordDelivery,
+    ResumeSending,
+)
+from reengage.domain.contact import Contact
+from reengage.domain.instants import parse_instant
+from reengage.domain.preferences import Choice, Topic
 from reengage.domain.requests import Request
 from reengage.domain.subject import (
     EVENT_TYPES,
     OF_ONE_CONTACT,
     OF_THE_BRAND,
-    BusinessEvent,
     EventEffect,
+    EventType,
     SubjectRef,
     version_of,
 )
 from reengage.errors import InvalidEvent
-from reengage.usecases.configure_brand import ConfigureBrand
-from reengage.usecases.erase_contact import EraseContact
-from reengage.usecases.record_delivery import RecordDelivery, Status
 
-MAX_URL: Final = 2048
-MAX_CAUSE: Final = 4096
-MAX_ITEMS: Final = 16_384
-"""Bytes of JSON: the cart is kept in its subject's row."""
-
-MAX_ID: Final = 512
-"""Bytes: DynamoDB bounds a sort key to 1,024, and the id is one part of it."""
-
-
-class _Checked(str):
-    """Text that is checked, and brought to its one form, as it is read."""
-
-    __slots__ = ()
-    check: Callable[[str], str]
-
-
-class Brand(_Checked):
-    check = staticmethod(parse_brand)
-
-
-class Channel(_Checked):
-    check = staticmethod(parse_channel)
-
-
-class Instant(_Checked):
-    check = staticmethod(lambda text: parse_instant(text).isoformat())
-
-
-class Zone(_Checked):
-    check = staticmethod(lambda text: parse_zone(text).key)
-
-
-class Ahead(_Checked):
-    """A duration that counts backwards from what it is about, so it cannot be negative."""
-
-    @staticmethod
-    def check(text: str) -> str:
-        duration = Duration.parse(text)
-        if duration.is_negative:
-            raise ValueError("expected an ISO 8601 duration of zero or more, such as P1D")
-        return str(duration)
-
-
-class Offset(_Checked):
-    check = staticmethod(lambda text: str(Duration.parse(text)))
-
-
-class Url(_Checked):
-    @staticmethod
-    def check(text: str) -> str:
-        if not text.startswith(("https://", "http://")) or any(c.isspace() for c in text) or len(text) > MAX_URL:
-            raise ValueError(f"expected an http or https URL of at most {MAX_URL} characters, without spaces")
-        return text
-
-
-class Day(_Checked):
-    @staticmethod
-    def check(text: str) -> str:
-        try:
-            day = date.fromisoformat(text)
-        except ValueError as error:
-            raise ValueError("expected a day, such as 2026-12-24") from error
-        # Its end is an instant, too.
-        if not EARLIEST.date() <= day < LATEST.date():
-            raise ValueError(f"expected a day between the years {EARLIEST.year} and {LATEST.year}")
-        return day.isoformat()
-
-
-class Opening(_Checked):
-    """A time on the wall clock of the place."""
-
-    @staticmethod
-    def check(text: str) -> str:
-        try:
-            read = time.fromisoformat(text)
-        except ValueError:
-            read = None
-        if read is None or read.tzinfo or read.second or read.microsecond:
-            raise ValueError("expected a time of the day in whole minutes, such as 09:30")
-        return read.isoformat("minutes")
-
-
-class Identifier(_Checked):
-    @staticmethod
-    def check(text: str) -> str:
-        if not 0 < len(text.encode()) <= MAX_ID or has_control_characters(text):
-            raise ValueError(f"expected an id of 1 to {MAX_ID} bytes, without control characters")
-        return text
-
-
-class Asks(_Checked):
-    """A request, in any case and with blanks around it."""
-
-    check = staticmethod(lambda text: Request.parse(text).value)
-
-
-Document = dict[str, Any]
-"""Whatever a business notes: kept as it is, within bounds."""
-
-Locale = Annotated[
-    str, Meta(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*\Z", max_length=35, description="a locale, such as de-AT")
-]
-Line = Annotated[str, Meta(min_length=1, max_length=500)]
-Kind = Annotated[str, Meta(pattern=r"^[a-z][a-z_]{0,39}\Z", description="a kind of message, such as image")]
-Payload = Annotated[str, Meta(min_length=1, max_length=2048)]
-"""The data of a button. RCS for Business allows the most: 2,048 characters."""
-
-Localised = Line | Annotated[dict[Locale, Line], Meta(min_length=1, max_length=20)]
-"""What a person will read: one text for all, or one for each locale."""
-
-Items = Annotated[list[Line | Document], Meta(max_length=100)]
-"""What is in a cart: names, or objects with a ``name``."""
-
-Optional = UnsetType
-
-
-class ContactFields(Struct):
-    brand: Brand
-    channel: Channel
-    address: str
-
-
-class MessageReceived(Struct):
-    contact: ContactFields
-    message_id: Identifier
-    sent_at: Instant
-    text: Annotated[str, Meta(max_length=65_536)]
-    locale: Locale | Optional = UNSET
-    timezone: Zone | Optional = UNSET
-    display_name: Line | Optional = UNSET
-    kind: Kind | Optional = UNSET
-    asks: Asks | Optional = UNSET
-    quoted_message_id: Identifier | Optional = UNSET
-    payload: Payload | Optional = UNSET
-
-
-class DeliveryReported(Struct):
-    contact: ContactFields
-    scheduled_message_id: Identifier
-    status: Status
-    provider_message_id: Identifier | Optional = UNSET
-    error: str | Optional = UNSET
-    occurred_at: Instant | Optional = UNSET
-    event_id: Identifier | Optional = UNSET
-
-
-class ContactErased(Struct):
-    contact: ContactFields
-    occurred_at: Instant | Optional = UNSET
-
-
-Cause = str | Document
-
-
-class Evidence(Struct):
-    """Where, when and by which wording somebody agreed: ``whole`` is kept as it is, and ``when`` counts."""
-
-    whole: Document
-    when: Instant | Optional = UNSET
-
-
-class ContactOptedOut(ContactErased, kw_only=True):
-    cause: Cause | Optional = UNSET
-
-
-class ContactOptedIn(ContactErased, kw_only=True):
-    evidence: Evidence
-    cause: Cause | Optional = UNSET
-
-
-class ConsentChanged(ContactErased, kw_only=True):
-    marketing: bool
-    evidence: Evidence | Optional = UNSET
-
-
-class BrandConfigured(Struct, kw_only=True):
-    name: Localised
-    brand: Brand | Optional = UNSET
-    contact: ContactFields | Optional = UNSET
-    timezone: Zone | Optional = UNSET
-    locale: Locale | Optional = UNSET
-    help_text: Localised | Optional = UNSET
-    stop_text: Localised | Optional = UNSET
-    occurred_at: Instant | Optional = UNSET
-
-
-class _Business(Struct):
-    """Each has the contact, or, where that is not known, the brand."""
-
-    contact: ContactFields | Optional = UNSET
-    brand: Brand | Optional = UNSET
-    occurred_at: Instant | Optional = UNSET
-
-
-class AppointmentBooked(_Business, kw_only=True):
-    appointment_id: Identifier
-    starts_at: Instant
-    timezone: Zone | Optional = UNSET
-    service: Localised | Optional = UNSET
-    location: Localised | Optional = UNSET
-    remind_before: Annotated[list[Ahead], Meta(max_length=10)] | Optional = UNSET
-    check_in_url: Url | Optional = UNSET
-    check_in_before: Ahead | Optional = UNSET
-
-
-class AppointmentCancelled(_Business, kw_only=True):
-    appointment_id: Identifier
-
-
-class TrialStarted(_Business, kw_only=True):
-    trial_id: Identifier
-    product: Localised
-    ends_at: Instant
-    timezone: Zone | Optional = UNSET
-    upgrade_url: Url | Optional = UNSET
-    follow_up: Annotated[list[Offset], Meta(max_length=10)] | Optional = UNSET
-
-
-class TrialConverted(_Business, kw_only=True):
-    trial_id: Identifier
-
-
-class ProductAddedToCart(_Business, kw_only=True):
-    product_id: Identifier
-
-
-class ProductViewed(ProductAddedToCart, kw_only=True):
-    name: Localised
-    url: Url | Optional = UNSET
-
-
-class CartCheckedOut(_Business, kw_only=True):
-    cart_id: Identifier
-
-
-class CartAbandoned(CartCheckedOut, kw_only=True):
-    items: Items
-    cart_url: Url
-
-
-class OrderReturned(_Business, kw_only=True):
-    order_id: Identifier
-
-
-class OrderShipped(OrderReturned, kw_only=True):
-    carrier: Localised | Optional = UNSET
-    tracking_url: Url | Optional = UNSET
-
-
-class OrderDelivered(OrderReturned, kw_only=True):
-    review_url: Url | Optional = UNSET
-
-
-class ItemSoldOut(_Business, kw_only=True):
-    item_id: Identifier
-
-
-class ItemBackInStock(ItemSoldOut, kw_only=True):
-    name: Localised
-    url: Url | Optional = UNSET
-
-
-class AnnouncementWithdrawn(_Business, kw_only=True):
-    announcement_id: Identifier
-
-
-class ProductPreviewAnnounced(AnnouncementWithdrawn, kw_only=True):
-    title: Localised
-    send_at: Instant
-    url: Url | Optional = UNSET
-
-
-class HolidayHoursAnnounced(AnnouncementWithdrawn, kw_only=True):
-    """Open from ``opens`` to ``closes`` on ``date``, by the clocks of ``timezone``; or ``closed``."""
-
-    date: Day
-    send_at: Instant
-    opens: Opening | Optional = UNSET
-    closes: Opening | Optional = UNSET
-    closed: bool | Optional = UNSET
-    timezone: Zone | Optional = UNSET
-
-
-BUSINESS_EVENTS: Final[Mapping[str, type[_Business]]] = {
-    "AppointmentBooked": AppointmentBooked,
-    "AppointmentRescheduled": AppointmentBooked,
-    "AppointmentCancelled": AppointmentCancelled,
-    "TrialStarted": TrialStarted,
-    "TrialExtended": TrialStarted,
-    "TrialConverted": TrialConverted,
-    "TrialCancelled": TrialConverted,
-    "CheckInCompleted": AppointmentCancelled,
-    "ProductViewed": ProductViewed,
-    "ProductAddedToCart": ProductAddedToCart,
-    "CartAbandoned": CartAbandoned,
-    "CartCheckedOut": CartCheckedOut,
-    "OrderShipped": OrderShipped,
-    "OrderDelivered": OrderDelivered,
-    "ReviewReceived": OrderReturned,
-    "OrderReturned": OrderReturned,
-    "InterestShown": ItemSoldOut,
-    "InterestWithdrawn": ItemSoldOut,
-    "ItemBackInStock": ItemBackInStock,
-    "ItemSoldOut": ItemSoldOut,
-    "ProductPreviewAnnounced": ProductPreviewAnnounced,
-    "HolidayHoursAnnounced": HolidayHoursAnnounced,
-    "AnnouncementWithdrawn": AnnouncementWithdrawn,
-}
-
-EVENT_SCHEMAS: Final[Mapping[str, type[Struct]]] = {
-    **BUSINESS_EVENTS,
-    "BrandConfigured": BrandConfigured,
-    "ConsentChanged": ConsentChanged,
-    "ContactOptedOut": ContactOptedOut,
-    "ContactOptedIn": ContactOptedIn,
-    "ContactErased": ContactErased,
-}
-
-MAX_BYTES: Final[Mapping[Any, int]] = {Cause: MAX_CAUSE, Document: MAX_CAUSE, Items: MAX_ITEMS}
-"""Of JSON, for what is kept as it comes."""
-
-_log = logging.getLogger(__name__)
+from .decoding import decode_contact, decode_detail, decode_fields, given, plain
+from .event_types import (
+    BUSINESS_EVENTS,
+    EVENT_SCHEMAS,
+    AddressFields,
+    AgentReplied,
+    BrandConfigured,
+    BroadcastFields,
+    BusinessFields,
+    ConsentChanged,
+    ContactErased,
+    ContactFields,
+    ContactLinked,
+    ContactMoved,
+    ContactOptedIn,
+    ContactOptedOut,
+    DeliveryReported,
+    HolidayHoursAnnounced,
+    MessageReceived,
+    SendingPaused,
+    SendingResumed,
+)
 
 # An event cannot have happened later than it was sent; envelopes carry whole seconds.
 _CLOCK_GRAIN: Final = timedelta(seconds=1)
 
+COMMON_FIELDS: Final = frozenset({"contact", "brand", "occurred_at", "cleared"})
+"""What is not a field of the subject or the brand."""
+
 
 def inbound_message(event: Any) -> InboundMessage:
     """A ``MessageReceived`` event. Raises ``InvalidEvent`` with every field that is wrong."""
-    detail = _detail(event, {"MessageReceived": MessageReceived})
+    detail = decode_detail(event, {"MessageReceived": MessageReceived})
     assert isinstance(detail, MessageReceived)
     return InboundMessage(
         contact=_contact(detail.contact),
@@ -365,37 +77,43 @@ def inbound_message(event: Any) -> InboundMessage:
         sent_at=parse_instant(detail.sent_at),
         arrived_at=parse_instant(event["time"]),
         text=detail.text,
-        locale=_given(detail.locale),
-        timezone=_given(detail.timezone),
-        display_name=_given(detail.display_name),
-        kind=_given(detail.kind) or "text",
+        locale=given(detail.locale),
+        timezone=given(detail.timezone),
+        display_name=given(detail.display_name),
+        kind=given(detail.kind) or "text",
         asks=Request(detail.asks) if detail.asks else None,
-        quoted_message_id=_given(detail.quoted_message_id),
-        payload=_given(detail.payload),
+        quoted_message_id=given(detail.quoted_message_id),
+        payload=given(detail.payload),
     )
 
 
-Command = BusinessEvent | RecordChoice | ConfigureBrand | EraseContact
-"""What a business system may say, beside what a person wrote and what became of a message."""
-
-
 def parse_business_event(event: Any) -> Command:
-    """An event of any detail-type that a business system may send. Raises ``InvalidEvent`` with all that is wrong."""
-    detail = _detail(event, EVENT_SCHEMAS)
+    """Decode an event of any detail-type that a business system may send. Raises ``InvalidEvent`` with all errors."""
+    detail = decode_detail(event, EVENT_SCHEMAS)
+    occurred_at = _occurred_at(event, getattr(detail, "occurred_at", UNSET))
     match detail:
-        case _Business():
-            return _business_event(event, detail)
+        case BusinessFields():
+            command: Command = _business_event(event, detail)
         case BrandConfigured():
-            return _configure_brand(event, detail)
+            command = _configure_brand(detail, occurred_at)
         case ContactOptedIn() | ContactOptedOut() | ConsentChanged():
-            return _record_choice(event, detail)
+            command = _record_choice(detail, occurred_at)
+        case SendingResumed():
+            command = _pause_or_resume(detail, occurred_at)
+        case AgentReplied():
+            command = RecordAgentReply(_contact(detail.contact), occurred_at)
+        case ContactLinked():
+            command = LinkContact(*_two_addresses(detail.contact, detail.same_as, "same_as"), occurred_at)
+        case ContactMoved():
+            command = MoveContact(*_two_addresses(detail.contact, detail.to, "to"), occurred_at)
         case ContactErased():
-            return EraseContact(_contact(detail.contact), parse_instant(event["time"]))
+            command = EraseContact(_contact(detail.contact), parse_instant(event["time"]))
         case _:
             raise AssertionError(type(detail))
+    return command
 
 
-def _business_event(event: Mapping[str, Any], detail: _Business) -> BusinessEvent:
+def _business_event(event: Mapping[str, Any], detail: BusinessFields) -> BusinessEvent:
     brand, contact = _brand_and_contact(detail)
     terms = EVENT_TYPES[event["detail-type"]]
     if terms.kind in OF_ONE_CONTACT and contact is None:
@@ -411,8 +129,38 @@ def _business_event(event: Mapping[str, Any], detail: _Business) -> BusinessEven
         version=version_of(occurred_at, terms.rank),
         arrived_at=parse_instant(event["time"]),
         contact=None if terms.kind in OF_THE_BRAND else contact,
-        fields=_fields(detail, apart=frozenset({terms.id_field})) | happened,
+        fields=_fields(detail, apart=frozenset({terms.id_field})) | happened | _cleared(detail, _clearable(terms)),
     )
+
+
+def _cleared(detail: BusinessFields | BrandConfigured, allowed: AbstractSet[str]) -> dict[str, None]:
+    """Return the fields that the event clears. Raises ``InvalidEvent`` for one that cannot be cleared, or is given."""
+    names = detail.cleared or []
+    errors = [
+        f"$.detail.cleared[{position}]: "
+        + (f"expected one of {', '.join(sorted(allowed))}" if allowed else "this event has no field to clear")
+        for position, name in enumerate(names)
+        if name not in allowed
+    ]
+    errors += [
+        f"$.detail.{name}: expected a value, or its name in cleared, and not both"
+        for name in names
+        if name in allowed and getattr(detail, name, UNSET) is not UNSET
+    ]
+    if errors:
+        raise InvalidEvent(errors)
+    return dict.fromkeys(names)
+
+
+def _clearable(event_type: EventType) -> frozenset[str]:
+    """Return the optional fields of all events of the same track: they share their fields."""
+    schemas = {schema for name, schema in BUSINESS_EVENTS.items() if EVENT_TYPES[name].track == event_type.track}
+    return frozenset(name for schema in schemas for name in _optional_fields(schema))
+
+
+def _optional_fields(schema: type[Struct]) -> frozenset[str]:
+    fields = {field.name for field in msgspec.structs.fields(schema) if not field.required}
+    return frozenset(fields - COMMON_FIELDS)
 
 
 def _hours(detail: HolidayHoursAnnounced) -> HolidayHoursAnnounced:
@@ -427,16 +175,34 @@ def _hours(detail: HolidayHoursAnnounced) -> HolidayHoursAnnounced:
     return msgspec.structs.replace(detail, closed=False)
 
 
-def _configure_brand(event: Mapping[str, Any], detail: BrandConfigured) -> ConfigureBrand:
+def _pause_or_resume(detail: SendingResumed, at: datetime) -> PauseSending | ResumeSending:
+    brand, scope = given(detail.brand), given(detail.scope) or "all"
+    if not isinstance(detail, SendingPaused):
+        return ResumeSending(brand, scope, at)
+    until = parse_instant(detail.until) if detail.until else None
+    if until and until <= at:
+        raise InvalidEvent(["$.detail.until: expected an instant after the pause began"])
+    return PauseSending(brand, scope, at, given(detail.why), until)
+
+
+def _two_addresses(fields: ContactFields, other: AddressFields, name: str) -> tuple[Contact, Contact]:
+    """Return two addresses of one brand that are not the same."""
+    contact = _contact(fields)
+    second = Contact(contact.brand, str(other.channel), other.address)
+    if second == contact:
+        raise InvalidEvent([f"$.detail.{name}: expected another address than the contact's own"])
+    return contact, second
+
+
+def _configure_brand(detail: BrandConfigured, occurred_at: datetime) -> ConfigureBrand:
     brand, _ = _brand_and_contact(detail)
-    version = version_of(_occurred_at(event, detail.occurred_at), EventEffect.CHANGE)
-    return ConfigureBrand(brand, version, _fields(detail))
+    version = version_of(occurred_at, EventEffect.CHANGE)
+    return ConfigureBrand(brand, version, _fields(detail) | _cleared(detail, _optional_fields(BrandConfigured)))
 
 
-def _record_choice(event: Mapping[str, Any], detail: ContactOptedIn | ContactOptedOut | ConsentChanged) -> RecordChoice:
-    """An opt-in counts from when the person agreed, so that it undoes only what they said before."""
-    at = _occurred_at(event, detail.occurred_at)
-    evidence = None if isinstance(detail, ContactOptedOut) else _given(detail.evidence)
+def _record_choice(detail: ContactOptedIn | ContactOptedOut | ConsentChanged, at: datetime) -> RecordChoice:
+    """Decode a choice. An opt-in counts from when the person agreed: it undoes only earlier opt-outs."""
+    evidence = None if isinstance(detail, ContactOptedOut) else given(detail.evidence)
     allowed = detail.marketing if isinstance(detail, ConsentChanged) else isinstance(detail, ContactOptedIn)
     if allowed and evidence is None:
         raise InvalidEvent(["$.detail.evidence: is required for a consent: where, when and by which wording"])
@@ -444,18 +210,18 @@ def _record_choice(event: Mapping[str, Any], detail: ContactOptedIn | ContactOpt
         at = min(at, parse_instant(evidence.when))
     elif allowed:
         raise InvalidEvent(["$.detail.evidence.when: is required for a consent"])
-    cause = None if isinstance(detail, ConsentChanged) else _given(detail.cause)
+    cause = None if isinstance(detail, ConsentChanged) else given(detail.cause)
     cause = {"evidence": evidence.whole, **({"cause": cause} if cause else {})} if evidence else cause
     topic: Topic = "marketing" if isinstance(detail, ConsentChanged) else "contact"
     return RecordChoice(_contact(detail.contact), topic, Choice(allowed, at, cause))
 
 
-def _brand_and_contact(detail: _Business | BrandConfigured) -> tuple[str, Contact | None]:
+def _brand_and_contact(detail: BusinessFields | BrandConfigured) -> tuple[str, Contact | None]:
     """The contact, where it is known, and the brand in any case."""
     contact = _contact(detail.contact) if detail.contact else None
     if contact and detail.brand and detail.brand != contact.brand:
         raise InvalidEvent([f"$.detail.brand: expected {contact.brand}, as the contact has it, or nothing"])
-    brand: str | None = contact.brand if contact else _given(detail.brand)
+    brand: str | None = contact.brand if contact else given(detail.brand)
     if brand is None:
         raise InvalidEvent(["$.detail.contact: is required; where it is not known, give $.detail.brand"])
     return brand, contact
@@ -463,50 +229,44 @@ def _brand_and_contact(detail: _Business | BrandConfigured) -> tuple[str, Contac
 
 def _fields(detail: Struct, apart: frozenset[str] = frozenset()) -> dict[str, Any]:
     """What the event gave of its own, beside whose it is, when it happened, and ``apart``."""
-    names = {field.name for field in msgspec.structs.fields(type(detail))} - apart - {"contact", "brand", "occurred_at"}
-    return {name: _plain(value) for name in sorted(names) if (value := getattr(detail, name)) is not UNSET}
+    names = {field.name for field in msgspec.structs.fields(type(detail))} - apart - COMMON_FIELDS
+    return {name: plain(value) for name in sorted(names) if (value := getattr(detail, name)) is not UNSET}
 
 
 def contact_at(value: Any, path: str) -> Contact:
     """A contact, its address in its normal form. Raises ``InvalidEvent`` with every field that is wrong."""
     errors: list[str] = []
-    fields = _read_contact(value, path, errors)
+    fields = decode_contact(value, path, errors)
     if fields is None:
         raise InvalidEvent(errors)
     return _contact(fields)
 
 
-class BroadcastFields(Struct):
-    brand: Brand
-    announcement_id: Identifier | Optional = UNSET
-    item_id: Identifier | Optional = UNSET
-
-
 def broadcast_at(value: Any, path: str) -> SubjectRef:
     """What a broadcast is about, by its brand and one id. Raises ``InvalidEvent`` with every field that is wrong."""
     errors: list[str] = []
-    fields = _read_fields(value, BroadcastFields, path, errors)
+    fields = decode_fields(value, BroadcastFields, path, errors)
     if fields is None:
         raise InvalidEvent(errors)
     ids = {"announcement": fields.announcement_id, "item": fields.item_id}
-    given = [(kind, str(subject_id)) for kind, subject_id in ids.items() if subject_id]
-    if len(given) != 1:
+    named = [(kind, str(subject_id)) for kind, subject_id in ids.items() if subject_id]
+    if len(named) != 1:
         raise InvalidEvent([f"{path}: expected one of announcement_id, item_id"])
-    return SubjectRef(str(fields.brand), *given[0])
+    return SubjectRef(str(fields.brand), *named[0])
 
 
 def receipt(event: Any) -> RecordDelivery:
     """A ``DeliveryReported`` event. Raises ``InvalidEvent`` with every field that is wrong."""
-    detail = _detail(event, {"DeliveryReported": DeliveryReported})
+    detail = decode_detail(event, {"DeliveryReported": DeliveryReported})
     assert isinstance(detail, DeliveryReported)
     return RecordDelivery(
         contact=_contact(detail.contact),
         scheduled_message_id=str(detail.scheduled_message_id),
         status=detail.status,
         at=_occurred_at(event, detail.occurred_at),
-        provider_message_id=_given(detail.provider_message_id),
-        error=_given(detail.error),
-        event_id=_given(detail.event_id) or str(event.get("id") or ""),
+        provider_message_id=given(detail.provider_message_id),
+        error=given(detail.error),
+        event_id=given(detail.event_id) or str(event.get("id") or ""),
     )
 
 
@@ -517,129 +277,3 @@ def _occurred_at(event: Mapping[str, Any], occurred_at: str | UnsetType) -> date
 
 def _contact(fields: ContactFields) -> Contact:
     return Contact(str(fields.brand), str(fields.channel), fields.address)
-
-
-def _given[T](value: T | UnsetType) -> T | None:
-    return None if isinstance(value, UnsetType) else _plain(value)
-
-
-def _plain(value: Any) -> Any:
-    """Without our types of text, which have done their work, and which nobody behind this module knows."""
-    match value:
-        case str():
-            return str(value)
-        case list():
-            return [_plain(item) for item in value]
-        case dict():
-            return {str(name): _plain(item) for name, item in value.items()}
-        case _:
-            return value
-
-
-def _detail(event: Any, types: Mapping[str, type[Struct]]) -> Struct:
-    """The event's detail in the type that its detail-type names."""
-    if not isinstance(event, dict):
-        raise InvalidEvent(["$: expected an EventBridge event, a JSON object"])
-    errors: list[str] = []
-    _read(event.get("time"), Instant, "$.time", errors)
-    name = event.get("detail-type")
-    wanted = types.get(name) if isinstance(name, str) else None
-    if wanted is None:
-        errors.append(f"$.detail-type: expected one of {', '.join(types)}")
-        raise InvalidEvent(errors)
-    detail = _read(event.get("detail"), wanted, "$.detail", errors)
-    if errors:
-        raise InvalidEvent(errors)
-    assert isinstance(detail, Struct)
-    return detail
-
-
-def _read(value: Any, wanted: Any, path: str, errors: list[str]) -> Any:
-    """``value`` as ``wanted``; what is wrong goes to ``errors``, each with its path. msgspec stops at the first."""
-    if wanted is ContactFields:
-        return _read_contact(value, path, errors)
-    if wanted is Evidence:
-        return _read_evidence(value, path, errors)
-    if isinstance(wanted, type) and issubclass(wanted, Struct):
-        return _read_fields(value, wanted, path, errors)
-    if get_origin(wanted) is Literal and value not in get_args(wanted):
-        # msgspec would quote the value, which may be anything, and errors are logged.
-        errors.append(f"{path}: expected one of {', '.join(get_args(wanted))}")
-        return None
-    try:
-        written = json.dumps(value, ensure_ascii=False).encode()
-        read = msgspec.convert(value, wanted, dec_hook=_check)
-    except UnicodeEncodeError:  # half of a surrogate pair: JSON lets it through, and no database takes it
-        errors.append(f"{path}: expected valid Unicode")
-    except RecursionError:
-        errors.append(f"{path}: expected fewer nested values")
-    except msgspec.ValidationError as error:
-        errors.append(f"{path}: {str(error)[:1].lower()}{str(error)[1:]}")
-    else:
-        most = MAX_BYTES.get(wanted, len(written))
-        if len(written) <= most:
-            return read
-        errors.append(f"{path}: expected at most {most} bytes of JSON")
-    return None
-
-
-def _read_fields[T: Struct](value: Any, wanted: type[T], path: str, errors: list[str]) -> T | None:
-    if not isinstance(value, dict):
-        errors.append(f"{path}: expected an object")
-        return None
-    found = len(errors)
-    read: dict[str, Any] = {}
-    for field in msgspec.structs.fields(wanted):
-        given = value.get(field.name)
-        if given is None:  # many systems write null for what they leave out
-            errors += [f"{path}.{field.name}: is required"] if field.required else []
-            continue
-        wrong: list[str] = []
-        read[field.name] = _read(given, _required(field.type), f"{path}.{field.name}", wrong)
-        if wrong and wanted is MessageReceived and not field.required:
-            # What the person wrote may be a STOP: it is not lost for a time zone that is none.
-            _log.warning("left out: %s", "; ".join(wrong))
-            del read[field.name]
-            continue
-        errors += wrong
-    return wanted(**read) if len(errors) == found else None
-
-
-def _read_contact(value: Any, path: str, errors: list[str]) -> ContactFields | None:
-    """With the address in its normal form, which depends on the channel."""
-    fields = _read_fields(value, ContactFields, path, errors)
-    if fields is None:
-        return None
-    try:
-        return msgspec.structs.replace(fields, address=normalise_address(fields.channel, fields.address))
-    except ValueError as error:
-        errors.append(f"{path}.address: {error}")
-        return None
-
-
-def _read_evidence(value: Any, path: str, errors: list[str]) -> Evidence | None:
-    """Of its fields only ``when`` is ours to check; a consent alone needs one."""
-    found = len(errors)
-    whole = _read(value, Document, path, errors) or {}
-    given = whole.get("when")
-    when = UNSET if given is None else _read(given, Instant, f"{path}.when", errors)
-    return Evidence(whole, when) if len(errors) == found else None
-
-
-def _required(wanted: Any) -> Any:
-    """The type without its "or left out"."""
-    parts = [part for part in get_args(wanted) if part is not UnsetType]
-    if UnsetType not in get_args(wanted) or get_origin(wanted) in (Annotated, Literal):
-        return wanted
-    union = parts[0]
-    for part in parts[1:]:
-        union = union | part
-    return union
-
-
-def _check(wanted: type, value: Any) -> Any:
-    """Msgspec asks here for what it does not know: our checked texts."""
-    if not isinstance(value, str):
-        raise TypeError(f"expected text, got {type(value).__name__}")
-    assert issubclass(wanted, _Checked)
-    return wanted(wanted.check(value))

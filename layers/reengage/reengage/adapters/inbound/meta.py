@@ -15,11 +15,11 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
+from reengage.domain.commands import RecordChoice, RecordDelivery, Status
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
-from reengage.domain.preferences import Choice, RecordChoice
+from reengage.domain.preferences import Choice
 from reengage.domain.routes import Routes
-from reengage.usecases.record_delivery import RecordDelivery, Status
 
 from .reading import (
     Read,

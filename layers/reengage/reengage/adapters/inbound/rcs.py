@@ -17,11 +17,11 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
+from reengage.domain.commands import RecordDelivery, Status
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.requests import Request
 from reengage.domain.routes import Routes
-from reengage.usecases.record_delivery import RecordDelivery, Status
 
 from . import signatures
 from .reading import (

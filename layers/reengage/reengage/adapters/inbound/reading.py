@@ -12,16 +12,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from reengage.domain.commands import RecordChoice, RecordDelivery
 from reengage.domain.contact import Contact, has_control_characters
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.instants import EARLIEST, LATEST, parse_instant
 from reengage.domain.keywords import detect_button_request
-from reengage.domain.preferences import RecordChoice
 from reengage.domain.requests import Request
 from reengage.domain.routes import Routes
-from reengage.usecases.record_delivery import RecordDelivery
 
-from .eventbridge import MAX_ID
+from .event_types import MAX_ID
 
 MAX_TEXT: Final = 16_384
 """Characters: four times what any of the channels takes, and however they are escaped, an event of EventBridge's can

@@ -6,10 +6,9 @@ message of a call stands for itself, and whoever listens to the bus hears them a
 
 from typing import Any, Final
 
+from reengage.domain.commands import RecordChoice, RecordDelivery
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.events_out import OutEvent, out_event
-from reengage.domain.preferences import RecordChoice
-from reengage.usecases.record_delivery import RecordDelivery
 
 from .reading import Read
 

@@ -13,12 +13,12 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qsl
 
+from reengage.domain.commands import RecordChoice, RecordDelivery, Status
 from reengage.domain.contact import CHANNELS, Contact, parse_brand
 from reengage.domain.conversation import InboundMessage
-from reengage.domain.preferences import Choice, RecordChoice
+from reengage.domain.preferences import Choice
 from reengage.domain.requests import Request
 from reengage.domain.routes import Routes
-from reengage.usecases.record_delivery import RecordDelivery, Status
 
 from .reading import (
     Read,

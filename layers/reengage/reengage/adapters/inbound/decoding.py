@@ -1,0 +1,157 @@
+"""Decode JSON into the types of ``event_types``: field by field, and each error has its field's path."""
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from reengage.domain.contact import normalise_address
+from reengage.errors import InvalidEvent
+
+from .event_types import (
+    MAX_BYTES,
+    AddressFields,
+    CheckedText,
+    ContactFields,
+    Document,
+    Evidence,
+    Instant,
+    MessageReceived,
+)
+
+_log = logging.getLogger(__name__)
+
+
+def given[T](value: T | UnsetType) -> T | None:
+    return None if isinstance(value, UnsetType) else plain(value)
+
+
+def plain(value: Any) -> Any:
+    """Without our types of text, which have done their work, and which nobody behind this module knows."""
+    match value:
+        case str():
+            return str(value)
+        case list():
+            return [plain(item) for item in value]
+        case dict():
+            return {str(name): plain(item) for name, item in value.items()}
+        case _:
+            return value
+
+
+def decode_detail(event: Any, types: Mapping[str, type[Struct]]) -> Struct:
+    """The event's detail in the type that its detail-type names."""
+    if not isinstance(event, dict):
+        raise InvalidEvent(["$: expected an EventBridge event, a JSON object"])
+    errors: list[str] = []
+    _decode(event.get("time"), Instant, "$.time", errors)
+    name = event.get("detail-type")
+    wanted = types.get(name) if isinstance(name, str) else None
+    if wanted is None:
+        errors.append(f"$.detail-type: expected one of {', '.join(types)}")
+        raise InvalidEvent(errors)
+    detail = _decode(event.get("detail"), wanted, "$.detail", errors)
+    if errors:
+        raise InvalidEvent(errors)
+    assert isinstance(detail, Struct)
+    return detail
+
+
+def _decode(value: Any, wanted: Any, path: str, errors: list[str]) -> Any:
+    """``value`` as ``wanted``; what is wrong goes to ``errors``, each with its path. msgspec stops at the first."""
+    if wanted in (ContactFields, AddressFields):
+        return decode_address(value, wanted, path, errors)
+    if wanted is Evidence:
+        return _decode_evidence(value, path, errors)
+    if isinstance(wanted, type) and issubclass(wanted, Struct):
+        return decode_fields(value, wanted, path, errors)
+    if get_origin(wanted) is Literal and value not in get_args(wanted):
+        # msgspec would quote the value, which may be anything, and errors are logged.
+        errors.append(f"{path}: expected one of {', '.join(get_args(wanted))}")
+        return None
+    try:
+        written = json.dumps(value, ensure_ascii=False).encode()
+        read = msgspec.convert(value, wanted, dec_hook=_check)
+    except UnicodeEncodeError:  # half of a surrogate pair: JSON lets it through, and no database takes it
+        errors.append(f"{path}: expected valid Unicode")
+    except RecursionError:
+        errors.append(f"{path}: expected fewer nested values")
+    except msgspec.ValidationError as error:
+        errors.append(f"{path}: {str(error)[:1].lower()}{str(error)[1:]}")
+    else:
+        most = MAX_BYTES.get(wanted, len(written))
+        if len(written) <= most:
+            return read
+        errors.append(f"{path}: expected at most {most} bytes of JSON")
+    return None
+
+
+def decode_fields[T: Struct](value: Any, wanted: type[T], path: str, errors: list[str]) -> T | None:
+    if not isinstance(value, dict):
+        errors.append(f"{path}: expected an object")
+        return None
+    found = len(errors)
+    read: dict[str, Any] = {}
+    for field in msgspec.structs.fields(wanted):
+        content = value.get(field.name)
+        if content is None:  # many systems write null for what they leave out
+            errors += [f"{path}.{field.name}: is required"] if field.required else []
+            continue
+        wrong: list[str] = []
+        read[field.name] = _decode(content, _required(field.type), f"{path}.{field.name}", wrong)
+        if wrong and wanted is MessageReceived and not field.required:
+            # What the person wrote may be a STOP: it is not lost for a time zone that is none.
+            _log.warning("left out: %s", "; ".join(wrong))
+            del read[field.name]
+            continue
+        errors += wrong
+    return wanted(**read) if len(errors) == found else None
+
+
+def decode_contact(value: Any, path: str, errors: list[str]) -> ContactFields | None:
+    return decode_address(value, ContactFields, path, errors)
+
+
+def decode_address[T: (ContactFields, AddressFields)](
+    value: Any, wanted: type[T], path: str, errors: list[str]
+) -> T | None:
+    """Decode an address into its normal form, which depends on the channel."""
+    fields = decode_fields(value, wanted, path, errors)
+    if fields is None:
+        return None
+    try:
+        return msgspec.structs.replace(fields, address=normalise_address(fields.channel, fields.address))
+    except ValueError as error:
+        errors.append(f"{path}.address: {error}")
+        return None
+
+
+def _decode_evidence(value: Any, path: str, errors: list[str]) -> Evidence | None:
+    """Of its fields only ``when`` is ours to check; a consent alone needs one."""
+    found = len(errors)
+    whole = _decode(value, Document, path, errors) or {}
+    content = whole.get("when")
+    when = UNSET if content is None else _decode(content, Instant, f"{path}.when", errors)
+    return Evidence(whole, when) if len(errors) == found else None
+
+
+def _required(wanted: Any) -> Any:
+    """The type without its "or left out"."""
+    parts = [part for part in get_args(wanted) if part is not UnsetType]
+    if UnsetType not in get_args(wanted) or get_origin(wanted) in (Annotated, Literal):
+        return wanted
+    union = parts[0]
+    for part in parts[1:]:
+        union = union | part
+    return union
+
+
+def _check(wanted: type, value: Any) -> Any:
+    """Msgspec asks here for what it does not know: our checked texts."""
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, got {type(value).__name__}")
+    assert issubclass(wanted, CheckedText)
+    return wanted(wanted.check(value))

@@ -1,0 +1,462 @@
+"""The schemas of the events in: one type for each detail-type (events/README.md)."""
+
+from collections.abc import Callable, Mapping
+from datetime import date, time
+from typing import Annotated, Any, Final, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from reengage.domain.caps import parse_caps
+from reengage.domain.commands import Status
+from reengage.domain.contact import has_control_characters, parse_brand, parse_channel
+from reengage.domain.instants import EARLIEST, LATEST, Duration, parse_instant, parse_zone
+from reengage.domain.parameters import parse_length, parse_rates, parse_when_closing
+from reengage.domain.quiet_hours import QuietHours
+from reengage.domain.reasons import REASONS
+from reengage.domain.requests import Request
+
+MAX_URL: Final = 2048
+MAX_CAUSE: Final = 4096
+MAX_ITEMS: Final = 16_384
+"""Bytes of JSON: the cart is kept in its subject's row."""
+
+MAX_ID: Final = 512
+"""Bytes: DynamoDB bounds a sort key to 1,024, and the id is one part of it."""
+
+
+class CheckedText(str):
+    """Text that is checked, and brought to its one form, as it is read."""
+
+    __slots__ = ()
+    check: Callable[[str], str]
+
+
+class Brand(CheckedText):
+    check = staticmethod(parse_brand)
+
+
+class Channel(CheckedText):
+    check = staticmethod(parse_channel)
+
+
+class Instant(CheckedText):
+    check = staticmethod(lambda text: parse_instant(text).isoformat())
+
+
+class Zone(CheckedText):
+    check = staticmethod(lambda text: parse_zone(text).key)
+
+
+class Ahead(CheckedText):
+    """A duration that counts backwards from what it is about, so it cannot be negative."""
+
+    @staticmethod
+    def check(text: str) -> str:
+        duration = Duration.parse(text)
+        if duration.is_negative:
+            raise ValueError("expected an ISO 8601 duration of zero or more, such as P1D")
+        return str(duration)
+
+
+class Offset(CheckedText):
+    check = staticmethod(lambda text: str(Duration.parse(text)))
+
+
+class Url(CheckedText):
+    @staticmethod
+    def check(text: str) -> str:
+        if not text.startswith(("https://", "http://")) or any(c.isspace() for c in text) or len(text) > MAX_URL:
+            raise ValueError(f"expected an http or https URL of at most {MAX_URL} characters, without spaces")
+        return text
+
+
+class Day(CheckedText):
+    @staticmethod
+    def check(text: str) -> str:
+        try:
+            day = date.fromisoformat(text)
+        except ValueError as error:
+            raise ValueError("expected a day, such as 2026-12-24") from error
+        # Its end is an instant, too.
+        if not EARLIEST.date() <= day < LATEST.date():
+            raise ValueError(f"expected a day between the years {EARLIEST.year} and {LATEST.year}")
+        return day.isoformat()
+
+
+class Opening(CheckedText):
+    """A time on the wall clock of the place."""
+
+    @staticmethod
+    def check(text: str) -> str:
+        try:
+            read = time.fromisoformat(text)
+        except ValueError:
+            read = None
+        if read is None or read.tzinfo or read.second or read.microsecond:
+            raise ValueError("expected a time of the day in whole minutes, such as 09:30")
+        return read.isoformat("minutes")
+
+
+class Identifier(CheckedText):
+    @staticmethod
+    def check(text: str) -> str:
+        if not 0 < len(text.encode()) <= MAX_ID or has_control_characters(text):
+            raise ValueError(f"expected an id of 1 to {MAX_ID} bytes, without control characters")
+        return text
+
+
+class Asks(CheckedText):
+    """A request, in any case and with blanks around it."""
+
+    check = staticmethod(lambda text: Request.parse(text).value)
+
+
+class PauseScope(CheckedText):
+    """What a pause covers: everything, marketing, or one reason."""
+
+    @staticmethod
+    def check(text: str) -> str:
+        if text not in ("all", "marketing", *REASONS):
+            raise ValueError("expected all, marketing, or a reason such as cart_reminder")
+        return text
+
+
+class HoursText(CheckedText):
+    """Quiet hours as in the stack's parameter; empty for none."""
+
+    @staticmethod
+    def check(text: str) -> str:
+        QuietHours.parse(text)
+        return text
+
+
+class CapsText(CheckedText):
+    """Frequency caps as in the stack's parameter; empty for none."""
+
+    @staticmethod
+    def check(text: str) -> str:
+        parse_caps(text)
+        return text
+
+
+class LengthText(CheckedText):
+    """A positive length of time; empty for "off"."""
+
+    @staticmethod
+    def check(text: str) -> str:
+        if text:
+            parse_length(text)
+        return text
+
+
+class WhenClosingText(CheckedText):
+    @staticmethod
+    def check(text: str) -> str:
+        parse_when_closing(text)
+        return text
+
+
+class RatesText(CheckedText):
+    """Messages a second as in the stack's parameter; empty for no limit."""
+
+    @staticmethod
+    def check(text: str) -> str:
+        if text:
+            parse_rates(text)
+        return text
+
+
+Document = dict[str, Any]
+"""Whatever a business notes: kept as it is, within bounds."""
+
+Locale = Annotated[
+    str, Meta(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*\Z", max_length=35, description="a locale, such as de-AT")
+]
+Line = Annotated[str, Meta(min_length=1, max_length=500)]
+Kind = Annotated[str, Meta(pattern=r"^[a-z][a-z_]{0,39}\Z", description="a kind of message, such as image")]
+Payload = Annotated[str, Meta(min_length=1, max_length=2048)]
+"""The data of a button. RCS for Business allows the most: 2,048 characters."""
+
+Localised = Line | Annotated[dict[Locale, Line], Meta(min_length=1, max_length=20)]
+"""What a person will read: one text for all, or one for each locale."""
+
+Items = Annotated[list[Line | Document], Meta(max_length=100)]
+"""What is in a cart: names, or objects with a ``name``."""
+
+Optional = UnsetType
+
+
+class ContactFields(Struct):
+    brand: Brand
+    channel: Channel
+    address: str
+
+
+class AddressFields(Struct):
+    """Another address of the same brand."""
+
+    channel: Channel
+    address: str
+
+
+class MessageReceived(Struct):
+    contact: ContactFields
+    message_id: Identifier
+    sent_at: Instant
+    text: Annotated[str, Meta(max_length=65_536)]
+    locale: Locale | Optional = UNSET
+    timezone: Zone | Optional = UNSET
+    display_name: Line | Optional = UNSET
+    kind: Kind | Optional = UNSET
+    asks: Asks | Optional = UNSET
+    quoted_message_id: Identifier | Optional = UNSET
+    payload: Payload | Optional = UNSET
+
+
+class DeliveryReported(Struct):
+    contact: ContactFields
+    scheduled_message_id: Identifier
+    status: Status
+    provider_message_id: Identifier | Optional = UNSET
+    error: str | Optional = UNSET
+    occurred_at: Instant | Optional = UNSET
+    event_id: Identifier | Optional = UNSET
+
+
+class ContactErased(Struct):
+    contact: ContactFields
+    occurred_at: Instant | Optional = UNSET
+
+
+Cause = str | Document
+
+
+class Evidence(Struct):
+    """Where, when and by which wording somebody agreed: ``whole`` is kept as it is, and ``when`` counts."""
+
+    whole: Document
+    when: Instant | Optional = UNSET
+
+
+class ContactOptedOut(ContactErased, kw_only=True):
+    cause: Cause | Optional = UNSET
+
+
+class ContactOptedIn(ContactErased, kw_only=True):
+    evidence: Evidence
+    cause: Cause | Optional = UNSET
+
+
+class ConsentChanged(ContactErased, kw_only=True):
+    marketing: bool
+    evidence: Evidence | Optional = UNSET
+
+
+FieldNames = Annotated[list[str], Meta(max_length=50)]
+"""The fields that have no value any more."""
+
+Pattern = Annotated[str, Meta(min_length=1, max_length=1000)]
+Texts = Annotated[dict[Locale, dict[str, Pattern]], Meta(min_length=1, max_length=20)]
+"""For each locale, the brand's own text of some reasons: Fluent patterns with the variables of our texts."""
+
+
+class BrandConfigured(Struct, kw_only=True):
+    """How a brand presents itself, and where it differs from the stack's parameters."""
+
+    name: Localised
+    brand: Brand | Optional = UNSET
+    contact: ContactFields | Optional = UNSET
+    timezone: Zone | Optional = UNSET
+    locale: Locale | Optional = UNSET
+    help_text: Localised | Optional = UNSET
+    stop_text: Localised | Optional = UNSET
+    utility_quiet_hours: HoursText | Optional = UNSET
+    marketing_quiet_hours: HoursText | Optional = UNSET
+    utility_caps: CapsText | Optional = UNSET
+    marketing_caps: CapsText | Optional = UNSET
+    marketing_consent: Literal["implied", "required"] | Optional = UNSET
+    welcome_back_after: LengthText | Optional = UNSET
+    when_window_will_close: WhenClosingText | Optional = UNSET
+    dry_run: bool | Optional = UNSET
+    messages_per_second: RatesText | Optional = UNSET
+    texts: Texts | Optional = UNSET
+    cleared: FieldNames | Optional = UNSET
+    occurred_at: Instant | Optional = UNSET
+
+
+class SendingResumed(Struct, kw_only=True):
+    brand: Brand | Optional = UNSET
+    scope: PauseScope | Optional = UNSET
+    occurred_at: Instant | Optional = UNSET
+
+
+class SendingPaused(SendingResumed, kw_only=True):
+    why: Line | Optional = UNSET
+    until: Instant | Optional = UNSET
+
+
+class AgentReplied(ContactErased, kw_only=True):
+    """A person of the business wrote to the contact."""
+
+
+class ContactLinked(ContactErased, kw_only=True):
+    same_as: AddressFields
+
+
+class ContactMoved(ContactErased, kw_only=True):
+    to: AddressFields
+
+
+class BusinessFields(Struct):
+    """Each has the contact or, if the contact is not known, the brand."""
+
+    contact: ContactFields | Optional = UNSET
+    brand: Brand | Optional = UNSET
+    occurred_at: Instant | Optional = UNSET
+    cleared: FieldNames | Optional = UNSET
+
+
+class AppointmentBooked(BusinessFields, kw_only=True):
+    appointment_id: Identifier
+    starts_at: Instant
+    timezone: Zone | Optional = UNSET
+    service: Localised | Optional = UNSET
+    location: Localised | Optional = UNSET
+    remind_before: Annotated[list[Ahead], Meta(max_length=10)] | Optional = UNSET
+    check_in_url: Url | Optional = UNSET
+    check_in_before: Ahead | Optional = UNSET
+
+
+class AppointmentCancelled(BusinessFields, kw_only=True):
+    appointment_id: Identifier
+
+
+class AppointmentConfirmed(AppointmentCancelled, kw_only=True):
+    pass
+
+
+class TrialStarted(BusinessFields, kw_only=True):
+    trial_id: Identifier
+    product: Localised
+    ends_at: Instant
+    timezone: Zone | Optional = UNSET
+    upgrade_url: Url | Optional = UNSET
+    follow_up: Annotated[list[Offset], Meta(max_length=10)] | Optional = UNSET
+
+
+class TrialConverted(BusinessFields, kw_only=True):
+    trial_id: Identifier
+
+
+class ProductAddedToCart(BusinessFields, kw_only=True):
+    product_id: Identifier
+
+
+class ProductViewed(ProductAddedToCart, kw_only=True):
+    name: Localised
+    url: Url | Optional = UNSET
+
+
+class CartCheckedOut(BusinessFields, kw_only=True):
+    cart_id: Identifier
+
+
+class CartAbandoned(CartCheckedOut, kw_only=True):
+    items: Items
+    cart_url: Url
+
+
+class OrderReturned(BusinessFields, kw_only=True):
+    order_id: Identifier
+
+
+class OrderShipped(OrderReturned, kw_only=True):
+    shipment_id: Identifier | Optional = UNSET
+    carrier: Localised | Optional = UNSET
+    tracking_url: Url | Optional = UNSET
+
+
+class OrderDelivered(OrderReturned, kw_only=True):
+    review_url: Url | Optional = UNSET
+
+
+class ItemSoldOut(BusinessFields, kw_only=True):
+    item_id: Identifier
+
+
+class ItemBackInStock(ItemSoldOut, kw_only=True):
+    name: Localised
+    url: Url | Optional = UNSET
+
+
+class AnnouncementWithdrawn(BusinessFields, kw_only=True):
+    announcement_id: Identifier
+
+
+class ProductPreviewAnnounced(AnnouncementWithdrawn, kw_only=True):
+    title: Localised
+    send_at: Instant
+    url: Url | Optional = UNSET
+
+
+class HolidayHoursAnnounced(AnnouncementWithdrawn, kw_only=True):
+    """Open from ``opens`` to ``closes`` on ``date``, by the clocks of ``timezone``; or ``closed``."""
+
+    date: Day
+    send_at: Instant
+    opens: Opening | Optional = UNSET
+    closes: Opening | Optional = UNSET
+    closed: bool | Optional = UNSET
+    timezone: Zone | Optional = UNSET
+
+
+BUSINESS_EVENTS: Final[Mapping[str, type[BusinessFields]]] = {
+    "AppointmentBooked": AppointmentBooked,
+    "AppointmentRescheduled": AppointmentBooked,
+    "AppointmentCancelled": AppointmentCancelled,
+    "TrialStarted": TrialStarted,
+    "TrialExtended": TrialStarted,
+    "TrialConverted": TrialConverted,
+    "TrialCancelled": TrialConverted,
+    "CheckInCompleted": AppointmentCancelled,
+    "AppointmentConfirmed": AppointmentConfirmed,
+    "ProductViewed": ProductViewed,
+    "ProductAddedToCart": ProductAddedToCart,
+    "CartAbandoned": CartAbandoned,
+    "CartCheckedOut": CartCheckedOut,
+    "OrderShipped": OrderShipped,
+    "OrderDelivered": OrderDelivered,
+    "ReviewReceived": OrderReturned,
+    "OrderReturned": OrderReturned,
+    "InterestShown": ItemSoldOut,
+    "InterestWithdrawn": ItemSoldOut,
+    "ItemBackInStock": ItemBackInStock,
+    "ItemSoldOut": ItemSoldOut,
+    "ProductPreviewAnnounced": ProductPreviewAnnounced,
+    "HolidayHoursAnnounced": HolidayHoursAnnounced,
+    "AnnouncementWithdrawn": AnnouncementWithdrawn,
+}
+
+EVENT_SCHEMAS: Final[Mapping[str, type[Struct]]] = {
+    **BUSINESS_EVENTS,
+    "BrandConfigured": BrandConfigured,
+    "ConsentChanged": ConsentChanged,
+    "ContactOptedOut": ContactOptedOut,
+    "ContactOptedIn": ContactOptedIn,
+    "ContactErased": ContactErased,
+    "SendingPaused": SendingPaused,
+    "SendingResumed": SendingResumed,
+    "AgentReplied": AgentReplied,
+    "ContactLinked": ContactLinked,
+    "ContactMoved": ContactMoved,
+}
+
+
+class BroadcastFields(Struct):
+    brand: Brand
+    announcement_id: Identifier | Optional = UNSET
+    item_id: Identifier | Optional = UNSET
+
+
+MAX_BYTES: Final[Mapping[Any, int]] = {Cause: MAX_CAUSE, Document: MAX_CAUSE, Items: MAX_ITEMS}
+"""Of JSON, for what is kept as it comes."""
