@@ -139,7 +139,7 @@ PARTS: Final = {
 }
 OTHER_ADDRESS: Final = Kind(
     {"channel": "sms", "address": "+447700900177"},
-    ("", "+447700900177", 5, [], {"channel": "sms"}, {"channel": "fax", "address": "1"}),
+    ("", "+447700900177", 5, []),
 )
 SCOPE: Final = Kind("marketing", ("", "everything", "Marketing", *NO_TEXT))
 HOURS: Final = Kind("20:00-09:00", ("20:00", "20:00-20:00", "8-9", *NO_TEXT))
