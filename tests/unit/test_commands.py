@@ -10,12 +10,15 @@ from typing import Any
 import boto3
 import pytest
 
+from reengage.adapters.inbound.eventbridge import inbound_message, parse_business_event
+from reengage.cli import envelope
 from reengage.cli import stack as stacks
 from reengage.cli.main import main
 from reengage.cli.preview import WITHOUT_A_STACK
 from tests.template_resources import environment
 
 EVENTS = Path(__file__).parents[2] / "events"
+NOW = datetime(2026, 11, 28, 9, tzinfo=UTC)
 ANNA = {"brand": "acme-dental", "channel": "sms", "address": "+12025550101"}
 
 Answer = Callable[[str, Any], Any]
@@ -416,3 +419,44 @@ def test_pause_fails_if_the_bus_does_not_take_it(
     monkeypatch.setattr(boto3, "client", Bus(failed=1).client)
     assert main(["pause"]) == 1
     assert "did not take 1 events" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", sorted(envelope.EVENT_TYPES))
+def test_send_builds_a_valid_event_of_each_type(name: str) -> None:
+    contact = {} if name in {"BrandConfigured", "SendingPaused", "SendingResumed"} else ANNA
+    given = ['evidence={"when": "2026-11-01T09:00:00Z"}', 'same_as={"channel": "whatsapp", "address": "+12025550101"}']
+    given += ['to={"channel": "sms", "address": "+12025550102"}', "closed=true"]
+    fields = [field for field in given if field.partition("=")[0] in envelope.EVENT_TYPES[name].__struct_fields__]
+    brand = "" if name in {"SendingPaused", "SendingResumed"} else "acme-dental"
+    built = envelope.build(name, contact=contact, brand=brand, fields=fields, ahead="2d", now=NOW)
+    check = inbound_message if name == "MessageReceived" else parse_business_event
+    check(built)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["send", "AppointmentBoked"], 'unknown event "AppointmentBoked"; use one of AgentReplied'),
+        (
+            ["send", "AppointmentBooked", "--contact", "acme/sms/+12025550101", "--in", "soon"],
+            '--in "soon": expected 2d',
+        ),
+        (["send", "AppointmentBooked", "--contact", "anna"], "CONTACT must look like brand/channel/address"),
+        (["send", "nothing.json"], "nothing.json: no such file"),
+        (
+            ["send", "AppointmentBooked", "--brand", "acme", "--set", "location"],
+            '--set "location": expected name=value',
+        ),
+    ],
+)
+def test_send_says_what_to_type(arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert error.partition("; use one of AgentReplied")[0] in capsys.readouterr().err
+
+
+def test_send_dry_run_shows_the_plan_and_sends_nothing(
+    asked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["send", "AppointmentBooked", "--contact", "acme-dental/sms/+12025550101", "--dry-run"]) == 0
+    assert [output for output, _ in asked] == ["ExplainFunctionArn"]
+    assert capsys.readouterr().out.endswith("plans nothing\n")

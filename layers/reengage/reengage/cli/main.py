@@ -9,6 +9,7 @@ from reengage.cli.import_opt_outs import import_opt_outs
 from reengage.cli.pause import pause, resume
 from reengage.cli.preview import preview
 from reengage.cli.progress import progress
+from reengage.cli.send import send
 
 app = typer.Typer(
     name="reengage",
@@ -16,7 +17,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for run in (explain, export, preview, progress, import_opt_outs, pause, resume):
+for run in (explain, export, preview, progress, import_opt_outs, pause, resume, send):
     app.command(run.__name__.replace("_", "-"))(run)
 
 

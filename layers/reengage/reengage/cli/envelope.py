@@ -1,0 +1,92 @@
+"""Build an event in from flags: its type's fields, completed with what a first try needs."""
+
+import json
+import secrets
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import msgspec
+
+from reengage.adapters.inbound.eventbridge import EVENT_SCHEMAS, MessageReceived
+from reengage.cli.console import UsageError
+from reengage.domain.instants import Duration, iso
+
+EVENT_TYPES: Mapping[str, type[msgspec.Struct]] = {"MessageReceived": MessageReceived, **EVENT_SCHEMAS}
+EXAMPLES: Mapping[str, Callable[[str, datetime], Any]] = {
+    "Instant": lambda _, at: iso(at.replace(second=0, microsecond=0)),
+    "Identifier": lambda name, _: f"{name.removesuffix('_id')}-{secrets.token_hex(3)}",
+    "Day": lambda _, at: at.date().isoformat(),
+    "Url": lambda _, __: "https://example.com/",
+    "list": lambda _, __: ["Example item"],
+    "bool": lambda _, __: True,
+    "str": lambda name, _: f"Example {name.replace('_', ' ')}",
+}
+"""By the class of a required field: an example value from its name and an instant ahead."""
+
+
+def build(
+    detail_type: str, *, contact: Mapping[str, str], brand: str, fields: Sequence[str], ahead: str, now: datetime
+) -> dict[str, Any]:
+    """Return an envelope of ``detail_type``.
+
+    ``fields`` are ``name=value``, the value as JSON or else as text. A required field that is not given gets an example
+    value; an instant lies ``ahead`` of ``now`` (``2d``, ``90m``, or an ISO 8601 duration). Raises ``UsageError``.
+    """
+    if detail_type not in EVENT_TYPES:
+        raise UsageError(f'unknown event "{detail_type}"; use one of {", ".join(sorted(EVENT_TYPES))}')
+    detail: dict[str, Any] = {"contact": dict(contact)} if contact else {}
+    if brand and not contact:
+        detail["brand"] = brand
+    detail |= dict(_given(fields))
+    at = now + parse_ahead(ahead)
+    for field in msgspec.structs.fields(EVENT_TYPES[detail_type]):
+        if field.required and field.name not in detail:
+            when = now if field.name == "sent_at" else at
+            detail[field.name] = _example(field.name, field.type, when)
+    return {"time": iso(now), "source": "reengage.cli", "detail-type": detail_type, "detail": detail}
+
+
+def parse_ahead(text: str) -> timedelta:
+    """Parse ``2d``, ``3h``, ``90m`` or an ISO 8601 duration of days or hours. Raises ``UsageError``."""
+    units = {"d": "days", "h": "hours", "m": "minutes"}
+    if text[:-1].isdecimal() and text[-1:] in units:
+        return timedelta(**{units[text[-1]]: int(text[:-1])})
+    try:
+        duration = Duration.parse(text)
+    except ValueError as error:
+        raise UsageError(f'--in "{text}": expected 2d, 3h, 90m or an ISO 8601 duration such as P2D') from error
+    return timedelta(days=duration.days) + duration.exact
+
+
+def _given(fields: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    for field in fields:
+        name, equals, text = field.partition("=")
+        if not equals or not name:
+            raise UsageError(f'--set "{field}": expected name=value, for example --set location="12 Garden Street"')
+        try:
+            yield name, json.loads(text)
+        except json.JSONDecodeError:
+            yield name, text
+
+
+def _example(name: str, of: Any, at: datetime) -> Any:
+    """Return a value for a required field: the first row of ``EXAMPLES`` that its annotation names."""
+    classes = {inner.__name__ for inner in _leaves(of) if isinstance(inner, type)}
+    for known, example in EXAMPLES.items():
+        if known in classes:
+            return example(name, at)
+    raise UsageError(f"{name} is required: give it with --set {name}=…")
+
+
+def _leaves(of: Any) -> Iterator[Any]:
+    """Yield the classes that an annotation is made of, not those inside containers."""
+    origin = get_origin(of)
+    if origin is Annotated:
+        yield from _leaves(get_args(of)[0])
+    elif origin in (Union, types.UnionType):
+        for inner in get_args(of):
+            yield from _leaves(inner)
+    else:
+        yield origin or of
