@@ -7,7 +7,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 
 export UV_PYTHON_DOWNLOADS := never
-# A virtual environment that the caller stands in is no business of ours.
+# Ignore the caller's virtual environment.
 unexport VIRTUAL_ENV PYTHONPATH
 export SAM_CLI_TELEMETRY := 0
 
@@ -19,7 +19,7 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.13 --generate-h
 # `sam build` takes the first python3.13 on the path, and with it its pip.
 SAM_CLI := PATH="$(CURDIR)/$(TOOLS)/sam/bin:$$PATH" PIP_CONSTRAINT="$(CURDIR)/requirements-dev.txt" sam
 
-.PHONY: help setup test coverage mutation check demo reasons providers benchmark fuzz local-invoke build format lock clean
+.PHONY: help setup unit test coverage mutation check demo reasons providers benchmark fuzz local-invoke build format lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -125,6 +125,9 @@ $(AXE):
 
 # Proofs.
 
+unit: $(PROJECT) ## Run the fast tests: units without the slow ones, in seconds.
+	@$(BIN)/pytest --numprocesses auto -m "not slow and not local and not dynamodb_local and not browser" tests/unit
+
 test: $(PROJECT) dynamodb-local chromium axe-core ## Run the tests: unit, property, contract, integration, template.
 	@$(BIN)/pytest --numprocesses auto
 
@@ -177,26 +180,51 @@ fuzz: $(PROJECT) ## Call the providers' door 100,000 times, by atheris and schem
 local-invoke: $(PROJECT) $(SAM) $(EMULATOR) ## Run each file of events/ through `sam local invoke` (needs Docker).
 	@$(BIN)/python -m tests.local.local_invoke
 
-# Questions to a deployed stack, by your AWS credentials; STACK names it.
+# The program `reengage`, a target for each command. STACK names a deployed stack; STACK=local is that of `make up`.
 
 STACK ?= reengage
-ASK := PYTHONPATH=layers/reengage $(BIN)/python -m reengage
+LOCAL_STACK := $(TOOLS)/local-stack.env
+REENGAGE := $(if $(filter local,$(STACK)),set -a && . $(LOCAL_STACK) && )PYTHONPATH=layers/reengage $(BIN)/python -m reengage
+# $(call need,VARIABLE,example): end with what to type if the variable is not set.
+need = $(if $($(1)),,@echo "$(1) is missing. Usage: $(2)" >&2; exit 2)
 
-.PHONY: explain export preview progress import-opt-outs
-explain: $(PROJECT) ## Say what happened to a contact, and why: CONTACT=brand/channel/address [STACK=…].
-	@$(ASK) explain --stack $(STACK) "$(CONTACT)"
+.PHONY: explain export preview progress import-opt-outs pause resume send
+explain: $(PROJECT) ## Show what happened to a contact, and why: CONTACT=brand/channel/address [STACK=…].
+	$(call need,CONTACT,make explain CONTACT=acme-dental/sms/+12025550101)
+	@$(REENGAGE) explain --stack $(STACK) "$(CONTACT)"
 
-export: $(PROJECT) ## Write out all that is held of a contact: CONTACT=brand/channel/address [STACK=…].
-	@$(ASK) export --stack $(STACK) "$(CONTACT)"
+export: $(PROJECT) ## Write out everything that is stored of a contact: CONTACT=brand/channel/address [STACK=…].
+	$(call need,CONTACT,make export CONTACT=acme-dental/sms/+12025550101)
+	@$(REENGAGE) export --stack $(STACK) "$(CONTACT)"
 
-preview: $(PROJECT) ## Say what an event would plan, storing nothing: EVENT=file.json [STACK=…].
-	@$(ASK) preview $(if $(filter file,$(origin STACK)),,--stack $(STACK)) "$(EVENT)"
+preview: $(PROJECT) ## Show what an event would plan, without storing it: EVENT=file.json [STACK=…].
+	$(call need,EVENT,make preview EVENT=events/plan_messages/appointment_booked.json)
+	@$(REENGAGE) preview $(if $(filter file,$(origin STACK)),,--stack $(STACK)) "$(EVENT)"
 
-progress: $(PROJECT) ## Say how far a broadcast has come: BRAND=… and ANNOUNCEMENT=… or ITEM=… [STACK=…].
-	@$(ASK) progress --stack $(STACK) "$(BRAND)" $(if $(ITEM),--item "$(ITEM)",--announcement "$(ANNOUNCEMENT)")
+progress: $(PROJECT) ## Show how far a broadcast has come: BRAND=… and ANNOUNCEMENT=… or ITEM=… [STACK=…].
+	$(call need,BRAND,make progress BRAND=acme ANNOUNCEMENT=summer-2026)
+	@$(REENGAGE) progress --stack $(STACK) "$(BRAND)" $(if $(ITEM),--item "$(ITEM)",--announcement "$(ANNOUNCEMENT)")
 
-import-opt-outs: $(PROJECT) ## Bring opt-outs over: FILE=opt-outs.csv; a dry run unless APPLY=1 [STACK=…].
-	@$(ASK) import-opt-outs --stack $(STACK) $(if $(APPLY),--apply) "$(FILE)"
+import-opt-outs: $(PROJECT) ## Import opt-outs: FILE=opt-outs.csv; a dry run unless APPLY=1 [BRAND=…] [STACK=…].
+	$(call need,FILE,make import-opt-outs FILE=opt-outs.csv)
+	@$(REENGAGE) import-opt-outs --stack $(STACK) --brand "$(BRAND)" $(if $(APPLY),--apply) "$(FILE)"
+
+pause: $(PROJECT) ## Hold all sending: WHY=… [BRAND=…] [SCOPE=all|marketing|a reason] [UNTIL=instant] [STACK=…].
+	@$(REENGAGE) pause --stack $(STACK) --why "$(WHY)" --brand "$(BRAND)" --scope "$(or $(SCOPE),all)" --until "$(UNTIL)"
+
+resume: $(PROJECT) ## End a pause of the same brand and scope: [BRAND=…] [SCOPE=…] [STACK=…].
+	@$(REENGAGE) resume --stack $(STACK) --brand "$(BRAND)" --scope "$(or $(SCOPE),all)"
+
+send: $(PROJECT) ## Put an event on the bus and follow it: EVENT=name or file [CONTACT=…] [IN=2d] [STACK=…].
+	$(call need,EVENT,make send EVENT=AppointmentBooked CONTACT=acme-dental/sms/+12025550101 IN=2d)
+	@$(REENGAGE) send "$(EVENT)" --stack $(STACK) --contact "$(CONTACT)" --brand "$(BRAND)" --in "$(or $(IN),2d)" --yes
+
+.PHONY: up down
+up: $(PROJECT) $(SAM) $(EMULATOR) ## Start a local stack that stays until `make down` or Ctrl-C; use it with STACK=local.
+	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.up up
+
+down: $(PROJECT) ## Stop the local stack.
+	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.up down
 
 # Work.
 

@@ -12,25 +12,36 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from reengage.cli.explain import ledger
 from reengage.cli.stack import Functions
+from reengage.report import render_report, report_data
 from tests.local import emulator
 from tests.local.emulator import Emulator
+from tests.local.processes import ROOT, progress
 
 if TYPE_CHECKING:
     from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef, TargetTypeDef
 
 BRAND: Final = "acme-dental"
 STACK: Final = "reengage-demo"
+PAGE: Final = ROOT / "build" / "demo.html"
+NEXT: Final = """
+What next?
+  make up                                    keep a local stack, and send your own events to it
+  make preview EVENT=events/plan_messages/appointment_booked.json
+                                             see what an event would plan
+  sam deploy --guided                        deploy to AWS; README.md has the three commands
+"""
 PATIENCE: Final = timedelta(minutes=3)
 LEAD: Final = timedelta(seconds=30)
-"""How far ahead the story's messages are due, so that all its events are in the table before."""
+"""How far ahead the messages are due, so that all events are stored before."""
 
 
 def zone_where_it_is(hour: int) -> str:
-    """A time zone in which that hour of the day has just begun, or is about to end: the story is played at any time."""
+    """Return a time zone in which it is now that hour, so that the story plays at any time of the day."""
     ahead = hour - datetime.now(UTC).hour
     # The sign is the other way round in these names, and they go from 14 hours ahead to 12 behind.
     return f"Etc/GMT{-(ahead + 24 if ahead < -12 else ahead):+d}"
@@ -82,16 +93,16 @@ ENDINGS: Final = (
     Ending(ADA, "visit-ada", "PT2H", "delivered", tells="wrote 3 days ago"),
     Ending(BEN, "trial-ben", "-P3D", "sent", tells="wrote 2 hours ago, and tries the product"),
     Ending(BEN, "trial-ben", "P1D", "scheduled", tells="follows when the trial has ended"),
-    Ending(CHAU, "visit-chau", "PT2H", "skipped", "window_closed", "last heard from 31 days ago"),
+    Ending(CHAU, "visit-chau", "PT2H", "skipped", "window_closed", "last wrote 31 days ago"),
     Ending(DORA, "visit-dora", "PT2H", "skipped", "superseded", "moved to the day after: not at the old time"),
     Ending(DORA, "visit-dora/new", "PT2H", "scheduled", tells="but at the new one"),
     Ending(EMIL, "visit-emil", "PT2H", "skipped", "cancelled", "cancelled in time"),
     Ending(FAY, "visit-fay", "PT2H", "skipped", "no_conversation", "never wrote"),
-    Ending(GUS, "visit-gus", "P1D", "skipped", "too_late", "booked for tonight: a day before is past"),
+    Ending(GUS, "visit-gus", "P1D", "skipped", "too_late", "booked for tonight: one day before is past"),
     Ending(HAN, "visit-han", "PT2H", "skipped", "opted_out", "wrote STOP after booking"),
-    Ending(IDA, "trial-ida", "-P3D", "scheduled", "quiet_hours", "it is night where she is: held until nine"),
+    Ending(IDA, "trial-ida", "-P3D", "scheduled", "quiet_hours", "it is night in her time zone: held until nine"),
     Ending(IDA, "trial-ida", "P1D", "scheduled", tells="follows when the trial has ended"),
-    Ending(JO, "message-Jo-2", "PT0S", "sent", tells="came back after ten days, and was greeted at once"),
+    Ending(JO, "message-Jo-2", "PT0S", "sent", tells="came back after ten days: greeted at once"),
 )
 
 
@@ -109,17 +120,32 @@ def main() -> int:
     with emulator.running() as aws:
         outputs = emulator.deploy(aws, STACK, say=say)
         story = Story(aws, outputs)
-        listening = story.listen()
-        say("Playing the story: people write, a clinic and a shop tell what happens")
-        story.tell(say)
-        say("Waiting for the schedules to fire; they do so every minute")
-        told = story.wait(listening, say)
-        asked = functions(aws, outputs)("ExplainFunctionArn", {"contact": HAN.contact})
-    return report(told, list(ledger(asked)), say)
+        queue = story.listen()
+        say("Playing the story: people write; a clinic and a shop publish events")
+        story.play(say)
+        say("Waiting for the schedules, which fire every minute")
+        seen = story.wait(queue, say)
+        explained = functions(aws, outputs)("ExplainFunctionArn", {"contact": HAN.contact})
+        failed = report(seen, list(ledger(explained)), say)
+        page = write_page(story.lines)
+        print(f"The whole story as a page: {page.relative_to(Path.cwd())}")
+        print(NEXT)
+        say("Stopping the local AWS")
+    say("Done. Everything that was started is stopped.")
+    return failed
+
+
+def write_page(lines: list[dict[str, Any]]) -> Path:
+    """Write what really happened on the stack as an HTML page, and return its path."""
+    page = PAGE
+    page.parent.mkdir(exist_ok=True)
+    data = report_data(lines, title="Demo: a clinic and a shop")
+    page.write_text(render_report(data), encoding="utf-8")
+    return page
 
 
 def functions(aws: Emulator, outputs: Mapping[str, str]) -> Functions:
-    """The deployed functions, as an operator's command reaches them."""
+    """Return the deployed functions, as the program `reengage` calls them."""
     client = aws.session.client("lambda", endpoint_url=aws.endpoint_url)
     return lambda output, event: json.loads(
         client.invoke(FunctionName=outputs[output], Payload=json.dumps(event).encode())["Payload"].read()
@@ -127,8 +153,8 @@ def functions(aws: Emulator, outputs: Mapping[str, str]) -> Functions:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """The scheduled messages as the table has them, the texts that were sent, by message id, and what was rejected."""
+class Seen:
+    """The scheduled messages of the table, the texts that were sent, by message id, and the rejected events."""
 
     rows: list[dict[str, Any]]
     texts: Mapping[str, str]
@@ -143,9 +169,11 @@ class Story:
         self.events = aws.session.client("events", endpoint_url=aws.endpoint_url)
         self.sqs = aws.session.client("sqs", endpoint_url=aws.endpoint_url)
         self.dynamodb = aws.session.client("dynamodb", endpoint_url=aws.endpoint_url)
+        self.lines: list[dict[str, Any]] = []
+        """Every event that went in, and every one that came out, for the report page."""
 
     def listen(self) -> str:
-        """A queue on which a business system hears what the app says; returns its URL."""
+        """Create a queue that receives every event out, as a business system would; return its URL."""
         bus = self.outputs["EventBusName"]
         url: str = self.sqs.create_queue(QueueName="business-system")["QueueUrl"]
         attributes = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
@@ -165,18 +193,21 @@ class Story:
         answer = self.events.put_events(Entries=[entry])
         if answer["FailedEntryCount"]:
             raise RuntimeError(f"{detail_type}: {answer['Entries'][0]}")
+        self.lines.append({"time": datetime.now(UTC).isoformat(), "detail-type": detail_type, "detail": dict(detail)})
 
-    def tell(self, say: emulator.Say) -> None:
-        """Each event waits for what the one before it did: a function's first invocation takes seconds here."""
+    def play(self, say: emulator.Say) -> None:
+        """Play the story. Each event waits for the effect of the one before: a first invocation takes seconds here."""
         now = datetime.now(UTC)
+        self.put("BrandConfigured", {"brand": BRAND, "name": "Acme Dental"})
+        self.until_there_are(1, "brand", "the clinic set its name", say)
         wrote = {ADA: timedelta(days=3), BEN: timedelta(hours=2), CHAU: timedelta(days=31)}
         wrote |= dict.fromkeys((DORA, EMIL, GUS, HAN, IDA, JO), timedelta(days=10))
         for number, (person, ago) in enumerate(wrote.items(), start=1):
-            self.put("MessageReceived", said(person, now - ago))
+            self.put("MessageReceived", message_received(person, now - ago))
             self.until_there_are(number, "contact", f"{person.name} wrote", say)
         self.put("AppointmentBooked", booked(GUS, now + timedelta(hours=3), ["P1D"]))
         self.until_there_are(1, "scheduled_message", "Gus booked for tonight", say)
-        self.put("MessageReceived", said(JO, datetime.now(UTC), number=2))
+        self.put("MessageReceived", message_received(JO, datetime.now(UTC), number=2))
         self.until_there_are(2, "scheduled_message", "Jo wrote again, after ten days", say)
 
         due_at = datetime.now(UTC).replace(microsecond=0) + LEAD
@@ -193,13 +224,13 @@ class Story:
         self.until_there_are(12, "scheduled_message", "Ida started one, too", say)
         self.put("AppointmentRescheduled", booked(DORA, visit + timedelta(days=1), ["PT2H"]))
         self.until_there_are(13, "scheduled_message", "Dora moved her appointment to the day after", say)
-        self.put("MessageReceived", said(HAN, datetime.now(UTC), "Please stop texting me!", number=2))
-        self.until_there_are(1, "preferences", "Han asked not to be written to any more", say)
+        self.put("MessageReceived", message_received(HAN, datetime.now(UTC), "Please stop texting me!", number=2))
+        self.until_there_are(1, "preferences", "Han asked for no more messages", say)
         self.put("AppointmentCancelled", {"brand": BRAND, "appointment_id": "visit-emil"})
         self.until(lambda: "cancelled" in {row.get("rule") for row in self.rows()}, "Emil cancelled his", say)
         self.put("AppointmentBooked", booked(GUS, visit, ["PT2H"]) | {"starts_at": "tomorrow"})
         self.put("AppointmentBoked", booked(GUS, visit, ["PT2H"]))
-        say("  one event has a time that is none, and one a name that nobody knows")
+        say("  one event has an invalid time, and one an unknown name")
 
     def until_there_are(self, count: int, kind: str, what: str, say: emulator.Say) -> None:
         self.until(lambda: len(self.items(kind)) == count, what, say)
@@ -208,17 +239,21 @@ class Story:
         deadline = time.monotonic() + PATIENCE.total_seconds()
         while not done():
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{what}, and nothing came of it within {PATIENCE}")
+                raise TimeoutError(f"{what}: no effect within {PATIENCE}")
             time.sleep(0.1)  # there is nothing to wait on but the table
         say(f"  {what}")
 
-    def wait(self, listening: str, say: emulator.Say) -> Told:
-        """What there is to see once the story has ended, or patience has."""
+    def wait(self, listening: str, say: emulator.Say) -> Seen:
+        """Return what is to be seen once the story has ended, or the time limit is reached."""
         texts: dict[str, str] = {}
         rejected: list[str] = []
         until = time.monotonic() + PATIENCE.total_seconds()
+        with progress(say, lambda: f"  {len(problems(Seen(self.rows(), texts, rejected)))} outcomes still to come"):
+            return self._wait(listening, until, texts, rejected, say)
+
+    def _wait(self, queue: str, until: float, texts: dict[str, str], rejected: list[str], say: emulator.Say) -> "Seen":
         while True:
-            for event in self.hear(listening):
+            for event in self.events_out(queue):
                 detail = event["detail"]
                 match event["detail-type"]:
                     case "MessageSendRequested":
@@ -229,21 +264,25 @@ class Story:
                             self.put("DeliveryReported", report)
                     case "EventRejected":
                         rejected += [f"{detail['rejected_detail_type']}: {error}" for error in detail["errors"]]
-                    case "MessageSent" | "MessageSkipped" | "MessageDelivered" as said_so:
-                        say(f"heard {said_so} {detail.get('subject_id', '')} {detail.get('rule', '')}".rstrip())
+                    case "MessageSent" | "MessageHeld" | "MessageSkipped" | "MessageDelivered" as event_type:
+                        why = f" ({detail['rule']})" if detail.get("rule") else ""
+                        hold_end = f" until {detail['until']}" if event_type == "MessageHeld" else ""
+                        say(f"  {event_type} {detail.get('subject_id', '')}{why}{hold_end}")
                     case _:
                         pass
-            told = Told(self.rows(), texts, rejected)
-            if not problems(told) or time.monotonic() > until:
-                return told
+            seen = Seen(self.rows(), texts, rejected)
+            if not problems(seen) or time.monotonic() > until:
+                return seen
             time.sleep(1)  # nor here
 
-    def hear(self, url: str) -> list[dict[str, Any]]:
-        """What the app has said since the last time."""
+    def events_out(self, url: str) -> list[dict[str, Any]]:
+        """Return the events out since the last call."""
         messages = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
         for message in messages:
             self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        return [json.loads(message["Body"]) for message in messages]
+        events = [json.loads(message["Body"]) for message in messages]
+        self.lines += [{name: event[name] for name in ("time", "detail-type", "detail")} for event in events]
+        return events
 
     def rows(self) -> list[dict[str, Any]]:
         """Every scheduled message in the deployed table."""
@@ -259,7 +298,7 @@ class Story:
 HELLO: Final = "Hello, do you have an appointment for me?"
 
 
-def said(person: Person, at: datetime, text: str = HELLO, *, number: int = 1) -> dict[str, Any]:
+def message_received(person: Person, at: datetime, text: str = HELLO, *, number: int = 1) -> dict[str, Any]:
     return {
         "contact": person.contact,
         "message_id": f"message-{person.name}-{number}",
@@ -282,11 +321,11 @@ def booked(person: Person, starts_at: datetime, remind_before: list[str]) -> dic
     }
 
 
-def problems(told: Told) -> list[str]:
-    """What is not as the story wants it."""
-    rows = told.rows
-    found = [] if len(told.rejected) == len(REJECTED) else [f"rejected: {told.rejected}, not {REJECTED}"]
-    found += [f"rejected: no {wanted}" for wanted in REJECTED if not any(wanted in error for error in told.rejected)]
+def problems(seen: Seen) -> list[str]:
+    """Return what differs from the story's expected outcome."""
+    rows = seen.rows
+    found = [] if len(seen.rejected) == len(REJECTED) else [f"rejected: {seen.rejected}, not {REJECTED}"]
+    found += [f"rejected: no {wanted}" for wanted in REJECTED if not any(wanted in error for error in seen.rejected)]
     for ending in ENDINGS:
         row = row_of(ending, rows)
         if row is None:
@@ -301,20 +340,20 @@ def problems(told: Told) -> list[str]:
 
 
 def row_of(ending: Ending, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The row that an ending speaks of; of one subject's two, the later is the "new" one."""
+    """Return the row of an ending; the later of one subject's two is the "new" one."""
     subject, _, new = ending.subject.partition("/")
     found = [row for row in rows if f"#{subject}#{ending.step}#" in row["sk"]]
     found.sort(key=lambda row: row["due_at"])
     return (found[1] if len(found) > 1 else None) if new else (found[0] if found else None)
 
 
-def report(told: Told, explained: list[str], say: emulator.Say) -> int:
-    say("This is what the table holds now")
+def report(seen: Seen, explained: list[str], say: emulator.Say) -> int:
+    say("The table holds now")
     print()
     head = ("who", "reason", "due (UTC)", "decision", "why", "story")
     lines = []
     for ending in ENDINGS:
-        row = row_of(ending, told.rows)
+        row = row_of(ending, seen.rows)
         if row:
             reason, due = row["sk"].split("#")[1], row["due_at"][:16].replace("T", " ")
             lines.append((ending.person.name, reason, due, row["state"], row.get("rule", "") or "-", ending.tells))
@@ -323,16 +362,15 @@ def report(told: Told, explained: list[str], say: emulator.Say) -> int:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
     print()
     print("Sent:")
-    for row in told.rows:
-        if text := told.texts.get(row["scheduled_message_id"]):
+    for row in seen.rows:
+        if text := seen.texts.get(row["scheduled_message_id"]):
             print(f"  “{text}”")
-    print("And why did Han get nothing? `make explain` says:", *explained, sep="\n  ")
-    print("Rejected, and kept whole in a queue:", *told.rejected, sep="\n  ")
+    print("Why did Han get nothing? `make explain` shows:", *explained, sep="\n  ")
+    print("Rejected events, kept whole in a queue:", *seen.rejected, sep="\n  ")
     print()
-    if wrong := problems(told):
+    if wrong := problems(seen):
         print("The story did not end as it should:", *wrong, sep="\n  ", file=sys.stderr)
         return 1
-    say("Done. Everything that was started is stopped.")
     return 0
 
 

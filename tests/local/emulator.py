@@ -14,6 +14,7 @@ import platform
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,10 +23,12 @@ from types import MappingProxyType
 
 import boto3
 
-from tests.local.processes import ROOT, TOOLS, free_port, serving, started
+from tests.local.processes import ROOT, TOOLS, free_port, progress, serving, started
 
 REGION = "us-east-1"
 LOG = TOOLS / "emulator.log"
+COMMAND = (str(TOOLS / "emulator" / "bin" / "python"), "-m", "ministack")
+READY_PATH = "/_ministack/ready"
 # Apart from .aws-sam/build: that is for the real account, and for another processor.
 BUILD = ROOT / ".aws-sam" / "local" / "build"
 BUILT_TEMPLATE = BUILD / "template.yaml"
@@ -64,23 +67,27 @@ def running(port: int | None = None, *, host: str = "127.0.0.1") -> Iterator[Emu
     """
     port = port or free_port()
     with tempfile.TemporaryDirectory(prefix="emulator-", ignore_cleanup_errors=True) as folder:
-        # The functions inherit this environment, so it holds no more than the emulator needs.
-        env = {
-            "PATH": os.environ["PATH"],
-            "HOME": folder,
-            "TMPDIR": folder,
-            "GATEWAY_PORT": str(port),
-            "BIND_HOST": host,
-            "AWS_DEFAULT_REGION": REGION,
-            "IOT_MTLS_ENABLED": "0",
-            "SFTP_ENABLED": "0",
-        }
-        command = [str(TOOLS / "emulator" / "bin" / "python"), "-m", "ministack"]
-        with serving(command, port=port, path="/_ministack/ready", env=env, cwd=Path(folder), log=LOG):
-            yield _emulator(f"http://127.0.0.1:{port}")
+        env = server_env(port, host, folder)
+        with serving(COMMAND, port=port, path=READY_PATH, env=env, cwd=Path(folder), log=LOG):
+            yield at(f"http://127.0.0.1:{port}")
 
 
-def _emulator(endpoint_url: str) -> Emulator:
+def server_env(port: int, host: str, folder: str) -> dict[str, str]:
+    """Return the emulator's environment. The functions inherit it, so it holds no more than the emulator needs."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": folder,
+        "TMPDIR": folder,
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": host,
+        "AWS_DEFAULT_REGION": REGION,
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+    }
+
+
+def at(endpoint_url: str) -> Emulator:
+    """Return how to reach the emulator that runs at ``endpoint_url``."""
     credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     env |= credentials | {
@@ -162,33 +169,43 @@ def sam(*arguments: str) -> list[str]:
 
 
 def _sam(arguments: Sequence[str], env: Mapping[str, str], say: Say) -> None:
-    """Run `sam` at the project's root, and say what it builds and creates while it does."""
+    """Run `sam` at the project's root; say from time to time how far it is, and in the end what it made."""
     begun = time.monotonic()
     printed: list[str] = []
+    steps: Counter[str] = Counter()
     command = sam(*arguments)
     # COLUMNS keeps the names in its tables whole; `sam build` takes pip from the Python first on the path.
     path = f"{Path(command[0]).parent}{os.pathsep}{env['PATH']}"
     env = {**env, "COLUMNS": "250", "PATH": path}
-    with started(command, env=env, cwd=ROOT, output=subprocess.PIPE) as process:
+
+    def so_far() -> str:
+        return f"  {_counts(steps) or 'at work'} after {time.monotonic() - begun:.0f} s"
+
+    with started(command, env=env, cwd=ROOT, output=subprocess.PIPE) as process, progress(say, so_far):
         for line in process.stdout or ():
             printed.append(line)
             if step := _step(line):
-                say(f"  {step}")
+                steps[step] += 1
         process.wait()
     if process.returncode:
         raise SamError(f"sam {arguments[0]} ended with {process.returncode}:\n{''.join(printed)}")
-    say(f"  done in {time.monotonic() - begun:.0f} s")
+    say(f"  done in {time.monotonic() - begun:.0f} s: {_counts(steps) or 'nothing had changed'}")
+
+
+def _counts(steps: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in steps.items())
 
 
 def _step(line: str) -> str | None:
-    """What a line of `sam build` or `sam deploy` tells a reader: a thing being built, or one created."""
-    words = line.split()
-    match words:
-        case ["Building", "layer", name]:
-            return f"building {name.strip("'")}"
-        case ["Building", "codeuri:", *_, "functions:", name]:
-            return f"building {name}"
-        case [("CREATE_COMPLETE" | "UPDATE_COMPLETE") as status, resource_type, name, *_]:
-            return f"{status.partition('_')[0].lower()}d {resource_type} {name}"
+    """Return what a line of `sam build` or `sam deploy` reports, to be counted."""
+    match line.split():
+        case ["Building", "layer", _]:
+            return "layer built"
+        case ["Building", "codeuri:", *_, "functions:", _]:
+            return "functions built"
+        case ["CREATE_COMPLETE", _, _, *_]:
+            return "resources created"
+        case ["UPDATE_COMPLETE", _, _, *_]:
+            return "resources updated"
         case _:
             return None

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -75,7 +75,7 @@ def serving(
     """
     with log.open("w") as output, started(command, env=env, cwd=cwd, output=output) as process:
         deadline = time.monotonic() + timeout
-        while not _answers(port, path):
+        while not answers(port, path):
             if process.poll() is not None:
                 raise ServerError(f"{command[0]} ended with {process.returncode}:\n{_tail(log)}")
             if time.monotonic() > deadline:
@@ -84,7 +84,8 @@ def serving(
         yield
 
 
-def _answers(port: int, path: str) -> bool:
+def answers(port: int, path: str) -> bool:
+    """Return whether an HTTP server answers ``path`` on 127.0.0.1 without a server error."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
         connection.request("GET", path)
@@ -122,6 +123,24 @@ def _sigterm_as_exit() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+@contextmanager
+def progress(say: Callable[[str], None], text: Callable[[], str], every: float = 8.0) -> Iterator[None]:
+    """Call ``say(text())`` each ``every`` seconds until the block ends: a person must see that work goes on."""
+    ended = threading.Event()
+
+    def report() -> None:
+        while not ended.wait(every):
+            say(text())
+
+    thread = threading.Thread(target=report, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _tail(log: Path, lines: int = 30) -> str:

@@ -231,7 +231,7 @@ class Stage(Story):
             self.scheduler.update_schedule(Name=name, State="ENABLED" if enabled else "DISABLED", **kept)
 
     def look(self) -> Seen:
-        while new := self.hear(self.queue):
+        while new := self.events_out(self.queue):
             self.heard += new
         progress = [self.ask("ExplainFunctionArn", {"broadcast": dict(wanted.named)}) for wanted in self.broadcasts]
         return Seen(self.rows(), self.heard, progress)
