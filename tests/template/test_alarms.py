@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from reengage.observability import RETRIED
+import re
+from typing import Final
+
+from reengage.observability import ALARM_METRICS, LEFT, NOT_PUBLISHED, RETRIED, SIGNATURES_REFUSED
 from tests.template.stack import ALARM, FUNCTION, QUEUE, SCHEDULE, Properties, Stack, arn
+
+COMPOSITE: Final = "AWS::CloudWatch::CompositeAlarm"
 
 type Metric = tuple[str, str, str, str]
 
@@ -66,27 +71,71 @@ def test_the_providers_door_has_an_alarm_for_its_own_errors(stack: Stack) -> Non
     assert ("AWS/Lambda", "Errors", "FunctionName", str({"Ref": "WebhookFunction"})) in _watched(stack)
 
 
+def test_failed_and_unconfirmed_messages_and_a_backlog_alarm(stack: Stack) -> None:
+    """Messages ended as failed and no one was notified."""
+    for function in (name for name in stack.of(FUNCTION) if name.startswith("Send")):
+        service = stack.of(FUNCTION)[function]["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
+        for metric in (ALARM_METRICS["MessageFailed"], ALARM_METRICS["MessageUnconfirmed"], LEFT):
+            assert ("Reengage", metric.name, "service", service) in _watched(stack)
+
+
+def test_undelivered_refused_and_throttled_alarm(stack: Stack) -> None:
+    """A rotated secret refused every STOP, and no one was notified."""
+    undelivered = ALARM_METRICS["MessageUndelivered"].name
+    assert ("Reengage", undelivered, "service", "record_delivery") in _watched(stack)
+    assert ("Reengage", SIGNATURES_REFUSED.name, "service", "webhook") in _watched(stack)
+    assert ("AWS/Lambda", "Throttles", "FunctionName", str({"Ref": "WebhookFunction"})) in _watched(stack)
+
+
 def test_no_alarm_watches_anything_else(stack: Stack) -> None:
-    """So that none stands for a metric that nobody publishes: it would never ring."""
+    """An alarm of a metric that no code emits would never change its state."""
     publishers = set(stack.of(FUNCTION)) - {"ExplainFunction"}
-    expected = len(stack.of(QUEUE)) + len(publishers) + 2 * len(stack.of(SCHEDULE)) + 1
+    of_senders = 5 * len(stack.of(SCHEDULE))  # not running, retrying, failed, unconfirmed, backlog
+    of_the_webhook = 3  # failing, refused, throttled
+    expected = len(stack.of(QUEUE)) + len(publishers) + of_senders + of_the_webhook + 1
     assert len(stack.of(ALARM)) == len(_watched(stack)) == expected
 
 
-def test_every_other_alarm_rings_at_one_and_is_quiet_without_data(stack: Stack) -> None:
+def test_custom_metrics_of_alarms_have_no_other_dimension(stack: Stack) -> None:
+    """The code adds ``service`` alone to these, as the alarms' dimensions are."""
+    emitted = {metric.name for metric in (*ALARM_METRICS.values(), NOT_PUBLISHED, LEFT, RETRIED, SIGNATURES_REFUSED)}
+    assert {alarm["MetricName"] for alarm in stack.of(ALARM).values() if alarm["Namespace"] == "Reengage"} == emitted
+    assert all(not metric.dimensions for metric in (*ALARM_METRICS.values(), NOT_PUBLISHED, LEFT, SIGNATURES_REFUSED))
+
+
+def test_every_other_alarm_is_quiet_without_data(stack: Stack) -> None:
+    thresholds = {"MessagesUndelivered": 20, SIGNATURES_REFUSED.name: 5}
+    periods = {RETRIED.name: 3, LEFT.name: 3, SIGNATURES_REFUSED.name: 2}
     for name, alarm in stack.of(ALARM).items():
         if alarm in _silences(stack):
             continue
+        metric = alarm["MetricName"]
         assert alarm["Statistic"] == ("Maximum" if alarm["Namespace"] == "AWS/SQS" else "Sum"), name
         assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold", name
-        periods = 3 if alarm["MetricName"] == RETRIED.name else 1
-        assert (alarm["Threshold"], alarm["EvaluationPeriods"]) == (1, periods), name
+        assert (alarm["Threshold"], alarm["EvaluationPeriods"]) == (thresholds.get(metric, 1), periods.get(metric, 1))
         assert alarm["TreatMissingData"] == "notBreaching", name
 
 
 def test_every_alarm_says_what_to_do(stack: Stack) -> None:
     for name, alarm in stack.of(ALARM).items():
         assert len(alarm.get("AlarmDescription", "")) > 40, name
+
+
+def test_every_alarm_notifies_the_topic_or_the_mail(stack: Stack) -> None:
+    """Seventeen alarms changed their state and no one was notified."""
+    for name, alarm in {**stack.of(ALARM), **stack.of(COMPOSITE)}.items():
+        for actions in ("AlarmActions", "OKActions"):
+            own_topic, (arn_of_topic,), else_ = alarm[actions]["Fn::If"]
+            assert (own_topic, arn_of_topic) == ("HasAlarmTopicArn", {"Ref": "AlarmTopicArn"}), name
+            assert else_["Fn::If"] == ["HasAlarmEmail", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}], name
+
+
+def test_the_composite_alarm_combines_existing_alarms(stack: Stack) -> None:
+    (composite,) = stack.of(COMPOSITE).values()
+    named = set(re.findall(r"\$\{(\w+)\}", composite["AlarmRule"]["Fn::Sub"]))
+    wanted = {name for name in stack.of(ALARM) if name.endswith(("NotRunningAlarm", "RetryingAlarm"))}
+    assert named == wanted
+    assert len(named) == 6
 
 
 def _silences(stack: Stack) -> list[Properties]:

@@ -38,6 +38,8 @@ DEFAULTS = {
     "SmsConfigurationSet": "",
     "MetaApiVersion": "v26.0",
     "PublicWebhookUrl": "",
+    "AlarmEmail": "",
+    "AlarmTopicArn": "",
 }
 
 # What each output answers.
@@ -92,7 +94,13 @@ def test_what_may_be_empty_is_what_can_be_switched_off() -> None:
     empty = {name for name, parameter in _parameters().items() if _takes(parameter, "")}
     hours_and_caps = {"UtilityQuietHours", "MarketingQuietHours", "UtilityCaps", "MarketingCaps"}
     providers = {"Routes", "MessagesPerSecond", "SmsConfigurationSet", "PublicWebhookUrl"}
-    assert empty == hours_and_caps | providers | {"DefaultTimezone", "WelcomeBackAfter", "WhatsAppTemplates"}
+    assert empty == hours_and_caps | providers | {
+        "DefaultTimezone",
+        "WelcomeBackAfter",
+        "WhatsAppTemplates",
+        "AlarmEmail",
+        "AlarmTopicArn",
+    }
 
 
 EDGES = (

@@ -6,6 +6,7 @@ Logs hold no personal data: no address, no text, only ids, reasons, rules and in
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, wraps
+from http import HTTPStatus
 from threading import Lock
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -55,13 +56,26 @@ PRIVATE: Final = frozenset({"contact", "error", "provider_message_id", "message_
 may; WhatsApp's message ids have it inside, encoded.
 """
 
+ALARM_METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
+    {
+        "MessageFailed": Metric("MessagesFailed"),
+        "MessageUnconfirmed": Metric("MessagesUnconfirmed"),
+        "MessageUndelivered": Metric("MessagesUndelivered"),
+    }
+)
+"""For some events out, one more series without dimensions of its own: an alarm can watch only one series."""
+
 REPLIES: Final = frozenset(name for name, reason in REASONS.items() if reason.category == "reply")
 
 NOT_PUBLISHED: Final = Metric("EventsNotPublished")
 LEFT: Final = Metric("DueMessagesLeft")
 RETRIED: Final = Metric("MessagesRetried")
 WEBHOOKS_REFUSED: Final = Metric("WebhooksRefused", ("door", "status"))
+SIGNATURES_REFUSED: Final = Metric("WebhookSignaturesRefused")
 SMS_OVER_THREE_SEGMENTS: Final = Metric("SmsOverThreeSegments", ("reason",))
+
+ENDPOINTS: Final = frozenset({"meta", "twilio", "rcs", "google-business-messages"})
+"""The webhook endpoints of which a refusal may mean a rotated secret; a stranger's call to another path does not."""
 
 _counts: Counter[tuple[Metric, tuple[str, ...]]] = Counter()
 _lock = Lock()
@@ -117,6 +131,8 @@ def observed(publish: Publish) -> Publish:
             logger().info(event.type, detail=detail, channel=channel)
             metric = METRICS[event.type]
             count(metric, **{name: (detail | {"channel": channel})[name] for name in metric.dimensions})
+            if event.type in ALARM_METRICS:
+                count(ALARM_METRICS[event.type])
         if failed:
             logger().error("events could not be published", count=failed.failed)
             count(NOT_PUBLISHED, failed.failed)
@@ -126,9 +142,11 @@ def observed(publish: Publish) -> Publish:
 
 
 def count_refused_webhook(endpoint: str, status: int) -> None:
-    """Says of a provider's call to which door it came, and how it was answered."""
+    """Log and count a refused call of a provider, by webhook endpoint and status."""
     logger().warning("refused", door=endpoint, status=int(status))
     count(WEBHOOKS_REFUSED, door=endpoint, status=str(int(status)))
+    if status == HTTPStatus.FORBIDDEN and endpoint in ENDPOINTS:
+        count(SIGNATURES_REFUSED)
 
 
 def _private(event: OutEvent) -> frozenset[str]:
