@@ -11,6 +11,7 @@ with its own copy of the layer; so a function's first invocation takes seconds, 
 import json
 import os
 import platform
+import shutil
 import subprocess
 import tempfile
 import time
@@ -29,6 +30,8 @@ REGION = "us-east-1"
 LOG = TOOLS / "emulator.log"
 COMMAND = (str(TOOLS / "emulator" / "bin" / "python"), "-m", "ministack")
 READY_PATH = "/_ministack/ready"
+SCRATCH_BYTES = 2 * 1024**3
+"""Eight functions with their copies of the layer take less than half of it."""
 # Apart from .aws-sam/build: that is for the real account, and for another processor.
 BUILD = ROOT / ".aws-sam" / "local" / "build"
 BUILT_TEMPLATE = BUILD / "template.yaml"
@@ -66,10 +69,17 @@ def running(port: int | None = None, *, host: str = "127.0.0.1") -> Iterator[Emu
     Raises ServerError if it does not come up.
     """
     port = port or free_port()
-    with tempfile.TemporaryDirectory(prefix="emulator-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="emulator-", dir=scratch(), ignore_cleanup_errors=True) as folder:
         env = server_env(port, host, folder)
         with serving(COMMAND, port=port, path=READY_PATH, env=env, cwd=Path(folder), log=LOG):
             yield at(f"http://127.0.0.1:{port}")
+
+
+def scratch() -> str | None:
+    """Return a folder in memory, if there is one: the emulator copies the layer for each function, file by file."""
+    in_memory = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
+    is_large = in_memory.is_dir() and shutil.disk_usage(in_memory).free > SCRATCH_BYTES
+    return str(in_memory) if is_large else None
 
 
 def server_env(port: int, host: str, folder: str) -> dict[str, str]:

@@ -108,7 +108,7 @@ def down() -> int:
 def _start() -> emulator.Emulator:
     """Start the emulator apart from this process. Raises ``ServerError`` if it does not come up."""
     port = free_port() if answers(DEFAULT_PORT, "/") else DEFAULT_PORT
-    folder = tempfile.mkdtemp(prefix="local-stack-")
+    folder = tempfile.mkdtemp(prefix="local-stack-", dir=emulator.scratch())
     with emulator.LOG.open("w") as log:
         process = subprocess.Popen(
             emulator.COMMAND,
