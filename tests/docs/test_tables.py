@@ -173,8 +173,6 @@ def test_alarms_that_the_runbook_names() -> None:
     assert f"for each of the {len(alarms)} alarms" in FUNCTIONS.text
 
 
-
-
 def test_every_file_of_events_is_named_and_every_named_one_exists() -> None:
     documented = {
         (names(function)[0], case)

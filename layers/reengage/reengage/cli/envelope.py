@@ -9,7 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 
-from reengage.adapters.inbound.eventbridge import EVENT_SCHEMAS, MessageReceived
+from reengage.adapters.inbound.event_types import EVENT_SCHEMAS, MessageReceived
 from reengage.cli.console import UsageError
 from reengage.domain.instants import Duration, iso
 
