@@ -13,7 +13,7 @@ from reengage.domain.conversation import WINDOW, Conversation, InboundMessage, e
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.preferences import Choice, Preferences
 from reengage.domain.reasons import PRIORITIES, Audience, Priority, SendGroup
-from reengage.domain.subject import RETENTION, Subject, SubjectRef, Track, VersionedValue
+from reengage.domain.subject import RETENTION, BusinessEvent, Subject, SubjectRef, Track, VersionedValue
 from reengage.ports import DueKey, Store
 from tests.fakes import business
 
@@ -55,6 +55,11 @@ def brand(**said: Any) -> Brand:
     return Brand("acme-dental").apply(1, said)
 
 
+def arrived(event: BusinessEvent, at: datetime) -> BusinessEvent:
+    """The event as the bus delivers it at that instant."""
+    return replace(event, arrived_at=at)
+
+
 def interested(
     store: Store,
     contact: Contact = ANNA,
@@ -65,7 +70,7 @@ def interested(
     duration: timedelta = RETENTION,
 ) -> Subject:
     """The contact's interest in the item after that event, as it is read once it was stored and noted."""
-    event = business(event_type, at, subject_id=item, contact=contact)
+    event = arrived(business(event_type, at, subject_id=item, contact=contact), at)
     before = store.read_subject(event.subject) or Subject(event.subject)
     after = replace(before.apply(event), last_event_at=at, expires_at=expiry(at + duration))
     store.index_subject(contact, after)

@@ -61,6 +61,7 @@ def _alone(act: Act) -> Callable[[Store], Act]:
 
 
 PUT, UPDATE, DELETE, QUERY, BATCH = "PutItem", "UpdateItem", "DeleteItem", "Query", "BatchGetItem"
+BATCH_WRITE = "BatchWriteItem"
 WEEK = timedelta(days=7)
 SECOND = timedelta(seconds=1)
 
@@ -174,7 +175,10 @@ METHODS: dict[str, tuple[Callable[[Store], Act], list[str]]] = {
         _prepare(lambda store, _: store.read_holdings(ANNA), _all_kinds),
         [QUERY, BATCH, BATCH],
     ),
-    "erase": (_prepare(lambda store, _: store.erase(ANNA, until=LATER), _all_kinds), [QUERY, BATCH, *[DELETE] * 7]),
+    "erase": (
+        _prepare(lambda store, _: store.erase(ANNA, until=LATER), _all_kinds),
+        [QUERY, BATCH_WRITE, BATCH, *[DELETE] * 6],
+    ),
     "erase, of nothing": (_alone(lambda store: store.erase(ANNA, until=LATER)), [QUERY]),
     "erase, of what is younger": (
         _prepare(lambda store, m: store.erase(ANNA, until=m.planned_at - timedelta(days=1)), planned),

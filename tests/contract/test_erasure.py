@@ -1,5 +1,6 @@
 """All of a contact: read whole, and deleted up to an instant; what was said since stays, and so do all others."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -23,7 +24,9 @@ from tests.contract.samples import (
     BEN,
     LATER,
     NOW,
+    ORDER,
     PREVIEW,
+    arrived,
     brand,
     claimed,
     contacts_of_shard,
@@ -287,13 +290,15 @@ def test_an_appointment_that_is_somebody_elses_now_stays(harness: Harness) -> No
     """The family moved the booking to another member, who asked for nothing to be erased."""
     booked = business("AppointmentBooked", NOW, subject_id=APPOINTMENT.id, contact=ANNA, starts_at=LATER)
     moved = business("AppointmentRescheduled", NOW, subject_id=APPOINTMENT.id, contact=BEN, starts_at=LATER)
-    lent = replace(apply_events(Subject(APPOINTMENT), booked, moved), revision=0, last_event_at=NOW)
+    events = [arrived(event, NOW) for event in (booked, moved)]
+    lent = replace(apply_events(Subject(APPOINTMENT), *events), revision=0, last_event_at=NOW)
     for contact in (ANNA, BEN):
         harness.store.index_subject(contact, lent)
     assert harness.store.write_subject(lent)
     assert lent.previous["appointment"].contact == ANNA
-    assert harness.store.read_holdings(ANNA).subjects == [], "what is hers is not told to somebody else"
-    assert harness.store.read_holdings(BEN).subjects == [replace(lent, revision=1)]
+    hers, his = replace(lent, tracks={}, revision=1), replace(lent, previous={}, revision=1)
+    assert harness.store.read_holdings(ANNA).subjects == [hers]
+    assert harness.store.read_holdings(BEN).subjects == [his], "no export holds the other contact's address"
     assert harness.store.erase(ANNA, until=NOW) == 1
     assert harness.store.read_subject(APPOINTMENT) == replace(lent, previous={}, revision=2), (
         "nothing of Anna's is left"
@@ -423,3 +428,128 @@ def test_what_somebody_else_deletes_meanwhile_is_no_error(dynamodb: DynamoDB) ->
     with dynamodb.hook("after-call.dynamodb.Query", meanwhile):
         assert store.erase(ANNA, until=NOW) == KINDS
     assert dynamodb.size() == 0
+
+
+# A subject that names several contacts
+
+
+ANNA_BY_WHATSAPP = replace(ANNA, channel="whatsapp")
+
+
+def _shipped_and_delivered(store: Store, *, at: datetime = NOW) -> Subject:
+    """An order whose two tracks name two contacts, stored and linked to both."""
+    shipped = business("OrderShipped", at, subject_id=ORDER.id, contact=ANNA)
+    delivered = business("OrderDelivered", at, subject_id=ORDER.id, contact=ANNA_BY_WHATSAPP)
+    order = Subject(ORDER)
+    for event in (shipped, delivered):
+        order = replace(order.apply(arrived(event, at)), last_event_at=at, expires_at=2_000_000_000)
+        assert event.contact
+        store.index_subject(event.contact, order)
+        assert store.write_subject(order)
+        stored = store.read_subject(ORDER)
+        assert stored
+        order = stored
+    return order
+
+
+@pytest.mark.parametrize("first", [ANNA, ANNA_BY_WHATSAPP])
+def test_two_erasures_remove_a_subject_of_two_contacts(harness: Harness, first: Contact) -> None:
+    """An order whose tracks named two contacts kept both addresses after both were erased."""
+    store = harness.store
+    _shipped_and_delivered(store)
+    (second,) = {ANNA, ANNA_BY_WHATSAPP} - {first}
+    assert store.erase(first, until=NOW) == 1
+    left = store.read_subject(ORDER)
+    assert left
+    assert {track.contact for track in [*left.tracks.values(), *left.previous.values()]} <= {second}
+    assert store.read_holdings(first) == NOTHING
+    assert [set(part.tracks) for part in store.read_holdings(second).subjects] == [set(left.tracks)]
+    assert store.erase(second, until=NOW) == 1
+    assert store.erase(second, until=NOW) == 0
+    assert harness.size() == 0
+
+
+def test_an_export_shows_each_contact_its_own_tracks(harness: Harness) -> None:
+    order = _shipped_and_delivered(harness.store)
+    for contact, name in ((ANNA, "order"), (ANNA_BY_WHATSAPP, "review")):
+        (part,) = harness.store.read_holdings(contact).subjects
+        assert part.tracks == {name: order.tracks[name]}
+        assert {track.contact for track in part.previous.values()} <= {contact}
+
+
+@pytest.mark.parametrize("named_at", [NOW, NOW + TICK], ids=["named before", "named since"])
+def test_erases_a_subject_by_when_it_named_the_contact(harness: Harness, named_at: datetime) -> None:
+    """A cancellation without a contact, between an erasure's mark and its end, kept the address for good."""
+    store = harness.store
+    booked = business("AppointmentBooked", named_at, subject_id=APPOINTMENT.id, contact=ANNA, starts_at=LATER)
+    cancelled = business("AppointmentCancelled", LATER, subject_id=APPOINTMENT.id, contact=None)
+    appointment = Subject(APPOINTMENT, expires_at=2_000_000_000)
+    for event, at in ((booked, named_at), (cancelled, LATER)):
+        appointment = replace(appointment.apply(arrived(event, at)), last_event_at=at)
+        store.index_subject(ANNA, appointment)
+        assert store.write_subject(appointment)
+        appointment = replace(appointment, revision=appointment.revision + 1)
+    assert store.erase(ANNA, until=NOW) == (1 if named_at <= NOW else 0)
+    assert store.read_subject(APPOINTMENT) == (None if named_at <= NOW else appointment)
+    assert harness.size() == (0 if named_at <= NOW else 2)
+
+
+def test_a_subject_that_changes_during_the_erasure_is_erased_again(dynamodb: DynamoDB) -> None:
+    """The link stays until the subject that it leads to has been erased."""
+    store = dynamodb.store
+    booked = business("AppointmentBooked", NOW, subject_id=APPOINTMENT.id, contact=ANNA, starts_at=LATER)
+    stored = replace(Subject(APPOINTMENT).apply(arrived(booked, NOW)), last_event_at=NOW, expires_at=2_000_000_000)
+    store.index_subject(ANNA, stored)
+    assert store.write_subject(stored)
+    late = [lambda: store.write_subject(replace(stored, revision=1, last_event_at=LATER))]
+
+    def meanwhile(**_: Any) -> None:
+        while late:
+            assert late.pop()()
+
+    with dynamodb.hook("after-call.dynamodb.BatchGetItem", meanwhile):
+        assert store.erase(ANNA, until=NOW) == 1
+    assert dynamodb.size() == 2
+    assert store.erase(ANNA, until=NOW) == 1
+    assert dynamodb.size() == 0
+
+
+def test_thousands_of_messages_are_erased_in_batches(dynamodb: DynamoDB) -> None:
+    """A chat of 20,000 messages took one request a message, and more time than the function has."""
+    store = dynamodb.store
+    for number in range(120):
+        at = NOW if number else NOW + TICK
+        store.write_message(inbound(f"wamid.{number}", at=at), expires_at=2_000_000_000)
+    with dynamodb.small_pages(50), dynamodb.calls() as calls:
+        assert store.erase(ANNA, until=NOW) == 119
+    assert Counter(calls.operations) == {"Query": 3, "BatchWriteItem": 5}
+    assert [message.message_id for message in store.read_holdings(ANNA).inbound] == ["wamid.0"]
+
+
+def test_items_that_dynamodb_leaves_unprocessed_are_erased(dynamodb: DynamoDB) -> None:
+    """DynamoDB answers a batch under throttling with what it has not written."""
+    store = dynamodb.store
+    for number in range(25):
+        store.write_message(inbound(f"wamid.{number}"), expires_at=2_000_000_000)
+    throttled = [9, 3]
+
+    def cut(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        if throttled:
+            requests = params["RequestItems"][store.table.table_name]
+            left = throttled.pop(0)
+            context["left"], params["RequestItems"] = requests[:left], {store.table.table_name: requests[left:]}
+
+    def leave(parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        if left := context.pop("left", None):
+            keys = [{name: _wire(value) for name, value in each["DeleteRequest"]["Key"].items()} for each in left]
+            parsed["UnprocessedItems"] = {store.table.table_name: [{"DeleteRequest": {"Key": key}} for key in keys]}
+
+    name = "dynamodb.BatchWriteItem"
+    with dynamodb.hook(f"before-parameter-build.{name}", cut), dynamodb.hook(f"after-call.{name}", leave):
+        assert store.erase(ANNA, until=NOW) == 25
+    assert not throttled
+    assert dynamodb.size() == 0
+
+
+def _wire(value: Any) -> Any:
+    return value if isinstance(value, dict) else {"S": value}

@@ -28,17 +28,19 @@ BY_PROVIDERS: Final = {
     "social-messaging:SendWhatsAppMessage",
 }
 LOOKS_AHEAD: Final = {"dynamodb:Query"}
+ERASES: Final = {"dynamodb:BatchWriteItem"}
+"""A write that overlaps an erasure removes what it wrote."""
 
 RARELY: Final = {
     # A message from before an erasure, that comes after it; and an answer by a provider.
-    "ingest_message": FORGETS | BY_PROVIDERS,
+    "ingest_message": FORGETS | ERASES | BY_PROVIDERS,
     # A place under a cap is given back where nothing was sent.
-    "send_appointment_reminders": GIVES_IT_BACK | LOOKS_AHEAD | BY_PROVIDERS,
-    "send_trial_follow_ups": GIVES_IT_BACK | LOOKS_AHEAD | BY_PROVIDERS,
+    "send_appointment_reminders": GIVES_IT_BACK | ERASES | LOOKS_AHEAD | BY_PROVIDERS,
+    "send_trial_follow_ups": GIVES_IT_BACK | ERASES | LOOKS_AHEAD | BY_PROVIDERS,
     # A call of which something cannot be understood.
     "webhook": {"sqs:SendMessage"},
     # A greeting that its own door could not hand over.
-    "send_updates": REPLY | GIVES_IT_BACK | LOOKS_AHEAD | BY_PROVIDERS,
+    "send_updates": REPLY | GIVES_IT_BACK | ERASES | LOOKS_AHEAD | BY_PROVIDERS,
 }
 """What no file of events/ makes a function do: in these, every brand that is written to has its own system on the bus,
 and no window closes.

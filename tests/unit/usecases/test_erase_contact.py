@@ -15,7 +15,7 @@ from reengage.domain.instants import iso
 from reengage.domain.message import State
 from reengage.domain.policy import PolicySettings
 from reengage.domain.preferences import Choice, Topic
-from reengage.domain.subject import BusinessEvent
+from reengage.domain.subject import BusinessEvent, Track
 from reengage.errors import NotPublished, WriteConflict
 from reengage.ports import Holdings
 from reengage.usecases.ingest_message import IngestSettings
@@ -97,7 +97,7 @@ def test_it_is_marked_before_anything_is_read_or_deleted() -> None:
     assert calls.calls == [
         "read_preferences",
         "write_preferences",
-        "read_holdings",
+        "pending_messages",
         "publish",
         "erase",
         "erase",
@@ -452,3 +452,82 @@ def test_what_is_said_while_the_erasure_is_at_work_stands_by_itself() -> None:
         assert conversation
         assert (profile.display_name, profile.first_seen_at) == (None, NOON + SECOND), nth
         assert (conversation.opening, conversation.previous_inbound_at) == ("started", None)
+
+
+# A subject that names several contacts, or is changed while the erasure runs
+
+
+WHATSAPP: Final = replace(ANNA, channel="whatsapp")
+
+
+def two_contacts() -> World:
+    """One order whose shipping names Anna's number on SMS, and whose delivery names it on WhatsApp."""
+    world = World()
+    world.clock.now = NOON - DAY
+    world.receive(inbound(world.clock.now))
+    world.receive(inbound(world.clock.now, contact=WHATSAPP))
+    world.plan(arrived(business("OrderShipped", subject_id="O-1"), world.clock.now))
+    world.plan(arrived(business("OrderDelivered", subject_id="O-1", contact=WHATSAPP), world.clock.now))
+    world.clock.now = NOON
+    return world
+
+
+@pytest.mark.parametrize("contacts", [(ANNA, WHATSAPP), (WHATSAPP, ANNA)])
+def test_erasing_both_contacts_removes_their_subject(contacts: Sequence[Contact]) -> None:
+    """The order kept both addresses after both were erased, and planned for one of them again."""
+    world = two_contacts()
+    for contact in contacts:
+        world.erase(EraseContact(contact, NOON))
+        assert nothing_is_left(world, contact) == (contact == contacts[-1])
+        assert contact.key not in {track.contact and track.contact.key for track in tracks_of(world)}
+    world.clock.forward(minutes=1)
+    world.plan(business("OrderDelivered", world.clock.now, subject_id="O-1", contact=None))
+    assert world.store.rows() == []
+
+
+def tracks_of(world: World) -> list[Track]:
+    return [
+        track
+        for subject in world.store._subjects.values()
+        for track in [*subject.tracks.values(), *subject.previous.values()]
+    ]
+
+
+@pytest.mark.parametrize("crashes", [True, False])
+@pytest.mark.parametrize(
+    "event",
+    [
+        business("AppointmentCancelled", NOON + SECOND, contact=None),
+        business("AppointmentRescheduled", NOON + SECOND, contact=None, starts_at=STARTS + DAY),
+        business("CheckInCompleted", NOON + SECOND, contact=None),
+    ],
+    ids=["cancelled", "moved", "checked in"],
+)
+def test_an_event_without_contact_after_the_mark_keeps_nothing(event: BusinessEvent, *, crashes: bool) -> None:
+    """A cancellation without a contact, between the mark and the deletion, kept the address for good."""
+    for nth in range(3, 8):
+        world = story()
+        seen = 0
+
+        def overtake(_name: str, call: Callable[[], Any]) -> Any:
+            nonlocal seen
+            seen += 1
+            if seen == nth:  # noqa: B023 - it is called within this very turn
+                world.clock.forward(seconds=30)  # noqa: B023 - the same
+                world.plan(arrived(event, world.clock.now))  # noqa: B023 - the same
+                if crashes:
+                    raise Crash
+            return call()
+
+        if crashes:
+            with pytest.raises(Crash):
+                world.erase(ASKED, overtake)
+            world.clock.forward(minutes=1)
+            world.erase(ASKED)
+        else:
+            world.erase(ASKED, overtake)
+        assert seen >= nth
+        assert is_empty(holdings(world)), nth
+        assert world.store.rows() == [], nth
+        assert not world.store._links, nth
+        assert not [track for track in tracks_of(world) if track.contact], nth

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import batched
+from time import sleep
 from typing import Any, Final
 
 from pynamodb.connection import TableConnection
@@ -75,6 +76,7 @@ from reengage.domain.broadcast import SORT_KEY, BroadcastShard, ShardState
 from reengage.domain.caps import CapUsage
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation, InboundMessage, expiry
+from reengage.domain.erasure import named_at, part_of, without_contact
 from reengage.domain.message import FOLLOWS, TOO_LATE, WITHDRAWN, MessageKey, ScheduledMessage, State, brief
 from reengage.domain.preferences import Preferences, preferences_of
 from reengage.domain.reasons import REASONS, Audience, Priority, SendGroup
@@ -200,9 +202,13 @@ class DynamoDBStore:
 
     def index_subject(self, contact: Contact, subject: Subject) -> None:
         sk = f"{SUBJECT}#{subject.ref.kind}#{subject.ref.id}"
-        link = SubjectLinkItem(contact.key, sk, last_event_at=subject.last_event_at, expires_at=subject.expires_at)
-        # Of two planners the later one may know less; an erasure must not take the link and leave the subject.
-        self._put(link, Item.pk.does_not_exist() | (SubjectLinkItem.last_event_at <= subject.last_event_at))
+        link = SubjectLinkItem(contact.key, sk, named_at=named_at(subject, contact), expires_at=subject.expires_at)
+        # The later of two planners may know less. The link must not be erased, or expire, before its subject.
+        older = (SubjectLinkItem.named_at <= link.named_at) & (Item.expires_at <= link.expires_at)
+        if not self._put(link, Item.pk.does_not_exist() | older):
+            name, expiry_ = SubjectLinkItem.named_at, Item.expires_at
+            self._set((contact.key, sk), [name.set(link.named_at)], name < link.named_at)
+            self._set((contact.key, sk), [expiry_.set(subject.expires_at)], expiry_ < subject.expires_at)
 
     def write_plan(self, message: ScheduledMessage, *, at: datetime) -> ScheduledMessage:
         withdrawn = (Row.state == State.SKIPPED) & Row.rule.is_in(*WITHDRAWN)
@@ -461,7 +467,7 @@ class DynamoDBStore:
                 if isinstance(item, InboundMessageItem)
             ],
             scheduled=[to_message(item) for item in items if isinstance(item, Row)],
-            subjects=[subject for subject in self._linked_subjects(contact, items) if subject.is_about(contact)],
+            subjects=[part for s in self._linked_subjects(contact, items) if (part := part_of(s, contact))],
             cap_usage={
                 category: to_places(by_sk[sk])
                 for category in {reason.category for reason in REASONS.values()}
@@ -470,23 +476,60 @@ class DynamoDBStore:
         )
 
     def erase(self, contact: Contact, *, until: datetime) -> int:
-        found, items = 0, list(self._query(contact))
-        for subject in self._linked_subjects(contact, items):
-            if subject.previous and not subject.is_about(contact):
-                self.write_subject(replace(subject, previous={}))
-            elif subject.is_about(contact) and subject.last_event_at <= until:
-                self._delete((subject.ref.key, SUBJECT), SubjectItem.revision == subject.revision)
-        for item in items:
-            if isinstance(item, PlacesItem):
-                cap_usage = to_places(item)
-                old, unchanged = all(at <= until for at in cap_usage.instants()), _still(cap_usage)
-            else:
-                stored_at = STORED_AT[type(item)]
-                old, unchanged = getattr(item, stored_at) <= until, getattr(type(item), stored_at) <= until
-            if old:
-                found += 1
-                self._delete((item.pk, item.sk), unchanged)
+        found, kept = 0, set[str]()
+        for page in self._pages(contact.key, consistent_read=True):
+            messages, items = _divided(page)
+            found += self._erase_messages(contact, messages, until)
+            for subject in self._linked_subjects(contact, items):
+                rest = without_contact(subject, contact, until)
+                if rest is subject or self._replace_subject(subject, rest):
+                    continue
+                found += 1  # another writer changed it: the caller erases again
+                kept.add(f"{SUBJECT}#{subject.ref.kind}#{subject.ref.id}")
+            found += sum(self._erase_item(item, until) for item in items if item.sk not in kept)
         return found
+
+    def _replace_subject(self, subject: Subject, rest: Subject | None) -> bool:
+        """``False`` if another writer changed the stored subject."""
+        if rest:
+            return self.write_subject(rest)
+        key = (subject.ref.key, SUBJECT)
+        unchanged = SubjectItem.revision == subject.revision
+        return self._delete(key, unchanged) or key not in self._read([key])
+
+    def _erase_messages(self, contact: Contact, raw: Sequence[Mapping[str, Any]], until: datetime) -> int:
+        """Delete inbound messages 25 at a time: a message never changes, so no condition is needed."""
+        latest: str = InboundMessageItem.sent_at.serialize(until)  # type: ignore[no-untyped-call]  # pynamodb's own gap
+        old = [item["sk"]["S"] for item in raw if item["sent_at"]["S"] <= latest]
+        for keys in batched(old, BATCH_WRITE, strict=False):
+            self._delete_all(contact.key, keys)
+        return len(old)
+
+    def _delete_all(self, pk: str, keys: Sequence[str]) -> None:
+        """One BatchWriteItem; others for keys that DynamoDB left unprocessed."""
+        wanted: list[Any] = [{"pk": pk, "sk": sk} for sk in keys]
+        for tries in range(WRITES):
+            if tries:
+                sleep(UNPROCESSED_PAUSE * 2**tries)  # DynamoDB throttles: a batch gets no retry of its own
+            answer = self.table.batch_write_item(delete_items=wanted)
+            unprocessed = (answer or {}).get("UnprocessedItems", {}).get(self.table.table_name, ())
+            if not unprocessed:
+                return
+            requests = [request["DeleteRequest"]["Key"] for request in unprocessed]
+            wanted = [{name: value["S"] for name, value in key.items()} for key in requests]
+        raise TimeoutError(f"{len(wanted)} items were left unprocessed in {WRITES} writes")
+
+    def _erase_item(self, item: Item, until: datetime) -> bool:
+        """Delete one item under the contact's key if it was stored at or before ``until``."""
+        if isinstance(item, PlacesItem):
+            cap_usage = to_places(item)
+            old, unchanged = all(at <= until for at in cap_usage.instants()), _still(cap_usage)
+        else:
+            stored_at = STORED_AT[type(item)]
+            old, unchanged = getattr(item, stored_at) <= until, getattr(type(item), stored_at) <= until
+        if old:
+            self._delete((item.pk, item.sk), unchanged)
+        return old
 
     # The calls
 
@@ -575,6 +618,13 @@ class DynamoDBStore:
 
 
 READS: Final = 3
+WRITES: Final = 5
+UNPROCESSED_PAUSE: Final = 0.05
+"""Seconds, doubled before each further try."""
+
+BATCH_WRITE: Final = 25
+"""BatchWriteItem takes no more items."""
+
 BATCH: Final = 100
 """BatchGetItem takes no more keys."""
 
@@ -583,6 +633,16 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 def _microseconds(instant: datetime) -> int:
     return (instant - EPOCH) // timedelta(microseconds=1)
+
+
+def _divided(page: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[Item]]:
+    """Split a page of a contact's items into inbound messages, as DynamoDB writes them, and all others.
+
+    A long chat has thousands of messages: parsing each one would take longer than deleting it.
+    """
+    messages = [raw for raw in page if raw["sk"]["S"].startswith(message_sk(""))]
+    others = [Item.from_raw_data(raw) for raw in page if not raw["sk"]["S"].startswith(message_sk(""))]
+    return messages, others
 
 
 def _unmet(error: PynamoDBException) -> bool:

@@ -85,9 +85,9 @@ class SubjectItem(Item, discriminator="subject"):
 
 
 class SubjectLinkItem(Item, discriminator="subject_link"):
-    """Under the contact: which subjects speak of it."""
+    """Under the contact: a subject that names it, and when it was last named."""
 
-    last_event_at = InstantAttribute(attr_name="heard_at")
+    named_at = InstantAttribute(attr_name="heard_at")
 
 
 class PreferencesItem(Item, discriminator="preferences"):
@@ -170,7 +170,7 @@ STORED_AT: Final[Mapping[type[Item], str]] = {
     ConversationItem: "last_inbound_at",
     InboundMessageItem: "sent_at",
     ScheduledMessageItem: "planned_at",
-    SubjectLinkItem: "last_event_at",
+    SubjectLinkItem: "named_at",
 }
 """Of what stands under a contact's key, the attribute that says whether an erasure is younger."""
 
@@ -381,6 +381,7 @@ def _families_json(tracks: Mapping[str, Track]) -> dict[str, Any]:
             "version": track.version,
             "revision": track.revision,
             "active": track.active,
+            **({"named_at": iso(track.named_at)} if track.named_at else {}),
             "said": {field: list(said) for field, said in track.fields.items()},
         }
         for name, track in tracks.items()
@@ -394,6 +395,7 @@ def _families(stored: Mapping[str, Any]) -> dict[str, Track]:
             track["active"],
             {field: VersionedValue(version, value) for field, (version, value) in track["said"].items()},
             track["revision"],
+            parse_instant(track["named_at"]) if "named_at" in track else None,
         )
         for name, track in stored.items()
     }

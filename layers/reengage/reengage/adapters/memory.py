@@ -14,6 +14,7 @@ from reengage.domain.broadcast import BroadcastShard, Recipient, ShardState
 from reengage.domain.caps import CapUsage
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation, InboundMessage, expiry
+from reengage.domain.erasure import named_at, part_of, without_contact
 from reengage.domain.instants import iso, parse_instant
 from reengage.domain.message import FOLLOWS, MessageKey, ScheduledMessage, State, brief
 from reengage.domain.preferences import Preferences, preferences_of
@@ -33,7 +34,7 @@ class _Row:
 
 
 class _Link(NamedTuple):
-    last_event_at: datetime
+    named_at: datetime
     expires_at: int
 
 
@@ -148,9 +149,11 @@ class MemoryStore:
 
     def index_subject(self, contact: Contact, subject: Subject) -> None:
         with self._lock:
-            stored = self._links.get((contact, subject.ref))
-            if stored is None or stored.last_event_at <= subject.last_event_at:
-                self._links[contact, subject.ref] = _Link(subject.last_event_at, subject.expires_at)
+            link = _Link(named_at(subject, contact), subject.expires_at)
+            stored = self._links.get((contact, subject.ref), link)
+            self._links[contact, subject.ref] = _Link(
+                max(stored.named_at, link.named_at), max(stored.expires_at, link.expires_at)
+            )
 
     def write_plan(self, message: ScheduledMessage, *, at: datetime) -> ScheduledMessage:
         with self._lock:
@@ -393,7 +396,9 @@ class MemoryStore:
                     if whose == contact
                 ],
                 scheduled=[row.message for key, row in self._rows.items() if key.pk == contact.key],
-                subjects=[self._subjects[ref] for ref in refs if ref in self._subjects and self._is_of(ref, contact)],
+                subjects=[
+                    part for ref in refs if (subject := self._subjects.get(ref)) and (part := part_of(subject, contact))
+                ],
                 cap_usage={
                     category: taken.cap_usage for (whose, category), taken in self._taken.items() if whose == contact
                 },
@@ -404,15 +409,16 @@ class MemoryStore:
             found = 0
             for ref in [ref for whose, ref in self._links if whose == contact]:
                 subject = self._subjects.get(ref)
-                if subject and subject.previous and not subject.is_about(contact):
-                    self._subjects[ref] = replace(subject, previous={}, revision=subject.revision + 1)
-                elif subject and subject.is_about(contact) and subject.last_event_at <= until:
+                rest = without_contact(subject, contact, until) if subject else None
+                if rest and rest is not subject:
+                    self._subjects[ref] = replace(rest, revision=rest.revision + 1)
+                elif subject and rest is None:
                     del self._subjects[ref]
             found += _drop(self._profiles, lambda key, item: key == contact and item.last_seen_at <= until)
             found += _drop(self._conversations, lambda key, item: key == contact and item.last_inbound_at <= until)
             found += _drop(self._messages, lambda key, item: key[0] == contact and item[0].sent_at <= until)
             found += _drop(self._rows, lambda key, row: key.pk == contact.key and row.message.planned_at <= until)
-            found += _drop(self._links, lambda key, link: key[0] == contact and link.last_event_at <= until)
+            found += _drop(self._links, lambda key, link: key[0] == contact and link.named_at <= until)
             found += _drop(
                 self._taken,
                 lambda key, taken: key[0] == contact and all(at <= until for at in taken.cap_usage.instants()),
@@ -445,9 +451,6 @@ class MemoryStore:
         if recipient.since is None:
             return recipient.contact in self._conversations
         return SubjectRef.known_to(recipient.contact, "interest", subject.id) in self._subjects
-
-    def _is_of(self, ref: SubjectRef, contact: Contact) -> bool:
-        return self._subjects[ref].is_about(contact)
 
     def _places(self, contact: Contact, category: Category) -> CapUsage:
         taken = self._taken.get((contact, category))

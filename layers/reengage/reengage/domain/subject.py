@@ -6,7 +6,7 @@ same subject in whichever order they arrive, and however often.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -76,6 +76,10 @@ OF_THE_BRAND: Final = frozenset({"item", "announcement"})
 """Kinds that are about nobody in particular."""
 
 
+VERSIONS_A_SECOND: Final = 10_000_000
+"""Ten ranks of a million microseconds."""
+
+
 def version_of(occurred_at: datetime, rank: EventEffect) -> int:
     """A number that orders a family's events: by whole second, then rank, then the exact instant.
 
@@ -83,7 +87,7 @@ def version_of(occurred_at: datetime, rank: EventEffect) -> int:
     the order in which they happened. A system that tells the instant itself has no ties.
     """
     second = int(occurred_at.replace(microsecond=0).timestamp())
-    return (second * 10 + rank) * 1_000_000 + occurred_at.microsecond
+    return second * VERSIONS_A_SECOND + rank * 1_000_000 + occurred_at.microsecond
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +153,8 @@ class Track:
     active: bool
     fields: Mapping[str, VersionedValue] = field(default_factory=dict)
     revision: int = 0
+    named_at: datetime | None = None
+    """The arrival of the newest event that named the contact; ``None`` for a track that an older version stored."""
 
     def get(self, name: str) -> Json:
         """The newest value of a field, or ``None`` where no event gave one."""
@@ -160,6 +166,14 @@ class Track:
         parts = self.get("contact")
         return Contact(*parts) if parts else None
 
+    @property
+    def contact_named_at(self) -> datetime:
+        """When the track's contact was named: a later erasure takes the track, an earlier one leaves it."""
+        if self.named_at is not None:
+            return self.named_at
+        held = self.fields.get("contact")
+        return datetime.fromtimestamp(held.version // VERSIONS_A_SECOND, UTC) if held else EARLIEST
+
     def reflects(self, event: BusinessEvent) -> bool:
         """Whether the event is the newest one, or anything that it said still holds."""
         return event.version in {self.version, *(said.version for said in self.fields.values())}
@@ -167,15 +181,18 @@ class Track:
     def apply(self, event: BusinessEvent) -> "Track":
         """This family with ``event``: an older event changes nothing that a newer one said."""
         fields = dict(event.fields)
+        named_at = self.named_at
         if event.contact:
             fields["contact"] = [event.contact.brand, event.contact.channel, event.contact.address]
         values = dict(self.fields)
         for name, value in fields.items():
             if name not in values or event.version >= values[name].version:
                 values[name] = VersionedValue(event.version, value)
+                if name == "contact":
+                    named_at = max(named_at or event.arrived_at, event.arrived_at)
         if event.version < self.version:
-            return replace(self, fields=values)
-        return replace(self, version=event.version, active=not event.ends, fields=values)
+            return replace(self, fields=values, named_at=named_at)
+        return replace(self, version=event.version, active=not event.ends, fields=values, named_at=named_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,5 +242,8 @@ class Subject:
         after = before.apply(event)
         if after == before:
             return self
+        if replace(after, named_at=before.named_at) == before:
+            # The event only names the contact again: no message of the track changes.
+            return replace(self, tracks={**self.tracks, event.track: after})
         after = replace(after, revision=self.era + self.revision + 1)
         return replace(self, tracks={**self.tracks, event.track: after}, previous=self.tracks)

@@ -23,7 +23,7 @@ def erase_contact(asked: EraseContact, *, store: ErasureStore, publish: Publish,
     Raises ``Contended`` and ``NotPublished``, both mended by a retry.
     """
     until = _mark(asked, store=store, now=clock())
-    scheduled = [row for row in store.read_holdings(asked.contact).scheduled if row.state is State.SCHEDULED]
+    scheduled = [row for row in store.pending_messages(asked.contact) if row.state is State.SCHEDULED]
     skipped = [
         out_event("MessageSkipped", row, rule="erased", facts={"erased_at": iso(until)})
         for row in scheduled

@@ -7,6 +7,7 @@ from typing import Any, Final
 from reengage.domain.broadcast import ShardState
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import expiry
+from reengage.domain.erasure import named_at, names
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.instants import iso, parse_instant
 from reengage.domain.message import ScheduledMessage, State
@@ -52,6 +53,7 @@ def plan_messages(
     """
     now = clock()
     last_event_at = min(event.arrived_at, now)
+    event = replace(event, arrived_at=last_event_at)
     if event.contact and _is_erased(event.contact, event.subject, last_event_at, store):
         return Planned(erased=True)
     subject = _store_subject(event, store=store, now=now, last_event_at=last_event_at)
@@ -67,6 +69,8 @@ def plan_messages(
     began = _store_shards(subject, before, version=track.revision, store=store)
     arrived_at = min(now, max(event.arrived_at, now - RETRIED_WITHIN))
     threads = {contact: store.read_thread(contact) for contact in {message.contact for message in plan}}
+    erased = {contact for contact in threads if _is_erasing(contact, subject, threads[contact], store)}
+    plan = [message for message in plan if message.contact not in erased]
     outlooks = {
         message.key: _outlook(message, subject, threads[message.contact], now=now, settings=settings, store=store)
         for message in plan
@@ -135,21 +139,25 @@ def _outlook(
     return plan_for_closing(PolicyInput.of(snapshot, message, settings, now), message.due_at)
 
 
+def _is_erasing(contact: Contact, subject: Subject, thread: Thread, store: PlanStore) -> bool:
+    """Whether an erasure that has not ended yet will take what names the contact: nothing is planned for it then."""
+    if not thread.preferences.erased_since(contact.channel, named_at(subject, contact)):
+        return False
+    forget(contact, thread.preferences.erasures[contact.channel].at, store=store)
+    return True
+
+
 def _is_erased(contact: Contact, ref: SubjectRef, last_event_at: datetime, store: PlanStore) -> bool:
     """Whether the contact was erased since the event arrived; then whatever was stored of it is gone."""
     preferences = store.read_preferences(contact)
     if not preferences.erased_since(contact.channel, last_event_at):
         return False
     subject = store.read_subject(ref)
-    if subject and preferences.erased_since(contact.channel, subject.last_event_at) and _is_about(subject, contact):
+    if subject and names(subject, contact) and preferences.erased_since(contact.channel, named_at(subject, contact)):
         # The erasure may have taken the link before the subject was there.
         store.index_subject(contact, subject)
     forget(contact, preferences.erasures[contact.channel].at, store=store)
     return True
-
-
-def _is_about(subject: Subject, contact: Contact) -> bool:
-    return contact in {track.contact for track in subject.tracks.values()}
 
 
 def _store_subject(event: BusinessEvent, *, store: PlanStore, now: datetime, last_event_at: datetime) -> Subject:
@@ -165,7 +173,7 @@ def _store_subject(event: BusinessEvent, *, store: PlanStore, now: datetime, las
             return subject
         expires_at = max(subject.expires_at, _expires_at(subject, now))
         subject = replace(subject, expires_at=expires_at, last_event_at=max(subject.last_event_at, last_event_at))
-        linked = subject.tracks[event.track].contact
+        linked = subject.contact_of(subject.tracks[event.track])
         if linked:
             store.index_subject(linked, subject)
         if store.write_subject(subject):
