@@ -153,7 +153,7 @@ class Call:
 
     @property
     def writes(self) -> bool:
-        return self.operation in ("PutItem", "UpdateItem", "DeleteItem")
+        return self.operation in ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem")
 
 
 @dataclass(slots=True)

@@ -102,7 +102,12 @@ class ContactStore(Protocol):
         """Return everything; one request a page of items, and of subjects."""
 
 
-class ErasureStore(PreferencesStore, ContactStore, Eraser, Protocol):
+class PendingReader(Protocol):
+    def pending_messages(self, contact: Contact) -> list[ScheduledMessage]:
+        """Return the contact's messages that are ``scheduled`` or being sent; one request a page."""
+
+
+class ErasureStore(PreferencesStore, ContactStore, PendingReader, Eraser, Protocol):
     """What an erasure reads and writes."""
 
 
@@ -180,11 +185,8 @@ class PreviewStore(MessageReader, SnapshotReader, BrandReader, SubjectReader, Pr
     """What a preview reads."""
 
 
-class WindowStore(SnapshotReader, ConversationWriter, Protocol):
+class WindowStore(SnapshotReader, ConversationWriter, PendingReader, Protocol):
     """What the plan for a closing window reads and writes."""
-
-    def pending_messages(self, contact: Contact) -> list[ScheduledMessage]:
-        """Return the contact's messages that are ``scheduled`` or being sent; one request a page."""
 
     def reschedule(self, message: ScheduledMessage, *, due_at: datetime, planned_due_at: datetime) -> bool:
         """Move a row that is still ``scheduled`` for ``message.due_at``."""
