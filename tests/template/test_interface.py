@@ -30,6 +30,7 @@ DEFAULTS = {
     "WelcomeBackAfter": "P7D",
     "WhenWindowWillClose": "wait",
     "WindowClosingNotice": "P1D",
+    "Tracing": "Off",
     # Not named by the contract.
     "HelpReply": "provider",
     "WhatsAppTemplates": "",

@@ -1,0 +1,289 @@
+"""Build the layer: pinned wheels, only the data in use, and bytecode that Python never checks against a source.
+
+    python3.13 build_layer.py <folder>/python
+
+`sam build` runs it by way of the Makefile beside it. SAM dates all files of a package 1980, so that ordinary bytecode
+is out of date on Lambda and each module is compiled again at each cold start. The bytecode made here has no source
+beside it and no date in it. Native modules are there for both processors, their names apart, so that one layer runs on
+either: no build can be for another processor than the deployment's.
+"""
+
+import argparse
+import ast
+import gzip
+import importlib.util
+import json
+import marshal
+import pickle
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from fnmatch import fnmatch
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+HERE: Final = Path(__file__).resolve().parent
+PYTHON: Final = (3, 13)
+ON_LAMBDA: Final = "/opt/python"
+"""Where Lambda unpacks the layer; the file names of a traceback begin with it."""
+
+PROCESSORS: Final = {
+    "arm64": ("manylinux_2_28_aarch64", "manylinux2014_aarch64"),
+    "x86_64": ("manylinux_2_28_x86_64", "manylinux2014_x86_64"),
+}
+"""The wheels that fit each of Lambda's processors; its Amazon Linux 2023 has glibc 2.34."""
+
+SERVICES: Final = (
+    "dynamodb",
+    "events",
+    "lambda",
+    "pinpoint-sms-voice-v2",
+    "secretsmanager",
+    "socialmessaging",
+    "sqs",
+)
+"""The services of AWS that the app calls, as botocore names them."""
+
+UNUSED: Final = (
+    "*.pyi",
+    "*/py.typed",
+    "bin",
+    "wrapt-stubs",
+    "*.c",
+    # The commands for people run from the project, not on Lambda.
+    "reengage/__main__.py",
+    "reengage/cli",
+    # botocore has its models trimmed below; these are for documentation and for its own tests.
+    "botocore/data/*/*/examples-1.json",
+    "botocore/data/*/*/waiters-2.json",
+    "botocore/data/*/*/paginators-1*.json",
+    # Powertools: the layer has Logger, Metrics and Tracer in use.
+    "aws_lambda_powertools/event_handler",
+    "aws_lambda_powertools/utilities/[abcdfikpsv]*",
+    # Babel: messages are Fluent's.
+    "babel/messages",
+    # The zones are tzdata's; fluent.runtime imports pytz all the same.
+    "pytz/zoneinfo",
+    # The names of places and carriers, and how to find numbers in a text.
+    "phonenumbers/geodata",
+    "phonenumbers/carrierdata",
+    "phonenumbers/shortdata/region_*",
+)
+"""What is installed and not in use: patterns of paths in the layer."""
+
+USED: Final = ("aws_lambda_powertools/utilities/jmespath_utils",)
+"""What a pattern of ``UNUSED`` names and is in use all the same: Logger finds the id of a request by it."""
+
+LOCALE_KEYS: Final = frozenset(
+    {
+        "character_order",
+        "date_formats",
+        "datetime_formats",
+        "day_period_rules",
+        "day_periods",
+        "days",
+        "decimal_formats",
+        "default_numbering_system",
+        "eras",
+        "locale_id",
+        "months",
+        "number_symbols",
+        "numbering_systems",
+        "ordinal_form",
+        "plural_form",
+        "quarters",
+        "time_formats",
+        "week_data",
+    }
+)
+"""What a date, a time, a number and a plural need of a locale. Every locale of CLDR stays: a brand may use any."""
+
+GLOBAL_KEYS: Final = frozenset(
+    {"language_aliases", "likely_subtags", "parent_exceptions", "script_aliases", "territory_aliases", "variant_aliases"}
+)
+"""What it takes to find a locale by its tag."""
+
+
+class BuildError(Exception):
+    """The layer cannot be built; the message says what to do."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Build the layer.")
+    parser.add_argument("output", type=Path, help="the folder `python` of the layer; made anew")
+    try:
+        build(parser.parse_args().output)
+    except BuildError as error:
+        sys.exit(f"build_layer.py: {error}")
+
+
+def build(output: Path) -> None:
+    """Make `output` anew. Raises ``BuildError``."""
+    if sys.version_info[:2] != PYTHON:
+        raise BuildError(f"this is Python {sys.version.split()[0]}; run it by Python 3.13, whose bytecode Lambda runs")
+    shutil.rmtree(output, ignore_errors=True)
+    install_all(output)
+    shutil.copytree(HERE / "reengage", output / "reengage", ignore=shutil.ignore_patterns("__pycache__"))
+    remove_unused(output)
+    trim_botocore(output / "botocore" / "data")
+    trim_babel(output / "babel")
+    shorten_metadata(output)
+    compile_all(output)
+
+
+def install_all(output: Path) -> None:
+    """Install for one processor, and of the other ones add the native modules: all else is the same."""
+    first, *others = PROCESSORS
+    install(first, output)
+    native = {path.parent for path in output.rglob("*.so")}
+    for other in others:
+        with TemporaryDirectory() as scratch:
+            install(other, Path(scratch))
+            for path in Path(scratch).rglob("*.so"):
+                shutil.copy(path, output / path.relative_to(scratch))
+    for folder in native:
+        modules = {path.name.partition(".")[0] for path in folder.glob("*.so")}
+        if len([*folder.glob("*.so")]) != len(modules) * len(PROCESSORS):
+            raise BuildError(f"{folder.name}: a native module is not there for each of {', '.join(PROCESSORS)}")
+
+
+def install(processor: str, output: Path) -> None:
+    """Install the pinned wheels, each checked by its hash. Raises ``BuildError``."""
+    fitting = [argument for tag in PROCESSORS[processor] for argument in ("--platform", tag)]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+    wheels = ["--only-binary", ":all:", "--implementation", "cp", "--python-version", "3.13", *fitting]
+    exactly = ["--no-deps", "--require-hashes", "--requirement", str(HERE / "requirements-lock.txt")]
+    run = subprocess.run(  # noqa: S603 - arguments of ours
+        [*pip, *wheels, *exactly, "--no-compile", "--target", str(output)], check=False
+    )
+    if run.returncode:
+        raise BuildError(f"pip of {sys.executable} ended with {run.returncode}; its message is above")
+
+
+def remove_unused(output: Path) -> None:
+    """Remove what `UNUSED` names. Raises ``BuildError`` if a pattern names nothing: a new release moved it."""
+    kept = {output / name for name in USED}
+    idle = [pattern for pattern in UNUSED if not _remove(output, pattern, kept)]
+    if missing := sorted({*idle} - {"reengage/cli", "bin"}):
+        raise BuildError(f"nothing in the layer is named {', '.join(missing)}; bring UNUSED up to date")
+
+
+def _remove(output: Path, pattern: str, kept: set[Path]) -> bool:
+    found = False
+    for path in [*output.rglob("*")]:
+        if path not in kept and path.exists() and fnmatch(path.relative_to(output).as_posix(), pattern):
+            found = True
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return found
+
+
+def trim_botocore(data: Path) -> None:
+    """Keep the services in use, their newest version, and of a model what is not prose."""
+    for folder in filter(Path.is_dir, [*data.iterdir()]):
+        if folder.name not in SERVICES:
+            shutil.rmtree(folder)
+    prefixes = set()
+    for service in SERVICES:
+        *former, newest = sorted((data / service).iterdir())
+        for folder in former:
+            shutil.rmtree(folder)
+        for path in [*newest.glob("*.json.gz")]:
+            model = _without_prose(json.loads(gzip.decompress(path.read_bytes())))
+            _write_json(path.with_suffix(""), model)
+            path.unlink()
+            prefixes.add(model.get("metadata", {}).get("endpointPrefix"))
+    _rewrite(data / "endpoints.json", lambda endpoints: _only(endpoints, prefixes))
+
+
+def _only(endpoints: Any, prefixes: set[str]) -> Any:
+    for partition in endpoints["partitions"]:
+        partition["services"] = {name: value for name, value in partition["services"].items() if name in prefixes}
+    return endpoints
+
+
+def _without_prose(model: Any) -> Any:
+    """A model without the documentation of its parts; a member that is named `documentation` is an object and stays."""
+    if isinstance(model, dict):
+        return {
+            name: _without_prose(value)
+            for name, value in model.items()
+            if not (name == "documentation" and isinstance(value, str))
+        }
+    return [_without_prose(each) for each in model] if isinstance(model, list) else model
+
+
+def _rewrite(path: Path, change: Callable[[Any], Any]) -> None:
+    _write_json(path, change(json.loads(path.read_text(encoding="utf-8"))))
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
+
+
+def trim_babel(babel: Path) -> None:
+    """Keep of each locale what a text of ours may need."""
+    sys.path.insert(0, str(babel.parent))  # its pickles hold a class of its own
+    sys.dont_write_bytecode = True
+    try:
+        for path in (babel / "locale-data").glob("*.dat"):
+            _keep(path, LOCALE_KEYS)
+        _keep(babel / "global.dat", GLOBAL_KEYS)
+    finally:
+        sys.path.remove(str(babel.parent))
+
+
+def _keep(path: Path, keys: frozenset[str]) -> None:
+    data = pickle.loads(path.read_bytes())  # noqa: S301 - from a wheel whose hash was checked
+    kept = {name: value for name, value in data.items() if name in keys}
+    path.write_bytes(pickle.dumps(kept, protocol=pickle.HIGHEST_PROTOCOL))
+
+
+def shorten_metadata(output: Path) -> None:
+    """Keep of each wheel's metadata the name, the version and the licence: what a scanner for weaknesses reads."""
+    for folder in output.glob("*.dist-info"):
+        metadata = folder / "METADATA"
+        header = metadata.read_text(encoding="utf-8").partition("\n\n")[0]
+        shutil.rmtree(folder)
+        folder.mkdir()
+        metadata.write_text(f"{header}\n", encoding="utf-8")
+
+
+def compile_all(output: Path) -> None:
+    """Put bytecode in the place of each source."""
+    for path in [*output.rglob("*.py")]:
+        source = path.read_bytes()
+        code = compile(without_docstrings(source), f"{ON_LAMBDA}/{path.relative_to(output).as_posix()}", "exec")
+        path.with_suffix(".pyc").write_bytes(bytecode(source, code))
+        path.unlink()
+    for folder in [*output.rglob("__pycache__")]:
+        shutil.rmtree(folder)
+
+
+def bytecode(source: bytes, code: Any) -> bytes:
+    """A .pyc that is found by a hash of its source and never checked against it (PEP 552)."""
+    unchecked = 0b01
+    return b"".join(
+        (
+            importlib.util.MAGIC_NUMBER,
+            unchecked.to_bytes(4, "little"),
+            importlib.util.source_hash(source),
+            marshal.dumps(code),
+        )
+    )
+
+
+def without_docstrings(source: bytes) -> ast.Module:
+    """The module's tree with `pass` for each docstring; asserts stay, other than by `-OO`."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            match node.body:
+                case [ast.Expr(value=ast.Constant(value=str())) as docstring, *rest]:
+                    node.body = rest or [ast.copy_location(ast.Pass(), docstring)]
+    return tree
+
+
+if __name__ == "__main__":
+    main()

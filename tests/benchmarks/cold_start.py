@@ -1,0 +1,222 @@
+"""What a cold start costs: import and first call of each function, by the CPU of its process.
+
+    PYTHONPATH=layers/reengage python -m tests.benchmarks.cold_start [--rounds 9] [--json FILE] [--layer FOLDER]
+
+The layer is built as `sam build` builds it, for this machine's processor. The floor is a bare botocore client: import,
+client, one GetItem; with valid bytecode and all of botocore's data. AWS is an HTTPS server of this machine that answers
+at once, its certificate in a bundle as long as botocore's own. Everything runs in turns, in one run; of each the median.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import botocore
+
+from tests.built_layer import build
+from tests.integration.channels.wire import certified
+from tests.template_resources import environment
+
+ROOT: Final = Path(__file__).parents[2]
+BASE_PYTHON: Final = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
+
+FUNCTIONS: Final = {
+    "ingest_message": ("IngestMessageFunction", "first_message"),
+    "plan_messages": ("PlanMessagesFunction", "appointment_booked"),
+    "record_delivery": ("RecordDeliveryFunction", "delivered"),
+    "send_appointment_reminders": ("SendAppointmentRemindersFunction", "tick"),
+    "send_trial_follow_ups": ("SendTrialFollowUpsFunction", "tick"),
+    "send_updates": ("SendUpdatesFunction", "tick"),
+    "webhook": ("WebhookFunction", "meta_message"),
+    "explain": ("ExplainFunction", "contact"),
+}
+"""Each function's logical id, and the file of events/ that is its first call."""
+
+RESOURCES: Final = {
+    "Table": "a-table",
+    "EventBus": "a-bus",
+    "RejectedEventsQueue": "https://127.0.0.1/a-queue",
+    "PreferencesKey": "preferences-key",
+    "ProviderSecrets": "provider-secrets",
+    "WebhookFunctionUrl": "https://127.0.0.1/",
+}
+
+FLOOR: Final = """
+import sys, time
+begun = time.process_time()
+import botocore.session
+imported = time.process_time()
+client = botocore.session.get_session().create_client("dynamodb")
+answer = client.get_item(TableName="a-table", Key={"pk": {"S": "a"}, "sk": {"S": "b"}})
+ended = time.process_time()
+answer = {}
+"""
+
+FUNCTION: Final = """
+import json, sys, time, types
+event = json.loads(sys.stdin.read())
+context = types.SimpleNamespace(
+    function_name="a-function", aws_request_id="a-request", memory_limit_in_mb=256,
+    invoked_function_arn="arn:aws:lambda:eu-central-1:123456789012:function:a-function",
+    get_remaining_time_in_millis=lambda: 55_000,
+)
+begun = time.process_time()
+from app import handler
+imported = time.process_time()
+answer = handler(event, context)
+ended = time.process_time()
+"""
+
+REPORT: Final = """
+source = sorted(m.__name__ for m in list(sys.modules.values()) if (getattr(m, "__file__", None) or "").endswith(".py")
+                and m.__file__.startswith(sys.argv[1]))
+print(json.dumps({"import": imported - begun, "call": ended - imported, "answer": answer, "source": source}))
+"""
+
+
+class Aws(BaseHTTPRequestHandler):
+    """AWS's services in JSON, all with nothing stored."""
+
+    protocol_version = "HTTP/1.1"
+
+    ANSWERS: Final = {
+        "GetSecretValue": {"SecretString": json.dumps({"meta_app_secret": "a-meta-app-secret-for-tests"})},
+        "BatchGetItem": {"Responses": {}, "UnprocessedKeys": {}},
+        "Query": {"Items": [], "Count": 0, "ScannedCount": 0},
+    }
+
+    def do_POST(self) -> None:
+        given = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        answer = self.ANSWERS.get(operation, {})
+        if operation == "PutEvents":
+            answer = {"FailedEntryCount": 0, "Entries": [{"EventId": "1"} for _ in given["Entries"]]}
+        body = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-amz-json-1.0")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[dict[str, str]]:
+    """Start the server; give the environment that leads to it."""
+    tls, _ = certified(folder)
+    bundle = folder / "bundle.pem"
+    own = (folder / "certificate.pem").read_text()
+    bundle.write_text((Path(botocore.__file__).parent / "cacert.pem").read_text() + own)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Aws) as server:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        process = get_context("fork").Process(target=server.serve_forever, daemon=True)
+        process.start()
+        yield {
+            "AWS_ENDPOINT_URL": f"https://127.0.0.1:{server.server_port}",
+            "AWS_CA_BUNDLE": str(bundle),
+            "AWS_ACCESS_KEY_ID": "none",
+            "AWS_SECRET_ACCESS_KEY": "none",
+            "AWS_REGION": "eu-central-1",
+            "AWS_DEFAULT_REGION": "eu-central-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        process.terminate()
+        process.join()
+
+
+def first_call(folder: str, case: str) -> str:
+    """The sample event, as if it happened now."""
+    text = (ROOT / "events" / folder / f"{case}.json").read_text(encoding="utf-8")
+    time = json.loads(text).get("time")
+    if not time:
+        return text
+    shift = datetime.now(UTC) - datetime.fromisoformat(time)
+    return re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+(Z|[+-]\d\d:\d\d)", partial(_shifted, by=shift), text)
+
+
+def _shifted(instant: re.Match[str], by: timedelta) -> str:
+    return (datetime.fromisoformat(instant[0]) + by).isoformat()
+
+
+def run(script: str, paths: list[Path], env: Mapping[str, str], given: str = "") -> dict[str, Any]:
+    """Run the script in an interpreter of its own; give what it measured, seconds of CPU."""
+    setup = f"import json, sys\nsys.path[:0] = {[str(path) for path in paths]!r}\n"
+    command = [str(BASE_PYTHON), "-I", "-S", "-B", "-c", setup + script + REPORT, str(paths[-1])]
+    done = subprocess.run(command, env=dict(env), input=given, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def measure(layer: Path, rounds: int) -> dict[str, dict[str, Any]]:
+    """Seconds of CPU of the floor and of each function."""
+    whole = Path(botocore.__file__).parents[1]
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in ("floor", *FUNCTIONS)}
+    with TemporaryDirectory() as scratch, serving(Path(scratch)) as aws:
+        for _ in range(rounds + 1):
+            found["floor"].append(run(FLOOR, [whole], aws))
+            for folder, (function, case) in FUNCTIONS.items():
+                env = aws | environment(function, RESOURCES)
+                paths = [ROOT / "functions" / folder, layer]
+                found[folder].append(run(FUNCTION, paths, env, first_call(folder, case)))
+    return {
+        name: {
+            "import": median(each["import"] for each in measured[1:]),
+            "call": median(each["call"] for each in measured[1:]),
+            "total": median(each["import"] + each["call"] for each in measured[1:]),
+            "answer": measured[-1]["answer"],
+            "source": measured[-1]["source"],
+        }
+        for name, measured in found.items()
+    }
+
+
+def zipped(layer: Path, folder: Path) -> int:
+    """Bytes of the layer as `sam package` zips it."""
+    path = folder / "layer.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(layer.rglob("*")):
+            archive.write(file, Path("python") / file.relative_to(layer))
+    return path.stat().st_size
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure the cold start of each function.")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--layer", type=Path, help="the folder `python` of a layer that is built already")
+    parser.add_argument("--json", type=Path, help="write the figures there, too")
+    given = parser.parse_args()
+    layer = given.layer or build()
+    with TemporaryDirectory() as scratch:
+        size = zipped(layer, Path(scratch))
+    found = measure(layer, given.rounds)
+    floor = found["floor"]["total"]
+    print(f"layer: {size / 1e6:.2f} MB zipped")
+    print(f"{'CPU ms':28}{'import':>8}{'call':>8}{'total':>8}{'/ floor':>9}  answer")
+    for name, each in found.items():
+        times = "".join(f"{each[part] * 1000:8.1f}" for part in ("import", "call", "total"))
+        print(f"{name:28}{times}{each['total'] / floor:9.2f}  {json.dumps(each['answer'])[:60]}")
+    if given.json:
+        figures = {name: {"ratio": each["total"] / floor, **each} for name, each in found.items()}
+        given.json.write_text(json.dumps({"layer_bytes": size, "cold_start": figures}, indent=2) + os.linesep)
+
+
+if __name__ == "__main__":
+    main()
