@@ -17,9 +17,9 @@ UV := $(TOOLS)/uv/bin/uv
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.13 --generate-hashes \
   --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 # `sam build` takes the first python3.13 on the path, and with it its pip.
-SAM_CLI := PATH="$(CURDIR)/$(TOOLS)/sam/bin:$$PATH" PIP_CONSTRAINT="$(CURDIR)/requirements-dev.txt" sam
+SAM_CLI := PATH="$(CURDIR)/$(TOOLS)/sam/bin:$$PATH" sam
 
-.PHONY: help setup unit test coverage mutation check demo reasons providers benchmark fuzz local-invoke build format lock clean
+.PHONY: help setup unit test coverage mutation check demo reasons providers benchmark bench fuzz local-invoke build format lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -165,6 +165,9 @@ benchmark: $(PROJECT) dynamodb-local ## Measure what a broadcast costs, in memor
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.broadcast
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.connection
 
+bench: $(PROJECT) $(SAM) ## Measure what a cold start of each function costs, against a bare botocore client.
+	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.cold_start
+
 # libFuzzer sees the order of Python's sets as coverage, so that order is fixed like its seed. Where there is no atheris
 # (it is made for Linux on x86-64 alone), its half is left out.
 fuzz: $(PROJECT) ## Call the providers' door 100,000 times, by atheris and schemathesis, with what it must not fall for.
@@ -228,7 +231,7 @@ down: $(PROJECT) ## Stop the local stack.
 
 # Work.
 
-build: $(SAM) ## Build the layer and the functions for `sam deploy`, with the versions that the tests run with.
+build: $(SAM) ## Build the layer and the functions for `sam deploy`, by the project's own SAM CLI.
 	@$(SAM_CLI) build
 
 format: $(PROJECT) ## Format the code and mend what Ruff can mend.
@@ -236,7 +239,9 @@ format: $(PROJECT) ## Format the code and mend what Ruff can mend.
 	@$(BIN)/ruff format
 
 lock: $(UV) ## Pin what pyproject.toml and the layer ask for; with UPGRADE=1 at the newest versions.
-	@$(LOCK) layers/reengage/requirements.txt --group dev --output-file requirements-dev.txt
+	@$(LOCK) layers/reengage/requirements.txt --output-file layers/reengage/requirements-lock.txt
+	@$(LOCK) layers/reengage/requirements.txt --group dev --constraint layers/reengage/requirements-lock.txt \
+	  --output-file requirements-dev.txt
 	@$(LOCK) --group sam --output-file requirements-sam.txt
 	@$(LOCK) --group emulator --output-file requirements-emulator.txt
 	@$(LOCK) --group uv --output-file requirements-uv.txt

@@ -55,6 +55,8 @@ UNUSED: Final = (
     # The commands for people run from the project, not on Lambda.
     "reengage/__main__.py",
     "reengage/cli",
+    "reengage/report",
+    "reengage/*.md",
     # botocore has its models trimmed below; these are for documentation and for its own tests.
     "botocore/data/*/*/examples-1.json",
     "botocore/data/*/*/waiters-2.json",
@@ -101,7 +103,14 @@ LOCALE_KEYS: Final = frozenset(
 """What a date, a time, a number and a plural need of a locale. Every locale of CLDR stays: a brand may use any."""
 
 GLOBAL_KEYS: Final = frozenset(
-    {"language_aliases", "likely_subtags", "parent_exceptions", "script_aliases", "territory_aliases", "variant_aliases"}
+    {
+        "language_aliases",
+        "likely_subtags",
+        "parent_exceptions",
+        "script_aliases",
+        "territory_aliases",
+        "variant_aliases",
+    }
 )
 """What it takes to find a locale by its tag."""
 
@@ -155,9 +164,7 @@ def install(processor: str, output: Path) -> None:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
     wheels = ["--only-binary", ":all:", "--implementation", "cp", "--python-version", "3.13", *fitting]
     exactly = ["--no-deps", "--require-hashes", "--requirement", str(HERE / "requirements-lock.txt")]
-    run = subprocess.run(  # noqa: S603 - arguments of ours
-        [*pip, *wheels, *exactly, "--no-compile", "--target", str(output)], check=False
-    )
+    run = subprocess.run([*pip, *wheels, *exactly, "--no-compile", "--target", str(output)], check=False)
     if run.returncode:
         raise BuildError(f"pip of {sys.executable} ended with {run.returncode}; its message is above")
 
@@ -166,7 +173,7 @@ def remove_unused(output: Path) -> None:
     """Remove what `UNUSED` names. Raises ``BuildError`` if a pattern names nothing: a new release moved it."""
     kept = {output / name for name in USED}
     idle = [pattern for pattern in UNUSED if not _remove(output, pattern, kept)]
-    if missing := sorted({*idle} - {"reengage/cli", "bin"}):
+    if missing := sorted({*idle} - {"bin"}):
         raise BuildError(f"nothing in the layer is named {', '.join(missing)}; bring UNUSED up to date")
 
 
@@ -235,7 +242,7 @@ def trim_babel(babel: Path) -> None:
 
 
 def _keep(path: Path, keys: frozenset[str]) -> None:
-    data = pickle.loads(path.read_bytes())  # noqa: S301 - from a wheel whose hash was checked
+    data = pickle.loads(path.read_bytes())
     kept = {name: value for name, value in data.items() if name in keys}
     path.write_bytes(pickle.dumps(kept, protocol=pickle.HIGHEST_PROTOCOL))
 
@@ -279,9 +286,9 @@ def without_docstrings(source: bytes) -> ast.Module:
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            match node.body:
-                case [ast.Expr(value=ast.Constant(value=str())) as docstring, *rest]:
-                    node.body = rest or [ast.copy_location(ast.Pass(), docstring)]
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                node.body = node.body[1:] or [ast.copy_location(ast.Pass(), first)]
     return tree
 
 

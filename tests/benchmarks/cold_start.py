@@ -4,7 +4,7 @@
 
 The layer is built as `sam build` builds it, for this machine's processor. The floor is a bare botocore client: import,
 client, one GetItem; with valid bytecode and all of botocore's data. AWS is an HTTPS server of this machine that answers
-at once, its certificate in a bundle as long as botocore's own. Everything runs in turns, in one run; of each the median.
+at once, its certificate in a bundle as long as botocore's own. All run in turns, in one run; of each the median.
 """
 
 import argparse
@@ -208,11 +208,12 @@ def main() -> None:
         size = zipped(layer, Path(scratch))
     found = measure(layer, given.rounds)
     floor = found["floor"]["total"]
-    print(f"layer: {size / 1e6:.2f} MB zipped")
-    print(f"{'CPU ms':28}{'import':>8}{'call':>8}{'total':>8}{'/ floor':>9}  answer")
+    table = [f"layer: {size / 1e6:.2f} MB zipped"]
+    table.append(f"{'CPU ms':28}{'import':>8}{'call':>8}{'total':>8}{'/ floor':>9}  answer")
     for name, each in found.items():
         times = "".join(f"{each[part] * 1000:8.1f}" for part in ("import", "call", "total"))
-        print(f"{name:28}{times}{each['total'] / floor:9.2f}  {json.dumps(each['answer'])[:60]}")
+        table.append(f"{name:28}{times}{each['total'] / floor:9.2f}  {json.dumps(each['answer'])[:60]}")
+    sys.stdout.write("\n".join(table) + "\n")
     if given.json:
         figures = {name: {"ratio": each["total"] / floor, **each} for name, each in found.items()}
         given.json.write_text(json.dumps({"layer_bytes": size, "cold_start": figures}, indent=2) + os.linesep)

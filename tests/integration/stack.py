@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
 
-# It makes a socket as it is imported, which is not allowed any more once a test has begun. Nothing is traced here.
-import_module("aws_xray_sdk.core").xray_recorder.emitter._socket.close()
-
 EVENTS = Path(__file__).parents[2] / "events"
 
 FUNCTIONS = {
@@ -237,12 +234,11 @@ def _clients() -> "tuple[DynamoDBClient, EventBridgeClient, SecretsManagerClient
 _table_definition = cache(table_definition)
 _environment = cache(lambda function, **resources: environment(function, resources))
 _client = cache(bootstrap.App()._client)
-_connect_to = DynamoDBStore.connect
+_connect_to = cache(partial(DynamoDBStore.connect, hash_key=lambda: bootstrap.app().preferences_key()))
 
 
-@cache
-def _connect(table_name: str, *, workers: int, **_hash_key: Any) -> DynamoDBStore:
-    return _connect_to(table_name, workers=workers, hash_key=lambda: bootstrap.app().preferences_key())
+def _connect(table_name: str, *, workers: int, **_of_the_app: Any) -> DynamoDBStore:
+    return _connect_to(table_name, workers=workers)
 
 
 @contextmanager

@@ -222,7 +222,7 @@ class Service:
     asked: list[str] = field(default_factory=list)
 
     def answers(self, built: App) -> None:
-        session: Any = built._session
+        session: Any = built._aws.session
         session.register("before-send", self.answer)
 
     def answer(self, request: Any, **_: Any) -> AWSResponse:

@@ -40,7 +40,6 @@ RULE: Final = {
         ours=(DOMAIN, *PORTS, "reengage.adapters"),
         libraries=("botocore", "pynamodb", "msgspec", "babel", "fluent", "urllib3"),
     ),
-    "reengage.adapters.secrets": Allowed(ours=("reengage.errors",), libraries=("aws_lambda_powertools",)),
     "reengage.observability": Allowed(ours=(DOMAIN, *PORTS), libraries=("aws_lambda_powertools",)),
     "reengage.report": Allowed(ours=(DOMAIN, "reengage.report")),
     "reengage.bootstrap": Allowed(ours=("reengage",), libraries=("botocore",)),

@@ -136,9 +136,7 @@ def deploy(
     say(f"Building {template.name} for {host_architecture()}")
     build = ["build", "--template-file", str(template), "--build-dir", str(BUILD), "--parallel"]
     cache = ["--cached", "--cache-dir", str(BUILD.parent / "cache")]
-    # The layer gets the very versions that the tests run with.
-    pinned = {"PIP_CONSTRAINT": str(ROOT / "requirements-dev.txt")}
-    _sam([*build, *cache, *given], {**aws.env, **pinned}, say)
+    _sam([*build, *cache, *given], aws.env, say)
 
     say(f"Deploying the stack {stack_name}")
     deploy = [

@@ -36,7 +36,8 @@ EVERY_FUNCTION_HAS = {
     "WINDOW_CLOSING_NOTICE": "P1D",
     "POWERTOOLS_METRICS_NAMESPACE": "Reengage",
     "POWERTOOLS_LOG_LEVEL": "INFO",
-    "PYTHONTZPATH": "",
+    "TRACING": "Off",
+    "PYTHONTZPATH": "/opt/python/tzdata/zoneinfo",
 }
 REJECTS = {"REJECTED_EVENTS_QUEUE_URL": "the-queue"}
 CALLED = {"ROUTES": "", "PROVIDER_SECRETS": "the-providers-secret"}

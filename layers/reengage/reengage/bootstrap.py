@@ -1,5 +1,7 @@
 """The one place that builds adapters: lazily, and once for each execution environment."""
 
+from __future__ import annotations
+
 import ssl
 import time
 import uuid
@@ -9,45 +11,34 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from http import HTTPStatus
 from threading import Lock
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import botocore.session
-from botocore.config import Config
-
-from .adapters.channels.aws_client import over
-from .adapters.channels.http import Http
-from .adapters.channels.routed import RoutedChannel
-from .adapters.dynamodb import DynamoDBStore
+from .adapters.aws_clients import AwsClients
 from .adapters.eventbridge import EventBridgeChannel, EventBus
-from .adapters.inbound.questions import AboutBroadcast, AboutContact, AboutEvent, Question
-from .adapters.inbound.reading import Read
-from .adapters.inbound.relay import SOURCE, events_in
-from .adapters.rejected_events import RejectedEventsQueue
-from .adapters.secrets import ProviderSecrets
 from .domain import routes
-from .domain.commands import Command, ConfigureBrand, EraseContact, RecordChoice, RecordDelivery
-from .domain.conversation import InboundMessage
-from .domain.policy import PolicyInput, PolicySettings
-from .domain.reasons import SendGroup
-from .domain.subject import BusinessEvent
 from .errors import InvalidEvent, NotPublished
 from .observability import LEFT, NOT_PUBLISHED, RETRIED, SMS_OVER_THREE_SEGMENTS, count, count_refused_webhook, observed
 from .ports import KeepRejected, ProviderChannel, Publish, Wording
 from .settings import Settings
-from .usecases.configure_brand import configure_brand
-from .usecases.erase_contact import erase_contact
-from .usecases.explain import explain, export
-from .usecases.ingest_message import Ingested, ingest_message
-from .usecases.plan_messages import plan_messages
-from .usecases.preview import preview
-from .usecases.progress import progress
-from .usecases.rate_limiter import RateLimiter
-from .usecases.recheck_window import recheck_contact
-from .usecases.record_choice import record_choice
-from .usecases.record_delivery import Recorded, record_delivery
-from .usecases.reject_event import reject_event
-from .usecases.send_due_messages import WORKERS, send_due_messages, summary
-from .usecases.send_message import Sender
+
+# Each use case, and each adapter that only some functions need, is imported by the method that needs it: a cold start
+# pays for nothing else.
+if TYPE_CHECKING:
+    from .adapters.channels.http import Http
+    from .adapters.channels.routed import RoutedChannel
+    from .adapters.dynamodb import DynamoDBStore
+    from .adapters.inbound.questions import Question
+    from .adapters.inbound.reading import Read
+    from .adapters.secrets import ProviderSecrets
+    from .domain.commands import Command, ConfigureBrand, EraseContact, RecordChoice, RecordDelivery
+    from .domain.conversation import InboundMessage
+    from .domain.message import ScheduledMessage
+    from .domain.policy import PolicyInput, PolicySettings
+    from .domain.reasons import SendGroup
+    from .domain.subject import BusinessEvent
+    from .usecases.ingest_message import Ingested
+    from .usecases.record_delivery import Recorded
+    from .usecases.send_message import Sender
 
 SHUTDOWN_MARGIN: Final = timedelta(seconds=15)
 """Before its time limit a run takes on nothing new: what is in hand must be settled, and the answer written."""
@@ -58,8 +49,11 @@ CLAIM_GRACE_PERIOD: Final = timedelta(seconds=60)
 MOST_SEGMENTS: Final = 3
 """Of an SMS; a longer one is sent, and counted by a metric."""
 
+CONNECTIONS: Final = 8
+"""Kept open to each service: one for each worker of a run (``send_due_messages.WORKERS``)."""
+
 _MAKING: Final = Lock()
-"""botocore's clients are thread-safe, their making is not."""
+"""An adapter is made once, though a run's threads need it at the same time."""
 
 
 class App:
@@ -71,7 +65,11 @@ class App:
 
     @cached_property
     def store(self) -> DynamoDBStore:
-        return DynamoDBStore.connect(self.settings.table_name, workers=WORKERS, hash_key=self.preferences_key)
+        from .adapters.dynamodb import DynamoDBStore
+
+        return DynamoDBStore.connect(
+            self.settings.table_name, workers=CONNECTIONS, hash_key=self.preferences_key, make_client=self._aws.table
+        )
 
     def preferences_key(self) -> str:
         """The key that the addresses of preferences are hashed by; a run's threads all ask for it at once."""
@@ -91,10 +89,14 @@ class App:
 
     @cached_property
     def keep_rejected(self) -> KeepRejected:
+        from .adapters.rejected_events import RejectedEventsQueue
+
         return RejectedEventsQueue(self._client("sqs"), self.settings.rejected_events_queue_url)
 
     @cached_property
     def channel(self) -> RoutedChannel:
+        from .adapters.channels.routed import RoutedChannel
+
         return RoutedChannel(self.settings.routes, self._provider, self._read_keys)
 
     def _provider(self, provider: str, channel: str) -> ProviderChannel:
@@ -114,6 +116,8 @@ class App:
 
     @cached_property
     def provider_secrets(self) -> ProviderSecrets:
+        from .adapters.secrets import ProviderSecrets
+
         return ProviderSecrets(self.settings.provider_secrets, self._client("secretsmanager"))
 
     def clock(self) -> datetime:
@@ -123,8 +127,8 @@ class App:
         return str(uuid.uuid4())
 
     def render(self, circumstances: PolicyInput) -> Wording:
-        from reengage.adapters.sms_segments import sms_segments  # noqa: PLC0415 - beside what it measures
-        from reengage.adapters.wording import FluentWording  # noqa: PLC0415 - 0.2 s, for nothing where nothing is sent
+        from reengage.adapters.sms_segments import sms_segments
+        from reengage.adapters.wording import FluentWording
 
         wording = FluentWording(self.settings.default_locale)(circumstances)
         message = circumstances.message
@@ -133,10 +137,14 @@ class App:
         return wording
 
     def reject(self, event: Any, why: InvalidEvent) -> dict[str, Any]:
+        from .usecases.reject_event import reject_event
+
         return reject_event(event, why, keep=self.keep_rejected, publish=self.publish)
 
     def send_due(self, send_group: SendGroup, *, milliseconds: int) -> dict[str, Any]:
         """Sends what is due at one door, within the time that the invocation has left."""
+        from .usecases.send_due_messages import send_due_messages, summary
+
         time_left = timedelta(milliseconds=milliseconds)
         sender = self._sender(send_group, self.settings.policy, time_left)
         answer = summary(send_due_messages(sender, stop_at=self.clock() + time_left - SHUTDOWN_MARGIN))
@@ -147,6 +155,8 @@ class App:
 
     def ingest(self, message: InboundMessage, *, milliseconds: int) -> Ingested:
         """Records what a person wrote, and answers where an answer is due."""
+        from .usecases.ingest_message import ingest_message
+
         time_left = timedelta(milliseconds=milliseconds)
         return ingest_message(
             message,
@@ -155,31 +165,63 @@ class App:
             publish=self.publish,
             clock=self.clock,
             # Made when they are needed: a wrong parameter must not stand in the way of a STOP.
-            send_now=lambda message: self._sender("updates", PolicySettings(), time_left).send_now(message),
-            recheck_contact=lambda contact: recheck_contact(
-                contact, settings=self.settings.policy, store=self.store, clock=self.clock
-            ),
+            send_now=lambda message: self._send_now(message, time_left),
+            recheck_contact=self._recheck,
         )
+
+    def _send_now(self, message: ScheduledMessage, time_left: timedelta) -> None:
+        from .domain.policy import PolicySettings
+
+        self._sender("updates", PolicySettings(), time_left).send_now(message)
+
+    def _recheck(self, contact: Contact) -> None:
+        from .usecases.recheck_window import recheck_contact
+
+        recheck_contact(contact, settings=self.settings.policy, store=self.store, clock=self.clock)
 
     def handle(self, command: Command) -> dict[str, Any]:
         """Execute the command of a business system's event, and return the result."""
-        store, publish, clock = self.store, self.publish, self.clock
+        from .domain.commands import ConfigureBrand, EraseContact, RecordChoice
+        from .domain.subject import BusinessEvent
+
         match command:
             case BusinessEvent():
-                settings = self.settings.policy
-                return asdict(plan_messages(command, store=store, publish=publish, clock=clock, settings=settings))
+                return self._plan(command)
             case RecordChoice():
-                scope = self.settings.opt_out_scope
-                return {"changed": record_choice(command, store=store, publish=publish, opt_out_scope=scope)}
+                return self._choose(command)
             case ConfigureBrand():
-                return {"changed": configure_brand(command, store=store)}
+                return self._configure(command)
             case EraseContact():
-                return {"erased": erase_contact(command, store=store, publish=publish, clock=clock)}
+                return self._erase(command)
             case _:
                 raise InvalidEvent([f"$.detail-type: {type(command).__name__} is not supported yet"])
 
+    def _plan(self, event: BusinessEvent) -> dict[str, Any]:
+        from .usecases.plan_messages import plan_messages
+
+        settings = self.settings.policy
+        return asdict(plan_messages(event, store=self.store, publish=self.publish, clock=self.clock, settings=settings))
+
+    def _choose(self, command: RecordChoice) -> dict[str, Any]:
+        from .usecases.record_choice import record_choice
+
+        scope = self.settings.opt_out_scope
+        return {"changed": record_choice(command, store=self.store, publish=self.publish, opt_out_scope=scope)}
+
+    def _configure(self, command: ConfigureBrand) -> dict[str, Any]:
+        from .usecases.configure_brand import configure_brand
+
+        return {"changed": configure_brand(command, store=self.store)}
+
+    def _erase(self, command: EraseContact) -> dict[str, Any]:
+        from .usecases.erase_contact import erase_contact
+
+        return {"erased": erase_contact(command, store=self.store, publish=self.publish, clock=self.clock)}
+
     def record(self, receipt: RecordDelivery) -> Recorded:
         """Records what became of a message."""
+        from .usecases.record_delivery import record_delivery
+
         return record_delivery(
             receipt,
             store=self.store,
@@ -190,7 +232,7 @@ class App:
 
     def webhook(self, event: Any) -> dict[str, Any]:
         """Answers a provider's call; what it told is on the bus by then. What fails here, the provider sends again."""
-        from .adapters.inbound.webhook import answer, door_of  # noqa: PLC0415 - the one door that needs it
+        from .adapters.inbound.webhook import answer, door_of
 
         settings = self.settings
         answered = answer(
@@ -208,7 +250,7 @@ class App:
 
     def notified(self, event: Any) -> dict[str, Any]:
         """Takes what AWS End User Messaging published."""
-        from .adapters.inbound.aws import sns  # noqa: PLC0415 - the same
+        from .adapters.inbound.aws import sns
 
         read = sns(event, routes=self.settings.routes, arrived_at=self.clock())
         self._relay(read, event)
@@ -222,6 +264,8 @@ class App:
 
     def _relay(self, read: Read, told: Any) -> None:
         """Raises ``NotPublished``; what could not be understood is kept whole."""
+        from .adapters.inbound.relay import SOURCE, events_in
+
         events = events_in(read)
         bus = EventBus(self._client("events", total_max_attempts=1), self.settings.event_bus_name, source=SOURCE)
         try:
@@ -234,17 +278,28 @@ class App:
 
     def answer(self, question: Question) -> dict[str, Any]:
         """What is stored, read and told; nothing is changed."""
+        from .adapters.inbound.questions import AboutBroadcast, AboutContact, AboutEvent
+
         match question:
             case AboutContact(asks, contact):
+                from .usecases.explain import explain, export
+
                 tell = export if asks == "export" else explain
                 return tell(contact, store=self.store, clock=self.clock)
             case AboutEvent(event):
+                from .usecases.preview import preview
+
                 policy = self.settings.policy
                 return preview(event, store=self.store, render=self.render, settings=policy, clock=self.clock)
             case AboutBroadcast(subject):
+                from .usecases.progress import progress
+
                 return progress(subject, store=self.store, clock=self.clock)
 
     def _sender(self, send_group: SendGroup, policy: PolicySettings, time_left: timedelta) -> Sender:
+        from .usecases.rate_limiter import RateLimiter
+        from .usecases.send_message import Sender
+
         return Sender(
             send_group=send_group,
             settings=policy,
@@ -266,27 +321,25 @@ class App:
         )
 
     @cached_property
-    def _session(self) -> botocore.session.Session:
-        return botocore.session.get_session()
+    def _aws(self) -> AwsClients:
+        return AwsClients(max_connections=CONNECTIONS)
 
     def _client(self, service: str, *, total_max_attempts: int = 3) -> Any:
-        config = Config(
-            connect_timeout=1,
-            read_timeout=2,
-            retries={"mode": "standard", "total_max_attempts": total_max_attempts},
-            max_pool_connections=WORKERS,
-        )
-        return self._session.create_client(service, config=config)
+        return self._aws.client(service, total_max_attempts=total_max_attempts)
 
     def sending(self, service: str) -> Any:
         """A client that makes one attempt a call, by ``http``: a hidden retry after a lost answer would send twice."""
+        from .adapters.channels.aws_client import over
+
         return over(self.http, self._client(service, total_max_attempts=1))
 
     @cached_property
     def http(self) -> Http:
         """It trusts whom the system trusts, and whom botocore was told to (``AWS_CA_BUNDLE``)."""
+        from .adapters.channels.http import Http
+
         context = ssl.create_default_context()
-        if bundle := self._session.get_config_variable("ca_bundle"):
+        if bundle := self._aws.session.get_config_variable("ca_bundle"):
             context.load_verify_locations(bundle)
         return Http(context=context)
 
@@ -304,28 +357,28 @@ def _eventbridge(app: App) -> ProviderChannel:
 
 
 def _aws_sms(app: App) -> ProviderChannel:
-    from .adapters.channels.aws import AwsSms  # noqa: PLC0415 - each provider is imported where it is used
+    from .adapters.channels.aws import AwsSms
 
     settings = app.settings
     return AwsSms(app.sending(SMS_VOICE), settings.routes, app.clock, settings.sms_configuration_set)
 
 
 def _aws_rcs(app: App) -> ProviderChannel:
-    from .adapters.channels.aws import AwsRcs  # noqa: PLC0415 - the same
+    from .adapters.channels.aws import AwsRcs
 
     settings = app.settings
     return AwsRcs(app.sending(SMS_VOICE), settings.routes, app.clock, settings.sms_configuration_set)
 
 
 def _aws_whatsapp(app: App) -> ProviderChannel:
-    from .adapters.channels.aws import AwsWhatsApp  # noqa: PLC0415 - the same
+    from .adapters.channels.aws import AwsWhatsApp
 
     settings = app.settings
     return AwsWhatsApp(app.sending("socialmessaging"), settings.routes, app.clock, settings.meta_api_version)
 
 
 def _meta(app: App) -> ProviderChannel:
-    from .adapters.channels.meta import MetaChannel  # noqa: PLC0415 - the same
+    from .adapters.channels.meta import MetaChannel
 
     settings = app.settings
     return MetaChannel(
@@ -334,14 +387,14 @@ def _meta(app: App) -> ProviderChannel:
 
 
 def _twilio(app: App) -> ProviderChannel:
-    from .adapters.channels.twilio import TwilioChannel  # noqa: PLC0415 - the same
+    from .adapters.channels.twilio import TwilioChannel
 
     settings = app.settings
     return TwilioChannel(app.http, app.provider_secrets.in_hand, settings.routes, app.clock, settings.webhook_url)
 
 
 def _webhook(app: App) -> ProviderChannel:
-    from .adapters.channels.webhook import WebhookChannel  # noqa: PLC0415 - the same
+    from .adapters.channels.webhook import WebhookChannel
 
     return WebhookChannel(app.http, app.provider_secrets.in_hand, app.settings.routes, app.clock)
 

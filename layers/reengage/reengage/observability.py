@@ -3,21 +3,25 @@
 Logs hold no personal data: no address, no text, only ids, reasons, rules and instants.
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, wraps
 from http import HTTPStatus
 from threading import Lock
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from aws_lambda_powertools import Logger, Tracer, single_metric
+from aws_lambda_powertools import Logger, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
 from .domain.events_out import OutEvent
 from .domain.reasons import REASONS
 from .errors import NotPublished
 from .ports import Publish
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools import Tracer
 
 Handler = Callable[[Any, Any], Any]
 
@@ -88,7 +92,12 @@ def logger() -> Logger:
 
 
 @cache
-def tracer() -> Tracer:
+def tracer() -> "Tracer | None":
+    """X-Ray's, if the parameter `Tracing` is `Active`: the import alone takes 50 ms."""
+    if os.environ.get("TRACING") != "Active":
+        return None
+    from aws_lambda_powertools import Tracer  # noqa: PLC0415
+
     return Tracer()
 
 
@@ -101,8 +110,8 @@ def lambda_handler(handler: Handler, *, logs_answer: bool = True) -> Handler:
     @cache
     def decorated() -> Handler:
         logged = logger().inject_lambda_context(correlation_id_path="id", clear_state=True)(handler)
-        traced: Handler = tracer().capture_lambda_handler(capture_response=False)(logged)
-        return traced
+        traces = tracer()
+        return traces.capture_lambda_handler(capture_response=False)(logged) if traces else logged
 
     @wraps(handler)
     def handle(event: Any, context: Any) -> Any:

@@ -1,15 +1,14 @@
 """The providers' keys: read anew every five minutes, and never quoted."""
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from traceback import format_exception
 from typing import Any, Final
 
 import pytest
-from aws_lambda_powertools.utilities.parameters import base
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
-from reengage.adapters.secrets import NOT_AGAIN_FOR, ProviderSecrets
+from reengage.adapters.secrets import FRESH_FOR, NOT_AGAIN_FOR, ProviderSecrets
 from reengage.errors import ConfigurationError
 
 ARN: Final = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:providers"
@@ -33,29 +32,12 @@ class Client:
 
 @dataclass(slots=True)
 class Time:
-    """What Powertools takes for ``datetime``: shows ``time`` until it is moved on."""
-
-    time: datetime
-
-    def now(self, _zone: object = None) -> datetime:
-        return self.time
-
-
-@dataclass(slots=True)
-class Waited:
-    """A clock that counts from nought."""
+    """A clock that counts seconds."""
 
     seconds: float = 0
 
     def __call__(self) -> float:
         return self.seconds
-
-
-@pytest.fixture
-def time(monkeypatch: pytest.MonkeyPatch) -> Time:
-    shown = Time(datetime.now())  # noqa: DTZ005 - as Powertools has it, which compares it with its own
-    monkeypatch.setattr(base, "datetime", shown)
-    return shown
 
 
 def test_the_keys_are_the_objects_of_the_secret() -> None:
@@ -70,21 +52,24 @@ def test_nothing_is_read_before_a_key_is_asked_for() -> None:
     assert client.asked == []
 
 
-def test_a_rotated_key_is_read_after_five_minutes_and_not_before(time: Time) -> None:
-    client = Client('{"key": "old"}')
-    secrets = ProviderSecrets(ARN, client)
+def test_a_rotated_key_is_read_after_five_minutes_and_not_before() -> None:
+    client, time = Client('{"key": "old"}'), Time()
+    secrets = ProviderSecrets(ARN, client, time)
     assert secrets() == {"key": "old"}
     client.value = '{"key": "new"}'
-    time.time += timedelta(minutes=5, microseconds=-1)
+    time.seconds += FRESH_FOR - 0.001
     assert secrets() == {"key": "old"}
     assert len(client.asked) == 1
-    time.time += timedelta(seconds=1)
+    time.seconds += 0.001
     assert secrets() == {"key": "new"}
     assert len(client.asked) == 2
 
 
-def test_two_secrets_are_two(time: Time) -> None:
-    del time  # it stands still: both are fresh
+def test_keys_are_fresh_for_five_minutes() -> None:
+    assert timedelta(seconds=FRESH_FOR) == timedelta(minutes=5)
+
+
+def test_two_secrets_are_two() -> None:
     one, other = (ProviderSecrets(ARN, Client(f'{{"key": "{value}"}}')) for value in ("one", "other"))
     assert [one(), other(), one()] == [{"key": "one"}, {"key": "other"}, {"key": "one"}]
 
@@ -100,12 +85,20 @@ def test_json_that_is_no_object_is_the_operators_to_mend(value: str) -> None:
 
 @pytest.mark.parametrize("value", [VALUE, f'{{"key": "{VALUE}"', f"{{{VALUE}: 1}}", ""])
 def test_what_is_no_json_is_the_operators_to_mend(value: str) -> None:
-    _fails_without_quoting(Client(value), "^the providers' secret: TransformParameterError$")
+    _fails_without_quoting(Client(value), "^the providers' secret: expected JSON$")
 
 
-@pytest.mark.parametrize("why", [ABSENT, KeyError(VALUE), TimeoutError(VALUE)], ids=lambda why: type(why).__name__)
-def test_a_secret_that_cannot_be_read_is_the_operators_to_mend(why: Exception) -> None:
-    _fails_without_quoting(Client(why), "^the providers' secret: GetParameterError$")
+@pytest.mark.parametrize(
+    ("why", "name"),
+    [
+        (ABSENT, "ResourceNotFoundException"),
+        (KeyError(VALUE), "KeyError"),
+        (TimeoutError(VALUE), "TimeoutError"),
+        (EndpointConnectionError(endpoint_url=VALUE), "EndpointConnectionError"),
+    ],
+)
+def test_a_secret_that_cannot_be_read_is_the_operators_to_mend(why: Exception, name: str) -> None:
+    _fails_without_quoting(Client(why), f"^the providers' secret: {name}$")
 
 
 def test_a_secret_that_was_mended_is_read_at_the_next_use() -> None:
@@ -117,33 +110,33 @@ def test_a_secret_that_was_mended_is_read_at_the_next_use() -> None:
     assert secrets() == {"key": "a"}
 
 
-def test_while_the_secret_cannot_be_read_the_former_keys_are_used(time: Time, caplog: pytest.LogCaptureFixture) -> None:
+def test_while_the_secret_cannot_be_read_the_former_keys_are_used(caplog: pytest.LogCaptureFixture) -> None:
     """Secrets Manager had trouble for a quarter of an hour, and messages failed whose keys had not changed."""
-    client, waited = Client('{"key": "a"}'), Waited()
-    secrets = ProviderSecrets(ARN, client, waited)
+    client, time = Client('{"key": "a"}'), Time()
+    secrets = ProviderSecrets(ARN, client, time)
     secrets()
     client.value = TimeoutError(VALUE)
-    time.time += timedelta(minutes=6)
+    time.seconds += FRESH_FOR + 60
     assert secrets() == {"key": "a"}
-    assert caplog.messages == ["the former keys are used: the providers' secret: GetParameterError"]
+    assert caplog.messages == ["the former keys are used: the providers' secret: TimeoutError"]
     # It is not asked again for each message: each time it is waited for.
     asked = len(client.asked)
-    waited.seconds += NOT_AGAIN_FOR - 0.001
+    time.seconds += NOT_AGAIN_FOR - 0.001
     assert secrets() == {"key": "a"}
     assert len(client.asked) == asked
-    waited.seconds += 0.001
+    time.seconds += 0.001
     client.value = '{"key": "b"}'
     assert secrets() == {"key": "b"}
 
 
-def test_what_is_in_hand_is_what_was_read_last_and_nothing_is_asked_for_it(time: Time) -> None:
-    client = Client('{"key": "a"}')
-    secrets = ProviderSecrets(ARN, client)
+def test_what_is_in_hand_is_what_was_read_last_and_nothing_is_asked_for_it() -> None:
+    client, time = Client('{"key": "a"}'), Time()
+    secrets = ProviderSecrets(ARN, client, time)
     with pytest.raises(ConfigurationError, match=r"^the providers' secret: not read yet$"):
         secrets.in_hand()
     secrets()
     client.value = '{"key": "b"}'
-    time.time += timedelta(minutes=6)
+    time.seconds += FRESH_FOR + 60
     assert secrets.in_hand() == {"key": "a"}
     assert len(client.asked) == 1
     secrets()

@@ -23,6 +23,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
 from pynamodb.expressions.update import Action
 
+from reengage.adapters.aws_clients import AwsClients
 from reengage.adapters.dynamodb_items import (
     BRAND,
     CONTACT,
@@ -119,21 +120,18 @@ class DynamoDBStore:
     hash_key: Callable[[], str]
 
     @classmethod
-    def connect(cls, table_name: str, *, workers: int, hash_key: Callable[[], str]) -> "DynamoDBStore":
-        """Region, endpoint and credentials come from the environment, as for every AWS client.
-
-        A slow answer is given up after 2 seconds and asked for once more: every write is conditional, and safe
-        to send twice.
-        """
-        table = TableConnection(
-            table_name,
-            connect_timeout_seconds=2,
-            read_timeout_seconds=2,
-            max_retry_attempts=1,
-            max_pool_connections=workers,
-            meta_table=MetaTable({"TableName": table_name, **_SCHEMA}),
-        )
-        table.connection.client  # made here once: botocore's clients are thread-safe, their making is not  # noqa: B018
+    def connect(
+        cls,
+        table_name: str,
+        *,
+        workers: int,
+        hash_key: Callable[[], str],
+        make_client: Callable[[], Any] | None = None,
+    ) -> "DynamoDBStore":
+        """Connect to the table by the app's one botocore session (``AwsClients.table``)."""
+        table = TableConnection(table_name, meta_table=MetaTable({"TableName": table_name, **_SCHEMA}))
+        # pynamodb would make a botocore session of its own.
+        table.connection._client = (make_client or AwsClients(max_connections=workers).table)()  # noqa: SLF001
         return cls(table, hash_key)
 
     # Ingest
