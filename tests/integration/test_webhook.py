@@ -4,12 +4,14 @@ import base64
 import gzip
 import hmac
 import json
-from datetime import datetime, timedelta
+from datetime import timedelta
+from time import monotonic
 from typing import Any, Final
 
 import pytest
 from botocore.exceptions import ClientError
 
+from reengage import bootstrap
 from reengage.adapters.inbound.webhook import MAX_BODY
 from reengage.adapters.secrets import FRESH_FOR
 from reengage.domain.message import State
@@ -294,7 +296,7 @@ def test_a_secret_that_is_no_object_fails_without_a_word_of_it(stack: Stack, con
 
 
 def test_where_the_secret_cannot_be_read_the_call_fails(stack: Stack) -> None:
-    with failing("GetSecretValue"), pytest.raises(ConfigurationError, match="GetParameterError"):
+    with failing("GetSecretValue"), pytest.raises(ConfigurationError, match="ThrottlingException"):
         play(stack, "webhook/meta_message")
     _nothing_came_of_it(stack)
 
@@ -313,14 +315,6 @@ def _keep(stack: Stack, keys: Any) -> None:
     stack.secrets.put_secret_value(SecretId=stack.resources["ProviderSecrets"], SecretString=json.dumps(keys))
 
 
-class _Later(datetime):
-    """The machine's clock, when what was read of the secret is no longer fresh."""
-
-    @classmethod
-    def now(cls, tz: Any = None) -> Any:
-        return datetime.now(tz) + timedelta(seconds=FRESH_FOR + 1)
-
-
 def test_a_secret_is_rotated_while_the_function_runs(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Meta signs with the new one from one moment to the next; what it had signed before it still tries again."""
     former, new = PROVIDER_KEYS["meta_app_secret"], "a-new-meta-app-secret"
@@ -334,7 +328,7 @@ def test_a_secret_is_rotated_while_the_function_runs(stack: Stack, monkeypatch: 
     _keep(stack, PROVIDER_KEYS | {"meta_app_secret": new, "meta_app_secret_previous": former})
     # It is read anew after five minutes, and not at each call.
     assert call(stack, by_new, warm=True) == answered(403)
-    monkeypatch.setattr("aws_lambda_powertools.utilities.parameters.base.datetime", _Later)
+    monkeypatch.setattr(bootstrap.app().provider_secrets, "monotonic", lambda: monotonic() + FRESH_FOR)
     assert call(stack, by_new, warm=True) == answered()
     assert call(stack, by_former, warm=True) == answered()
     assert len(stack.relayed()) == 3
