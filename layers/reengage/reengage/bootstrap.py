@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .adapters.inbound.reading import Read
     from .adapters.secrets import ProviderSecrets
     from .domain.commands import Command, ConfigureBrand, EraseContact, RecordChoice, RecordDelivery
+    from .domain.contact import Contact
     from .domain.conversation import InboundMessage
     from .domain.message import ScheduledMessage
     from .domain.policy import PolicyInput, PolicySettings
