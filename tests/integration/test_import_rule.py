@@ -42,6 +42,7 @@ RULE: Final = {
     ),
     "reengage.observability": Allowed(ours=(DOMAIN, *PORTS), libraries=("aws_lambda_powertools",)),
     "reengage.report": Allowed(ours=(DOMAIN, "reengage.report")),
+    "reengage.simulation": Allowed(ours=("reengage",)),
     "reengage.bootstrap": Allowed(ours=("reengage",), libraries=("botocore",)),
     "reengage.__main__": Allowed(ours=("reengage.cli",)),
     "reengage.cli": Allowed(ours=("reengage",), libraries=("boto3", "botocore", "mypy_boto3_events", "rich", "typer")),

@@ -124,6 +124,9 @@ class App:
     def clock(self) -> datetime:
         return datetime.now(UTC)
 
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
     def new_id(self) -> str:
         return str(uuid.uuid4())
 
@@ -315,7 +318,7 @@ class App:
             rate_limiter=RateLimiter(
                 store=self.store,
                 clock=self.clock,
-                pause=time.sleep,
+                pause=self.sleep,
                 per_second=self.settings.messages_per_second,
                 stop_at=self.clock() + time_left - SHUTDOWN_MARGIN,
             ),

@@ -1,13 +1,14 @@
 """The store in memory: a first-class one, held to the same contract as DynamoDB's."""
 
 import heapq
+from bisect import bisect_left, bisect_right, insort
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import batched
 from threading import RLock
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, get_args
 
 from reengage.domain.brand import Brand
 from reengage.domain.broadcast import BroadcastShard, Recipient, ShardState
@@ -44,14 +45,81 @@ class _Taken(NamedTuple):
 
 
 Queue = tuple[SendGroup, Priority, int]
+"""A send group, a priority and a shard."""
+
+CATEGORIES: Final[tuple[Category, ...]] = get_args(Category)
 
 PAGE: Final = 1000
 """Entries of the ``due`` index at once."""
 
 
+class _Entry(NamedTuple):
+    """``number`` orders entries of one instant: the one that came first is first."""
+
+    due_at: datetime
+    number: int
+    key: MessageKey
+
+
+@dataclass(slots=True)
+class _DueIndex:
+    """For each queue the keys in it, in order of ``due_at``; a key is in one queue at most, once."""
+
+    _queues: dict[Queue, list[_Entry]] = field(default_factory=dict)
+    _places: dict[MessageKey, tuple[Queue, _Entry]] = field(default_factory=dict)
+    _number: int = 0
+
+    def put(self, key: MessageKey, queue: Queue, due_at: datetime) -> None:
+        if place := self._places.get(key):
+            if place[0] == queue and place[1].due_at == due_at:
+                return
+            self.remove(key)
+        self._number += 1
+        entry = _Entry(due_at, self._number, key)
+        self._places[key] = (queue, entry)
+        insort(self._queues.setdefault(queue, []), entry)
+
+    def remove(self, key: MessageKey) -> None:
+        if place := self._places.pop(key, None):
+            queue, entry = place
+            entries = self._queues[queue]
+            del entries[bisect_left(entries, entry)]
+
+    def keep(self, is_stored: Callable[[MessageKey], bool]) -> None:
+        """Remove every key that is not stored."""
+        for key in [key for key in self._places if not is_stored(key)]:
+            self.remove(key)
+
+    def until(self, queue: Queue, now: datetime) -> list[MessageKey]:
+        """Return the keys that are due at ``now``, oldest first."""
+        entries = self._queues.get(queue, [])
+        return [entry.key for entry in entries[: bisect_right(entries, now, key=_due_at)]]
+
+    def first(self) -> datetime | None:
+        """Return the earliest ``due_at`` of all queues."""
+        return min((entries[0].due_at for entries in self._queues.values() if entries), default=None)
+
+    def is_due(self, queue: Queue, now: datetime) -> bool:
+        entries = self._queues.get(queue)
+        return bool(entries) and entries[0].due_at <= now
+
+
+def _due_at(entry: _Entry) -> datetime:
+    return entry.due_at
+
+
+@dataclass(slots=True)
+class _OfContact:
+    """The keys of what is stored under one contact, in the order in which they came in."""
+
+    rows: dict[MessageKey, None] = field(default_factory=dict)
+    messages: dict[tuple[Contact, str], None] = field(default_factory=dict)
+    links: dict[tuple[Contact, SubjectRef], None] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class MemoryStore:
-    """Everything in dictionaries, under one lock."""
+    """Everything in dictionaries, under one lock; what a contact has is found by the contact's key."""
 
     _profiles: dict[Contact, Profile] = field(default_factory=dict)
     _conversations: dict[Contact, Conversation] = field(default_factory=dict)
@@ -64,7 +132,8 @@ class MemoryStore:
     _taken: dict[tuple[Contact, Category], _Taken] = field(default_factory=dict)
     _slots: dict[str, datetime] = field(default_factory=dict)
     _parts: dict[MessageKey, BroadcastShard] = field(default_factory=dict)
-    _due: defaultdict[Queue, set[MessageKey]] = field(default_factory=lambda: defaultdict(set))
+    _due: _DueIndex = field(default_factory=_DueIndex)
+    _of_contact: defaultdict[str, _OfContact] = field(default_factory=lambda: defaultdict(_OfContact))
     _audience: defaultdict[str, dict[str, tuple[str, Recipient]]] = field(default_factory=lambda: defaultdict(dict))
     _lock: RLock = field(default_factory=RLock)
 
@@ -96,7 +165,9 @@ class MemoryStore:
 
     def write_message(self, message: InboundMessage, *, expires_at: int) -> None:
         with self._lock:
-            self._messages.setdefault((message.contact, message.message_id), (message, expires_at))
+            key = (message.contact, message.message_id)
+            self._messages.setdefault(key, (message, expires_at))
+            self._of_contact[message.contact.key].messages[key] = None
 
     # Preferences
 
@@ -154,6 +225,7 @@ class MemoryStore:
             self._links[contact, subject.ref] = _Link(
                 max(stored.named_at, link.named_at), max(stored.expires_at, link.expires_at)
             )
+            self._of_contact[contact.key].links[contact, subject.ref] = None
 
     def write_plan(self, message: ScheduledMessage, *, at: datetime) -> ScheduledMessage:
         with self._lock:
@@ -184,7 +256,7 @@ class MemoryStore:
 
     def pending_messages(self, contact: Contact) -> list[ScheduledMessage]:
         with self._lock:
-            rows = (row.message for key, row in self._rows.items() if key.pk == contact.key)
+            rows = self._messages_of(contact)
             return [message for message in rows if message.state in (State.SCHEDULED, State.SENDING)]
 
     def reschedule(self, message: ScheduledMessage, *, due_at: datetime, planned_due_at: datetime) -> bool:
@@ -250,24 +322,32 @@ class MemoryStore:
 
     def due(self, send_group: SendGroup, priority: Priority, shard: int, now: datetime) -> Iterator[Sequence[DueKey]]:
         with self._lock:
-            stored = [(key, self._stored(key)) for key in self._due[send_group, priority, shard]]
-            entries = [DueKey(key, row.due_at, row.valid_until) for key, row in stored if row and row.due_at <= now]
-        return batched(sorted(entries, key=lambda due: due.due_at), PAGE, strict=False)
+            stored = [(key, self._stored(key)) for key in self._due.until((send_group, priority, shard), now)]
+            entries = [DueKey(key, row.due_at, row.valid_until) for key, row in stored if row]
+        return batched(entries, PAGE, strict=False)
 
     def _stored(self, key: MessageKey) -> ScheduledMessage | BroadcastShard | None:
         return self.read_message(key) or self._parts.get(key)
 
     def _put(self, row: _Row) -> _Row:
         message = row.message
-        self._rows[message.key] = row
-        queue = self._due[message.send_group, message.reason_spec.priority, message.contact.shard]
-        queue.add(message.key) if row.indexed else queue.discard(message.key)
+        key = message.key
+        self._rows[key] = row
+        self._of_contact[key.pk].rows[key] = None
+        if row.indexed:
+            queue = (message.send_group, message.reason_spec.priority, message.contact.shard)
+            self._due.put(key, queue, message.due_at)
+        else:
+            self._due.remove(key)
         return row
 
     def _put_part(self, part: BroadcastShard) -> None:
         self._parts[part.key] = part
-        queue = self._due[part.reason_spec.send_group, part.reason_spec.priority, part.shard]
-        queue.add(part.key) if part.state is ShardState.WAITING else queue.discard(part.key)
+        if part.state is ShardState.WAITING:
+            queue = (part.reason_spec.send_group, part.reason_spec.priority, part.shard)
+            self._due.put(part.key, queue, part.due_at)
+        else:
+            self._due.remove(part.key)
 
     def claim(self, due: DueKey, *, claim_id: str, at: datetime) -> ScheduledMessage | None:
         with self._lock:
@@ -364,9 +444,9 @@ class MemoryStore:
     def find_message(self, contact: Contact, scheduled_message_id: str) -> ScheduledMessage | None:
         with self._lock:
             found = (
-                row.message
-                for key, row in self._rows.items()
-                if key.pk == contact.key and row.message.scheduled_message_id == scheduled_message_id
+                message
+                for message in self._messages_of(contact)
+                if message.scheduled_message_id == scheduled_message_id
             )
             return next(found, None)
 
@@ -385,62 +465,112 @@ class MemoryStore:
 
     def read_holdings(self, contact: Contact) -> Holdings:
         with self._lock:
-            refs = [ref for whose, ref in self._links if whose == contact]
+            refs = [ref for _, ref in self._links_of(contact)]
             return Holdings(
                 profile=self._profiles.get(contact),
                 conversation=self._conversations.get(contact),
                 preferences=self.read_preferences(contact),
                 inbound=[
-                    KeptMessage(message_id, message.sent_at, message.text, message.kind)
-                    for (whose, message_id), (message, _) in self._messages.items()
-                    if whose == contact
+                    KeptMessage(message.message_id, message.sent_at, message.text, message.kind)
+                    for message, _ in (self._messages[key] for key in self._inbound_of(contact))
                 ],
-                scheduled=[row.message for key, row in self._rows.items() if key.pk == contact.key],
+                scheduled=self._messages_of(contact),
                 subjects=[
                     part for ref in refs if (subject := self._subjects.get(ref)) and (part := part_of(subject, contact))
                 ],
                 cap_usage={
-                    category: taken.cap_usage for (whose, category), taken in self._taken.items() if whose == contact
+                    category: self._taken[contact, category].cap_usage
+                    for category in CATEGORIES
+                    if (contact, category) in self._taken
                 },
             )
 
     def erase(self, contact: Contact, *, until: datetime) -> int:
         with self._lock:
             found = 0
-            for ref in [ref for whose, ref in self._links if whose == contact]:
+            for _, ref in self._links_of(contact):
                 subject = self._subjects.get(ref)
                 rest = without_contact(subject, contact, until) if subject else None
                 if rest and rest is not subject:
                     self._subjects[ref] = replace(rest, revision=rest.revision + 1)
                 elif subject and rest is None:
                     del self._subjects[ref]
-            found += _drop(self._profiles, lambda key, item: key == contact and item.last_seen_at <= until)
-            found += _drop(self._conversations, lambda key, item: key == contact and item.last_inbound_at <= until)
-            found += _drop(self._messages, lambda key, item: key[0] == contact and item[0].sent_at <= until)
-            found += _drop(self._rows, lambda key, row: key.pk == contact.key and row.message.planned_at <= until)
-            found += _drop(self._links, lambda key, link: key[0] == contact and link.named_at <= until)
+            found += _drop(self._profiles, [contact], lambda item: item.last_seen_at <= until)
+            found += _drop(self._conversations, [contact], lambda item: item.last_inbound_at <= until)
+            found += _drop(self._messages, self._inbound_of(contact), lambda item: item[0].sent_at <= until)
+            found += _drop(self._rows, self._row_keys_of(contact), lambda row: row.message.planned_at <= until)
+            found += _drop(self._links, self._links_of(contact), lambda link: link.named_at <= until)
             found += _drop(
                 self._taken,
-                lambda key, taken: key[0] == contact and all(at <= until for at in taken.cap_usage.instants()),
+                [(contact, category) for category in CATEGORIES],
+                lambda taken: all(at <= until for at in taken.cap_usage.instants()),
             )
+            self._tidy(contact.key)
             return found
 
     # What tests and simulations do to it
 
-    def expire(self, now: datetime) -> None:
-        """What DynamoDB's TTL does, some time within days of an item's expiry."""
-        gone = range(int((now - NEVER_AFTER).timestamp()) + 1, int(now.timestamp()) + 1)
+    def next_due_at(self) -> datetime | None:
+        """Return the earliest instant at which something is due, over all send groups; ``None`` if nothing is."""
         with self._lock:
-            _drop(self._profiles, lambda _, item: item.expires_at in gone)
-            _drop(self._conversations, lambda _, item: item.expires_at in gone)
-            _drop(self._messages, lambda _, item: item[1] in gone)
-            _drop(self._subjects, lambda _, item: item.expires_at in gone)
-            _drop(self._rows, lambda _, item: item.expires_at in gone)
-            _drop(self._parts, lambda _, item: item.expires_at in gone)
-            _drop(self._links, lambda _, item: item.expires_at in gone)
-            _drop(self._taken, lambda _, item: item.expires_at in gone)
-            # A range is searched from end to end for what is not a number.
-            _drop(self._preferences, lambda _, item: item.expires_at is not None and item.expires_at in gone)
+            return self._due.first()
+
+    def is_due(self, send_group: SendGroup, priority: Priority, shard: int, now: datetime) -> bool:
+        """Return whether ``due`` would yield anything."""
+        with self._lock:
+            return self._due.is_due((send_group, priority, shard), now)
+
+    def expire(self, now: datetime) -> None:
+        """Delete what has expired, as DynamoDB's TTL does some time within days of an item's expiry."""
+        first, last = int((now - NEVER_AFTER).timestamp()) + 1, int(now.timestamp())
+
+        def is_gone(expires_at: int | None) -> bool:
+            return expires_at is not None and first <= expires_at <= last
+
+        with self._lock:
+            for items in (
+                self._profiles,
+                self._conversations,
+                self._subjects,
+                self._rows,
+                self._parts,
+                self._links,
+                self._taken,
+                self._preferences,
+            ):
+                _drop(items, list(items), lambda item: is_gone(item.expires_at))
+            _drop(self._messages, list(self._messages), lambda item: is_gone(item[1]))
+            for pk in list(self._of_contact):
+                self._tidy(pk)
+            self._due.keep(lambda key: self._stored(key) is not None)
+
+    def _tidy(self, pk: str) -> None:
+        """Remove from the indexes of one contact what is not stored any more."""
+        indexed = self._of_contact[pk]
+        for key in [key for key in indexed.rows if key not in self._rows]:
+            del indexed.rows[key]
+            self._due.remove(key)
+        for message in [key for key in indexed.messages if key not in self._messages]:
+            del indexed.messages[message]
+        for link in [key for key in indexed.links if key not in self._links]:
+            del indexed.links[link]
+        if not (indexed.rows or indexed.messages or indexed.links):
+            del self._of_contact[pk]
+
+    def _row_keys_of(self, contact: Contact) -> list[MessageKey]:
+        indexed = self._of_contact.get(contact.key)
+        return [key for key in indexed.rows if key in self._rows] if indexed else []
+
+    def _messages_of(self, contact: Contact) -> list[ScheduledMessage]:
+        return [self._rows[key].message for key in self._row_keys_of(contact)]
+
+    def _inbound_of(self, contact: Contact) -> list[tuple[Contact, str]]:
+        indexed = self._of_contact.get(contact.key)
+        return [key for key in indexed.messages if key in self._messages] if indexed else []
+
+    def _links_of(self, contact: Contact) -> list[tuple[Contact, SubjectRef]]:
+        indexed = self._of_contact.get(contact.key)
+        return [key for key in indexed.links if key in self._links] if indexed else []
 
     def rows(self) -> list[ScheduledMessage]:
         """Every scheduled message, in order of due time."""
@@ -490,9 +620,9 @@ def _answered(stored: ScheduledMessage, message: ScheduledMessage) -> ScheduledM
     )
 
 
-def _drop[K, V](items: dict[K, V], is_gone: Callable[[K, V], bool]) -> int:
-    """How many were dropped."""
-    keys = [key for key, item in items.items() if is_gone(key, item)]
-    for key in keys:
+def _drop[K, V](items: dict[K, V], keys: Iterable[K], is_gone: Callable[[V], bool]) -> int:
+    """Delete those of ``keys`` that are gone; return how many."""
+    gone = [key for key in keys if key in items and is_gone(items[key])]
+    for key in gone:
         del items[key]
-    return len(keys)
+    return len(gone)

@@ -1,0 +1,140 @@
+"""The app as it is deployed, with a store in memory, a clock of its own, and providers that are simulated."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any, Final
+
+from ..adapters.eventbridge import send_requested
+from ..adapters.inbound.eventbridge import inbound_message, parse_business_event, receipt
+from ..adapters.memory import MemoryStore
+from ..adapters.wording import FluentWording
+from ..bootstrap import App
+from ..domain.contact import CHANNELS, SHARDS, Contact
+from ..domain.events_out import OutEvent
+from ..domain.policy import PolicyInput
+from ..domain.reasons import PRIORITIES, SendGroup
+from ..errors import InvalidEvent
+from ..ports import Channel, OutboundMessage, Outcome, Retryable, Wording
+from ..settings import Settings
+from ..usecases.send_due_messages import ShardWorker
+from .provider import ProviderRule, SimulatedProvider
+
+RUN_TIME: Final = timedelta(seconds=55)
+"""The time limit of the scheduled functions in template.yaml."""
+
+SEND_GROUPS: Final[tuple[SendGroup, ...]] = ("appointments", "trials", "updates")
+
+
+class SimulatedApp(App):
+    """``events`` are the events out that no one has taken yet, each with the instant at which it was published.
+
+    ``wait`` is called when the app would sleep, with seconds. ``report`` gets the receipts of the providers.
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        *,
+        rules: Sequence[ProviderRule],
+        seed: int,
+        wait: Callable[[float], None],
+        report: Callable[[datetime, Mapping[str, Any]], None],
+    ) -> None:
+        self.environment = environment
+        self.now = datetime.min.replace(tzinfo=UTC)
+        self.events: list[tuple[datetime, OutEvent]] = []
+        self.texts: dict[str, str] = {}
+        self.errors: list[Exception] = []
+        self._rules = rules
+        self._chance = random.Random(seed)
+        self._wait = wait
+        self._report = report
+        self._ids = 0
+
+    @cached_property
+    def settings(self) -> Settings:
+        return Settings(self.environment)
+
+    def configure(self, environment: Mapping[str, str]) -> None:
+        """Run with this environment from now on, as after a deployment."""
+        self.environment = environment
+        self.__dict__.pop("settings", None)
+
+    @cached_property
+    def store(self) -> MemoryStore:  # type: ignore[override] # the deployed app names DynamoDB's
+        return MemoryStore()
+
+    @cached_property
+    def channels(self) -> Mapping[str, Channel]:
+        return dict.fromkeys(CHANNELS, self)
+
+    @cached_property
+    def provider(self) -> SimulatedProvider:
+        return SimulatedProvider(self._rules, self.clock, self._chance, self._provider_of, self._report)
+
+    def _provider_of(self, contact: Contact) -> str:
+        return self.settings.routes.of(contact).provider
+
+    def send(self, outbound: OutboundMessage) -> Outcome:
+        """Hand a message to the simulated provider; a route over the bus publishes the request, too."""
+        if self._provider_of(outbound.message.contact) == "eventbridge":
+            self.publish([send_requested(outbound)])
+        return self.provider.send(outbound)
+
+    def prepare(self, contact: Contact) -> Retryable | None:  # noqa: ARG002 - simulated providers need no preparation
+        return None
+
+    def publish(self, events: Sequence[OutEvent]) -> int:  # type: ignore[override] # the deployed app has a property
+        self.events += [(self.now, event) for event in events]
+        return 0
+
+    def keep_rejected(self, event: Any, errors: Sequence[str]) -> None:  # type: ignore[override] # the same
+        """Keep nothing: the story has the event, and EventRejected has the errors."""
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self._wait(seconds)
+
+    def new_id(self) -> str:
+        self._ids += 1
+        return f"simulated-{self._ids}"
+
+    def render(self, circumstances: PolicyInput) -> Wording:
+        wording = FluentWording(self.settings.default_locale)(circumstances)
+        self.texts[circumstances.message.scheduled_message_id] = wording.text
+        return wording
+
+    def deliver(self, envelope: Mapping[str, Any]) -> None:
+        """Invoke the function that the bus's rules give the event to; one that is invalid is rejected."""
+        event = dict(envelope)
+        try:
+            match event.get("detail-type"):
+                case "MessageReceived":
+                    message = inbound_message(event)
+                case "DeliveryReported":
+                    self.record(receipt(event))
+                    return
+                case _:
+                    self.handle(parse_business_event(event))
+                    return
+        except InvalidEvent as error:
+            self.reject(event, error)
+            return
+        self.ingest(message, milliseconds=int(RUN_TIME / timedelta(milliseconds=1)))
+
+    def tick(self) -> None:
+        """Invoke the scheduled functions, one after another, each for all that is due now."""
+        minute = int(self.now.timestamp()) // 60
+        for send_group in SEND_GROUPS:
+            sender = self._sender(send_group, self.settings.policy, RUN_TIME)
+            for priority in PRIORITIES[send_group]:
+                for shard in ((minute + n) % SHARDS for n in range(SHARDS)):
+                    if not self.store.is_due(send_group, priority, shard, self.now):
+                        continue
+                    worker = ShardWorker(sender, priority, shard, self.now + RUN_TIME)
+                    worker.run()
+                    self.errors += worker.errors

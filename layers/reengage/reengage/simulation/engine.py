@@ -1,0 +1,229 @@
+"""Jump from instant to instant: the next event of the story, or the next minute at which a message is due.
+
+Messages are sent at whole minutes, as by the deployed schedules: a message that is due at 08:00:00 is sent at
+08:00:00, one that is due at 08:00:01 at 08:01:00. Of one instant, the story's events come before the tick. A minute
+with nothing due costs nothing. Time stands still while an event or a tick is processed, except while the app waits for
+``MessagesPerSecond``: then the story goes on.
+
+The same story, settings and seed give the same lines.
+"""
+
+import heapq
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from ..domain.instants import iso
+from ..domain.reasons import REASONS
+from ..errors import ConfigurationError
+from .app import SimulatedApp
+from .parameters import environment
+from .story import Setting, Story, StoryError, parse_story
+
+MINUTE: Final = timedelta(minutes=1)
+OURS: Final = "reengage"
+"""Events of this source are the app's own: its rules on the bus leave them out."""
+
+Line = dict[str, Any]
+Progress = Callable[[int, int], None]
+"""Called with how many of the story's events have been delivered, and how many there are."""
+
+_NAMESPACE: Final = uuid.UUID("0e6f5f0a-2f57-5d0c-8a8e-1f6f0d0a3c55")
+
+
+def simulate(
+    story: Story | Iterable[Any],
+    settings: Mapping[str, str] | None = None,
+    *,
+    until: datetime | None = None,
+    seed: int = 0,
+    on_progress: Progress | None = None,
+) -> Iterator[Line]:
+    """Yield ``{"at", "detail-type", "detail"}`` for each event out, in order of time, then ``{"summary": {…}}``.
+
+    ``story`` is what ``read_story`` returns, or parsed lines. ``settings`` are the stack's parameters by their names
+    in the template; the story's own ``set`` lines come after them. ``until`` ends the story before its own end.
+    Without an end it goes on until nothing is due any more. Raises ``StoryError`` before the first line.
+    """
+    read = story if isinstance(story, Story) else parse_story(story)
+    if until is not None:
+        read = replace(read, until=min(until, read.until) if read.until else until)
+    engine = _Engine(read, dict(settings or {}), seed, on_progress)
+    return engine.run()
+
+
+class _Engine:
+    def __init__(self, story: Story, settings: dict[str, str], seed: int, on_progress: Progress | None) -> None:
+        self._story = story
+        self._on_progress = on_progress
+        self._settings = settings
+        self._changes = [setting for setting in story.settings if setting.at is not None]
+        self._delivered = 0
+        self._reports: list[tuple[datetime, int, Mapping[str, Any]]] = []
+        self._reported = 0
+        self._last_tick: datetime | None = None
+        self._summary = _Summary(story)
+        for setting in story.settings:
+            if setting.at is None:
+                self._settings |= setting.values
+        self._app = SimulatedApp(
+            _environment(self._settings), rules=story.rules, seed=seed, wait=self._wait, report=self._report
+        )
+        self._check()
+
+    def run(self) -> Iterator[Line]:
+        while (at := self._next()) is not None and (self._story.until is None or at <= self._story.until):
+            self._go_to(at)
+            yield from self._lines()
+        yield {"summary": self._summary.value(self._app.errors)}
+
+    def _next(self) -> datetime | None:
+        """The next instant at which something happens."""
+        return min((at for at in (self._next_story(), self._next_tick()) if at is not None), default=None)
+
+    def _next_story(self) -> datetime | None:
+        heads = [
+            *(event.at for event in self._story.events[self._delivered : self._delivered + 1]),
+            *(at for at, _, _ in self._reports[:1]),
+            *(setting.at for setting in self._changes[:1] if setting.at),
+        ]
+        return max(min(heads), self._app.now) if heads else None
+
+    def _next_tick(self) -> datetime | None:
+        due_at = self._app.store.next_due_at()
+        if due_at is None:
+            return None
+        tick = _whole_minute(max(due_at, self._app.now))
+        return max(tick, self._last_tick + MINUTE) if self._last_tick else tick
+
+    def _go_to(self, at: datetime) -> None:
+        """Let ``at`` be now: the story's events of that instant, then what is due by them."""
+        if self._next_story() == at:
+            self._deliver_until(at)
+        if self._next_tick() == at:
+            self._app.now = at
+            self._last_tick = at
+            self._app.tick()
+
+    def _deliver_until(self, at: datetime) -> None:
+        """Deliver all of the story up to ``at``, in order of time."""
+        while (head := self._next_story()) is not None and head <= at:
+            self._app.now = max(self._app.now, head)
+            if self._changes and self._changes[0].at == head:
+                self._set(self._changes.pop(0))
+            elif self._reports and self._reports[0][0] <= head:
+                _, number, envelope = heapq.heappop(self._reports)
+                self._deliver(f"report-{number}", envelope)
+            else:
+                event = self._story.events[self._delivered]
+                self._delivered += 1
+                self._deliver(str(event.number), event.envelope)
+                if self._on_progress:
+                    self._on_progress(self._delivered, len(self._story.events))
+
+    def _deliver(self, name: str, envelope: Mapping[str, Any]) -> None:
+        """Deliver an event; one without an id gets one that depends on its place in the story alone."""
+        if envelope.get("source") == OURS:
+            return
+        event_id = envelope.get("id") or str(uuid.uuid5(_NAMESPACE, name))
+        self._app.deliver({**envelope, "id": event_id})
+
+    def _set(self, setting: Setting) -> None:
+        self._settings |= setting.values
+        self._app.configure(_environment(self._settings))
+        self._check()
+
+    def _check(self) -> None:
+        """Raise ``StoryError`` for a parameter's value that the app does not take."""
+        settings = self._app.settings
+        try:
+            _ = settings.policy, settings.ingest, settings.routes, settings.messages_per_second, settings.default_locale
+        except ConfigurationError as error:
+            raise StoryError(f"{error}; correct the parameter") from error
+
+    def _wait(self, seconds: float) -> None:
+        """The app sleeps: the story goes on meanwhile."""
+        end = self._app.now + timedelta(seconds=seconds)
+        self._deliver_until(end)
+        self._app.now = max(self._app.now, end)
+
+    def _report(self, at: datetime, envelope: Mapping[str, Any]) -> None:
+        self._reported += 1
+        heapq.heappush(self._reports, (at, self._reported, envelope))
+
+    def _lines(self) -> Iterator[Line]:
+        """Take what was published since the last call."""
+        published, self._app.events = self._app.events, []
+        for at, event in published:
+            detail = dict(event.detail)
+            text = self._app.texts.get(detail.get("scheduled_message_id", ""))
+            if text is not None and (event.type == "MessageSent" or detail.get("rule") == "dry_run"):
+                detail["text"] = text
+            self._summary.count(event.type, detail)
+            yield {"at": iso(at), "detail-type": event.type, "detail": detail}
+
+
+def _environment(values: Mapping[str, str]) -> dict[str, str]:
+    try:
+        return environment(values)
+    except ValueError as error:
+        raise StoryError(str(error)) from error
+
+
+def _whole_minute(at: datetime) -> datetime:
+    """The first whole minute from ``at`` on."""
+    floor = at.astimezone(UTC).replace(second=0, microsecond=0)
+    return floor if floor == at else floor + MINUTE
+
+
+OUTCOMES: Final = {
+    "MessagePlanned": "scheduled",
+    "MessageSent": "sent",
+    "MessageDelivered": "delivered",
+    "MessageUndelivered": "undelivered",
+    "MessageSkipped": "skipped",
+    "MessageFailed": "failed",
+    "MessageUnconfirmed": "unconfirmed",
+}
+"""The outcome of a message after each event."""
+
+
+class _Summary:
+    """Counts of what happened. A message counts with its last outcome."""
+
+    def __init__(self, story: Story) -> None:
+        self._story = story
+        self._events: Counter[str] = Counter()
+        self._outcomes: dict[str, tuple[str, str]] = {}
+        self._rules: dict[str, Counter[str]] = {"MessageHeld": Counter(), "MessageSkipped": Counter()}
+        self._contacts: set[tuple[str, ...]] = set()
+
+    def count(self, event: str, detail: Mapping[str, Any]) -> None:
+        self._events[event] += 1
+        if contact := detail.get("contact"):
+            self._contacts.add((contact["brand"], contact["channel"], contact["address"]))
+        if event in OUTCOMES:
+            self._outcomes[detail["scheduled_message_id"]] = (detail["reason"], OUTCOMES[event])
+        if event in self._rules:
+            self._rules[event][detail["rule"]] += 1
+
+    def value(self, errors: Iterable[Exception]) -> Line:
+        by_reason: dict[str, Counter[str]] = {}
+        for reason, outcome in self._outcomes.values():
+            by_reason.setdefault(reason, Counter())[outcome] += 1
+        begins = self._story.events[0].at if self._story.events else None
+        return {
+            "from": iso(begins) if begins else None,
+            "until": iso(self._story.until) if self._story.until else None,
+            "events_in": len(self._story.events),
+            "contacts": len(self._contacts),
+            "events": dict(sorted(self._events.items())),
+            "outcomes": dict(sorted(Counter(outcome for _, outcome in self._outcomes.values()).items())),
+            "reasons": {reason: dict(sorted(by_reason[reason].items())) for reason in REASONS if reason in by_reason},
+            "held": dict(sorted(self._rules["MessageHeld"].items())),
+            "skipped": dict(sorted(self._rules["MessageSkipped"].items())),
+            "errors": dict(sorted(Counter(type(error).__name__ for error in errors).items())),
+        }

@@ -1,0 +1,149 @@
+"""Read a story: JSON lines, each an event, a setting, a line of the provider's script, or the end.
+
+| line | meaning |
+|---|---|
+| ``{"time", "detail-type", "detail"}``, optional ``source``, ``id`` | an event that the bus delivers at ``time`` |
+| ``{"set": {"Parameter": "value"}}``, optional ``time`` | the stack's parameters, from the start or from ``time`` |
+| ``{"provider": {…}}`` | what the simulated provider answers (``provider.py``) |
+| ``{"until": instant}`` | the end of the story, which is included |
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from ..domain.instants import parse_instant
+from ..errors import ReengageError
+from .parameters import PARAMETERS, hint
+from .provider import ProviderRule, parse_rule
+
+KINDS: Final = ("set", "until", "provider")
+EVENT_HINT: Final = (
+    'use an event {"time": …, "detail-type": …, "detail": {…}}, {"set": {…}}, {"provider": {…}} or {"until": …}'
+)
+
+
+class StoryError(ReengageError):
+    """A line of a story is wrong. The text names the line, the value and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An event that the bus delivers at ``at``. ``number`` is its line, and orders events of one instant."""
+
+    at: datetime
+    number: int
+    envelope: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Values of parameters from ``at`` on; ``None`` is from the start."""
+
+    at: datetime | None
+    number: int
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """All lines of a story: ``events`` and ``settings`` in order of time, ``rules`` in the order of their lines."""
+
+    events: tuple[Delivery, ...] = ()
+    settings: tuple[Setting, ...] = ()
+    rules: tuple[ProviderRule, ...] = ()
+    until: datetime | None = None
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A story while its lines are read."""
+
+    events: list[Delivery] = field(default_factory=list)
+    settings: list[Setting] = field(default_factory=list)
+    rules: list[ProviderRule] = field(default_factory=list)
+    until: datetime | None = None
+
+
+def read_story(path: str | Path) -> Story:
+    """Read the story in a file of JSON lines; empty lines are ignored.
+
+    Raises ``StoryError`` for the first line that is wrong, and ``OSError`` if the file cannot be read.
+    """
+    with Path(path).open(encoding="utf-8-sig") as file:
+        return _story((number, _parsed(number, text)) for number, text in enumerate(file, start=1) if text.strip())
+
+
+def parse_story(lines: Iterable[Any]) -> Story:
+    """Read a story from lines that are parsed already. Raises ``StoryError``."""
+    return _story(enumerate(lines, start=1))
+
+
+def _parsed(number: int, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise StoryError(f"line {number}: {error}; use one JSON object a line") from error
+
+
+def _story(lines: Iterable[tuple[int, Any]]) -> Story:
+    draft = _Draft()
+    for number, line in lines:
+        _read(number, line, draft)
+    return Story(
+        events=tuple(sorted(draft.events, key=lambda event: event.at)),
+        settings=tuple(sorted(draft.settings, key=lambda setting: (setting.at is not None, setting.at))),
+        rules=tuple(draft.rules),
+        until=draft.until,
+    )
+
+
+def _read(number: int, line: Any, draft: _Draft) -> None:
+    if not isinstance(line, dict):
+        raise StoryError(f"line {number}: expected a JSON object; {EVENT_HINT}")
+    kinds = [kind for kind in KINDS if kind in line]
+    if len(kinds) > 1 or (kinds and "detail-type" in line):
+        raise StoryError(f"line {number}: {' and '.join(kinds)} in one line; use one line for each")
+    match kinds:
+        case ["set"]:
+            draft.settings.append(_setting(number, line))
+        case ["until"]:
+            if draft.until is not None:
+                raise StoryError(f"line {number}: a second until; leave one")
+            draft.until = _instant(number, "until", line["until"])
+        case ["provider"]:
+            try:
+                draft.rules.append(parse_rule(line["provider"]))
+            except (TypeError, ValueError) as error:
+                raise StoryError(f"line {number}: provider: {error}") from error
+        case _:
+            draft.events.append(_event(number, line))
+
+
+def _event(number: int, line: Mapping[str, Any]) -> Delivery:
+    if "time" not in line or "detail-type" not in line:
+        raise StoryError(f"line {number}: neither an event nor another line of a story; {EVENT_HINT}")
+    return Delivery(_instant(number, "time", line["time"]), number, line)
+
+
+def _setting(number: int, line: Mapping[str, Any]) -> Setting:
+    values = line["set"]
+    if not isinstance(values, dict):
+        raise StoryError(f'line {number}: set: expected an object such as {{"MarketingCaps": "1/P1D"}}')
+    for name, value in values.items():
+        if name not in PARAMETERS:
+            raise StoryError(f'line {number}: set: unknown parameter "{name}"; {hint(name)}')
+        if not isinstance(value, str):
+            raise StoryError(f"line {number}: set: {name}: {json.dumps(value)} is not text; use quotes")
+    return Setting(_instant(number, "time", line["time"]) if "time" in line else None, number, values)
+
+
+def _instant(number: int, name: str, value: Any) -> datetime:
+    try:
+        return parse_instant(value).astimezone(UTC)
+    except (TypeError, ValueError) as error:
+        hint = "use an ISO 8601 instant with an offset, such as 2026-12-01T09:00:00+01:00"
+        raise StoryError(f"line {number}: {name}: {json.dumps(value)} is no instant; {hint}") from error
