@@ -100,7 +100,7 @@ class _DueIndex:
         return min((entries[0].due_at for entries in self._queues.values() if entries), default=None)
 
     def is_due(self, queue: Queue, now: datetime) -> bool:
-        entries = self._queues.get(queue)
+        entries = self._queues.get(queue, [])
         return bool(entries) and entries[0].due_at <= now
 
 
@@ -528,17 +528,14 @@ class MemoryStore:
             return expires_at is not None and first <= expires_at <= last
 
         with self._lock:
-            for items in (
-                self._profiles,
-                self._conversations,
-                self._subjects,
-                self._rows,
-                self._parts,
-                self._links,
-                self._taken,
-                self._preferences,
-            ):
-                _drop(items, list(items), lambda item: is_gone(item.expires_at))
+            _drop(self._profiles, list(self._profiles), lambda item: is_gone(item.expires_at))
+            _drop(self._conversations, list(self._conversations), lambda item: is_gone(item.expires_at))
+            _drop(self._subjects, list(self._subjects), lambda item: is_gone(item.expires_at))
+            _drop(self._rows, list(self._rows), lambda item: is_gone(item.expires_at))
+            _drop(self._parts, list(self._parts), lambda item: is_gone(item.expires_at))
+            _drop(self._links, list(self._links), lambda item: is_gone(item.expires_at))
+            _drop(self._taken, list(self._taken), lambda item: is_gone(item.expires_at))
+            _drop(self._preferences, list(self._preferences), lambda item: is_gone(item.expires_at))
             _drop(self._messages, list(self._messages), lambda item: is_gone(item[1]))
             for pk in list(self._of_contact):
                 self._tidy(pk)

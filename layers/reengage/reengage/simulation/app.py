@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
@@ -11,12 +12,12 @@ from ..adapters.inbound.eventbridge import inbound_message, parse_business_event
 from ..adapters.memory import MemoryStore
 from ..adapters.wording import FluentWording
 from ..bootstrap import App
-from ..domain.contact import CHANNELS, SHARDS, Contact
+from ..domain.contact import SHARDS
 from ..domain.events_out import OutEvent
 from ..domain.policy import PolicyInput
 from ..domain.reasons import PRIORITIES, SendGroup
 from ..errors import InvalidEvent
-from ..ports import Channel, OutboundMessage, Outcome, Retryable, Wording
+from ..ports import OutboundMessage, Outcome, ProviderChannel, Wording
 from ..settings import Settings
 from ..usecases.send_due_messages import ShardWorker
 from .provider import ProviderRule, SimulatedProvider
@@ -25,6 +26,19 @@ RUN_TIME: Final = timedelta(seconds=55)
 """The time limit of the scheduled functions in template.yaml."""
 
 SEND_GROUPS: Final[tuple[SendGroup, ...]] = ("appointments", "trials", "updates")
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """One provider of the route table; a route over the bus publishes the request to deliver, too."""
+
+    app: "SimulatedApp"
+    provider: str
+
+    def send(self, outbound: OutboundMessage) -> Outcome:
+        if self.provider == "eventbridge":
+            self.app.publish([send_requested(outbound)])
+        return self.app.provider.send(self.provider, outbound)
 
 
 class SimulatedApp(App):
@@ -60,37 +74,28 @@ class SimulatedApp(App):
     def configure(self, environment: Mapping[str, str]) -> None:
         """Run with this environment from now on, as after a deployment."""
         self.environment = environment
-        self.__dict__.pop("settings", None)
+        for built in ("settings", "channel", "_providers"):
+            self.__dict__.pop(built, None)
 
     @cached_property
     def store(self) -> MemoryStore:  # type: ignore[override] # the deployed app names DynamoDB's
         return MemoryStore()
 
-    @cached_property
-    def channels(self) -> Mapping[str, Channel]:
-        return dict.fromkeys(CHANNELS, self)
+    def _provider(self, provider: str, channel: str) -> ProviderChannel:
+        return self._providers.setdefault((provider, channel), _Route(self, provider))
+
+    def _read_keys(self, provider: str) -> None:
+        """Read nothing: simulated providers have no keys."""
 
     @cached_property
     def provider(self) -> SimulatedProvider:
-        return SimulatedProvider(self._rules, self.clock, self._chance, self._provider_of, self._report)
-
-    def _provider_of(self, contact: Contact) -> str:
-        return self.settings.routes.of(contact).provider
-
-    def send(self, outbound: OutboundMessage) -> Outcome:
-        """Hand a message to the simulated provider; a route over the bus publishes the request, too."""
-        if self._provider_of(outbound.message.contact) == "eventbridge":
-            self.publish([send_requested(outbound)])
-        return self.provider.send(outbound)
-
-    def prepare(self, contact: Contact) -> Retryable | None:  # noqa: ARG002 - simulated providers need no preparation
-        return None
+        return SimulatedProvider(self._rules, self.clock, self._chance, self._report)
 
     def publish(self, events: Sequence[OutEvent]) -> int:  # type: ignore[override] # the deployed app has a property
         self.events += [(self.now, event) for event in events]
         return 0
 
-    def keep_rejected(self, event: Any, errors: Sequence[str]) -> None:  # type: ignore[override] # the same
+    def keep_rejected(self, event: Any, errors: Sequence[str]) -> None:
         """Keep nothing: the story has the event, and EventRejected has the errors."""
 
     def clock(self) -> datetime:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from ..domain.instants import iso
+from ..domain.message import State
 from ..domain.reasons import REASONS
 from ..errors import ConfigurationError
 from .app import SimulatedApp
@@ -78,7 +79,7 @@ class _Engine:
         while (at := self._next()) is not None and (self._story.until is None or at <= self._story.until):
             self._go_to(at)
             yield from self._lines()
-        yield {"summary": self._summary.value(self._app.errors)}
+        yield {"summary": self._summary.value(self._app)}
 
     def _next(self) -> datetime | None:
         """The next instant at which something happens."""
@@ -210,20 +211,27 @@ class _Summary:
         if event in self._rules:
             self._rules[event][detail["rule"]] += 1
 
-    def value(self, errors: Iterable[Exception]) -> Line:
+    def value(self, app: SimulatedApp) -> Line:
+        waiting = {
+            row.scheduled_message_id for row in app.store.rows() if row.state in (State.SCHEDULED, State.SENDING)
+        }
+        # A message that is planned anew before it was due has a new id, and its former one has no outcome.
+        outcomes = {
+            message: ended for message, ended in self._outcomes.items() if ended[1] != "scheduled" or message in waiting
+        }
         by_reason: dict[str, Counter[str]] = {}
-        for reason, outcome in self._outcomes.values():
+        for reason, outcome in outcomes.values():
             by_reason.setdefault(reason, Counter())[outcome] += 1
         begins = self._story.events[0].at if self._story.events else None
         return {
             "from": iso(begins) if begins else None,
-            "until": iso(self._story.until) if self._story.until else None,
+            "until": iso(self._story.until or app.now) if self._story.events else None,
             "events_in": len(self._story.events),
             "contacts": len(self._contacts),
             "events": dict(sorted(self._events.items())),
-            "outcomes": dict(sorted(Counter(outcome for _, outcome in self._outcomes.values()).items())),
+            "outcomes": dict(sorted(Counter(outcome for _, outcome in outcomes.values()).items())),
             "reasons": {reason: dict(sorted(by_reason[reason].items())) for reason in REASONS if reason in by_reason},
             "held": dict(sorted(self._rules["MessageHeld"].items())),
             "skipped": dict(sorted(self._rules["MessageSkipped"].items())),
-            "errors": dict(sorted(Counter(type(error).__name__ for error in errors).items())),
+            "errors": dict(sorted(Counter(type(error).__name__ for error in app.errors).items())),
         }

@@ -18,6 +18,8 @@ class Parameter(NamedTuple):
 
 PARAMETERS: Final[Mapping[str, Parameter]] = MappingProxyType(
     {
+        "AlarmEmail": Parameter(None, ""),
+        "AlarmTopicArn": Parameter(None, ""),
         "Architecture": Parameter(None, "arm64"),
         "LogRetentionDays": Parameter(None, "30"),
         "ContactRetentionDays": Parameter("CONTACT_RETENTION_DAYS", "365"),

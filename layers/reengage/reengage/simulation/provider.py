@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, get_args
 
-from ..domain.contact import Contact
 from ..domain.instants import Duration, iso, parse_instant
 from ..domain.message import ScheduledMessage
 from ..ports import Accepted, OptedOut, OutboundMessage, Outcome, Refused, Retryable, Unknown
@@ -63,8 +62,9 @@ class ProviderRule:
 
 
 def parse_rule(value: Any) -> ProviderRule:
-    """Read one line of the script. Raises ``TypeError`` if it is no object, else ``ValueError`` that names the field, the
-    value and what to do.
+    """Read one line of the script.
+
+    Raises ``TypeError`` if it is no object, else ``ValueError`` that names the field, the value and what to do.
     """
     if not isinstance(value, dict):
         raise TypeError('expected an object such as {"answer": "unavailable", "from": …, "to": …}')
@@ -141,16 +141,15 @@ _FIELDS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
 
 @dataclass(slots=True)
 class SimulatedProvider:
-    """A ``Channel`` that answers by the script. ``report`` gets each receipt with the instant at which it comes."""
+    """Answer by the script. ``report`` gets each receipt with the instant at which it comes."""
 
     rules: Sequence[ProviderRule]
     clock: Callable[[], datetime]
     chance: random.Random
-    provider_of: Callable[[Contact], str]
     report: Callable[[datetime, Mapping[str, Any]], None]
     taken: int = 0
 
-    def send(self, outbound: OutboundMessage) -> Outcome:
+    def send(self, provider: str, outbound: OutboundMessage) -> Outcome:
         now, message = self.clock(), outbound.message
         rule = next((rule for rule in self.rules if self._applies(rule, message, now)), ProviderRule())
         error = rule.error or f"simulated: {rule.answer}"
@@ -164,14 +163,14 @@ class SimulatedProvider:
             case "unknown":
                 return Unknown(error)
             case _:
-                return self._accept(message, rule, now)
+                return self._accept(provider, message, rule, now)
 
     def _applies(self, rule: ProviderRule, message: ScheduledMessage, now: datetime) -> bool:
         return rule.applies(message, now) and (rule.share >= 1 or self.chance.random() < rule.share)
 
-    def _accept(self, message: ScheduledMessage, rule: ProviderRule, now: datetime) -> Accepted:
+    def _accept(self, provider: str, message: ScheduledMessage, rule: ProviderRule, now: datetime) -> Accepted:
         self.taken += 1
-        accepted = Accepted(self.provider_of(message.contact), f"simulated-{self.taken}")
+        accepted = Accepted(provider, f"simulated-{self.taken}")
         for receipt in rule.receipts:
             at = now + receipt.after
             self.report(at, _delivery_reported(message, accepted, receipt, at))
