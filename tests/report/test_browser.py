@@ -29,10 +29,11 @@ pytestmark = [
 AXE: Final = Path(__file__).parents[2] / ".tools" / "axe-core" / "axe.min.js"
 
 DESKTOP: Final = (1440, 900)
+TABLET: Final = (820, 1180)
 PHONE: Final = (390, 844)
 VIEWS: Final = [
     pytest.param(*size, dark, id=f"{size[0]}-{'dark' if dark else 'light'}")
-    for size, dark in itertools.product((DESKTOP, PHONE), (False, True))
+    for size, dark in itertools.product((DESKTOP, TABLET, PHONE), (False, True))
 ]
 
 
@@ -108,6 +109,8 @@ def test_page_is_clean_at_each_size_and_scheme(
         page.settle()
         assert page.run("document.documentElement.scrollWidth <= innerWidth")
         assert page.run(f"lists.{tab}.drawn.size > 3")
+        cells = f"[...lists.{tab}.grid.querySelectorAll('.row > *')].map((cell) => cell.getBoundingClientRect().right)"
+        assert page.run(f"Math.max(...{cells}) <= lists.{tab}.grid.getBoundingClientRect().right")
     page.run("openDetail(0)")
     page.settle()
     assert page.run("document.getElementById('detail').getBoundingClientRect().right <= innerWidth")

@@ -194,7 +194,7 @@ const lists = {
       this.changes = new List(byId("list-changes"), {
         name: "Messages that change",
         empty: "No change matches the filters.",
-        height: () => (isNarrow() ? 116 : 58),
+        height: () => (isNarrow() ? 132 : 58),
         head: () => [headCell("change", "Change"), headCell("contact", "Contact"), headCell("reason", "Reason"), headCell("before", "This run"), headCell("after", DATA.compare.title)],
         row: (k) => {
           const { change, contact, first, second: after } = DATA.compare;
