@@ -222,6 +222,10 @@ send: $(PROJECT) ## Put an event on the bus and follow it: EVENT=name or file [C
 	$(call need,EVENT,make send EVENT=AppointmentBooked CONTACT=acme-dental/sms/+12025550101 IN=2d)
 	@$(REENGAGE) send "$(EVENT)" --stack $(STACK) --contact "$(CONTACT)" --brand "$(BRAND)" --in "$(or $(IN),2d)" --yes
 
+.PHONY: texts
+texts: $(PROJECT) ## Print every text with sample data: [BRAND=…] [NAME=…] [LOCALE=…].
+	@$(REENGAGE) texts $(if $(BRAND),--brand "$(BRAND)") --name "$(NAME)" $(if $(LOCALE),--locale $(LOCALE))
+
 .PHONY: up down
 up: $(PROJECT) $(SAM) $(EMULATOR) ## Start a local stack that stays until `make down` or Ctrl-C; use it with STACK=local.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.up up

@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import boto3
 import pytest
 
 from reengage.adapters.inbound.eventbridge import inbound_message, parse_business_event
+from reengage.adapters.wording_samples import SAMPLE_FIELDS
 from reengage.cli import envelope
 from reengage.cli import stack as stacks
 from reengage.cli.main import main
 from reengage.cli.preview import WITHOUT_A_STACK
+from reengage.domain.reasons import REASONS
 from tests.template_resources import environment
 
 EVENTS = Path(__file__).parents[2] / "events"
@@ -460,3 +463,23 @@ def test_send_dry_run_shows_the_plan_and_sends_nothing(
     assert main(["send", "AppointmentBooked", "--contact", "acme-dental/sms/+12025550101", "--dry-run"]) == 0
     assert [output for output, _ in asked] == ["ExplainFunctionArn"]
     assert capsys.readouterr().out.endswith("plans nothing\n")
+
+
+def test_texts_prints_each_reason_in_each_language(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["texts", "--name", "Acme Dental", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {(row["reason"], row["locale"]) for row in rows} == set(product(REASONS, ("de", "en", "vi")))
+    assert all(row["characters"] == len(row["text"]) for row in rows)
+    assert all(1 <= row["sms_segments"] <= 5 for row in rows)
+    assert all("Acme Dental" in row["text"] for row in rows if row["reason"] == "appointment_reminder")
+
+
+def test_texts_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["texts", "--locale", "en", "--reason", "order_shipped"]) == 0
+    assert "order_shipped" in capsys.readouterr().out
+    assert main(["texts", "--locale", "fr"]) == 2
+    assert 'unknown "fr"; locales: de, en, vi' in capsys.readouterr().err
+
+
+def test_every_reason_with_a_subject_has_sample_data() -> None:
+    assert set(SAMPLE_FIELDS) == {name for name, reason in REASONS.items() if reason.category != "reply"}
