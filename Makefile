@@ -238,7 +238,7 @@ down: $(PROJECT) ## Stop the local stack.
 build: $(SAM) ## Build the layer and the functions for `sam deploy`, by the project's own SAM CLI.
 	@$(SAM_CLI) build
 
-format: $(PROJECT) ## Format the code and mend what Ruff can mend.
+format: $(PROJECT) ## Format the code and fix what Ruff can fix.
 	@$(BIN)/ruff check --fix-only
 	@$(BIN)/ruff format
 

@@ -6,16 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.docs.documents import ROOT, Document, document, documents, tracked_files, words
+from tests.docs.language import BANNED, MAX_MEAN, MAX_WORDS
 
 pytestmark = pytest.mark.docs
 
 MAX_README_LINES = 160
-MAX_WORDS = 25
-MAX_MEAN = 20
-BANNED = re.compile(
-    r"\b(?:told|said|heard|hears|whoever|whom|nobody|mend(?:s|ed|ing)?|became of|of use)\b", re.IGNORECASE
-)
-"""Words that describe data as speech, or a fact by what it is not."""
 
 each_document = pytest.mark.parametrize("doc", documents(), ids=lambda doc: doc.path)
 

@@ -1,0 +1,106 @@
+"""Names, docstrings, comments and messages are plain English.
+
+``pending_language.json`` lists the files that are not rewritten yet, with the number of findings
+that each may still have. A file may have fewer. A file that is not in the list may have none.
+"""
+
+import pytest
+
+from tests.docs import language
+from tests.docs.documents import ROOT
+
+pytestmark = pytest.mark.docs
+
+FIXED = "layers/reengage/reengage/domain/example.py"
+
+
+def kinds(text: str, path: str = FIXED) -> list[str]:
+    return [finding.kind for finding in language.findings_in(path, text)]
+
+
+def test_no_file_has_more_findings_than_pending() -> None:
+    allowed = language.pending()
+    grown = {
+        path: [str(item) for item in items]
+        for path, items in language.all_findings().items()
+        if len(items) > allowed.get(path, 0)
+    }
+    assert grown == {}
+
+
+def test_allowed_files_and_terms_exist() -> None:
+    assert [path for path in language.ALLOWED_FILES if not (ROOT / path).is_file()] == []
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "layers/reengage/reengage").rglob("*.py"))
+    assert [term for term in language.ALLOWED_TERMS if term not in code] == []
+
+
+# The check can fail
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def was_told() -> None: ...",
+        "class WhatWasSaid: ...",
+        "def store(heard: str) -> None: ...",
+        "asked = 1",
+        "self.mended = 1",
+        "try:\n    pass\nexcept ValueError as said:\n    pass",
+        "def test_nobody_is_notified() -> None: ...",
+    ],
+)
+def test_check_finds_banned_names(text: str) -> None:
+    assert kinds(text) == ["name"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"""Return what was told."""',
+        'LIMIT = 3\n"""Nobody needs more."""',
+        "LIMIT = 3  # whoever comes first",
+        'raise ValueError("what became of it")',
+        'print(f"a zone that is none: {1}")',
+    ],
+)
+def test_check_finds_banned_words(text: str) -> None:
+    assert kinds(text) == ["banned word"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "told_to_close = 1",
+        '"""Read ``told_to_close`` and "I told you"."""',
+        'KEY = "told"',
+        '"""Return the outcome."""\n# One reason.\nvalue = 1',
+    ],
+)
+def test_check_accepts_plain_text_and_stored_names(text: str) -> None:
+    assert kinds(text) == []
+
+
+def test_check_finds_banned_words_of_the_template() -> None:
+    assert kinds("Description: What was told\n", "template.yaml") == ["banned word"]
+
+
+def test_check_reads_only_comments_of_wordings() -> None:
+    assert kinds("# Nobody\nname = as you said\n", "layers/reengage/reengage/wording/en.ftl") == ["banned word"]
+
+
+def test_check_leaves_quoted_messages_of_tests_alone() -> None:
+    assert kinds('TEXT = "I told you"', "tests/unit/test_example.py") == []
+
+
+def test_check_finds_long_sentences() -> None:
+    sentence = f"Store {'one ' * 25}value."
+    assert kinds(f'"""{sentence}"""') == ["27 words", "long sentences"]
+
+
+def test_check_finds_long_averages() -> None:
+    sentence = f"Store {'one ' * 19}value."
+    assert kinds(f'"""{sentence} {sentence}"""') == ["long sentences"]
+
+
+def test_check_finds_long_test_names() -> None:
+    assert kinds(f"def test_{'x' * 56}() -> None: ...") == ["long test name"]
