@@ -40,7 +40,7 @@ def _is_ref(value: Any) -> bool:
     return isinstance(value, dict) and "Ref" in value
 
 
-@pytest.mark.parametrize(("name", "hint"), [("marketingcaps", "MarketingCaps"), ("Zzz", "use one of Architecture")])
+@pytest.mark.parametrize(("name", "hint"), [("marketingcaps", "MarketingCaps"), ("Zzz", "use one of AlarmEmail")])
 def test_an_unknown_parameter_has_a_hint(name: str, hint: str) -> None:
     with pytest.raises(ValueError, match=re.escape(hint)):
         environment({name: ""})

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, get_args
 from reengage.domain.brand import Brand
 from reengage.domain.broadcast import BroadcastShard, Recipient, ShardState
 from reengage.domain.caps import CapUsage
-from reengage.domain.contact import Contact, Profile
+from reengage.domain.contact import SHARDS, Contact, Profile
 from reengage.domain.conversation import Conversation, InboundMessage, expiry
 from reengage.domain.erasure import named_at, part_of, without_contact
 from reengage.domain.instants import iso, parse_instant
@@ -515,10 +515,11 @@ class MemoryStore:
         with self._lock:
             return self._due.first()
 
-    def is_due(self, send_group: SendGroup, priority: Priority, shard: int, now: datetime) -> bool:
-        """Return whether ``due`` would yield anything."""
+    def due_shards(self, send_group: SendGroup, priority: Priority, now: datetime, *, first: int) -> list[int]:
+        """Return the shards of which ``due`` would yield anything, from shard ``first`` (modulo ``SHARDS``) on."""
         with self._lock:
-            return self._due.is_due((send_group, priority, shard), now)
+            shards = ((first + n) % SHARDS for n in range(SHARDS))
+            return [shard for shard in shards if self._due.is_due((send_group, priority, shard), now)]
 
     def expire(self, now: datetime) -> None:
         """Delete what has expired, as DynamoDB's TTL does some time within days of an item's expiry."""

@@ -5,14 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from ..adapters.eventbridge import send_requested
 from ..adapters.inbound.eventbridge import inbound_message, parse_business_event, receipt
 from ..adapters.memory import MemoryStore
 from ..adapters.wording import FluentWording
 from ..bootstrap import App
-from ..domain.contact import SHARDS
 from ..domain.events_out import OutEvent
 from ..domain.policy import PolicyInput
 from ..domain.reasons import PRIORITIES, SendGroup
@@ -39,6 +38,18 @@ class _Route:
         if self.provider == "eventbridge":
             self.app.publish([send_requested(outbound)])
         return self.app.provider.send(self.provider, outbound)
+
+
+class _Remembered:
+    """Settings that are parsed once: a simulation reads them at each event and at each tick."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._settings, name)
+        setattr(self, name, value)
+        return value
 
 
 class SimulatedApp(App):
@@ -69,7 +80,7 @@ class SimulatedApp(App):
 
     @cached_property
     def settings(self) -> Settings:
-        return Settings(self.environment)
+        return cast("Settings", _Remembered(Settings(self.environment)))
 
     def configure(self, environment: Mapping[str, str]) -> None:
         """Run with this environment from now on, as after a deployment."""
@@ -133,13 +144,11 @@ class SimulatedApp(App):
 
     def tick(self) -> None:
         """Invoke the scheduled functions, one after another, each for all that is due now."""
-        minute = int(self.now.timestamp()) // 60
+        first = int(self.now.timestamp()) // 60
         for send_group in SEND_GROUPS:
-            sender = self._sender(send_group, self.settings.policy, RUN_TIME)
             for priority in PRIORITIES[send_group]:
-                for shard in ((minute + n) % SHARDS for n in range(SHARDS)):
-                    if not self.store.is_due(send_group, priority, shard, self.now):
-                        continue
+                for shard in self.store.due_shards(send_group, priority, self.now, first=first):
+                    sender = self._sender(send_group, self.settings.policy, RUN_TIME)
                     worker = ShardWorker(sender, priority, shard, self.now + RUN_TIME)
                     worker.run()
                     self.errors += worker.errors

@@ -22,6 +22,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = MappingProxyType(
         "AlarmTopicArn": Parameter(None, ""),
         "Architecture": Parameter(None, "arm64"),
         "LogRetentionDays": Parameter(None, "30"),
+        "Tracing": Parameter("TRACING", "Off"),
         "ContactRetentionDays": Parameter("CONTACT_RETENTION_DAYS", "365"),
         "DefaultLocale": Parameter("DEFAULT_LOCALE", "en"),
         "WelcomeBackAfter": Parameter("WELCOME_BACK_AFTER", "P7D"),

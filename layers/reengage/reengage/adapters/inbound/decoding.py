@@ -3,7 +3,8 @@
 import json
 import logging
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args, get_origin
+from functools import cache
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -95,13 +96,13 @@ def decode_fields[T: Struct](value: Any, wanted: type[T], path: str, errors: lis
         return None
     found = len(errors)
     read: dict[str, Any] = {}
-    for field in msgspec.structs.fields(wanted):
+    for field in fields_of(wanted):
         content = value.get(field.name)
         if content is None:  # many systems write null for what they leave out
             errors += [f"{path}.{field.name}: is required"] if field.required else []
             continue
         wrong: list[str] = []
-        read[field.name] = _decode(content, _required(field.type), f"{path}.{field.name}", wrong)
+        read[field.name] = _decode(content, field.type, f"{path}.{field.name}", wrong)
         if wrong and wanted is MessageReceived and not field.required:
             # What the person wrote may be a STOP: it is not lost for a time zone that is none.
             _log.warning("left out: %s", "; ".join(wrong))
@@ -136,6 +137,20 @@ def _decode_evidence(value: Any, path: str, errors: list[str]) -> Evidence | Non
     content = whole.get("when")
     when = UNSET if content is None else _decode(content, Instant, f"{path}.when", errors)
     return Evidence(whole, when) if len(errors) == found else None
+
+
+class Field(NamedTuple):
+    """A field of an event's schema: ``type`` is its type if it is present."""
+
+    name: str
+    type: Any
+    required: bool
+
+
+@cache
+def fields_of(schema: type[Struct]) -> tuple[Field, ...]:
+    """Read a schema's fields once: that takes as long as decoding an event."""
+    return tuple(Field(field.name, _required(field.type), field.required) for field in msgspec.structs.fields(schema))
 
 
 def _required(wanted: Any) -> Any:

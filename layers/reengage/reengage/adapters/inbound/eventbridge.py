@@ -37,7 +37,7 @@ from reengage.domain.subject import (
 )
 from reengage.errors import InvalidEvent
 
-from .decoding import decode_contact, decode_detail, decode_fields, given, plain
+from .decoding import decode_contact, decode_detail, decode_fields, fields_of, given, plain
 from .event_types import (
     BUSINESS_EVENTS,
     EVENT_SCHEMAS,
@@ -229,7 +229,7 @@ def _brand_and_contact(detail: BusinessFields | BrandConfigured) -> tuple[str, C
 
 def _fields(detail: Struct, apart: frozenset[str] = frozenset()) -> dict[str, Any]:
     """What the event gave of its own, beside whose it is, when it happened, and ``apart``."""
-    names = {field.name for field in msgspec.structs.fields(type(detail))} - apart - COMMON_FIELDS
+    names = {field.name for field in fields_of(type(detail))} - apart - COMMON_FIELDS
     return {name: plain(value) for name in sorted(names) if (value := getattr(detail, name)) is not UNSET}
 
 
