@@ -50,7 +50,7 @@ def measure(contacts: int) -> None:
     per_event = took / events * 1e6
     print(
         f"{contacts} contacts: {took:.1f} s CPU, {per_event:.0f} us an event, {memory:.0f} MB, {events} in, {outcomes}"
-    )  # noqa: T201 - it talks to a person
+    )
 
 
 if __name__ == "__main__":

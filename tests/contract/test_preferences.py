@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reengage.domain.contact import Contact
-from reengage.domain.preferences import Choice, Preferences
+from reengage.domain.preferences import LINK_RETENTION, Choice, Link, Preferences
 from reengage.ports import Thread
 from tests.contract.samples import ANNA, BEN, LATER, NOW, due_in, preferring, reminder, stopped
 from tests.contract.stores import HASH_KEY, DynamoDB, Harness
@@ -119,7 +119,6 @@ LASTING = {
     "a consent": Preferences().apply("marketing", "sms", Choice(allowed=True, at=NOW)),
     "an opt-out beside an erasure": stopped().erase("sms", asked_at=NOW, at=NOW),
     "an opt-out after an erasure": MARK.apply("contact", "*", Choice(allowed=False, at=LATER)),
-    "nothing": Preferences(),
 }
 
 
@@ -187,3 +186,47 @@ def test_the_key_is_asked_for_only_where_preferences_are(dynamodb: DynamoDB) -> 
     for read in (without.read_preferences, without.read_thread, without.read_holdings):
         with pytest.raises(PermissionError):
             read(ANNA)
+
+
+LINKED = replace(ANNA, channel="whatsapp", address="GB.1112223334445556")
+
+
+def test_links_and_a_move_are_kept_under_the_hashed_key(harness: Harness) -> None:
+    store = harness.store
+    key = store.preferences_key(LINKED)
+    linked = Preferences().link(key, Link(NOW, "sms")).move(NOW)
+    stored = preferring(store, ANNA, linked)
+    assert store.read_preferences(ANNA) == store.read_linked(store.preferences_key(ANNA)) == stored
+    assert store.read_snapshot(reminder()).preferences == stored
+    assert store.read_preferences(LINKED) == Preferences()
+    assert store.write_linked(key, stopped())
+    assert store.read_preferences(LINKED) == replace(stopped(), revision=1)
+    assert not store.write_linked(key, stopped())
+
+
+def test_preferences_without_content_are_deleted(harness: Harness) -> None:
+    store = harness.store
+    stored = preferring(store, ANNA, Preferences().link(store.preferences_key(LINKED), Link(NOW, "sms")))
+    assert harness.size() == 1
+    assert not store.write_preferences(ANNA, Preferences(revision=7))
+    assert store.write_preferences(ANNA, stored.unlink(*stored.links))
+    assert harness.size() == 0
+    assert store.write_preferences(ANNA, stopped())
+
+
+def test_a_link_expires_unless_an_opt_out_is_stored(harness: Harness) -> None:
+    store = harness.store
+    link = {store.preferences_key(LINKED): Link(NOW, "sms")}
+    for contact, preferences in ((ANNA, Preferences(links=link)), (BEN, replace(stopped(), links=link))):
+        preferring(store, contact, preferences)
+    harness.expire(NOW + LINK_RETENTION)
+    assert harness.size() == 2
+    harness.expire(NOW + LINK_RETENTION + timedelta(seconds=1))
+    assert store.read_preferences(ANNA) == Preferences()
+    assert store.read_preferences(BEN).links == link
+
+
+def test_no_address_is_readable_in_a_link(dynamodb: DynamoDB) -> None:
+    store = dynamodb.store
+    preferring(store, ANNA, Preferences().link(store.preferences_key(LINKED), Link(NOW, "sms")))
+    assert not [item for item in dynamodb.items() if LINKED.address in str(item) or ANNA.address in str(item)]

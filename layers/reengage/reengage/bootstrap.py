@@ -30,7 +30,15 @@ if TYPE_CHECKING:
     from .adapters.inbound.questions import Question
     from .adapters.inbound.reading import Read
     from .adapters.secrets import ProviderSecrets
-    from .domain.commands import Command, ConfigureBrand, EraseContact, RecordChoice, RecordDelivery
+    from .domain.commands import (
+        Command,
+        ConfigureBrand,
+        EraseContact,
+        LinkContact,
+        MoveContact,
+        RecordChoice,
+        RecordDelivery,
+    )
     from .domain.contact import Contact
     from .domain.conversation import InboundMessage
     from .domain.message import ScheduledMessage
@@ -185,7 +193,7 @@ class App:
 
     def handle(self, command: Command) -> dict[str, Any]:
         """Execute the command of a business system's event, and return the result."""
-        from .domain.commands import ConfigureBrand, EraseContact, RecordChoice
+        from .domain.commands import ConfigureBrand, EraseContact, LinkContact, MoveContact, RecordChoice
         from .domain.subject import BusinessEvent
 
         match command:
@@ -197,6 +205,8 @@ class App:
                 return self._configure(command)
             case EraseContact():
                 return self._erase(command)
+            case LinkContact() | MoveContact():
+                return self._link(command)
             case _:
                 raise InvalidEvent([f"$.detail-type: {type(command).__name__} is not supported yet"])
 
@@ -216,6 +226,14 @@ class App:
         from .usecases.configure_brand import configure_brand
 
         return {"changed": configure_brand(command, store=self.store)}
+
+    def _link(self, command: LinkContact | MoveContact) -> dict[str, Any]:
+        from .domain.commands import LinkContact
+        from .usecases.link_contact import link_contact, move_contact
+
+        if isinstance(command, LinkContact):
+            return {"changed": link_contact(command, store=self.store, publish=self.publish)}
+        return {"changed": move_contact(command, store=self.store, publish=self.publish)}
 
     def _erase(self, command: EraseContact) -> dict[str, Any]:
         from .usecases.erase_contact import erase_contact

@@ -41,6 +41,8 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
         "ContactOptedOut": Metric("ContactsOptedOut", ("channel",)),
         "ContactOptedIn": Metric("ContactsOptedIn", ("channel",)),
         "ContactErased": Metric("ContactsErased", ("channel",)),
+        "ContactLinked": Metric("ContactsLinked", ("channel",)),
+        "ContactMoved": Metric("ContactsMoved", ("channel",)),
         "OptOutSuspected": Metric("OptOutsSuspected", ("channel",)),
         "EventRejected": Metric("EventsRejected"),
         "MessagePlanned": Metric("MessagesPlanned", ("reason", "forecast")),
@@ -55,7 +57,7 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
 )
 """For each event out, the metric that counts it."""
 
-PRIVATE: Final = frozenset({"contact", "error", "provider_message_id", "message_id", "cause"})
+PRIVATE: Final = frozenset({"contact", "same_as", "to", "error", "provider_message_id", "message_id", "cause"})
 """Not logged of an event out. ``error`` may be a provider's own words, and those may quote the address, as a cause
 may; WhatsApp's message ids have it inside, encoded.
 """

@@ -121,7 +121,7 @@ def test_a_reply_is_due_at_once_and_of_use_for_ten_minutes_from_the_message(reas
     message = reply(reason, inbound(NOON, message_id="SM1"), now)
     assert (message.contact, message.reason, message.state) == (ANNA, reason, State.SCHEDULED)
     assert (message.due_at, message.valid_until) == (now, NOON + timedelta(minutes=10))
-    assert (message.anchor_at, message.planned_at) == (NOON, now)
+    assert (message.anchor_at, message.planned_at) == (None, now)
     assert message.subject == SubjectRef("acme-dental", "message", "SM1")
     assert (message.reason_spec.category, message.send_group) == ("reply", "updates")
 
@@ -129,7 +129,8 @@ def test_a_reply_is_due_at_once_and_of_use_for_ten_minutes_from_the_message(reas
 @pytest.mark.parametrize("reason", REPLIES)
 def test_a_message_has_one_reply_of_a_reason_however_often_it_comes(reason: str) -> None:
     to = inbound(NOON, message_id="SM1")
-    first, replan = reply(reason, to, NOON), reply(reason, to, NOON + timedelta(minutes=5))
+    repeat = replace(to, sent_at=NOON + timedelta(minutes=1))
+    first, replan = reply(reason, to, NOON), reply(reason, repeat, NOON + timedelta(minutes=5))
     assert first.key == replan.key
     assert first.scheduled_message_id == replan.scheduled_message_id
 

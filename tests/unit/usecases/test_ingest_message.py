@@ -578,3 +578,35 @@ def test_a_start_that_comes_again_does_not_undo_the_stop_after_it() -> None:
     world.clock.forward(hours=1)
     assert world.receive(replace(start, sent_at=NOON + timedelta(hours=2))) == "duplicate"
     assert world.store.read_preferences(ANNA).refused("contact", "sms") is not None
+
+
+def test_a_repeated_stop_does_not_undo_a_later_start() -> None:
+    """A provider repeated a STOP without its own time: it counted as later than the START in between."""
+    world = World()
+    for text, message_id, minutes in (("STOP", "SM-1", 0), ("START", "SM-2", 5), ("STOP", "SM-1", 9)):
+        world.clock.now = NOON + timedelta(minutes=minutes)
+        result = world.receive(inbound(world.clock.now, text=text, message_id=message_id))
+    assert result == "duplicate"
+    assert world.store.read_preferences(ANNA).refused("contact", "sms") is None
+    assert world.bus.types().count("ContactOptedOut") == 1
+    world.clock.forward(minutes=1)
+    world.receive(inbound(world.clock.now, text="STOP", message_id="SM-3"))
+    assert world.store.read_preferences(ANNA).refused("contact", "sms")
+
+
+def test_a_repeat_with_another_time_is_greeted_once() -> None:
+    """One message was greeted twice because its repeat carried another instant."""
+    world = World(ingest=IngestSettings(RETENTION, welcome_back_after=timedelta(hours=1)))
+    world.receive(inbound(NOON))
+    world.clock.now = NOON + timedelta(hours=2)
+    back = inbound(world.clock.now, message_id="back")
+
+    def repeated(name: str, call: Callable[[], Any]) -> Any:
+        if name == "write_message":  # the first handling is slow: the repeat overtakes it
+            world.clock.forward(seconds=30)
+            world.receive(replace(back, sent_at=back.sent_at - timedelta(seconds=1)))
+            world.receive(replace(back, sent_at=back.sent_at + timedelta(seconds=20)))
+        return call()
+
+    world.receive(back, repeated)
+    assert [outbound.message.reason for outbound in world.provider.handed] == ["welcome_back"]

@@ -172,12 +172,23 @@ class DynamoDBStore:
     # Preferences
 
     def read_preferences(self, contact: Contact) -> Preferences:
-        key = (self._preferences_pk(contact), PREFERENCES)
-        return to_preferences(self._read([key]).get(key))
+        return self.read_linked(self.preferences_key(contact))
 
     def write_preferences(self, contact: Contact, preferences: Preferences) -> bool:
-        item = preferences_item(self._preferences_pk(contact), preferences)
-        return self._put(item, _at_revision(PreferencesItem, preferences.revision))
+        return self.write_linked(self.preferences_key(contact), preferences)
+
+    def preferences_key(self, contact: Contact) -> str:
+        return hmac.new(self.hash_key().encode(), preferences_of(contact).encode(), hashlib.sha256).hexdigest()
+
+    def read_linked(self, key: str) -> Preferences:
+        keys = (f"{PREFERENCES}#{key}", PREFERENCES)
+        return to_preferences(self._read([keys]).get(keys))
+
+    def write_linked(self, key: str, preferences: Preferences) -> bool:
+        pk, unchanged = f"{PREFERENCES}#{key}", _at_revision(PreferencesItem, preferences.revision)
+        if preferences.is_empty:
+            return self._delete((pk, PREFERENCES), unchanged)
+        return self._put(preferences_item(pk, preferences), unchanged)
 
     # Brands
 
@@ -565,9 +576,8 @@ class DynamoDBStore:
         return True
 
     def _preferences_pk(self, contact: Contact) -> str:
-        """Nobody can tell from the table alone whose preferences they are."""
-        digest = hmac.new(self.hash_key().encode(), preferences_of(contact).encode(), hashlib.sha256).hexdigest()
-        return f"{PREFERENCES}#{digest}"
+        """A keyed hash: the table alone does not show whose preferences they are."""
+        return f"{PREFERENCES}#{self.preferences_key(contact)}"
 
     def _read(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Item]:
         """One strongly consistent BatchGetItem; another for keys that DynamoDB left unprocessed."""

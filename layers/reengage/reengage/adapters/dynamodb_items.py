@@ -23,7 +23,7 @@ from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation
 from reengage.domain.instants import iso, parse_instant
 from reengage.domain.message import ONCE, ScheduledMessage, State
-from reengage.domain.preferences import Choice, Choices, Erasure, Preferences
+from reengage.domain.preferences import Choice, Choices, Erasure, Link, Preferences
 from reengage.domain.reasons import REASONS, Category, Priority, SendGroup
 from reengage.domain.subject import Subject, SubjectRef, Track, VersionedValue
 
@@ -94,6 +94,8 @@ class PreferencesItem(Item, discriminator="preferences"):
     contact = CompactJSONAttribute()
     marketing = CompactJSONAttribute()
     erasures = CompactJSONAttribute()
+    links = CompactJSONAttribute(null=True)
+    moved_at = InstantAttribute(null=True)
     revision = NumberAttribute()
 
 
@@ -218,6 +220,8 @@ def preferences_item(pk: str, preferences: Preferences) -> PreferencesItem:
             channel: [erasure.asked_at.isoformat(), erasure.at.isoformat()]
             for channel, erasure in preferences.erasures.items()
         },
+        links={key: [iso(link.at), link.channel] for key, link in preferences.links.items()} or None,
+        moved_at=preferences.moved_at,
         revision=preferences.revision + 1,
         expires_at=preferences.expires_at,
     )
@@ -227,7 +231,9 @@ def to_preferences(item: Item | None) -> Preferences:
     if not isinstance(item, PreferencesItem):
         return Preferences()
     erasures = {channel: Erasure(*map(parse_instant, instants)) for channel, instants in item.erasures.items()}
-    return Preferences(_choices(item.contact), _choices(item.marketing), erasures, int(item.revision))
+    links = {key: Link(parse_instant(at), channel) for key, (at, channel) in (item.links or {}).items()}
+    choices = _choices(item.contact), _choices(item.marketing)
+    return Preferences(*choices, erasures, int(item.revision), links, item.moved_at)
 
 
 def brand_item(brand: Brand) -> BrandItem:

@@ -172,13 +172,25 @@ class MemoryStore:
     # Preferences
 
     def read_preferences(self, contact: Contact) -> Preferences:
-        return self._preferences.get(preferences_of(contact), Preferences())
+        return self.read_linked(self.preferences_key(contact))
 
     def write_preferences(self, contact: Contact, preferences: Preferences) -> bool:
+        return self.write_linked(self.preferences_key(contact), preferences)
+
+    def preferences_key(self, contact: Contact) -> str:
+        return preferences_of(contact)
+
+    def read_linked(self, key: str) -> Preferences:
+        return self._preferences.get(key, Preferences())
+
+    def write_linked(self, key: str, preferences: Preferences) -> bool:
         with self._lock:
-            if self.read_preferences(contact).revision != preferences.revision:
+            if self.read_linked(key).revision != preferences.revision:
                 return False
-            self._preferences[preferences_of(contact)] = replace(preferences, revision=preferences.revision + 1)
+            if preferences.is_empty:
+                self._preferences.pop(key, None)
+            else:
+                self._preferences[key] = replace(preferences, revision=preferences.revision + 1)
             return True
 
     # Brands

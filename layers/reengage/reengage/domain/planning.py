@@ -89,7 +89,7 @@ def reply(reason: str, to: InboundMessage, now: datetime) -> ScheduledMessage:
         reason=reason,
         subject=SubjectRef(to.contact.brand, REASONS[reason].kind, to.message_id),
         offset=str(Duration()),
-        anchor_at=to.sent_at,
+        anchor_at=None,  # a provider may repeat the message with another instant
         due_at=now,
         valid_until=to.sent_at + valid_for,
         version=0,

@@ -226,7 +226,10 @@ def _no_conversation(context: PolicyInput) -> RuleResult:
 
 
 def _window_closed(context: PolicyInput) -> RuleResult:
-    return PASS if context.conversation and context.conversation.is_open(context.now) else STOP
+    conversation, preferences = context.conversation, context.preferences
+    if conversation and preferences.moved_at and preferences.left_since(conversation.last_inbound_at):
+        return RuleResult(stops=True, facts={"moved_at": iso(preferences.moved_at)})
+    return PASS if conversation and conversation.is_open(context.now) else STOP
 
 
 def _too_late(context: PolicyInput) -> RuleResult:

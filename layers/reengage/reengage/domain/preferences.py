@@ -44,6 +44,23 @@ class Erasure:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Another address of the same person, since ``at``. ``channel`` is that of the contact in whose row the link is."""
+
+    at: datetime
+    channel: str
+
+
+LINK_RETENTION: Final = timedelta(days=400)
+"""Longer than a contact's profile is kept by default."""
+
+LINK_REFRESH: Final = timedelta(days=30)
+"""A link that is reported again is written at most this often."""
+
+MAX_LINKS: Final = 20
+"""Addresses of one person in one row; the oldest link gives way."""
+
 Choices = Mapping[str, Choice]
 """By scope: ``EVERYWHERE`` or a channel."""
 
@@ -52,12 +69,44 @@ Choices = Mapping[str, Choice]
 class Preferences:
     """All of it is one row, under a keyed hash of the address. ``erasures`` are by channel; ``revision`` counts the
     writes, for compare-and-set.
+
+    ``links`` are the keys of the same person's other addresses, hashed too. ``moved_at``: the person left this address;
+    a conversation from before is closed.
     """
 
     contact: Choices = field(default_factory=dict)
     marketing: Choices = field(default_factory=dict)
     erasures: Mapping[str, Erasure] = field(default_factory=dict)
     revision: int = 0
+    links: Mapping[str, Link] = field(default_factory=dict)
+    moved_at: datetime | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is stored: such a row is deleted."""
+        return not (self.contact or self.marketing or self.erasures or self.links or self.moved_at)
+
+    def link(self, key: str, link: Link) -> "Preferences":
+        """Add a link; the same object if it is known and not old."""
+        known = self.links.get(key)
+        if known and link.at < known.at + LINK_REFRESH:
+            return self
+        newest = sorted({**self.links, key: link}.items(), key=lambda each: each[1].at)[-MAX_LINKS:]
+        return replace(self, links=dict(newest))
+
+    def unlink(self, *keys: str) -> "Preferences":
+        """Remove links; the same object if there are none."""
+        if not self.links.keys() & set(keys):
+            return self
+        return replace(self, links={key: link for key, link in self.links.items() if key not in keys})
+
+    def move(self, at: datetime) -> "Preferences":
+        """Record that the person left the address; the same object if a later move is known."""
+        return self if self.moved_at and self.moved_at >= at else replace(self, moved_at=at)
+
+    def left_since(self, instant: datetime) -> bool:
+        """Whether the person left the address at or after ``instant``, usually that of their last message."""
+        return self.moved_at is not None and instant <= self.moved_at
 
     def choice(self, topic: Topic, channel: str) -> Choice | None:
         """The latest choice that applies to the channel; at a tie "no". ``None``: never said."""
@@ -115,14 +164,18 @@ class Preferences:
             contact=_without_causes(self.contact, channel),
             marketing=_without_causes(self.marketing, channel),
             erasures={**self.erasures, channel: Erasure(asked_at, at)},
+            links={key: link for key, link in self.links.items() if link.channel != channel},
         )
 
     @property
     def expires_at(self) -> int | None:
-        """Epoch seconds; ``None``: never. Only a mere mark of an erasure expires."""
-        if self.contact or self.marketing or not self.erasures:
+        """Epoch seconds; ``None``: never. A choice never expires; marks of erasures, links and moves do."""
+        if self.contact or self.marketing:
             return None
-        return expiry(max(erasure.at for erasure in self.erasures.values()) + ERASURE_MARK_LASTS)
+        ends = [erasure.at + ERASURE_MARK_LASTS for erasure in self.erasures.values()]
+        ends += [link.at + LINK_RETENTION for link in self.links.values()]
+        ends += [self.moved_at + LINK_RETENTION] if self.moved_at else []
+        return expiry(max(ends)) if ends else None
 
 
 def preferences_of(contact: Contact) -> str:

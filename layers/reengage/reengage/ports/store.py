@@ -85,7 +85,16 @@ class PreferencesStore(Protocol):
     def read_preferences(self, contact: Contact) -> Preferences: ...
 
     def write_preferences(self, contact: Contact, preferences: Preferences) -> bool:
-        """Compare-and-set on ``preferences.revision``."""
+        """Compare-and-set on ``preferences.revision``. Empty preferences are deleted."""
+
+    def preferences_key(self, contact: Contact) -> str:
+        """Return the key of the contact's preferences, by which links name it: a keyed hash; no request."""
+
+    def read_linked(self, key: str) -> Preferences:
+        """Read the preferences behind a link."""
+
+    def write_linked(self, key: str, preferences: Preferences) -> bool:
+        """Compare-and-set, like ``write_preferences``, of the preferences behind a link."""
 
 
 class Eraser(Protocol):

@@ -13,6 +13,7 @@ from reengage.domain.instants import iso
 from reengage.domain.message import State
 from reengage.errors import WriteConflict
 from reengage.ports import Clock, Eraser, ErasureStore, PreferencesStore, Publish
+from reengage.usecases.link_contact import unlink
 from reengage.usecases.retry_conflicts import TRIES, retry_conflicts
 
 
@@ -52,6 +53,8 @@ def _mark(asked: EraseContact, *, store: PreferencesStore, now: datetime) -> dat
 
     def attempt() -> datetime | None:
         before = store.read_preferences(asked.contact)
+        if before.links:
+            unlink(asked.contact, before, store=store)  # first: a retry finds the links until they are gone
         after = before.erase(asked.contact.channel, asked_at=asked.at, at=now)
         if after is before or store.write_preferences(asked.contact, after):
             return after.erasures[asked.contact.channel].at

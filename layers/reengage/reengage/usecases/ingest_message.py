@@ -72,8 +72,12 @@ def ingest_message(
     message = replace(message, sent_at=_sent_at(message, now))
     detection = Detection(message.asks) if message.asks else detect_request(message.text, message.kind)
     choice = _choice(message, detection)
+
+    def is_stored() -> bool:
+        return store.read_thread(message.contact, message.message_id).known
+
     store_it = partial(store_choice, store=store, opt_out_scope=settings.opt_out_scope)
-    changed = choice is not None and not choice.choice.allowed and store_it(choice)
+    changed = choice is not None and not choice.choice.allowed and store_it(choice, is_repeat=is_stored)
     came_to, conversation = _store_thread(message, settings=settings, store=store, now=now)
     if came_to == "duplicate":
         return came_to

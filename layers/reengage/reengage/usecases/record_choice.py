@@ -1,40 +1,98 @@
-"""A person, or a business with evidence, said whether they want to be written to."""
+"""Store an opt-out, an opt-in or a consent, for every address that is known to be the same person."""
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from reengage.domain.commands import RecordChoice
 from reengage.domain.events_out import out_event
-from reengage.domain.preferences import OptOutScope
+from reengage.domain.preferences import Choice, OptOutScope, Preferences, Topic
 from reengage.ports import PreferencesStore, Publish
 from reengage.usecases.retry_conflicts import retry_conflicts
 
 
-def store_choice(made: RecordChoice, *, store: PreferencesStore, opt_out_scope: OptOutScope) -> bool:
-    """Stores the choice where no later one holds. Answers whether it changed what holds, also when it comes again.
+def store_choice(
+    made: RecordChoice,
+    *,
+    store: PreferencesStore,
+    opt_out_scope: OptOutScope,
+    is_repeat: Callable[[], bool] | None = None,
+) -> bool:
+    """Store the choice unless a later one is stored. Return whether it changed what applies, also if it is repeated.
 
-    Raises ``Contended``, mended by a retry.
+    ``is_repeat`` is called only for an opt-out that meets an opt-in: it tells whether the opt-out's message was stored
+    before, so that a provider's repeat does not undo what came after it.
+
+    Raises ``WriteConflict``; a retry of the event stores the choice.
     """
-    scope, topic = made.scope(opt_out_scope), made.topic
+    scope, topic, channel = made.scope(opt_out_scope), made.topic, made.contact.channel
 
-    def attempt() -> bool | None:
+    def attempt() -> tuple[bool, Preferences] | None:
         before = store.read_preferences(made.contact)
         choice = made.choice
-        if before.erased_since(made.contact.channel, choice.at):
-            # As of what was stored before an erasure, of what comes late only a "no" remains, without its cause.
+        if before.erased_since(channel, choice.at):
+            # A choice from before an erasure: only a "no" is kept, without its cause.
             if choice.allowed:
-                return False
+                return False, before
             choice = replace(choice, cause=None)
-        after = before.apply(topic, scope, choice, channel=made.contact.channel)
+        present = before.choice(topic, channel)
+        if is_repeat and not choice.allowed and present and present.allowed and is_repeat():
+            return False, Preferences()
+        after = before.apply(topic, scope, choice, channel=channel)
         if after is before or store.write_preferences(made.contact, after):
-            held = (after.contact if topic == "contact" else after.marketing)[scope]
-            return held.changed and (held.at, held.allowed) == (choice.at, choice.allowed)
+            stored = (after.contact if topic == "contact" else after.marketing)[scope]
+            return stored.changed and (stored.at, stored.allowed) == (choice.at, choice.allowed), after
         return None
 
-    return retry_conflicts(attempt, "the preferences")
+    changed, preferences = retry_conflicts(attempt, "the preferences")
+    if preferences.links and (copied := copy_for_links(topic, made.choice)):
+        apply_to_links(
+            preferences.links, {(topic, scope): copied}, store=store, but=store.preferences_key(made.contact)
+        )
+    return changed
+
+
+def copy_for_links(topic: Topic, choice: Choice) -> Choice | None:
+    """Return the choice as the person's other addresses keep it; ``None`` if it applies to its own address only.
+
+    An opt-in applies to the person only if the person wrote it. A cause may identify an address, so only its word is
+    kept.
+    """
+    word = choice.cause.get("word") if isinstance(choice.cause, Mapping) else None
+    if choice.allowed and (topic == "marketing" or word is None):
+        return None
+    cause: dict[str, Any] = {"linked": True, **({"word": word} if word else {})}
+    return replace(choice, cause=cause)
+
+
+def apply_to_links(
+    links: Iterable[str], choices: Mapping[tuple[Topic, str], Choice], *, store: PreferencesStore, but: str
+) -> None:
+    """Apply the choices, each with its topic and scope, to all addresses that can be reached by links."""
+    done, waiting = {but}, list(links)
+    while waiting:
+        key = waiting.pop()
+        if key in done:
+            continue
+        done.add(key)
+        waiting += _apply_to_one(key, choices, store=store).links
+
+
+def _apply_to_one(key: str, choices: Mapping[tuple[Topic, str], Choice], *, store: PreferencesStore) -> Preferences:
+    def attempt() -> Preferences | None:
+        before = store.read_linked(key)
+        after = before
+        for (topic, scope), choice in choices.items():
+            erased = any(before.erased_since(channel, choice.at) for channel in before.erasures)
+            if not (erased and choice.allowed):
+                after = after.apply(topic, scope, choice)
+        return after if after is before or store.write_linked(key, after) else None
+
+    return retry_conflicts(attempt, "the preferences of a linked address")
 
 
 def announce_choice(made: RecordChoice, publish: Publish) -> None:
-    """Tells of an opt-out or an opt-in. Raises ``NotPublished``, mended by a retry."""
+    """Publish an opt-out or an opt-in. Raises ``NotPublished``; a retry of the event publishes it."""
     if made.topic != "contact":
         return
     name = "ContactOptedIn" if made.choice.allowed else "ContactOptedOut"
@@ -42,7 +100,7 @@ def announce_choice(made: RecordChoice, publish: Publish) -> None:
 
 
 def record_choice(made: RecordChoice, *, store: PreferencesStore, publish: Publish, opt_out_scope: OptOutScope) -> bool:
-    """Stores the choice, then tells of it where it changed what holds; answers whether it did."""
+    """Store the choice, then publish it if it changed what applies; return whether it did."""
     changed = store_choice(made, store=store, opt_out_scope=opt_out_scope)
     if changed:
         announce_choice(made, publish)

@@ -1,0 +1,102 @@
+"""Record that two addresses are one person, or that the person left one of them for the other.
+
+Each address keeps the other's key in its preferences: an opt-out at one is copied to the other when it is stored, and a
+send reads its own preferences only. The first write of a link also reads the choices that are stored there, so a choice
+that is stored at the same moment is either copied by its own command or by this one.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+
+from reengage.domain.commands import LinkContact, MoveContact
+from reengage.domain.contact import Contact
+from reengage.domain.events_out import out_event, subject_of
+from reengage.domain.preferences import Choice, Link, Preferences, Topic
+from reengage.ports import PreferencesStore, Publish
+from reengage.usecases.record_choice import apply_to_links, copy_for_links
+from reengage.usecases.retry_conflicts import retry_conflicts
+
+
+def link_contact(command: LinkContact, *, store: PreferencesStore, publish: Publish) -> bool:
+    """Link two addresses and copy the opt-outs of each to the other. Return whether that is news.
+
+    Raises ``NotPublished`` and ``WriteConflict``; a retry of the event links again.
+    """
+    is_new = _link(command.contact, command.same_as, command.at, store=store)
+    if is_new:
+        publish([out_event("ContactLinked", command.contact, same_as=subject_of(command.same_as)["contact"])])
+    return is_new
+
+
+def move_contact(command: MoveContact, *, store: PreferencesStore, publish: Publish) -> bool:
+    """Record that the person left an address, and link it with the new one. Return whether that is news.
+
+    The opt-outs of the old address apply to the new one. The old address is not written to any more, until someone
+    writes from there.
+    """
+    _link(command.contact, command.to, command.at, store=store)
+
+    def attempt() -> bool | None:
+        before = store.read_preferences(command.contact)
+        if before.erased_since(command.contact.channel, command.at):
+            return False
+        after = before.move(command.at)
+        return (
+            after.moved_at == command.at if after is before or store.write_preferences(command.contact, after) else None
+        )
+
+    is_new = retry_conflicts(attempt, "the preferences")
+    if is_new:
+        publish([out_event("ContactMoved", command.contact, to=subject_of(command.to)["contact"])])
+    return is_new
+
+
+def unlink(contact: Contact, preferences: Preferences, *, store: PreferencesStore) -> None:
+    """Remove the contact's key from the preferences of the addresses that its own preferences link to."""
+    own = store.preferences_key(contact)
+    for key, link in preferences.links.items():
+        if link.channel == contact.channel:
+            retry_conflicts(partial(_unlink, key, own, store), "the preferences of a linked address")
+
+
+def _unlink(key: str, own: str, store: PreferencesStore) -> bool | None:
+    before = store.read_linked(key)
+    after = before.unlink(own)
+    return True if after is before or store.write_linked(key, after) else None
+
+
+def _link(one: Contact, other: Contact, at: datetime, *, store: PreferencesStore) -> bool:
+    """Return whether the link is news, also if this very command is repeated."""
+    keys = {contact: store.preferences_key(contact) for contact in (one, other)}
+    if keys[one] == keys[other]:
+        return False  # one number on two channels has one row of preferences
+    if any(store.read_preferences(contact).erased_since(contact.channel, at) for contact in keys):
+        return False
+    stored = [_add_link(contact, keys[linked], at, store) for contact, linked in ((one, other), (other, one))]
+    for (preferences, _), linked in zip(stored, (other, one), strict=True):
+        if choices := _copied(preferences):
+            own = keys[one if linked is other else other]
+            apply_to_links([keys[linked]], choices, store=store, but=own)
+    return any(is_new for _, is_new in stored)
+
+
+def _add_link(contact: Contact, key: str, at: datetime, store: PreferencesStore) -> tuple[Preferences, bool]:
+    def attempt() -> tuple[Preferences, bool] | None:
+        before = store.read_preferences(contact)
+        after = before.link(key, Link(at, contact.channel))
+        if after is before or store.write_preferences(contact, after):
+            return after, after.links[key].at == at
+        return None
+
+    return retry_conflicts(attempt, "the preferences")
+
+
+def _copied(preferences: Preferences) -> Mapping[tuple[Topic, str], Choice]:
+    topics: dict[Topic, Mapping[str, Choice]] = {"contact": preferences.contact, "marketing": preferences.marketing}
+    return {
+        (topic, scope): copied
+        for topic, choices in topics.items()
+        for scope, choice in choices.items()
+        if (copied := copy_for_links(topic, choice))
+    }
