@@ -583,6 +583,7 @@ def test_a_start_that_comes_again_does_not_undo_the_stop_after_it() -> None:
 def test_a_repeated_stop_does_not_undo_a_later_start() -> None:
     """A provider repeated a STOP without its own time: it counted as later than the START in between."""
     world = World()
+    result = ""
     for text, message_id, minutes in (("STOP", "SM-1", 0), ("START", "SM-2", 5), ("STOP", "SM-1", 9)):
         world.clock.now = NOON + timedelta(minutes=minutes)
         result = world.receive(inbound(world.clock.now, text=text, message_id=message_id))
