@@ -22,10 +22,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, get_args
 
+from ..domain.commands import Status
 from ..domain.instants import Duration, iso, parse_instant
 from ..domain.message import ScheduledMessage
 from ..ports import Accepted, OptedOut, OutboundMessage, Outcome, Refused, Retryable, Unknown
-from ..usecases.record_delivery import Status
 
 ANSWERS: Final = ("accepted", "unavailable", "refused", "opted_out", "unknown")
 MATCHED: Final = ("brand", "channel", "address", "reason")
