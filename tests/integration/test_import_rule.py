@@ -45,7 +45,9 @@ RULE: Final = {
     "reengage.simulation": Allowed(ours=("reengage",)),
     "reengage.bootstrap": Allowed(ours=("reengage",), libraries=("botocore",)),
     "reengage.__main__": Allowed(ours=("reengage.cli",)),
-    "reengage.cli": Allowed(ours=("reengage",), libraries=("boto3", "botocore", "mypy_boto3_events", "rich", "typer")),
+    "reengage.cli": Allowed(
+        ours=("reengage",), libraries=("boto3", "botocore", "msgspec", "mypy_boto3_events", "rich", "typer")
+    ),
     "functions": Allowed(
         ours=(
             "reengage.adapters.inbound",
