@@ -222,7 +222,11 @@ send: $(PROJECT) ## Put an event on the bus and follow it: EVENT=name or file [C
 	$(call need,EVENT,make send EVENT=AppointmentBooked CONTACT=acme-dental/sms/+12025550101 IN=2d)
 	@$(REENGAGE) send "$(EVENT)" --stack $(STACK) --contact "$(CONTACT)" --brand "$(BRAND)" --in "$(or $(IN),2d)" --yes
 
-.PHONY: texts
+.PHONY: simulate texts
+simulate: $(PROJECT) ## Run a story of months in seconds: STORY=file.jsonl [SET=Name=value] [REPORT=page.html].
+	$(call need,STORY,make simulate STORY=events/stories/clinic.jsonl)
+	@$(REENGAGE) simulate "$(STORY)" $(if $(SET),--set "$(SET)") $(if $(REPORT),--report "$(REPORT)")
+
 texts: $(PROJECT) ## Print every text with sample data: [BRAND=…] [NAME=…] [LOCALE=…].
 	@$(REENGAGE) texts $(if $(BRAND),--brand "$(BRAND)") --name "$(NAME)" $(if $(LOCALE),--locale $(LOCALE))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from reengage.observability import ALARM_METRICS, LEFT, NOT_PUBLISHED, RETRIED, SIGNATURES_REFUSED
 from tests.template.stack import ALARM, FUNCTION, QUEUE, SCHEDULE, Properties, Stack, arn
 
@@ -56,7 +54,7 @@ def test_each_scheduled_function_has_an_alarm_for_a_provider_that_takes_nothing(
     """A wrong key ended one reminder after the other as failed, and nothing rang."""
     senders = [name for name in stack.of(FUNCTION) if name.startswith("Send")]
     services = {stack.of(FUNCTION)[name]["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] for name in senders}
-    ring = {_metric(alarm): alarm for alarm in _single(stack).values() if alarm["MetricName"] == RETRIED.name}
+    ring = {_metric(alarm): alarm for alarm in stack.of(ALARM).values() if alarm["MetricName"] == RETRIED.name}
     assert set(ring) == {("Reengage", RETRIED.name, "service", service) for service in services}
     assert len(ring) == 3
     for alarm in ring.values():
@@ -90,20 +88,20 @@ def test_no_alarm_watches_anything_else(stack: Stack) -> None:
     of_senders = 5 * len(stack.of(SCHEDULE))  # not running, retrying, failed, unconfirmed, backlog
     of_the_webhook = 3  # failing, refused, throttled
     expected = len(stack.of(QUEUE)) + len(publishers) + of_senders + of_the_webhook + 1
-    assert len(_single(stack)) == len(_watched(stack)) == expected
+    assert len(stack.of(ALARM)) == len(_watched(stack)) == expected
 
 
 def test_custom_metrics_of_alarms_have_no_other_dimension(stack: Stack) -> None:
     """The code adds ``service`` alone to these, as the alarms' dimensions are."""
     emitted = {metric.name for metric in (*ALARM_METRICS.values(), NOT_PUBLISHED, LEFT, RETRIED, SIGNATURES_REFUSED)}
-    assert {alarm["MetricName"] for alarm in _single(stack).values() if alarm["Namespace"] == "Reengage"} == emitted
+    assert {alarm["MetricName"] for alarm in stack.of(ALARM).values() if alarm["Namespace"] == "Reengage"} == emitted
     assert all(not metric.dimensions for metric in (*ALARM_METRICS.values(), NOT_PUBLISHED, LEFT, SIGNATURES_REFUSED))
 
 
 def test_every_other_alarm_is_quiet_without_data(stack: Stack) -> None:
     thresholds = {"MessagesUndelivered": 20, SIGNATURES_REFUSED.name: 5}
     periods = {RETRIED.name: 3, LEFT.name: 3, SIGNATURES_REFUSED.name: 2}
-    for name, alarm in _single(stack).items():
+    for name, alarm in stack.of(ALARM).items():
         if alarm in _silences(stack):
             continue
         metric = alarm["MetricName"]
@@ -127,30 +125,13 @@ def test_every_alarm_notifies_the_topic_or_the_mail(stack: Stack) -> None:
             assert else_["Fn::If"] == ["HasAlarmEmail", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}], name
 
 
-def test_the_summary_alarm_uses_the_metrics_of_the_others(stack: Stack) -> None:
-    """One alarm reports that messages are not being sent, over the runs and the retries of every send function."""
-    summary = stack.of(ALARM)["NotSendingAlarm"]
-    metrics = {query["Id"]: query["MetricStat"]["Metric"] for query in summary["Metrics"] if "MetricStat" in query}
-    (expression,) = [query["Expression"] for query in summary["Metrics"] if "Expression" in query]
-    assert set(re.findall(r"FILL\((\w+), 0\)", expression)) == set(metrics)
-    watched = {_metric(metric) for metric in metrics.values()}
-    names = ("Invocations", RETRIED.name)
-    assert watched == {_metric(alarm) for alarm in _single(stack).values() if alarm["MetricName"] in names}
-    assert len(watched) == 6
-
-
-def _single(stack: Stack) -> dict[str, Properties]:
-    """The alarms that watch one metric."""
-    return {name: alarm for name, alarm in stack.of(ALARM).items() if "Metrics" not in alarm}
-
-
 def _silences(stack: Stack) -> list[Properties]:
-    return [alarm for alarm in _single(stack).values() if alarm["MetricName"] == "Invocations"]
+    return [alarm for alarm in stack.of(ALARM).values() if alarm["MetricName"] == "Invocations"]
 
 
 def _watched(stack: Stack) -> set[Metric]:
     """Namespace, metric, and the one dimension's name and value, of every alarm."""
-    return {_metric(alarm) for alarm in _single(stack).values()}
+    return {_metric(alarm) for alarm in stack.of(ALARM).values()}
 
 
 def _metric(alarm: Properties) -> Metric:

@@ -28,8 +28,8 @@ Answer = Callable[[str, Any], Any]
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
-    """A deployed stack, and what it was asked."""
+def invoked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    """A deployed stack that records its invocations."""
     questions: list[tuple[str, Any]] = []
 
     def invoke(output: str, event: Any) -> Any:
@@ -71,7 +71,7 @@ LEDGER = {
             "reason": "appointment_reminder",
             "subject_id": "a-17",
             "step": "P1D",
-            "scheduled_message_id": "an id that says nothing to a person",
+            "scheduled_message_id": "m-1",
             "rule": "opted_out",
             "facts": {"word": "stop"},
         },
@@ -79,11 +79,11 @@ LEDGER = {
 }
 
 
-def test_explain_tells_how_things_stand_and_what_happened(
-    asked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]
+def test_explain_prints_the_state_and_the_ledger(
+    invoked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["explain", "--stack", "reengage", "acme-dental/sms/+12025550101"]) == 0
-    assert asked == [("ExplainFunctionArn", {"contact": ANNA})]
+    assert invoked == [("ExplainFunctionArn", {"contact": ANNA})]
     assert capsys.readouterr().out.splitlines() == [
         "acme-dental/sms/+12025550101 at 2026-11-22T03:00:00Z",
         "  window open until 2026-12-20T09:30:00Z; opted out: yes; marketing: not recorded",
@@ -94,87 +94,89 @@ def test_explain_tells_how_things_stand_and_what_happened(
     ]
 
 
-def test_explain_says_so_where_nothing_is_held(
-    asked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_explain_without_data_names_the_next_step(
+    invoked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(LEDGER, "entries", [])
     assert main(["explain", "--stack", "reengage", "acme-dental/sms/+12025550101"]) == 0
-    assert len(asked) == 1
+    assert len(invoked) == 1
     assert "No data for this contact" in capsys.readouterr().out
 
 
-def test_export_is_json(asked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_is_json(invoked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "--stack", "reengage", "acme-dental/sms/+12025550101"]) == 0
-    assert asked == [("ExplainFunctionArn", {"contact": ANNA, "export": True})]
+    assert invoked == [("ExplainFunctionArn", {"contact": ANNA, "export": True})]
     assert json.loads(capsys.readouterr().out) == EXPORT
 
 
 @pytest.mark.parametrize("contact", ["acme-dental", "acme-dental/sms", "acme-dental/fax/1", "acme-dental/sms/12", ""])
-def test_a_contact_that_is_none_is_not_asked_for(
-    contact: str, asked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]
+def test_explain_rejects_a_malformed_contact(
+    contact: str, invoked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["explain", "--stack", "reengage", contact]) == 2
-    assert asked == []
+    assert invoked == []
     error = capsys.readouterr().err
     assert "brand/channel/address" in error
     assert "acme-dental/sms/+12025550101" in error
 
 
-def test_preview_without_a_stack_is_for_somebody_who_has_just_written(
-    asked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_preview_without_a_stack_says_send(invoked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["preview", str(EVENTS / "plan_messages/appointment_booked.json")]) == 0
-    assert asked == []
+    assert invoked == []
     captured = capsys.readouterr()
     assert "just wrote" in captured.err
     assert [planned["forecast"] for planned in json.loads(captured.out)["planned"]] == ["send"] * 2
 
 
-def test_preview_with_a_stack_asks_that(asked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+def test_preview_with_a_stack_invokes_its_function(
+    invoked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
     file = EVENTS / "plan_messages/appointment_booked.json"
     assert main(["preview", "--stack", "reengage", str(file)]) == 0
-    ((_, event),) = asked
+    ((_, event),) = invoked
     assert event["preview"]["detail-type"] == "AppointmentBooked"
     assert event["preview"]["time"] <= datetime.now(UTC).isoformat()
     assert json.loads(capsys.readouterr().out) == {"planned": [], "withdrawn": []}
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('{"detail-type": "ContactErased"}', "$.preview.detail: "),
         ("[]", "event.json: expected a JSON object"),
         ("{", "event.json: expected JSON: Expecting property name"),
     ],
 )
-def test_preview_of_what_is_no_event(text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_preview_rejects_an_invalid_file(
+    text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "event.json"
     file.write_text(text, encoding="utf-8")
     assert main(["preview", str(file)]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
-def test_without_a_stack_the_templates_defaults_hold() -> None:
+def test_preview_defaults_are_those_of_the_template() -> None:
     refs = dict.fromkeys(("Table", "EventBus", "PreferencesKey"), "-")
     deployed = environment("ExplainFunction", refs)
     assert {name: deployed[name] for name in WITHOUT_A_STACK} == WITHOUT_A_STACK
 
 
 CSV = """brand,channel,address,opted_out_at,cause
-acme-dental,sms,+12025550101,2026-01-31T10:00:00-05:00,told the front desk
+acme-dental,sms,+12025550101,2026-01-31T10:00:00-05:00,at the front desk
 acme-dental,sms,+12025550102,,
 acme-dental,sms,+12025550103
 acme-dental,sms,nobody,yesterday,
 """
 
 
-def test_a_dry_run_stores_nothing_and_reports_each_line(
-    asked: list[tuple[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_import_dry_run_stores_nothing(
+    invoked: list[tuple[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "opt-outs.csv"
     file.write_text("\ufeff" + CSV, encoding="utf-8")  # as a spreadsheet saves it
     assert main(["import-opt-outs", "--stack", "reengage", str(file)]) == 1
-    assert asked == []
+    assert invoked == []
     assert capsys.readouterr().out.splitlines() == [
         "line 2: would be stored",
         "line 3: would be stored",
@@ -188,21 +190,21 @@ def test_a_dry_run_stores_nothing_and_reports_each_line(
     ]
 
 
-def test_an_import_stores_what_is_right_and_reports_what_became_of_each_line(
-    asked: list[tuple[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_import_stores_valid_lines_and_reports_each(
+    invoked: list[tuple[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "opt-outs.csv"
     file.write_text(CSV, encoding="utf-8")
     assert main(["import-opt-outs", "--stack", "reengage", "--apply", str(file)]) == 1
-    details = {event["id"]: event["detail"] for _, event in asked}
+    details = {event["id"]: event["detail"] for _, event in invoked}
     assert details["opt-outs.csv:2"] == {
         "contact": ANNA,
-        "cause": "told the front desk",
+        "cause": "at the front desk",
         "occurred_at": "2026-01-31T10:00:00-05:00",
     }
     assert details["opt-outs.csv:3"]["cause"] == "imported from opt-outs.csv, line 3"
-    assert {output for output, _ in asked} == {"PlanMessagesFunctionArn"}
-    assert {event["detail-type"] for _, event in asked} == {"ContactOptedOut"}
+    assert {output for output, _ in invoked} == {"PlanMessagesFunctionArn"}
+    assert {event["detail-type"] for _, event in invoked} == {"ContactOptedOut"}
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if not line.startswith("line 5")] == [
         "line 2: opted out",
@@ -214,31 +216,31 @@ def test_an_import_stores_what_is_right_and_reports_what_became_of_each_line(
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         (
             'acme,sms,+12025550101,"please stop\nacme,sms,+12025550102,\nacme,sms,+12025550103,"\n',
             "up to line 4: a quote",
         ),
         ('acme,sms,"+12025550101,\nacme,sms,+12025550102,\n', "after line 1: unexpected end"),
-        ("acme,sms,+12025550101,told us, twice\n", "up to line 2: a quote too many, or a comma"),
+        ("acme,sms,+12025550101,wrote us, twice\n", "up to line 2: a quote too many, or a comma"),
         ("acme,sms,+12025550101," + "x" * 200_000 + "\n", "after line 1: field larger"),
     ],
     ids=["a quote over three people", "a quote to the end", "a comma", "a book"],
 )
-def test_nobody_is_lost_in_somebody_elses_quotes(
-    rows: str, said: str, asked: list[tuple[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_import_rejects_a_file_with_an_open_quote(
+    rows: str, message: str, invoked: list[tuple[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One unclosed quote took the next people for its own, and the dry run was content with one line."""
+    """One open quote took in the next lines, and the dry run reported one line."""
     file = tmp_path / "opt-outs.csv"
     file.write_text("brand,channel,address,cause\n" + rows, encoding="utf-8")
     assert main(["import-opt-outs", "--stack", "reengage", "--apply", str(file)]) == 2
-    assert said in capsys.readouterr().err
-    assert asked == []
+    assert message in capsys.readouterr().err
+    assert invoked == []
 
 
 @pytest.mark.parametrize(
-    ("head", "encoding", "said"),
+    ("head", "encoding", "message"),
     [
         ("brand;channel;address", "utf-8", "expected a first line with the columns brand, channel, address"),
         ("number,name", "utf-8", "expected a first line with the columns brand, channel, address"),
@@ -246,18 +248,18 @@ def test_nobody_is_lost_in_somebody_elses_quotes(
         ("", "utf-8", "expected a first line"),
     ],
 )
-def test_a_file_of_another_kind_is_refused_once(
-    head: str, encoding: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_import_rejects_a_file_of_another_kind(
+    head: str, encoding: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "opt-outs.csv"
     file.write_text(f"{head}\nacme,sms,+12025550101\n", encoding=encoding)
     assert main(["import-opt-outs", str(file)]) == 2
     captured = capsys.readouterr()
-    assert said in captured.err
+    assert message in captured.err
     assert captured.out == ""
 
 
-def test_a_line_that_could_not_be_stored_silences_no_other(
+def test_import_goes_on_after_a_failed_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def invoke(_output: str, event: Any) -> Any:
@@ -278,39 +280,39 @@ def test_a_line_that_could_not_be_stored_silences_no_other(
     ]
 
 
-def test_what_comes_from_outside_forges_no_line(
-    asked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_explain_escapes_text_from_outside(
+    invoked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forged = {"at": "2026-11-20T09:30:00Z", "what": "wrote", "message_id": "1\n2026-11-20  sent\x1b[2J"}
     monkeypatch.setitem(LEDGER, "entries", [forged])
     assert main(["explain", "--stack", "reengage", "acme-dental/sms/+12025550101"]) == 0
-    assert len(asked) == 1
+    assert len(invoked) == 1
     assert capsys.readouterr().out.splitlines()[-1].endswith(r"wrote: message_id 1\n2026-11-20  sent\x1b[2J")
 
 
-def test_json_lines_hold_the_same_or_a_contact(
-    asked: list[tuple[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_import_reads_json_lines(
+    invoked: list[tuple[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "opt-outs.jsonl"
     lines = [json.dumps(ANNA), "", json.dumps({"contact": ANNA, "cause": {"list": 7}}), "[]", "{"]
     file.write_text("\n".join(lines), encoding="utf-8")
     assert main(["import-opt-outs", "--stack", "reengage", "--apply", str(file)]) == 1
-    assert [event["detail"]["contact"] for _, event in asked] == [ANNA, ANNA]
-    told = capsys.readouterr().out.splitlines()
-    told = [line for line in told if not line.startswith(("line 1", "line 3"))]
-    assert told[0].startswith("line 4: expected a JSON object with brand, channel, address: []")
-    assert told[1].startswith("line 5: expected a JSON object with brand, channel, address: Expecting")
+    assert [event["detail"]["contact"] for _, event in invoked] == [ANNA, ANNA]
+    lines = capsys.readouterr().out.splitlines()
+    lines = [line for line in lines if not line.startswith(("line 1", "line 3"))]
+    assert lines[0].startswith("line 4: expected a JSON object with brand, channel, address: []")
+    assert lines[1].startswith("line 5: expected a JSON object with brand, channel, address: Expecting")
 
 
-def test_a_clean_import_ends_well(asked: list[tuple[str, Any]], tmp_path: Path) -> None:
+def test_import_without_errors_exits_zero(invoked: list[tuple[str, Any]], tmp_path: Path) -> None:
     file = tmp_path / "opt-outs.jsonl"
     file.write_text(json.dumps(ANNA), encoding="utf-8")
     assert main(["import-opt-outs", str(file)]) == 0
     assert main(["import-opt-outs", "--stack", "reengage", "--apply", str(file)]) == 0
-    assert len(asked) == 1
+    assert len(invoked) == 1
 
 
-def test_nothing_is_stored_without_a_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_import_needs_a_stack_to_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "opt-outs.csv"
     file.write_text(CSV, encoding="utf-8")
     assert main(["import-opt-outs", "--apply", str(file)]) == 2
@@ -321,7 +323,7 @@ def test_nothing_is_stored_without_a_stack(tmp_path: Path, capsys: pytest.Captur
 
 
 class Aws:
-    """CloudFormation and Lambda, as far as they are asked here."""
+    """CloudFormation and Lambda, as far as these tests call them."""
 
     def __init__(self, outputs: dict[str, str], answer: Any, *, fails: bool = False) -> None:
         self.outputs, self.answer, self.fails = outputs, answer, fails
@@ -341,7 +343,7 @@ class Aws:
 
 
 @pytest.mark.parametrize(
-    ("aws", "code", "said"),
+    ("aws", "code", "message"),
     [
         (Aws({"ExplainFunctionArn": "arn"}, LEDGER), 0, ""),
         (Aws({"ExplainFunctionArn": "arn"}, {"errorType": "Contended"}, fails=True), 1, "Contended"),
@@ -349,12 +351,12 @@ class Aws:
         (Aws({}, LEDGER), 1, "has no output ExplainFunctionArn"),
     ],
 )
-def test_the_stack_is_asked_by_its_outputs(
-    aws: Aws, code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_stack_functions_are_found_by_output(
+    aws: Aws, code: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(boto3, "client", aws.client)
     assert main(["explain", "--stack", "reengage", "acme-dental/sms/+12025550101"]) == code
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 PINPOINT = """Id,ChannelType,Address,OptOut,User.UserId
@@ -365,12 +367,12 @@ PINPOINT = """Id,ChannelType,Address,OptOut,User.UserId
 
 
 def test_imports_opt_outs_of_a_pinpoint_export(
-    asked: list[tuple[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    invoked: list[tuple[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "endpoints.csv"
     file.write_text(PINPOINT, encoding="utf-8")
     assert main(["import-opt-outs", "--brand", "acme-dental", str(file)]) == 1
-    assert asked == []
+    assert invoked == []
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["line 2: would be stored", "line 3: has not opted out"]
     assert lines[2].startswith("line 4: $.detail.contact.channel: expected one of sms")
@@ -458,10 +460,10 @@ def test_send_says_what_to_type(arguments: list[str], error: str, capsys: pytest
 
 
 def test_send_dry_run_shows_the_plan_and_sends_nothing(
-    asked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]
+    invoked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["send", "AppointmentBooked", "--contact", "acme-dental/sms/+12025550101", "--dry-run"]) == 0
-    assert [output for output, _ in asked] == ["ExplainFunctionArn"]
+    assert [output for output, _ in invoked] == ["ExplainFunctionArn"]
     assert capsys.readouterr().out.endswith("plans nothing\n")
 
 
@@ -483,3 +485,65 @@ def test_texts_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_every_reason_with_a_subject_has_sample_data() -> None:
     assert set(SAMPLE_FIELDS) == {name for name, reason in REASONS.items() if reason.category != "reply"}
+
+
+STORY = [
+    {
+        "time": "2026-12-01T09:00:00Z",
+        "detail-type": "MessageReceived",
+        "detail": {
+            "contact": ANNA,
+            "message_id": "m1",
+            "sent_at": "2026-12-01T09:00:00Z",
+            "text": "Hello",
+            "timezone": "America/New_York",
+        },
+    },
+    {
+        "time": "2026-12-01T10:00:00Z",
+        "detail-type": "AppointmentBooked",
+        "detail": {"contact": ANNA, "appointment_id": "a-1", "starts_at": "2026-12-04T15:00:00Z"},
+    },
+]
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Path:
+    file = tmp_path / "story.jsonl"
+    file.write_text("\n".join(map(json.dumps, STORY)), encoding="utf-8")
+    return file
+
+
+def test_simulate_prints_json_lines_and_a_summary(story: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", str(story), "--json"]) == 0
+    *events, last = map(json.loads, capsys.readouterr().out.splitlines())
+    sent = [event for event in events if event["detail-type"] == "MessageSent"]
+    assert [event["at"] for event in sent] == ["2026-12-03T15:00:00Z", "2026-12-04T13:00:00Z"]
+    assert all("appointment" in event["detail"]["text"] for event in sent)
+    assert last["summary"]["outcomes"] == {"sent": 2}
+
+
+def test_simulate_writes_a_page_that_compares(story: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = story.parent / "out" / "page.html"
+    arguments = ["simulate", str(story), "--report", str(page), "--compare", "UtilityCaps=1/P7D"]
+    assert main(arguments) == 0
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert "planned" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["--set", "UtilityCaps"], '"UtilityCaps": expected Parameter=value'),
+        (["--set", "UtilityCap=1/P1D"], "UtilityCap"),
+        (["--until", "soon"], '--until "soon": expected an ISO 8601 instant'),
+        (["--compare", "UtilityCaps=1/P1D"], "--compare needs --report FILE"),
+    ],
+)
+def test_simulate_says_what_is_wrong(
+    arguments: list[str], error: str, story: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["simulate", str(story), *arguments]) == 2
+    assert error in capsys.readouterr().err
+    assert main(["simulate", str(story.parent / "another.jsonl")]) == 2
+    assert "no such file" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from reengage.cli.pause import pause, resume
 from reengage.cli.preview import preview
 from reengage.cli.progress import progress
 from reengage.cli.send import send
+from reengage.cli.simulate import simulate
 from reengage.cli.texts import texts
 
 app = typer.Typer(
@@ -18,7 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for run in (explain, export, preview, progress, import_opt_outs, pause, resume, send, texts):
+for run in (explain, export, preview, progress, import_opt_outs, pause, resume, send, simulate, texts):
     app.command(run.__name__.replace("_", "-"))(run)
 
 
