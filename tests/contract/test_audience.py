@@ -59,16 +59,14 @@ def _sorted(contacts: list[Contact]) -> list[Contact]:
 # The brand's open conversations
 
 
-def test_of_nobody_the_audience_is_empty(harness: Harness) -> None:
+def test_audience_without_conversations_is_empty(harness: Harness) -> None:
     nobody = Page([], None)
     assert harness.store.audience_page("open_conversations", PREVIEW, SHARD, day=TODAY, cursor=None, limit=33) == nobody
     assert harness.store.audience_page("interested", ITEM, SHARD, day=TODAY, cursor=None, limit=33) == nobody
 
 
 @pytest.mark.parametrize("limit", PAGES)
-def test_every_open_conversation_of_the_brands_shard_is_found_once_and_nobody_else(
-    harness: Harness, limit: int
-) -> None:
+def test_audience_has_each_open_conversation_of_the_shard_once(harness: Harness, limit: int) -> None:
     store = harness.store
     contacts = list(islice(contacts_of_shard(SHARD), 12))
     closing_on = [-9, -1, -1, 0, 0, 0, 1, 1, 5, 17, 30, 30]
@@ -105,7 +103,7 @@ CLOSINGS = {
 
 
 @pytest.mark.parametrize(("closes_at", "is_in"), CLOSINGS.values(), ids=CLOSINGS)
-def test_whose_window_closes_on_the_day_or_later_is_in_the_audience(
+def test_audience_has_windows_that_close_on_the_day_or_later(
     harness: Harness, closes_at: datetime, *, is_in: bool
 ) -> None:
     """The day is UTC's. Whether the window is open at the very instant is for the gate to say."""
@@ -113,7 +111,7 @@ def test_whose_window_closes_on_the_day_or_later_is_in_the_audience(
     assert _open(harness.store, [ANNA], shard=ANNA.shard) == ([ANNA] if is_in else [])
 
 
-def test_an_expiry_that_cuts_the_window_short_cuts_the_audience_too(harness: Harness) -> None:
+def test_shortened_expiry_moves_the_audience_day_too(harness: Harness) -> None:
     soon = conversation(expires_at=int((MIDNIGHT + 2 * DAY).timestamp()))
     assert harness.store.write_conversation(ANNA, soon, replacing=None)
     assert _open(harness.store, [ANNA], shard=ANNA.shard, day=TODAY + 2 * DAY) == [ANNA]
@@ -130,7 +128,7 @@ def test_a_conversation_is_found_on_its_latest_day_alone(harness: Harness) -> No
     assert _open(harness.store, [ANNA], shard=ANNA.shard, day=last_day + DAY) == []
 
 
-def test_telling_that_it_closes_leaves_a_conversation_in_the_audience(harness: Harness) -> None:
+def test_closing_notice_keeps_the_conversation_in_the_audience(harness: Harness) -> None:
     told = conversation(warned_expires_at=conversation().expires_at)
     _heard(harness.store, ANNA)
     assert harness.store.write_conversation(ANNA, told, replacing=conversation())
@@ -157,7 +155,7 @@ ADDRESSES = {
 
 @pytest.mark.parametrize("limit", [1, 33])
 @pytest.mark.parametrize("address", ADDRESSES.values(), ids=ADDRESSES)
-def test_a_contact_at_any_address_is_found_once_in_both_audiences(harness: Harness, address: str, limit: int) -> None:
+def test_any_address_is_found_once_in_both_audiences(harness: Harness, address: str, limit: int) -> None:
     contact = Contact("acme.dental_2-x", "whatsapp", address)
     _heard(harness.store, contact)
     shown = interested(harness.store, contact)
@@ -216,7 +214,7 @@ def test_everybody_may_write_after_every_page(harness: Harness, limit: int) -> N
 
 @pytest.mark.parametrize("limit", [1, 2, 3])
 @pytest.mark.parametrize("gone", range(5))
-def test_who_is_erased_while_somebody_pages_takes_nobody_along(harness: Harness, limit: int, gone: int) -> None:
+def test_erasure_between_pages_loses_no_other_contact(harness: Harness, limit: int, gone: int) -> None:
     contacts = _five(harness.store)
     pages = members_in_pages(harness.store, shard=SHARD, limit=limit)
     found = [recipient.contact for recipient in next(pages)]
@@ -226,9 +224,7 @@ def test_who_is_erased_while_somebody_pages_takes_nobody_along(harness: Harness,
 
 
 @pytest.mark.parametrize("limit", [1, 2])
-def test_of_those_who_close_on_one_day_none_is_lost_when_the_cursors_own_is_erased(
-    harness: Harness, limit: int
-) -> None:
+def test_erasing_the_cursors_contact_loses_no_other_of_its_day(harness: Harness, limit: int) -> None:
     """Where days are equal a store has an order of its own, and must find the place again where nobody stands now."""
     contacts = list(islice(contacts_of_shard(SHARD), 7))
     for contact in contacts:
@@ -243,7 +239,7 @@ def test_of_those_who_close_on_one_day_none_is_lost_when_the_cursors_own_is_eras
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4])
 @pytest.mark.parametrize("days", [1, 2, 9])
-def test_a_cursor_of_an_earlier_day_goes_on_where_that_day_has_gone_by(harness: Harness, limit: int, days: int) -> None:
+def test_cursor_of_a_past_day_continues_after_that_day(harness: Harness, limit: int, days: int) -> None:
     """A run was cut short at its time limit, and the next one came after midnight: DynamoDB refuses to begin outside
     of what is asked for, "The provided starting key is outside query boundaries".
     """
@@ -273,7 +269,7 @@ def _interested(
     )
 
 
-def test_who_shows_interest_is_in_the_audience_until_it_is_withdrawn(harness: Harness) -> None:
+def test_interest_is_in_the_audience_until_it_is_withdrawn(harness: Harness) -> None:
     store = harness.store
     interested(store, at=NOW)
     assert _interested(store) == [Recipient(ANNA, NOW)]
@@ -283,7 +279,7 @@ def test_who_shows_interest_is_in_the_audience_until_it_is_withdrawn(harness: Ha
     assert _interested(store) == [Recipient(ANNA, LATER + DAY)]
 
 
-def test_who_shows_interest_again_is_in_the_audience_once_and_with_the_newer_instant(harness: Harness) -> None:
+def test_repeated_interest_is_found_once_with_the_newer_instant(harness: Harness) -> None:
     for at in (NOW, LATER, LATER + DAY):
         interested(harness.store, at=at)
         assert _interested(harness.store, limit=1) == [Recipient(ANNA, at)]
@@ -374,9 +370,7 @@ def test_everybody_interested_is_found_over_all_pages(harness: Harness, limit: i
 
 
 @pytest.mark.parametrize("limit", [1, 2])
-def test_who_shows_interest_again_or_no_more_while_somebody_pages_takes_nobody_along(
-    harness: Harness, limit: int
-) -> None:
+def test_interest_changed_between_pages_loses_no_other_contact(harness: Harness, limit: int) -> None:
     contacts = list(islice(contacts_of_shard(SHARD), 6))
     for contact in contacts:
         interested(harness.store, contact)
@@ -393,7 +387,7 @@ def test_who_shows_interest_again_or_no_more_while_somebody_pages_takes_nobody_a
 
 
 @pytest.mark.parametrize("until", [NOW, LATER], ids=["at", "after"])
-def test_who_was_erased_is_gone_from_both_audiences_and_nobody_else(harness: Harness, until: datetime) -> None:
+def test_erasure_removes_only_that_contact_from_both_audiences(harness: Harness, until: datetime) -> None:
     store = harness.store
     same_shard = next(contact for contact in contacts_of_shard(ANNA.shard) if contact != ANNA)
     for contact in (ANNA, same_shard):
@@ -404,7 +398,7 @@ def test_who_was_erased_is_gone_from_both_audiences_and_nobody_else(harness: Har
     assert _interested(store) == [Recipient(same_shard, NOW)]
 
 
-def test_what_was_said_since_an_erasure_keeps_one_in_the_audience(harness: Harness) -> None:
+def test_data_newer_than_the_erasure_stays_in_the_audience(harness: Harness) -> None:
     store = harness.store
     _heard(store, ANNA, LATER)
     interested(store, at=LATER)
@@ -413,7 +407,7 @@ def test_what_was_said_since_an_erasure_keeps_one_in_the_audience(harness: Harne
     assert _interested(store) == [Recipient(ANNA, LATER)]
 
 
-def test_who_comes_back_after_an_erasure_is_in_the_audience_again(harness: Harness) -> None:
+def test_contact_that_returns_after_erasure_is_found_again(harness: Harness) -> None:
     store = harness.store
     _heard(store, ANNA)
     interested(store)
@@ -427,7 +421,7 @@ def test_who_comes_back_after_an_erasure_is_in_the_audience_again(harness: Harne
 # DynamoDB's own items
 
 
-def test_nothing_but_conversations_and_live_interests_enters_the_index(dynamodb: DynamoDB) -> None:
+def test_index_has_only_conversations_and_live_interests(dynamodb: DynamoDB) -> None:
     """What is in it, each write of a new day pays for."""
     store = dynamodb.store
     _heard(store, ANNA)
@@ -442,7 +436,7 @@ def test_nothing_but_conversations_and_live_interests_enters_the_index(dynamodb:
     assert sorted(indexed) == sorted([ANNA.key, SubjectRef.known_to(ANNA, "interest", ITEM.id).key])
 
 
-def test_a_conversation_of_before_the_audience_was_noted_is_written_over_like_any_other(dynamodb: DynamoDB) -> None:
+def test_conversation_without_audience_attributes_can_be_updated(dynamodb: DynamoDB) -> None:
     """A table that was in use before it had this index holds conversations without a day."""
     _heard(dynamodb.store, ANNA)
     item = dynamodb.item(ANNA.key, "CONVERSATION")

@@ -28,7 +28,7 @@ SAID: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("said", SAID.values(), ids=SAID)
-def test_what_was_said_comes_back(harness: Harness, said: dict[str, Any]) -> None:
+def test_reads_back_what_was_written(harness: Harness, said: dict[str, Any]) -> None:
     written = brand(**said)
     assert harness.store.write_brand(written)
     stored = replace(written, revision=1)
@@ -38,7 +38,7 @@ def test_what_was_said_comes_back(harness: Harness, said: dict[str, Any]) -> Non
     assert harness.store.read_snapshot(reminder()).brand == stored
 
 
-def test_each_field_keeps_the_version_that_said_it(harness: Harness) -> None:
+def test_each_field_keeps_the_version_of_its_event(harness: Harness) -> None:
     version = 2_218_000_000_0 * 10**6 + 999_999
     said = Brand("acme-dental").apply(version, {"name": "New"}).apply(3, {"name": "Old", "locale": "de"})
     assert harness.store.write_brand(said)

@@ -143,7 +143,7 @@ def test_a_subject_and_its_parts_leave_each_other_alone(harness: Harness) -> Non
 # In the index
 
 
-def test_parts_are_due_beside_messages_in_their_lane_and_shard_and_nowhere_else(harness: Harness) -> None:
+def test_broadcast_shards_are_due_only_at_their_priority(harness: Harness) -> None:
     store = harness.store
     to_anna = Broadcast("product_preview", PREVIEW, NOW - TICK, NOW + timedelta(days=2), 1).message_for(
         ANNA, None, at=NOW
@@ -220,7 +220,7 @@ def test_a_part_is_moved_on_only_from_where_it_was_read(
 
 
 @pytest.mark.parametrize("read", [read for read in READ if read != "before the first page"])
-def test_a_part_that_has_no_cursor_yet_is_moved_on_only_from_there(harness: Harness, read: str) -> None:
+def test_shard_without_cursor_advances_only_from_the_start(harness: Harness, read: str) -> None:
     fresh = written(harness.store, replace(STORED, cursor=None))
     assert not harness.store.save_progress(replace(STORED, planned=66), replacing=READ[read])
     _stands(harness.store, fresh)
@@ -237,7 +237,7 @@ def test_a_part_that_was_withdrawn_meanwhile_stays_so(harness: Harness, state: S
     _stands(harness.store, anew)
 
 
-def test_moving_on_leaves_what_was_counted_meanwhile_and_what_the_part_is(harness: Harness) -> None:
+def test_advancing_keeps_concurrent_counts_and_identity(harness: Harness) -> None:
     read = written(harness.store)
     harness.store.count_outcomes(read.key, 1, OUTCOMES)
     stranger = replace(read, due_at=LATER, valid_until=LATER, version=9, outcomes={"sent": 1})
@@ -311,7 +311,7 @@ def test_counting_makes_no_part(harness: Harness) -> None:
 
 
 @pytest.mark.parametrize("state", ShardState)
-def test_a_part_is_kept_as_long_as_its_subject_and_then_ttl_takes_it(harness: Harness, state: ShardState) -> None:
+def test_broadcast_shard_has_the_ttl_of_its_subject(harness: Harness, state: ShardState) -> None:
     of = written(harness.store, broadcast_shard(state=state))
     ends = of.valid_until + RETENTION
     harness.expire(ends - timedelta(seconds=1))
@@ -353,7 +353,7 @@ def _moved(store: Store, message: ScheduledMessage, *, by: timedelta) -> bool:
 
 
 @pytest.mark.parametrize("by", [timedelta(days=-3), -TICK, TICK, timedelta(days=3)])
-def test_a_scheduled_message_is_moved_and_remembers_when_it_was_due(harness: Harness, by: timedelta) -> None:
+def test_moved_message_keeps_its_planned_due_time(harness: Harness, by: timedelta) -> None:
     message = planned(harness.store, reminder(due_at=NOW))
     assert _moved(harness.store, message, by=by)
     moved = replace(message, due_at=NOW + by, planned_due_at=NOW)
@@ -428,7 +428,7 @@ def test_each_of_many_threads_is_what_one_read_alone_finds(harness: Harness, how
     assert len(threads) == how_many
 
 
-def test_the_channels_of_one_number_share_their_preferences_and_nothing_else(harness: Harness) -> None:
+def test_channels_of_one_number_share_only_preferences(harness: Harness) -> None:
     store = harness.store
     channels = [replace(ANNA, channel=channel) for channel in ("sms", "rcs", "whatsapp")]
     assert store.write_conversation(ANNA, conversation(), replacing=None)
@@ -443,9 +443,7 @@ def test_the_channels_of_one_number_share_their_preferences_and_nothing_else(har
 
 
 @pytest.mark.parametrize("reason", [name for name, terms in REASONS.items() if terms.category != "reply"])
-def test_the_gate_sees_the_contacts_interest_for_those_reasons_alone_that_go_by_it(
-    harness: Harness, reason: str
-) -> None:
+def test_snapshot_has_interest_only_if_the_reason_needs_it(harness: Harness, reason: str) -> None:
     terms = REASONS[reason]
     ref = SubjectRef.known_to(ANNA, terms.kind, ITEM.id)
     message = reminder(reason=reason, subject=ref)
@@ -457,9 +455,7 @@ def test_the_gate_sees_the_contacts_interest_for_those_reasons_alone_that_go_by_
 
 
 @pytest.mark.parametrize(("shown", "read"), list(product([ANNA, BEN, replace(ANNA, channel="rcs")], repeat=2)))
-def test_every_contact_has_an_interest_and_a_viewed_product_of_its_own(
-    harness: Harness, shown: Contact, read: Contact
-) -> None:
+def test_interest_and_viewed_product_are_separate_per_contact(harness: Harness, shown: Contact, read: Contact) -> None:
     kept = interested(harness.store, shown)
     found = harness.store.read_subject(SubjectRef.known_to(read, "interest", ITEM.id))
     assert found == (kept if shown == read else None)

@@ -256,7 +256,7 @@ def _unprocessed(moto: DynamoDB, sk: str, *, times: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("sk", ["CONTACT", "CONVERSATION", "MESSAGE#wamid.1", "PREFERENCES"])
-def test_keys_that_were_left_unprocessed_are_asked_for_again(moto: DynamoDB, sk: str, times: int) -> None:
+def test_unprocessed_keys_are_requested_again(moto: DynamoDB, sk: str, times: int) -> None:
     """An item that was not read must not look like one that is not there."""
     moto.store.write_profile(ANNA, profile(), replacing=None)
     moto.store.write_conversation(ANNA, conversation(), replacing=None)

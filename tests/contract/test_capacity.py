@@ -152,7 +152,7 @@ def _keys_read(calls: Calls) -> list[int]:
 # An inbound message
 
 
-def test_a_message_of_a_known_contact_on_the_same_day_is_two_write_units(local: DynamoDB) -> None:
+def test_message_of_a_known_contact_costs_two_write_units(local: DynamoDB) -> None:
     _ingest(local, "wamid." + "A" * 40, NOON, locale="de", timezone="Europe/Berlin", display_name="Anna")
     calls = _ingest(local, "wamid." + "B" * 40, NOON + timedelta(hours=3), locale="de", display_name="Anna")
     assert calls.operations == ["BatchGetItem", "PutItem", "PutItem", "BatchGetItem"]
@@ -161,7 +161,7 @@ def test_a_message_of_a_known_contact_on_the_same_day_is_two_write_units(local: 
     assert calls.write_units == 2
 
 
-def test_what_a_person_has_said_costs_two_read_units_more(local: DynamoDB) -> None:
+def test_reading_preferences_costs_two_more_read_units(local: DynamoDB) -> None:
     """Where there are preferences: before anything is written, and after."""
     _ingest(local, "wamid.1", NOON)
     preferring(local.store, CONTACT, stopped(NOON))
@@ -228,7 +228,7 @@ def test_a_booking_beside_its_reminders_is_two_write_units(local: DynamoDB) -> N
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_a_reminders_whole_life_is_five_write_units_and_one_for_the_caps(local: DynamoDB, policy: str) -> None:
+def test_reminder_costs_five_write_units_and_one_for_caps(local: DynamoDB, policy: str) -> None:
     _ingest(local, "wamid.1", NOON)
     starts_at = NOON + timedelta(days=3)
     planning = _book(local, starts_at=starts_at, at=NOON)
@@ -296,7 +296,7 @@ def test_however_it_ends_its_row_stays_under_1024_bytes(local: DynamoDB, ending:
     assert calls.write_units <= 3 + (ending == "retried")  # due at another time, it leaves the index and enters it
 
 
-def test_however_the_policy_stops_it_its_row_stays_under_1024_bytes(local: DynamoDB) -> None:
+def test_row_stays_below_1024_bytes_with_any_rule(local: DynamoDB) -> None:
     _ingest(local, "wamid.1", NOON - timedelta(days=29))
     starts_at = NOON + timedelta(days=3)
     _book(local, starts_at=starts_at, at=NOON)
@@ -317,7 +317,7 @@ LONGEST = {
 
 
 @pytest.mark.parametrize("reason", ["appointment_reminder", "trial_follow_up"])
-def test_a_row_with_all_facts_and_the_longest_ids_stays_under_1024_bytes(local: DynamoDB, reason: str) -> None:
+def test_row_with_all_facts_and_longest_ids_is_below_1024_bytes(local: DynamoDB, reason: str) -> None:
     """Quiet hours, caps, zone, template and, for marketing, a consent. One that was put off may be longer."""
     contact = Contact(LONGEST["brand"], "whatsapp", LONGEST["address"])
     store, last_event_at = local.store, NOON - timedelta(days=9, microseconds=1)
@@ -389,7 +389,7 @@ def _put_all(local: DynamoDB, made: Iterable[Item]) -> None:
 NOT_YET = NOON + timedelta(seconds=1)
 
 
-def test_a_tick_with_nothing_due_is_one_query_a_shard_whatever_the_table_holds(local: DynamoDB) -> None:
+def test_run_with_nothing_due_makes_one_query_per_shard(local: DynamoDB) -> None:
     _, of_an_empty_table = _tick(local, NOON)
     _fill(local, _rows(2000, shards=range(SHARDS), due_at=NOT_YET))
     answer, calls = _tick(local, NOON)
@@ -401,7 +401,7 @@ def test_a_tick_with_nothing_due_is_one_query_a_shard_whatever_the_table_holds(l
     assert calls.read_units == of_an_empty_table.read_units == 0
 
 
-def test_what_finding_100_due_rows_costs_does_not_grow_with_the_table(local: DynamoDB) -> None:
+def test_cost_of_100_due_rows_does_not_grow_with_the_table(local: DynamoDB) -> None:
     due = list(_rows(100, shards=range(3, 4), due_at=NOON))
     _fill(local, iter(due))
 
@@ -439,7 +439,7 @@ MEMBERS: Final = 1000
 CLOSED: Final = 5000
 
 
-def test_an_audience_costs_by_its_members_and_not_by_whoever_else_is_in_the_table(local: DynamoDB) -> None:
+def test_audience_cost_depends_only_on_its_recipients(local: DynamoDB) -> None:
     """Not by those whose window has closed and TTL has not deleted yet, nor by other brands, shards and items."""
     contacts = contacts_of_shard(SHARD)
     units: dict[int, float] = {}

@@ -106,7 +106,7 @@ def test_of_many_first_messages_one_opens_the_conversation(concurrent: Harness) 
     assert stored.opened_by == f"wamid.{written.index(True)}"
 
 
-def test_of_many_versions_the_newest_plan_stands(concurrent: Harness) -> None:
+def test_newest_of_many_concurrent_plans_is_kept(concurrent: Harness) -> None:
     def plan(number: int) -> None:
         concurrent.store.write_plan(reminder(version=number + 1), at=NOW)
 
@@ -153,7 +153,7 @@ def test_no_outcome_of_a_broadcast_is_lost_while_it_moves_on(concurrent: Harness
     assert store.read_shard(of.key) == replace(of, cursor="page 132", planned=165, outcomes=expected)
 
 
-def test_of_many_runs_that_planned_one_page_one_moves_the_part_on(concurrent: Harness) -> None:
+def test_only_one_of_many_runs_advances_the_page(concurrent: Harness) -> None:
     store, of = concurrent.store, written(concurrent.store)
 
     def move(number: int) -> bool:

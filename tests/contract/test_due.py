@@ -63,7 +63,7 @@ def test_a_message_is_due_from_its_instant_on(harness: Harness, now: datetime, *
     assert due_in(harness.store, ANNA.shard, now) == ([due_key(message)] if is_due else [])
 
 
-def test_it_is_due_in_its_contacts_shard_and_at_its_door_and_lane_alone(harness: Harness) -> None:
+def test_due_index_uses_shard_group_and_priority(harness: Harness) -> None:
     message = planned(harness.store)
     follow_up = planned(harness.store, reminder(reason="trial_follow_up", subject=TRIAL, offset="-P3D"))
     shipped = planned(harness.store, reminder(reason="order_shipped", subject=ORDER, offset="PT0S", anchor_at=None))
@@ -95,7 +95,7 @@ def test_the_oldest_comes_first_over_all_pages(harness: Harness, rows_a_page: in
     assert len(oldest_first) == 6
 
 
-def test_of_two_due_at_one_instant_none_is_lost_between_pages(harness: Harness) -> None:
+def test_messages_due_at_one_instant_are_all_read_across_pages(harness: Harness) -> None:
     messages = [planned(harness.store, reminder(offset=f"PT{hours}H")) for hours in range(5)]
     with harness.small_pages(2):
         found = due_in(harness.store, ANNA.shard, NOW)
@@ -103,7 +103,7 @@ def test_of_two_due_at_one_instant_none_is_lost_between_pages(harness: Harness) 
 
 
 @pytest.mark.parametrize("rows_a_page", [1, 2])
-def test_what_a_run_settles_between_two_pages_takes_nothing_along(harness: Harness, rows_a_page: int) -> None:
+def test_settling_between_pages_loses_no_message(harness: Harness, rows_a_page: int) -> None:
     """The entry at which a page ended has left the index when the next one is asked for."""
     dues = [NOW - timedelta(minutes=minutes) for minutes in (9, 9, 9, 5, 4, 4, 0)]
     for due_at, contact in zip(dues, contacts_of_shard(3), strict=False):
@@ -131,7 +131,7 @@ def test_what_was_skipped_from_the_start_is_not_in_the_index(harness: Harness) -
     assert everything_due(harness.store, NOW) == []
 
 
-def test_the_index_tells_until_when_the_newest_plan_is_of_use(harness: Harness) -> None:
+def test_index_has_valid_until_of_the_newest_plan(harness: Harness) -> None:
     planned(harness.store)
     anew = planned(harness.store, reminder(version=2, valid_until=LATER))
     assert everything_due(harness.store, NOW) == [DueKey(anew.key, NOW, LATER)]
@@ -184,9 +184,7 @@ def _sent(store: Store, message: ScheduledMessage) -> None:
 
 
 @pytest.mark.parametrize("meanwhile", [_withdrawn, _held, _sent], ids=["withdrawn", "held", "sent"])
-def test_whoever_came_first_is_not_written_over(
-    harness: Harness, meanwhile: Callable[[Store, ScheduledMessage], None]
-) -> None:
+def test_first_write_is_not_overwritten(harness: Harness, meanwhile: Callable[[Store, ScheduledMessage], None]) -> None:
     message = planned(harness.store)
     stale = due_key(message)
     meanwhile(harness.store, message)
@@ -234,7 +232,7 @@ def test_a_row_given_back_is_as_the_message_has_it(harness: Harness) -> None:
     assert harness.store.claim(due_key(given_back), claim_id=OTHER_CLAIM, at=LATER)
 
 
-def test_a_row_given_back_forgets_the_decision_where_there_is_none(harness: Harness) -> None:
+def test_released_row_without_decision_clears_the_old_one(harness: Harness) -> None:
     taken = claimed(harness.store)
     assert harness.store.release(replace(taken, rule="quiet_hours", facts={"zone": "UTC"}))
     replan = harness.store.claim(due_key(taken), claim_id=OTHER_CLAIM, at=LATER)
@@ -243,7 +241,7 @@ def test_a_row_given_back_forgets_the_decision_where_there_is_none(harness: Harn
     assert harness.store.read_message(taken.key) == replace(replan, state=State.SCHEDULED, rule=None, facts={})
 
 
-def test_what_the_plan_does_not_say_stays_as_it_was(harness: Harness) -> None:
+def test_fields_outside_the_plan_stay_unchanged(harness: Harness) -> None:
     """A renewed plan knows neither when the row was claimed nor what went wrong before."""
     taken = claimed(harness.store)
     assert harness.store.release(reminder(version=2, attempts=1, claim_id=CLAIM))

@@ -78,7 +78,7 @@ def _everything(store: Store, contact: Contact = ANNA, at: datetime = NOW, ref: 
 # Reading
 
 
-def test_of_nobody_nothing_is_held(harness: Harness) -> None:
+def test_unknown_contact_has_no_data(harness: Harness) -> None:
     assert harness.store.read_holdings(ANNA) == NOTHING
 
 
@@ -175,7 +175,7 @@ def test_a_link_never_goes_back(harness: Harness) -> None:
 # Erasing
 
 
-def test_of_nobody_nothing_is_erased(harness: Harness) -> None:
+def test_erasing_an_unknown_contact_erases_nothing(harness: Harness) -> None:
     assert harness.store.erase(ANNA, until=NOW) == 0
 
 
@@ -217,7 +217,7 @@ def test_of_one_kind_the_older_go_and_the_younger_stay(harness: Harness) -> None
 
 @pytest.mark.parametrize("at", [NOW - timedelta(days=9), NOW])
 @pytest.mark.parametrize("since", [NOW + TICK, NOW + timedelta(days=9)])
-def test_a_subject_goes_by_when_it_was_last_heard_of(harness: Harness, at: datetime, since: datetime) -> None:
+def test_subject_is_erased_by_its_newest_event(harness: Harness, at: datetime, since: datetime) -> None:
     store = harness.store
     store.index_subject(ANNA, subject(last_event_at=at))
     assert store.write_subject(subject(last_event_at=at))
@@ -236,7 +236,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
-def test_nobody_else_is_touched(harness: Harness, other: Contact) -> None:
+def test_other_contacts_stay_unchanged(harness: Harness, other: Contact) -> None:
     _everything(harness.store)
     others = _everything(harness.store, other, ref=SubjectRef(other.brand, "appointment", "of the other"))
     size = harness.size()
@@ -258,7 +258,7 @@ def test_a_message_in_any_state_goes(harness: Harness, state: State) -> None:
     assert harness.size() == 0
 
 
-def test_a_claimed_row_that_was_erased_is_settled_by_nobody(harness: Harness) -> None:
+def test_erased_claimed_row_cannot_be_settled(harness: Harness) -> None:
     taken = claimed(harness.store)
     assert harness.store.erase(ANNA, until=NOW) == 1
     for end in (State.SENT, State.SKIPPED, State.FAILED, State.UNCONFIRMED, State.DELIVERED):
@@ -270,7 +270,7 @@ def test_a_claimed_row_that_was_erased_is_settled_by_nobody(harness: Harness) ->
     assert harness.size() == 0
 
 
-def test_places_that_a_sender_had_taken_go_when_it_gives_them_back(harness: Harness) -> None:
+def test_cap_usage_of_an_erased_contact_goes_when_released(harness: Harness) -> None:
     taken = claimed(harness.store)
     assert harness.store.erase(ANNA, until=NOW) == 1
     placed(harness.store, taken)
@@ -311,9 +311,7 @@ def test_an_appointment_that_is_somebody_elses_now_stays(harness: Harness) -> No
 
 
 @pytest.mark.parametrize("until", [NOW - TICK, NOW], ids=["before", "since"])
-def test_an_interest_and_a_viewed_product_are_told_and_erased_with_their_contact(
-    harness: Harness, until: datetime
-) -> None:
+def test_interest_and_viewed_product_are_exported_and_erased(harness: Harness, until: datetime) -> None:
     store, item = harness.store, "SKU#7"
     hers = [interested(store, item=item), viewed(store, item=item)]
     others = [
@@ -333,7 +331,7 @@ def test_an_interest_and_a_viewed_product_are_told_and_erased_with_their_contact
         assert Recipient(contact, NOW) in found
 
 
-def test_an_interest_that_was_withdrawn_is_told_and_erased_too(harness: Harness) -> None:
+def test_withdrawn_interest_is_exported_and_erased(harness: Harness) -> None:
     interested(harness.store)
     withdrawn = interested(harness.store, at=LATER, event_type="InterestWithdrawn")
     assert harness.store.read_holdings(ANNA).subjects == [withdrawn]
@@ -341,7 +339,7 @@ def test_an_interest_that_was_withdrawn_is_told_and_erased_too(harness: Harness)
     assert harness.size() == 0
 
 
-def test_who_was_the_last_of_a_page_is_in_no_broadcasts_cursor_when_it_has_ended(dynamodb: DynamoDB) -> None:
+def test_finished_broadcast_keeps_no_contact_in_its_cursor(dynamodb: DynamoDB) -> None:
     """A part is kept for weeks; where it stands names a person only as long as somebody has to go on from there."""
     store = dynamodb.store
     people = list(islice(contacts_of_shard(ANNA.shard), PAGE + 1))

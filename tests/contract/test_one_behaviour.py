@@ -443,9 +443,7 @@ class Audiences(Twins):
 
 
 @pytest.mark.parametrize(("machine", "examples"), [(Threads, 12), (Choices, 12), (Rows, 20), (Audiences, 20)])
-def test_both_stores_answer_alike_to_whatever_is_asked(
-    moto_client: DynamoDB, machine: type[Twins], examples: int
-) -> None:
+def test_both_stores_return_the_same_for_any_call(moto_client: DynamoDB, machine: type[Twins], examples: int) -> None:
     class Run(machine):  # type: ignore[valid-type, misc]  # Hypothesis wants a class that takes no arguments
         def __init__(self) -> None:
             super().__init__(moto_client)

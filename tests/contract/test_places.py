@@ -96,7 +96,7 @@ def test_the_last_place_given_back_leaves_nothing(harness: Harness) -> None:
 
 
 @pytest.mark.parametrize("taken", [0, 1, 2])
-def test_who_has_none_gives_none_back(harness: Harness, taken: int) -> None:
+def test_releasing_unreserved_cap_usage_changes_nothing(harness: Harness, taken: int) -> None:
     for number in range(taken):
         placed(harness.store, _number(number))
     before = _places(harness.store)

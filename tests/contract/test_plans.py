@@ -142,7 +142,7 @@ def test_a_plan_over_a_row_that_was_given_back_starts_afresh(harness: Harness) -
     _stands(harness, new)
 
 
-def test_a_sender_that_held_the_row_before_the_plan_cannot_settle_it(harness: Harness) -> None:
+def test_claim_from_before_the_new_plan_cannot_settle(harness: Harness) -> None:
     taken = claimed(harness.store, ROW)
     assert harness.store.release(taken)
     new = planned(harness.store, reminder(version=3))
@@ -189,7 +189,7 @@ def test_a_newer_row_is_not_withdrawn(harness: Harness) -> None:
 
 @pytest.mark.parametrize("version", [1, 2, 9])
 @pytest.mark.parametrize("row", WITHDRAWN)
-def test_one_that_was_withdrawn_before_is_told_again_as_it_was(harness: Harness, row: str, version: int) -> None:
+def test_earlier_withdrawn_message_is_returned_again_unchanged(harness: Harness, row: str, version: int) -> None:
     """So that a planner that was cut short can tell of it after all."""
     WITHDRAWN[row](harness.store)
     before = harness.store.read_message(ROW.key)

@@ -30,7 +30,7 @@ def test_every_kind_of_cause_comes_back(harness: Harness, cause: Any) -> None:
     assert type(read.contact["*"].cause) is type(cause)
 
 
-def test_all_that_was_said_comes_back(harness: Harness) -> None:
+def test_reads_back_all_choices(harness: Harness) -> None:
     berlin = timezone(timedelta(hours=1))
     said = (
         stopped()
@@ -54,7 +54,7 @@ def test_every_read_finds_them(harness: Harness) -> None:
     assert harness.store.read_holdings(ANNA).preferences == stored
 
 
-def test_of_whom_nothing_was_said_there_are_none(harness: Harness) -> None:
+def test_contact_without_choices_has_no_preferences(harness: Harness) -> None:
     assert harness.store.read_preferences(ANNA) == Preferences()
 
 
@@ -123,7 +123,7 @@ LASTING = {
 
 
 @pytest.mark.parametrize("said", LASTING.values(), ids=LASTING)
-def test_what_was_said_outlives_every_ttl(harness: Harness, said: Preferences) -> None:
+def test_choices_have_no_ttl(harness: Harness, said: Preferences) -> None:
     preferring(harness.store, ANNA, said)
     harness.expire(NOW + timedelta(days=4 * 365))
     assert harness.store.read_preferences(ANNA) == replace(said, revision=1)
@@ -138,7 +138,7 @@ def test_the_mere_mark_of_an_erasure_outlives_it_by_45_days(harness: Harness) ->
     assert harness.store.read_preferences(ANNA) == Preferences()
 
 
-def test_a_mark_beside_which_something_is_said_lasts_from_then_on(harness: Harness) -> None:
+def test_erasure_mark_with_a_choice_has_no_ttl(harness: Harness) -> None:
     mark = preferring(harness.store, ANNA, MARK)
     said = preferring(harness.store, ANNA, mark.apply("contact", "*", Choice(allowed=False, at=LATER)))
     harness.expire(NOW + timedelta(days=400))
@@ -157,7 +157,7 @@ def test_nothing_replaces_a_mark_that_ttl_deleted_meanwhile(harness: Harness) ->
 
 
 @pytest.mark.parametrize("contact", [ANNA, OTHERS["an opaque id"]], ids=["a number", "an opaque id"])
-def test_nobody_can_tell_from_the_item_whose_it_is(dynamodb: DynamoDB, contact: Contact) -> None:
+def test_preferences_item_does_not_identify_the_contact(dynamodb: DynamoDB, contact: Contact) -> None:
     preferring(dynamodb.store, contact, stopped(cause={"word": "STOP", "message_id": "SM1"}))
     (item,) = dynamodb.items()
     assert contact.address.removeprefix("+")[:8] not in str(item)
@@ -173,7 +173,7 @@ def test_by_another_key_nothing_is_found(dynamodb: DynamoDB) -> None:
     assert replace(dynamodb.store, hash_key=lambda: HASH_KEY).read_preferences(ANNA) == stored
 
 
-def test_the_key_is_asked_for_only_where_preferences_are(dynamodb: DynamoDB) -> None:
+def test_hash_key_is_read_only_if_preferences_are_used(dynamodb: DynamoDB) -> None:
     """A tick with nothing due need not have the secret."""
 
     def refuse() -> str:

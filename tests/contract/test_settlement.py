@@ -71,7 +71,7 @@ def test_a_decision_without_a_rule_takes_the_earlier_one_away(harness: Harness) 
     assert harness.store.read_message(taken.key) == sent
 
 
-def test_what_was_given_up_as_unconfirmed_its_owner_may_still_settle(harness: Harness) -> None:
+def test_owner_may_settle_a_message_marked_unconfirmed(harness: Harness) -> None:
     taken = claimed(harness.store)
     assert harness.store.settle(ended(taken, State.UNCONFIRMED))
     sent = replace(
@@ -178,7 +178,7 @@ def test_of_no_row_nothing_is_read(harness: Harness) -> None:
     assert harness.store.read_message(reminder().key) is None
 
 
-def test_what_was_put_off_says_since_when_and_by_which_rules(harness: Harness) -> None:
+def test_held_message_keeps_hold_start_and_rules(harness: Harness) -> None:
     store = harness.store
     message = claimed(store)
     held = replace(message, due_at=LATER, planned_due_at=message.due_at, hold_rules="frequency_cap, quiet_hours")

@@ -30,7 +30,7 @@ def test_slots_follow_one_another_to_the_microsecond(harness: Harness, duration:
     assert slots == [NOW + number * duration for number in range(6)]
 
 
-def test_each_slot_is_as_long_as_who_takes_it_says(harness: Harness) -> None:
+def test_each_slot_has_the_requested_duration(harness: Harness) -> None:
     lengths = [timedelta(milliseconds=length) for length in (100, 1, 1000, 10)]
     slots = [harness.store.reserve_send_slot("sms", now=NOW, duration=length, max_wait=WEEK) for length in lengths]
     assert slots == [NOW + sum(lengths[:number], timedelta()) for number in range(4)]
@@ -39,7 +39,7 @@ def test_each_slot_is_as_long_as_who_takes_it_says(harness: Harness) -> None:
 @pytest.mark.parametrize(
     ("max_wait", "is_taken"), [(SECOND, True), (SECOND - MICROSECOND, False), (timedelta(), False)]
 )
-def test_no_slot_begins_later_than_asked_for(harness: Harness, max_wait: timedelta, is_taken: bool) -> None:
+def test_no_slot_begins_after_the_maximum_wait(harness: Harness, max_wait: timedelta, is_taken: bool) -> None:
     harness.store.reserve_send_slot("sms", now=NOW, duration=SECOND, max_wait=timedelta())
     slot = harness.store.reserve_send_slot("sms", now=NOW, duration=SECOND, max_wait=max_wait)
     assert slot == (NOW + SECOND if is_taken else None)
@@ -62,9 +62,7 @@ def test_who_finds_the_queue_too_long_does_not_make_it_longer(harness: Harness) 
     ],
     ids=["held still", "free at this moment", "free", "free long since"],
 )
-def test_a_channel_that_nobody_holds_any_more_is_free_at_once(
-    harness: Harness, later: timedelta, slot: timedelta
-) -> None:
+def test_channel_with_expired_slots_is_free_at_once(harness: Harness, later: timedelta, slot: timedelta) -> None:
     """What was not used is not saved up either: two at once would be too many."""
     harness.store.reserve_send_slot("sms", now=NOW, duration=SECOND, max_wait=timedelta())
     assert harness.store.reserve_send_slot("sms", now=NOW + later, duration=SECOND, max_wait=WEEK) == NOW + slot
@@ -116,7 +114,7 @@ def test_many_that_take_slots_at_once_never_share_one(concurrent: Harness) -> No
     assert all(earlier < later for run in runs for earlier, later in pairwise(run))
 
 
-def test_of_many_at_once_so_many_have_a_slot_as_fit_into_the_queue(concurrent: Harness) -> None:
+def test_concurrent_reservations_never_exceed_the_queue(concurrent: Harness) -> None:
     # The first is taken beforehand: how a channel is found free by many at once is another test.
     assert concurrent.store.reserve_send_slot("sms", now=NOW, duration=SECOND, max_wait=timedelta()) == NOW
 

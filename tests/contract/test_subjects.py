@@ -68,7 +68,7 @@ json = st.recursive(
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=json)
-def test_whatever_json_says_comes_back(harness: Harness, value: Any) -> None:
+def test_reads_back_any_json_value(harness: Harness, value: Any) -> None:
     before = harness.store.read_subject(APPOINTMENT)
     written = subject(revision=before.revision if before else 0, anything=value)
     assert harness.store.write_subject(written)

@@ -23,7 +23,7 @@ CONVERSATIONS = {
 }
 
 
-def test_of_a_contact_never_heard_from_there_is_nothing(harness: Harness) -> None:
+def test_contact_that_never_wrote_has_no_thread(harness: Harness) -> None:
     assert harness.store.read_thread(ANNA, "wamid.1") == Thread(None, None, known=False)
 
 
@@ -39,7 +39,7 @@ def test_a_conversation_comes_back_as_it_was_written(harness: Harness, stored: C
     assert harness.store.read_thread(ANNA) == Thread(None, stored)
 
 
-def test_a_message_is_known_once_stored_and_only_by_its_own_contact(harness: Harness) -> None:
+def test_stored_message_is_known_only_for_its_contact(harness: Harness) -> None:
     harness.store.write_message(inbound("wamid.1"), expires_at=2_000_000_000)
     assert harness.store.read_thread(ANNA, "wamid.1").known
     assert not harness.store.read_thread(ANNA, "wamid.2").known

@@ -183,7 +183,7 @@ def test_what_has_expired_is_still_read_until_ttl_comes(harness: Harness) -> Non
     assert thread.profile == profile()
 
 
-def test_an_expiry_in_milliseconds_opens_no_window_and_is_never_deleted(harness: Harness) -> None:
+def test_expiry_in_milliseconds_opens_no_window_and_is_kept(harness: Harness) -> None:
     far = conversation(expires_at=int((NOW + WINDOW).timestamp() * 1000))
     assert harness.store.write_conversation(ANNA, far, replacing=None)
     harness.expire(NOW + timedelta(days=3650))
@@ -193,7 +193,7 @@ def test_an_expiry_in_milliseconds_opens_no_window_and_is_never_deleted(harness:
     assert harness.store.write_conversation(ANNA, conversation(LATER), replacing=read)
 
 
-def test_what_expired_over_five_years_ago_is_never_deleted_and_opens_no_window(harness: Harness) -> None:
+def test_expiry_over_five_years_old_opens_no_window_and_is_kept(harness: Harness) -> None:
     old = NOW - timedelta(days=6 * 365)
     forgotten = conversation(old)
     assert harness.store.write_conversation(ANNA, forgotten, replacing=None)
@@ -206,7 +206,7 @@ def test_what_expired_over_five_years_ago_is_never_deleted_and_opens_no_window(h
     assert harness.store.write_conversation(ANNA, conversation(), replacing=read)
 
 
-def test_what_ttl_will_never_delete_can_be_read_and_written_like_any_other(harness: Harness) -> None:
+def test_items_that_ttl_never_deletes_can_be_read_and_written(harness: Harness) -> None:
     """Of the kinds that are not a conversation's: an erasure's mark, the places of the caps, and a subject's link."""
     store, old = harness.store, NOW - timedelta(days=6 * 365)
     mark = preferring(store, ANNA, Preferences().erase("sms", asked_at=old, at=old))
@@ -225,7 +225,7 @@ def test_what_ttl_will_never_delete_can_be_read_and_written_like_any_other(harne
     assert harness.size() == 2, "of the three the places alone have expired"
 
 
-def test_what_has_expired_of_a_contact_is_still_found_until_ttl_comes(harness: Harness) -> None:
+def test_expired_items_are_found_until_ttl_deletes_them(harness: Harness) -> None:
     store, long_after = harness.store, NOW + timedelta(days=400)
     mark = preferring(store, ANNA, Preferences().erase("sms", asked_at=NOW, at=NOW))
     taken = placed(store, reminder())
@@ -244,7 +244,7 @@ def test_what_has_expired_of_a_contact_is_still_found_until_ttl_comes(harness: H
 # DynamoDB's own items
 
 
-def test_every_item_says_what_it_is_and_when_it_expires(dynamodb: DynamoDB) -> None:
+def test_every_item_has_its_type_and_expiry(dynamodb: DynamoDB) -> None:
     store = dynamodb.store
     planned(store)
     store.write_message(inbound(), expires_at=2_000_000_000)

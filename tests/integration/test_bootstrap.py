@@ -55,7 +55,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("adapter", NEEDS)
-def test_each_adapter_asks_for_its_own_variable_and_names_it(adapter: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_adapter_names_its_missing_variable(adapter: str, monkeypatch: pytest.MonkeyPatch) -> None:
     build, variable = NEEDS[adapter]
     monkeypatch.delenv(variable)
     built = App()
@@ -66,7 +66,7 @@ def test_each_adapter_asks_for_its_own_variable_and_names_it(adapter: str, monke
             assert build_other(built) is not None, other
 
 
-def test_nothing_is_built_before_it_is_asked_for() -> None:
+def test_nothing_is_built_before_it_is_used() -> None:
     assert vars(App()) == {}
 
 
@@ -133,7 +133,7 @@ def test_what_a_route_may_name_can_be_made_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(("provider", "channel"), SERVED)
-def test_each_provider_is_made_of_its_own_variables_and_of_no_other(
+def test_each_provider_uses_only_its_own_variables(
     provider: str, channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needed = PROVIDERS_NEED[provider, channel]
@@ -260,7 +260,7 @@ def outbound(channel: str) -> OutboundMessage:
     return OutboundMessage(message, wording, {}, Decision(Action.SEND, None, {}), later, later, later)
 
 
-def test_what_delivers_is_made_once_before_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_provider_is_built_once_before_the_first_send(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROUTES", "")
     monkeypatch.setenv("EVENT_BUS_NAME", "reengage")
     built, contact = App(), Contact("acme-dental", "sms", "+12025550101")
@@ -271,7 +271,7 @@ def test_what_delivers_is_made_once_before_it_is_asked(monkeypatch: pytest.Monke
     assert built._providers == ready
 
 
-def test_what_cannot_be_made_ready_is_said_before_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_preparation_failure_is_raised_before_the_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each gate's answer went stale while the keys were waited for once more, and the call began six seconds late."""
     monkeypatch.setenv("ROUTES", "acme-dental/sms/twilio/+12025550100")
     monkeypatch.delenv("WEBHOOK_URL", raising=False)
@@ -299,9 +299,7 @@ def test_providers_may_call_by_way_of_a_proxy(monkeypatch: pytest.MonkeyPatch, p
     assert built.webhook(event)["statusCode"] == status
 
 
-def test_who_botocore_was_told_to_trust_is_trusted_by_every_send(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_every_send_trusts_the_configured_ca_bundle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Behind a company's proxy all other calls of AWS went through, and no message did."""
     certified(tmp_path)
     known = App().http.context.cert_store_stats()["x509"]

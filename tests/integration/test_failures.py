@@ -38,7 +38,7 @@ def test_without_a_table_a_tick_fails(stack: Stack, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ONE_OF_EACH)
-def test_what_the_bus_did_not_take_is_told_when_the_event_comes_again(stack: Stack, name: str) -> None:
+def test_unpublished_events_are_published_by_the_retry(stack: Stack, name: str) -> None:
     for earlier in REPLAYS[name].after:
         play(stack, earlier)
     stack.published()

@@ -53,7 +53,7 @@ BROKEN: Final = {
 
 
 @pytest.mark.parametrize(("function", "event", "errors"), BROKEN.values(), ids=BROKEN)
-def test_it_is_kept_whole_and_told(stack: Stack, function: str, event: Any, errors: list[str]) -> None:
+def test_rejected_event_is_kept_whole_and_published(stack: Stack, function: str, event: Any, errors: list[str]) -> None:
     assert stack.invoke(function, event, at=NOW) == {"rejected": errors}
     (kept,) = stack.rejected()
     assert kept["errors"] == errors
@@ -72,13 +72,13 @@ def test_a_status_that_quotes_the_person_is_not_logged(stack: Stack) -> None:
     assert "never again" not in stack.printed
 
 
-def test_where_the_queue_does_not_take_it_nothing_is_told_and_the_event_comes_again(stack: Stack) -> None:
+def test_queue_failure_publishes_nothing_and_is_retried(stack: Stack) -> None:
     with failing("SendMessage"), pytest.raises(ClientError, match="ThrottlingException"):
         stack.invoke("plan_messages", case("plan_messages/invalid_naive_instant"), at=NOW)
     assert stack.published() == []
 
 
-def test_where_the_bus_does_not_take_the_news_the_event_comes_again(stack: Stack) -> None:
+def test_bus_failure_is_retried(stack: Stack) -> None:
     with failing("PutEvents"), pytest.raises(NotPublished, match="1 of 1 events"):
         stack.invoke("plan_messages", case("plan_messages/invalid_naive_instant"), at=NOW)
     assert len(stack.rejected()) == 1

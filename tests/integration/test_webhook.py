@@ -154,7 +154,7 @@ def test_setting_up_puts_nothing_on_the_bus(stack: Stack, name: str) -> None:
     _nothing_came_of_it(stack)
 
 
-def test_a_call_with_more_than_the_bus_takes_at_once_is_there_whole(stack: Stack) -> None:
+def test_call_larger_than_one_batch_is_published_whole(stack: Stack) -> None:
     payload = payload_of("webhook/meta_message")
     (message,) = payload["entry"][0]["changes"][0]["value"]["messages"]
     many = [{**message, "id": f"wamid.{number}"} for number in range(23)]
@@ -194,7 +194,7 @@ def test_one_bad_record_of_snss_is_kept_and_the_rest_goes_on(stack: Stack) -> No
     assert kept == {"errors": ["$.Records[0].Sns: expected JSON"], "event": event}
 
 
-def test_a_signed_body_that_is_no_json_is_kept_and_does_not_come_again(stack: Stack) -> None:
+def test_signed_body_without_json_is_kept_and_not_retried(stack: Stack) -> None:
     assert call(stack, from_meta("{")) == answered()
     (kept,) = stack.rejected()
     assert kept["errors"] == ["$: expected JSON"]
@@ -227,12 +227,12 @@ def test_without_its_signature_no_call_is_let_in(stack: Stack, name: str) -> Non
 
 
 @pytest.mark.parametrize("name", ["meta_handshake", "rcs_set_up"])
-def test_nobody_sets_it_up_without_the_token(stack: Stack, name: str) -> None:
+def test_setup_without_the_token_is_refused(stack: Stack, name: str) -> None:
     _keep(stack, {})
     assert play(stack, f"webhook/{name}") == answered(403)
 
 
-def test_with_the_secret_as_it_is_deployed_nobody_is_let_in(stack: Stack) -> None:
+def test_initial_secret_lets_no_call_in(stack: Stack) -> None:
     _keep(stack, {})
     assert play(stack, "webhook/meta_message") == answered(403)
     _nothing_came_of_it(stack)
@@ -268,7 +268,7 @@ def test_a_signed_call_of_nine_days_ago_is_refused(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("name", ["meta_message", "meta_statuses", "twilio_message", "rcs_message", "aws_sms"])
-def test_where_the_bus_is_down_the_call_fails_and_is_whole_when_it_comes_again(stack: Stack, name: str) -> None:
+def test_call_fails_if_the_bus_is_down_and_its_retry_is_whole(stack: Stack, name: str) -> None:
     with failing("PutEvents") as failed, pytest.raises(NotPublished):
         play(stack, f"webhook/{name}")
     entries = len(failed[0]["Entries"])
@@ -349,7 +349,7 @@ def test_a_secret_is_rotated_while_the_function_runs(stack: Stack, monkeypatch: 
         ("rcs_set_up", "rcs_client_token"),
     ],
 )
-def test_the_former_of_each_secret_is_good_for_as_long_as_it_stands_there(stack: Stack, name: str, key: str) -> None:
+def test_former_secret_is_valid_while_it_is_stored(stack: Stack, name: str, key: str) -> None:
     changed = PROVIDER_KEYS | {key: "another"}
     _keep(stack, changed)
     assert play(stack, f"webhook/{name}") == answered(403)
@@ -385,7 +385,7 @@ def test_nothing_personal_is_written(stack: Stack, name: str) -> None:
     _says_nothing_personal(stack, name)
 
 
-def test_nothing_personal_is_written_of_what_cannot_be_understood(stack: Stack) -> None:
+def test_logs_of_invalid_entries_have_no_personal_data(stack: Stack) -> None:
     payload = payload_of("webhook/meta_message")
     payload["entry"][0]["changes"][0]["value"]["messages"][0]["timestamp"] = "Friday"
     call(stack, from_meta(payload))
@@ -408,7 +408,7 @@ def test_the_files_hold_what_is_looked_for() -> None:
     assert "447700900162" in decoded
 
 
-def test_one_entry_that_cannot_be_kept_does_not_hold_up_the_others(stack: Stack) -> None:
+def test_entry_that_cannot_be_kept_does_not_block_others(stack: Stack) -> None:
     """The queue refused what was to be kept at each of the provider's tries, and the good ones never came through."""
     event = case("webhook/meta_message")
     payload = json.loads(event["body"])
@@ -418,7 +418,7 @@ def test_one_entry_that_cannot_be_kept_does_not_hold_up_the_others(stack: Stack)
     assert [event["detail-type"] for event in stack.relayed()] == ["MessageReceived"]
 
 
-def test_a_call_too_large_for_the_queue_is_kept_whole_all_the_same(stack: Stack) -> None:
+def test_call_too_large_for_one_queue_message_is_kept_whole(stack: Stack) -> None:
     body = '{"' + "x" * 2_900_000
     call(stack, from_meta(body))
     (kept,) = stack.rejected()
@@ -426,7 +426,7 @@ def test_a_call_too_large_for_the_queue_is_kept_whole_all_the_same(stack: Stack)
     assert json.loads(gzip.decompress(base64.b64decode(kept["gzip"])))["body"] == body
 
 
-def test_a_call_of_thousands_of_bad_entries_does_not_sink_the_good_one(stack: Stack) -> None:
+def test_thousands_of_bad_entries_do_not_block_a_good_one(stack: Stack) -> None:
     """Their errors were more than the bus takes at once: the provider was told to come again, and again."""
     event = case("webhook/meta_message")
     payload = json.loads(event["body"])

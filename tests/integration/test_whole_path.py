@@ -143,7 +143,7 @@ def test_what_was_undone_is_not_sent(stack: Stack, change: str, rule: str) -> No
     assert [(row.state, row.rule) for row in stack.rows()][:2] == [(State.SKIPPED, rule)] * 2
 
 
-def test_a_rescheduled_appointment_is_reminded_of_at_its_new_time(stack: Stack) -> None:
+def test_rescheduled_appointment_is_reminded_at_its_new_time(stack: Stack) -> None:
     for name in (*BOOKED, "plan_messages/appointment_rescheduled"):
         play(stack, name)
     stack.published()
@@ -192,7 +192,7 @@ def test_somebody_who_never_wrote_gets_nothing(stack: Stack) -> None:
     assert detail == REMINDER | {"rule": "no_conversation", "facts": {"decided_at": "2031-03-19T15:00:00Z"}}
 
 
-def test_an_offset_that_is_past_when_the_event_comes_does_not_fire(stack: Stack) -> None:
+def test_past_offset_sends_nothing(stack: Stack) -> None:
     play(stack, "ingest_message/first_message")
     late = datetime.fromisoformat("2031-03-20T12:00:00Z")
     answer = stack.invoke("plan_messages", case("plan_messages/appointment_booked"), at=late)
@@ -220,7 +220,7 @@ def test_an_event_that_comes_twice_changes_nothing(stack: Stack, name: str) -> N
     assert stack.items() == before
 
 
-def test_whatsapp_writes_its_numbers_without_a_plus_and_they_are_the_same(stack: Stack) -> None:
+def test_whatsapp_numbers_without_plus_are_the_same_contact(stack: Stack) -> None:
     play(stack, "ingest_message/whatsapp_without_plus")
     assert {item["pk"]["S"] for item in stack.items()} == {"CONTACT#acme-dental#whatsapp#+447700900187"}
 

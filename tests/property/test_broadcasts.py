@@ -225,9 +225,7 @@ def _struck(reason: Reason, nth: int, *, after: bool, error: Callable[[], BaseEx
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("reason", REASONS)
-def test_killed_at_any_call_and_resumed_it_reaches_everybody_who_is_allowed_and_nobody_twice(
-    reason: Reason, *, after: bool
-) -> None:
+def test_crash_at_any_call_reaches_each_allowed_recipient_once(reason: Reason, *, after: bool) -> None:
     """Lambda ended the announcement's planner, or the run, there: before the call had its effect, or after."""
     calls: Counter[str] = Counter()
     nth = 1
@@ -250,9 +248,7 @@ def test_killed_at_any_call_and_resumed_it_reaches_everybody_who_is_allowed_and_
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("reason", REASONS)
-def test_whichever_call_is_not_answered_everybody_who_is_allowed_is_reached_and_nobody_twice(
-    reason: Reason, *, after: bool
-) -> None:
+def test_unanswered_call_reaches_each_allowed_recipient_once(reason: Reason, *, after: bool) -> None:
     """The same, but the run lives on: the table, the bus or the provider could not be reached once."""
     nth = 1
     while _struck(reason, nth, after=after, error=Unreachable):
@@ -278,7 +274,7 @@ def breaks(draw: st.DrawFn) -> Callable[[], Fault]:
     broken=st.lists(breaks(), min_size=1, max_size=4),
     then=st.sampled_from(("nothing", "changes", "stops")),
 )
-def test_killed_again_and_again_it_reaches_everybody_who_is_allowed_and_nobody_twice(
+def test_repeated_crashes_reach_each_allowed_recipient_once(
     reason: Reason, cases: list[Case], page: int, broken: list[Callable[[], Fault]], then: str
 ) -> None:
     """Crowds of every kind; each run is cut short, some after the announcement was changed or withdrawn."""
@@ -318,7 +314,7 @@ def draws(data: st.DataObject) -> Choose:
     deaths=st.integers(0, 2),
     then=st.sampled_from(("nothing", "changes", "stops")),
 )
-def test_two_runs_at_once_reach_everybody_who_is_allowed_and_nobody_twice(
+def test_two_concurrent_runs_reach_each_allowed_recipient_once(
     data: st.DataObject, reason: Reason, cases: list[Case], deaths: int, then: str
 ) -> None:
     """The schedule fired twice, or a run outlived its minute; and somebody writes again, so that the index moves."""
@@ -393,7 +389,7 @@ def race(make: Callable[[Crowd], dict[str, Body]], *, deaths: int = 0) -> Iterat
         yield from every_order(once)
 
 
-def test_two_expansions_of_one_part_plan_and_count_each_member_once() -> None:
+def test_two_expansions_of_one_shard_count_each_recipient_once() -> None:
     """Both find the part waiting, and each moves it on where the other has not."""
     names = ("write_plan", "save_progress")
     for crowd, _ in race(lambda crowd: {"one": expands(crowd, *names), "other": expands(crowd, *names)}):
@@ -411,7 +407,7 @@ def test_two_expansions_of_which_one_dies_plan_each_member_once() -> None:
         crowd.check(kills=0)
 
 
-def test_an_expansion_against_a_withdrawal_lets_nobody_through_afterwards() -> None:
+def test_withdrawal_during_expansion_stops_all_later_messages() -> None:
     """Whatever the expansion still plans, no gate lets it pass; and the part ends as withdrawn."""
 
     def of(crowd: Crowd) -> dict[str, Body]:
@@ -447,7 +443,7 @@ def _first_parts(body: Body) -> Body:
     return first
 
 
-def test_an_expansion_against_somebody_who_writes_again_reaches_them_once() -> None:
+def test_new_message_during_expansion_gives_one_announcement() -> None:
     """Their window moves to another day, and with it their place in the index: before, at or behind the cursor."""
     for who in (0, 1):
         for crowd, _ in race(lambda crowd, who=who: _writes(crowd, who)):  # type: ignore[misc]  # who is bound

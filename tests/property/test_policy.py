@@ -253,7 +253,7 @@ def test_nothing_is_sent_that_must_not_be(history: History) -> None:
 
 @MODEST
 @given(HISTORIES)
-def test_there_is_always_an_answer_and_it_can_be_told(history: History) -> None:
+def test_policy_always_decides_and_can_be_published(history: History) -> None:
     decision = decide(history.case)
     assert (decision.rule is None) == (decision.action is Action.SEND)
     assert (decision.until is None) == (decision.action is not Action.HOLD)
@@ -263,7 +263,7 @@ def test_there_is_always_an_answer_and_it_can_be_told(history: History) -> None:
 
 @MODEST
 @given(HISTORIES)
-def test_a_hold_ends_later_and_in_time_and_its_rule_does_not_hold_again(history: History) -> None:
+def test_hold_ends_in_time_and_its_rule_does_not_hold_again(history: History) -> None:
     case, decision = history.case, decide(history.case)
     if decision.until is None:
         return
@@ -291,7 +291,7 @@ def test_the_first_rule_that_stops_it_is_the_one_reported(history: History) -> N
 
 @MODEST
 @given(HISTORIES)
-def test_until_it_has_to_be_delivered_it_may_be_and_from_then_on_not(history: History) -> None:
+def test_send_is_allowed_exactly_until_its_deadline(history: History) -> None:
     """A business system that delivers for us is told until when; it asks nobody again."""
     case = history.case
     if decide(case).action is not Action.SEND:

@@ -151,7 +151,7 @@ def test_two_runs_at_once_hand_over_once() -> None:
         assert len(ended.world.bus.details("MessageSent")) == 1
 
 
-def test_two_runs_of_which_one_dies_hand_over_at_most_once_and_say_so() -> None:
+def test_two_runs_and_a_crash_send_at_most_once_and_report_it() -> None:
     """A run timed out somewhere between its claim and its settlement, while another was at work. What may have been
     sent is reported as unconfirmed, and nobody is written to twice.
     """
@@ -218,7 +218,7 @@ def test_a_run_against_a_change_that_leaves_the_instant_alone() -> None:
         assert len(ended.handed) == 1
 
 
-def test_a_run_against_a_change_that_leaves_the_instant_alone_and_either_dies() -> None:
+def test_run_and_change_at_the_same_time_survive_a_crash() -> None:
     for ended in race(run=run, plan=(CORRECTED,), deaths=1):
         (row,) = ended.rows()
         assert row.state in (State.SENT, State.UNCONFIRMED)

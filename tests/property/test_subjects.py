@@ -75,7 +75,7 @@ def _sum(subject: Subject) -> dict[str, tuple[int, bool, object]]:
 
 @settings(deadline=None)
 @given(events=_events(), data=st.data())
-def test_in_any_order_and_however_often_the_same_events_make_the_same_subject(
+def test_order_and_repeats_of_events_do_not_change_the_subject(
     events: list[BusinessEvent], data: st.DataObject
 ) -> None:
     repeated = events + data.draw(st.lists(st.sampled_from(events), max_size=4))
@@ -92,7 +92,7 @@ def test_it_wants_what_the_model_wants(events: list[BusinessEvent]) -> None:
 
 @settings(deadline=None)
 @given(events=_events())
-def test_it_wants_nothing_for_whom_it_does_not_speak_of(events: list[BusinessEvent]) -> None:
+def test_subject_plans_only_for_its_own_contact(events: list[BusinessEvent]) -> None:
     """A message goes to somebody whom some event named."""
     named = {event.contact for event in events}
     assert {message.contact for message in planned_messages(_heard(events))} <= named

@@ -21,7 +21,7 @@ def test_each_queue_has_an_alarm_that_names_it(stack: Stack) -> None:
     assert queues <= _watched(stack)
 
 
-def test_each_function_that_publishes_has_an_alarm_for_what_the_bus_did_not_take(stack: Stack) -> None:
+def test_each_publishing_function_has_an_alarm_for_failures(stack: Stack) -> None:
     """By the names that its own environment has: Powertools adds the dimension `service`."""
     publishers = {
         (
@@ -50,7 +50,7 @@ def test_each_scheduled_function_has_an_alarm_for_its_silence(stack: Stack) -> N
         assert alarm["TreatMissingData"] == "breaching"
 
 
-def test_each_scheduled_function_has_an_alarm_for_a_provider_that_takes_nothing(stack: Stack) -> None:
+def test_each_send_function_has_an_alarm_for_failing_providers(stack: Stack) -> None:
     """A wrong key ended one reminder after the other as failed, and nothing rang."""
     senders = [name for name in stack.of(FUNCTION) if name.startswith("Send")]
     services = {stack.of(FUNCTION)[name]["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] for name in senders}
@@ -111,7 +111,7 @@ def test_every_other_alarm_is_quiet_without_data(stack: Stack) -> None:
         assert alarm["TreatMissingData"] == "notBreaching", name
 
 
-def test_every_alarm_says_what_to_do(stack: Stack) -> None:
+def test_every_alarm_describes_what_to_do(stack: Stack) -> None:
     for name, alarm in stack.of(ALARM).items():
         assert len(alarm.get("AlarmDescription", "")) > 40, name
 

@@ -55,7 +55,7 @@ def test_events_reach_the_function_that_they_are_for(stack: Stack) -> None:
     assert sum(len(rule["Targets"]) for rule in stack.of(RULE).values()) == len(DETAIL_TYPES)
 
 
-def test_no_rule_hears_the_app_itself(stack: Stack) -> None:
+def test_no_rule_matches_the_apps_own_events(stack: Stack) -> None:
     for name, rule in stack.of(RULE).items():
         assert rule["EventBusName"] == ref("EventBus"), name
         assert rule["EventPattern"].get("source") == [{"anything-but": "reengage"}], name
@@ -146,7 +146,7 @@ def test_each_function_keeps_what_it_failed_on(stack: Stack) -> None:
         assert stack.role_may(function["Role"], "sqs:SendMessage", arn(queue)), name
 
 
-def test_each_queue_is_encrypted_and_keeps_its_messages_for_14_days(stack: Stack) -> None:
+def test_each_queue_is_encrypted_and_keeps_messages_14_days(stack: Stack) -> None:
     queues = stack.of(QUEUE)
     assert queues.keys() == {"RejectedEventsQueue", "FailedEventsQueue", "FailedSchedulesQueue"}
     for name, queue in queues.items():

@@ -60,7 +60,7 @@ ITS_OWN = {
 }
 
 
-def test_the_functions_are_those_of_the_contract_and_the_one_that_people_ask(stack: Stack) -> None:
+def test_functions_are_the_public_ones_and_explain(stack: Stack) -> None:
     assert stack.of(FUNCTION).keys() == FOLDERS.keys()
 
 
@@ -86,7 +86,7 @@ def test_each_function_has_exactly_these_environment_variables(name: str) -> Non
     )
 
 
-def test_each_function_runs_the_same_python_on_the_chosen_processor(stack: Stack) -> None:
+def test_functions_share_the_python_and_the_chosen_processor(stack: Stack) -> None:
     (layer,) = stack.of(LAYER)
     shared = {
         "Runtime": "python3.13",

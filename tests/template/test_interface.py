@@ -69,11 +69,11 @@ OUTPUTS = {
 }
 
 
-def test_the_parameters_have_the_names_and_defaults_of_the_contract() -> None:
+def test_parameters_have_the_public_names_and_defaults() -> None:
     assert {name: parameter.get("Default") for name, parameter in _parameters().items()} == DEFAULTS
 
 
-def test_each_parameter_says_what_it_is_and_what_it_takes() -> None:
+def test_each_parameter_has_a_description_and_constraint() -> None:
     for name, parameter in _parameters().items():
         assert len(parameter.get("Description", "")) > 30, name
         assert parameter.get("ConstraintDescription", "").startswith("must be"), name
@@ -178,7 +178,7 @@ def test_the_edges_are_taken_where_they_should_be() -> None:
     assert taken["WhatsAppTemplates"] == ["appointment_reminder", "appointment_reminder,trial_follow_up"]
 
 
-def test_each_reason_may_have_a_template_and_a_way_of_its_own_when_the_window_closes() -> None:
+def test_each_reason_may_have_its_template_and_closing_action() -> None:
     """But a reply, which goes out while the channel takes free text."""
     templates, closing = _parameters()["WhatsAppTemplates"], _parameters()["WhenWindowWillClose"]
     for name, reason in REASONS.items():
@@ -202,7 +202,7 @@ def _variable(parameter: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", parameter).upper()
 
 
-def test_each_parameter_stands_once_in_the_form_of_the_console() -> None:
+def test_each_parameter_is_once_in_the_console_form() -> None:
     form = template()["Metadata"]["AWS::CloudFormation::Interface"]
     grouped = [name for group in form["ParameterGroups"] for name in group["Parameters"]]
     assert sorted(grouped) == sorted(_parameters())

@@ -49,7 +49,7 @@ def test_each_statement_is_about_one_resource_of_this_stack(stack: Stack) -> Non
         assert _resource(statement["Resource"]) in stack.resources, f"{owner}: {statement['Resource']}"
 
 
-def test_the_topic_takes_what_aws_publishes_for_this_account_alone(stack: Stack) -> None:
+def test_topic_accepts_only_aws_messages_for_this_account(stack: Stack) -> None:
     (policy,) = stack.of("AWS::SNS::TopicPolicy").values()
     (statement,) = policy["PolicyDocument"]["Statement"]
     assert statement["Principal"] == {"Service": ["sms-voice.amazonaws.com", "social-messaging.amazonaws.com"]}
@@ -93,7 +93,7 @@ def test_each_function_has_a_role_of_its_own(stack: Stack) -> None:
     assert len(set(roles)) == len(roles)
 
 
-def test_a_function_may_use_what_it_is_told_of_and_nothing_else(stack: Stack) -> None:
+def test_function_may_use_only_what_its_variables_name(stack: Stack) -> None:
     """Beside the queue for its own failures, which Lambda writes to in its name."""
     for name, function in stack.of(FUNCTION).items():
         statements = stack.role_statements(function["Role"])
@@ -123,13 +123,13 @@ def test_no_function_scans(stack: Stack) -> None:
     assert "dynamodb:Scan" not in granted
 
 
-def test_the_function_that_people_ask_only_reads(stack: Stack) -> None:
+def test_explain_function_only_reads(stack: Stack) -> None:
     role = stack.of(FUNCTION)["ExplainFunction"]["Role"]
     granted = {action for statement in stack.role_statements(role) for action in as_list(statement["Action"])}
     assert granted == {"dynamodb:BatchGetItem", "dynamodb:Query", "secretsmanager:GetSecretValue"}
 
 
-def test_only_the_doors_ask_what_is_due(stack: Stack) -> None:
+def test_only_send_functions_query_due_messages(stack: Stack) -> None:
     doors = {name for name in stack.of(FUNCTION) if name.startswith("Send")}
     asking = {
         name

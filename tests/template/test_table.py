@@ -30,7 +30,7 @@ def test_its_keys_are_strings_named_pk_and_sk(stack: Stack) -> None:
     }
 
 
-def test_what_is_due_and_who_may_be_told_are_found_by_narrow_indexes(stack: Stack) -> None:
+def test_due_and_audience_indexes_project_few_attributes(stack: Stack) -> None:
     """A claim changes nothing that the index of what is due shows, and so writes nothing there."""
     assert stack.of("AWS::DynamoDB::Table")["Table"]["GlobalSecondaryIndexes"] == [
         {
@@ -60,14 +60,14 @@ def test_it_costs_by_use_and_is_encrypted_and_backed_up(stack: Stack) -> None:
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
 
 
-def test_neither_an_update_nor_a_deletion_of_the_stack_takes_it_away(stack: Stack) -> None:
+def test_table_survives_update_and_deletion_of_the_stack(stack: Stack) -> None:
     table = stack.resources["Table"]
     assert table["UpdateReplacePolicy"] == "Retain"
     assert table["DeletionPolicy"] == "RetainExceptOnCreate"
     assert table["Properties"]["DeletionProtectionEnabled"] == {"Fn::If": ["TableIsProtected", True, False]}
 
 
-def test_it_is_protected_where_the_parameter_says_so() -> None:
+def test_deletion_protection_follows_the_parameter() -> None:
     protected = {"Fn::Equals": [{"Ref": "DeletionProtection"}, "true"]}
     assert template()["Conditions"]["TableIsProtected"] == protected
 

@@ -454,7 +454,7 @@ def test_send_builds_a_valid_event_of_each_type(name: str) -> None:
         ),
     ],
 )
-def test_send_says_what_to_type(arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_send_shows_what_to_type(arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     assert error.partition("; use one of AgentReplied")[0] in capsys.readouterr().err
 

@@ -335,7 +335,7 @@ def test_what_each_documented_error_of_whatsapp_means(aws: Aws, connect: Connect
     assert len(aws.requests) == 1
 
 
-def test_the_cases_above_leave_out_none_of_the_tables() -> None:
+def test_cases_cover_every_row_of_the_tables() -> None:
     assert set(SMS_AND_RCS) <= set(DOCUMENTED_SMS)
     assert {code for code, _ in WHATSAPP} == set(DOCUMENTED_WHATSAPP)
 
@@ -351,7 +351,7 @@ def test_the_cases_above_leave_out_none_of_the_tables() -> None:
         ("ConfigurationSetName", Retryable),
     ],
 )
-def test_a_field_that_is_wrong_is_the_messages_own_or_our_configuration(
+def test_wrong_field_blames_the_message_or_the_configuration(
     aws: Aws, connect: Connect, field_name: str, outcome: type[Refused] | type[Retryable]
 ) -> None:
     aws.write = answering(400, error("ValidationException", "FIELD_VALIDATION_FAILED", field_name))
@@ -432,9 +432,7 @@ def test_what_an_answer_means(aws: Aws, connect: Connect, channel: str, write: W
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_nobody_knows_what_became_of_a_request_that_is_answered_too_late(
-    aws: Aws, connect: Connect, channel: str
-) -> None:
+def test_late_response_has_an_unknown_outcome(aws: Aws, connect: Connect, channel: str) -> None:
     aws.write = aws.late
     assert connect(channel, aws.url, hasty()).send(outbound(channel)) == Unknown("TimeoutError")
     assert len(aws.requests) == 1
@@ -451,7 +449,7 @@ def test_an_answer_that_drips_is_not_waited_for(aws: Aws, connect: Connect, chan
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_nothing_has_left_where_nobody_listens(connect: Connect, channel: str) -> None:
+def test_refused_connection_sends_nothing(connect: Connect, channel: str) -> None:
     with nobody() as url:
         assert connect(channel, url).send(outbound(channel)) == Retryable("NewConnectionError")
 

@@ -97,7 +97,7 @@ def test_an_identity_cannot_change_the_path(meta: Server) -> None:
     assert meta.request.target == f"/{VERSION}/..%2Fme%3Fx%3D1/messages"
 
 
-def test_the_secret_is_asked_for_at_each_send(meta: Server) -> None:
+def test_secret_is_read_at_each_send(meta: Server) -> None:
     tokens = iter(["first", "second"])
     sender = channel(meta.url, secrets=lambda: {"meta_access_token": next(tokens)})
     sender.send(outbound())
@@ -124,7 +124,7 @@ def no_object() -> dict[str, str]:
         (no_object, "the secrets cannot be read: ConfigurationError"),
     ],
 )
-def test_a_secret_that_is_of_no_use_is_the_operators_to_mend(meta: Server, secrets: Any, told: str) -> None:
+def test_unusable_secret_is_a_configuration_error(meta: Server, secrets: Any, told: str) -> None:
     assert channel(meta.url, secrets=secrets).send(outbound()) == Retryable(told)
     assert meta.requests == []
 
@@ -168,7 +168,7 @@ def test_what_a_code_means(meta: Server, kind: type[Refused | Unknown], status: 
     assert len(meta.requests) == 1
 
 
-def test_every_code_of_the_table_is_tried_and_none_is_an_opt_out_of_the_brand() -> None:
+def test_no_code_of_the_table_opts_out_of_the_brand() -> None:
     tried = {code for those in MEANINGS.values() for _, code in those}
     assert {code for code in CODES if code not in range(201, 299)} - tried == set()
     outcomes = [kind(title) for kind, title in CODES.values()]
@@ -183,7 +183,7 @@ def test_who_has_stopped_marketing_has_stopped_that_alone(meta: Server) -> None:
 
 
 @pytest.mark.parametrize("is_transient", [True, False])
-def test_a_code_that_nobody_has_heard_of_is_tried_again(meta: Server, is_transient: bool) -> None:
+def test_unknown_code_is_retried(meta: Server, is_transient: bool) -> None:
     """It was refused for good, whatever Meta said of it."""
     meta.answers(400, error(131_999, is_transient=is_transient))
     assert channel(meta.url).send(outbound()) == Retryable("131999 with HTTP 400")
@@ -194,7 +194,7 @@ def test_the_errors_text_is_metas_short_title(meta: Server) -> None:
     assert channel(meta.url).send(outbound()) == Refused("131047 re-engagement message")
 
 
-def test_a_wrong_phone_number_id_is_the_operators_to_mend(meta: Server) -> None:
+def test_wrong_phone_number_id_is_a_configuration_error(meta: Server) -> None:
     meta.answers(400, error(100, error_subcode=33))
     assert channel(meta.url).send(outbound()) == Retryable("100/33 no such phone number id")
 
@@ -215,7 +215,7 @@ HINTS: Final = {
 
 
 @pytest.mark.parametrize(("said", "wait"), HINTS.values(), ids=HINTS)
-def test_a_throttle_says_how_long_to_wait(meta: Server, said: str, wait: timedelta | None) -> None:
+def test_throttling_waits_as_long_as_the_provider_requires(meta: Server, said: str, wait: timedelta | None) -> None:
     meta.behaves = says(written(429, error(130429), {"Retry-After": "?"}).replace(b"?", said.encode("latin-1"), 1))
     assert channel(meta.url).send(outbound()) == Retryable("130429 rate limit hit", wait)
 
@@ -256,7 +256,7 @@ USAGES: Final = {
 
 
 @pytest.mark.parametrize(("said", "wait"), USAGES.values(), ids=USAGES)
-def test_a_throttle_may_say_how_long_to_wait_in_minutes(meta: Server, said: str, wait: timedelta | None) -> None:
+def test_throttling_wait_may_be_in_minutes(meta: Server, said: str, wait: timedelta | None) -> None:
     meta.answers(400, error(80007), {"X-Business-Use-Case-Usage": said})
     assert channel(meta.url).send(outbound()) == Retryable("80007 rate limit issues", wait)
 
@@ -285,7 +285,7 @@ def test_only_a_throttle_is_waited_for_by_the_minute(
 
 
 @pytest.mark.parametrize("name", ["X-App-Usage", "X-Ad-Account-Usage"])
-def test_the_other_usages_say_no_time(meta: Server, name: str) -> None:
+def test_other_usage_headers_give_no_wait(meta: Server, name: str) -> None:
     meta.answers(400, error(4), {name: used(19)})
     assert channel(meta.url).send(outbound()) == Retryable("4 API too many calls")
 
@@ -360,7 +360,7 @@ FATES: Final = {
 
 
 @pytest.mark.parametrize("behaves", FATES.values(), ids=FATES)
-def test_nobody_knows_once_the_body_has_left(meta: Server, behaves: Behaviour) -> None:
+def test_failure_after_the_body_was_sent_is_unknown(meta: Server, behaves: Behaviour) -> None:
     meta.behaves = behaves
     began = time.monotonic()
     outcome = channel(meta.url, hasty()).send(outbound())
@@ -395,7 +395,7 @@ def test_silence_is_waited_for_no_longer_than_it_may_last(meta: Server) -> None:
     assert time.monotonic() - began < 3
 
 
-def test_nobody_listens() -> None:
+def test_refused_connection_is_retried() -> None:
     with nobody() as url:
         assert channel(url).send(outbound()) == Retryable("NewConnectionError")
 
@@ -413,7 +413,7 @@ def test_there_is_no_such_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert channel("http://graph.invalid").send(outbound()) == Retryable("NameResolutionError")
 
 
-def test_a_slow_name_server_leaves_no_time_to_ask(meta: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_name_server_leaves_no_time_to_send(meta: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     look_up = socket.getaddrinfo
 
     def slow(*args: Any) -> Any:
@@ -437,7 +437,7 @@ def test_no_call_begins_when_the_gate_holds_no_more(left: float, error: str) -> 
     assert time.monotonic() - began < 2
 
 
-def test_a_connection_that_stands_too_late_is_not_used(meta: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_late_connection_is_not_used(meta: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     look_up = socket.getaddrinfo
 
     def slow(*args: Any) -> Any:
@@ -451,7 +451,7 @@ def test_a_connection_that_stands_too_late_is_not_used(meta: Server, monkeypatch
 
 
 @pytest.mark.parametrize("url", [f"http://{'x' * 64}.invalid", "http://[::1", "http://127.0.0.1:x"])
-def test_a_url_that_is_none_is_the_operators_to_mend(url: str) -> None:
+def test_invalid_url_is_a_configuration_error(url: str) -> None:
     assert channel(url).send(outbound()) == Retryable("LocationParseError")
 
 

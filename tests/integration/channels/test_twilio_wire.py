@@ -100,16 +100,14 @@ def test_the_status_goes_to_the_apps_own_webhook(twilio: Server, url: str) -> No
     assert form(twilio)["StatusCallback"].startswith("https://hooks.example/twilio/status?scheduled_message_id=")
 
 
-def test_twilio_is_asked_to_call_back_again_after_a_failure_of_ours(twilio: Server) -> None:
+def test_callback_url_lets_twilio_retry_failed_calls(twilio: Server) -> None:
     """A status that met a 5xx was lost: by itself, Twilio tries again only where it could not connect."""
     channel(twilio.url, webhook_url="https://hooks.example").send(outbound("sms"))
     assert dict(parse_qsl(urlsplit(form(twilio)["StatusCallback"]).fragment)) == {"rc": "5", "rp": "all"}
 
 
 @pytest.mark.parametrize(("on", "sender_id"), [("sms", SERVICE), ("whatsapp", "+15005550006")])
-def test_what_comes_back_is_read_as_the_contacts_without_asking_whose_number_it_was(
-    twilio: Server, on: str, sender_id: str
-) -> None:
+def test_callback_is_read_as_the_contacts_without_a_lookup(twilio: Server, on: str, sender_id: str) -> None:
     """A messaging service sends from any number of its pool, of which no route knows."""
     message = outbound(on)
     channel(twilio.url, on, sender_id, webhook_url="https://hooks.example").send(message)
@@ -166,7 +164,7 @@ def test_a_template_without_parameters_has_no_variables(twilio: Server) -> None:
 @pytest.mark.parametrize(
     "sids", [None, {}, "", "not JSON", "[]", {"appointment_reminder/de": CONTENT}, {"appointment_reminder": ""}]
 )
-def test_a_template_that_nobody_named_is_refused_and_says_so(twilio: Server, sids: Any) -> None:
+def test_missing_template_is_refused_with_its_reason(twilio: Server, sids: Any) -> None:
     secrets = {**SECRETS, "twilio_content_sids": sids}
     assert channel(twilio.url, "whatsapp", secrets=lambda: secrets).send(late()) == Refused(
         "no ContentSid for appointment_reminder/vi in twilio_content_sids"
@@ -197,7 +195,7 @@ def test_twilio_may_keep_it_until_it_is_of_no_use(twilio: Server, left: timedelt
 
 
 @pytest.mark.parametrize("left", [timedelta(seconds=0.999), timedelta(), timedelta(hours=-1)])
-def test_with_less_than_a_second_left_nothing_is_asked(twilio: Server, left: timedelta) -> None:
+def test_nothing_is_sent_with_less_than_a_second_left(twilio: Server, left: timedelta) -> None:
     message = outbound("sms", deliver_before=NOON + LONGEST + left)
     assert channel(twilio.url).send(message) == Retryable("too little time is left to deliver it")
     assert twilio.connections == 0
@@ -217,7 +215,7 @@ def test_no_call_begins_when_the_gate_holds_no_more(twilio: Server) -> None:
 
 
 @pytest.mark.parametrize("name", SECRETS)
-def test_a_secret_that_is_absent_is_the_operators_to_mend(twilio: Server, name: str) -> None:
+def test_missing_secret_is_a_configuration_error(twilio: Server, name: str) -> None:
     secrets = {other: value for other, value in SECRETS.items() if other != name}
     assert channel(twilio.url, secrets=lambda: secrets).send(outbound("sms")) == Retryable(
         f"absent from the secrets: {name}"
@@ -278,7 +276,7 @@ def test_what_a_code_means(twilio: Server, kind: type[Refused | Unknown], status
 
 
 @pytest.mark.parametrize(("code", "topic"), [(21610, "contact"), (63050, "marketing")])
-def test_an_opt_out_is_of_what_twilio_says(twilio: Server, code: int, topic: str) -> None:
+def test_opt_out_scope_comes_from_twilios_code(twilio: Server, code: int, topic: str) -> None:
     twilio.answers(400, error(code, 400))
     outcome = channel(twilio.url).send(outbound("sms"))
     assert isinstance(outcome, OptedOut)
@@ -289,7 +287,7 @@ def test_every_code_of_the_table_is_tried() -> None:
     assert CODES.keys() <= {code for those in MEANINGS.values() for _, code in those}
 
 
-def test_a_throttle_says_how_long_to_wait(twilio: Server) -> None:
+def test_throttling_waits_as_long_as_the_provider_requires(twilio: Server) -> None:
     twilio.answers(429, error(20429, 429), {"Retry-After": "7"})
     assert channel(twilio.url).send(outbound("sms")) == Retryable("20429 too many requests", timedelta(seconds=7))
 
@@ -319,6 +317,6 @@ def test_what_an_answer_means_without_a_code(twilio: Server, behaves: Behaviour,
     assert (twilio.connections, len(twilio.requests)) == (1, 1)
 
 
-def test_nobody_listens() -> None:
+def test_refused_connection_is_retried() -> None:
     with nobody() as url:
         assert channel(url).send(outbound("sms")) == Retryable("NewConnectionError")

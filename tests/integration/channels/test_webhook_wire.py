@@ -67,7 +67,7 @@ def sender(url: str, trusting: ssl.SSLContext, **changes: Any) -> WebhookChannel
     return WebhookChannel(**settings)
 
 
-def test_the_request_is_what_the_bus_would_be_told(receiver: Server, channel: WebhookChannel) -> None:
+def test_request_body_equals_the_event_detail(receiver: Server, channel: WebhookChannel) -> None:
     message = outbound("sms")
     assert channel.send(message) == Accepted("webhook", "queue-17")
     request = receiver.request
@@ -110,7 +110,7 @@ def test_what_is_signed_is_what_is_sent(receiver: Server, channel: WebhookChanne
     assert request.headers["x-reengage-signature"].startswith(f"t={int(NOON.timestamp())},v1=")
 
 
-def test_the_secret_is_asked_for_at_each_send(receiver: Server, contexts: Contexts) -> None:
+def test_secret_is_read_at_each_send(receiver: Server, contexts: Contexts) -> None:
     secrets = iter(["first", "second"])
     rotating = sender(receiver.url, contexts[1], secrets=lambda: {"webhook_secret": next(secrets)})
     rotating.send(outbound("sms"))
@@ -181,7 +181,7 @@ def test_what_an_answer_means(receiver: Server, channel: WebhookChannel, behaves
     ("behaves", "told"),
     [(is_silent, "TimeoutError"), (drips(written(200, b" " * 2000)), "the answer took too long")],
 )
-def test_nobody_knows_where_no_answer_comes_in_time(
+def test_missing_response_has_an_unknown_outcome(
     receiver: Server, contexts: Contexts, behaves: Behaviour, told: str
 ) -> None:
     receiver.behaves = behaves
@@ -189,14 +189,14 @@ def test_nobody_knows_where_no_answer_comes_in_time(
     assert (receiver.connections, len(receiver.requests)) == (1, 1)
 
 
-def test_whom_nobody_vouches_for_gets_nothing(receiver: Server) -> None:
+def test_untrusted_certificate_gets_no_request(receiver: Server) -> None:
     assert sender(receiver.url, ssl.create_default_context()).send(outbound("sms")) == Retryable(
         "SSLCertVerificationError"
     )
     assert receiver.requests == []
 
 
-def test_whom_another_name_was_vouched_for_gets_nothing(tmp_path: Path) -> None:
+def test_certificate_of_another_host_gets_no_request(tmp_path: Path) -> None:
     server, client = certified(tmp_path, "127.0.0.2")
     with serving(server) as receiver:
         assert sender(receiver.url, client).send(outbound("sms")) == Retryable("SSLCertVerificationError")
@@ -219,12 +219,12 @@ def test_a_failure_before_the_body_left_is_tried_again(contexts: Contexts, behav
 
 
 @pytest.mark.parametrize("sender_id", ["http://127.0.0.1/", "127.0.0.1", "", "file:///etc/passwd", "HTTP://x"])
-def test_a_route_that_is_no_https_url_is_the_operators_to_mend(contexts: Contexts, sender_id: str) -> None:
+def test_route_without_https_is_a_configuration_error(contexts: Contexts, sender_id: str) -> None:
     assert sender(sender_id, contexts[1]).send(outbound("sms")) == Retryable("the route's identity is no https URL")
 
 
 @pytest.mark.parametrize("sender_id", ["https://", "https:///path", f"https://{'x' * 64}.invalid/"])
-def test_a_url_without_a_host_is_the_operators_to_mend(contexts: Contexts, sender_id: str) -> None:
+def test_url_without_host_is_a_configuration_error(contexts: Contexts, sender_id: str) -> None:
     assert type(sender(sender_id, contexts[1]).send(outbound("sms"))) is Retryable
 
 
@@ -233,7 +233,7 @@ def test_no_call_begins_when_the_gate_holds_no_more(receiver: Server, channel: W
     assert receiver.requests == []
 
 
-def test_a_secret_that_is_absent_is_the_operators_to_mend(receiver: Server, contexts: Contexts) -> None:
+def test_missing_secret_is_a_configuration_error(receiver: Server, contexts: Contexts) -> None:
     assert sender(receiver.url, contexts[1], secrets=dict).send(outbound("sms")) == Retryable(
         "absent from the secrets: webhook_secret"
     )

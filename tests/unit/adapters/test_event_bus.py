@@ -100,7 +100,7 @@ def test_a_call_that_failed_is_tried_again_whole(error: Exception) -> None:
     assert client.calls == [[0, 1]] * 3
 
 
-def test_after_three_tries_it_is_counted_and_the_next_batch_has_its_own() -> None:
+def test_batch_fails_after_three_tries_and_the_next_starts_anew() -> None:
     publish, client, pauses = bus(refusing(0, 1), THROTTLED, refusing(1))
     with pytest.raises(NotPublished, match="1 of 12 events"):
         publish(events(12))

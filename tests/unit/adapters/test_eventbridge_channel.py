@@ -152,7 +152,7 @@ def test_what_a_failure_on_the_way_means(channel: EventBridgeChannel, failure: E
     assert len(tries) == 1
 
 
-def test_nobody_listens(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_connection_is_retried(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{unused.getsockname()[1]}")
@@ -160,7 +160,7 @@ def test_nobody_listens(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     assert aws.requests == []
 
 
-def test_what_is_asked(aws: Aws, channel: EventBridgeChannel) -> None:
+def test_request_goes_to_the_bus(aws: Aws, channel: EventBridgeChannel) -> None:
     channel.send(OUTBOUND)
     ((asked,),) = (request["Entries"] for request in aws.requests)
     assert {**asked, "Detail": json.loads(asked["Detail"])} == {
@@ -182,7 +182,7 @@ def test_what_is_asked(aws: Aws, channel: EventBridgeChannel) -> None:
     }
 
 
-def test_news_may_be_told_twice_so_there_a_failure_is_tried_again(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_are_retried_after_a_failure(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
     aws.status, aws.body = 503, error("ServiceUnavailable")
     client = App()._client("events")

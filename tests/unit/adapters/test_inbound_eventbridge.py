@@ -494,7 +494,7 @@ def test_unknown_fields_are_kept_out_of_the_way(detail_type: str) -> None:
 
 @pytest.mark.parametrize("detail_type", REQUIRED)
 @pytest.mark.parametrize("value", ["x", 5, True, {"": [None]}])
-def test_a_field_of_another_detail_type_is_as_unknown_as_any_other(detail_type: str, value: Any) -> None:
+def test_field_of_another_detail_type_is_unknown(detail_type: str, value: Any) -> None:
     """What an event says is kept with its subject, and field by field: one that slipped in there would stay."""
     known = {name for fields in (REQUIRED, OPTIONAL) for of_one in fields.values() for name in of_one}
     foreign = {*known, *KEPT.values()} - {*REQUIRED[detail_type], *OPTIONAL[detail_type], "occurred_at", "brand"}
@@ -503,7 +503,7 @@ def test_a_field_of_another_detail_type_is_as_unknown_as_any_other(detail_type: 
 
 
 @pytest.mark.parametrize("detail_type", OF_A_CONTACT)
-def test_every_error_is_told_at_once(detail_type: str) -> None:
+def test_all_errors_are_reported_at_once(detail_type: str) -> None:
     wrong = dict.fromkeys(REQUIRED[detail_type] | OPTIONAL[detail_type], 5)
     event = envelope(detail_type, wrong | {"contact": CONTACT | {"address": "?"}}) | {"time": "now"}
     paths = {error.partition(": ")[0] for error in errors_of(event)}
@@ -559,7 +559,7 @@ def test_an_error_quotes_nothing_of_what_it_found() -> None:
 
 
 @pytest.mark.parametrize("whose", [{"contact": CONTACT}, {"brand": "acme-dental"}])
-def test_a_brand_says_only_what_the_event_gave(whose: dict[str, Any]) -> None:
+def test_brand_command_has_only_the_events_fields(whose: dict[str, Any]) -> None:
     version = version_of(AT, EventEffect.CHANGE)
     fields = {name: kind.good for name, kind in OPTIONAL["BrandConfigured"].items() if name != "occurred_at"}
     assert parse_business_event(envelope("BrandConfigured", whose | {"name": "Acme"})) == ConfigureBrand(
@@ -665,7 +665,7 @@ def test_a_yes_needs_its_instant(detail_type: str, when: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize("detail_type", ["ContactOptedIn", "ConsentChanged"])
-def test_an_instant_of_another_kind_names_its_field_along_with_all_other_errors(detail_type: str) -> None:
+def test_wrong_instant_is_reported_with_all_other_errors(detail_type: str) -> None:
     for bad in INSTANT.bad:
         detail = full(detail_type) | {
             "evidence": {"when": bad},
@@ -719,14 +719,14 @@ def test_one_of_the_two_is_needed(detail_type: str) -> None:
 
 @pytest.mark.parametrize("detail_type", EACH_CONTACT_S_OWN)
 @pytest.mark.parametrize("contact", [{}, {"contact": None}])
-def test_a_brand_is_not_enough_for_what_each_contact_has_of_its_own(detail_type: str, contact: dict[str, Any]) -> None:
+def test_per_contact_subject_needs_a_contact(detail_type: str, contact: dict[str, Any]) -> None:
     detail = {name: value for name, value in full(detail_type).items() if name != "contact"}
     (error,) = errors_of(envelope(detail_type, detail | contact | {"brand": "acme-dental"}))
     assert error == "$.detail.contact: is required: every contact has this of its own"
 
 
 @pytest.mark.parametrize("detail_type", BUSINESS)
-def test_only_what_each_contact_has_of_its_own_is_another_subject_for_another_contact(detail_type: str) -> None:
+def test_only_per_contact_subjects_differ_between_contacts(detail_type: str) -> None:
     others = [CONTACT, CONTACT | {"address": "+447700900187"}, CONTACT | {"channel": "rcs"}]
     subjects = [
         business_event(envelope(detail_type, full(detail_type) | {"contact": contact})).subject for contact in others
@@ -736,7 +736,7 @@ def test_only_what_each_contact_has_of_its_own_is_another_subject_for_another_co
 
 
 @pytest.mark.parametrize("detail_type", NOBODY_S)
-def test_what_is_told_to_an_audience_keeps_no_contact(detail_type: str) -> None:
+def test_announcement_keeps_no_contact(detail_type: str) -> None:
     """Whoever the shop's own account was would have been the only one to hear of it, and an erasure of that contact
     would have taken the announcement away.
     """
@@ -785,9 +785,7 @@ def test_an_address_is_brought_to_its_one_form(channel: str, written: str, addre
         ("2040-01-01T00:00:00Z", "2031-03-04T11:05:21+00:00"),
     ],
 )
-def test_when_it_happened_is_kept_as_said_but_for_what_lies_in_the_future(
-    detail_type: str, occurred_at: str | None, kept: str
-) -> None:
+def test_event_time_is_kept_unless_it_is_in_the_future(detail_type: str, occurred_at: str | None, kept: str) -> None:
     """In its own offset, where days are counted by that; never the word of a clock that runs ahead."""
     detail = minimal(detail_type) | {"occurred_at": occurred_at, KEPT[detail_type]: "2035-01-01T00:00:00Z"}
     event = business_event(envelope(detail_type, detail))
@@ -840,7 +838,7 @@ def test_a_day_on_which_it_is_closed_needs_no_hours(nothing: dict[str, Any]) -> 
 @pytest.mark.parametrize(
     ("opens", "closes"), [("09:30", "12:00"), ("00:00", "23:59"), ("18:00", "02:00"), ("00:00", "00:00")]
 )
-def test_hours_say_that_it_is_not_closed(closed: dict[str, Any], opens: str, closes: str) -> None:
+def test_hours_mean_not_closed(closed: dict[str, Any], opens: str, closes: str) -> None:
     event = business_event(envelope("HolidayHoursAnnounced", hours(opens=opens, closes=closes, **closed)))
     assert {name: event.fields[name] for name in _HOURS} == {"opens": opens, "closes": closes, "closed": False}
 
@@ -861,9 +859,7 @@ def test_it_is_either_closed_or_has_hours(given: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("heard_first", ["older", "newer"])
 @pytest.mark.parametrize("newest_is_closed", [True, False])
-def test_whether_it_is_closed_is_the_word_of_the_newest_event_alone(
-    heard_first: str, *, newest_is_closed: bool
-) -> None:
+def test_closed_comes_only_from_the_newest_event(heard_first: str, *, newest_is_closed: bool) -> None:
     """Fields that a newer event leaves out keep their earlier value: people were told "closed", and found it open."""
     open_, closed = hours(opens="10:00", closes="14:00"), hours(closed=True)
     older, newer = (
@@ -901,7 +897,7 @@ def version(detail_type: str, occurred_at: str | None = None, *, time: str = TIM
 BOOKED, MOVED, UNDONE = "AppointmentBooked", "AppointmentRescheduled", "AppointmentCancelled"
 
 
-def test_an_event_happened_when_it_says_else_when_it_was_sent() -> None:
+def test_event_time_is_occurred_at_or_else_envelope_time() -> None:
     assert version(BOOKED) == version(BOOKED, TIME) == version(BOOKED, "2031-03-04T12:05:20+01:00")
     assert version(BOOKED, "2031-03-04T11:05:19Z") < version(BOOKED)
     assert version(BOOKED, "2031-03-04T11:05:20.000001Z") > version(BOOKED)
@@ -916,7 +912,7 @@ def test_no_event_happened_later_than_a_second_after_it_was_sent() -> None:
     assert at == AT + timedelta(seconds=1)
 
 
-def test_within_a_second_an_undoing_is_the_newest_and_a_beginning_the_oldest() -> None:
+def test_within_a_second_undo_is_newest_and_begin_oldest() -> None:
     early, late = "2031-03-04T11:05:20.1Z", "2031-03-04T11:05:20.9Z"
     ordered = [(BOOKED, early), (BOOKED, late), (MOVED, early), (MOVED, late), (UNDONE, early), (UNDONE, late)]
     versions = [version(detail_type, at) for detail_type, at in ordered]
@@ -938,7 +934,7 @@ def test_within_a_second_an_undoing_is_the_newest_and_a_beginning_the_oldest() -
         ("AnnouncementWithdrawn", "HolidayHoursAnnounced"),
     ],
 )
-def test_what_undoes_is_about_the_same_subject_and_the_newer_of_two_within_a_second(undoing: str, done: str) -> None:
+def test_undo_has_the_same_subject_and_wins_within_a_second(undoing: str, done: str) -> None:
     subjects = [business_event(envelope(name, full(name))).subject.key for name in (undoing, done)]
     assert subjects[0] == subjects[1]
     assert version(undoing, "2031-03-04T11:05:20.1Z") > version(done, "2031-03-04T11:05:20.9Z")

@@ -31,11 +31,11 @@ def errors_of(asked: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("more", "asks"), [({}, "explain"), ({"export": False}, "explain"), ({"export": True}, "export")]
 )
-def test_about_a_contact_whose_address_is_brought_to_its_one_form(more: dict[str, Any], asks: str) -> None:
+def test_question_normalises_the_contacts_address(more: dict[str, Any], asks: str) -> None:
     assert question({"contact": CONTACT, **more}) == AboutContact("export" if asks == "export" else "explain", READ)
 
 
-def test_about_an_event_that_nobody_has_sent_yet() -> None:
+def test_question_about_an_unsent_event() -> None:
     event = parse_business_event(EVENT)
     assert isinstance(event, BusinessEvent)
     assert question({"preview": EVENT}) == AboutEvent(event)
@@ -54,7 +54,7 @@ def test_about_a_broadcast_by_what_it_is_about(named: dict[str, Any], kind: str)
     assert question(asked) == AboutBroadcast(SubjectRef("acme-dental", kind, "P-2031-12 #ü"))
 
 
-def test_every_kind_of_broadcast_can_be_asked_about_by_the_name_that_its_event_has_for_it() -> None:
+def test_each_broadcast_is_queried_by_its_events_id_field() -> None:
     kinds = {terms.kind for terms in REASONS.values() if terms.audience}
     names = {(terms.kind, terms.id_field) for terms in EVENT_TYPES.values() if terms.kind in kinds}
     assert {kind for kind, _ in names} == kinds
@@ -72,7 +72,7 @@ def test_every_kind_of_broadcast_can_be_asked_about_by_the_name_that_its_event_h
         {"preview": EVENT, "broadcast": None},
     ],
 )
-def test_anything_else_is_told_what_there_is(asked: Any) -> None:
+def test_unknown_question_lists_the_valid_ones(asked: Any) -> None:
     (error,) = errors_of(asked)
     assert error.startswith("$: expected ")
     for asks in ('{"contact": {"brand", "channel", "address"}}', '{"preview": event}', '{"broadcast": {"brand", '):
@@ -108,12 +108,12 @@ def test_a_broadcast_is_an_object(named: Any) -> None:
     assert errors_of({"broadcast": named}) == ["$.broadcast: expected an object"]
 
 
-def test_every_field_of_a_broadcast_that_is_wrong_is_named_at_once() -> None:
+def test_all_wrong_fields_of_a_broadcast_are_reported_at_once() -> None:
     paths = [error.partition(": ")[0] for error in errors_of({"broadcast": {"brand": 5, "item_id": 5}})]
     assert paths == ["$.broadcast.brand", "$.broadcast.item_id"]
 
 
-def test_an_error_quotes_nothing_of_what_was_asked() -> None:
+def test_error_repeats_no_value_of_the_question() -> None:
     """Errors are logged, and what stands in the wrong field may be about a person."""
     personal = "Ada Beispiel +447700900142"
     for asked in (
@@ -131,7 +131,7 @@ def test_an_error_quotes_nothing_of_what_was_asked() -> None:
 
 
 @pytest.mark.parametrize("export", ["true", 1, 0, [], {}])
-def test_an_export_is_asked_for_by_true(export: Any) -> None:
+def test_export_is_requested_by_true(export: Any) -> None:
     assert errors_of({"contact": CONTACT, "export": export}) == ["$.export: expected true or false"]
 
 
@@ -147,7 +147,7 @@ def test_every_part_of_a_contact_that_is_wrong_is_named_at_once() -> None:
     assert error.startswith("$.contact.address: ")
 
 
-def test_every_field_of_an_event_that_is_wrong_is_named_at_once_and_where_it_stands() -> None:
+def test_all_wrong_fields_of_an_event_are_reported_with_paths() -> None:
     wrong = {"detail-type": "AppointmentBooked", "time": "now", "detail": {"contact": CONTACT, "starts_at": "soon"}}
     paths = [error.partition(": ")[0] for error in errors_of({"preview": wrong})]
     assert paths == ["$.preview.time", "$.preview.detail.appointment_id", "$.preview.detail.starts_at"]

@@ -41,7 +41,7 @@ def test_an_event_is_kept_whole(event: Any) -> None:
     assert json.loads(message["body"]) == {"errors": ["$.id: is wrong", "$.time: too"], "event": event}
 
 
-def test_an_event_too_large_for_a_message_is_kept_whole_all_the_same() -> None:
+def test_event_too_large_for_a_message_is_kept_whole() -> None:
     """Its letters became six characters each, and the queue refused it at every retry."""
     client, event = Client(), {"detail": {"text": "ệ" * 60_000}}
     RejectedEventsQueue(client, "https://sqs.example/q")(event, ["$.id: is wrong"])

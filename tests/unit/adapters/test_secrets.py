@@ -46,7 +46,7 @@ def test_the_keys_are_the_objects_of_the_secret() -> None:
     assert client.asked == [ARN]
 
 
-def test_nothing_is_read_before_a_key_is_asked_for() -> None:
+def test_nothing_is_read_before_a_key_is_used() -> None:
     client = Client("{}")
     ProviderSecrets(ARN, client)
     assert client.asked == []
@@ -79,12 +79,12 @@ def test_two_secrets_are_two() -> None:
     [f"[{VALUE!r}]".replace("'", '"'), f'"{VALUE}"', "17", "null", "true"],
     ids=["a list", "a text", "a number", "null", "true"],
 )
-def test_json_that_is_no_object_is_the_operators_to_mend(value: str) -> None:
+def test_json_without_object_is_a_configuration_error(value: str) -> None:
     _fails_without_quoting(Client(value), "^the providers' secret: expected a JSON object of keys$")
 
 
 @pytest.mark.parametrize("value", [VALUE, f'{{"key": "{VALUE}"', f"{{{VALUE}: 1}}", ""])
-def test_what_is_no_json_is_the_operators_to_mend(value: str) -> None:
+def test_invalid_json_is_a_configuration_error(value: str) -> None:
     _fails_without_quoting(Client(value), "^the providers' secret: expected JSON$")
 
 
@@ -97,11 +97,11 @@ def test_what_is_no_json_is_the_operators_to_mend(value: str) -> None:
         (EndpointConnectionError(endpoint_url=VALUE), "EndpointConnectionError"),
     ],
 )
-def test_a_secret_that_cannot_be_read_is_the_operators_to_mend(why: Exception, name: str) -> None:
+def test_unreadable_secret_is_a_configuration_error(why: Exception, name: str) -> None:
     _fails_without_quoting(Client(why), f"^the providers' secret: {name}$")
 
 
-def test_a_secret_that_was_mended_is_read_at_the_next_use() -> None:
+def test_corrected_secret_is_read_at_the_next_use() -> None:
     client = Client(ABSENT)
     secrets = ProviderSecrets(ARN, client)
     with pytest.raises(ConfigurationError):
@@ -110,7 +110,7 @@ def test_a_secret_that_was_mended_is_read_at_the_next_use() -> None:
     assert secrets() == {"key": "a"}
 
 
-def test_while_the_secret_cannot_be_read_the_former_keys_are_used(caplog: pytest.LogCaptureFixture) -> None:
+def test_former_keys_are_used_while_the_secret_is_unreadable(caplog: pytest.LogCaptureFixture) -> None:
     """Secrets Manager had trouble for a quarter of an hour, and messages failed whose keys had not changed."""
     client, time = Client('{"key": "a"}'), Time()
     secrets = ProviderSecrets(ARN, client, time)
@@ -129,7 +129,7 @@ def test_while_the_secret_cannot_be_read_the_former_keys_are_used(caplog: pytest
     assert secrets() == {"key": "b"}
 
 
-def test_what_is_in_hand_is_what_was_read_last_and_nothing_is_asked_for_it() -> None:
+def test_cached_keys_need_no_request() -> None:
     client, time = Client('{"key": "a"}'), Time()
     secrets = ProviderSecrets(ARN, client, time)
     with pytest.raises(ConfigurationError, match=r"^the providers' secret: not read yet$"):

@@ -178,7 +178,7 @@ def test_a_missing_setting_is_named(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", READ)
-def test_a_setting_that_is_set_to_nothing_is_none_or_missing(name: str) -> None:
+def test_empty_setting_counts_as_unset(name: str) -> None:
     settings, variable = Settings(ENVIRONMENT | {name: ""}), READ[name]
     if variable.empty is not ConfigurationError:
         assert variable.read(settings) == variable.empty
@@ -209,7 +209,7 @@ ALONE: Final = (
 
 
 @pytest.mark.parametrize("name", ALONE)
-def test_no_function_needs_what_it_does_not_ask_for(name: str) -> None:
+def test_no_function_needs_settings_it_does_not_use(name: str) -> None:
     """Not every function is given every setting."""
     assert READ[name].read(Settings({name: ENVIRONMENT[name]})) == READ[name].value
 
@@ -248,7 +248,7 @@ def test_the_settings_of_ingest_and_of_the_policy_are_whole() -> None:
 
 
 @pytest.mark.parametrize("choice", ["wait", "pull_forward", "warn"])
-def test_what_is_done_when_the_window_will_close_may_be_one_for_all(choice: str) -> None:
+def test_closing_action_may_be_one_for_all_reasons(choice: str) -> None:
     policy = Settings(ENVIRONMENT | {"WHEN_WINDOW_WILL_CLOSE": choice}).policy
     assert (policy.when_window_will_close, policy.when_closing_for) == (choice, {})
 

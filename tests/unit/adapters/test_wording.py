@@ -254,7 +254,7 @@ def test_a_service_is_never_named(locale: str) -> None:
 
 
 @pytest.mark.parametrize(("channel", "reason"), list(product(CHANNELS, SAMPLES)))
-def test_who_is_told_how_to_stop(channel: str, reason: str) -> None:
+def test_stop_hint_is_added_to_the_right_messages(channel: str, reason: str) -> None:
     """Marketing on SMS; and whoever asks for help, anywhere."""
     tells = reason == "help_reply" or (SAMPLES[reason].category == "marketing" and channel == "sms")
     for locale, stop in (("en", "Reply STOP to opt out."), ("de", "Abmelden mit STOP."), ("vi", "ngừng nhận tin.")):
@@ -285,7 +285,7 @@ def test_what_is_in_the_cart(items: Any, shown: str) -> None:
 # The brand
 
 
-def test_a_brand_that_has_not_said_its_name_goes_by_its_id() -> None:
+def test_brand_without_name_uses_its_id() -> None:
     said = full("order_shipped")
     for brand in (None, Brand("acme-dental"), Brand("acme-dental", name=" "), Brand("acme-dental", name={"en": ""})):
         assert text("order_shipped", said, brand=brand).startswith("acme-dental: your order")
@@ -309,7 +309,7 @@ def test_a_help_text_that_names_the_brand_names_it_once() -> None:
     assert text("help_reply", {}, brand=brand) == brand.help_text
 
 
-def test_the_default_help_says_how_to_stop_in_the_brands_words() -> None:
+def test_default_help_uses_the_brands_stop_hint() -> None:
     assert text("help_reply", {}, brand=replace(ACME, stop_text="STOP: 60006"), channel="rcs").endswith(" STOP: 60006")
 
 
@@ -348,14 +348,14 @@ def test_the_chain(locales: tuple[str | None, ...], wanted: str) -> None:
         (None, None, "ja", "en"),
     ],
 )
-def test_the_persons_language_else_the_brands_else_the_default_else_english(
+def test_language_is_the_persons_brands_default_or_english(
     persons: str | None, brands: str | None, default: str, spoken: str
 ) -> None:
     case = told("trial_follow_up", TRIAL, locale=persons, brand=replace(ACME, locale=brands))
     assert FluentWording(default)(case).locale == spoken
 
 
-def test_somebody_of_whom_nothing_is_known_reads_the_default() -> None:
+def test_unknown_contact_gets_the_default_language() -> None:
     for reason in SAMPLES:
         case = replace(told(reason, full(reason)), profile=None)
         assert FluentWording("de")(case).locale == "de"
@@ -600,7 +600,7 @@ def test_a_brand_may_speak_a_language_of_its_own(folder: Path) -> None:
     assert spoken("order_shipped", "fr", "other") == ("de", "Ihre Bestellun")
 
 
-def test_a_brands_text_may_have_several_lines_and_choose_its_template(folder: Path) -> None:
+def test_brand_text_may_have_lines_and_its_own_template(folder: Path) -> None:
     source = """
 order_shipped =
     { $brand }: shipped { $carrier } today.

@@ -77,7 +77,7 @@ def test_only_cancel_words_are_both_answer_and_request() -> None:
         ("absagen", "sms", "+4915112345678", True, False, False),  # no STOP at all
     ],
 )
-def test_cancel_asks_to_cancel_only_where_carriers_allow(  # noqa: PLR0917 - a table
+def test_cancel_is_an_answer_only_if_carriers_allow(  # noqa: PLR0917 - a table
     text: str, channel: str, address: str, question_is_open: bool, stopped_by_provider: bool, expected: bool
 ) -> None:
     found = is_cancellation(

@@ -25,14 +25,14 @@ def heard(*events: Event) -> Brand:
     return reduce(lambda brand, event: brand.apply(*event), events, Brand("acme-dental"))
 
 
-def test_a_brand_of_which_nothing_was_said_has_nothing() -> None:
+def test_brand_without_events_has_no_values() -> None:
     brand = Brand("acme-dental")
     assert (brand.name, brand.timezone, brand.locale, brand.help_text, brand.stop_text) == (None,) * 5
     assert brand.apply(1, {}) == brand
 
 
 @pytest.mark.parametrize("events", [*permutations((FIRST, MOVED, RENAMED))])
-def test_each_field_is_what_the_newest_event_that_has_it_said(events: tuple[Event, ...]) -> None:
+def test_each_field_has_the_value_of_its_newest_event(events: tuple[Event, ...]) -> None:
     brand = heard(*events)
     assert (brand.name, brand.timezone, brand.locale) == ("Acme Smiles", "Europe/Lisbon", "pt")
     assert brand.help_text == {"en": "Call us", "de": "Anrufen"}
@@ -46,12 +46,12 @@ def test_an_event_that_comes_again_changes_nothing() -> None:
     assert brand.apply(*FIRST) == brand
 
 
-def test_of_two_events_of_one_version_the_one_heard_last_holds() -> None:
+def test_later_arrival_wins_between_equal_versions() -> None:
     """Envelopes have whole seconds, and most events arrive in the order in which they happened."""
     assert heard((1, {"name": "Acme"}), (1, {"name": "Acme Smiles"})).name == "Acme Smiles"
 
 
-def test_whose_it_is_and_how_often_it_was_written_are_no_events_business() -> None:
+def test_events_cannot_set_key_or_revision() -> None:
     stored = replace(Brand("acme-dental"), revision=7)
     heard_of = stored.apply(*FIRST)
     assert (heard_of.id, heard_of.revision) == ("acme-dental", 7)

@@ -44,7 +44,7 @@ def one(subject: Subject, place: ZoneInfo | None = None) -> Broadcast:
 # What is asked for
 
 
-def test_an_announcement_is_a_broadcast_and_no_message_to_anybody_of_its_own() -> None:
+def test_announcement_is_a_broadcast_and_not_a_single_message() -> None:
     broadcast = one(preview())
     assert (broadcast.reason, broadcast.subject) == ("product_preview", REF)
     assert (broadcast.due_at, broadcast.valid_until) == (NOON + HOUR, NOON + HOUR + 2 * DAY)
@@ -52,13 +52,13 @@ def test_an_announcement_is_a_broadcast_and_no_message_to_anybody_of_its_own() -
     assert planned_messages(preview()) == ()
 
 
-def test_an_item_that_is_back_is_told_at_once_and_for_a_day() -> None:
+def test_restock_is_announced_at_once_and_valid_for_a_day() -> None:
     broadcast = one(apply_events(Subject(ITEM), business("ItemBackInStock", subject_id=ITEM.id, name="Shoe")))
     assert (broadcast.reason, broadcast.due_at, broadcast.valid_until) == ("back_in_stock", NOON, NOON + DAY)
 
 
 @pytest.mark.parametrize("subject", [None, Subject(REF), preview(title=None), preview(send_at=None)])
-def test_what_says_nothing_asks_for_nothing(subject: Subject | None) -> None:
+def test_event_without_announcement_makes_no_broadcast(subject: Subject | None) -> None:
     assert broadcasts(subject) == ()
 
 
@@ -72,7 +72,7 @@ def test_what_says_nothing_asks_for_nothing(subject: Subject | None) -> None:
         ),
     ],
 )
-def test_what_was_withdrawn_asks_for_nothing_in_whichever_order_it_was_heard(began: Any, undone: Any) -> None:
+def test_withdrawn_announcement_makes_no_broadcast_in_any_order(began: Any, undone: Any) -> None:
     assert len(broadcasts(apply_events(Subject(began.subject), began))) == 1
     assert broadcasts(apply_events(Subject(began.subject), began, undone)) == ()
     assert broadcasts(apply_events(Subject(began.subject), undone, began)) == ()
@@ -98,7 +98,7 @@ def test_the_parts_are_one_for_each_shard_of_the_contacts() -> None:
     )
 
 
-def test_every_part_has_a_key_of_its_own_beside_its_subject_and_no_message_has_such_a_key() -> None:
+def test_each_broadcast_shard_has_a_unique_key() -> None:
     shards = one(preview()).shards() + one(holiday()).shards()
     assert len({broadcast_shard.key for broadcast_shard in shards}) == 2 * SHARDS
     assert {broadcast_shard.key.pk for broadcast_shard in shards} == {REF.key}
@@ -120,7 +120,7 @@ def test_withdrawn_parts_bear_the_version_that_withdrew_them() -> None:
     }
 
 
-def test_a_part_can_be_read_for_as_long_as_the_last_event_about_it_may_come_again() -> None:
+def test_broadcast_shard_is_kept_until_its_last_event_can_return() -> None:
     (broadcast_shard, *_) = one(preview()).shards()
     assert datetime.fromtimestamp(broadcast_shard.expires_at, UTC) == broadcast_shard.valid_until + RETENTION
 
@@ -134,7 +134,7 @@ def test_the_terms_of_a_part_are_those_of_its_reason() -> None:
 # A member's message
 
 
-def test_a_member_has_one_message_however_often_and_whenever_it_is_found() -> None:
+def test_recipient_found_twice_has_one_message() -> None:
     early, late = (one(preview()).message_for(ANNA, None, at=at) for at in (NOON, NOON + DAY))
     assert early.key == late.key
     assert early.scheduled_message_id == late.scheduled_message_id
@@ -160,7 +160,7 @@ def test_two_contacts_have_two_rows() -> None:
     assert len({one(preview()).message_for(contact, None, at=NOON).key for contact in others}) == 3
 
 
-def test_asked_again_a_message_is_what_the_newest_version_wants() -> None:
+def test_replanned_message_follows_the_newest_version() -> None:
     row = one(preview()).message_for(ANNA, None, at=NOON)
     assert replan(row, preview()) == row
     changed = apply_events(preview(), _announced(2, send_at=NOON + 5 * HOUR))
@@ -173,7 +173,7 @@ def test_asked_again_a_message_is_what_the_newest_version_wants() -> None:
     assert replan(row, None) is None
 
 
-def test_asked_again_a_message_keeps_the_day_of_the_brands_place() -> None:
+def test_replanned_message_keeps_the_day_of_the_default_zone() -> None:
     place = ZoneInfo("Pacific/Auckland")
     row = one(holiday(), place).message_for(ANNA, None, at=NOON)
     assert replan(row, holiday(), place) == row
@@ -192,17 +192,17 @@ def test_asked_again_a_message_keeps_the_day_of_the_brands_place() -> None:
         ("Pacific/Pago_Pago", datetime(2026, 12, 25, 11, tzinfo=UTC)),
     ],
 )
-def test_holiday_hours_are_of_use_until_midnight_where_the_brand_is(zone: str, until: datetime) -> None:
+def test_holiday_hours_are_valid_until_the_brands_midnight(zone: str, until: datetime) -> None:
     """On both sides of the date line: a day of Auckland's ends when that of Los Angeles has hardly begun."""
     assert one(holiday(), ZoneInfo(zone)).valid_until == until
 
 
-def test_a_zone_that_the_announcement_names_goes_before_the_brands_own() -> None:
+def test_zone_of_the_announcement_overrides_the_brands_zone() -> None:
     subject = holiday(timezone="America/Los_Angeles")
     assert one(subject, ZoneInfo("Pacific/Auckland")).valid_until == datetime(2026, 12, 25, 8, tzinfo=UTC)
 
 
-def test_where_no_zone_is_known_the_day_goes_by_the_offset_of_the_instant() -> None:
+def test_day_uses_the_utc_offset_if_no_zone_is_known() -> None:
     subject = holiday(send_at="2026-12-20T09:00:00+13:00")
     assert one(subject).valid_until == datetime(2026, 12, 24, 11, tzinfo=UTC)
 

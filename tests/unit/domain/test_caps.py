@@ -84,7 +84,7 @@ def test_without_caps_there_is_always_a_place() -> None:
     assert free_at((), [NOON] * 100, NOON) is None
 
 
-def test_a_message_that_is_exactly_one_period_old_no_longer_counts() -> None:
+def test_message_exactly_one_period_old_does_not_count() -> None:
     caps = (Cap(1, DAY),)
     assert free_at(caps, [NOON], NOON + DAY - MICROSECOND) == NOON + DAY
     assert free_at(caps, [NOON], NOON + DAY) is None

@@ -27,7 +27,7 @@ def heard(*sent: datetime, heard_before: bool = False, restarts_after: timedelta
 
 
 @pytest.mark.parametrize("fraction", [0, 1, 500_000, 999_999])
-def test_the_window_is_open_to_the_last_microsecond_and_not_beyond(fraction: int) -> None:
+def test_window_is_open_to_its_last_microsecond(fraction: int) -> None:
     sent_at = NOON.replace(microsecond=fraction)
     conversation = heard(sent_at)
     for early in (MICROSECOND, SECOND, WINDOW):
@@ -44,7 +44,7 @@ def test_30_days_are_720_hours_whatever_the_clocks_do() -> None:
     assert conversation.expires_at == int((sent_at + timedelta(hours=720)).timestamp())
 
 
-def test_the_stored_expiry_is_in_whole_seconds_and_never_cuts_the_window_short() -> None:
+def test_stored_expiry_rounds_up_to_whole_seconds() -> None:
     assert expiry(NOON) == int(NOON.timestamp())
     assert expiry(NOON + MICROSECOND) == int(NOON.timestamp()) + 1
     conversation = heard(NOON + MICROSECOND)
@@ -62,13 +62,13 @@ def test_an_expiry_in_milliseconds_does_not_keep_the_window_open() -> None:
     assert not wrong.is_open(NOON + WINDOW)
 
 
-def test_an_expiry_more_than_five_years_back_is_closed_though_ttl_never_deletes_it() -> None:
+def test_expiry_over_five_years_old_means_closed() -> None:
     long_ago = NOON - timedelta(days=6 * 365)
     conversation = heard(long_ago)
     assert not conversation.is_open(NOON)
 
 
-def test_where_expiry_and_last_message_differ_the_earlier_one_counts() -> None:
+def test_earlier_of_expiry_and_last_message_counts() -> None:
     conversation = heard(NOON)
     for expires_at in (0, 1, int((NOON + timedelta(days=3)).timestamp())):
         early = replace(conversation, expires_at=expires_at)
@@ -76,7 +76,7 @@ def test_where_expiry_and_last_message_differ_the_earlier_one_counts() -> None:
         assert not early.is_open(early.closes_at)
 
 
-def test_a_newer_message_moves_the_window_on_and_keeps_who_opened_it() -> None:
+def test_newer_message_moves_the_window_and_keeps_its_opener() -> None:
     conversation = heard(NOON, NOON + timedelta(days=3))
     assert conversation.closes_at == NOON + timedelta(days=33)
     assert conversation.previous_inbound_at == NOON
@@ -93,18 +93,14 @@ def test_an_older_message_never_shortens_the_window(earlier: timedelta) -> None:
     ("after", "opening", "opened_by"),
     [(WINDOW - MICROSECOND, "started", "m1"), (WINDOW, "restarted", "m2"), (timedelta(days=90), "restarted", "m2")],
 )
-def test_a_message_after_the_window_has_closed_restarts_the_conversation(
-    after: timedelta, opening: str, opened_by: str
-) -> None:
+def test_message_after_the_window_restarts_the_conversation(after: timedelta, opening: str, opened_by: str) -> None:
     conversation = heard(NOON, NOON + after)
     assert (conversation.opening, conversation.opened_by) == (opening, opened_by)
     assert conversation.previous_inbound_at == NOON
 
 
 @pytest.mark.parametrize(("heard_before", "opening"), [(False, "started"), (True, "restarted")])
-def test_where_ttl_has_deleted_the_conversation_the_profile_says_whether_it_is_the_first(
-    heard_before: bool, opening: str
-) -> None:
+def test_profile_decides_first_or_return_after_ttl_deletion(heard_before: bool, opening: str) -> None:
     assert heard(NOON, heard_before=heard_before).opening == opening
 
 
@@ -123,7 +119,7 @@ SILENCE = timedelta(days=7)
         (WINDOW, WINDOW * 2, "restarted", "m2"),
     ],
 )
-def test_a_message_after_a_silence_restarts_the_conversation_in_its_window(
+def test_message_after_silence_restarts_an_open_conversation(
     after: timedelta, restarts_after: timedelta | None, opening: str, opened_by: str
 ) -> None:
     conversation = heard(NOON, NOON + after, restarts_after=restarts_after)
@@ -132,13 +128,13 @@ def test_a_message_after_a_silence_restarts_the_conversation_in_its_window(
     assert conversation.closes_at == NOON + after + WINDOW
 
 
-def test_the_silence_counts_from_the_last_message_not_from_the_first() -> None:
+def test_silence_counts_from_the_last_message() -> None:
     chat = [NOON + timedelta(days=day) for day in range(20)]
     assert heard(*chat, restarts_after=SILENCE).opened_by == "m1"
     assert heard(*chat, chat[-1] + SILENCE, restarts_after=SILENCE).opened_by == "m21"
 
 
-def test_a_message_from_within_the_silence_that_comes_late_changes_nothing() -> None:
+def test_late_message_from_within_the_silence_changes_nothing() -> None:
     """It was under way while the person had already come back: what it would have broken is not told again."""
     back = heard(NOON, NOON + SILENCE, restarts_after=SILENCE)
     sent_at = NOON + SILENCE / 2

@@ -22,7 +22,7 @@ DAY = timedelta(days=1)
         ),
     ],
 )
-def test_only_the_last_of_any_number_of_follow_ups_lasts_three_days(
+def test_only_the_last_follow_up_is_valid_for_three_days(
     follow_up: list[str], uses: list[tuple[datetime, datetime]]
 ) -> None:
     event = business("TrialStarted", ends_at=NOON, follow_up=follow_up)
@@ -37,7 +37,7 @@ def test_a_reply_is_at_no_offset_and_of_no_version(reason: str) -> None:
     assert (message.offset, message.version) == ("PT0S", 0)
 
 
-def test_the_first_event_to_give_a_field_is_heard_whatever_its_version() -> None:
+def test_first_value_of_a_field_counts_with_any_version() -> None:
     assert Brand("acme-dental").apply(0, {"name": "Acme"}) == Brand("acme-dental", name="Acme", versions={"name": 0})
 
 

@@ -25,7 +25,7 @@ def test_an_event_about_a_contact_names_it() -> None:
     assert out_event("ContactErased", ANNA) == OutEvent("ContactErased", {"contact": CONTACT})
 
 
-def test_an_event_about_a_message_says_to_whom_why_and_about_what() -> None:
+def test_message_event_has_contact_reason_and_subject() -> None:
     assert subject_of(MESSAGE) == {
         "contact": CONTACT,
         "scheduled_message_id": MESSAGE.scheduled_message_id,
@@ -34,7 +34,7 @@ def test_an_event_about_a_message_says_to_whom_why_and_about_what() -> None:
     }
 
 
-def test_instants_are_told_in_utc_and_what_is_not_known_is_left_out() -> None:
+def test_instants_are_utc_and_unknown_fields_are_omitted() -> None:
     elsewhere = NOON.astimezone(timezone(timedelta(hours=9)))
     event = out_event("MessageHeld", MESSAGE, until=elsewhere, rule=None, attempts=0, facts={"word": None})
     assert event.type == "MessageHeld"

@@ -56,7 +56,7 @@ def test_a_subject_id_cannot_pretend_to_be_another_row() -> None:
         assert message.key.sk.split("#", 2)[2].rsplit("#", 2) == [subject_id, step, about]
 
 
-def test_a_message_is_named_by_its_plan_so_a_repeat_names_the_same() -> None:
+def test_repeated_plan_gives_the_same_message_id() -> None:
     assert replace(MESSAGE, attempts=3, state=State.SENT).scheduled_message_id == MESSAGE.scheduled_message_id
     assert replace(MESSAGE, version=8).scheduled_message_id != MESSAGE.scheduled_message_id
 
@@ -84,7 +84,7 @@ def test_a_message_goes_by_the_terms_of_its_reason(reason: str) -> None:
     assert message.send_group == REASONS[reason].send_group
 
 
-def test_when_it_was_planned_and_by_whom_it_is_held_do_not_name_it() -> None:
+def test_planning_time_and_claim_do_not_change_the_message_id() -> None:
     other = replace(MESSAGE, planned_at=NOON, due_at=NOON, valid_until=NOON, claim_id="c", rule="quiet_hours")
     assert (other.key, other.scheduled_message_id) == (MESSAGE.key, MESSAGE.scheduled_message_id)
 

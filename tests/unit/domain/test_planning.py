@@ -25,7 +25,7 @@ def _plan(subject: Subject) -> list[tuple[str, datetime, datetime]]:
     return [(m.offset, m.due_at, m.valid_until) for m in planned_messages(subject)]
 
 
-def test_an_appointment_is_reminded_of_a_day_and_two_hours_before() -> None:
+def test_appointment_reminders_are_a_day_and_two_hours_before() -> None:
     day, hours = STARTS - timedelta(days=1), STARTS - timedelta(hours=2)
     subject = _subject("AppointmentBooked", starts_at=STARTS)
     assert _plan(subject) == [("P1D", day, hours), ("PT2H", hours, STARTS)]
@@ -37,14 +37,14 @@ def test_an_appointment_is_reminded_of_a_day_and_two_hours_before() -> None:
     assert first.version == subject.tracks["appointment"].revision == 1
 
 
-def test_a_trial_is_followed_up_three_days_before_its_end_and_a_day_after() -> None:
+def test_trial_follow_ups_are_3_days_before_and_1_day_after_end() -> None:
     before, after = STARTS - timedelta(days=3), STARTS + timedelta(days=1)
     subject = _subject("TrialStarted", ends_at=STARTS, product="Pro")
     assert _plan(subject) == [("-P3D", before, after), ("P1D", after, after + timedelta(days=3))]
     assert {m.send_group for m in planned_messages(subject)} == {"trials"}
 
 
-def test_given_offsets_replace_the_defaults_and_come_in_order_of_due_time() -> None:
+def test_offsets_of_the_event_replace_defaults_in_due_order() -> None:
     subject = _subject("AppointmentBooked", starts_at=STARTS, remind_before=["PT30M", "P2D", "PT6H"])
     dues = [STARTS - timedelta(days=2), STARTS - timedelta(hours=6), STARTS - timedelta(minutes=30)]
     assert _plan(subject) == [("P2D", dues[0], dues[1]), ("PT6H", dues[1], dues[2]), ("PT30M", dues[2], STARTS)]
@@ -57,7 +57,7 @@ def test_given_offsets_replace_the_defaults_and_come_in_order_of_due_time() -> N
         ("TrialStarted", {"ends_at": STARTS, "follow_up": []}),
     ],
 )
-def test_an_empty_list_asks_for_no_message(event_type: str, fields: Mapping[str, Any]) -> None:
+def test_empty_offsets_plan_no_message(event_type: str, fields: Mapping[str, Any]) -> None:
     assert planned_messages(_subject(event_type, **fields)) == ()
 
 
@@ -68,7 +68,7 @@ def test_of_two_offsets_that_fall_together_the_first_named_stays() -> None:
         assert _plan(subject) == [(offsets[0], STARTS - timedelta(days=1), STARTS)]
 
 
-def test_two_offsets_that_a_change_of_clocks_parts_are_two_messages() -> None:
+def test_offsets_split_by_a_clock_change_are_two_messages() -> None:
     concert = parse_instant("2026-10-25T20:00:00+01:00")
     subject = _subject("AppointmentBooked", starts_at=concert, timezone="Europe/Berlin", remind_before=["P1D", "PT24H"])
     assert [(step, due) for step, due, _ in _plan(subject)] == [
@@ -77,7 +77,7 @@ def test_two_offsets_that_a_change_of_clocks_parts_are_two_messages() -> None:
     ]
 
 
-def test_days_go_by_the_events_zone_else_by_the_offset_of_its_instant() -> None:
+def test_days_use_the_events_zone_or_else_its_utc_offset() -> None:
     in_utc = parse_instant("2026-10-25T19:00:00Z")
     with_zone = _subject("AppointmentBooked", starts_at=in_utc, timezone="Europe/Berlin", remind_before=["P1D"])
     without = _subject("AppointmentBooked", starts_at=in_utc, remind_before=["P1D"])
@@ -93,7 +93,7 @@ def test_one_length_in_two_spellings_is_one_row() -> None:
     assert len(keys) == 1
 
 
-def test_another_instant_is_about_another_row_and_the_same_instant_is_not() -> None:
+def test_new_anchor_makes_a_new_row_and_the_same_does_not() -> None:
     moved = _subject("AppointmentRescheduled", starts_at=STARTS + timedelta(hours=1))
     stayed = _subject("AppointmentRescheduled", starts_at=STARTS, location="Broad St 9")
     booked = _subject("AppointmentBooked", starts_at=STARTS)
@@ -102,7 +102,7 @@ def test_another_instant_is_about_another_row_and_the_same_instant_is_not() -> N
     assert keys == {m.key for m in planned_messages(stayed)}
 
 
-def test_nothing_is_planned_for_what_is_undone_unknown_or_nobodys() -> None:
+def test_plans_nothing_if_cancelled_unknown_or_without_contact() -> None:
     booked = _subject("AppointmentBooked", starts_at=STARTS)
     cancel = business("AppointmentCancelled", NOON + timedelta(hours=1), contact=None)
     assert planned_messages(None) == ()
@@ -116,7 +116,7 @@ REPLIES = ("welcome_back", "help_reply")
 
 
 @pytest.mark.parametrize("reason", REPLIES)
-def test_a_reply_is_due_at_once_and_of_use_for_ten_minutes_from_the_message(reason: str) -> None:
+def test_reply_is_due_at_once_and_valid_for_ten_minutes(reason: str) -> None:
     now = NOON + timedelta(minutes=4)
     message = reply(reason, inbound(NOON, message_id="SM1"), now)
     assert (message.contact, message.reason, message.state) == (ANNA, reason, State.SCHEDULED)
@@ -127,7 +127,7 @@ def test_a_reply_is_due_at_once_and_of_use_for_ten_minutes_from_the_message(reas
 
 
 @pytest.mark.parametrize("reason", REPLIES)
-def test_a_message_has_one_reply_of_a_reason_however_often_it_comes(reason: str) -> None:
+def test_repeated_message_has_one_reply_per_reason(reason: str) -> None:
     to = inbound(NOON, message_id="SM1")
     repeat = replace(to, sent_at=NOON + timedelta(minutes=1))
     first, replan = reply(reason, to, NOON), reply(reason, repeat, NOON + timedelta(minutes=5))
@@ -178,20 +178,20 @@ def _carried(**fields: Any) -> tuple[list[str], list[str]]:
         ({"check_in_before": "PT0S", "remind_before": ["PT1H"]}, [], ["PT1H"]),
     ],
 )
-def test_a_reminder_within_an_hour_brings_the_check_in_along_the_last_one_of_several(
+def test_last_reminder_within_an_hour_carries_the_check_in(
     fields: Mapping[str, Any], own: list[str], carried_by: list[str]
 ) -> None:
     assert _carried(**fields) == (own, carried_by)
 
 
-def test_a_day_that_the_clocks_make_25_hours_long_is_an_hour_from_24_hours() -> None:
+def test_a_day_of_25_hours_is_an_hour_from_24_hours() -> None:
     """And so the reminder of the day before still brings the link."""
     concert = parse_instant("2026-10-25T20:00:00+01:00")
     assert _carried(starts_at=concert, timezone="Europe/Berlin") == ([], ["P1D"])
     assert _carried(starts_at=concert, timezone="Europe/Berlin", check_in_before="PT23H59M") == (["PT23H59M"], [])
 
 
-def test_an_online_check_in_is_of_use_until_the_appointment_begins() -> None:
+def test_check_in_is_valid_until_the_appointment_begins() -> None:
     subject = _subject("AppointmentBooked", starts_at=STARTS, check_in_url=CHECK_IN, remind_before=[])
     assert _plan(subject) == [("PT24H", STARTS - timedelta(hours=24), STARTS)]
 
@@ -204,7 +204,7 @@ def test_nobodys_reminder_carries_anything() -> None:
     assert not carries_check_in(carrier, None)
 
 
-def test_a_completed_check_in_is_carried_no_more_and_the_reminder_stays() -> None:
+def test_completed_check_in_is_dropped_and_the_reminder_stays() -> None:
     subject = _subject("AppointmentBooked", starts_at=STARTS, check_in_url=CHECK_IN)
     completed = subject.apply(business("CheckInCompleted", NOON + timedelta(hours=1), contact=None))
     messages = planned_messages(completed)
@@ -212,7 +212,7 @@ def test_a_completed_check_in_is_carried_no_more_and_the_reminder_stays() -> Non
     assert not any(carries_check_in(message, completed) for message in messages)
 
 
-def test_again_is_the_same_message_as_the_newest_version_wants_it() -> None:
+def test_replan_returns_the_message_of_the_newest_version() -> None:
     subject = _subject("AppointmentBooked", starts_at=STARTS, timezone="Europe/Berlin")
     first, second = planned_messages(subject)
     change = business(

@@ -122,7 +122,7 @@ def _short(decision: Decision) -> tuple[Action, str | None, datetime | None]:
     return decision.action, decision.rule, decision.until
 
 
-def test_with_nothing_against_it_a_message_is_sent_with_the_facts_it_rests_on() -> None:
+def test_send_decision_has_its_facts() -> None:
     assert decide(ALLOWED) == Decision(
         Action.SEND,
         None,
@@ -236,19 +236,19 @@ def test_of_two_rules_that_stop_it_the_earlier_is_reported(
 
 
 @pytest.mark.parametrize("first", range(len(CONTRACTS_ORDER)))
-def test_as_one_reason_after_another_falls_away_the_next_is_reported(first: int) -> None:
+def test_next_rule_decides_when_an_earlier_one_no_longer_applies(first: int) -> None:
     assert decide(_broken(CONTRACTS_ORDER[first:])).rule == CONTRACTS_ORDER[first]
 
 
 @pytest.mark.parametrize("rule", CONTRACTS_ORDER)
-def test_a_reply_asks_three_rules_alone(rule: str) -> None:
+def test_reply_uses_only_three_rules(rule: str) -> None:
     asked = rule in ("erased", "opted_out", "too_late")
     assert asked == (rule in ASKED_OF_REPLIES)
     stopped = BROKEN[rule](replace(_to(REPLY, WHATSAPP), subject=FINE.subject, settings=FINE.settings))
     assert _short(decide(stopped)) == ((Action.SKIP, rule, None) if asked else (Action.SEND, None, None))
 
 
-def test_a_reply_goes_to_somebody_of_whom_nothing_is_stored() -> None:
+def test_reply_goes_to_a_contact_without_stored_data() -> None:
     assert decide(replace(REPLY, profile=None, conversation=None)).action is Action.SEND
     assert deliver_before(replace(REPLY, conversation=None)) == NOON + timedelta(minutes=10)
 
@@ -288,7 +288,7 @@ def test_a_message_of_what_has_ended_or_gone_is_cancelled(subject: Subject | Non
     assert fact.items() <= decision.facts.items()
 
 
-def test_the_newest_version_that_wants_this_very_message_does_not_supersede_it() -> None:
+def test_newest_version_with_the_same_message_does_not_supersede() -> None:
     subject = _heard("AppointmentRescheduled", starts_at=STARTS, location="Broad St 9")
     assert decide(replace(ALLOWED, subject=subject, message=_planned(subject))).action is Action.SEND
     assert decide(replace(ALLOWED, subject=subject)).rule == "superseded", "its text may be of yesterday"
@@ -306,7 +306,7 @@ def test_a_late_older_event_that_changes_the_plan_supersedes_it() -> None:
     assert decide(after).rule == "superseded"
 
 
-def test_a_message_of_a_subject_that_was_lost_and_began_anew_is_superseded() -> None:
+def test_message_of_a_subject_created_anew_is_superseded() -> None:
     """Whatever asked for it is not known any more; the sender looks whether the subject wants it still."""
     newer = replace(ALLOWED.message, version=ALLOWED.message.version + 1)
     assert decide(replace(ALLOWED, message=newer)).rule == "superseded"
@@ -341,7 +341,7 @@ def test_what_an_erasure_has_still_to_delete_counts_as_gone() -> None:
     assert decide(replace(seen, conversation=heard)).action is Action.SEND
 
 
-def test_a_row_that_does_not_say_when_it_was_planned_counts_as_from_before_the_erasure() -> None:
+def test_row_without_planning_time_is_from_before_the_erasure() -> None:
     preferences = Preferences().erase("sms", asked_at=NOON - DAY, at=NOON - DAY)
     message = ScheduledMessage(
         **{
@@ -373,7 +373,7 @@ def test_an_opt_in_has_to_be_later_than_the_opt_out(later: timedelta, rule: str 
 
 
 @pytest.mark.parametrize("cause", [None, {"evidence": "letter"}, "by letter"])
-def test_an_opt_out_without_a_word_is_one_and_outlives_an_erasure(cause: Any) -> None:
+def test_opt_out_without_cause_counts_and_outlives_erasure(cause: Any) -> None:
     out = Preferences().apply("contact", EVERYWHERE, Choice(allowed=False, at=NOON, cause=cause))
     for preferences in (out, out.erase("sms", asked_at=NOON - DAY, at=NOON - DAY)):
         decision = decide(replace(ALLOWED, preferences=preferences))
@@ -384,7 +384,7 @@ def test_an_opt_out_without_a_word_is_one_and_outlives_an_erasure(cause: Any) ->
 # no_conversation, window_closed, too_late
 
 
-def test_a_person_who_was_never_heard_from_is_not_written_to() -> None:
+def test_contact_that_never_wrote_gets_no_message() -> None:
     assert _short(decide(replace(ALLOWED, conversation=None, profile=None))) == (Action.SKIP, "no_conversation", None)
 
 
@@ -406,7 +406,7 @@ def test_what_ttl_has_deleted_changes_no_answer() -> None:
     assert decide(there).rule == decide(replace(there, conversation=None)).rule == "window_closed"
 
 
-def test_a_profile_past_its_retention_counts_as_never_heard_from_deleted_or_not() -> None:
+def test_profile_past_its_retention_counts_as_never_contacted() -> None:
     now = NOON + RETENTION
     not_deleted = replace(ALLOWED, conversation=None, now=now)
     assert decide(not_deleted).rule == decide(replace(not_deleted, profile=None)).rule == "no_conversation"
@@ -451,7 +451,7 @@ def test_marketing_needs_a_consent_that_was_not_taken_back(
     assert decision.facts.get("refused_at") == ("2026-03-02T12:00:00Z" if said is False else None)
 
 
-def test_a_consent_to_marketing_on_another_channel_is_none_on_this() -> None:
+def test_marketing_consent_covers_only_its_channel() -> None:
     required = _set(MARKETING, marketing_consent="required")
     assert decide(_said(required, "marketing", allowed=True, scope="rcs")).rule == "no_consent"
     assert decide(_said(required, "marketing", allowed=True, scope="sms")).rule is None
@@ -479,7 +479,7 @@ def test_a_consent_to_marketing_on_another_channel_is_none_on_this() -> None:
         (MARKETING, replace(AMERICAN, channel="rcs"), WINDOW - MICROSECOND, False, None),
     ],
 )
-def test_past_whatsapps_24_hours_an_approved_template_alone_may_go(
+def test_after_24_hours_whatsapp_allows_only_a_template(
     case: PolicyInput, contact: Contact, since: timedelta, approved: bool, template_is: str | None
 ) -> None:
     reason = case.message.reason
@@ -492,7 +492,7 @@ def test_past_whatsapps_24_hours_an_approved_template_alone_may_go(
     assert ("free_text_until" in decision.facts) == (template_is is not None)
 
 
-def test_the_channels_window_ends_24_hours_after_the_last_message() -> None:
+def test_channel_window_ends_24_hours_after_the_last_message() -> None:
     facts = decide(_last_heard(_to(ALLOWED, WHATSAPP), ALLOWED.now - DAY)).facts
     assert facts["free_text_until"] == "2026-03-03T10:00:00Z"
 
@@ -553,7 +553,7 @@ def test_a_category_without_caps_counts_nothing() -> None:
         (AUSTRALIAN, "12:00-10:00", "phone_number"),
     ],
 )
-def test_a_zone_that_cannot_be_told_is_asked_for_again_in_an_hour(contact: Contact, hours: str, source: str) -> None:
+def test_unknown_zone_is_rechecked_in_an_hour(contact: Contact, hours: str, source: str) -> None:
     case = _quiet(_to(_last_heard(MARKETING, MARKETING.now - HOUR), contact), hours)
     decision = decide(case)
     assert _short(decision) == (Action.HOLD, "unknown_timezone", case.now + HOUR)
@@ -564,7 +564,7 @@ def test_a_zone_that_cannot_be_told_is_asked_for_again_in_an_hour(contact: Conta
     assert decide(replace(case, now=case.now + HOUR)).rule == "unknown_timezone"
 
 
-def test_a_zone_is_asked_for_only_where_there_are_quiet_hours() -> None:
+def test_zone_matters_only_if_there_are_quiet_hours() -> None:
     somewhere = _to(MARKETING, SATELLITE)
     for case in (somewhere, _set(somewhere, quiet_hours={"utility": QuietHours(time(20), time(9))})):
         decision = decide(case)
@@ -658,7 +658,7 @@ def _holding(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
     return hold
 
 
-def test_a_hold_says_until_when_and_why(holding: Callable[[datetime], None]) -> None:
+def test_hold_has_its_end_and_rule(holding: Callable[[datetime], None]) -> None:
     holding(ALLOWED.now + HOUR)
     decision = decide(ALLOWED)
     assert _short(decision) == (Action.HOLD, "quiet_hours", ALLOWED.now + HOUR)
@@ -675,7 +675,7 @@ def test_a_hold_says_until_when_and_why(holding: Callable[[datetime], None]) -> 
     ids=["use", "window", "both"],
 )
 @pytest.mark.parametrize("past", [-MICROSECOND, timedelta(), MICROSECOND])
-def test_a_hold_that_would_outlast_the_messages_use_or_window_is_a_skip_at_once(
+def test_hold_past_validity_or_window_is_a_skip(
     holding: Callable[[datetime], None], valid_until: datetime, end: datetime, rule: str, past: timedelta
 ) -> None:
     until = end + past
@@ -693,7 +693,7 @@ def test_a_hold_that_would_outlast_the_messages_use_or_window_is_a_skip_at_once(
 
 @pytest.mark.parametrize("rule", ["frequency_cap", "unknown_timezone", "quiet_hours"])
 @pytest.mark.parametrize("ends", ["too_late", "window_closed"])
-def test_each_hold_becomes_a_skip_where_it_would_be_of_no_more_use(rule: str, ends: str) -> None:
+def test_each_hold_becomes_a_skip_after_its_validity(rule: str, ends: str) -> None:
     case = _broken([rule])
     until = decide(case).until
     assert until
@@ -731,7 +731,7 @@ def test_each_hold_becomes_a_skip_where_it_would_be_of_no_more_use(rule: str, en
         "r2",
     ],
 )
-def test_it_is_delivered_before_its_use_the_window_or_the_quiet_hours(case: PolicyInput, before: datetime) -> None:
+def test_deadline_is_the_first_of_validity_window_quiet_hours(case: PolicyInput, before: datetime) -> None:
     assert decide(case).action is Action.SEND
     assert deliver_before(case) == free_text_until(case) == before
 
@@ -760,7 +760,7 @@ def _after(case: PolicyInput, event_type: str, hours: float, **fields: Any) -> P
     return replace(case, subject=apply_events(case.subject, business(event_type, NOON + hours * HOUR, **fields)))
 
 
-def test_a_check_in_that_was_completed_cancels_the_invitation_to_it_and_no_reminder() -> None:
+def test_completed_check_in_cancels_only_its_invitation() -> None:
     assert decide(CHECK_IN).action is Action.SEND
     decision = decide(_after(CHECK_IN, "CheckInCompleted", 1, contact=None))
     assert (decision.action, decision.rule) == (Action.SKIP, "cancelled")
@@ -768,7 +768,7 @@ def test_a_check_in_that_was_completed_cancels_the_invitation_to_it_and_no_remin
     assert decide(_after(ALLOWED, "CheckInCompleted", 1, contact=None)).action is Action.SEND
 
 
-def test_a_check_in_that_was_completed_before_the_appointment_was_moved_cancels_nothing() -> None:
+def test_check_in_before_the_move_cancels_nothing() -> None:
     assert decide(_after(CHECK_IN, "CheckInCompleted", -1, contact=None)).action is Action.SEND
     completed = _after(CHECK_IN, "CheckInCompleted", 1, contact=None)
     moved = _after(completed, "AppointmentRescheduled", 2, starts_at=STARTS)
@@ -778,7 +778,7 @@ def test_a_check_in_that_was_completed_before_the_appointment_was_moved_cancels_
     assert decide(replan).action is Action.SEND
 
 
-def test_a_completed_check_in_of_an_appointment_that_moved_before_is_cancelled_and_not_superseded() -> None:
+def test_check_in_after_the_move_cancels_and_does_not_supersede() -> None:
     moved = _after(CHECK_IN, "AppointmentRescheduled", 1, starts_at=STARTS)
     assert decide(moved).rule == "superseded"
     assert decide(_after(moved, "CheckInCompleted", 2, contact=None)).rule == "cancelled"
@@ -806,12 +806,12 @@ def _back_in_stock(*interest: Any) -> PolicyInput:
         ((_withdrawn,), "withdrawn"),
     ],
 )
-def test_who_is_interested_no_more_hears_nothing_of_an_item(interest: tuple[Any, ...], fact: str) -> None:
+def test_withdrawn_interest_skips_the_restock_message(interest: tuple[Any, ...], fact: str) -> None:
     decision = decide(_back_in_stock(*interest))
     assert (decision.action, decision.rule, decision.facts["interest"]) == (Action.SKIP, "cancelled", fact)
 
 
-def test_who_is_interested_hears_of_an_item_unless_it_is_sold_out() -> None:
+def test_interest_gets_the_restock_unless_sold_out() -> None:
     case = _back_in_stock(_interest)
     assert decide(case).action is Action.SEND
     assert decide(_after(case, "ItemSoldOut", 0.5, subject_id="I-1")).rule == "cancelled"
@@ -820,7 +820,7 @@ def test_who_is_interested_hears_of_an_item_unless_it_is_sold_out() -> None:
     assert decide(_back_in_stock(_interest, _withdrawn, anew)).action is Action.SEND
 
 
-def test_only_what_goes_to_the_interested_asks_for_interest() -> None:
+def test_only_interest_reasons_check_interest() -> None:
     event = business("ProductPreviewAnnounced", subject_id="N-1", title="Autumn", send_at=NOON)
     announced = apply_events(Subject(event.subject), event)
     [broadcast] = broadcasts(announced)

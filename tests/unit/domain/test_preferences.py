@@ -74,7 +74,7 @@ SAID: Final = st.lists(
 
 
 @pytest.mark.parametrize("topic", TOPICS)
-def test_who_never_said_anything_has_neither_agreed_nor_refused(topic: Topic) -> None:
+def test_contact_without_choices_has_neither_yes_nor_no(topic: Topic) -> None:
     assert Preferences().choice(topic, "sms") is None
     assert Preferences().refused(topic, "sms") is None
 
@@ -90,7 +90,7 @@ def test_the_order_of_arrival_is_all_one(data: st.DataObject, said: list[Version
 
 @settings(max_examples=200, deadline=None)
 @given(said=SAID)
-def test_what_holds_is_the_latest_that_applies_and_at_a_tie_the_no(said: list[VersionedValue]) -> None:
+def test_latest_choice_counts_and_no_wins_a_tie(said: list[VersionedValue]) -> None:
     preferences = heard(*said)
     for topic in TOPICS:
         for channel in CHANNELS:
@@ -111,13 +111,13 @@ def test_at_a_tie_the_no_holds() -> None:
         assert holds(preferences, "contact", "sms") == (False, at(1))
 
 
-def test_a_no_everywhere_applies_to_each_channel_and_one_on_a_channel_to_that_one() -> None:
+def test_opt_out_applies_to_all_channels_or_to_its_own() -> None:
     everywhere, on_sms = heard(("contact", EVERYWHERE, no(1))), heard(("contact", "sms", no(1)))
     assert [everywhere.refused("contact", channel) is not None for channel in CHANNELS] == [True, True, True]
     assert [on_sms.refused("contact", channel) is not None for channel in CHANNELS] == [True, False, False]
 
 
-def test_a_later_yes_on_one_channel_excepts_it_from_a_no_everywhere() -> None:
+def test_later_yes_on_a_channel_overrides_a_no_everywhere() -> None:
     preferences = heard(("contact", EVERYWHERE, no(1)), ("contact", "sms", yes(2)))
     assert [preferences.refused("contact", channel) is not None for channel in CHANNELS] == [False, True, True]
     replan = preferences.apply("contact", EVERYWHERE, no(3))
@@ -142,7 +142,7 @@ def test_what_is_no_news_leaves_the_very_same() -> None:
     assert heard(("contact", EVERYWHERE, yes(2))).apply("contact", EVERYWHERE, no(2)).refused("contact", "sms")
 
 
-def test_a_choice_is_kept_with_its_cause_and_whether_it_changed_anything() -> None:
+def test_choice_keeps_its_cause_and_whether_it_changed_anything() -> None:
     preferences = heard(("contact", EVERYWHERE, no(1)))
     assert preferences.contact == {EVERYWHERE: no(1)}
     assert preferences.apply("contact", EVERYWHERE, no(2)).contact == {EVERYWHERE: replace(no(2), changed=False)}
@@ -150,12 +150,12 @@ def test_a_choice_is_kept_with_its_cause_and_whether_it_changed_anything() -> No
     assert heard(("contact", "sms", replace(no(1), changed=False))).contact == {"sms": no(1)}
 
 
-def test_a_no_said_again_on_a_channel_is_no_change() -> None:
+def test_repeated_no_on_a_channel_changes_nothing() -> None:
     preferences = heard(("contact", "sms", no(1)), ("contact", "sms", no(2)))
     assert preferences.contact == {"sms": replace(no(2), changed=False)}
 
 
-def test_a_no_on_a_channel_that_is_refused_everywhere_is_no_change() -> None:
+def test_no_on_a_channel_after_a_no_everywhere_changes_nothing() -> None:
     preferences = heard(("contact", EVERYWHERE, no(1)), ("contact", "sms", no(2)), ("contact", "rcs", yes(3)))
     assert {scope: choice.changed for scope, choice in preferences.contact.items()} == {
         EVERYWHERE: True,
@@ -185,7 +185,7 @@ def test_hearing_leaves_everything_else_as_it_was() -> None:
         ("channel", "marketing", True, "sms"),
     ],
 )
-def test_an_opt_out_is_of_the_brand_or_of_the_channel_and_a_consent_of_the_channel(
+def test_opt_out_covers_brand_or_channel_and_consent_the_channel(
     opt_outs: OptOutScope, topic: Topic, allowed: bool, scope: str
 ) -> None:
     contact = Contact("acme", "sms", "+4915112345678")
@@ -241,7 +241,7 @@ def test_an_erasure_changes_no_refusal_of_any_channel(said: list[VersionedValue]
 
 @settings(max_examples=200, deadline=None)
 @given(said=SAID, since=SAID, channel=st.sampled_from(CHANNELS))
-def test_an_erasure_that_is_asked_for_again_leaves_what_was_said_since(
+def test_repeated_erasure_keeps_newer_choices(
     said: list[VersionedValue], since: list[VersionedValue], channel: str
 ) -> None:
     """Once more from the queue, or an older one that was late."""
@@ -253,7 +253,7 @@ def test_an_erasure_that_is_asked_for_again_leaves_what_was_said_since(
         assert later.erase(channel, asked_at=asked_at, at=at(50)) is later
 
 
-def test_a_newer_erasure_takes_what_was_said_since() -> None:
+def test_newer_erasure_removes_later_choices() -> None:
     once = Preferences().erase("sms", asked_at=at(1), at=at(2)).apply("marketing", "sms", yes(3))
     twice = once.erase("sms", asked_at=at(1) + MICROSECOND, at=at(4))
     assert twice.marketing == {}
@@ -266,7 +266,7 @@ def test_a_newer_erasure_takes_nothing_back_of_the_one_before() -> None:
     assert once.erase("sms", asked_at=at(2), at=at(4)).erasures == {"sms": Erasure(at(2), at(5))}
 
 
-def test_an_erased_contact_was_erased_since_each_instant_up_to_its_erasure() -> None:
+def test_erased_since_holds_for_instants_up_to_the_erasure() -> None:
     preferences = Preferences().erase("sms", asked_at=at(1), at=at(5))
     assert preferences.erased_since("sms", at(0))
     assert preferences.erased_since("sms", at(5))
@@ -305,7 +305,7 @@ def test_a_mere_mark_of_an_erasure_expires() -> None:
 # Whose it is.
 
 
-def test_a_phone_number_has_one_row_of_each_brand_whatever_the_channel() -> None:
+def test_phone_number_has_one_row_per_brand_for_all_channels() -> None:
     number = "+4915112345678"
     assert {preferences_of(Contact("acme", channel, number)) for channel in CHANNELS} == {f"acme#phone#{number}"}
     assert preferences_of(Contact("other", "sms", number)) == f"other#phone#{number}"
@@ -317,7 +317,7 @@ def test_an_opaque_address_has_a_row_of_its_own_channel() -> None:
     assert preferences_of(Contact("acme", "rcs", "US.1349120865")) == "acme#rcs#US.1349120865"
 
 
-def test_what_is_news_is_judged_by_the_channel_of_who_said_it() -> None:
+def test_change_is_judged_by_the_channel_of_the_choice() -> None:
     """After a change of the scope, choices of both kinds stand side by side."""
     at = [NOON + timedelta(hours=n) for n in range(6)]
     out = Preferences().apply("contact", EVERYWHERE, Choice(allowed=False, at=at[0]), channel="sms")

@@ -136,7 +136,7 @@ def test_each_event_plans_what_it_is_to_plan(reason: str, event_type: str) -> No
 
 
 @pytest.mark.parametrize(("reason", "event_type"), ENDINGS)
-def test_each_event_undoes_what_it_is_to_undo_in_whichever_order_they_come(reason: str, event_type: str) -> None:
+def test_each_event_undoes_its_messages_in_any_order(reason: str, event_type: str) -> None:
     ended = business(event_type, NOON + HOUR, subject_id="S-1")
     for events in ([begun(reason), ended], [ended, begun(reason)], [ended, begun(reason), ended]):
         assert plan(after(*events), reason) == []
@@ -158,7 +158,7 @@ def test_what_happens_after_it_was_undone_plans_it_anew(reason: str, event_type:
 
 
 @pytest.mark.parametrize(("reason", "event_type"), BEGINNINGS)
-def test_nothing_is_planned_for_nobody(reason: str, event_type: str) -> None:
+def test_subject_without_contact_plans_nothing(reason: str, event_type: str) -> None:
     event = begun(reason, event_type)
     assert planned_messages(after(replace(event, contact=None))) == ()
 
@@ -224,7 +224,7 @@ def test_a_reasons_lane_is_by_its_category(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in REASONS if name not in REPLIES])
-def test_what_a_reason_goes_by_some_event_says(name: str) -> None:
+def test_each_anchor_field_is_a_field_of_some_event(name: str) -> None:
     """Its anchor is a field of an event, or the instant at which an event of its family happened."""
     reason = REASONS[name]
     of_family = [terms for terms in EVENT_TYPES.values() if (terms.kind, terms.track) == (reason.kind, reason.track)]

@@ -16,7 +16,7 @@ ROUTES: Final = Routes([ACME_SMS, ACME_WHATSAPP, OTHER_SMS])
 
 
 @pytest.mark.parametrize("route", ROUTES.routes)
-def test_a_brand_speaks_on_a_channel_as_its_route_says(route: Route) -> None:
+def test_route_gives_provider_and_sender_of_a_brand(route: Route) -> None:
     assert ROUTES.of(Contact(route.brand, route.channel, "+4915112345678")) == route
 
 
@@ -26,7 +26,7 @@ def test_what_has_no_route_of_its_own_goes_to_the_bus(brand: str, channel: str) 
     assert ROUTES.of(contact) == Routes().of(contact) == Route(brand, channel, "eventbridge", "")
 
 
-def test_every_provider_serves_channels_that_there_are_and_the_default_all() -> None:
+def test_providers_serve_known_channels_and_the_default_all() -> None:
     assert all(channels and channels <= set(CHANNELS) for channels in PROVIDERS.values())
     assert PROVIDERS["eventbridge"] == set(CHANNELS)
 
@@ -35,7 +35,7 @@ def test_every_provider_serves_channels_that_there_are_and_the_default_all() -> 
 
 
 @pytest.mark.parametrize("route", ROUTES.routes)
-def test_the_brand_is_known_by_whom_was_written_to(route: Route) -> None:
+def test_brand_is_found_by_the_address_written_to(route: Route) -> None:
     assert ROUTES.brand_of(route.provider, route.channel, route.sender_id) == route.brand
 
 
@@ -61,7 +61,7 @@ def test_what_was_written_to_anothers_number_is_nobodys() -> None:
     assert Routes([service]).brand_of("twilio", "sms", "MG" + "1" * 32) is None
 
 
-def test_of_two_brands_on_a_channel_an_unknown_identity_is_nobodys() -> None:
+def test_unknown_address_has_no_brand_if_two_share_the_channel() -> None:
     """A guess would write one brand's person into another brand's table, and lose a STOP."""
     assert ROUTES.brand_of("aws", "sms", "+12025550000") is None
 
@@ -76,7 +76,7 @@ def test_another_provider_or_channel_has_no_brand(provider: str, channel: str) -
     assert ROUTES.brand_of(provider, channel, ACME_SMS.sender_id) is None
 
 
-def test_the_numbers_behind_two_pools_tell_two_brands_apart() -> None:
+def test_aliases_behind_two_pools_find_two_brands() -> None:
     """Two brands of one account, each with a pool: a STOP to either was nobody's, and ended as a rejected event."""
     first = ACME_SMS._replace(sender_id="pool-1", aliases=("+12025550100", "+12025550101"))
     second = OTHER_SMS._replace(sender_id="pool-2", aliases=("+12025550199",))
@@ -104,7 +104,7 @@ def test_a_route_with_further_names_is_not_guessed_at() -> None:
 
 
 @pytest.mark.parametrize("own", sorted(SELF_DELIVERED))
-def test_what_a_system_of_the_brands_own_delivers_may_come_in_by_any_provider(own: str) -> None:
+def test_self_delivered_brand_may_receive_from_any_provider(own: str) -> None:
     """By its name alone: that it is delivered by a system of theirs says nothing of another's number."""
     routes = Routes([Route("acme-dental", "rcs", own, "https://acme.example/out", ("acme_agent",))])
     assert routes.brand_of("aws", "rcs", "acme_agent") == "acme-dental"
@@ -130,7 +130,7 @@ def test_a_webhook_is_called_over_https_alone() -> None:
         parse_routes("acme-dental/sms/webhook/http://acme.example/out")
 
 
-def test_further_names_stand_behind_the_identity() -> None:
+def test_aliases_follow_the_sender_id() -> None:
     (route,) = parse_routes("acme-dental/sms/aws/pool-1|+12025550100|+12025550101").routes
     assert route == Route("acme-dental", "sms", "aws", "pool-1", ("+12025550100", "+12025550101"))
 
@@ -151,7 +151,7 @@ def test_a_number_is_one_brands_alone(first: str, second: str) -> None:
 
 
 @pytest.mark.parametrize("shared", ["sms/webhook/https://acme.example/out", "sms/aws/ACME", "sms/aws/pool-1"])
-def test_brands_may_share_what_nobody_writes_to(shared: str) -> None:
+def test_brands_may_share_a_sender_that_cannot_receive(shared: str) -> None:
     assert len(parse_routes(f"acme-dental/{shared},other-brand/{shared}").routes) == 2
 
 
@@ -171,7 +171,7 @@ def test_an_identity_may_have_slashes() -> None:
 
 
 @pytest.mark.parametrize(("provider", "channel"), list(product(PROVIDERS, CHANNELS)))
-def test_a_route_is_taken_where_its_provider_serves_the_channel_alone(provider: str, channel: str) -> None:
+def test_route_needs_a_provider_that_serves_the_channel(provider: str, channel: str) -> None:
     text = f"acme-dental/{channel}/{provider}/https://1"
     if channel in PROVIDERS[provider]:
         assert parse_routes(text).routes == [Route("acme-dental", channel, provider, "https://1")]

@@ -124,7 +124,7 @@ def test_what_a_newer_event_leaves_out_keeps_its_value() -> None:
     assert track.get("service") is None
 
 
-def test_a_late_older_event_fills_in_only_what_no_newer_one_said() -> None:
+def test_late_older_event_fills_only_missing_fields() -> None:
     subject = _subject(MOVED, BOOKED)
     assert subject.tracks == _subject(BOOKED, MOVED).tracks
     track = subject.tracks["appointment"]
@@ -139,14 +139,14 @@ def test_every_order_leads_to_the_same_subject(order: tuple[object, ...]) -> Non
     assert tracks["appointment"].active
 
 
-def test_what_undoes_ends_the_family_until_a_newer_event_begins_it_again() -> None:
+def test_cancelled_track_restarts_with_a_newer_event() -> None:
     assert _subject(BOOKED).tracks["appointment"].active
     assert not _subject(BOOKED, CANCELLED).tracks["appointment"].active
     assert not _subject(CANCELLED, BOOKED, MOVED).tracks["appointment"].active
     assert _subject(CANCELLED, REBOOKED).tracks["appointment"].active
 
 
-def test_within_a_second_an_undoing_event_wins_and_a_change_wins_over_a_beginning() -> None:
+def test_within_a_second_undo_wins_then_change_then_begin() -> None:
     """Envelopes carry whole seconds: a system that books, moves and cancels at once says all three at one time."""
     booked, moved, cancelled = (replace(e, version=0) for e in (BOOKED, MOVED, CANCELLED))
     booked = replace(booked, version=version_of(NOON + timedelta(milliseconds=900), EventEffect.BEGIN))
@@ -158,7 +158,7 @@ def test_within_a_second_an_undoing_event_wins_and_a_change_wins_over_a_beginnin
         assert not _subject(*everything).tracks["appointment"].active
 
 
-def test_of_two_events_of_one_version_the_one_heard_last_holds() -> None:
+def test_later_arrival_wins_between_equal_versions() -> None:
     """A booking system moved an appointment twice within a second, and sent no ``occurred_at``: nobody can tell
     which is newer, and most events arrive in the order in which they happened.
     """
@@ -169,7 +169,7 @@ def test_of_two_events_of_one_version_the_one_heard_last_holds() -> None:
         assert {name: track.get(name) for name in other.fields} == dict(order[-1].fields)
 
 
-def test_a_subject_remembers_what_it_was_before_its_last_change_and_only_that() -> None:
+def test_subject_keeps_only_its_state_before_the_last_change() -> None:
     """A planner that was cut short finds there what it had still to withdraw."""
     subject = _subject(BOOKED, MOVED)
     assert subject.previous == _subject(BOOKED).tracks
@@ -177,7 +177,7 @@ def test_a_subject_remembers_what_it_was_before_its_last_change_and_only_that() 
     assert _subject(BOOKED).previous == {}
 
 
-def test_a_family_rests_on_its_newest_event_and_on_all_of_whose_words_something_holds() -> None:
+def test_track_reflects_its_newest_event_and_kept_values() -> None:
     track = _subject(BOOKED, MOVED).tracks["appointment"]
     assert track.reflects(MOVED)
     assert track.reflects(BOOKED), "the place is still as booked"
@@ -204,7 +204,7 @@ def test_a_familys_revision_is_the_subjects_next_one_in_its_era() -> None:
     assert subject.apply(BOOKED).tracks["appointment"].revision == 1003
 
 
-def test_a_subject_is_about_a_contact_where_no_family_names_another() -> None:
+def test_subject_is_about_a_contact_if_no_track_names_another() -> None:
     somebody_else = replace(ANNA, channel="rcs")
     assert _subject(BOOKED).is_about(ANNA)
     assert not _subject(BOOKED).is_about(somebody_else)
@@ -213,7 +213,7 @@ def test_a_subject_is_about_a_contact_where_no_family_names_another() -> None:
     assert not Subject(BOOKED.subject, tracks).is_about(somebody_else)
 
 
-def test_a_family_without_a_contact_has_none() -> None:
+def test_track_without_contact_has_no_contact() -> None:
     assert Track(1, active=True).contact is None
 
 
@@ -223,7 +223,7 @@ SHIPPED = business("OrderShipped", NOON, subject_id="O-1")
 DELIVERED = business("OrderDelivered", NOON + timedelta(days=2), subject_id="O-1", contact=None)
 
 
-def test_every_contact_has_its_own_interest_and_its_own_view_of_a_product() -> None:
+def test_interest_and_product_view_are_subjects_per_contact() -> None:
     for event_type in ("ProductViewed", "ProductAddedToCart", "InterestShown", "InterestWithdrawn"):
         hers, his = (business(event_type, subject_id="P-1", contact=contact).subject for contact in (ANNA, BEN))
         assert hers.of == ANNA
@@ -231,7 +231,7 @@ def test_every_contact_has_its_own_interest_and_its_own_view_of_a_product() -> N
         assert SubjectRef.known_to(ANNA, hers.kind, "P-1") == hers
 
 
-def test_what_is_the_brands_or_one_contacts_by_its_id_has_one_key() -> None:
+def test_subject_with_its_own_id_has_one_key() -> None:
     for kind in ("appointment", "trial", "cart", "order", "item", "announcement"):
         assert SubjectRef.known_to(ANNA, kind, "X-1") == SubjectRef("acme-dental", kind, "X-1")
         assert SubjectRef("acme-dental", kind, "X-1").key == f"SUBJECT#acme-dental#{kind}#X-1"
@@ -251,7 +251,7 @@ def test_no_address_and_id_can_pretend_to_be_others(address: str, subject_id: st
     assert same == [(address, subject_id)]
 
 
-def test_a_family_that_names_nobody_speaks_of_the_one_that_another_named() -> None:
+def test_track_without_contact_uses_another_tracks_contact() -> None:
     """The parcel service knows the order's number only."""
     for events in permutations([SHIPPED, DELIVERED]):
         subject = Subject(SHIPPED.subject)
@@ -263,14 +263,14 @@ def test_a_family_that_names_nobody_speaks_of_the_one_that_another_named() -> No
     assert alone.contact_of(alone.tracks["review"]) is None
 
 
-def test_a_familys_own_word_on_whom_it_speaks_of_goes_before_anothers() -> None:
+def test_tracks_own_contact_goes_before_anothers() -> None:
     subject = Subject(SHIPPED.subject).apply(SHIPPED).apply(replace(DELIVERED, contact=BEN))
     assert subject.contact_of(subject.tracks["review"]) == BEN
     assert subject.contact_of(subject.tracks["order"]) == ANNA
     assert not subject.is_about(ANNA)
 
 
-def test_a_family_is_undone_by_its_own_newest_event_or_by_a_later_one_of_the_other() -> None:
+def test_track_is_undone_by_its_own_or_another_later_event() -> None:
     completed = business("CheckInCompleted", NOON + timedelta(minutes=30), contact=None)
     for events in permutations([BOOKED, completed]):
         assert not _subject(*events).is_undone("appointment")
@@ -303,7 +303,7 @@ def test_each_family_keeps_its_own_version(order: tuple[object, ...]) -> None:
     assert subject.tracks["review"].get("delivered_at") == (NOON + timedelta(days=2)).isoformat()
 
 
-def test_an_older_view_that_comes_late_is_not_the_one_that_counts() -> None:
+def test_late_older_view_does_not_count() -> None:
     earlier = business(
         "ProductViewed", NOON - timedelta(hours=3), subject_id="P-1", name="Shoe", url="https://a.example"
     )

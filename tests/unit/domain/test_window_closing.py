@@ -76,14 +76,12 @@ def test_a_message_that_is_due_while_the_window_is_open_is_due() -> None:
         ("warn", ClosingPlan(CLOSES - DAY, "warn")),
     ],
 )
-def test_one_that_is_due_at_the_very_end_of_the_window_is_due_after_it(
-    when: WhenWindowWillClose, expected: ClosingPlan
-) -> None:
+def test_message_due_at_the_end_of_the_window_is_after_it(when: WhenWindowWillClose, expected: ClosingPlan) -> None:
     assert seen(case(a_trial(ends_at=CLOSES - DAY), when)) == expected
 
 
 @pytest.mark.parametrize("when", ["pull_forward", "warn"])
-def test_where_no_window_is_open_there_is_none_that_will_close(when: WhenWindowWillClose) -> None:
+def test_closed_window_has_no_closing_plan(when: WhenWindowWillClose) -> None:
     after = case(a_trial(), when, now=CLOSES)
     assert seen(after) == ClosingPlan(CLOSES + DAY, "due")
     assert seen(replace(after, conversation=None)) == ClosingPlan(CLOSES + DAY, "due")
@@ -99,7 +97,7 @@ def test_where_no_window_is_open_there_is_none_that_will_close(when: WhenWindowW
     ],
 )
 @pytest.mark.parametrize("when", ["pull_forward", "warn"])
-def test_who_refused_such_messages_is_not_to_be_reached_otherwise(
+def test_opted_out_contact_gets_no_closing_plan(
     topic: Topic, event: BusinessEvent, waits: bool, when: WhenWindowWillClose
 ) -> None:
     refused = Preferences().apply(topic, EVERYWHERE, Choice(allowed=False, at=NOON, cause={}))
@@ -194,7 +192,7 @@ def test_it_is_pulled_no_further_than_its_reason_allows(event: BusinessEvent, no
         ),
     ],
 )
-def test_where_its_reason_allows_it_only_after_the_end_a_business_is_warned(event: BusinessEvent) -> None:
+def test_business_is_warned_if_the_reason_is_due_after_the_end(event: BusinessEvent) -> None:
     assert seen(case(event, "pull_forward")) == ClosingPlan(CLOSES - DAY, "warn")
 
 
@@ -223,14 +221,14 @@ def test_a_week_before_goes_by_the_wall_clock_of_the_events_zone() -> None:
 
 
 @pytest.mark.parametrize("name", REASONS)
-def test_no_reason_lets_a_message_go_before_what_it_is_about_is_known(name: str) -> None:
+def test_no_reason_sends_before_its_facts_are_known(name: str) -> None:
     """A week before an appointment; but not before a product was viewed, or an order delivered."""
     reason = REASONS[name]
     if reason.earliest_offset and reason.anchor not in {"starts_at", "ends_at"}:
         assert not reason.earliest_offset.is_negative
 
 
-def test_a_zone_that_cannot_be_told_or_that_is_always_night_makes_it_a_warning() -> None:
+def test_unknown_zone_or_all_quiet_hours_makes_a_warning() -> None:
     unknown = case(a_trial(contact=SATELLITE), "pull_forward", quiet_hours={"marketing": NIGHT})
     assert seen(unknown).why == "warn"
     assert seen(replace(unknown, brand=Brand("acme-dental", timezone="Europe/Berlin"))).why == "pull_forward"
@@ -251,7 +249,7 @@ def test_a_zone_that_cannot_be_told_or_that_is_always_night_makes_it_a_warning()
     steps=st.lists(st.sampled_from(["-P10D", "-P3D", "PT1H", "P1D", "P9D"]), min_size=1, unique=True),
     ends_after=st.integers(-5 * 24, 9 * 24),
 )
-def test_a_message_that_is_pulled_goes_in_allowed_hours_before_the_end_and_as_late_as_it_can(
+def test_pulled_message_goes_as_late_as_quiet_hours_allow(
     minutes: int, now_before: int, hours: Sequence[int], steps: list[str], ends_after: int
 ) -> None:
     written_at = datetime(2026, 2, 14, tzinfo=UTC) + minutes * MINUTE

@@ -59,9 +59,7 @@ def keys(found: Zones) -> set[str]:
         (SATELLITE, {}, "unknown", set()),
     ],
 )
-def test_the_best_source_that_knows_a_zone_tells_it(
-    address: str, given: Mapping[str, str], source: str, names: set[str]
-) -> None:
+def test_zone_comes_from_the_best_source(address: str, given: Mapping[str, str], source: str, names: set[str]) -> None:
     found = zones(address, **given)
     assert (found.source, keys(found)) == (source, names)
 
@@ -99,12 +97,12 @@ def test_a_number_that_no_plan_knows_is_in_no_zone() -> None:
 
 
 @pytest.mark.parametrize("address", ["1234567890", "US.13491208655302741918", "+the.opaque.one", "+", "+1", ""])
-def test_an_opaque_address_tells_no_zone(address: str) -> None:
+def test_opaque_address_has_no_zone(address: str) -> None:
     assert zones(address, channel="whatsapp") == Zones("unknown", ())
     assert zones(address, channel="whatsapp", brand=BRAND).source == "brand"
 
 
-def test_a_number_with_one_known_zone_of_two_is_not_in_that_one_for_sure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_with_two_zones_is_not_surely_in_the_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """The numbering plans may name a zone before tzdata does: then the brand's goes before the number's."""
     names = ("Europe/Berlin", "Europe/Yet_To_Come")
     monkeypatch.setattr("phonenumbers.timezone.time_zones_for_number", lambda _number: names)

@@ -63,7 +63,7 @@ def test_what_a_newer_event_leaves_out_keeps_its_value() -> None:
     )
 
 
-def test_a_repeat_changes_nothing_and_says_so() -> None:
+def test_repeat_changes_nothing_and_reports_it() -> None:
     world = World()
     event = configured(0, locale="de")
     assert world.configure(event)
@@ -95,7 +95,7 @@ EVENT_SCHEMAS: Final = st.lists(
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.data(), events=EVENT_SCHEMAS)
-def test_in_every_order_and_however_often_each_field_is_the_newest_that_was_given(
+def test_each_field_has_its_newest_value_in_any_order(
     data: st.DataObject, events: list[tuple[int, dict[str, Any]]]
 ) -> None:
     replan = data.draw(st.lists(st.sampled_from(events), max_size=3))
@@ -116,7 +116,7 @@ def test_two_brands_are_apart() -> None:
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("nth", [1, 2])
-def test_a_crash_at_any_call_is_mended_by_the_retry(nth: int, after: bool) -> None:
+def test_retry_completes_after_a_crash_at_any_call(nth: int, after: bool) -> None:
     world = World()
     with pytest.raises(Crash):
         world.configure(configured(0, locale="de"), Fault(nth=nth, after=after))

@@ -69,7 +69,7 @@ def nothing_is_left(world: World, contact: Contact = ANNA) -> bool:
     return is_empty(holdings(world, contact)) and not any(getattr(store, name) for name in names)
 
 
-def test_all_that_is_held_goes_and_that_is_told() -> None:
+def test_erasure_removes_all_data_and_is_published() -> None:
     world = story()
     held = holdings(world)
     assert held.profile
@@ -108,7 +108,7 @@ def test_it_is_marked_before_anything_is_read_or_deleted() -> None:
 @pytest.mark.parametrize("error", [Crash, Unreachable])
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("nth", range(1, 8))
-def test_a_crash_at_any_call_is_mended_by_the_retry(nth: int, after: bool, error: Callable[[], BaseException]) -> None:
+def test_retry_completes_after_a_crash_at_any_call(nth: int, after: bool, error: Callable[[], BaseException]) -> None:
     """Nothing is left; nothing goes out in between; and each message that will not come any more is told."""
     world = story()
     to_come = {row.scheduled_message_id for row in world.store.rows() if row.state is State.SCHEDULED}
@@ -137,7 +137,7 @@ def test_nothing_goes_out_between_a_crash_and_the_retry(nth: int) -> None:
 
 
 @pytest.mark.parametrize("failing", [1, 3])
-def test_what_could_not_be_told_is_told_by_the_retry(failing: int) -> None:
+def test_retry_publishes_what_could_not_be_published(failing: int) -> None:
     world = story()
     world.bus.failing = failing
     with pytest.raises(NotPublished):
@@ -161,7 +161,7 @@ def test_one_who_loses_every_race_gives_up_loudly() -> None:
 # Asked for again
 
 
-def test_asked_for_again_it_leaves_what_was_stored_since() -> None:
+def test_repeated_erasure_keeps_newer_data() -> None:
     world = story()
     world.erase(ASKED)
     world.clock.forward(days=1)
@@ -253,7 +253,7 @@ def test_a_no_survives_without_its_cause_and_still_holds(topic: Topic) -> None:
     assert world.run_sender("trials")["skipped"] == {rule: 1}
 
 
-def test_a_stop_from_before_that_arrives_late_holds_without_its_cause_and_is_told() -> None:
+def test_late_stop_from_before_erasure_counts_without_cause() -> None:
     """The person wrote STOP, and asked to be forgotten; the messages took their time."""
     world = story()
     world.erase(ASKED)
@@ -409,7 +409,7 @@ def test_an_event_under_way_does_not_come_back(setting: Callable[[], World], eve
 
 
 @pytest.mark.parametrize("dies", [False, True])
-def test_a_send_under_way_leaves_nothing_and_nothing_is_sent_after_the_mark(dies: bool) -> None:
+def test_nothing_is_sent_after_the_erasure_mark(dies: bool) -> None:
     """What asked at its gate before the mark was stored may still go out, within its two seconds; nothing else."""
 
     def sends(world: World, around: Around) -> None:
@@ -430,7 +430,7 @@ def test_a_send_under_way_leaves_nothing_and_nothing_is_sent_after_the_mark(dies
     assert ways == {0, 1}
 
 
-def test_what_is_said_while_the_erasure_is_at_work_stands_by_itself() -> None:
+def test_choice_during_the_erasure_is_kept() -> None:
     """A new message comes when the mark is there, and the old things are not yet gone: it must not carry them on."""
     for nth in range(3, 8):
         world = story()

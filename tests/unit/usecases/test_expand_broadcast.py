@@ -134,7 +134,7 @@ one_a_page = pytest.mark.usefixtures("_one_a_page")
 # Who gets it
 
 
-def test_an_announcement_reaches_each_open_conversation_of_its_brand_once_when_it_is_due() -> None:
+def test_announcement_reaches_each_open_conversation_once() -> None:
     """Also on another channel; not a conversation that has closed, nor another brand's."""
     world = of(ANNA, CLEO, ELSEWHERE)
     world.receive(inbound(NOON - WINDOW - DAY, contact=BEN))
@@ -170,7 +170,7 @@ def test_closed_conversations_and_other_brands_cost_no_call_more() -> None:
     assert told(among) == [ANNA]
 
 
-def test_a_conversation_that_closed_earlier_that_day_is_skipped_and_says_why() -> None:
+def test_conversation_closed_earlier_that_day_is_skipped() -> None:
     """The index knows days; the policy knows the instant."""
     world = of(ANNA, at=NOON - WINDOW + HOUR)
     world.clock.now = NOON
@@ -180,7 +180,7 @@ def test_a_conversation_that_closed_earlier_that_day_is_skipped_and_says_why() -
     assert world.bus.details("MessagePlanned")[0]["forecast"] == "window_closed"
 
 
-def test_an_item_that_is_back_reaches_those_who_showed_interest_in_it() -> None:
+def test_restock_reaches_contacts_with_interest() -> None:
     world = of(ANNA, BEN, CLEO)
     world.plan(interest())
     world.plan(replace(interest(BEN), subject=replace(interest(BEN).subject, id="hat")))
@@ -192,7 +192,7 @@ def test_an_item_that_is_back_reaches_those_who_showed_interest_in_it() -> None:
     assert world.provider.handed[0].data["name"] == "Shoe"
 
 
-def test_interest_of_somebody_who_never_wrote_is_skipped_and_told() -> None:
+def test_interest_without_a_message_is_skipped_and_published() -> None:
     """It must not just vanish: the business may want to reach them otherwise."""
     world = World()
     world.plan(interest())
@@ -203,7 +203,7 @@ def test_interest_of_somebody_who_never_wrote_is_skipped_and_told() -> None:
     assert [event["forecast"] for event in world.bus.details("MessagePlanned")] == ["no_conversation"]
 
 
-def test_interest_that_was_withdrawn_before_the_item_came_back_is_none() -> None:
+def test_interest_withdrawn_before_the_restock_does_not_count() -> None:
     world = of(ANNA)
     world.plan(interest())
     world.plan(interest(hours=0.5, event_type="InterestWithdrawn"))
@@ -213,7 +213,7 @@ def test_interest_that_was_withdrawn_before_the_item_came_back_is_none() -> None
     assert world.store.rows() == []
 
 
-def test_interest_that_is_withdrawn_between_expansion_and_send_is_none() -> None:
+def test_interest_withdrawn_before_the_send_does_not_count() -> None:
     (anna,) = shardmates(1)
     world = of(anna)
     world.plan(interest(anna))
@@ -227,7 +227,7 @@ def test_interest_that_is_withdrawn_between_expansion_and_send_is_none() -> None
     assert world.store.rows()[0].facts["interest"] == "withdrawn"
 
 
-def test_an_item_that_comes_back_again_is_told_only_to_who_showed_interest_anew() -> None:
+def test_second_restock_reaches_only_new_interest() -> None:
     world = of(ANNA, BEN)
     world.plan(interest())
     world.plan(interest(BEN))
@@ -279,7 +279,7 @@ def test_each_member_goes_through_the_policy_when_it_is_sent(
     assert world.provider.handed == []
 
 
-def test_a_preview_needs_a_recorded_consent_and_holiday_hours_do_not() -> None:
+def test_only_marketing_announcements_need_consent() -> None:
     world = of(ANNA, BEN)
     consents(world, BEN)
     world.plan(preview())
@@ -301,7 +301,7 @@ def test_on_whatsapp_the_template_has_to_be_approved() -> None:
     assert ended(world) == {("sent", None): 1, ("skipped", "channel_window"): 1}
 
 
-def test_an_announcement_in_the_evening_is_held_to_each_ones_morning() -> None:
+def test_evening_announcement_is_held_to_each_contacts_morning() -> None:
     """Ben is in California and Cleo in Vietnam; Anna's number is German."""
     world = of(ANNA, BEN, CLEO)
     world.policy = PolicySettings(quiet_hours={"marketing": QuietHours(time(20), time(9))}, default_timezone="UTC")
@@ -335,7 +335,7 @@ def test_a_second_announcement_of_the_day_waits_for_a_place() -> None:
 # Withdrawn, sold out, changed
 
 
-def test_an_announcement_that_is_withdrawn_before_it_is_due_reaches_nobody() -> None:
+def test_announcement_withdrawn_before_due_sends_nothing() -> None:
     world = of(ANNA)
     world.plan(holiday(send_at=NOON + 3 * HOUR))
     world.clock.now = NOON + 2 * HOUR
@@ -363,7 +363,7 @@ STOPS: dict[str, tuple[SubjectRef, str, BusinessEvent, BusinessEvent]] = {
 
 @one_a_page
 @pytest.mark.parametrize(("ref", "reason", "begins", "stops"), STOPS.values(), ids=STOPS)
-def test_what_is_stopped_midway_reaches_nobody_more(
+def test_stopped_broadcast_sends_no_more(
     ref: SubjectRef, reason: str, begins: BusinessEvent, stops: BusinessEvent
 ) -> None:
     """One of five had been told, one was planned, three had not been found yet."""
@@ -411,7 +411,7 @@ def test_a_part_notices_by_itself_that_it_was_withdrawn() -> None:
     assert ended(world) == {("skipped", "cancelled"): 1}
 
 
-def test_what_was_withdrawn_and_is_announced_again_goes_to_who_has_not_had_it() -> None:
+def test_announcement_made_again_reaches_only_the_rest() -> None:
     first, second = shardmates(2)
     world = of(first)
     world.plan(holiday(send_at=NOON))
@@ -427,7 +427,7 @@ def test_what_was_withdrawn_and_is_announced_again_goes_to_who_has_not_had_it() 
 
 @one_a_page
 @pytest.mark.parametrize("later", [0, 3])
-def test_an_announcement_that_changes_midway_reaches_everybody_once_and_the_rest_with_the_new_text(later: int) -> None:
+def test_changed_announcement_gives_the_rest_the_new_text(later: int) -> None:
     """One had got it, one was planned, one not yet found. The time may have moved too."""
     people = shardmates(3)
     world = of(*people)
@@ -447,7 +447,7 @@ def test_an_announcement_that_changes_midway_reaches_everybody_once_and_the_rest
     assert min(world.provider.handed_at[1:]) >= NOON + later * HOUR
 
 
-def test_a_change_after_the_end_tells_nobody_again() -> None:
+def test_change_after_the_end_sends_nothing_again() -> None:
     world = of(ANNA)
     world.plan(holiday(send_at=NOON))
     world.run_sender("updates")
@@ -475,7 +475,7 @@ def test_an_event_that_comes_again_begins_nothing_anew(repeats: int) -> None:
 # Too late
 
 
-def test_an_announcement_that_is_heard_past_its_use_ends_as_too_late() -> None:
+def test_announcement_received_after_its_validity_is_too_late() -> None:
     world = of(ANNA)
     consents(world, ANNA)
     world.clock.now = NOON + HOUR + 2 * DAY
@@ -485,7 +485,7 @@ def test_an_announcement_that_is_heard_past_its_use_ends_as_too_late() -> None:
     assert {broadcast_shard.state for broadcast_shard in world.store.read_shards(ANNOUNCEMENT)} == {ShardState.TOO_LATE}
 
 
-def test_one_that_is_heard_late_and_is_still_of_use_is_sent() -> None:
+def test_late_announcement_that_is_still_valid_is_sent() -> None:
     world = of(ANNA)
     consents(world, ANNA)
     world.clock.now = NOON + 2 * DAY
@@ -513,9 +513,7 @@ def test_use_that_ends_midway_ends_the_expansion_too() -> None:
     ],
 )
 @pytest.mark.parametrize("late", [False, True])
-def test_holiday_hours_are_sent_until_the_day_is_over_where_the_brand_is(
-    zone: str, last: datetime, *, late: bool
-) -> None:
+def test_holiday_hours_are_sent_until_the_brands_day_ends(zone: str, last: datetime, *, late: bool) -> None:
     """On 6 April; in Auckland winter time had begun the day before."""
     world = of(ANNA, at=NOON + 20 * DAY)
     world.configure(ConfigureBrand("acme-dental", 1, {"name": "Acme Dental", "timezone": zone}))
@@ -529,7 +527,7 @@ def test_holiday_hours_are_sent_until_the_day_is_over_where_the_brand_is(
 
 
 @pytest.mark.parametrize("call", ["audience_page", "read_threads", "write_plan", "publish", "save_progress"])
-def test_somebody_who_is_erased_during_the_expansion_leaves_no_row_behind(call: str) -> None:
+def test_contact_erased_during_expansion_leaves_no_row(call: str) -> None:
     (anna, ben) = shardmates(2)
     world = of(anna, ben)
     world.plan(holiday(send_at=NOON))
@@ -547,7 +545,7 @@ def test_somebody_who_is_erased_during_the_expansion_leaves_no_row_behind(call: 
     assert told(world) == [ben]
 
 
-def test_who_is_marked_as_erased_is_not_in_the_audience_any_more_whatever_is_still_stored() -> None:
+def test_contact_marked_as_erased_is_not_in_the_audience() -> None:
     """The erasure was cut short after its mark, and its retry is minutes away."""
     anna, ben = shardmates(2)
     world = of(anna, ben)
@@ -564,7 +562,7 @@ def test_who_is_marked_as_erased_is_not_in_the_audience_any_more_whatever_is_sti
     assert [row.contact for row in world.store.rows()] == [ben, ben]
 
 
-def test_interest_of_somebody_who_was_erased_is_none() -> None:
+def test_interest_of_an_erased_contact_does_not_count() -> None:
     world = of(ANNA)
     world.plan(interest())
     world.clock.now = NOON + HOUR
@@ -594,7 +592,7 @@ def test_somebody_who_writes_again_while_it_runs_gets_it_once(who: int, pages: i
 
 
 @one_a_page
-def test_somebody_who_writes_for_the_first_time_while_it_runs_gets_it_once() -> None:
+def test_first_message_during_the_broadcast_gives_it_once() -> None:
     """Their window closes last of all, and so they stand where the cursor comes last."""
     *people, new = shardmates(4)
     world = of(*people, at=NOON - DAY)
@@ -608,7 +606,7 @@ def test_somebody_who_writes_for_the_first_time_while_it_runs_gets_it_once() -> 
 
 
 @one_a_page
-def test_an_expansion_that_lasts_over_midnight_goes_on_where_it_was() -> None:
+def test_expansion_past_midnight_continues_at_its_cursor() -> None:
     """Whose window has closed by then costs nothing more; whose has not is not missed."""
     people = shardmates(4)
     world = World()
@@ -628,7 +626,7 @@ def test_an_expansion_that_lasts_over_midnight_goes_on_where_it_was() -> None:
 
 
 @one_a_page
-def test_it_stops_when_its_time_is_up_and_says_that_some_is_left() -> None:
+def test_expansion_stops_in_time_and_reports_the_rest() -> None:
     people = shardmates(4)
     world = of(*people)
     world.plan(holiday(send_at=NOON))
@@ -696,7 +694,7 @@ def test_a_part_that_could_not_be_worked_off_counts_as_left() -> None:
     assert (tally, errors) == ({("sent", ""): 1}, [])
 
 
-def test_a_part_that_is_gone_or_done_asks_for_nothing() -> None:
+def test_deleted_or_finished_shard_plans_nothing() -> None:
     world = of(*shardmates(1))
     assert expand(world)
     world.plan(holiday(send_at=NOON))
@@ -706,7 +704,7 @@ def test_a_part_that_is_gone_or_done_asks_for_nothing() -> None:
     assert counted.calls == ["read_shard"]
 
 
-def test_a_part_whose_subject_has_moved_on_is_left_to_whoever_moved_it() -> None:
+def test_shard_of_an_older_revision_is_left_alone() -> None:
     """The planner of the change died before it wrote the parts; nothing may go out by the old plan."""
     world = of(*shardmates(2))
     world.plan(holiday(send_at=NOON))
@@ -738,7 +736,7 @@ def test_a_slower_run_does_not_move_a_part_back() -> None:
     assert states == [ShardState.DONE]
 
 
-def test_of_two_runs_that_plan_one_page_one_moves_on_and_nobody_is_counted_twice() -> None:
+def test_one_of_two_runs_advances_and_counts_stay_right() -> None:
     people = shardmates(3)
     world = of(*people)
     world.plan(holiday(send_at=NOON))
@@ -754,7 +752,7 @@ def test_of_two_runs_that_plan_one_page_one_moves_on_and_nobody_is_counted_twice
     assert told(world) == people
 
 
-def test_a_page_is_one_read_of_what_stands_of_its_members_and_one_after() -> None:
+def test_page_costs_one_read_before_and_one_after() -> None:
     """33 of them: three keys each are what BatchGetItem takes at once."""
     people = shardmates(70)
     world = of(*people)
@@ -770,7 +768,7 @@ def test_a_page_is_one_read_of_what_stands_of_its_members_and_one_after() -> Non
 
 
 @one_a_page
-def test_interest_shown_anew_while_the_restock_is_told_is_not_told_twice() -> None:
+def test_new_interest_during_the_restock_is_not_sent_twice() -> None:
     people = shardmates(3)
     world = of(*people)
     for n, c in enumerate(people):
@@ -803,7 +801,7 @@ def test_once_an_interest_also_when_ttl_has_taken_the_row() -> None:
     assert len(told(world)) == 1
 
 
-def test_put_off_by_more_than_a_month_it_still_reaches_nobody_twice() -> None:
+def test_broadcast_delayed_over_a_month_sends_nothing_twice() -> None:
     world = of(ANNA)
     world.plan(holiday(send_at=NOON, date="2026-06-01"))
     world.run_sender("updates")

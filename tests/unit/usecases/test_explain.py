@@ -97,7 +97,7 @@ def test_a_whole_story_in_order_of_time_with_rule_and_facts() -> None:
     }
 
 
-def test_how_things_stand() -> None:
+def test_ledger_shows_the_current_state() -> None:
     world = story()
     assert told(world)["stands"] == {
         "window": "open",
@@ -138,7 +138,7 @@ def test_each_way_to_refuse_is_named() -> None:
     assert told(world)["stands"]["marketing_consent"] is False
 
 
-def test_what_is_held_and_what_failed_say_why() -> None:
+def test_held_and_failed_messages_have_their_rule() -> None:
     world = World(policy=PolicySettings(quiet_hours=QUIET, default_timezone="UTC"))
     world.receive(inbound(timezone="Europe/Berlin"))
     night = NOON + 8 * HOUR
@@ -156,7 +156,7 @@ def test_what_is_held_and_what_failed_say_why() -> None:
     assert (failed["error"], failed["attempts"]) == ("30003", 1)
 
 
-def test_what_was_held_at_first_is_told_after_it_was_sent() -> None:
+def test_sent_message_keeps_its_earlier_hold() -> None:
     """The ledger said of a message that waited through the night that it had been due in the morning."""
     world = World(policy=PolicySettings(quiet_hours=QUIET, default_timezone="UTC"))
     world.receive(inbound(timezone="Europe/Berlin"))
@@ -170,7 +170,7 @@ def test_what_was_held_at_first_is_told_after_it_was_sent() -> None:
     assert "rule" not in sent
 
 
-def test_after_an_erasure_it_tells_of_that_and_of_the_no_that_is_left() -> None:
+def test_after_erasure_only_the_mark_and_opt_out_are_shown() -> None:
     world = story()
     world.erase(EraseContact(ANNA, world.clock.now - HOUR))
     ledger = told(world)
@@ -181,7 +181,7 @@ def test_after_an_erasure_it_tells_of_that_and_of_the_no_that_is_left() -> None:
     assert (ledger["stands"]["opted_out"], ledger["stands"]["window"]) == (True, "never opened")
 
 
-def test_of_somebody_unknown_there_is_nothing_to_tell() -> None:
+def test_unknown_contact_has_an_empty_ledger() -> None:
     stands: dict[str, Any] = {
         "window": "never opened",
         "window_expires_at": None,
@@ -196,7 +196,7 @@ def test_of_somebody_unknown_there_is_nothing_to_tell() -> None:
 
 
 @pytest.mark.parametrize(("days", "window"), [(364, "closed"), (365, "never opened")])
-def test_who_was_heard_from_longer_ago_than_the_retention_counts_as_unknown(days: int, window: str) -> None:
+def test_contact_past_its_retention_counts_as_unknown(days: int, window: str) -> None:
     """Though TTL may not have deleted the profile yet."""
     world = World()
     world.receive(inbound())
@@ -205,7 +205,7 @@ def test_who_was_heard_from_longer_ago_than_the_retention_counts_as_unknown(days
     assert told(world)["stands"]["window"] == window
 
 
-def test_it_tells_nothing_that_the_person_wrote_and_changes_nothing() -> None:
+def test_explain_shows_no_texts_and_changes_nothing() -> None:
     world = story()
     before = repr(world.store)
     said = json.dumps(told(world))

@@ -42,7 +42,7 @@ def calls(world: World, *, locale: str) -> list[str]:
     return [name for name in counted.calls if name != "publish"]
 
 
-def test_a_first_message_opens_the_window_from_its_own_time_not_from_its_arrival() -> None:
+def test_first_message_opens_the_window_from_its_sent_time() -> None:
     world = World()
     sent_at = NOON - timedelta(hours=5)
     assert world.receive(inbound(sent_at, locale="de-AT")) == "stored"
@@ -57,7 +57,7 @@ def test_a_first_message_opens_the_window_from_its_own_time_not_from_its_arrival
     }
 
 
-def test_the_same_message_twice_changes_nothing_and_tells_nothing() -> None:
+def test_repeated_message_changes_and_publishes_nothing() -> None:
     world = World()
     world.receive(inbound())
     before = world.store.read_thread(ANNA)
@@ -69,7 +69,7 @@ def test_the_same_message_twice_changes_nothing_and_tells_nothing() -> None:
     assert world.bus.types() == ["ConversationStarted"]
 
 
-def test_an_older_message_that_arrives_late_never_shortens_the_window() -> None:
+def test_late_older_message_never_shortens_the_window() -> None:
     world = World()
     world.receive(inbound(NOON))
     before = conversation(world)
@@ -82,7 +82,7 @@ def test_an_older_message_that_arrives_late_never_shortens_the_window() -> None:
     ("age", "result"),
     [(WINDOW - MICROSECOND, "stored"), (WINDOW, "window_closed"), (WINDOW + timedelta(seconds=1), "window_closed")],
 )
-def test_a_message_already_30_days_old_counts_as_heard_from_and_opens_no_window(age: timedelta, result: str) -> None:
+def test_message_30_days_old_counts_but_opens_no_window(age: timedelta, result: str) -> None:
     world = World()
     assert world.receive(inbound(NOON - age)) == result
     thread = world.store.read_thread(ANNA)
@@ -108,7 +108,7 @@ def test_an_old_message_again_after_ttl_opens_nothing() -> None:
     assert world.store.read_thread(ANNA).conversation is None
 
 
-def test_what_was_sent_within_the_second_of_its_arrival_keeps_its_instant() -> None:
+def test_message_sent_in_its_arrival_second_keeps_its_instant() -> None:
     """Envelopes' times are cut to whole seconds: a START right after a STOP was taken for one at the same instant."""
     world = World()
     world.clock.now = NOON + timedelta(seconds=2)
@@ -133,7 +133,7 @@ def test_a_message_from_the_future_is_clamped_to_its_arrival(ahead: timedelta) -
     assert conversation(world).closes_at == NOON + WINDOW
 
 
-def test_a_first_message_after_the_window_has_closed_restarts_the_conversation() -> None:
+def test_first_message_after_the_window_restarts_conversation() -> None:
     world = World()
     world.receive(inbound(NOON))
     world.clock.forward(days=30)
@@ -153,7 +153,7 @@ def test_it_restarts_too_where_ttl_has_deleted_the_conversation() -> None:
 
 
 @pytest.mark.parametrize("deleted", [True, False])
-def test_who_was_heard_from_longer_ago_than_the_retention_starts_anew(deleted: bool) -> None:
+def test_contact_past_its_retention_starts_anew(deleted: bool) -> None:
     world = World()
     world.receive(inbound(NOON, locale="de"))
     world.clock.forward(days=365)
@@ -170,7 +170,7 @@ def test_who_was_heard_from_longer_ago_than_the_retention_starts_anew(deleted: b
 # The profile
 
 
-def test_a_profile_is_the_sum_of_what_messages_said() -> None:
+def test_profile_combines_the_fields_of_all_messages() -> None:
     world = World()
     world.receive(inbound(NOON, locale="de", display_name="Anna"))
     world.clock.forward(days=1)
@@ -179,7 +179,7 @@ def test_a_profile_is_the_sum_of_what_messages_said() -> None:
     assert (known.locale, known.timezone, known.display_name) == ("en", "Europe/Berlin", "Anna")
 
 
-def test_a_late_message_fills_in_what_is_unknown_and_changes_nothing_that_is_known() -> None:
+def test_late_message_fills_only_unknown_fields() -> None:
     world = World()
     world.receive(inbound(NOON, locale="en"))
     world.receive(inbound(NOON - DAY, locale="de", display_name="Anna"))
@@ -232,7 +232,7 @@ def test_two_contacts_of_one_address_are_apart() -> None:
 @pytest.mark.parametrize("error", [Crash, Unreachable])
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("nth", range(1, 7))
-def test_a_crash_at_any_call_is_mended_by_the_retry(nth: int, after: bool, error: type[BaseException]) -> None:
+def test_retry_completes_after_a_crash_at_any_call(nth: int, after: bool, error: type[BaseException]) -> None:
     """Whatever Lambda got done before it died, the event comes again, and the end is as if nothing had happened;
     the opening is told at least once.
     """
@@ -250,7 +250,7 @@ def test_a_crash_at_any_call_is_mended_by_the_retry(nth: int, after: bool, error
     assert set(world.bus.types()) == {"ConversationStarted"}
 
 
-def test_an_opening_is_told_again_though_another_message_came_before_the_retry() -> None:
+def test_retry_publishes_the_opening_after_another_message() -> None:
     world = World()
     with pytest.raises(Crash):
         world.receive(inbound(NOON), Fault(only="publish"))
@@ -261,7 +261,7 @@ def test_an_opening_is_told_again_though_another_message_came_before_the_retry()
     assert world.bus.types() == ["ConversationStarted"]
 
 
-def test_what_could_not_be_published_raises_so_that_it_is_retried() -> None:
+def test_publish_failure_raises_to_be_retried() -> None:
     world = World()
     world.bus.failing = 1
     with pytest.raises(NotPublished):
@@ -301,7 +301,7 @@ def test_one_who_loses_every_race_gives_up_loudly() -> None:
     assert world.receive(inbound()) == "stored"
 
 
-def test_a_clock_that_runs_ahead_is_clamped_to_the_arrival_also_by_a_retry_hours_later() -> None:
+def test_clock_ahead_is_limited_to_the_arrival_in_retries_too() -> None:
     """A phone's clock was two days ahead, and the first try crashed before the message was stored. The retry came
     twenty hours later, and its clock must not have opened the window for twenty hours more.
     """
@@ -317,7 +317,7 @@ def test_a_clock_that_runs_ahead_is_clamped_to_the_arrival_also_by_a_retry_hours
 
 
 @pytest.mark.parametrize("ahead", [timedelta(seconds=30), timedelta(hours=1)])
-def test_a_clock_that_runs_ahead_by_less_than_the_retry_waits_makes_no_second_message(ahead: timedelta) -> None:
+def test_clock_slightly_ahead_makes_no_second_message(ahead: timedelta) -> None:
     """By the time of the retry the sender's instant was past. It must be clamped all the same: else the retry would
     take the message for a later one, move the window on, and answer it a second time.
     """
@@ -393,7 +393,7 @@ def test_who_writes_for_the_first_time_ever_is_not_greeted() -> None:
 
 
 @pytest.mark.parametrize("days", [7, 31])
-def test_nobody_is_greeted_where_that_is_off(days: int) -> None:
+def test_no_greeting_if_it_is_switched_off(days: int) -> None:
     world = silent(days=days, ingest=IngestSettings(RETENTION))
     world.receive(inbound(world.clock.now))
     assert world.bus.types() == (["ConversationRestarted"] if days > 30 else [])
@@ -410,14 +410,14 @@ def test_an_old_message_is_not_greeted(age: timedelta, greeted: bool) -> None:
 
 
 @pytest.mark.parametrize("text", ["STOP", "START", "HELP", "stop sending me these stupid ads", "Hör auf damit!"])
-def test_who_comes_back_to_ask_for_something_is_not_greeted(text: str) -> None:
+def test_returning_contact_with_a_keyword_is_not_greeted(text: str) -> None:
     world = silent(days=31)
     world.receive(inbound(world.clock.now, text=text))
     assert world.bus.details("ConversationRestarted")
     assert world.provider.handed == []
 
 
-def test_who_has_opted_out_and_writes_again_is_not_greeted_and_that_is_told() -> None:
+def test_opted_out_contact_is_not_greeted_and_that_is_published() -> None:
     world = silent(days=0)
     world.receive(inbound(NOON + MICROSECOND, text="STOP"))
     world.clock.forward(days=31)
@@ -426,7 +426,7 @@ def test_who_has_opted_out_and_writes_again_is_not_greeted_and_that_is_told() ->
     assert [detail["rule"] for detail in world.bus.details("MessageSkipped")] == ["opted_out"]
 
 
-def test_a_greeting_that_the_provider_could_not_take_goes_out_with_the_next_tick() -> None:
+def test_failed_greeting_is_sent_by_the_next_run() -> None:
     world = silent(days=7)
     world.provider.script.append(Retryable("throttled"))
     world.receive(inbound(world.clock.now))
@@ -438,7 +438,7 @@ def test_a_greeting_that_the_provider_could_not_take_goes_out_with_the_next_tick
 @pytest.mark.parametrize("error", [Crash, Unreachable])
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize(("text", "reason"), [("Is Friday free?", "welcome_back"), ("HELP", "help_reply")])
-def test_a_crash_at_any_call_gives_no_second_answer_and_loses_none_silently(
+def test_crash_at_any_call_gives_one_reply_or_reports_it(
     text: str, reason: str, after: bool, error: Callable[[], BaseException]
 ) -> None:
     """The answer was handed over once; or nobody knows, and that is told."""
@@ -472,7 +472,7 @@ def receives(world: World, message: InboundMessage) -> Body:
 
 
 @pytest.mark.parametrize("apart", [None, timedelta(), timedelta(seconds=1), -timedelta(seconds=1)])
-def test_two_deliveries_at_once_greet_once_wherever_one_overtakes_the_other(apart: timedelta | None) -> None:
+def test_two_concurrent_deliveries_greet_once(apart: timedelta | None) -> None:
     """``None``: of the same message; else two messages, so far apart."""
     for nth in range(1, 30):
         world = silent(days=7)
@@ -498,9 +498,7 @@ def test_two_deliveries_at_once_greet_once_wherever_one_overtakes_the_other(apar
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), same=st.booleans(), deaths=st.integers(0, 2))
-def test_however_two_deliveries_interleave_and_die_there_is_one_greeting_at_most_and_none_is_lost(
-    data: st.DataObject, same: bool, deaths: int
-) -> None:
+def test_interleaved_deliveries_with_crashes_greet_at_most_once(data: st.DataObject, same: bool, deaths: int) -> None:
     world = silent(days=7)
     now = world.clock.forward(seconds=5)
     messages = {"one": inbound(now, message_id="one")}
@@ -525,7 +523,7 @@ def test_however_two_deliveries_interleave_and_die_there_is_one_greeting_at_most
 
 
 @pytest.mark.parametrize("answers_help", [True, False])
-def test_help_is_answered_once_and_only_where_the_provider_does_not(answers_help: bool) -> None:
+def test_help_is_answered_once_if_the_provider_does_not(answers_help: bool) -> None:
     world = silent(days=1, ingest=replace(WELCOME, answers_help=answers_help))
     message = inbound(world.clock.now, text="Help!")
     for _ in range(3):
@@ -542,7 +540,7 @@ def test_an_old_cry_for_help_is_not_answered(age: timedelta, answered: bool) -> 
     assert len(greetings(world, "help_reply")) == len(world.store.rows()) == answered
 
 
-def test_who_opted_out_gets_no_help_and_that_is_told() -> None:
+def test_opted_out_contact_gets_no_help_and_that_is_published() -> None:
     world = silent(days=1, ingest=replace(WELCOME, answers_help=True))
     world.receive(inbound(NOON + MICROSECOND, text="STOP"))
     world.receive(inbound(world.clock.now, text="HELP"))
@@ -554,7 +552,7 @@ def test_who_opted_out_gets_no_help_and_that_is_told() -> None:
 
 
 @pytest.mark.parametrize("age", [timedelta(), WINDOW])
-def test_a_suspicion_is_told_and_nothing_else_happens(age: timedelta) -> None:
+def test_possible_opt_out_is_only_published(age: timedelta) -> None:
     """Also of an old message: the person may write, and so be written to, any day."""
     world = silent(days=31)
     message = inbound(world.clock.now - age, text="stop sending me these stupid ads", message_id="SM-1")
@@ -568,7 +566,7 @@ def test_a_suspicion_is_told_and_nothing_else_happens(age: timedelta) -> None:
     assert world.run_sender()["sent"] == (not age)
 
 
-def test_a_start_that_comes_again_does_not_undo_the_stop_after_it() -> None:
+def test_repeated_start_does_not_undo_a_later_stop() -> None:
     """A call that was made again bears the instant at which it came, and so was the latest word."""
     world = World()
     start = inbound(NOON, message_id="SM-start", text="START")

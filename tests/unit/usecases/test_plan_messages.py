@@ -45,7 +45,7 @@ def subject(world: World) -> Subject:
     return stored
 
 
-def test_a_booked_appointment_is_planned_and_told_with_its_forecast() -> None:
+def test_booked_appointment_is_planned_and_published() -> None:
     world = World()
     world.receive(inbound())
     world.bus.events.clear()
@@ -96,7 +96,7 @@ def test_what_undoes_a_trial_is_final_until_a_newer_event(undo: str) -> None:
     ],
 )
 @pytest.mark.parametrize("deleted", [False, True])
-def test_the_forecast_says_whether_the_window_will_be_open_when_it_is_due(
+def test_forecast_shows_if_the_window_is_open_when_due(
     last_event_at: Any,
     forecast: str,
     deleted: bool,
@@ -124,7 +124,7 @@ def test_the_forecast_is_of_the_messages_own_contact() -> None:
 # Too late from the start
 
 
-def test_an_offset_already_past_is_stored_and_published_as_too_late_and_never_fires() -> None:
+def test_past_offset_is_stored_as_too_late_and_never_sent() -> None:
     """A booking at noon for two o'clock: the day before is past, and must not fire at once."""
     world = World()
     world.receive(inbound())
@@ -147,7 +147,7 @@ def test_an_offset_due_at_this_very_moment_is_not_past(before: timedelta, planne
     assert (result.planned, result.too_late) == (planned, 1 - planned)
 
 
-def test_what_was_planned_in_time_stays_when_a_change_comes_after_its_due_time() -> None:
+def test_change_after_the_due_time_keeps_the_message() -> None:
     """The reminder was due a second ago, the next tick is about to send it, and the address of the practice is
     corrected. That must not turn the reminder into one that came too late.
     """
@@ -185,7 +185,7 @@ def test_a_reschedule_withdraws_the_old_times_and_plans_the_new() -> None:
     assert {detail["rule"] for detail in world.bus.details("MessageSkipped")} == {"superseded"}
 
 
-def test_a_cancel_withdraws_all_and_says_so() -> None:
+def test_cancel_withdraws_all_and_publishes_it() -> None:
     world = World()
     world.plan(booked())
     world.bus.events.clear()
@@ -194,7 +194,7 @@ def test_a_cancel_withdraws_all_and_says_so() -> None:
     assert [detail["rule"] for detail in world.bus.details("MessageSkipped")] == ["cancelled", "cancelled"]
 
 
-def test_a_change_that_leaves_the_time_alone_keeps_the_rows_in_its_own_version() -> None:
+def test_change_with_the_same_time_keeps_rows_in_new_version() -> None:
     world = World()
     world.plan(booked())
     world.bus.events.clear()
@@ -217,7 +217,7 @@ def test_booked_again_after_a_cancel_it_is_planned_again() -> None:
     assert world.run_sender()["sent"] == 1
 
 
-def test_moved_there_and_back_the_first_times_stand_again() -> None:
+def test_move_and_move_back_restores_the_first_times() -> None:
     world = World()
     for event in (booked(), moved(), moved(2, starts_at=STARTS)):
         world.plan(event)
@@ -236,7 +236,7 @@ def test_what_was_sent_is_not_planned_again_by_a_newer_version() -> None:
     assert [state for _, state, _ in world.states()] == ["sent", "scheduled"]
 
 
-def test_an_appointment_that_moves_to_another_contact_leaves_the_first_alone() -> None:
+def test_appointment_moved_to_another_contact_leaves_the_first() -> None:
     world = World()
     for contact in (ANNA, BEN):
         world.receive(inbound(contact=contact))
@@ -255,7 +255,7 @@ def test_a_cancel_needs_no_contact_and_a_booking_waits_for_one() -> None:
     assert world.plan(cancelled()) == Planned(withdrawn=2)
 
 
-def test_an_older_event_fills_in_only_what_no_newer_one_said() -> None:
+def test_older_event_fills_only_missing_fields() -> None:
     """The reschedule overtakes its booking, which alone knows the contact: planned is the new time."""
     world = World()
     overtaking = moved(contact=None)
@@ -273,7 +273,7 @@ def test_an_older_event_after_a_cancel_plans_nothing() -> None:
     assert world.store.rows() == []
 
 
-def test_an_old_event_that_says_nothing_new_is_stale() -> None:
+def test_old_event_without_new_fields_is_stale() -> None:
     world = World()
     world.plan(moved())
     world.plan(booked())
@@ -302,7 +302,7 @@ def test_in_every_order_the_same_is_planned(order: tuple[BusinessEvent, ...]) ->
     assert said == said_calmly
 
 
-def test_reminders_that_late_events_rename_and_name_back_stand_again() -> None:
+def test_reminders_renamed_and_renamed_back_are_restored() -> None:
     """The newest event names no reminders, and comes first: the defaults are planned. The oldest comes next, names
     others, and the defaults are withdrawn. Then comes the one in between, and asks for one of the defaults after
     all. All that time the newest event was the same, and the row must come back nevertheless.
@@ -316,7 +316,7 @@ def test_reminders_that_late_events_rename_and_name_back_stand_again() -> None:
     assert [row.offset for row in standing(world)] == ["PT2H"]
 
 
-def test_two_moves_within_one_second_and_a_repeat_lose_no_reminder() -> None:
+def test_two_moves_in_a_second_and_a_repeat_keep_reminders() -> None:
     """Both carry the same whole second. Whichever wins, one of the two times is reminded of, all along."""
     one, other = moved(starts_at=STARTS), moved(starts_at=LATER)
     for order in permutations([one, other, one, other]):
@@ -336,7 +336,7 @@ def test_one_subject_id_of_two_brands_or_kinds_is_two_subjects() -> None:
     assert sorted(row.contact.brand for row in standing(world)) == ["acme-dental"] * 4
 
 
-def test_the_subject_outlives_all_that_it_speaks_of_and_its_expiry_never_shrinks() -> None:
+def test_subject_outlives_its_messages_and_expiry_never_shrinks() -> None:
     world = World()
     world.plan(booked())
     assert subject(world).expires_at == expiry(STARTS + RETENTION)
@@ -348,7 +348,7 @@ def test_the_subject_outlives_all_that_it_speaks_of_and_its_expiry_never_shrinks
     assert subject(world).expires_at == expiry(LATER + RETENTION)
 
 
-def test_a_cancel_alone_is_kept_for_as_long_as_its_booking_may_still_come() -> None:
+def test_cancel_is_kept_until_its_booking_can_arrive() -> None:
     world = World()
     world.plan(cancelled())
     assert subject(world).expires_at == expiry(NOON + RETENTION)
@@ -372,9 +372,7 @@ _STORIES: dict[str, tuple[BusinessEvent, ...]] = {
 @pytest.mark.parametrize("error", [Crash, Unreachable])
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("story", _STORIES)
-def test_a_crash_at_any_call_is_mended_by_the_retry(
-    story: str, after: bool, error: Callable[[], BaseException]
-) -> None:
+def test_retry_completes_after_a_crash_at_any_call(story: str, after: bool, error: Callable[[], BaseException]) -> None:
     """Lambda ran out of time between any two writes; the event comes again. The same stands as without the crash;
     a row of the old plan that was not withdrawn any more is stopped at its gate.
     """
@@ -406,7 +404,7 @@ def test_a_crash_at_any_call_is_mended_by_the_retry(
     pytest.fail("the story has more calls than were tried")
 
 
-def test_what_could_not_be_published_raises_and_is_told_by_the_retry() -> None:
+def test_publish_failure_raises_and_the_retry_publishes() -> None:
     world = World()
     world.bus.failing = 1
     with pytest.raises(NotPublished):
@@ -416,7 +414,7 @@ def test_what_could_not_be_published_raises_and_is_told_by_the_retry() -> None:
 
 
 @pytest.mark.parametrize("error", [Crash, Unreachable])
-def test_a_withdrawal_that_was_stored_but_not_told_is_told_by_the_retry(error: Callable[[], BaseException]) -> None:
+def test_retry_publishes_a_stored_withdrawal(error: Callable[[], BaseException]) -> None:
     """The reschedule withdrew the old reminder, and the bus did not answer. A system that waits for each message's
     end would wait for this one for ever.
     """
@@ -456,9 +454,7 @@ def test_one_who_loses_every_race_gives_up_loudly() -> None:
 
 
 @pytest.mark.parametrize(("late", "planned"), [(timedelta(minutes=3), 1), (timedelta(minutes=16), 0)])
-def test_an_offset_that_was_to_come_when_the_event_arrived_survives_the_planners_own_retries(
-    late: timedelta, planned: int
-) -> None:
+def test_offset_due_during_retries_is_still_planned(late: timedelta, planned: int) -> None:
     """The planner's first try crashed half a minute before the reminder was due, and Lambda came again after one
     minute and two more: the reminder was of use for two hours yet. One that is put on the bus again much later does
     not fire for that.

@@ -125,7 +125,7 @@ def test_a_message_with_its_text_and_its_forecast() -> None:
     assert "Main St 1" in message["text"]
 
 
-def test_the_text_is_what_the_given_rendering_makes_of_the_event_that_was_not_stored() -> None:
+def test_text_is_rendered_from_the_unstored_event() -> None:
     def shout(case: PolicyInput) -> Wording:
         assert case.track
         return Wording(str(case.track.get("service")).upper(), "de-AT", "tpl", ("a", "b"))
@@ -138,7 +138,7 @@ def test_the_text_is_what_the_given_rendering_makes_of_the_event_that_was_not_st
     assert message["template"] == {"name": "tpl", "parameters": ["a", "b"]}
 
 
-def test_what_the_night_holds_goes_out_at_the_first_allowed_instant() -> None:
+def test_message_held_at_night_goes_at_the_first_allowed_instant() -> None:
     """A concert at six in the morning: the reminder of the day before would come at six, and comes at eight."""
     world = heard(policy=AT_NIGHT)
     event = booked(datetime.fromisoformat("2026-03-12T06:00+01:00"), remind_before=["P1D"])
@@ -166,7 +166,7 @@ def test_one_rule_after_the_other_may_hold_it() -> None:
     assert message["sent_at"] == "2026-03-03T07:00:00Z", "eight o'clock in Berlin"
 
 
-def test_a_booking_of_nobody_known_plans_nothing() -> None:
+def test_booking_without_contact_plans_nothing() -> None:
     assert previewed(heard(), booked(contact=None)) == {
         "planned": [],
         "broadcasts": [],
@@ -175,7 +175,7 @@ def test_a_booking_of_nobody_known_plans_nothing() -> None:
     }
 
 
-def test_a_zone_that_nobody_can_tell_holds_until_it_is_told() -> None:
+def test_unknown_zone_holds_until_it_is_known() -> None:
     templates = frozenset({"appointment_reminder"})
     world = World(policy=PolicySettings(quiet_hours=QUIET, whatsapp_templates=templates))
     unplaced = Contact.of("acme-dental", "whatsapp", "US.13491208655302741918")
@@ -189,7 +189,7 @@ def test_a_zone_that_nobody_can_tell_holds_until_it_is_told() -> None:
 @pytest.mark.parametrize(
     ("last_event_at", "rule"), [(NOON - timedelta(days=25), "window_closed"), (None, "no_conversation")]
 )
-def test_what_would_not_be_sent_says_why(last_event_at: datetime | None, rule: str) -> None:
+def test_skipped_message_has_its_rule(last_event_at: datetime | None, rule: str) -> None:
     world = World()
     if last_event_at:
         world.receive(inbound(last_event_at))
@@ -220,7 +220,7 @@ def test_what_was_sent_is_neither_planned_again_nor_withdrawn() -> None:
         assert (came.planned, came.withdrawn) == (planned, withdrawn)
 
 
-def test_an_erasure_in_the_past_does_not_stand_in_the_way_of_a_new_booking() -> None:
+def test_earlier_erasure_does_not_block_a_new_booking() -> None:
     world = heard()
     world.erase(EraseContact(ANNA, NOON))
     world.clock.forward(seconds=1)

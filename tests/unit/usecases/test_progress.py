@@ -90,7 +90,7 @@ NOTHING_YET = {
 }
 
 
-def test_of_what_was_never_announced_there_is_nothing_to_tell() -> None:
+def test_unknown_announcement_has_no_progress() -> None:
     world = World()
     assert progress(REF, store=world.store, clock=world.clock) == {
         "brand": "acme-dental",
@@ -115,7 +115,7 @@ def test_what_is_due_and_not_begun_is_running() -> None:
     assert asked(world) == {**NOTHING_YET, "state": "running"}
 
 
-def test_while_it_runs_it_tells_who_was_found_and_what_became_of_them() -> None:
+def test_running_broadcast_shows_recipients_and_outcomes() -> None:
     """A run was out of time after two pages of the shard; the next one after its first message; then one ends it."""
     world = story()
     world.clock.now = DUE
@@ -135,7 +135,7 @@ def test_while_it_runs_it_tells_who_was_found_and_what_became_of_them() -> None:
     assert (asked(world)["state"], asked(world)["planned"], asked(world)["sent"]) == ("done", 5, 5)
 
 
-def test_at_its_end_it_tells_what_became_of_everybody() -> None:
+def test_finished_broadcast_shows_all_outcomes() -> None:
     world = story(Refused("no such number"), Unknown("ReadTimeoutError"))
     world.record_choice(RecordChoice(PEOPLE[0], "contact", Choice(allowed=False, at=NOON)))
     world.record_choice(RecordChoice(PEOPLE[1], "marketing", Choice(allowed=False, at=NOON)))
@@ -209,7 +209,7 @@ def test_what_a_killed_run_had_not_counted_stays_waiting() -> None:
     assert (told["state"], told["planned"], told["sent"], told["waiting"]) == ("done", 5, 0, 5)
 
 
-def test_what_is_withdrawn_says_so_before_it_is_due_and_after() -> None:
+def test_withdrawn_broadcast_is_shown_before_and_after_due() -> None:
     world = story()
     world.clock.now = NOON + MINUTE
     world.plan(business("AnnouncementWithdrawn", NOON + MINUTE, subject_id="N-1"))
@@ -219,7 +219,7 @@ def test_what_is_withdrawn_says_so_before_it_is_due_and_after() -> None:
         assert (asked(world)["state"], asked(world)["planned"]) == ("withdrawn", 0)
 
 
-def test_what_is_announced_too_late_says_so() -> None:
+def test_late_announcement_is_shown_as_too_late() -> None:
     world = World()
     world.receive(inbound(contact=PEOPLE[0]))
     world.clock.now = NOON + DAY
@@ -228,13 +228,13 @@ def test_what_is_announced_too_late_says_so() -> None:
     assert (asked(world)["state"], asked(world)["planned"]) == ("too_late", 0)
 
 
-def test_of_another_id_or_another_brand_nothing_is_told() -> None:
+def test_other_id_or_brand_has_no_progress() -> None:
     world = story()
     for ref in (SubjectRef("acme-dental", "announcement", "N"), SubjectRef("birch-bakery", "announcement", "N-1")):
         assert progress(ref, store=world.store, clock=world.clock)["broadcasts"] == []
 
 
-def test_two_broadcasts_of_one_announcement_are_told_apart() -> None:
+def test_two_broadcasts_of_one_announcement_are_separate() -> None:
     world = story()
     world.plan(business("ProductPreviewAnnounced", subject_id="N-1", title="Shoes", send_at=DUE))
     told = progress(REF, store=world.store, clock=world.clock)["broadcasts"]
@@ -250,7 +250,7 @@ def test_it_can_be_read_as_json_at_any_time() -> None:
         assert json.loads(json.dumps(told)) == told
 
 
-def test_asking_changes_nothing() -> None:
+def test_progress_query_changes_nothing() -> None:
     world = story()
     world.clock.now = DUE
     counted = Fault(nth=-1)

@@ -109,7 +109,7 @@ def test_a_providers_opt_out_is_one_of_ours_from_then_on() -> None:
     assert (failed["error"], failed["attempts"]) == ("21610 opted out", 1)
 
 
-def test_nothing_more_goes_to_who_has_opted_out_with_the_provider() -> None:
+def test_opt_out_at_the_provider_stops_all_messages() -> None:
     world = story(OptedOut("21610 opted out"))
     world.plan(business("AppointmentBooked", subject_id="A-2", starts_at=STARTS + MINUTE, remind_before=["PT2H"]))
     world.run_sender()
@@ -134,7 +134,7 @@ def test_who_writes_start_afterwards_is_written_to_again() -> None:
     assert refusal(world) is None
 
 
-def test_who_has_stopped_marketing_gets_reminders_still_but_no_marketing() -> None:
+def test_marketing_opt_out_still_gets_reminders() -> None:
     world = story(OptedOut("131050 user has stopped receipt of marketing messages", topic="marketing"))
     cause = {"refused": row(world).scheduled_message_id}
     world.run_sender()
@@ -149,7 +149,7 @@ def test_who_has_stopped_marketing_gets_reminders_still_but_no_marketing() -> No
 
 
 @pytest.mark.parametrize("method", ["read_preferences", "write_preferences"])
-def test_a_choice_about_marketing_that_could_not_be_stored_is_not_lost(method: str) -> None:
+def test_unstored_marketing_choice_is_not_lost(method: str) -> None:
     stopped = OptedOut("131050", topic="marketing")
     world = story(stopped, stopped)
     with pytest.raises(ExceptionGroup):
@@ -174,7 +174,7 @@ FAULTS: Final = {
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_an_opt_out_that_could_not_be_stored_or_told_is_not_lost(fault: Callable[[], Around]) -> None:
+def test_opt_out_that_failed_to_store_or_publish_is_not_lost(fault: Callable[[], Around]) -> None:
     """The provider says so once, and perhaps never again; the business has to hear of it."""
     world = story(OptedOut("21610"), OptedOut("21610"))
     with pytest.raises(ExceptionGroup):
@@ -191,7 +191,7 @@ def test_an_opt_out_that_the_bus_did_not_take_is_not_lost() -> None:
     _goes_on(world)
 
 
-def test_a_message_whose_opt_out_could_not_be_stored_is_tried_again() -> None:
+def test_message_with_unstored_opt_out_is_retried() -> None:
     world = story(OptedOut("21610"), OptedOut("21610"))
     with pytest.raises(ExceptionGroup) as failed:
         world.run_sender(around=broken("write_preferences"))
@@ -226,7 +226,7 @@ def _goes_on(world: World) -> None:
         (timedelta(minutes=45), timedelta(minutes=45)),
     ],
 )
-def test_a_provider_is_not_asked_again_before_it_says_so(retry_after: timedelta | None, wait: timedelta) -> None:
+def test_provider_is_not_called_before_retry_after(retry_after: timedelta | None, wait: timedelta) -> None:
     world = story(Retryable("HTTP 429", retry_after))
     assert world.run_sender() == {**NOTHING, "due": 1, "retried": 1}
     assert (row(world).due_at, row(world).planned_due_at) == (DUE + wait, DUE)
@@ -313,7 +313,7 @@ def test_what_may_not_be_sent_waits_for_no_turn() -> None:
     ("wait", "looks"),
     [(timedelta(), 1), (PREPARE_WITHIN, 1), (PREPARE_WITHIN + MICROSECOND, 2), (3 * SNAPSHOT_VALID_FOR, 2)],
 )
-def test_after_a_wait_of_more_than_a_second_the_gate_is_asked_again(wait: timedelta, looks: int) -> None:
+def test_wait_over_a_second_reads_a_new_snapshot(wait: timedelta, looks: int) -> None:
     world = story()
     turn, counted = Turn(world, wait), Fault(nth=999)
     assert run(replace(world.sender(around=counted), rate_limiter=turn)) == {**NOTHING, "due": 1, "sent": 1}
@@ -324,7 +324,7 @@ def test_after_a_wait_of_more_than_a_second_the_gate_is_asked_again(wait: timede
     assert list(cap_usage(world).values()) == [DUE + wait if looks > 1 else DUE]
 
 
-def test_a_stop_that_comes_while_a_message_waits_for_its_turn_stops_it() -> None:
+def test_stop_during_the_wait_for_a_slot_stops_the_message() -> None:
     world = story()
     turn = Turn(world, timedelta(seconds=2, milliseconds=1), meanwhile=lambda: world.record_choice(STOP))
     assert run(replace(world.sender(), rate_limiter=turn)) == {**NOTHING, "due": 1, "skipped": {"opted_out": 1}}
@@ -332,7 +332,7 @@ def test_a_stop_that_comes_while_a_message_waits_for_its_turn_stops_it() -> None
     assert cap_usage(world) == {}
 
 
-def test_a_cancellation_that_comes_while_a_message_waits_for_its_turn_stops_it() -> None:
+def test_cancellation_during_the_wait_stops_the_message() -> None:
     world = story()
     cancelled = business("AppointmentCancelled", NOON + MINUTE, contact=None)
     turn = Turn(world, timedelta(seconds=3), meanwhile=lambda: world.plan(cancelled))
@@ -353,7 +353,7 @@ def test_a_message_whose_turn_comes_too_late_is_not_sent(wait: timedelta) -> Non
     assert cap_usage(world) == {}
 
 
-def test_a_turn_that_cannot_be_had_is_our_error_and_not_the_messages_end() -> None:
+def test_failed_slot_reservation_does_not_end_the_message() -> None:
     world = story()
 
     def unreachable() -> None:
@@ -365,7 +365,7 @@ def test_a_turn_that_cannot_be_had_is_our_error_and_not_the_messages_end() -> No
     assert world.provider.handed == []
 
 
-def test_a_reply_whose_turn_does_not_come_is_left_for_the_next_tick() -> None:
+def test_reply_without_a_slot_waits_for_the_next_run() -> None:
     world = story()
     run(replace(world.sender(), rate_limiter=Turn(world, comes=False)))
     stored = row(world)
@@ -374,7 +374,7 @@ def test_a_reply_whose_turn_does_not_come_is_left_for_the_next_tick() -> None:
     assert world.provider.handed == []
 
 
-def test_what_delivers_is_made_ready_before_the_gate_is_asked() -> None:
+def test_provider_is_prepared_before_the_snapshot() -> None:
     """A cold start made its client after the gate, and a STOP that came meanwhile was passed over."""
     world = story()
     order: list[str] = []

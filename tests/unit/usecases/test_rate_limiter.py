@@ -166,7 +166,7 @@ def test_in_no_second_more_is_sent_than_the_channel_takes(rate: float, runs: lis
 
 
 @pytest.mark.parametrize("held_up", [0.03, 0.099, 0.1, 2.0])
-def test_what_a_slow_run_had_reserved_is_not_sent_on_top_of_what_others_send(held_up: float) -> None:
+def test_late_slots_are_not_sent_on_top_of_others(held_up: float) -> None:
     """The first run is held up after one message of the eight that it had reserved a tenth of a second for; when it
     goes on, that time is over or nearly so, and another uses the channel in full.
     """
@@ -220,14 +220,14 @@ def test_channels_do_not_wait_for_one_another() -> None:
 
 
 @pytest.mark.parametrize("rate", [0.25, 1.0, 3.0, 9.0, 10.0, 15.0])
-def test_where_one_message_fills_a_tenth_of_a_second_each_is_reserved_by_itself(rate: float) -> None:
+def test_slots_of_a_tenth_of_a_second_are_reserved_singly(rate: float) -> None:
     store = _sent_by_one(rate, 5)
     assert len(store.reserved) == 5
     assert {duration for _, _, duration in store.reserved} == {SECOND / rate}
 
 
 @pytest.mark.parametrize(("rate", "at_once"), [(20.0, 2), (80.0, 8), (1000.0, 100)])
-def test_where_more_fit_one_write_reserves_a_tenth_of_a_second_and_no_more(rate: float, at_once: int) -> None:
+def test_one_write_reserves_at_most_a_tenth_of_a_second(rate: float, at_once: int) -> None:
     store = _sent_by_one(rate, at_once + 1)
     assert store.asked == len(store.reserved) == 2
     assert {duration for _, _, duration in store.reserved} == {SECOND / 10}
@@ -269,7 +269,7 @@ def test_a_run_whose_turn_does_not_come_ends_within_its_time() -> None:
     assert store.reserved == []
 
 
-def test_a_turn_that_comes_after_the_end_of_the_run_is_not_waited_for() -> None:
+def test_slot_after_the_end_of_the_run_is_not_awaited() -> None:
     time, store = Time(), Counting()
     rate_limiter, ended = pace_of(time, store, 1.0, duration=1.5 * SECOND), list[tuple[bool, datetime]]()
     time.together(*[lambda: ended.append((rate_limiter("sms"), time.now))] * 6)
@@ -278,7 +278,7 @@ def test_a_turn_that_comes_after_the_end_of_the_run_is_not_waited_for() -> None:
 
 
 @pytest.mark.parametrize("rate", [1.0, 10.0, 80.0])
-def test_a_run_that_ends_leaves_nobody_waiting_for_what_it_does_not_use(rate: float) -> None:
+def test_unused_slots_of_an_ended_run_delay_no_other_run(rate: float) -> None:
     """Killed with all of its threads in the queue, it holds the channel for two seconds and one reservation more."""
     time, store = Time(), Counting()
     killed, sent = pace_of(time, store, rate, duration=SECOND), list[datetime]()
@@ -297,7 +297,7 @@ def test_a_run_that_ends_leaves_nobody_waiting_for_what_it_does_not_use(rate: fl
     assert sent[0] - NOON <= SECOND + 2 * SECOND + one_reservation + one_look
 
 
-def test_what_the_store_cannot_say_is_not_taken_for_a_turn() -> None:
+def test_store_failure_gives_no_slot() -> None:
     class Broken(Counting):
         def reserve_send_slot(self, channel: str, **_: Any) -> datetime | None:
             raise ConnectionError(channel)

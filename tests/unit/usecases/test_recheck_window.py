@@ -109,7 +109,7 @@ def in_berlin(instant: datetime) -> str:
 # wait
 
 
-def test_a_follow_up_that_is_due_after_the_window_is_skipped_where_it_is_to_wait() -> None:
+def test_follow_up_after_the_window_is_skipped_if_set_to_wait() -> None:
     world = signed_up(a_world("wait"))
     assert [told["forecast"] for told in world.bus.details("MessagePlanned")] == ["window_closed"]
     live(world, NOON + timedelta(days=35))
@@ -120,7 +120,7 @@ def test_a_follow_up_that_is_due_after_the_window_is_skipped_where_it_is_to_wait
 
 @pytest.mark.parametrize("when", ["wait", "pull_forward", "warn"])
 @pytest.mark.parametrize("day", [3, 10, 29])
-def test_a_person_who_writes_again_in_time_is_followed_up_when_it_is_due(when: WhenWindowWillClose, day: int) -> None:
+def test_new_message_in_time_keeps_the_follow_ups_due_time(when: WhenWindowWillClose, day: int) -> None:
     world = signed_up(a_world(when, closing_notice=HOUR))
     live(world, NOON + day * DAY)
     write(world, NOON + day * DAY)
@@ -134,7 +134,7 @@ def test_a_person_who_writes_again_in_time_is_followed_up_when_it_is_due(when: W
 
 
 @pytest.mark.parametrize("seconds", [0, 7, 59])
-def test_a_trial_that_ends_with_the_window_is_followed_up_once_before_it_closes(seconds: int) -> None:
+def test_trial_ending_with_the_window_is_followed_up_once_before(seconds: int) -> None:
     world = signed_up(a_world("pull_forward"))
     [told] = world.bus.details("MessagePlanned")
     assert (told["due_at"], told["forecast"]) == ("2026-04-01T11:00:00Z", "send")
@@ -148,7 +148,7 @@ def test_a_trial_that_ends_with_the_window_is_followed_up_once_before_it_closes(
 @pytest.mark.parametrize("seconds", [0, 7, 59])
 @pytest.mark.parametrize("minute", range(0, 60, 7))
 @pytest.mark.parametrize("hour", [18, 19, 22, 0, 4, 6, 7, 8])
-def test_where_the_window_closes_at_night_it_is_sent_before_that_night(hour: int, minute: int, seconds: int) -> None:
+def test_window_closing_at_night_sends_before_the_night(hour: int, minute: int, seconds: int) -> None:
     """The last allowed minute would be too late for a run that comes in the next one: some way before is asked for."""
     since = datetime(2026, 3, 30, hour, minute, 40, tzinfo=BERLIN).astimezone(UTC) - WINDOW
     world = signed_up(a_world("pull_forward"), since)
@@ -159,7 +159,7 @@ def test_where_the_window_closes_at_night_it_is_sent_before_that_night(hour: int
     assert warnings(world) == []
 
 
-def test_a_try_that_failed_just_before_the_night_is_repeated_before_the_night() -> None:
+def test_failed_try_before_the_night_is_repeated_before_it() -> None:
     """Five attempts take a quarter of an hour."""
     since = datetime(2026, 3, 30, 23, 30, tzinfo=BERLIN).astimezone(UTC) - WINDOW
     world = signed_up(a_world("pull_forward"), since)
@@ -169,7 +169,7 @@ def test_a_try_that_failed_just_before_the_night_is_repeated_before_the_night() 
     assert not any(NIGHT.cover(at, BERLIN) for at in sent(world))
 
 
-def test_what_is_pulled_forward_speaks_of_a_trial_that_has_not_ended() -> None:
+def test_pulled_follow_up_describes_an_unfinished_trial() -> None:
     world = signed_up(a_world("pull_forward"))
     live(world, CLOSES - HOUR - MINUTE)
     world.clock.now = CLOSES - HOUR
@@ -179,7 +179,7 @@ def test_what_is_pulled_forward_speaks_of_a_trial_that_has_not_ended() -> None:
     assert outbound.deliver_before == CLOSES
 
 
-def test_only_the_first_of_two_follow_ups_after_the_window_is_pulled_forward_and_the_other_is_warned_of() -> None:
+def test_first_follow_up_is_pulled_and_the_second_warned_of() -> None:
     """Together they would say one thing twice."""
     world = signed_up(a_world("pull_forward"), follow_up=["P1D", "P2D"])
     live(world, NOON + timedelta(days=40))
@@ -200,7 +200,7 @@ def test_what_was_pulled_forward_is_never_sent_again() -> None:
     assert len(sent(world)) == 1
 
 
-def test_a_trial_whose_event_comes_before_the_first_message_is_followed_up_before_the_window_closes() -> None:
+def test_trial_event_before_the_first_message_is_followed_up() -> None:
     """The window opens by the first message, which comes an hour after the event."""
     world = a_world("pull_forward")
     world.plan(trial())
@@ -218,7 +218,7 @@ def test_nothing_is_pulled_before_its_reason_allows_it() -> None:
     assert [listed(warning) for warning in warnings(world)] == [[("T-1", "2026-05-02T12:00:00Z")]]
 
 
-def test_a_full_cap_leaves_what_was_to_be_pulled_for_its_own_time() -> None:
+def test_full_cap_leaves_a_pulled_message_at_its_own_time() -> None:
     """Another trial's message took the only place of the day; then she writes, and there is room when it is due."""
     world = signed_up(a_world("pull_forward", caps={"marketing": (Cap(1, DAY),)}))
     world.plan(trial(subject_id="T-0", ends_at=CLOSES - 5 * HOUR, follow_up=["PT0S"]))
@@ -230,7 +230,7 @@ def test_a_full_cap_leaves_what_was_to_be_pulled_for_its_own_time() -> None:
     assert timedelta() <= sent(world)[1] - (CLOSES + DAY) < MINUTE
 
 
-def test_a_channel_that_does_not_take_it_before_leaves_it_for_its_own_time() -> None:
+def test_failed_early_send_leaves_the_message_at_its_own_time() -> None:
     """WhatsApp takes free text for a day: none as the window closes. But then Anna wrote, and within that day it was
     due.
     """
@@ -245,7 +245,7 @@ def test_a_channel_that_does_not_take_it_before_leaves_it_for_its_own_time() -> 
     assert CLOSES + 20 * HOUR <= at < CLOSES + 20 * HOUR + MINUTE
 
 
-def test_it_goes_by_the_clocks_as_they_are_before_the_window_closes() -> None:
+def test_pull_uses_the_clock_before_the_window_closes() -> None:
     """The clocks go forward on 29 March at 02:00, and the window closes an hour and a half after that: 20:00 of the
     evening before is by the old clocks.
     """
@@ -256,7 +256,7 @@ def test_it_goes_by_the_clocks_as_they_are_before_the_window_closes() -> None:
     assert datetime(2026, 3, 28, 18, 30, tzinfo=BERLIN) <= at < datetime(2026, 3, 28, 20, tzinfo=BERLIN)
 
 
-def test_where_nobody_can_tell_the_persons_time_a_business_is_warned_instead() -> None:
+def test_unknown_time_zone_warns_the_business_instead() -> None:
     world = a_world("pull_forward")
     write(world, NOON, contact=SATELLITE)
     world.plan(trial(contact=SATELLITE))
@@ -289,7 +289,7 @@ def test_an_extended_trial_is_pulled_forward_by_its_new_end() -> None:
 
 @pytest.mark.parametrize("undo", ["TrialConverted", "TrialCancelled"])
 @pytest.mark.parametrize("when", ["pull_forward", "warn"])
-def test_of_a_trial_that_has_been_undone_nothing_is_sent_or_told(undo: str, when: WhenWindowWillClose) -> None:
+def test_cancelled_trial_sends_and_publishes_nothing(undo: str, when: WhenWindowWillClose) -> None:
     world = signed_up(a_world(when))
     live(world, NOON + 10 * DAY)
     world.plan(business(undo, world.clock.now, subject_id="T-1", contact=None))
@@ -298,7 +298,7 @@ def test_of_a_trial_that_has_been_undone_nothing_is_sent_or_told(undo: str, when
 
 
 @pytest.mark.parametrize("when", ["pull_forward", "warn"])
-def test_of_a_trial_whose_planner_was_cut_short_as_it_was_undone_nothing_is_told(when: WhenWindowWillClose) -> None:
+def test_cancel_cut_short_publishes_no_warning(when: WhenWindowWillClose) -> None:
     """Only the subject was stored: its row is due for a look, and is asked whether it is wanted."""
     world = signed_up(a_world(when))
     event = business("TrialConverted", NOON + DAY, subject_id="T-1", contact=None)
@@ -313,7 +313,7 @@ def test_of_a_trial_whose_planner_was_cut_short_as_it_was_undone_nothing_is_told
 # warn
 
 
-def test_a_business_hears_once_a_day_before_the_window_closes_what_is_due_after_that() -> None:
+def test_business_is_warned_once_a_day_before_the_window_closes() -> None:
     world = signed_up(a_world("warn"), follow_up=["-P3D", "P1D", "P2D"])
     world.plan(business("AppointmentBooked", NOON, subject_id="A-1", starts_at=NOON + 40 * DAY, remind_before=["P1D"]))
     live(world, CLOSES - DAY - MINUTE)
@@ -356,7 +356,7 @@ def test_the_notice_is_as_long_as_it_is_set(notice: timedelta) -> None:
     assert len(warnings(world)) == 1
 
 
-def test_a_business_that_books_within_the_notice_hears_at_once() -> None:
+def test_booking_within_the_notice_warns_at_once() -> None:
     world = a_world("warn")
     write(world, NOON)
     world.clock.now = CLOSES - HOUR
@@ -385,7 +385,7 @@ def test_one_reason_alone_may_look_ahead() -> None:
 
 
 @pytest.mark.parametrize("greets", [timedelta(days=7), None])
-def test_who_writes_after_the_warning_gets_the_message_at_its_time_and_near_the_new_end_there_is_another(
+def test_new_message_after_warning_moves_send_time(
     greets: timedelta | None,
 ) -> None:
     """Two trials: one is followed up a day after the window closes, the other a month after that."""
@@ -403,7 +403,7 @@ def test_who_writes_after_the_warning_gets_the_message_at_its_time_and_near_the_
     assert second["expires_at"] == "2026-05-01T11:00:00Z"
 
 
-def test_where_nothing_is_due_after_the_new_end_there_is_no_other_warning() -> None:
+def test_no_second_warning_if_nothing_is_due_after_the_new_end() -> None:
     world = signed_up(a_world("warn"))
     live(world, CLOSES - HOUR)
     write(world, CLOSES - HOUR)
@@ -417,7 +417,7 @@ def choice(topic: Any, at: datetime, *, allowed: bool) -> RecordChoice:
 
 @pytest.mark.parametrize("when", ["pull_forward", "warn"])
 @pytest.mark.parametrize("before", [True, False])
-def test_of_a_person_who_opted_out_nobody_is_warned(when: WhenWindowWillClose, before: bool) -> None:
+def test_no_warning_for_an_opted_out_contact(when: WhenWindowWillClose, before: bool) -> None:
     world = a_world(when)
     write(world, NOON)
     if before:
@@ -447,7 +447,7 @@ def test_who_opts_in_again_by_writing_is_sent_it_at_its_time() -> None:
     assert len(sent(world)) == 1
 
 
-def test_a_bus_that_does_not_take_the_warning_is_asked_again() -> None:
+def test_unpublished_warning_is_retried() -> None:
     world = signed_up(a_world("warn"))
     live(world, CLOSES - DAY - MINUTE)
     world.bus.failing = 3
@@ -461,7 +461,7 @@ def test_a_bus_that_does_not_take_the_warning_is_asked_again() -> None:
 
 @pytest.mark.parametrize("call", ["read_snapshot", "pending_messages", "release", "read_message"])
 @pytest.mark.parametrize("nth", [1, 2])
-def test_a_table_that_fails_for_a_moment_does_not_cost_the_warning(call: str, nth: int) -> None:
+def test_short_table_failure_does_not_lose_the_warning(call: str, nth: int) -> None:
     """Two messages are to be looked at in the minute in which one kind of call breaks, once."""
     world = signed_up(a_world("warn"))
     world.plan(trial(subject_id="T-2"))
@@ -502,7 +502,7 @@ def test_two_doors_at_once_warn_once() -> None:
     assert runs > 10
 
 
-def test_a_person_who_writes_as_the_business_is_about_to_be_warned_has_no_warning() -> None:
+def test_new_message_just_before_the_warning_prevents_it() -> None:
     """The mark goes onto the conversation that was read, and onto no newer one."""
     world = signed_up(a_world("warn"))
     live(world, CLOSES - DAY - MINUTE)
@@ -524,7 +524,7 @@ def test_a_person_who_writes_as_the_business_is_about_to_be_warned_has_no_warnin
 # When a window opens
 
 
-def test_what_was_planned_while_the_window_was_closed_is_looked_at_as_it_opens_again() -> None:
+def test_reopened_window_rechecks_messages_planned_while_closed() -> None:
     """Anna came back after months: in the meantime an appointment had been booked, 35 days ahead."""
     world = a_world("warn")
     write(world, NOON - 90 * DAY)
@@ -618,7 +618,7 @@ CLOCKS_CHANGE_BY: Final = timedelta(hours=1)
 
 @settings(max_examples=80, deadline=None)
 @given(story=_stories())
-def test_nothing_goes_outside_the_window_at_night_or_too_early_and_one_warning_a_window(
+def test_sends_only_in_allowed_time_with_one_warning_per_window(
     story: tuple[World, list[datetime]],
 ) -> None:
     world, written = story

@@ -73,9 +73,7 @@ def on(channel: str) -> Contact:
 
 @pytest.mark.parametrize("error", [Crash, Unreachable])
 @pytest.mark.parametrize("after", [False, True])
-def test_a_stop_stands_before_anything_else_and_is_told_by_the_retry_as_if_nothing_had_happened(
-    after: bool, error: Callable[[], BaseException]
-) -> None:
+def test_stop_is_stored_first_and_published_by_the_retry(after: bool, error: Callable[[], BaseException]) -> None:
     calm = world_with()
     calm.receive(stop())
     (told,) = calm.bus.events
@@ -115,7 +113,7 @@ def test_after_a_stop_nothing_that_was_planned_goes_out() -> None:
     assert world.provider.handed == []
 
 
-def test_a_stop_that_could_not_be_told_is_told_by_the_retry() -> None:
+def test_retry_publishes_an_unpublished_stop() -> None:
     world = world_with()
     world.bus.failing = 1
     with pytest.raises(NotPublished):
@@ -132,7 +130,7 @@ def test_a_stop_counts_however_old_the_message_is(age: timedelta) -> None:
     assert world.bus.types() == ["ContactOptedOut"]
 
 
-def test_a_late_stop_undoes_no_later_start_and_is_not_told() -> None:
+def test_late_stop_keeps_a_later_start_and_is_not_published() -> None:
     world = world_with()
     world.receive(start(NOON - SECOND))
     world.bus.events.clear()
@@ -161,7 +159,7 @@ def test_any_order_of_arrival_and_any_repeat_end_the_same(said_by_anna: tuple[In
         assert told[-1] == ("ContactOptedOut" if out else "ContactOptedIn")
 
 
-def test_a_stop_that_changes_nothing_is_not_told_again() -> None:
+def test_stop_without_a_change_is_not_published_again() -> None:
     world = world_with()
     world.receive(stop(NOON - SECOND))
     world.receive(stop(NOON))
@@ -169,7 +167,7 @@ def test_a_stop_that_changes_nothing_is_not_told_again() -> None:
 
 
 @pytest.mark.parametrize(("scope", "out"), [("brand", CHANNELS), ("channel", ("sms",))])
-def test_a_stop_on_one_channel_covers_what_the_scope_says(scope: OptOutScope, out: tuple[str, ...]) -> None:
+def test_stop_on_one_channel_covers_its_scope(scope: OptOutScope, out: tuple[str, ...]) -> None:
     world = world_with(scope)
     world.receive(stop())
     assert tuple(channel for channel in CHANNELS if is_out(world, on(channel))) == out
@@ -193,7 +191,7 @@ def test_a_start_by_the_person_brings_them_back() -> None:
 
 
 @pytest.mark.parametrize("asks", [Request.STOP, Request.STOP_MARKETING])
-def test_what_a_button_or_the_provider_says_that_a_message_asks_counts_whatever_its_words(asks: Request) -> None:
+def test_request_by_button_or_provider_overrides_the_text(asks: Request) -> None:
     world = world_with()
     world.receive(inbound(text="Nein danke", kind="button", asks=asks, message_id="SM-1"))
     topics: dict[Request, Topic] = {Request.STOP: "contact", Request.STOP_MARKETING: "marketing"}
@@ -203,7 +201,7 @@ def test_what_a_button_or_the_provider_says_that_a_message_asks_counts_whatever_
     assert (is_out(world), is_out(world, topic="marketing")) == (asks is Request.STOP, asks is Request.STOP_MARKETING)
 
 
-def test_a_stop_of_marketing_leaves_reminders_and_its_window_alone() -> None:
+def test_marketing_stop_keeps_reminders_and_window() -> None:
     world = world_with()
     world.receive(inbound(text="Stop promotions"))
     world.plan(business("AppointmentBooked", starts_at=NOON + DAY, remind_before=["PT2H"]))
@@ -213,7 +211,7 @@ def test_a_stop_of_marketing_leaves_reminders_and_its_window_alone() -> None:
     assert world.run_sender("trials")["skipped"] == {"no_consent": 1}
 
 
-def test_a_start_that_the_provider_told_of_and_that_comes_again_undoes_no_later_stop() -> None:
+def test_repeated_provider_start_does_not_undo_a_later_stop() -> None:
     """Twilio tells no time, and its repeat of a START counted as a new one: the STOP in between was undone."""
     world = world_with()
     world.receive(stop(NOON - SECOND))
@@ -230,7 +228,7 @@ def test_a_start_that_the_provider_told_of_and_that_comes_again_undoes_no_later_
 @pytest.mark.parametrize(
     ("text", "kind"), [("END.", "location"), ("TD", "contacts"), ("Cancel", "button"), ("Remove", "interactive")]
 )
-def test_a_place_a_card_or_a_button_about_an_appointment_opts_nobody_out(text: str, kind: str) -> None:
+def test_location_card_or_appointment_button_is_no_opt_out(text: str, kind: str) -> None:
     world = world_with()
     world.receive(inbound(text=text, kind=kind))
     assert not is_out(world)
@@ -245,7 +243,7 @@ def test_a_place_a_card_or_a_button_undoes_no_stop(text: str, kind: str) -> None
     assert is_out(world)
 
 
-def test_who_loses_every_race_gives_up_loudly_and_the_retry_stores_it() -> None:
+def test_losing_every_race_raises_and_the_retry_stores_it() -> None:
     world = world_with()
     with pytest.raises(WriteConflict):
         world.receive(stop(), lambda name, call: False if name == "write_preferences" else call())
@@ -319,7 +317,7 @@ def test_evidence_is_kept_whole(detail_type: str) -> None:
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("nth", [1, 2, 3])
-def test_a_crash_at_any_call_is_mended_by_the_retry(nth: int, after: bool) -> None:
+def test_retry_completes_after_a_crash_at_any_call(nth: int, after: bool) -> None:
     world = world_with()
     made = spoken("ContactOptedOut", cause="by phone")
     with pytest.raises(Crash):
@@ -329,7 +327,7 @@ def test_a_crash_at_any_call_is_mended_by_the_retry(nth: int, after: bool) -> No
     assert set(world.bus.types()) == {"ContactOptedOut"}
 
 
-def test_a_repeat_is_told_again_and_not_written_again() -> None:
+def test_repeat_is_published_again_and_not_written_again() -> None:
     """The first time may have been cut short before it was told."""
     world = world_with()
     made = spoken("ContactOptedOut", cause="by phone")
@@ -356,7 +354,7 @@ def test_a_yes_applies_to_its_channel_only(scope: OptOutScope) -> None:
 
 
 @pytest.mark.parametrize(("scope", "refused"), [("brand", CHANNELS), ("channel", ("sms",))])
-def test_a_no_covers_what_the_scope_says(scope: OptOutScope, refused: tuple[str, ...]) -> None:
+def test_opt_out_covers_its_scope(scope: OptOutScope, refused: tuple[str, ...]) -> None:
     world = world_with(scope)
     assert world.record_choice(consents(marketing=False))
     assert tuple(channel for channel in CHANNELS if is_out(world, on(channel), "marketing")) == refused
@@ -368,7 +366,7 @@ def test_a_no_covers_what_the_scope_says(scope: OptOutScope, refused: tuple[str,
     ("choices", "sent"),
     [((), None), ((True,), True), ((False,), False), ((True, False), False), ((False, True), True)],
 )
-def test_marketing_goes_by_the_latest_and_nothing_is_told(
+def test_latest_marketing_choice_counts_without_an_event(
     choices: tuple[bool, ...], sent: bool | None, required: bool
 ) -> None:
     world = world_with()

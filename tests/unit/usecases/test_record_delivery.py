@@ -56,7 +56,7 @@ def replan(world: World, status: Status, **more: Any) -> RecordDelivery:
         ("opted_out", State.UNDELIVERED, "MessageUndelivered"),
     ],
 )
-def test_a_receipt_moves_the_message_forward_and_is_told(status: Status, state: State, told: str) -> None:
+def test_receipt_advances_the_message_and_is_published(status: Status, state: State, told: str) -> None:
     world = sent()
     assert world.report(about(world, status, error="30003" if status == "undelivered" else "")) == "recorded"
     assert row(world).state is state
@@ -69,7 +69,7 @@ def test_a_receipt_moves_the_message_forward_and_is_told(status: Status, state: 
     assert event.detail["scheduled_message_id"] == row(world).scheduled_message_id
 
 
-def test_that_it_was_sent_is_told_once_by_whoever_knows_it_first() -> None:
+def test_sent_is_published_once_by_the_first_to_know() -> None:
     """Three more statuses of Twilio's (queued, sending, sent) told and counted each message four times."""
     world = sent()
     for _ in range(3):
@@ -79,7 +79,7 @@ def test_that_it_was_sent_is_told_once_by_whoever_knows_it_first() -> None:
 
 
 @pytest.mark.parametrize("status", ["delivered", "undelivered", "opted_out"])
-def test_what_a_provider_tells_twice_is_told_once(status: Status) -> None:
+def test_repeated_receipt_is_published_once(status: Status) -> None:
     world = sent()
     world.report(about(world, status, error="30003"))
     told = world.bus.types()
@@ -88,7 +88,7 @@ def test_what_a_provider_tells_twice_is_told_once(status: Status) -> None:
 
 
 @pytest.mark.parametrize("error", ["30003", "21610"])
-def test_an_opt_out_that_comes_after_another_failure_is_no_repeat(error: str) -> None:
+def test_opt_out_after_another_failure_is_not_a_repeat(error: str) -> None:
     """Both end as undelivered, and by the same error: the opt-out was taken for a repeat, and lost."""
     world = sent()
     world.report(about(world, "undelivered", error=error))
@@ -96,7 +96,7 @@ def test_an_opt_out_that_comes_after_another_failure_is_no_repeat(error: str) ->
     assert refused(world)
 
 
-def test_an_event_that_was_put_on_the_bus_again_by_hand_is_told_again() -> None:
+def test_event_replayed_by_hand_is_published_again() -> None:
     """It is another event, and names the one that it repeats: the first had moved the row, and was not told."""
     world = sent()
     with pytest.raises(Crash):
@@ -107,7 +107,7 @@ def test_an_event_that_was_put_on_the_bus_again_by_hand_is_told_again() -> None:
     assert world.bus.types() == ["MessageDelivered"]
 
 
-def test_a_receipt_without_an_event_is_told_each_time() -> None:
+def test_receipt_without_event_id_is_published_each_time() -> None:
     world = sent()
     told = receipt(world.provider.handed[0], "delivered")
     assert world.report(about(world, "sent")) == "repeated"
@@ -115,7 +115,7 @@ def test_a_receipt_without_an_event_is_told_each_time() -> None:
     assert world.bus.types() == ["MessageDelivered"] * 2
 
 
-def test_a_receipt_of_an_earlier_version_does_not_end_the_newer_one() -> None:
+def test_receipt_of_an_earlier_version_keeps_the_newer_open() -> None:
     """The row was renewed between the receipt's two looks at it: the newer message was delivered, it said, unsent."""
     world = story()
     world.provider.script.append(Retryable("HTTP 429"))
@@ -131,7 +131,7 @@ STATUSES: tuple[Status, ...] = ("sent", "delivered", "undelivered")
 
 
 @pytest.mark.parametrize("order", list(product(STATUSES, repeat=3)), ids="-".join)
-def test_in_every_order_and_however_often_the_first_final_word_stands(order: tuple[Status, ...]) -> None:
+def test_first_final_state_is_kept_in_any_order(order: tuple[Status, ...]) -> None:
     world = sent()
     for status in order:
         world.report(about(world, status))
@@ -141,7 +141,7 @@ def test_in_every_order_and_however_often_the_first_final_word_stands(order: tup
     assert set(world.bus.types()) == {f"Message{status.capitalize()}" for status in finals[:1]}
 
 
-def test_a_repeat_is_told_again_for_the_first_may_have_been_cut_short() -> None:
+def test_repeat_is_published_again_after_an_interrupted_first() -> None:
     world = sent()
     with pytest.raises(Crash):
         world.report(about(world, "delivered"), Fault(only="publish"))
@@ -152,7 +152,7 @@ def test_a_repeat_is_told_again_for_the_first_may_have_been_cut_short() -> None:
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("nth", [1, 2, 3])
-def test_a_crash_at_any_call_is_mended_by_the_retry(nth: int, after: bool) -> None:
+def test_retry_completes_after_a_crash_at_any_call(nth: int, after: bool) -> None:
     world = sent()
     with pytest.raises(Crash):
         world.report(about(world, "delivered"), Fault(nth=nth, after=after))
@@ -162,7 +162,7 @@ def test_a_crash_at_any_call_is_mended_by_the_retry(nth: int, after: bool) -> No
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_a_receipt_before_the_owners_settlement_takes_the_row_out_of_the_index(status: Status) -> None:
+def test_receipt_before_settlement_removes_the_row_from_index(status: Status) -> None:
     """The provider is quick, or the run died right after the hand-over: the receipt knows what became of it."""
     world = story()
     with pytest.raises(Crash):
@@ -184,7 +184,7 @@ def test_a_receipt_clears_up_what_was_unconfirmed(status: Status) -> None:
     assert row(world).state == status
 
 
-def test_a_message_that_was_refused_or_is_still_to_come_ignores_receipts() -> None:
+def test_refused_or_unsent_message_ignores_receipts() -> None:
     world = story()
     for state in (State.SCHEDULED, State.FAILED):
         if state is State.FAILED:
@@ -213,7 +213,7 @@ def test_a_receipt_of_one_that_is_to_be_tried_again_ends_it(status: Status) -> N
 
 
 @pytest.mark.parametrize("of", ["another id", "another contact", "deleted by TTL"])
-def test_a_receipt_of_an_unknown_message_is_rejected_by_the_fields_name(of: str) -> None:
+def test_receipt_of_an_unknown_message_names_the_field(of: str) -> None:
     world = sent()
     known = about(world, "delivered")
     reported = {
@@ -233,7 +233,7 @@ def test_a_receipt_of_an_unknown_message_is_rejected_by_the_fields_name(of: str)
     assert world.bus.events == []
 
 
-def test_what_could_not_be_told_is_retried() -> None:
+def test_publish_failure_is_retried() -> None:
     world = sent()
     world.bus.failing = 1
     with pytest.raises(NotPublished):
@@ -254,7 +254,7 @@ def unknown(at: datetime = DUE) -> RecordDelivery:
 
 
 @pytest.mark.parametrize("scope", ["brand", "channel"])
-def test_an_opt_out_at_the_provider_is_one_here_from_that_instant(scope: OptOutScope) -> None:
+def test_opt_out_at_the_provider_counts_from_that_instant(scope: OptOutScope) -> None:
     world = sent()
     world.ingest = replace(world.ingest, opt_out_scope=scope)
     opted_out = about(world, "opted_out", error="21610")
@@ -268,7 +268,7 @@ def test_an_opt_out_at_the_provider_is_one_here_from_that_instant(scope: OptOutS
     assert [detail["cause"] for detail in world.bus.details("ContactOptedOut")] == [cause]
 
 
-def test_it_is_one_also_where_nobody_knows_the_message() -> None:
+def test_opt_out_counts_even_if_the_message_is_unknown() -> None:
     """A provider's list of opt-outs, say, or a message that another system sent."""
     world = World()
     for _ in range(2):
@@ -280,7 +280,7 @@ def test_it_is_one_also_where_nobody_knows_the_message() -> None:
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("nth", range(1, 9))
-def test_it_is_stored_before_anything_else_and_told_by_the_retry(nth: int, after: bool) -> None:
+def test_opt_out_is_stored_first_and_published_by_the_retry(nth: int, after: bool) -> None:
     world = sent()
     fault = Fault(nth=nth, after=after)
     try:

@@ -13,7 +13,7 @@ EVENT = {"id": "e-1", "detail-type": "AppointmentBooked", "detail": {"starts_at"
 WHY = InvalidEvent(["$.detail.contact: is required", "$.detail.starts_at: expected an instant"])
 
 
-def test_it_is_kept_whole_with_every_error_and_told_without_its_content() -> None:
+def test_rejected_event_is_kept_whole_and_published_empty() -> None:
     bus = Bus()
     kept: list[tuple[Any, Sequence[str]]] = []
     answer = reject_event(EVENT, WHY, keep=lambda event, errors: kept.append((event, errors)), publish=bus)
@@ -45,7 +45,7 @@ def test_errors_are_as_many_as_the_bus_takes(errors: int) -> None:
     assert told == [*why.errors[:MOST_ERRORS], *more] == bus.events[0].detail["errors"]
 
 
-def test_what_could_not_be_kept_is_not_told_as_kept() -> None:
+def test_event_that_was_not_kept_is_not_published_as_kept() -> None:
     bus = Bus()
 
     def broken(event: object, errors: Sequence[str]) -> None:
@@ -56,6 +56,6 @@ def test_what_could_not_be_kept_is_not_told_as_kept() -> None:
     assert bus.events == []
 
 
-def test_what_could_not_be_told_is_retried() -> None:
+def test_publish_failure_is_retried() -> None:
     with pytest.raises(NotPublished):
         reject_event(EVENT, WHY, keep=lambda _event, _errors: None, publish=Bus(failing=1))

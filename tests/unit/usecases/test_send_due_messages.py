@@ -89,7 +89,7 @@ ERASURE = EraseContact(ANNA, DUE)
 # What is due
 
 
-def test_with_nothing_due_a_tick_is_one_look_at_each_shard_and_no_more() -> None:
+def test_run_with_nothing_due_reads_each_shard_once() -> None:
     world = story()
     world.clock.now = DUE - MICROSECOND
     counted = Fault(nth=999)
@@ -97,7 +97,7 @@ def test_with_nothing_due_a_tick_is_one_look_at_each_shard_and_no_more() -> None
     assert counted.calls == ["due"] * SHARDS
 
 
-def test_what_is_due_is_handed_over_once_and_told() -> None:
+def test_due_message_is_sent_once_and_published() -> None:
     world = story(location="Main St 1")
     assert world.run_sender() == {**NOTHING, "due": 1, "sent": 1}
     (outbound,) = world.provider.handed
@@ -224,7 +224,7 @@ def test_the_window_decides_to_the_microsecond_whatever_ttl_did(
     assert summary["skipped"] == ({} if sent else {"window_closed": 1})
 
 
-def test_the_policy_is_asked_with_a_clock_after_the_read_not_with_the_schedules() -> None:
+def test_policy_uses_the_clock_after_the_snapshot() -> None:
     """The tick came in time, but the claim's answer took so long that the appointment had begun."""
     world = story()
     world.clock.now = STARTS - timedelta(seconds=1)
@@ -252,9 +252,7 @@ def test_a_decision_is_dated_after_the_read_that_it_rests_on() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "snapshots"), [(0.999999, 1), (1, 1), (1.000001, 2)])
-def test_a_gate_older_than_a_second_is_asked_again_so_that_a_connection_has_the_other(
-    seconds: float, snapshots: int
-) -> None:
+def test_snapshot_older_than_a_second_is_read_again(seconds: float, snapshots: int) -> None:
     """A provider was connected to for two seconds more, and a STOP that came meanwhile was not heard."""
     world = story()
     delays = deque([timedelta(seconds=seconds)])
@@ -304,7 +302,7 @@ def test_a_gate_that_is_never_fresh_gives_the_message_back() -> None:
     assert world.run_sender()["sent"] == 1
 
 
-def test_a_call_does_not_begin_when_the_message_is_of_no_use_any_more() -> None:
+def test_expired_message_makes_no_call() -> None:
     world = story()
     world.clock.now = STARTS - timedelta(seconds=1)
     assert world.run_sender()["sent"] == 1
@@ -313,7 +311,7 @@ def test_a_call_does_not_begin_when_the_message_is_of_no_use_any_more() -> None:
 
 
 @pytest.mark.parametrize("closing", ["window", "use"])
-def test_a_window_or_use_that_ends_between_gate_and_hand_over_stops_it(closing: str) -> None:
+def test_window_or_validity_ending_after_the_snapshot_stops_it(closing: str) -> None:
     """A millisecond before the end the gate said yes; the text took two."""
     world = World()
     world.receive(inbound())
@@ -339,7 +337,7 @@ def _add_rule(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Rule], None]:
     return lambda name, rule: monkeypatch.setattr(policy, "RULES", {**RULES, name: rule})
 
 
-def test_a_hold_puts_the_message_off_and_says_until_when(add_rule: Callable[[str, Rule], None]) -> None:
+def test_hold_delays_the_message_and_has_its_end(add_rule: Callable[[str, Rule], None]) -> None:
     until = DUE + timedelta(minutes=30)
     add_rule("quiet_hours", lambda case: RuleResult(True, {"zone": "UTC"}, until) if case.now < until else PASS)
     world = story()
@@ -368,7 +366,7 @@ def test_quiet_hours_put_a_message_off_to_their_end() -> None:
     assert outbound.deliver_before == STARTS
 
 
-def test_quiet_hours_that_begin_between_gate_and_hand_over_hold_it() -> None:
+def test_quiet_hours_beginning_after_the_snapshot_hold_it() -> None:
     """A millisecond before half past eleven the gate said yes; taking the place took two."""
     world = story()
     world.policy = PolicySettings(
@@ -420,7 +418,7 @@ def test_an_unknown_outcome_is_reported_and_never_repeated() -> None:
     assert len(world.provider.handed) == 1
 
 
-def test_a_throttle_is_tried_again_each_time_twice_as_much_later_until_the_attempts_run_out() -> None:
+def test_throttling_backs_off_exponentially_until_attempts_end() -> None:
     world = story()
     world.provider.script += [Retryable("Throttled")] * MAX_ATTEMPTS
     at = [world.clock.now]
@@ -459,7 +457,7 @@ def test_a_retry_goes_through_the_gate_again() -> None:
 
 
 @pytest.mark.parametrize("error", [Unreachable(), RuntimeError()], ids=["unreachable", "bug"])
-def test_after_a_channel_that_breaks_down_nobody_knows_and_the_run_fails_loudly(error: Exception) -> None:
+def test_broken_channel_leaves_unknown_and_the_run_fails(error: Exception) -> None:
     """Whether the provider took it cannot be told: it is reported at once, and not tried again."""
     world = story()
     world.provider.script.append(error)
@@ -476,7 +474,7 @@ def test_after_a_channel_that_breaks_down_nobody_knows_and_the_run_fails_loudly(
 # What fails before the hand-over
 
 
-def test_a_text_that_cannot_be_rendered_is_tried_again_and_the_run_fails_loudly() -> None:
+def test_render_failure_is_retried_and_the_run_fails() -> None:
     world = story()
 
     def broken(circumstances: PolicyInput) -> Wording:
@@ -536,7 +534,7 @@ def test_one_message_that_fails_does_not_hold_up_the_others() -> None:
 )
 @pytest.mark.parametrize("error", [Unreachable, Crash])
 @pytest.mark.parametrize("after", [False, True])
-def test_a_store_bus_or_channel_that_fails_at_any_call_never_leads_to_a_second_hand_over(
+def test_failure_at_any_call_never_sends_twice(
     answer: Outcome | Exception | None,
     error: Callable[[], BaseException],
     after: bool,
@@ -583,7 +581,7 @@ def test_the_claims_answer_lost_on_its_way_is_still_our_claim() -> None:
     assert world.run_sender(around=lost)["sent"] == 1
 
 
-def test_a_claim_of_another_run_is_left_alone_until_nobody_can_be_at_work_on_it() -> None:
+def test_claim_of_another_run_is_kept_until_it_expires() -> None:
     world = story()
     with pytest.raises(Crash):
         worker(world.sender(around=Fault(only="read_snapshot")), ANNA.shard, DUE + MINUTE)
@@ -610,7 +608,7 @@ def test_a_stale_entry_of_the_index_is_no_work() -> None:
     assert len(world.provider.handed) == 1
 
 
-def test_an_owner_that_comes_back_after_all_says_what_really_happened() -> None:
+def test_late_owner_records_the_real_outcome() -> None:
     """A run hung for minutes in the provider's call; its message had been given up as unconfirmed."""
     world = story()
 
@@ -647,7 +645,7 @@ def _in_vain(world: World, event: BusinessEvent) -> None:
         world.plan(event)
 
 
-def test_a_change_that_leaves_the_instant_alone_is_sent_in_its_new_version() -> None:
+def test_change_with_the_same_time_is_sent_in_its_new_version() -> None:
     """The practice moved next door while a run had the reminder in hand: the planner cannot write over it. The run
     sees the new version at its gate, and brings the row up to it; the next tick sends that one.
     """
@@ -677,7 +675,7 @@ def test_a_change_after_the_gate_leaves_what_was_sent_alone() -> None:
     assert len(world.provider.handed) == 1
 
 
-def test_a_change_after_the_gate_is_sent_where_the_hand_over_surely_failed() -> None:
+def test_change_after_the_snapshot_is_sent_after_a_retryable() -> None:
     world = story(location="Main St 1")
     world.provider.script.append(Retryable("Throttled"))
     corrected = moved(starts_at=STARTS, location="Broad St 9")
@@ -701,7 +699,7 @@ def test_a_renewal_keeps_count_of_the_attempts() -> None:
     assert row(world).planned_at == NOON, "an erasure since then must still stop it"
 
 
-def test_booked_again_before_the_skip_of_the_cancelled_one_was_settled_it_does_not_end_as_cancelled() -> None:
+def test_booking_again_before_the_skip_is_settled_is_sent() -> None:
     """A run had the reminder in hand and saw the cancel at its gate. Before it could settle the skip, the
     appointment was booked again for the same time: the planner cannot write over what is in hand, and comes again
     a minute later. By then the reminder's time is past, and so it is told as too late: not as cancelled, which the
@@ -721,7 +719,7 @@ def test_booked_again_before_the_skip_of_the_cancelled_one_was_settled_it_does_n
 # The run
 
 
-def test_a_run_stops_in_time_and_says_what_it_left() -> None:
+def test_run_stops_in_time_and_reports_the_rest() -> None:
     world = World()
     world.receive(inbound())
     for n in range(5):
@@ -776,7 +774,7 @@ def test_the_summary_adds_up_to_what_was_due() -> None:
     assert answer["due"] == sum(counts) + sum(answer["skipped"].values())
 
 
-def test_events_are_told_in_batches_of_what_the_bus_takes_at_once() -> None:
+def test_events_are_published_in_full_batches() -> None:
     world = World()
     world.receive(inbound())
     for n in range(25):
@@ -807,7 +805,7 @@ def test_a_shard_that_cannot_be_read_does_not_end_the_others() -> None:
     assert len(world.provider.handed) == 1
 
 
-def test_a_receipt_that_came_before_the_settlement_keeps_the_last_word() -> None:
+def test_receipt_before_the_settlement_is_final() -> None:
     world = story()
 
     def early(name: str, call: Callable[[], Any]) -> Any:
@@ -860,7 +858,7 @@ def test_each_minute_another_shard_comes_first(monkeypatch: pytest.MonkeyPatch) 
     assert sorted(run[0] for run in runs) == list(range(SHARDS))
 
 
-def test_a_receipt_that_comes_before_an_old_claim_is_given_up_is_not_contradicted() -> None:
+def test_receipt_before_a_claim_expires_is_kept() -> None:
     """A run died after the hand-over. Just as the next one was about to report the claim as unconfirmed, the receipt
     came; the bus said delivered, and then that nobody knew.
     """
@@ -880,7 +878,7 @@ ANSWERS: list[Outcome] = [Refused("HTTP 400"), OptedOut("21610"), Retryable("HTT
 
 @pytest.mark.parametrize("status", ["sent", "delivered", "undelivered"])
 @pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: type(answer).__name__)
-def test_a_receipt_that_comes_before_the_answer_is_not_contradicted(answer: Outcome, status: Status) -> None:
+def test_receipt_before_the_response_is_kept(answer: Outcome, status: Status) -> None:
     """The provider told of the delivery while it still held the call, and dropped that: the bus heard of two ends."""
     world = follow_ups(caps="1/P1D", count=1)
     world.provider.script.append(answer)
@@ -894,7 +892,7 @@ def test_a_receipt_that_comes_before_the_answer_is_not_contradicted(answer: Outc
 
 
 @pytest.mark.parametrize("answer", [Refused("HTTP 400"), Retryable("HTTP 429")], ids=["failed", "retried"])
-def test_what_became_of_a_message_is_told_though_its_place_cannot_be_given_back(answer: Outcome) -> None:
+def test_outcome_is_published_if_the_cap_release_fails(answer: Outcome) -> None:
     """The table was throttled just then: the message had failed, nothing told of it, and nothing found it again."""
     world = follow_ups(caps="1/P1D", count=1)
     world.provider.script.append(answer)
@@ -960,7 +958,7 @@ def most_in_any(period: timedelta, instants: Sequence[datetime]) -> int:
     return max((sum(last - period < instant <= last for instant in instants) for last in instants), default=0)
 
 
-def test_the_last_place_goes_to_one_and_the_other_waits_until_it_is_free() -> None:
+def test_last_cap_place_goes_to_one_and_the_other_waits() -> None:
     world = follow_ups()
     assert world.run_sender("trials") == {**NOTHING, "due": 2, "sent": 1, "held": 1}
     (told,) = world.bus.details("MessageHeld")
@@ -1021,7 +1019,7 @@ def test_however_two_runs_interleave_no_cap_is_passed(caps: str, before: int, no
         assert {row.state for row in world.store.rows()} <= {State.SENT, State.UNCONFIRMED}
 
 
-def test_places_that_only_look_like_those_at_the_gate_are_not_taken_for_them() -> None:
+def test_changed_cap_usage_is_never_taken_for_the_snapshots() -> None:
     """Between one's gate and its place, the only place there was is given back, and another message takes it."""
     world = follow_ups("2/P1D", count=3)
     world.provider.script.append(Retryable("Throttled"))
@@ -1052,9 +1050,7 @@ def test_places_that_only_look_like_those_at_the_gate_are_not_taken_for_them() -
     ],
     ids=["accepted", "unknown", "broken", "crash", "refused", "not delivered"],
 )
-def test_a_place_is_given_back_only_where_the_message_surely_did_not_go(
-    answer: Outcome | BaseException | None, keeps: bool
-) -> None:
+def test_cap_is_released_only_if_the_message_surely_failed(answer: Outcome | BaseException | None, keeps: bool) -> None:
     world = follow_ups()
     if answer:
         world.provider.script.append(answer)
@@ -1136,7 +1132,7 @@ def test_where_there_are_no_caps_no_place_is_taken() -> None:
     ("before", "sent"),
     [("claim", False), ("read_snapshot", False), ("reserve_cap", True), ("send", True), ("settle", True)],
 )
-def test_an_opt_out_counts_if_it_was_stored_before_the_gate_was_read(before: str, sent: bool) -> None:
+def test_opt_out_stored_before_the_snapshot_counts(before: str, sent: bool) -> None:
     world = story()
     world.policy = PolicySettings(caps={"utility": parse_caps("5/P1D")})
     summed = world.run_sender(around=_while(before, lambda: world.record_choice(OPT_OUT)))
@@ -1144,7 +1140,7 @@ def test_an_opt_out_counts_if_it_was_stored_before_the_gate_was_read(before: str
     assert summed["skipped"] == ({} if sent else {"opted_out": 1})
 
 
-def test_an_opt_out_between_the_plan_and_its_due_time_is_a_skip_with_its_word() -> None:
+def test_opt_out_before_the_due_time_skips_with_its_keyword() -> None:
     world = story()
     world.record_choice(OPT_OUT)
     world.run_sender()
@@ -1163,9 +1159,7 @@ CALLS = ("claim", "read_snapshot", "reserve_cap", "send", "settle", "release")
     [None, Refused("no"), Retryable("later"), Unknown("who knows")],
     ids=["accepted", "refused", "not delivered", "unknown"],
 )
-def test_an_erasure_while_a_run_has_the_message_in_hand_leaves_nothing_behind(
-    before: str, answer: Outcome | None
-) -> None:
+def test_erasure_during_a_send_leaves_no_data(before: str, answer: Outcome | None) -> None:
     world = story()
     world.policy = PolicySettings(caps={"utility": parse_caps("5/P1D")})
     if answer:
@@ -1187,7 +1181,7 @@ def test_an_erasure_while_a_run_has_the_message_in_hand_leaves_nothing_behind(
 @pytest.mark.parametrize(
     ("before", "rule"), [("claim", "erased"), ("read_snapshot", "cancelled"), ("release", "erased")]
 )
-def test_a_held_message_of_one_who_is_erased_meanwhile_ends_there(before: str, rule: str) -> None:
+def test_held_message_of_an_erased_contact_ends(before: str, rule: str) -> None:
     """At its gate the first thing to be seen is that the subject has gone, too."""
     world = story()
     world.policy = PolicySettings(quiet_hours={"utility": QuietHours(time(10), time(12))})
@@ -1198,7 +1192,7 @@ def test_a_held_message_of_one_who_is_erased_meanwhile_ends_there(before: str, r
     assert world.bus.details("MessageHeld") == []
 
 
-def test_a_message_that_was_given_up_before_its_run_could_put_it_off_ends_once() -> None:
+def test_message_given_up_before_its_hold_ends_once() -> None:
     """The run hung for minutes after a throttle, and another one reported its claim."""
     world = story()
     world.provider.script.append(Retryable("Throttled"))
@@ -1224,7 +1218,7 @@ def ends_told(world: World) -> list[str]:
     return [told for told in world.bus.types() if told in ends]
 
 
-def test_one_who_was_erased_and_came_back_gets_what_was_planned_since_and_nothing_else() -> None:
+def test_returning_erased_contact_gets_only_newer_plans() -> None:
     """A run had the old reminder in hand: to its gate the person who came back looks like the one who was erased."""
     world = story()
 
@@ -1244,7 +1238,7 @@ def test_one_who_was_erased_and_came_back_gets_what_was_planned_since_and_nothin
     assert world.run_sender()["sent"] == 1
 
 
-def test_one_who_was_erased_and_booked_anew_is_not_reminded_of_the_old_time() -> None:
+def test_new_booking_after_erasure_ignores_the_old_time() -> None:
     """The appointment's versions began anew as well, and the reminder in hand looked like one of the newest."""
     world = story()
 
@@ -1276,7 +1270,7 @@ def asked() -> tuple[World, ScheduledMessage]:
     return world, reply("help_reply", QUESTION, DUE)
 
 
-def test_a_reply_goes_at_once_and_is_told() -> None:
+def test_reply_is_sent_at_once_and_published() -> None:
     world, message = asked()
     counted = Fault(nth=999)
     world.sender("updates", counted).send_now(message)
@@ -1290,7 +1284,7 @@ def test_a_reply_goes_at_once_and_is_told() -> None:
     assert told["reason"] == "help_reply"
 
 
-def test_a_reply_that_is_asked_for_again_is_sent_once() -> None:
+def test_repeated_reply_is_sent_once() -> None:
     world, message = asked()
     world.sender("updates").send_now(message)
     world.clock.forward(minutes=1)
@@ -1299,7 +1293,7 @@ def test_a_reply_that_is_asked_for_again_is_sent_once() -> None:
     assert len(world.provider.handed) == len(world.bus.details("MessageSent")) == 1
 
 
-def test_a_reply_that_was_only_planned_is_sent_when_it_is_asked_for_again() -> None:
+def test_planned_reply_is_sent_when_requested_again() -> None:
     world, message = asked()
     with pytest.raises(Crash):
         world.sender("updates", Fault(only="claim")).send_now(message)
@@ -1308,7 +1302,7 @@ def test_a_reply_that_was_only_planned_is_sent_when_it_is_asked_for_again() -> N
     assert len(world.provider.handed) == 1
 
 
-def test_a_reply_that_two_ask_for_at_once_is_sent_once_in_every_order() -> None:
+def test_concurrent_replies_are_sent_once_in_any_order() -> None:
     def once(choose: Choose) -> World:
         world, message = asked()
 
@@ -1325,9 +1319,7 @@ def test_a_reply_that_two_ask_for_at_once_is_sent_once_in_every_order() -> None:
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("error", [Unreachable, Crash])
-def test_a_reply_cut_short_at_any_call_is_sent_at_most_once_and_ends(
-    error: Callable[[], BaseException], after: bool
-) -> None:
+def test_crash_at_any_call_sends_a_reply_at_most_once(error: Callable[[], BaseException], after: bool) -> None:
     """Ingest tries again a minute later, and the door of updates looks every minute."""
     for nth in range(1, 20):
         world, message = asked()
@@ -1350,7 +1342,7 @@ def test_a_reply_cut_short_at_any_call_is_sent_at_most_once_and_ends(
     pytest.fail("there are more calls than were tried")
 
 
-def test_a_reply_that_a_crash_left_in_hand_is_reported_by_the_door_of_updates() -> None:
+def test_reply_left_by_a_crash_is_reported_by_send_updates() -> None:
     world, message = asked()
     with pytest.raises(Crash):
         world.sender("updates", Fault(only="send")).send_now(message)
@@ -1363,7 +1355,7 @@ def test_a_reply_that_a_crash_left_in_hand_is_reported_by_the_door_of_updates() 
     assert world.provider.handed == []
 
 
-def test_a_reply_that_was_not_delivered_goes_out_at_the_next_tick() -> None:
+def test_undelivered_reply_is_sent_by_the_next_run() -> None:
     world, message = asked()
     world.provider.script.append(Retryable("Throttled"))
     world.sender("updates").send_now(message)
@@ -1373,7 +1365,7 @@ def test_a_reply_that_was_not_delivered_goes_out_at_the_next_tick() -> None:
 
 
 @pytest.mark.parametrize(("past", "way"), [(-MICROSECOND, "sent"), (timedelta(), "skipped")])
-def test_ten_minutes_after_the_question_it_is_too_late_for_an_answer(past: timedelta, way: str) -> None:
+def test_reply_expires_ten_minutes_after_the_question(past: timedelta, way: str) -> None:
     world, message = asked()
     world.provider.script.append(Retryable("Throttled"))
     world.sender("updates").send_now(message)
@@ -1383,7 +1375,7 @@ def test_ten_minutes_after_the_question_it_is_too_late_for_an_answer(past: timed
     assert [told["rule"] for told in world.bus.details("MessageSkipped")] == ([] if way == "sent" else ["too_late"])
 
 
-def test_what_stands_in_the_way_of_a_reply_is_raised_and_the_reply_left_for_the_next_tick() -> None:
+def test_blocked_reply_raises_and_waits_for_the_next_run() -> None:
     world, message = asked()
 
     def broken(circumstances: PolicyInput) -> Wording:
@@ -1397,7 +1389,7 @@ def test_what_stands_in_the_way_of_a_reply_is_raised_and_the_reply_left_for_the_
 
 
 @pytest.mark.parametrize("before", ["claim", "read_snapshot", "send", "settle"])
-def test_an_erasure_while_a_reply_is_under_way_leaves_nothing_behind(before: str) -> None:
+def test_erasure_during_a_reply_leaves_no_data(before: str) -> None:
     world, message = asked()
     world.sender("updates", _while(before, lambda: world.erase(ERASURE))).send_now(message)
     assert is_forgotten(world)

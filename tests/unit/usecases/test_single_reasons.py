@@ -96,7 +96,7 @@ def test_each_message_goes_until_it_is_of_no_use_and_no_later(reason: str) -> No
 
 @pytest.mark.parametrize(("reason", "ending"), ENDINGS)
 @pytest.mark.parametrize("late", [False, True])
-def test_what_was_undone_is_not_sent_in_whichever_order_the_news_comes(reason: str, ending: str, late: bool) -> None:
+def test_undone_message_is_not_sent_in_any_event_order(reason: str, ending: str, late: bool) -> None:
     ended = business(ending, NOON + MINUTE, subject_id="S-1")
     for events in permutations([begun(reason), ended]):
         world = hear(a_world(), *events, at=NOON + HOUR if late else NOON)
@@ -105,7 +105,7 @@ def test_what_was_undone_is_not_sent_in_whichever_order_the_news_comes(reason: s
 
 
 @pytest.mark.parametrize(("reason", "ending"), ENDINGS)
-def test_what_was_undone_while_its_planner_was_cut_short_is_not_sent(reason: str, ending: str) -> None:
+def test_message_undone_by_an_interrupted_planner_is_not_sent(reason: str, ending: str) -> None:
     """Only the subject was stored: the gate goes by that."""
     world = hear(a_world(), begun(reason))
     ended = business(ending, NOON + MINUTE, subject_id="S-1")
@@ -118,7 +118,7 @@ def test_what_was_undone_while_its_planner_was_cut_short_is_not_sent(reason: str
 
 
 @pytest.mark.parametrize("reason", [reason for reason in TABLE if reason != "order_shipped"])
-def test_an_event_that_comes_when_all_its_messages_were_due_sends_nothing(reason: str) -> None:
+def test_event_after_all_due_times_sends_nothing(reason: str) -> None:
     [*_, (due, _)] = TABLE[reason].dues
     world = hear(a_world(), begun(reason), at=due + MINUTE)
     live(world, NOON + 40 * DAY)
@@ -134,13 +134,13 @@ def test_an_event_that_comes_when_all_its_messages_were_due_sends_nothing(reason
     ("late", "is_sent"),
     [(timedelta(), True), (2 * DAY, True), (3 * DAY - MINUTE, True), (3 * DAY, False), (4 * DAY, False)],
 )
-def test_the_news_of_a_dispatch_goes_at_once_also_when_it_comes_days_late(late: timedelta, is_sent: bool) -> None:
+def test_late_dispatch_event_is_sent_at_once(late: timedelta, is_sent: bool) -> None:
     world = hear(a_world(), begun("order_shipped"), at=NOON + late)
     world.run_sender("updates")
     assert sent(world, "order_shipped") == ([NOON + late] if is_sent else [])
 
 
-def test_an_order_in_two_parcels_is_told_of_once() -> None:
+def test_order_in_two_parcels_gets_one_message() -> None:
     world = hear(a_world(), begun("order_shipped"))
     world.run_sender("updates")
     hear(world, begun("order_shipped", at=NOON + DAY), at=NOON + DAY)
@@ -158,14 +158,14 @@ def test_two_parcels_before_the_first_tick_are_one_message() -> None:
 # A cart, once
 
 
-def test_a_cart_that_is_abandoned_again_before_the_reminder_is_reminded_of_later() -> None:
+def test_cart_abandoned_again_before_its_reminder_moves_it() -> None:
     for events in permutations([begun("cart_reminder"), begun("cart_reminder", at=NOON + 3 * HOUR)]):
         world = hear(a_world(), *events, at=NOON + 3 * HOUR)
         live(world, NOON + 10 * DAY)
         assert sent(world, "cart_reminder") == [NOON + 7 * HOUR]
 
 
-def test_a_cart_that_is_abandoned_again_after_the_reminder_is_not_reminded_of_again() -> None:
+def test_cart_abandoned_after_its_reminder_gets_no_other() -> None:
     world = hear(a_world(), begun("cart_reminder"))
     live(world, NOON + 5 * HOUR)
     hear(world, begun("cart_reminder", at=NOON + 5 * HOUR))
@@ -174,9 +174,7 @@ def test_a_cart_that_is_abandoned_again_after_the_reminder_is_not_reminded_of_ag
 
 
 @pytest.mark.parametrize(("first_sent", "expected"), [(False, [NOON + 8 * HOUR]), (True, [NOON + 4 * HOUR])])
-def test_a_cart_that_was_checked_out_and_abandoned_again_is_reminded_of_once(
-    first_sent: bool, expected: list[datetime]
-) -> None:
+def test_cart_abandoned_after_checkout_is_reminded_once(first_sent: bool, expected: list[datetime]) -> None:
     world = hear(a_world(), begun("cart_reminder"))
     if first_sent:
         live(world, NOON + 4 * HOUR + MINUTE)
@@ -187,7 +185,7 @@ def test_a_cart_that_was_checked_out_and_abandoned_again_is_reminded_of_once(
 
 
 @pytest.mark.parametrize("reason", ["cart_reminder", "review_request", "order_shipped"])
-def test_news_that_came_too_late_for_a_message_takes_none_from_the_news_after_it(reason: str) -> None:
+def test_late_event_does_not_block_the_next_events_message(reason: str) -> None:
     """The first event came days late. Had the second one come before it, the message would have been planned."""
     [(due, valid_until)] = TABLE[reason].dues
     past = valid_until if reason == "order_shipped" else due
@@ -201,7 +199,7 @@ def test_news_that_came_too_late_for_a_message_takes_none_from_the_news_after_it
 # A product, to each who looked at it
 
 
-def test_two_people_who_look_at_one_product_have_nothing_to_do_with_each_other() -> None:
+def test_two_viewers_of_one_product_are_independent() -> None:
     hers, his = begun("product_reminder"), begun("product_reminder", contact=BEN, at=NOON + HOUR)
     added = business("ProductAddedToCart", NOON + 2 * HOUR, subject_id="S-1")
     for events in permutations([hers, his, added]):
@@ -210,7 +208,7 @@ def test_two_people_who_look_at_one_product_have_nothing_to_do_with_each_other()
         assert handed(world) == [("product_reminder", BEN.address, NOON + 5 * HOUR)]
 
 
-def test_a_product_that_is_looked_at_again_before_the_reminder_is_reminded_of_later_and_after_it_once_more() -> None:
+def test_second_view_moves_or_repeats_the_reminder() -> None:
     world = hear(a_world(), begun("product_reminder"), begun("product_reminder", at=NOON + HOUR), at=NOON + HOUR)
     live(world, NOON + 6 * HOUR)
     hear(world, begun("product_reminder", at=NOON + 6 * HOUR))
@@ -221,7 +219,7 @@ def test_a_product_that_is_looked_at_again_before_the_reminder_is_reminded_of_la
 # A review
 
 
-def test_a_review_is_asked_for_where_only_the_news_of_the_dispatch_says_who_ordered() -> None:
+def test_review_uses_the_contact_of_the_dispatch_event() -> None:
     shipped, delivered = begun("order_shipped"), begun("review_request", at=NOON + DAY, contact=None)
     for events in permutations([shipped, delivered]):
         world = hear(a_world(), *events, at=NOON + DAY)
@@ -230,7 +228,7 @@ def test_a_review_is_asked_for_where_only_the_news_of_the_dispatch_says_who_orde
         assert sent(world, "order_shipped") == [NOON + DAY]
 
 
-def test_a_review_goes_to_the_one_whom_the_last_news_of_the_dispatch_named() -> None:
+def test_review_goes_to_the_last_named_contact() -> None:
     delivered = begun("review_request", at=NOON + HOUR, contact=None)
     shipped = [
         begun("order_shipped", at=NOON + n * MINUTE, contact=contact) for n, contact in ((1, ANNA), (2, BEN), (3, ANNA))
@@ -243,7 +241,7 @@ def test_a_review_goes_to_the_one_whom_the_last_news_of_the_dispatch_named() -> 
             assert [address for reason, address, _ in handed(world) if reason == "review_request"] == expected
 
 
-def test_a_review_whose_planner_was_cut_short_goes_to_nobody_but_the_one_who_was_named_last() -> None:
+def test_interrupted_review_goes_only_to_the_last_named_contact() -> None:
     """The order turned out to be Ben's. Only that was stored, and Anna's row stood."""
     world = hear(a_world(), begun("order_shipped"), begun("review_request", contact=None))
     bens = begun("order_shipped", at=NOON + HOUR, contact=BEN)
@@ -293,17 +291,17 @@ DAY_BEFORE: Final = STARTS - DAY
 HOURS_BEFORE: Final = STARTS - 2 * HOUR
 
 
-def test_an_appointment_without_a_check_in_has_none() -> None:
+def test_appointment_without_check_in_gets_no_invitation() -> None:
     said = links(hear(a_world(), booked(check_in_url=None)))
     assert said == {DAY_BEFORE: (REMINDER, ""), HOURS_BEFORE: (REMINDER, "")}
 
 
-def test_the_reminder_of_the_day_before_brings_the_link_and_no_other_does() -> None:
+def test_only_the_day_before_reminder_has_the_link() -> None:
     said = links(hear(a_world(), booked()))
     assert said == {DAY_BEFORE: (REMINDER, CHECK_IN), HOURS_BEFORE: (REMINDER, "")}
 
 
-def test_where_no_reminder_is_near_the_check_in_is_a_message_of_its_own() -> None:
+def test_check_in_without_a_near_reminder_is_its_own_message() -> None:
     said = links(hear(a_world(), booked(check_in_before="PT12H")))
     assert said == {
         DAY_BEFORE: (REMINDER, ""),
@@ -313,14 +311,14 @@ def test_where_no_reminder_is_near_the_check_in_is_a_message_of_its_own() -> Non
 
 
 @pytest.mark.parametrize("before", ["PT24H", "PT12H"])
-def test_who_has_checked_in_is_reminded_without_a_link_in_whichever_order_the_news_comes(before: str) -> None:
+def test_checked_in_contact_is_reminded_without_a_link(before: str) -> None:
     for events in permutations([booked(check_in_before=before), completed(), completed()]):
         said = links(hear(a_world(), *events))
         assert said == {DAY_BEFORE: (REMINDER, ""), HOURS_BEFORE: (REMINDER, "")}
 
 
 @pytest.mark.parametrize("starts_at", [STARTS, STARTS + DAY])
-def test_who_has_checked_in_is_asked_again_where_the_appointment_is_moved_after_that(starts_at: datetime) -> None:
+def test_moved_appointment_invites_to_check_in_again(starts_at: datetime) -> None:
     """Also where only its place is another: the check-in was for the former."""
     moved = booked(2, "AppointmentRescheduled", starts_at=starts_at, check_in_before="PT12H")
     for events in permutations([booked(check_in_before="PT12H"), completed(1), moved]):
@@ -329,14 +327,14 @@ def test_who_has_checked_in_is_asked_again_where_the_appointment_is_moved_after_
         assert len(said) == 3
 
 
-def test_who_checks_in_after_the_appointment_was_moved_is_not_asked_again() -> None:
+def test_check_in_after_the_move_gets_no_second_invitation() -> None:
     moved = booked(1, "AppointmentRescheduled", starts_at=STARTS + DAY, check_in_before="PT12H")
     for events in permutations([booked(check_in_before="PT12H"), moved, completed(2)]):
         said = links(hear(a_world(), *events))
         assert {reason for reason, _ in said.values()} == {REMINDER}
 
 
-def test_who_checks_in_between_two_reminders_gets_the_second_without_a_link() -> None:
+def test_check_in_between_reminders_removes_the_second_link() -> None:
     world = hear(a_world(), booked(check_in_before="PT2H30M"))
     live(world, DAY_BEFORE + MINUTE)
     hear(world, completed(24 * 9 + 1), at=DAY_BEFORE + HOUR)
@@ -379,7 +377,7 @@ def _histories(draw: st.DrawFn) -> tuple[list[BusinessEvent], datetime]:
 
 @settings(max_examples=400, deadline=None)
 @given(history=_histories(), data=st.data())
-def test_the_same_events_lead_to_the_same_plan_in_any_order_and_however_often(
+def test_order_and_repeats_of_events_do_not_change_the_plan(
     history: tuple[list[BusinessEvent], datetime], data: st.DataObject
 ) -> None:
     events, now = history
@@ -395,7 +393,7 @@ def test_the_same_events_lead_to_the_same_plan_in_any_order_and_however_often(
 
 @settings(max_examples=100, deadline=None)
 @given(history=_histories(), data=st.data())
-def test_whichever_order_they_come_in_no_message_is_handed_over_twice_or_out_of_its_time(
+def test_any_event_order_sends_each_message_once_and_in_time(
     history: tuple[list[BusinessEvent], datetime], data: st.DataObject
 ) -> None:
     """They come hours apart, and the doors run in between."""
@@ -414,7 +412,7 @@ def test_whichever_order_they_come_in_no_message_is_handed_over_twice_or_out_of_
 # One person's subjects together
 
 
-def test_a_person_with_a_trial_two_appointments_and_an_order_gets_what_they_should_in_order() -> None:
+def test_contact_with_several_subjects_gets_messages_in_order() -> None:
     """At most one message of marketing and two of the rest a day; none at night."""
     night = QuietHours(time(20), time(9))
     world = a_world()
@@ -442,7 +440,7 @@ def test_a_person_with_a_trial_two_appointments_and_an_order_gets_what_they_shou
     ]
 
 
-def test_in_one_run_what_is_prompt_goes_first_and_then_what_is_of_use_for_a_shorter_time() -> None:
+def test_run_sends_high_priority_first_then_shorter_validity() -> None:
     """All is due when the run begins; marketing has been so for longer, and lasts no longer than the rest."""
     world = a_world()
     hear(world, begun("review_request", at=NOON - 10 * HOUR), begun("product_reminder", at=NOON + 60 * HOUR), at=NOON)
@@ -460,7 +458,7 @@ def test_in_one_run_what_is_prompt_goes_first_and_then_what_is_of_use_for_a_shor
     ]
 
 
-def test_a_full_cap_of_marketing_holds_the_less_useful_and_no_utility() -> None:
+def test_full_marketing_cap_holds_no_utility_message() -> None:
     world = a_world()
     world.policy = PolicySettings(caps={"marketing": (Cap(1, DAY),)})
     hear(world, begun("review_request", at=NOON - 10 * HOUR), begun("product_reminder", at=NOON + 60 * HOUR), at=NOON)

@@ -153,7 +153,7 @@ def asked_for(of: OutboundMessage) -> Mapping[str, Any]:
     return request
 
 
-def test_an_sms_is_asked_for_with_all_that_its_receipt_and_its_end_need() -> None:
+def test_sms_request_has_receipt_context_and_deadline() -> None:
     assert asked_for(outbound()) == {
         "DestinationPhoneNumber": "+447700900187",
         "OriginationIdentity": "+12025550100",
@@ -168,7 +168,7 @@ def test_an_sms_is_asked_for_with_all_that_its_receipt_and_its_end_need() -> Non
     }
 
 
-def test_an_rcs_message_is_asked_for_with_all_that_its_receipt_and_its_end_need() -> None:
+def test_rcs_request_has_receipt_context_and_deadline() -> None:
     assert asked_for(outbound("rcs")) == {
         "DestinationPhoneNumber": "+447700900187",
         "OriginationIdentity": "rcs-0123456789abcdef",
@@ -205,7 +205,7 @@ def test_a_whatsapp_message_is_metas_own_json(address: str, recipient: dict[str,
 
 
 @pytest.mark.parametrize(("minutes", "kind"), [(59, "text"), (60, "template")])
-def test_a_whatsapp_message_is_free_text_until_the_clock_says_otherwise(minutes: int, kind: str) -> None:
+def test_whatsapp_message_is_free_text_for_24_hours(minutes: int, kind: str) -> None:
     aws = Aws()
     channels(aws, NOON + timedelta(minutes=minutes))["whatsapp"].send(outbound("whatsapp"))
     assert json.loads(aws.asked[0][1]["message"])["type"] == kind
@@ -263,7 +263,7 @@ TOO_LATE: Final = {
 
 
 @pytest.mark.parametrize(("channel", "left", "error"), TOO_LATE.values(), ids=TOO_LATE)
-def test_aws_is_not_asked_for_what_cannot_end_in_time(channel: str, left: timedelta, error: str) -> None:
+def test_no_request_if_it_cannot_end_in_time(channel: str, left: timedelta, error: str) -> None:
     aws = Aws()
     assert channels(aws)[channel].send(outbound(channel, deliver_before=NOON + left)) == Retryable(error)
     assert aws.asked == []
@@ -290,7 +290,7 @@ FAILURES: Final[list[tuple[BotoCoreError, Retryable | Unknown]]] = [
 
 @pytest.mark.parametrize(("failure", "outcome"), FAILURES, ids=lambda case: type(case).__name__)
 @pytest.mark.parametrize("channel", ["sms", "rcs", "whatsapp"])
-def test_only_what_failed_before_the_request_left_may_be_tried_again(
+def test_only_failures_before_the_request_are_retryable(
     channel: str, failure: BotoCoreError, outcome: Retryable | Unknown
 ) -> None:
     aws = Aws(failure)
@@ -312,7 +312,7 @@ def test_the_tables_know_every_documented_error_and_no_other(method: str, outcom
             assert reason in shape.members["Reason"].metadata["enum"]
 
 
-def test_what_an_error_is_called_on_the_way_out_says_nothing_of_anybody() -> None:
+def test_error_names_contain_no_personal_data() -> None:
     said: Any = {
         "Error": {"Code": "To +447700900187", "Message": "+447700900187"},
         "Reason": "+447700900187 is wrong",

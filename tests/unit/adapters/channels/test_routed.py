@@ -58,7 +58,7 @@ def test_a_message_goes_to_its_own_provider_and_to_no_other(brand: str, channel:
     assert {made: adapter.handed for made, adapter in providers.made.items()} == {(provider, channel): [sent]}
 
 
-def test_no_provider_is_asked_for_before_there_is_a_message() -> None:
+def test_no_provider_is_built_before_the_first_message() -> None:
     providers = Providers()
     RoutedChannel(ROUTES, providers)
     assert providers.made == {}

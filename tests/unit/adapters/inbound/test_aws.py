@@ -59,7 +59,7 @@ def test_an_sms_has_the_time_at_which_sns_was_given_it() -> None:
     )
 
 
-def test_the_brand_is_told_by_the_number_that_was_written_to() -> None:
+def test_brand_comes_from_the_number_written_to() -> None:
     got = read(sns_event({**AWS_SMS, "destinationNumber": "+12125550102"}))
     assert got.messages[0].contact.brand == "acme-optics"
 
@@ -71,7 +71,7 @@ def test_a_number_of_no_route_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("sender", ["72975", "BANK", "", None, 12125550109])
-def test_a_sender_that_is_no_phone_number_is_an_error_that_does_not_quote_it(sender: Any) -> None:
+def test_invalid_sender_is_an_error_without_its_value(sender: Any) -> None:
     got = read(sns_event({**AWS_SMS, "originationNumber": sender}))
     assert got.messages == []
     assert len(got.errors) == 1
@@ -129,7 +129,7 @@ def test_a_chip_that_means_stop_is_one_whatever_it_is_called() -> None:
 # WhatsApp
 
 
-def test_an_entry_of_metas_is_read_as_from_meta_with_the_brand_by_the_id_that_aws_gives_the_number() -> None:
+def test_meta_entry_uses_the_phone_number_id_of_aws() -> None:
     entry = meta_entry({"contacts": [dict(SHEENA)], "messages": [dict(TEXT)]}, number="abcde1234567890")
     got = read(sns_event(aws_whatsapp(entry)))
     assert got.errors == []
@@ -217,7 +217,7 @@ def test_each_event_comes_to_a_status_or_to_nothing(event_type: str, is_final: b
     assert got.ignored == (status is None)
 
 
-def test_a_failure_says_why_in_awss_own_words_alone() -> None:
+def test_failure_has_only_the_error_of_aws() -> None:
     more = {
         "eventType": "TEXT_CARRIER_UNREACHABLE",
         "messageStatus": "CARRIER_UNREACHABLE",
@@ -260,7 +260,7 @@ def test_what_may_still_be_delivered_is_not_called_undelivered() -> None:
         ("TEXT_DELIVERED", "REJECTED", True, "delivered"),
     ],
 )
-def test_of_rcs_the_status_says_what_became_of_it_whatever_the_event_is_called(
+def test_rcs_outcome_comes_from_the_status_field(
     event_type: str, message_status: str | None, is_final: bool, status: str | None
 ) -> None:
     """A message that was rejected was called delivered."""
@@ -271,7 +271,7 @@ def test_of_rcs_the_status_says_what_became_of_it_whatever_the_event_is_called(
         assert got.receipts[0].error == f"{event_type} {message_status}"
 
 
-def test_every_event_type_that_botocore_knows_of_texts_and_rcs_is_understood() -> None:
+def test_every_event_type_of_botocore_is_parsed() -> None:
     shapes = get_session().get_service_model("pinpoint-sms-voice-v2")
     known = [each for each in shapes.shape_for("EventType").enum if not each.endswith("ALL")]  # type: ignore[attr-defined]  # a StringShape, by its name
     assert len(known) > 40
@@ -287,16 +287,16 @@ def test_an_event_type_that_is_not_known_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("context", [None, {}, {"scheduled_message_id": "bar"}, {"account": "bar"}, 7])
-def test_a_message_that_is_none_of_ours_is_ignored(context: Any) -> None:
+def test_message_of_another_system_is_ignored(context: Any) -> None:
     assert read(sns_event({**AWS_RECEIPT, "context": context})) == Read(ignored=1)
 
 
-def test_the_context_may_say_whose_message_it_was_when_it_went_by_another_way() -> None:
+def test_context_may_name_the_original_contact() -> None:
     got = read(sns_event({**AWS_RCS_RECEIPT, "context": WHOSE}))
     assert got.receipts[0].contact == Contact("acme-garden", "sms", "+13022640220")
 
 
-def test_a_context_with_a_brand_that_is_none_is_an_error() -> None:
+def test_context_with_an_invalid_brand_is_an_error() -> None:
     context = {"scheduled_message_id": OURS, "brand": "acme dental", "channel": "fax"}
     assert read(sns_event({**AWS_RECEIPT, "context": context})).errors == [
         "$.Records[0].Sns.Message: context.brand: expected a brand"
@@ -306,7 +306,7 @@ def test_a_context_with_a_brand_that_is_none_is_an_error() -> None:
 # The envelope
 
 
-def test_one_record_that_cannot_be_understood_does_not_sink_the_others() -> None:
+def test_invalid_record_does_not_block_the_others() -> None:
     event = sns_event(AWS_SMS, "{", "7", {}, AWS_RECEIPT, AWS_SMS)
     event["Records"][5]["Sns"]["Timestamp"] = "2031-05-06T07:08:01"
     event["Records"].append("no record")
@@ -326,6 +326,6 @@ def test_what_is_no_event_of_snss_is_one_error(event: Any) -> None:
     assert read(event) == Read(errors=["$.Records: expected a list"])
 
 
-def test_an_agent_is_told_from_a_number_by_its_name() -> None:
+def test_agent_and_number_are_distinguished_by_name() -> None:
     assert AGENT.startswith("rcs-")
     assert read(sns_event(aws_rcs("Hi"))).messages[0].contact.channel == "rcs"

@@ -185,7 +185,7 @@ def test_the_real_payloads_themselves_are_understood(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", range(len(REAL)))
-def test_no_single_place_can_be_left_out_or_emptied_so_that_a_reader_raises(number: int) -> None:
+def test_parsers_never_raise_if_a_value_is_missing_or_empty(number: int) -> None:
     name, payload = REAL[number]
     for place in cap_usage(payload):
         for new in (..., None, "", QUOTED, 0, 10**400, True, [], {}, [None], {"a": None}, "\ud800"):
@@ -193,7 +193,7 @@ def test_no_single_place_can_be_left_out_or_emptied_so_that_a_reader_raises(numb
 
 
 @given(payload=JSON, token=TEXTS)
-def test_what_stands_before_the_readers_never_raises_either(payload: Any, token: str) -> None:
+def test_code_before_the_parsers_never_raises(payload: Any, token: str) -> None:
     data_of(payload)
     assert set_up(payload, ("SJENCPGJESMGUFPY",)) is None
     form(token)

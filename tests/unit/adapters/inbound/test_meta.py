@@ -158,7 +158,7 @@ def test_every_kind_of_message_is_read_with_its_readable_part(kind: str, content
         "in a group",
     ],
 )
-def test_what_nobody_said_to_the_business_opens_nothing(more: dict[str, Any]) -> None:
+def test_notice_without_a_message_opens_no_window(more: dict[str, Any]) -> None:
     assert read(meta_message(more)) == Read(ignored=1)
 
 
@@ -178,7 +178,7 @@ def test_what_is_no_message_of_a_person_is_ignored_by_its_field(field: str) -> N
     assert read(meta_call(entry)) == Read(ignored=1)
 
 
-def test_one_message_that_cannot_be_understood_does_not_sink_the_others() -> None:
+def test_invalid_message_does_not_block_the_others() -> None:
     messages = [
         {**TEXT, "id": "1"},
         {**TEXT, "id": "2", "timestamp": "yesterday"},
@@ -210,11 +210,11 @@ def test_what_is_no_call_of_metas_is_one_error(payload: Any) -> None:
         ({"changes": [7]}, "$.entry[0].changes[0].field: expected text"),
     ],
 )
-def test_a_change_that_is_none_is_named(entry: Any, error: str) -> None:
+def test_invalid_change_is_named(entry: Any, error: str) -> None:
     assert read(meta_call(entry)) == Read(errors=[error])
 
 
-def test_an_error_of_no_message_is_told() -> None:
+def test_account_error_without_message_is_reported() -> None:
     errors = [{"code": 131000, "title": "Something went wrong", "error_data": {"details": "+1 650 555 1234"}}, {}]
     assert read(meta_call(meta_entry({"errors": errors}))).errors == [
         "$.entry[0].changes[0].value.errors[0]: error 131000",
@@ -233,13 +233,13 @@ def test_a_person_who_shows_no_number_is_known_by_the_user_id() -> None:
     assert got.display_name == "Sheena Nelson"
 
 
-def test_the_number_comes_before_the_user_id_for_business_systems_know_it() -> None:
+def test_phone_number_is_preferred_to_the_user_id() -> None:
     got = message(meta_message({"from_user_id": USER_ID}, sender={**SHEENA, "user_id": USER_ID}))
     assert got.contact == PERSON
 
 
 @pytest.mark.parametrize("sender", [{"wa_id": "16505551234"}, {"user_id": USER_ID}])
-def test_a_sender_who_is_named_beside_the_message_alone_is_found_there(sender: dict[str, str]) -> None:
+def test_sender_is_found_in_the_contacts_list(sender: dict[str, str]) -> None:
     got = message(meta_message({"from": None}, sender=sender))
     assert got.contact.address in ("+16505551234", USER_ID)
 
@@ -264,19 +264,19 @@ def test_of_several_senders_each_message_gets_its_own_name() -> None:
     [("5215512345678", "+525512345678"), ("5491112345678", "+5491112345678"), ("4915112345678", "+4915112345678")],
     ids=["Mexico's 1", "Argentina's 9", "Germany"],
 )
-def test_a_number_without_a_plus_comes_to_the_form_of_booking_systems(told: str, address: str) -> None:
+def test_number_without_plus_gets_the_normal_form(told: str, address: str) -> None:
     assert message(meta_message({"from": told}, sender={})).contact.address == address
 
 
 @pytest.mark.parametrize("told", ["12", "+", 16505551234, {}, "US.\ud800", "", None])
-def test_a_sender_that_is_none_is_an_error_that_does_not_quote_it(told: Any) -> None:
+def test_missing_sender_is_an_error_without_its_value(told: Any) -> None:
     got = read(meta_message({"from": told}, sender={}))
     assert got.messages == []
     assert len(got.errors) == 1
     assert "12" not in got.errors[0].replace("+4915112345678", "")
 
 
-def test_the_brand_is_told_by_the_phone_numbers_id() -> None:
+def test_brand_comes_from_the_phone_number_id() -> None:
     assert message(meta_message(number="206540352242922")).contact.brand == "acme-optics"
 
 
@@ -306,7 +306,7 @@ def test_a_number_that_is_on_no_route_is_an_error() -> None:
     ],
     ids=["half a pair at the end", "half a pair first", "a pair in halves", "very long", "nothing", "a number"],
 )
-def test_what_a_person_said_is_kept_as_far_as_it_can_be(body: Any, text: str) -> None:
+def test_text_of_each_message_type_is_kept(body: Any, text: str) -> None:
     assert message(meta_message({"text": {"body": body}})).text == text
 
 
@@ -316,7 +316,7 @@ def test_a_name_is_kept_within_bounds(name: Any, kept: str | None) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["", "-5", "2.5", "1e9", "١٢٣٤٥٦٧٨٩٠", "9" * 30, True, 1.5, -1, 10**400, None, "0"])
-def test_an_instant_that_is_none_is_an_error(wrong: Any) -> None:
+def test_invalid_instant_is_an_error(wrong: Any) -> None:
     assert read(meta_message({"timestamp": wrong})).errors
 
 
@@ -345,14 +345,14 @@ def test_a_status_is_a_receipt_of_the_message_that_it_names(word: str, status: A
     )
 
 
-def test_a_failure_says_why_by_its_code_and_short_title_alone() -> None:
+def test_failure_has_only_code_and_title() -> None:
     got = read(meta_status({"status": "failed", "errors": [dict(REENGAGEMENT)]}))
     assert (got.receipts[0].status, got.receipts[0].error) == ("undelivered", "131047 Re-engagement message")
     assert got.choices == []
 
 
 @pytest.mark.parametrize("errors", [None, [], {}, [7], [{}], [{"code": None, "title": 5 * 10**20}]])
-def test_a_failure_that_does_not_say_why_is_one_all_the_same(errors: Any) -> None:
+def test_failure_without_an_error_is_still_a_failure(errors: Any) -> None:
     got = read(meta_status({"status": "failed", "errors": errors}))
     assert (got.receipts[0].status, got.receipts[0].error) == ("undelivered", "failed")
 
@@ -365,7 +365,7 @@ def test_a_title_of_any_kind_comes_to_one_short_line() -> None:
     assert len(error) <= 120
 
 
-def test_who_stopped_marketing_is_told_by_the_failure_too() -> None:
+def test_failure_code_records_a_marketing_opt_out() -> None:
     errors = [{"code": 131050, "title": "User has stopped marketing messages"}]
     got = read(meta_status({"status": "failed", "errors": errors}))
     at = got.receipts[0].at
@@ -376,7 +376,7 @@ def test_who_stopped_marketing_is_told_by_the_failure_too() -> None:
 
 
 @pytest.mark.parametrize("theirs", [None, "", "some data", 7, OURS.upper(), OURS + "1"])
-def test_a_message_that_is_none_of_ours_is_ignored(theirs: Any) -> None:
+def test_message_of_another_system_is_ignored(theirs: Any) -> None:
     assert read(meta_status({"biz_opaque_callback_data": theirs})) == Read(ignored=1)
 
 
@@ -395,7 +395,7 @@ def test_a_receipt_of_a_message_to_a_user_id_finds_that_contact() -> None:
     assert got.receipts[0].contact == Contact("acme-dental", "whatsapp", USER_ID)
 
 
-def test_a_receipt_finds_the_contact_that_was_written_to_whatever_it_calls_them() -> None:
+def test_receipt_finds_the_contact_by_its_own_data() -> None:
     """A message went to a user's id, the status named their number, and the receipt found no such message."""
     (told,) = read(meta_status({"biz_opaque_callback_data": f"{OURS} {USER_ID}"})).receipts
     assert (told.contact.address, told.scheduled_message_id) == (USER_ID, OURS)
@@ -412,7 +412,7 @@ def test_a_choice_about_marketing_is_the_persons_own(word: str, allowed: bool) -
     )
 
 
-def test_a_choice_of_another_category_is_ignored_and_one_that_is_not_known_an_error() -> None:
+def test_other_category_is_ignored_and_unknown_choice_an_error() -> None:
     assert read(meta_preference({"category": "calls"})) == Read(ignored=1)
     assert read(meta_preference({"value": "perhaps"})).errors == [
         "$.entry[0].changes[0].value.user_preferences[0]: value: expected stop, resume or signup"
@@ -459,7 +459,7 @@ def test_a_button_may_stop_marketing_alone() -> None:
 # While Meta's own agent answers
 
 
-def test_what_people_write_while_another_sender_answers_is_read_as_well() -> None:
+def test_messages_in_another_apps_thread_are_read_too() -> None:
     """Meta Business Agent held the conversation, and a STOP to it was never heard."""
     call = meta_call(meta_entry({"standby": {"messages": [dict(TEXT)], "contacts": [dict(SHEENA)]}}, field="standby"))
     plain = meta_call(meta_entry({"messages": [dict(TEXT)], "contacts": [dict(SHEENA)]}))
@@ -467,6 +467,6 @@ def test_what_people_write_while_another_sender_answers_is_read_as_well() -> Non
     assert len(read(call).messages) == 1
 
 
-def test_what_the_other_sender_says_is_ignored() -> None:
+def test_messages_of_another_app_are_ignored() -> None:
     call = meta_call(meta_entry({"standby": {"message_echoes": [dict(TEXT)]}}, field="standby"))
     assert read(call) == Read()

@@ -41,7 +41,7 @@ def test_a_text_is_read_with_the_instant_of_its_sending() -> None:
     )
 
 
-def test_what_says_no_time_happened_when_it_arrived() -> None:
+def test_event_without_time_uses_its_arrival() -> None:
     without = {name: value for name, value in RCS_TEXT.items() if name != "sendTime"}
     assert read(without).messages[0].sent_at == NOW
 
@@ -77,7 +77,7 @@ def test_a_message_that_cannot_be_understood_is_one_error(more: Any, error: str)
     assert read({**RCS_TEXT, **more}) == Read(errors=[f"$: {error}"])
 
 
-def test_the_agent_tells_the_brand_where_a_route_names_it() -> None:
+def test_brand_comes_from_the_agent_of_a_route() -> None:
     """Both brands have a system of their own at an URL, which Google does not know of."""
     url = "https://acme.example/out"
     routes = Routes(
@@ -128,12 +128,12 @@ def test_what_expired_and_was_taken_back_was_not_delivered() -> None:
     ],
     ids=["typing", "unspecified", "may be delivered yet", "none of ours", "the agent's launch"],
 )
-def test_what_says_nothing_of_ours_is_ignored(data: Any) -> None:
+def test_unrelated_event_is_ignored(data: Any) -> None:
     assert read(data) == Read(ignored=1)
 
 
 @pytest.mark.parametrize(("word", "asks"), [("UNSUBSCRIBE", Request.STOP), ("SUBSCRIBE", Request.START)])
-def test_what_a_person_asks_by_a_tap_is_a_message_of_its_own(word: str, asks: Request) -> None:
+def test_tap_on_a_suggestion_is_a_message(word: str, asks: Request) -> None:
     """One that comes again is known by its id: a SUBSCRIBE without a time undid the STOP that had come after it."""
     data = {**RCS_DELIVERED, "eventType": word, "sendTime": "2014-10-02T15:01:23.045123456Z"}
     said = InboundMessage(PERSON, "MsHmdWmmqRR2yVYIJ1S7D3rw", SENT, NOW, "", kind=word.lower(), asks=asks)
@@ -188,11 +188,11 @@ def test_the_secret_is_given_back_to_who_knows_our_token() -> None:
         [],
     ],
 )
-def test_nobody_else_hears_a_secret_back(call: Any) -> None:
+def test_wrong_token_gets_no_secret_back(call: Any) -> None:
     assert set_up(call, ("SJENCPGJESMGUFPY", "")) is None
 
 
-def test_without_a_token_of_ours_nobody_does() -> None:
+def test_unset_token_gives_no_secret_back() -> None:
     assert set_up({"clientToken": "", "secret": "1234567890"}, ()) is None
 
 
@@ -207,7 +207,7 @@ def replayed(payload: Any) -> Read:
     return google_business_messages(payload, routes=routes, arrived_at=NOW)
 
 
-def test_a_replayed_message_is_told_apart_by_its_request() -> None:
+def test_replayed_message_has_the_id_of_its_request() -> None:
     assert replayed(BUSINESS_MESSAGE) == Read(
         messages=[
             InboundMessage(
@@ -231,7 +231,7 @@ def test_a_replayed_suggestion_is_a_button() -> None:
 
 
 @pytest.mark.parametrize("locale", ["", "english please", None, "en-US "])
-def test_a_locale_that_is_none_is_left_out(locale: Any) -> None:
+def test_invalid_locale_is_omitted(locale: Any) -> None:
     got = replayed({**BUSINESS_MESSAGE, "context": {"resolvedLocale": locale}})
     assert [(each.locale, each.display_name) for each in got.messages] == [(None, None)]
 

@@ -52,7 +52,7 @@ def test_it_does_not_come_from_us() -> None:
     assert SOURCE == "reengage.webhook"
 
 
-def test_choices_come_before_messages_and_messages_before_receipts() -> None:
+def test_order_is_choices_then_messages_then_receipts() -> None:
     read = Read(messages=[MESSAGE], receipts=[RECEIPT], choices=[STOP], errors=["$: broken"], ignored=7)
     assert [event.type for event in events_in(read)] == ["ContactOptedOut", "MessageReceived", "DeliveryReported"]
 
@@ -61,7 +61,7 @@ def test_what_is_wrong_or_ignored_is_no_event() -> None:
     assert events_in(Read(errors=["$: expected JSON"], ignored=3)) == []
 
 
-def test_of_a_message_only_what_is_known_is_said() -> None:
+def test_message_event_has_only_known_fields() -> None:
     (event,) = events_in(Read(messages=[MESSAGE]))
     assert event.detail == {
         "contact": {"brand": "acme-clinic", "channel": "whatsapp", "address": "+447700900161"},
@@ -72,7 +72,7 @@ def test_of_a_message_only_what_is_known_is_said() -> None:
     }
 
 
-def test_of_a_receipt_only_what_is_known_is_said() -> None:
+def test_receipt_event_has_only_known_fields() -> None:
     (event,) = events_in(Read(receipts=[RECEIPT]))
     assert event.detail == {
         "contact": {"brand": "acme-clinic", "channel": "whatsapp", "address": "+447700900161"},

@@ -59,7 +59,7 @@ def test_while_a_secret_is_changed_either_one_is_right(key: str, signature: str,
 
 
 @of_each
-def test_another_secret_or_none_at_all_is_wrong(key: str, signature: str, verify: Verify) -> None:
+def test_wrong_or_missing_secret_is_refused(key: str, signature: str, verify: Verify) -> None:
     assert not verify([key + "x"], signature)
     assert not verify([], signature)
 
@@ -113,13 +113,13 @@ def test_twilio_sorts_the_fields_and_leaves_out_what_is_the_same() -> None:
 
 
 @pytest.mark.parametrize("url", ["", "mycompany.com", "https://", "https://:x/", "ftp://mycompany.com", "\ud800"])
-def test_a_url_that_is_none_is_signed_as_it_stands(url: str) -> None:
+def test_invalid_url_is_signed_unchanged(url: str) -> None:
     signature = base64.b64encode(hmac.digest(b"12345", url.encode("utf-8", "surrogatepass"), "sha1")).decode()
     assert signatures.twilio(["12345"], url, (), signature)
     assert not signatures.twilio(["12345"], url, (), TWILIO)
 
 
-def test_a_token_that_is_told_is_ours_only_as_a_whole() -> None:
+def test_token_must_match_completely() -> None:
     assert signatures.is_ours(["other", "SJENCPGJESMGUFPY"], "SJENCPGJESMGUFPY")
     assert not signatures.is_ours(["SJENCPGJESMGUFPY"], "SJENCPGJESMGUFP")
     assert not signatures.is_ours([], "")

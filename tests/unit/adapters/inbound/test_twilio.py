@@ -34,19 +34,19 @@ def read(params: Mapping[str, Any], query: Mapping[str, Any] = TWILIO_QUERY) -> 
 # Messages
 
 
-def test_an_sms_was_sent_when_it_arrived_for_twilio_says_no_time() -> None:
+def test_sms_of_twilio_has_the_time_of_its_arrival() -> None:
     assert read(TWILIO_SMS, {}) == Read(
         messages=[InboundMessage(PERSON, SID, NOW, NOW, "Ahoy! Is Saturday free?")],
     )
 
 
-def test_a_whatsapp_message_comes_with_the_channel_before_both_numbers_and_a_name() -> None:
+def test_whatsapp_message_has_prefixed_numbers_and_a_name() -> None:
     got = read(TWILIO_WHATSAPP).messages[0]
     assert got.contact == Contact("acme-clinic", "whatsapp", "+15558675310")
     assert got.display_name == "Ana"
 
 
-def test_the_brand_is_told_by_the_messaging_service_too() -> None:
+def test_brand_may_come_from_the_messaging_service() -> None:
     service = "MG0000000000000000000000000000000a"
     got = read({**TWILIO_SMS, "To": "+15017122699", "MessagingServiceSid": service})
     assert got.messages[0].contact.brand == "acme-optics"
@@ -78,7 +78,7 @@ def test_every_kind_of_message_is_read_with_its_readable_part(more: dict[str, st
 
 
 @pytest.mark.parametrize(("word", "asks"), [("STOP", Request.STOP), ("START", Request.START), ("stop", Request.STOP)])
-def test_what_twilio_took_for_a_stop_or_a_start_is_one_whatever_the_words(word: str, asks: Request) -> None:
+def test_twilios_opt_out_type_overrides_the_text(word: str, asks: Request) -> None:
     got = read({**TWILIO_SMS, "Body": "basta", "OptOutType": word})
     assert [(each.text, each.asks) for each in got.messages] == [("basta", asks)]
 
@@ -99,7 +99,7 @@ def test_any_other_kind_of_keyword_is_no_choice(word: str) -> None:
         ({"To": "+15017122699"}, "no route of twilio for sms says whose number or account this is: see Routes"),
     ],
 )
-def test_what_cannot_be_understood_is_one_error_without_the_address(more: dict[str, str], error: str) -> None:
+def test_invalid_call_is_one_error_without_the_address(more: dict[str, str], error: str) -> None:
     assert read({**TWILIO_SMS, **more}) == Read(errors=[f"$: {error}"])
 
 
@@ -140,7 +140,7 @@ def test_a_callback_is_a_receipt_of_the_message_in_its_query(word: str, status: 
         ("failed", "", "undelivered", "failed"),
     ],
 )
-def test_a_failure_says_why_by_its_code(word: str, code: str, status: Any, error: str) -> None:
+def test_failure_has_its_code(word: str, code: str, status: Any, error: str) -> None:
     got = read({**TWILIO_STATUS, "MessageStatus": word, "ErrorCode": code})
     assert [(each.status, each.error) for each in got.receipts] == [(status, error)]
 
@@ -150,7 +150,7 @@ def test_a_code_beside_a_success_is_no_opt_out() -> None:
 
 
 @pytest.mark.parametrize("word", ["failed", "undelivered"])
-def test_who_stopped_marketing_is_told_by_the_failure(word: str) -> None:
+def test_failure_records_a_marketing_opt_out(word: str) -> None:
     params = {"To": "whatsapp:+15558675310", "From": "whatsapp:+14155238886", "ErrorCode": "63050"}
     got = read({**TWILIO_STATUS, **params, "MessageStatus": word})
     person = Contact("acme-clinic", "whatsapp", "+15558675310")
@@ -211,18 +211,18 @@ def test_a_query_that_does_not_name_both_leaves_it_to_the_number(query: dict[str
     assert addressee(query, TWILIO_STATUS) == PERSON
 
 
-def test_an_address_that_is_none_is_an_error_whatever_the_query_says() -> None:
+def test_invalid_address_is_an_error_with_any_query() -> None:
     query = {**TWILIO_QUERY, "brand": "acme-garden", "channel": "sms"}
     assert len(read({**TWILIO_STATUS, "To": "72975"}, query).errors) == 1
     assert read({**TWILIO_STATUS, "To": ""}, query).errors == ["$: expected an address"]
 
 
 @pytest.mark.parametrize("query", [{}, {"scheduled_message_id": ""}, {"scheduled_message_id": "bar"}])
-def test_a_message_that_is_none_of_ours_is_ignored(query: dict[str, str]) -> None:
+def test_message_of_another_system_is_ignored(query: dict[str, str]) -> None:
     assert read(TWILIO_STATUS, query) == Read(ignored=1)
 
 
-def test_the_status_of_a_message_of_theirs_is_ignored_and_one_that_is_not_known_an_error() -> None:
+def test_foreign_status_is_ignored_and_unknown_one_an_error() -> None:
     assert read({**TWILIO_STATUS, "MessageStatus": "received"}) == Read(ignored=1)
     assert read({**TWILIO_STATUS, "MessageStatus": "dreamt"}).errors == ["$: MessageStatus: expected one that is known"]
 
@@ -234,7 +234,7 @@ def test_a_form_keeps_order_blanks_repeats_and_white_space() -> None:
     assert form("b=+x%0A&a=&b=2&a=%F0%9F%91%8D") == [("b", " x\n"), ("a", ""), ("b", "2"), ("a", "👍")]
 
 
-def test_a_form_of_too_many_fields_is_none() -> None:
+def test_form_with_too_many_fields_is_refused() -> None:
     assert form("&".join(["a=1"] * 500))
     assert form("&".join(["a=1"] * 501)) == []
 

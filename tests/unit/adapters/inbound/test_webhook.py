@@ -119,7 +119,7 @@ def test_of_several_secrets_each_is_good() -> None:
     "secrets",
     [{}, *({"meta_app_secret": none} for none in ("", None, 7, [], [""], {"the app's": ""}, [["the app's"]]))],
 )
-def test_without_a_secret_nobody_comes_in(secrets: Any) -> None:
+def test_no_call_is_accepted_without_a_secret(secrets: Any) -> None:
     assert answered(from_meta(b"{}", ""), secrets=secrets) == Answer(403)
 
 
@@ -147,7 +147,7 @@ def test_nothing_is_read_of_a_call_with_a_wrong_signature() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xff", b"[" * 100_000])
-def test_what_is_signed_and_no_json_is_an_error_that_does_not_come_again(body: bytes) -> None:
+def test_signed_body_without_json_is_an_error_without_retry(body: bytes) -> None:
     assert answered(from_meta(body)) == Answer(200, read=Read(errors=["$: expected JSON"]))
 
 
@@ -171,7 +171,7 @@ def test_metas_challenge_is_given_back_to_who_knows_the_token() -> None:
         {"hub.challenge": "1" * 513},
     ],
 )
-def test_nobody_else_hears_a_challenge_back(more: dict[str, str]) -> None:
+def test_wrong_token_gets_no_challenge_back(more: dict[str, str]) -> None:
     assert answered(challenge(**more)) == Answer(403)
 
 
@@ -182,7 +182,7 @@ def test_without_a_token_of_ours_there_is_no_challenge() -> None:
 # Twilio
 
 
-def test_twilios_message_is_read_and_nothing_is_said_back() -> None:
+def test_twilio_message_gets_an_empty_response() -> None:
     got = answered(from_twilio(TWILIO_SMS))
     assert (got.status, got.content_type) == (200, "text/xml")
     assert got.body.endswith("<Response/>")
@@ -202,7 +202,7 @@ def test_our_id_in_the_query_is_part_of_what_is_signed() -> None:
     assert answered(call) == Answer(403)
 
 
-def test_twilio_signs_the_url_that_it_was_given_where_a_proxy_stands_before_the_door() -> None:
+def test_twilio_signature_uses_the_public_url_of_a_proxy() -> None:
     call = from_twilio(TWILIO_SMS, host="https://hooks.acme.example/v1")
     assert answered(call) == Answer(403)
     assert answered(call, public_url="https://hooks.acme.example/v1/").status == 200
@@ -258,7 +258,7 @@ def test_what_is_neither_is_not_let_in(path: str, body: str) -> None:
     assert answered(event(path, body)) == Answer(403)
 
 
-def test_a_signed_body_of_business_messages_that_is_no_json_is_an_error() -> None:
+def test_signed_business_message_without_json_is_an_error() -> None:
     call = from_google("/google-business-messages", "{", b"{", "the partner's")
     assert answered(call) == Answer(200, read=Read(errors=["$: expected JSON"]))
 
@@ -280,7 +280,7 @@ def test_each_way_has_its_own_methods(path: str, method: str) -> None:
 
 
 @pytest.mark.parametrize("body", ["%%%", "ü", "\ud800"])
-def test_a_body_that_is_none_is_refused(body: str) -> None:
+def test_missing_body_is_refused(body: str) -> None:
     assert answered({**event("/meta"), "body": body}) == Answer(400)
     assert answered({**event("/meta", "\ud800")}) == Answer(400)
 
@@ -351,7 +351,7 @@ def _epoch(at: datetime) -> str:
 OLD: Final = NOW - TRIED_FOR - timedelta(seconds=1)
 
 
-def test_a_signed_call_of_so_long_ago_that_no_provider_would_still_try_is_not_read() -> None:
+def test_signed_call_older_than_any_retry_is_refused() -> None:
     """Whoever sends it has it from somewhere: a message of then would open a window, and undo a STOP, today."""
     assert answered(from_meta(told_at(OLD))) == Answer(400)
     assert answered(from_meta(told_at(OLD, OLD - timedelta(days=900)))) == Answer(400)
@@ -365,7 +365,7 @@ def test_eight_days_are_longer_than_any_provider_tries() -> None:
     assert timedelta(days=7) < TRIED_FOR == timedelta(days=8)
 
 
-def test_a_call_is_as_old_as_the_newest_that_it_tells() -> None:
+def test_age_of_a_call_is_that_of_its_newest_event() -> None:
     got = answered(from_meta(told_at(OLD, NOW)))
     assert got.read
     assert len(got.read.messages) == 2
@@ -388,7 +388,7 @@ def test_what_is_ahead_of_our_clock_is_not_old() -> None:
     assert answered(from_meta(told_at(NOW + timedelta(days=1)))).status == 200
 
 
-def test_of_what_has_no_instant_nobody_can_say_that_it_is_old() -> None:
+def test_call_without_instants_is_never_too_old() -> None:
     """Errors are kept, and what is ignored does no harm."""
     broken = meta_message({"timestamp": "yesterday"})
     got = answered(from_meta(json.dumps(broken).encode()))
@@ -397,7 +397,7 @@ def test_of_what_has_no_instant_nobody_can_say_that_it_is_old() -> None:
     assert len(got.read.errors) == 1
 
 
-def test_who_does_not_sign_is_not_told_that_it_is_old() -> None:
+def test_unsigned_old_call_gets_403_not_400() -> None:
     assert answered(from_meta(told_at(OLD), "another")) == Answer(403)
 
 
