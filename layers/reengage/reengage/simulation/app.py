@@ -1,10 +1,12 @@
 """The app as it is deployed, with a store in memory, a clock of its own, and providers that are simulated."""
 
+import json
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from http import HTTPStatus
 from typing import Any, Final, cast
 
 from ..adapters.eventbridge import send_requested
@@ -13,16 +15,28 @@ from ..adapters.memory import MemoryStore
 from ..adapters.wording import FluentWording
 from ..bootstrap import App
 from ..domain.events_out import OutEvent
+from ..domain.instants import iso
 from ..domain.policy import PolicyInput
 from ..domain.reasons import PRIORITIES, SendGroup
-from ..errors import InvalidEvent
+from ..errors import InvalidEvent, ReengageError
 from ..ports import OutboundMessage, Outcome, ProviderChannel, Wording
 from ..settings import Settings
 from ..usecases.send_due_messages import ShardWorker
+from .archive import HOST, SECRETS
 from .provider import ProviderRule, SimulatedProvider
 
 RUN_TIME: Final = timedelta(seconds=55)
 """The time limit of the scheduled functions in template.yaml."""
+
+SIMULATED: Final = {
+    "TABLE_NAME": "simulation",
+    "EVENT_BUS_NAME": "simulation",
+    "REJECTED_EVENTS_QUEUE_URL": "simulation",
+    "PREFERENCES_KEY_SECRET": "simulation",
+    "PROVIDER_SECRETS": "simulation",
+    "WEBHOOK_URL": f"https://{HOST}/",
+}
+"""What a stack's resources give to the functions' environment."""
 
 SEND_GROUPS: Final[tuple[SendGroup, ...]] = ("appointments", "trials", "updates")
 
@@ -38,6 +52,21 @@ class _Route:
         if self.provider == "eventbridge":
             self.app.publish([send_requested(outbound)])
         return self.app.provider.send(self.provider, outbound)
+
+
+class CallRefused(ReengageError):
+    """The webhook endpoint refused a provider's call of the story."""
+
+
+@dataclass(slots=True)
+class _Bus:
+    """``put_events`` of botocore's ``events`` client: what the webhook function puts on the bus."""
+
+    entries: list[Mapping[str, str]] = field(default_factory=list)
+
+    def put_events(self, *, Entries: Sequence[Mapping[str, str]]) -> Mapping[str, Any]:  # noqa: N803
+        self.entries += Entries
+        return {"Entries": [{"EventId": "simulated"} for _ in Entries]}
 
 
 class _Remembered:
@@ -80,7 +109,7 @@ class SimulatedApp(App):
 
     @cached_property
     def settings(self) -> Settings:
-        return cast("Settings", _Remembered(Settings(self.environment)))
+        return cast("Settings", _Remembered(Settings({**SIMULATED, **self.environment})))
 
     def configure(self, environment: Mapping[str, str]) -> None:
         """Run with this environment from now on, as after a deployment."""
@@ -141,6 +170,35 @@ class SimulatedApp(App):
             self.reject(event, error)
             return
         self.ingest(message, milliseconds=int(RUN_TIME / timedelta(milliseconds=1)))
+
+    def called(self, event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """Invoke the webhook function; return the events that it puts on the bus."""
+        self._bus.entries.clear()
+        if "Records" in event:
+            self.notified(event)
+        elif (status := self.webhook(event)["statusCode"]) != HTTPStatus.OK:
+            self.errors.append(CallRefused(str(status)))
+        return [
+            {
+                "time": iso(self.now),
+                "source": entry["Source"],
+                "detail-type": entry["DetailType"],
+                "detail": json.loads(entry["Detail"]),
+            }
+            for entry in self._bus.entries
+        ]
+
+    def provider_secrets(self) -> Mapping[str, str]:  # type: ignore[override] # the deployed app has a property
+        return SECRETS
+
+    @cached_property
+    def _bus(self) -> "_Bus":
+        return _Bus()
+
+    def _client(self, service: str, *, total_max_attempts: int = 3) -> Any:  # noqa: ARG002 - there are no attempts
+        if service != "events":
+            raise AssertionError(f"a simulation has no {service}")
+        return self._bus
 
     def tick(self) -> None:
         """Invoke the scheduled functions, one after another, each for all that is due now."""

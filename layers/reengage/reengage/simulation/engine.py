@@ -22,7 +22,7 @@ from ..domain.reasons import REASONS
 from ..errors import ConfigurationError
 from .app import SimulatedApp
 from .parameters import environment
-from .story import Setting, Story, StoryError, parse_story
+from .story import Delivery, Setting, Story, StoryError, parse_story
 
 MINUTE: Final = timedelta(minutes=1)
 OURS: Final = "reengage"
@@ -121,9 +121,16 @@ class _Engine:
             else:
                 event = self._story.events[self._delivered]
                 self._delivered += 1
-                self._deliver(str(event.number), event.envelope)
+                self._deliver_story(event)
                 if self._on_progress:
                     self._on_progress(self._delivered, len(self._story.events))
+
+    def _deliver_story(self, event: Delivery) -> None:
+        if not event.is_call:
+            self._deliver(str(event.number), event.envelope)
+            return
+        for position, envelope in enumerate(self._app.called(event.envelope)):
+            self._deliver(f"{event.number}-{position}", envelope)
 
     def _deliver(self, name: str, envelope: Mapping[str, Any]) -> None:
         """Deliver an event; one without an id gets one that depends on its place in the story alone."""

@@ -5,6 +5,7 @@
 | ``{"time", "detail-type", "detail"}``, optional ``source``, ``id`` | an event that the bus delivers at ``time`` |
 | ``{"set": {"Parameter": "value"}}``, optional ``time`` | the stack's parameters, from the start or from ``time`` |
 | ``{"provider": {…}}`` | what the simulated provider answers (``provider.py``) |
+| a provider's archived call, or ``{"call": {"path", "body"}}``, optional ``time`` | see ``archive.py`` |
 | ``{"until": instant}`` | the end of the story, which is included |
 """
 
@@ -17,6 +18,7 @@ from typing import Any, Final
 
 from ..domain.instants import parse_instant
 from ..errors import ReengageError
+from .archive import event_of, is_call, time_of
 from .parameters import PARAMETERS, hint
 from .provider import ProviderRule, parse_rule
 
@@ -32,11 +34,15 @@ class StoryError(ReengageError):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An event that the bus delivers at ``at``. ``number`` is its line, and orders events of one instant."""
+    """What comes in at ``at``: an event's envelope, or the Lambda event of a provider's call.
+
+    ``number`` is its line, and orders what comes in at one instant.
+    """
 
     at: datetime
     number: int
     envelope: Mapping[str, Any]
+    is_call: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +130,12 @@ def _read(number: int, line: Any, draft: _Draft) -> None:
 
 
 def _event(number: int, line: Mapping[str, Any]) -> Delivery:
+    if is_call(line):
+        try:
+            event = event_of(line)
+            return Delivery(time_of(line, event).astimezone(UTC), number, event, is_call=True)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise StoryError(f"line {number}: a provider's call that cannot be replayed: {error!r}") from error
     if "time" not in line or "detail-type" not in line:
         raise StoryError(f"line {number}: neither an event nor another line of a story; {EVENT_HINT}")
     return Delivery(_instant(number, "time", line["time"]), number, line)
