@@ -43,8 +43,9 @@ SERVICES: Final = (
     "secretsmanager",
     "socialmessaging",
     "sqs",
+    "xray",
 )
-"""The services of AWS that the app calls, as botocore names them."""
+"""The services of AWS that the app and the X-Ray SDK call, as botocore names them."""
 
 UNUSED: Final = (
     "*.pyi",

@@ -13,7 +13,6 @@ import os
 import re
 import subprocess
 import sys
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -27,12 +26,9 @@ from typing import Any, Final
 
 import botocore
 
-from tests.built_layer import build
+from tests.built_layer import BASE_PYTHON, ROOT, build, zipped_size
 from tests.integration.channels.wire import certified
 from tests.template_resources import environment
-
-ROOT: Final = Path(__file__).parents[2]
-BASE_PYTHON: Final = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
 
 FUNCTIONS: Final = {
     "ingest_message": ("IngestMessageFunction", "first_message"),
@@ -174,6 +170,7 @@ def measure(layer: Path, rounds: int) -> dict[str, dict[str, Any]]:
             found["floor"].append(run(FLOOR, [whole], aws))
             for folder, (function, case) in FUNCTIONS.items():
                 env = aws | environment(function, RESOURCES)
+                env["PYTHONTZPATH"] = env["PYTHONTZPATH"].replace("/opt/python", str(layer))
                 paths = [ROOT / "functions" / folder, layer]
                 found[folder].append(run(FUNCTION, paths, env, first_call(folder, case)))
     return {
@@ -188,15 +185,6 @@ def measure(layer: Path, rounds: int) -> dict[str, dict[str, Any]]:
     }
 
 
-def zipped(layer: Path, folder: Path) -> int:
-    """Bytes of the layer as `sam package` zips it."""
-    path = folder / "layer.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in sorted(layer.rglob("*")):
-            archive.write(file, Path("python") / file.relative_to(layer))
-    return path.stat().st_size
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the cold start of each function.")
     parser.add_argument("--rounds", type=int, default=9)
@@ -204,8 +192,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     given = parser.parse_args()
     layer = given.layer or build()
-    with TemporaryDirectory() as scratch:
-        size = zipped(layer, Path(scratch))
+    size = zipped_size(layer)
     found = measure(layer, given.rounds)
     floor = found["floor"]["total"]
     table = [f"layer: {size / 1e6:.2f} MB zipped"]
