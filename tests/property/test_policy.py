@@ -144,14 +144,16 @@ class Chance:
         channel = message.contact.channel
         return preferences.erase(channel, asked_at=erased_at, at=erased_at) if self.in_10(2) else preferences
 
+    def clock_times(self) -> tuple[time, time]:
+        start, end = self.random.sample(CLOCK_TIMES, 2)
+        return start, end
+
     def policy(self) -> PolicySettings:
         caps = [Cap(self.random.randint(1, 4), period) for period in (HOUR, DAY, 7 * DAY)]
         consents: Sequence[Literal["implied", "required"]] = ("implied", "required")
         return PolicySettings(
             marketing_consent=self.one_of(consents),
-            quiet_hours={
-                category: QuietHours(*self.random.sample(CLOCK_TIMES, 2)) for category in CATEGORIES if self.in_10(7)
-            },
+            quiet_hours={category: QuietHours(*self.clock_times()) for category in CATEGORIES if self.in_10(7)},
             caps={category: tuple(self.random.sample(caps, 2)) for category in CATEGORIES if self.in_10(5)},
             default_timezone=self.maybe(5, self.one_of(ZONES)),
             whatsapp_templates=frozenset(

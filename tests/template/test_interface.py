@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from functools import cache
-from typing import Any
+from typing import Any, Final
 from zoneinfo import available_timezones
 
 import pytest
@@ -30,6 +30,8 @@ DEFAULTS = {
     "WelcomeBackAfter": "P7D",
     "WhenWindowWillClose": "wait",
     "WindowClosingNotice": "P1D",
+    "ConversationPause": "PT30M",
+    "DryRun": "false",
     "Tracing": "Off",
     # Not named by the contract.
     "HelpReply": "provider",
@@ -93,7 +95,9 @@ def test_a_locale_is_a_language_tag() -> None:
 
 def test_what_may_be_empty_is_what_can_be_switched_off() -> None:
     empty = {name for name, parameter in _parameters().items() if _takes(parameter, "")}
-    hours_and_caps = {"UtilityQuietHours", "MarketingQuietHours", "UtilityCaps", "MarketingCaps"}
+    hours_and_caps = {
+        *("UtilityQuietHours", "MarketingQuietHours", "UtilityCaps", "MarketingCaps", "ConversationPause"),
+    }
     providers = {"Routes", "MessagesPerSecond", "SmsConfigurationSet", "PublicWebhookUrl"}
     assert empty == hours_and_caps | providers | {
         "DefaultTimezone",
@@ -103,6 +107,8 @@ def test_what_may_be_empty_is_what_can_be_switched_off() -> None:
         "AlarmTopicArn",
     }
 
+
+WEEK: Final = "Mon-Sat 20:00-09:00, Sun 20:00-12:00"
 
 EDGES = (
     *("21:00-08:00", "24:00-08:00", "8-9", "08:00-08:00", "00:00-23:59"),
@@ -124,6 +130,8 @@ EDGES = (
         "a/sms/aws/|+12025550100",
     ),
     *("v26.0", "26", "a-set"),
+    *(WEEK, "Sun 20:00", "Sunday 20:00-12:00"),
+    *("true", "false", "PT30M", "PT0M"),
     *(
         "https://hooks.acme.example/",
         "https://acme.example/hooks/",
@@ -148,7 +156,14 @@ def test_cloudformation_takes_only_what_the_app_takes(value: str) -> None:
     ):
         if _takes(_parameters()[parameter], value):
             getattr(Settings(deployed | {_variable(parameter): value}), read)
-    for parameter in ("WhatsAppTemplates", "DefaultTimezone", "WhenWindowWillClose", "WindowClosingNotice"):
+    for parameter in (
+        "WhatsAppTemplates",
+        "DefaultTimezone",
+        "WhenWindowWillClose",
+        "WindowClosingNotice",
+        "ConversationPause",
+        "DryRun",
+    ):
         if _takes(_parameters()[parameter], value):
             variable = {"WhatsAppTemplates": "WHATSAPP_TEMPLATES"}.get(parameter, _variable(parameter))
             assert Settings(deployed | {variable: value}).policy is not None
@@ -156,13 +171,15 @@ def test_cloudformation_takes_only_what_the_app_takes(value: str) -> None:
 
 def test_the_edges_are_taken_where_they_should_be() -> None:
     taken = {name: [v for v in EDGES if _takes(parameter, v)] for name, parameter in _parameters().items()}
-    assert taken["UtilityQuietHours"] == taken["MarketingQuietHours"] == ["21:00-08:00", "00:00-23:59"]
+    assert taken["UtilityQuietHours"] == taken["MarketingQuietHours"] == ["21:00-08:00", "00:00-23:59", WEEK]
     caps = ["1/P1D,3/P7D", "5/PT12H", "1/P52W", "9999/PT9999H"]
     assert taken["UtilityCaps"] == taken["MarketingCaps"] == caps
     assert taken["WelcomeBackAfter"] == [
         *("P7D", "PT36H", "P52W", "P999D", "P1D", "PT1H", "P29D", "P30D", "PT699H", "PT720H"),
     ]
     assert taken["WindowClosingNotice"] == ["P7D", "PT36H", "P1D", "PT1H", "P29D", "PT699H"]
+    assert taken["ConversationPause"] == ["P7D", "PT36H", "P1D", "PT1H", "PT699H", "PT30M"]
+    assert taken["DryRun"] == ["true", "false"]
     assert taken["WhenWindowWillClose"] == ["wait", "pull_forward", "warn,trial_follow_up=pull_forward"]
     assert taken["DefaultTimezone"] == ["Europe/Berlin", "Etc/GMT+5", "America/Argentina/ComodRivadavia", "UTC"]
     assert taken["MessagesPerSecond"] == ["sms=1", "sms=1,whatsapp=80"]

@@ -36,8 +36,10 @@ if TYPE_CHECKING:
         EraseContact,
         LinkContact,
         MoveContact,
+        PauseSending,
         RecordChoice,
         RecordDelivery,
+        ResumeSending,
     )
     from .domain.contact import Contact
     from .domain.conversation import InboundMessage
@@ -182,9 +184,7 @@ class App:
         )
 
     def _send_now(self, message: ScheduledMessage, time_left: timedelta) -> None:
-        from .domain.policy import PolicySettings
-
-        self._sender("updates", PolicySettings(), time_left).send_now(message)
+        self._sender("updates", self.settings.policy, time_left).send_now(message)
 
     def _recheck(self, contact: Contact) -> None:
         from .usecases.recheck_window import recheck_contact
@@ -193,7 +193,15 @@ class App:
 
     def handle(self, command: Command) -> dict[str, Any]:
         """Execute the command of a business system's event, and return the result."""
-        from .domain.commands import ConfigureBrand, EraseContact, LinkContact, MoveContact, RecordChoice
+        from .domain.commands import (
+            ConfigureBrand,
+            EraseContact,
+            LinkContact,
+            MoveContact,
+            PauseSending,
+            RecordChoice,
+            ResumeSending,
+        )
         from .domain.subject import BusinessEvent
 
         match command:
@@ -207,6 +215,8 @@ class App:
                 return self._erase(command)
             case LinkContact() | MoveContact():
                 return self._link(command)
+            case PauseSending() | ResumeSending():
+                return self._pause(command)
             case _:
                 raise InvalidEvent([f"$.detail-type: {type(command).__name__} is not supported yet"])
 
@@ -239,6 +249,11 @@ class App:
         from .usecases.erase_contact import erase_contact
 
         return {"erased": erase_contact(command, store=self.store, publish=self.publish, clock=self.clock)}
+
+    def _pause(self, command: PauseSending | ResumeSending) -> dict[str, Any]:
+        from .usecases.pause_sending import pause_sending
+
+        return {"changed": pause_sending(command, store=self.store, publish=self.publish)}
 
     def record(self, receipt: RecordDelivery) -> Recorded:
         """Records what became of a message."""

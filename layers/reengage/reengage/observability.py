@@ -53,11 +53,13 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
         "MessageUnconfirmed": Metric("MessagesUnconfirmed", ("reason", "channel")),
         "MessageDelivered": Metric("MessagesDelivered", ("reason", "channel")),
         "MessageUndelivered": Metric("MessagesUndelivered", ("reason", "channel")),
+        "SendingPaused": Metric("SendingPaused", ("scope",)),
+        "SendingResumed": Metric("SendingResumed", ("scope",)),
     }
 )
 """For each event out, the metric that counts it."""
 
-PRIVATE: Final = frozenset({"contact", "same_as", "to", "error", "provider_message_id", "message_id", "cause"})
+PRIVATE: Final = frozenset({"contact", "same_as", "to", "error", "provider_message_id", "message_id", "cause", "why"})
 """Not logged of an event out. ``error`` may be a provider's own words, and those may quote the address, as a cause
 may; WhatsApp's message ids have it inside, encoded.
 """
@@ -70,6 +72,9 @@ ALARM_METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
     }
 )
 """For some events out, one more series without dimensions of its own: an alarm can watch only one series."""
+
+PRIVATE_FACTS: Final = frozenset({"text", "why"})
+"""Not logged of a decision: the text of a dry run, and a business's own words about a pause."""
 
 REPLIES: Final = frozenset(name for name, reason in REASONS.items() if reason.category == "reply")
 
@@ -137,7 +142,7 @@ def observed(publish: Publish) -> Publish:
         except NotPublished as error:
             failed = error
         for event in events:
-            detail = {name: value for name, value in event.detail.items() if name not in _private(event)}
+            detail = _loggable(event)
             channel = event.detail.get("contact", {}).get("channel")
             logger().info(event.type, detail=detail, channel=channel)
             metric = METRICS[event.type]
@@ -158,6 +163,14 @@ def count_refused_webhook(endpoint: str, status: int) -> None:
     count(WEBHOOKS_REFUSED, door=endpoint, status=str(int(status)))
     if status == HTTPStatus.FORBIDDEN and endpoint in ENDPOINTS:
         count(SIGNATURES_REFUSED)
+
+
+def _loggable(event: OutEvent) -> dict[str, Any]:
+    """Leave out what may be about a person, also within the decision's facts."""
+    detail = {name: value for name, value in event.detail.items() if name not in _private(event)}
+    if isinstance(facts := detail.get("facts"), Mapping):
+        detail["facts"] = {name: value for name, value in facts.items() if name not in PRIVATE_FACTS}
+    return detail
 
 
 def _private(event: OutEvent) -> frozenset[str]:

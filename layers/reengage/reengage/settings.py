@@ -112,6 +112,8 @@ class Settings:
             when_window_will_close=when[""],
             when_closing_for={reason: choice for reason, choice in when.items() if reason},
             closing_notice=self._parsed("WINDOW_CLOSING_NOTICE", parse_length) or timedelta(days=1),
+            conversation_pause=self._parsed("CONVERSATION_PAUSE", parse_length),
+            dry_run=self._one_of("DRY_RUN", {"true": True, "false": False}),
         )
 
     def _text(self, name: str) -> str:

@@ -34,6 +34,8 @@ ENVIRONMENT: Final = {
     "WHATSAPP_TEMPLATES": "appointment_reminder, trial_follow_up",
     "WHEN_WINDOW_WILL_CLOSE": "warn, trial_follow_up=pull_forward",
     "WINDOW_CLOSING_NOTICE": "PT12H",
+    "CONVERSATION_PAUSE": "PT30M",
+    "DRY_RUN": "true",
     "ROUTES": "acme-dental/sms/aws/+12025550100, acme-dental/whatsapp/meta/106540352242922",
     "PROVIDER_SECRETS": "arn:aws:secretsmanager:eu-central-1:111122223333:secret:providers",
     "MESSAGES_PER_SECOND": "sms=1, whatsapp=0.25",
@@ -131,6 +133,13 @@ READ: Final = {
         ("1", "P1M", "-P1D", "PT0S", "a day", " "),
         DAY,
     ),
+    "CONVERSATION_PAUSE": Variable(
+        lambda settings: settings.policy.conversation_pause,
+        timedelta(minutes=30),
+        ("30", "P1M", "PT0S", " "),
+        None,
+    ),
+    "DRY_RUN": Variable(lambda settings: settings.policy.dry_run, True, ("yes", "TRUE", " ")),
     "ROUTES": Variable(
         lambda settings: settings.routes,
         Routes(
@@ -189,7 +198,7 @@ def test_empty_setting_counts_as_unset(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "wrong"), WRONG)
 def test_a_wrong_setting_is_named_with_what_is_expected(name: str, wrong: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"^{name}: expected "):
+    with pytest.raises(ConfigurationError, match=rf"^{name}: (expected |row \d+ )"):
         READ[name].read(Settings(ENVIRONMENT | {name: wrong}))
 
 
@@ -244,6 +253,8 @@ def test_the_settings_of_ingest_and_of_the_policy_are_whole() -> None:
         when_window_will_close="warn",
         when_closing_for={"trial_follow_up": "pull_forward"},
         closing_notice=timedelta(hours=12),
+        conversation_pause=timedelta(minutes=30),
+        dry_run=True,
     )
 
 

@@ -11,12 +11,13 @@ from typing import Any, Final
 import pytest
 
 from reengage.domain import policy
-from reengage.domain.brand import Brand
+from reengage.domain.brand import STACK, Brand
 from reengage.domain.caps import CapUsage, parse_caps
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import WINDOW, expiry, extend
 from reengage.domain.instants import parse_instant
 from reengage.domain.message import ScheduledMessage
+from reengage.domain.pause import Pause, with_pause
 from reengage.domain.planning import broadcasts, planned_messages, reply
 from reengage.domain.policy import (
     ASKED_AGAIN,
@@ -43,6 +44,8 @@ from tests.fakes import ANNA, NOON, RETENTION, apply_events, business, inbound
 STARTS: Final = NOON + timedelta(days=1)
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
+SECOND: Final = timedelta(seconds=1)
+MINUTE: Final = timedelta(minutes=1)
 MICROSECOND: Final = timedelta(microseconds=1)
 
 WHATSAPP: Final = replace(ANNA, channel="whatsapp")
@@ -146,9 +149,12 @@ CONTRACTS_ORDER: Final = (
     "too_late",
     "no_consent",
     "channel_window",
+    "paused",
+    "in_conversation",
     "frequency_cap",
     "unknown_timezone",
     "quiet_hours",
+    "dry_run",
 )
 
 Broken = Callable[[PolicyInput], PolicyInput]
@@ -158,6 +164,10 @@ def _with_family(case: PolicyInput, **changes: Any) -> PolicyInput:
     assert case.subject
     (name,) = case.subject.tracks
     return replace(case, subject=Subject(case.subject.ref, {name: replace(case.subject.tracks[name], **changes)}))
+
+
+def _paused_row(scope: str, until: datetime | None = None) -> Brand:
+    return Brand(STACK, pauses=with_pause(None, Pause(scope, NOON, until, "wrong text")))
 
 
 BROKEN: Final[Mapping[str, Broken]] = {
@@ -177,9 +187,12 @@ BROKEN: Final[Mapping[str, Broken]] = {
     "too_late": lambda case: _useful_until(case, case.now),
     "no_consent": lambda case: _said(case, "marketing", allowed=False),
     "channel_window": lambda case: _set(_last_heard(case, case.now - DAY), whatsapp_templates=frozenset()),
+    "paused": lambda case: replace(case, stack=_paused_row("all")),
+    "in_conversation": lambda case: _set(case, conversation_pause=DAY + HOUR),
     "frequency_cap": lambda case: _capped(case, "1/PT2H", another=HOUR),
     "unknown_timezone": lambda case: _quiet(_to(case, replace(SATELLITE, channel="whatsapp")), "20:00-09:00"),
     "quiet_hours": lambda case: _quiet(case, "12:00-14:00"),
+    "dry_run": lambda case: _set(case, dry_run=True),
 }
 """What makes each rule stop the follow-up of a trial on WhatsApp, and stops it by no other rule."""
 
@@ -203,7 +216,7 @@ def test_the_rules_are_those_of_the_contract_in_its_order() -> None:
 @pytest.mark.parametrize("rule", CONTRACTS_ORDER)
 def test_each_rule_stops_what_no_other_rule_would(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     case = _broken([rule])
-    holds = rule in ("frequency_cap", "unknown_timezone", "quiet_hours")
+    holds = rule in ("paused", "in_conversation", "frequency_cap", "unknown_timezone", "quiet_hours")
     assert decide(case).action is (Action.HOLD if holds else Action.SKIP)
     assert decide(case).rule == rule
     # Quiet hours can only be told where the zone can.
@@ -215,6 +228,8 @@ def test_each_rule_stops_what_no_other_rule_would(rule: str, monkeypatch: pytest
 NEVER_TOGETHER: Final = {
     ("superseded", "cancelled"),
     ("no_conversation", "channel_window"),
+    ("no_conversation", "in_conversation"),
+    ("window_closed", "in_conversation"),
     ("unknown_timezone", "quiet_hours"),
 }
 
@@ -241,11 +256,102 @@ def test_next_rule_decides_when_an_earlier_one_no_longer_applies(first: int) -> 
 
 
 @pytest.mark.parametrize("rule", CONTRACTS_ORDER)
-def test_reply_uses_only_three_rules(rule: str) -> None:
-    asked = rule in ("erased", "opted_out", "too_late")
-    assert asked == (rule in ASKED_OF_REPLIES)
+def test_a_reply_checks_its_own_rules_alone(rule: str) -> None:
+    assert ASKED_OF_REPLIES == ("erased", "opted_out", "too_late", "paused", "in_conversation", "dry_run")
     stopped = BROKEN[rule](replace(_to(REPLY, WHATSAPP), subject=FINE.subject, settings=FINE.settings))
-    assert _short(decide(stopped)) == ((Action.SKIP, rule, None) if asked else (Action.SEND, None, None))
+    decision = decide(stopped)
+    if rule == "paused":
+        assert _short(decision) == (Action.HOLD, "paused", NOON + MINUTE)
+    elif rule in ("erased", "opted_out", "too_late", "dry_run"):
+        assert _short(decision) == (Action.SKIP, rule, None)
+    else:
+        assert _short(decision) == (Action.SEND, None, None)
+
+
+# paused, in_conversation, dry_run, settings of a brand
+
+
+@pytest.mark.parametrize(
+    ("scope", "case", "covered"),
+    [
+        ("all", ALLOWED, True),
+        ("all", REPLY, True),
+        ("marketing", MARKETING, True),
+        ("marketing", ALLOWED, False),
+        ("marketing", REPLY, False),
+        ("appointment_reminder", ALLOWED, True),
+        ("appointment_reminder", MARKETING, False),
+    ],
+)
+@pytest.mark.parametrize("by", ["stack", "brand"])
+def test_a_pause_holds_what_its_scope_covers(scope: str, case: PolicyInput, covered: bool, by: str) -> None:
+    row = _paused_row(scope)
+    decision = decide(replace(case, stack=row) if by == "stack" else replace(case, brand=row))
+    assert (decision.rule == "paused") is covered
+    if covered:
+        facts = {"paused": scope, "paused_at": "2026-03-02T12:00:00Z", "why": "wrong text", "setting_from": by}
+        assert facts.items() <= decision.facts.items()
+
+
+@pytest.mark.parametrize(
+    ("until", "rule", "held_until"),
+    [
+        (None, "paused", timedelta(minutes=1)),
+        (timedelta(seconds=30), "paused", timedelta(seconds=30)),
+        (timedelta(), None, None),
+    ],
+)
+def test_a_pause_ends_at_its_until(until: timedelta | None, rule: str | None, held_until: timedelta | None) -> None:
+    ends = None if until is None else ALLOWED.now + until
+    decision = decide(replace(ALLOWED, stack=_paused_row("all", ends)))
+    assert (decision.rule, decision.until) == (rule, ALLOWED.now + held_until if held_until else None)
+
+
+def test_a_pause_that_outlasts_validity_is_a_skip() -> None:
+    decision = decide(replace(_useful_until(ALLOWED, ALLOWED.now + SECOND), stack=_paused_row("all")))
+    assert (decision.action, decision.rule, decision.facts["held_by"]) == (Action.SKIP, "too_late", "paused")
+
+
+@pytest.mark.parametrize(("ago", "held"), [(29 * MINUTE, True), (30 * MINUTE, False)])
+def test_marketing_waits_for_the_end_of_a_conversation(ago: timedelta, held: bool) -> None:
+    talking = _set(_last_heard(MARKETING, MARKETING.now - ago), conversation_pause=30 * MINUTE)
+    assert _short(decide(talking)) == (
+        (Action.HOLD, "in_conversation", MARKETING.now + MINUTE) if held else (Action.SEND, None, None)
+    )
+    utility = _set(_last_heard(ALLOWED, ALLOWED.now - ago), conversation_pause=30 * MINUTE)
+    assert decide(utility).action is Action.SEND
+
+
+def test_a_greeting_does_not_wait_for_the_message_it_answers() -> None:
+    greeting = replace(REPLY, message=reply("welcome_back", inbound(), NOON), now=NOON + MINUTE)
+    talking = _set(_last_heard(greeting, NOON), conversation_pause=5 * MINUTE)
+    assert decide(talking).action is Action.SEND
+    assert decide(_last_heard(talking, NOON + SECOND)).rule == "in_conversation"
+
+
+def test_a_brand_overrides_the_stacks_settings() -> None:
+    night = _quiet(ALLOWED, "09:00-12:00")
+    assert decide(night).facts["setting_from"] == "stack"
+    assert decide(night).facts["setting"] == "UtilityQuietHours"
+    allowed = replace(night, brand=Brand("acme-dental", utility_quiet_hours=""))
+    assert decide(allowed).action is Action.SEND
+    later = decide(replace(night, brand=Brand("acme-dental", utility_quiet_hours="10:00-12:00")))
+    assert (later.rule, later.facts["setting"], later.facts["setting_from"]) == (
+        "quiet_hours",
+        "utility_quiet_hours",
+        "brand",
+    )
+    dry = decide(replace(ALLOWED, brand=Brand("acme-dental", dry_run=True)))
+    assert (dry.rule, dry.facts["setting_from"]) == ("dry_run", "brand")
+    assert decide(replace(_set(ALLOWED, dry_run=True), brand=Brand("acme-dental", dry_run=False))).rule is None
+
+
+def test_a_brands_caps_and_consent_override_the_stacks() -> None:
+    capped = _capped(MARKETING, "1/PT2H", another=HOUR)
+    assert (decide(capped).facts["setting"], decide(capped).facts["setting_from"]) == ("MarketingCaps", "stack")
+    assert decide(replace(capped, brand=Brand("acme-dental", marketing_caps="2/PT2H"))).action is Action.SEND
+    consent = decide(replace(MARKETING, brand=Brand("acme-dental", marketing_consent="required")))
+    assert (consent.rule, consent.facts["setting_from"]) == ("no_consent", "brand")
 
 
 def test_reply_goes_to_a_contact_without_stored_data() -> None:

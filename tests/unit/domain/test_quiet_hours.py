@@ -121,10 +121,81 @@ def test_an_empty_text_is_no_quiet_hours() -> None:
     ],
 )
 def test_what_is_no_quiet_hours_is_rejected(text: str) -> None:
-    with pytest.raises(
-        ValueError, match=r"^expected two different times of whole minutes, such as 20:00-09:00, or nothing$"
-    ):
+    with pytest.raises(ValueError, match=r"^expected quiet hours such as 20:00-09:00, or by weekday Mon-Sat 20:00-"):
         QuietHours.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Mon 20:00",
+        "Mon-20:00-09:00",
+        "mon 20:00-09:00",
+        "Monday 20:00-09:00",
+        "Mon-Tue-Wed 20:00-09:00",
+        "Mon-Sat 20:00-09:00, Sat 20:00-12:00",
+        "20:00-09:00, Sun 20:00-12:00",
+        "Mon 20:00-09:00,",
+        "Mon  20:00-09:00",
+    ],
+)
+def test_invalid_weekdays_are_rejected(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^expected quiet hours such as"):
+        QuietHours.parse(text)
+
+
+WEEK: Final = "Mon-Sat 20:00-09:00, Sun 20:00-12:00"
+
+
+@pytest.mark.parametrize("text", [WEEK, "Sat-Sun 00:00-23:59", "Fri 20:00-09:00", "Sat-Mon 10:00-11:00"])
+def test_weekdays_are_written_as_they_are_read(text: str) -> None:
+    assert str(QuietHours.parse(text)) == text
+
+
+BERLIN_ZONE: Final = ZoneInfo("Europe/Berlin")
+
+
+def _berlin(*local: int) -> datetime:
+    return datetime(2026, *local, tzinfo=BERLIN_ZONE)  # type: ignore[arg-type,misc]
+
+
+@pytest.mark.parametrize(
+    ("now", "allowed"),
+    [
+        # 1 March 2026 is a Sunday.
+        (_berlin(2, 28, 19, 59), _berlin(2, 28, 19, 59)),
+        (_berlin(2, 28, 20, 0), _berlin(3, 1, 9, 0)),
+        (_berlin(3, 1, 20, 0), _berlin(3, 2, 12, 0)),
+        (_berlin(3, 2, 11, 59), _berlin(3, 2, 12, 0)),
+        (_berlin(3, 3, 11, 59), _berlin(3, 3, 11, 59)),
+    ],
+)
+def test_each_weekday_has_its_own_hours(now: datetime, allowed: datetime) -> None:
+    hours = QuietHours.parse(WEEK)
+    assert hours
+    assert hours.first_allowed(now, [BERLIN_ZONE]) == allowed
+    assert hours.cover(now, BERLIN_ZONE) is (now != allowed)
+
+
+@pytest.mark.parametrize(
+    ("text", "now", "quiet"),
+    [
+        ("Sun 20:00-12:00", _berlin(3, 2, 12, 0), _berlin(3, 8, 20, 0)),
+        ("Sun 20:00-12:00", _berlin(3, 2, 11, 0), _berlin(3, 2, 11, 0)),
+        (WEEK, _berlin(3, 2, 12, 0), _berlin(3, 2, 20, 0)),
+        ("Sat-Sun 08:00-20:00", _berlin(3, 6, 9, 0), _berlin(3, 7, 8, 0)),
+    ],
+)
+def test_the_first_quiet_instant_may_be_days_ahead(text: str, now: datetime, quiet: datetime) -> None:
+    hours = QuietHours.parse(text)
+    assert hours
+    assert hours.first_quiet(now, [BERLIN_ZONE]) == quiet
+
+
+def test_a_quiet_weekend_ends_on_monday() -> None:
+    hours = QuietHours.parse("Fri 20:00-19:59, Sat 19:59-19:58, Sun 19:58-09:00")
+    assert hours
+    assert hours.first_allowed(_berlin(3, 6, 20, 0), [BERLIN_ZONE]) == _berlin(3, 9, 9, 0)
 
 
 # What they cover.

@@ -72,7 +72,7 @@ from reengage.adapters.dynamodb_items import (
 from reengage.adapters.dynamodb_items import (
     BroadcastPartItem as PartItem,
 )
-from reengage.domain.brand import Brand
+from reengage.domain.brand import STACK, Brand
 from reengage.domain.broadcast import SORT_KEY, BroadcastShard, ShardState
 from reengage.domain.caps import CapUsage
 from reengage.domain.contact import Contact, Profile
@@ -355,13 +355,14 @@ class DynamoDBStore:
         contact, subject = message.contact, message.subject
         cap_usage = (contact.key, places_sk(message.reason_spec.category))
         preferences = (self._preferences_pk(contact), PREFERENCES)
-        brand = (brand_pk(contact.brand), BRAND)
+        brand, stack = (brand_pk(contact.brand), BRAND), (brand_pk(STACK), BRAND)
         keys = [
             (contact.key, CONTACT),
             (contact.key, CONVERSATION),
             (subject.key, SUBJECT),
             preferences,
             brand,
+            stack,
             cap_usage,
         ]
         interest = SubjectRef.known_to(contact, "interest", subject.id)
@@ -374,6 +375,7 @@ class DynamoDBStore:
             conversation=to_conversation(items.get((contact.key, CONVERSATION))),
             preferences=to_preferences(items.get(preferences)),
             brand=to_brand(contact.brand, items.get(brand)),
+            stack=to_brand(STACK, items.get(stack)),
             cap_usage=to_places(items.get(cap_usage)),
             interest=to_subject(interest, items.get((interest.key, SUBJECT))),
         )

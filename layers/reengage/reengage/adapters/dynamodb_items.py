@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import unquote
@@ -246,10 +247,15 @@ def brand_item(brand: Brand) -> BrandItem:
     )
 
 
+BRAND_FIELDS: Final = frozenset(field.name for field in fields(Brand))
+
+
 def to_brand(brand: str, item: Item | None) -> Brand | None:
     if not isinstance(item, BrandItem):
         return None
-    return Brand(brand, **item.said, versions=item.versions, revision=int(item.revision))
+    # A field that a newer version of this code stored is left out.
+    known = {name: value for name, value in item.said.items() if name in BRAND_FIELDS}
+    return Brand(brand, **known, versions=item.versions, revision=int(item.revision))
 
 
 def places_item(message: ScheduledMessage, cap_usage: CapUsage, *, revision: int, expires_at: int) -> PlacesItem:

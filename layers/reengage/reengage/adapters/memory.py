@@ -10,7 +10,7 @@ from itertools import batched
 from threading import RLock
 from typing import Final, NamedTuple, get_args
 
-from reengage.domain.brand import Brand
+from reengage.domain.brand import STACK, Brand
 from reengage.domain.broadcast import BroadcastShard, Recipient, ShardState
 from reengage.domain.caps import CapUsage
 from reengage.domain.contact import SHARDS, Contact, Profile
@@ -384,6 +384,7 @@ class MemoryStore:
                 conversation=self._conversations.get(contact),
                 preferences=self.read_preferences(contact),
                 brand=self._brands.get(contact.brand),
+                stack=self._brands.get(STACK),
                 cap_usage=self._places(contact, message.reason_spec.category),
                 interest=self._subjects.get(interest) if message.reason_spec.audience == "interested" else None,
             )

@@ -26,6 +26,8 @@ WITHOUT_A_STACK = {
     "WHATSAPP_TEMPLATES": "",
     "WHEN_WINDOW_WILL_CLOSE": "wait",
     "WINDOW_CLOSING_NOTICE": "P1D",
+    "CONVERSATION_PAUSE": "PT30M",
+    "DRY_RUN": "false",
 }
 """The template's defaults, for a preview without a stack."""
 

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
+
+STACK: Final = ""
+"""The id of the row with what applies to all brands; no brand has an empty id."""
 
 Localised = str | Mapping[str, str]
 """One text for all, or one for each locale."""
@@ -16,6 +19,8 @@ class Brand:
     The fields from ``utility_quiet_hours`` on override the stack's parameters, in the parameters' own syntax:
     ``None`` for "as the stack", an empty text for "none". ``texts`` holds the brand's own Fluent patterns, by locale
     and reason.
+
+    ``pauses``: by scope, as ``domain/pause.py`` stores them; the whole stack's are in the row ``STACK``.
 
     ``versions`` says of each field which event gave it; ``revision`` counts the writes, for compare-and-set.
     """
@@ -36,6 +41,7 @@ class Brand:
     dry_run: bool | None = None
     messages_per_second: str | None = None
     texts: Mapping[str, Mapping[str, str]] | None = None
+    pauses: Mapping[str, Any] | None = None
     versions: Mapping[str, int] = field(default_factory=dict)
     revision: int = 0
 

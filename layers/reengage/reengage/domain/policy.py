@@ -5,30 +5,43 @@ is a function and a row in ``RULES``.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta, tzinfo
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from .brand import Brand
-from .caps import Cap, CapUsage, free_at
-from .contact import CHANNELS, Profile
-from .conversation import Conversation
-from .instants import iso, parse_zone
-from .message import ScheduledMessage
-from .parameters import WhenWindowWillClose
-from .preferences import Preferences
-from .quiet_hours import QuietHours
-from .reasons import Category
-from .subject import Subject, Track
-from .zones import Zones, tzdata_version, zones_of
+from .caps import free_at
+from .contact import CHANNELS
+from .instants import iso
+from .pause import facts_of
+from .policy_input import PolicyInput, Snapshot, default_zone
+from .policy_settings import PolicySettings
+from .zones import tzdata_version
+
+__all__ = [
+    "PASS",
+    "RULES",
+    "SNAPSHOT_VALID_FOR",
+    "STOP",
+    "Action",
+    "Decision",
+    "PolicyInput",
+    "PolicySettings",
+    "Rule",
+    "RuleResult",
+    "Snapshot",
+    "decide",
+    "default_zone",
+    "deliver_before",
+    "free_text_until",
+]
 
 ASKED_AGAIN: Final = timedelta(hours=1)
-"""A message whose person's zone cannot be told is looked at again after this: the zone may be known by then."""
+"""A message of a contact without a known zone is checked again after this: the zone may be known by then."""
 
 SNAPSHOT_VALID_FOR: Final = timedelta(seconds=2)
-"""A message is handed over within this time of the gate that said so, or the gate is asked again."""
+"""A message is handed over within this time of the read that the decision depends on, or the read is repeated."""
 
 HINT: Final = "give a timezone in MessageReceived, the event or BrandConfigured, or set DefaultTimezone"
 
@@ -37,127 +50,6 @@ class Action(StrEnum):
     SEND = "send"
     HOLD = "hold"
     SKIP = "skip"
-
-
-@dataclass(frozen=True, slots=True)
-class PolicySettings:
-    """What the stack's parameters say. A category that is not in ``quiet_hours`` or ``caps`` has none.
-
-    ``whatsapp_templates``: the reasons whose template WhatsApp has approved. ``when_window_will_close`` holds for each
-    reason that is not in ``when_closing_for``; ``closing_notice`` is how long before that a business hears of it.
-    """
-
-    marketing_consent: Literal["implied", "required"] = "implied"
-    quiet_hours: Mapping[Category, QuietHours] = field(default_factory=dict)
-    caps: Mapping[Category, tuple[Cap, ...]] = field(default_factory=dict)
-    default_timezone: str | None = None
-    whatsapp_templates: frozenset[str] = frozenset()
-    when_window_will_close: WhenWindowWillClose = "wait"
-    when_closing_for: Mapping[str, WhenWindowWillClose] = field(default_factory=dict)
-    closing_notice: timedelta = timedelta(days=1)
-
-    def when_closing(self, reason: str) -> WhenWindowWillClose:
-        return self.when_closing_for.get(reason, self.when_window_will_close)
-
-    @property
-    def plans_for_closing(self) -> bool:
-        """Whether it matters for any message that the window will be closed when it is due."""
-        return {self.when_window_will_close, *self.when_closing_for.values()} != {"wait"}
-
-
-def default_zone(brand: Brand | None, settings: PolicySettings) -> tzinfo | None:
-    """Whose calendar the brand's own days go by."""
-    name = (brand and brand.timezone) or settings.default_timezone
-    return parse_zone(name) if name else None
-
-
-class Snapshot(NamedTuple):
-    """What one strongly consistent read finds for the decision on a message; ``cap_usage`` of its category."""
-
-    subject: Subject | None
-    profile: Profile | None
-    conversation: Conversation | None
-    preferences: Preferences
-    brand: Brand | None
-    cap_usage: CapUsage
-    interest: Subject | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyInput:
-    """What one strongly consistent read found, and the clock after it; ``places`` of the message's category.
-
-    ``interest`` is the contact's own in what the message is about, for a reason that goes to those who have shown some.
-    What an erasure has marked, and not deleted yet, is left out.
-    """
-
-    message: ScheduledMessage
-    subject: Subject | None
-    profile: Profile | None
-    conversation: Conversation | None
-    now: datetime
-    preferences: Preferences = field(default_factory=Preferences)
-    brand: Brand | None = None
-    cap_usage: CapUsage = field(default_factory=CapUsage)
-    settings: PolicySettings = field(default_factory=PolicySettings)
-    interest: Subject | None = None
-
-    @classmethod
-    def of(
-        cls, snapshot: Snapshot, message: ScheduledMessage, settings: PolicySettings, now: datetime
-    ) -> "PolicyInput":
-        """Combine the snapshot with the message, the settings and the time after the read."""
-        return cls(
-            message=message,
-            subject=snapshot.subject,
-            profile=snapshot.profile,
-            conversation=snapshot.conversation,
-            now=now,
-            preferences=snapshot.preferences,
-            brand=snapshot.brand,
-            cap_usage=snapshot.cap_usage,
-            settings=settings,
-            interest=snapshot.interest,
-        )
-
-    def __post_init__(self) -> None:
-        channel = self.message.contact.channel
-        profile, conversation = self.preferences.without_erased(channel, self.profile, self.conversation)
-        object.__setattr__(self, "profile", profile)
-        object.__setattr__(self, "conversation", conversation)
-
-    @property
-    def track(self) -> Track | None:
-        return self.subject.tracks.get(self.message.reason_spec.track) if self.subject else None
-
-    @property
-    def is_undone(self) -> bool:
-        """Whether the subject's newest word is that there is nothing to say any more."""
-        reason_spec = self.message.reason_spec
-        return self.subject is None or self.subject.is_undone(reason_spec.track, also_by=reason_spec.also_cancelled_by)
-
-    @property
-    def category(self) -> Category:
-        return self.message.reason_spec.category
-
-    @property
-    def caps(self) -> tuple[Cap, ...]:
-        return self.settings.caps.get(self.category, ())
-
-    @property
-    def default_zone(self) -> tzinfo | None:
-        return default_zone(self.brand, self.settings)
-
-    @property
-    def zones(self) -> Zones:
-        """Whose clocks the person goes by."""
-        return zones_of(
-            self.message.contact,
-            contact_zone=self.profile.timezone if self.profile else None,
-            event_zone=self.track.get("timezone") if self.track else None,
-            brand_zone=self.brand.timezone if self.brand else None,
-            default_zone=self.settings.default_timezone,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,8 +138,12 @@ def _no_consent(context: PolicyInput) -> RuleResult:
         return RuleResult(stops=False, facts={"consent": "recorded"})
     if choice:
         return RuleResult(stops=True, facts={"consent": "refused", "refused_at": iso(choice.at)})
-    required = context.settings.marketing_consent == "required" or context.message.reason_spec.needs_consent
-    return RuleResult(stops=required, facts={"consent": "not recorded"})
+    if context.message.reason_spec.needs_consent:
+        return RuleResult(stops=True, facts={"consent": "not recorded"})
+    if context.settings.marketing_consent != "required":
+        return RuleResult(stops=False, facts={"consent": "not recorded"})
+    source = context.settings.source("MarketingConsent", "marketing_consent")
+    return RuleResult(stops=True, facts={"consent": "not recorded", **source})
 
 
 def _channel_window(context: PolicyInput) -> RuleResult:
@@ -273,7 +169,11 @@ def _frequency_cap(context: PolicyInput) -> RuleResult:
     sends = [at + SNAPSHOT_VALID_FOR for at in context.cap_usage.instants(but=context.message.scheduled_message_id)]
     counted = {str(cap): sum(instant > context.now - cap.period for instant in sends) for cap in context.caps}
     until = free_at(context.caps, sends, context.now)
-    return RuleResult(stops=until is not None, facts={"counted": counted}, until=until)
+    if until is None:
+        return RuleResult(stops=False, facts={"counted": counted})
+    name = {"utility": "UtilityCaps", "marketing": "MarketingCaps"}.get(context.category, "")
+    source = context.settings.source(name, f"{context.category}_caps")
+    return RuleResult(stops=True, facts={"counted": counted, **source}, until=until)
 
 
 def _unknown_timezone(context: PolicyInput) -> RuleResult:
@@ -291,18 +191,53 @@ def _quiet_hours(context: PolicyInput) -> RuleResult:
     hours = context.settings.quiet_hours.get(context.category)
     if not hours:
         return PASS
-    source, zones = context.zones
+    zone_from, zones = context.zones
     allowed = hours.first_allowed(context.now, zones)
     assert allowed is not None
     facts = {
         "quiet_hours": str(hours),
         "zone": zones[0].key if len(zones) == 1 else f"{len(zones)} zones",
-        "zone_from": source,
+        "zone_from": zone_from,
         "local_time": context.now.astimezone(zones[0]).isoformat(timespec="minutes"),
         "tzdata": tzdata_version(),
     }
-    quiet = allowed > context.now
-    return RuleResult(stops=quiet, facts=facts, until=allowed if quiet else None)
+    if allowed <= context.now:
+        return RuleResult(stops=False, facts=facts)
+    name = {"utility": "UtilityQuietHours", "marketing": "MarketingQuietHours"}.get(context.category, "")
+    setting = context.settings.source(name, f"{context.category}_quiet_hours")
+    return RuleResult(stops=True, facts=facts | setting, until=allowed)
+
+
+def _paused(context: PolicyInput) -> RuleResult:
+    """Hold what a pause of the stack or of the brand covers, replies too."""
+    found = context.pause
+    if found is None:
+        return PASS
+    pause, source = found
+    return RuleResult(stops=True, facts=facts_of(pause, source), until=pause.held_until(context.now))
+
+
+def _in_conversation(context: PolicyInput) -> RuleResult:
+    """Hold marketing and a greeting while the contact and the business write to each other."""
+    pause, conversation = context.settings.conversation_pause, context.conversation
+    is_greeting = context.message.reason == "welcome_back"
+    if pause is None or conversation is None or not (context.category == "marketing" or is_greeting):
+        return PASS
+    last = conversation.last_inbound_at
+    if is_greeting and context.message.anchor_at and last <= context.message.anchor_at:
+        return PASS  # the greeting answers this very message
+    until = last + pause
+    if context.now >= until:
+        return PASS
+    facts = {"conversation_until": iso(until), "setting": "ConversationPause", "setting_from": "stack"}
+    return RuleResult(stops=True, facts=facts, until=until)
+
+
+def _dry_run(context: PolicyInput) -> RuleResult:
+    """Skip what would be sent. It is the last rule, so the decision shows what would have been sent."""
+    if not context.settings.dry_run:
+        return PASS
+    return RuleResult(stops=True, facts=context.settings.source("DryRun", "dry_run"))
 
 
 RULES: Final[Mapping[str, Rule]] = MappingProxyType(
@@ -316,13 +251,16 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "too_late": _too_late,
         "no_consent": _no_consent,
         "channel_window": _channel_window,
+        "paused": _paused,
+        "in_conversation": _in_conversation,
         "frequency_cap": _frequency_cap,
         "unknown_timezone": _unknown_timezone,
         "quiet_hours": _quiet_hours,
+        "dry_run": _dry_run,
     }
 )
 
-ASKED_OF_REPLIES: Final = ("erased", "opted_out", "too_late")
+ASKED_OF_REPLIES: Final = ("erased", "opted_out", "too_late", "paused", "in_conversation", "dry_run")
 
 
 def decide(context: PolicyInput) -> Decision:

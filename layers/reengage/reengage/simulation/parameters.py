@@ -35,6 +35,8 @@ PARAMETERS: Final[Mapping[str, Parameter]] = MappingProxyType(
         "MarketingCaps": Parameter("MARKETING_CAPS", "1/P1D,3/P7D"),
         "WhenWindowWillClose": Parameter("WHEN_WINDOW_WILL_CLOSE", "wait"),
         "WindowClosingNotice": Parameter("WINDOW_CLOSING_NOTICE", "P1D"),
+        "ConversationPause": Parameter("CONVERSATION_PAUSE", "PT30M"),
+        "DryRun": Parameter("DRY_RUN", "false"),
         "Routes": Parameter("ROUTES", ""),
         "MessagesPerSecond": Parameter("MESSAGES_PER_SECOND", ""),
         "SmsConfigurationSet": Parameter("SMS_CONFIGURATION_SET", ""),

@@ -10,9 +10,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
+from reengage.domain.brand import STACK, Brand
 from reengage.domain.broadcast import Broadcast, BroadcastShard, Recipient, ShardState
 from reengage.domain.contact import Contact
 from reengage.domain.message import MessageKey, State
+from reengage.domain.pause import stored_pauses
 from reengage.domain.planning import broadcasts
 from reengage.domain.policy import PolicySettings, default_zone
 from reengage.ports import BroadcastStore, Clock, Publish, Thread
@@ -47,6 +49,8 @@ def expand_broadcast(
         broadcast = wanted.get(broadcast_shard.reason)
         if broadcast is None:
             moved = replace(broadcast_shard, state=ShardState.WITHDRAWN, cursor=None)
+        elif _is_paused(broadcast.reason, brand, store, now):
+            return True  # it stays due, and the next run looks again
         elif broadcast.version != broadcast_shard.version or broadcast.due_at > now:
             return True  # whoever heard the newer version writes the part anew
         elif broadcast.valid_until <= now:
@@ -57,6 +61,12 @@ def expand_broadcast(
         store.save_progress(moved, replacing=broadcast_shard)
         broadcast_shard = store.read_shard(key)
     return True
+
+
+def _is_paused(reason: str, brand: Brand | None, store: BroadcastStore, now: datetime) -> bool:
+    """Whether a pause of the stack or of the brand covers the broadcast. Read at each page, as the brand is."""
+    rows = (store.read_brand(STACK), brand)
+    return any(pause.covers(reason, now) for row in rows for pause in stored_pauses(row.pauses if row else None))
 
 
 def _next_page(

@@ -16,6 +16,7 @@ from reengage.domain.message import MessageKey
 from reengage.domain.reasons import PRIORITIES, Priority
 from reengage.ports import DueKey
 from reengage.usecases.expand_broadcast import expand_broadcast
+from reengage.usecases.pause_watch import PauseWatch
 from reengage.usecases.send_message import Handled, Sender, publish_if_possible
 
 WORKERS: Final = 8
@@ -51,9 +52,10 @@ def send_due_messages(sender: Sender, *, stop_at: datetime) -> Tally:
     first = int(sender.clock().timestamp()) // 60
     tally: Tally = Counter()
     errors: list[Exception] = []
+    pauses = PauseWatch(sender.store, sender.clock)
     with ThreadPoolExecutor(WORKERS) as pool:
         for priority in PRIORITIES[sender.send_group]:
-            workers = [ShardWorker(sender, priority, (first + n) % SHARDS, stop_at) for n in range(SHARDS)]
+            workers = [ShardWorker(sender, priority, (first + n) % SHARDS, stop_at, pauses) for n in range(SHARDS)]
             list(pool.map(ShardWorker.run, workers))  # the next priority starts when this one has ended
             for worker in workers:
                 tally += worker.tally
@@ -71,6 +73,7 @@ class ShardWorker:
     priority: Priority
     shard: int
     stop_at: datetime
+    pauses: PauseWatch | None = None
     tally: Tally = field(default_factory=Counter)
     errors: list[Exception] = field(default_factory=list)
     events: list[OutEvent] = field(default_factory=list)
@@ -100,9 +103,16 @@ class ShardWorker:
                     return False
                 if is_shard_key(due.key):
                     self._expand(due.key)
+                elif self._is_left_paused(due):
+                    self.tally["held", ""] += 1
                 else:
                     self._handle(due)
         return len(self.expanded) > expanded and sender.clock() < self.stop_at
+
+    def _is_left_paused(self, due: DueKey) -> bool:
+        if self.pauses is None:
+            self.pauses = PauseWatch(self.sender.store, self.sender.clock)
+        return self.pauses.holds(due)
 
     def _handle(self, due: DueKey) -> None:
         try:

@@ -15,6 +15,7 @@ from reengage.domain.commands import RecordChoice
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.instants import iso
 from reengage.domain.message import ScheduledMessage, State
+from reengage.domain.pause import MARK
 from reengage.domain.planning import replan
 from reengage.domain.policy import (
     SNAPSHOT_VALID_FOR,
@@ -208,7 +209,10 @@ class Sender:
         if wanted and context.now < wanted.due_at:
             # What may not go early may go at its own time: the person may still write before that.
             return self._release(replace(decided, due_at=wanted.due_at, planned_due_at=None), Handled("held"))
-        return self._settle(replace(decided, state=State.SKIPPED), rule=decision.rule, facts=decision.facts)
+        if decision.rule == "dry_run":
+            wording = self.render(context)
+            decided = replace(decided, facts={**decision.facts, "text": wording.text, "locale": wording.locale})
+        return self._settle(replace(decided, state=State.SKIPPED), rule=decision.rule, facts=decided.facts)
 
     def _reserve_cap(self, context: PolicyInput) -> bool:
         """``False``: another run took one since the gate was read, and it has to be asked again."""
@@ -270,7 +274,8 @@ class Sender:
         assert decision.until is not None
         told = out_event("MessageHeld", message, rule=decision.rule, until=decision.until, facts=decision.facts)
         rules = dict.fromkeys([*(message.hold_rules.split(", ") if message.hold_rules else ()), decision.rule or ""])
-        held = replace(_postponed(message, decision.until), hold_rules=", ".join(rules))
+        due_at = decision.until - MARK if decision.rule == "paused" else decision.until
+        held = replace(_postponed(message, due_at), hold_rules=", ".join(rules))
         return self._release(held, Handled("held", told))
 
     def _note_opt_out(self, message: ScheduledMessage, topic: Topic) -> None:
