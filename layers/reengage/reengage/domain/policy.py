@@ -224,13 +224,18 @@ def _in_conversation(context: PolicyInput) -> RuleResult:
     if pause is None or conversation is None or not (context.category == "marketing" or is_greeting):
         return PASS
     last = conversation.last_inbound_at
-    if is_greeting and context.message.anchor_at and last <= context.message.anchor_at:
-        return PASS  # the greeting answers this very message
+    if is_greeting and last <= _answered_at(context):
+        return PASS  # no message came after the one that the greeting answers
     until = last + pause
     if context.now >= until:
         return PASS
     facts = {"conversation_until": iso(until), "setting": "ConversationPause", "setting_from": "stack"}
     return RuleResult(stops=True, facts=facts, until=until)
+
+
+def _answered_at(context: PolicyInput) -> datetime:
+    """Return when the message was sent that a reply answers."""
+    return context.message.valid_until - (context.message.reason_spec.valid_for or timedelta())
 
 
 def _dry_run(context: PolicyInput) -> RuleResult:
