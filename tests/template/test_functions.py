@@ -31,6 +31,7 @@ EVERY_FUNCTION_HAS = {
     "MARKETING_CAPS": "1/P1D,3/P7D",
     "MARKETING_CONSENT": "implied",
     "OPT_OUT_SCOPE": "brand",
+    "EVENTS_OUT": "all",
     "WHATSAPP_TEMPLATES": "",
     "WHEN_WINDOW_WILL_CLOSE": "wait",
     "WINDOW_CLOSING_NOTICE": "P1D",

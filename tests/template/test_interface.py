@@ -42,11 +42,16 @@ DEFAULTS = {
     "MetaApiVersion": "v26.0",
     "PublicWebhookUrl": "",
     "AlarmEmail": "",
+    "EventsOut": "all",
     "AlarmTopicArn": "",
 }
 
 # What each output answers.
 OUTPUTS = {
+    "DashboardUrl": {
+        "Fn::Sub": "https://${AWS::Region}.console.${AWS::URLSuffix}/cloudwatch/home?region=${AWS::Region}"
+        "#dashboards/dashboard/${Dashboard}"
+    },
     "EventBusName": {"Ref": "EventBus"},
     "TableName": {"Ref": "Table"},
     "RejectedEventsQueueUrl": {"Ref": "RejectedEventsQueue"},

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from .adapters.aws_clients import AwsClients
-from .adapters.eventbridge import EventBridgeChannel, EventBus
+from .adapters.eventbridge import EventBridgeChannel, EventBus, only_outcomes
 from .domain import routes
 from .errors import InvalidEvent, NotPublished
 from .observability import LEFT, NOT_PUBLISHED, RETRIED, SMS_OVER_THREE_SEGMENTS, count, count_refused_webhook, observed
@@ -96,7 +96,8 @@ class App:
     @cached_property
     def publish(self) -> Publish:
         # The bus tries again by itself, entry by entry: no more than 10 s in all, so that a run can end in time.
-        return observed(EventBus(self._client("events", total_max_attempts=1), self.settings.event_bus_name))
+        bus = EventBus(self._client("events", total_max_attempts=1), self.settings.event_bus_name)
+        return observed(only_outcomes(bus) if self.settings.publishes_only_outcomes else bus)
 
     @cached_property
     def keep_rejected(self) -> KeepRejected:

@@ -36,6 +36,10 @@ class Settings:
         return self._text("EVENT_BUS_NAME")
 
     @property
+    def publishes_only_outcomes(self) -> bool:
+        return self._one_of("EVENTS_OUT", {"all": False, "outcomes": True})
+
+    @property
     def rejected_events_queue_url(self) -> str:
         return self._text("REJECTED_EVENTS_QUEUE_URL")
 

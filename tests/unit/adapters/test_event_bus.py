@@ -8,9 +8,10 @@ from typing import Any, Final
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from reengage.adapters.eventbridge import EventBus
+from reengage.adapters.eventbridge import EventBus, only_outcomes
 from reengage.domain.events_out import OutEvent
 from reengage.errors import NotPublished
+from reengage.observability import METRICS
 
 THROTTLED: Final = ClientError({"Error": {"Code": "ThrottlingException", "Message": "too fast"}}, "PutEvents")
 UNREACHABLE: Final = EndpointConnectionError(endpoint_url="https://events.example")
@@ -120,3 +121,17 @@ def test_a_mistake_of_ours_is_not_taken_for_a_failure_of_the_bus() -> None:
     with pytest.raises(ValueError, match="a bug"):
         publish(events(1))
     assert len(client.calls) == 1
+
+
+def test_only_outcomes_leaves_out_what_comes_before_one() -> None:
+    published: list[str] = []
+    publish = only_outcomes(lambda events: published.extend(event.type for event in events))
+    publish([OutEvent(name, {}) for name in METRICS])
+    assert set(METRICS) - set(published) == {
+        "ConversationStarted",
+        "ConversationRestarted",
+        "MessagePlanned",
+        "MessageHeld",
+    }
+    publish([OutEvent("MessageHeld", {})])
+    assert len(published) == len(METRICS) - 4

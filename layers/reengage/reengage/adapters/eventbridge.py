@@ -9,9 +9,9 @@ from typing import Any, Final, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from reengage.domain.events_out import OutEvent, out_event
+from reengage.domain.events_out import BEFORE_THE_OUTCOME, OutEvent, out_event
 from reengage.errors import NotPublished
-from reengage.ports import Accepted, Clock, OutboundMessage, Outcome, Refused, Retryable, Unknown
+from reengage.ports import Accepted, Clock, OutboundMessage, Outcome, Publish, Refused, Retryable, Unknown
 
 from .channels.aws_client import NO_KINDS, ask, told
 
@@ -67,6 +67,16 @@ class EventBus:
             if not entries:
                 return 0
         return len(entries)
+
+
+def only_outcomes(publish: Publish) -> Publish:
+    """Return ``publish`` without the events that come before an outcome; for ``EventsOut=outcomes``."""
+
+    def publishing(events: Sequence[OutEvent]) -> None:
+        if wanted := [event for event in events if event.type not in BEFORE_THE_OUTCOME]:
+            publish(wanted)
+
+    return publishing
 
 
 def _batches(entries: Iterable[dict[str, str]]) -> Iterator[list[dict[str, str]]]:

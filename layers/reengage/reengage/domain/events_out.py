@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from .contact import Contact
 from .instants import iso
 from .message import ScheduledMessage
+
+BEFORE_THE_OUTCOME: Final = frozenset({"ConversationStarted", "ConversationRestarted", "MessagePlanned", "MessageHeld"})
+"""What ``EventsOut=outcomes`` leaves out: nothing has been sent, skipped or decided by a person yet."""
 
 
 @dataclass(frozen=True, slots=True)

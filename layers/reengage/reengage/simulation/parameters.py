@@ -20,6 +20,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = MappingProxyType(
     {
         "AlarmEmail": Parameter(None, ""),
         "AlarmTopicArn": Parameter(None, ""),
+        "EventsOut": Parameter("EVENTS_OUT", "all"),
         "Architecture": Parameter(None, "arm64"),
         "LogRetentionDays": Parameter(None, "30"),
         "Tracing": Parameter("TRACING", "Off"),

@@ -1,0 +1,53 @@
+"""The dashboard shows metrics that the code emits, and logs that it writes."""
+
+import json
+import re
+from typing import Any
+
+from reengage.observability import ALARM_METRICS, LEFT, METRICS, RETRIED, WEBHOOKS_REFUSED
+from tests.template.stack import Stack
+
+EMITTED = {metric.name: ("service", *metric.dimensions) for metric in (*METRICS.values(), WEBHOOKS_REFUSED)}
+OF_SERVICE = {metric.name for metric in (*ALARM_METRICS.values(), LEFT, RETRIED)}
+
+
+def widgets(stack: Stack) -> list[dict[str, Any]]:
+    (dashboard,) = stack.of("AWS::CloudWatch::Dashboard").values()
+    body: list[dict[str, Any]] = json.loads(dashboard["DashboardBody"]["Fn::Sub"])["widgets"]
+    return body
+
+
+def test_searches_name_emitted_metrics_and_dimensions(stack: Stack) -> None:
+    pattern = re.compile(r"""SEARCH\('\{Reengage,([\w,]+)\} MetricName="(\w+)"'""")
+    queries = [row[0] for widget in widgets(stack) for row in widget["properties"].get("metrics", [])]
+    found = [pattern.findall(query["expression"]) for query in queries if isinstance(query, dict)]
+    found = [match for (match,) in found]
+    assert len(found) == 5
+    for dimensions, name in found:
+        assert tuple(dimensions.split(",")) == EMITTED[name], name
+
+
+def test_single_series_name_emitted_metrics(stack: Stack) -> None:
+    rows = [row for widget in widgets(stack) for row in widget["properties"].get("metrics", []) if row[0] == "Reengage"]
+    assert {row[1] for row in rows} == OF_SERVICE
+    assert all(row[2] == "service" and len(row) == 4 for row in rows)
+
+
+def test_log_queries_name_events_out_and_logged_fields(stack: Stack) -> None:
+    queries = [widget["properties"]["query"] for widget in widgets(stack) if widget["type"] == "log"]
+    assert len(queries) == 2
+    for query in queries:
+        assert set(re.findall(r"'(Message\w+)'", query)) <= set(METRICS)
+        groups = re.findall(r"SOURCE '\$\{(\w+)\}'", query)
+        assert set(groups) <= set(stack.of("AWS::Logs::LogGroup"))
+
+
+def test_widgets_do_not_overlap(stack: Stack) -> None:
+    cells = [
+        (x, y)
+        for widget in widgets(stack)
+        for x in range(widget["x"], widget["x"] + widget["width"])
+        for y in range(widget["y"], widget["y"] + widget["height"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert all(0 <= x < 24 for x, _ in cells)
