@@ -13,7 +13,8 @@ from reengage.observability import lambda_handler
 def handler(event: Any, _context: Any) -> dict[str, Any]:
     """``{"contact": …}`` is answered with the contact's ledger, with all that is held of it where ``"export": true``
     stands beside; ``{"preview": <event in>}`` with what that event would plan; ``{"broadcast": {"brand",
-    "announcement_id" or "item_id"}}`` with how far it has come. Else ``{"rejected": [error, …]}``.
+    "announcement_id" or "item_id"}}`` with how far it has come; ``{"simulate": [line of a story, …]}`` with what that
+    story leads to, by this stack's parameters. Else ``{"rejected": [error, …]}``.
     """
     try:
         return app().answer(question(event))

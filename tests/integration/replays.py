@@ -183,6 +183,13 @@ REPLAYS: Final[Mapping[str, Replay]] = {
         after=(*ANNOUNCED, "send_updates/tick"),
         in_part=True,
     ),
+    "explain/simulate": Replay(
+        {
+            "events": [{"detail-type": "ConversationStarted"}],
+            "summary": {"events": {"MessagePlanned": 2, "MessageSent": 2}},
+        },
+        in_part=True,
+    ),
     "explain/nobody": Replay(
         rejected("$.contact.address: expected a phone number in E.164 form, such as +4915112345678")
     ),

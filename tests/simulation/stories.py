@@ -58,12 +58,12 @@ def differences(name: str) -> list[str]:
     found = outcome(name, {line["detail-type"] for line in wanted})
     missing = [line for line in wanted if not any(has(each, line) for each in found)]
     extra = [each for each in found if not any(has(each, line) for line in wanted)]
-    told = [f"missing: {json.dumps(line)}" for line in missing] + [
+    found_wrong = [f"missing: {json.dumps(line)}" for line in missing] + [
         f"not expected: {json.dumps(each)}" for each in extra
     ]
-    if not told and (len(found) != len(wanted) or not all(map(has, found, wanted))):
-        told.append(f"another order or number: {len(found)} events, {len(wanted)} expected")
-    return told
+    if not found_wrong and (len(found) != len(wanted) or not all(map(has, found, wanted))):
+        found_wrong.append(f"another order or number: {len(found)} events, {len(wanted)} expected")
+    return found_wrong
 
 
 def has(value: Any, wanted: Any) -> bool:

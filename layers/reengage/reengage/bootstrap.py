@@ -316,7 +316,7 @@ class App:
 
     def answer(self, question: Question) -> dict[str, Any]:
         """What is stored, read and told; nothing is changed."""
-        from .adapters.inbound.questions import AboutBroadcast, AboutContact, AboutEvent
+        from .adapters.inbound.questions import AboutBroadcast, AboutContact, AboutEvent, AboutStory
 
         match question:
             case AboutContact(asks, contact):
@@ -333,6 +333,10 @@ class App:
                 from .usecases.progress import progress
 
                 return progress(subject, store=self.store, clock=self.clock)
+            case AboutStory(lines):
+                from .simulation.answer import answer
+
+                return answer(lines)
 
     def _sender(self, send_group: SendGroup, policy: PolicySettings, time_left: timedelta) -> Sender:
         from .usecases.rate_limiter import RateLimiter

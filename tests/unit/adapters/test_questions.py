@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reengage.adapters.inbound.eventbridge import parse_business_event
-from reengage.adapters.inbound.questions import AboutBroadcast, AboutContact, AboutEvent, question
+from reengage.adapters.inbound.questions import AboutBroadcast, AboutContact, AboutEvent, AboutStory, question
 from reengage.domain.contact import Contact
 from reengage.domain.reasons import REASONS
 from reengage.domain.subject import EVENT_TYPES, BusinessEvent, SubjectRef
@@ -178,3 +178,9 @@ _json = st.recursive(
 def test_any_json_is_read_or_refused(asked: Any, name: str) -> None:
     assert all(error.startswith("$") for error in errors_of(asked))
     assert all(error.startswith(f"$.{name}") for error in errors_of({name: asked}))
+
+
+def test_a_story_to_simulate_is_a_list_of_lines() -> None:
+    assert question({"simulate": [EVENT]}) == AboutStory([EVENT])
+    assert errors_of({"simulate": EVENT}) == ["$.simulate: expected a list of a story's lines"]
+    assert len(errors_of({"simulate": [EVENT], "contact": CONTACT})) == 1

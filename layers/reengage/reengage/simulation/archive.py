@@ -47,7 +47,7 @@ def event_of(line: Mapping[str, Any]) -> Mapping[str, Any]:
 def time_of(line: Mapping[str, Any], event: Mapping[str, Any]) -> datetime:
     """Return when the call was made: the line's own ``time``, the envelope's, or the newest instant in the body.
 
-    Raises ``ValueError`` if there is none.
+    Raises ``ValueError`` if it has no instant.
     """
     if "time" in line:
         return parse_instant(line["time"])

@@ -62,6 +62,15 @@ def environment(values: Mapping[str, str]) -> dict[str, str]:
     return {variable: given[name] for name, (variable, _) in PARAMETERS.items() if variable}
 
 
+def parameters_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the values of parameters in a function's environment, which need not have all of them."""
+    return {
+        name: environment[parameter.variable]
+        for name, parameter in PARAMETERS.items()
+        if parameter.variable and parameter.variable in environment
+    }
+
+
 def hint(name: str) -> str:
     """Return which parameter may have been meant, or all of them."""
     folded = {known.casefold(): known for known in PARAMETERS}

@@ -1,5 +1,6 @@
 """Questions that are put to the app by hand: about a contact, or about an event that nobody has sent yet."""
 
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from reengage.adapters.inbound.eventbridge import broadcast_at, contact_at, parse_business_event
@@ -21,18 +22,28 @@ class AboutBroadcast(NamedTuple):
     subject: SubjectRef
 
 
-Question = AboutContact | AboutEvent | AboutBroadcast
+class AboutStory(NamedTuple):
+    """A story to simulate: its lines, not read yet."""
+
+    lines: Sequence[Any]
+
+
+Question = AboutContact | AboutEvent | AboutBroadcast | AboutStory
 
 
 def question(asked: Any) -> Question:
-    """``{"contact": …}``, with ``"export": true`` for all that is held; ``{"preview": <event in>}``; or
-    ``{"broadcast": {"brand", "announcement_id" or "item_id"}}``.
+    """``{"contact": …}``, with ``"export": true`` for all that is held; ``{"preview": <event in>}``;
+    ``{"broadcast": {"brand", "announcement_id" or "item_id"}}``; or ``{"simulate": [line of a story, …]}``.
 
     Raises ``InvalidEvent`` with every field that is wrong.
     """
-    if not isinstance(asked, dict) or len(asked.keys() & {"contact", "preview", "broadcast"}) != 1:
-        wanted = '{"contact": {"brand", "channel", "address"}}, {"preview": event} or {"broadcast": {"brand", …}}'
-        raise InvalidEvent([f"$: expected {wanted}"])
+    if not isinstance(asked, dict) or len(asked.keys() & {"contact", "preview", "broadcast", "simulate"}) != 1:
+        wanted = '{"contact": {"brand", "channel", "address"}}, {"preview": event}, {"broadcast": {"brand", …}}'
+        raise InvalidEvent([f'$: expected {wanted} or {{"simulate": [line, …]}}'])
+    if "simulate" in asked:
+        if not isinstance(asked["simulate"], list):
+            raise InvalidEvent(["$.simulate: expected a list of a story's lines"])
+        return AboutStory(asked["simulate"])
     if "broadcast" in asked:
         return AboutBroadcast(broadcast_at(asked["broadcast"], "$.broadcast"))
     if "contact" in asked:
