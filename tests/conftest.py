@@ -1,4 +1,4 @@
-"""What every test needs: an AWS that is nobody's, and the time zones that a function has."""
+"""Give every test a dummy AWS account and the time zones that a function has."""
 
 import os
 import zoneinfo
@@ -11,8 +11,8 @@ zoneinfo.reset_tzpath(to=())
 
 
 @pytest.fixture(autouse=True, scope="session")
-def nobodys_account() -> Iterator[None]:
-    """Dummy credentials and a region, and nothing of the AWS account of whoever runs the tests."""
+def dummy_account() -> Iterator[None]:
+    """Set dummy credentials and a region, so that no test reaches a real AWS account."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)

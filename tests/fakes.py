@@ -122,8 +122,8 @@ class Provider:
 def render(circumstances: PolicyInput) -> Wording:
     """A text that shows what the sender saw."""
     track = circumstances.track
-    said = {name: said.value for name, said in track.fields.items() if name != "contact"} if track else {}
-    return Wording(f"{circumstances.message.reason} {sorted(said.items())}", "en", circumstances.message.reason)
+    values = {name: field.value for name, field in track.fields.items() if name != "contact"} if track else {}
+    return Wording(f"{circumstances.message.reason} {sorted(values.items())}", "en", circumstances.message.reason)
 
 
 class _Wrapped:
@@ -225,12 +225,12 @@ class World:
         scope = self.ingest.opt_out_scope
         return record_choice(made, store=ports.store, publish=ports.bus, opt_out_scope=scope)
 
-    def configure(self, said: ConfigureBrand, around: Around | None = None) -> bool:
-        return configure_brand(said, store=self.ports(around).store)
+    def configure(self, command: ConfigureBrand, around: Around | None = None) -> bool:
+        return configure_brand(command, store=self.ports(around).store)
 
-    def erase(self, asked: EraseContact, around: Around | None = None) -> int:
+    def erase(self, command: EraseContact, around: Around | None = None) -> int:
         ports = self.ports(around)
-        return erase_contact(asked, store=ports.store, publish=ports.bus, clock=self.clock)
+        return erase_contact(command, store=ports.store, publish=ports.bus, clock=self.clock)
 
     def report(self, receipt: RecordDelivery, around: Around | None = None) -> Recorded:
         ports = self.ports(around)
@@ -310,8 +310,8 @@ JUST_NOW = datetime(9000, 1, 1, tzinfo=UTC)
 def apply_events(subject: Subject, *events: BusinessEvent) -> Subject:
     """The subject after these events, each stored before the next one came."""
     for event in events:
-        heard = subject.apply(event)
-        subject = heard if heard is subject else replace(heard, revision=subject.revision + 1)
+        changed = subject.apply(event)
+        subject = changed if changed is subject else replace(changed, revision=subject.revision + 1)
     return subject
 
 
@@ -326,9 +326,9 @@ def business(
 ) -> BusinessEvent:
     """An event as the inbound adapter reads it; instants among ``fields`` become text, as they come in."""
     terms = EVENT_TYPES[event_type]
-    said = {k: v.isoformat() if isinstance(v, datetime) else v for k, v in fields.items()}
+    values = {k: v.isoformat() if isinstance(v, datetime) else v for k, v in fields.items()}
     if terms.at:
-        said.setdefault(terms.at, occurred_at.isoformat())
+        values.setdefault(terms.at, occurred_at.isoformat())
     own = contact if terms.kind in OF_ONE_CONTACT else None
     return BusinessEvent(
         type=event_type,
@@ -336,7 +336,7 @@ def business(
         version=version_of(occurred_at, terms.rank),
         arrived_at=JUST_NOW,
         contact=None if terms.kind in OF_THE_BRAND else contact,
-        fields=said,
+        fields=values,
     )
 
 

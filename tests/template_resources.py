@@ -55,8 +55,8 @@ def parameter_defaults() -> dict[str, str]:
 def environment(function: str, resources: Mapping[str, str]) -> dict[str, str]:
     """The environment variables of one function under the default parameters.
 
-    `function` is its logical id. `resources` has what a `!Ref` to each resource, or a `!GetAtt` of it, answers, such
-    as `{"Table": "a-table", "EventBus": "a-bus"}`; a resource that is missing there is a `KeyError`.
+    `function` is its logical id. `resources` has the value of a `!Ref` or a `!GetAtt` of each resource, such as
+    `{"Table": "a-table", "EventBus": "a-bus"}`. A missing resource is a `KeyError`.
     """
     variables = {
         **template()["Globals"]["Function"]["Environment"]["Variables"],

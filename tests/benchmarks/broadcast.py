@@ -89,11 +89,11 @@ class Clock:
     """Runs as fast as the machine's own, from ``now`` on; or stands, so that a run has all the time that it needs."""
 
     now: datetime
-    stands: bool
+    is_frozen: bool
     started: float = field(default_factory=time.monotonic)
 
     def __call__(self) -> datetime:
-        return self.now if self.stands else self.now + timedelta(seconds=time.monotonic() - self.started)
+        return self.now if self.is_frozen else self.now + timedelta(seconds=time.monotonic() - self.started)
 
 
 @dataclass(slots=True)
@@ -236,8 +236,10 @@ def broadcast(contacts: Sequence[Contact], store: Store, *, clock: Clock) -> Mea
     """Announced, expanded and sent, tick after tick; raises ``SystemExit`` where anybody was lost or told twice."""
     outside, ids = Outside(), count(1)
     wall, cpu = time.monotonic(), time.process_time()
-    said = {"date": "2026-04-06", "send_at": NOON.isoformat(), "closed": True}
-    event = BusinessEvent("HolidayHoursAnnounced", ANNOUNCEMENT, version_of(NOON, EventEffect.BEGIN), NOON, fields=said)
+    event_fields = {"date": "2026-04-06", "send_at": NOON.isoformat(), "closed": True}
+    event = BusinessEvent(
+        "HolidayHoursAnnounced", ANNOUNCEMENT, version_of(NOON, EventEffect.BEGIN), NOON, fields=event_fields
+    )
     plan_messages(event, store=store, publish=outside.publish, clock=clock, settings=POLICY)
     sender = Sender(
         send_group="updates",
@@ -263,10 +265,10 @@ def broadcast(contacts: Sequence[Contact], store: Store, *, clock: Clock) -> Mea
 
 def _check(contacts: Sequence[Contact], outside: Outside, store: Store) -> None:
     handed = Counter(outside.handed)
-    (told,) = progress(ANNOUNCEMENT, store=store, clock=lambda: NOON)["broadcasts"]
+    (report,) = progress(ANNOUNCEMENT, store=store, clock=lambda: NOON)["broadcasts"]
     once = handed == Counter(contacts)
-    if not once or (told["state"], told["sent"], told["waiting"]) != ("done", len(contacts), 0):
-        raise SystemExit(f"{len(handed)} of {len(contacts)} were told, at most {max(handed.values())} times; {told}")
+    if not once or (report["state"], report["sent"], report["waiting"]) != ("done", len(contacts), 0):
+        raise SystemExit(f"{len(handed)} of {len(contacts)} were told, at most {max(handed.values())} times; {report}")
 
 
 # Beside the audience
@@ -352,7 +354,7 @@ def on_dynamodb_local(size: int, others: Sequence[int]) -> None:
             write(contacts, local.store)
             beside(number, local)
             with metered(local) as (store, meter):
-                measured = broadcast(contacts, store, clock=Clock(NOON, stands=True))
+                measured = broadcast(contacts, store, clock=Clock(NOON, is_frozen=True))
             local.delete_table()
             local.close()
             totals.append(meter.total())
@@ -372,7 +374,7 @@ def in_memory(size: int) -> None:
     store, contacts = MemoryStore(), audience(size)
     write(contacts, store)
     say("In memory")
-    say(_rate(broadcast(contacts, store, clock=Clock(NOON, stands=False))))
+    say(_rate(broadcast(contacts, store, clock=Clock(NOON, is_frozen=False))))
 
 
 def main() -> None:

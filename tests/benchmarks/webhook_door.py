@@ -50,7 +50,7 @@ class SendGroup:
     def __init__(self) -> None:
         self.tally = Tally()
         self._calls: list[tuple[dict[str, Any], int]] = []
-        self._asked: list[str] = []
+        self._operations: list[str] = []
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -58,7 +58,7 @@ class SendGroup:
         real = BaseClient._make_api_call  # type: ignore[attr-defined]  # private, so its stub leaves it out
 
         def call(client: BaseClient, name: str, arguments: Mapping[str, Any]) -> Any:
-            self._asked.append(name)
+            self._operations.append(name)
             return real(client, name, arguments)
 
         with deployed() as stack, patch.object(BaseClient, "_make_api_call", call):
@@ -79,16 +79,16 @@ class SendGroup:
         """What the signed ones of the calls since the last time told is on the bus, and what of them could not be
         understood is kept. Of the others nothing is anywhere: AWS was not even asked.
         """
-        calls, asked = self._calls, set(self._asked) - {"GetSecretValue"}
-        relayed, rejected, published = self._behind() if asked else ([], [], [])
-        self._calls, self._asked = [], []
+        calls, operations = self._calls, set(self._operations) - {"GetSecretValue"}
+        relayed, rejected, published = self._behind() if operations else ([], [], [])
+        self._calls, self._operations = [], []
 
         signed = [(event, status) for event, status in calls if is_signed(event)]
         assert [event for event, status in signed if status == HTTPStatus.FORBIDDEN] == []
         read = [found for event, _ in signed if (found := answered(event).read) is not None]
         assert relayed == [(event.type, event.detail) for each in read for event in events_in(each)]
         assert rejected == published == [each.errors for each in read if each.errors]
-        assert asked <= ({"PutEvents", "SendMessage"} if signed else set())
+        assert operations <= ({"PutEvents", "SendMessage"} if signed else set())
 
     def _behind(self) -> tuple[list[Any], list[Any], list[Any]]:
         """What is on the bus, what is kept, and of what the bus tells that it is."""

@@ -60,17 +60,17 @@ class SendGroup:
 
     def try_one(self, data: bytes) -> None:
         self.tried += 1
-        if (said := read(data)) is not None:
-            self._call(said)
+        if (script := read(data)) is not None:
+            self._call(script)
         if self.tried == self.inputs:
             say(self.tally.report())
 
-    def _call(self, said: Any) -> None:
-        event = event_of(said)
+    def _call(self, script: Any) -> None:
+        event = event_of(script)
         try:
             answer = answered(event)
-            self.tally.take(said["by"] or "nobody", int(answer.status), answer.read)
-            check(event, answer, signed=said["by"] is not None)
+            self.tally.take(script["by"] or "nobody", int(answer.status), answer.read)
+            check(event, answer, signed=script["by"] is not None)
         except Exception:
             say(f"\nInput {self.tried:,} is a violation. The call: {json.dumps(event)[:SHOWN]}")
             raise
@@ -81,8 +81,8 @@ def _corpus() -> Path:
     folder = FOLDER / "corpus"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for number, said in enumerate(SEEDS):
-        (folder / f"seed-{number:03}").write_bytes(written(said))
+    for number, script in enumerate(SEEDS):
+        (folder / f"seed-{number:03}").write_bytes(written(script))
     return folder
 
 
@@ -91,16 +91,16 @@ def main() -> None:
     parser.add_argument("input", nargs="?", type=Path, help="a file with the only one that is to be tried")
     parser.add_argument("--inputs", type=int, default=INPUTS)
     parser.add_argument("--seed", type=int, default=SEED)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     options = [
-        f"-runs={asked.inputs}",
-        f"-seed={asked.seed}",
+        f"-runs={arguments.inputs}",
+        f"-seed={arguments.seed}",
         f"-max_len={LARGEST}",
         f"-timeout={SECONDS}",
         "-reduce_inputs=0",
     ]
-    what = [str(asked.input)] if asked.input else [*options, f"-artifact_prefix={FOLDER}/", str(_corpus())]
-    door = SendGroup(asked.inputs)
+    what = [str(arguments.input)] if arguments.input else [*options, f"-artifact_prefix={FOLDER}/", str(_corpus())]
+    door = SendGroup(arguments.inputs)
     atheris.Setup([sys.argv[0], *what], door.try_one, custom_mutator=mutated, custom_crossover=crossed)
     atheris.Fuzz()
 

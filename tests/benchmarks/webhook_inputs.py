@@ -29,58 +29,60 @@ TOO_MANY_DIGITS: Final = "9" * 5000
 """Python refuses to read such a number."""
 
 
-def written(said: Any) -> bytes:
-    return json.dumps(said, ensure_ascii=False).encode("utf-8", "surrogatepass")
+def written(script: Any) -> bytes:
+    return json.dumps(script, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def read(data: bytes) -> Any | None:
     """``None`` where it is no such input: libFuzzer begins with an empty one."""
     try:
-        said = json.loads(data.decode("utf-8", "surrogatepass"))
+        script = json.loads(data.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError):
         return None
-    if not isinstance(said, dict) or said.get("by", "") not in (None, *HEADERS):
+    if not isinstance(script, dict) or script.get("by", "") not in (None, *HEADERS):
         return None
-    return said if content(said) in said else None
+    return script if content(script) in script else None
 
 
-def content(said: Any) -> str:
+def content(script: Any) -> str:
     """The name of the part that is changed."""
-    return next((name for name in ("raw", "payload") if name in said), "payload") if said["by"] else "event"
+    return next((name for name in ("raw", "payload") if name in script), "payload") if script["by"] else "event"
 
 
-def event_of(said: Any) -> Any:
+def event_of(script: Any) -> Any:
     """The function URL's event."""
-    return _SENDERS[said["by"]](said) if said["by"] else said["event"]
+    return _SENDERS[script["by"]](script) if script["by"] else script["event"]
 
 
-def text_of(said: Any) -> bytes:
+def text_of(script: Any) -> bytes:
     """What a provider says, as bytes."""
-    if "raw" in said:
-        return str(said["raw"]).encode("latin-1", "replace")
-    if said["by"].startswith("twilio"):
-        return _form(said["payload"])
-    text = json.dumps(said["payload"], ensure_ascii=bool(said.get("ascii", True))).encode("utf-8", "surrogatepass")
-    return text + b" " * int(said.get("padding", 0))
+    if "raw" in script:
+        return str(script["raw"]).encode("latin-1", "replace")
+    if script["by"].startswith("twilio"):
+        return _form(script["payload"])
+    text = json.dumps(script["payload"], ensure_ascii=bool(script.get("ascii", True))).encode("utf-8", "surrogatepass")
+    return text + b" " * int(script.get("padding", 0))
 
 
-def _by_meta(said: Any) -> Any:
-    return _signed(META, text_of(said))
+def _by_meta(script: Any) -> Any:
+    return _signed(META, text_of(script))
 
 
-def _by_google(said: Any) -> Any:
-    return _signed(RCS | {"rawPath": "/google-business-messages"}, text_of(said))
+def _by_google(script: Any) -> Any:
+    return _signed(RCS | {"rawPath": "/google-business-messages"}, text_of(script))
 
 
-def _by_rcs(said: Any) -> Any:
-    data = base64.b64encode(text_of(said)).decode()
+def _by_rcs(script: Any) -> Any:
+    data = base64.b64encode(text_of(script)).decode()
     payload = json.loads(RCS["body"])
     payload["message"]["data"] = data
     return _signed(RCS, json.dumps(payload).encode())
 
 
-def _by_twilio(said: Any) -> Any:
-    return _signed(TWILIO | {"rawPath": f"/{said['by']}", "rawQueryString": str(said.get("query", ""))}, text_of(said))
+def _by_twilio(script: Any) -> Any:
+    return _signed(
+        TWILIO | {"rawPath": f"/{script['by']}", "rawQueryString": str(script.get("query", ""))}, text_of(script)
+    )
 
 
 _SENDERS: Final = {
@@ -115,11 +117,11 @@ def seeds() -> Iterator[Any]:
     for call in CALLS:
         yield {"by": None, "event": call}
         yield {"by": None, "event": call | {"body": body_of(call).decode(), "isBase64Encoded": False}}
-        yield from _said(call)
+        yield from _content(call)
     yield from _of_each_kind()
     for word in ("UNSUBSCRIBE", "SUBSCRIBE", "DELIVERED", "IS_TYPING"):
-        told = _told(RCS) | {"eventType": word, "eventId": "MsHmdWmm"}
-        yield {"by": "rcs", "payload": told}
+        content_of_change = _rcs_event(RCS) | {"eventType": word, "eventId": "MsHmdWmm"}
+        yield {"by": "rcs", "payload": content_of_change}
     for word in ("STOP", "START", "HELP"):
         yield {"by": "twilio", "payload": _fields(TWILIO) | {"OptOutType": word, "NumMedia": "1"}, "query": ""}
     for query in ("a=%ff&a=b&=", "%%%"):
@@ -145,32 +147,32 @@ def _of_each_kind() -> Iterator[Any]:
     for part in ("userFile", "location", "suggestionResponse"):
         yield {
             "by": "rcs",
-            "payload": {name: value for name, value in _told(RCS).items() if name != "text"} | {part: text},
+            "payload": {name: value for name, value in _rcs_event(RCS).items() if name != "text"} | {part: text},
         }
     yield {"by": "twilio", "payload": _fields(TWILIO) | {"ButtonPayload": "STOP", "ButtonText": "No more"}, "query": ""}
     message = text | {"createTime": "2031-03-19T14:59:55Z"}
     yield {"by": "google-business-messages", "payload": {**BUSINESS_MESSAGE, "message": message}}
 
 
-def _meta(told: Any, field: str = "messages") -> Any:
-    value = {"metadata": _VALUE["metadata"], **told}
+def _meta(content_of_change: Any, field: str = "messages") -> Any:
+    value = {"metadata": _VALUE["metadata"], **content_of_change}
     return {"by": "meta", "payload": {"entry": [{"changes": [{"field": field, "value": value}]}]}}
 
 
-def _said(call: Any) -> Iterator[Any]:
+def _content(call: Any) -> Iterator[Any]:
     """Nobody signs what sets a webhook up."""
     path = call["rawPath"].strip("/")
     if HEADERS.get(path) not in call["headers"]:
         return
     if path == "rcs":
-        yield {"by": path, "payload": _told(call)}
+        yield {"by": path, "payload": _rcs_event(call)}
     elif path == "meta":
         yield {"by": path, "payload": json.loads(call["body"]), "ascii": False}
     else:
         yield {"by": path, "payload": _fields(call), "query": call["rawQueryString"]}
 
 
-def _told(call: Any) -> Any:
+def _rcs_event(call: Any) -> Any:
     return json.loads(base64.b64decode(json.loads(call["body"])["message"]["data"]))
 
 

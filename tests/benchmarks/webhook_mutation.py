@@ -27,12 +27,12 @@ Place = tuple[Any, ...]
 def mutated(data: bytes, max_size: int, seed: int) -> bytes:
     """With one to four changes; what would be too large is left as it was."""
     by = random.Random(seed)
-    said = read(data) or deepcopy(by.choice(SEEDS))
-    if said["by"] and by.random() < SEEN:
-        said = {"by": None, "event": deepcopy(event_of(said))}
+    script = read(data) or deepcopy(by.choice(SEEDS))
+    if script["by"] and by.random() < SEEN:
+        script = {"by": None, "event": deepcopy(event_of(script))}
     for _ in range(by.randint(1, 4)):
-        said = _changed(said, by)
-    changed = written(said)
+        script = _changed(script, by)
+    changed = written(script)
     return changed if len(changed) <= max_size else data
 
 
@@ -42,38 +42,38 @@ def crossed(data: bytes, other: bytes, max_size: int, seed: int) -> bytes:
     So a call of one provider comes to another's path, or with another's headers.
     """
     by = random.Random(seed)
-    said, giver = read(data) or deepcopy(by.choice(SEEDS)), read(other) or by.choice(SEEDS)
-    given, place = dict(_places(giver)), by.choice([place for place, _ in _places(said)])
-    if "raw" not in said:
-        _put(said, place, given[place if place in given else by.choice(list(given))])
-    changed = written(said)
+    script, giver = read(data) or deepcopy(by.choice(SEEDS)), read(other) or by.choice(SEEDS)
+    given, place = dict(_places(giver)), by.choice([place for place, _ in _places(script)])
+    if "raw" not in script:
+        _put(script, place, given[place if place in given else by.choice(list(given))])
+    changed = written(script)
     return changed if len(changed) <= max_size else data
 
 
-def _changed(said: Any, by: random.Random) -> Any:
-    said.pop("padding", None)
-    if "raw" in said:
-        return said | {"raw": _noise(said["raw"], "latin-1")}
-    if said["by"] and by.random() < 0.1:
-        return said | _told_otherwise(said, by)
-    if not said["by"] and by.random() < 0.4 and _has_a_body(said["event"]):
-        said["event"]["body"] = _other_body(said["event"]["body"], by)
+def _changed(script: Any, by: random.Random) -> Any:
+    script.pop("padding", None)
+    if "raw" in script:
+        return script | {"raw": _noise(script["raw"], "latin-1")}
+    if script["by"] and by.random() < 0.1:
+        return script | _rewritten(script, by)
+    if not script["by"] and by.random() < 0.4 and _has_a_body(script["event"]):
+        script["event"]["body"] = _other_body(script["event"]["body"], by)
     else:
-        _change_a_place(said, by)
-    return said
+        _change_a_place(script, by)
+    return script
 
 
-def _told_otherwise(said: Any, by: random.Random) -> Any:
+def _rewritten(script: Any, by: random.Random) -> Any:
     """The same payload in bytes that are damaged, too many or otherwise encoded, or after another query."""
     match by.randrange(4):
         case 0:
-            return {"raw": _noise(text_of(said).decode("latin-1"), "latin-1")}
+            return {"raw": _noise(text_of(script).decode("latin-1"), "latin-1")}
         case 1:
             return {"padding": by.choice(PADDINGS)}
-        case 2 if "query" in said:
-            return {"query": _noise(said["query"])}
+        case 2 if "query" in script:
+            return {"query": _noise(script["query"])}
         case _:
-            return {"ascii": not said.get("ascii", True)}
+            return {"ascii": not script.get("ascii", True)}
 
 
 def _has_a_body(event: Any) -> bool:
@@ -83,20 +83,20 @@ def _has_a_body(event: Any) -> bool:
 def _other_body(body: str, by: random.Random) -> str:
     """Changed after it was signed: as JSON, where it is any, or as text."""
     try:
-        said = {"by": "anybody", "payload": json.loads(body)}
+        script = {"by": "anybody", "payload": json.loads(body)}
     except (ValueError, RecursionError):
         return _noise(body)
     if by.random() < 0.5:
         return _noise(body)
-    _change_a_place(said, by)
-    return json.dumps(said["payload"])
+    _change_a_place(script, by)
+    return json.dumps(script["payload"])
 
 
-def _change_a_place(said: Any, by: random.Random) -> None:
-    place, value = by.choice(list(_places(said)))
-    holder, name = _holder(said, place), place[-1]
+def _change_a_place(script: Any, by: random.Random) -> None:
+    place, value = by.choice(list(_places(script)))
+    holder, name = _holder(script, place), place[-1]
     match by.randrange(8):
-        case 0 if isinstance(holder, dict) and holder is not said:
+        case 0 if isinstance(holder, dict) and holder is not script:
             del holder[name]
         case 1 if isinstance(holder, list):
             holder.append(deepcopy(value))
@@ -105,7 +105,7 @@ def _change_a_place(said: Any, by: random.Random) -> None:
         case 4:
             holder[name] = [value]
         case _:
-            _put(said, place, by.choice(ODD))
+            _put(script, place, by.choice(ODD))
 
 
 def _noise(text: str, encoding: str = "utf-8") -> str:
@@ -114,9 +114,9 @@ def _noise(text: str, encoding: str = "utf-8") -> str:
     return bytes(atheris.Mutate(raw, len(raw) + 16)).decode(encoding, "replace")
 
 
-def _places(said: Any) -> Iterator[tuple[Place, Any]]:
+def _places(script: Any) -> Iterator[tuple[Place, Any]]:
     """Every place within its content, each with what stands there."""
-    waiting: list[tuple[Place, Any]] = [((content(said),), said[content(said)])]
+    waiting: list[tuple[Place, Any]] = [((content(script),), script[content(script)])]
     while waiting:
         place, value = waiting.pop()
         yield place, value
@@ -124,12 +124,12 @@ def _places(said: Any) -> Iterator[tuple[Place, Any]]:
         waiting += [((*place, name), item) for name, item in items]
 
 
-def _put(said: Any, place: Place, value: Any) -> None:
+def _put(script: Any, place: Place, value: Any) -> None:
     """A copy, for what is put in is changed in its turn."""
-    _holder(said, place)[place[-1]] = deepcopy(value)
+    _holder(script, place)[place[-1]] = deepcopy(value)
 
 
-def _holder(said: Any, place: Place) -> Any:
+def _holder(script: Any, place: Place) -> Any:
     for step in place[:-1]:
-        said = said[step]
-    return said
+        script = script[step]
+    return script

@@ -85,9 +85,9 @@ def _has_a_token(event: Any) -> bool:
     return bool(json.loads(body_of(event))["clientToken"] == PROVIDER_KEYS[key])
 
 
-def _holds(asked: Callable[[Any], bool], event: Any) -> bool:
+def _holds(predicate: Callable[[Any], bool], event: Any) -> bool:
     try:
-        return asked(event)
+        return predicate(event)
     except (AttributeError, KeyError, TypeError, ValueError, binascii.Error):
         return False
 

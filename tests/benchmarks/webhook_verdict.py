@@ -55,10 +55,10 @@ _READERS: Final[Mapping[str, Callable[[Any], Any]]] = {"MessageReceived": inboun
 
 def _understood(read: Read) -> None:
     """Behind the bus; raises ``InvalidEvent`` where it is not."""
-    for told in events_in(read):
-        detail = json.loads(json.dumps(told.detail, ensure_ascii=False).encode())
-        envelope = {"id": "1", "detail-type": told.type, "time": "2031-03-19T15:00:00Z"} | {"detail": detail}
-        reader: Callable[[Any], Any] = _READERS.get(told.type, parse_business_event)
+    for parsed_event in events_in(read):
+        detail = json.loads(json.dumps(parsed_event.detail, ensure_ascii=False).encode())
+        envelope = {"id": "1", "detail-type": parsed_event.type, "time": "2031-03-19T15:00:00Z"} | {"detail": detail}
+        reader: Callable[[Any], Any] = _READERS.get(parsed_event.type, parse_business_event)
         reader(envelope)
 
 

@@ -38,7 +38,7 @@ def dynamodb(request: pytest.FixtureRequest) -> DynamoDB:
 
 @pytest.fixture(params=["memory", "local"])
 def concurrent(request: pytest.FixtureRequest) -> Harness:
-    """Each store that many threads may use at once; moto's is none."""
+    """Return each store that many threads may use at once; moto's cannot be shared."""
     each: Harness = request.getfixturevalue(request.param)
     return each
 

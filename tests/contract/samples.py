@@ -44,15 +44,17 @@ def inbound(message_id: str = "wamid.1", contact: Contact = ANNA, at: datetime =
     return InboundMessage(contact, message_id, at, at, "See you tomorrow!")
 
 
-def subject(ref: SubjectRef = APPOINTMENT, *, revision: int = 0, last_event_at: datetime = NOW, **said: Any) -> Subject:
-    track = Track(1, active=True, fields={name: VersionedValue(1, value) for name, value in said.items()})
+def subject(
+    ref: SubjectRef = APPOINTMENT, *, revision: int = 0, last_event_at: datetime = NOW, **values: Any
+) -> Subject:
+    track = Track(1, active=True, fields={name: VersionedValue(1, value) for name, value in values.items()})
     return Subject(
         ref, {ref.kind: track}, expires_at=expiry(NOW + RETENTION), revision=revision, last_event_at=last_event_at
     )
 
 
-def brand(**said: Any) -> Brand:
-    return Brand("acme-dental").apply(1, said)
+def brand(**values: Any) -> Brand:
+    return Brand("acme-dental").apply(1, values)
 
 
 def arrived(event: BusinessEvent, at: datetime) -> BusinessEvent:
@@ -256,7 +258,7 @@ def contacts_of_shard(shard: int, brand: str = "acme-dental") -> Iterator[Contac
 def due_in(
     store: Store, shard: int, now: datetime, *, send_group: SendGroup = "appointments", priority: Priority = "high"
 ) -> list[DueKey]:
-    """All pages of one queue: where nothing else is said, that of the reminders."""
+    """Return all pages of one queue; by default that of the reminders."""
     return [due for page in store.due(send_group, priority, shard, now) for due in page]
 
 

@@ -73,7 +73,7 @@ class DynamoDB:
 
     @classmethod
     def connect(cls, endpoint: str | None = None) -> "DynamoDB":
-        """On the emulator at that endpoint, else on whatever stands in for AWS when a call is made."""
+        """Use the emulator at that endpoint, or else the mock of AWS that is active during the call."""
         with pytest.MonkeyPatch.context() as environment:
             for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"):
                 environment.delenv(name, raising=False)
@@ -127,7 +127,7 @@ class DynamoDB:
         """What the store asks of DynamoDB meanwhile, and what it costs."""
         seen = Calls()
         with (
-            self.hook("before-parameter-build.dynamodb", seen.asked),
+            self.hook("before-parameter-build.dynamodb", seen.record_request),
             self.hook("after-call.dynamodb", seen.answered),
         ):
             yield seen
@@ -174,7 +174,7 @@ class Calls:
     def read_units(self) -> float:
         return sum(call.units for call in self.requests if not call.writes)
 
-    def asked(self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
+    def record_request(self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
         context["call"] = Call(model.name, dict(params))
         self.requests.append(context["call"])
 

@@ -36,7 +36,7 @@ SHARD = 3
 PAGES = [1, 2, 3, 100]
 
 
-def _heard(store: Store, contact: Contact, at: datetime = NOW) -> None:
+def _receive(store: Store, contact: Contact, at: datetime = NOW) -> None:
     """The contact's conversation, as of a message at that instant."""
     before = store.read_thread(contact).conversation
     assert store.write_conversation(contact, conversation(at), replacing=before)
@@ -60,9 +60,9 @@ def _sorted(contacts: list[Contact]) -> list[Contact]:
 
 
 def test_audience_without_conversations_is_empty(harness: Harness) -> None:
-    nobody = Page([], None)
-    assert harness.store.audience_page("open_conversations", PREVIEW, SHARD, day=TODAY, cursor=None, limit=33) == nobody
-    assert harness.store.audience_page("interested", ITEM, SHARD, day=TODAY, cursor=None, limit=33) == nobody
+    empty = Page([], None)
+    assert harness.store.audience_page("open_conversations", PREVIEW, SHARD, day=TODAY, cursor=None, limit=33) == empty
+    assert harness.store.audience_page("interested", ITEM, SHARD, day=TODAY, cursor=None, limit=33) == empty
 
 
 @pytest.mark.parametrize("limit", PAGES)
@@ -71,11 +71,11 @@ def test_audience_has_each_open_conversation_of_the_shard_once(harness: Harness,
     contacts = list(islice(contacts_of_shard(SHARD), 12))
     closing_on = [-9, -1, -1, 0, 0, 0, 1, 1, 5, 17, 30, 30]
     for contact, days in zip(contacts, closing_on, strict=True):
-        _heard(store, contact, NOW - WINDOW + days * DAY)
+        _receive(store, contact, NOW - WINDOW + days * DAY)
     for brand in ("acme", "acme-dental-2"):
-        _heard(store, next(contacts_of_shard(SHARD, brand)))
+        _receive(store, next(contacts_of_shard(SHARD, brand)))
     for shard in (1, 2, 13):  # "3" begins none of them, and ends one
-        _heard(store, next(contacts_of_shard(shard)))
+        _receive(store, next(contacts_of_shard(shard)))
     for contact in contacts:
         interested(store, contact)
     assert store.write_profile(BEN, profile(), replacing=None)
@@ -86,7 +86,7 @@ def test_each_shard_has_its_own(harness: Harness) -> None:
     """Together they are all, and no two of them share anybody."""
     contacts = [contact for shard in range(SHARDS) for contact in islice(contacts_of_shard(shard), 2)]
     for contact in contacts:
-        _heard(harness.store, contact)
+        _receive(harness.store, contact)
     found = {shard: _open(harness.store, contacts, shard=shard) for shard in range(SHARDS)}
     assert found == {shard: _sorted(contacts[2 * shard : 2 * shard + 2]) for shard in range(SHARDS)}
 
@@ -107,7 +107,7 @@ def test_audience_has_windows_that_close_on_the_day_or_later(
     harness: Harness, closes_at: datetime, *, is_in: bool
 ) -> None:
     """The day is UTC's. Whether the window is open at the very instant is for the gate to say."""
-    _heard(harness.store, ANNA, closes_at - WINDOW)
+    _receive(harness.store, ANNA, closes_at - WINDOW)
     assert _open(harness.store, [ANNA], shard=ANNA.shard) == ([ANNA] if is_in else [])
 
 
@@ -120,7 +120,7 @@ def test_shortened_expiry_moves_the_audience_day_too(harness: Harness) -> None:
 
 def test_a_conversation_is_found_on_its_latest_day_alone(harness: Harness) -> None:
     for at in (NOW - 3 * DAY, NOW, NOW + timedelta(seconds=1), NOW + 9 * DAY):
-        _heard(harness.store, ANNA, at)
+        _receive(harness.store, ANNA, at)
     for limit in PAGES:
         assert whole_audience(harness.store, limit=limit) == [Recipient(ANNA)]
     last_day = (NOW + 9 * DAY + WINDOW).date()
@@ -129,14 +129,14 @@ def test_a_conversation_is_found_on_its_latest_day_alone(harness: Harness) -> No
 
 
 def test_closing_notice_keeps_the_conversation_in_the_audience(harness: Harness) -> None:
-    told = conversation(warned_expires_at=conversation().expires_at)
-    _heard(harness.store, ANNA)
-    assert harness.store.write_conversation(ANNA, told, replacing=conversation())
+    warned = conversation(warned_expires_at=conversation().expires_at)
+    _receive(harness.store, ANNA)
+    assert harness.store.write_conversation(ANNA, warned, replacing=conversation())
     assert whole_audience(harness.store) == [Recipient(ANNA)]
 
 
 def test_one_that_ttl_deleted_is_not_in_the_audience(harness: Harness) -> None:
-    _heard(harness.store, ANNA)
+    _receive(harness.store, ANNA)
     harness.expire(NOW + WINDOW + timedelta(seconds=1))
     assert whole_audience(harness.store) == []
 
@@ -157,7 +157,7 @@ ADDRESSES = {
 @pytest.mark.parametrize("address", ADDRESSES.values(), ids=ADDRESSES)
 def test_any_address_is_found_once_in_both_audiences(harness: Harness, address: str, limit: int) -> None:
     contact = Contact("acme.dental_2-x", "whatsapp", address)
-    _heard(harness.store, contact)
+    _receive(harness.store, contact)
     shown = interested(harness.store, contact)
     assert shown.ref.of == contact
     brand, shard = contact.brand, contact.shard
@@ -174,12 +174,12 @@ def _five(store: Store) -> list[Contact]:
     """Closing on five days, in this order."""
     contacts = list(islice(contacts_of_shard(SHARD), 5))
     for number, contact in enumerate(contacts):
-        _heard(store, contact, NOW - WINDOW + (number + 1) * DAY)
+        _receive(store, contact, NOW - WINDOW + (number + 1) * DAY)
     return contacts
 
 
 def _later(store: Store, contact: Contact) -> None:
-    _heard(store, contact, NOW + DAY)
+    _receive(store, contact, NOW + DAY)
 
 
 def _erased(store: Store, contact: Contact) -> None:
@@ -201,7 +201,7 @@ def test_who_writes_while_somebody_pages_is_never_missed(harness: Harness, limit
 
 @pytest.mark.parametrize("limit", [1, 2, 3])
 def test_everybody_may_write_after_every_page(harness: Harness, limit: int) -> None:
-    """Whoever keeps on writing is found again, yet the pages end: a window moves on by the day."""
+    """A contact that keeps writing is found again, yet the pages end: its window moves by a day at most."""
     contacts = _five(harness.store)
     found: list[Contact] = []
     for page in members_in_pages(harness.store, shard=SHARD, limit=limit):
@@ -225,10 +225,10 @@ def test_erasure_between_pages_loses_no_other_contact(harness: Harness, limit: i
 
 @pytest.mark.parametrize("limit", [1, 2])
 def test_erasing_the_cursors_contact_loses_no_other_of_its_day(harness: Harness, limit: int) -> None:
-    """Where days are equal a store has an order of its own, and must find the place again where nobody stands now."""
+    """Contacts of one day have a store-specific order; the cursor must work after its contact is erased."""
     contacts = list(islice(contacts_of_shard(SHARD), 7))
     for contact in contacts:
-        _heard(harness.store, contact)
+        _receive(harness.store, contact)
     found: list[Contact] = []
     for page in members_in_pages(harness.store, shard=SHARD, limit=limit):
         found += [recipient.contact for recipient in page]
@@ -322,7 +322,7 @@ def test_an_audience_is_of_its_brand_item_and_shard_alone(harness: Harness) -> N
         interested(store, contact)
     interested(store, BEN, item="another")
     viewed(store, BEN)
-    _heard(store, BEN)
+    _receive(store, BEN)
     assert sorted(_interested(store), key=str) == sorted([Recipient(ANNA, NOW), Recipient(same_shard, NOW)], key=str)
     assert _interested(store, elsewhere) == [Recipient(elsewhere, NOW)]
     assert _interested(store, other_brand) == [Recipient(other_brand, NOW)]
@@ -391,7 +391,7 @@ def test_erasure_removes_only_that_contact_from_both_audiences(harness: Harness,
     store = harness.store
     same_shard = next(contact for contact in contacts_of_shard(ANNA.shard) if contact != ANNA)
     for contact in (ANNA, same_shard):
-        _heard(store, contact)
+        _receive(store, contact)
         interested(store, contact)
     store.erase(ANNA, until=until)
     assert whole_audience(store) == [Recipient(same_shard)]
@@ -400,7 +400,7 @@ def test_erasure_removes_only_that_contact_from_both_audiences(harness: Harness,
 
 def test_data_newer_than_the_erasure_stays_in_the_audience(harness: Harness) -> None:
     store = harness.store
-    _heard(store, ANNA, LATER)
+    _receive(store, ANNA, LATER)
     interested(store, at=LATER)
     store.erase(ANNA, until=NOW)
     assert whole_audience(store) == [Recipient(ANNA)]
@@ -409,10 +409,10 @@ def test_data_newer_than_the_erasure_stays_in_the_audience(harness: Harness) -> 
 
 def test_contact_that_returns_after_erasure_is_found_again(harness: Harness) -> None:
     store = harness.store
-    _heard(store, ANNA)
+    _receive(store, ANNA)
     interested(store)
     store.erase(ANNA, until=NOW)
-    _heard(store, ANNA, LATER)
+    _receive(store, ANNA, LATER)
     interested(store, at=LATER)
     assert whole_audience(store) == [Recipient(ANNA)]
     assert _interested(store) == [Recipient(ANNA, LATER)]
@@ -424,7 +424,7 @@ def test_contact_that_returns_after_erasure_is_found_again(harness: Harness) -> 
 def test_index_has_only_conversations_and_live_interests(dynamodb: DynamoDB) -> None:
     """What is in it, each write of a new day pays for."""
     store = dynamodb.store
-    _heard(store, ANNA)
+    _receive(store, ANNA)
     assert store.write_profile(ANNA, profile(), replacing=None)
     interested(store, ANNA)
     interested(store, BEN)
@@ -438,10 +438,10 @@ def test_index_has_only_conversations_and_live_interests(dynamodb: DynamoDB) -> 
 
 def test_conversation_without_audience_attributes_can_be_updated(dynamodb: DynamoDB) -> None:
     """A table that was in use before it had this index holds conversations without a day."""
-    _heard(dynamodb.store, ANNA)
+    _receive(dynamodb.store, ANNA)
     item = dynamodb.item(ANNA.key, "CONVERSATION")
     older = {name: value for name, value in item.items() if not name.startswith("audience_")}
     dynamodb.client.put_item(TableName=dynamodb.store.table.table_name, Item=older)
     assert whole_audience(dynamodb.store) == []
-    _heard(dynamodb.store, ANNA, LATER)
+    _receive(dynamodb.store, ANNA, LATER)
     assert whole_audience(dynamodb.store) == [Recipient(ANNA)]

@@ -1,4 +1,4 @@
-"""How a brand presents itself, as its events said it."""
+"""The stored fields of a brand, each with the version of its event."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -10,7 +10,7 @@ from reengage.domain.brand import Brand
 from tests.contract.samples import ANNA, NOW, brand, reminder
 from tests.contract.stores import Harness
 
-SAID: dict[str, dict[str, Any]] = {
+FIELDS: dict[str, dict[str, Any]] = {
     "nothing": {},
     "one text for all": {"name": "Acme Dental", "help_text": "Call +49 30 1234", "stop_text": "Reply STOP"},
     "a text for each locale": {"name": {"de": "Zahnärzte Acme 🦷", "vi": "Nha khoa Acme"}, "stop_text": {"en": "STOP"}},
@@ -27,23 +27,23 @@ SAID: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("said", SAID.values(), ids=SAID)
-def test_reads_back_what_was_written(harness: Harness, said: dict[str, Any]) -> None:
-    written = brand(**said)
+@pytest.mark.parametrize("fields", FIELDS.values(), ids=FIELDS)
+def test_reads_back_what_was_written(harness: Harness, fields: dict[str, Any]) -> None:
+    written = brand(**fields)
     assert harness.store.write_brand(written)
     stored = replace(written, revision=1)
     read = harness.store.read_brand(written.id)
     assert read == stored
-    assert {name: type(getattr(read, name)) for name in said} == {name: type(value) for name, value in said.items()}
+    assert {name: type(getattr(read, name)) for name in fields} == {name: type(value) for name, value in fields.items()}
     assert harness.store.read_snapshot(reminder()).brand == stored
 
 
 def test_each_field_keeps_the_version_of_its_event(harness: Harness) -> None:
     version = 2_218_000_000_0 * 10**6 + 999_999
-    said = Brand("acme-dental").apply(version, {"name": "New"}).apply(3, {"name": "Old", "locale": "de"})
-    assert harness.store.write_brand(said)
+    fields = Brand("acme-dental").apply(version, {"name": "New"}).apply(3, {"name": "Old", "locale": "de"})
+    assert harness.store.write_brand(fields)
     read = harness.store.read_brand("acme-dental")
-    assert read == replace(said, revision=1)
+    assert read == replace(fields, revision=1)
     assert read.versions == {"name": version, "locale": 3}
 
 

@@ -1,6 +1,6 @@
-"""A broadcast's parts: begun anew by a newer version alone, moved on by whoever read them last, and counted together.
+"""Broadcast shards restart only with a newer version, advance from the last read state, and are counted together.
 
-And what a broadcast, and the look ahead, ask of contacts: their threads, and what is scheduled for them.
+Also the reads of a broadcast and of the window recheck: threads of contacts and their scheduled messages.
 """
 
 from collections.abc import Mapping
@@ -56,7 +56,7 @@ def _due(store: Store, of: BroadcastShard, now: Any = NOW) -> list[Any]:
     return due_in(store, of.shard, now, send_group=of.reason_spec.send_group, priority=of.reason_spec.priority)
 
 
-def _stands(store: Store, expected: BroadcastShard) -> None:
+def _is_stored(store: Store, expected: BroadcastShard) -> None:
     """The stored part is that one, and in the index while it waits."""
     assert store.read_shard(expected.key) == expected
     assert _due(store, expected) == ([due_key(expected)] if expected.state is ShardState.WAITING else [])
@@ -88,7 +88,7 @@ def test_of_nothing_there_is_no_part(harness: Harness) -> None:
 @pytest.mark.parametrize("new", PARTS.values(), ids=PARTS)
 def test_a_part_comes_back_as_it_was_written(harness: Harness, new: BroadcastShard) -> None:
     assert harness.store.write_shard(new)
-    _stands(harness.store, new)
+    _is_stored(harness.store, new)
     assert harness.store.read_shards(new.subject) == [new]
 
 
@@ -103,7 +103,7 @@ def test_a_newer_version_takes_its_place_and_no_other(
     due_at = NOW - TICK
     new = broadcast_shard(version=version, state=state, due_at=due_at, valid_until=NOW + timedelta(days=1))
     assert harness.store.write_shard(new) is (version > 2)
-    _stands(harness.store, new if version > 2 else old)
+    _is_stored(harness.store, new if version > 2 else old)
     assert harness.size() == 1
 
 
@@ -189,7 +189,7 @@ def test_a_part_that_has_ended_is_not_due(harness: Harness, reason: str, state: 
 def test_a_part_is_nothing_to_be_claimed(harness: Harness) -> None:
     written(harness.store, WHOLE)
     assert harness.store.claim(due_key(WHOLE), claim_id=CLAIM, at=NOW) is None
-    _stands(harness.store, WHOLE)
+    _is_stored(harness.store, WHOLE)
 
 
 # Moving on
@@ -204,7 +204,7 @@ READ: Mapping[str, BroadcastShard] = {
     "at another cursor": replace(STORED, cursor=CURSOR + " "),
     "when it had ended": replace(STORED, state=ShardState.DONE),
 }
-AS_IT_STANDS = ("as it stands", "with other counts")
+UNCHANGED = ("as it stands", "with other counts")
 
 
 @pytest.mark.parametrize("state", ShardState)
@@ -215,26 +215,26 @@ def test_a_part_is_moved_on_only_from_where_it_was_read(
 ) -> None:
     written(harness.store, STORED)
     moved = replace(STORED, state=state, cursor=cursor, planned=66)
-    assert harness.store.save_progress(moved, replacing=READ[read]) is (read in AS_IT_STANDS)
-    _stands(harness.store, moved if read in AS_IT_STANDS else STORED)
+    assert harness.store.save_progress(moved, replacing=READ[read]) is (read in UNCHANGED)
+    _is_stored(harness.store, moved if read in UNCHANGED else STORED)
 
 
 @pytest.mark.parametrize("read", [read for read in READ if read != "before the first page"])
 def test_shard_without_cursor_advances_only_from_the_start(harness: Harness, read: str) -> None:
     fresh = written(harness.store, replace(STORED, cursor=None))
     assert not harness.store.save_progress(replace(STORED, planned=66), replacing=READ[read])
-    _stands(harness.store, fresh)
+    _is_stored(harness.store, fresh)
     assert harness.store.save_progress(STORED, replacing=fresh)
-    _stands(harness.store, STORED)
+    _is_stored(harness.store, STORED)
 
 
 @pytest.mark.parametrize("state", ENDS)
 def test_a_part_that_was_withdrawn_meanwhile_stays_so(harness: Harness, state: ShardState) -> None:
-    """A run was in the middle of a page when the announcement was withdrawn, or told anew."""
+    """A run was in the middle of a page when the announcement was withdrawn or published again."""
     read = written(harness.store)
     anew = written(harness.store, broadcast_shard(version=2, state=state))
     assert not harness.store.save_progress(replace(read, cursor=CURSOR, planned=33), replacing=read)
-    _stands(harness.store, anew)
+    _is_stored(harness.store, anew)
 
 
 def test_advancing_keeps_concurrent_counts_and_identity(harness: Harness) -> None:
@@ -242,7 +242,7 @@ def test_advancing_keeps_concurrent_counts_and_identity(harness: Harness) -> Non
     harness.store.count_outcomes(read.key, 1, OUTCOMES)
     stranger = replace(read, due_at=LATER, valid_until=LATER, version=9, outcomes={"sent": 1})
     assert harness.store.save_progress(replace(stranger, cursor=CURSOR, planned=33), replacing=read)
-    _stands(harness.store, replace(read, cursor=CURSOR, planned=33, outcomes=OUTCOMES))
+    _is_stored(harness.store, replace(read, cursor=CURSOR, planned=33, outcomes=OUTCOMES))
 
 
 def test_moving_on_makes_no_part(harness: Harness) -> None:
@@ -264,7 +264,7 @@ def test_what_became_of_the_messages_adds_up(harness: Harness, before: dict[str,
     harness.store.count_outcomes(of.key, 1, {"sent": 2})
     harness.store.count_outcomes(of.key, 1, {"sent": 1, "skipped:opted_out": 5})
     total = {"sent": before.get("sent", 0) + 3, "skipped:opted_out": before.get("skipped:opted_out", 0) + 5}
-    _stands(harness.store, replace(of, outcomes={**before, **total}))
+    _is_stored(harness.store, replace(of, outcomes={**before, **total}))
 
 
 WAYS = ["sent", "skipped:frequency_cap", "skipped:erased", "skipped", "Sent", "size", "tally", ":0", "#0"]
@@ -276,27 +276,27 @@ def test_no_two_ways_are_taken_for_one(harness: Harness) -> None:
     for number, way in enumerate(WAYS, 1):
         harness.store.count_outcomes(of.key, 1, {way: number})
     harness.store.count_outcomes(of.key, 1, dict.fromkeys(WAYS, 100))
-    _stands(harness.store, replace(of, outcomes={way: 100 + number for number, way in enumerate(WAYS, 1)}))
+    _is_stored(harness.store, replace(of, outcomes={way: 100 + number for number, way in enumerate(WAYS, 1)}))
 
 
 def test_the_messages_of_a_newer_version_are_not_counted(harness: Harness) -> None:
-    """Whoever writes that version's part knows of them."""
+    """The writer of that version's shard knows them."""
     of = written(harness.store, replace(WHOLE, version=2))
     harness.store.count_outcomes(of.key, 3, {"sent": 2})
-    _stands(harness.store, of)
+    _is_stored(harness.store, of)
 
 
 def test_what_becomes_of_an_older_versions_messages_counts_still(harness: Harness) -> None:
     """An announcement was withdrawn midway, and what was skipped for that stayed waiting for ever."""
     of = written(harness.store, replace(WHOLE, version=2))
     harness.store.count_outcomes(of.key, 1, {"skipped:cancelled": 2})
-    _stands(harness.store, replace(of, outcomes={**of.outcomes, "skipped:cancelled": 2}))
+    _is_stored(harness.store, replace(of, outcomes={**of.outcomes, "skipped:cancelled": 2}))
 
 
 def test_counting_nothing_changes_nothing(harness: Harness) -> None:
     written(harness.store, WHOLE)
     harness.store.count_outcomes(WHOLE.key, 1, {})
-    _stands(harness.store, WHOLE)
+    _is_stored(harness.store, WHOLE)
 
 
 def test_counting_makes_no_part(harness: Harness) -> None:
@@ -315,7 +315,7 @@ def test_broadcast_shard_has_the_ttl_of_its_subject(harness: Harness, state: Sha
     of = written(harness.store, broadcast_shard(state=state))
     ends = of.valid_until + RETENTION
     harness.expire(ends - timedelta(seconds=1))
-    _stands(harness.store, of)
+    _is_stored(harness.store, of)
     harness.expire(ends + timedelta(seconds=1))
     assert harness.store.read_shard(of.key) is None
     assert harness.store.read_shards(PREVIEW) == []

@@ -265,9 +265,9 @@ def test_unprocessed_keys_are_requested_again(moto: DynamoDB, sk: str, times: in
     with moto.calls() as calls, _unprocessed(moto, sk, times=times):
         thread = moto.store.read_thread(ANNA, "wamid.1")
     assert thread == Thread(profile(), conversation(), known=True, preferences=preferences)
-    asked = [call.params["RequestItems"][TABLE] for call in calls.requests]
-    assert [len(each["Keys"]) for each in asked] == [4, *[1] * times]
-    assert all(each["ConsistentRead"] for each in asked)
+    requested = [call.params["RequestItems"][TABLE] for call in calls.requests]
+    assert [len(each["Keys"]) for each in requested] == [4, *[1] * times]
+    assert all(each["ConsistentRead"] for each in requested)
 
 
 def test_a_key_that_stays_unprocessed_is_an_error_not_an_absence(moto: DynamoDB) -> None:

@@ -1,8 +1,8 @@
-"""What it costs, by what DynamoDB Local says that it consumed: the whole way through the use cases.
+"""Measure the capacity that the use cases consume on DynamoDB Local.
 
-Two figures of DynamoDB Local are not DynamoDB's: an empty query consumes 0 units there, and 0.5 in truth; a key
-without an item consumes 0 there, and in truth 1 by a strongly consistent read. So what an empty tick costs is counted
-in requests, and what is read in keys: each item is under 4 KB.
+Two figures of DynamoDB Local differ from DynamoDB's. An empty query consumes 0 units there, and 0.5 in DynamoDB.
+A key without an item consumes 0 there, and 1 in DynamoDB if the read is strongly consistent. So the cost of an
+empty run is counted in requests, and the cost of reads in keys. Each item is below 4 KB.
 """
 
 import json
@@ -52,9 +52,9 @@ CONTACT = Contact("acme-dental", "whatsapp", "+4915112345678")
 APPOINTMENT = SubjectRef("acme-dental", "appointment", str(UUID(int=2**127 + 12345)))
 
 
-def _ingest(local: DynamoDB, message_id: str, sent_at: datetime, **said: Any) -> Calls:
-    text = said.pop("text", "Can I come a little later?")
-    message = InboundMessage(CONTACT, message_id, sent_at, sent_at, text, **said)
+def _ingest(local: DynamoDB, message_id: str, sent_at: datetime, **more_fields: Any) -> Calls:
+    text = more_fields.pop("text", "Can I come a little later?")
+    message = InboundMessage(CONTACT, message_id, sent_at, sent_at, text, **more_fields)
     with local.calls() as calls:
         ingest_message(
             message,
@@ -131,7 +131,7 @@ POLICY = PolicySettings(
     default_timezone="Europe/Berlin",
     whatsapp_templates=frozenset({"appointment_reminder"}),
 )
-"""Hours and caps as the stack has them where nobody says otherwise."""
+"""The stack's default quiet hours and caps."""
 
 WITHOUT_CAPS = replace(POLICY, caps={})
 POLICIES = {"without caps": WITHOUT_CAPS, "with caps": POLICY}
@@ -240,8 +240,8 @@ def test_reminder_costs_five_write_units_and_one_for_caps(local: DynamoDB, polic
     of_the_caps = ["PutItem"] if policy == "with caps" else []
     assert sending.write_units == 3 + len(of_the_caps)
     assert _keys_read(sending) == [6]
-    asked = ["Query"] * SHARDS + ["UpdateItem", "BatchGetItem", *of_the_caps, "UpdateItem"]
-    assert sorted(sending.operations) == sorted(asked)
+    expected = ["Query"] * SHARDS + ["UpdateItem", "BatchGetItem", *of_the_caps, "UpdateItem"]
+    assert sorted(sending.operations) == sorted(expected)
 
 
 @pytest.mark.parametrize("earlier", [0, 1])
@@ -329,8 +329,8 @@ def test_row_with_all_facts_and_longest_ids_is_below_1024_bytes(local: DynamoDB,
     preferring(store, contact, Preferences().apply("marketing", "whatsapp", Choice(allowed=True, at=last_event_at)))
     kind = REASONS[reason].kind
     ref = SubjectRef(contact.brand, kind, str(UUID(int=2**127 + 12345)))
-    asks = {"appointment": ("AppointmentBooked", "starts_at", 1), "trial": ("TrialStarted", "ends_at", -3)}
-    event_type, anchor, days = asks[kind]
+    sources = {"appointment": ("AppointmentBooked", "starts_at", 1), "trial": ("TrialStarted", "ends_at", -3)}
+    event_type, anchor, days = sources[kind]
     now = datetime(2026, 12, 4, 16, 0, 0, 654321, tzinfo=UTC)
     fields = {anchor: iso(now + timedelta(days=abs(days))), "remind_before": ["P1D"]}
     event = BusinessEvent(event_type, ref, version_of(NOON, EventEffect.BEGIN), NOON, contact, fields)
@@ -395,8 +395,8 @@ def test_run_with_nothing_due_makes_one_query_per_shard(local: DynamoDB) -> None
     answer, calls = _tick(local, NOON)
     assert answer["due"] == 0
     assert calls.operations == of_an_empty_table.operations == ["Query"] * SHARDS
-    asked = [call.params["ExpressionAttributeValues"].values() for call in calls.requests]
-    shards = {value["S"] for values in asked for value in values if value["S"].startswith("appointments#")}
+    expected = [call.params["ExpressionAttributeValues"].values() for call in calls.requests]
+    shards = {value["S"] for values in expected for value in values if value["S"].startswith("appointments#")}
     assert shards == {f"appointments#prompt#{shard}" for shard in range(SHARDS)}
     assert calls.read_units == of_an_empty_table.read_units == 0
 
@@ -423,8 +423,8 @@ def test_cost_of_100_due_rows_does_not_grow_with_the_table(local: DynamoDB) -> N
 
 def _fill_audience(local: DynamoDB, contacts: Iterable[Contact], *, closes_at: datetime) -> None:
     last_event_at = closes_at - WINDOW
-    heard = Conversation(last_event_at, "wamid.1", "started", expiry(closes_at))
-    _put_all(local, (conversation_item(contact, heard) for contact in contacts))
+    stored_conversation = Conversation(last_event_at, "wamid.1", "started", expiry(closes_at))
+    _put_all(local, (conversation_item(contact, stored_conversation) for contact in contacts))
 
 
 def _paged(local: DynamoDB, *, limit: int = PAGE) -> tuple[int, Calls]:

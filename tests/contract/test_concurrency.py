@@ -60,7 +60,7 @@ def test_each_row_is_claimed_exactly_once(concurrent: Harness) -> None:
 def test_no_event_of_a_subject_is_lost(concurrent: Harness) -> None:
     store = concurrent.store
 
-    def hear(number: int) -> int:
+    def apply_event(number: int) -> int:
         tries = 0
         for round_ in range(5):
             name = f"field-{number}-{round_}"
@@ -72,7 +72,7 @@ def test_no_event_of_a_subject_is_lost(concurrent: Harness) -> None:
                 written = store.write_subject(before.apply(event))
         return tries
 
-    tries = sum(together(hear))
+    tries = sum(together(apply_event))
     stored = store.read_subject(APPOINTMENT)
     assert stored
     assert len(stored.tracks["appointment"].fields) == stored.revision == WORKERS * 5

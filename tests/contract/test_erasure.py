@@ -1,4 +1,4 @@
-"""All of a contact: read whole, and deleted up to an instant; what was said since stays, and so do all others."""
+"""Export all data of a contact, and erase it up to an instant; newer data and other contacts stay."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -193,7 +193,7 @@ def test_everything_from_before_goes_but_the_preferences(harness: Harness, until
 
 
 def test_everything_from_since_stays(harness: Harness) -> None:
-    """What the caps counted, too: an erasure that is told twice must not let one message too many out."""
+    """Cap usage is erased too, and a repeated erasure must not allow one message too many."""
     stored = _everything(harness.store)
     assert harness.store.erase(ANNA, until=NOW - TICK) == 0
     assert harness.store.read_holdings(ANNA) == stored
@@ -340,7 +340,7 @@ def test_withdrawn_interest_is_exported_and_erased(harness: Harness) -> None:
 
 
 def test_finished_broadcast_keeps_no_contact_in_its_cursor(dynamodb: DynamoDB) -> None:
-    """A part is kept for weeks; where it stands names a person only as long as somebody has to go on from there."""
+    """A shard is kept for weeks; its cursor names a contact only while a run must continue from it."""
     store = dynamodb.store
     people = list(islice(contacts_of_shard(ANNA.shard), PAGE + 1))
     for person in people:
@@ -370,7 +370,7 @@ def test_finished_broadcast_keeps_no_contact_in_its_cursor(dynamodb: DynamoDB) -
 # What gets younger after it was found
 
 
-def _heard_again(store: Store) -> None:
+def _write_again(store: Store) -> None:
     assert store.write_conversation(ANNA, conversation(LATER), replacing=conversation())
 
 
@@ -382,16 +382,16 @@ def _planned_again(store: Store) -> None:
     planned(store, reminder(version=2, planned_at=LATER))
 
 
-def _told_again(store: Store) -> None:
+def _publish_again(store: Store) -> None:
     store.index_subject(ANNA, subject(last_event_at=LATER))
     assert store.write_subject(subject(last_event_at=LATER, revision=1))
 
 
 AGAIN: dict[str, tuple[Callable[[Store], None], Callable[[Holdings], Any]]] = {
-    "conversation": (_heard_again, lambda held: held.conversation == conversation(LATER)),
+    "conversation": (_write_again, lambda held: held.conversation == conversation(LATER)),
     "profile": (_seen_again, lambda held: held.profile == profile(LATER)),
     "scheduled message": (_planned_again, lambda held: held.scheduled == [reminder(version=2, planned_at=LATER)]),
-    "subject and its link": (_told_again, lambda held: held.subjects == [subject(last_event_at=LATER, revision=2)]),
+    "subject and its link": (_publish_again, lambda held: held.subjects == [subject(last_event_at=LATER, revision=2)]),
 }
 
 
@@ -492,7 +492,7 @@ def test_erases_a_subject_by_when_it_named_the_contact(harness: Harness, named_a
     assert harness.size() == (0 if named_at <= NOW else 2)
 
 
-def test_a_subject_that_changes_during_the_erasure_is_erased_again(dynamodb: DynamoDB) -> None:
+def test_subject_changed_during_the_erasure_is_erased_again(dynamodb: DynamoDB) -> None:
     """The link stays until the subject that it leads to has been erased."""
     store = dynamodb.store
     booked = business("AppointmentBooked", NOW, subject_id=APPOINTMENT.id, contact=ANNA, starts_at=LATER)

@@ -90,8 +90,12 @@ conversations = st.builds(
     previous_inbound_at=st.none() | instants,
     warned_expires_at=st.none() | st.sampled_from([1_796_000_000, 1_800_000_000]),
 )
-said = st.dictionaries(st.sampled_from(["starts_at", "title"]), st.builds(VersionedValue, versions, texts), max_size=2)
-tracks = st.dictionaries(st.sampled_from(["appointment", "check_in"]), st.builds(Track, versions, st.booleans(), said))
+versioned_fields = st.dictionaries(
+    st.sampled_from(["starts_at", "title"]), st.builds(VersionedValue, versions, texts), max_size=2
+)
+tracks = st.dictionaries(
+    st.sampled_from(["appointment", "check_in"]), st.builds(Track, versions, st.booleans(), versioned_fields)
+)
 subjects = st.builds(
     Subject,
     st.sampled_from([APPOINTMENT, TRIAL]),
@@ -145,7 +149,7 @@ returns = st.fixed_dictionaries(
 
 
 def _comparable(held: Holdings) -> Holdings:
-    """Nobody promises an order."""
+    """Compare without an order, which no store guarantees."""
     return replace(
         held,
         inbound=sorted(held.inbound, key=lambda message: message.message_id),
@@ -191,7 +195,7 @@ class Twins(RuleBasedStateMachine):
         assert self.memory.size() == self.dynamodb.size()
 
     def due(self, now: datetime) -> list[DueKey]:
-        """In order of time, alike; the order of those due at one instant is nobody's promise."""
+        """Compare in order of time; messages due at one instant may have any order."""
         found: list[DueKey] = []
         for send_group, priority in (
             (send_group, priority) for send_group, priorities in PRIORITIES.items() for priority in priorities
@@ -402,7 +406,7 @@ class Audiences(Twins):
 
     @rule(audience=audiences, item=items, day=days, limit=st.integers(1, 4))
     def page_to_the_end(self, audience: Audience, item: str, day: date, limit: int) -> None:
-        """In order of day, alike; nobody promises an order within one."""
+        """Compare in order of day; contacts of one day may have any order."""
         ref = SubjectRef(ANNA.brand, "item", item)
         shard = SHARD[0].shard
         whole = self.both(

@@ -114,7 +114,7 @@ def test_giving_back_twice_is_giving_back_once(harness: Harness) -> None:
     assert _places(harness.store) == before
 
 
-# Whoever takes a place must have read the places as they are.
+# A reservation succeeds only if it read the current cap usage.
 
 
 @pytest.mark.parametrize("stored", [0, 1, 2])

@@ -23,7 +23,7 @@ from tests.contract.samples import (
 from tests.contract.stores import Harness
 
 ROW = reminder(version=2, due_at=NOW - timedelta(minutes=1))
-"""What stands there: version 2. The plans that come upon it are of versions 1, 2 and 3."""
+"""The stored version is 2. The plans that are written over it have versions 1, 2 and 3."""
 
 
 def _withdrawn(rule: str) -> Callable[[Store], None]:
@@ -81,7 +81,7 @@ PLANS: Mapping[str, Callable[..., ScheduledMessage]] = {
 }
 
 
-def _stands(harness: Harness, message: ScheduledMessage) -> None:
+def _is_stored(harness: Harness, message: ScheduledMessage) -> None:
     """The row is that message, and in the index where it is scheduled."""
     assert harness.store.read_message(message.key) == message
     due = [due_key(message)] if message.state is State.SCHEDULED else []
@@ -93,7 +93,7 @@ def _stands(harness: Harness, message: ScheduledMessage) -> None:
 def test_over_nothing_it_is_written(harness: Harness, plan: str) -> None:
     message = PLANS[plan]()
     assert harness.store.write_plan(message, at=NOW) == message
-    _stands(harness, message)
+    _is_stored(harness, message)
 
 
 @pytest.mark.parametrize("plan", PLANS)
@@ -105,7 +105,7 @@ def test_over_a_scheduled_one_it_is_written_by_a_newer_version(harness: Harness,
     in_time = reminder(version=version, due_at=message.due_at)
     expected = in_time if version > 2 else ROW
     assert harness.store.write_plan(message, at=NOW) == expected
-    _stands(harness, expected)
+    _is_stored(harness, expected)
 
 
 @pytest.mark.parametrize("plan", PLANS)
@@ -120,7 +120,7 @@ def test_over_a_withdrawn_one_it_is_written_by_a_newer_version(
     message = PLANS[plan](version=version)
     expected = message if version > 2 else before
     assert harness.store.write_plan(message, at=NOW) == expected
-    _stands(harness, expected)
+    _is_stored(harness, expected)
 
 
 @pytest.mark.parametrize("plan", PLANS)
@@ -139,7 +139,7 @@ def test_a_plan_over_a_row_that_was_given_back_starts_afresh(harness: Harness) -
     assert harness.store.release(replace(taken, attempts=2, rule="quiet_hours", facts={"zone": "UTC"}, due_at=LATER))
     new = reminder(version=3)
     assert harness.store.write_plan(new, at=NOW) == new
-    _stands(harness, new)
+    _is_stored(harness, new)
 
 
 def test_claim_from_before_the_new_plan_cannot_settle(harness: Harness) -> None:
@@ -148,14 +148,14 @@ def test_claim_from_before_the_new_plan_cannot_settle(harness: Harness) -> None:
     new = planned(harness.store, reminder(version=3))
     assert not harness.store.settle(ended(taken, State.SENT, provider="eventbridge", provider_message_id="event-1"))
     assert not harness.store.release(taken)
-    _stands(harness, new)
+    _is_stored(harness, new)
 
 
 def test_a_plan_where_ttl_has_deleted_the_row_is_written(harness: Harness) -> None:
     brought(harness.store, State.SENT, ROW)
     harness.expire(NOW + timedelta(days=31))
     message = planned(harness.store, reminder(version=3))
-    _stands(harness, message)
+    _is_stored(harness, message)
 
 
 @pytest.mark.parametrize("late", [timedelta(), timedelta(days=100)], ids=["planned in time", "planned late"])
@@ -178,13 +178,13 @@ def test_a_scheduled_row_is_withdrawn(harness: Harness, rule: str, version: int)
     planned(harness.store, ROW)
     withdrawn = harness.store.withdraw(ROW, version=version, rule=rule, at=LATER)
     assert withdrawn == ended(ROW, State.SKIPPED, rule=rule)
-    _stands(harness, withdrawn)
+    _is_stored(harness, withdrawn)
 
 
 def test_a_newer_row_is_not_withdrawn(harness: Harness) -> None:
     planned(harness.store, ROW)
     assert harness.store.withdraw(ROW, version=1, rule="cancelled", at=LATER) is None
-    _stands(harness, ROW)
+    _is_stored(harness, ROW)
 
 
 @pytest.mark.parametrize("version", [1, 2, 9])
@@ -220,4 +220,4 @@ def test_one_withdrawn_after_a_hold_keeps_what_was_decided(harness: Harness) -> 
     assert harness.store.release(held)
     withdrawn = harness.store.withdraw(ROW, version=2, rule="superseded", at=LATER)
     assert withdrawn == ended(replace(held, claimed_at=taken.claimed_at), State.SKIPPED, rule="superseded")
-    _stands(harness, withdrawn)
+    _is_stored(harness, withdrawn)

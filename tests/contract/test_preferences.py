@@ -1,4 +1,4 @@
-"""What a person has said of being written to: kept for ever, under a name that nobody can read."""
+"""A contact's choices are kept forever, under a hashed key that does not identify the contact."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -32,7 +32,7 @@ def test_every_kind_of_cause_comes_back(harness: Harness, cause: Any) -> None:
 
 def test_reads_back_all_choices(harness: Harness) -> None:
     berlin = timezone(timedelta(hours=1))
-    said = (
+    choices = (
         stopped()
         .apply("contact", "rcs", Choice(allowed=True, at=LATER, cause={"word": "START"}))
         .apply("marketing", "sms", Choice(allowed=True, at=NOW.astimezone(berlin), cause="checkout"))
@@ -41,7 +41,7 @@ def test_reads_back_all_choices(harness: Harness) -> None:
         .erase("whatsapp", asked_at=NOW, at=LATER)
         .erase("rcs", asked_at=NOW.astimezone(berlin), at=datetime(2030, 1, 1, 0, 0, 0, 1, UTC))
     )
-    stored = preferring(harness.store, ANNA, said)
+    stored = preferring(harness.store, ANNA, choices)
     assert harness.store.read_preferences(ANNA) == stored
     assert [stored.marketing[scope].changed for scope in ("sms", "*")] == [False, True]
     assert harness.size() == 1
@@ -122,11 +122,11 @@ LASTING = {
 }
 
 
-@pytest.mark.parametrize("said", LASTING.values(), ids=LASTING)
-def test_choices_have_no_ttl(harness: Harness, said: Preferences) -> None:
-    preferring(harness.store, ANNA, said)
+@pytest.mark.parametrize("choices", LASTING.values(), ids=LASTING)
+def test_choices_have_no_ttl(harness: Harness, choices: Preferences) -> None:
+    preferring(harness.store, ANNA, choices)
     harness.expire(NOW + timedelta(days=4 * 365))
-    assert harness.store.read_preferences(ANNA) == replace(said, revision=1)
+    assert harness.store.read_preferences(ANNA) == replace(choices, revision=1)
 
 
 def test_the_mere_mark_of_an_erasure_outlives_it_by_45_days(harness: Harness) -> None:
@@ -140,9 +140,9 @@ def test_the_mere_mark_of_an_erasure_outlives_it_by_45_days(harness: Harness) ->
 
 def test_erasure_mark_with_a_choice_has_no_ttl(harness: Harness) -> None:
     mark = preferring(harness.store, ANNA, MARK)
-    said = preferring(harness.store, ANNA, mark.apply("contact", "*", Choice(allowed=False, at=LATER)))
+    choices = preferring(harness.store, ANNA, mark.apply("contact", "*", Choice(allowed=False, at=LATER)))
     harness.expire(NOW + timedelta(days=400))
-    assert harness.store.read_preferences(ANNA) == said
+    assert harness.store.read_preferences(ANNA) == choices
 
 
 def test_nothing_replaces_a_mark_that_ttl_deleted_meanwhile(harness: Harness) -> None:

@@ -1,4 +1,4 @@
-"""The slots of a channel: one after the other, whoever takes them, and no longer queue than was asked for."""
+"""Send slots of a channel follow each other for all runs, and the queue is never longer than requested."""
 
 from datetime import datetime, timedelta
 from functools import partial

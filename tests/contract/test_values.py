@@ -70,7 +70,7 @@ def test_a_message_about_any_subject_goes_through_its_whole_life(harness: Harnes
 
 @pytest.mark.parametrize("id_", IDS.values(), ids=IDS)
 def test_a_message_that_comes_but_once_is_about_no_instant(harness: Harness, id_: str) -> None:
-    """Of orders whose ids end like a key of another: with a step, and with the word that stands for the instant."""
+    """Rows of orders whose ids end like another key: with an offset, and with the word in place of the instant."""
     ids = [id_, f"{id_}#P3D#once", f"{id_}#once"]
     rows = [
         planned(
@@ -140,19 +140,19 @@ def test_an_instant_comes_back_to_the_microsecond(harness: Harness, instant: dat
     instants = (taken.anchor_at, taken.due_at, taken.valid_until, taken.planned_at, taken.claimed_at)
     assert instants == (instant,) * 5
     assert store.settle(ended(taken, State.SENT))
-    heard = conversation(instant, previous_inbound_at=instant)
-    assert store.write_conversation(ANNA, heard, replacing=None)
+    stored_conversation = conversation(instant, previous_inbound_at=instant)
+    assert store.write_conversation(ANNA, stored_conversation, replacing=None)
     assert store.write_profile(ANNA, profile(instant), replacing=None)
     thread = store.read_thread(ANNA)
-    assert (thread.conversation, thread.profile) == (heard, profile(instant))
+    assert (thread.conversation, thread.profile) == (stored_conversation, profile(instant))
     replan = conversation(instant.astimezone(UTC), previous_inbound_at=instant.astimezone(UTC))
     assert store.write_conversation(ANNA, conversation(LATER), replacing=replan)
     assert store.write_subject(subject(last_event_at=instant))
     stored = store.read_subject(APPOINTMENT)
     assert stored
     assert stored.last_event_at == instant
-    said = stopped(instant).erase("sms", asked_at=instant, at=instant)
-    assert preferring(store, ANNA, said) == store.read_preferences(ANNA)
+    stored_preferences = stopped(instant).erase("sms", asked_at=instant, at=instant)
+    assert preferring(store, ANNA, stored_preferences) == store.read_preferences(ANNA)
     assert placed(store, message, at=instant).taken == {message.scheduled_message_id: instant}
 
 
@@ -169,12 +169,12 @@ def test_every_instant_that_a_store_gives_is_aware(harness: Harness) -> None:
 
 
 def test_what_has_expired_is_still_read_until_ttl_comes(harness: Harness) -> None:
-    """So whoever reads it asks the clock, and not whether it is there."""
-    heard = conversation()
-    assert harness.store.write_conversation(ANNA, heard, replacing=None)
+    """So a reader compares with the clock; that the item exists means nothing."""
+    stored_conversation = conversation()
+    assert harness.store.write_conversation(ANNA, stored_conversation, replacing=None)
     assert harness.store.write_profile(ANNA, profile(), replacing=None)
     read = harness.store.read_thread(ANNA).conversation
-    assert read == heard
+    assert read == stored_conversation
     assert read.is_open(NOW + WINDOW - timedelta(microseconds=1))
     assert not read.is_open(NOW + WINDOW)
     harness.expire(NOW + WINDOW + timedelta(seconds=1))

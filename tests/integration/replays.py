@@ -35,9 +35,7 @@ def _has(answer: Any, expected: Any) -> bool:
 
 
 def play(stack: Stack, name: str) -> Any:
-    """Invokes the function of one file of events/ with it, a second after it was put on the bus, or published, or the
-    call was made.
-    """
+    """Invoke the function of one file of events/ with it, a second after its own time."""
     event = case(name)
     return stack.invoke(name.split("/", maxsplit=1)[0], event, at=_begun(event) or TICK)
 
@@ -128,7 +126,7 @@ REPLAYS: Final[Mapping[str, Replay]] = {
     "plan_messages/cart_checked_out": Replay(planned(0, withdrawn=1), after=LEFT_CART),
     "plan_messages/order_shipped": Replay(planned(1), after=SHOPS),
     "plan_messages/order_delivered": Replay(planned(1), after=SHIPPED),
-    # What was said of the shipping stays.
+    # The shipping fields stay.
     "plan_messages/review_received": Replay(planned(0, withdrawn=1), after=DELIVERED),
     "plan_messages/order_returned": Replay(planned(0, withdrawn=1), after=DELIVERED),
     "plan_messages/interest_shown": Replay(planned(0), after=SHOPS),

@@ -4,8 +4,8 @@
         stack.invoke("ingest_message", case("ingest_message/first_message"), at=instant)
         stack.published()
 
-Every invocation is a cold start, in the environment that the template gives to that very function; only the AWS
-clients are kept, for making one takes longer than most tests.
+Every invocation is a cold start, in the environment that the template gives to that function. Only the AWS clients
+are kept, because making one takes longer than most tests.
 """
 
 import io
@@ -216,7 +216,7 @@ def deployed() -> Iterator[Stack]:
 
 
 def _listening(sqs: "SQSClient", events: "EventBridgeClient", source: str) -> str:
-    """The URL of a queue that hears every event of that source."""
+    """Return the URL of a queue that receives every event of that source."""
     name = source.replace(".", "-")
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

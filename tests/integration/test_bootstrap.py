@@ -154,10 +154,10 @@ def test_aws_has_an_adapter_for_each_channel(channel: str, kind: type) -> None:
 
 def test_every_channel_leads_to_the_routes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A channel that is registered, but not routed, would be a ``KeyError`` after the claim."""
-    asked: list[tuple[str, str]] = []
+    requests: list[tuple[str, str]] = []
 
     def provider_of(_app: App, provider: str, channel: str) -> Silent:
-        asked.append((provider, channel))
+        requests.append((provider, channel))
         return Silent()
 
     built = App()
@@ -165,7 +165,7 @@ def test_every_channel_leads_to_the_routes(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(App, "_provider", provider_of)
     for channel in CHANNELS:
         built.channel.send(outbound(channel))
-    assert asked == [("webhook" if channel == "sms" else "eventbridge", channel) for channel in CHANNELS]
+    assert requests == [("webhook" if channel == "sms" else "eventbridge", channel) for channel in CHANNELS]
 
 
 def test_no_provider_is_made_before_a_message_needs_it() -> None:
@@ -201,7 +201,7 @@ def test_a_send_is_one_request_whatever_is_answered(provider: str, channel: str,
     service.answers(built)
     outcome = built._provider(provider, channel).send(outbound(channel))
     assert isinstance(outcome, Retryable if status == 429 else Unknown)
-    assert len(service.asked) == 1
+    assert len(service.requests) == 1
 
 
 def test_what_is_not_a_send_may_be_tried_again() -> None:
@@ -211,22 +211,22 @@ def test_what_is_not_a_send_may_be_tried_again() -> None:
     client = built._client("secretsmanager", total_max_attempts=2)
     with pytest.raises(ClientError):
         client.get_secret_value(SecretId="none")
-    assert len(service.asked) == 2
+    assert len(service.requests) == 2
 
 
 @dataclass(slots=True)
 class Service:
-    """Stands where the SDK would open a connection, and answers each request with that status."""
+    """Replace the SDK's connection, and answer each request with that status."""
 
     status: int
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
 
     def answers(self, built: App) -> None:
         session: Any = built._aws.session
         session.register("before-send", self.answer)
 
     def answer(self, request: Any, **_: Any) -> AWSResponse:
-        self.asked.append(request.url)
+        self.requests.append(request.url)
         headers: Any = {}
         return AWSResponse(request.url, self.status, headers, self)
 
@@ -276,13 +276,13 @@ def test_preparation_failure_is_raised_before_the_snapshot(monkeypatch: pytest.M
     monkeypatch.setenv("ROUTES", "acme-dental/sms/twilio/+12025550100")
     monkeypatch.delenv("WEBHOOK_URL", raising=False)
     blocked_by = App().channel.prepare(Contact("acme-dental", "sms", "+12025550101"))
-    told = "twilio cannot be made ready: the environment variable WEBHOOK_URL is not set"
-    assert blocked_by == Retryable(told)
+    error_text = "twilio cannot be made ready: the environment variable WEBHOOK_URL is not set"
+    assert blocked_by == Retryable(error_text)
 
 
 @pytest.mark.parametrize(("public", "status"), [("https://hooks.acme.example/", 200), ("", 403)])
 def test_providers_may_call_by_way_of_a_proxy(monkeypatch: pytest.MonkeyPatch, public: str, status: int) -> None:
-    """Twilio signs the URL that it was given, and the function hears its own."""
+    """Twilio signs the configured URL, but the function receives its own behind a proxy."""
     monkeypatch.setenv("PUBLIC_WEBHOOK_URL", public)
     built = App()
     built.__dict__["provider_secrets"] = lambda: {"twilio_auth_token": "12345"}
@@ -314,4 +314,4 @@ def test_a_send_reads_no_keys(provider: str, monkeypatch: pytest.MonkeyPatch) ->
     service.answers(built)
     outcome = built._provider(provider, "whatsapp").send(outbound("whatsapp"))
     assert outcome == Retryable("the secrets cannot be read: ConfigurationError")
-    assert service.asked == []
+    assert service.requests == []

@@ -60,10 +60,10 @@ def test_the_log_names_the_event(played: Played) -> None:
 
 
 def test_each_event_out_is_a_log_line(played: Played) -> None:
-    told = [event["detail-type"] for event in played.stack.published()]
+    detail_types = [event["detail-type"] for event in played.stack.published()]
     logged = [line["message"] for line in played.stack.log_lines()]
     # What a channel is asked is no news, and what a function answered or refused is no event.
-    assert sorted(set(logged) - {"answered", "refused"}) == sorted(set(told) - {"MessageSendRequested"})
+    assert sorted(set(logged) - {"answered", "refused"}) == sorted(set(detail_types) - {"MessageSendRequested"})
 
 
 def test_nothing_personal_is_written(played: Played) -> None:

@@ -26,7 +26,7 @@ def test_without_a_table_an_event_is_not_taken(stack: Stack, name: str) -> None:
     with pytest.raises(PynamoDBException, match="ResourceNotFoundException"):
         play(stack, name)
     assert stack.rejected() == []
-    _says_nothing_personal(stack, name)
+    _logs_nothing_personal(stack, name)
 
 
 @pytest.mark.parametrize("name", TICKS)
@@ -46,7 +46,7 @@ def test_unpublished_events_are_published_by_the_retry(stack: Stack, name: str) 
         play(stack, name)
     assert len(failed) == 3
     _counts_what_was_not_published(stack, name)
-    _says_nothing_personal(stack, name)
+    _logs_nothing_personal(stack, name)
     assert stack.published() == []
     play(stack, name)
     assert len(stack.published()) == len(failed[0]["Entries"])
@@ -59,31 +59,31 @@ def test_what_the_bus_did_not_take_of_a_run_is_counted(stack: Stack) -> None:
     with failing("PutEvents", only=telling("MessageSent")):
         assert play(stack, TICKS[0]) == summary(sent=1)
     _counts_what_was_not_published(stack, TICKS[0])
-    _says_nothing_personal(stack, *BOOKED)
+    _logs_nothing_personal(stack, *BOOKED)
     assert play(stack, TICKS[0]) == summary()
 
 
 @pytest.mark.parametrize(
-    ("status", "way", "state", "told"),
+    ("status", "way", "state", "detail_types"),
     [
         (400, "retried", State.SCHEDULED, []),
         (503, "unconfirmed", State.UNCONFIRMED, ["MessageUnconfirmed"]),
     ],
 )
 def test_a_send_request_that_the_bus_did_not_take(
-    stack: Stack, status: int, way: str, state: State, told: list[str]
+    stack: Stack, status: int, way: str, state: State, detail_types: list[str]
 ) -> None:
     for name in BOOKED:
         play(stack, name)
     stack.published()
-    with failing("PutEvents", status=status, only=telling("MessageSendRequested")) as asked:
+    with failing("PutEvents", status=status, only=telling("MessageSendRequested")) as requests:
         assert play(stack, TICKS[0]) == summary(**{way: 1})
-    assert len(asked) == 1
+    assert len(requests) == 1
     assert stack.rows()[0].state is state
-    assert [event["detail-type"] for event in stack.published()] == told
+    assert [event["detail-type"] for event in stack.published()] == detail_types
     for metric in stack.metrics():
         documented(metric, service="send_appointment_reminders")
-    _says_nothing_personal(stack, *BOOKED)
+    _logs_nothing_personal(stack, *BOOKED)
 
 
 def test_a_run_without_time_leaves_what_is_due(stack: Stack) -> None:
@@ -142,8 +142,8 @@ def test_a_providers_own_words_are_not_logged(stack: Stack) -> None:
     stack.invoke("record_delivery", event, at=TICK)
     assert "7700" not in stack.printed
     assert stack.rows()[0].error == "cannot reach +44 7700 900142"
-    (told,) = stack.published("MessageUndelivered")
-    assert told["detail"]["error"] == "cannot reach +44 7700 900142"
+    (detail_types,) = stack.published("MessageUndelivered")
+    assert detail_types["detail"]["error"] == "cannot reach +44 7700 900142"
 
 
 def _counts_what_was_not_published(stack: Stack, name: str) -> None:
@@ -153,6 +153,6 @@ def _counts_what_was_not_published(stack: Stack, name: str) -> None:
     assert [metric for metric in stack.metrics() if "EventsNotPublished" in metric]
 
 
-def _says_nothing_personal(stack: Stack, *names: str) -> None:
+def _logs_nothing_personal(stack: Stack, *names: str) -> None:
     for secret in personal(*(case(name) for name in names)):
         assert secret not in stack.printed

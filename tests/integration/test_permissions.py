@@ -42,8 +42,9 @@ RARELY: Final = {
     # A greeting that its own door could not hand over.
     "send_updates": REPLY | GIVES_IT_BACK | ERASES | LOOKS_AHEAD | BY_PROVIDERS,
 }
-"""What no file of events/ makes a function do: in these, every brand that is written to has its own system on the bus,
-and no window closes.
+"""What no file of events/ makes a function do.
+
+In these files each brand has its own system on the bus, and no window closes.
 """
 
 
@@ -76,7 +77,7 @@ def calls() -> Calls:
 
 
 def granted(logical_id: str) -> set[str]:
-    """The actions of the function's statements, each with its index or secret where it stands on one."""
+    """Return the actions of the function's statements, each with its index or secret if it has one."""
     actions: set[str] = set()
     for policy in functions()[logical_id]["Policies"]:
         for statement in policy["Statement"]:

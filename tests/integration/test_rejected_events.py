@@ -1,4 +1,4 @@
-"""An event that cannot be understood: kept whole, said so, and the function succeeds."""
+"""An invalid event is kept whole and published as rejected, and the function succeeds."""
 
 import json
 from datetime import UTC, datetime
@@ -58,12 +58,12 @@ def test_rejected_event_is_kept_whole_and_published(stack: Stack, function: str,
     (kept,) = stack.rejected()
     assert kept["errors"] == errors
     assert json.dumps(kept["event"]) == json.dumps(event)
-    (told,) = stack.published()
-    assert told["detail-type"] == "EventRejected"
-    assert told["detail"]["errors"] == errors
+    (published_event,) = stack.published()
+    assert published_event["detail-type"] == "EventRejected"
+    assert published_event["detail"]["errors"] == errors
     envelope = event if isinstance(event, dict) else {}
-    assert told["detail"].get("event_id") == envelope.get("id")
-    assert told["detail"].get("rejected_detail_type") == envelope.get("detail-type")
+    assert published_event["detail"].get("event_id") == envelope.get("id")
+    assert published_event["detail"].get("rejected_detail_type") == envelope.get("detail-type")
     assert stack.items() == []
 
 

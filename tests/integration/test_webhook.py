@@ -40,12 +40,12 @@ def call(stack: Stack, event: Any, **how: Any) -> Any:
     return stack.invoke("webhook", event, at=TICK, **how)
 
 
-def heard(stack: Stack) -> list[dict[str, Any]]:
-    """As whoever listens hears it; the bus here has the machine's own clock, years before that of the calls."""
+def received(stack: Stack) -> list[dict[str, Any]]:
+    """Return the events as a listener receives them; this bus uses the machine's clock, years before the calls."""
     return [event | {"time": "2031-03-19T15:00:09Z"} for event in stack.relayed()]
 
 
-def told(stack: Stack) -> list[tuple[str, dict[str, Any]]]:
+def published_events(stack: Stack) -> list[tuple[str, dict[str, Any]]]:
     return [(event["detail-type"], event["detail"]) for event in stack.relayed()]
 
 
@@ -69,7 +69,7 @@ def test_a_message_by_meta_is_on_the_bus(stack: Stack) -> None:
 
 def test_statuses_by_meta_are_on_the_bus_each_by_itself(stack: Stack) -> None:
     assert play(stack, "webhook/meta_statuses") == answered()
-    sent, delivered, failed = told(stack)
+    sent, delivered, failed = published_events(stack)
     assert sent == (
         "DeliveryReported",
         {
@@ -100,7 +100,7 @@ MESSAGES: Final = {
 def test_a_message_by_any_provider_opens_a_conversation(stack: Stack, name: str) -> None:
     brand, channel, address, text = MESSAGES[name]
     play(stack, f"webhook/{name}")
-    (event,) = heard(stack)
+    (event,) = received(stack)
     assert event["detail"]["contact"] == {"brand": brand, "channel": channel, "address": address}
     assert event["detail"]["text"] == text
     assert stack.invoke("ingest_message", event, at=TICK) == {"result": "stored"}
@@ -109,7 +109,7 @@ def test_a_message_by_any_provider_opens_a_conversation(stack: Stack, name: str)
     # The same call once more: providers tell everything at least once.
     play(stack, f"webhook/{name}")
     stored = stack.items()
-    (replan,) = heard(stack)
+    (replan,) = received(stack)
     stack.invoke("ingest_message", replan, at=TICK)
     assert stack.items() == stored
 
@@ -119,7 +119,7 @@ def test_an_sms_receipt_by_aws_brings_its_message_to_an_end(stack: Stack) -> Non
         play(stack, name)
     stack.published()
     assert play(stack, "webhook/aws_receipt") == understood(receipts=1)
-    (event,) = heard(stack)
+    (event,) = received(stack)
     assert event["detail-type"] == "DeliveryReported"
     assert event["detail"] == {
         "contact": {"brand": "acme-dental", "channel": "sms", "address": "+447700900142"},
@@ -136,7 +136,7 @@ def test_an_sms_receipt_by_aws_brings_its_message_to_an_end(stack: Stack) -> Non
 
 def test_a_status_by_twilio_is_of_the_message_that_its_url_names(stack: Stack) -> None:
     play(stack, "webhook/twilio_status")
-    ((detail_type, detail),) = told(stack)
+    ((detail_type, detail),) = published_events(stack)
     assert detail_type == "DeliveryReported"
     assert (detail["scheduled_message_id"], detail["status"], detail["error"]) == (OURS, "undelivered", "30005")
     assert detail["contact"] == {"brand": "acme-clinic", "channel": "sms", "address": "+447700900162"}
@@ -145,7 +145,11 @@ def test_a_status_by_twilio_is_of_the_message_that_its_url_names(stack: Stack) -
 def test_several_records_of_snss_are_read_at_once(stack: Stack) -> None:
     records = [case(f"webhook/{name}")["Records"][0] for name in ("aws_sms", "aws_receipt", "aws_whatsapp")]
     assert call(stack, {"Records": records}) == understood(messages=2, receipts=1)
-    assert [detail_type for detail_type, _ in told(stack)] == ["MessageReceived", "MessageReceived", "DeliveryReported"]
+    assert [detail_type for detail_type, _ in published_events(stack)] == [
+        "MessageReceived",
+        "MessageReceived",
+        "DeliveryReported",
+    ]
 
 
 @pytest.mark.parametrize("name", ["meta_handshake", "rcs_set_up"])
@@ -160,7 +164,9 @@ def test_call_larger_than_one_batch_is_published_whole(stack: Stack) -> None:
     many = [{**message, "id": f"wamid.{number}"} for number in range(23)]
     payload["entry"][0]["changes"][0]["value"]["messages"] = many
     assert call(stack, from_meta(payload)) == answered()
-    assert {detail["message_id"] for _, detail in told(stack)} == {f"wamid.{number}" for number in range(23)}
+    assert {detail["message_id"] for _, detail in published_events(stack)} == {
+        f"wamid.{number}" for number in range(23)
+    }
 
 
 # What cannot be understood
@@ -172,7 +178,7 @@ def test_one_bad_entry_is_kept_and_the_rest_goes_on(stack: Stack) -> None:
     messages.insert(0, {**messages[0], "timestamp": "yesterday"})
     event = from_meta(payload)
     assert call(stack, event) == answered()
-    ((detail_type, detail),) = told(stack)
+    ((detail_type, detail),) = published_events(stack)
     assert (detail_type, detail["contact"]) == ("MessageReceived", PATIENT)
     (kept,) = stack.rejected()
     (error,) = kept["errors"]
@@ -189,7 +195,7 @@ def test_one_bad_record_of_snss_is_kept_and_the_rest_goes_on(stack: Stack) -> No
     bad["Sns"]["Message"] = "{"
     event["Records"].insert(0, bad)
     assert call(stack, event) == understood(messages=1, rejected=1)
-    assert [detail_type for detail_type, _ in told(stack)] == ["MessageReceived"]
+    assert [detail_type for detail_type, _ in published_events(stack)] == ["MessageReceived"]
     (kept,) = stack.rejected()
     assert kept == {"errors": ["$.Records[0].Sns: expected JSON"], "event": event}
 
@@ -198,7 +204,7 @@ def test_signed_body_without_json_is_kept_and_not_retried(stack: Stack) -> None:
     assert call(stack, from_meta("{")) == answered()
     (kept,) = stack.rejected()
     assert kept["errors"] == ["$: expected JSON"]
-    assert told(stack) == []
+    assert published_events(stack) == []
 
 
 # Who is not let in
@@ -274,7 +280,7 @@ def test_call_fails_if_the_bus_is_down_and_its_retry_is_whole(stack: Stack, name
     entries = len(failed[0]["Entries"])
     (metric,) = [metric for metric in stack.metrics() if "EventsNotPublished" in metric]
     assert (metric["EventsNotPublished"], metric["service"]) == ([entries], "webhook")
-    _says_nothing_personal(stack, name)
+    _logs_nothing_personal(stack, name)
     assert stack.relayed() == []
     play(stack, f"webhook/{name}")
     assert len(stack.relayed()) == entries
@@ -368,7 +374,7 @@ PERSONAL: Final = (
 )
 
 
-def _says_nothing_personal(stack: Stack, name: str) -> None:
+def _logs_nothing_personal(stack: Stack, name: str) -> None:
     """Nor anything by which somebody could come in: no key, no token, no signature."""
     event = case(f"webhook/{name}")
     headers = event.get("headers", {})
@@ -382,7 +388,7 @@ def _says_nothing_personal(stack: Stack, name: str) -> None:
 def test_nothing_personal_is_written(stack: Stack, name: str) -> None:
     play(stack, f"webhook/{name}")
     assert stack.log_lines()
-    _says_nothing_personal(stack, name)
+    _logs_nothing_personal(stack, name)
 
 
 def test_logs_of_invalid_entries_have_no_personal_data(stack: Stack) -> None:
@@ -390,11 +396,11 @@ def test_logs_of_invalid_entries_have_no_personal_data(stack: Stack) -> None:
     payload["entry"][0]["changes"][0]["value"]["messages"][0]["timestamp"] = "Friday"
     call(stack, from_meta(payload))
     assert len(stack.rejected()) == 1
-    _says_nothing_personal(stack, "meta_message")
+    _logs_nothing_personal(stack, "meta_message")
     stack.published()
     stack.invoke("webhook", {"Records": [{"Sns": {"Message": "447700900164 Friday", "Timestamp": "Friday"}}]}, at=TICK)
     assert len(stack.rejected()) == 1
-    _says_nothing_personal(stack, "aws_sms")
+    _logs_nothing_personal(stack, "aws_sms")
 
 
 def test_the_files_hold_what_is_looked_for() -> None:
@@ -427,7 +433,7 @@ def test_call_too_large_for_one_queue_message_is_kept_whole(stack: Stack) -> Non
 
 
 def test_thousands_of_bad_entries_do_not_block_a_good_one(stack: Stack) -> None:
-    """Their errors were more than the bus takes at once: the provider was told to come again, and again."""
+    """The errors exceeded one batch of the bus, so the provider was made to retry again and again."""
     event = case("webhook/meta_message")
     payload = json.loads(event["body"])
     messages = payload["entry"][0]["changes"][0]["value"]["messages"]

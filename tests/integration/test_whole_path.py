@@ -149,12 +149,12 @@ def test_rescheduled_appointment_is_reminded_at_its_new_time(stack: Stack) -> No
     stack.published()
     assert tick(stack, datetime.fromisoformat("2031-03-26T09:30:00Z")) == summary(sent=1)
     (requested,) = stack.published("MessageSendRequested")
-    # What the newer event left out, the place, is as the older one said.
+    # The place, missing from the newer event, keeps the older value.
     assert requested["detail"]["text"].endswith("Thursday, March 27, 2031 at 9:30 AM, 12 Example Street, London.")
 
 
 def moved(name: str, **changes: Any) -> Any:
-    """A case with other values in its detail, told at the same time."""
+    """Return a case with other values in its detail, at the same time."""
     event = case(name)
     return event | {"detail": event["detail"] | changes}
 

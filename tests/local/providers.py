@@ -169,14 +169,14 @@ def set_up() -> bytes:
 
 def from_google() -> tuple[bytes, dict[str, str]]:
     """developers.google.com/business-communications/rcs-business-messaging, UserMessage."""
-    told = {
+    published = {
         "agentId": AGENT,
         "senderPhoneNumber": WRITES_BY_RCS,
         "messageId": "MxPRnmI3l0RF2p46Z",
         "sendTime": datetime.now(UTC).isoformat(),
         "text": "Is Friday free?",
     }
-    data = json.dumps(told).encode()
+    data = json.dumps(published).encode()
     signature = hmac.digest(KEYS["rcs_client_token"].encode(), data, hashlib.sha512)
     body = json.dumps({"message": {"data": base64.b64encode(data).decode()}}).encode()
     return body, {**JSON, "X-Goog-Signature": base64.b64encode(signature).decode()}

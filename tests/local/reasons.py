@@ -4,7 +4,7 @@
 
 Each function below plays one row of the reasons' table, in three acts: what happens, what undoes it, and what comes
 again once all has been sent. Between them the deployed system is looked at: every row of its table and every event
-that it said must be one that a case has asked for.
+that it published must be one that a case has asked for.
 """
 
 import sys
@@ -42,7 +42,7 @@ def appointment_reminder(stage: Stage) -> Acts:
     stage.happens("AppointmentBooked", cancelled, appointment_id="visit-3", **one)
 
     wants = _about(stage, "appointment_reminder", "PT2H")
-    wants("by default two hours before", default, "visit-1", due_at, says=("a reminder of your appointment",))
+    wants("by default two hours before", default, "visit-1", due_at, must_contain=("a reminder of your appointment",))
     past = {"step": "P1D", "first": "skipped", "ends": "skipped", "rule": "too_late"}
     wants("by default a day before, which is past", default, "visit-1", starts_at - DAY, **past)
     wants("rescheduled", moved, "visit-2", due_at, **SUPERSEDED)
@@ -56,7 +56,7 @@ def appointment_reminder(stage: Stage) -> Acts:
 
 def online_check_in(stage: Stage) -> Acts:
     link = "https://acme.example/check-in"
-    told = ("check in online for your appointment", link)
+    invitation = ("check in online for your appointment", link)
     apart, done, cancelled, moved = (stage.person() for _ in range(4))
     due_at = stage.soon()
     starts_at = due_at + DAY
@@ -66,7 +66,7 @@ def online_check_in(stage: Stage) -> Acts:
     wants = _about(stage, "online_check_in", "PT24H")
     reminds = _about(stage, "appointment_reminder", "PT2H")
     reminder_at = starts_at - 2 * HOUR
-    wants("beside a reminder", apart, "flight-1", due_at, says=told)
+    wants("beside a reminder", apart, "flight-1", due_at, must_contain=invitation)
     reminds("beside a reminder", apart, "flight-1", reminder_at, **LATER)
     wants("CheckInCompleted", done, "flight-2", due_at, **CANCELLED)
     reminds("CheckInCompleted, the reminder stays", done, "flight-2", reminder_at, **LATER)
@@ -82,8 +82,8 @@ def online_check_in(stage: Stage) -> Acts:
     booked |= {"starts_at": soon + 2 * HOUR, "check_in_before": "PT1H30M"}
     stage.happens("AppointmentBooked", within, appointment_id="flight-5", **booked)
     stage.happens("AppointmentBooked", within_done, appointment_id="flight-6", **booked)
-    reminds("carried by a reminder within the hour", within, "flight-5", soon, says=(link,))
-    reminds("carried, but CheckInCompleted", within_done, "flight-6", soon, never_says=link)
+    reminds("carried by a reminder within the hour", within, "flight-5", soon, must_contain=(link,))
+    reminds("carried, but CheckInCompleted", within_done, "flight-6", soon, must_not_contain=link)
     yield
     stage.happens("CheckInCompleted", BRAND, appointment_id="flight-2")
     stage.happens("AppointmentCancelled", BRAND, appointment_id="flight-3")
@@ -102,7 +102,11 @@ def trial_follow_up(stage: Stage) -> Acts:
         stage.happens("TrialStarted", person, trial_id=f"trial-{number}", **started)
     before, after = _about(stage, "trial_follow_up", "-P3D"), _about(stage, "trial_follow_up", "P1D")
     before(
-        "three days before it ends", ignored, "trial-1", due_at, says=("Acme Plus ends", "https://acme.example/plus")
+        "three days before it ends",
+        ignored,
+        "trial-1",
+        due_at,
+        must_contain=("Acme Plus ends", "https://acme.example/plus"),
     )
     after("a day after", ignored, "trial-1", ends_at + DAY, **LATER)
     for wants, due in ((before, due_at), (after, ends_at + DAY)):
@@ -124,7 +128,7 @@ def product_reminder(stage: Stage) -> Acts:
     for person in (looked, added):
         stage.happens("ProductViewed", person, **viewed, occurred_at=due_at - 4 * HOUR)
     wants = _about(stage, "product_reminder", "PT4H")
-    wants("viewed", looked, "lamp", due_at, says=("Desk lamp", "https://acme.example/lamp"))
+    wants("viewed", looked, "lamp", due_at, must_contain=("Desk lamp", "https://acme.example/lamp"))
     wants("ProductAddedToCart, of two who viewed it", added, "lamp", due_at, **CANCELLED)
     yield
     stage.happens("ProductAddedToCart", added, product_id="lamp")
@@ -140,7 +144,13 @@ def cart_reminder(stage: Stage) -> Acts:
     due_again = stage.soon()
     stage.happens("CartAbandoned", left, cart_id="cart-1", **cart, occurred_at=due_again - 4 * HOUR)
     wants = _about(stage, "cart_reminder", "PT4H")
-    wants("left twice, once a cart", left, "cart-1", due_again, says=("Desk lamp, Chair", "https://acme.example/cart"))
+    wants(
+        "left twice, once a cart",
+        left,
+        "cart-1",
+        due_again,
+        must_contain=("Desk lamp, Chair", "https://acme.example/cart"),
+    )
     wants("CartCheckedOut", bought, "cart-2", due_at, **CANCELLED)
     yield
     stage.happens("CartCheckedOut", BRAND, cart_id="cart-2")
@@ -152,14 +162,14 @@ def order_shipped(stage: Stage) -> Acts:
     person = stage.person()
     shipped_at = stage.now()
     parcel = {"order_id": "order-1", "carrier": "Acme Post", "tracking_url": "https://acme.example/track"}
-    told = stage.happens("OrderShipped", person, **parcel, occurred_at=shipped_at)
-    says = ("shipped with Acme Post", "https://acme.example/track")
-    _about(stage, "order_shipped", "PT0S")("at once, and once", person, "order-1", shipped_at, says=says)
+    event = stage.happens("OrderShipped", person, **parcel, occurred_at=shipped_at)
+    contained = ("shipped with Acme Post", "https://acme.example/track")
+    _about(stage, "order_shipped", "PT0S")("at once, and once", person, "order-1", shipped_at, must_contain=contained)
     yield
-    answer = stage.replan("PlanMessagesFunctionArn", "OrderShipped", told)
+    answer = stage.replan("PlanMessagesFunctionArn", "OrderShipped", event)
     stage.check("the same event again, before it is sent", answer.get("planned"), 1)
     yield
-    answer = stage.replan("PlanMessagesFunctionArn", "OrderShipped", told)
+    answer = stage.replan("PlanMessagesFunctionArn", "OrderShipped", event)
     stage.check("the same event again, after it was sent", answer.get("planned"), 0)
     stage.happens("OrderShipped", person, **parcel, occurred_at=stage.now())
 
@@ -171,7 +181,7 @@ def review_request(stage: Stage) -> Acts:
     for number, person in enumerate((pleased, reviewed, returned), start=2):
         stage.happens("OrderDelivered", person, order_id=f"order-{number}", **delivered)
     wants = _about(stage, "review_request", "P3D")
-    wants("three days after delivery", pleased, "order-2", due_at, says=("https://acme.example/review",))
+    wants("three days after delivery", pleased, "order-2", due_at, must_contain=("https://acme.example/review",))
     wants("ReviewReceived", reviewed, "order-3", due_at, **CANCELLED)
     wants("OrderReturned", returned, "order-4", due_at, **CANCELLED)
     yield
@@ -192,7 +202,7 @@ def back_in_stock(stage: Stage) -> Acts:
     stage.happens("ItemBackInStock", brand, item_id="lamp", name="Desk lamp", occurred_at=back_at)
     stage.happens("ItemBackInStock", brand, item_id="sofa", name="Sofa", occurred_at=back_at)
     wants = _about(stage, "back_in_stock", "PT0S", first=None)
-    wants("who showed interest", waiting, "lamp", back_at, says=("Desk lamp is back",))
+    wants("who showed interest", waiting, "lamp", back_at, must_contain=("Desk lamp is back",))
     wants("who showed interest, and never wrote", silent, "lamp", back_at, ends="skipped", rule="no_conversation")
     ended = {"planned": 2, "sent": 1, "skipped": {"no_conversation": 1}}
     stage.wants_broadcast({"brand": brand, "item_id": "lamp"}, back_at, **ended)
@@ -215,7 +225,7 @@ def product_preview(stage: Stage) -> Acts:
     for whose in (brand, stopped):
         stage.happens("ProductPreviewAnnounced", whose, **announced)
     wants = _about(stage, "product_preview", "PT0S", first=None)
-    wants("with a recorded consent", agreed, "preview-1", send_at, says=("The new lamps",))
+    wants("with a recorded consent", agreed, "preview-1", send_at, must_contain=("The new lamps",))
     wants("without one", silent, "preview-1", send_at, ends="skipped", rule="no_consent")
     ended = {"planned": 2, "sent": 1, "skipped": {"no_consent": 1}}
     stage.wants_broadcast({"brand": brand, "announcement_id": "preview-1"}, send_at, **ended)
@@ -232,11 +242,11 @@ def holiday_hours(stage: Stage) -> Acts:
     stage.person(brand="acme-open", wrote=WINDOW + DAY)  # whose conversation is not open
     send_at = stage.soon()
     date = f"{send_at + 3 * DAY:%Y-%m-%d}"
-    for brand, said in cases.items():
-        stage.happens("HolidayHoursAnnounced", brand, announcement_id="holiday-1", date=date, send_at=send_at, **said)
+    for brand, hours in cases.items():
+        stage.happens("HolidayHoursAnnounced", brand, announcement_id="holiday-1", date=date, send_at=send_at, **hours)
     wants = _about(stage, "holiday_hours", "PT0S", first=None)
-    wants("opens and closes", open_, "holiday-1", send_at, says=("10:30", "2:00"))
-    wants("closed", closed, "holiday-1", send_at, says=("we are closed",))
+    wants("opens and closes", open_, "holiday-1", send_at, must_contain=("10:30", "2:00"))
+    wants("closed", closed, "holiday-1", send_at, must_contain=("we are closed",))
     for brand in ("acme-open", "acme-closed"):
         stage.wants_broadcast({"brand": brand, "announcement_id": "holiday-1"}, send_at, planned=1, sent=1)
     stage.wants_broadcast({"brand": "acme-undone", "announcement_id": "holiday-1"}, send_at, state="withdrawn")
@@ -247,11 +257,11 @@ def holiday_hours(stage: Stage) -> Acts:
 
 def welcome_back(stage: Stage) -> Acts:
     person = stage.person(wrote=10 * DAY)
-    told = stage.writes(person, stage.now())
+    event = stage.writes(person, stage.now())
     wants = _about(stage, "welcome_back", "PT0S", first="sent")
-    wants("after ten days, once", person, told["message_id"], None, says=("welcome back",))
+    wants("after ten days, once", person, event["message_id"], None, must_contain=("welcome back",))
     yield
-    answer = stage.replan("IngestMessageFunctionArn", "MessageReceived", told)
+    answer = stage.replan("IngestMessageFunctionArn", "MessageReceived", event)
     stage.check("the same message again", answer, {"result": "duplicate"})
     stage.writes(person, stage.now(), "And how are you?")
     yield
@@ -259,11 +269,11 @@ def welcome_back(stage: Stage) -> Acts:
 
 def help_reply(stage: Stage) -> Acts:
     person = stage.person()
-    told = stage.writes(person, stage.now(), "HELP")
+    event = stage.writes(person, stage.now(), "HELP")
     wants = _about(stage, "help_reply", "PT0S", first="sent")
-    wants("at once, once", person, told["message_id"], None, says=("just write to us here",))
+    wants("at once, once", person, event["message_id"], None, must_contain=("just write to us here",))
     yield
-    answer = stage.replan("IngestMessageFunctionArn", "MessageReceived", told)
+    answer = stage.replan("IngestMessageFunctionArn", "MessageReceived", event)
     stage.check("the same message again", answer, {"result": "duplicate"})
     yield
 
@@ -304,9 +314,9 @@ def window_warn(stage: Stage) -> Acts:
     wants("closes in hours, and another", warned, "visit-10", due_at + DAY, **LATER)
     stage.wants_closing(warned, "visit-7", "visit-10")
     yield
-    told = stage.writes(wrote, stage.now())
+    event = stage.writes(wrote, stage.now())
     greeted = _about(stage, "welcome_back", "PT0S", first=None)
-    greeted("wrote again in time", wrote, told["message_id"], None, says=("welcome back",))
+    greeted("wrote again in time", wrote, event["message_id"], None, must_contain=("welcome back",))
     yield
 
 
@@ -393,7 +403,7 @@ def planned(stage: Stage, seen: Seen) -> list[str]:
     for message in stage.messages:
         if message.first:
             found += _row(message, seen, message.first)
-            found += _told(message, seen) if message.first == "scheduled" else []
+            found += _published(message, seen) if message.first == "scheduled" else []
     for broadcast, answer in zip(stage.broadcasts, seen.progress, strict=True):
         now = _progress(answer)
         # What is at once is under way from the beginning.
@@ -409,8 +419,8 @@ def ended(stage: Stage, seen: Seen) -> list[str]:
     found = _strays(stage.messages, seen)
     for message in stage.messages:
         found += _row(message, seen, message.ends, message.rule)
-        found += _told(message, seen) if message.due_at and message.rule != "too_late" else []
-        found += _said_why(message, seen) if message.ends == "skipped" else []
+        found += _published(message, seen) if message.due_at and message.rule != "too_late" else []
+        found += _published_why(message, seen) if message.ends == "skipped" else []
         found += _handed_over(message, seen)
     for broadcast, answer in zip(stage.broadcasts, seen.progress, strict=True):
         names = ("state", "planned", "sent", "skipped")
@@ -419,9 +429,9 @@ def ended(stage: Stage, seen: Seen) -> list[str]:
         found += [f"{broadcast}: {now}, not {wanted}"] if now != wanted else []
     found += _closings(stage, seen)
     sent = sum(message.ends == "sent" for message in stage.messages)
-    if (requested := len(seen.said("MessageSendRequested"))) != sent:
+    if (requested := len(seen.published("MessageSendRequested"))) != sent:
         found.append(f"{requested} texts were handed over, not {sent}")
-    return found + [f"{kind}: {detail}" for kind in UNWANTED for detail in seen.said(kind)]
+    return found + [f"{kind}: {detail}" for kind in UNWANTED for detail in seen.published(kind)]
 
 
 def _rows(message: Message, seen: Seen) -> list[Json]:
@@ -451,13 +461,13 @@ def _strays(messages: list[Message], seen: Seen) -> list[str]:
 
 
 def _of(message: Message, seen: Seen, detail_type: str) -> list[Json]:
-    """What the app said of a message."""
+    """What the app published of a message."""
     about = (message.person.contact, message.reason, message.subject)
-    said = seen.said(detail_type)
-    return [detail for detail in said if (detail["contact"], detail["reason"], detail["subject_id"]) == about]
+    published = seen.published(detail_type)
+    return [detail for detail in published if (detail["contact"], detail["reason"], detail["subject_id"]) == about]
 
 
-def _told(message: Message, seen: Seen) -> list[str]:
+def _published(message: Message, seen: Seen) -> list[str]:
     """``MessagePlanned``, with the due time, or an earlier one before the window closes."""
     dues = {_instant(detail["due_at"]) for detail in _of(message, seen, "MessagePlanned")}
     if any(due < message.sent_before for due in dues) if message.sent_before else message.due_at in dues:
@@ -466,7 +476,7 @@ def _told(message: Message, seen: Seen) -> list[str]:
     return [f"{message}: planned, so the bus heard, for {sorted(map(str, dues))}, not {wanted}"]
 
 
-def _said_why(message: Message, seen: Seen) -> list[str]:
+def _published_why(message: Message, seen: Seen) -> list[str]:
     rules = {detail["rule"] for detail in _of(message, seen, "MessageSkipped")}
     return [] if message.rule in rules else [f"{message}: MessageSkipped by {rules or 'nothing'}, not {message.rule}"]
 
@@ -477,47 +487,47 @@ def _handed_over(message: Message, seen: Seen) -> list[str]:
     times = Counter(
         kind
         for kind in ("MessageSendRequested", "MessageSent")
-        for detail in seen.said(kind)
+        for detail in seen.published(kind)
         if detail["scheduled_message_id"] in ids
     )
     if message.ends != "sent":
         return [f"{message}: {dict(times)}, though it ended as {message.ends}"] if times else []
     found = [
         f"{message}: sent at {detail['sent_at']}, before it was due"
-        for detail in seen.said("MessageSent")
+        for detail in seen.published("MessageSent")
         if detail["scheduled_message_id"] in ids and message.due_at and not message.sent_before
         if _instant(detail["sent_at"]) < message.due_at
     ]
     if times["MessageSendRequested"] != 1 or not times["MessageSent"]:
         found.append(f"{message}: {dict(times)}, not handed over once")
     for text in _texts(message, seen):
-        says = (NAME if message.person.brand == BRAND else message.person.brand, *message.says)
-        found += [f"{message}: “{text}” does not say “{words}”" for words in says if words not in text]
-        if message.never_says and message.never_says in text:
-            found.append(f"{message}: “{text}” says “{message.never_says}”")
+        contained = (NAME if message.person.brand == BRAND else message.person.brand, *message.must_contain)
+        found += [f"{message}: “{text}” does not say “{words}”" for words in contained if words not in text]
+        if message.must_not_contain and message.must_not_contain in text:
+            found.append(f"{message}: “{text}” says “{message.must_not_contain}”")
     return found
 
 
 def _texts(message: Message, seen: Seen) -> list[str]:
     ids = {row["scheduled_message_id"] for row in _rows(message, seen)}
-    requested = seen.said("MessageSendRequested")
+    requested = seen.published("MessageSendRequested")
     return [detail["text"] for detail in requested if detail["scheduled_message_id"] in ids]
 
 
 def _closings(stage: Stage, seen: Seen) -> list[str]:
-    """Each told once, of its own messages, and no other."""
-    told = [
+    """Each warned once, of its own messages, and no other."""
+    warned = [
         (
             detail["contact"]["address"],
             _instant(detail["expires_at"]),
             sorted(m["subject_id"] for m in detail["scheduled_messages"]),
         )
-        for detail in seen.said("ConversationClosing")
+        for detail in seen.published("ConversationClosing")
     ]
     wanted = [
         (closing.person.address, closing.person.closes_at, sorted(closing.subjects)) for closing in stage.closings
     ]
-    return [] if sorted(told) == sorted(wanted) else [f"ConversationClosing: {sorted(told)}, not {sorted(wanted)}"]
+    return [] if sorted(warned) == sorted(wanted) else [f"ConversationClosing: {sorted(warned)}, not {sorted(wanted)}"]
 
 
 def _progress(answer: Json) -> Json:
@@ -539,7 +549,7 @@ def _first_due(row: Json) -> datetime:
 
 
 def report(stage: Stage, seen: Seen) -> None:
-    lines: list[tuple[str, ...]] = [("case", "told", "reason", "due (UTC)", "state", "why")]
+    lines: list[tuple[str, ...]] = [("case", "subject", "reason", "due (UTC)", "state", "why")]
     for message in stage.messages:
         for row in _rows(message, seen) or [{"state": "not there", "due_at": ""}]:
             due_at = row["due_at"][:19].replace("T", " ")
@@ -557,10 +567,10 @@ def report(stage: Stage, seen: Seen) -> None:
     print("\nBroadcasts:")
     for broadcast, answer in zip(stage.broadcasts, seen.progress, strict=True):
         now = _progress(answer)
-        told = ", ".join(f"{name} {now.get(name)}" for name in ("state", "planned", "sent", "skipped"))
-        print(f"  {broadcast.row} {' '.join(broadcast.named.values())}: {told}")
+        outcome = ", ".join(f"{name} {now.get(name)}" for name in ("state", "planned", "sent", "skipped"))
+        print(f"  {broadcast.row} {' '.join(broadcast.named.values())}: {outcome}")
     print("\nConversations that close before something is due:")
-    for detail in seen.said("ConversationClosing"):
+    for detail in seen.published("ConversationClosing"):
         about = ", ".join(f"{message['reason']} {message['subject_id']}" for message in detail["scheduled_messages"])
         print(f"  {detail['contact']['address']} at {detail['expires_at']}: {about}")
     print()

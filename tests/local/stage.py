@@ -77,8 +77,8 @@ class Message:
     first: str | None = "scheduled"
     ends: str = "sent"
     rule: str = ""
-    says: tuple[str, ...] = ()
-    never_says: str = ""
+    must_contain: tuple[str, ...] = ()
+    must_not_contain: str = ""
     sent_before: datetime | None = None
 
     def __str__(self) -> str:
@@ -114,11 +114,11 @@ class Seen:
     """The scheduled messages in the table, all that the app has said, and its answers about each broadcast."""
 
     rows: list[Json]
-    heard: list[Json]
+    received: list[Json]
     progress: list[Json]
 
-    def said(self, detail_type: str) -> list[Json]:
-        return [event["detail"] for event in self.heard if event["detail-type"] == detail_type]
+    def published(self, detail_type: str) -> list[Json]:
+        return [event["detail"] for event in self.received if event["detail-type"] == detail_type]
 
 
 class Stage(Story):
@@ -136,7 +136,7 @@ class Stage(Story):
             if output.endswith("FunctionArn")
         }
         self.queue = self.listen()
-        self.heard: list[Json] = []
+        self.received: list[Json] = []
         self.row = ""
         self.people = 0
         self.messages: list[Message] = []
@@ -166,15 +166,15 @@ class Stage(Story):
             "locale": "en",
             "timezone": NOON,
         }
-        self._told("MessageReceived", detail)
+        self._publish("MessageReceived", detail)
         return detail
 
     def happens(self, detail_type: str, about: Person | str, **fields: Any) -> Json:
         """A business system tells of a person, or of something of a brand; answers with the event's detail."""
         whose = {"brand": about} if isinstance(about, str) else {"contact": about.contact}
-        said = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in fields.items()}
-        self._told(detail_type, whose | said)
-        return whose | said
+        values = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in fields.items()}
+        self._publish(detail_type, whose | values)
+        return whose | values
 
     def replan(self, function: str, detail_type: str, detail: Json) -> Json:
         """The bus hands the same event over once more, as it may; answers with the function's answer."""
@@ -226,15 +226,15 @@ class Stage(Story):
         names = [schedule["Name"] for schedule in self.scheduler.list_schedules()["Schedules"]]
         assert len(names) == len(DOORS), f"not one schedule a door: {names}"
         for name in names:
-            stands: Any = self.scheduler.get_schedule(Name=name)
-            kept = {key: stands[key] for key in taken if key in stands}
+            schedule: Any = self.scheduler.get_schedule(Name=name)
+            kept = {key: schedule[key] for key in taken if key in schedule}
             self.scheduler.update_schedule(Name=name, State="ENABLED" if enabled else "DISABLED", **kept)
 
     def look(self) -> Seen:
         while new := self.events_out(self.queue):
-            self.heard += new
+            self.received += new
         progress = [self.ask("ExplainFunctionArn", {"broadcast": dict(wanted.named)}) for wanted in self.broadcasts]
-        return Seen(self.rows(), self.heard, progress)
+        return Seen(self.rows(), self.received, progress)
 
     def until_all_is_well(self, deviations: Callable[["Stage", Seen], list[str]], say: Say) -> list[str]:
         """What still deviates when patience has ended; nothing as soon as nothing does."""
@@ -260,7 +260,7 @@ class Stage(Story):
                     found.append(f"{output} failed: {[line for line in run if line][-1]}")
         return found
 
-    def _told(self, detail_type: str, detail: Json) -> None:
+    def _publish(self, detail_type: str, detail: Json) -> None:
         """On the bus, and heard by its function."""
         function = "IngestMessageFunctionArn" if detail_type == "MessageReceived" else "PlanMessagesFunctionArn"
         before = self._runs(function)

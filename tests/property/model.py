@@ -1,8 +1,8 @@
-"""What may be sent, told a second time and in the plainest way: it shares nothing with the app but the form of values.
+"""A second, simpler implementation of what may be sent; it shares only the types of values with the app.
 
-The app folds events one by one as they come, in whatever order; here they are sorted and laid over each other.
-The app asks rules in a table; here is one function. The app computes with clocks; here they are read minute by minute.
-The app goes by what it reads; here by what was stored.
+The app folds events one by one in any order; the model sorts them and merges them.
+The app has a table of rules; the model has one function. The app computes with clocks; the model steps by minutes.
+The app uses what it reads; the model uses what was stored.
 """
 
 from collections import defaultdict
@@ -107,42 +107,42 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Told:
+class TrackState:
     """What the events of one family come to."""
 
     version: int
     active: bool
-    said: Mapping[str, Any]
+    known_fields: Mapping[str, Any]
     contact: Contact | None
 
 
-def told_by(events: Sequence[BusinessEvent]) -> Told:
+def state_of(events: Sequence[BusinessEvent]) -> TrackState:
     """In their order, each over the one before: nothing more."""
-    said: dict[str, Any] = {}
+    known_fields: dict[str, Any] = {}
     contact: Contact | None = None
     for event in sorted(events, key=lambda event: event.version):
-        said |= event.fields
+        known_fields |= event.fields
         contact = event.contact or contact
     newest = max(events, key=lambda event: event.version)
-    return Told(newest.version, not newest.type.endswith(UNDOING), said, contact)
+    return TrackState(newest.version, not newest.type.endswith(UNDOING), known_fields, contact)
 
 
 def known_of(ref: SubjectRef, events: Sequence[BusinessEvent]) -> Known:
-    """Family by family; whom one does not name, the newest other does that names somebody."""
+    """Merge track by track; a track without a contact uses the contact of the newest other track."""
     by_family: dict[str, list[BusinessEvent]] = defaultdict(list)
     for event in events:
         by_family[FAMILIES.get(event.type, ref.kind)].append(event)
-    tracks = {name: told_by(of_family) for name, of_family in by_family.items()}
-    named = [told for told in sorted(tracks.values(), key=lambda told: told.version) if told.contact]
+    tracks = {name: state_of(of_family) for name, of_family in by_family.items()}
+    named = [state for state in sorted(tracks.values(), key=lambda state: state.version) if state.contact]
     standing = set[str]()
     wanted: dict[MessageKey, Wanted] = {}
-    for name, told in tracks.items():
-        contact = told.contact or (named[-1].contact if named else None)
-        if not told.active:
+    for name, state in tracks.items():
+        contact = state.contact or (named[-1].contact if named else None)
+        if not state.active:
             continue
         checked_in = tracks.get("check_in")
-        completed = name == "appointment" and checked_in is not None and checked_in.version > told.version
-        for planned in PLANS[name](told.said) if name in PLANS else []:
+        completed = name == "appointment" and checked_in is not None and checked_in.version > state.version
+        for planned in PLANS[name](state.known_fields) if name in PLANS else []:
             if planned.reason == "online_check_in" and completed:
                 continue
             standing.add(planned.reason)
@@ -151,7 +151,7 @@ def known_of(ref: SubjectRef, events: Sequence[BusinessEvent]) -> Known:
                 sk = f"SCHEDULED#{planned.reason}#{ref.id}#{planned.step}#{about}"
                 key = MessageKey(f"CONTACT#{contact.brand}#{contact.channel}#{contact.address}", sk)
                 wanted[key] = planned.use
-    zones = [told.said["timezone"] for told in tracks.values() if "timezone" in told.said]
+    zones = [state.known_fields["timezone"] for state in tracks.values() if "timezone" in state.known_fields]
     return Known(standing, wanted, zones[0] if zones else None)
 
 
@@ -164,39 +164,39 @@ class Planned(NamedTuple):
     use: Wanted | None = None
 
 
-def plans_of_appointment(said: Mapping[str, Any]) -> list[Planned]:
-    if "starts_at" not in said:
+def plans_of_appointment(known_fields: Mapping[str, Any]) -> list[Planned]:
+    if "starts_at" not in known_fields:
         return []
-    about = datetime.fromisoformat(said["starts_at"])
-    zone = zone_of(said, about)
-    steps = in_order({step: OFFSETS[step](about, zone) for step in said.get("remind_before", ["P1D", "PT2H"])})
+    about = datetime.fromisoformat(known_fields["starts_at"])
+    zone = zone_of(known_fields, about)
+    steps = in_order({step: OFFSETS[step](about, zone) for step in known_fields.get("remind_before", ["P1D", "PT2H"])})
     plans = [Planned("appointment_reminder")]
     plans += [Planned("appointment_reminder", step, about, use) for step, use in uses(steps, about)]
-    if said.get("check_in_url"):
-        step = said.get("check_in_before", "PT24H")
+    if known_fields.get("check_in_url"):
+        step = known_fields.get("check_in_before", "PT24H")
         due = OFFSETS[step](about, zone)
         near = any(abs(reminded - due) <= HOUR for _, reminded in steps)
         plans.append(Planned("online_check_in", step, about, None if near else Wanted(due, about)))
     return plans
 
 
-def plans_of_trial(said: Mapping[str, Any]) -> list[Planned]:
-    if "ends_at" not in said:
+def plans_of_trial(known_fields: Mapping[str, Any]) -> list[Planned]:
+    if "ends_at" not in known_fields:
         return []
-    about = datetime.fromisoformat(said["ends_at"])
-    zone = zone_of(said, about)
-    steps = in_order({step: FOLLOW_UPS[step](about, zone) for step in said.get("follow_up", ["-P3D", "P1D"])})
+    about = datetime.fromisoformat(known_fields["ends_at"])
+    zone = zone_of(known_fields, about)
+    steps = in_order({step: FOLLOW_UPS[step](about, zone) for step in known_fields.get("follow_up", ["-P3D", "P1D"])})
     plans = [Planned("trial_follow_up")]
     return plans + [Planned("trial_follow_up", step, about, use) for step, use in uses(steps, None)]
 
 
 def after(reason: str, anchor: str, step: str, waits: timedelta, of_use: timedelta, *, once: bool) -> Plans:
-    """One message, some time after what happened, and of use for some time after that."""
+    """Plan one message after an event, valid for some time after its due time."""
 
-    def plans(said: Mapping[str, Any]) -> list[Planned]:
-        if anchor not in said:
+    def plans(known_fields: Mapping[str, Any]) -> list[Planned]:
+        if anchor not in known_fields:
             return []
-        at = datetime.fromisoformat(said[anchor])
+        at = datetime.fromisoformat(known_fields[anchor])
         return [Planned(reason, step, None if once else at, Wanted(at + waits, at + waits + of_use))]
 
     return plans
@@ -213,8 +213,8 @@ PLANS: Mapping[str, Plans] = {
 """What each family asks for; a day of 24 hours will do where instants are given in UTC."""
 
 
-def zone_of(said: Mapping[str, Any], about: datetime) -> tzinfo:
-    zone = ZoneInfo(said["timezone"]) if "timezone" in said else about.tzinfo
+def zone_of(known_fields: Mapping[str, Any], about: datetime) -> tzinfo:
+    zone = ZoneInfo(known_fields["timezone"]) if "timezone" in known_fields else about.tzinfo
     assert zone
     return zone
 
@@ -237,7 +237,7 @@ def uses(steps: Sequence[tuple[str, datetime]], end: datetime | None) -> list[tu
 
 
 def is_quiet(hours: QuietHours | None, zone: str | None, instant: datetime) -> bool:
-    """By the wall clock; a zone that cannot be told is treated as quiet."""
+    """Decide by the wall clock; an unknown zone counts as quiet."""
     if hours is None or zone is None:
         return hours is not None
     wall = instant.astimezone(ZoneInfo(zone))
@@ -286,7 +286,7 @@ class Model:
     ingest: IngestSettings = field(default_factory=lambda: IngestSettings(timedelta(days=365)))
     events: dict[SubjectRef, list[BusinessEvent]] = field(default_factory=lambda: defaultdict(list))
     windows: dict[Contact, list[datetime]] = field(default_factory=lambda: defaultdict(list))
-    heard: dict[Contact, list[datetime]] = field(default_factory=lambda: defaultdict(list))
+    received: dict[Contact, list[datetime]] = field(default_factory=lambda: defaultdict(list))
     zones: dict[Contact, str] = field(default_factory=dict)
     brand: tuple[int, str | None] = (-1, None)
     choices: dict[tuple[object, str], dict[str, Order]] = field(default_factory=lambda: defaultdict(dict))
@@ -302,30 +302,30 @@ class Model:
 
     # What is stored
 
-    def hears(self, message: InboundMessage, sent_at: datetime) -> None:
+    def receives(self, message: InboundMessage, sent_at: datetime) -> None:
         """The window moves on. It restarts where the person comes back: after silence, or after it had closed."""
         contact, erased_at = message.contact, self.erased.get(message.contact, NEVER)
         silence = min(self.ingest.welcome_back_after or DAYS_30, DAYS_30)
         before = [last_event_at for last_event_at in self.windows[contact] if last_event_at > erased_at]
-        heard_of = any(last_event_at > erased_at for last_event_at in self.heard[contact])
-        if heard_of and (not before or sent_at >= max(before) + silence):
+        wrote_since = any(last_event_at > erased_at for last_event_at in self.received[contact])
+        if wrote_since and (not before or sent_at >= max(before) + silence):
             self.restarts[contact].append(message.message_id)
         self.windows[contact].append(sent_at)
-        self.heard[contact].append(sent_at)
+        self.received[contact].append(sent_at)
 
     def sees(self, message: InboundMessage, sent_at: datetime) -> None:
-        """The newest word on where the person is; a late one counts where there was none."""
+        """Store the newest zone of the contact; a late one counts only if no zone was known."""
         contact = message.contact
-        known_since = max(self.heard[contact], default=NEVER)
+        known_since = max(self.received[contact], default=NEVER)
         if known_since <= self.erased.get(contact, NEVER):
             self.zones.pop(contact, None)
         if message.timezone and (contact not in self.zones or sent_at >= known_since):
             self.zones[contact] = message.timezone
-        self.heard[contact].append(sent_at)
+        self.received[contact].append(sent_at)
 
-    def presents(self, said: ConfigureBrand) -> None:
-        if said.version >= self.brand[0]:
-            self.brand = said.version, said.fields["timezone"]
+    def presents(self, known_fields: ConfigureBrand) -> None:
+        if known_fields.version >= self.brand[0]:
+            self.brand = known_fields.version, known_fields.fields["timezone"]
 
     def chooses(self, made: RecordChoice) -> None:
         of_topic, scope = self._where(made)
@@ -353,8 +353,8 @@ class Model:
 
     # What may be sent
 
-    def says_no(self, contact: Contact, topic: str) -> bool | None:
-        """``None``: never said."""
+    def has_refused(self, contact: Contact, topic: str) -> bool | None:
+        """Return the latest choice; ``None`` if there is no choice."""
         of_topic = self.choices[person(contact), topic]
         applying = [of_topic[scope] for scope in (EVERY_CHANNEL, contact.channel) if scope in of_topic]
         return max(applying)[1] if applying else None
@@ -374,22 +374,22 @@ class Model:
         """The first rule that stops the message, in the order of functions/README.md; without one, it may be sent."""
         contact, category = message.contact, CATEGORIES[message.reason]
         erased = message.planned_at <= self.erased.get(contact, NEVER)
-        opted_out = self.says_no(contact, "contact") is True
+        opted_out = self.has_refused(contact, "contact") is True
         if category == "reply":
             assert message.anchor_at
             ends = message.anchor_at + timedelta(minutes=10)
-            asked = {"erased": erased, "opted_out": opted_out, "too_late": now >= ends}
-            return Verdict(next((rule for rule, stops in asked.items() if stops), None), None, ends)
+            checks = {"erased": erased, "opted_out": opted_out, "too_late": now >= ends}
+            return Verdict(next((rule for rule, stops in checks.items() if stops), None), None, ends)
         known, closes_at = self.known(message.subject), max(self.windows[contact], default=now - DAYS_30) + DAYS_30
         valid_until = known.wanted.get(message.key, message).valid_until
-        consent = self.says_no(contact, "marketing")
+        consent = self.has_refused(contact, "marketing")
         no_consent = consent is True or (consent is None and self.policy.marketing_consent == "required")
-        asked = {
+        checks = {
             "superseded": message.reason in known.standing and message.key not in known.wanted,
             "cancelled": message.reason not in known.standing,
             "erased": erased,
             "opted_out": opted_out,
-            "no_conversation": not self.heard[contact],
+            "no_conversation": not self.received[contact],
             "window_closed": now >= closes_at,
             "too_late": now >= valid_until,
             "no_consent": category == "marketing" and no_consent,
@@ -397,7 +397,7 @@ class Model:
         }
         hours, zone = self.policy.quiet_hours.get(category), self.zone(message)
         ends = min(valid_until, closes_at)
-        rule, until = next((rule for rule, stops in asked.items() if stops), None), None
+        rule, until = next((rule for rule, stops in checks.items() if stops), None), None
         if rule is None:
             rule, until = self._hold(message, category, now)
             if until and until >= ends:

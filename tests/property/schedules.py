@@ -48,22 +48,22 @@ class Played:
 
 
 class _Actor:
-    """A thread that stands still before each port call until it is told to go on, or to die."""
+    """A thread that waits before each port call until the schedule resumes or kills it."""
 
     def __init__(self, name: str, body: Body, played: Played) -> None:
         self.name, self.waiting = name, ""
         self._body, self._played = body, played
-        self._stands, self._goes, self._dies = threading.Semaphore(0), threading.Semaphore(0), False
+        self._paused, self._goes, self._dies = threading.Semaphore(0), threading.Semaphore(0), False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
-        self._stands.acquire()
+        self._paused.acquire()
 
     def go(self, *, dies: bool) -> None:
         self._dies = dies
         self._goes.release()
-        self._stands.acquire()
+        self._paused.acquire()
         if not self.waiting:
             self._thread.join()
 
@@ -71,7 +71,7 @@ class _Actor:
         if name == "publish":
             return call()
         self.waiting = name
-        self._stands.release()
+        self._paused.release()
         self._goes.acquire()
         if self._dies:
             raise Crash
@@ -86,7 +86,7 @@ class _Actor:
             self._played.failed[self.name] = error
         finally:
             self.waiting = ""
-            self._stands.release()
+            self._paused.release()
 
 
 def play(actors: Mapping[str, Body], choose: Choose, *, deaths: int = 0) -> Played:

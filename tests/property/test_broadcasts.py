@@ -1,7 +1,7 @@
-"""A broadcast that is killed at any step, and resumed, reaches everyone at most once and misses nobody who is allowed.
+"""A broadcast that crashes at any step and resumes reaches each allowed recipient exactly once.
 
-The proof is the provider's own log. First every call of one broadcast to a crowd in which everybody is a case of their
-own; then crowds, kills and errors at random; then runs, events and people in each other's way.
+The provider's own log is the proof. First each call of one broadcast fails, with one recipient per case.
+Then crowds, crashes and errors are random. Then runs, events and people interleave.
 """
 
 from collections import Counter
@@ -62,7 +62,7 @@ ALLOWED: dict[Reason, frozenset[Case]] = {
     "holiday_hours": frozenset({"open", "no consent", "uninterested"}),
     "back_in_stock": frozenset({"open", "no consent"}),
 }
-"""Who is to get it; nobody else may."""
+"""The only recipients that may get it."""
 
 SKIPPED: dict[Case, str] = {
     "closed": "window_closed",
@@ -89,7 +89,7 @@ def _contacts(brand: str) -> Iterator[Contact]:
 
 @dataclass(slots=True)
 class Crowd:
-    """A world with people in it, each of whom is a case, and one broadcast to be."""
+    """A world with one person per case, and one planned broadcast."""
 
     reason: Reason
     cases: Sequence[Case]
@@ -138,7 +138,7 @@ class Crowd:
         self.tick(around)
 
     def ends(self) -> None:
-        """Whoever died comes again, and ticks come until no claim can be anybody's."""
+        """Retry each crashed run, and run until every claim has expired."""
         self.announce()
         for wait in (MINUTE, MINUTE, CLAIM_LASTS):
             self.world.clock.now += wait
@@ -355,7 +355,7 @@ def _ends_without_announcing(crowd: Crowd) -> None:
 
 
 def meets(around: Around, *names: str) -> Around:
-    """Only calls of these names are told apart; the others follow at once."""
+    """Only calls of these names are interleaved; the others follow at once."""
     return lambda name, call: around(name, call) if name in names else call()
 
 
@@ -377,7 +377,7 @@ def expands(crowd: Crowd, *names: str) -> Body:
 
 
 def race(make: Callable[[Crowd], dict[str, Body]], *, deaths: int = 0) -> Iterator[tuple[Crowd, Played]]:
-    """Holiday hours to three people, of whom two are in the first shard, one a page."""
+    """Announce holiday hours to three people; two are in the first shard, one per page."""
 
     def once(choose: Choose) -> tuple[Crowd, Played]:
         crowd = Crowd("holiday_hours", ("open", "open", "open"))
@@ -413,10 +413,13 @@ def test_withdrawal_during_expansion_stops_all_later_messages() -> None:
     def of(crowd: Crowd) -> dict[str, Body]:
         stops = STOPS[crowd.reason]
 
-        def hears(around: Around) -> object:
+        def receives(around: Around) -> object:
             return crowd.world.plan(stops, meets(around, "write_subject", "write_shard"))
 
-        return {"expands": expands(crowd, "read_subject", "write_plan", "save_progress"), "stops": _first_parts(hears)}
+        return {
+            "expands": expands(crowd, "read_subject", "write_plan", "save_progress"),
+            "stops": _first_parts(receives),
+        }
 
     ended = set()
     for crowd, _ in race(of):
@@ -428,7 +431,7 @@ def test_withdrawal_during_expansion_stops_all_later_messages() -> None:
 
 
 def _first_parts(body: Body) -> Body:
-    """Of the sixteen parts, only those up to the one in question are told apart."""
+    """Of the sixteen shards, only those up to the tested one are interleaved."""
 
     def first(around: Around) -> None:
         written = 0
@@ -465,10 +468,10 @@ def test_an_expansion_against_an_erasure_leaves_nothing_behind() -> None:
     names = ("audience_page", "read_threads", "write_plan")
 
     def of(crowd: Crowd) -> dict[str, Body]:
-        asked = EraseContact(_anna(crowd), NOON)
+        command = EraseContact(_anna(crowd), NOON)
         return {
             "expands": expands(crowd, *names),
-            "erases": lambda around: crowd.world.erase(asked, meets(around, "write_preferences", "erase")),
+            "erases": lambda around: crowd.world.erase(command, meets(around, "write_preferences", "erase")),
         }
 
     for crowd, _ in race(of):

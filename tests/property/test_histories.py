@@ -1,8 +1,8 @@
 """Histories of weeks, drawn at random, against what always holds (layers/README.md).
 
-Events come shuffled, twice and late; people write, stop, start and are forgotten; runs, planners and TTL are stepped
-among each other; anything may die, or lose an answer, at any call; clocks stop just before, at and just after each
-edge; and every history has settings of its own. The model beside this file says what may be sent.
+Events arrive shuffled, repeated and late. People write, stop, start and are erased. Runs, planners and TTL interleave.
+Any call may crash or lose its response. Clocks stop just before, at and just after each edge. Each history has its
+own settings. ``model.py`` decides what may be sent.
 """
 
 from collections import Counter
@@ -45,7 +45,7 @@ CONTACTS = (
     ANNA,
     ANNA_ON_WHATSAPP,
     Contact("acme-dental", "whatsapp", "+16502530000"),
-    Contact("acme-dental", "whatsapp", "ben.1"),  # nobody knows in which zone
+    Contact("acme-dental", "whatsapp", "ben.1"),  # zone unknown
 )
 SHARDS = tuple(sorted({contact.shard for contact in CONTACTS}))
 DOORS: tuple[SendGroup, ...] = ("appointments", "trials", "updates")
@@ -73,9 +73,9 @@ Input = BusinessEvent | InboundMessage | RecordChoice | EraseContact | Configure
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run's last look: when it asked, when it had the answer, and what the model said then of the row in hand."""
+    """A run's last snapshot: when it was requested and received, and what the model decided then."""
 
-    asked_at: datetime
+    read_at: datetime
     now: datetime
     verdicts: Mapping[MessageKey, Verdict]
 
@@ -142,12 +142,12 @@ class Histories(RuleBasedStateMachine):
         self.snapshots: dict[str, Snapshot] = {}
         self.claims: dict[str, str] = {}
         self.violations: list[str] = []
-        self.said: list[tuple[datetime, Input]] = []
+        self.entries: list[tuple[datetime, Input]] = []
         self.written: list[InboundMessage] = []
         self.retries: list[Input] = []
         self.deleted: dict[MessageKey, ScheduledMessage] = {}
         self.ended: dict[MessageKey, State] = {}
-        self.calm = True
+        self.undisturbed = True
         self.sends: list[tuple[ScheduledMessage, datetime]] = []
 
     # What happens
@@ -173,7 +173,7 @@ class Histories(RuleBasedStateMachine):
             ):
                 fields: dict[str, Any] = {anchor: begin + DAY}
                 event = business(what, begin, subject_id=subject_id, contact=contact, **fields)
-                self._play(CALM, self._says(replace(event, arrived_at=begin)))
+                self._play(CALM, self._records(replace(event, arrived_at=begin)))
 
     @rule(
         what=st.sampled_from(APPOINTMENTS[:2] * 2 + TRIALS[:2] * 3 + APPOINTMENTS[2:] + TRIALS[2:]),
@@ -201,7 +201,7 @@ class Histories(RuleBasedStateMachine):
         trouble: Trouble,
         busy: bool,
     ) -> None:
-        """Something was said; by a system whose clock shows whole seconds, or not; while a run is at work, or not."""
+        """Send a business event; its clock may show whole seconds, and a run may be at work."""
         now = self.world.clock.now
         occurred_at = (now - age).replace(microsecond=0) if whole else now - age
         anchor = now.replace(hour=12, minute=0, second=0, microsecond=0) + ahead
@@ -217,7 +217,7 @@ class Histories(RuleBasedStateMachine):
         else:
             fields = {}
         event = business(what, occurred_at, subject_id=number, contact=contact, **fields)
-        self._play(trouble, self._says(replace(event, arrived_at=now)), *(("run",) if busy else ()))
+        self._play(trouble, self._records(replace(event, arrived_at=now)), *(("run",) if busy else ()))
 
     @rule(
         contact=st.sampled_from([ANNA, *CONTACTS]),
@@ -231,8 +231,8 @@ class Histories(RuleBasedStateMachine):
         self, *, contact: Contact, age: timedelta, near: timedelta, text: str, timezone: str | None, trouble: Trouble
     ) -> None:
         """Where they are, somebody says only in what is new."""
-        told = {"timezone": timezone} if timezone and age <= timedelta() else {}
-        self._play(trouble, self._message(contact, age - near, text=text, **told), "run")
+        zone = {"timezone": timezone} if timezone and age <= timedelta() else {}
+        self._play(trouble, self._message(contact, age - near, text=text, **zone), "run")
 
     @rule(
         what=st.sampled_from(["contact", "contact", "marketing", "zone", "erasure"]),
@@ -243,7 +243,7 @@ class Histories(RuleBasedStateMachine):
         trouble=TROUBLE,
         due=st.booleans(),
     )
-    def business_says_more(
+    def business_sends_more(
         self,
         *,
         what: str,
@@ -261,16 +261,16 @@ class Histories(RuleBasedStateMachine):
             dues = [row.due_at for row in self.world.store.rows() if row.state is State.SCHEDULED]
             self._time_goes_on(min(dues, default=self.world.clock.now))
         at = self.world.clock.now - age
-        said: Input
+        entry: Input
         match what:
             case "zone":
-                said = ConfigureBrand("acme-dental", version_of(at, EventEffect.CHANGE), {"timezone": timezone})
+                entry = ConfigureBrand("acme-dental", version_of(at, EventEffect.CHANGE), {"timezone": timezone})
             case "erasure":
-                said = EraseContact(contact, at)
+                entry = EraseContact(contact, at)
             case _:
                 topic: Topic = "marketing" if what == "marketing" else "contact"
-                said = RecordChoice(contact, topic, Choice(allowed, at, {"where": "the front desk"}))
-        self._play(trouble, self._says(said), "run")
+                entry = RecordChoice(contact, topic, Choice(allowed, at, {"where": "the front desk"}))
+        self._play(trouble, self._records(entry), "run")
 
     @precondition(lambda self: self._recent())
     @rule(which=st.integers(0, 99), anew=st.booleans(), trouble=TROUBLE)
@@ -303,7 +303,7 @@ class Histories(RuleBasedStateMachine):
     )
     def provider_reports(self, which: int, status: Status, trouble: Trouble) -> None:
         outbound = self.world.provider.handed[which % len(self.world.provider.handed)]
-        self._play(trouble, self._says(receipt(outbound, status, self.world.clock.now)), "run")
+        self._play(trouble, self._records(receipt(outbound, status, self.world.clock.now)), "run")
 
     @rule(which=st.integers(0, 99), near=SHORT, past=st.booleans(), trouble=TROUBLE, runs=st.integers(0, 2))
     def time_comes_to_an_edge(self, which: int, near: timedelta, past: bool, trouble: Trouble, runs: int) -> None:
@@ -317,12 +317,14 @@ class Histories(RuleBasedStateMachine):
         self._play(trouble, *("run", "other run")[:runs])
 
     @precondition(lambda self: any(row.state is State.SCHEDULED for row in self.world.store.rows()))
-    @rule(late=SHORT, trouble=TROUBLE, runs=st.integers(1, 2), which=st.integers(0, 99), says=st.booleans())
-    def a_message_falls_due(self, *, late: timedelta, trouble: Trouble, runs: int, which: int, says: bool) -> None:
+    @rule(late=SHORT, trouble=TROUBLE, runs=st.integers(1, 2), which=st.integers(0, 99), is_certain=st.booleans())
+    def a_message_falls_due(
+        self, *, late: timedelta, trouble: Trouble, runs: int, which: int, is_certain: bool
+    ) -> None:
         """And a run or two find it; just then an event may come again."""
         due = min(row.due_at for row in self.world.store.rows() if row.state is State.SCHEDULED)
         self._time_goes_on(due + late)
-        replan = (self._one(which),) if says and self._recent() else ()
+        replan = (self._one(which),) if is_certain and self._recent() else ()
         self._play(trouble, *("run", "other run")[:runs], *replan)
 
     @rule(hours=st.sampled_from([0.05, 1, 10, 24, 24, 24 * 9]))
@@ -355,7 +357,7 @@ class Histories(RuleBasedStateMachine):
             self._forgotten()
 
     def _forgotten(self) -> None:
-        """Nobody is writing any more: what is held of somebody erased was said since."""
+        """Check after the last write: all data of an erased contact is newer than the erasure."""
         for contact, erased_at in self.model.erased.items():
             held = self.world.store.read_holdings(contact)
             instants = {
@@ -380,7 +382,7 @@ class Histories(RuleBasedStateMachine):
             waiting = [row for row in self.world.store.rows() if row.state in (State.SCHEDULED, State.SENDING)]
             if not waiting:
                 break
-            # Where the zone cannot be told it is asked for every hour: twice a day will do.
+            # An unknown zone is rechecked every hour; twice a day is enough here.
             nearest = min(row.due_at + (row.rule == "unknown_timezone") * DAY / 2 for row in waiting)
             self.world.clock.now = max(self.world.clock.now + MINUTE, nearest)
         self.holds()
@@ -401,18 +403,18 @@ class Histories(RuleBasedStateMachine):
             self.claims[current_thread().name] = f"claim-{number}"
             yield number
 
-    def _says[T: Input](self, said: T) -> T:
-        self.said.append((self.world.clock.now, said))
-        return said
+    def _records[T: Input](self, entry: T) -> T:
+        self.entries.append((self.world.clock.now, entry))
+        return entry
 
     def _message(self, contact: Contact, age: timedelta, **facts: str) -> InboundMessage:
         now = self.world.clock.now
         self.written.append(inbound(now - age, contact=contact, message_id=f"m{len(self.written)}", **facts))
-        return self._says(replace(self.written[-1], arrived_at=now))
+        return self._records(replace(self.written[-1], arrived_at=now))
 
     def _recent(self) -> list[Input]:
         """What may come again: no queue and no archive keeps an event for longer."""
-        return [said for said_at, said in self.said if self.world.clock.now < said_at + DAYS_30]
+        return [entry for happened_at, entry in self.entries if self.world.clock.now < happened_at + DAYS_30]
 
     def _one(self, which: int) -> Input:
         recent = self._recent()
@@ -435,7 +437,7 @@ class Histories(RuleBasedStateMachine):
 
     def _play(self, trouble: Trouble, *actors: str | Input) -> None:
         """The actors at once, in that order and with that trouble; what failed of them comes again later."""
-        self.calm = trouble is CALM
+        self.undisturbed = trouble is CALM
         self.world.provider.script.clear()
         if trouble.answer is not None:
             self.world.provider.script.append(trouble.answer)
@@ -474,20 +476,20 @@ class Histories(RuleBasedStateMachine):
 
         return body
 
-    def _use_case(self, said: Input, watched: Around) -> None:
-        match said:
+    def _use_case(self, entry: Input, watched: Around) -> None:
+        match entry:
             case BusinessEvent():
-                self.world.plan(said, watched)
+                self.world.plan(entry, watched)
             case InboundMessage():
-                self.world.receive(said, watched)
+                self.world.receive(entry, watched)
             case RecordChoice():
-                self.world.record_choice(said, watched)
+                self.world.record_choice(entry, watched)
             case EraseContact():
-                self.world.erase(said, watched)
+                self.world.erase(entry, watched)
             case ConfigureBrand():
-                self.world.configure(said, watched)
+                self.world.configure(entry, watched)
             case RecordDelivery():
-                self.world.report(said, watched)
+                self.world.report(entry, watched)
 
     def _run(self, watched: Around) -> None:
         for send_group in DOORS:
@@ -512,23 +514,23 @@ class Histories(RuleBasedStateMachine):
             if contact not in store._conversations:
                 model.windows[contact].clear()
             if contact not in store._profiles:
-                model.heard[contact].clear()
+                model.received[contact].clear()
                 model.zones.pop(contact, None)
         for key in self.ended.keys() - store._rows.keys():
             del self.ended[key]
         for ref in model.events.keys() - store._subjects.keys():
             del model.events[ref]
 
-    def _choice(self, said: Input) -> RecordChoice | None:
-        """What is said of being written to."""
-        match said:
+    def _choice(self, entry: Input) -> RecordChoice | None:
+        """Compare the stored choices with the model's."""
+        match entry:
             case RecordChoice():
-                return said
-            case InboundMessage() if TEXTS[said.text] is not None:
-                at = min(said.sent_at, said.arrived_at)
-                return RecordChoice(said.contact, "contact", Choice(TEXTS[said.text] is True, at))
-            case RecordDelivery() if said.status == "opted_out":
-                return RecordChoice(said.contact, "contact", Choice(allowed=False, at=said.at))
+                return entry
+            case InboundMessage() if TEXTS[entry.text] is not None:
+                at = min(entry.sent_at, entry.arrived_at)
+                return RecordChoice(entry.contact, "contact", Choice(TEXTS[entry.text] is True, at))
+            case RecordDelivery() if entry.status == "opted_out":
+                return RecordChoice(entry.contact, "contact", Choice(allowed=False, at=entry.at))
             case _:
                 return None
 
@@ -573,7 +575,7 @@ class Histories(RuleBasedStateMachine):
             case "write_subject", BusinessEvent():
                 self.model.events[actor.subject].append(actor)
             case "write_conversation", InboundMessage():
-                self.model.hears(actor, min(actor.sent_at, actor.arrived_at))
+                self.model.receives(actor, min(actor.sent_at, actor.arrived_at))
             case "write_profile", InboundMessage():
                 self.model.sees(actor, min(actor.sent_at, actor.arrived_at))
             case "write_brand", ConfigureBrand():
@@ -638,13 +640,13 @@ class Histories(RuleBasedStateMachine):
         greeted = [sent.subject.id for sent, _ in self.sends if sent.contact == message.contact]
         restarts = self.model.restarts[message.contact]
         broken = {
-            "its gate was too old": now - snapshot.asked_at > timedelta(seconds=2),
+            "its gate was too old": now - snapshot.read_at > timedelta(seconds=2),
             f"its gate should have said {verdict.rule}": verdict.rule is not None,
             "its window was closed, or it was of no use any more": now >= verdict.ends,
             "it was quiet": is_quiet(verdict.hours, verdict.zone, now),
             "the appointment had begun": message.reason == "appointment_reminder" and now >= (message.anchor_at or now),
             "it was not due": category != "reply" and now < message.due_at,
-            "it was asked for before the erasure": any(arrivals) and max(arrivals) <= erased_at <= snapshot.asked_at,
+            "it was asked for before the erasure": any(arrivals) and max(arrivals) <= erased_at <= snapshot.read_at,
             "the person had not come back": message.reason == "welcome_back" and message.subject.id not in restarts,
             "the person was greeted already": message.reason == "welcome_back" and message.subject.id in greeted,
         }
@@ -663,25 +665,25 @@ class Histories(RuleBasedStateMachine):
                 continue
             if row.state is State.SKIPPED and was and was.state is State.SKIPPED and was.version == row.version:
                 continue
-            said: object
+            entry: object
             expected: object
             if call_name == "write_plan":
                 arrived_at = actor.arrived_at if isinstance(actor, BusinessEvent) else started
                 in_time = row.due_at >= max(arrived_at, started - 15 * MINUTE)
-                said, expected = row.rule, None if in_time else "too_late"
+                entry, expected = row.rule, None if in_time else "too_late"
                 if row.state is State.SCHEDULED:
                     continue
             elif row.state is State.SKIPPED:
-                said, expected = row.rule, self.snapshots[name].verdicts[row.key].rule
+                entry, expected = row.rule, self.snapshots[name].verdicts[row.key].rule
             elif was and was.attempts == row.attempts and was.version == row.version:
                 verdict = self.snapshots[name].verdicts[row.key]
-                said, expected = (row.rule, row.due_at), (verdict.rule, verdict.until)
-            elif self.calm and was and was.version == row.version:
-                said, expected = "later, after a try that failed", self.snapshots[name].verdicts[row.key].rule
+                entry, expected = (row.rule, row.due_at), (verdict.rule, verdict.until)
+            elif self.undisturbed and was and was.version == row.version:
+                entry, expected = "later, after a try that failed", self.snapshots[name].verdicts[row.key].rule
             else:
                 continue
-            if said != expected:
-                self.violations.append(f"{row.key.sk}: the policy said {said}, not {expected}")
+            if entry != expected:
+                self.violations.append(f"{row.key.sk}: the policy said {entry}, not {expected}")
 
 
 TestHistories = Histories.TestCase

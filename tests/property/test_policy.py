@@ -1,6 +1,6 @@
 """The guarantees of layers/README.md hold for any stored data, any time and any parameters.
 
-The rules are told here a second time, from its sentences: nothing of the policy is asked but what it decided.
+The rules are written here a second time, from the document: only the decision of the policy is used.
 """
 
 import json
@@ -55,7 +55,7 @@ ORDER: Final = (
 
 @dataclass(frozen=True)
 class History:
-    """What happened, in the words of those to whom it happened; ``case`` is what the app has of it."""
+    """What happened, as the people and businesses see it; ``case`` is the app's input for it."""
 
     case: PolicyInput
     stored_after_the_plan: Sequence[BusinessEvent]
@@ -79,7 +79,7 @@ class Chance:
 
     def history(self) -> History:
         contact = Contact("acme", self.one_of(("sms", "whatsapp")), self.one_of(tuple(NUMBERS)))
-        subject, message, later = self.told_of(contact) if self.in_10(9) else self.asked_of(contact)
+        subject, message, later = self.planned_for(contact) if self.in_10(9) else self.reply_to(contact)
         last_event_at = self.maybe(9, self.near(message.due_at, *[message.due_at - DAYS_30] * self.in_10(2)))
         conversation = (
             extend(None, heard_before=True, message_id="m1", sent_at=last_event_at) if last_event_at else None
@@ -102,7 +102,7 @@ class Chance:
         )
         return History(case, later, choices, last_event_at)
 
-    def told_of(self, contact: Contact) -> tuple[Subject, ScheduledMessage, list[BusinessEvent]]:
+    def planned_for(self, contact: Contact) -> tuple[Subject, ScheduledMessage, list[BusinessEvent]]:
         """A subject, a message of one of its plans, and the events that were stored after that plan."""
         anchor, begins, changes, ends = self.one_of(EVENTS)
         types = [begins, *([self.one_of((changes, changes, ends))] if self.in_10(3) else [])]
@@ -118,9 +118,9 @@ class Chance:
         message = replace(self.one_of(plan), planned_at=self.instant())
         return subject, message, events[planned_by + 1 :]
 
-    def asked_of(self, contact: Contact) -> tuple[None, ScheduledMessage, list[BusinessEvent]]:
-        asked_at = self.instant()
-        return None, reply("help_reply", inbound(asked_at, contact=contact), self.near(asked_at)), []
+    def reply_to(self, contact: Contact) -> tuple[None, ScheduledMessage, list[BusinessEvent]]:
+        received_at = self.instant()
+        return None, reply("help_reply", inbound(received_at, contact=contact), self.near(received_at)), []
 
     def profile(self, now: datetime) -> Profile:
         return Profile(BEGIN, BEGIN, int(self.near(now).timestamp()), timezone=self.maybe(5, self.one_of(ZONES)))
@@ -188,7 +188,7 @@ def is_reply(case: PolicyInput) -> bool:
     return case.message.reason in ("welcome_back", "help_reply")
 
 
-def said_no(history: History, topic: Topic) -> bool:
+def has_refused(history: History, topic: Topic) -> bool:
     """Ordered by the instant of their cause; at a tie, out wins."""
     channel = history.case.message.contact.channel
     of_topic = [choice for about, scope, choice in history.choices if about == topic and scope in (EVERYWHERE, channel)]
@@ -213,7 +213,7 @@ def the_persons_zones(case: PolicyInput) -> tuple[str, ...]:
 
 
 def is_quiet(case: PolicyInput, now: datetime) -> bool:
-    """A zone that cannot be told is treated as quiet; of several, one is enough."""
+    """An unknown zone counts as quiet; of several zones, one quiet zone is enough."""
     hours = case.settings.quiet_hours.get("utility" if "appointment" in case.message.reason else "marketing")
     if hours is None:
         return False
@@ -230,7 +230,7 @@ def broken_by_sending(history: History, now: datetime) -> set[int]:
     answer = is_reply(case)
     broken = {
         1: not answer and (last_event_at is None or now >= last_event_at + DAYS_30),
-        2: said_no(history, "contact"),
+        2: has_refused(history, "contact"),
         4: not answer and (case.subject is None or bool(history.stored_after_the_plan)),
         5: now >= case.message.valid_until or (not answer and is_quiet(case, now)),
     }
@@ -250,7 +250,7 @@ def test_nothing_is_sent_that_must_not_be(history: History) -> None:
     if decision.action is Action.SEND:
         assert broken_by_sending(history, history.case.now) == set()
         if "trial" in history.case.message.reason:
-            assert not said_no(history, "marketing")
+            assert not has_refused(history, "marketing")
 
 
 @MODEST
@@ -286,15 +286,15 @@ def test_hold_ends_in_time_and_its_rule_does_not_hold_again(history: History) ->
 @given(HISTORIES)
 def test_the_first_rule_that_stops_it_is_the_one_reported(history: History) -> None:
     case, decision = history.case, decide(history.case)
-    asked = ("erased", "opted_out", "too_late") if is_reply(case) else ORDER
-    first = next((rule for rule in asked if RULES[rule](case).stops), None)
+    rules = ("erased", "opted_out", "too_late") if is_reply(case) else ORDER
+    first = next((rule for rule in rules if RULES[rule](case).stops), None)
     assert decision.facts.get("held_by", decision.rule) == first
 
 
 @MODEST
 @given(HISTORIES)
 def test_send_is_allowed_exactly_until_its_deadline(history: History) -> None:
-    """A business system that delivers for us is told until when; it asks nobody again."""
+    """A business system that delivers for a brand gets the deadline, because it does not check again."""
     case = history.case
     if decide(case).action is not Action.SEND:
         return

@@ -1,4 +1,4 @@
-"""Each race, in every order that there is of its port calls. A docstring tells what happened to whom."""
+"""Each race, in every order of its port calls. Each docstring describes one incident."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -72,10 +72,10 @@ def run(world: World) -> Body:
 
 
 OF_ERASURES = ("read_preferences", "index_subject")
-"""Calls of a planner that only an erasure, or who chooses, can meet; nobody of those is in its races here."""
+"""A planner's calls that only conflict with erasures and choices, which do not occur in these races."""
 
 
-def hears(world: World, *events: BusinessEvent) -> Body:
+def receives(world: World, *events: BusinessEvent) -> Body:
     def body(around: Around) -> None:
         def meeting(name: str, call: Callable[[], Any]) -> Any:
             return call() if name in OF_ERASURES else around(name, call)
@@ -93,20 +93,22 @@ def race(
     setting: Callable[[], World] = story,
     **others: Callable[[World], Body],
 ) -> list[Ended]:
-    """Every order of a planner and others. Then ticks come, and a planner that died, or found the row in a run's
-    hands, is retried after one minute and after two more, as Lambda does. What holds always is checked in each.
+    """Play every order of a planner and others, and check the invariants in each.
+
+    Then runs follow, and a planner that crashed or met a claimed row is retried after 1 and 2 more minutes, as
+    Lambda does.
     """
 
     def once(choose: Choose) -> Ended:
         world = setting()
-        planner = {"plan": hears(world, *plan)} if plan else {}
+        planner = {"plan": receives(world, *plan)} if plan else {}
         played = play(planner | {name: make(world) for name, make in others.items()}, choose, deaths=deaths)
         waits = "plan" in played.failed
         for minutes in (1, 2):
             world.clock.forward(minutes=minutes)
             tick(world)
             if waits:
-                replan = play({"plan": hears(world, *plan)}, lambda options: options[0])
+                replan = play({"plan": receives(world, *plan)}, lambda options: options[0])
                 waits = "plan" in replan.failed
         assert not waits, "it would have ended in the dead-letter queue"
         for now in (world.clock.now + MINUTE, LATER - timedelta(hours=2)):
@@ -128,7 +130,7 @@ def _always(ended: Ended) -> None:
     assert max(keys.values(), default=0) <= 1, ended.played.steps
     for row in ended.rows():
         assert row.state not in (State.SCHEDULED, State.SENDING), ended.played.steps
-    # Whoever handed over an older version had asked at its gate before the newer one was stored.
+    # A run that sent an older version had read its snapshot before the newer one was stored.
     steps = ended.played.steps
     for position, step in enumerate(steps):
         if step.call != "send":
@@ -152,8 +154,9 @@ def test_two_runs_at_once_hand_over_once() -> None:
 
 
 def test_two_runs_and_a_crash_send_at_most_once_and_report_it() -> None:
-    """A run timed out somewhere between its claim and its settlement, while another was at work. What may have been
-    sent is reported as unconfirmed, and nobody is written to twice.
+    """A run timed out between its claim and its settlement, while another was at work.
+
+    A message that may have been sent is reported as unconfirmed, and no one gets it twice.
     """
     for ended in race(one=run, other=run, deaths=1):
         (row,) = ended.rows()
@@ -240,8 +243,9 @@ def test_a_run_against_a_cancel_and_either_dies() -> None:
 
 
 def test_a_run_against_a_cancel_and_a_new_booking() -> None:
-    """Cancelled and booked again for the same time at once: a run that saw the cancel must not have the last word.
-    One reminder is sent, or it is told as too late, where the planner had to wait for the run; never as cancelled.
+    """An appointment was cancelled and at once booked again for the same time, while a run saw the cancel.
+
+    One reminder is sent, or it is published as too late if the planner waited for the run; never as cancelled.
     """
     for ended in race(run=run, plan=(CANCELLED, BOOKED_AGAIN)):
         (row,) = ended.rows()
@@ -251,8 +255,9 @@ def test_a_run_against_a_cancel_and_a_new_booking() -> None:
 
 
 def test_a_run_against_the_ttl_deletion_of_what_it_reads() -> None:
-    """Anna was last heard from 31 days ago. DynamoDB deletes her conversation in the middle of the run, or days
-    later: nothing is sent, and the reason is the same.
+    """Anna last wrote 31 days ago, and DynamoDB deleted her conversation during the run or days later.
+
+    Nothing is sent, and the rule is the same in both cases.
     """
 
     def overdue() -> World:
@@ -370,11 +375,11 @@ def test_a_run_against_an_erasure() -> None:
     """Anna was erased in the second in which her reminder was due. After the mark no gate lets it pass, and nothing
     of her comes back.
     """
-    asked = EraseContact(ANNA, DUE)
+    command = EraseContact(ANNA, DUE)
 
     def once(choose: Choose) -> bool:
         world = story()
-        played = play({"run": run(world), "erases": lambda around: world.erase(asked, around)}, choose)
+        played = play({"run": run(world), "erases": lambda around: world.erase(command, around)}, choose)
         sent, marked = played.index("run", "send"), played.index("erases", "write_preferences")
         if sent is not None and marked is not None:
             snapshot = played.index("run", "read_snapshot", before=sent)
@@ -389,8 +394,9 @@ def test_a_run_against_an_erasure() -> None:
 
 
 def test_two_runs_and_one_place() -> None:
-    """Two reminders of Anna's were due in one second, two runs took one each, and one an hour is all that she gets:
-    the other one waits for its hour.
+    """Two of Anna's reminders were due in one second, and two runs took one each.
+
+    The cap is one an hour: the other reminder waits for its hour.
     """
 
     def two_due() -> World:
@@ -450,8 +456,9 @@ def test_a_greeting_that_is_sent_by_two() -> None:
     ids=["moved, cancelled", "moved there and back", "booked again", "twice", "lent to another", "filled in late"],
 )
 def test_two_planners_at_once(one: BusinessEvent, other: BusinessEvent, wanted: set[Any]) -> None:
-    """Two changes of one appointment came in the same second, and two Lambdas took one each: the newer one stands,
-    however their writes fell.
+    """Two changes of one appointment came in the same second, and two Lambdas took one each.
+
+    The newer change is kept in every order of the writes.
     """
 
     def morning() -> World:
@@ -461,7 +468,7 @@ def test_two_planners_at_once(one: BusinessEvent, other: BusinessEvent, wanted: 
 
     def once(choose: Choose) -> World:
         world = morning()
-        played = play({"one": hears(world, one), "other": hears(world, other)}, choose)
+        played = play({"one": receives(world, one), "other": receives(world, other)}, choose)
         assert not played.failed
         for due in (DUE, LATER - timedelta(hours=2)):
             world.clock.now = due
@@ -486,7 +493,7 @@ def test_two_planners_of_older_events_at_once() -> None:
         world = World()
         world.receive(inbound())
         world.plan(newest)
-        played = play({"oldest": hears(world, oldest), "between": hears(world, between)}, choose)
+        played = play({"oldest": receives(world, oldest), "between": receives(world, between)}, choose)
         assert not played.failed
         world.clock.now = DUE
         tick(world)

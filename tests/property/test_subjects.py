@@ -1,4 +1,4 @@
-"""A subject is the sum of what its events said: in any order, however often."""
+"""A subject is the merge of its events: in any order, with any repeats."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,7 +27,7 @@ _OF_APPOINTMENTS = _ZONE | {
 }
 _OF_TRIALS = _ZONE | {"follow_up": st.lists(st.sampled_from(["-P3D", "PT1H", "P1D"]), max_size=3, unique=True)}
 
-SAID: Mapping[str, st.SearchStrategy[dict[str, Any]]] = {
+FIELDS: Mapping[str, st.SearchStrategy[dict[str, Any]]] = {
     "appointment": st.fixed_dictionaries(_STARTS, optional=_OF_APPOINTMENTS),
     "trial": st.fixed_dictionaries(_ENDS, optional=_OF_TRIALS),
     "product": st.fixed_dictionaries({"name": st.sampled_from(["Shoe", "Boot"])}),
@@ -40,7 +40,7 @@ SAID: Mapping[str, st.SearchStrategy[dict[str, Any]]] = {
 @st.composite
 def _events(draw: st.DrawFn) -> list[BusinessEvent]:
     """Of one subject, some of them within one second, no two of one version."""
-    kind = draw(st.sampled_from(sorted(SAID)))
+    kind = draw(st.sampled_from(sorted(FIELDS)))
     names = st.sampled_from([name for name, terms in EVENT_TYPES.items() if terms.kind == kind])
     seconds = st.sampled_from([0, 0.25, 0.5, 0.75, 1, 3600])
     drawn = draw(
@@ -54,13 +54,13 @@ def _events(draw: st.DrawFn) -> list[BusinessEvent]:
     contacts = [ANNA] if kind in OF_ONE_CONTACT else [ANNA, BEN, None]
     events = []
     for name, second in drawn:
-        fields = {} if EVENT_TYPES[name].rank is EventEffect.UNDO else draw(SAID[kind])
+        fields = {} if EVENT_TYPES[name].rank is EventEffect.UNDO else draw(FIELDS[kind])
         contact = draw(st.sampled_from(contacts))
         events.append(business(name, NOON + timedelta(seconds=second), contact=contact, **fields))
     return events
 
 
-def _heard(events: list[BusinessEvent]) -> Subject:
+def _apply(events: list[BusinessEvent]) -> Subject:
     subject = Subject(events[0].subject)
     for event in events:
         subject = subject.apply(event)
@@ -79,20 +79,20 @@ def test_order_and_repeats_of_events_do_not_change_the_subject(
     events: list[BusinessEvent], data: st.DataObject
 ) -> None:
     repeated = events + data.draw(st.lists(st.sampled_from(events), max_size=4))
-    assert _sum(_heard(data.draw(st.permutations(repeated)))) == _sum(_heard(events))
+    assert _sum(_apply(data.draw(st.permutations(repeated)))) == _sum(_apply(events))
 
 
 @settings(deadline=None)
 @given(events=_events())
 def test_it_wants_what_the_model_wants(events: list[BusinessEvent]) -> None:
     """The model sorts the events and lays them over each other."""
-    wanted = {message.key: (message.due_at, message.valid_until) for message in planned_messages(_heard(events))}
+    wanted = {message.key: (message.due_at, message.valid_until) for message in planned_messages(_apply(events))}
     assert wanted == dict(known_of(events[0].subject, events).wanted)
 
 
 @settings(deadline=None)
 @given(events=_events())
 def test_subject_plans_only_for_its_own_contact(events: list[BusinessEvent]) -> None:
-    """A message goes to somebody whom some event named."""
+    """A message goes only to a contact that some event named."""
     named = {event.contact for event in events}
-    assert {message.contact for message in planned_messages(_heard(events))} <= named
+    assert {message.contact for message in planned_messages(_apply(events))} <= named

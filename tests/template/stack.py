@@ -77,7 +77,7 @@ class Stack:
         )
 
     def policy_documents(self) -> Iterator[tuple[str, Properties]]:
-        """Every statement that grants something, wherever it stands, with the resource it is in.
+        """Every statement that grants something, with the resource that contains it.
 
         Left out: a role's trust, which names a principal and no resource.
         """

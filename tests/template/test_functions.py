@@ -1,4 +1,4 @@
-"""Each function is what the contract calls it, can be watched, and is told what it needs."""
+"""Each function has its public name, its logs and alarms, and the variables it needs."""
 
 from __future__ import annotations
 

@@ -104,17 +104,17 @@ def test_function_may_use_only_what_its_variables_name(stack: Stack) -> None:
             for statement in statements
             if tuple(as_list(statement["Action"])) not in TO_PROVIDERS
         }
-        told_of = {
+        variables_of = {
             resource
             for resource, variable in FOUND_BY.items()
             if function["Environment"]["Variables"].get(variable) == {"Ref": resource}
         }
-        # Every function is told of the bus, the table and its key; one only answers, and one only asks who calls.
+        # Every function gets the bus, the table and its key, but explain only answers and webhook only checks calls.
         silent = {
             "ExplainFunction": {"EventBus"},
             "WebhookFunction": {"Table", "PreferencesKey"},
         }.get(name, set())
-        assert may_use - {"FailedEventsQueue", "FailedSchedulesQueue"} == told_of - silent, name
+        assert may_use - {"FailedEventsQueue", "FailedSchedulesQueue"} == variables_of - silent, name
 
 
 def test_no_function_scans(stack: Stack) -> None:

@@ -36,7 +36,7 @@ from reengage.ports import (
     Unknown,
     Wording,
 )
-from tests.integration.channels.wire import full, hasty, nobody, patient
+from tests.integration.channels.wire import closed_port, full, hasty, patient
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -197,12 +197,16 @@ def outbound(channel: str, **changes: Any) -> OutboundMessage:
 
 def error(code: str, reason: str = "", field_name: str = "") -> str:
     """As both services say it, with what must not get further."""
-    said: dict[str, Any] = {"__type": f"com.amazonaws.any#{code}", "message": f"{ADDRESS} said AWS", "Message": ADDRESS}
+    error_body: dict[str, Any] = {
+        "__type": f"com.amazonaws.any#{code}",
+        "message": f"{ADDRESS} said AWS",
+        "Message": ADDRESS,
+    }
     if reason:
-        said["Reason"] = reason
+        error_body["Reason"] = reason
     if field_name:
-        said["Fields"] = [{"Name": field_name, "Message": ADDRESS}]
-    return json.dumps(said)
+        error_body["Fields"] = [{"Name": field_name, "Message": ADDRESS}]
+    return json.dumps(error_body)
 
 
 def test_what_of_an_sms_is_on_the_wire(aws: Aws, connect: Connect) -> None:
@@ -450,7 +454,7 @@ def test_an_answer_that_drips_is_not_waited_for(aws: Aws, connect: Connect, chan
 
 @pytest.mark.parametrize("channel", CHANNELS)
 def test_refused_connection_sends_nothing(connect: Connect, channel: str) -> None:
-    with nobody() as url:
+    with closed_port() as url:
         assert connect(channel, url).send(outbound(channel)) == Retryable("NewConnectionError")
 
 
@@ -472,7 +476,7 @@ def test_the_time_that_credentials_take_is_the_gates_too(aws: Aws, connect: Conn
 
 
 def test_each_call_has_a_connection_of_its_own(aws: Aws, connect: Connect) -> None:
-    """One that was kept open may be closed as the next request goes out, and nobody could tell whether it was taken."""
+    """A kept connection may close as the next request goes out, and then its outcome is unknown."""
     for _ in range(2):
         connect("sms", aws.url).send(outbound("sms"))
     assert len(aws.connections) == 2

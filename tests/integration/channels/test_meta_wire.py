@@ -25,16 +25,16 @@ from tests.integration.channels.wire import (
     Server,
     answer,
     clock,
+    closed_port,
     drips,
     full,
     hasty,
     is_silent,
-    nobody,
     outbound,
     patient,
     resets,
     routes,
-    says,
+    sends_bytes,
     serving,
     stops_after,
     written,
@@ -42,7 +42,7 @@ from tests.integration.channels.wire import (
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
-TOKEN: Final = "EAAJB-token"  # noqa: S105 - of nobody
+TOKEN: Final = "EAAJB-token"  # noqa: S105 - not a real token
 WAMID: Final = "wamid.HBgLNDQ3NzAwOTAwMTg3FQIAERgS"
 TAKEN: Final = {
     "messaging_product": "whatsapp",
@@ -114,7 +114,7 @@ def no_object() -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("secrets", "told"),
+    ("secrets", "error_text"),
     [
         (dict, "absent from the secrets: meta_access_token"),
         (lambda: {"meta_access_token": ""}, "absent from the secrets: meta_access_token"),
@@ -124,8 +124,8 @@ def no_object() -> dict[str, str]:
         (no_object, "the secrets cannot be read: ConfigurationError"),
     ],
 )
-def test_unusable_secret_is_a_configuration_error(meta: Server, secrets: Any, told: str) -> None:
-    assert channel(meta.url, secrets=secrets).send(outbound()) == Retryable(told)
+def test_unusable_secret_is_a_configuration_error(meta: Server, secrets: Any, error_text: str) -> None:
+    assert channel(meta.url, secrets=secrets).send(outbound()) == Retryable(error_text)
     assert meta.requests == []
 
 
@@ -139,7 +139,7 @@ MEANINGS: Final = {
         (400, 33), (403, 368), (400, 131030), (403, 131031), (400, 131037), (400, 131042), (500, 131045),
         (500, 131057), (404, 132001), (400, 133010),
         (400, 131063), (400, 134011), (400, 134101), (500, 134102), (400, 2494100),
-        (400, 999_999), (404, 999_999), (410, 999_999), (429, 999_999),  # which nobody has heard of
+        (400, 999_999), (404, 999_999), (410, 999_999), (429, 999_999),  # unknown codes
     ],
     OptedOut: [(400, 131050)],
     Refused: [
@@ -176,7 +176,7 @@ def test_no_code_of_the_table_opts_out_of_the_brand() -> None:
 
 
 def test_who_has_stopped_marketing_has_stopped_that_alone(meta: Server) -> None:
-    """It was stored where a later status said so, but not where the answer did."""
+    """The opt-out was stored if a later status reported it, but not if the response did."""
     meta.answers(400, error(131050))
     outcome = channel(meta.url).send(outbound())
     assert outcome == OptedOut("131050 user has stopped receipt of marketing messages", topic="marketing")
@@ -184,7 +184,7 @@ def test_who_has_stopped_marketing_has_stopped_that_alone(meta: Server) -> None:
 
 @pytest.mark.parametrize("is_transient", [True, False])
 def test_unknown_code_is_retried(meta: Server, is_transient: bool) -> None:
-    """It was refused for good, whatever Meta said of it."""
+    """The message was refused for good, even if Meta called the error temporary."""
     meta.answers(400, error(131_999, is_transient=is_transient))
     assert channel(meta.url).send(outbound()) == Retryable("131999 with HTTP 400")
 
@@ -214,9 +214,11 @@ HINTS: Final = {
 }
 
 
-@pytest.mark.parametrize(("said", "wait"), HINTS.values(), ids=HINTS)
-def test_throttling_waits_as_long_as_the_provider_requires(meta: Server, said: str, wait: timedelta | None) -> None:
-    meta.behaves = says(written(429, error(130429), {"Retry-After": "?"}).replace(b"?", said.encode("latin-1"), 1))
+@pytest.mark.parametrize(("header", "wait"), HINTS.values(), ids=HINTS)
+def test_throttling_waits_as_long_as_the_provider_requires(meta: Server, header: str, wait: timedelta | None) -> None:
+    meta.behaves = sends_bytes(
+        written(429, error(130429), {"Retry-After": "?"}).replace(b"?", header.encode("latin-1"), 1)
+    )
     assert channel(meta.url).send(outbound()) == Retryable("130429 rate limit hit", wait)
 
 
@@ -255,9 +257,9 @@ USAGES: Final = {
 }
 
 
-@pytest.mark.parametrize(("said", "wait"), USAGES.values(), ids=USAGES)
-def test_throttling_wait_may_be_in_minutes(meta: Server, said: str, wait: timedelta | None) -> None:
-    meta.answers(400, error(80007), {"X-Business-Use-Case-Usage": said})
+@pytest.mark.parametrize(("header", "wait"), USAGES.values(), ids=USAGES)
+def test_throttling_wait_may_be_in_minutes(meta: Server, header: str, wait: timedelta | None) -> None:
+    meta.answers(400, error(80007), {"X-Business-Use-Case-Usage": header})
     assert channel(meta.url).send(outbound()) == Retryable("80007 rate limit issues", wait)
 
 
@@ -323,7 +325,7 @@ STATUSES: Final = {
     "a no beyond any measure": (answer(400, {**error(131047), "padding": "x" * BODY_LIMIT}), Refused("HTTP 400")),
     "nothing to read": (answer(204), Unknown("HTTP 204")),
     "a success after a hundred": (
-        says(b"HTTP/1.1 100 Continue\r\n\r\n" + written(200, TAKEN)),
+        sends_bytes(b"HTTP/1.1 100 Continue\r\n\r\n" + written(200, TAKEN)),
         Accepted("meta", WAMID),
     ),
 }
@@ -340,18 +342,18 @@ WHOLE: Final = written(200, TAKEN)
 FATES: Final = {
     "no answer": is_silent,
     "reset after the body": resets,
-    "closed after the body": says(b""),
-    "half a status line": says(b"HTTP/1.1 20"),
+    "closed after the body": sends_bytes(b""),
+    "half a status line": sends_bytes(b"HTTP/1.1 20"),
     "half the headers": stops_after(WHOLE[:30]),
-    "half the body, then closed": says(WHOLE[:-10]),
+    "half the body, then closed": sends_bytes(WHOLE[:-10]),
     "half the body, then silence": stops_after(WHOLE[:-10]),
-    "half a no, then closed": says(written(400, error(131047))[:-10]),
-    "half a chunk": says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{"),
-    "a chunk of no length": says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n{}"),
-    "a chunk of a length below zero": says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n{}"),
-    "two lengths": says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}"),
-    "no HTTP at all": says(b"220 mail.example ESMTP\r\n"),
-    "a header without an end": says(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000),
+    "half a no, then closed": sends_bytes(written(400, error(131047))[:-10]),
+    "half a chunk": sends_bytes(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{"),
+    "a chunk of no length": sends_bytes(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n{}"),
+    "a chunk of a length below zero": sends_bytes(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n{}"),
+    "two lengths": sends_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}"),
+    "no HTTP at all": sends_bytes(b"220 mail.example ESMTP\r\n"),
+    "a header without an end": sends_bytes(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000),
     "a drip of headers": drips(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1000),
     "a drip of the body": drips(b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + b" " * 2000),
     "a drip of a body without a length": drips(b"HTTP/1.1 400 No\r\n\r\n" + b" " * 2000),
@@ -371,7 +373,7 @@ def test_failure_after_the_body_was_sent_is_unknown(meta: Server, behaves: Behav
 
 
 def test_a_no_that_comes_before_all_was_read_counts(meta: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A throttle answered at once and closed; the rest had nowhere to go, and it was said that nobody knew."""
+    """A throttled call was answered and closed before its body was read, and was reported as unknown."""
 
     def breaks(self: HTTPConnection, *args: Any, **kwargs: Any) -> None:
         total_timeout(self, *args, **kwargs)
@@ -396,7 +398,7 @@ def test_silence_is_waited_for_no_longer_than_it_may_last(meta: Server) -> None:
 
 
 def test_refused_connection_is_retried() -> None:
-    with nobody() as url:
+    with closed_port() as url:
         assert channel(url).send(outbound()) == Retryable("NewConnectionError")
 
 
@@ -456,7 +458,7 @@ def test_invalid_url_is_a_configuration_error(url: str) -> None:
 
 
 def test_each_message_has_a_connection_of_its_own(meta: Server) -> None:
-    """One that was kept open may be closed as the next request goes out, and nobody could tell whether it was taken."""
+    """A kept connection may close as the next request goes out, and then its outcome is unknown."""
     sender = channel(meta.url)
     sender.send(outbound())
     sender.send(outbound())

@@ -23,13 +23,13 @@ from tests.integration.channels.wire import (
     Server,
     answer,
     clock,
+    closed_port,
     is_silent,
-    nobody,
     outbound,
     patient,
     resets,
     routes,
-    says,
+    sends_bytes,
     serving,
     written,
 )
@@ -112,9 +112,9 @@ def test_callback_is_read_as_the_contacts_without_a_lookup(twilio: Server, on: s
     message = outbound(on)
     channel(twilio.url, on, sender_id, webhook_url="https://hooks.example").send(message)
     sent = form(twilio)
-    told = {"MessageStatus": "delivered", "MessageSid": SID, "To": sent["To"], "From": "+15005550009"}
+    status_call = {"MessageStatus": "delivered", "MessageSid": SID, "To": sent["To"], "From": "+15005550009"}
     query = dict(parse_qsl(urlsplit(sent["StatusCallback"]).query))
-    (receipt,) = read_twilio(told, query, routes=Routes(()), arrived_at=NOON).receipts
+    (receipt,) = read_twilio(status_call, query, routes=Routes(()), arrived_at=NOON).receipts
     assert receipt.contact == message.message.contact
     assert receipt.scheduled_message_id == message.message.scheduled_message_id
 
@@ -246,7 +246,7 @@ MEANINGS: Final = {
         (400, 21668), (400, 21910),
         (400, 30032), (400, 30033), (400, 30034), (400, 30035), (400, 30037),
         (400, 63022), (400, 63040), (400, 63054), (400, 63056), (400, 63059), (400, 572006),
-        (400, 99_999), (401, 99_999), (422, 99_999), (429, 99_999),  # which nobody has heard of
+        (400, 99_999), (401, 99_999), (422, 99_999), (429, 99_999),  # unknown codes
     ],
     Refused: [
         (400, 21211), (400, 21214), (400, 21217), (400, 21408), (400, 21612), (400, 21614), (400, 21635),
@@ -304,7 +304,7 @@ ANSWERS: Final = {
     "a redirect": (answer(307, headers={"Location": "/elsewhere"}), Unknown("HTTP 307")),
     "a success without a sid": (answer(201, {"status": "queued"}), Unknown("HTTP 201")),
     "a success that is not JSON": (answer(201, b"<Message/>"), Unknown("HTTP 201")),
-    "half an answer": (says(written(201, TAKEN)[:-5]), Unknown("ProtocolError")),
+    "half an answer": (sends_bytes(written(201, TAKEN)[:-5]), Unknown("ProtocolError")),
     "no answer": (is_silent, Unknown("TimeoutError")),
     "a reset": (resets, Unknown("ConnectionResetError")),
 }
@@ -318,5 +318,5 @@ def test_what_an_answer_means_without_a_code(twilio: Server, behaves: Behaviour,
 
 
 def test_refused_connection_is_retried() -> None:
-    with nobody() as url:
+    with closed_port() as url:
         assert channel(url).send(outbound("sms")) == Retryable("NewConnectionError")

@@ -28,7 +28,7 @@ from tests.integration.channels.wire import (
     patient,
     resets,
     routes,
-    says,
+    sends_bytes,
     serving,
     written,
 )
@@ -164,9 +164,9 @@ ANSWERS: Final = {
     "moved": (answer(301, headers={"Location": "/"}), Unknown("HTTP 301")),
     "see other": (answer(303, headers={"Location": "/"}), Unknown("HTTP 303")),
     "moved, with its method": (answer(308, headers={"Location": "/"}), Unknown("HTTP 308")),
-    "half an answer": (says(written(200, {"id": "queue-17"})[:-5]), Unknown("ProtocolError")),
+    "half an answer": (sends_bytes(written(200, {"id": "queue-17"})[:-5]), Unknown("ProtocolError")),
     "a reset": (resets, Unknown("ConnectionResetError")),
-    "an end": (says(b""), Unknown("RemoteDisconnected")),
+    "an end": (sends_bytes(b""), Unknown("RemoteDisconnected")),
 }
 
 
@@ -178,14 +178,16 @@ def test_what_an_answer_means(receiver: Server, channel: WebhookChannel, behaves
 
 
 @pytest.mark.parametrize(
-    ("behaves", "told"),
+    ("behaves", "error_text"),
     [(is_silent, "TimeoutError"), (drips(written(200, b" " * 2000)), "the answer took too long")],
 )
 def test_missing_response_has_an_unknown_outcome(
-    receiver: Server, contexts: Contexts, behaves: Behaviour, told: str
+    receiver: Server, contexts: Contexts, behaves: Behaviour, error_text: str
 ) -> None:
     receiver.behaves = behaves
-    assert sender(receiver.url, contexts[1], http=hasty(context=contexts[1])).send(outbound("sms")) == Unknown(told)
+    assert sender(receiver.url, contexts[1], http=hasty(context=contexts[1])).send(outbound("sms")) == Unknown(
+        error_text
+    )
     assert (receiver.connections, len(receiver.requests)) == (1, 1)
 
 
@@ -204,17 +206,21 @@ def test_certificate_of_another_host_gets_no_request(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("behaves", "told"),
-    [(resets, "ConnectionResetError"), (says(b"HTTP/1.1 400 No\r\n\r\n"), "SSLError"), (is_silent, "TimeoutError")],
+    ("behaves", "error_text"),
+    [
+        (resets, "ConnectionResetError"),
+        (sends_bytes(b"HTTP/1.1 400 No\r\n\r\n"), "SSLError"),
+        (is_silent, "TimeoutError"),
+    ],
 )
-def test_a_failure_before_the_body_left_is_tried_again(contexts: Contexts, behaves: Behaviour, told: str) -> None:
+def test_a_failure_before_the_body_left_is_tried_again(contexts: Contexts, behaves: Behaviour, error_text: str) -> None:
     """TLS never comes about, so no byte of the request can have gone out."""
     with serving() as receiver:
         receiver.unread, receiver.behaves = True, behaves
         secure = sender(
             receiver.url.replace("http:", "https:"), contexts[1], http=patient(connect=1, context=contexts[1])
         )
-        assert secure.send(outbound("sms")) == Retryable(told)
+        assert secure.send(outbound("sms")) == Retryable(error_text)
         assert receiver.connections == 1
 
 

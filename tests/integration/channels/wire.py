@@ -38,7 +38,7 @@ def clock() -> datetime:
 
 
 def patient(**changes: Any) -> Http:
-    """Time-outs that a busy machine keeps, ten seconds in all; it trusts nobody, where the test does not say whom."""
+    """Return a client with time-outs that suit a busy machine; it trusts only the test's own certificates."""
     settings: dict[str, Any] = {"connect": 4, "read": 5, "total_timeout": 6, **changes}
     return Http(**{"context": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), **settings})
 
@@ -53,7 +53,7 @@ def routes(channel: str, provider: str, sender_id: str) -> Routes:
 
 
 def outbound(channel: str = "whatsapp", address: str = ADDRESS, **changes: Any) -> OutboundMessage:
-    """A reminder to be sent at ``NOON``, as free text for another hour, of use for two."""
+    """Return a reminder to send at ``NOON``; free text is allowed for an hour, and it is valid for two."""
     message = ScheduledMessage(
         contact=Contact(BRAND, channel, address),
         reason="appointment_reminder",
@@ -168,16 +168,16 @@ def _more(connection: socket.socket) -> bytes:
 def written(status: int, body: Any = b"", headers: Mapping[str, str] | None = None) -> bytes:
     """A whole answer; a ``body`` that is not bytes already is written as JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    said = {"Content-Length": str(len(content)), **(headers or {})}
-    lines = [f"HTTP/1.1 {status} Said", *(f"{name}: {value}" for name, value in said.items())]
+    all_headers = {"Content-Length": str(len(content)), **(headers or {})}
+    lines = [f"HTTP/1.1 {status} Said", *(f"{name}: {value}" for name, value in all_headers.items())]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
 
 
 def answer(status: int, body: Any = b"", headers: Mapping[str, str] | None = None) -> Behaviour:
-    return says(written(status, body, headers))
+    return sends_bytes(written(status, body, headers))
 
 
-def says(total_timeout: bytes) -> Behaviour:
+def sends_bytes(total_timeout: bytes) -> Behaviour:
     """Writes that, and closes the connection."""
     return lambda _, connection: connection.sendall(total_timeout)
 
@@ -209,7 +209,7 @@ def drips(total_timeout: bytes, *, pause: float = 0.05) -> Behaviour:
 
 
 def resets(server: Server, connection: socket.socket) -> None:
-    """A TCP reset instead of an orderly end, once the other side has said something."""
+    """Reset the TCP connection instead of closing it, after the client has sent something."""
     if server.unread:
         connection.recv(1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -232,8 +232,8 @@ def full() -> Iterator[str]:
 
 
 @contextmanager
-def nobody() -> Iterator[str]:
-    """An URL where nobody listens."""
+def closed_port() -> Iterator[str]:
+    """Yield a URL that refuses connections."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{unused.getsockname()[1]}"

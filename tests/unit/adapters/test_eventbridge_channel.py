@@ -162,8 +162,8 @@ def test_refused_connection_is_retried(aws: Aws, monkeypatch: pytest.MonkeyPatch
 
 def test_request_goes_to_the_bus(aws: Aws, channel: EventBridgeChannel) -> None:
     channel.send(OUTBOUND)
-    ((asked,),) = (request["Entries"] for request in aws.requests)
-    assert {**asked, "Detail": json.loads(asked["Detail"])} == {
+    ((sent_entry,),) = (request["Entries"] for request in aws.requests)
+    assert {**sent_entry, "Detail": json.loads(sent_entry["Detail"])} == {
         "EventBusName": "reengage",
         "Source": "reengage",
         "DetailType": "MessageSendRequested",

@@ -263,7 +263,7 @@ OF_A_CONTACT: Final = [name for name in REQUIRED if name not in ("SendingPaused"
 EACH_CONTACT_S_OWN: Final = ("ProductViewed", "ProductAddedToCart", "InterestShown", "InterestWithdrawn")
 """Many look at one product: what one of them did is nothing to the others."""
 
-NOBODY_S: Final = (
+WITHOUT_CONTACT: Final = (
     "ItemBackInStock",
     "ItemSoldOut",
     "ProductPreviewAnnounced",
@@ -291,9 +291,9 @@ def read(event: Any) -> Any:
 
 
 def business_event(event: Any) -> BusinessEvent:
-    heard = parse_business_event(event)
-    assert isinstance(heard, BusinessEvent)
-    return heard
+    parsed = parse_business_event(event)
+    assert isinstance(parsed, BusinessEvent)
+    return parsed
 
 
 def envelope(detail_type: str, detail: Any) -> dict[str, Any]:
@@ -365,18 +365,20 @@ def test_a_business_event(detail_type: str, detail_of: Callable[[str], dict[str,
     detail = detail_of(detail_type)
     event = business_event(envelope(detail_type, detail))
     terms = EVENT_TYPES[detail_type]
-    assert (event.type, event.contact) == (detail_type, None if detail_type in NOBODY_S else READ_CONTACT)
+    assert (event.type, event.contact) == (detail_type, None if detail_type in WITHOUT_CONTACT else READ_CONTACT)
     of = READ_CONTACT if detail_type in EACH_CONTACT_S_OWN else None
     assert event.subject == SubjectRef("acme-dental", terms.kind, ID.good, of)
     kinds = REQUIRED[detail_type] | OPTIONAL[detail_type]
-    said = {name: kinds[name].as_read for name in detail if name not in ("contact", "occurred_at", terms.id_field)}
-    said |= {"closed": False} if detail_type == "HolidayHoursAnnounced" else {}
+    expected_fields = {
+        name: kinds[name].as_read for name in detail if name not in ("contact", "occurred_at", terms.id_field)
+    }
+    expected_fields |= {"closed": False} if detail_type == "HolidayHoursAnnounced" else {}
     # The instant of the full one lies after its envelope's.
     happened = "2031-03-04T11:05:21+00:00" if "occurred_at" in detail else "2031-03-04T11:05:20+00:00"
-    said |= {KEPT[detail_type]: happened} if detail_type in KEPT else {}
-    assert event.fields == said
+    expected_fields |= {KEPT[detail_type]: happened} if detail_type in KEPT else {}
+    assert event.fields == expected_fields
     # It is stored as JSON.
-    assert json.loads(json.dumps(event.fields)) == said
+    assert json.loads(json.dumps(event.fields)) == expected_fields
 
 
 @pytest.mark.parametrize(
@@ -386,9 +388,9 @@ def test_a_business_event(detail_type: str, detail_of: Callable[[str], dict[str,
 def test_a_text_for_people_is_one_for_all_or_one_for_each_locale(detail_type: str, name: str) -> None:
     regions = {f"en-{region:03}": "é" * 500 for region in range(20)}
     for text in ("Pro", "x" * 500, {"de_AT": "Profi"}, {"en": "Pro", "zh-Hans-CN": "专业版"}, regions):
-        heard = parse_business_event(envelope(detail_type, full(detail_type) | {name: text}))
-        assert isinstance(heard, BusinessEvent | ConfigureBrand)
-        assert heard.fields[name] == text
+        parsed = parse_business_event(envelope(detail_type, full(detail_type) | {name: text}))
+        assert isinstance(parsed, BusinessEvent | ConfigureBrand)
+        assert parsed.fields[name] == text
 
 
 # A person's message is not rejected for an optional field.
@@ -550,9 +552,9 @@ def test_an_error_quotes_nothing_of_what_it_found() -> None:
         names = REQUIRED[detail_type] | OPTIONAL[detail_type]
         wrong = full(detail_type) | {name: [personal] if kind is TEXT else personal for name, kind in names.items()}
         parts = dict.fromkeys(PARTS, personal)
-        said = " ".join(errors_of(envelope(detail_type, wrong | {"contact": parts})))
-        assert "Ada" not in said
-        assert "7700" not in said
+        expected_fields = " ".join(errors_of(envelope(detail_type, wrong | {"contact": parts})))
+        assert "Ada" not in expected_fields
+        assert "7700" not in expected_fields
 
 
 # Brands, choices, erasures
@@ -597,9 +599,9 @@ def test_a_stop_is_not_lost_for_a_fact_that_cannot_be_read(
     assert inbound_message(envelope("MessageReceived", detail | {name: value})) == inbound_message(
         envelope("MessageReceived", detail)
     )
-    (told,) = caplog.messages
-    assert told.startswith(f"left out: $.detail.{name}: ")
-    assert str(value) not in told or value == ""
+    (log_line,) = caplog.messages
+    assert log_line.startswith(f"left out: $.detail.{name}: ")
+    assert str(value) not in log_line or value == ""
 
 
 @pytest.mark.parametrize("locale", ["de" + "-abcdefgh" * 4, "de" + "-ab" * 100])
@@ -735,7 +737,7 @@ def test_only_per_contact_subjects_differ_between_contacts(detail_type: str) -> 
     assert len(set(subjects)) == len({subject.key for subject in subjects}) == apart
 
 
-@pytest.mark.parametrize("detail_type", NOBODY_S)
+@pytest.mark.parametrize("detail_type", WITHOUT_CONTACT)
 def test_announcement_keeps_no_contact(detail_type: str) -> None:
     """Whoever the shop's own account was would have been the only one to hear of it, and an erasure of that contact
     would have taken the announcement away.
@@ -823,9 +825,11 @@ def test_the_things_in_a_cart_take_at_most_so_many_bytes_of_json() -> None:
 _HOURS: Final = ("opens", "closes", "closed")
 
 
-def hours(**said: Any) -> dict[str, Any]:
+def hours(**expected_fields: Any) -> dict[str, Any]:
     """A full announcement with nothing of the hours but what is given."""
-    return {name: value for name, value in full("HolidayHoursAnnounced").items() if name not in _HOURS} | said
+    return {
+        name: value for name, value in full("HolidayHoursAnnounced").items() if name not in _HOURS
+    } | expected_fields
 
 
 @pytest.mark.parametrize("nothing", [{}, {"opens": None, "closes": None}])
@@ -857,9 +861,9 @@ def test_it_is_either_closed_or_has_hours(given: dict[str, Any]) -> None:
     assert errors_of(envelope("HolidayHoursAnnounced", hours(closed=True, **given))) == [error]
 
 
-@pytest.mark.parametrize("heard_first", ["older", "newer"])
+@pytest.mark.parametrize("arrives_first", ["older", "newer"])
 @pytest.mark.parametrize("newest_is_closed", [True, False])
-def test_closed_comes_only_from_the_newest_event(heard_first: str, *, newest_is_closed: bool) -> None:
+def test_closed_comes_only_from_the_newest_event(arrives_first: str, *, newest_is_closed: bool) -> None:
     """Fields that a newer event leaves out keep their earlier value: people were told "closed", and found it open."""
     open_, closed = hours(opens="10:00", closes="14:00"), hours(closed=True)
     older, newer = (
@@ -867,7 +871,7 @@ def test_closed_comes_only_from_the_newest_event(heard_first: str, *, newest_is_
         for day, detail in enumerate((open_, closed) if newest_is_closed else (closed, open_), start=1)
     )
     subject = Subject(newer.subject)
-    for event in (older, newer) if heard_first == "older" else (newer, older):
+    for event in (older, newer) if arrives_first == "older" else (newer, older):
         subject = subject.apply(event)
     assert subject.tracks["announcement"].get("closed") is newest_is_closed
 

@@ -22,9 +22,9 @@ EVENT: Final = {
 }
 
 
-def errors_of(asked: Any) -> list[str]:
+def errors_of(query: Any) -> list[str]:
     with pytest.raises(InvalidEvent) as raised:
-        question(asked)
+        question(query)
     return list(raised.value.errors)
 
 
@@ -50,8 +50,8 @@ def test_question_about_an_unsent_event() -> None:
     ],
 )
 def test_about_a_broadcast_by_what_it_is_about(named: dict[str, Any], kind: str) -> None:
-    asked = {"broadcast": {"brand": "acme-dental", **named}}
-    assert question(asked) == AboutBroadcast(SubjectRef("acme-dental", kind, "P-2031-12 #ü"))
+    query = {"broadcast": {"brand": "acme-dental", **named}}
+    assert question(query) == AboutBroadcast(SubjectRef("acme-dental", kind, "P-2031-12 #ü"))
 
 
 def test_each_broadcast_is_queried_by_its_events_id_field() -> None:
@@ -59,12 +59,12 @@ def test_each_broadcast_is_queried_by_its_events_id_field() -> None:
     names = {(terms.kind, terms.id_field) for terms in EVENT_TYPES.values() if terms.kind in kinds}
     assert {kind for kind, _ in names} == kinds
     for kind, name in names:
-        asked = question({"broadcast": {"brand": "acme-dental", name: "X-1"}})
-        assert asked == AboutBroadcast(SubjectRef("acme-dental", kind, "X-1"))
+        query = question({"broadcast": {"brand": "acme-dental", name: "X-1"}})
+        assert query == AboutBroadcast(SubjectRef("acme-dental", kind, "X-1"))
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "query",
     [
         *(None, 5, "?", [], {}, {"export": True}, {"announcement_id": "X-1"}),
         {"contact": CONTACT, "preview": EVENT},
@@ -72,8 +72,8 @@ def test_each_broadcast_is_queried_by_its_events_id_field() -> None:
         {"preview": EVENT, "broadcast": None},
     ],
 )
-def test_unknown_question_lists_the_valid_ones(asked: Any) -> None:
-    (error,) = errors_of(asked)
+def test_unknown_question_lists_the_valid_ones(query: Any) -> None:
+    (error,) = errors_of(query)
     assert error.startswith("$: expected ")
     for asks in ('{"contact": {"brand", "channel", "address"}}', '{"preview": event}', '{"broadcast": {"brand", '):
         assert asks in error
@@ -82,8 +82,8 @@ def test_unknown_question_lists_the_valid_ones(asked: Any) -> None:
 @pytest.mark.parametrize("brand", [None, 5, True, "", "acme dental", "a#b", [], {}, ["acme-dental"], "x" * 65])
 def test_a_broadcast_is_one_brands(brand: Any) -> None:
     """Its key begins with the brand: a slip there would read another one's."""
-    for asked in ({"brand": brand, "item_id": "X-1"}, {"item_id": "X-1"}):
-        (error,) = errors_of({"broadcast": asked})
+    for query in ({"brand": brand, "item_id": "X-1"}, {"item_id": "X-1"}):
+        (error,) = errors_of({"broadcast": query})
         assert error.startswith("$.broadcast.brand: ")
 
 
@@ -116,7 +116,7 @@ def test_all_wrong_fields_of_a_broadcast_are_reported_at_once() -> None:
 def test_error_repeats_no_value_of_the_question() -> None:
     """Errors are logged, and what stands in the wrong field may be about a person."""
     personal = "Ada Beispiel +447700900142"
-    for asked in (
+    for query in (
         {"contact": dict.fromkeys(("brand", "channel", "address"), personal)},
         {"contact": {**CONTACT, "address": personal}, "export": personal},
         {"preview": personal},
@@ -125,9 +125,9 @@ def test_error_repeats_no_value_of_the_question() -> None:
         {"broadcast": {"brand": "acme-dental", personal: personal}},
         {personal: personal},
     ):
-        told = " ".join(errors_of(asked))
-        assert "Ada" not in told
-        assert "7700" not in told
+        error_text = " ".join(errors_of(query))
+        assert "Ada" not in error_text
+        assert "7700" not in error_text
 
 
 @pytest.mark.parametrize("export", ["true", 1, 0, [], {}])
@@ -163,8 +163,8 @@ def test_all_wrong_fields_of_an_event_are_reported_with_paths() -> None:
     ],
 )
 def test_only_what_plans_or_withdraws_messages_can_be_previewed(detail_type: str, detail: dict[str, Any]) -> None:
-    asked = {"preview": {**EVENT, "detail-type": detail_type, "detail": detail}}
-    assert errors_of(asked) == ["$.preview.detail-type: expected an event that plans messages, or withdraws them"]
+    query = {"preview": {**EVENT, "detail-type": detail_type, "detail": detail}}
+    assert errors_of(query) == ["$.preview.detail-type: expected an event that plans messages, or withdraws them"]
 
 
 _json = st.recursive(
@@ -174,10 +174,10 @@ _json = st.recursive(
 )
 
 
-@given(asked=_json, name=st.sampled_from(["contact", "preview", "broadcast"]))
-def test_any_json_is_read_or_refused(asked: Any, name: str) -> None:
-    assert all(error.startswith("$") for error in errors_of(asked))
-    assert all(error.startswith(f"$.{name}") for error in errors_of({name: asked}))
+@given(query=_json, name=st.sampled_from(["contact", "preview", "broadcast"]))
+def test_any_json_is_read_or_refused(query: Any, name: str) -> None:
+    assert all(error.startswith("$") for error in errors_of(query))
+    assert all(error.startswith(f"$.{name}") for error in errors_of({name: query}))
 
 
 def test_a_story_to_simulate_is_a_list_of_lines() -> None:

@@ -21,10 +21,10 @@ class Client:
     """Secrets Manager's: answers with ``value``, or fails with it."""
 
     value: str | Exception
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
 
     def get_secret_value(self, **request: Any) -> dict[str, str]:
-        self.asked.append(request["SecretId"])
+        self.requests.append(request["SecretId"])
         if isinstance(self.value, Exception):
             raise self.value
         return {"SecretString": self.value}
@@ -43,13 +43,13 @@ class Time:
 def test_the_keys_are_the_objects_of_the_secret() -> None:
     client = Client('{"meta_access_token": "a", "webhook": {"acme": "b"}}')
     assert ProviderSecrets(ARN, client)() == {"meta_access_token": "a", "webhook": {"acme": "b"}}
-    assert client.asked == [ARN]
+    assert client.requests == [ARN]
 
 
 def test_nothing_is_read_before_a_key_is_used() -> None:
     client = Client("{}")
     ProviderSecrets(ARN, client)
-    assert client.asked == []
+    assert client.requests == []
 
 
 def test_a_rotated_key_is_read_after_five_minutes_and_not_before() -> None:
@@ -59,10 +59,10 @@ def test_a_rotated_key_is_read_after_five_minutes_and_not_before() -> None:
     client.value = '{"key": "new"}'
     time.seconds += FRESH_FOR - 0.001
     assert secrets() == {"key": "old"}
-    assert len(client.asked) == 1
+    assert len(client.requests) == 1
     time.seconds += 0.001
     assert secrets() == {"key": "new"}
-    assert len(client.asked) == 2
+    assert len(client.requests) == 2
 
 
 def test_keys_are_fresh_for_five_minutes() -> None:
@@ -120,10 +120,10 @@ def test_former_keys_are_used_while_the_secret_is_unreadable(caplog: pytest.LogC
     assert secrets() == {"key": "a"}
     assert caplog.messages == ["the former keys are used: the providers' secret: TimeoutError"]
     # It is not asked again for each message: each time it is waited for.
-    asked = len(client.asked)
+    requests = len(client.requests)
     time.seconds += NOT_AGAIN_FOR - 0.001
     assert secrets() == {"key": "a"}
-    assert len(client.asked) == asked
+    assert len(client.requests) == requests
     time.seconds += 0.001
     client.value = '{"key": "b"}'
     assert secrets() == {"key": "b"}
@@ -138,7 +138,7 @@ def test_cached_keys_need_no_request() -> None:
     client.value = '{"key": "b"}'
     time.seconds += FRESH_FOR + 60
     assert secrets.in_hand() == {"key": "a"}
-    assert len(client.asked) == 1
+    assert len(client.requests) == 1
     secrets()
     assert secrets.in_hand() == {"key": "b"}
 
@@ -148,7 +148,7 @@ def test_a_key_that_was_pasted_with_its_line_is_that_key() -> None:
     assert read == {"key": "a", "keys": ["b", 7], "ids": {"x": "y"}}
 
 
-def _fails_without_quoting(client: Client, told: str) -> None:
-    with pytest.raises(ConfigurationError, match=told) as failed:
+def _fails_without_quoting(client: Client, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message) as failed:
         ProviderSecrets(ARN, client)()
     assert VALUE not in "".join(format_exception(failed.value))

@@ -27,8 +27,8 @@ APPOINTMENT: Final = {"starts_at": "2031-03-20T15:05:00+00:00", "timezone": "Eur
 SHIPPED: Final = "order_shipped = { $brand }: on its way!\n    .template = shipped\n    .parameters = brand\n"
 
 
-def text(reason: str, said: dict[str, Any], default_locale: str = "en", folder: Path = FOLDER, **about: Any) -> str:
-    return FluentWording(default_locale, folder)(told(reason, said, **about)).text
+def text(reason: str, fields: dict[str, Any], default_locale: str = "en", folder: Path = FOLDER, **about: Any) -> str:
+    return FluentWording(default_locale, folder)(told(reason, fields, **about)).text
 
 
 # Whole texts
@@ -176,12 +176,12 @@ def full(reason: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("locale", "reason"), list(product(LOCALES, SAMPLES)))
 def test_a_whole_text(locale: str, reason: str) -> None:
-    said = full(reason)
-    assert text(reason, said, locale=locale, brand=ACME, display_name="Ada") == EXAMPLES[locale][reason]
+    fields = full(reason)
+    assert text(reason, fields, locale=locale, brand=ACME, display_name="Ada") == EXAMPLES[locale][reason]
 
 
 @pytest.mark.parametrize(
-    ("reason", "said", "texts"),
+    ("reason", "fields", "texts"),
     [
         (
             "order_shipped",
@@ -233,8 +233,8 @@ def test_a_whole_text(locale: str, reason: str) -> None:
         ),
     ],
 )
-def test_a_text_with_as_little_as_may_be(reason: str, said: dict[str, Any], texts: dict[str, str]) -> None:
-    assert {locale: text(reason, said, locale=locale, channel="rcs") for locale in LOCALES} == texts
+def test_a_text_with_as_little_as_may_be(reason: str, fields: dict[str, Any], texts: dict[str, str]) -> None:
+    assert {locale: text(reason, fields, locale=locale, channel="rcs") for locale in LOCALES} == texts
 
 
 @pytest.mark.parametrize(("locale", "ended"), [("en", "ended on"), ("de", "endete am"), ("vi", "đã hết hạn vào")])
@@ -278,17 +278,17 @@ def test_stop_hint_is_added_to_the_right_messages(channel: str, reason: str) -> 
     ],
 )
 def test_what_is_in_the_cart(items: Any, shown: str) -> None:
-    said = {"items": items, "cart_url": "https://shop.example/c"}
-    assert shown in text("cart_reminder", said)
+    fields = {"items": items, "cart_url": "https://shop.example/c"}
+    assert shown in text("cart_reminder", fields)
 
 
 # The brand
 
 
 def test_brand_without_name_uses_its_id() -> None:
-    said = full("order_shipped")
+    fields = full("order_shipped")
     for brand in (None, Brand("acme-dental"), Brand("acme-dental", name=" "), Brand("acme-dental", name={"en": ""})):
-        assert text("order_shipped", said, brand=brand).startswith("acme-dental: your order")
+        assert text("order_shipped", fields, brand=brand).startswith("acme-dental: your order")
 
 
 def test_a_brands_texts_in_many_languages() -> None:
@@ -385,9 +385,9 @@ def test_a_name_in_many_languages(names: Any, locale: str | None, default: str, 
 
 
 def test_a_place_in_many_languages() -> None:
-    said = APPOINTMENT | {"location": {"en": "Main Street", "de": "Hauptstraße"}}
-    assert text("appointment_reminder", said, locale="de-DE").endswith(" Uhr, Hauptstraße.")
-    assert text("appointment_reminder", said, locale="vi").endswith(", tại Main Street.")
+    fields = APPOINTMENT | {"location": {"en": "Main Street", "de": "Hauptstraße"}}
+    assert text("appointment_reminder", fields, locale="de-DE").endswith(" Uhr, Hauptstraße.")
+    assert text("appointment_reminder", fields, locale="vi").endswith(", tại Main Street.")
 
 
 @pytest.mark.parametrize(
@@ -427,9 +427,9 @@ LATE_EVENING: Final = "2031-03-20T22:30:00-04:00"
     ],
 )
 def test_an_appointment_is_at_the_places_time(reason: str, starts_at: str, place: str | None, shown: str) -> None:
-    said = {"starts_at": starts_at, "check_in_url": "https://a.example"} | ({"timezone": place} if place else {})
+    fields = {"starts_at": starts_at, "check_in_url": "https://a.example"} | ({"timezone": place} if place else {})
     for person, brand in product((None, "Europe/Berlin", "Pacific/Auckland"), (None, "Asia/Tokyo")):
-        assert f" {shown}" in text(reason, said, zone=person, brand=replace(ACME, timezone=brand))
+        assert f" {shown}" in text(reason, fields, zone=person, brand=replace(ACME, timezone=brand))
 
 
 @pytest.mark.parametrize(
@@ -443,14 +443,14 @@ def test_an_appointment_is_at_the_places_time(reason: str, starts_at: str, place
     ],
 )
 def test_a_trial_ends_in_the_persons_time(person: str | None, events: str | None, brands: str | None, day: str) -> None:
-    said = TRIAL | {"ends_at": LATE_EVENING} | ({"timezone": events} if events else {})
-    assert f" {day}." in text("trial_follow_up", said, zone=person, brand=replace(ACME, timezone=brands))
+    fields = TRIAL | {"ends_at": LATE_EVENING} | ({"timezone": events} if events else {})
+    assert f" {day}." in text("trial_follow_up", fields, zone=person, brand=replace(ACME, timezone=brands))
 
 
 def test_opening_hours_are_the_places_wherever_the_person_is() -> None:
-    said = {"date": "2031-12-24", "opens": "00:00", "closes": "23:30"}
+    fields = {"date": "2031-12-24", "opens": "00:00", "closes": "23:30"}
     for zone in ("Pacific/Kiritimati", "America/Adak"):
-        worded = text("holiday_hours", said, zone=zone, locale="de")
+        worded = text("holiday_hours", fields, zone=zone, locale="de")
         assert " Mittwoch, 24. Dezember 2031 haben wir von 00:00 bis 23:30 Uhr " in worded
 
 
@@ -641,7 +641,7 @@ CHECK_IN: Final = "https://acme.example/check-in/7Q2M4K9XB"
 
 
 @pytest.mark.parametrize(
-    ("reason", "said", "template", "parameters"),
+    ("reason", "fields", "template", "parameters"),
     [
         ("appointment_reminder", APPOINTMENT, "", ["Thursday, March 20, 2031", "3:05 PM"]),
         ("appointment_reminder", full("appointment_reminder"), "_check_in", [DATE, "3:05 PM", CHECK_IN]),
@@ -660,9 +660,9 @@ CHECK_IN: Final = "https://acme.example/check-in/7Q2M4K9XB"
     ],
 )
 def test_a_template_and_its_parameters_in_order(
-    reason: str, said: dict[str, Any], template: str, parameters: list[str]
+    reason: str, fields: dict[str, Any], template: str, parameters: list[str]
 ) -> None:
-    worded = FluentWording()(told(reason, said, brand=ACME))
+    worded = FluentWording()(told(reason, fields, brand=ACME))
     assert (worded.template, list(worded.parameters)) == (reason + template, ["Acme Dental", *parameters])
 
 

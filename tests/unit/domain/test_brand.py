@@ -21,7 +21,7 @@ MOVED: Event = (2, {"name": "Acme Dental", "timezone": "Europe/Lisbon"})
 RENAMED: Event = (3, {"name": "Acme Smiles", "locale": "pt"})
 
 
-def heard(*events: Event) -> Brand:
+def apply_all(*events: Event) -> Brand:
     return reduce(lambda brand, event: brand.apply(*event), events, Brand("acme-dental"))
 
 
@@ -33,7 +33,7 @@ def test_brand_without_events_has_no_values() -> None:
 
 @pytest.mark.parametrize("events", [*permutations((FIRST, MOVED, RENAMED))])
 def test_each_field_has_the_value_of_its_newest_event(events: tuple[Event, ...]) -> None:
-    brand = heard(*events)
+    brand = apply_all(*events)
     assert (brand.name, brand.timezone, brand.locale) == ("Acme Smiles", "Europe/Lisbon", "pt")
     assert brand.help_text == {"en": "Call us", "de": "Anrufen"}
     assert brand.stop_text is None
@@ -41,20 +41,20 @@ def test_each_field_has_the_value_of_its_newest_event(events: tuple[Event, ...])
 
 
 def test_an_event_that_comes_again_changes_nothing() -> None:
-    brand = heard(FIRST, RENAMED)
+    brand = apply_all(FIRST, RENAMED)
     assert brand.apply(*RENAMED) == brand
     assert brand.apply(*FIRST) == brand
 
 
 def test_later_arrival_wins_between_equal_versions() -> None:
     """Envelopes have whole seconds, and most events arrive in the order in which they happened."""
-    assert heard((1, {"name": "Acme"}), (1, {"name": "Acme Smiles"})).name == "Acme Smiles"
+    assert apply_all((1, {"name": "Acme"}), (1, {"name": "Acme Smiles"})).name == "Acme Smiles"
 
 
 def test_events_cannot_set_key_or_revision() -> None:
     stored = replace(Brand("acme-dental"), revision=7)
-    heard_of = stored.apply(*FIRST)
-    assert (heard_of.id, heard_of.revision) == ("acme-dental", 7)
+    known = stored.apply(*FIRST)
+    assert (known.id, known.revision) == ("acme-dental", 7)
     assert stored == replace(Brand("acme-dental"), revision=7)
 
 
@@ -67,7 +67,7 @@ def test_the_order_of_arrival_and_repeats_are_all_one(data: st.DataObject, event
     in_order: dict[str, str] = {}
     for version in sorted(events):
         in_order |= events[version]
-    brand = heard(*shuffled)
-    assert brand == heard(*sorted(events.items()))
+    brand = apply_all(*shuffled)
+    assert brand == apply_all(*sorted(events.items()))
     assert {name: getattr(brand, name) for name in in_order} == in_order
     assert set(brand.versions) == set(in_order)

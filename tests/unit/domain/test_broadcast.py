@@ -27,13 +27,13 @@ def preview(hours: float = 0, **fields: Any) -> Subject:
 
 
 def _announced(hours: float = 0, **fields: Any) -> Any:
-    said = {"title": "Spring shoes", "send_at": NOON + HOUR, **fields}
-    return business("ProductPreviewAnnounced", NOON + timedelta(hours=hours), subject_id="N-1", **said)
+    values = {"title": "Spring shoes", "send_at": NOON + HOUR, **fields}
+    return business("ProductPreviewAnnounced", NOON + timedelta(hours=hours), subject_id="N-1", **values)
 
 
 def holiday(**fields: Any) -> Subject:
-    said = {"date": "2026-12-24", "send_at": NOON, "closed": True, **fields}
-    return apply_events(Subject(REF), business("HolidayHoursAnnounced", subject_id="N-1", **said))
+    values = {"date": "2026-12-24", "send_at": NOON, "closed": True, **fields}
+    return apply_events(Subject(REF), business("HolidayHoursAnnounced", subject_id="N-1", **values))
 
 
 def one(subject: Subject, place: ZoneInfo | None = None) -> Broadcast:

@@ -12,7 +12,7 @@ MICROSECOND = timedelta(microseconds=1)
 SECOND = timedelta(seconds=1)
 
 
-def heard(*sent: datetime, heard_before: bool = False, restarts_after: timedelta | None = None) -> Conversation:
+def receive(*sent: datetime, heard_before: bool = False, restarts_after: timedelta | None = None) -> Conversation:
     conversation: Conversation | None = None
     for number, sent_at in enumerate(sent, 1):
         conversation = extend(
@@ -29,7 +29,7 @@ def heard(*sent: datetime, heard_before: bool = False, restarts_after: timedelta
 @pytest.mark.parametrize("fraction", [0, 1, 500_000, 999_999])
 def test_window_is_open_to_its_last_microsecond(fraction: int) -> None:
     sent_at = NOON.replace(microsecond=fraction)
-    conversation = heard(sent_at)
+    conversation = receive(sent_at)
     for early in (MICROSECOND, SECOND, WINDOW):
         assert conversation.is_open(sent_at + WINDOW - early)
     for late in (timedelta(), MICROSECOND, SECOND, timedelta(days=400)):
@@ -39,7 +39,7 @@ def test_window_is_open_to_its_last_microsecond(fraction: int) -> None:
 def test_30_days_are_720_hours_whatever_the_clocks_do() -> None:
     """From winter into summer time, and in whichever zone the sender wrote."""
     sent_at = datetime(2026, 3, 10, 9, tzinfo=timezone(timedelta(hours=-8)))
-    conversation = heard(sent_at)
+    conversation = receive(sent_at)
     assert conversation.closes_at == sent_at + timedelta(hours=720)
     assert conversation.expires_at == int((sent_at + timedelta(hours=720)).timestamp())
 
@@ -47,7 +47,7 @@ def test_30_days_are_720_hours_whatever_the_clocks_do() -> None:
 def test_stored_expiry_rounds_up_to_whole_seconds() -> None:
     assert expiry(NOON) == int(NOON.timestamp())
     assert expiry(NOON + MICROSECOND) == int(NOON.timestamp()) + 1
-    conversation = heard(NOON + MICROSECOND)
+    conversation = receive(NOON + MICROSECOND)
     assert isinstance(conversation.expires_at, int)
     assert conversation.closes_at == NOON + MICROSECOND + WINDOW
 
@@ -56,7 +56,7 @@ def test_an_expiry_in_milliseconds_does_not_keep_the_window_open() -> None:
     """Milliseconds in the TTL attribute look like the year 58000: DynamoDB never deletes the item. Neither the
     calendar nor the window may care.
     """
-    conversation = heard(NOON)
+    conversation = receive(NOON)
     wrong = replace(conversation, expires_at=conversation.expires_at * 1000)
     assert wrong.is_open(NOON + WINDOW - MICROSECOND)
     assert not wrong.is_open(NOON + WINDOW)
@@ -64,12 +64,12 @@ def test_an_expiry_in_milliseconds_does_not_keep_the_window_open() -> None:
 
 def test_expiry_over_five_years_old_means_closed() -> None:
     long_ago = NOON - timedelta(days=6 * 365)
-    conversation = heard(long_ago)
+    conversation = receive(long_ago)
     assert not conversation.is_open(NOON)
 
 
 def test_earlier_of_expiry_and_last_message_counts() -> None:
-    conversation = heard(NOON)
+    conversation = receive(NOON)
     for expires_at in (0, 1, int((NOON + timedelta(days=3)).timestamp())):
         early = replace(conversation, expires_at=expires_at)
         assert early.closes_at == datetime.fromtimestamp(expires_at, UTC)
@@ -77,7 +77,7 @@ def test_earlier_of_expiry_and_last_message_counts() -> None:
 
 
 def test_newer_message_moves_the_window_and_keeps_its_opener() -> None:
-    conversation = heard(NOON, NOON + timedelta(days=3))
+    conversation = receive(NOON, NOON + timedelta(days=3))
     assert conversation.closes_at == NOON + timedelta(days=33)
     assert conversation.previous_inbound_at == NOON
     assert (conversation.opened_by, conversation.opening) == ("m1", "started")
@@ -85,7 +85,7 @@ def test_newer_message_moves_the_window_and_keeps_its_opener() -> None:
 
 @pytest.mark.parametrize("earlier", [timedelta(), MICROSECOND, timedelta(days=3), timedelta(days=60)])
 def test_an_older_message_never_shortens_the_window(earlier: timedelta) -> None:
-    conversation = heard(NOON)
+    conversation = receive(NOON)
     assert extend(conversation, heard_before=True, message_id="late", sent_at=NOON - earlier) is conversation
 
 
@@ -94,14 +94,14 @@ def test_an_older_message_never_shortens_the_window(earlier: timedelta) -> None:
     [(WINDOW - MICROSECOND, "started", "m1"), (WINDOW, "restarted", "m2"), (timedelta(days=90), "restarted", "m2")],
 )
 def test_message_after_the_window_restarts_the_conversation(after: timedelta, opening: str, opened_by: str) -> None:
-    conversation = heard(NOON, NOON + after)
+    conversation = receive(NOON, NOON + after)
     assert (conversation.opening, conversation.opened_by) == (opening, opened_by)
     assert conversation.previous_inbound_at == NOON
 
 
 @pytest.mark.parametrize(("heard_before", "opening"), [(False, "started"), (True, "restarted")])
 def test_profile_decides_first_or_return_after_ttl_deletion(heard_before: bool, opening: str) -> None:
-    assert heard(NOON, heard_before=heard_before).opening == opening
+    assert receive(NOON, heard_before=heard_before).opening == opening
 
 
 SILENCE = timedelta(days=7)
@@ -122,7 +122,7 @@ SILENCE = timedelta(days=7)
 def test_message_after_silence_restarts_an_open_conversation(
     after: timedelta, restarts_after: timedelta | None, opening: str, opened_by: str
 ) -> None:
-    conversation = heard(NOON, NOON + after, restarts_after=restarts_after)
+    conversation = receive(NOON, NOON + after, restarts_after=restarts_after)
     assert (conversation.opening, conversation.opened_by) == (opening, opened_by)
     assert (conversation.last_inbound_at, conversation.previous_inbound_at) == (NOON + after, NOON)
     assert conversation.closes_at == NOON + after + WINDOW
@@ -130,12 +130,12 @@ def test_message_after_silence_restarts_an_open_conversation(
 
 def test_silence_counts_from_the_last_message() -> None:
     chat = [NOON + timedelta(days=day) for day in range(20)]
-    assert heard(*chat, restarts_after=SILENCE).opened_by == "m1"
-    assert heard(*chat, chat[-1] + SILENCE, restarts_after=SILENCE).opened_by == "m21"
+    assert receive(*chat, restarts_after=SILENCE).opened_by == "m1"
+    assert receive(*chat, chat[-1] + SILENCE, restarts_after=SILENCE).opened_by == "m21"
 
 
 def test_late_message_from_within_the_silence_changes_nothing() -> None:
     """It was under way while the person had already come back: what it would have broken is not told again."""
-    back = heard(NOON, NOON + SILENCE, restarts_after=SILENCE)
+    back = receive(NOON, NOON + SILENCE, restarts_after=SILENCE)
     sent_at = NOON + SILENCE / 2
     assert extend(back, heard_before=True, message_id="late", sent_at=sent_at, restarts_after=SILENCE) is back

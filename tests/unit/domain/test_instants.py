@@ -322,6 +322,6 @@ def test_instant_prints_in_utc_in_any_local_zone(monkeypatch: pytest.MonkeyPatch
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "JST-9")
         time.tzset()
-        told = iso(instant)
+        printed = iso(instant)
     time.tzset()
-    assert told == "2026-12-01T08:00:00Z"
+    assert printed == "2026-12-01T08:00:00Z"

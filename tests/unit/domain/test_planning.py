@@ -196,7 +196,7 @@ def test_check_in_is_valid_until_the_appointment_begins() -> None:
     assert _plan(subject) == [("PT24H", STARTS - timedelta(hours=24), STARTS)]
 
 
-def test_nobodys_reminder_carries_anything() -> None:
+def test_reminder_without_contact_carries_no_check_in() -> None:
     subject = _subject("AppointmentBooked", starts_at=STARTS, check_in_url=CHECK_IN)
     [carrier, other] = planned_messages(subject)
     assert carries_check_in(carrier, subject)

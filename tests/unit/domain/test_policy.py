@@ -85,7 +85,7 @@ MARKETING: Final = _case(apply_events(Subject(_started.subject), _started))
 REPLY: Final = replace(ALLOWED, message=reply("help_reply", inbound(), NOON), subject=None, now=NOON)
 
 
-def _heard(event_type: str, **fields: Any) -> Subject:
+def _apply(event_type: str, **fields: Any) -> Subject:
     assert ALLOWED.subject
     return apply_events(ALLOWED.subject, business(event_type, NOON + HOUR, **fields))
 
@@ -98,11 +98,11 @@ def _useful_until(case: PolicyInput, instant: datetime) -> PolicyInput:
     return replace(case, message=replace(case.message, valid_until=instant))
 
 
-def _last_heard(case: PolicyInput, sent_at: datetime) -> PolicyInput:
+def _last_message(case: PolicyInput, sent_at: datetime) -> PolicyInput:
     return replace(case, conversation=extend(None, heard_before=True, message_id="m1", sent_at=sent_at))
 
 
-def _said(case: PolicyInput, topic: Topic, *, allowed: bool, scope: str = EVERYWHERE) -> PolicyInput:
+def _chose(case: PolicyInput, topic: Topic, *, allowed: bool, scope: str = EVERYWHERE) -> PolicyInput:
     choice = Choice(allowed=allowed, at=NOON, cause={"word": "stop", "message_id": "m1"})
     return replace(case, preferences=case.preferences.apply(topic, scope, choice))
 
@@ -181,12 +181,12 @@ BROKEN: Final[Mapping[str, Broken]] = {
             case.message.contact.channel, asked_at=NOON - 400 * DAY, at=NOON - 400 * DAY
         ),
     ),
-    "opted_out": lambda case: _said(case, "contact", allowed=False),
+    "opted_out": lambda case: _chose(case, "contact", allowed=False),
     "no_conversation": lambda case: replace(case, conversation=None, profile=None),
-    "window_closed": lambda case: _last_heard(case, case.now - WINDOW),
+    "window_closed": lambda case: _last_message(case, case.now - WINDOW),
     "too_late": lambda case: _useful_until(case, case.now),
-    "no_consent": lambda case: _said(case, "marketing", allowed=False),
-    "channel_window": lambda case: _set(_last_heard(case, case.now - DAY), whatsapp_templates=frozenset()),
+    "no_consent": lambda case: _chose(case, "marketing", allowed=False),
+    "channel_window": lambda case: _set(_last_message(case, case.now - DAY), whatsapp_templates=frozenset()),
     "paused": lambda case: replace(case, stack=_paused_row("all")),
     "in_conversation": lambda case: _set(case, conversation_pause=DAY + HOUR),
     "frequency_cap": lambda case: _capped(case, "1/PT2H", another=HOUR),
@@ -314,19 +314,19 @@ def test_a_pause_that_outlasts_validity_is_a_skip() -> None:
 
 @pytest.mark.parametrize(("ago", "held"), [(29 * MINUTE, True), (30 * MINUTE, False)])
 def test_marketing_waits_for_the_end_of_a_conversation(ago: timedelta, held: bool) -> None:
-    talking = _set(_last_heard(MARKETING, MARKETING.now - ago), conversation_pause=30 * MINUTE)
+    talking = _set(_last_message(MARKETING, MARKETING.now - ago), conversation_pause=30 * MINUTE)
     assert _short(decide(talking)) == (
         (Action.HOLD, "in_conversation", MARKETING.now + MINUTE) if held else (Action.SEND, None, None)
     )
-    utility = _set(_last_heard(ALLOWED, ALLOWED.now - ago), conversation_pause=30 * MINUTE)
+    utility = _set(_last_message(ALLOWED, ALLOWED.now - ago), conversation_pause=30 * MINUTE)
     assert decide(utility).action is Action.SEND
 
 
 def test_a_greeting_does_not_wait_for_the_message_it_answers() -> None:
     greeting = replace(REPLY, message=reply("welcome_back", inbound(), NOON), now=NOON + MINUTE)
-    talking = _set(_last_heard(greeting, NOON), conversation_pause=5 * MINUTE)
+    talking = _set(_last_message(greeting, NOON), conversation_pause=5 * MINUTE)
     assert decide(talking).action is Action.SEND
-    assert decide(_last_heard(talking, NOON + SECOND)).rule == "in_conversation"
+    assert decide(_last_message(talking, NOON + SECOND)).rule == "in_conversation"
 
 
 def test_a_brand_overrides_the_stacks_settings() -> None:
@@ -370,7 +370,7 @@ def test_facts_are_json(rule: str) -> None:
 # superseded, cancelled
 
 
-SUPERSEDED: Final = replace(ALLOWED, subject=_heard("AppointmentRescheduled", starts_at=STARTS + DAY))
+SUPERSEDED: Final = replace(ALLOWED, subject=_apply("AppointmentRescheduled", starts_at=STARTS + DAY))
 
 
 def test_a_message_of_an_older_version_is_superseded() -> None:
@@ -382,7 +382,7 @@ def test_a_message_of_an_older_version_is_superseded() -> None:
 @pytest.mark.parametrize(
     ("subject", "fact"),
     [
-        (_heard("AppointmentCancelled", contact=None), {"subject_version": 2}),
+        (_apply("AppointmentCancelled", contact=None), {"subject_version": 2}),
         (None, {"subject": "gone"}),
         (Subject(_booked.subject), {"subject": "gone"}),
     ],
@@ -395,7 +395,7 @@ def test_a_message_of_what_has_ended_or_gone_is_cancelled(subject: Subject | Non
 
 
 def test_newest_version_with_the_same_message_does_not_supersede() -> None:
-    subject = _heard("AppointmentRescheduled", starts_at=STARTS, location="Broad St 9")
+    subject = _apply("AppointmentRescheduled", starts_at=STARTS, location="Broad St 9")
     assert decide(replace(ALLOWED, subject=subject, message=_planned(subject))).action is Action.SEND
     assert decide(replace(ALLOWED, subject=subject)).rule == "superseded", "its text may be of yesterday"
 
@@ -443,8 +443,8 @@ def test_what_an_erasure_has_still_to_delete_counts_as_gone() -> None:
     assert decide(case) == Decision(Action.SKIP, "no_conversation", {"decided_at": "2026-03-03T10:00:00Z"})
     seen = replace(case, profile=Profile(NOON, ALLOWED.now, expiry(NOON + RETENTION)))
     assert decide(seen).rule == "window_closed"
-    heard = extend(None, heard_before=True, message_id="m2", sent_at=ALLOWED.now)
-    assert decide(replace(seen, conversation=heard)).action is Action.SEND
+    extended = extend(None, heard_before=True, message_id="m2", sent_at=ALLOWED.now)
+    assert decide(replace(seen, conversation=extended)).action is Action.SEND
 
 
 def test_row_without_planning_time_is_from_before_the_erasure() -> None:
@@ -463,7 +463,7 @@ def test_row_without_planning_time_is_from_before_the_erasure() -> None:
 @pytest.mark.parametrize("case", [ALLOWED, MARKETING, REPLY], ids=["utility", "marketing", "reply"])
 @pytest.mark.parametrize(("scope", "rule"), [(EVERYWHERE, "opted_out"), ("sms", "opted_out"), ("rcs", None)])
 def test_an_opt_out_stops_whatever_it_applies_to(case: PolicyInput, scope: str, rule: str | None) -> None:
-    decision = decide(_said(case, "contact", allowed=False, scope=scope))
+    decision = decide(_chose(case, "contact", allowed=False, scope=scope))
     assert decision.rule == rule
     if rule:
         assert {"opted_out_at": "2026-03-02T12:00:00Z", "word": "stop"}.items() <= decision.facts.items()
@@ -473,7 +473,7 @@ def test_an_opt_out_stops_whatever_it_applies_to(case: PolicyInput, scope: str, 
     ("later", "rule"), [(-MICROSECOND, "opted_out"), (timedelta(), "opted_out"), (MICROSECOND, None)]
 )
 def test_an_opt_in_has_to_be_later_than_the_opt_out(later: timedelta, rule: str | None) -> None:
-    out = _said(ALLOWED, "contact", allowed=False)
+    out = _chose(ALLOWED, "contact", allowed=False)
     replan = Choice(allowed=True, at=NOON + later)
     assert decide(replace(out, preferences=out.preferences.apply("contact", EVERYWHERE, replan))).rule == rule
 
@@ -537,30 +537,30 @@ def _needing_consent(monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
 
 @pytest.mark.parametrize("needs_consent", [False, True])
 @pytest.mark.parametrize("consent", ["implied", "required"])
-@pytest.mark.parametrize("said", [None, True, False])
+@pytest.mark.parametrize("recorded", [None, True, False])
 @pytest.mark.parametrize("case", [ALLOWED, MARKETING], ids=["utility", "marketing"])
 def test_marketing_needs_a_consent_that_was_not_taken_back(
-    case: PolicyInput, said: bool | None, consent: str, needs_consent: bool, monkeypatch: pytest.MonkeyPatch
+    case: PolicyInput, recorded: bool | None, consent: str, needs_consent: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if needs_consent:
         _needing_consent(monkeypatch, case.message.reason)
     asked = _set(case, marketing_consent=consent)
-    decision = decide(asked if said is None else _said(asked, "marketing", allowed=said))
+    decision = decide(asked if recorded is None else _chose(asked, "marketing", allowed=recorded))
     if case is ALLOWED:
         assert decision.rule is None
         assert "consent" not in decision.facts
         return
     on_record_is_needed = consent == "required" or needs_consent
-    may = not on_record_is_needed if said is None else said
+    may = not on_record_is_needed if recorded is None else recorded
     assert decision.rule == (None if may else "no_consent")
-    assert decision.facts["consent"] == {None: "not recorded", True: "recorded", False: "refused"}[said]
-    assert decision.facts.get("refused_at") == ("2026-03-02T12:00:00Z" if said is False else None)
+    assert decision.facts["consent"] == {None: "not recorded", True: "recorded", False: "refused"}[recorded]
+    assert decision.facts.get("refused_at") == ("2026-03-02T12:00:00Z" if recorded is False else None)
 
 
 def test_marketing_consent_covers_only_its_channel() -> None:
     required = _set(MARKETING, marketing_consent="required")
-    assert decide(_said(required, "marketing", allowed=True, scope="rcs")).rule == "no_consent"
-    assert decide(_said(required, "marketing", allowed=True, scope="sms")).rule is None
+    assert decide(_chose(required, "marketing", allowed=True, scope="rcs")).rule == "no_consent"
+    assert decide(_chose(required, "marketing", allowed=True, scope="sms")).rule is None
 
 
 # channel_window
@@ -591,7 +591,9 @@ def test_after_24_hours_whatsapp_allows_only_a_template(
     reason = case.message.reason
     # The other reason's template is of no help.
     templates = {"appointment_reminder", "trial_follow_up"} ^ (set() if approved else {reason})
-    decision = decide(_last_heard(_set(_to(case, contact), whatsapp_templates=frozenset(templates)), case.now - since))
+    decision = decide(
+        _last_message(_set(_to(case, contact), whatsapp_templates=frozenset(templates)), case.now - since)
+    )
     assert _short(decision) == ((Action.SKIP, "channel_window", None) if template_is else (Action.SEND, None, None))
     assert decision.facts.get("template_is") == template_is
     assert decision.facts.get("template") == (reason if template_is else None)
@@ -599,7 +601,7 @@ def test_after_24_hours_whatsapp_allows_only_a_template(
 
 
 def test_channel_window_ends_24_hours_after_the_last_message() -> None:
-    facts = decide(_last_heard(_to(ALLOWED, WHATSAPP), ALLOWED.now - DAY)).facts
+    facts = decide(_last_message(_to(ALLOWED, WHATSAPP), ALLOWED.now - DAY)).facts
     assert facts["free_text_until"] == "2026-03-03T10:00:00Z"
 
 
@@ -660,13 +662,13 @@ def test_a_category_without_caps_counts_nothing() -> None:
     ],
 )
 def test_unknown_zone_is_rechecked_in_an_hour(contact: Contact, hours: str, source: str) -> None:
-    case = _quiet(_to(_last_heard(MARKETING, MARKETING.now - HOUR), contact), hours)
+    case = _quiet(_to(_last_message(MARKETING, MARKETING.now - HOUR), contact), hours)
     decision = decide(case)
     assert _short(decision) == (Action.HOLD, "unknown_timezone", case.now + HOUR)
     assert timedelta(hours=1) == ASKED_AGAIN
     assert decision.facts["zone_from"] == source
-    for mend in ("MessageReceived", "BrandConfigured", "DefaultTimezone", "timezone"):
-        assert mend in decision.facts["mend"]
+    for way_to_fix in ("MessageReceived", "BrandConfigured", "DefaultTimezone", "timezone"):
+        assert way_to_fix in decision.facts["mend"]
     assert decide(replace(case, now=case.now + HOUR)).rule == "unknown_timezone"
 
 
@@ -678,8 +680,8 @@ def test_zone_matters_only_if_there_are_quiet_hours() -> None:
         assert "zone_from" not in decision.facts
 
 
-@pytest.mark.parametrize("mended", ["contact", "event", "brand", "default"])
-def test_once_the_zone_is_known_it_is_the_one_that_counts(mended: str) -> None:
+@pytest.mark.parametrize("known_source", ["contact", "event", "brand", "default"])
+def test_once_the_zone_is_known_it_is_the_one_that_counts(known_source: str) -> None:
     """Tokyo's 21:00 is quiet, Berlin's 13:00 is not."""
     zone = "Asia/Tokyo"
     case = _quiet(_to(MARKETING, SATELLITE), "20:00-09:00")
@@ -692,13 +694,13 @@ def test_once_the_zone_is_known_it_is_the_one_that_counts(mended: str) -> None:
         "event": replace(case, subject=subject, message=replace(_planned(subject), contact=SATELLITE)),
         "brand": replace(case, brand=Brand("acme-dental", timezone=zone)),
         "default": _set(case, default_timezone=zone),
-    }[mended]
+    }[known_source]
     decision = decide(case)
     assert _short(decision) == (Action.HOLD, "quiet_hours", parse_instant("2026-03-04T09:00:00+09:00"))
     assert {
         "quiet_hours": "20:00-09:00",
         "zone": "Asia/Tokyo",
-        "zone_from": mended,
+        "zone_from": known_source,
         "local_time": "2026-03-03T21:00+09:00",
         "tzdata": tzdata_version(),
     }.items() <= decision.facts.items()
@@ -803,7 +805,7 @@ def test_each_hold_becomes_a_skip_after_its_validity(rule: str, ends: str) -> No
     case = _broken([rule])
     until = decide(case).until
     assert until
-    case = _useful_until(case, until) if ends == "too_late" else _last_heard(case, until - WINDOW)
+    case = _useful_until(case, until) if ends == "too_late" else _last_message(case, until - WINDOW)
     decision = decide(case)
     assert _short(decision) == (Action.SKIP, ends, None)
     assert decision.facts["held_by"] == rule
@@ -823,7 +825,7 @@ def test_each_hold_becomes_a_skip_after_its_validity(rule: str, ends: str) -> No
         (_quiet(ALLOWED, "20:00-09:00"), STARTS),
         (_set(ALLOWED, quiet_hours={"marketing": QuietHours(time(12), time(13))}), STARTS),
         (REPLY, NOON + timedelta(minutes=10)),
-        (_last_heard(REPLY, NOON - WINDOW + MICROSECOND), NOON + timedelta(minutes=10)),
+        (_last_message(REPLY, NOON - WINDOW + MICROSECOND), NOON + timedelta(minutes=10)),
     ],
     ids=[
         "use",
@@ -846,7 +848,7 @@ def test_deadline_is_the_first_of_validity_window_quiet_hours(case: PolicyInput,
     ("since", "ends"), [(HOUR, STARTS), (DAY - HOUR, ALLOWED.now + HOUR), (3 * DAY, ALLOWED.now - 2 * DAY)]
 )
 def test_free_text_ends_with_the_channels_own_window(since: timedelta, ends: datetime) -> None:
-    case = _last_heard(_to(ALLOWED, WHATSAPP), ALLOWED.now - since)
+    case = _last_message(_to(ALLOWED, WHATSAPP), ALLOWED.now - since)
     assert free_text_until(case) == ends
     assert deliver_before(case) == STARTS
     assert free_text_until(_to(case, ANNA)) == STARTS
@@ -931,4 +933,4 @@ def test_only_interest_reasons_check_interest() -> None:
     announced = apply_events(Subject(event.subject), event)
     [broadcast] = broadcasts(announced)
     case = replace(MARKETING, message=broadcast.message_for(ANNA, None, at=NOON), subject=announced, now=NOON + HOUR)
-    assert decide(_said(case, "marketing", allowed=True)).action is Action.SEND
+    assert decide(_chose(case, "marketing", allowed=True)).action is Action.SEND

@@ -45,8 +45,8 @@ def no(second: int) -> Choice:
     return Choice(allowed=False, at=at(second), cause={"word": "STOP", "message_id": "m1"})
 
 
-def heard(*said: VersionedValue, before: Preferences | None = None) -> Preferences:
-    return reduce(lambda preferences, one: preferences.apply(*one), said, before or Preferences())
+def apply_all(*choices: VersionedValue, before: Preferences | None = None) -> Preferences:
+    return reduce(lambda preferences, one: preferences.apply(*one), choices, before or Preferences())
 
 
 def holds(preferences: Preferences, topic: Topic, channel: str) -> tuple[bool, datetime] | None:
@@ -60,7 +60,7 @@ def everything_that_holds(preferences: Preferences) -> dict[tuple[Topic, str], t
 
 
 # Few instants, so that many choices tie.
-SAID: Final = st.lists(
+CHOICES: Final = st.lists(
     st.tuples(
         st.sampled_from(TOPICS),
         st.sampled_from([EVERYWHERE, *CHANNELS[:2]]),
@@ -80,21 +80,21 @@ def test_contact_without_choices_has_neither_yes_nor_no(topic: Topic) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(data=st.data(), said=SAID)
-def test_the_order_of_arrival_is_all_one(data: st.DataObject, said: list[VersionedValue]) -> None:
+@given(data=st.data(), choices=CHOICES)
+def test_the_order_of_arrival_is_all_one(data: st.DataObject, choices: list[VersionedValue]) -> None:
     """Also where some of it comes twice."""
-    replan = data.draw(st.lists(st.sampled_from(said), max_size=3)) if said else []
-    other_order = data.draw(st.permutations([*said, *replan]))
-    assert everything_that_holds(heard(*said)) == everything_that_holds(heard(*other_order))
+    replan = data.draw(st.lists(st.sampled_from(choices), max_size=3)) if choices else []
+    other_order = data.draw(st.permutations([*choices, *replan]))
+    assert everything_that_holds(apply_all(*choices)) == everything_that_holds(apply_all(*other_order))
 
 
 @settings(max_examples=200, deadline=None)
-@given(said=SAID)
-def test_latest_choice_counts_and_no_wins_a_tie(said: list[VersionedValue]) -> None:
-    preferences = heard(*said)
+@given(choices=CHOICES)
+def test_latest_choice_counts_and_no_wins_a_tie(choices: list[VersionedValue]) -> None:
+    preferences = apply_all(*choices)
     for topic in TOPICS:
         for channel in CHANNELS:
-            applying = [one for about, scope, one in said if about == topic and scope in (EVERYWHERE, channel)]
+            applying = [one for about, scope, one in choices if about == topic and scope in (EVERYWHERE, channel)]
             latest = max((one.at for one in applying), default=None)
             expected = all(one.allowed for one in applying if one.at == latest), latest
             assert holds(preferences, topic, channel) == (expected if applying else None)
@@ -104,28 +104,28 @@ def test_latest_choice_counts_and_no_wins_a_tie(said: list[VersionedValue]) -> N
 
 
 def test_at_a_tie_the_no_holds() -> None:
-    for said in ((yes(1), no(1)), (no(1), yes(1))):
-        assert holds(heard(*(("contact", "sms", one) for one in said)), "contact", "sms") == (False, at(1))
+    for choices in ((yes(1), no(1)), (no(1), yes(1))):
+        assert holds(apply_all(*(("contact", "sms", one) for one in choices)), "contact", "sms") == (False, at(1))
     for scopes in ((EVERYWHERE, "sms"), ("sms", EVERYWHERE)):
-        preferences = heard(("contact", scopes[0], yes(1)), ("contact", scopes[1], no(1)))
+        preferences = apply_all(("contact", scopes[0], yes(1)), ("contact", scopes[1], no(1)))
         assert holds(preferences, "contact", "sms") == (False, at(1))
 
 
 def test_opt_out_applies_to_all_channels_or_to_its_own() -> None:
-    everywhere, on_sms = heard(("contact", EVERYWHERE, no(1))), heard(("contact", "sms", no(1)))
+    everywhere, on_sms = apply_all(("contact", EVERYWHERE, no(1))), apply_all(("contact", "sms", no(1)))
     assert [everywhere.refused("contact", channel) is not None for channel in CHANNELS] == [True, True, True]
     assert [on_sms.refused("contact", channel) is not None for channel in CHANNELS] == [True, False, False]
 
 
 def test_later_yes_on_a_channel_overrides_a_no_everywhere() -> None:
-    preferences = heard(("contact", EVERYWHERE, no(1)), ("contact", "sms", yes(2)))
+    preferences = apply_all(("contact", EVERYWHERE, no(1)), ("contact", "sms", yes(2)))
     assert [preferences.refused("contact", channel) is not None for channel in CHANNELS] == [False, True, True]
     replan = preferences.apply("contact", EVERYWHERE, no(3))
     assert all(replan.refused("contact", channel) for channel in CHANNELS)
 
 
 def test_the_two_topics_know_nothing_of_each_other() -> None:
-    preferences = heard(("marketing", EVERYWHERE, no(1)))
+    preferences = apply_all(("marketing", EVERYWHERE, no(1)))
     assert preferences.refused("marketing", "sms")
     assert preferences.choice("contact", "sms") is None
     assert preferences.apply("contact", EVERYWHERE, yes(2)).refused("marketing", "sms")
@@ -136,27 +136,27 @@ def test_the_two_topics_know_nothing_of_each_other() -> None:
 
 def test_what_is_no_news_leaves_the_very_same() -> None:
     """So a repeat need not be written."""
-    preferences = heard(("contact", EVERYWHERE, no(2)))
+    preferences = apply_all(("contact", EVERYWHERE, no(2)))
     for old in (no(2), no(1), yes(2), yes(1)):
         assert preferences.apply("contact", EVERYWHERE, old) is preferences
-    assert heard(("contact", EVERYWHERE, yes(2))).apply("contact", EVERYWHERE, no(2)).refused("contact", "sms")
+    assert apply_all(("contact", EVERYWHERE, yes(2))).apply("contact", EVERYWHERE, no(2)).refused("contact", "sms")
 
 
 def test_choice_keeps_its_cause_and_whether_it_changed_anything() -> None:
-    preferences = heard(("contact", EVERYWHERE, no(1)))
+    preferences = apply_all(("contact", EVERYWHERE, no(1)))
     assert preferences.contact == {EVERYWHERE: no(1)}
     assert preferences.apply("contact", EVERYWHERE, no(2)).contact == {EVERYWHERE: replace(no(2), changed=False)}
     assert preferences.apply("contact", EVERYWHERE, yes(2)).contact == {EVERYWHERE: yes(2)}
-    assert heard(("contact", "sms", replace(no(1), changed=False))).contact == {"sms": no(1)}
+    assert apply_all(("contact", "sms", replace(no(1), changed=False))).contact == {"sms": no(1)}
 
 
 def test_repeated_no_on_a_channel_changes_nothing() -> None:
-    preferences = heard(("contact", "sms", no(1)), ("contact", "sms", no(2)))
+    preferences = apply_all(("contact", "sms", no(1)), ("contact", "sms", no(2)))
     assert preferences.contact == {"sms": replace(no(2), changed=False)}
 
 
 def test_no_on_a_channel_after_a_no_everywhere_changes_nothing() -> None:
-    preferences = heard(("contact", EVERYWHERE, no(1)), ("contact", "sms", no(2)), ("contact", "rcs", yes(3)))
+    preferences = apply_all(("contact", EVERYWHERE, no(1)), ("contact", "sms", no(2)), ("contact", "rcs", yes(3)))
     assert {scope: choice.changed for scope, choice in preferences.contact.items()} == {
         EVERYWHERE: True,
         "sms": False,
@@ -166,7 +166,7 @@ def test_no_on_a_channel_after_a_no_everywhere_changes_nothing() -> None:
 
 def test_hearing_leaves_everything_else_as_it_was() -> None:
     mark = {"sms": Erasure(at(0), at(1))}
-    before = heard(("marketing", "sms", yes(1)), before=Preferences(erasures=mark, revision=7))
+    before = apply_all(("marketing", "sms", yes(1)), before=Preferences(erasures=mark, revision=7))
     after = before.apply("contact", EVERYWHERE, no(2))
     assert after == replace(before, contact={EVERYWHERE: no(2)})
     assert before.contact == {}
@@ -196,7 +196,7 @@ def test_opt_out_covers_brand_or_channel_and_consent_the_channel(
 
 
 def test_an_erasure_leaves_a_no_without_its_cause() -> None:
-    before = heard(("contact", EVERYWHERE, no(1)), ("marketing", "sms", no(2)), before=Preferences(revision=3))
+    before = apply_all(("contact", EVERYWHERE, no(1)), ("marketing", "sms", no(2)), before=Preferences(revision=3))
     assert before.erase("sms", asked_at=at(5), at=at(6)) == Preferences(
         contact={EVERYWHERE: Choice(allowed=False, at=at(1))},
         marketing={"sms": Choice(allowed=False, at=at(2))},
@@ -206,7 +206,7 @@ def test_an_erasure_leaves_a_no_without_its_cause() -> None:
 
 
 def test_an_erasure_leaves_no_yes_but_one_that_excepts_from_a_no() -> None:
-    excepted = heard(("contact", EVERYWHERE, no(1)), ("contact", "sms", yes(2)), ("marketing", "sms", yes(2)))
+    excepted = apply_all(("contact", EVERYWHERE, no(1)), ("contact", "sms", yes(2)), ("marketing", "sms", yes(2)))
     after = excepted.erase("sms", asked_at=at(5), at=at(6))
     assert after.contact == {EVERYWHERE: Choice(allowed=False, at=at(1)), "sms": Choice(allowed=True, at=at(2))}
     assert after.marketing == {}
@@ -214,7 +214,7 @@ def test_an_erasure_leaves_no_yes_but_one_that_excepts_from_a_no() -> None:
 
 def test_an_erasure_of_one_channel_leaves_the_others_alone() -> None:
     """The person is to be forgotten on sms; on WhatsApp they are another contact."""
-    before = heard(("contact", "whatsapp", no(1)), ("marketing", "whatsapp", yes(1)), ("marketing", "sms", yes(2)))
+    before = apply_all(("contact", "whatsapp", no(1)), ("marketing", "whatsapp", yes(1)), ("marketing", "sms", yes(2)))
     after = before.erase("sms", asked_at=at(5), at=at(6))
     assert after.contact == {"whatsapp": no(1)}
     assert after.marketing == {"whatsapp": yes(1)}
@@ -222,14 +222,14 @@ def test_an_erasure_of_one_channel_leaves_the_others_alone() -> None:
 
 
 def test_a_no_on_another_channel_keeps_no_consent_alive() -> None:
-    before = heard(("marketing", "whatsapp", no(1)), ("marketing", "sms", yes(2)))
+    before = apply_all(("marketing", "whatsapp", no(1)), ("marketing", "sms", yes(2)))
     assert before.erase("sms", asked_at=at(5), at=at(6)).marketing == {"whatsapp": no(1)}
 
 
 @settings(max_examples=200, deadline=None)
-@given(said=SAID, channel=st.sampled_from(CHANNELS))
-def test_an_erasure_changes_no_refusal_of_any_channel(said: list[VersionedValue], channel: str) -> None:
-    before = heard(*said)
+@given(choices=CHOICES, channel=st.sampled_from(CHANNELS))
+def test_an_erasure_changes_no_refusal_of_any_channel(choices: list[VersionedValue], channel: str) -> None:
+    before = apply_all(*choices)
     after = before.erase(channel, asked_at=at(10), at=at(11))
     for topic in TOPICS:
         for other in CHANNELS:
@@ -240,13 +240,13 @@ def test_an_erasure_changes_no_refusal_of_any_channel(said: list[VersionedValue]
 
 
 @settings(max_examples=200, deadline=None)
-@given(said=SAID, since=SAID, channel=st.sampled_from(CHANNELS))
+@given(choices=CHOICES, since=CHOICES, channel=st.sampled_from(CHANNELS))
 def test_repeated_erasure_keeps_newer_choices(
-    said: list[VersionedValue], since: list[VersionedValue], channel: str
+    choices: list[VersionedValue], since: list[VersionedValue], channel: str
 ) -> None:
     """Once more from the queue, or an older one that was late."""
-    erased = heard(*said).erase(channel, asked_at=at(10), at=at(11))
-    later = heard(
+    erased = apply_all(*choices).erase(channel, asked_at=at(10), at=at(11))
+    later = apply_all(
         *((topic, scope, replace(one, at=one.at + 20 * SECOND)) for topic, scope, one in since), before=erased
     )
     for asked_at in (at(10), at(9), at(10) - MICROSECOND):
@@ -279,10 +279,10 @@ def test_erased_since_holds_for_instants_up_to_the_erasure() -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(said=SAID, channel=st.sampled_from(CHANNELS))
-def test_a_choice_never_expires(said: list[VersionedValue], channel: str) -> None:
-    assume(said)
-    preferences = heard(*said)
+@given(choices=CHOICES, channel=st.sampled_from(CHANNELS))
+def test_a_choice_never_expires(choices: list[VersionedValue], channel: str) -> None:
+    assume(choices)
+    preferences = apply_all(*choices)
     assert preferences.expires_at is None
     for topic in TOPICS:
         if preferences.refused(topic, channel):
@@ -291,7 +291,7 @@ def test_a_choice_never_expires(said: list[VersionedValue], channel: str) -> Non
 
 def test_a_mere_mark_of_an_erasure_expires() -> None:
     """Not before whatever was on its way at that instant has arrived."""
-    marked = heard(("marketing", "sms", yes(1))).erase("sms", asked_at=at(5), at=at(6))
+    marked = apply_all(("marketing", "sms", yes(1))).erase("sms", asked_at=at(5), at=at(6))
     assert marked.expires_at == int((at(6) + ERASURE_MARK_LASTS).timestamp())
     assert ERASURE_MARK_LASTS >= RETENTION
     both = marked.erase("rcs", asked_at=at(7), at=at(8) + MICROSECOND)

@@ -464,7 +464,7 @@ def zone_by(rule: str) -> ZoneInfo:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "now", "held_until", "asked_again"),
+    ("old", "new", "now", "held_until", "rechecked"),
     [
         # The new rule has summer time on: 09:00 was at 07:00Z already, and it is allowed when it is asked.
         (EUROPEAN, ALWAYS_SUMMER, "2026-11-10T20:00Z", "2026-11-11T08:00Z", "2026-11-11T08:00Z"),
@@ -478,12 +478,12 @@ def zone_by(rule: str) -> ZoneInfo:
         (ALWAYS_SUMMER, EUROPEAN, "2026-10-24T20:00Z", "2026-10-25T07:00Z", "2026-10-25T08:00Z"),
     ],
 )
-def test_held_message_uses_the_new_quiet_hours(old: str, new: str, now: str, held_until: str, asked_again: str) -> None:
+def test_held_message_uses_the_new_quiet_hours(old: str, new: str, now: str, held_until: str, rechecked: str) -> None:
     quiet = hours("20:00-09:00")
     until = quiet.first_allowed(datetime.fromisoformat(now), [zone_by(old)])
     assert until == datetime.fromisoformat(held_until)
     replan = quiet.first_allowed(until, [zone_by(new)])
-    assert replan == datetime.fromisoformat(asked_again)
+    assert replan == datetime.fromisoformat(rechecked)
     assert not quiet.cover(replan, zone_by(new))
 
 

@@ -31,7 +31,7 @@ class Row:
     category: Category
     send_group: SendGroup
     planned_by: Sequence[str]
-    said: Mapping[str, Any]
+    event_fields: Mapping[str, Any]
     dues: Sequence[tuple[datetime, datetime]]
     undone_by: Sequence[str] = ()
 
@@ -99,7 +99,7 @@ ENDINGS: Final = [(reason, event_type) for reason, row in TABLE.items() for even
 def begun(reason: str, event_type: str | None = None, at: datetime = NOON, **fields: Any) -> BusinessEvent:
     """The event that plans a reason's messages, which happened at ``at``."""
     row = TABLE[reason]
-    return business(event_type or row.planned_by[0], at, subject_id="S-1", **{**row.said, **fields})
+    return business(event_type or row.planned_by[0], at, subject_id="S-1", **{**row.event_fields, **fields})
 
 
 def plan(subject: Subject, reason: str) -> list[tuple[datetime, datetime]]:

@@ -40,10 +40,10 @@ def test_brand_is_found_by_the_address_written_to(route: Route) -> None:
 
 
 @pytest.mark.parametrize("kept", ["+12025550199", "12025550199", "whatsapp:+12025550199"])
-@pytest.mark.parametrize("told", ["+12025550199", "12025550199", "whatsapp:+12025550199"])
-def test_a_provider_may_spell_a_number_as_it_likes(kept: str, told: str) -> None:
+@pytest.mark.parametrize("received", ["+12025550199", "12025550199", "whatsapp:+12025550199"])
+def test_a_provider_may_spell_a_number_as_it_likes(kept: str, received: str) -> None:
     routes = Routes([Route("first", "whatsapp", "twilio", "+12025550100"), Route("own", "whatsapp", "twilio", kept)])
-    assert routes.brand_of("twilio", "whatsapp", told) == "own"
+    assert routes.brand_of("twilio", "whatsapp", received) == "own"
 
 
 @pytest.mark.parametrize("sender_id", ["pool-1", "ACMEDENTAL", "arn:aws:sms-voice:eu-central-1:1:pool/pool-1"])

@@ -126,5 +126,5 @@ def test_the_numbering_plans_are_read_only_where_they_are_needed(monkeypatch: py
 
 def test_the_zones_are_of_the_tzdata_package_that_is_named() -> None:
     assert re.fullmatch(r"20\d\d[a-z]", tzdata_version())
-    told = files("tzdata.zoneinfo").joinpath("tzdata.zi").read_text(encoding="ascii")
-    assert told.startswith(f"# version {tzdata_version()}\n")
+    text = files("tzdata.zoneinfo").joinpath("tzdata.zi").read_text(encoding="ascii")
+    assert text.startswith(f"# version {tzdata_version()}\n")

@@ -26,7 +26,7 @@ SECOND: Final = timedelta(seconds=1)
 DAY: Final = timedelta(days=1)
 STARTS: Final = NOON + 10 * DAY
 DUE: Final = STARTS - timedelta(hours=2)
-ASKED: Final = EraseContact(ANNA, NOON)
+COMMAND: Final = EraseContact(ANNA, NOON)
 BOOKED: Final = business("AppointmentBooked", starts_at=STARTS, remind_before=["PT2H"], location="Main St 1")
 RCS: Final = replace(ANNA, channel="rcs")
 CAPPED: Final = PolicySettings(caps={"utility": parse_caps("5/P1D")})
@@ -79,7 +79,7 @@ def test_erasure_removes_all_data_and_is_published() -> None:
     assert len(held.subjects) == 3
     assert held.cap_usage
     to_come = {row.scheduled_message_id for row in held.scheduled if row.state is State.SCHEDULED}
-    assert world.erase(ASKED) > 0
+    assert world.erase(COMMAND) > 0
     assert nothing_is_left(world)
     skipped = world.bus.details("MessageSkipped")
     assert {detail["scheduled_message_id"] for detail in skipped} == to_come
@@ -93,7 +93,7 @@ def test_it_is_marked_before_anything_is_read_or_deleted() -> None:
     """From the mark on no gate lets anything pass, so what is read afterwards cannot be sent any more."""
     world = story()
     calls = Fault(nth=99)
-    world.erase(ASKED, calls)
+    world.erase(COMMAND, calls)
     assert calls.calls == [
         "read_preferences",
         "write_preferences",
@@ -114,13 +114,13 @@ def test_retry_completes_after_a_crash_at_any_call(nth: int, after: bool, error:
     to_come = {row.scheduled_message_id for row in world.store.rows() if row.state is State.SCHEDULED}
     fault = Fault(error, nth, after)
     with pytest.raises((Crash, Unreachable)):
-        world.erase(ASKED, fault)
+        world.erase(COMMAND, fault)
     assert fault.struck
     world.clock.forward(minutes=1)
-    world.erase(ASKED)
+    world.erase(COMMAND)
     assert nothing_is_left(world)
-    told = {detail["scheduled_message_id"] for detail in world.bus.details("MessageSkipped")}
-    assert told == to_come
+    published = {detail["scheduled_message_id"] for detail in world.bus.details("MessageSkipped")}
+    assert published == to_come
     assert world.bus.details("ContactErased")
 
 
@@ -128,7 +128,7 @@ def test_retry_completes_after_a_crash_at_any_call(nth: int, after: bool, error:
 def test_nothing_goes_out_between_a_crash_and_the_retry(nth: int) -> None:
     world = story()
     with pytest.raises(Crash):
-        world.erase(ASKED, Fault(nth=nth, after=True))
+        world.erase(COMMAND, Fault(nth=nth, after=True))
     before = len(world.provider.handed)
     world.clock.now = DUE
     world.run_sender("appointments")
@@ -141,8 +141,8 @@ def test_retry_publishes_what_could_not_be_published(failing: int) -> None:
     world = story()
     world.bus.failing = failing
     with pytest.raises(NotPublished):
-        world.erase(ASKED)
-    world.erase(ASKED)
+        world.erase(COMMAND)
+    world.erase(COMMAND)
     assert set(world.bus.types()) == {"MessageSkipped", "ContactErased"}
     assert len({detail["scheduled_message_id"] for detail in world.bus.details("MessageSkipped")}) == 3
 
@@ -150,11 +150,11 @@ def test_retry_publishes_what_could_not_be_published(failing: int) -> None:
 def test_one_who_loses_every_race_gives_up_loudly() -> None:
     world = story()
     with pytest.raises(WriteConflict):
-        world.erase(ASKED, lambda name, call: False if name == "write_preferences" else call())
+        world.erase(COMMAND, lambda name, call: False if name == "write_preferences" else call())
     assert holdings(world).profile
     with pytest.raises(WriteConflict):
-        world.erase(ASKED, lambda name, call: call() or 1 if name == "erase" else call())
-    world.erase(ASKED)
+        world.erase(COMMAND, lambda name, call: call() or 1 if name == "erase" else call())
+    world.erase(COMMAND)
     assert nothing_is_left(world)
 
 
@@ -163,7 +163,7 @@ def test_one_who_loses_every_race_gives_up_loudly() -> None:
 
 def test_repeated_erasure_keeps_newer_data() -> None:
     world = story()
-    world.erase(ASKED)
+    world.erase(COMMAND)
     world.clock.forward(days=1)
     world.receive(inbound(world.clock.now, display_name="Anna B."))
     world.plan(business("AppointmentBooked", world.clock.now, starts_at=STARTS, remind_before=["PT2H"]))
@@ -171,14 +171,14 @@ def test_repeated_erasure_keeps_newer_data() -> None:
     assert len(before.scheduled) == 1
     world.bus.events.clear()
     world.clock.forward(days=1)
-    assert world.erase(ASKED) == 0
+    assert world.erase(COMMAND) == 0
     assert holdings(world) == before
     assert world.bus.types() == ["ContactErased"]
 
 
 def test_a_later_erasure_takes_that_too() -> None:
     world = story()
-    world.erase(ASKED)
+    world.erase(COMMAND)
     world.clock.forward(days=1)
     world.receive(inbound(world.clock.now))
     assert world.erase(EraseContact(ANNA, world.clock.now)) > 0
@@ -187,7 +187,7 @@ def test_a_later_erasure_takes_that_too() -> None:
 
 def test_who_writes_again_starts_anew() -> None:
     world = story()
-    world.erase(ASKED)
+    world.erase(COMMAND)
     world.bus.events.clear()
     world.clock.forward(seconds=1)
     world.receive(inbound(world.clock.now))
@@ -205,7 +205,7 @@ def test_who_writes_again_starts_anew() -> None:
 )
 def test_a_message_from_before_that_arrives_late_is_not_kept(sent_at: datetime, result: str) -> None:
     world = story()
-    world.erase(ASKED)
+    world.erase(COMMAND)
     world.clock.forward(days=1)
     assert world.receive(inbound(sent_at)) == result
     assert nothing_is_left(world) == (result == "erased")
@@ -213,7 +213,7 @@ def test_a_message_from_before_that_arrives_late_is_not_kept(sent_at: datetime, 
 
 def test_a_message_a_month_old_is_not_kept_either() -> None:
     world = story()
-    world.erase(ASKED)
+    world.erase(COMMAND)
     world.clock.forward(days=31)
     assert world.receive(inbound(NOON - DAY)) == "erased"
     assert nothing_is_left(world)
@@ -222,7 +222,7 @@ def test_a_message_a_month_old_is_not_kept_either() -> None:
 @pytest.mark.parametrize(("at", "erased"), [(NOON - SECOND, True), (NOON, True), (NOON + SECOND, False)])
 def test_an_event_from_before_that_arrives_again_is_not_kept(at: datetime, erased: bool) -> None:
     world = story()
-    world.erase(ASKED)
+    world.erase(COMMAND)
     world.clock.forward(days=1)
     calls = Fault(nth=99)
     assert world.plan(arrived(BOOKED, at), calls).erased == erased
@@ -239,7 +239,7 @@ def test_a_no_survives_without_its_cause_and_still_holds(topic: Topic) -> None:
     world.receive(inbound(NOON - DAY))
     cause = {"word": "stop", "message_id": "SM-1"}
     world.record_choice(RecordChoice(ANNA, topic, Choice(allowed=False, at=NOON - SECOND, cause=cause)))
-    world.erase(ASKED)
+    world.erase(COMMAND)
     refused = holdings(world).preferences.refused(topic, "sms")
     assert refused
     assert (refused.at, refused.cause) == (NOON - SECOND, None)
@@ -256,7 +256,7 @@ def test_a_no_survives_without_its_cause_and_still_holds(topic: Topic) -> None:
 def test_late_stop_from_before_erasure_counts_without_cause() -> None:
     """The person wrote STOP, and asked to be forgotten; the messages took their time."""
     world = story()
-    world.erase(ASKED)
+    world.erase(COMMAND)
     world.bus.events.clear()
     world.clock.forward(hours=1)
     late = inbound(NOON - SECOND, text="STOP", message_id="SM-1")
@@ -265,13 +265,13 @@ def test_late_stop_from_before_erasure_counts_without_cause() -> None:
     assert refused
     assert refused.cause is None
     assert nothing_is_left(world)
-    (told,) = world.bus.details("ContactOptedOut")
-    assert told["cause"] == {"word": "stop", "message_id": "SM-1", "channel": "sms"}
+    (published,) = world.bus.details("ContactOptedOut")
+    assert published["cause"] == {"word": "stop", "message_id": "SM-1", "channel": "sms"}
 
 
 def test_a_yes_from_before_does_not_come_back() -> None:
     world = story()
-    world.erase(ASKED)
+    world.erase(COMMAND)
     world.clock.forward(hours=1)
     yes = Choice(allowed=True, at=NOON - SECOND, cause={"evidence": {"signed_by": "Anna"}})
     before = holdings(world).preferences
@@ -288,7 +288,7 @@ def test_the_other_channel_of_the_same_number_keeps_its_data() -> None:
     evidence = Choice(allowed=True, at=NOON, cause={"evidence": {"where": "web"}})
     world.record_choice(RecordChoice(RCS, "contact", evidence))
     before = holdings(world, RCS)
-    world.erase(ASKED)
+    world.erase(COMMAND)
     assert is_empty(holdings(world))
     after = holdings(world, RCS)
     assert replace(after, preferences=before.preferences) == before
@@ -397,10 +397,10 @@ def test_an_answer_under_way_does_not_come_back() -> None:
 @pytest.mark.parametrize("dies", [False, True])
 @pytest.mark.parametrize("setting", [World, early])
 def test_an_event_under_way_does_not_come_back(setting: Callable[[], World], event: BusinessEvent, dies: bool) -> None:
-    def hears(world: World, around: Around) -> None:
+    def receives_stop(world: World, around: Around) -> None:
         world.plan(arrived(event, world.clock.now - SECOND), around)
 
-    for world, played in in_many_orders(setting, hears, dies=dies and event.contact is not None):
+    for world, played in in_many_orders(setting, receives_stop, dies=dies and event.contact is not None):
         held = holdings(world)
         assert is_empty(held), played.steps
         assert not [row for row in world.store.rows() if row.contact == ANNA]
@@ -445,7 +445,7 @@ def test_choice_during_the_erasure_is_kept() -> None:
                 world.receive(inbound(world.clock.now, message_id="new"))  # noqa: B023 - the same
             return call()
 
-        world.erase(ASKED, overtake)
+        world.erase(COMMAND, overtake)
         assert seen >= nth
         profile, conversation = holdings(world).profile, holdings(world).conversation
         assert profile, nth
@@ -521,11 +521,11 @@ def test_an_event_without_contact_after_the_mark_keeps_nothing(event: BusinessEv
 
         if crashes:
             with pytest.raises(Crash):
-                world.erase(ASKED, overtake)
+                world.erase(COMMAND, overtake)
             world.clock.forward(minutes=1)
-            world.erase(ASKED)
+            world.erase(COMMAND)
         else:
-            world.erase(ASKED, overtake)
+            world.erase(COMMAND, overtake)
         assert seen >= nth
         assert is_empty(holdings(world)), nth
         assert world.store.rows() == [], nth

@@ -40,13 +40,13 @@ def shardmates(number: int) -> list[Contact]:
 
 
 def preview(hours: float = 0, **fields: Any) -> BusinessEvent:
-    said = {"title": "Spring shoes", "send_at": NOON + HOUR, **fields}
-    return business("ProductPreviewAnnounced", NOON + timedelta(hours=hours), subject_id="N-1", **said)
+    event_fields = {"title": "Spring shoes", "send_at": NOON + HOUR, **fields}
+    return business("ProductPreviewAnnounced", NOON + timedelta(hours=hours), subject_id="N-1", **event_fields)
 
 
 def holiday(hours: float = 0, **fields: Any) -> BusinessEvent:
-    said = {"date": "2026-04-06", "send_at": NOON + HOUR, "closed": True, **fields}
-    return business("HolidayHoursAnnounced", NOON + timedelta(hours=hours), subject_id="N-1", **said)
+    event_fields = {"date": "2026-04-06", "send_at": NOON + HOUR, "closed": True, **fields}
+    return business("HolidayHoursAnnounced", NOON + timedelta(hours=hours), subject_id="N-1", **event_fields)
 
 
 def withdrawn(hours: float = 2) -> BusinessEvent:
@@ -83,7 +83,7 @@ def of(*contacts: Contact, at: datetime = NOON) -> World:
     return world
 
 
-def told(world: World) -> list[Contact]:
+def reached(world: World) -> list[Contact]:
     """To whom something was handed over, each as often as it was."""
     return sorted((outbound.message.contact for outbound in world.provider.handed), key=lambda contact: contact.key)
 
@@ -142,9 +142,9 @@ def test_announcement_reaches_each_open_conversation_once() -> None:
     assert world.plan(holiday()) == Planned(broadcasts=1)
     assert world.store.rows() == []
     ticks(world, NOON + HOUR - MINUTE, step=HOUR)
-    assert told(world) == []
+    assert reached(world) == []
     ticks(world, NOON + HOUR)
-    assert told(world) == [CLEO, ANNA]
+    assert reached(world) == [CLEO, ANNA]
     assert ended(world) == {("sent", None): 2}
     ticks(world, NOON + 5 * HOUR, step=HOUR)
     assert len(world.provider.handed) == 2
@@ -167,7 +167,7 @@ def test_closed_conversations_and_other_brands_cost_no_call_more() -> None:
         among.receive(inbound(NOON - WINDOW - DAY, contact=Contact("acme-dental", "sms", f"+49160{number:08}")))
         among.receive(inbound(contact=Contact("birch-bakery", "sms", f"+49160{number:08}")))
     assert calls(alone) == calls(among)
-    assert told(among) == [ANNA]
+    assert reached(among) == [ANNA]
 
 
 def test_conversation_closed_earlier_that_day_is_skipped() -> None:
@@ -188,7 +188,7 @@ def test_restock_reaches_contacts_with_interest() -> None:
     world.clock.now = NOON + HOUR
     assert world.plan(back()) == Planned(broadcasts=1)
     world.run_sender("updates")
-    assert told(world) == [ANNA]
+    assert reached(world) == [ANNA]
     assert world.provider.handed[0].data["name"] == "Shoe"
 
 
@@ -240,7 +240,7 @@ def test_second_restock_reaches_only_new_interest() -> None:
         world.clock.now += HOUR
         world.plan(sold_out(day * 24 + 1))
         world.run_sender("updates")
-    assert Counter(told(world)) == {ANNA: 1, BEN: 2}
+    assert Counter(reached(world)) == {ANNA: 1, BEN: 2}
 
 
 # The whole policy
@@ -284,11 +284,11 @@ def test_only_marketing_announcements_need_consent() -> None:
     consents(world, BEN)
     world.plan(preview())
     ticks(world, NOON + HOUR)
-    assert told(world) == [BEN]
+    assert reached(world) == [BEN]
     assert ended(world) == {("sent", None): 1, ("skipped", "no_consent"): 1}
     world.plan(replace(holiday(1), subject=replace(ANNOUNCEMENT, id="N-2")))
     ticks(world, NOON + HOUR + MINUTE)
-    assert Counter(told(world)) == {ANNA: 1, BEN: 2}
+    assert Counter(reached(world)) == {ANNA: 1, BEN: 2}
 
 
 def test_on_whatsapp_the_template_has_to_be_approved() -> None:
@@ -297,7 +297,7 @@ def test_on_whatsapp_the_template_has_to_be_approved() -> None:
     world.receive(inbound(contact=soon))
     world.plan(holiday())
     ticks(world, NOON + HOUR)
-    assert told(world) == [soon]
+    assert reached(world) == [soon]
     assert ended(world) == {("sent", None): 1, ("skipped", "channel_window"): 1}
 
 
@@ -380,7 +380,7 @@ def test_stopped_broadcast_sends_no_more(
     assert world.plan(stops) == Planned(broadcasts=1)
     assert expand(world, ref, reason)
     ticks(world, world.clock.now + DAY, step=HOUR)
-    assert told(world) == [first.contact]
+    assert reached(world) == [first.contact]
     assert ended(world) == {("sent", None): 1, ("skipped", "cancelled"): 1}
     assert [event["rule"] for event in world.bus.details("MessageSkipped")] == ["cancelled"]
 
@@ -422,7 +422,7 @@ def test_announcement_made_again_reaches_only_the_rest() -> None:
     world.clock.now = NOON + 2 * HOUR
     world.plan(holiday(2, send_at=NOON))
     world.run_sender("updates")
-    assert told(world) == sorted([first, second], key=lambda contact: contact.key)
+    assert reached(world) == sorted([first, second], key=lambda contact: contact.key)
 
 
 @one_a_page
@@ -442,7 +442,7 @@ def test_changed_announcement_gives_the_rest_the_new_text(later: int) -> None:
     ticks(world, NOON + HOUR + MINUTE)
     assert len(world.provider.handed) == (1 if later else 3)
     ticks(world, NOON + 5 * HOUR, step=HOUR)
-    assert told(world) == people
+    assert reached(world) == people
     assert [outbound.data["title"] for outbound in world.provider.handed] == ["Spring shoes", *["Summer shoes"] * 2]
     assert min(world.provider.handed_at[1:]) >= NOON + later * HOUR
 
@@ -454,7 +454,7 @@ def test_change_after_the_end_sends_nothing_again() -> None:
     world.clock.now = NOON + HOUR
     assert world.plan(holiday(1, send_at=NOON, closed=False, opens="10:00", closes="12:00")) == Planned(broadcasts=1)
     ticks(world, NOON + 3 * HOUR, step=HOUR)
-    assert told(world) == [ANNA]
+    assert reached(world) == [ANNA]
     (now,) = progress(ANNOUNCEMENT, store=world.store, clock=world.clock)["broadcasts"]
     assert (now["state"], now["waiting"]) == ("done", 0)
 
@@ -469,7 +469,7 @@ def test_an_event_that_comes_again_begins_nothing_anew(repeats: int) -> None:
         assert world.plan(holiday(send_at=NOON)) == Planned()
     assert world.store.read_shards(ANNOUNCEMENT) == before
     world.run_sender("updates")
-    assert told(world) == [ANNA]
+    assert reached(world) == [ANNA]
 
 
 # Too late
@@ -491,7 +491,7 @@ def test_late_announcement_that_is_still_valid_is_sent() -> None:
     world.clock.now = NOON + 2 * DAY
     world.plan(preview())
     world.run_sender("updates")
-    assert told(world) == [ANNA]
+    assert reached(world) == [ANNA]
 
 
 @one_a_page
@@ -520,7 +520,7 @@ def test_holiday_hours_are_sent_until_the_brands_day_ends(zone: str, last: datet
     world.plan(holiday(20 * 24, send_at=NOON + 20 * DAY))
     world.clock.now = last - SECOND + late * SECOND
     world.run_sender("updates")
-    assert told(world) == ([] if late else [ANNA])
+    assert reached(world) == ([] if late else [ANNA])
 
 
 # Whoever comes and goes meanwhile
@@ -542,7 +542,7 @@ def test_contact_erased_during_expansion_leaves_no_row(call: str) -> None:
     world.run_sender("updates")
     held = world.store.read_holdings(anna)
     assert not any((held.profile, held.conversation, held.scheduled, held.inbound))
-    assert told(world) == [ben]
+    assert reached(world) == [ben]
 
 
 def test_contact_marked_as_erased_is_not_in_the_audience() -> None:
@@ -588,7 +588,7 @@ def test_somebody_who_writes_again_while_it_runs_gets_it_once(who: int, pages: i
     world.receive(inbound(NOON + MINUTE, contact=people[who]))
     assert expand(world)
     world.run_sender("updates")
-    assert told(world) == people
+    assert reached(world) == people
 
 
 @one_a_page
@@ -602,7 +602,7 @@ def test_first_message_during_the_broadcast_gives_it_once() -> None:
     world.receive(inbound(NOON + MINUTE, contact=new))
     assert expand(world)
     world.run_sender("updates")
-    assert told(world) == [*people, new]
+    assert reached(world) == [*people, new]
 
 
 @one_a_page
@@ -619,7 +619,7 @@ def test_expansion_past_midnight_continues_at_its_cursor() -> None:
     world.clock.now = midnight
     assert expand(world)
     world.run_sender("updates")
-    assert told(world) == people[2:]
+    assert reached(world) == people[2:]
 
 
 # Time, and what breaks
@@ -749,7 +749,7 @@ def test_one_of_two_runs_advances_and_counts_stay_right() -> None:
     assert expand(world, around=other)
     assert world.store.read_shards(ANNOUNCEMENT)[SHARD].planned == 3
     world.run_sender("updates")
-    assert told(world) == people
+    assert reached(world) == people
 
 
 def test_page_costs_one_read_before_and_one_after() -> None:
@@ -781,7 +781,7 @@ def test_new_interest_during_the_restock_is_not_sent_twice() -> None:
     world.plan(interest(who, 1.02))
     assert expand(world, ITEM, "back_in_stock")
     world.run_sender("updates")
-    assert Counter(told(world)) == dict.fromkeys(people, 1)
+    assert Counter(reached(world)) == dict.fromkeys(people, 1)
 
 
 def test_once_an_interest_also_when_ttl_has_taken_the_row() -> None:
@@ -790,7 +790,7 @@ def test_once_an_interest_also_when_ttl_has_taken_the_row() -> None:
     world.clock.now = NOON + HOUR
     world.plan(back())
     world.run_sender("updates")
-    assert len(told(world)) == 1
+    assert len(reached(world)) == 1
     world.clock.now = NOON + 20 * DAY
     world.receive(inbound(NOON + 20 * DAY))
     world.plan(sold_out(20 * 24))
@@ -798,7 +798,7 @@ def test_once_an_interest_also_when_ttl_has_taken_the_row() -> None:
     world.store.expire(world.clock.now)
     world.plan(back(32 * 24))
     world.run_sender("updates")
-    assert len(told(world)) == 1
+    assert len(reached(world)) == 1
 
 
 def test_broadcast_delayed_over_a_month_sends_nothing_twice() -> None:
@@ -812,7 +812,7 @@ def test_broadcast_delayed_over_a_month_sends_nothing_twice() -> None:
     world.clock.now = NOON + 35 * DAY
     world.store.expire(world.clock.now)
     world.run_sender("updates")
-    assert len(told(world)) == 1
+    assert len(reached(world)) == 1
 
 
 def test_totals_survive_a_withdrawal_midway() -> None:

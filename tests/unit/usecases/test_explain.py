@@ -28,7 +28,7 @@ QUIET: Final[dict[Category, QuietHours]] = {"marketing": EVENING, "utility": EVE
 WHOSE: Final = {"brand": "acme-dental", "channel": "sms", "address": "+4915112345678"}
 
 
-def told(world: World, contact: Contact = ANNA) -> dict[str, Any]:
+def explained(world: World, contact: Contact = ANNA) -> dict[str, Any]:
     """The ledger, as whoever asks gets it."""
     answer: dict[str, Any] = json.loads(json.dumps(explain(contact, store=world.store, clock=world.clock)))
     return answer
@@ -64,7 +64,7 @@ def story() -> World:
 
 def test_a_whole_story_in_order_of_time_with_rule_and_facts() -> None:
     world = story()
-    ledger = told(world)
+    ledger = explained(world)
     assert ledger["contact"] == WHOSE
     assert ledger["asked_at"] == iso(world.clock.now)
     stopped_at = STARTS - DAY + 2 * HOUR
@@ -99,7 +99,7 @@ def test_a_whole_story_in_order_of_time_with_rule_and_facts() -> None:
 
 def test_ledger_shows_the_current_state() -> None:
     world = story()
-    assert told(world)["stands"] == {
+    assert explained(world)["stands"] == {
         "window": "open",
         "window_expires_at": iso(STARTS - DAY + 2 * HOUR + timedelta(days=30)),
         "conversation": "started",
@@ -114,13 +114,13 @@ def test_ledger_shows_the_current_state() -> None:
     world.record_choice(RecordChoice(ANNA, "contact", yes))
     world.plan(business("AppointmentCancelled", world.clock.now, contact=None))
     world.clock.forward(days=40)
-    stands = told(world)["stands"]
-    assert (stands["window"], stands["opted_out"], stands["marketing_consent"]) == ("closed", False, True)
-    assert stands["subjects"] == {"appointment A-1001": {"appointment": "ended"}}
-    assert {"opted in", "consented to marketing"} <= {what for _, what in whats(told(world))}
+    state = explained(world)["stands"]
+    assert (state["window"], state["opted_out"], state["marketing_consent"]) == ("closed", False, True)
+    assert state["subjects"] == {"appointment A-1001": {"appointment": "ended"}}
+    assert {"opted in", "consented to marketing"} <= {what for _, what in whats(explained(world))}
     world.store._conversations.clear()
-    stands = told(world)["stands"]
-    assert (stands["window"], stands["window_expires_at"]) == ("closed", None)
+    state = explained(world)["stands"]
+    assert (state["window"], state["window_expires_at"]) == ("closed", None)
 
 
 def test_each_way_to_refuse_is_named() -> None:
@@ -128,14 +128,14 @@ def test_each_way_to_refuse_is_named() -> None:
     for scope, seconds in ((ANNA, 1), (replace(ANNA, channel="rcs"), 2)):
         no = Choice(allowed=False, at=NOON + timedelta(seconds=seconds), cause="by phone")
         world.record_choice(RecordChoice(scope, "marketing", no))
-    (entry,) = told(world)["entries"]
+    (entry,) = explained(world)["entries"]
     assert entry == {
         "at": iso(NOON + timedelta(seconds=2)),
         "what": "refused marketing",
         "scope": "*",
         "cause": "by phone",
     }
-    assert told(world)["stands"]["marketing_consent"] is False
+    assert explained(world)["stands"]["marketing_consent"] is False
 
 
 def test_held_and_failed_messages_have_their_rule() -> None:
@@ -148,7 +148,8 @@ def test_held_and_failed_messages_have_their_rule() -> None:
     for world.clock.now in (NOON + HOUR, night):
         world.run_sender()
     scheduled, failed = (
-        next(entry for entry in told(world)["entries"] if entry["what"] == what) for what in ("scheduled", "failed")
+        next(entry for entry in explained(world)["entries"] if entry["what"] == what)
+        for what in ("scheduled", "failed")
     )
     assert (scheduled["rule"], scheduled["at"]) == ("quiet_hours", "2026-03-03T08:00:00Z")
     assert scheduled["facts"]["zone"] == "Europe/Berlin"
@@ -164,7 +165,7 @@ def test_sent_message_keeps_its_earlier_hold() -> None:
     world.plan(business("AppointmentBooked", subject_id="A-1", starts_at=night + DAY, remind_before=["P1D"]))
     for world.clock.now in (night, morning):
         world.run_sender()
-    planned, sent = (entry for entry in told(world)["entries"] if entry.get("subject_id") == "A-1")
+    planned, sent = (entry for entry in explained(world)["entries"] if entry.get("subject_id") == "A-1")
     assert (planned["what"], planned["due_at"]) == ("planned", iso(night))
     assert (sent["what"], sent["at"], sent["held_by"]) == ("sent", iso(morning), "quiet_hours")
     assert "rule" not in sent
@@ -173,7 +174,7 @@ def test_sent_message_keeps_its_earlier_hold() -> None:
 def test_after_erasure_only_the_mark_and_opt_out_are_shown() -> None:
     world = story()
     world.erase(EraseContact(ANNA, world.clock.now - HOUR))
-    ledger = told(world)
+    ledger = explained(world)
     assert whats(ledger) == [(iso(STARTS - DAY + 2 * HOUR), "opted out"), (iso(world.clock.now), "erased")]
     opted_out, erased = ledger["entries"]
     assert "cause" not in opted_out
@@ -182,7 +183,7 @@ def test_after_erasure_only_the_mark_and_opt_out_are_shown() -> None:
 
 
 def test_unknown_contact_has_an_empty_ledger() -> None:
-    stands: dict[str, Any] = {
+    state: dict[str, Any] = {
         "window": "never opened",
         "window_expires_at": None,
         "conversation": None,
@@ -192,7 +193,7 @@ def test_unknown_contact_has_an_empty_ledger() -> None:
         "locale": None,
         "subjects": {},
     }
-    assert told(World()) == {"contact": WHOSE, "asked_at": iso(NOON), "stands": stands, "entries": []}
+    assert explained(World()) == {"contact": WHOSE, "asked_at": iso(NOON), "stands": state, "entries": []}
 
 
 @pytest.mark.parametrize(("days", "window"), [(364, "closed"), (365, "never opened")])
@@ -202,15 +203,15 @@ def test_contact_past_its_retention_counts_as_unknown(days: int, window: str) ->
     world.receive(inbound())
     world.store._conversations.clear()
     world.clock.forward(days=days)
-    assert told(world)["stands"]["window"] == window
+    assert explained(world)["stands"]["window"] == window
 
 
 def test_explain_shows_no_texts_and_changes_nothing() -> None:
     world = story()
     before = repr(world.store)
-    said = json.dumps(told(world))
-    assert "gentle" not in said
-    assert "Beispiel" not in said
+    ledger_text = json.dumps(explained(world))
+    assert "gentle" not in ledger_text
+    assert "Beispiel" not in ledger_text
     assert exported(world)
     assert repr(world.store) == before
 

@@ -49,9 +49,9 @@ def test_first_message_opens_the_window_from_its_sent_time() -> None:
     assert conversation(world).closes_at == sent_at + WINDOW
     assert conversation(world).expires_at == int((sent_at + WINDOW).timestamp())
     assert profile(world) == Profile(sent_at, sent_at, expiry(sent_at + RETENTION), locale="de-AT")
-    (told,) = world.bus.events
-    assert told.type == "ConversationStarted"
-    assert told.detail == {
+    (event,) = world.bus.events
+    assert event.type == "ConversationStarted"
+    assert event.detail == {
         "contact": {"brand": "acme-dental", "channel": "sms", "address": "+4915112345678"},
         "last_inbound_at": "2026-03-02T07:00:00Z",
     }

@@ -99,7 +99,7 @@ def test_a_business_opts_in_one_address_only() -> None:
     assert not opted_out(world, USER_ID)
 
 
-def test_refused_marketing_covers_the_linked_address_and_consent_does_not() -> None:
+def test_marketing_refusal_covers_linked_address_not_consent() -> None:
     world = World()
     link(world)
     for allowed, seconds in ((True, 1), (False, 2)):
@@ -210,7 +210,7 @@ def test_a_left_address_is_not_written_to() -> None:
     assert moved["to"]["address"] == NEW_NUMBER.address
 
 
-def test_whoever_writes_from_a_left_address_is_answered_again() -> None:
+def test_writing_from_an_unlinked_address_gets_replies_again() -> None:
     world = moved_world()
     write(world, NUMBER, "Hello again", 60)
     world.clock.now = NOON + timedelta(days=1)

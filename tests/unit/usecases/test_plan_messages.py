@@ -110,8 +110,8 @@ def test_forecast_shows_if_the_window_is_open_when_due(
     if deleted:
         world.store.expire(NOON)
     world.plan(booked(remind_before=["PT2H"]))
-    (told,) = world.bus.details("MessagePlanned")
-    assert told["forecast"] == forecast
+    (planned_event,) = world.bus.details("MessagePlanned")
+    assert planned_event["forecast"] == forecast
 
 
 def test_the_forecast_is_of_the_messages_own_contact() -> None:
@@ -132,9 +132,9 @@ def test_past_offset_is_stored_as_too_late_and_never_sent() -> None:
     starts = NOON + timedelta(hours=20)
     assert world.plan(booked(starts_at=starts)) == Planned(planned=1, too_late=1)
     assert world.states() == [("P1D", "skipped", "too_late"), ("PT2H", "scheduled", None)]
-    (told,) = world.bus.details("MessageSkipped")
-    assert told["rule"] == "too_late"
-    assert told["facts"] == {"decided_at": "2026-03-02T12:00:00Z", "due_at": "2026-03-02T08:00:00Z"}
+    (planned_event,) = world.bus.details("MessageSkipped")
+    assert planned_event["rule"] == "too_late"
+    assert planned_event["facts"] == {"decided_at": "2026-03-02T12:00:00Z", "due_at": "2026-03-02T08:00:00Z"}
     for _ in range(3):
         assert world.run_sender()["due"] == 0
         world.clock.forward(minutes=1)
@@ -293,13 +293,14 @@ def test_in_every_order_the_same_is_planned(order: tuple[BusinessEvent, ...]) ->
         world.plan(event)
     assert {row.anchor_at for row in standing(world)} == {STARTS}
     assert len(standing(world)) == 2
-    calm = World()
+    undisturbed = World()
     for event in EVENTS[:4]:
-        calm.plan(event)
-    said, said_calmly = (
-        {name: replace(track, revision=0) for name, track in subject(each).tracks.items()} for each in (world, calm)
+        undisturbed.plan(event)
+    published, published_undisturbed = (
+        {name: replace(track, revision=0) for name, track in subject(each).tracks.items()}
+        for each in (world, undisturbed)
     )
-    assert said == said_calmly
+    assert published == published_undisturbed
 
 
 def test_reminders_renamed_and_renamed_back_are_restored() -> None:
@@ -377,9 +378,9 @@ def test_retry_completes_after_a_crash_at_any_call(story: str, after: bool, erro
     a row of the old plan that was not withdrawn any more is stopped at its gate.
     """
     *before, last = _STORIES[story]
-    calm = World()
+    undisturbed = World()
     for event in _STORIES[story]:
-        calm.plan(event)
+        undisturbed.plan(event)
     for nth in range(1, 20):
         world = World()
         for event in before:
@@ -390,11 +391,11 @@ def test_retry_completes_after_a_crash_at_any_call(story: str, after: bool, erro
         except (Crash, Unreachable):
             assert fault.struck
         world.plan(last)
-        assert subject(world).tracks == subject(calm).tracks
-        wanted = {row.key: row for row in standing(calm)}
+        assert subject(world).tracks == subject(undisturbed).tracks
+        wanted = {row.key: row for row in standing(undisturbed)}
         assert wanted.items() <= {row.key: row for row in standing(world)}.items(), f"call {nth}: {fault.calls}"
-        told = {detail["scheduled_message_id"] for detail in world.bus.details("MessagePlanned")}
-        assert {row.scheduled_message_id for row in wanted.values()} <= told
+        planned_event = {detail["scheduled_message_id"] for detail in world.bus.details("MessagePlanned")}
+        assert {row.scheduled_message_id for row in wanted.values()} <= planned_event
         for row in standing(world):
             snapshot = world.store.read_snapshot(row)
             decision = decide(PolicyInput.of(snapshot, row, PolicySettings(), row.due_at))

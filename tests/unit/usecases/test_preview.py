@@ -40,7 +40,7 @@ def moved(hours: float = 1, **fields: Any) -> BusinessEvent:
 CANCELLED: Final = business("AppointmentCancelled", NOON + HOUR, contact=None)
 
 
-def heard(*events: BusinessEvent, policy: PolicySettings | None = None) -> World:
+def apply(*events: BusinessEvent, policy: PolicySettings | None = None) -> World:
     """Anna has written, and these events have come."""
     world = World(policy=policy or PolicySettings())
     world.receive(inbound())
@@ -89,7 +89,7 @@ TRIAL: Final = business("TrialStarted", subject_id="T-1", ends_at=STARTS, produc
     ],
 )
 def test_it_plans_and_withdraws_as_the_planner_does(before: tuple[BusinessEvent, ...], event: BusinessEvent) -> None:
-    world = heard(*before)
+    world = apply(*before)
     foreseen = previewed(world, event)
     came = world.plan(event)
     planned = world.bus.details("MessagePlanned")
@@ -101,7 +101,7 @@ def test_it_plans_and_withdraws_as_the_planner_does(before: tuple[BusinessEvent,
 
 
 def test_a_message_with_its_text_and_its_forecast() -> None:
-    world = heard()
+    world = apply()
     (message,) = previewed(world, booked(location="Main St 1", remind_before=["PT2H"]))["planned"]
     world.plan(booked(location="Main St 1", remind_before=["PT2H"]))
     world.clock.now = STARTS - 2 * HOUR
@@ -130,7 +130,7 @@ def test_text_is_rendered_from_the_unstored_event() -> None:
         assert case.track
         return Wording(str(case.track.get("service")).upper(), "de-AT", "tpl", ("a", "b"))
 
-    world = heard(booked(service="check-up"))
+    world = apply(booked(service="check-up"))
     event = moved(service="cleaning", remind_before=["PT2H"])
     answer = preview(event, store=world.store, render=shout, settings=world.policy, clock=world.clock)
     (message,) = answer["planned"]
@@ -140,7 +140,7 @@ def test_text_is_rendered_from_the_unstored_event() -> None:
 
 def test_message_held_at_night_goes_at_the_first_allowed_instant() -> None:
     """A concert at six in the morning: the reminder of the day before would come at six, and comes at eight."""
-    world = heard(policy=AT_NIGHT)
+    world = apply(policy=AT_NIGHT)
     event = booked(datetime.fromisoformat("2026-03-12T06:00+01:00"), remind_before=["P1D"])
     (message,) = previewed(world, event)["planned"]
     allowed = "2026-03-11T07:00:00Z"
@@ -156,7 +156,7 @@ def test_message_held_at_night_goes_at_the_first_allowed_instant() -> None:
 def test_one_rule_after_the_other_may_hold_it() -> None:
     """The cap is full until the middle of the night."""
     policy = PolicySettings(quiet_hours=QUIET, default_timezone="UTC", caps={"utility": parse_caps("1/PT10H")})
-    world = heard(booked(NOON + 3 * HOUR, subject_id="A-0", remind_before=["PT2H"]), policy=policy)
+    world = apply(booked(NOON + 3 * HOUR, subject_id="A-0", remind_before=["PT2H"]), policy=policy)
     world.clock.now = NOON + HOUR
     assert world.run_sender()["sent"] == 1
     world.provider.handed.clear()
@@ -167,7 +167,7 @@ def test_one_rule_after_the_other_may_hold_it() -> None:
 
 
 def test_booking_without_contact_plans_nothing() -> None:
-    assert previewed(heard(), booked(contact=None)) == {
+    assert previewed(apply(), booked(contact=None)) == {
         "planned": [],
         "broadcasts": [],
         "withdrawn": [],
@@ -200,7 +200,7 @@ def test_skipped_message_has_its_rule(last_event_at: datetime | None, rule: str)
 
 
 def test_an_offset_already_past_is_too_late() -> None:
-    world = heard()
+    world = apply()
     day, hours = previewed(world, booked(NOON + 20 * HOUR))["planned"]
     assert (day["forecast"], day["rule"], day["due_at"]) == ("skip", "too_late", iso(NOON - 4 * HOUR))
     assert hours["forecast"] == "send"
@@ -209,7 +209,7 @@ def test_an_offset_already_past_is_too_late() -> None:
 
 def test_what_was_sent_is_neither_planned_again_nor_withdrawn() -> None:
     for event, planned, withdrawn in ((moved(240, starts_at=STARTS), 1, 0), (CANCELLED, 0, 1)):
-        world = heard(booked())
+        world = apply(booked())
         world.clock.now = STARTS - DAY
         assert world.run_sender()["sent"] == 1
         world.provider.handed.clear()
@@ -221,7 +221,7 @@ def test_what_was_sent_is_neither_planned_again_nor_withdrawn() -> None:
 
 
 def test_earlier_erasure_does_not_block_a_new_booking() -> None:
-    world = heard()
+    world = apply()
     world.erase(EraseContact(ANNA, NOON))
     world.clock.forward(seconds=1)
     world.receive(inbound(world.clock.now))

@@ -35,8 +35,8 @@ PEOPLE = list(
 
 
 def announced(hours: float = 0, **fields: Any) -> BusinessEvent:
-    said = {"date": "2026-04-06", "send_at": DUE, "closed": True, **fields}
-    return business("HolidayHoursAnnounced", NOON + timedelta(hours=hours), subject_id="N-1", **said)
+    values = {"date": "2026-04-06", "send_at": DUE, "closed": True, **fields}
+    return business("HolidayHoursAnnounced", NOON + timedelta(hours=hours), subject_id="N-1", **values)
 
 
 def story(*answers: Outcome) -> World:
@@ -49,11 +49,11 @@ def story(*answers: Outcome) -> World:
     return world
 
 
-def asked(world: World) -> dict[str, Any]:
+def progress_of(world: World) -> dict[str, Any]:
     """The one broadcast's progress."""
-    (told,) = progress(REF, store=world.store, clock=world.clock)["broadcasts"]
-    assert isinstance(told, dict)
-    return told
+    (shown,) = progress(REF, store=world.store, clock=world.clock)["broadcasts"]
+    assert isinstance(shown, dict)
+    return shown
 
 
 def expand(world: World, *, pages: int) -> None:
@@ -103,16 +103,16 @@ def test_unknown_announcement_has_no_progress() -> None:
 
 def test_before_it_is_due_it_is_scheduled() -> None:
     world = story()
-    assert asked(world) == NOTHING_YET
+    assert progress_of(world) == NOTHING_YET
     world.clock.now = DUE - SECOND
     world.run_sender("updates")
-    assert asked(world) == NOTHING_YET
+    assert progress_of(world) == NOTHING_YET
 
 
 def test_what_is_due_and_not_begun_is_running() -> None:
     world = story()
     world.clock.now = DUE
-    assert asked(world) == {**NOTHING_YET, "state": "running"}
+    assert progress_of(world) == {**NOTHING_YET, "state": "running"}
 
 
 def test_running_broadcast_shows_recipients_and_outcomes() -> None:
@@ -121,7 +121,7 @@ def test_running_broadcast_shows_recipients_and_outcomes() -> None:
     world.clock.now = DUE
     expand(world, pages=2)
     running = {**NOTHING_YET, "state": "running"}
-    assert asked(world) == {**running, "planned": 2, "waiting": 2}
+    assert progress_of(world) == {**running, "planned": 2, "waiting": 2}
 
     def is_late(name: str, call: Callable[[], Any]) -> Any:
         answer = call()
@@ -130,9 +130,9 @@ def test_running_broadcast_shows_recipients_and_outcomes() -> None:
 
     _, errors = worker(world.sender("updates", is_late), SHARD, world.clock.now + MINUTE)
     assert errors == []
-    assert asked(world) == {**running, "planned": 2, "sent": 1, "waiting": 1}
+    assert progress_of(world) == {**running, "planned": 2, "sent": 1, "waiting": 1}
     world.run_sender("updates")
-    assert (asked(world)["state"], asked(world)["planned"], asked(world)["sent"]) == ("done", 5, 5)
+    assert (progress_of(world)["state"], progress_of(world)["planned"], progress_of(world)["sent"]) == ("done", 5, 5)
 
 
 def test_finished_broadcast_shows_all_outcomes() -> None:
@@ -141,7 +141,7 @@ def test_finished_broadcast_shows_all_outcomes() -> None:
     world.record_choice(RecordChoice(PEOPLE[1], "marketing", Choice(allowed=False, at=NOON)))
     world.clock.now = DUE
     world.run_sender("updates")
-    assert asked(world) == {
+    assert progress_of(world) == {
         **NOTHING_YET,
         "state": "done",
         "shards": {"done": SHARDS, "all": SHARDS},
@@ -162,7 +162,7 @@ def test_every_shard_is_counted_in() -> None:
     world.plan(announced())
     world.clock.now = DUE
     world.run_sender("updates")
-    assert (asked(world)["planned"], asked(world)["sent"], asked(world)["state"]) == (60, 60, "done")
+    assert (progress_of(world)["planned"], progress_of(world)["sent"], progress_of(world)["state"]) == (60, 60, "done")
 
 
 def test_what_is_held_is_waiting() -> None:
@@ -191,10 +191,10 @@ def test_a_page_that_is_planned_twice_is_counted_once() -> None:
     with pytest.raises(Crash):
         worker(world.sender("updates", Fault(only="save_progress", nth=3)), SHARD, world.clock.now + MINUTE)
     assert len(world.store.rows()) == 3
-    assert asked(world)["planned"] == 2
+    assert progress_of(world)["planned"] == 2
     world.clock.forward(minutes=1)
     world.run_sender("updates")
-    assert (asked(world)["planned"], asked(world)["sent"]) == (5, 5)
+    assert (progress_of(world)["planned"], progress_of(world)["sent"]) == (5, 5)
 
 
 def test_what_a_killed_run_had_not_counted_stays_waiting() -> None:
@@ -205,8 +205,8 @@ def test_what_a_killed_run_had_not_counted_stays_waiting() -> None:
     world.clock.forward(minutes=1)
     world.run_sender("updates")
     assert len(world.provider.handed) == 5
-    told = asked(world)
-    assert (told["state"], told["planned"], told["sent"], told["waiting"]) == ("done", 5, 0, 5)
+    shown = progress_of(world)
+    assert (shown["state"], shown["planned"], shown["sent"], shown["waiting"]) == ("done", 5, 0, 5)
 
 
 def test_withdrawn_broadcast_is_shown_before_and_after_due() -> None:
@@ -216,7 +216,7 @@ def test_withdrawn_broadcast_is_shown_before_and_after_due() -> None:
     for now in (NOON + MINUTE, DUE):
         world.clock.now = now
         world.run_sender("updates")
-        assert (asked(world)["state"], asked(world)["planned"]) == ("withdrawn", 0)
+        assert (progress_of(world)["state"], progress_of(world)["planned"]) == ("withdrawn", 0)
 
 
 def test_late_announcement_is_shown_as_too_late() -> None:
@@ -225,7 +225,7 @@ def test_late_announcement_is_shown_as_too_late() -> None:
     world.clock.now = NOON + DAY
     world.plan(announced(date="2026-03-02", timezone="UTC"))
     world.run_sender("updates")
-    assert (asked(world)["state"], asked(world)["planned"]) == ("too_late", 0)
+    assert (progress_of(world)["state"], progress_of(world)["planned"]) == ("too_late", 0)
 
 
 def test_other_id_or_brand_has_no_progress() -> None:
@@ -237,8 +237,8 @@ def test_other_id_or_brand_has_no_progress() -> None:
 def test_two_broadcasts_of_one_announcement_are_separate() -> None:
     world = story()
     world.plan(business("ProductPreviewAnnounced", subject_id="N-1", title="Shoes", send_at=DUE))
-    told = progress(REF, store=world.store, clock=world.clock)["broadcasts"]
-    assert [each["reason"] for each in told] == ["holiday_hours", "product_preview"]
+    shown = progress(REF, store=world.store, clock=world.clock)["broadcasts"]
+    assert [each["reason"] for each in shown] == ["holiday_hours", "product_preview"]
 
 
 def test_it_can_be_read_as_json_at_any_time() -> None:
@@ -246,8 +246,8 @@ def test_it_can_be_read_as_json_at_any_time() -> None:
     for now in (NOON, DUE, DUE + MINUTE):
         world.clock.now = now
         world.run_sender("updates")
-        told = progress(REF, store=world.store, clock=world.clock)
-        assert json.loads(json.dumps(told)) == told
+        shown = progress(REF, store=world.store, clock=world.clock)
+        assert json.loads(json.dumps(shown)) == shown
 
 
 def test_progress_query_changes_nothing() -> None:

@@ -56,7 +56,7 @@ def run(sender: Sender) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("answer", "state", "told", "attempts", "keeps_its_place"),
+    ("answer", "state", "published", "attempts", "keeps_its_place"),
     [
         (Accepted("aws", "m-1"), State.SENT, ["MessageSent"], 0, True),
         (Refused("no such number"), State.FAILED, ["MessageFailed"], 1, False),
@@ -68,14 +68,14 @@ def run(sender: Sender) -> dict[str, Any]:
     ids=lambda case: type(case).__name__ if isinstance(case, Outcome) else None,
 )
 def test_what_comes_of_an_answer(
-    answer: Outcome, state: State, told: list[str], attempts: int, keeps_its_place: bool
+    answer: Outcome, state: State, published: list[str], attempts: int, keeps_its_place: bool
 ) -> None:
     world = story(answer)
     world.run_sender()
     stored = row(world)
     assert (stored.state, stored.attempts) == (state, attempts)
     assert stored.error == (None if isinstance(answer, Accepted) else answer.error)
-    assert world.bus.types() == told
+    assert world.bus.types() == published
     assert list(cap_usage(world)) == ([stored.scheduled_message_id] if keeps_its_place else [])
     assert len(world.provider.handed) == 1
 
@@ -103,8 +103,8 @@ def test_a_providers_opt_out_is_one_of_ours_from_then_on() -> None:
     assert world.run_sender() == {**NOTHING, "due": 1, "failed": 1}
     cause = {"refused": row(world).scheduled_message_id}
     assert refusal(world) == Choice(allowed=False, at=DUE, cause=cause)
-    (told,) = world.bus.details("ContactOptedOut")
-    assert told == {"contact": {"brand": "acme-dental", "channel": "sms", "address": ANNA.address}, "cause": cause}
+    (published,) = world.bus.details("ContactOptedOut")
+    assert published == {"contact": {"brand": "acme-dental", "channel": "sms", "address": ANNA.address}, "cause": cause}
     (failed,) = world.bus.details("MessageFailed")
     assert (failed["error"], failed["attempts"]) == ("21610 opted out", 1)
 

@@ -98,13 +98,13 @@ class Counting:
     """The store, and what was reserved of it: from when on, and for how long."""
 
     store: MemoryStore = field(default_factory=MemoryStore)
-    asked: int = 0
+    requests: int = 0
     reserved: list[tuple[str, datetime, timedelta]] = field(default_factory=list)
 
     def reserve_send_slot(
         self, channel: str, *, now: datetime, duration: timedelta, max_wait: timedelta
     ) -> datetime | None:
-        self.asked += 1
+        self.requests += 1
         slot = self.store.reserve_send_slot(channel, now=now, duration=duration, max_wait=max_wait)
         if slot:
             self.reserved.append((channel, slot, duration))
@@ -195,7 +195,7 @@ def test_a_channel_without_a_limit_costs_no_call_and_no_wait(per_second: dict[st
     store = Counting()
     rate_limiter = RateLimiter(cast("Store", store), lambda: NOON, never, per_second, NOON + SECOND)
     assert all(rate_limiter("sms") for _ in range(100))
-    assert store.asked == 0
+    assert store.requests == 0
 
 
 def test_a_channel_without_a_limit_is_not_stopped_either() -> None:
@@ -229,7 +229,7 @@ def test_slots_of_a_tenth_of_a_second_are_reserved_singly(rate: float) -> None:
 @pytest.mark.parametrize(("rate", "at_once"), [(20.0, 2), (80.0, 8), (1000.0, 100)])
 def test_one_write_reserves_at_most_a_tenth_of_a_second(rate: float, at_once: int) -> None:
     store = _sent_by_one(rate, at_once + 1)
-    assert store.asked == len(store.reserved) == 2
+    assert store.requests == len(store.reserved) == 2
     assert {duration for _, _, duration in store.reserved} == {SECOND / 10}
 
 
@@ -255,7 +255,7 @@ def test_a_run_at_its_end_reserves_nothing_and_sends_nothing(past: timedelta) ->
     rate_limiter = pace_of(time, store, 1.0, duration=SECOND)
     time.now += SECOND + past
     assert not rate_limiter("sms")
-    assert store.asked == 0
+    assert store.requests == 0
 
 
 def test_a_run_whose_turn_does_not_come_ends_within_its_time() -> None:

@@ -71,8 +71,8 @@ def a_world(when: WhenWindowWillClose = "wait", **policy: Any) -> World:
 
 
 def trial(days: float = 30, since: datetime = NOON, **fields: Any) -> BusinessEvent:
-    said = {"subject_id": "T-1", "ends_at": since + timedelta(days=days), "product": "Pro", "follow_up": ["P1D"]}
-    return business("TrialStarted", since, **{**said, **fields})
+    values = {"subject_id": "T-1", "ends_at": since + timedelta(days=days), "product": "Pro", "follow_up": ["P1D"]}
+    return business("TrialStarted", since, **{**values, **fields})
 
 
 def signed_up(world: World, since: datetime = NOON, **fields: Any) -> World:
@@ -99,7 +99,7 @@ def warnings(world: World) -> list[Mapping[str, Any]]:
 
 
 def listed(warning: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(told["subject_id"], told["due_at"]) for told in warning["scheduled_messages"]]
+    return [(detail["subject_id"], detail["due_at"]) for detail in warning["scheduled_messages"]]
 
 
 def in_berlin(instant: datetime) -> str:
@@ -111,7 +111,7 @@ def in_berlin(instant: datetime) -> str:
 
 def test_follow_up_after_the_window_is_skipped_if_set_to_wait() -> None:
     world = signed_up(a_world("wait"))
-    assert [told["forecast"] for told in world.bus.details("MessagePlanned")] == ["window_closed"]
+    assert [detail["forecast"] for detail in world.bus.details("MessagePlanned")] == ["window_closed"]
     live(world, NOON + timedelta(days=35))
     assert world.states() == [("P1D", "skipped", "window_closed")]
     assert sent(world) == []
@@ -136,8 +136,8 @@ def test_new_message_in_time_keeps_the_follow_ups_due_time(when: WhenWindowWillC
 @pytest.mark.parametrize("seconds", [0, 7, 59])
 def test_trial_ending_with_the_window_is_followed_up_once_before(seconds: int) -> None:
     world = signed_up(a_world("pull_forward"))
-    [told] = world.bus.details("MessagePlanned")
-    assert (told["due_at"], told["forecast"]) == ("2026-04-01T11:00:00Z", "send")
+    [detail] = world.bus.details("MessagePlanned")
+    assert (detail["due_at"], detail["forecast"]) == ("2026-04-01T11:00:00Z", "send")
     live(world, NOON + timedelta(days=40), seconds=seconds)
     [at] = sent(world)
     assert CLOSES - HOUR <= at < CLOSES - HOUR + MINUTE
@@ -343,7 +343,7 @@ def test_business_is_warned_once_a_day_before_the_window_closes() -> None:
             "due_at": "2026-04-10T12:00:00Z",
         },
     ]
-    assert [told["rule"] for told in world.bus.details("MessageSkipped")] == ["window_closed"] * 3
+    assert [detail["rule"] for detail in world.bus.details("MessageSkipped")] == ["window_closed"] * 3
     assert len(sent(world)) == 1
 
 
@@ -637,8 +637,8 @@ def test_sends_only_in_allowed_time_with_one_warning_per_window(
         pulled = world.policy.when_closing(message.reason) == "pull_forward"
         assert at >= due_at or (pulled and due_at >= _last_before(written, at) + WINDOW)
         assert at < outbound.deliver_before
-    told = [warning["expires_at"] for warning in warnings(world)]
-    assert len(told) == len(set(told))
+    detail = [warning["expires_at"] for warning in warnings(world)]
+    assert len(detail) == len(set(detail))
     handed = [outbound.message.scheduled_message_id for outbound in world.provider.handed]
     assert len(handed) == len(set(handed))
 

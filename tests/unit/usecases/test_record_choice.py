@@ -74,10 +74,10 @@ def on(channel: str) -> Contact:
 @pytest.mark.parametrize("error", [Crash, Unreachable])
 @pytest.mark.parametrize("after", [False, True])
 def test_stop_is_stored_first_and_published_by_the_retry(after: bool, error: Callable[[], BaseException]) -> None:
-    calm = world_with()
-    calm.receive(stop())
-    (told,) = calm.bus.events
-    assert (told.type, told.detail["cause"]) == (
+    undisturbed = world_with()
+    undisturbed.receive(stop())
+    (published,) = undisturbed.bus.events
+    assert (published.type, published.detail["cause"]) == (
         "ContactOptedOut",
         {"word": "stop", "message_id": stop().message_id, "channel": "sms"},
     )
@@ -94,7 +94,7 @@ def test_stop_is_stored_first_and_published_by_the_retry(after: bool, error: Cal
         world.receive(stop())
         assert is_out(world)
         assert set(world.bus.types()) == {"ContactOptedOut"}
-        assert all(event == told for event in world.bus.events)
+        assert all(event == published for event in world.bus.events)
         world.bus.events.clear()
         assert world.receive(stop()) == "duplicate"
         assert world.bus.events == []
@@ -146,17 +146,19 @@ OUT_IN_OUT: Final = (stop(NOON - 3 * SECOND), start(NOON - 2 * SECOND), stop(NOO
 
 
 @pytest.mark.parametrize(
-    ("said_by_anna", "out"),
+    ("messages_of_anna", "out"),
     [(TIED, True), (OUT_IN, False), (IN_OUT, True), (OUT_IN_OUT, True), ((*OUT_IN_OUT, start(NOON)), False)],
 )
-def test_any_order_of_arrival_and_any_repeat_end_the_same(said_by_anna: tuple[InboundMessage, ...], out: bool) -> None:
-    for order in permutations(said_by_anna):
+def test_any_order_of_arrival_and_any_repeat_end_the_same(
+    messages_of_anna: tuple[InboundMessage, ...], out: bool
+) -> None:
+    for order in permutations(messages_of_anna):
         world = world_with()
         for message in (*order, *order, *reversed(order)):
             world.receive(message)
         assert is_out(world) == out
-        told = [event.type for event in world.bus.events]
-        assert told[-1] == ("ContactOptedOut" if out else "ContactOptedIn")
+        published = [event.type for event in world.bus.events]
+        assert published[-1] == ("ContactOptedOut" if out else "ContactOptedIn")
 
 
 def test_stop_without_a_change_is_not_published_again() -> None:
@@ -277,8 +279,8 @@ def test_a_business_opts_a_person_out_with_its_cause() -> None:
     made = spoken("ContactOptedOut", cause={"agent": "7", "by": "phone"})
     assert world.record_choice(made)
     assert is_out(world)
-    (told,) = world.bus.details("ContactOptedOut")
-    assert told["cause"] == {"agent": "7", "by": "phone"}
+    (published,) = world.bus.details("ContactOptedOut")
+    assert published["cause"] == {"agent": "7", "by": "phone"}
     world.bus.events.clear()
     assert not world.record_choice(replace(made, choice=replace(made.choice, at=NOON - SECOND)))
     assert world.bus.events == []

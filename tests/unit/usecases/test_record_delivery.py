@@ -49,20 +49,20 @@ def replan(world: World, status: Status, **more: Any) -> RecordDelivery:
 
 
 @pytest.mark.parametrize(
-    ("status", "state", "told"),
+    ("status", "state", "published"),
     [
         ("delivered", State.DELIVERED, "MessageDelivered"),
         ("undelivered", State.UNDELIVERED, "MessageUndelivered"),
         ("opted_out", State.UNDELIVERED, "MessageUndelivered"),
     ],
 )
-def test_receipt_advances_the_message_and_is_published(status: Status, state: State, told: str) -> None:
+def test_receipt_advances_the_message_and_is_published(status: Status, state: State, published: str) -> None:
     world = sent()
     assert world.report(about(world, status, error="30003" if status == "undelivered" else "")) == "recorded"
     assert row(world).state is state
     *choices, event = world.bus.events
     assert [choice.type for choice in choices] == ["ContactOptedOut"] * (status == "opted_out")
-    assert event.type == told
+    assert event.type == published
     assert event.detail["provider_message_id"] == "provider-1"
     assert event.detail["at"] == "2026-03-12T10:00:04Z"
     assert event.detail.get("error") == {"delivered": None, "undelivered": "30003", "opted_out": "opted_out"}[status]
@@ -82,9 +82,9 @@ def test_sent_is_published_once_by_the_first_to_know() -> None:
 def test_repeated_receipt_is_published_once(status: Status) -> None:
     world = sent()
     world.report(about(world, status, error="30003"))
-    told = world.bus.types()
+    published = world.bus.types()
     assert world.report(replan(world, status, error="30003")) == "repeated"
-    assert world.bus.types() == told
+    assert world.bus.types() == published
 
 
 @pytest.mark.parametrize("error", ["30003", "21610"])
@@ -109,9 +109,9 @@ def test_event_replayed_by_hand_is_published_again() -> None:
 
 def test_receipt_without_event_id_is_published_each_time() -> None:
     world = sent()
-    told = receipt(world.provider.handed[0], "delivered")
+    published = receipt(world.provider.handed[0], "delivered")
     assert world.report(about(world, "sent")) == "repeated"
-    assert [world.report(told), world.report(told)] == ["recorded", "repeated"]
+    assert [world.report(published), world.report(published)] == ["recorded", "repeated"]
     assert world.bus.types() == ["MessageDelivered"] * 2
 
 
@@ -192,8 +192,8 @@ def test_refused_or_unsent_message_ignores_receipts() -> None:
             world.run_sender()
         world.bus.events.clear()
         for status in STATUSES:
-            told = RecordDelivery(ANNA, row(world).scheduled_message_id, status, DUE, event_id=status)
-            assert world.report(told) == "ignored"
+            published = RecordDelivery(ANNA, row(world).scheduled_message_id, status, DUE, event_id=status)
+            assert world.report(published) == "ignored"
         assert row(world).state is state
         assert world.bus.types() == []
 

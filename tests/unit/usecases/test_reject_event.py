@@ -19,9 +19,9 @@ def test_rejected_event_is_kept_whole_and_published_empty() -> None:
     answer = reject_event(EVENT, WHY, keep=lambda event, errors: kept.append((event, errors)), publish=bus)
     assert kept == [(EVENT, list(WHY.errors))]
     assert answer == {"rejected": list(WHY.errors)}
-    (told,) = bus.events
-    assert told.type == "EventRejected"
-    assert told.detail == {
+    (published,) = bus.events
+    assert published.type == "EventRejected"
+    assert published.detail == {
         "errors": list(WHY.errors),
         "event_id": "e-1",
         "rejected_detail_type": "AppointmentBooked",
@@ -40,9 +40,9 @@ def test_what_is_no_event_at_all_is_kept_too(event: object) -> None:
 @pytest.mark.parametrize("errors", [MOST_ERRORS, MOST_ERRORS + 1, 20_000])
 def test_errors_are_as_many_as_the_bus_takes(errors: int) -> None:
     bus, why = Bus(), InvalidEvent([f"$.entry[{n}]: expected an object" for n in range(errors)])
-    told = reject_event(EVENT, why, keep=lambda _event, _errors: None, publish=bus)["rejected"]
+    published = reject_event(EVENT, why, keep=lambda _event, _errors: None, publish=bus)["rejected"]
     more = [f"and {errors - MOST_ERRORS} more"] if errors > MOST_ERRORS else []
-    assert told == [*why.errors[:MOST_ERRORS], *more] == bus.events[0].detail["errors"]
+    assert published == [*why.errors[:MOST_ERRORS], *more] == bus.events[0].detail["errors"]
 
 
 def test_event_that_was_not_kept_is_not_published_as_kept() -> None:

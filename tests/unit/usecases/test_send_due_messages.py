@@ -113,9 +113,9 @@ def test_due_message_is_sent_once_and_published() -> None:
     sent = row(world)
     assert (sent.state, sent.provider, sent.provider_message_id) == (State.SENT, "fake", "provider-1")
     assert sent.settled_at == DUE
-    (told,) = world.bus.events
-    assert told.type == "MessageSent"
-    assert told.detail == {
+    (published,) = world.bus.events
+    assert published.type == "MessageSent"
+    assert published.detail == {
         "contact": {"brand": "acme-dental", "channel": "sms", "address": ANNA.address},
         "scheduled_message_id": sent.scheduled_message_id,
         "reason": "appointment_reminder",
@@ -188,10 +188,10 @@ def test_each_rule_skips_with_its_name_and_facts(why: str) -> None:
     assert world.provider.handed == []
     skipped = row(world)
     assert (skipped.state, skipped.rule) == (State.SKIPPED, rule)
-    (told,) = world.bus.details("MessageSkipped")
-    assert told["rule"] == rule
-    assert told["facts"] == skipped.facts
-    assert told["facts"]["decided_at"]
+    (published,) = world.bus.details("MessageSkipped")
+    assert published["rule"] == rule
+    assert published["facts"] == skipped.facts
+    assert published["facts"]["decided_at"]
     assert world.run_sender() == NOTHING
 
 
@@ -266,8 +266,8 @@ def test_snapshot_older_than_a_second_is_read_again(seconds: float, snapshots: i
     assert tally == Counter({("sent", ""): 1})
     assert len(counted.calls) == snapshots
     (handed,) = world.provider.handed
-    gate_asked_at = DUE if snapshots == 1 else world.clock.now
-    assert handed.start_before == gate_asked_at + SNAPSHOT_VALID_FOR
+    snapshot_at = DUE if snapshots == 1 else world.clock.now
+    assert handed.start_before == snapshot_at + SNAPSHOT_VALID_FOR
 
 
 @pytest.mark.parametrize("change", [CANCELLED, moved(starts_at=STARTS + timedelta(days=1))], ids=["cancelled", "moved"])
@@ -344,9 +344,9 @@ def test_hold_delays_the_message_and_has_its_end(add_rule: Callable[[str, Rule],
     assert world.run_sender() == {**NOTHING, "due": 1, "held": 1}
     held = row(world)
     assert (held.state, held.due_at, held.rule, held.attempts) == (State.SCHEDULED, until, "quiet_hours", 0)
-    (told,) = world.bus.details("MessageHeld")
-    assert (told["rule"], told["until"]) == ("quiet_hours", "2026-03-12T10:30:00Z")
-    assert told["facts"]["zone"] == "UTC"
+    (published,) = world.bus.details("MessageHeld")
+    assert (published["rule"], published["until"]) == ("quiet_hours", "2026-03-12T10:30:00Z")
+    assert published["facts"]["zone"] == "UTC"
     assert world.run_sender() == NOTHING
     world.clock.now = until
     assert world.run_sender()["sent"] == 1
@@ -357,9 +357,9 @@ def test_quiet_hours_put_a_message_off_to_their_end() -> None:
     world = story()
     world.policy = PolicySettings(quiet_hours={"utility": QuietHours(time(22), time(12, 30))})
     assert world.run_sender()["held"] == 1
-    (told,) = world.bus.details("MessageHeld")
-    assert (told["rule"], told["until"]) == ("quiet_hours", "2026-03-12T11:30:00Z")
-    assert told["facts"]["local_time"] == "2026-03-12T11:00+01:00"
+    (published,) = world.bus.details("MessageHeld")
+    assert (published["rule"], published["until"]) == ("quiet_hours", "2026-03-12T11:30:00Z")
+    assert published["facts"]["local_time"] == "2026-03-12T11:00+01:00"
     world.clock.now = row(world).due_at
     assert world.run_sender()["sent"] == 1
     (outbound,) = world.provider.handed
@@ -401,8 +401,8 @@ def test_a_refusal_is_final() -> None:
     world.provider.script.append(Refused("InvalidArgument"))
     assert world.run_sender() == {**NOTHING, "due": 1, "failed": 1}
     assert (row(world).state, row(world).error, row(world).attempts) == (State.FAILED, "InvalidArgument", 1)
-    (told,) = world.bus.details("MessageFailed")
-    assert (told["error"], told["attempts"]) == ("InvalidArgument", 1)
+    (published,) = world.bus.details("MessageFailed")
+    assert (published["error"], published["attempts"]) == ("InvalidArgument", 1)
     assert world.run_sender() == NOTHING
 
 
@@ -411,8 +411,8 @@ def test_an_unknown_outcome_is_reported_and_never_repeated() -> None:
     world.provider.script.append(Unknown("ReadTimeoutError"))
     assert world.run_sender() == {**NOTHING, "due": 1, "unconfirmed": 1}
     assert (row(world).state, row(world).error) == (State.UNCONFIRMED, "ReadTimeoutError")
-    (told,) = world.bus.details("MessageUnconfirmed")
-    assert told["claimed_at"] == "2026-03-12T10:00:00Z"
+    (published,) = world.bus.details("MessageUnconfirmed")
+    assert published["claimed_at"] == "2026-03-12T10:00:00Z"
     world.clock.forward(hours=1)
     assert world.run_sender() == NOTHING
     assert len(world.provider.handed) == 1
@@ -433,8 +433,8 @@ def test_throttling_backs_off_exponentially_until_attempts_end() -> None:
     assert FIRST_BACKOFF == MINUTE
     assert world.run_sender() == {**NOTHING, "due": 1, "failed": 1}
     assert len(world.provider.handed) == MAX_ATTEMPTS
-    (told,) = world.bus.details("MessageFailed")
-    assert (told["error"], told["attempts"]) == ("Throttled", MAX_ATTEMPTS)
+    (published,) = world.bus.details("MessageFailed")
+    assert (published["error"], published["attempts"]) == ("Throttled", MAX_ATTEMPTS)
 
 
 def test_one_that_was_throttled_and_then_taken_is_sent() -> None:
@@ -591,8 +591,8 @@ def test_claim_of_another_run_is_kept_until_it_expires() -> None:
     assert row(world).state is State.SENDING
     world.clock.now = DUE + CLAIM_LASTS
     assert world.run_sender() == {**NOTHING, "due": 1, "unconfirmed": 1}
-    (told,) = world.bus.details("MessageUnconfirmed")
-    assert told["claimed_at"] == "2026-03-12T10:00:00Z"
+    (published,) = world.bus.details("MessageUnconfirmed")
+    assert published["claimed_at"] == "2026-03-12T10:00:00Z"
     assert world.provider.handed == []
     assert world.run_sender() == NOTHING
 
@@ -830,13 +830,13 @@ def test_gates_hold_for_two_seconds() -> None:
 def test_each_minute_another_shard_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """Under a backlog the shards that came last in every run were never reached, and what was in them went stale."""
     monkeypatch.setattr(run_module, "WORKERS", 1)
-    asked: list[int] = []
+    replying: list[int] = []
 
     class Recording(MemoryStore):
         def due(
             self, send_group: SendGroup, priority: Priority, shard: int, now: datetime
         ) -> Iterator[Sequence[DueKey]]:
-            asked.append(shard)
+            replying.append(shard)
             return super().due(send_group, priority, shard, now)
 
     for minute in range(SHARDS):
@@ -853,7 +853,7 @@ def test_each_minute_another_shard_comes_first(monkeypatch: pytest.MonkeyPatch) 
             claim_ttl=timedelta(minutes=2),
         )
         send_due_messages(sender, stop_at=now + timedelta(minutes=1))
-    runs = [asked[start : start + SHARDS] for start in range(0, len(asked), SHARDS)]
+    runs = [replying[start : start + SHARDS] for start in range(0, len(replying), SHARDS)]
     assert all(sorted(run) == list(range(SHARDS)) for run in runs)
     assert sorted(run[0] for run in runs) == list(range(SHARDS))
 
@@ -961,9 +961,9 @@ def most_in_any(period: timedelta, instants: Sequence[datetime]) -> int:
 def test_last_cap_place_goes_to_one_and_the_other_waits() -> None:
     world = follow_ups()
     assert world.run_sender("trials") == {**NOTHING, "due": 2, "sent": 1, "held": 1}
-    (told,) = world.bus.details("MessageHeld")
-    assert (told["rule"], told["until"]) == ("frequency_cap", "2026-03-13T10:00:02Z")
-    assert told["facts"]["counted"] == {"1/P1D": 1}
+    (published,) = world.bus.details("MessageHeld")
+    assert (published["rule"], published["until"]) == ("frequency_cap", "2026-03-13T10:00:02Z")
+    assert published["facts"]["counted"] == {"1/P1D": 1}
     assert taken(world) == {*handed(world)}
     # By then a day has passed since the latest instant at which it may have been handed over.
     world.clock.now = DUE + DAY + SNAPSHOT_VALID_FOR - MICROSECOND
@@ -1058,9 +1058,9 @@ def test_cap_is_released_only_if_the_message_surely_failed(answer: Outcome | Bas
     with suppress(Crash, Unreachable):
         world.sender("trials").handle(one)
     assert taken(world) == (set(handed(world)) if keeps else set())
-    told = world.sender("trials").handle(other)
-    assert told
-    assert told.outcome == ("held" if keeps else "sent")
+    published = world.sender("trials").handle(other)
+    assert published
+    assert published.outcome == ("held" if keeps else "sent")
 
 
 def test_a_run_that_dies_with_a_place_taken_keeps_it() -> None:
@@ -1071,9 +1071,9 @@ def test_a_run_that_dies_with_a_place_taken_keeps_it() -> None:
         world.sender("trials", Fault(only="send")).handle(one)
     assert world.provider.handed == []
     assert len(taken(world)) == 1
-    told = world.sender("trials").handle(other)
-    assert told
-    assert told.outcome == "held"
+    published = world.sender("trials").handle(other)
+    assert published
+    assert published.outcome == "held"
     world.clock.now = DUE + CLAIM_LASTS
     assert world.run_sender("trials")["unconfirmed"] == 1
     world.clock.now = DUE + DAY + SNAPSHOT_VALID_FOR
@@ -1144,10 +1144,10 @@ def test_opt_out_before_the_due_time_skips_with_its_keyword() -> None:
     world = story()
     world.record_choice(OPT_OUT)
     world.run_sender()
-    (told,) = world.bus.details("MessageSkipped")
-    assert told["rule"] == "opted_out"
-    assert told["facts"]["word"] == "stop"
-    assert told["facts"]["opted_out_at"] == "2026-03-12T10:00:00Z"
+    (published,) = world.bus.details("MessageSkipped")
+    assert published["rule"] == "opted_out"
+    assert published["facts"]["word"] == "stop"
+    assert published["facts"]["opted_out_at"] == "2026-03-12T10:00:00Z"
 
 
 CALLS = ("claim", "read_snapshot", "reserve_cap", "send", "settle", "release")
@@ -1175,7 +1175,7 @@ def test_erasure_during_a_send_leaves_no_data(before: str, answer: Outcome | Non
         world.clock.forward(minutes=5)
         assert world.run_sender() == NOTHING
     assert len(world.provider.handed) == (before not in ("claim", "read_snapshot"))
-    assert len(ends_told(world)) == 1
+    assert len(final_events(world)) == 1
 
 
 @pytest.mark.parametrize(
@@ -1187,7 +1187,7 @@ def test_held_message_of_an_erased_contact_ends(before: str, rule: str) -> None:
     world.policy = PolicySettings(quiet_hours={"utility": QuietHours(time(10), time(12))})
     world.run_sender(around=_while(before, lambda: world.erase(ERASURE)))
     assert is_forgotten(world)
-    assert ends_told(world) == ["MessageSkipped"]
+    assert final_events(world) == ["MessageSkipped"]
     assert world.bus.details("MessageSkipped")[0]["rule"] == rule
     assert world.bus.details("MessageHeld") == []
 
@@ -1203,7 +1203,7 @@ def test_message_given_up_before_its_hold_ends_once() -> None:
 
     world.run_sender(around=_while("release", give_up))
     assert row(world).state is State.UNCONFIRMED
-    assert ends_told(world) == ["MessageUnconfirmed"]
+    assert final_events(world) == ["MessageUnconfirmed"]
 
 
 def is_forgotten(world: World) -> bool:
@@ -1213,9 +1213,9 @@ def is_forgotten(world: World) -> bool:
     return not any(found) and holdings.cap_usage == {} and holdings.preferences.erased_since("sms", DUE)
 
 
-def ends_told(world: World) -> list[str]:
+def final_events(world: World) -> list[str]:
     ends = ("MessageSent", "MessageSkipped", "MessageFailed", "MessageUnconfirmed")
-    return [told for told in world.bus.types() if told in ends]
+    return [published for published in world.bus.types() if published in ends]
 
 
 def test_returning_erased_contact_gets_only_newer_plans() -> None:
@@ -1250,7 +1250,7 @@ def test_new_booking_after_erasure_ignores_the_old_time() -> None:
 
     world.run_sender(around=_while("read_snapshot", book_again))
     assert world.provider.handed == []
-    assert [told["rule"] for told in world.bus.details("MessageSkipped")] == ["superseded"]
+    assert [published["rule"] for published in world.bus.details("MessageSkipped")] == ["superseded"]
     assert [(m.anchor_at, m.state) for m in world.store.rows()] == [(STARTS + DAY, State.SCHEDULED)]
     world.clock.now = DUE + DAY
     assert world.run_sender()["sent"] == 1
@@ -1262,7 +1262,7 @@ def test_new_booking_after_erasure_ignores_the_old_time() -> None:
 QUESTION = inbound(DUE, message_id="SM-help", text="HELP")
 
 
-def asked() -> tuple[World, ScheduledMessage]:
+def replying() -> tuple[World, ScheduledMessage]:
     """Anna has just asked for help; an answer to her passes quiet hours, caps and all that is not about her wish."""
     hours, caps = QuietHours(time(0), time(23, 59)), parse_caps("1/P7D")
     world = World(policy=PolicySettings("required", {"utility": hours, "marketing": hours}, {"utility": caps}))
@@ -1271,7 +1271,7 @@ def asked() -> tuple[World, ScheduledMessage]:
 
 
 def test_reply_is_sent_at_once_and_published() -> None:
-    world, message = asked()
+    world, message = replying()
     counted = Fault(nth=999)
     world.sender("updates", counted).send_now(message)
     assert counted.calls == ["write_plan", "claim", "read_snapshot", "send", "settle", "publish"]
@@ -1279,13 +1279,13 @@ def test_reply_is_sent_at_once_and_published() -> None:
     assert outbound.data == {"message_id": "SM-help"}
     assert outbound.deliver_before == outbound.free_text_until == DUE + timedelta(minutes=10)
     assert row(world).state is State.SENT
-    (told,) = world.bus.details("MessageSent")
-    assert told["scheduled_message_id"] == message.scheduled_message_id
-    assert told["reason"] == "help_reply"
+    (published,) = world.bus.details("MessageSent")
+    assert published["scheduled_message_id"] == message.scheduled_message_id
+    assert published["reason"] == "help_reply"
 
 
 def test_repeated_reply_is_sent_once() -> None:
-    world, message = asked()
+    world, message = replying()
     world.sender("updates").send_now(message)
     world.clock.forward(minutes=1)
     world.sender("updates").send_now(reply("help_reply", QUESTION, world.clock.now))
@@ -1294,7 +1294,7 @@ def test_repeated_reply_is_sent_once() -> None:
 
 
 def test_planned_reply_is_sent_when_requested_again() -> None:
-    world, message = asked()
+    world, message = replying()
     with pytest.raises(Crash):
         world.sender("updates", Fault(only="claim")).send_now(message)
     world.clock.forward(minutes=1)
@@ -1304,7 +1304,7 @@ def test_planned_reply_is_sent_when_requested_again() -> None:
 
 def test_concurrent_replies_are_sent_once_in_any_order() -> None:
     def once(choose: Choose) -> World:
-        world, message = asked()
+        world, message = replying()
 
         def sends(around: Around) -> None:
             world.sender("updates", around).send_now(message)
@@ -1322,7 +1322,7 @@ def test_concurrent_replies_are_sent_once_in_any_order() -> None:
 def test_crash_at_any_call_sends_a_reply_at_most_once(error: Callable[[], BaseException], after: bool) -> None:
     """Ingest tries again a minute later, and the door of updates looks every minute."""
     for nth in range(1, 20):
-        world, message = asked()
+        world, message = replying()
         fault = Fault(error, nth, after)
         try:
             world.sender("updates", fault).send_now(message)
@@ -1343,7 +1343,7 @@ def test_crash_at_any_call_sends_a_reply_at_most_once(error: Callable[[], BaseEx
 
 
 def test_reply_left_by_a_crash_is_reported_by_send_updates() -> None:
-    world, message = asked()
+    world, message = replying()
     with pytest.raises(Crash):
         world.sender("updates", Fault(only="send")).send_now(message)
     assert row(world).state is State.SENDING
@@ -1356,7 +1356,7 @@ def test_reply_left_by_a_crash_is_reported_by_send_updates() -> None:
 
 
 def test_undelivered_reply_is_sent_by_the_next_run() -> None:
-    world, message = asked()
+    world, message = replying()
     world.provider.script.append(Retryable("Throttled"))
     world.sender("updates").send_now(message)
     assert (row(world).state, row(world).due_at) == (State.SCHEDULED, DUE + MINUTE)
@@ -1366,17 +1366,19 @@ def test_undelivered_reply_is_sent_by_the_next_run() -> None:
 
 @pytest.mark.parametrize(("past", "way"), [(-MICROSECOND, "sent"), (timedelta(), "skipped")])
 def test_reply_expires_ten_minutes_after_the_question(past: timedelta, way: str) -> None:
-    world, message = asked()
+    world, message = replying()
     world.provider.script.append(Retryable("Throttled"))
     world.sender("updates").send_now(message)
     world.clock.now = DUE + timedelta(minutes=10) + past
     world.run_sender("updates")
     assert row(world).state == way
-    assert [told["rule"] for told in world.bus.details("MessageSkipped")] == ([] if way == "sent" else ["too_late"])
+    assert [published["rule"] for published in world.bus.details("MessageSkipped")] == (
+        [] if way == "sent" else ["too_late"]
+    )
 
 
 def test_blocked_reply_raises_and_waits_for_the_next_run() -> None:
-    world, message = asked()
+    world, message = replying()
 
     def broken(circumstances: PolicyInput) -> Wording:
         raise Unreachable(circumstances.message.reason)
@@ -1390,18 +1392,18 @@ def test_blocked_reply_raises_and_waits_for_the_next_run() -> None:
 
 @pytest.mark.parametrize("before", ["claim", "read_snapshot", "send", "settle"])
 def test_erasure_during_a_reply_leaves_no_data(before: str) -> None:
-    world, message = asked()
+    world, message = replying()
     world.sender("updates", _while(before, lambda: world.erase(ERASURE))).send_now(message)
     assert is_forgotten(world)
     world.clock.forward(minutes=1)
     assert world.run_sender("updates") == NOTHING
-    assert len(ends_told(world)) == 1
+    assert len(final_events(world)) == 1
     assert len(world.provider.handed) == (before in ("send", "settle"))
 
 
 def test_a_person_who_opted_out_is_not_replied_to() -> None:
-    world, message = asked()
+    world, message = replying()
     world.record_choice(OPT_OUT)
     world.sender("updates").send_now(message)
     assert world.provider.handed == []
-    assert [told["rule"] for told in world.bus.details("MessageSkipped")] == ["opted_out"]
+    assert [published["rule"] for published in world.bus.details("MessageSkipped")] == ["opted_out"]

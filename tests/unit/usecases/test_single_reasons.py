@@ -41,7 +41,7 @@ def a_world(at: datetime = NOON) -> World:
     return world
 
 
-def hear(world: World, *events: BusinessEvent, at: datetime | None = None) -> World:
+def receive_events(world: World, *events: BusinessEvent, at: datetime | None = None) -> World:
     """They arrive one after the other, all at one instant."""
     world.clock.now = at or world.clock.now
     for event in events:
@@ -72,10 +72,10 @@ def standing(world: World) -> set[tuple[Any, ...]]:
 
 @pytest.mark.parametrize(("reason", "event_type"), BEGINNINGS)
 def test_each_message_is_handed_over_when_it_is_due_and_once(reason: str, event_type: str) -> None:
-    world = hear(a_world(), begun(reason, event_type), begun(reason, event_type))
+    world = receive_events(a_world(), begun(reason, event_type), begun(reason, event_type))
     live(world, NOON + 40 * DAY, seconds=0)
     assert sent(world, reason) == [due for due, _ in TABLE[reason].dues]
-    hear(world, begun(reason, event_type))
+    receive_events(world, begun(reason, event_type))
     live(world, NOON + 60 * DAY)
     assert len(sent(world, reason)) == len(TABLE[reason].dues)
 
@@ -85,7 +85,7 @@ def test_each_message_goes_until_it_is_of_no_use_and_no_later(reason: str) -> No
     """The doors stood still, from the last message's due time until the end of its use."""
     [*_, (due, valid_until)] = TABLE[reason].dues
     for at, expected in ((valid_until - timedelta(microseconds=1), 1), (valid_until, 0)):
-        world = hear(a_world(), begun(reason))
+        world = receive_events(a_world(), begun(reason))
         live(world, due - MINUTE)
         before = len(sent(world, reason))
         world.receive(inbound(due, message_id="again"))
@@ -99,7 +99,7 @@ def test_each_message_goes_until_it_is_of_no_use_and_no_later(reason: str) -> No
 def test_undone_message_is_not_sent_in_any_event_order(reason: str, ending: str, late: bool) -> None:
     ended = business(ending, NOON + MINUTE, subject_id="S-1")
     for events in permutations([begun(reason), ended]):
-        world = hear(a_world(), *events, at=NOON + HOUR if late else NOON)
+        world = receive_events(a_world(), *events, at=NOON + HOUR if late else NOON)
         live(world, NOON + 40 * DAY)
         assert sent(world, reason) == []
 
@@ -107,7 +107,7 @@ def test_undone_message_is_not_sent_in_any_event_order(reason: str, ending: str,
 @pytest.mark.parametrize(("reason", "ending"), ENDINGS)
 def test_message_undone_by_an_interrupted_planner_is_not_sent(reason: str, ending: str) -> None:
     """Only the subject was stored: the gate goes by that."""
-    world = hear(a_world(), begun(reason))
+    world = receive_events(a_world(), begun(reason))
     ended = business(ending, NOON + MINUTE, subject_id="S-1")
     subject = world.store.read_subject(ended.subject)
     assert subject
@@ -120,7 +120,7 @@ def test_message_undone_by_an_interrupted_planner_is_not_sent(reason: str, endin
 @pytest.mark.parametrize("reason", [reason for reason in TABLE if reason != "order_shipped"])
 def test_event_after_all_due_times_sends_nothing(reason: str) -> None:
     [*_, (due, _)] = TABLE[reason].dues
-    world = hear(a_world(), begun(reason), at=due + MINUTE)
+    world = receive_events(a_world(), begun(reason), at=due + MINUTE)
     live(world, NOON + 40 * DAY)
     assert sent(world, reason) == []
     rows = [row for row in world.store.rows() if row.reason == reason]
@@ -135,22 +135,22 @@ def test_event_after_all_due_times_sends_nothing(reason: str) -> None:
     [(timedelta(), True), (2 * DAY, True), (3 * DAY - MINUTE, True), (3 * DAY, False), (4 * DAY, False)],
 )
 def test_late_dispatch_event_is_sent_at_once(late: timedelta, is_sent: bool) -> None:
-    world = hear(a_world(), begun("order_shipped"), at=NOON + late)
+    world = receive_events(a_world(), begun("order_shipped"), at=NOON + late)
     world.run_sender("updates")
     assert sent(world, "order_shipped") == ([NOON + late] if is_sent else [])
 
 
 def test_order_in_two_parcels_gets_one_message() -> None:
-    world = hear(a_world(), begun("order_shipped"))
+    world = receive_events(a_world(), begun("order_shipped"))
     world.run_sender("updates")
-    hear(world, begun("order_shipped", at=NOON + DAY), at=NOON + DAY)
+    receive_events(world, begun("order_shipped", at=NOON + DAY), at=NOON + DAY)
     live(world, NOON + 10 * DAY)
     assert sent(world, "order_shipped") == [NOON]
 
 
 def test_two_parcels_before_the_first_tick_are_one_message() -> None:
     for events in permutations([begun("order_shipped"), begun("order_shipped", at=NOON + HOUR)]):
-        world = hear(a_world(), *events, at=NOON + 2 * HOUR)
+        world = receive_events(a_world(), *events, at=NOON + 2 * HOUR)
         live(world, NOON + 10 * DAY)
         assert sent(world, "order_shipped") == [NOON + 2 * HOUR]
 
@@ -160,26 +160,26 @@ def test_two_parcels_before_the_first_tick_are_one_message() -> None:
 
 def test_cart_abandoned_again_before_its_reminder_moves_it() -> None:
     for events in permutations([begun("cart_reminder"), begun("cart_reminder", at=NOON + 3 * HOUR)]):
-        world = hear(a_world(), *events, at=NOON + 3 * HOUR)
+        world = receive_events(a_world(), *events, at=NOON + 3 * HOUR)
         live(world, NOON + 10 * DAY)
         assert sent(world, "cart_reminder") == [NOON + 7 * HOUR]
 
 
 def test_cart_abandoned_after_its_reminder_gets_no_other() -> None:
-    world = hear(a_world(), begun("cart_reminder"))
+    world = receive_events(a_world(), begun("cart_reminder"))
     live(world, NOON + 5 * HOUR)
-    hear(world, begun("cart_reminder", at=NOON + 5 * HOUR))
+    receive_events(world, begun("cart_reminder", at=NOON + 5 * HOUR))
     live(world, NOON + 10 * DAY)
     assert sent(world, "cart_reminder") == [NOON + 4 * HOUR]
 
 
 @pytest.mark.parametrize(("first_sent", "expected"), [(False, [NOON + 8 * HOUR]), (True, [NOON + 4 * HOUR])])
 def test_cart_abandoned_after_checkout_is_reminded_once(first_sent: bool, expected: list[datetime]) -> None:
-    world = hear(a_world(), begun("cart_reminder"))
+    world = receive_events(a_world(), begun("cart_reminder"))
     if first_sent:
         live(world, NOON + 4 * HOUR + MINUTE)
-    hear(world, business("CartCheckedOut", NOON + 3 * HOUR, subject_id="S-1"))
-    hear(world, begun("cart_reminder", at=NOON + 4 * HOUR), at=NOON + 4 * HOUR + 2 * MINUTE)
+    receive_events(world, business("CartCheckedOut", NOON + 3 * HOUR, subject_id="S-1"))
+    receive_events(world, begun("cart_reminder", at=NOON + 4 * HOUR), at=NOON + 4 * HOUR + 2 * MINUTE)
     live(world, NOON + 10 * DAY)
     assert sent(world, "cart_reminder") == expected
 
@@ -191,7 +191,7 @@ def test_late_event_does_not_block_the_next_events_message(reason: str) -> None:
     past = valid_until if reason == "order_shipped" else due
     now = past + HOUR
     late, in_time = begun(reason), begun(reason, at=now - MINUTE)
-    plans = [standing(hear(a_world(), *events, at=now)) for events in permutations([late, in_time])]
+    plans = [standing(receive_events(a_world(), *events, at=now)) for events in permutations([late, in_time])]
     assert [len(plan) for plan in plans] == [1, 1]
     assert plans[0] == plans[1]
 
@@ -203,15 +203,17 @@ def test_two_viewers_of_one_product_are_independent() -> None:
     hers, his = begun("product_reminder"), begun("product_reminder", contact=BEN, at=NOON + HOUR)
     added = business("ProductAddedToCart", NOON + 2 * HOUR, subject_id="S-1")
     for events in permutations([hers, his, added]):
-        world = hear(a_world(), *events, at=NOON + 2 * HOUR)
+        world = receive_events(a_world(), *events, at=NOON + 2 * HOUR)
         live(world, NOON + 10 * DAY)
         assert handed(world) == [("product_reminder", BEN.address, NOON + 5 * HOUR)]
 
 
 def test_second_view_moves_or_repeats_the_reminder() -> None:
-    world = hear(a_world(), begun("product_reminder"), begun("product_reminder", at=NOON + HOUR), at=NOON + HOUR)
+    world = receive_events(
+        a_world(), begun("product_reminder"), begun("product_reminder", at=NOON + HOUR), at=NOON + HOUR
+    )
     live(world, NOON + 6 * HOUR)
-    hear(world, begun("product_reminder", at=NOON + 6 * HOUR))
+    receive_events(world, begun("product_reminder", at=NOON + 6 * HOUR))
     live(world, NOON + 10 * DAY)
     assert sent(world, "product_reminder") == [NOON + 5 * HOUR, NOON + 10 * HOUR]
 
@@ -222,7 +224,7 @@ def test_second_view_moves_or_repeats_the_reminder() -> None:
 def test_review_uses_the_contact_of_the_dispatch_event() -> None:
     shipped, delivered = begun("order_shipped"), begun("review_request", at=NOON + DAY, contact=None)
     for events in permutations([shipped, delivered]):
-        world = hear(a_world(), *events, at=NOON + DAY)
+        world = receive_events(a_world(), *events, at=NOON + DAY)
         live(world, NOON + 20 * DAY)
         assert sent(world, "review_request") == [NOON + 4 * DAY]
         assert sent(world, "order_shipped") == [NOON + DAY]
@@ -236,14 +238,14 @@ def test_review_goes_to_the_last_named_contact() -> None:
     for named in (shipped[:1], shipped[:2], shipped):
         expected = [(named[-1].contact or ANNA).address]
         for events in permutations([delivered, *named]):
-            world = hear(a_world(), *events, at=NOON + HOUR)
+            world = receive_events(a_world(), *events, at=NOON + HOUR)
             live(world, NOON + 20 * DAY)
             assert [address for reason, address, _ in handed(world) if reason == "review_request"] == expected
 
 
 def test_interrupted_review_goes_only_to_the_last_named_contact() -> None:
     """The order turned out to be Ben's. Only that was stored, and Anna's row stood."""
-    world = hear(a_world(), begun("order_shipped"), begun("review_request", contact=None))
+    world = receive_events(a_world(), begun("order_shipped"), begun("review_request", contact=None))
     bens = begun("order_shipped", at=NOON + HOUR, contact=BEN)
     subject = world.store.read_subject(bens.subject)
     assert subject
@@ -253,7 +255,9 @@ def test_interrupted_review_goes_only_to_the_last_named_contact() -> None:
 
 
 def test_a_returned_order_is_still_one_that_was_dispatched() -> None:
-    world = hear(a_world(), business("OrderReturned", NOON + MINUTE, subject_id="S-1"), begun("order_shipped"))
+    world = receive_events(
+        a_world(), business("OrderReturned", NOON + MINUTE, subject_id="S-1"), begun("order_shipped")
+    )
     world.run_sender("updates")
     assert sent(world, "order_shipped") == [NOON]
 
@@ -263,11 +267,11 @@ def test_a_returned_order_is_still_one_that_was_dispatched() -> None:
 
 def links(world: World) -> Mapping[datetime, tuple[str, str]]:
     """What each message said of the check-in as it was handed over, by its instant: the reason, and the link."""
-    said: dict[datetime, tuple[str, str]] = {}
+    links_sent: dict[datetime, tuple[str, str]] = {}
 
     def saying(case: PolicyInput) -> Wording:
         link = variables(Context(case, ("en",), Locale("en"))).get("check_in_url", "")
-        said[case.now] = (case.message.reason, link)
+        links_sent[case.now] = (case.message.reason, link)
         return render(case)
 
     while due := [row.due_at for row in world.store.rows() if row.state is State.SCHEDULED]:
@@ -275,7 +279,7 @@ def links(world: World) -> Mapping[datetime, tuple[str, str]]:
         for shard in {ANNA.shard, BEN.shard}:
             _, errors = worker(replace(world.sender(), render=saying), shard, world.clock.now + MINUTE)
             assert not errors
-    return said
+    return links_sent
 
 
 def booked(hours: float = 0, event_type: str = "AppointmentBooked", **fields: Any) -> BusinessEvent:
@@ -292,18 +296,18 @@ HOURS_BEFORE: Final = STARTS - 2 * HOUR
 
 
 def test_appointment_without_check_in_gets_no_invitation() -> None:
-    said = links(hear(a_world(), booked(check_in_url=None)))
-    assert said == {DAY_BEFORE: (REMINDER, ""), HOURS_BEFORE: (REMINDER, "")}
+    links_sent = links(receive_events(a_world(), booked(check_in_url=None)))
+    assert links_sent == {DAY_BEFORE: (REMINDER, ""), HOURS_BEFORE: (REMINDER, "")}
 
 
 def test_only_the_day_before_reminder_has_the_link() -> None:
-    said = links(hear(a_world(), booked()))
-    assert said == {DAY_BEFORE: (REMINDER, CHECK_IN), HOURS_BEFORE: (REMINDER, "")}
+    links_sent = links(receive_events(a_world(), booked()))
+    assert links_sent == {DAY_BEFORE: (REMINDER, CHECK_IN), HOURS_BEFORE: (REMINDER, "")}
 
 
 def test_check_in_without_a_near_reminder_is_its_own_message() -> None:
-    said = links(hear(a_world(), booked(check_in_before="PT12H")))
-    assert said == {
+    links_sent = links(receive_events(a_world(), booked(check_in_before="PT12H")))
+    assert links_sent == {
         DAY_BEFORE: (REMINDER, ""),
         STARTS - 12 * HOUR: ("online_check_in", CHECK_IN),
         HOURS_BEFORE: (REMINDER, ""),
@@ -313,8 +317,8 @@ def test_check_in_without_a_near_reminder_is_its_own_message() -> None:
 @pytest.mark.parametrize("before", ["PT24H", "PT12H"])
 def test_checked_in_contact_is_reminded_without_a_link(before: str) -> None:
     for events in permutations([booked(check_in_before=before), completed(), completed()]):
-        said = links(hear(a_world(), *events))
-        assert said == {DAY_BEFORE: (REMINDER, ""), HOURS_BEFORE: (REMINDER, "")}
+        links_sent = links(receive_events(a_world(), *events))
+        assert links_sent == {DAY_BEFORE: (REMINDER, ""), HOURS_BEFORE: (REMINDER, "")}
 
 
 @pytest.mark.parametrize("starts_at", [STARTS, STARTS + DAY])
@@ -322,28 +326,28 @@ def test_moved_appointment_invites_to_check_in_again(starts_at: datetime) -> Non
     """Also where only its place is another: the check-in was for the former."""
     moved = booked(2, "AppointmentRescheduled", starts_at=starts_at, check_in_before="PT12H")
     for events in permutations([booked(check_in_before="PT12H"), completed(1), moved]):
-        said = links(hear(a_world(), *events))
-        assert said[starts_at - 12 * HOUR] == ("online_check_in", CHECK_IN)
-        assert len(said) == 3
+        links_sent = links(receive_events(a_world(), *events))
+        assert links_sent[starts_at - 12 * HOUR] == ("online_check_in", CHECK_IN)
+        assert len(links_sent) == 3
 
 
 def test_check_in_after_the_move_gets_no_second_invitation() -> None:
     moved = booked(1, "AppointmentRescheduled", starts_at=STARTS + DAY, check_in_before="PT12H")
     for events in permutations([booked(check_in_before="PT12H"), moved, completed(2)]):
-        said = links(hear(a_world(), *events))
-        assert {reason for reason, _ in said.values()} == {REMINDER}
+        links_sent = links(receive_events(a_world(), *events))
+        assert {reason for reason, _ in links_sent.values()} == {REMINDER}
 
 
 def test_check_in_between_reminders_removes_the_second_link() -> None:
-    world = hear(a_world(), booked(check_in_before="PT2H30M"))
+    world = receive_events(a_world(), booked(check_in_before="PT2H30M"))
     live(world, DAY_BEFORE + MINUTE)
-    hear(world, completed(24 * 9 + 1), at=DAY_BEFORE + HOUR)
+    receive_events(world, completed(24 * 9 + 1), at=DAY_BEFORE + HOUR)
     assert links(world) == {HOURS_BEFORE: (REMINDER, "")}
 
 
 # In any order, and however often
 
-_SAID: Final[Mapping[str, Mapping[str, Sequence[Any]]]] = {
+_CHECK_INS: Final[Mapping[str, Mapping[str, Sequence[Any]]]] = {
     "appointment": {
         "starts_at": [STARTS, STARTS + DAY],
         "check_in_url": [CHECK_IN],
@@ -360,14 +364,16 @@ _SAID: Final[Mapping[str, Mapping[str, Sequence[Any]]]] = {
 @st.composite
 def _histories(draw: st.DrawFn) -> tuple[list[BusinessEvent], datetime]:
     """Events of one subject, no two of one version, and when all of them arrive: within hours, or much later."""
-    kind = draw(st.sampled_from(sorted(_SAID)))
+    kind = draw(st.sampled_from(sorted(_CHECK_INS)))
     names = [name for name, terms in EVENT_TYPES.items() if terms.kind == kind]
     hours = st.integers(0, 6)
     drawn = draw(st.lists(st.tuples(st.sampled_from(names), hours), min_size=1, max_size=5, unique=True))
     contacts = [ANNA] if kind == "product" else [ANNA, ANNA, BEN, None]
     events = []
     for number, (name, hour) in enumerate(drawn):
-        of_rank = {field: draw(st.sampled_from(values)) for field, values in _SAID[kind].items() if draw(st.booleans())}
+        of_rank = {
+            field: draw(st.sampled_from(values)) for field, values in _CHECK_INS[kind].items() if draw(st.booleans())
+        }
         undoes = EVENT_TYPES[name].rank.name == "UNDO"
         at = NOON + hour * HOUR + number * MINUTE
         contact = draw(st.sampled_from(contacts))
@@ -387,7 +393,7 @@ def test_order_and_repeats_of_events_do_not_change_the_plan(
     for arriving in (sorted(events, key=lambda event: event.version), shuffled):
         world = a_world()
         live(world, now)
-        plans.append(standing(hear(world, *arriving, at=now)))
+        plans.append(standing(receive_events(world, *arriving, at=now)))
     assert plans[0] == plans[1]
 
 
@@ -401,7 +407,7 @@ def test_any_event_order_sends_each_message_once_and_in_time(
     world = a_world()
     for event in data.draw(st.permutations(events)):
         live(world, world.clock.now + data.draw(st.sampled_from([MINUTE, 3 * HOUR, 4 * DAY])))
-        hear(world, event)
+        receive_events(world, event)
     live(world, NOON + 60 * DAY)
     rows = {outbound.message.key for outbound in world.provider.handed}
     assert len(rows) == len(world.provider.handed)
@@ -425,10 +431,10 @@ def test_contact_with_several_subjects_gets_messages_in_order() -> None:
         business("OrderShipped", subject_id="O-1"),
         business("OrderDelivered", NOON + 30 * MINUTE, subject_id="O-1"),
     ]
-    hear(world, *shown, at=NOON + HOUR)
+    receive_events(world, *shown, at=NOON + HOUR)
     live(world, NOON + 20 * DAY, seconds=0)
-    said = [(reason, at) for reason, _, at in handed(world)]
-    assert said == [
+    links_sent = [(reason, at) for reason, _, at in handed(world)]
+    assert links_sent == [
         ("order_shipped", NOON + HOUR),
         (REMINDER, NOON + 2 * DAY),
         (REMINDER, NOON + 2 * DAY + HOUR),
@@ -443,10 +449,12 @@ def test_contact_with_several_subjects_gets_messages_in_order() -> None:
 def test_run_sends_high_priority_first_then_shorter_validity() -> None:
     """All is due when the run begins; marketing has been so for longer, and lasts no longer than the rest."""
     world = a_world()
-    hear(world, begun("review_request", at=NOON - 10 * HOUR), begun("product_reminder", at=NOON + 60 * HOUR), at=NOON)
-    hear(world, business("CartAbandoned", NOON + 61 * HOUR, subject_id="C-1"))
-    hear(world, business("OrderShipped", NOON + 71 * HOUR, subject_id="O-1"))
-    hear(world, business("OrderShipped", NOON + 70 * HOUR, subject_id="O-2"))
+    receive_events(
+        world, begun("review_request", at=NOON - 10 * HOUR), begun("product_reminder", at=NOON + 60 * HOUR), at=NOON
+    )
+    receive_events(world, business("CartAbandoned", NOON + 61 * HOUR, subject_id="C-1"))
+    receive_events(world, business("OrderShipped", NOON + 71 * HOUR, subject_id="O-1"))
+    receive_events(world, business("OrderShipped", NOON + 70 * HOUR, subject_id="O-2"))
     world.clock.now = NOON + 72 * HOUR
     world.run_sender("updates")
     assert [(outbound.message.reason, outbound.message.subject.id) for outbound in world.provider.handed] == [
@@ -461,8 +469,10 @@ def test_run_sends_high_priority_first_then_shorter_validity() -> None:
 def test_full_marketing_cap_holds_no_utility_message() -> None:
     world = a_world()
     world.policy = PolicySettings(caps={"marketing": (Cap(1, DAY),)})
-    hear(world, begun("review_request", at=NOON - 10 * HOUR), begun("product_reminder", at=NOON + 60 * HOUR), at=NOON)
-    hear(world, business("OrderShipped", NOON + 71 * HOUR, subject_id="O-1"))
+    receive_events(
+        world, begun("review_request", at=NOON - 10 * HOUR), begun("product_reminder", at=NOON + 60 * HOUR), at=NOON
+    )
+    receive_events(world, business("OrderShipped", NOON + 71 * HOUR, subject_id="O-1"))
     world.clock.now = NOON + 72 * HOUR
     assert world.run_sender("updates")["held"] == 1
     assert [outbound.message.reason for outbound in world.provider.handed] == ["order_shipped", "product_reminder"]

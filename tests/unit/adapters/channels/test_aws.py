@@ -88,7 +88,7 @@ class Aws:
     """Both clients: holds what was asked against botocore's models, and answers that it was taken, or fails."""
 
     failure: Exception | None = None
-    asked: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    requests: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
 
     def send_text_message(self, **request: Any) -> Mapping[str, Any]:
         return self._send("send_text_message", request)
@@ -104,7 +104,7 @@ class Aws:
         assert model
         assert not ParamValidator().validate(request, model).has_errors()
         assert breaches(model, request) == []
-        self.asked.append((method, request))
+        self.requests.append((method, request))
         if self.failure:
             raise self.failure
         return {"MessageId": "m-1", "messageId": "wamid.1"}
@@ -145,16 +145,16 @@ def channels(aws: Aws, now: datetime = NOON) -> dict[str, AwsSms | AwsRcs | AwsW
     }
 
 
-def asked_for(of: OutboundMessage) -> Mapping[str, Any]:
+def request_of(of: OutboundMessage) -> Mapping[str, Any]:
     """What AWS is asked for; exactly once."""
     aws = Aws()
     channels(aws)[of.message.contact.channel].send(of)
-    ((_, request),) = aws.asked
+    ((_, request),) = aws.requests
     return request
 
 
 def test_sms_request_has_receipt_context_and_deadline() -> None:
-    assert asked_for(outbound()) == {
+    assert request_of(outbound()) == {
         "DestinationPhoneNumber": "+447700900187",
         "OriginationIdentity": "+12025550100",
         "MessageBody": "Nhắc bạn lúc 14:00",
@@ -169,7 +169,7 @@ def test_sms_request_has_receipt_context_and_deadline() -> None:
 
 
 def test_rcs_request_has_receipt_context_and_deadline() -> None:
-    assert asked_for(outbound("rcs")) == {
+    assert request_of(outbound("rcs")) == {
         "DestinationPhoneNumber": "+447700900187",
         "OriginationIdentity": "rcs-0123456789abcdef",
         "RcsMessageContent": {"Content": {"TextMessage": {"Body": "Nhắc bạn lúc 14:00"}}},
@@ -187,7 +187,7 @@ def test_rcs_request_has_receipt_context_and_deadline() -> None:
     [("+447700900187", {"to": "+447700900187"}), ("GB.13491208655302741918", {"recipient": "GB.13491208655302741918"})],
 )
 def test_a_whatsapp_message_is_metas_own_json(address: str, recipient: dict[str, str]) -> None:
-    request = asked_for(outbound("whatsapp", address))
+    request = request_of(outbound("whatsapp", address))
     assert {**request, "message": json.loads(request["message"])} == {
         "originationPhoneNumberId": "phone-number-id-01234567890123456789012345678901",
         "metaApiVersion": "v20.0",
@@ -208,7 +208,7 @@ def test_a_whatsapp_message_is_metas_own_json(address: str, recipient: dict[str,
 def test_whatsapp_message_is_free_text_for_24_hours(minutes: int, kind: str) -> None:
     aws = Aws()
     channels(aws, NOON + timedelta(minutes=minutes))["whatsapp"].send(outbound("whatsapp"))
-    assert json.loads(aws.asked[0][1]["message"])["type"] == kind
+    assert json.loads(aws.requests[0][1]["message"])["type"] == kind
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_whatsapp_message_is_free_text_for_24_hours(minutes: int, kind: str) -> 
     ],
 )
 def test_the_message_type_follows_the_category(reason: str, message_type: str) -> None:
-    assert asked_for(outbound(reason=reason))["MessageType"] == message_type
+    assert request_of(outbound(reason=reason))["MessageType"] == message_type
 
 
 def test_every_category_has_a_message_type() -> None:
@@ -228,7 +228,7 @@ def test_every_category_has_a_message_type() -> None:
 
 
 def test_another_brand_writes_from_its_own_number() -> None:
-    assert asked_for(outbound(brand="other-brand"))["OriginationIdentity"] == "+12025550199"
+    assert request_of(outbound(brand="other-brand"))["OriginationIdentity"] == "+12025550199"
 
 
 @pytest.mark.parametrize("channel", [AwsSms, AwsRcs])
@@ -236,7 +236,7 @@ def test_a_configuration_set_is_named_where_there_is_one(channel: type[AwsSms] |
     aws, kind = Aws(), "sms" if channel is AwsSms else "rcs"
     channel(aws, ROUTES, lambda: NOON, "receipts").send(outbound(kind))
     channel(aws, ROUTES, lambda: NOON).send(outbound(kind))
-    assert [request.get("ConfigurationSetName") for _, request in aws.asked] == ["receipts", None]
+    assert [request.get("ConfigurationSetName") for _, request in aws.requests] == ["receipts", None]
 
 
 TIMES: Final = {
@@ -252,7 +252,7 @@ TIMES: Final = {
 
 @pytest.mark.parametrize(("channel", "left", "seconds"), TIMES.values(), ids=TIMES)
 def test_it_lives_no_longer_than_it_is_of_use(channel: str, left: timedelta, seconds: int) -> None:
-    assert asked_for(outbound(channel, deliver_before=NOON + left))["TimeToLive"] == seconds
+    assert request_of(outbound(channel, deliver_before=NOON + left))["TimeToLive"] == seconds
 
 
 TOO_LATE: Final = {
@@ -266,18 +266,18 @@ TOO_LATE: Final = {
 def test_no_request_if_it_cannot_end_in_time(channel: str, left: timedelta, error: str) -> None:
     aws = Aws()
     assert channels(aws)[channel].send(outbound(channel, deliver_before=NOON + left)) == Retryable(error)
-    assert aws.asked == []
+    assert aws.requests == []
 
 
 @pytest.mark.parametrize(("channel", "most"), [("sms", 1600), ("rcs", 3072)])
 def test_a_text_is_at_most_as_long_as_aws_takes_it(channel: str, most: int) -> None:
     aws = Aws()
     assert channels(aws)[channel].send(with_text("ế" * most, channel)) == Accepted("aws", "m-1")
-    assert len(aws.asked) == 1
+    assert len(aws.requests) == 1
     for length in (most + 1, 0):
         error = f"a text of {length} characters; AWS takes 1 to {most}"
         assert channels(aws)[channel].send(with_text("ế" * length, channel)) == Refused(error)
-    assert len(aws.asked) == 1
+    assert len(aws.requests) == 1
 
 
 FAILURES: Final[list[tuple[BotoCoreError, Retryable | Unknown]]] = [
@@ -295,7 +295,7 @@ def test_only_failures_before_the_request_are_retryable(
 ) -> None:
     aws = Aws(failure)
     assert channels(aws)[channel].send(outbound(channel)) == outcome
-    assert len(aws.asked) == 1
+    assert len(aws.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -313,10 +313,10 @@ def test_the_tables_know_every_documented_error_and_no_other(method: str, outcom
 
 
 def test_error_names_contain_no_personal_data() -> None:
-    said: Any = {
+    response: Any = {
         "Error": {"Code": "To +447700900187", "Message": "+447700900187"},
         "Reason": "+447700900187 is wrong",
         "ResponseMetadata": {"HTTPStatusCode": 400, "HTTPHeaders": {}},
     }
-    aws = Aws(ClientError(said, "SendTextMessage"))
+    aws = Aws(ClientError(response, "SendTextMessage"))
     assert channels(aws)["sms"].send(outbound()) == Retryable("HTTP 400")

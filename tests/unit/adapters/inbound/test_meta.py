@@ -260,17 +260,17 @@ def test_of_several_senders_each_message_gets_its_own_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "address"),
+    ("value", "address"),
     [("5215512345678", "+525512345678"), ("5491112345678", "+5491112345678"), ("4915112345678", "+4915112345678")],
     ids=["Mexico's 1", "Argentina's 9", "Germany"],
 )
-def test_number_without_plus_gets_the_normal_form(told: str, address: str) -> None:
-    assert message(meta_message({"from": told}, sender={})).contact.address == address
+def test_number_without_plus_gets_the_normal_form(value: str, address: str) -> None:
+    assert message(meta_message({"from": value}, sender={})).contact.address == address
 
 
-@pytest.mark.parametrize("told", ["12", "+", 16505551234, {}, "US.\ud800", "", None])
-def test_missing_sender_is_an_error_without_its_value(told: Any) -> None:
-    got = read(meta_message({"from": told}, sender={}))
+@pytest.mark.parametrize("value", ["12", "+", 16505551234, {}, "US.\ud800", "", None])
+def test_missing_sender_is_an_error_without_its_value(value: Any) -> None:
+    got = read(meta_message({"from": value}, sender={}))
     assert got.messages == []
     assert len(got.errors) == 1
     assert "12" not in got.errors[0].replace("+4915112345678", "")
@@ -397,8 +397,8 @@ def test_a_receipt_of_a_message_to_a_user_id_finds_that_contact() -> None:
 
 def test_receipt_finds_the_contact_by_its_own_data() -> None:
     """A message went to a user's id, the status named their number, and the receipt found no such message."""
-    (told,) = read(meta_status({"biz_opaque_callback_data": f"{OURS} {USER_ID}"})).receipts
-    assert (told.contact.address, told.scheduled_message_id) == (USER_ID, OURS)
+    (value,) = read(meta_status({"biz_opaque_callback_data": f"{OURS} {USER_ID}"})).receipts
+    assert (value.contact.address, value.scheduled_message_id) == (USER_ID, OURS)
 
 
 # Choices

@@ -96,10 +96,15 @@ def test_each_choice_is_the_same_choice_behind_the_bus(topic: Any, allowed: bool
     (event,) = events_in(Read(choices=[RecordChoice(PERSON, topic, choice)]))
     assert event.type == detail_type
     # Later by as long as the bus may take: a choice counts from when it was made.
-    heard = parse_business_event(on_the_bus(event, AT + timedelta(hours=23)))
-    assert isinstance(heard, RecordChoice)
-    assert (heard.contact, heard.topic, heard.choice.allowed, heard.choice.at) == (PERSON, topic, allowed, choice.at)
-    assert "stop" in json.dumps(heard.choice.cause)
+    command = parse_business_event(on_the_bus(event, AT + timedelta(hours=23)))
+    assert isinstance(command, RecordChoice)
+    assert (command.contact, command.topic, command.choice.allowed, command.choice.at) == (
+        PERSON,
+        topic,
+        allowed,
+        choice.at,
+    )
+    assert "stop" in json.dumps(command.choice.cause)
 
 
 def test_an_opt_out_keeps_its_cause_as_it_was() -> None:

@@ -338,7 +338,7 @@ def _with(call: Mapping[str, Any], content_type: str) -> dict[str, Any]:
 # Old calls
 
 
-def told_at(*instants: datetime) -> bytes:
+def event_at(*instants: datetime) -> bytes:
     """A call of Meta's with one message for each instant."""
     messages = [{**TEXT, "id": f"wamid.{number}", "timestamp": _epoch(at)} for number, at in enumerate(instants)]
     return json.dumps(meta_call(meta_entry({"contacts": [dict(SHEENA)], "messages": messages}))).encode()
@@ -353,9 +353,9 @@ OLD: Final = NOW - TRIED_FOR - timedelta(seconds=1)
 
 def test_signed_call_older_than_any_retry_is_refused() -> None:
     """Whoever sends it has it from somewhere: a message of then would open a window, and undo a STOP, today."""
-    assert answered(from_meta(told_at(OLD))) == Answer(400)
-    assert answered(from_meta(told_at(OLD, OLD - timedelta(days=900)))) == Answer(400)
-    got = answered(from_meta(told_at(NOW - TRIED_FOR)))
+    assert answered(from_meta(event_at(OLD))) == Answer(400)
+    assert answered(from_meta(event_at(OLD, OLD - timedelta(days=900)))) == Answer(400)
+    got = answered(from_meta(event_at(NOW - TRIED_FOR)))
     assert got.status == 200
     assert got.read
     assert len(got.read.messages) == 1
@@ -366,7 +366,7 @@ def test_eight_days_are_longer_than_any_provider_tries() -> None:
 
 
 def test_age_of_a_call_is_that_of_its_newest_event() -> None:
-    got = answered(from_meta(told_at(OLD, NOW)))
+    got = answered(from_meta(event_at(OLD, NOW)))
     assert got.read
     assert len(got.read.messages) == 2
 
@@ -385,7 +385,7 @@ def test_an_old_call_of_googles_is_not_read() -> None:
 
 
 def test_what_is_ahead_of_our_clock_is_not_old() -> None:
-    assert answered(from_meta(told_at(NOW + timedelta(days=1)))).status == 200
+    assert answered(from_meta(event_at(NOW + timedelta(days=1)))).status == 200
 
 
 def test_call_without_instants_is_never_too_old() -> None:
@@ -398,7 +398,7 @@ def test_call_without_instants_is_never_too_old() -> None:
 
 
 def test_unsigned_old_call_gets_403_not_400() -> None:
-    assert answered(from_meta(told_at(OLD), "another")) == Answer(403)
+    assert answered(from_meta(event_at(OLD), "another")) == Answer(403)
 
 
 # Its form
