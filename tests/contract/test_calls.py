@@ -14,6 +14,7 @@ from pynamodb.exceptions import PynamoDBException
 
 from reengage.domain.broadcast import ShardState
 from reengage.domain.caps import CapUsage
+from reengage.domain.instants import iso
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.preferences import Preferences
 from reengage.ports import Store, Thread
@@ -88,6 +89,10 @@ def _all_kinds(store: Store) -> None:
     _another(store)
 
 
+def _booked(store: Store) -> None:
+    assert store.write_subject(subject(starts_at=iso(NOW)))
+
+
 def _stopped(store: Store) -> None:
     assert store.write_preferences(ANNA, stopped())
 
@@ -115,6 +120,16 @@ METHODS: dict[str, tuple[Callable[[Store], Act], list[str]]] = {
     "read_brand": (_alone(lambda store: store.read_brand(ANNA.brand)), [BATCH]),
     "write_brand": (_alone(lambda store: store.write_brand(brand(name="Acme Dental"))), [PUT]),
     "index_subject": (_alone(lambda store: store.index_subject(ANNA, subject())), [PUT]),
+    "appointments_of_day": (_alone(lambda store: store.appointments_of_day("acme-dental", TODAY)), [QUERY]),
+    "appointments_of_day, found": (
+        _prepare(lambda store, _: store.appointments_of_day("acme-dental", TODAY), _booked),
+        [QUERY, BATCH],
+    ),
+    "read_messages": (_alone(lambda store: store.read_messages([reminder().key])), [BATCH]),
+    "read_messages, many": (
+        _alone(lambda store: store.read_messages([reminder(offset=f"PT{hours}H").key for hours in range(101)])),
+        [BATCH, BATCH],
+    ),
     "read_subject": (_alone(lambda store: store.read_subject(APPOINTMENT)), [BATCH]),
     "write_subject": (_alone(lambda store: store.write_subject(subject())), [PUT]),
     "write_plan, new": (_alone(lambda store: store.write_plan(reminder(), at=NOW)), [PUT]),
@@ -199,7 +214,7 @@ METHODS: dict[str, tuple[Callable[[Store], Act], list[str]]] = {
 }
 
 
-INDEXES = {"due": "due", "audience_page": "audience"}
+INDEXES = {"due": "due", "audience_page": "audience", "appointments_of_day": "audience"}
 
 
 def test_every_method_of_the_store_is_in_the_table() -> None:
@@ -220,8 +235,8 @@ def test_a_method_makes_these_requests_and_no_other(moto: DynamoDB, method: str)
             assert "ConditionExpression" in call.params
         elif call.operation == BATCH:
             assert call.params["RequestItems"][TABLE]["ConsistentRead"] is True
-        elif method in INDEXES:
-            assert call.params["IndexName"] == INDEXES[method]
+        elif (name := method.split(",", maxsplit=1)[0]) in INDEXES:
+            assert call.params["IndexName"] == INDEXES[name]
         else:
             assert call.params["ConsistentRead"] is True
 

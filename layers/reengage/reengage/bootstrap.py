@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache, cached_property
 from http import HTTPStatus
 from threading import Lock
@@ -316,7 +316,7 @@ class App:
 
     def answer(self, question: Question) -> dict[str, Any]:
         """What is stored, read and told; nothing is changed."""
-        from .adapters.inbound.questions import AboutBroadcast, AboutContact, AboutEvent, AboutStory
+        from .adapters.inbound.questions import AboutBroadcast, AboutContact, AboutDay, AboutEvent, AboutStory
 
         match question:
             case AboutContact(asks, contact):
@@ -337,6 +337,13 @@ class App:
                 from .simulation.answer import answer
 
                 return answer(lines)
+            case AboutDay(brand, date):
+                return self._day(brand, date)
+
+    def _day(self, brand: str, date: date) -> dict[str, Any]:
+        from .usecases.day import day, day_as_json
+
+        return day_as_json(day(brand, date, store=self.store, settings=self.settings.policy, clock=self.clock))
 
     def _sender(self, send_group: SendGroup, policy: PolicySettings, time_left: timedelta) -> Sender:
         from .usecases.rate_limiter import RateLimiter

@@ -1,5 +1,6 @@
 """Questions put by hand: which there are, and how each error names its field."""
 
+from datetime import date
 from typing import Any, Final
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reengage.adapters.inbound.eventbridge import parse_business_event
-from reengage.adapters.inbound.questions import AboutBroadcast, AboutContact, AboutEvent, AboutStory, question
+from reengage.adapters.inbound.questions import AboutBroadcast, AboutContact, AboutDay, AboutEvent, AboutStory, question
 from reengage.domain.contact import Contact
 from reengage.domain.reasons import REASONS
 from reengage.domain.subject import EVENT_TYPES, BusinessEvent, SubjectRef
@@ -184,3 +185,12 @@ def test_a_story_to_simulate_is_a_list_of_lines() -> None:
     assert question({"simulate": [EVENT]}) == AboutStory([EVENT])
     assert errors_of({"simulate": EVENT}) == ["$.simulate: expected a list of a story's lines"]
     assert len(errors_of({"simulate": [EVENT], "contact": CONTACT})) == 1
+
+
+def test_a_question_about_a_day_names_the_brand_and_the_date() -> None:
+    asked = {"day": {"brand": "acme-dental", "date": "2031-03-20"}}
+    assert question(asked) == AboutDay("acme-dental", date(2031, 3, 20))
+    assert errors_of({"day": {"date": "tomorrow"}}) == [
+        "$.day.brand: is required",
+        "$.day.date: expected a day, such as 2026-12-24",
+    ]

@@ -48,6 +48,7 @@ from reengage.adapters.dynamodb_items import (
     brand_item,
     brand_pk,
     conversation_item,
+    day_shard,
     due_shard,
     linked,
     message_sk,
@@ -81,7 +82,7 @@ from reengage.domain.erasure import named_at, part_of, without_contact
 from reengage.domain.message import FOLLOWS, TOO_LATE, WITHDRAWN, MessageKey, ScheduledMessage, State, brief
 from reengage.domain.preferences import Preferences, preferences_of
 from reengage.domain.reasons import REASONS, Audience, Priority, SendGroup
-from reengage.domain.subject import Subject, SubjectRef
+from reengage.domain.subject import Subject, SubjectRef, starts_on
 from reengage.ports import DueKey, Holdings, KeptMessage, Page, Snapshot, Thread
 
 DUE: Final = "due"
@@ -463,6 +464,29 @@ class DynamoDBStore:
         same = Row.scheduled_message_id == message.scheduled_message_id
         return self._update(message.key, actions, same & (before | tried)) is not None
 
+    # The front desk's day
+
+    def appointments_of_day(self, brand: str, day: date) -> list[Subject]:
+        refs: dict[tuple[str, str], SubjectRef] = {}
+        for page in self._pages(day_shard(brand, day), index_name=AUDIENCE):
+            for entry in page:
+                _, brand_id, kind, subject_id = entry["pk"]["S"].split("#", 3)
+                refs[entry["pk"]["S"], entry["sk"]["S"]] = SubjectRef(brand_id, kind, subject_id)
+        stored = self._read_all(refs)
+        found = (to_subject(ref, stored.get(key)) for key, ref in refs.items())
+        # The index may lag behind a move or a cancellation.
+        return [subject for subject in found if subject and starts_on(subject, day)]
+
+    def read_messages(self, keys: Sequence[MessageKey]) -> Mapping[MessageKey, ScheduledMessage]:
+        return {MessageKey(*key): to_message(item) for key, item in self._read_all(dict.fromkeys(keys)).items()}
+
+    def _read_all(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Item]:
+        """Strongly consistent; one request for 100 keys."""
+        items: dict[tuple[str, str], Item] = {}
+        for some in batched(keys, BATCH, strict=False):
+            items |= self._read(some)
+        return items
+
     # All of a contact
 
     def read_holdings(self, contact: Contact) -> Holdings:
@@ -562,9 +586,7 @@ class DynamoDBStore:
     def _linked_subjects(self, contact: Contact, items: Sequence[Item]) -> list[Subject]:
         """Those that the contact's items name; one request a hundred."""
         refs = {(ref.key, SUBJECT): ref for ref in (linked(contact, item) for item in items) if ref}
-        stored: dict[tuple[str, str], Item] = {}
-        for keys in batched(refs, BATCH, strict=False):
-            stored |= self._read(keys)
+        stored = self._read_all(refs)
         found = (to_subject(ref, stored.get(key)) for key, ref in refs.items())
         return [subject for subject in found if subject]
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -347,8 +347,27 @@ def to_member(key: Mapping[str, str]) -> Recipient:
     return Recipient(Contact(brand, channel, unquote(address)), parse_instant(key["audience_day"].partition("#")[2]))
 
 
+def day_shard(brand: str, day: date) -> str:
+    """The partition of the index ``audience`` with a brand's appointments of one day of UTC."""
+    return f"{brand}#day#{day.isoformat()}"
+
+
+def _appointment_day(subject: Subject) -> dict[str, Any]:
+    """An appointment's entry in the index: one write unit more when it is booked, two when it moves."""
+    track = subject.tracks.get("appointment")
+    text = track.get("starts_at") if track and not subject.is_undone("appointment") else None
+    if text is None:
+        return {}
+    starts_at = parse_instant(text).astimezone(UTC)
+    return {"audience_shard": day_shard(subject.ref.brand, starts_at.date()), "audience_day": iso(starts_at)}
+
+
 def _audience_of(subject: Subject) -> dict[str, Any]:
-    """Where an interest stands in the index: under its last day, with when it was shown. Nothing else does."""
+    """The attributes that put a subject into the index ``audience``: an interest under its last day, an appointment
+    under its own day.
+    """
+    if subject.ref.kind == "appointment":
+        return _appointment_day(subject)
     if subject.ref.kind != "interest" or subject.ref.of is None or subject.is_undone("interest"):
         return {}
     last_day = datetime.fromtimestamp(subject.expires_at, UTC).date()

@@ -20,7 +20,7 @@ from reengage.domain.instants import iso, parse_instant
 from reengage.domain.message import FOLLOWS, MessageKey, ScheduledMessage, State, brief
 from reengage.domain.preferences import Preferences, preferences_of
 from reengage.domain.reasons import Audience, Category, Priority, SendGroup
-from reengage.domain.subject import Subject, SubjectRef
+from reengage.domain.subject import Subject, SubjectRef, starts_on
 from reengage.ports import DueKey, Holdings, KeptMessage, Page, Snapshot, Thread
 
 NEVER_AFTER: Final = timedelta(days=5 * 365)
@@ -473,6 +473,19 @@ class MemoryStore:
                 return False
             self._put(replace(row, message=_ended(row.message, message), indexed=False))
             return True
+
+    # The front desk's day
+
+    def appointments_of_day(self, brand: str, day: date) -> list[Subject]:
+        with self._lock:
+            return [
+                subject
+                for ref, subject in self._subjects.items()
+                if (ref.brand, ref.kind) == (brand, "appointment") and starts_on(subject, day)
+            ]
+
+    def read_messages(self, keys: Sequence[MessageKey]) -> Mapping[MessageKey, ScheduledMessage]:
+        return {key: row for key in keys if (row := self.read_message(key))}
 
     # All of a contact
 

@@ -6,14 +6,14 @@ same subject in whichever order they arrive, and however often.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import IntEnum
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from .contact import Contact
-from .instants import EARLIEST
+from .instants import EARLIEST, parse_instant
 
 RETENTION: Final = timedelta(days=45)
 """A subject outlives every redrive (14 days) and replay (30 days) of its events."""
@@ -247,3 +247,10 @@ class Subject:
             return replace(self, tracks={**self.tracks, event.track: after})
         after = replace(after, revision=self.era + self.revision + 1)
         return replace(self, tracks={**self.tracks, event.track: after}, previous=self.tracks)
+
+
+def starts_on(subject: Subject, day: date) -> bool:
+    """Whether the subject is an appointment that starts on that day of UTC and is not cancelled."""
+    track = subject.tracks.get("appointment")
+    text = track.get("starts_at") if track and not subject.is_undone("appointment") else None
+    return text is not None and parse_instant(text).astimezone(UTC).date() == day

@@ -190,6 +190,20 @@ class PlanStore(SnapshotReader, ThreadReader, SubjectReader, Eraser, PlanWriter,
         """Return all shards of the subject's broadcasts; one request a page."""
 
 
+class DayStore(SnapshotReader, BrandReader, Protocol):
+    """What the front desk's day reads."""
+
+    def appointments_of_day(self, brand: str, day: date) -> list[Subject]:
+        """Return the brand's appointments that start on that day of UTC and are not cancelled; one request a page of
+        the index, which is eventually consistent, and one for 100 appointments.
+        """
+
+    def read_messages(self, keys: Sequence[MessageKey]) -> Mapping[MessageKey, ScheduledMessage]:
+        """Read the rows that exist; one request for 100."""
+
+    def read_threads(self, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]: ...
+
+
 class PreviewStore(MessageReader, SnapshotReader, BrandReader, SubjectReader, Protocol):
     """What a preview reads."""
 
@@ -294,6 +308,7 @@ class RunStore(DueStore, WindowStore, BroadcastStore, Protocol):
 class Store(
     RunStore,
     PlanStore,
+    DayStore,
     PreviewStore,
     ConversationStore,
     ReceiptStore,

@@ -458,5 +458,10 @@ class BroadcastFields(Struct):
     item_id: Identifier | Optional = UNSET
 
 
+class DayFields(Struct):
+    brand: Brand
+    date: Day
+
+
 MAX_BYTES: Final[Mapping[Any, int]] = {Cause: MAX_CAUSE, Document: MAX_CAUSE, Items: MAX_ITEMS}
 """Of JSON, for what is kept as it comes."""

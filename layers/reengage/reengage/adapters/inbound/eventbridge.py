@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -53,6 +53,7 @@ from .event_types import (
     ContactMoved,
     ContactOptedIn,
     ContactOptedOut,
+    DayFields,
     DeliveryReported,
     HolidayHoursAnnounced,
     MessageReceived,
@@ -253,6 +254,15 @@ def broadcast_at(value: Any, path: str) -> SubjectRef:
     if len(named) != 1:
         raise InvalidEvent([f"{path}: expected one of announcement_id, item_id"])
     return SubjectRef(str(fields.brand), *named[0])
+
+
+def day_at(value: Any, path: str) -> tuple[str, date]:
+    """Parse a brand and a day. Raises ``InvalidEvent`` with every field that is wrong."""
+    errors: list[str] = []
+    fields = decode_fields(value, DayFields, path, errors)
+    if fields is None:
+        raise InvalidEvent(errors)
+    return str(fields.brand), date.fromisoformat(fields.date)
 
 
 def receipt(event: Any) -> RecordDelivery:

@@ -1,9 +1,10 @@
 """Questions that are put to the app by hand: about a contact, or about an event that nobody has sent yet."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from datetime import date
+from typing import Any, Final, Literal, NamedTuple
 
-from reengage.adapters.inbound.eventbridge import broadcast_at, contact_at, parse_business_event
+from reengage.adapters.inbound.eventbridge import broadcast_at, contact_at, day_at, parse_business_event
 from reengage.domain.contact import Contact
 from reengage.domain.subject import BusinessEvent, SubjectRef
 from reengage.errors import InvalidEvent
@@ -28,24 +29,41 @@ class AboutStory(NamedTuple):
     lines: Sequence[Any]
 
 
-Question = AboutContact | AboutEvent | AboutBroadcast | AboutStory
+class AboutDay(NamedTuple):
+    brand: str
+    date: date
+
+
+Question = AboutContact | AboutEvent | AboutBroadcast | AboutStory | AboutDay
+
+
+QUESTIONS: Final = {
+    "contact": '{"contact": {"brand", "channel", "address"}}',
+    "preview": '{"preview": event}',
+    "broadcast": '{"broadcast": {"brand", …}}',
+    "simulate": '{"simulate": [line, …]}',
+    "day": '{"day": {"brand", "date"}}',
+}
+"""By the field that names it, the form of each question."""
 
 
 def question(asked: Any) -> Question:
     """``{"contact": …}``, with ``"export": true`` for all that is held; ``{"preview": <event in>}``;
-    ``{"broadcast": {"brand", "announcement_id" or "item_id"}}``; or ``{"simulate": [line of a story, …]}``.
+    ``{"broadcast": {"brand", "announcement_id" or "item_id"}}``; ``{"simulate": [line of a story, …]}``; or
+    ``{"day": {"brand", "date"}}``.
 
     Raises ``InvalidEvent`` with every field that is wrong.
     """
-    if not isinstance(asked, dict) or len(asked.keys() & {"contact", "preview", "broadcast", "simulate"}) != 1:
-        wanted = '{"contact": {"brand", "channel", "address"}}, {"preview": event}, {"broadcast": {"brand", …}}'
-        raise InvalidEvent([f'$: expected {wanted} or {{"simulate": [line, …]}}'])
+    if not isinstance(asked, dict) or len(asked.keys() & QUESTIONS.keys()) != 1:
+        raise InvalidEvent([f"$: expected one of {', '.join(QUESTIONS.values())}"])
     if "simulate" in asked:
         if not isinstance(asked["simulate"], list):
             raise InvalidEvent(["$.simulate: expected a list of a story's lines"])
         return AboutStory(asked["simulate"])
     if "broadcast" in asked:
         return AboutBroadcast(broadcast_at(asked["broadcast"], "$.broadcast"))
+    if "day" in asked:
+        return AboutDay(*day_at(asked["day"], "$.day"))
     if "contact" in asked:
         export = asked.get("export", False)
         if not isinstance(export, bool):
