@@ -5,7 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reengage.simulation import StoryError
+from reengage.domain.contact import Contact
+from reengage.simulation import StoryError, parse_story
+from reengage.simulation.app import SimulatedApp
+from reengage.simulation.engine import _Engine
 from tests.simulation.builders import ANNA, books, event, instants, of_type, run, summary, writes
 
 WROTE = writes("2026-03-02T12:00:00Z")
@@ -128,3 +131,64 @@ def test_the_summary_counts_each_message_once() -> None:
     assert counted["skipped"] == {"superseded": 2}
     assert counted["contacts"] == 1
     assert counted["events"]["MessagePlanned"] == 4
+
+
+PAUSE = event("2026-03-03T12:00:00Z", "SendingPaused", brand="acme-dental")
+BOOKED = books("2026-03-02T12:01:00Z", "2026-03-05T10:00:00Z")
+
+
+def test_a_resume_sends_what_a_pause_held() -> None:
+    resume = event("2026-03-04T12:00:30Z", "SendingResumed", brand="acme-dental")
+    out = run(WROTE, BOOKED, PAUSE, resume)
+    assert instants(out, "MessageSent") == ["2026-03-04T12:01:00Z", "2026-03-05T08:00:00Z"]
+    assert [line["detail"]["rule"] for line in of_type(out, "MessageHeld")] == ["paused"]
+
+
+def test_a_pause_with_an_end_ends_by_itself() -> None:
+    ending = event("2026-03-03T12:00:00Z", "SendingPaused", brand="acme-dental", until="2026-03-04T15:30:00Z")
+    out = run(WROTE, BOOKED, ending)
+    assert instants(out, "MessageSent") == ["2026-03-04T15:30:00Z", "2026-03-05T08:00:00Z"]
+
+
+def test_what_a_pause_holds_for_too_long_is_skipped() -> None:
+    out = run(WROTE, BOOKED, PAUSE)
+    assert instants(out, "MessageSent") == []
+    assert {line["detail"]["rule"] for line in of_type(out, "MessageSkipped")} == {"too_late"}
+
+
+def test_a_minute_of_a_pause_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks: list[datetime] = []
+    tick = SimulatedApp.tick
+
+    def counted(app: SimulatedApp) -> bool:
+        ticks.append(app.now)
+        return tick(app)
+
+    monkeypatch.setattr(SimulatedApp, "tick", counted)
+    run(WROTE, BOOKED, PAUSE)
+    assert len(ticks) < 20
+
+
+def test_a_dry_run_shows_the_text_and_sends_nothing() -> None:
+    out = run(WROTE, BOOKED, settings={"DryRun": "true"})
+    assert instants(out, "MessageSent") == []
+    assert instants(out, "MessageSendRequested") == []
+    skipped = [line["detail"] for line in of_type(out, "MessageSkipped")]
+    assert [detail["rule"] for detail in skipped] == ["dry_run", "dry_run"]
+    assert all("Thursday, March 5, 2026" in detail["text"] for detail in skipped)
+
+
+def test_events_out_can_be_outcomes_alone() -> None:
+    out = run(WROTE, BOOKED, settings={"EventsOut": "outcomes"})
+    assert instants(out, "MessagePlanned") == []
+    assert len(instants(out, "MessageSent")) == 2
+
+
+def test_ttl_deletes_what_has_expired() -> None:
+    """A table that only grows would need memory for every day of a story."""
+    engine = _Engine(parse_story([WROTE, writes("2026-06-02T12:00:00Z")]), {}, 0, None)
+    for _ in engine.run():
+        pass
+    stored = engine._app.store.read_thread(Contact("acme-dental", "sms", "+4915112345678"), "m-2026-03-02T12:00:00Z")
+    assert stored.conversation is not None
+    assert not stored.known

@@ -68,6 +68,7 @@ class _DueIndex:
     _queues: dict[Queue, list[_Entry]] = field(default_factory=dict)
     _places: dict[MessageKey, tuple[Queue, _Entry]] = field(default_factory=dict)
     _number: int = 0
+    changes: int = 0
 
     def put(self, key: MessageKey, queue: Queue, due_at: datetime) -> None:
         if place := self._places.get(key):
@@ -75,12 +76,14 @@ class _DueIndex:
                 return
             self.remove(key)
         self._number += 1
+        self.changes += 1
         entry = _Entry(due_at, self._number, key)
         self._places[key] = (queue, entry)
         insort(self._queues.setdefault(queue, []), entry)
 
     def remove(self, key: MessageKey) -> None:
         if place := self._places.pop(key, None):
+            self.changes += 1
             queue, entry = place
             entries = self._queues[queue]
             del entries[bisect_left(entries, entry)]
@@ -95,9 +98,16 @@ class _DueIndex:
         entries = self._queues.get(queue, [])
         return [entry.key for entry in entries[: bisect_right(entries, now, key=_due_at)]]
 
-    def first(self) -> datetime | None:
-        """Return the earliest ``due_at`` of all queues."""
-        return min((entries[0].due_at for entries in self._queues.values() if entries), default=None)
+    def first(self, after: datetime | None = None) -> datetime | None:
+        """Return the earliest ``due_at`` of all queues, or the earliest later than ``after``."""
+        if after is None:
+            return min((entries[0].due_at for entries in self._queues.values() if entries), default=None)
+        later = ((entries, bisect_right(entries, after, key=_due_at)) for entries in self._queues.values())
+        return min((entries[at].due_at for entries, at in later if at < len(entries)), default=None)
+
+    def all_until(self, now: datetime) -> list[MessageKey]:
+        """Return the keys of all queues that are due at ``now``."""
+        return [key for queue in self._queues for key in self.until(queue, now)]
 
     def is_due(self, queue: Queue, now: datetime) -> bool:
         entries = self._queues.get(queue, [])
@@ -536,10 +546,24 @@ class MemoryStore:
 
     # What tests and simulations do to it
 
-    def next_due_at(self) -> datetime | None:
-        """Return the earliest instant at which something is due, over all send groups; ``None`` if nothing is."""
+    @property
+    def due_changes(self) -> int:
+        """A number that grows with each change of the ``due`` index."""
+        return self._due.changes
+
+    def next_due_at(self, *, after: datetime | None = None) -> datetime | None:
+        """Return the earliest instant, later than ``after``, at which something is due in any send group."""
         with self._lock:
-            return self._due.first()
+            return self._due.first(after)
+
+    def due_messages(self, now: datetime) -> list[ScheduledMessage]:
+        """Return the messages that are due at ``now``, of all send groups."""
+        with self._lock:
+            return [self._rows[key].message for key in self._due.all_until(now) if key in self._rows]
+
+    def brands(self) -> list[Brand]:
+        """Return every brand that was configured."""
+        return list(self._brands.values())
 
     def due_shards(self, send_group: SendGroup, priority: Priority, now: datetime, *, first: int) -> list[int]:
         """Return the shards of which ``due`` would yield anything, from shard ``first`` (modulo ``SHARDS``) on."""

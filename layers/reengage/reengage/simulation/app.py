@@ -9,13 +9,14 @@ from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Final, cast
 
-from ..adapters.eventbridge import send_requested
+from ..adapters.eventbridge import only_outcomes, send_requested
 from ..adapters.inbound.eventbridge import inbound_message, parse_business_event, receipt
 from ..adapters.memory import MemoryStore
 from ..adapters.wording import FluentWording
 from ..bootstrap import App
 from ..domain.events_out import OutEvent
 from ..domain.instants import iso
+from ..domain.pause import RECHECK, stored_pauses
 from ..domain.policy import PolicyInput
 from ..domain.reasons import PRIORITIES, SendGroup
 from ..errors import InvalidEvent, ReengageError
@@ -50,7 +51,7 @@ class _Route:
 
     def send(self, outbound: OutboundMessage) -> Outcome:
         if self.provider == "eventbridge":
-            self.app.publish([send_requested(outbound)])
+            self.app.record_events([send_requested(outbound)])
         return self.app.provider.send(self.provider, outbound)
 
 
@@ -131,9 +132,12 @@ class SimulatedApp(App):
     def provider(self) -> SimulatedProvider:
         return SimulatedProvider(self._rules, self.clock, self._chance, self._report)
 
-    def publish(self, events: Sequence[OutEvent]) -> int:  # type: ignore[override] # the deployed app has a property
+    def publish(self, events: Sequence[OutEvent]) -> None:
+        record = only_outcomes(self.record_events) if self.settings.publishes_only_outcomes else self.record_events
+        record(events)
+
+    def record_events(self, events: Sequence[OutEvent]) -> None:
         self.events += [(self.now, event) for event in events]
-        return 0
 
     def keep_rejected(self, event: Any, errors: Sequence[str]) -> None:
         """Keep nothing: the story has the event, and EventRejected has the errors."""
@@ -200,8 +204,12 @@ class SimulatedApp(App):
             raise AssertionError(f"a simulation has no {service}")
         return self._bus
 
-    def tick(self) -> None:
-        """Invoke the scheduled functions, one after another, each for all that is due now."""
+    def tick(self) -> bool:
+        """Invoke the scheduled functions, one after another, each for all that is due now.
+
+        Return whether anything changed: a message was sent, moved or ended, or an event was published.
+        """
+        before = (self.store.due_changes, len(self.events), self._ids)
         first = int(self.now.timestamp()) // 60
         for send_group in SEND_GROUPS:
             for priority in PRIORITIES[send_group]:
@@ -210,3 +218,16 @@ class SimulatedApp(App):
                     worker = ShardWorker(sender, priority, shard, self.now + RUN_TIME)
                     worker.run()
                     self.errors += worker.errors
+        return before != (self.store.due_changes, len(self.events), self._ids)
+
+    def next_change(self) -> datetime | None:
+        """Return when a tick may do more than the last one, which changed nothing.
+
+        That is when another message is due, a pause ends, or a held message expires.
+        """
+        edges = [message.valid_until - 2 * RECHECK for message in self.store.due_messages(self.now)]
+        for brand in self.store.brands():
+            edges += [pause.until for pause in stored_pauses(brand.pauses) if pause.until]
+        later = [edge for edge in edges if edge > self.now]
+        due_at = self.store.next_due_at(after=self.now)
+        return min([*later, *([due_at] if due_at else [])], default=None)

@@ -2,8 +2,8 @@
 
 Messages are sent at whole minutes, as by the deployed schedules: a message that is due at 08:00:00 is sent at
 08:00:00, one that is due at 08:00:01 at 08:01:00. Of one instant, the story's events come before the tick. A minute
-with nothing due costs nothing. Time stands still while an event or a tick is processed, except while the app waits for
-``MessagesPerSecond``: then the story goes on.
+with nothing due costs nothing, nor does a minute in which a pause holds everything that is due. Time does not pass
+while an event or a tick is processed, except while the app waits for ``MessagesPerSecond``: then the story goes on.
 
 The same story, settings and seed give the same lines.
 """
@@ -25,6 +25,8 @@ from .parameters import environment
 from .story import Delivery, Setting, Story, StoryError, parse_story
 
 MINUTE: Final = timedelta(minutes=1)
+EXPIRES_EVERY: Final = timedelta(days=7)
+"""How often expired items are deleted; DynamoDB's TTL does it within days, too."""
 OURS: Final = "reengage"
 """Events of this source are the app's own: its rules on the bus leave them out."""
 
@@ -66,6 +68,8 @@ class _Engine:
         self._reports: list[tuple[datetime, int, Mapping[str, Any]]] = []
         self._reported = 0
         self._last_tick: datetime | None = None
+        self._is_idle = False
+        self._last_expiry: datetime | None = None
         self._summary = _Summary(story)
         for setting in story.settings:
             if setting.at is None:
@@ -94,7 +98,7 @@ class _Engine:
         return max(min(heads), self._app.now) if heads else None
 
     def _next_tick(self) -> datetime | None:
-        due_at = self._app.store.next_due_at()
+        due_at = self._app.next_change() if self._is_idle else self._app.store.next_due_at()
         if due_at is None:
             return None
         tick = _whole_minute(max(due_at, self._app.now))
@@ -102,12 +106,16 @@ class _Engine:
 
     def _go_to(self, at: datetime) -> None:
         """Let ``at`` be now: the story's events of that instant, then what is due by them."""
+        if self._last_expiry is None or at >= self._last_expiry + EXPIRES_EVERY:
+            self._last_expiry = at
+            self._app.store.expire(at)
         if self._next_story() == at:
             self._deliver_until(at)
+            self._is_idle = False
         if self._next_tick() == at:
             self._app.now = at
             self._last_tick = at
-            self._app.tick()
+            self._is_idle = not self._app.tick()
 
     def _deliver_until(self, at: datetime) -> None:
         """Deliver all of the story up to ``at``, in order of time."""
