@@ -222,6 +222,13 @@ send: $(PROJECT) ## Put an event on the bus and follow it: EVENT=name or file [C
 	$(call need,EVENT,make send EVENT=AppointmentBooked CONTACT=acme-dental/sms/+12025550101 IN=2d)
 	@$(REENGAGE) send "$(EVENT)" --stack $(STACK) --contact "$(CONTACT)" --brand "$(BRAND)" --in "$(or $(IN),2d)" --yes
 
+.PHONY: doctor redrive
+doctor: $(PROJECT) ## Check a deployed stack, and say what is wrong and how to fix it: [STACK=…].
+	@$(REENGAGE) doctor --stack $(STACK)
+
+redrive: $(PROJECT) ## Put failed events on the bus again: [QUEUE=failed|rejected]; a dry run unless APPLY=1 [STACK=…].
+	@$(REENGAGE) redrive --stack $(STACK) --queue "$(or $(QUEUE),failed)" $(if $(APPLY),--apply)
+
 .PHONY: simulate texts
 simulate: $(PROJECT) ## Run a story of months in seconds: STORY=file.jsonl [SET=Name=value] [REPORT=page.html].
 	$(call need,STORY,make simulate STORY=events/stories/clinic.jsonl)

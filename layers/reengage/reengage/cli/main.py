@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 import typer
 
+from reengage.cli.doctor import doctor
 from reengage.cli.explain import explain, export
 from reengage.cli.import_opt_outs import import_opt_outs
 from reengage.cli.pause import pause, resume
 from reengage.cli.preview import preview
 from reengage.cli.progress import progress
+from reengage.cli.redrive import redrive
 from reengage.cli.send import send
 from reengage.cli.simulate import simulate
 from reengage.cli.texts import texts
@@ -19,7 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for run in (explain, export, preview, progress, import_opt_outs, pause, resume, send, simulate, texts):
+for run in (explain, export, preview, progress, import_opt_outs, pause, resume, send, simulate, texts, doctor, redrive):
     app.command(run.__name__.replace("_", "-"))(run)
 
 

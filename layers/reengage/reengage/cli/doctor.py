@@ -1,0 +1,42 @@
+"""``doctor``: check a deployed stack, and say what is wrong and how to fix it."""
+
+from typing import Annotated
+
+import typer
+
+from reengage.cli.checks import CHECKS, Finding, Inspection
+from reengage.cli.console import ExitCode, command, write, write_json
+from reengage.cli.explain import JsonOption, StackOption
+
+
+@command
+def doctor(
+    *,
+    stack: StackOption = "reengage",
+    only: Annotated[list[str] | None, typer.Option("--only", help="name of a check; repeat it")] = None,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Check a deployed stack: routes, keys, schedules, alarms, queues, the table, limits.
+
+    Exit code 1 if anything was found. Example: reengage doctor --stack reengage
+    """
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - commands without a stack do not need it
+
+    inspection = Inspection.of(stack)
+    findings: list[Finding] = []
+    for name, check in CHECKS.items():
+        if only and name not in only:
+            continue
+        try:
+            found = list(check(inspection))
+        except (BotoCoreError, ClientError) as error:
+            found = [Finding("unknown", f"could not be checked: {error}", "Allow your credentials this call.")]
+        findings += [finding.of(name) for finding in found]
+        if not as_json:
+            title = (check.__doc__ or name).partition("\n")[0].removeprefix("Check that ").rstrip(".")
+            write(f"{found[0].level if found else 'ok':8} {name}: {title}")
+            for finding in found:
+                write(f"         {finding.problem}", f"         → {finding.hint}")
+    if as_json:
+        write_json([finding.as_dict() for finding in findings])
+    return ExitCode.FINDING if findings else ExitCode.DONE

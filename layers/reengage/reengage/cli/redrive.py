@@ -1,0 +1,117 @@
+"""``redrive``: put the events of a dead-letter queue on the bus again, with their own time; a dry run first."""
+
+import base64
+import gzip
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+import typer
+
+from reengage.cli import stack as stacks
+from reengage.cli.console import ExitCode, UsageError, command, write, write_json
+from reengage.cli.explain import JsonOption, StackOption
+
+Queue = Literal["failed", "rejected"]
+OUTPUTS: Mapping[Queue, str] = {"failed": "FailedEventsQueueUrl", "rejected": "RejectedEventsQueueUrl"}
+BATCH = 10
+"""Messages that one ReceiveMessage takes; AWS, SQS API reference."""
+
+HIDDEN_SECONDS = 120
+"""A received message is hidden from others for this long: twice what one batch takes at the slowest rate."""
+
+
+@command
+def redrive(
+    *,
+    queue: Annotated[str, typer.Option("--queue", help="failed, or rejected after you fixed the cause")] = "failed",
+    stack: StackOption = "reengage",
+    apply: Annotated[bool, typer.Option("--apply", help="put them on the bus; without it, only count")] = False,
+    rate: Annotated[float, typer.Option("--rate", help="the most events a second")] = 10.0,
+    limit: Annotated[int, typer.Option("--limit", help="the most events in all")] = 1000,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Put failed or rejected events on the bus again, each with its own time.
+
+    An event that is not on the bus stays in the queue. Example: reengage redrive --queue failed --apply
+    """
+    if queue not in OUTPUTS:
+        raise UsageError(f'unknown --queue "{queue}"; use {", ".join(OUTPUTS)}')
+    if rate <= 0:
+        raise UsageError(f"--rate {rate}: expected more than 0")
+    description = stacks.describe(stack)
+    runner = _Redrive(description.output("EventBusName"), description.output(OUTPUTS[queue]), rate, apply=apply)  # type: ignore[index]  # checked above
+    counts = runner.run(limit)
+    if as_json:
+        write_json(dict(counts))
+    else:
+        write(*(f"{what}: {number}" for what, number in sorted(counts.items())))
+        if not counts:
+            write("The queue is empty.")
+        elif not apply:
+            write("A dry run: nothing was put on the bus. --apply does it.")
+    return ExitCode.FINDING if any(what.startswith("left") for what in counts) else ExitCode.DONE
+
+
+class _Redrive:
+    def __init__(self, bus: str, queue_url: str, rate: float, *, apply: bool) -> None:
+        import boto3  # noqa: PLC0415 - commands without a stack do not need it
+
+        self.bus, self.queue_url, self.rate, self.apply = bus, queue_url, rate, apply
+        self.sqs, self.events = boto3.client("sqs"), boto3.client("events")
+
+    def run(self, limit: int) -> Counter[str]:
+        """Return how many events of each type went where. A dry run reads each message once and gives it back."""
+        counts: Counter[str] = Counter()
+        for message in self._messages(limit):
+            entry = self._entry(message["Body"])
+            if entry is None:
+                counts["left (no event of the bus: see events/README.md)"] += 1
+            elif not self.apply:
+                counts[f"would be put: {entry['DetailType']}"] += 1
+            elif self.events.put_events(Entries=[entry])["FailedEntryCount"]:
+                counts["left (the bus did not take it)"] += 1
+            else:
+                self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
+                counts[f"put: {entry['DetailType']}"] += 1
+                time.sleep(1 / self.rate)
+        return counts
+
+    def _messages(self, limit: int) -> Iterator[Any]:
+        seen: list[Any] = []
+        try:
+            while len(seen) < limit:
+                received = self.sqs.receive_message(
+                    QueueUrl=self.queue_url,
+                    MaxNumberOfMessages=min(BATCH, limit - len(seen)),
+                    VisibilityTimeout=HIDDEN_SECONDS,
+                ).get("Messages", [])
+                if not received:
+                    return
+                for message in received:
+                    seen.append(message)
+                    yield message
+        finally:
+            if not self.apply:
+                for message in seen:
+                    self.sqs.change_message_visibility(
+                        QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
+                    )
+
+    def _entry(self, body: str) -> Any:
+        """Return the entry of a message's event, with its own time and id; ``None`` if the message has no event."""
+        message = json.loads(body)
+        if "gzip" in message:
+            message["event"] = json.loads(gzip.decompress(base64.b64decode(message["gzip"])))
+        event = message.get("requestPayload") or message.get("event") or message
+        if not isinstance(event, dict) or not {"time", "source", "detail-type", "detail", "id"} <= event.keys():
+            return None
+        return {
+            "EventBusName": self.bus,
+            "Time": event["time"],
+            "Source": event["source"],
+            "DetailType": event["detail-type"],
+            "Detail": json.dumps({"event_id": event["id"]} | event["detail"]),
+        }

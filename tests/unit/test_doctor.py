@@ -1,0 +1,274 @@
+"""``reengage doctor`` and ``redrive`` over a stand-in for AWS with planted faults."""
+
+import base64
+import gzip
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+import pytest
+
+from reengage.cli import checks
+from reengage.cli import stack as stacks
+from reengage.cli.checks import CHECKS, Inspection
+from reengage.cli.main import main
+
+OUTPUTS = {
+    "EventBusName": "bus",
+    "TableName": "table",
+    "ExplainFunctionArn": "arn",
+    "PlanMessagesFunctionArn": "arn",
+    "DashboardUrl": "https://console",
+    "ProviderSecretsArn": "secret",
+    "WebhookUrl": "https://hook/",
+    "FailedEventsQueueUrl": "failed",
+    "RejectedEventsQueueUrl": "rejected",
+}
+RESOURCES = [
+    ("AWS::Scheduler::Schedule", "SendUpdatesFunctionSchedule", "updates"),
+    ("AWS::SQS::Queue", "FailedEventsQueue", "failed"),
+    ("AWS::CloudWatch::Alarm", "WebhookFailingAlarm", "alarm"),
+    ("AWS::Lambda::Function", "WebhookFunction", "webhook"),
+    ("AWS::SNS::Topic", "AlarmTopic", "topic"),
+]
+
+
+@dataclass
+class Healthy:
+    """Every AWS client in one: a stack without a fault."""
+
+    routes: str = "acme/sms/twilio/+12025550100"
+    keys: dict[str, Any] = field(default_factory=lambda: {"twilio_account_sid": "AC1", "twilio_auth_token": "t"})
+    rules: list[Any] = field(default_factory=list)
+    state: str = "ENABLED"
+    subscription: str = "arn"
+    alarm: str = "OK"
+    messages: int = 0
+    ttl: str = "ENABLED"
+    backups: str = "ENABLED"
+    calls: float = 3
+    limit: int = 1000
+    brand: dict[str, Any] = field(default_factory=lambda: {"name": "Acme", "timezone": "Europe/Berlin"})
+    layers: tuple[str, ...] = ("layer:1",)
+
+    def client(self, _service: str) -> "Healthy":
+        return self
+
+    def get_paginator(self, _name: str) -> "Healthy":
+        return self
+
+    def paginate(self, **_: Any) -> Any:
+        summaries = [
+            {"ResourceType": kind, "LogicalResourceId": logical, "PhysicalResourceId": physical}
+            for kind, logical, physical in RESOURCES
+        ]
+        return [{"StackResourceSummaries": summaries}]
+
+    def get_secret_value(self, **_: Any) -> Any:
+        return {"SecretString": json.dumps(self.keys)}
+
+    def list_rules(self, **_: Any) -> Any:
+        return {"Rules": self.rules}
+
+    def list_targets_by_rule(self, **_: Any) -> Any:
+        return {"Targets": [{"Id": "1"}]}
+
+    def get_schedule(self, **_: Any) -> Any:
+        return {"State": self.state}
+
+    def list_subscriptions_by_topic(self, **_: Any) -> Any:
+        return {"Subscriptions": [{"SubscriptionArn": self.subscription}]}
+
+    def describe_alarms(self, **_: Any) -> Any:
+        return {"MetricAlarms": [{"AlarmName": "alarm", "StateValue": self.alarm}]}
+
+    def get_queue_attributes(self, **_: Any) -> Any:
+        return {"Attributes": {"ApproximateNumberOfMessages": str(self.messages)}}
+
+    def describe_time_to_live(self, **_: Any) -> Any:
+        return {"TimeToLiveDescription": {"TimeToLiveStatus": self.ttl}}
+
+    def describe_continuous_backups(self, **_: Any) -> Any:
+        status = {"PointInTimeRecoveryStatus": self.backups}
+        return {"ContinuousBackupsDescription": {"PointInTimeRecoveryDescription": status}}
+
+    def get_metric_statistics(self, **_: Any) -> Any:
+        return {"Datapoints": [{"Sum": self.calls}]}
+
+    def get_account_settings(self) -> Any:
+        return {"AccountLimit": {"ConcurrentExecutions": self.limit}}
+
+    def get_function_configuration(self, **_: Any) -> Any:
+        return {"Layers": [{"Arn": arn} for arn in self.layers]}
+
+    def get_item(self, **request: Any) -> Any:
+        if request["Key"]["pk"]["S"] == "BRAND#":
+            return {}
+        return {"Item": {"said": {"S": json.dumps(self.brand)}}}
+
+
+def inspection(aws: Healthy, outputs: dict[str, str] | None = None) -> Inspection:
+    return Inspection(stacks.Stack("reengage", outputs or OUTPUTS, {"Routes": aws.routes}), aws.client)
+
+
+def found(aws: Healthy, outputs: dict[str, str] | None = None) -> dict[str, list[str]]:
+    seen = inspection(aws, outputs)
+    reported = {name: [finding.problem for finding in check(seen)] for name, check in CHECKS.items()}
+    return {name: problems for name, problems in reported.items() if problems}
+
+
+def test_a_healthy_stack_has_no_finding() -> None:
+    assert found(Healthy()) == {}
+
+
+PAUSED = {"all": {"at": "2026-11-28T09:00:00+00:00", "why": "wrong text"}}
+
+
+@pytest.mark.parametrize(
+    ("aws", "check", "problem"),
+    [
+        (Healthy(keys={"twilio_account_sid": "AC1"}), "keys", "twilio_auth_token"),
+        (Healthy(routes=""), "listener", "no rule takes MessageSendRequested"),
+        (Healthy(state="DISABLED"), "schedules", "SendUpdatesFunctionSchedule is disabled"),
+        (Healthy(subscription="PendingConfirmation"), "alarms", "no confirmed subscriber"),
+        (Healthy(alarm="ALARM"), "alarming", "alarm is on"),
+        (Healthy(messages=7), "queues", "FailedEventsQueue has 7 messages"),
+        (Healthy(ttl="DISABLED"), "table", "does not delete expired items"),
+        (Healthy(backups="DISABLED"), "table", "no point-in-time recovery"),
+        (Healthy(calls=0), "webhook", "no provider has called the webhook"),
+        (Healthy(limit=10), "concurrency", "allows 10 concurrent executions"),
+        (Healthy(brand={"timezone": "Europe/Berlin"}), "brands", "acme has no name"),
+        (Healthy(brand={"name": "Acme"}), "brands", "acme has no time zone"),
+        (Healthy(brand={"name": "A", "timezone": "UTC", "pauses": PAUSED}), "pauses", "wrong text"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_planted_fault_is_the_only_finding(aws: Healthy, check: str, problem: str) -> None:
+    findings = found(aws)
+    assert list(findings) == [check]
+    assert problem in findings[check][0]
+
+
+def test_a_rule_with_a_target_listens() -> None:
+    pattern = json.dumps({"source": ["reengage"], "detail-type": ["MessageSendRequested"]})
+    rule = {"Name": "delivery", "EventPattern": pattern, "State": "ENABLED"}
+    assert found(Healthy(routes="", rules=[rule])) == {}
+    assert list(found(Healthy(routes="", rules=[rule | {"State": "DISABLED"}]))) == ["listener"]
+
+
+def test_a_missing_output_is_found() -> None:
+    outputs = {name: value for name, value in OUTPUTS.items() if name != "DashboardUrl"}
+    assert found(Healthy(), outputs) == {"deployment": ["the stack has no output DashboardUrl"]}
+
+
+def test_doctor_exits_with_one_if_anything_is_found(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Inspection, "of", lambda _name: inspection(Healthy()))
+    assert main(["doctor"]) == 0
+    assert "ok       keys" in capsys.readouterr().out
+    monkeypatch.setattr(Inspection, "of", lambda _name: inspection(Healthy(messages=1)))
+    assert main(["doctor", "--json"]) == 1
+    (finding,) = json.loads(capsys.readouterr().out)
+    assert finding["check"] == "queues"
+    assert "reengage redrive" in finding["hint"]
+
+
+def test_each_provider_that_needs_keys_is_checked() -> None:
+    assert set(checks.KEYS_OF) == {"meta", "twilio", "webhook"}
+
+
+EVENT = {
+    "id": "e-1",
+    "time": "2026-11-01T10:00:00Z",
+    "source": "acme.booking",
+    "detail-type": "AppointmentBooked",
+    "detail": {"appointment_id": "a-1"},
+}
+
+
+@dataclass
+class Queues:
+    """SQS and EventBridge: a queue, and a bus that may refuse."""
+
+    bodies: list[Any]
+    refuses: bool = False
+    put: list[Any] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    given_back: list[str] = field(default_factory=list)
+    read: int = 0
+
+    def client(self, _service: str) -> "Queues":
+        return self
+
+    def receive_message(self, *, MaxNumberOfMessages: int, **_: Any) -> Any:  # noqa: N803 - AWS's names
+        batch = self.bodies[self.read : self.read + MaxNumberOfMessages]
+        start, self.read = self.read, self.read + len(batch)
+        return {
+            "Messages": [
+                {"Body": json.dumps(body), "ReceiptHandle": str(number)} for number, body in enumerate(batch, start)
+            ]
+        }
+
+    def put_events(self, *, Entries: list[Any]) -> Any:  # noqa: N803 - the same
+        if self.refuses:
+            return {"FailedEntryCount": 1}
+        self.put += Entries
+        return {"FailedEntryCount": 0}
+
+    def delete_message(self, *, ReceiptHandle: str, **_: Any) -> None:  # noqa: N803 - the same
+        self.deleted.append(ReceiptHandle)
+
+    def change_message_visibility(self, *, ReceiptHandle: str, **_: Any) -> None:  # noqa: N803 - the same
+        self.given_back.append(ReceiptHandle)
+
+
+@pytest.fixture
+def queues(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Queues]:
+    def made(*bodies: Any, refuses: bool = False) -> Queues:
+        aws = Queues(list(bodies), refuses)
+        monkeypatch.setattr(boto3, "client", aws.client)
+        monkeypatch.setattr(stacks, "describe", lambda name: stacks.Stack(name, OUTPUTS, {}))
+        return aws
+
+    return made
+
+
+def packed(event: Any) -> str:
+    return base64.b64encode(gzip.compress(json.dumps(event).encode())).decode()
+
+
+def test_redrive_keeps_the_time_and_id_of_each_event(queues: Callable[..., Queues]) -> None:
+    aws = queues({"requestPayload": EVENT}, {"errors": [], "gzip": packed(EVENT)}, EVENT)
+    assert main(["redrive", "--apply", "--rate", "1000"]) == 0
+    assert len(aws.put) == 3
+    assert {entry["Time"] for entry in aws.put} == {EVENT["time"]}
+    assert json.loads(aws.put[0]["Detail"]) == {"event_id": "e-1", "appointment_id": "a-1"}
+    assert aws.deleted == ["0", "1", "2"]
+
+
+def test_redrive_dry_run_gives_every_message_back(
+    queues: Callable[..., Queues], capsys: pytest.CaptureFixture[str]
+) -> None:
+    aws = queues(*[EVENT] * 12)
+    assert main(["redrive", "--queue", "rejected"]) == 0
+    assert (aws.put, aws.deleted, len(aws.given_back)) == ([], [], 12)
+    assert "would be put: AppointmentBooked: 12" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("body", "refuses"), [(EVENT, True), ({"Records": []}, False)])
+def test_redrive_leaves_what_the_bus_does_not_take(
+    body: Any, refuses: bool, queues: Callable[..., Queues], capsys: pytest.CaptureFixture[str]
+) -> None:
+    aws = queues(body, refuses=refuses)
+    assert main(["redrive", "--apply"]) == 1
+    assert aws.deleted == []
+    assert "left" in capsys.readouterr().out
+
+
+def test_redrive_rejects_an_unknown_queue(queues: Callable[..., Queues], capsys: pytest.CaptureFixture[str]) -> None:
+    queues()
+    assert main(["redrive", "--queue", "other"]) == 2
+    assert 'unknown --queue "other"; use failed, rejected' in capsys.readouterr().err
