@@ -47,8 +47,10 @@ def measure(contacts: int) -> None:
     took = time.process_time() - begins
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     outcomes, events = summary["summary"]["outcomes"], len(story.events)
-    per_event = f"{took:.1f} s CPU, {took / events * 1e6:.0f} us an event"
-    sys.stdout.write(f"{contacts} contacts: {per_event}, {memory:.0f} MB, {events} in, {outcomes}\n")
+    per_event = took / events * 1e6
+    print(
+        f"{contacts} contacts: {took:.1f} s CPU, {per_event:.0f} us an event, {memory:.0f} MB, {events} in, {outcomes}"
+    )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from botocore.client import BaseClient
 
-from reengage.adapters.inbound.relay import events_in
+from reengage.adapters.inbound.relay import to_bus_events
 from tests.benchmarks.webhook_signatures import is_signed, knows_a_token
 from tests.benchmarks.webhook_verdict import ALL_ROUTES, NOW, Tally, answered
 from tests.integration.stack import case, deployed
@@ -70,7 +70,7 @@ class SendGroup:
         answer = self._stack.invoke("webhook", event, at=NOW, warm=bool(self.tally.by_status))
         who = "signed" if is_signed(event) else "with a token" if knows_a_token(event) else "nobody's"
         status = answer["statusCode"]
-        self.tally.take(f"{who} {environ['PATH_INFO']}"[:39], status, answered(event).read)
+        self.tally.take(f"{who} {environ['PATH_INFO']}"[:39], status, answered(event).parsed)
         self._calls.append((event, status))
         start_response(f"{status} {HTTPStatus(status).phrase}", list(answer["headers"].items()))
         return [answer["body"].encode()]
@@ -85,8 +85,8 @@ class SendGroup:
 
         signed = [(event, status) for event, status in calls if is_signed(event)]
         assert [event for event, status in signed if status == HTTPStatus.FORBIDDEN] == []
-        read = [found for event, _ in signed if (found := answered(event).read) is not None]
-        assert relayed == [(event.type, event.detail) for each in read for event in events_in(each)]
+        read = [found for event, _ in signed if (found := answered(event).parsed) is not None]
+        assert relayed == [(event.type, event.detail) for each in read for event in to_bus_events(each)]
         assert rejected == published == [each.errors for each in read if each.errors]
         assert operations <= ({"PutEvents", "SendMessage"} if signed else set())
 

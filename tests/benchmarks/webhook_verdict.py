@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from reengage.adapters.inbound.eventbridge import inbound_message, parse_business_event, receipt
-from reengage.adapters.inbound.reading import Read
-from reengage.adapters.inbound.relay import events_in
+from reengage.adapters.inbound.parsing import ParsedCall
+from reengage.adapters.inbound.relay import to_bus_events
 from reengage.adapters.inbound.webhook import Answer, answer
 from reengage.domain.routes import parse_routes
 from tests.benchmarks.webhook_signatures import is_signed, knows_a_token
@@ -38,27 +38,27 @@ def check(event: Any, answer: Answer, *, signed: bool) -> None:
         raise Violation(f"status {answer.status}")
     if signed and answer.status not in (200, 400, 413):
         raise Violation(f"a signed call was answered with {answer.status}")
-    if signed and answer.status == 200 and answer.read is None:
+    if signed and answer.status == 200 and answer.parsed is None:
         raise Violation("nothing was read of a signed call")
-    if answer.status != 200 and (answer.read is not None or answer.body):
+    if answer.status != 200 and (answer.parsed is not None or answer.body):
         raise Violation("a call that was refused was read, or told something")
-    if answer.read is not None and not is_signed(event):
+    if answer.parsed is not None and not is_signed(event):
         raise Violation("an unsigned call was read")
-    if answer.status == 200 and answer.read is None and not knows_a_token(event):
+    if answer.status == 200 and answer.parsed is None and not knows_a_token(event):
         raise Violation("somebody without a token was answered")
-    if answer.read is not None:
-        _understood(answer.read)
+    if answer.parsed is not None:
+        _understood(answer.parsed)
 
 
 _READERS: Final[Mapping[str, Callable[[Any], Any]]] = {"MessageReceived": inbound_message, "DeliveryReported": receipt}
 
 
-def _understood(read: Read) -> None:
+def _understood(read: ParsedCall) -> None:
     """Behind the bus; raises ``InvalidEvent`` where it is not."""
-    for parsed_event in events_in(read):
-        detail = json.loads(json.dumps(parsed_event.detail, ensure_ascii=False).encode())
-        envelope = {"id": "1", "detail-type": parsed_event.type, "time": "2031-03-19T15:00:00Z"} | {"detail": detail}
-        reader: Callable[[Any], Any] = _READERS.get(parsed_event.type, parse_business_event)
+    for told in to_bus_events(read):
+        detail = json.loads(json.dumps(told.detail, ensure_ascii=False).encode())
+        envelope = {"id": "1", "detail-type": told.type, "time": "2031-03-19T15:00:00Z"} | {"detail": detail}
+        reader: Callable[[Any], Any] = _READERS.get(told.type, parse_business_event)
         reader(envelope)
 
 
@@ -67,7 +67,7 @@ class Tally:
     by_status: Counter[tuple[str, int]] = field(default_factory=Counter)
     read: Counter[str] = field(default_factory=Counter)
 
-    def take(self, source: str, status: int, read: Read | None = None) -> None:
+    def take(self, source: str, status: int, read: ParsedCall | None = None) -> None:
         self.by_status[source, status] += 1
         if read is not None:
             self.read["calls"] += 1

@@ -284,6 +284,7 @@ def test_preparation_failure_is_raised_before_the_snapshot(monkeypatch: pytest.M
 def test_providers_may_call_by_way_of_a_proxy(monkeypatch: pytest.MonkeyPatch, public: str, status: int) -> None:
     """Twilio signs the configured URL, but the function receives its own behind a proxy."""
     monkeypatch.setenv("PUBLIC_WEBHOOK_URL", public)
+    monkeypatch.setenv("WEBHOOK_PROXY_SECRET_HEADER", "")
     built = App()
     built.__dict__["provider_secrets"] = lambda: {"twilio_auth_token": "12345"}
     signed = b"https://hooks.acme.example/twilio/statusMessageStatussent"

@@ -12,7 +12,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 from reengage import bootstrap
-from reengage.adapters.inbound.webhook import MAX_BODY
 from reengage.adapters.secrets import FRESH_FOR
 from reengage.domain.message import State
 from reengage.errors import ConfigurationError, NotPublished
@@ -183,8 +182,9 @@ def test_one_bad_entry_is_kept_and_the_rest_goes_on(stack: Stack) -> None:
     (kept,) = stack.rejected()
     (error,) = kept["errors"]
     assert error.startswith("$.entry[0].changes[0].value.messages[0]: ")
-    unsigned = {name: value for name, value in event["headers"].items() if name != "x-hub-signature-256"}
-    assert kept["event"] == event | {"headers": unsigned}
+    safe = {"content-type", "content-length", "host", "user-agent", "x-amzn-trace-id"}
+    headers = {name: value for name, value in event["headers"].items() if name in safe}
+    assert kept["event"] == event | {"headers": headers}
     (rejected,) = stack.published()
     assert (rejected["detail-type"], rejected["detail"]["errors"]) == ("EventRejected", [error])
 
@@ -217,7 +217,7 @@ def _nothing_came_of_it(stack: Stack) -> None:
 def test_nothing_of_an_unsigned_call_is_put_or_kept(stack: Stack) -> None:
     assert play(stack, "webhook/unsigned") == answered(403)
     _nothing_came_of_it(stack)
-    (refused,) = stack.metrics()
+    refused = next(metric for metric in stack.metrics() if "WebhooksRefused" in metric)
     assert (refused["WebhooksRefused"], refused["status"], refused["service"]) == ([1], "403", "webhook")
     assert refused["door"] == case("webhook/unsigned")["rawPath"].strip("/")
 
@@ -250,12 +250,12 @@ def test_initial_secret_lets_no_call_in(stack: Stack) -> None:
         ({"rawPath": "/elsewhere"}, 404),
         ({"isBase64Encoded": True}, 400),
         ({"headers": {}}, 415),
-        ({"body": "x" * (MAX_BODY + 1)}, 413),
+        ({"body": "x" * 3_145_729}, 413),
     ],
 )
 def test_what_is_refused_is_counted_by_its_status(stack: Stack, change: Any, status: int) -> None:
     assert call(stack, case("webhook/meta_message") | change) == answered(status)
-    (refused,) = stack.metrics()
+    refused = next(metric for metric in stack.metrics() if "WebhooksRefused" in metric)
     assert (refused["WebhooksRefused"], refused["status"]) == ([1], str(status))
     # What a caller chooses is no value to count by.
     assert refused["door"] == ("none" if status == 404 else "meta")

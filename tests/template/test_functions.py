@@ -56,7 +56,7 @@ ITS_OWN = {
     | {"CONTACT_RETENTION_DAYS": "365", "WELCOME_BACK_AFTER": "P7D", "HELP_REPLY": "provider"},
     "PlanMessagesFunction": REJECTS,
     "RecordDeliveryFunction": REJECTS,
-    "WebhookFunction": REJECTS | CALLED | {"PUBLIC_WEBHOOK_URL": ""},
+    "WebhookFunction": REJECTS | CALLED | {"PUBLIC_WEBHOOK_URL": "", "WEBHOOK_PROXY_SECRET_HEADER": ""},
     "SendAppointmentRemindersFunction": SENDS,
     "SendTrialFollowUpsFunction": SENDS,
     "SendUpdatesFunction": SENDS,

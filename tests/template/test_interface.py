@@ -44,6 +44,8 @@ DEFAULTS = {
     "AlarmEmail": "",
     "EventsOut": "all",
     "AlarmTopicArn": "",
+    "WebhookProxySecretHeader": "",
+    "WebhookConcurrency": "",
 }
 
 # What each output answers.
@@ -104,6 +106,7 @@ def test_what_may_be_empty_is_what_can_be_switched_off() -> None:
         *("UtilityQuietHours", "MarketingQuietHours", "UtilityCaps", "MarketingCaps", "ConversationPause"),
     }
     providers = {"Routes", "MessagesPerSecond", "SmsConfigurationSet", "PublicWebhookUrl"}
+    providers |= {"WebhookProxySecretHeader", "WebhookConcurrency"}
     assert empty == hours_and_caps | providers | {
         "DefaultTimezone",
         "WelcomeBackAfter",

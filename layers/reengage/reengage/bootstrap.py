@@ -7,16 +7,15 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from datetime import UTC, date, datetime, timedelta
-from functools import cache, cached_property
-from http import HTTPStatus
+from datetime import UTC, datetime, timedelta
+from functools import cache, cached_property, partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from .adapters.aws_clients import AwsClients
 from .adapters.eventbridge import EventBridgeChannel, EventBus, only_outcomes
 from .domain import routes
-from .errors import InvalidEvent, NotPublished
+from .errors import InvalidEvent
 from .observability import LEFT, NOT_PUBLISHED, RETRIED, SMS_OVER_THREE_SEGMENTS, count, count_refused_webhook, observed
 from .ports import KeepRejected, ProviderChannel, Publish, Wording
 from .settings import Settings
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from .adapters.channels.routed import RoutedChannel
     from .adapters.dynamodb import DynamoDBStore
     from .adapters.inbound.questions import Question
-    from .adapters.inbound.reading import Read
+    from .adapters.inbound.relay import Relay
     from .adapters.secrets import ProviderSecrets
     from .domain.commands import (
         Command,
@@ -269,61 +268,46 @@ class App:
         )
 
     def webhook(self, event: Any) -> dict[str, Any]:
-        """Answers a provider's call; what it told is on the bus by then. What fails here, the provider sends again."""
-        from .adapters.inbound.webhook import answer, door_of
+        """Answer a provider's call. Its content is on the bus by then; if that fails, the provider calls again."""
+        from .adapters.inbound.webhook import handle_call
 
         settings = self.settings
-        answered = answer(
+        return handle_call(
             event,
             secrets=self.provider_secrets(),
             routes=settings.routes,
             arrived_at=self.clock(),
             public_url=settings.public_webhook_url or "",
+            proxy_header=settings.webhook_proxy_secret_header or "",
+            count_refused=count_refused_webhook,
+            relay=self._relay,
         )
-        if answered.status >= HTTPStatus.BAD_REQUEST:
-            count_refused_webhook(door_of(event), answered.status)
-        if answered.read:
-            self._relay(answered.read, event)
-        return answered.response
 
     def notified(self, event: Any) -> dict[str, Any]:
-        """Takes what AWS End User Messaging published."""
-        from .adapters.inbound.aws import sns
+        """Handle a notification of AWS End User Messaging."""
+        from .adapters.inbound.aws import handle_sns
 
-        read = sns(event, routes=self.settings.routes, arrived_at=self.clock())
-        self._relay(read, event)
-        return {
-            "messages": len(read.messages),
-            "receipts": len(read.receipts),
-            "choices": len(read.choices),
-            "ignored": read.ignored,
-            "rejected": len(read.errors),
-        }
+        return handle_sns(event, routes=self.settings.routes, arrived_at=self.clock(), relay=self._relay)
 
-    def _relay(self, read: Read, told: Any) -> None:
-        """Raises ``NotPublished``; what could not be understood is kept whole."""
-        from .adapters.inbound.relay import SOURCE, events_in
+    @property
+    def _relay(self) -> Relay:
+        from .adapters.inbound.relay import SOURCE
+        from .usecases.relay_provider_call import relay_provider_call
 
-        events = events_in(read)
         bus = EventBus(self._client("events", total_max_attempts=1), self.settings.event_bus_name, source=SOURCE)
-        try:
-            bus(events)
-        except NotPublished as error:
-            count(NOT_PUBLISHED, error.failed)
-            raise
-        if read.errors:  # last: one that cannot be kept must not hold up the others
-            self.reject(_without_signatures(told), InvalidEvent(read.errors))
+        count_unpublished = partial(count, NOT_PUBLISHED)
+        return partial(relay_provider_call, publish=bus, count_unpublished=count_unpublished, reject=self.reject)
 
     def answer(self, question: Question) -> dict[str, Any]:
         """What is stored, read and told; nothing is changed."""
         from .adapters.inbound.questions import AboutBroadcast, AboutContact, AboutDay, AboutEvent, AboutStory
 
         match question:
-            case AboutContact(asks, contact):
+            case AboutContact(output, contact):
                 from .usecases.explain import explain, export
 
-                tell = export if asks == "export" else explain
-                return tell(contact, store=self.store, clock=self.clock)
+                describe = export if output == "export" else explain
+                return describe(contact, store=self.store, clock=self.clock)
             case AboutEvent(event):
                 from .usecases.preview import preview
 
@@ -391,14 +375,6 @@ class App:
         if bundle := self._aws.session.get_config_variable("ca_bundle"):
             context.load_verify_locations(bundle)
         return Http(context=context)
-
-
-def _without_signatures(told: Any) -> Any:
-    """A call that is kept must be no call that can be made again."""
-    headers = told.get("headers") if isinstance(told, dict) else None
-    if not isinstance(headers, dict):
-        return told
-    return told | {"headers": {name: value for name, value in headers.items() if "signature" not in str(name).lower()}}
 
 
 def _eventbridge(app: App) -> ProviderChannel:

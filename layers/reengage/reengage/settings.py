@@ -86,6 +86,10 @@ class Settings:
         return self._parsed("PUBLIC_WEBHOOK_URL", str)
 
     @property
+    def webhook_proxy_secret_header(self) -> str | None:
+        return self._parsed("WEBHOOK_PROXY_SECRET_HEADER", str)
+
+    @property
     def ingest(self) -> IngestSettings:
         days = self._text("CONTACT_RETENTION_DAYS")
         if not days.isdecimal():

@@ -164,8 +164,8 @@ def test_all_wrong_fields_of_an_event_are_reported_with_paths() -> None:
     ],
 )
 def test_only_what_plans_or_withdraws_messages_can_be_previewed(detail_type: str, detail: dict[str, Any]) -> None:
-    query = {"preview": {**EVENT, "detail-type": detail_type, "detail": detail}}
-    assert errors_of(query) == ["$.preview.detail-type: expected an event that plans messages, or withdraws them"]
+    asked = {"preview": {**EVENT, "detail-type": detail_type, "detail": detail}}
+    assert errors_of(asked) == ["$.preview.detail-type: expected an event that plans or cancels messages"]
 
 
 _json = st.recursive(

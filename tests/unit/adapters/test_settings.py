@@ -43,6 +43,7 @@ ENVIRONMENT: Final = {
     "META_API_VERSION": "v20.0",
     "WEBHOOK_URL": "https://abcdef.lambda-url.example/",
     "PUBLIC_WEBHOOK_URL": "https://hooks.acme.example/",
+    "WEBHOOK_PROXY_SECRET_HEADER": "x-proxy-secret",
 }
 
 
@@ -163,6 +164,9 @@ READ: Final = {
     "WEBHOOK_URL": Variable(lambda settings: settings.webhook_url, ENVIRONMENT["WEBHOOK_URL"]),
     "PUBLIC_WEBHOOK_URL": Variable(
         lambda settings: settings.public_webhook_url, ENVIRONMENT["PUBLIC_WEBHOOK_URL"], empty=None
+    ),
+    "WEBHOOK_PROXY_SECRET_HEADER": Variable(
+        lambda settings: settings.webhook_proxy_secret_header, ENVIRONMENT["WEBHOOK_PROXY_SECRET_HEADER"], empty=None
     ),
 }
 WRONG: Final = [(name, value) for name, variable in READ.items() for value in variable.wrong]

@@ -6,8 +6,8 @@ from typing import Any, Final
 import pytest
 from botocore.session import get_session
 
-from reengage.adapters.inbound.aws import sns
-from reengage.adapters.inbound.reading import Read
+from reengage.adapters.inbound.aws import parse_sns
+from reengage.adapters.inbound.parsing import ParsedCall
 from reengage.domain.commands import RecordDelivery
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
@@ -38,15 +38,15 @@ WHOSE: Final = {"scheduled_message_id": OURS, "brand": "acme-garden", "channel":
 RCS_PERSON: Final = Contact("acme-dental", "rcs", "+12679164820")
 
 
-def read(event: Any) -> Read:
-    return sns(event, routes=ROUTES, arrived_at=NOW)
+def read(event: Any) -> ParsedCall:
+    return parse_sns(event, routes=ROUTES, arrived_at=NOW)
 
 
 # Messages
 
 
 def test_an_sms_has_the_time_at_which_sns_was_given_it() -> None:
-    assert read(sns_event(AWS_SMS)) == Read(
+    assert read(sns_event(AWS_SMS)) == ParsedCall(
         messages=[
             InboundMessage(
                 contact=Contact("acme-dental", "sms", "+14255550182"),
@@ -54,6 +54,7 @@ def test_an_sms_has_the_time_at_which_sns_was_given_it() -> None:
                 sent_at=PUBLISHED,
                 arrived_at=NOW,
                 text="EXAMPLE",
+                quoted_message_id=AWS_SMS["previousPublishedMessageId"],
             )
         ]
     )
@@ -66,16 +67,22 @@ def test_brand_comes_from_the_number_written_to() -> None:
 
 def test_a_number_of_no_route_is_an_error() -> None:
     assert read(sns_event({**AWS_SMS, "destinationNumber": "+12125550109"})).errors == [
-        "$.Records[0].Sns.Message: no route of aws for sms says whose number or account this is: see Routes"
+        "$.Records[0].Sns.Message: no route of aws for sms has this number or account: add it to Routes"
     ]
 
 
-@pytest.mark.parametrize("sender", ["72975", "BANK", "", None, 12125550109])
-def test_invalid_sender_is_an_error_without_its_value(sender: Any) -> None:
+@pytest.mark.parametrize("sender", ["", None, 12125550109, "+99"])
+def test_a_sender_that_is_no_phone_number_is_an_error_that_does_not_quote_it(sender: Any) -> None:
     got = read(sns_event({**AWS_SMS, "originationNumber": sender}))
     assert got.messages == []
     assert len(got.errors) == 1
     assert str(sender or "72975") not in got.errors[0]
+
+
+@pytest.mark.parametrize("sender", ["72975", "BANK"])
+def test_notice_of_a_short_code_is_ignored(sender: str) -> None:
+    """A carrier's notices rang the alarm of rejected events each time."""
+    assert read(sns_event({**AWS_SMS, "originationNumber": sender})) == ParsedCall(ignored=1)
 
 
 def test_an_sms_that_looks_like_json_is_text() -> None:
@@ -105,12 +112,12 @@ def test_an_rcs_message_may_be_more_than_text(body: str, kind: str, text: str) -
 
 @pytest.mark.parametrize("body", [RCS_TYPING, RCS_SESSION])
 def test_who_only_types_or_is_only_billed_opens_nothing(body: str) -> None:
-    assert read(sns_event(aws_rcs(body))) == Read(ignored=1)
+    assert read(sns_event(aws_rcs(body))) == ParsedCall(ignored=1)
 
 
 def test_an_rcs_event_that_is_not_known_is_an_error() -> None:
     assert read(sns_event(aws_rcs('{"type":"RCS_DREAMING"}'))).errors == [
-        "$.Records[0].Sns.Message: messageBody: expected a type of event that is known"
+        "$.Records[0].Sns.Message: messageBody: expected a known type of event"
     ]
 
 
@@ -149,7 +156,7 @@ def test_another_number_of_the_account_is_not_taken_for_this_one() -> None:
     entry = meta_entry({"messages": [dict(TEXT)]}, number="another")
     path = "$.Records[0].Sns.Message.whatsAppWebhookEntry.changes[0].value.messages[0]"
     assert read(sns_event(aws_whatsapp(entry))).errors == [
-        f"{path}: no route of aws for whatsapp says whose number or account this is: see Routes"
+        f"{path}: no route of aws for whatsapp has this number or account: add it to Routes"
     ]
 
 
@@ -169,7 +176,7 @@ def test_an_entry_without_changes_is_an_error() -> None:
 
 
 def test_a_receipt_is_of_the_message_that_its_context_names() -> None:
-    assert read(sns_event(AWS_RECEIPT)) == Read(
+    assert read(sns_event(AWS_RECEIPT)) == ParsedCall(
         receipts=[
             RecordDelivery(
                 contact=Contact("acme-dental", "sms", "+14255550156"),
@@ -231,7 +238,7 @@ def test_what_may_still_be_delivered_is_not_called_undelivered() -> None:
     expired = {**AWS_RCS_RECEIPT, "eventType": "RCS_TTL_EXPIRED"}
     late = read(sns_event({**expired, "messageStatus": "TTL_EXPIRATION_REVOKE_FAILED"}))
     gone = read(sns_event({**expired, "messageStatus": "TTL_EXPIRATION_REVOKED"}))
-    assert late == Read(ignored=1)
+    assert late == ParsedCall(ignored=1)
     assert gone.receipts[0].status == "undelivered"
 
 
@@ -282,13 +289,13 @@ def test_every_event_type_of_botocore_is_parsed() -> None:
 
 def test_an_event_type_that_is_not_known_is_an_error() -> None:
     assert read(sns_event({**AWS_RECEIPT, "eventType": "TEXT_DREAMT"})).errors == [
-        "$.Records[0].Sns.Message: eventType: expected one that is known"
+        "$.Records[0].Sns.Message: eventType: expected a known one"
     ]
 
 
 @pytest.mark.parametrize("context", [None, {}, {"scheduled_message_id": "bar"}, {"account": "bar"}, 7])
-def test_message_of_another_system_is_ignored(context: Any) -> None:
-    assert read(sns_event({**AWS_RECEIPT, "context": context})) == Read(ignored=1)
+def test_a_message_that_is_none_of_ours_is_ignored(context: Any) -> None:
+    assert read(sns_event({**AWS_RECEIPT, "context": context})) == ParsedCall(ignored=1)
 
 
 def test_context_may_name_the_original_contact() -> None:
@@ -314,8 +321,8 @@ def test_invalid_record_does_not_block_the_others() -> None:
     assert (len(got.messages), len(got.receipts)) == (1, 1)
     assert got.errors == [
         "$.Records[1].Sns: expected JSON",
-        "$.Records[2].Sns.Message: expected a message, a receipt or an entry of WhatsApp's",
-        "$.Records[3].Sns.Message: expected a message, a receipt or an entry of WhatsApp's",
+        "$.Records[2].Sns.Message: expected a message, a receipt or an entry of WhatsApp",
+        "$.Records[3].Sns.Message: expected a message, a receipt or an entry of WhatsApp",
         "$.Records[5].Sns: expected an ISO 8601 instant with an offset",
         "$.Records[6].Sns: expected JSON",
     ]
@@ -323,7 +330,7 @@ def test_invalid_record_does_not_block_the_others() -> None:
 
 @pytest.mark.parametrize("event", [None, {}, [], {"Records": {}}, "x"])
 def test_what_is_no_event_of_snss_is_one_error(event: Any) -> None:
-    assert read(event) == Read(errors=["$.Records: expected a list"])
+    assert read(event) == ParsedCall(errors=["$.Records: expected a list"])
 
 
 def test_agent_and_number_are_distinguished_by_name() -> None:

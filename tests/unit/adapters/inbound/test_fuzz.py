@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reengage.adapters.inbound import signatures
-from reengage.adapters.inbound.aws import sns
+from reengage.adapters.inbound.aws import parse_sns
 from reengage.adapters.inbound.event_types import MAX_ID
-from reengage.adapters.inbound.meta import meta
-from reengage.adapters.inbound.rcs import data_of, google_business_messages, rcs, set_up
-from reengage.adapters.inbound.reading import Read
-from reengage.adapters.inbound.twilio import form, twilio
+from reengage.adapters.inbound.meta import parse_meta
+from reengage.adapters.inbound.parsing import ParsedCall
+from reengage.adapters.inbound.rcs import parse_business_messages, parse_rcs, set_up, signed_data
+from reengage.adapters.inbound.twilio import form, parse_twilio
 from reengage.adapters.inbound.webhook import answer
 from reengage.domain.contact import Contact
 from tests.unit.adapters.inbound.payloads import (
@@ -60,28 +60,28 @@ JSON: Final = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4), max_leaves=12
 )
 
-Reader = Callable[[Any], Read]
+Reader = Callable[[Any], ParsedCall]
 
 
-def by_aws(message: Any) -> Read:
+def by_aws(message: Any) -> ParsedCall:
     """As it comes inside SNS's envelope."""
-    return sns(sns_event(json.dumps(message)), routes=ROUTES, arrived_at=NOW)
+    return parse_sns(sns_event(json.dumps(message)), routes=ROUTES, arrived_at=NOW)
 
 
-def by_rcs(data: Any) -> Read:
-    return rcs(rcs_call(json.dumps(data).encode()), routes=ROUTES, arrived_at=NOW)
+def by_rcs(data: Any) -> ParsedCall:
+    return parse_rcs(rcs_call(json.dumps(data).encode()), routes=ROUTES, arrived_at=NOW)
 
 
 READERS: Final[dict[str, Reader]] = {
-    "meta": lambda payload: meta(payload, routes=ROUTES, arrived_at=NOW),
-    "sns": lambda payload: sns(payload, routes=ROUTES, arrived_at=NOW),
+    "meta": lambda payload: parse_meta(payload, routes=ROUTES, arrived_at=NOW),
+    "sns": lambda payload: parse_sns(payload, routes=ROUTES, arrived_at=NOW),
     "aws": by_aws,
     "aws whatsapp": lambda entry: by_aws(aws_whatsapp(None) | {"whatsAppWebhookEntry": entry}),
-    "twilio": lambda params: twilio(params, TWILIO_QUERY, routes=ROUTES, arrived_at=NOW),
-    "twilio query": lambda query: twilio(TWILIO_STATUS, query, routes=ROUTES, arrived_at=NOW),
-    "rcs call": lambda payload: rcs(payload, routes=ROUTES, arrived_at=NOW),
+    "twilio": lambda params: parse_twilio(params, TWILIO_QUERY, routes=ROUTES, arrived_at=NOW),
+    "twilio query": lambda query: parse_twilio(TWILIO_STATUS, query, routes=ROUTES, arrived_at=NOW),
+    "rcs call": lambda payload: parse_rcs(payload, routes=ROUTES, arrived_at=NOW),
     "rcs": by_rcs,
-    "business messages": lambda payload: google_business_messages(payload, routes=ROUTES, arrived_at=NOW),
+    "business messages": lambda payload: parse_business_messages(payload, routes=ROUTES, arrived_at=NOW),
 }
 
 FAILED: Final = {"status": "failed", "errors": [dict(REENGAGEMENT)]}
@@ -142,9 +142,9 @@ def mutated(draw: st.DrawFn) -> tuple[str, Any]:
     return name, payload
 
 
-def holds(read: Read) -> None:
+def holds(read: ParsedCall) -> None:
     """What was read can be stored and acted on; something was read, ignored or wrong; and no error quotes it."""
-    assert read.messages or read.receipts or read.choices or read.errors or read.ignored or read == Read()
+    assert read.messages or read.receipts or read.choices or read.errors or read.ignored or read == ParsedCall()
     for message in read.messages:
         assert 0 < len(message.message_id.encode()) <= MAX_ID
         assert len(json.dumps(message.text)) < 200_000  # EventBridge takes 256 KB
@@ -193,14 +193,14 @@ def test_parsers_never_raise_if_a_value_is_missing_or_empty(number: int) -> None
 
 
 @given(payload=JSON, token=TEXTS)
-def test_code_before_the_parsers_never_raises(payload: Any, token: str) -> None:
-    data_of(payload)
+def test_what_stands_before_the_readers_never_raises_either(payload: Any, token: str) -> None:
+    signed_data(payload)
     assert set_up(payload, ("SJENCPGJESMGUFPY",)) is None
     form(token)
     for header in (token, None):
-        assert not signatures.meta([token or "x"], b"body", header)
-        assert not signatures.twilio(["12345"], token, [(token, token)], header)
-        assert not signatures.rcs(["12345"], b"body", header)
+        assert not signatures.verify_meta([token or "x"], b"body", header)
+        assert not signatures.verify_twilio(["12345"], token, [(token, token)], header)
+        assert not signatures.verify_rcs(["12345"], b"body", header)
 
 
 EVENT_FIELDS: Final = ("rawPath", "rawQueryString", "headers", "requestContext", "body", "isBase64Encoded")
@@ -227,8 +227,17 @@ METHODS: Final = st.sampled_from([{"http": {"method": "POST"}, "domainName": "x"
 def test_an_unsigned_call_is_never_let_in_and_never_raises(event: Any, secrets: Any) -> None:
     got = answer(event, secrets=secrets, routes=ROUTES, arrived_at=NOW)
     assert got.status in (400, 403, 404, 405, 415)
-    assert got.read is None
+    assert got.parsed is None
 
 
 def test_what_was_read_has_a_field_for_everything() -> None:
-    assert [each.name for each in fields(Read)] == ["messages", "receipts", "errors", "ignored", "choices"]
+    assert [each.name for each in fields(ParsedCall)] == [
+        "messages",
+        "receipts",
+        "errors",
+        "ignored",
+        "choices",
+        "links",
+        "moves",
+        "agent_replies",
+    ]

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import pytest
 
-from reengage.adapters.inbound.meta import meta
-from reengage.adapters.inbound.reading import Read
+from reengage.adapters.inbound.meta import parse_meta
+from reengage.adapters.inbound.parsing import ParsedCall
 from reengage.domain.commands import RecordChoice, RecordDelivery
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
@@ -32,8 +32,8 @@ USER_ID: Final = "US.13491208655302741918"
 FIRST: Final = "$.entry[0].changes[0].value.messages[0]"
 
 
-def read(payload: Any, routes: Routes = ROUTES) -> Read:
-    return meta(payload, routes=routes, arrived_at=NOW)
+def read(payload: Any, routes: Routes = ROUTES) -> ParsedCall:
+    return parse_meta(payload, routes=routes, arrived_at=NOW)
 
 
 def message(payload: Any) -> InboundMessage:
@@ -43,7 +43,7 @@ def message(payload: Any) -> InboundMessage:
 
 
 def test_a_text_is_read_with_the_senders_own_instant_and_name() -> None:
-    assert read(meta_message()) == Read(
+    assert read(meta_message()) == ParsedCall(
         messages=[
             InboundMessage(
                 contact=PERSON,
@@ -140,8 +140,7 @@ def test_every_kind_of_message_is_read_with_its_readable_part(kind: str, content
 @pytest.mark.parametrize(
     "more",
     [
-        {"type": "system", "system": {"body": "User A changed", "wa_id": "16505550000", "type": "user_changed_number"}},
-        {"type": "system", "system": {"body": "changed", "user_id": "US.2", "type": "user_changed_user_id"}},
+        {"type": "system", "system": {"body": "changed", "type": "customer_identity_changed"}},
         {"type": "revoke", "revoke": {"original_message_id": "wamid.1"}},
         {"type": "request_welcome"},
         {"type": "reaction", "reaction": {"message_id": "wamid.1"}},
@@ -149,8 +148,7 @@ def test_every_kind_of_message_is_read_with_its_readable_part(kind: str, content
         {"group_id": "HBgLMTY0NjcwNDM1OTUVAgARGBI1RjQyNTBGMkRGMTJFQkVDMkEA"},
     ],
     ids=[
-        "a new number",
-        "a new user id",
+        "another identity",
         "deleted",
         "opened the chat",
         "reaction gone",
@@ -158,24 +156,23 @@ def test_every_kind_of_message_is_read_with_its_readable_part(kind: str, content
         "in a group",
     ],
 )
-def test_notice_without_a_message_opens_no_window(more: dict[str, Any]) -> None:
-    assert read(meta_message(more)) == Read(ignored=1)
+def test_notices_and_group_messages_are_ignored(more: dict[str, Any]) -> None:
+    assert read(meta_message(more)) == ParsedCall(ignored=1)
 
 
 @pytest.mark.parametrize(
     "field",
     [
         "message_template_status_update",
-        "smb_message_echoes",
         "history",
         "smb_app_state_sync",
         "calls",
         "user_id_update",
     ],
 )
-def test_what_is_no_message_of_a_person_is_ignored_by_its_field(field: str) -> None:
+def test_other_fields_are_ignored(field: str) -> None:
     entry = meta_entry({"contacts": [dict(SHEENA)], "messages": [dict(TEXT)]}, field)
-    assert read(meta_call(entry)) == Read(ignored=1)
+    assert read(meta_call(entry)) == ParsedCall(ignored=1)
 
 
 def test_invalid_message_does_not_block_the_others() -> None:
@@ -199,7 +196,7 @@ def test_invalid_message_does_not_block_the_others() -> None:
 
 @pytest.mark.parametrize("payload", [None, [], "x", 7, {}, {"entry": None}, {"entry": {}}, {"object": "page"}])
 def test_what_is_no_call_of_metas_is_one_error(payload: Any) -> None:
-    assert read(payload) == Read(errors=["$.entry: expected a list"])
+    assert read(payload) == ParsedCall(errors=["$.entry: expected a list"])
 
 
 @pytest.mark.parametrize(
@@ -210,8 +207,8 @@ def test_what_is_no_call_of_metas_is_one_error(payload: Any) -> None:
         ({"changes": [7]}, "$.entry[0].changes[0].field: expected text"),
     ],
 )
-def test_invalid_change_is_named(entry: Any, error: str) -> None:
-    assert read(meta_call(entry)) == Read(errors=[error])
+def test_a_change_that_is_none_is_named(entry: Any, error: str) -> None:
+    assert read(meta_call(entry)) == ParsedCall(errors=[error])
 
 
 def test_account_error_without_message_is_reported() -> None:
@@ -286,8 +283,8 @@ def test_the_number_itself_will_do_for_a_route() -> None:
 
 
 def test_a_number_that_is_on_no_route_is_an_error() -> None:
-    assert read(meta_message(number="9")) == Read(
-        errors=[f"{FIRST}: no route of meta for whatsapp says whose number or account this is: see Routes"]
+    assert read(meta_message(number="9")) == ParsedCall(
+        errors=[f"{FIRST}: no route of meta for whatsapp has this number or account: add it to Routes"]
     )
 
 
@@ -332,7 +329,7 @@ def test_an_id_that_cannot_be_part_of_a_key_is_an_error(wrong: Any) -> None:
     ("word", "status"), [("sent", "sent"), ("delivered", "delivered"), ("read", "delivered"), ("played", "delivered")]
 )
 def test_a_status_is_a_receipt_of_the_message_that_it_names(word: str, status: Any) -> None:
-    assert read(meta_status({"status": word})) == Read(
+    assert read(meta_status({"status": word})) == ParsedCall(
         receipts=[
             RecordDelivery(
                 contact=PERSON,
@@ -376,17 +373,17 @@ def test_failure_code_records_a_marketing_opt_out() -> None:
 
 
 @pytest.mark.parametrize("theirs", [None, "", "some data", 7, OURS.upper(), OURS + "1"])
-def test_message_of_another_system_is_ignored(theirs: Any) -> None:
-    assert read(meta_status({"biz_opaque_callback_data": theirs})) == Read(ignored=1)
+def test_a_message_that_is_none_of_ours_is_ignored(theirs: Any) -> None:
+    assert read(meta_status({"biz_opaque_callback_data": theirs})) == ParsedCall(ignored=1)
 
 
 def test_a_message_that_was_deleted_stays_what_it_was() -> None:
-    assert read(meta_status({"status": "deleted"})) == Read(ignored=1)
+    assert read(meta_status({"status": "deleted"})) == ParsedCall(ignored=1)
 
 
 def test_a_status_that_is_not_known_is_an_error() -> None:
     assert read(meta_status({"status": "dreamt"})).errors == [
-        "$.entry[0].changes[0].value.statuses[0]: status: expected one that is known"
+        "$.entry[0].changes[0].value.statuses[0]: status: expected a known one"
     ]
 
 
@@ -407,19 +404,19 @@ def test_receipt_finds_the_contact_by_its_own_data() -> None:
 @pytest.mark.parametrize(("word", "allowed"), [("stop", False), ("resume", True), ("signup", True)])
 def test_a_choice_about_marketing_is_the_persons_own(word: str, allowed: bool) -> None:
     at = datetime(2024, 11, 15, 21, 22, 1, tzinfo=UTC)
-    assert read(meta_preference({"value": word})) == Read(
+    assert read(meta_preference({"value": word})) == ParsedCall(
         choices=[RecordChoice(PERSON, "marketing", Choice(allowed, at, {"whatsapp": word}))]
     )
 
 
-def test_other_category_is_ignored_and_unknown_choice_an_error() -> None:
-    assert read(meta_preference({"category": "calls"})) == Read(ignored=1)
+def test_a_choice_of_another_category_is_ignored_and_one_that_is_not_known_an_error() -> None:
+    assert read(meta_preference({"category": "calls"})) == ParsedCall(ignored=1)
     assert read(meta_preference({"value": "perhaps"})).errors == [
         "$.entry[0].changes[0].value.user_preferences[0]: value: expected stop, resume or signup"
     ]
 
 
-def test_who_shows_no_number_may_choose_by_the_user_id() -> None:
+def test_preference_counts_by_user_id_without_a_number() -> None:
     got = read(meta_preference({"wa_id": None, "user_id": USER_ID}))
     assert got.choices[0].contact == Contact("acme-dental", "whatsapp", USER_ID)
 
@@ -469,4 +466,4 @@ def test_messages_in_another_apps_thread_are_read_too() -> None:
 
 def test_messages_of_another_app_are_ignored() -> None:
     call = meta_call(meta_entry({"standby": {"message_echoes": [dict(TEXT)]}}, field="standby"))
-    assert read(call) == Read()
+    assert read(call) == ParsedCall()

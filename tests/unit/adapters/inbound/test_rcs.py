@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import pytest
 
-from reengage.adapters.inbound.rcs import BUSINESS_MESSAGES, data_of, google_business_messages, rcs, set_up
-from reengage.adapters.inbound.reading import Read
+from reengage.adapters.inbound.parsing import ParsedCall
+from reengage.adapters.inbound.rcs import BUSINESS_MESSAGES, parse_business_messages, parse_rcs, set_up, signed_data
 from reengage.domain.commands import RecordDelivery
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
@@ -28,15 +28,15 @@ PERSON: Final = Contact("acme-garden", "rcs", "+14155555555")
 SENT: Final = datetime(2014, 10, 2, 15, 1, 23, 45123, tzinfo=UTC)
 
 
-def read(data: Any) -> Read:
-    return rcs(rcs_call(data), routes=ROUTES, arrived_at=NOW)
+def read(data: Any) -> ParsedCall:
+    return parse_rcs(rcs_call(data), routes=ROUTES, arrived_at=NOW)
 
 
 # Messages
 
 
 def test_a_text_is_read_with_the_instant_of_its_sending() -> None:
-    assert read(RCS_TEXT) == Read(
+    assert read(RCS_TEXT) == ParsedCall(
         messages=[InboundMessage(PERSON, "MxPRnmI3l0RF2p46Z", SENT, NOW, "Hi")],
     )
 
@@ -63,18 +63,22 @@ def test_every_kind_of_message_is_read_with_its_readable_part(content: Any, kind
     assert [(each.kind, each.text) for each in got.messages] == [(kind, text)]
 
 
+def test_unknown_content_is_a_message_too() -> None:
+    got = read({**RCS_TEXT, "text": None, "richThing": {"x": 1}})
+    assert [(each.kind, each.text) for each in got.messages] == [("unsupported", "")]
+
+
 @pytest.mark.parametrize(
     ("more", "error"),
     [
-        ({"text": None}, "expected one of text, suggestionResponse, location, userFile"),
         ({"sendTime": "2014-10-02T15:01:23"}, "expected an ISO 8601 instant with an offset"),
         ({"messageId": None}, "eventId: expected an id of 1 to 512 bytes"),
         ({"messageId": ""}, "messageId: expected an id of 1 to 512 bytes"),
         ({"senderPhoneNumber": "12"}, "expected a phone number in E.164 form, such as +4915112345678"),
     ],
 )
-def test_a_message_that_cannot_be_understood_is_one_error(more: Any, error: str) -> None:
-    assert read({**RCS_TEXT, **more}) == Read(errors=[f"$: {error}"])
+def test_invalid_message_is_one_error(more: Any, error: str) -> None:
+    assert read({**RCS_TEXT, **more}) == ParsedCall(errors=[f"$: {error}"])
 
 
 def test_brand_comes_from_the_agent_of_a_route() -> None:
@@ -83,9 +87,9 @@ def test_brand_comes_from_the_agent_of_a_route() -> None:
     routes = Routes(
         [Route("a", "rcs", "webhook", url, ("acme_agent@rbm.goog",)), Route("b", "rcs", "eventbridge", url, ("other",))]
     )
-    assert rcs(rcs_call(RCS_TEXT), routes=routes, arrived_at=NOW).messages[0].contact.brand == "a"
-    unknown = rcs(rcs_call({**RCS_TEXT, "agentId": "x"}), routes=routes, arrived_at=NOW)
-    assert unknown.errors == ["$: no route of webhook for rcs says whose number or account this is: see Routes"]
+    assert parse_rcs(rcs_call(RCS_TEXT), routes=routes, arrived_at=NOW).messages[0].contact.brand == "a"
+    unknown = parse_rcs(rcs_call({**RCS_TEXT, "agentId": "x"}), routes=routes, arrived_at=NOW)
+    assert unknown.errors == ["$: no route of webhook for rcs has this number or account: add it to Routes"]
 
 
 def test_a_message_without_an_id_of_its_own_has_its_events() -> None:
@@ -97,7 +101,9 @@ def test_a_message_without_an_id_of_its_own_has_its_events() -> None:
         "sendTime": "2014-10-02T15:01:23.045123456Z",
         "agentId": RCS_TEXT["agentId"],
     }
-    assert read(tap) == Read(messages=[InboundMessage(PERSON, "Ms1", SENT, NOW, "", kind="button", asks=Request.STOP)])
+    assert read(tap) == ParsedCall(
+        messages=[InboundMessage(PERSON, "Ms1", SENT, NOW, "", kind="button", asks=Request.STOP, payload="stop")]
+    )
 
 
 # Events
@@ -105,14 +111,14 @@ def test_a_message_without_an_id_of_its_own_has_its_events() -> None:
 
 @pytest.mark.parametrize("word", ["DELIVERED", "READ"])
 def test_a_receipt_is_of_the_message_that_we_gave_the_id(word: str) -> None:
-    assert read({**RCS_DELIVERED, "eventType": word}) == Read(
+    assert read({**RCS_DELIVERED, "eventType": word}) == ParsedCall(
         receipts=[RecordDelivery(PERSON, OURS, "delivered", NOW, OURS)],
     )
 
 
 def test_what_expired_and_was_taken_back_was_not_delivered() -> None:
     at = datetime(2014, 10, 2, 15, 1, 23, tzinfo=UTC)
-    assert read(RCS_EXPIRED) == Read(
+    assert read(RCS_EXPIRED) == ParsedCall(
         receipts=[RecordDelivery(PERSON, OURS, "undelivered", at, OURS, "TTL_EXPIRATION_REVOKED")],
     )
 
@@ -128,8 +134,8 @@ def test_what_expired_and_was_taken_back_was_not_delivered() -> None:
     ],
     ids=["typing", "unspecified", "may be delivered yet", "none of ours", "the agent's launch"],
 )
-def test_unrelated_event_is_ignored(data: Any) -> None:
-    assert read(data) == Read(ignored=1)
+def test_what_says_nothing_of_ours_is_ignored(data: Any) -> None:
+    assert read(data) == ParsedCall(ignored=1)
 
 
 @pytest.mark.parametrize(("word", "asks"), [("UNSUBSCRIBE", Request.STOP), ("SUBSCRIBE", Request.START)])
@@ -137,33 +143,33 @@ def test_tap_on_a_suggestion_is_a_message(word: str, asks: Request) -> None:
     """One that comes again is known by its id: a SUBSCRIBE without a time undid the STOP that had come after it."""
     data = {**RCS_DELIVERED, "eventType": word, "sendTime": "2014-10-02T15:01:23.045123456Z"}
     said = InboundMessage(PERSON, "MsHmdWmmqRR2yVYIJ1S7D3rw", SENT, NOW, "", kind=word.lower(), asks=asks)
-    assert read(data) == Read(messages=[said])
+    assert read(data) == ParsedCall(messages=[said])
 
 
 def test_an_event_that_is_not_known_is_an_error() -> None:
-    assert read({**RCS_DELIVERED, "eventType": "DREAMT"}).errors == ["$: eventType: expected one that is known"]
+    assert read({**RCS_DELIVERED, "eventType": "DREAMT"}).errors == ["$: eventType: expected a known one"]
 
 
 @pytest.mark.parametrize(
     "payload", [None, {}, {"message": {}}, {"message": {"data": "%"}}, {"message": {"data": 7}}, []]
 )
 def test_a_call_without_data_is_an_error(payload: Any) -> None:
-    assert data_of(payload) is None
-    assert rcs(payload, routes=ROUTES, arrived_at=NOW) == Read(errors=["$: message.data: expected base64"])
+    assert signed_data(payload) is None
+    assert parse_rcs(payload, routes=ROUTES, arrived_at=NOW) == ParsedCall(errors=["$: message.data: expected base64"])
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 100_000])
 def test_data_that_is_no_json_is_an_error(data: bytes) -> None:
-    assert read(data) == Read(errors=["$: expected JSON"])
+    assert read(data) == ParsedCall(errors=["$: expected JSON"])
 
 
 @pytest.mark.parametrize("data", [b"7", b"[]", b"{}", b"null"])
 def test_data_that_is_neither_a_message_nor_an_event_is_an_error(data: bytes) -> None:
-    assert read(data) == Read(errors=["$: message.data: expected a message or an event"])
+    assert read(data) == ParsedCall(errors=["$: message.data: expected a message or an event"])
 
 
 def test_what_is_signed_is_the_data_as_bytes() -> None:
-    assert data_of({"message": {"data": base64.b64encode(b"what is signed").decode()}}) == b"what is signed"
+    assert signed_data({"message": {"data": base64.b64encode(b"what is signed").decode()}}) == b"what is signed"
 
 
 # Setting up
@@ -202,13 +208,13 @@ def test_unset_token_gives_no_secret_back() -> None:
 AGENT: Final = "brands/1111/agents/2222"
 
 
-def replayed(payload: Any) -> Read:
+def replayed(payload: Any) -> ParsedCall:
     routes = parse_routes(f"acme-dental/{BUSINESS_MESSAGES}/eventbridge/{AGENT}")
-    return google_business_messages(payload, routes=routes, arrived_at=NOW)
+    return parse_business_messages(payload, routes=routes, arrived_at=NOW)
 
 
-def test_replayed_message_has_the_id_of_its_request() -> None:
-    assert replayed(BUSINESS_MESSAGE) == Read(
+def test_a_replayed_message_is_told_apart_by_its_request() -> None:
+    assert replayed(BUSINESS_MESSAGE) == ParsedCall(
         messages=[
             InboundMessage(
                 contact=Contact("acme-dental", BUSINESS_MESSAGES, "3333"),
@@ -237,5 +243,5 @@ def test_invalid_locale_is_omitted(locale: Any) -> None:
 
 
 def test_replayed_typing_is_ignored_and_nothing_at_all_an_error() -> None:
-    assert replayed({"conversationId": "3333", "userStatus": {"isTyping": "true"}}) == Read(ignored=1)
+    assert replayed({"conversationId": "3333", "userStatus": {"isTyping": "true"}}) == ParsedCall(ignored=1)
     assert replayed({}).errors == ["$: expected one of message, suggestionResponse"]

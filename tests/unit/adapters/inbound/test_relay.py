@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from reengage.adapters.eventbridge import EventBus
 from reengage.adapters.inbound.event_types import MAX_ID
 from reengage.adapters.inbound.eventbridge import inbound_message, parse_business_event, receipt
-from reengage.adapters.inbound.reading import MAX_NAME, MAX_TEXT, Read
-from reengage.adapters.inbound.relay import SOURCE, events_in
+from reengage.adapters.inbound.parsing import MAX_NAME, MAX_TEXT, ParsedCall
+from reengage.adapters.inbound.relay import SOURCE, to_bus_events
 from reengage.domain.commands import RecordChoice, RecordDelivery, Status
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
@@ -52,17 +52,17 @@ def test_it_does_not_come_from_us() -> None:
     assert SOURCE == "reengage.webhook"
 
 
-def test_order_is_choices_then_messages_then_receipts() -> None:
-    read = Read(messages=[MESSAGE], receipts=[RECEIPT], choices=[STOP], errors=["$: broken"], ignored=7)
-    assert [event.type for event in events_in(read)] == ["ContactOptedOut", "MessageReceived", "DeliveryReported"]
+def test_choices_come_before_messages_and_messages_before_receipts() -> None:
+    read = ParsedCall(messages=[MESSAGE], receipts=[RECEIPT], choices=[STOP], errors=["$: broken"], ignored=7)
+    assert [event.type for event in to_bus_events(read)] == ["ContactOptedOut", "MessageReceived", "DeliveryReported"]
 
 
 def test_what_is_wrong_or_ignored_is_no_event() -> None:
-    assert events_in(Read(errors=["$: expected JSON"], ignored=3)) == []
+    assert to_bus_events(ParsedCall(errors=["$: expected JSON"], ignored=3)) == []
 
 
-def test_message_event_has_only_known_fields() -> None:
-    (event,) = events_in(Read(messages=[MESSAGE]))
+def test_of_a_message_only_what_is_known_is_said() -> None:
+    (event,) = to_bus_events(ParsedCall(messages=[MESSAGE]))
     assert event.detail == {
         "contact": {"brand": "acme-clinic", "channel": "whatsapp", "address": "+447700900161"},
         "message_id": "wamid.1",
@@ -72,8 +72,8 @@ def test_message_event_has_only_known_fields() -> None:
     }
 
 
-def test_receipt_event_has_only_known_fields() -> None:
-    (event,) = events_in(Read(receipts=[RECEIPT]))
+def test_of_a_receipt_only_what_is_known_is_said() -> None:
+    (event,) = to_bus_events(ParsedCall(receipts=[RECEIPT]))
     assert event.detail == {
         "contact": {"brand": "acme-clinic", "channel": "whatsapp", "address": "+447700900161"},
         "scheduled_message_id": "f81d4fae-7dec-51d0-a765-00a0c91e6bf6",
@@ -93,7 +93,7 @@ def test_receipt_event_has_only_known_fields() -> None:
 )
 def test_each_choice_is_the_same_choice_behind_the_bus(topic: Any, allowed: bool, detail_type: str) -> None:
     choice = Choice(allowed=allowed, at=AT - timedelta(microseconds=1), cause={"whatsapp": "stop"})
-    (event,) = events_in(Read(choices=[RecordChoice(PERSON, topic, choice)]))
+    (event,) = to_bus_events(ParsedCall(choices=[RecordChoice(PERSON, topic, choice)]))
     assert event.type == detail_type
     # Later by as long as the bus may take: a choice counts from when it was made.
     command = parse_business_event(on_the_bus(event, AT + timedelta(hours=23)))
@@ -108,7 +108,7 @@ def test_each_choice_is_the_same_choice_behind_the_bus(topic: Any, allowed: bool
 
 
 def test_an_opt_out_keeps_its_cause_as_it_was() -> None:
-    (event,) = events_in(Read(choices=[STOP]))
+    (event,) = to_bus_events(ParsedCall(choices=[STOP]))
     assert parse_business_event(on_the_bus(event)) == STOP
 
 
@@ -139,7 +139,7 @@ MESSAGES: Final = st.builds(
 
 @given(MESSAGES)
 def test_a_message_is_the_same_message_behind_the_bus(message: InboundMessage) -> None:
-    (event,) = events_in(Read(messages=[message]))
+    (event,) = to_bus_events(ParsedCall(messages=[message]))
     assert inbound_message(on_the_bus(event)) == message
 
 
@@ -148,14 +148,16 @@ def test_a_receipt_is_the_same_receipt_behind_the_bus(
     ours: str, happened_at: datetime, status: Status, theirs: str | None, error: str | None
 ) -> None:
     told = RecordDelivery(PERSON, ours, status, happened_at, theirs, error)
-    (event,) = events_in(Read(receipts=[told]))
+    (event,) = to_bus_events(ParsedCall(receipts=[told]))
     assert receipt(on_the_bus(event)) == replace(told, event_id="1")
 
 
 @pytest.mark.parametrize("character", ["x", '"', "\n", "ü", "🦷", "\x00"])
 def test_the_longest_message_fits_into_an_event(character: str) -> None:
     """PutEvents takes 256 KB, counted in bytes as they are sent."""
-    (event,) = events_in(Read(messages=[replace(MESSAGE, text=character * MAX_TEXT, display_name="🦷" * MAX_NAME)]))
+    (event,) = to_bus_events(
+        ParsedCall(messages=[replace(MESSAGE, text=character * MAX_TEXT, display_name="🦷" * MAX_NAME)])
+    )
     entry = EventBus(Unused(), "reengage", source=SOURCE).entry(event)
     assert sum(len(entry[name].encode()) for name in ("Source", "DetailType", "Detail")) < 262_144
     assert inbound_message(on_the_bus(event)).text == character * MAX_TEXT

@@ -35,13 +35,13 @@ RFC_SHA512: Final = base64.b64encode(
 Verify = Callable[[list[str], str | None], bool]
 
 EACH: Final[dict[str, tuple[str, str, Verify]]] = {
-    "meta": ("secret", META, lambda keys, header: signatures.meta(keys, b"test", header)),
-    "twilio": ("12345", TWILIO, lambda keys, header: signatures.twilio(keys, URL, FORM, header)),
-    "rcs": (RFC_KEY, RFC_SHA512, lambda keys, header: signatures.rcs(keys, RFC_DATA, header)),
+    "meta": ("secret", META, lambda keys, header: signatures.verify_meta(keys, b"test", header)),
+    "twilio": ("12345", TWILIO, lambda keys, header: signatures.verify_twilio(keys, URL, FORM, header)),
+    "rcs": (RFC_KEY, RFC_SHA512, lambda keys, header: signatures.verify_rcs(keys, RFC_DATA, header)),
     "business messages": (
         RFC_KEY,
         RFC_SHA512,
-        lambda keys, header: signatures.google_business_messages(keys, RFC_DATA, header),
+        lambda keys, header: signatures.verify_business_messages(keys, RFC_DATA, header),
     ),
 }
 of_each = pytest.mark.parametrize(("key", "signature", "verify"), EACH.values(), ids=EACH)
@@ -80,13 +80,13 @@ def test_every_character_of_the_signature_counts(key: str, signature: str, verif
 
 def test_an_empty_secret_signs_nothing() -> None:
     signature = "sha256=" + hmac.new(b"", b"test", hashlib.sha256).hexdigest()
-    assert not signatures.meta([""], b"test", signature)
-    assert not signatures.is_ours([""], "")
+    assert not signatures.verify_meta([""], b"test", signature)
+    assert not signatures.verify_token([""], "")
 
 
 def test_another_body_is_wrong() -> None:
-    assert not signatures.meta(["secret"], b"test ", META)
-    assert not signatures.rcs([RFC_KEY], RFC_DATA + b"\n", RFC_SHA512)
+    assert not signatures.verify_meta(["secret"], b"test ", META)
+    assert not signatures.verify_rcs([RFC_KEY], RFC_DATA + b"\n", RFC_SHA512)
 
 
 # Twilio: the vectors below are those of its own library (twilio-python, tests/unit/test_request_validator.py)
@@ -103,23 +103,23 @@ def test_another_body_is_wrong() -> None:
     ids=["without a port", "with its own port", "with the port of https", "with the port of http"],
 )
 def test_twilio_may_sign_the_url_with_or_without_a_port(url: str, signature: str) -> None:
-    assert signatures.twilio(["12345"], url, FORM, signature)
+    assert signatures.verify_twilio(["12345"], url, FORM, signature)
 
 
 def test_twilio_sorts_the_fields_and_leaves_out_what_is_the_same() -> None:
     form = [("Sid", "CA123"), ("SidAccount", "AC123"), ("Digits", "5678"), ("Digits", "1234"), ("Digits", "1234")]
-    assert signatures.twilio(["12345"], URL, form, "IK+Dwps556ElfBT0I3Rgjkr1wJU=")
-    assert not signatures.twilio(["12345"], URL, form[:-3], "IK+Dwps556ElfBT0I3Rgjkr1wJU=")
+    assert signatures.verify_twilio(["12345"], URL, form, "IK+Dwps556ElfBT0I3Rgjkr1wJU=")
+    assert not signatures.verify_twilio(["12345"], URL, form[:-3], "IK+Dwps556ElfBT0I3Rgjkr1wJU=")
 
 
 @pytest.mark.parametrize("url", ["", "mycompany.com", "https://", "https://:x/", "ftp://mycompany.com", "\ud800"])
 def test_invalid_url_is_signed_unchanged(url: str) -> None:
     signature = base64.b64encode(hmac.digest(b"12345", url.encode("utf-8", "surrogatepass"), "sha1")).decode()
-    assert signatures.twilio(["12345"], url, (), signature)
-    assert not signatures.twilio(["12345"], url, (), TWILIO)
+    assert signatures.verify_twilio(["12345"], url, (), signature)
+    assert not signatures.verify_twilio(["12345"], url, (), TWILIO)
 
 
-def test_token_must_match_completely() -> None:
-    assert signatures.is_ours(["other", "SJENCPGJESMGUFPY"], "SJENCPGJESMGUFPY")
-    assert not signatures.is_ours(["SJENCPGJESMGUFPY"], "SJENCPGJESMGUFP")
-    assert not signatures.is_ours([], "")
+def test_a_token_that_is_told_is_ours_only_as_a_whole() -> None:
+    assert signatures.verify_token(["other", "SJENCPGJESMGUFPY"], "SJENCPGJESMGUFPY")
+    assert not signatures.verify_token(["SJENCPGJESMGUFPY"], "SJENCPGJESMGUFP")
+    assert not signatures.verify_token([], "")

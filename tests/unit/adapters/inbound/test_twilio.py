@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import pytest
 
-from reengage.adapters.inbound.reading import Read
-from reengage.adapters.inbound.twilio import form, twilio
+from reengage.adapters.inbound.parsing import ParsedCall
+from reengage.adapters.inbound.twilio import form, parse_twilio
 from reengage.domain.commands import RecordChoice, RecordDelivery
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
@@ -23,19 +23,20 @@ from tests.unit.adapters.inbound.payloads import (
     TWILIO_WHATSAPP,
 )
 
+SPELLING: Final = "expected +15558675310, with whatsapp: or rcs: before it if it is not SMS"
 SID: Final = "SMXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX"
 PERSON: Final = Contact("acme-dental", "sms", "+15558675310")
 
 
-def read(params: Mapping[str, Any], query: Mapping[str, Any] = TWILIO_QUERY) -> Read:
-    return twilio(params, query, routes=ROUTES, arrived_at=NOW)
+def read(params: Mapping[str, Any], query: Mapping[str, Any] = TWILIO_QUERY) -> ParsedCall:
+    return parse_twilio(params, query, routes=ROUTES, arrived_at=NOW)
 
 
 # Messages
 
 
-def test_sms_of_twilio_has_the_time_of_its_arrival() -> None:
-    assert read(TWILIO_SMS, {}) == Read(
+def test_an_sms_was_sent_when_it_arrived_for_twilio_says_no_time() -> None:
+    assert read(TWILIO_SMS, {}) == ParsedCall(
         messages=[InboundMessage(PERSON, SID, NOW, NOW, "Ahoy! Is Saturday free?")],
     )
 
@@ -91,20 +92,49 @@ def test_any_other_kind_of_keyword_is_no_choice(word: str) -> None:
 @pytest.mark.parametrize(
     ("more", "error"),
     [
-        ({"From": "messenger:1234"}, "From: expected a number, or whatsapp: before it"),
-        ({"From": "72975"}, "expected a phone number in E.164 form, such as +4915112345678"),
+        ({"From": "messenger:1234"}, f"From: {SPELLING}"),
+        ({"From": "+1555867531012345"}, f"From: {SPELLING}"),
+        ({"From": "+15558"}, f"From: {SPELLING}"),
         ({"From": ""}, "expected a message or a status callback"),
         ({"MessageSid": ""}, "expected a message or a status callback"),
         ({"MessageSid": "x" * 513}, "MessageSid: expected an id of 1 to 512 bytes"),
-        ({"To": "+15017122699"}, "no route of twilio for sms says whose number or account this is: see Routes"),
+        ({"To": "+15017122699"}, "no route of twilio for sms has this number or account: add it to Routes"),
     ],
 )
-def test_invalid_call_is_one_error_without_the_address(more: dict[str, str], error: str) -> None:
-    assert read({**TWILIO_SMS, **more}) == Read(errors=[f"$: {error}"])
+def test_invalid_message_is_one_error_without_its_address(more: dict[str, str], error: str) -> None:
+    assert read({**TWILIO_SMS, **more}) == ParsedCall(errors=[f"$: {error}"])
+
+
+@pytest.mark.parametrize("sender", ["72975", "32665", "ACME Bank"])
+def test_notice_of_a_short_code_is_ignored(sender: str) -> None:
+    """A carrier's notices rang the alarm of rejected events each time."""
+    assert read({**TWILIO_SMS, "From": sender}) == ParsedCall(ignored=1)
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        *("0012025550199", "12025550199", " +12025550199", "+12025550199 ", "+1 202 555 0199", "(+1)2025550199"),
+        *("\uff0b12025550199", "+1\u200b2025550199", ":+12025550199", "tel:+12025550199", "sms:+12025550199"),
+        *("whatsapp:12025550199", "whatsapp:+1-202-555-0199", "rcs:0012025550199", "WHATSAPP:+12025550199", "+1202\n"),
+        *(
+            "whatsapp:us.1234",
+            "GB.1234",
+            "whatsapp:whatsapp:+12025550199",
+            "+\u0661\u0662\u0663\u0664\u0665\u0666\u0667",
+        ),
+    ],
+)
+@pytest.mark.parametrize("field", ["From", "To"])
+def test_other_spellings_of_an_address_are_rejected(sender: str, field: str) -> None:
+    """A signed call could be cut anew, with a sender of another spelling, into a START of someone else."""
+    got = read({**TWILIO_SMS, field: sender})
+    assert (got.messages, got.choices, got.links) == ([], [], [])
+    assert len(got.errors) == 1
 
 
 def test_a_call_about_nothing_is_an_error() -> None:
-    assert read({}) == Read(errors=["$: expected a message or a status callback"])
+    assert read({}) == ParsedCall(errors=["$: expected a message or a status callback"])
 
 
 # What became of ours
@@ -124,7 +154,7 @@ def test_a_call_about_nothing_is_an_error() -> None:
     ],
 )
 def test_a_callback_is_a_receipt_of_the_message_in_its_query(word: str, status: Any) -> None:
-    assert read({**TWILIO_STATUS, "MessageStatus": word}) == Read(
+    assert read({**TWILIO_STATUS, "MessageStatus": word}) == ParsedCall(
         receipts=[RecordDelivery(PERSON, OURS, status, NOW, "SM2xxxxxx")]
     )
 
@@ -175,13 +205,13 @@ POOL: Final = {**TWILIO_STATUS, "From": "+15017122699"}
 
 
 def addressee(query: Mapping[str, str], params: Mapping[str, str] = POOL, routes: Routes = ROUTES) -> Contact:
-    (receipt,) = twilio(params, {**TWILIO_QUERY, **query}, routes=routes, arrived_at=NOW).receipts
+    (receipt,) = parse_twilio(params, {**TWILIO_QUERY, **query}, routes=routes, arrived_at=NOW).receipts
     return receipt.contact
 
 
 def test_a_callback_is_of_the_contact_that_its_query_names() -> None:
     """The number of a pool is no route's, and a delivery, or an opt-out, was nobody's."""
-    assert read(POOL).errors == ["$: no route of twilio for sms says whose number or account this is: see Routes"]
+    assert read(POOL).errors == ["$: no route of twilio for sms has this number or account: add it to Routes"]
     assert addressee({"brand": "acme-garden", "channel": "sms"}) == Contact("acme-garden", "sms", "+15558675310")
 
 
@@ -213,18 +243,18 @@ def test_a_query_that_does_not_name_both_leaves_it_to_the_number(query: dict[str
 
 def test_invalid_address_is_an_error_with_any_query() -> None:
     query = {**TWILIO_QUERY, "brand": "acme-garden", "channel": "sms"}
-    assert len(read({**TWILIO_STATUS, "To": "72975"}, query).errors) == 1
-    assert read({**TWILIO_STATUS, "To": ""}, query).errors == ["$: expected an address"]
+    assert read({**TWILIO_STATUS, "To": "72975"}, query).errors == [f"$: To: {SPELLING}"]
+    assert read({**TWILIO_STATUS, "To": ""}, query).errors == [f"$: To: {SPELLING}"]
 
 
 @pytest.mark.parametrize("query", [{}, {"scheduled_message_id": ""}, {"scheduled_message_id": "bar"}])
-def test_message_of_another_system_is_ignored(query: dict[str, str]) -> None:
-    assert read(TWILIO_STATUS, query) == Read(ignored=1)
+def test_a_message_that_is_none_of_ours_is_ignored(query: dict[str, str]) -> None:
+    assert read(TWILIO_STATUS, query) == ParsedCall(ignored=1)
 
 
-def test_foreign_status_is_ignored_and_unknown_one_an_error() -> None:
-    assert read({**TWILIO_STATUS, "MessageStatus": "received"}) == Read(ignored=1)
-    assert read({**TWILIO_STATUS, "MessageStatus": "dreamt"}).errors == ["$: MessageStatus: expected one that is known"]
+def test_the_status_of_a_message_of_theirs_is_ignored_and_one_that_is_not_known_an_error() -> None:
+    assert read({**TWILIO_STATUS, "MessageStatus": "received"}) == ParsedCall(ignored=1)
+    assert read({**TWILIO_STATUS, "MessageStatus": "dreamt"}).errors == ["$: MessageStatus: expected a known one"]
 
 
 # The form

@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from reengage.adapters.inbound.reading import Read
-from reengage.adapters.inbound.webhook import MAX_BODY, TRIED_FOR, Answer, answer
+from reengage.adapters.inbound.parsing import ParsedCall
+from reengage.adapters.inbound.webhook import _ENDPOINTS, RETRIED_FOR, Answer, answer, without_secrets
 from tests.unit.adapters.inbound.payloads import (
     BUSINESS_MESSAGE,
     NOW,
@@ -38,6 +38,7 @@ SECRETS: Final = {
     "rcs_client_token": "SJENCPGJESMGUFPY",
     "google_business_messages_key": "the partner's",
 }
+SIGNATURE_LENGTHS: Final = {"x-hub-signature-256": 71, "x-twilio-signature": 28, "x-goog-signature": 88}
 EPOCH: Final = int(NOW.timestamp())
 MESSAGE: Final = json.dumps(meta_message({"timestamp": str(EPOCH - 60)})).encode()
 DOMAIN: Final = "abcdefghij.lambda-url.eu-central-1.on.aws"
@@ -97,8 +98,8 @@ def from_google(path: str, body: Any, signed: bytes, key: str) -> dict[str, Any]
 def test_metas_call_is_read_where_it_is_signed() -> None:
     got = answered(from_meta(MESSAGE))
     assert (got.status, got.body) == (200, "")
-    assert got.read
-    assert len(got.read.messages) == 1
+    assert got.parsed
+    assert len(got.parsed.messages) == 1
 
 
 def test_the_former_secret_is_good_while_it_is_changed() -> None:
@@ -129,15 +130,15 @@ def test_a_call_of_twilios_cannot_be_cut_anew() -> None:
     cut = {"Body": "STOP", "From": "+12025559999", "FromA": "From+12025550123", "FromCity": "RENO", "MessageSid": "SM1"}
     both = [from_twilio(each) for each in (texted, cut)]
     assert both[0]["headers"]["X-Twilio-Signature"] == both[1]["headers"]["X-Twilio-Signature"]
-    told = Read(errors=["$: what is signed can be read as from two senders"])
-    assert [answered(each).read for each in both] == [told] * 2
+    told = ParsedCall(errors=["$: the signed text could be that of two senders"])
+    assert [answered(each).parsed for each in both] == [told] * 2
 
 
 @pytest.mark.parametrize("text", ["Fromage: yes", "From Reno?", "from+12025550123", "I got it From: you"])
 def test_what_merely_looks_like_a_sender_is_a_text(text: str) -> None:
     got = answered(from_twilio({**TWILIO_SMS, "Body": text}))
-    assert got.read
-    assert [each.text for each in got.read.messages] == [text]
+    assert got.parsed
+    assert [each.text for each in got.parsed.messages] == [text]
 
 
 def test_nothing_is_read_of_a_call_with_a_wrong_signature() -> None:
@@ -147,8 +148,8 @@ def test_nothing_is_read_of_a_call_with_a_wrong_signature() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xff", b"[" * 100_000])
-def test_signed_body_without_json_is_an_error_without_retry(body: bytes) -> None:
-    assert answered(from_meta(body)) == Answer(200, read=Read(errors=["$: expected JSON"]))
+def test_what_is_signed_and_no_json_is_an_error_that_does_not_come_again(body: bytes) -> None:
+    assert answered(from_meta(body)) == Answer(200, parsed=ParsedCall(errors=["$: expected JSON"]))
 
 
 def challenge(**more: str) -> dict[str, Any]:
@@ -186,14 +187,14 @@ def test_twilio_message_gets_an_empty_response() -> None:
     got = answered(from_twilio(TWILIO_SMS))
     assert (got.status, got.content_type) == (200, "text/xml")
     assert got.body.endswith("<Response/>")
-    assert got.read
-    assert [each.text for each in got.read.messages] == ["Ahoy! Is Saturday free?"]
+    assert got.parsed
+    assert [each.text for each in got.parsed.messages] == ["Ahoy! Is Saturday free?"]
 
 
 def test_twilios_callback_names_our_message_in_its_query() -> None:
     got = answered(from_twilio(TWILIO_STATUS, path="/twilio/status", query=f"scheduled_message_id={OURS}"))
-    assert got.read
-    assert [each.scheduled_message_id for each in got.read.receipts] == [OURS]
+    assert got.parsed
+    assert [each.scheduled_message_id for each in got.parsed.receipts] == [OURS]
 
 
 def test_our_id_in_the_query_is_part_of_what_is_signed() -> None:
@@ -217,8 +218,8 @@ def test_a_field_that_twilio_did_not_sign_is_not_let_in() -> None:
 
 def test_a_form_is_signed_as_it_is_meant_whatever_its_letters() -> None:
     got = answered(from_twilio({**TWILIO_SMS, "Body": "Hủy & 100 % 👍 + \n"}))
-    assert got.read
-    assert [each.text for each in got.read.messages] == ["Hủy & 100 % 👍 + \n"]
+    assert got.parsed
+    assert [each.text for each in got.parsed.messages] == ["Hủy & 100 % 👍 + \n"]
 
 
 # Google
@@ -227,8 +228,8 @@ def test_a_form_is_signed_as_it_is_meant_whatever_its_letters() -> None:
 def test_rcs_signs_the_data_inside_the_call() -> None:
     data = json.dumps({**RCS_TEXT, "sendTime": "2031-05-06T07:08:08.045123456Z"}).encode()
     got = answered(from_google("/rcs", rcs_call(data), data, "SJENCPGJESMGUFPY"))
-    assert got.read
-    assert [each.text for each in got.read.messages] == ["Hi"]
+    assert got.parsed
+    assert [each.text for each in got.parsed.messages] == ["Hi"]
     assert answered(from_google("/rcs", rcs_call(data), data + b" ", "SJENCPGJESMGUFPY")) == Answer(403)
     assert answered(from_google("/rcs", rcs_call(data), data, "another")) == Answer(403)
 
@@ -238,8 +239,8 @@ def test_business_messages_signs_the_whole_body() -> None:
     body = json.dumps(dict(BUSINESS_MESSAGE))
     got = answered(from_google("/google-business-messages", body, body.encode(), "the partner's"))
     assert got.status == 200
-    assert got.read
-    assert [each.text for each in got.read.messages] == ["Hello, I'm World!"]
+    assert got.parsed
+    assert [each.text for each in got.parsed.messages] == ["Hello, I'm World!"]
     assert answered(from_google("/google-business-messages", body, b"another", "the partner's")) == Answer(403)
 
 
@@ -260,7 +261,7 @@ def test_what_is_neither_is_not_let_in(path: str, body: str) -> None:
 
 def test_signed_business_message_without_json_is_an_error() -> None:
     call = from_google("/google-business-messages", "{", b"{", "the partner's")
-    assert answered(call) == Answer(200, read=Read(errors=["$: expected JSON"]))
+    assert answered(call) == Answer(200, parsed=ParsedCall(errors=["$: expected JSON"]))
 
 
 # The door itself
@@ -280,28 +281,129 @@ def test_each_way_has_its_own_methods(path: str, method: str) -> None:
 
 
 @pytest.mark.parametrize("body", ["%%%", "ü", "\ud800"])
-def test_missing_body_is_refused(body: str) -> None:
-    assert answered({**event("/meta"), "body": body}) == Answer(400)
-    assert answered({**event("/meta", "\ud800")}) == Answer(400)
+def test_a_body_that_is_none_is_refused(body: str) -> None:
+    signed = from_meta(MESSAGE)
+    assert answered({**signed, "body": body, "isBase64Encoded": True}) == Answer(400)
+    assert answered({**signed, "body": "\ud800", "isBase64Encoded": False}) == Answer(400)
 
 
-@pytest.mark.parametrize("path", ["/meta", "/twilio", "/twilio/status", "/rcs", "/google-business-messages"])
-def test_a_body_that_no_provider_would_send_is_too_large(path: str) -> None:
-    """Before anything is reckoned over it: in bytes, as they were before base64."""
-    content_type = FORM if path.startswith("/twilio") else JSON
+@pytest.mark.parametrize("path", _ENDPOINTS)
+def test_refuses_a_body_over_the_limit_of_its_endpoint(path: str) -> None:
+    """The limit counts bytes, as they were before base64."""
+    endpoint = _ENDPOINTS[path]
+    headers = {endpoint.header: "x" * SIGNATURE_LENGTHS[endpoint.header]}
     for body in ("x", "\u00fc", b"x"):
         length = len(body.encode() if isinstance(body, str) else body)
-        fits = event(path, body * (MAX_BODY // length), content_type=content_type)
-        assert answered(fits) == Answer(403)
-        assert answered(event(path, body * (MAX_BODY // length + 1), content_type=content_type)) == Answer(413)
+        for size, status in ((endpoint.max_body // length, 403), (endpoint.max_body // length + 1, 413)):
+            call = event(f"/{path}", body * size, content_type=endpoint.content_type, headers=headers)
+            assert answered(call) == Answer(status)
+
+
+@pytest.mark.parametrize("path", _ENDPOINTS)
+def test_refuses_without_decoding_if_no_key_is_configured(path: str) -> None:
+    """Three megabytes of JSON were parsed before any key was looked at."""
+    endpoint = _ENDPOINTS[path]
+    headers = {endpoint.header: "x" * SIGNATURE_LENGTHS[endpoint.header]}
+    call = event(f"/{path}", "%" * 5_000_000, content_type=endpoint.content_type, headers=headers)
+    assert answered(call | {"isBase64Encoded": True}, secrets={}) == Answer(403)
+
+
+@pytest.mark.parametrize("path", _ENDPOINTS)
+def test_refuses_without_decoding_if_no_signature_is_present(path: str) -> None:
+    endpoint = _ENDPOINTS[path]
+    for headers in ({}, {endpoint.header: "sha256=0"}):
+        call = event(f"/{path}", "%" * 100_000, content_type=endpoint.content_type, headers=headers)
+        assert answered(call | {"isBase64Encoded": True}) == Answer(403)
+
+
+def test_refuses_a_nested_envelope_without_parsing_it() -> None:
+    nested = "[" + "[" * 900 + "]" * 900 + "]"
+    assert answered(from_google("/rcs", nested, b"", "SJENCPGJESMGUFPY")) == Answer(403)
+
+
+PROXY: Final = {**SECRETS, "webhook_proxy_secret": "through the proxy"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 403),
+        ({"x-proxy": ""}, 403),
+        ({"x-proxy": "guessed"}, 403),
+        ({"x-other": "through the proxy"}, 403),
+        ({"x-proxy": "through the proxy"}, 200),
+        ({"X-Proxy": "through the proxy"}, 200),
+    ],
+)
+def test_direct_calls_are_refused_if_a_proxy_header_is_set(headers: dict[str, str], status: int) -> None:
+    call = from_meta(MESSAGE)
+    call["headers"] |= headers
+    got = answer(call, secrets=PROXY, routes=ROUTES, arrived_at=NOW, proxy_header="X-Proxy")
+    assert got.status == status
+
+
+def test_refuses_every_call_if_the_proxy_secret_is_missing() -> None:
+    call = from_meta(MESSAGE)
+    call["headers"]["x-proxy"] = ""
+    assert answer(call, secrets=SECRETS, routes=ROUTES, arrived_at=NOW, proxy_header="X-Proxy") == Answer(403)
+
+
+# Keys of brands and accounts
+
+ACCOUNT: Final = "AC" + "0" * 31 + "1"
+OTHER: Final = "AC" + "0" * 31 + "2"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "account", "status"),
+    [
+        ({ACCOUNT: "12345"}, ACCOUNT, 200),
+        ({ACCOUNT: "12345"}, OTHER, 403),
+        ({ACCOUNT: "12345"}, None, 403),
+        ({ACCOUNT: "another", OTHER: "12345"}, ACCOUNT, 403),
+        ({ACCOUNT: ["another", "12345"]}, ACCOUNT, 200),
+        (["another", "12345"], OTHER, 200),
+        ({f"acme-dental/{ACCOUNT}": "12345"}, ACCOUNT, 200),
+        ({f"acme-dental/{ACCOUNT}": "12345"}, OTHER, 403),
+    ],
+)
+def test_a_token_is_valid_for_its_account_only(tokens: Any, account: str | None, status: int) -> None:
+    params = {**TWILIO_SMS, "AccountSid": account} if account else {**TWILIO_SMS}
+    params = {name: value for name, value in params.items() if account or name != "AccountSid"}
+    assert answered(from_twilio(params), secrets={**SECRETS, "twilio_auth_token": tokens}).status == status
+
+
+@pytest.mark.parametrize(
+    ("name", "secret", "call"),
+    [
+        ("meta_app_secret", "the app's", from_meta(MESSAGE)),
+        ("twilio_auth_token", "12345", from_twilio(TWILIO_SMS)),
+    ],
+)
+def test_a_key_is_valid_for_its_brand_only(name: str, secret: str, call: dict[str, Any]) -> None:
+    """With the token of one brand's account, opt-ins and receipts of another brand could be forged."""
+    own = answered(call, secrets={**SECRETS, name: {"acme-dental": secret}}).parsed
+    other = answered(call, secrets={**SECRETS, name: {"acme-optics": secret, "acme-dental": "x"}}).parsed
+    assert own
+    assert other
+    assert (len(own.messages), own.errors) == (1, [])
+    assert other.messages == []
+    assert other.errors == ["$: the key of this call belongs to another brand than 1 of its entries"]
+
+
+def test_a_kept_call_has_only_safe_headers() -> None:
+    kept = {"content-type": "application/json", "User-Agent": "curl"}
+    call = {"headers": {**kept, "authorization": "Basic x", "cookie": "a=b", "x-hub-signature-256": "sha256=0"}}
+    assert without_secrets(call | {"cookies": ["a=b"], "body": "{}"}) == {"headers": kept, "body": "{}"}
+    assert without_secrets({"Records": []}) == {"Records": []}
 
 
 def test_the_largest_body_that_is_signed_is_read() -> None:
-    whole = MESSAGE + b" " * (MAX_BODY - len(MESSAGE))
+    whole = MESSAGE + b" " * (_ENDPOINTS["meta"].max_body - len(MESSAGE))
     got = answered(from_meta(whole))
     assert got.status == 200
-    assert got.read
-    assert len(got.read.messages) == 1
+    assert got.parsed
+    assert len(got.parsed.messages) == 1
     assert answered(from_meta(whole + b" ")) == Answer(413)
 
 
@@ -348,27 +450,27 @@ def _epoch(at: datetime) -> str:
     return str(int(at.timestamp()))
 
 
-OLD: Final = NOW - TRIED_FOR - timedelta(seconds=1)
+OLD: Final = NOW - RETRIED_FOR - timedelta(seconds=1)
 
 
 def test_signed_call_older_than_any_retry_is_refused() -> None:
     """Whoever sends it has it from somewhere: a message of then would open a window, and undo a STOP, today."""
-    assert answered(from_meta(event_at(OLD))) == Answer(400)
-    assert answered(from_meta(event_at(OLD, OLD - timedelta(days=900)))) == Answer(400)
-    got = answered(from_meta(event_at(NOW - TRIED_FOR)))
+    assert answered(from_meta(told_at(OLD))) == Answer(400)
+    assert answered(from_meta(told_at(OLD, OLD - timedelta(days=900)))) == Answer(400)
+    got = answered(from_meta(told_at(NOW - RETRIED_FOR)))
     assert got.status == 200
-    assert got.read
-    assert len(got.read.messages) == 1
+    assert got.parsed
+    assert len(got.parsed.messages) == 1
 
 
 def test_eight_days_are_longer_than_any_provider_tries() -> None:
-    assert timedelta(days=7) < TRIED_FOR == timedelta(days=8)
+    assert timedelta(days=7) < RETRIED_FOR == timedelta(days=8)
 
 
-def test_age_of_a_call_is_that_of_its_newest_event() -> None:
-    got = answered(from_meta(event_at(OLD, NOW)))
-    assert got.read
-    assert len(got.read.messages) == 2
+def test_a_call_is_as_old_as_the_newest_that_it_tells() -> None:
+    got = answered(from_meta(told_at(OLD, NOW)))
+    assert got.parsed
+    assert len(got.parsed.messages) == 2
 
 
 def test_an_old_receipt_and_an_old_choice_are_not_read_either() -> None:
@@ -393,8 +495,8 @@ def test_call_without_instants_is_never_too_old() -> None:
     broken = meta_message({"timestamp": "yesterday"})
     got = answered(from_meta(json.dumps(broken).encode()))
     assert got.status == 200
-    assert got.read
-    assert len(got.read.errors) == 1
+    assert got.parsed
+    assert len(got.parsed.errors) == 1
 
 
 def test_unsigned_old_call_gets_403_not_400() -> None:

@@ -1,12 +1,12 @@
-"""What AWS End User Messaging tells through SNS: messages of people by SMS, RCS and WhatsApp, and receipts of ours.
+"""Parse what AWS End User Messaging publishes to SNS: messages by SMS, RCS and WhatsApp, and receipts.
 
 Shapes, under docs.aws.amazon.com:
 
-- sms-voice/latest/userguide/two-way-sms-payload.html and rcs-inbound.html: messages; no time inside, so SNS's counts
-- sms-voice/latest/userguide/rcs-events.html and rcs-inbound-media.html: what else comes as ``messageBody``
-- sms-voice/latest/userguide/configuration-sets-event-format.html and configuration-sets-event-types.html: receipts;
-  ``context`` is what the message was sent with
-- social-messaging/latest/userguide/managing-event-destination-dlrs.html: WhatsApp, one entry of Meta's as text
+- sms-voice/latest/userguide/two-way-sms-payload.html and rcs-inbound.html: messages, by SNS's time.
+- sms-voice/latest/userguide/rcs-events.html and rcs-inbound-media.html: what else ``messageBody`` can be.
+- sms-voice/latest/userguide/configuration-sets-event-format.html and configuration-sets-event-types.html: receipts.
+  ``context`` is what the message was sent with.
+- social-messaging/latest/userguide/managing-event-destination-dlrs.html: WhatsApp, one entry of Meta as text.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from reengage.domain.commands import RecordDelivery, Status
 from reengage.domain.contact import CHANNELS, parse_brand
@@ -22,33 +22,38 @@ from reengage.domain.conversation import InboundMessage
 from reengage.domain.requests import Request
 from reengage.domain.routes import Routes
 
-from .meta import Setting, read_entry
-from .reading import (
-    Read,
-    Reading,
-    Said,
-    Unreadable,
-    asks_of,
-    at,
-    brand_of,
-    contact,
+from .meta import ParseContext, parse_entry
+from .parsing import (
+    CallParser,
+    Parsed,
+    ParsedCall,
+    ParseError,
+    button_request,
+    find_brand,
     from_iso,
     from_milliseconds,
-    identifier_at,
-    label,
-    ours_at,
-    parsed,
-    text_at,
+    get,
+    get_id,
+    get_optional_id,
+    get_own_message_id,
+    get_payload,
+    get_text,
+    get_word,
+    has_no_reply_address,
+    log_label,
+    media_kind,
+    parse_contact,
+    parse_json,
     with_plus,
-    word_at,
 )
+from .relay import Relay, to_bus_events
 
 PROVIDER: Final = "aws"
 
 
 @dataclass(frozen=True, slots=True)
-class _Notice:
-    """One notification: ``published_at`` is SNS's time."""
+class _Notification:
+    """``published_at`` is SNS's time."""
 
     message: Any
     published_at: datetime
@@ -56,47 +61,69 @@ class _Notice:
     routes: Routes
 
 
-def sns(event: Any, *, routes: Routes, arrived_at: datetime) -> Read:
-    """An event of SNS for Lambda: ``Records[].Sns`` with ``Message``, as JSON, and ``Timestamp``."""
-    reading = Reading()
-    if not isinstance(at(event, "Records"), list):
-        reading.error("$.Records: expected a list")
+class _Content(NamedTuple):
+    """``request`` is known from other fields than the text."""
+
+    kind: str
+    text: str = ""
+    request: Request | None = None
+    payload: str | None = None
+
+
+def parse_sns(event: Any, *, routes: Routes, arrived_at: datetime) -> ParsedCall:
+    """Parse an event of SNS for Lambda: ``Records[].Sns`` with ``Message``, as JSON, and ``Timestamp``."""
+    parser = CallParser()
+    if not isinstance(get(event, "Records"), list):
+        parser.add_error("$.Records: expected a list")
     else:
-        for path, record in reading.each(event, "Records", "$"):
-            _read_record(record, f"{path}.Sns", reading, routes, arrived_at)
-    return reading.done()
+        for path, record in parser.items(event, "Records", "$"):
+            _parse_record(record, f"{path}.Sns", parser, routes, arrived_at)
+    return parser.result()
 
 
-def _read_record(record: Any, path: str, reading: Reading, routes: Routes, arrived_at: datetime) -> None:
+def handle_sns(event: Any, *, routes: Routes, arrived_at: datetime, relay: Relay) -> dict[str, int]:
+    """Publish what AWS published to SNS; return how much of each kind it was."""
+    parsed = parse_sns(event, routes=routes, arrived_at=arrived_at)
+    relay(event, to_bus_events(parsed), parsed.errors)
+    return {
+        "messages": len(parsed.messages),
+        "receipts": len(parsed.receipts),
+        "choices": len(parsed.choices),
+        "ignored": parsed.ignored,
+        "rejected": len(parsed.errors),
+    }
+
+
+def _parse_record(record: Any, path: str, parser: CallParser, routes: Routes, arrived_at: datetime) -> None:
     try:
-        message = parsed(at(record, "Sns", "Message"))
-        published_at = from_iso(at(record, "Sns", "Timestamp"))
-        entry = parsed(at(message, "whatsAppWebhookEntry")) if at(message, "whatsAppWebhookEntry") else None
-    except Unreadable as why:
-        reading.error(f"{path}: {why}")
+        message = parse_json(get(record, "Sns", "Message"))
+        published_at = from_iso(get(record, "Sns", "Timestamp"))
+        entry = parse_json(get(message, "whatsAppWebhookEntry")) if get(message, "whatsAppWebhookEntry") else None
+    except ParseError as error:
+        parser.add_error(f"{path}: {error}")
         return
     if entry is not None:
-        setting = Setting(routes, arrived_at, PROVIDER, partial(_names, message))
-        read_entry(entry, f"{path}.Message.whatsAppWebhookEntry", reading, setting)
+        context = ParseContext(routes, arrived_at, PROVIDER, partial(_aliases, message))
+        parse_entry(entry, f"{path}.Message.whatsAppWebhookEntry", parser, context)
         return
-    notice = _Notice(message, published_at, arrived_at, routes)
-    reading.take(f"{path}.Message", partial(_read, notice))
+    notification = _Notification(message, published_at, arrived_at, routes)
+    parser.parse(f"{path}.Message", partial(_parse, notification))
 
 
-def _read(notice: _Notice) -> Iterable[Said]:
-    if at(notice.message, "eventType") is not None:
-        return _receipt(notice)
-    if at(notice.message, "inboundMessageId") is not None:
-        return _message(notice)
-    raise Unreadable("expected a message, a receipt or an entry of WhatsApp's")
+def _parse(notification: _Notification) -> Iterable[Parsed]:
+    if get(notification.message, "eventType") is not None:
+        return _parse_receipt(notification)
+    if get(notification.message, "inboundMessageId") is not None:
+        return _parse_message(notification)
+    raise ParseError("expected a message, a receipt or an entry of WhatsApp")
 
 
-def _names(message: Any, number: Any) -> Iterator[Any]:
-    """What AWS calls the phone number that Meta calls so: its ARN, and the id in it as the API takes it."""
-    numbers = at(message, "context", "MetaPhoneNumberIds")
-    for each in numbers if isinstance(numbers, list) else ():
-        arn = at(each, "arn")
-        if at(each, "metaPhoneNumberId") == number and isinstance(arn, str):
+def _aliases(message: Any, number: Any) -> Iterator[Any]:
+    """Return AWS's names for Meta's phone number: its ARN, and the id in it as the API takes it."""
+    numbers = get(message, "context", "MetaPhoneNumberIds")
+    for item in numbers if isinstance(numbers, list) else ():
+        arn = get(item, "arn")
+        if get(item, "metaPhoneNumberId") == number and isinstance(arn, str):
             yield arn
             yield f"phone-number-id-{arn.rpartition('/')[2]}"
 
@@ -104,44 +131,50 @@ def _names(message: Any, number: Any) -> Iterator[Any]:
 # Messages
 
 
-def _message(notice: _Notice) -> Iterator[Said]:
-    """By RCS where it was sent to an agent; then the body may be JSON, and about more than text."""
-    message, to = notice.message, at(notice.message, "destinationNumber")
-    channel = "rcs" if isinstance(to, str) and to.startswith("rcs-") else "sms"
-    body = text_at(message, "messageBody")
-    kind, text, asks = _rcs_body(body) if channel == "rcs" else ("text", body, None)
-    if kind in _NOT_SAID:
+def _parse_message(notification: _Notification) -> Iterator[Parsed]:
+    """Parse a message. It came by RCS if it was sent to an agent; then the body may be JSON with more than text."""
+    message = notification.message
+    sender, receiver = get(message, "originationNumber"), get(message, "destinationNumber")
+    if isinstance(sender, str) and has_no_reply_address(sender):
         return
+    channel = "rcs" if isinstance(receiver, str) and receiver.startswith("rcs-") else "sms"
+    body = get_text(message, "messageBody")
+    content = _rcs_content(body) if channel == "rcs" else _Content("text", body)
+    if content.kind in _IGNORED_KINDS:
+        return
+    brand = find_brand(notification.routes, PROVIDER, channel, receiver)
     yield InboundMessage(
-        contact=contact(
-            brand_of(notice.routes, PROVIDER, channel, to), channel, with_plus(at(message, "originationNumber"))
-        ),
-        message_id=identifier_at(message, "inboundMessageId"),
-        sent_at=notice.published_at,
-        arrived_at=notice.arrived_at,
-        text=text,
-        kind=kind,
-        asks=asks,
+        contact=parse_contact(brand, channel, with_plus(sender)),
+        message_id=get_id(message, "inboundMessageId"),
+        sent_at=notification.published_at,
+        arrived_at=notification.arrived_at,
+        text=content.text,
+        kind=content.kind,
+        asks=content.request,
+        quoted_message_id=get_optional_id(message, "previousPublishedMessageId"),
+        payload=content.payload,
     )
 
 
-def _rcs_body(body: str) -> tuple[str, str, Request | None]:
-    """The kind of the message, its readable part, and what it asks beyond that. Raises ``Unreadable`` for an event that
-    is not known.
+def _rcs_content(body: str) -> _Content:
+    """Return the content of an RCS message. JSON of no known type is what the person typed.
+
+    Raises ``ParseError`` for an unknown type of AWS's own.
     """
     try:
-        told = parsed(body)
-    except Unreadable:
-        return "text", body, None
-    if isinstance(at(told, "mediaStatus"), str):
-        return _MEDIA.get(text_at(told, "mimeType").partition("/")[0], "document"), "", None
-    if not isinstance(at(told, "type"), str):
-        return "text", body, None
-    if told["type"] not in _RCS_KINDS:
-        raise Unreadable("messageBody: expected a type of event that is known")
-    kind = _RCS_KINDS[told["type"]]
-    asks = Request.STOP if kind == "unsubscribe" else asks_of([text_at(told, "postbackData")])
-    return kind, text_at(told, "text"), asks
+        found = parse_json(body)
+    except ParseError:
+        return _Content("text", body)
+    if isinstance(get(found, "mediaStatus"), str):
+        return _Content(media_kind(get_text(found, "mimeType")))
+    name = get(found, "type")
+    if isinstance(name, str) and name in _RCS_KINDS:
+        kind, payload = _RCS_KINDS[name], get_payload(found, "postbackData")
+        request = Request.STOP if kind == "unsubscribe" else button_request(get_text(found, "postbackData"))
+        return _Content(kind, get_text(found, "text"), request, payload)
+    if isinstance(name, str) and name.startswith("RCS_"):
+        raise ParseError("messageBody: expected a known type of event")
+    return _Content("text", body)
 
 
 _RCS_KINDS: Final = MappingProxyType(
@@ -153,51 +186,53 @@ _RCS_KINDS: Final = MappingProxyType(
         "CONVERSATION_STARTED": "pricing",
     }
 )
-_NOT_SAID: Final = frozenset({"typing", "pricing"})
-_MEDIA: Final = MappingProxyType({"image": "image", "audio": "audio", "video": "video"})
+_IGNORED_KINDS: Final = frozenset({"typing", "pricing"})
 
 
 # Receipts
 
 
-def _receipt(notice: _Notice) -> Iterator[Said]:
-    """``TEXT_DELIVERED``, ``RCS_READ``: the channel that it went by, and what became of it. By RCS, ``messageStatus``
-    may say otherwise, and is right.
+def _parse_receipt(notification: _Notification) -> Iterator[Parsed]:
+    """Parse a receipt such as ``TEXT_DELIVERED`` or ``RCS_READ``. For RCS, ``messageStatus`` is more exact.
 
-    A message may have gone by another channel than it was planned for: RCS falls back to SMS, and a pool picks. So the
-    context may name ``brand`` and ``channel``, beside the ``scheduled_message_id``, without which it is none of ours.
+    A message can go by another channel than planned: RCS falls back to SMS, and a pool picks a number. So the context
+    names ``brand`` and ``channel`` beside the ``scheduled_message_id``. Without that id, another system sent it.
     """
-    message, context = notice.message, at(notice.message, "context")
-    by, _, became = word_at(message, "eventType").partition("_")
-    scheduled_message_id = ours_at(context, "scheduled_message_id")
-    if scheduled_message_id is None or by not in _CHANNELS:
+    message, context = notification.message, get(notification.message, "context")
+    sent_by, _, event = get_word(message, "eventType").partition("_")
+    scheduled_message_id = get_own_message_id(context, "scheduled_message_id")
+    if scheduled_message_id is None or sent_by not in _CHANNELS:
         return
-    if became not in _STATUSES:
-        raise Unreadable("eventType: expected one that is known")
-    told = _RCS_STATUSES.get(text_at(message, "messageStatus")) if by == "RCS" and became not in _ELSEWHERE else None
-    status = (told or _STATUSES[became])(at(message, "isFinal") is not False)
+    if event not in _STATUSES:
+        raise ParseError("eventType: expected a known one")
+    by_status = _RCS_STATUSES.get(get_text(message, "messageStatus"))
+    outcome = by_status if by_status and sent_by == "RCS" and event not in _FALLBACKS else _STATUSES[event]
+    status = outcome(get(message, "isFinal") is not False)
     if status is None:
         return
-    planned = at(context, "channel")
-    channel = planned if isinstance(planned, str) and planned in CHANNELS else _CHANNELS[by]
+    planned = get(context, "channel")
+    channel = planned if isinstance(planned, str) and planned in CHANNELS else _CHANNELS[sent_by]
+    label = log_label(get(message, "eventType"), get(message, "messageStatus"))
     yield RecordDelivery(
-        contact=contact(_brand(notice, channel), channel, with_plus(at(message, "destinationPhoneNumber"))),
+        contact=parse_contact(
+            _brand(notification, channel), channel, with_plus(get(message, "destinationPhoneNumber"))
+        ),
         scheduled_message_id=scheduled_message_id,
         status=status,
-        at=from_milliseconds(at(message, "eventTimestamp")),
-        provider_message_id=identifier_at(message, "messageId"),
-        error=label(at(message, "eventType"), at(message, "messageStatus")) if status == "undelivered" else None,
+        at=from_milliseconds(get(message, "eventTimestamp")),
+        provider_message_id=get_id(message, "messageId"),
+        error=label if status == "undelivered" else None,
     )
 
 
-def _brand(notice: _Notice, channel: str) -> str:
-    told = at(notice.message, "context", "brand")
-    if isinstance(told, str):
+def _brand(notification: _Notification, channel: str) -> str:
+    brand = get(notification.message, "context", "brand")
+    if isinstance(brand, str):
         try:
-            return parse_brand(told)
-        except ValueError as why:
-            raise Unreadable("context.brand: expected a brand") from why
-    return brand_of(notice.routes, PROVIDER, channel, at(notice.message, "originationPhoneNumber"))
+            return parse_brand(brand)
+        except ValueError as error:
+            raise ParseError("context.brand: expected a brand") from error
+    return find_brand(notification.routes, PROVIDER, channel, get(notification.message, "originationPhoneNumber"))
 
 
 _CHANNELS: Final = MappingProxyType({"TEXT": "sms", "MEDIA": "sms", "RCS": "rcs"})
@@ -216,12 +251,12 @@ _STATUSES: Final[Mapping[str, Callable[[bool], Status | None]]] = MappingProxyTy
         "QUEUED": _always("sent"),
         "PENDING": _always("sent"),
         "SENT": _always("sent"),
-        # Accepted by the carrier: in some countries all that is ever told, and then final.
+        # Accepted by the carrier. In some countries there is no later event, and then it is final.
         "SUCCESSFUL": _when_final("delivered", until="sent"),
         "DELIVERED": _always("delivered"),
         "READ": _always("delivered"),
         "FALLEN_BACK_TO_SMS": _always("sent"),
-        # After 72 hours without a word from the carrier: nothing is known, so nothing is told.
+        # The carrier reported nothing for 72 hours: the outcome is unknown.
         "UNKNOWN": _always(None),
         **dict.fromkeys(
             (
@@ -243,7 +278,7 @@ _STATUSES: Final[Mapping[str, Callable[[bool], Status | None]]] = MappingProxyTy
         ),
     }
 )
-"""What each event of ``pinpoint-sms-voice-v2`` comes to, by whether it is the last; ``None`` for nothing to tell."""
+"""The status of each event of ``pinpoint-sms-voice-v2``, by whether it is final. ``None``: no status."""
 
 _RCS_STATUSES: Final[Mapping[str, Callable[[bool], Status | None]]] = MappingProxyType(
     {
@@ -251,14 +286,13 @@ _RCS_STATUSES: Final[Mapping[str, Callable[[bool], Status | None]]] = MappingPro
         "UNDELIVERABLE": _when_final("undelivered"),
         "REJECTED": _when_final("undelivered"),
         "TTL_EXPIRATION_REVOKED": _when_final("undelivered"),
-        # It came too late to be taken back, and may be delivered yet.
+        # It was too late to take the message back, so it may still be delivered.
         "TTL_EXPIRATION_REVOKE_FAILED": _always(None),
     }
 )
-"""What a ``messageStatus`` of RCS comes to, whatever its event is called: with ``RCS_DELIVERED`` "(and related RCS
-status event types)" it may be ``DELIVERED`` or one of the first three (rcs-events.html). Any other leaves it to the
-event.
+"""The status of a ``messageStatus`` of RCS, whatever its event is: with ``RCS_DELIVERED`` it may be ``DELIVERED`` or
+one of the first three (rcs-events.html). For any other, the event decides.
 """
 
-_ELSEWHERE: Final = frozenset({"FALLEN_BACK_TO_SMS"})
-"""After this the message goes on by SMS, and its status is of the attempt by RCS."""
+_FALLBACKS: Final = frozenset({"FALLEN_BACK_TO_SMS"})
+"""After this event the message continues by SMS; ``messageStatus`` is that of the attempt by RCS."""

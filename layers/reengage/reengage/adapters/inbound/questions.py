@@ -1,4 +1,4 @@
-"""Questions that are put to the app by hand: about a contact, or about an event that nobody has sent yet."""
+"""Parse the queries of ``ExplainFunction``: a contact, an event to preview, or a broadcast."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -11,7 +11,7 @@ from reengage.errors import InvalidEvent
 
 
 class AboutContact(NamedTuple):
-    asks: Literal["explain", "export"]
+    output: Literal["explain", "export"]
     contact: Contact
 
 
@@ -47,32 +47,28 @@ QUESTIONS: Final = {
 """By the field that names it, the form of each question."""
 
 
-def question(asked: Any) -> Question:
-    """``{"contact": …}``, with ``"export": true`` for all that is held; ``{"preview": <event in>}``;
-    ``{"broadcast": {"brand", "announcement_id" or "item_id"}}``; ``{"simulate": [line of a story, …]}``; or
-    ``{"day": {"brand", "date"}}``.
+def question(query: Any) -> Question:
+    """Parse a query.
+
+    It is ``{"contact": …}``, with ``"export": true`` for all stored data; or ``{"preview": <event in>}``; or
+    ``{"broadcast": {"brand", "announcement_id" or "item_id"}}``.
 
     Raises ``InvalidEvent`` with every field that is wrong.
     """
-    if not isinstance(asked, dict) or len(asked.keys() & QUESTIONS.keys()) != 1:
-        raise InvalidEvent([f"$: expected one of {', '.join(QUESTIONS.values())}"])
-    if "simulate" in asked:
-        if not isinstance(asked["simulate"], list):
-            raise InvalidEvent(["$.simulate: expected a list of a story's lines"])
-        return AboutStory(asked["simulate"])
-    if "broadcast" in asked:
-        return AboutBroadcast(broadcast_at(asked["broadcast"], "$.broadcast"))
-    if "day" in asked:
-        return AboutDay(*day_at(asked["day"], "$.day"))
-    if "contact" in asked:
-        export = asked.get("export", False)
+    if not isinstance(query, dict) or len(query.keys() & {"contact", "preview", "broadcast"}) != 1:
+        wanted = '{"contact": {"brand", "channel", "address"}}, {"preview": event} or {"broadcast": {"brand", …}}'
+        raise InvalidEvent([f"$: expected {wanted}"])
+    if "broadcast" in query:
+        return AboutBroadcast(broadcast_at(query["broadcast"], "$.broadcast"))
+    if "contact" in query:
+        export = query.get("export", False)
         if not isinstance(export, bool):
             raise InvalidEvent(["$.export: expected true or false"])
-        return AboutContact("export" if export else "explain", contact_at(asked["contact"], "$.contact"))
+        return AboutContact("export" if export else "explain", contact_at(query["contact"], "$.contact"))
     try:
-        event = parse_business_event(asked["preview"])
-    except InvalidEvent as why:
-        raise InvalidEvent([error.replace("$", "$.preview", 1) for error in why.errors]) from why
+        event = parse_business_event(query["preview"])
+    except InvalidEvent as error:
+        raise InvalidEvent([text.replace("$", "$.preview", 1) for text in error.errors]) from error
     if not isinstance(event, BusinessEvent):
-        raise InvalidEvent(["$.preview.detail-type: expected an event that plans messages, or withdraws them"])
+        raise InvalidEvent(["$.preview.detail-type: expected an event that plans or cancels messages"])
     return AboutEvent(event)

@@ -1,11 +1,11 @@
-"""What Google's RCS for Business tells an agent: messages of people, what became of ours, who unsubscribed.
+"""Parse the calls of Google's RCS for Business: messages, receipts, subscriptions.
 
 Shapes, under developers.google.com/business-communications: rcs-business-messaging/reference/rest/v1/UserMessage,
-UserEvent and ServerEvent, each base64-encoded as ``message.data``; the set-up call is described in
-rcs-business-messaging/guides/integrate/webhooks. Of a receipt ``messageId`` is the id that the agent gave its message:
-ours, where it is sent as ``scheduled_message_id``.
+UserEvent and ServerEvent, each base64-encoded as ``message.data``. rcs-business-messaging/guides/integrate/webhooks
+describes the set-up call. ``messageId`` of a receipt is the id that the agent gave its message: the
+``scheduled_message_id``.
 
-Google Business Messages, of the same family, was retired on 2024-07-31; its calls are read for the sake of replays.
+Google Business Messages, of the same family, was retired on 2024-07-31. Its calls are parsed for replays.
 """
 
 import base64
@@ -24,109 +24,112 @@ from reengage.domain.requests import Request
 from reengage.domain.routes import Routes
 
 from . import signatures
-from .reading import (
-    Read,
-    Said,
-    Unreadable,
-    asks_of,
-    at,
-    brand_of,
-    contact,
+from .parsing import (
+    Parsed,
+    ParsedCall,
+    ParseError,
+    button_request,
+    find_brand,
     from_iso,
-    identifier_at,
+    get,
+    get_id,
+    get_locale,
+    get_name,
+    get_own_message_id,
+    get_payload,
+    get_text,
+    get_word,
     is_unicode,
-    label,
-    locale_at,
-    name_at,
-    ours_at,
-    parsed,
-    read_one,
-    text_at,
+    log_label,
+    media_kind,
+    parse_contact,
+    parse_json,
+    parse_single,
     with_plus,
-    word_at,
 )
 
 CHANNEL: Final = "rcs"
 PROVIDER: Final = "webhook"
-"""Who delivers for an agent at Google: no adapter here speaks to Google, so it is a system of the brand's own."""
+"""A system of the brand sends for an agent at Google: this app has no adapter that calls Google."""
 
 BUSINESS_MESSAGES: Final = "google_business_messages"
 """The channel of the retired service. Its address is the conversation's id."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    what: Any
+class _RcsEvent:
+    content: Any
     routes: Routes
     arrived_at: datetime
     provider: str
 
     @property
     def at(self) -> datetime:
-        """``sendTime``, which some events leave out."""
-        return self.arrived_at if at(self.what, "sendTime") is None else from_iso(at(self.what, "sendTime"))
+        """Return ``sendTime``, or the arrival: some events have no time."""
+        sent_at = get(self.content, "sendTime")
+        return self.arrived_at if sent_at is None else from_iso(sent_at)
 
-    def person(self, number: str) -> Contact:
-        brand = brand_of(self.routes, self.provider, CHANNEL, at(self.what, "agentId"))
-        return contact(brand, CHANNEL, with_plus(at(self.what, number)))
+    def contact(self, name: str) -> Contact:
+        brand = find_brand(self.routes, self.provider, CHANNEL, get(self.content, "agentId"))
+        return parse_contact(brand, CHANNEL, with_plus(get(self.content, name)))
 
 
 def set_up(payload: Any, tokens: tuple[str, ...]) -> str | None:
-    """The secret that Google wants to hear back when a webhook is set up; ``None`` where the token is not ours."""
-    token, secret = at(payload, "clientToken"), at(payload, "secret")
-    if isinstance(token, str) and isinstance(secret, str) and is_unicode(secret) and signatures.is_ours(tokens, token):
-        return secret
+    """Return the secret with which Google expects a set-up call to be answered; ``None`` for a wrong token."""
+    token, secret = get(payload, "clientToken"), get(payload, "secret")
+    if isinstance(token, str) and isinstance(secret, str) and is_unicode(secret):
+        return secret if signatures.verify_token(tokens, token) else None
     return None
 
 
-def data_of(payload: Any) -> bytes | None:
-    """What Google signed: ``message.data`` as bytes. ``None`` where there is none."""
-    data = at(payload, "message", "data")
+def signed_data(payload: Any) -> bytes | None:
+    """Return what Google signed: ``message.data`` as bytes, or ``None``."""
+    data = get(payload, "message", "data")
     try:
         return base64.b64decode(data, validate=True) if isinstance(data, str) else None
     except (binascii.Error, ValueError):
         return None
 
 
-def rcs(payload: Any, *, routes: Routes, arrived_at: datetime, provider: str = PROVIDER) -> Read:
-    """The body of a call, as parsed."""
-    return read_one(partial(_read, payload, routes, arrived_at, provider))
+def parse_rcs(payload: Any, *, routes: Routes, arrived_at: datetime, provider: str = PROVIDER) -> ParsedCall:
+    """Parse the decoded body of a call."""
+    return parse_single(partial(_parse, payload, routes, arrived_at, provider))
 
 
-def _read(payload: Any, routes: Routes, arrived_at: datetime, provider: str) -> Iterable[Said]:
-    data = data_of(payload)
+def _parse(payload: Any, routes: Routes, arrived_at: datetime, provider: str) -> Iterable[Parsed]:
+    data = signed_data(payload)
     if data is None:
-        raise Unreadable("message.data: expected base64")
-    told = _Told(parsed(data), routes, arrived_at, provider)
-    if at(told.what, "eventType") is not None:
-        return _event(told)
-    if at(told.what, "senderPhoneNumber") is not None:
-        return _message(told)
-    if at(told.what, "agentId") is not None:  # the agent itself was launched, or is not any more
+        raise ParseError("message.data: expected base64")
+    event = _RcsEvent(parse_json(data), routes, arrived_at, provider)
+    if get(event.content, "eventType") is not None:
+        return _parse_event(event)
+    if get(event.content, "senderPhoneNumber") is not None:
+        return _parse_message(event)
+    if get(event.content, "agentId") is not None:  # the agent was launched or withdrawn
         return ()
-    raise Unreadable("message.data: expected a message or an event")
+    raise ParseError("message.data: expected a message or an event")
 
 
 # Messages
 
 
-def _message(told: _Told) -> Iterator[Said]:
-    content = next((name for name in _CONTENTS if at(told.what, name) is not None), None)
-    if content is None:
-        raise Unreadable(f"expected one of {', '.join(_CONTENTS)}")
-    kind, path = _CONTENTS[content]
+def _parse_message(event: _RcsEvent) -> Iterator[Parsed]:
+    """Parse a message. Unknown content is a message too: the person did write."""
+    content = next((name for name in _CONTENTS if get(event.content, name) is not None), None)
+    kind, path = _CONTENTS[content] if content else ("unsupported", ())
     if content == "userFile":
-        mime_type = text_at(told.what, "userFile", "payload", "mimeType")
-        kind = _MEDIA.get(mime_type.partition("/")[0], kind)
+        kind = media_kind(get_text(event.content, "userFile", "payload", "mimeType"))
+    postback = ("suggestionResponse", "postbackData")
     yield InboundMessage(
-        contact=told.person("senderPhoneNumber"),
-        # Some of Google's own samples have the one, some the other.
-        message_id=identifier_at(told.what, "messageId" if at(told.what, "messageId") is not None else "eventId"),
-        sent_at=told.at,
-        arrived_at=told.arrived_at,
-        text=text_at(told.what, *path) if path else "",
+        contact=event.contact("senderPhoneNumber"),
+        # Google's own samples have one or the other.
+        message_id=get_id(event.content, "messageId" if get(event.content, "messageId") is not None else "eventId"),
+        sent_at=event.at,
+        arrived_at=event.arrived_at,
+        text=get_text(event.content, *path) if path else "",
         kind=kind,
-        asks=asks_of([text_at(told.what, "suggestionResponse", "postbackData")]),
+        asks=button_request(get_text(event.content, *postback)),
+        payload=get_payload(event.content, *postback),
     )
 
 
@@ -138,49 +141,46 @@ _CONTENTS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = MappingProxyType(
         "userFile": ("document", ()),
     }
 )
-"""Each content of a message: its kind, and where its readable part stands."""
-
-_MEDIA: Final = MappingProxyType({"image": "image", "audio": "audio", "video": "video"})
+"""Each content of a message: its kind, and the path of its text."""
 
 
 # Events
 
 
-def _event(told: _Told) -> Iterator[Said]:
-    word = word_at(told.what, "eventType")
-    if word in _NOT_SAID:
+def _parse_event(event: _RcsEvent) -> Iterator[Parsed]:
+    word = get_word(event.content, "eventType")
+    if word in _IGNORED_EVENTS:
         return
-    if word in _ASKED:
+    if word in _REQUESTS:
         yield InboundMessage(
-            contact=told.person("senderPhoneNumber"),
-            message_id=identifier_at(told.what, "eventId"),
-            sent_at=told.at,
-            arrived_at=told.arrived_at,
+            contact=event.contact("senderPhoneNumber"),
+            message_id=get_id(event.content, "eventId"),
+            sent_at=event.at,
+            arrived_at=event.arrived_at,
             text="",
             kind=word.lower(),
-            asks=_ASKED[word],
+            asks=_REQUESTS[word],
         )
         return
     if word not in _RECEIPTS:
-        raise Unreadable("eventType: expected one that is known")
+        raise ParseError("eventType: expected a known one")
     status, number = _RECEIPTS[word]
-    scheduled_message_id = ours_at(told.what, "messageId")
+    scheduled_message_id = get_own_message_id(event.content, "messageId")
     if scheduled_message_id is None:
         return
     yield RecordDelivery(
-        contact=told.person(number),
+        contact=event.contact(number),
         scheduled_message_id=scheduled_message_id,
         status=status,
-        at=told.at,
+        at=event.at,
         provider_message_id=scheduled_message_id,
-        error=label(word) if status == "undelivered" else None,
+        error=log_label(word) if status == "undelivered" else None,
     )
 
 
-_ASKED: Final = MappingProxyType({"UNSUBSCRIBE": Request.STOP, "SUBSCRIBE": Request.START})
-"""What a person asks by a tap in the app. It is a message like the word, and is told apart by its id as one is: Google
-does not always say when it was.
-"""
+_REQUESTS: Final = MappingProxyType({"UNSUBSCRIBE": Request.STOP, "SUBSCRIBE": Request.START})
+"""Requests by a tap in the app. Each is a message like the keyword, identified by its id: some have no time."""
+
 _RECEIPTS: Final[Mapping[str, tuple[Status, str]]] = MappingProxyType(
     {
         "DELIVERED": ("delivered", "senderPhoneNumber"),
@@ -188,37 +188,40 @@ _RECEIPTS: Final[Mapping[str, tuple[Status, str]]] = MappingProxyType(
         "TTL_EXPIRATION_REVOKED": ("undelivered", "phoneNumber"),
     }
 )
-"""What became of a message of ours, and where the event holds the person's number."""
+"""The status of a message of this app, and the field with the person's number."""
 
-_NOT_SAID: Final = frozenset({"IS_TYPING", "EVENT_TYPE_UNSPECIFIED", "TTL_EXPIRATION_REVOKE_FAILED"})
-"""The last: it came too late to be taken back, and may be delivered yet."""
+_IGNORED_EVENTS: Final = frozenset({"IS_TYPING", "EVENT_TYPE_UNSPECIFIED", "TTL_EXPIRATION_REVOKE_FAILED"})
+"""After the last one the message may still be delivered: it was too late to take it back."""
 
 
 # Google Business Messages
 
 
-def google_business_messages(payload: Any, *, routes: Routes, arrived_at: datetime, provider: str = PROVIDER) -> Read:
-    """The body of a call, as parsed. A repeat has the same ``requestId``, which so is the message's id."""
-    return read_one(partial(_business_message, _Told(payload, routes, arrived_at, provider)))
+def parse_business_messages(
+    payload: Any, *, routes: Routes, arrived_at: datetime, provider: str = PROVIDER
+) -> ParsedCall:
+    """Parse the decoded body of a call. ``requestId`` identifies the message: a repeat has the same one."""
+    return parse_single(partial(_parse_business_message, _RcsEvent(payload, routes, arrived_at, provider)))
 
 
-def _business_message(told: _Told) -> Iterator[Said]:
-    content = next((name for name in _BUSINESS_CONTENTS if at(told.what, name) is not None), None)
+def _parse_business_message(event: _RcsEvent) -> Iterator[Parsed]:
+    content = next((name for name in _BUSINESS_CONTENTS if get(event.content, name) is not None), None)
     if content is None:
-        if at(told.what, "conversationId") is None:
-            raise Unreadable(f"expected one of {', '.join(_BUSINESS_CONTENTS)}")
+        if get(event.content, "conversationId") is None:
+            raise ParseError(f"expected one of {', '.join(_BUSINESS_CONTENTS)}")
         return  # typing, a receipt, a survey
-    brand = brand_of(told.routes, told.provider, BUSINESS_MESSAGES, at(told.what, "agent"))
-    sent_at = at(told.what, content, "createTime")
+    brand = find_brand(event.routes, event.provider, BUSINESS_MESSAGES, get(event.content, "agent"))
+    sent_at = get(event.content, content, "createTime")
     yield InboundMessage(
-        contact=contact(brand, BUSINESS_MESSAGES, at(told.what, "conversationId")),
-        message_id=identifier_at(told.what, "requestId"),
-        sent_at=told.at if sent_at is None else from_iso(sent_at),
-        arrived_at=told.arrived_at,
-        text=text_at(told.what, content, "text"),
-        locale=locale_at(told.what, "context", "resolvedLocale"),
-        display_name=name_at(told.what, "context", "userInfo", "displayName"),
+        contact=parse_contact(brand, BUSINESS_MESSAGES, get(event.content, "conversationId")),
+        message_id=get_id(event.content, "requestId"),
+        sent_at=event.at if sent_at is None else from_iso(sent_at),
+        arrived_at=event.arrived_at,
+        text=get_text(event.content, content, "text"),
+        locale=get_locale(event.content, "context", "resolvedLocale"),
+        display_name=get_name(event.content, "context", "userInfo", "displayName"),
         kind=_BUSINESS_CONTENTS[content],
+        payload=get_payload(event.content, "suggestionResponse", "postbackData"),
     )
 
 

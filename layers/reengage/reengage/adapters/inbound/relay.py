@@ -1,24 +1,40 @@
-"""What providers told, as the events in that business systems put on the bus (events/README.md).
+"""The content of a provider's call as events in, in the form in which business systems publish them.
 
-A provider's call is understood at its door, and done with behind the bus, which keeps and repeats what fails: so each
-message of a call stands for itself, and whoever listens to the bus hears them all.
+The webhook endpoint parses a call; functions behind the bus handle it, because the bus keeps and retries what fails.
+Each message of a call is an event of its own, and other systems on the bus receive them too.
 """
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
 
-from reengage.domain.commands import RecordChoice, RecordDelivery
+from reengage.domain.commands import LinkContact, MoveContact, RecordAgentReply, RecordChoice, RecordDelivery
+from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.events_out import OutEvent, out_event
 
-from .reading import Read
+from .parsing import ParsedCall
+
+
+class Relay(Protocol):
+    """The use case ``relay_provider_call``, with its ports bound."""
+
+    def __call__(self, call: Any, events: Sequence[OutEvent], errors: Sequence[str]) -> None: ...
+
 
 SOURCE: Final = "reengage.webhook"
-"""Not ``reengage``: the app's rules leave out what it tells itself."""
+"""Not ``reengage``: the app's rules exclude that source."""
 
 
-def events_in(read: Read) -> list[OutEvent]:
-    """Choices first: a person's STOP counts from when it was said, in whichever order the bus hands them on."""
-    return [*map(_choice, read.choices), *map(_message, read.messages), *map(_receipt, read.receipts)]
+def to_bus_events(call: ParsedCall) -> list[OutEvent]:
+    """Return the events of a call: links first, so that a STOP by one address finds the other, then choices."""
+    return [
+        *map(_link, call.links),
+        *map(_move, call.moves),
+        *map(_choice, call.choices),
+        *map(_message, call.messages),
+        *map(_receipt, call.receipts),
+        *map(_agent_reply, call.agent_replies),
+    ]
 
 
 def _message(message: InboundMessage) -> OutEvent:
@@ -53,9 +69,25 @@ def _receipt(receipt: RecordDelivery) -> OutEvent:
 def _choice(made: RecordChoice) -> OutEvent:
     contact, choice = made.contact, made.choice
     evidence = {"when": choice.at.isoformat(), "told_by": "provider", "cause": choice.cause}
-    said: dict[str, Any] = {"occurred_at": choice.at, "evidence": evidence}
+    detail: dict[str, Any] = {"occurred_at": choice.at, "evidence": evidence}
     if made.topic == "marketing":
-        return out_event("ConsentChanged", contact, marketing=choice.allowed, **said)
+        return out_event("ConsentChanged", contact, marketing=choice.allowed, **detail)
     if choice.allowed:
-        return out_event("ContactOptedIn", contact, cause=choice.cause, **said)
+        return out_event("ContactOptedIn", contact, cause=choice.cause, **detail)
     return out_event("ContactOptedOut", contact, cause=choice.cause, occurred_at=choice.at)
+
+
+def _link(link: LinkContact) -> OutEvent:
+    return out_event("ContactLinked", link.contact, same_as=_address(link.same_as), occurred_at=link.at)
+
+
+def _move(move: MoveContact) -> OutEvent:
+    return out_event("ContactMoved", move.contact, to=_address(move.to), occurred_at=move.at)
+
+
+def _agent_reply(reply: RecordAgentReply) -> OutEvent:
+    return out_event("AgentReplied", reply.contact, occurred_at=reply.at)
+
+
+def _address(contact: Contact) -> dict[str, str]:
+    return {"channel": contact.channel, "address": contact.address}

@@ -1,7 +1,7 @@
-"""Whether a call comes from the provider: its signature over the raw body, compared in constant time.
+"""Verify that a provider sent a call, by its signature over the raw body. Comparisons take constant time.
 
-Several secrets may be valid at once, while one takes the place of another; an empty one never is. A header that is
-missing or is no signature at all is simply wrong: nothing here raises.
+Several secrets can be valid at once, while one replaces another. An empty secret is never valid. A header that is
+missing or malformed is wrong. Nothing here raises.
 
 - Meta: developers.facebook.com/docs/graph-api/webhooks/getting-started, "Validating payloads"
 - Twilio: www.twilio.com/docs/usage/webhooks/webhooks-security
@@ -20,37 +20,38 @@ _URL: Final = re.compile(r"(?P<scheme>https?)://(?P<host>[^/?#]*?)(?P<port>:\d+)
 _DEFAULT_PORT: Final = {"https": ":443", "http": ":80"}
 
 
-def meta(secrets: Sequence[str], body: bytes, header: str | None) -> bool:
-    """``X-Hub-Signature-256``: ``sha256=`` and the hex HMAC-SHA256 of the raw body, by the app's secret."""
-    return _is_one_of(_by_each(secrets, lambda key: f"sha256={_hmac(key, body, 'sha256').hex()}"), header)
+def verify_meta(secrets: Sequence[str], body: bytes, header: str | None) -> bool:
+    """Verify ``X-Hub-Signature-256``: ``sha256=`` and the hex HMAC-SHA256 of the raw body by the app's secret."""
+    return _equals_one(_by_each(secrets, lambda key: f"sha256={_hmac(key, body, 'sha256').hex()}"), header)
 
 
-def twilio(tokens: Sequence[str], url: str, params: Iterable[tuple[str, str]], header: str | None) -> bool:
-    """``X-Twilio-Signature`` of a form: base64 HMAC-SHA1, by the account's auth token, of the URL as Twilio was given
-    it, query included, and of each name and value of the form, sorted, each once.
+def verify_twilio(tokens: Sequence[str], url: str, params: Iterable[tuple[str, str]], header: str | None) -> bool:
+    """Verify ``X-Twilio-Signature`` of a form.
 
-    Twilio does not always agree with itself on whether the port is part of the URL, so both ways are tried.
+    It is a base64 HMAC-SHA1 by the account's auth token. It covers the URL as Twilio knows it, with the query, and each
+    name and value of the form, sorted, each once. Twilio's senders disagree on whether the port is part of the URL, so
+    both forms are tried.
     """
     pairs = "".join(name + value for name, value in sorted(set(params)))
-    return _is_one_of(
+    return _equals_one(
         [signature for spelling in _spellings(url) for signature in _by_each(tokens, _twilio_signer(spelling + pairs))],
         header,
     )
 
 
-def rcs(tokens: Sequence[str], data: bytes, header: str | None) -> bool:
-    """``X-Goog-Signature``: base64 HMAC-SHA512, by the client token, of ``message.data`` as decoded from its base64."""
-    return _is_one_of(_by_each(tokens, lambda key: _base64(_hmac(key, data, "sha512"))), header)
+def verify_rcs(tokens: Sequence[str], data: bytes, header: str | None) -> bool:
+    """Verify ``X-Goog-Signature``: base64 HMAC-SHA512, by the client token, of the decoded ``message.data``."""
+    return _equals_one(_by_each(tokens, lambda key: _base64(_hmac(key, data, "sha512"))), header)
 
 
-def google_business_messages(keys: Sequence[str], body: bytes, header: str | None) -> bool:
-    """``X-Goog-Signature``: base64 HMAC-SHA512, by the partner key, of the raw body."""
-    return rcs(keys, body, header)
+def verify_business_messages(keys: Sequence[str], body: bytes, header: str | None) -> bool:
+    """Verify ``X-Goog-Signature``: base64 HMAC-SHA512, by the partner key, of the raw body."""
+    return verify_rcs(keys, body, header)
 
 
-def is_ours(tokens: Sequence[str], told: str) -> bool:
-    """Whether somebody knows one of the tokens, as in a provider's call that sets a webhook up."""
-    return _is_one_of([token for token in tokens if token], told)
+def verify_token(tokens: Sequence[str], given: str | None) -> bool:
+    """Return whether one of the tokens was given, as in a provider's call that sets a webhook up."""
+    return _equals_one([token for token in tokens if token], given)
 
 
 def _spellings(url: str) -> Iterator[str]:
@@ -79,9 +80,9 @@ def _base64(digest: bytes) -> str:
     return base64.b64encode(digest).decode()
 
 
-def _is_one_of(expected: Sequence[str], told: str | None) -> bool:
-    """All are compared, so that the time does not tell which one it was."""
-    return sum(hmac.compare_digest(_bytes(each), _bytes(told or "")) for each in expected) > 0
+def _equals_one(expected: Sequence[str], given: str | None) -> bool:
+    """Compare all of them, so that the time does not depend on which one is equal."""
+    return sum(hmac.compare_digest(_bytes(each), _bytes(given or "")) for each in expected) > 0
 
 
 def _bytes(text: str) -> bytes:
