@@ -69,8 +69,8 @@ class SendGroup:
         event = event_of(script)
         try:
             answer = answered(event)
-            self.tally.take(said["by"] or "nobody", int(answer.status), answer.parsed)
-            check(event, answer, signed=said["by"] is not None)
+            self.tally.take(script["by"] or "nobody", int(answer.status), answer.parsed)
+            check(event, answer, signed=script["by"] is not None)
         except Exception:
             say(f"\nInput {self.tried:,} is a violation. The call: {json.dumps(event)[:SHOWN]}")
             raise

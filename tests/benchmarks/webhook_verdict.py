@@ -41,7 +41,7 @@ def check(event: Any, answer: Answer, *, signed: bool) -> None:
     if signed and answer.status == 200 and answer.parsed is None:
         raise Violation("nothing was read of a signed call")
     if answer.status != 200 and (answer.parsed is not None or answer.body):
-        raise Violation("a call that was refused was read, or told something")
+        raise Violation("a call that was refused was read, or event something")
     if answer.parsed is not None and not is_signed(event):
         raise Violation("an unsigned call was read")
     if answer.status == 200 and answer.parsed is None and not knows_a_token(event):
@@ -55,10 +55,10 @@ _READERS: Final[Mapping[str, Callable[[Any], Any]]] = {"MessageReceived": inboun
 
 def _understood(read: ParsedCall) -> None:
     """Behind the bus; raises ``InvalidEvent`` where it is not."""
-    for told in to_bus_events(read):
-        detail = json.loads(json.dumps(told.detail, ensure_ascii=False).encode())
-        envelope = {"id": "1", "detail-type": told.type, "time": "2031-03-19T15:00:00Z"} | {"detail": detail}
-        reader: Callable[[Any], Any] = _READERS.get(told.type, parse_business_event)
+    for event in to_bus_events(read):
+        detail = json.loads(json.dumps(event.detail, ensure_ascii=False).encode())
+        envelope = {"id": "1", "detail-type": event.type, "time": "2031-03-19T15:00:00Z"} | {"detail": detail}
+        reader: Callable[[Any], Any] = _READERS.get(event.type, parse_business_event)
         reader(envelope)
 
 

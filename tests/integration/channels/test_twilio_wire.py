@@ -114,7 +114,7 @@ def test_callback_is_read_as_the_contacts_without_a_lookup(twilio: Server, on: s
     sent = form(twilio)
     status_call = {"MessageStatus": "delivered", "MessageSid": SID, "To": sent["To"], "From": "+15005550009"}
     query = dict(parse_qsl(urlsplit(sent["StatusCallback"]).query))
-    (receipt,) = parse_twilio(told, query, routes=Routes(()), arrived_at=NOON).receipts
+    (receipt,) = parse_twilio(status_call, query, routes=Routes(()), arrived_at=NOON).receipts
     assert receipt.contact == message.message.contact
     assert receipt.scheduled_message_id == message.message.scheduled_message_id
 

@@ -115,7 +115,7 @@ def test_all_wrong_fields_of_a_broadcast_are_reported_at_once() -> None:
 
 
 def test_error_repeats_no_value_of_the_question() -> None:
-    """Errors are logged, and what stands in the wrong field may be about a person."""
+    """Errors are logged, and what is in the wrong field may be about a person."""
     personal = "Ada Beispiel +447700900142"
     for query in (
         {"contact": dict.fromkeys(("brand", "channel", "address"), personal)},
@@ -164,8 +164,8 @@ def test_all_wrong_fields_of_an_event_are_reported_with_paths() -> None:
     ],
 )
 def test_only_what_plans_or_withdraws_messages_can_be_previewed(detail_type: str, detail: dict[str, Any]) -> None:
-    asked = {"preview": {**EVENT, "detail-type": detail_type, "detail": detail}}
-    assert errors_of(asked) == ["$.preview.detail-type: expected an event that plans or cancels messages"]
+    query = {"preview": {**EVENT, "detail-type": detail_type, "detail": detail}}
+    assert errors_of(query) == ["$.preview.detail-type: expected an event that plans or cancels messages"]
 
 
 _json = st.recursive(
@@ -188,8 +188,8 @@ def test_a_story_to_simulate_is_a_list_of_lines() -> None:
 
 
 def test_a_question_about_a_day_names_the_brand_and_the_date() -> None:
-    asked = {"day": {"brand": "acme-dental", "date": "2031-03-20"}}
-    assert question(asked) == AboutDay("acme-dental", date(2031, 3, 20))
+    query = {"day": {"brand": "acme-dental", "date": "2031-03-20"}}
+    assert question(query) == AboutDay("acme-dental", date(2031, 3, 20))
     assert errors_of({"day": {"date": "tomorrow"}}) == [
         "$.day.brand: is required",
         "$.day.date: expected a day, such as 2026-12-24",

@@ -72,7 +72,7 @@ def test_a_number_of_no_route_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("sender", ["", None, 12125550109, "+99"])
-def test_a_sender_that_is_no_phone_number_is_an_error_that_does_not_quote_it(sender: Any) -> None:
+def test_invalid_sender_is_an_error_that_does_not_quote_it(sender: Any) -> None:
     got = read(sns_event({**AWS_SMS, "originationNumber": sender}))
     assert got.messages == []
     assert len(got.errors) == 1

@@ -193,7 +193,7 @@ def test_parsers_never_raise_if_a_value_is_missing_or_empty(number: int) -> None
 
 
 @given(payload=JSON, token=TEXTS)
-def test_what_stands_before_the_readers_never_raises_either(payload: Any, token: str) -> None:
+def test_functions_before_the_parsers_never_raise(payload: Any, token: str) -> None:
     signed_data(payload)
     assert set_up(payload, ("SJENCPGJESMGUFPY",)) is None
     form(token)

@@ -1,4 +1,4 @@
-"""Meta's webhooks: what people wrote, what became of ours, and what they chose."""
+"""Meta's webhooks: messages, statuses and choices."""
 
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -322,7 +322,7 @@ def test_an_id_that_cannot_be_part_of_a_key_is_an_error(wrong: Any) -> None:
     assert read(meta_message({"id": wrong})).errors
 
 
-# What became of ours
+# Statuses
 
 
 @pytest.mark.parametrize(
@@ -409,7 +409,7 @@ def test_a_choice_about_marketing_is_the_persons_own(word: str, allowed: bool) -
     )
 
 
-def test_a_choice_of_another_category_is_ignored_and_one_that_is_not_known_an_error() -> None:
+def test_other_category_is_ignored_and_unknown_value_an_error() -> None:
     assert read(meta_preference({"category": "calls"})) == ParsedCall(ignored=1)
     assert read(meta_preference({"value": "perhaps"})).errors == [
         "$.entry[0].changes[0].value.user_preferences[0]: value: expected stop, resume or signup"
@@ -422,7 +422,7 @@ def test_preference_counts_by_user_id_without_a_number() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "content",
     [
         {"type": "button", "button": {"payload": "STOP", "text": "Nein danke"}},
         {
@@ -435,29 +435,29 @@ def test_preference_counts_by_user_id_without_a_number() -> None:
         },
     ],
 )
-def test_a_button_that_means_stop_is_one_whatever_it_is_called(said: dict[str, Any]) -> None:
+def test_a_button_that_means_stop_is_one_whatever_it_is_called(content: dict[str, Any]) -> None:
     """A business named the button in its own words, and who pressed it was written to again."""
-    assert message(meta_message(said)).asks is Request.STOP
+    assert message(meta_message(content)).asks is Request.STOP
 
 
 @pytest.mark.parametrize("payload", ["CANCEL", "cancel-button", "START", "END", "remove", "", "appointment-17"])
 def test_a_button_that_is_about_something_else_is_no_stop(payload: str) -> None:
     """Under a reminder, "Cancel" is about the appointment."""
-    said = {"type": "button", "button": {"payload": payload, "text": "Cancel"}}
-    assert message(meta_message(said)).asks is None
-    assert message(meta_message(said)).text == "Cancel"
+    content = {"type": "button", "button": {"payload": payload, "text": "Cancel"}}
+    assert message(meta_message(content)).asks is None
+    assert message(meta_message(content)).text == "Cancel"
 
 
 def test_a_button_may_stop_marketing_alone() -> None:
-    said = {"type": "button", "button": {"payload": "STOP_PROMOTIONS", "text": "Stop promotions"}}
-    assert message(meta_message(said)).asks is Request.STOP_MARKETING
+    content = {"type": "button", "button": {"payload": "STOP_PROMOTIONS", "text": "Stop promotions"}}
+    assert message(meta_message(content)).asks is Request.STOP_MARKETING
 
 
 # While Meta's own agent answers
 
 
 def test_messages_in_another_apps_thread_are_read_too() -> None:
-    """Meta Business Agent held the conversation, and a STOP to it was never heard."""
+    """Meta Business Agent held the conversation, and a STOP to it was never stored."""
     call = meta_call(meta_entry({"standby": {"messages": [dict(TEXT)], "contacts": [dict(SHEENA)]}}, field="standby"))
     plain = meta_call(meta_entry({"messages": [dict(TEXT)], "contacts": [dict(SHEENA)]}))
     assert read(call) == read(plain)

@@ -134,7 +134,7 @@ def test_what_expired_and_was_taken_back_was_not_delivered() -> None:
     ],
     ids=["typing", "unspecified", "may be delivered yet", "none of ours", "the agent's launch"],
 )
-def test_what_says_nothing_of_ours_is_ignored(data: Any) -> None:
+def test_events_of_other_systems_are_ignored(data: Any) -> None:
     assert read(data) == ParsedCall(ignored=1)
 
 
@@ -142,8 +142,8 @@ def test_what_says_nothing_of_ours_is_ignored(data: Any) -> None:
 def test_tap_on_a_suggestion_is_a_message(word: str, asks: Request) -> None:
     """One that comes again is known by its id: a SUBSCRIBE without a time undid the STOP that had come after it."""
     data = {**RCS_DELIVERED, "eventType": word, "sendTime": "2014-10-02T15:01:23.045123456Z"}
-    said = InboundMessage(PERSON, "MsHmdWmmqRR2yVYIJ1S7D3rw", SENT, NOW, "", kind=word.lower(), asks=asks)
-    assert read(data) == ParsedCall(messages=[said])
+    content = InboundMessage(PERSON, "MsHmdWmmqRR2yVYIJ1S7D3rw", SENT, NOW, "", kind=word.lower(), asks=asks)
+    assert read(data) == ParsedCall(messages=[content])
 
 
 def test_an_event_that_is_not_known_is_an_error() -> None:
@@ -213,7 +213,7 @@ def replayed(payload: Any) -> ParsedCall:
     return parse_business_messages(payload, routes=routes, arrived_at=NOW)
 
 
-def test_a_replayed_message_is_told_apart_by_its_request() -> None:
+def test_request_id_identifies_a_replayed_message() -> None:
     assert replayed(BUSINESS_MESSAGE) == ParsedCall(
         messages=[
             InboundMessage(

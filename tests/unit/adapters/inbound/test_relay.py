@@ -31,7 +31,7 @@ STOP: Final = RecordChoice(
 
 
 def on_the_bus(event: OutEvent, time: datetime = AT) -> dict[str, Any]:
-    """As whoever listens gets it: PutEvents' entry, and the bus's own time in whole seconds."""
+    """As a listener receives it: PutEvents' entry, and the bus's own time in whole seconds."""
     entry = EventBus(Unused(), "reengage", source=SOURCE).entry(event)
     return {
         "id": "1",
@@ -52,7 +52,7 @@ def test_it_does_not_come_from_us() -> None:
     assert SOURCE == "reengage.webhook"
 
 
-def test_choices_come_before_messages_and_messages_before_receipts() -> None:
+def test_choices_come_before_messages_before_receipts() -> None:
     read = ParsedCall(messages=[MESSAGE], receipts=[RECEIPT], choices=[STOP], errors=["$: broken"], ignored=7)
     assert [event.type for event in to_bus_events(read)] == ["ContactOptedOut", "MessageReceived", "DeliveryReported"]
 
@@ -61,7 +61,7 @@ def test_what_is_wrong_or_ignored_is_no_event() -> None:
     assert to_bus_events(ParsedCall(errors=["$: expected JSON"], ignored=3)) == []
 
 
-def test_of_a_message_only_what_is_known_is_said() -> None:
+def test_message_has_only_known_fields() -> None:
     (event,) = to_bus_events(ParsedCall(messages=[MESSAGE]))
     assert event.detail == {
         "contact": {"brand": "acme-clinic", "channel": "whatsapp", "address": "+447700900161"},
@@ -72,7 +72,7 @@ def test_of_a_message_only_what_is_known_is_said() -> None:
     }
 
 
-def test_of_a_receipt_only_what_is_known_is_said() -> None:
+def test_receipt_has_only_known_fields() -> None:
     (event,) = to_bus_events(ParsedCall(receipts=[RECEIPT]))
     assert event.detail == {
         "contact": {"brand": "acme-clinic", "channel": "whatsapp", "address": "+447700900161"},
@@ -147,9 +147,9 @@ def test_a_message_is_the_same_message_behind_the_bus(message: InboundMessage) -
 def test_a_receipt_is_the_same_receipt_behind_the_bus(
     ours: str, happened_at: datetime, status: Status, theirs: str | None, error: str | None
 ) -> None:
-    told = RecordDelivery(PERSON, ours, status, happened_at, theirs, error)
-    (event,) = to_bus_events(ParsedCall(receipts=[told]))
-    assert receipt(on_the_bus(event)) == replace(told, event_id="1")
+    report = RecordDelivery(PERSON, ours, status, happened_at, theirs, error)
+    (event,) = to_bus_events(ParsedCall(receipts=[report]))
+    assert receipt(on_the_bus(event)) == replace(report, event_id="1")
 
 
 @pytest.mark.parametrize("character", ["x", '"', "\n", "ü", "🦷", "\x00"])

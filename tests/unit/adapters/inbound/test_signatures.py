@@ -119,7 +119,7 @@ def test_invalid_url_is_signed_unchanged(url: str) -> None:
     assert not signatures.verify_twilio(["12345"], url, (), TWILIO)
 
 
-def test_a_token_that_is_told_is_ours_only_as_a_whole() -> None:
+def test_a_token_is_valid_only_as_a_whole() -> None:
     assert signatures.verify_token(["other", "SJENCPGJESMGUFPY"], "SJENCPGJESMGUFPY")
     assert not signatures.verify_token(["SJENCPGJESMGUFPY"], "SJENCPGJESMGUFP")
     assert not signatures.verify_token([], "")

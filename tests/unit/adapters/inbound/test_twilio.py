@@ -35,7 +35,7 @@ def read(params: Mapping[str, Any], query: Mapping[str, Any] = TWILIO_QUERY) -> 
 # Messages
 
 
-def test_an_sms_was_sent_when_it_arrived_for_twilio_says_no_time() -> None:
+def test_an_sms_counts_from_its_arrival() -> None:
     assert read(TWILIO_SMS, {}) == ParsedCall(
         messages=[InboundMessage(PERSON, SID, NOW, NOW, "Ahoy! Is Saturday free?")],
     )
@@ -137,7 +137,7 @@ def test_a_call_about_nothing_is_an_error() -> None:
     assert read({}) == ParsedCall(errors=["$: expected a message or a status callback"])
 
 
-# What became of ours
+# Statuses
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def addressee(query: Mapping[str, str], params: Mapping[str, str] = POOL, routes
 
 
 def test_a_callback_is_of_the_contact_that_its_query_names() -> None:
-    """The number of a pool is no route's, and a delivery, or an opt-out, was nobody's."""
+    """The number of a pool is no route's, so a delivery or an opt-out had no contact."""
     assert read(POOL).errors == ["$: no route of twilio for sms has this number or account: add it to Routes"]
     assert addressee({"brand": "acme-garden", "channel": "sms"}) == Contact("acme-garden", "sms", "+15558675310")
 
@@ -252,7 +252,7 @@ def test_a_message_that_is_none_of_ours_is_ignored(query: dict[str, str]) -> Non
     assert read(TWILIO_STATUS, query) == ParsedCall(ignored=1)
 
 
-def test_the_status_of_a_message_of_theirs_is_ignored_and_one_that_is_not_known_an_error() -> None:
+def test_status_of_an_inbound_message_is_ignored() -> None:
     assert read({**TWILIO_STATUS, "MessageStatus": "received"}) == ParsedCall(ignored=1)
     assert read({**TWILIO_STATUS, "MessageStatus": "dreamt"}).errors == ["$: MessageStatus: expected a known one"]
 
@@ -270,7 +270,7 @@ def test_form_with_too_many_fields_is_refused() -> None:
 
 
 def test_a_service_that_sends_as_rcs_by_itself_is_the_same_route() -> None:
-    """Twilio made an RCS message of an SMS, and the STOP that came back was nobody's."""
+    """Twilio made an RCS message of an SMS, and the STOP that came back had no contact."""
     got = read({**TWILIO_SMS, "From": f"rcs:{TWILIO_SMS['From']}"}, {})
     assert got.messages[0].contact == PERSON
 

@@ -130,8 +130,8 @@ def test_a_call_of_twilios_cannot_be_cut_anew() -> None:
     cut = {"Body": "STOP", "From": "+12025559999", "FromA": "From+12025550123", "FromCity": "RENO", "MessageSid": "SM1"}
     both = [from_twilio(each) for each in (texted, cut)]
     assert both[0]["headers"]["X-Twilio-Signature"] == both[1]["headers"]["X-Twilio-Signature"]
-    told = ParsedCall(errors=["$: the signed text could be that of two senders"])
-    assert [answered(each).parsed for each in both] == [told] * 2
+    expected = ParsedCall(errors=["$: the signed text could be that of two senders"])
+    assert [answered(each).parsed for each in both] == [expected] * 2
 
 
 @pytest.mark.parametrize("text", ["Fromage: yes", "From Reno?", "from+12025550123", "I got it From: you"])
@@ -148,7 +148,7 @@ def test_nothing_is_read_of_a_call_with_a_wrong_signature() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xff", b"[" * 100_000])
-def test_what_is_signed_and_no_json_is_an_error_that_does_not_come_again(body: bytes) -> None:
+def test_signed_body_that_is_no_json_is_an_error(body: bytes) -> None:
     assert answered(from_meta(body)) == Answer(200, parsed=ParsedCall(errors=["$: expected JSON"]))
 
 
@@ -454,10 +454,10 @@ OLD: Final = NOW - RETRIED_FOR - timedelta(seconds=1)
 
 
 def test_signed_call_older_than_any_retry_is_refused() -> None:
-    """Whoever sends it has it from somewhere: a message of then would open a window, and undo a STOP, today."""
-    assert answered(from_meta(told_at(OLD))) == Answer(400)
-    assert answered(from_meta(told_at(OLD, OLD - timedelta(days=900)))) == Answer(400)
-    got = answered(from_meta(told_at(NOW - RETRIED_FOR)))
+    """It may be a recorded call: an old message would open a window, and undo a STOP, today."""
+    assert answered(from_meta(event_at(OLD))) == Answer(400)
+    assert answered(from_meta(event_at(OLD, OLD - timedelta(days=900)))) == Answer(400)
+    got = answered(from_meta(event_at(NOW - RETRIED_FOR)))
     assert got.status == 200
     assert got.parsed
     assert len(got.parsed.messages) == 1
@@ -468,7 +468,7 @@ def test_eight_days_are_longer_than_any_provider_tries() -> None:
 
 
 def test_a_call_is_as_old_as_the_newest_that_it_tells() -> None:
-    got = answered(from_meta(told_at(OLD, NOW)))
+    got = answered(from_meta(event_at(OLD, NOW)))
     assert got.parsed
     assert len(got.parsed.messages) == 2
 

@@ -1,4 +1,4 @@
-"""Parse the queries of ``ExplainFunction``: a contact, an event to preview, or a broadcast."""
+"""Parse the queries of ``ExplainFunction``: a contact, an event to preview, a broadcast, a story or a day."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -24,7 +24,7 @@ class AboutBroadcast(NamedTuple):
 
 
 class AboutStory(NamedTuple):
-    """A story to simulate: its lines, not read yet."""
+    """A story to simulate: its lines, not parsed yet."""
 
     lines: Sequence[Any]
 
@@ -44,22 +44,28 @@ QUESTIONS: Final = {
     "simulate": '{"simulate": [line, …]}',
     "day": '{"day": {"brand", "date"}}',
 }
-"""By the field that names it, the form of each question."""
+"""The form of each query, by its field."""
 
 
 def question(query: Any) -> Question:
     """Parse a query.
 
-    It is ``{"contact": …}``, with ``"export": true`` for all stored data; or ``{"preview": <event in>}``; or
-    ``{"broadcast": {"brand", "announcement_id" or "item_id"}}``.
+    It is ``{"contact": …}``, with ``"export": true`` for all stored data; ``{"preview": <event in>}``;
+    ``{"broadcast": {"brand", "announcement_id" or "item_id"}}``; ``{"simulate": [line of a story, …]}``; or
+    ``{"day": {"brand", "date"}}``.
 
     Raises ``InvalidEvent`` with every field that is wrong.
     """
-    if not isinstance(query, dict) or len(query.keys() & {"contact", "preview", "broadcast"}) != 1:
-        wanted = '{"contact": {"brand", "channel", "address"}}, {"preview": event} or {"broadcast": {"brand", …}}'
-        raise InvalidEvent([f"$: expected {wanted}"])
+    if not isinstance(query, dict) or len(query.keys() & QUESTIONS.keys()) != 1:
+        raise InvalidEvent([f"$: expected one of {', '.join(QUESTIONS.values())}"])
+    if "simulate" in query:
+        if not isinstance(query["simulate"], list):
+            raise InvalidEvent(["$.simulate: expected a list of a story's lines"])
+        return AboutStory(query["simulate"])
     if "broadcast" in query:
         return AboutBroadcast(broadcast_at(query["broadcast"], "$.broadcast"))
+    if "day" in query:
+        return AboutDay(*day_at(query["day"], "$.day"))
     if "contact" in query:
         export = query.get("export", False)
         if not isinstance(export, bool):
