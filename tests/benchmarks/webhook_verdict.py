@@ -41,7 +41,7 @@ def check(event: Any, answer: Answer, *, signed: bool) -> None:
     if signed and answer.status == 200 and answer.parsed is None:
         raise Violation("nothing was read of a signed call")
     if answer.status != 200 and (answer.parsed is not None or answer.body):
-        raise Violation("a call that was refused was read, or event something")
+        raise Violation("a call that was refused was parsed, or has a body")
     if answer.parsed is not None and not is_signed(event):
         raise Violation("an unsigned call was read")
     if answer.status == 200 and answer.parsed is None and not knows_a_token(event):
