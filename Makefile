@@ -222,6 +222,11 @@ send: $(PROJECT) ## Put an event on the bus and follow it: EVENT=name or file [C
 	$(call need,EVENT,make send EVENT=AppointmentBooked CONTACT=acme-dental/sms/+12025550101 IN=2d)
 	@$(REENGAGE) send "$(EVENT)" --stack $(STACK) --contact "$(CONTACT)" --brand "$(BRAND)" --in "$(or $(IN),2d)" --yes
 
+.PHONY: day
+day: $(PROJECT) ## List the appointments of a day, and whom no reminder will reach: BRAND=… [DATE=tomorrow] [STACK=…].
+	$(call need,BRAND,make day BRAND=acme-dental DATE=tomorrow)
+	@$(REENGAGE) day --brand "$(BRAND)" --date "$(or $(DATE),tomorrow)" --stack $(STACK)
+
 .PHONY: doctor redrive
 doctor: $(PROJECT) ## Check a deployed stack, and say what is wrong and how to fix it: [STACK=…].
 	@$(REENGAGE) doctor --stack $(STACK)

@@ -189,6 +189,6 @@ def test_ttl_deletes_what_has_expired() -> None:
     engine = _Engine(parse_story([WROTE, writes("2026-06-02T12:00:00Z")]), {}, 0, None)
     for _ in engine.run():
         pass
-    stored = engine._app.store.read_thread(Contact("acme-dental", "sms", "+4915112345678"), "m-2026-03-02T12:00:00Z")
+    stored = engine.app.store.read_thread(Contact("acme-dental", "sms", "+4915112345678"), "m-2026-03-02T12:00:00Z")
     assert stored.conversation is not None
     assert not stored.known

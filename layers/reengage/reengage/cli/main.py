@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import typer
 
+from reengage.cli.day import day
 from reengage.cli.doctor import doctor
 from reengage.cli.explain import explain, export
 from reengage.cli.import_opt_outs import import_opt_outs
@@ -15,13 +16,43 @@ from reengage.cli.send import send
 from reengage.cli.simulate import simulate
 from reengage.cli.texts import texts
 
+COMMANDS = (
+    explain,
+    export,
+    day,
+    preview,
+    simulate,
+    send,
+    texts,
+    progress,
+    import_opt_outs,
+    pause,
+    resume,
+    doctor,
+    redrive,
+)
+
 app = typer.Typer(
     name="reengage",
     help="Ask a deployed Reengage stack, preview events, import opt-outs, and stop or start sending.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for run in (explain, export, preview, progress, import_opt_outs, pause, resume, send, simulate, texts, doctor, redrive):
+for run in (
+    explain,
+    export,
+    preview,
+    progress,
+    import_opt_outs,
+    pause,
+    resume,
+    send,
+    simulate,
+    texts,
+    doctor,
+    redrive,
+    day,
+):
     app.command(run.__name__.replace("_", "-"))(run)
 
 

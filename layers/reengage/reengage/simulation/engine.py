@@ -58,6 +58,15 @@ def simulate(
     return engine.run()
 
 
+def state_at(story: Story, settings: Mapping[str, str] | None, at: datetime) -> SimulatedApp:
+    """Run the story until ``at``, and return the app as it is then. Raises ``StoryError``."""
+    engine = _Engine(replace(story, until=at), dict(settings or {}), 0, None)
+    for _ in engine.run():
+        pass
+    engine.app.now = at
+    return engine.app
+
+
 class _Engine:
     def __init__(self, story: Story, settings: dict[str, str], seed: int, on_progress: Progress | None) -> None:
         self._story = story
@@ -74,7 +83,7 @@ class _Engine:
         for setting in story.settings:
             if setting.at is None:
                 self._settings |= setting.values
-        self._app = SimulatedApp(
+        self.app = SimulatedApp(
             _environment(self._settings), rules=story.rules, seed=seed, wait=self._wait, report=self._report
         )
         self._check()
@@ -83,7 +92,7 @@ class _Engine:
         while (at := self._next()) is not None and (self._story.until is None or at <= self._story.until):
             self._go_to(at)
             yield from self._lines()
-        yield {"summary": self._summary.value(self._app)}
+        yield {"summary": self._summary.value(self.app)}
 
     def _next(self) -> datetime | None:
         """The next instant at which something happens."""
@@ -95,32 +104,32 @@ class _Engine:
             *(at for at, _, _ in self._reports[:1]),
             *(setting.at for setting in self._changes[:1] if setting.at),
         ]
-        return max(min(heads), self._app.now) if heads else None
+        return max(min(heads), self.app.now) if heads else None
 
     def _next_tick(self) -> datetime | None:
-        due_at = self._app.next_change() if self._is_idle else self._app.store.next_due_at()
+        due_at = self.app.next_change() if self._is_idle else self.app.store.next_due_at()
         if due_at is None:
             return None
-        tick = _whole_minute(max(due_at, self._app.now))
+        tick = _whole_minute(max(due_at, self.app.now))
         return max(tick, self._last_tick + MINUTE) if self._last_tick else tick
 
     def _go_to(self, at: datetime) -> None:
         """Let ``at`` be now: the story's events of that instant, then what is due by them."""
         if self._last_expiry is None or at >= self._last_expiry + EXPIRES_EVERY:
             self._last_expiry = at
-            self._app.store.expire(at)
+            self.app.store.expire(at)
         if self._next_story() == at:
             self._deliver_until(at)
             self._is_idle = False
         if self._next_tick() == at:
-            self._app.now = at
+            self.app.now = at
             self._last_tick = at
-            self._is_idle = not self._app.tick()
+            self._is_idle = not self.app.tick()
 
     def _deliver_until(self, at: datetime) -> None:
         """Deliver all of the story up to ``at``, in order of time."""
         while (head := self._next_story()) is not None and head <= at:
-            self._app.now = max(self._app.now, head)
+            self.app.now = max(self.app.now, head)
             if self._changes and self._changes[0].at == head:
                 self._set(self._changes.pop(0))
             elif self._reports and self._reports[0][0] <= head:
@@ -137,7 +146,7 @@ class _Engine:
         if not event.is_call:
             self._deliver(str(event.number), event.envelope)
             return
-        for position, envelope in enumerate(self._app.called(event.envelope)):
+        for position, envelope in enumerate(self.app.called(event.envelope)):
             self._deliver(f"{event.number}-{position}", envelope)
 
     def _deliver(self, name: str, envelope: Mapping[str, Any]) -> None:
@@ -145,16 +154,16 @@ class _Engine:
         if envelope.get("source") == OURS:
             return
         event_id = envelope.get("id") or str(uuid.uuid5(_NAMESPACE, name))
-        self._app.deliver({**envelope, "id": event_id})
+        self.app.deliver({**envelope, "id": event_id})
 
     def _set(self, setting: Setting) -> None:
         self._settings |= setting.values
-        self._app.configure(_environment(self._settings))
+        self.app.configure(_environment(self._settings))
         self._check()
 
     def _check(self) -> None:
         """Raise ``StoryError`` for a parameter's value that the app does not take."""
-        settings = self._app.settings
+        settings = self.app.settings
         try:
             _ = settings.policy, settings.ingest, settings.routes, settings.messages_per_second, settings.default_locale
         except ConfigurationError as error:
@@ -162,9 +171,9 @@ class _Engine:
 
     def _wait(self, seconds: float) -> None:
         """The app sleeps: the story goes on meanwhile."""
-        end = self._app.now + timedelta(seconds=seconds)
+        end = self.app.now + timedelta(seconds=seconds)
         self._deliver_until(end)
-        self._app.now = max(self._app.now, end)
+        self.app.now = max(self.app.now, end)
 
     def _report(self, at: datetime, envelope: Mapping[str, Any]) -> None:
         self._reported += 1
@@ -172,10 +181,10 @@ class _Engine:
 
     def _lines(self) -> Iterator[Line]:
         """Take what was published since the last call."""
-        published, self._app.events = self._app.events, []
+        published, self.app.events = self.app.events, []
         for at, event in published:
             detail = dict(event.detail)
-            text = self._app.texts.get(detail.get("scheduled_message_id", ""))
+            text = self.app.texts.get(detail.get("scheduled_message_id", ""))
             if text is not None and (event.type == "MessageSent" or detail.get("rule") == "dry_run"):
                 detail["text"] = text
             self._summary.count(event.type, detail)

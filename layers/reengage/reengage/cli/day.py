@@ -1,0 +1,160 @@
+"""``day``: the front desk's list of one day, and whom no reminder will reach."""
+
+import csv
+import html
+import io
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from reengage.adapters.inbound.questions import question
+from reengage.cli import stack as stacks
+from reengage.cli.console import ExitCode, UsageError, command, printable, warn, write, write_json
+from reengage.cli.explain import JsonOption
+from reengage.domain.instants import parse_instant
+from reengage.simulation import StoryError, read_story
+from reengage.simulation.engine import state_at
+
+COLUMNS = ("time", "appointment", "name", "contact", "state", "at", "why", "what to do")
+FILE_WIDTH = 200
+"""Characters of a line if the output is no terminal."""
+
+STATES = {
+    "will_be_reminded": "will be reminded",
+    "reminded": "reminded",
+    "delivered": "reminded and delivered",
+    "confirmed": "confirmed",
+    "asked_to_cancel": "asked to cancel",
+    "not_reached": "NO REMINDER WILL REACH THEM",
+}
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<style>
+body {{ font: 15px/1.4 system-ui, sans-serif; margin: 2rem; color: #111; background: #fff }}
+table {{ border-collapse: collapse; width: 100% }}
+th, td {{ border-bottom: 1px solid #bbb; padding: .4rem .6rem; text-align: left; vertical-align: top }}
+tr.not_reached td {{ font-weight: 600 }}
+@media print {{ body {{ margin: 0 }} tr {{ break-inside: avoid }} }}
+</style></head><body><main><h1>{title}</h1><p>{summary}</p>
+<table><thead><tr>{head}</tr></thead><tbody>
+{rows}
+</tbody></table></main></body></html>
+"""
+
+
+@command
+def day(
+    *,
+    brand: Annotated[str, typer.Option("--brand", help="the brand, for example acme-dental")],
+    of: Annotated[str, typer.Option("--date", help="today, tomorrow, or a day such as 2026-12-04")] = "tomorrow",
+    stack: Annotated[str, typer.Option("--stack", help="name of the deployed stack")] = "reengage",
+    story: Annotated[Path | None, typer.Option("--story", help="a story instead of a stack")] = None,
+    at: Annotated[str, typer.Option("--at", help="with --story: the instant at which you ask")] = "",
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="write a CSV file")] = None,
+    page: Annotated[Path | None, typer.Option("--page", help="write an offline page to print")] = None,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """List every appointment of a day, and whom no reminder will reach.
+
+    The list holds personal data. Example: reengage day --brand acme-dental --date tomorrow
+    """
+    now = _instant(at) if at else datetime.now(UTC)
+    event = {"day": {"brand": brand, "date": _day(of, now).isoformat()}}
+    asked = question(event)
+    if story:
+        try:
+            found = state_at(read_story(story), None, now).answer(asked)
+        except (StoryError, FileNotFoundError) as error:
+            raise UsageError(f"{story}: {error}") from error
+    else:
+        found = stacks.accepted(stacks.stack_functions(stack)("ExplainFunctionArn", event))
+    if csv_file:
+        csv_file.write_text(_csv(found), encoding="utf-8-sig")
+    if page:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(_page(found), encoding="utf-8")
+    if as_json:
+        write_json(found)
+    else:
+        _print_table(found)
+    missed = sum(entry["state"] == "not_reached" for entry in found["entries"])
+    if missed:
+        warn(f"{missed} of {len(found['entries'])} appointments get no reminder.")
+    return ExitCode.FINDING if missed else ExitCode.DONE
+
+
+def _day(text: str, now: datetime) -> date:
+    days = {"today": 0, "tomorrow": 1}
+    if text in days:
+        return (now + timedelta(days=days[text])).date()
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f'--date "{text}": expected today, tomorrow, or a day such as 2026-12-04') from error
+
+
+def _instant(text: str) -> datetime:
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        raise UsageError(f'--at "{text}": {error}') from error
+
+
+def _rows(found: Mapping[str, Any]) -> Iterator[Sequence[str]]:
+    for entry in found["entries"]:
+        contact = entry.get("contact") or {}
+        yield (
+            entry["starts_at"][11:16],
+            entry["appointment_id"],
+            entry.get("name") or "",
+            "/".join(str(contact[part]) for part in ("channel", "address") if part in contact),
+            STATES[entry["state"]],
+            (entry.get("at") or "")[:16].replace("T", " "),
+            (entry.get("why") or "").replace("_", " "),
+            entry.get("what_to_do") or "",
+        )
+
+
+def _csv(found: Mapping[str, Any]) -> str:
+    """Return CSV; a cell that a spreadsheet would take for a formula begins with an apostrophe."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(COLUMNS)
+    writer.writerows([f"'{cell}" if cell[:1] in "=@+-\t\r" and cell else cell for cell in row] for row in _rows(found))
+    return out.getvalue()
+
+
+def _page(found: Mapping[str, Any]) -> str:
+    missed = sum(entry["state"] == "not_reached" for entry in found["entries"])
+    count, zone = len(found["entries"]), html.escape(found["zone"])
+    rows = "\n".join(
+        f'<tr class="{html.escape(entry["state"])}">'
+        + "".join(f"<td>{html.escape(printable(cell))}</td>" for cell in row)
+        + "</tr>"
+        for entry, row in zip(found["entries"], _rows(found), strict=True)
+    )
+    return PAGE.format(
+        title=html.escape(f"{found['brand']}, {found['date']}"),
+        summary=f"{count} appointments, {missed} without a reminder. Time zone: {zone}.",
+        head="".join(f'<th scope="col">{column}</th>' for column in COLUMNS),
+        rows=rows,
+    )
+
+
+def _print_table(found: Mapping[str, Any]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - programs that read JSON do not need it
+    from rich.table import Table  # noqa: PLC0415 - the same
+
+    write(f"{found['brand']}, {found['date']} ({found['zone']})")
+    table = Table()
+    for column in COLUMNS:
+        table.add_column(column)
+    for row in _rows(found):
+        table.add_row(*map(printable, row))
+    Console(width=None if sys.stdout.isatty() else FILE_WIDTH).print(table, markup=False)
