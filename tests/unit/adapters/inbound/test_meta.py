@@ -1,5 +1,6 @@
 """Meta's webhooks: messages, statuses and choices."""
 
+import time
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -467,3 +468,99 @@ def test_messages_in_another_apps_thread_are_read_too() -> None:
 def test_messages_of_another_app_are_ignored() -> None:
     call = meta_call(meta_entry({"standby": {"message_echoes": [dict(TEXT)]}}, field="standby"))
     assert read(call) == ParsedCall()
+
+
+# Ids of one person
+
+NUMBER: Final = Contact("acme-dental", "whatsapp", "+16505551234")
+USER: Final = Contact("acme-dental", "whatsapp", "US.811")
+
+
+def _links(parsed: ParsedCall) -> list[tuple[Contact, Contact]]:
+    return [(link.contact, link.same_as) for link in parsed.links]
+
+
+def test_links_the_number_and_the_user_id_of_a_message() -> None:
+    """A STOP came later by the user id alone, and the reminder went to the number."""
+    parsed = read(meta_message({"from_user_id": "US.811"}))
+    assert parsed.messages[0].contact == NUMBER
+    assert _links(parsed) == [(NUMBER, USER)]
+
+
+def test_links_by_the_profile_that_has_one_of_the_ids() -> None:
+    sender = {**SHEENA, "user_id": "US.811", "parent_user_id": "US.ENT.9"}
+    parent = Contact("acme-dental", "whatsapp", "US.ENT.9")
+    assert _links(read(meta_message(sender=sender))) == [(NUMBER, USER), (NUMBER, parent)]
+
+
+def test_never_links_by_the_profile_of_another_person() -> None:
+    other = {"profile": {"name": "Other"}, "wa_id": "16505559999", "user_id": "US.9"}
+    assert _links(read(meta_message(sender=other))) == []
+
+
+def test_stop_with_a_parent_user_id_alone_is_a_message() -> None:
+    parsed = read(meta_message({"from": None, "from_parent_user_id": "US.ENT.9"}, sender={"profile": {"name": "R"}}))
+    assert parsed.messages[0].contact.address == "US.ENT.9"
+
+
+@pytest.mark.parametrize(
+    "sender", ["bla", "STOP", "us.1", "US.", "+1 650 555 1234", "12", "US.1\n", "1650555123456789"]
+)
+def test_other_senders_are_errors(sender: str) -> None:
+    """A call with ``from: "bla"`` made a contact of that name."""
+    parsed = read(meta_message({"from": sender}))
+    assert (parsed.messages, len(parsed.errors)) == ([], 1)
+
+
+def test_delivered_status_links_the_two_ids_of_its_recipient() -> None:
+    for status, links in (("delivered", 1), ("read", 0), ("sent", 0)):
+        parsed = read(meta_status({"status": status, "recipient_user_id": "US.811"}))
+        assert len(parsed.links) == links
+
+
+# Staff
+
+ECHO: Final = {"from": "15550783881", "to": "16505551234", "id": "wamid.E", "timestamp": "1749416383", "type": "text"}
+
+
+@pytest.mark.parametrize(
+    ("more", "addresses"),
+    [
+        ({"text": {"body": "We are on our way"}}, ["+16505551234"]),
+        ({"to": None, "to_user_id": "US.811"}, ["US.811"]),
+        ({"type": "image"}, ["+16505551234"]),
+        ({"type": "revoke"}, []),
+        ({"group_id": "g"}, []),
+    ],
+)
+def test_message_of_staff_is_an_agent_reply(more: dict[str, Any], addresses: list[str]) -> None:
+    entry = meta_entry({"message_echoes": [{**ECHO, **more}]}, "smb_message_echoes")
+    parsed = read(meta_call(entry))
+    assert [reply.contact.address for reply in parsed.agent_replies] == addresses
+    assert (parsed.messages, parsed.errors) == ([], [])
+
+
+# Quoted messages and buttons
+
+
+def test_message_has_the_quoted_message_and_the_payload() -> None:
+    button = {"type": "button", "button": {"payload": "confirm:a-17", "text": "Yes"}, "context": {"id": "wamid.OURS"}}
+    (message,) = read(meta_message(button)).messages
+    assert (message.quoted_message_id, message.payload, message.text) == ("wamid.OURS", "confirm:a-17", "Yes")
+
+
+@pytest.mark.parametrize("context", [None, {}, {"id": ""}, {"id": 5}, {"id": "x" * 513}, {"id": "a\nb"}, "wamid"])
+def test_invalid_quoted_message_is_left_out(context: Any) -> None:
+    (message,) = read(meta_message({"context": context})).messages
+    assert message.quoted_message_id is None
+
+
+def test_profiles_are_found_in_linear_time() -> None:
+    """A call with thousands of messages and contacts took 182 seconds."""
+    numbers = [str(16505550000 + each) for each in range(4000)]
+    messages = [{**TEXT, "from": number, "id": number} for number in numbers]
+    contacts = [{"profile": {"name": number}, "wa_id": number} for number in numbers]
+    started = time.process_time()
+    parsed = read(meta_call(meta_entry({"contacts": contacts, "messages": messages})))
+    assert [message.display_name for message in parsed.messages] == numbers
+    assert time.process_time() - started < 10
