@@ -19,7 +19,7 @@ from tests.contract.samples import (
     planned,
     reminder,
 )
-from tests.contract.stores import Harness
+from tests.contract.stores import DynamoDB, Harness
 
 MUCH_LATER = LATER + timedelta(hours=1)
 FACTS = {"decided_at": "2026-11-30T08:00:00Z", "window_expires_at": "2026-12-30T08:00:00Z"}
@@ -186,3 +186,35 @@ def test_held_message_keeps_hold_start_and_rules(harness: Harness) -> None:
     kept = store.read_message(message.key)
     assert kept
     assert (kept.due_at, kept.planned_due_at, kept.hold_rules) == (LATER, message.due_at, "frequency_cap, quiet_hours")
+
+
+@pytest.mark.parametrize("state", [State.SENT, State.UNCONFIRMED])
+def test_the_text_that_was_sent_is_kept_until_the_erasure(harness: Harness, state: State) -> None:
+    store, kept = harness.store, {"text": "Bis morgen! 🦷", "locale": "de", "template": "appointment_reminder"}
+    taken = claimed(store)
+    assert store.settle(ended(taken, state, **kept))
+    assert store.record_receipt(ended(taken, State.DELIVERED))
+    (held,) = store.read_holdings(ANNA).scheduled
+    assert (held.text, held.locale, held.template) == tuple(kept.values())
+    assert store.erase(ANNA, until=LATER) == 1
+    assert harness.size() == 0
+
+
+def test_the_text_is_kept_if_the_receipt_came_first(harness: Harness) -> None:
+    store, taken = harness.store, claimed(harness.store)
+    assert store.record_receipt(ended(taken, State.DELIVERED))
+    assert not store.settle(ended(taken, State.SENT, provider="eventbridge", text="See you!", locale="en"))
+    held = store.read_message(taken.key)
+    assert held
+    assert (held.state, held.text, held.locale) == (State.DELIVERED, "See you!", "en")
+
+
+@pytest.mark.parametrize(("length", "units"), [(50, 1), (200, 1), (900, 2)])
+def test_a_long_text_costs_one_write_unit_more(local: DynamoDB, length: int, units: int) -> None:
+    """Beside the entry that leaves the index; and the same again for each receipt."""
+    taken = claimed(local.store)
+    with local.calls() as settling:
+        assert local.store.settle(ended(taken, State.SENT, text="x" * length, locale="en"))
+    with local.calls() as reporting:
+        assert local.store.record_receipt(ended(taken, State.DELIVERED))
+    assert (settling.write_units, reporting.write_units) == (units + 1, units)

@@ -1,31 +1,64 @@
 """What a function may say in its log and metrics, and what it may not."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from reengage.observability import LEFT, METRICS, NOT_PUBLISHED, RETRIED, SMS_OVER_THREE_SEGMENTS, WEBHOOKS_REFUSED
+from reengage.observability import (
+    ALARM_METRICS,
+    LEFT,
+    METRICS,
+    NOT_PUBLISHED,
+    RETRIED,
+    SIGNATURES_REFUSED,
+    SMS_OVER_THREE_SEGMENTS,
+    WEBHOOKS_REFUSED,
+)
 
-METRICS_BY_NAME: Final = {
-    metric.name: metric
-    for metric in (*METRICS.values(), NOT_PUBLISHED, LEFT, RETRIED, SMS_OVER_THREE_SEGMENTS, WEBHOOKS_REFUSED)
+_SERIES: Final = (
+    *(*METRICS.values(), *ALARM_METRICS.values()),
+    *(NOT_PUBLISHED, LEFT, RETRIED, SMS_OVER_THREE_SEGMENTS, WEBHOOKS_REFUSED, SIGNATURES_REFUSED),
+)
+
+DIMENSIONS: Final = {
+    name: [sorted(("service", *series.dimensions)) for series in _SERIES if series.name == name]
+    for name in {series.name for series in _SERIES}
 }
+"""The dimensions of each metric's series: some metrics have one more series, for an alarm."""
 
-_PERSONAL: Final = ("text", "display_name", "service", "location", "error", "message_id")
+_HARMLESS: Final = frozenset(
+    {
+        *("brand", "channel", "timezone", "locale", "kind", "asks", "status", "scope", "marketing", "detail-type"),
+        *("source", "scheduled_message_id", "id", "account", "region", "time", "version", "resources", "event_id"),
+    }
+)
+"""Fields that are no one's data: a choice from a list, an instant, or an id that AWS or this application makes."""
+
+_PUBLIC_VALUE: Final = re.compile(r"\d{4}-\d{2}-\d{2}(T.*)?|-?P[\dTDHWMS]+|\d{2}:\d{2}|.{0,3}", re.DOTALL)
+"""Instants, days, durations and times of day; and what is too short to be told from a part of another word."""
 
 
-def personal(*events: Mapping[str, Any]) -> set[str]:
-    """What of these events belongs in no log: who it is about, what was written, what the appointment is for."""
-    return {secret for event in events for secret in _of_one(event.get("detail", event))}
+def personal(*events: Any) -> set[str]:
+    """Return what of these events belongs in no log: each address, name, id, text and URL, in all their forms."""
+    return {form for event in events for text in _texts(_detail_of(event)) for form in (text, text.lstrip("+"))}
 
 
-def _of_one(detail: Mapping[str, Any]) -> Iterator[str]:
-    address = detail.get("contact", {}).get("address")
-    if address:
-        yield address
-        yield address.lstrip("+")
-    for name in _PERSONAL:
-        value = detail.get(name)
-        yield from value.values() if isinstance(value, dict) else [value] if value else []
+def _detail_of(event: Any) -> Any:
+    return event.get("detail", event) if isinstance(event, dict) else event
+
+
+def _texts(value: Any, name: str = "") -> Iterator[str]:
+    if name in _HARMLESS:
+        return
+    match value:
+        case dict():
+            for inner, each in value.items():
+                yield from _texts(each, inner)
+        case list():
+            for each in value:
+                yield from _texts(each, name)
+        case str() if not _PUBLIC_VALUE.fullmatch(value):
+            yield value
 
 
 def documented(written: Mapping[str, Any], *, service: str) -> None:
@@ -34,9 +67,8 @@ def documented(written: Mapping[str, Any], *, service: str) -> None:
     assert directive["Namespace"] == "Reengage"
     ((name, unit),) = ((metric["Name"], metric["Unit"]) for metric in directive["Metrics"])
     assert unit == "Count"
-    metric = METRICS_BY_NAME[name]
     (dimensions,) = directive["Dimensions"]
-    assert sorted(dimensions) == sorted(("service", *metric.dimensions))
+    assert sorted(dimensions) in DIMENSIONS[name]
     assert written["service"] == service
     assert all(isinstance(written[dimension], str) and written[dimension] for dimension in dimensions)
     assert set(written) == {"_aws", name, *dimensions}

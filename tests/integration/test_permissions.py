@@ -37,6 +37,8 @@ RARELY: Final = {
     # A place under a cap is given back where nothing was sent.
     "send_appointment_reminders": GIVES_IT_BACK | ERASES | LOOKS_AHEAD | BY_PROVIDERS,
     "send_trial_follow_ups": GIVES_IT_BACK | ERASES | LOOKS_AHEAD | BY_PROVIDERS,
+    # The appointments of a day.
+    "explain": {"dynamodb:Query of audience"},
     # A call of which something cannot be understood.
     "webhook": {"sqs:SendMessage"},
     # A greeting that its own door could not hand over.

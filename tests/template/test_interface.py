@@ -32,6 +32,7 @@ DEFAULTS = {
     "WindowClosingNotice": "P1D",
     "ConversationPause": "PT30M",
     "DryRun": "false",
+    "KeepTexts": "true",
     "Tracing": "Off",
     # Not named by the contract.
     "HelpReply": "provider",
@@ -171,6 +172,7 @@ def test_cloudformation_takes_only_what_the_app_takes(value: str) -> None:
         "WindowClosingNotice",
         "ConversationPause",
         "DryRun",
+        "KeepTexts",
     ):
         if _takes(_parameters()[parameter], value):
             variable = {"WhatsAppTemplates": "WHATSAPP_TEMPLATES"}.get(parameter, _variable(parameter))
@@ -187,6 +189,7 @@ def test_the_edges_are_taken_where_they_should_be() -> None:
     ]
     assert taken["WindowClosingNotice"] == ["P7D", "PT36H", "P1D", "PT1H", "P29D", "PT699H"]
     assert taken["ConversationPause"] == ["P7D", "PT36H", "P1D", "PT1H", "PT699H", "PT30M"]
+    assert taken["KeepTexts"] == ["true", "false"]
     assert taken["DryRun"] == ["true", "false"]
     assert taken["WhenWindowWillClose"] == ["wait", "pull_forward", "warn,trial_follow_up=pull_forward"]
     assert taken["DefaultTimezone"] == ["Europe/Berlin", "Etc/GMT+5", "America/Argentina/ComodRivadavia", "UTC"]

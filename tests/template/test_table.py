@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import boto3
 import pytest
 from moto import mock_aws
@@ -87,3 +89,22 @@ def test_other_tests_can_create_it_from_the_template(monkeypatch: pytest.MonkeyP
     assert [index["IndexName"] for index in created["GlobalSecondaryIndexes"]] == ["due", "audience"]
     assert created["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
     assert ttl == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
+
+
+# Never change these two blocks: CloudFormation makes a new value if the block differs in anything.
+PINNED_SECRETS: Final = {
+    "PreferencesKey": ("GenerateSecretString", {"PasswordLength": 64, "ExcludePunctuation": True}),
+    "ProviderSecrets": ("SecretString", "{}"),
+}
+
+
+@pytest.mark.parametrize("name", PINNED_SECRETS)
+def test_an_update_keeps_the_value_of_a_secret(stack: Stack, name: str) -> None:
+    """Another key finds no opt-out again; another literal removes the keys of the providers."""
+    field, value = PINNED_SECRETS[name]
+    properties = stack.of("AWS::SecretsManager::Secret")[name]
+    assert {each: properties[each] for each in properties if each not in ("Description", "Tags")} == {field: value}
+
+
+def test_no_other_secret_is_made(stack: Stack) -> None:
+    assert set(stack.of("AWS::SecretsManager::Secret")) == set(PINNED_SECRETS)

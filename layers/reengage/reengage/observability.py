@@ -16,7 +16,6 @@ from aws_lambda_powertools import Logger, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
 from .domain.events_out import OutEvent
-from .domain.reasons import REASONS
 from .errors import NotPublished
 from .ports import Publish
 
@@ -59,9 +58,15 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
 )
 """For each event out, the metric that counts it."""
 
-PRIVATE: Final = frozenset({"contact", "same_as", "to", "error", "provider_message_id", "message_id", "cause", "why"})
-"""Not logged of an event out. ``error`` may be a provider's own words, and those may quote the address, as a cause
-may; WhatsApp's message ids have it inside, encoded.
+PRIVATE: Final = frozenset(
+    {
+        *("contact", "same_as", "to", "error", "provider_message_id", "message_id", "cause", "why"),
+        *("subject_id", "scheduled_messages", "rejected_detail_type", "opener"),
+    }
+)
+"""Not logged of an event out: who it is about, and all that a sender writes freely. A business may use a phone number
+as an appointment's id; ``error`` may quote an address; WhatsApp's message ids contain it, encoded. The
+``scheduled_message_id`` of a line finds the rest in the table.
 """
 
 ALARM_METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
@@ -73,10 +78,12 @@ ALARM_METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
 )
 """For some events out, one more series without dimensions of its own: an alarm can watch only one series."""
 
-PRIVATE_FACTS: Final = frozenset({"text", "why"})
-"""Not logged of a decision: the text of a dry run, and a business's own words about a pause."""
+PRIVATE_FACTS: Final = frozenset({"text", "why", "word"})
+"""Not logged of a decision: the text of a dry run, a business's own words about a pause, and the word
+of an opt-out, which a business may have written."""
 
-REPLIES: Final = frozenset(name for name, reason in REASONS.items() if reason.category == "reply")
+MEASURED: Final = ("subject_id", "scheduled_messages", "rejected_detail_type")
+"""Fields of which only the length is logged, as ``…_length``."""
 
 NOT_PUBLISHED: Final = Metric("EventsNotPublished")
 LEFT: Final = Metric("DueMessagesLeft")
@@ -166,17 +173,12 @@ def count_refused_webhook(endpoint: str, status: int) -> None:
 
 
 def _loggable(event: OutEvent) -> dict[str, Any]:
-    """Leave out what may be about a person, also within the decision's facts."""
-    detail = {name: value for name, value in event.detail.items() if name not in _private(event)}
+    """Leave out what may be about a person, also within the decision's facts; of some of it log the length."""
+    detail = {name: value for name, value in event.detail.items() if name not in PRIVATE}
     if isinstance(facts := detail.get("facts"), Mapping):
         detail["facts"] = {name: value for name, value in facts.items() if name not in PRIVATE_FACTS}
-    return detail
-
-
-def _private(event: OutEvent) -> frozenset[str]:
-    """A reply's subject is the message that it answers."""
-    is_reply = event.detail.get("reason") in REPLIES
-    return PRIVATE | {"subject_id"} if is_reply else PRIVATE
+    lengths = {f"{name}_length": len(value) for name in MEASURED if (value := event.detail.get(name)) is not None}
+    return detail | lengths
 
 
 def count(metric: Metric, value: int = 1, **dimensions: str) -> None:

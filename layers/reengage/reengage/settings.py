@@ -121,6 +121,7 @@ class Settings:
             when_closing_for={reason: choice for reason, choice in when.items() if reason},
             closing_notice=self._parsed("WINDOW_CLOSING_NOTICE", parse_length) or timedelta(days=1),
             conversation_pause=self._parsed("CONVERSATION_PAUSE", parse_length),
+            keep_texts=self._one_of("KEEP_TEXTS", {"true": True, "false": False}),
             dry_run=self._one_of("DRY_RUN", {"true": True, "false": False}),
         )
 

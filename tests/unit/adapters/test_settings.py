@@ -36,6 +36,7 @@ ENVIRONMENT: Final = {
     "WINDOW_CLOSING_NOTICE": "PT12H",
     "CONVERSATION_PAUSE": "PT30M",
     "DRY_RUN": "true",
+    "KEEP_TEXTS": "false",
     "ROUTES": "acme-dental/sms/aws/+12025550100, acme-dental/whatsapp/meta/106540352242922",
     "PROVIDER_SECRETS": "arn:aws:secretsmanager:eu-central-1:111122223333:secret:providers",
     "MESSAGES_PER_SECOND": "sms=1, whatsapp=0.25",
@@ -140,6 +141,7 @@ READ: Final = {
         ("30", "P1M", "PT0S", " "),
         None,
     ),
+    "KEEP_TEXTS": Variable(lambda settings: settings.policy.keep_texts, False, ("no", "FALSE", " ")),
     "DRY_RUN": Variable(lambda settings: settings.policy.dry_run, True, ("yes", "TRUE", " ")),
     "ROUTES": Variable(
         lambda settings: settings.routes,
@@ -259,6 +261,7 @@ def test_the_settings_of_ingest_and_of_the_policy_are_whole() -> None:
         closing_notice=timedelta(hours=12),
         conversation_pause=timedelta(minutes=30),
         dry_run=True,
+        keep_texts=False,
     )
 
 

@@ -240,3 +240,22 @@ def test_an_export_of_somebody_unknown_is_empty() -> None:
         [],
         {},
     ]
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_the_text_that_was_sent_is_shown_if_it_is_kept(*, keeps: bool) -> None:
+    """The question "what did you send me?" had no answer."""
+    world = World(policy=PolicySettings(keep_texts=keeps))
+    world.receive(inbound(NOON))
+    starts = NOON + timedelta(days=2)
+    world.plan(business("AppointmentBooked", starts_at=starts, remind_before=["P1D"]))
+    world.clock.now = starts - timedelta(days=1)
+    assert world.run_sender()["sent"] == 1
+    (sent,) = [
+        each for each in explain(ANNA, store=world.store, clock=world.clock)["entries"] if each["what"] == "sent"
+    ]
+    (held,) = export(ANNA, store=world.store, clock=world.clock)["scheduled"]
+    text = world.provider.handed[0].wording.text if keeps else None
+    assert (sent.get("text"), held["text"]) == (text, text)
+    assert (sent.get("locale"), sent.get("template")) == (("en", "appointment_reminder") if keeps else (None, None))
+    assert not {"text", "locale", "template"} & world.bus.details("MessageSent")[0].keys()

@@ -736,5 +736,8 @@ def _answered(message: ScheduledMessage) -> list[Action]:
         (Row.provider_message_id, message.provider_message_id),
         (Row.error, brief(message.error) if message.error else None),
         (Row.last_receipt_id, message.last_receipt_id),
+        (Row.text, message.text),
+        (Row.locale, message.locale),
+        (Row.template, message.template),
     )
     return [attribute.set(value) for attribute, value in answers if value]

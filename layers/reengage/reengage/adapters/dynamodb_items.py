@@ -142,6 +142,9 @@ class ScheduledMessageItem(Item, discriminator="scheduled_message"):
     provider_message_id = UnicodeAttribute(null=True)
     error = UnicodeAttribute(null=True)
     last_receipt_id = UnicodeAttribute(attr_name="receipt", null=True)
+    text = UnicodeAttribute(null=True)
+    locale = UnicodeAttribute(null=True)
+    template = UnicodeAttribute(null=True)
 
 
 Row = ScheduledMessageItem
@@ -529,4 +532,7 @@ def to_message(item: Item) -> ScheduledMessage:
         provider_message_id=item.provider_message_id,
         error=item.error,
         last_receipt_id=item.last_receipt_id,
+        text=item.text,
+        locale=item.locale,
+        template=item.template,
     )

@@ -665,6 +665,9 @@ def _answered(stored: ScheduledMessage, message: ScheduledMessage) -> ScheduledM
         provider_message_id=message.provider_message_id or stored.provider_message_id,
         error=brief(message.error) if message.error else stored.error,
         last_receipt_id=message.last_receipt_id or stored.last_receipt_id,
+        text=message.text or stored.text,
+        locale=message.locale or stored.locale,
+        template=message.template or stored.template,
     )
 
 

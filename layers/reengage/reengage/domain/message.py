@@ -114,6 +114,9 @@ class ScheduledMessage:
     provider_message_id: str | None = None
     error: str | None = None
     last_receipt_id: str | None = None
+    text: str | None = None
+    locale: str | None = None
+    template: str | None = None
 
     @property
     def key(self) -> MessageKey:

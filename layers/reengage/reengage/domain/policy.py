@@ -104,12 +104,22 @@ def _erased(context: PolicyInput) -> RuleResult:
     return STOP if context.preferences.erased_since(message.contact.channel, message.planned_at) else PASS
 
 
+MAX_WORD: Final = 40
+"""Characters of a STOP that the facts quote: facts are kept in the row."""
+
+
 def _opted_out(context: PolicyInput) -> RuleResult:
     refused = context.preferences.refused("contact", context.message.contact.channel)
     if not refused:
         return PASS
-    word = refused.cause.get("word") if isinstance(refused.cause, Mapping) else None
-    return RuleResult(stops=True, facts={"opted_out_at": iso(refused.at), "word": word})
+    return RuleResult(stops=True, facts={"opted_out_at": iso(refused.at), "word": _word(refused.cause)})
+
+
+def _word(cause: Any) -> str | None:
+    """The person's own word, short; a cause that a business wrote may say anything."""
+    written = isinstance(cause, Mapping) and ("message_id" in cause or cause.get("linked") is True)
+    word = cause.get("word") if written else None
+    return word[:MAX_WORD] if isinstance(word, str) else None
 
 
 def _no_conversation(context: PolicyInput) -> RuleResult:

@@ -36,6 +36,7 @@ class PolicySettings:
     closing_notice: timedelta = timedelta(days=1)
     conversation_pause: timedelta | None = None
     dry_run: bool = False
+    keep_texts: bool = True
     overridden: frozenset[str] = frozenset()
 
     def when_closing(self, reason: str) -> WhenWindowWillClose:

@@ -38,6 +38,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = MappingProxyType(
         "WindowClosingNotice": Parameter("WINDOW_CLOSING_NOTICE", "P1D"),
         "ConversationPause": Parameter("CONVERSATION_PAUSE", "PT30M"),
         "DryRun": Parameter("DRY_RUN", "false"),
+        "KeepTexts": Parameter("KEEP_TEXTS", "true"),
         "Routes": Parameter("ROUTES", ""),
         "MessagesPerSecond": Parameter("MESSAGES_PER_SECOND", ""),
         "SmsConfigurationSet": Parameter("SMS_CONFIGURATION_SET", ""),

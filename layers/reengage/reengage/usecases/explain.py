@@ -111,6 +111,9 @@ def _messages(held: Holdings) -> Iterator[Entry]:
             provider=message.provider,
             provider_message_id=message.provider_message_id,
             error=message.error,
+            text=message.text,
+            locale=message.locale,
+            template=message.template,
         )
 
 

@@ -248,7 +248,12 @@ class Sender:
         decided = replace(message, rule=outbound.decision.rule, facts=outbound.decision.facts)
         match outcome:
             case Accepted(provider, provider_message_id):
-                sent = replace(decided, state=State.SENT, provider=provider, provider_message_id=provider_message_id)
+                sent = replace(
+                    self._with_text(decided, outbound),
+                    state=State.SENT,
+                    provider=provider,
+                    provider_message_id=provider_message_id,
+                )
                 return self._settle(
                     sent,
                     provider=provider,
@@ -267,8 +272,15 @@ class Sender:
             case Retryable(error, retry_after):
                 return self._try_later(decided, error, retry_after)
             case Unknown(error):
-                unknown = replace(decided, state=State.UNCONFIRMED, error=error)
+                unknown = replace(self._with_text(decided, outbound), state=State.UNCONFIRMED, error=error)
                 return self._settle(unknown, claimed_at=message.claimed_at)
+
+    def _with_text(self, message: ScheduledMessage, outbound: OutboundMessage) -> ScheduledMessage:
+        """Keep the text that the person has, or may have, received."""
+        if not self.settings.keep_texts:
+            return message
+        wording = outbound.wording
+        return replace(message, text=wording.text, locale=wording.locale, template=wording.template)
 
     def _hold(self, message: ScheduledMessage, decision: Decision) -> Handled:
         assert decision.until is not None
