@@ -385,3 +385,44 @@ def test_latest_marketing_choice_counts_without_an_event(
     wanted = not required if sent is None else sent
     assert world.run_sender("trials")["skipped"] == ({} if wanted else {"no_consent": 1})
     assert world.run_sender("appointments")["sent"] == 1, "a reminder of one's own appointment is no marketing"
+
+
+# Opt-ins that only the provider detected
+
+
+def yes(at: datetime, contact: Contact, text: str = "YES") -> InboundMessage:
+    """Return a message that Twilio took for START."""
+    return inbound(at, contact=contact, message_id=f"SM-{text}", text=text, asks=Request.START)
+
+
+SMS: Final = replace(ANNA, channel="sms")
+WHATSAPP: Final = replace(ANNA, channel="whatsapp")
+
+
+def is_opted_out(world: World, contact: Contact) -> bool:
+    return world.store.read_preferences(contact).refused("contact", contact.channel) is not None
+
+
+def test_provider_start_does_not_undo_a_stop_of_another_channel() -> None:
+    """The person wrote STOP by WhatsApp; Twilio took a later YES by SMS for START, and every channel was open."""
+    world = world_with()
+    world.receive(stop(NOON - timedelta(minutes=40), contact=WHATSAPP))
+    world.receive(yes(NOON, SMS))
+    assert is_opted_out(world, WHATSAPP)
+    assert is_opted_out(world, SMS)
+
+
+def test_provider_start_undoes_a_stop_of_its_own_channel_only() -> None:
+    world = world_with()
+    world.receive(stop(NOON - timedelta(minutes=40), contact=SMS))
+    world.receive(yes(NOON, SMS))
+    assert not is_opted_out(world, SMS)
+    assert is_opted_out(world, WHATSAPP)
+
+
+def test_start_by_keyword_undoes_a_stop_of_every_channel() -> None:
+    world = world_with()
+    world.receive(stop(NOON - timedelta(minutes=40), contact=WHATSAPP))
+    world.receive(yes(NOON, SMS, "START"))
+    assert not is_opted_out(world, WHATSAPP)
+    assert not is_opted_out(world, SMS)

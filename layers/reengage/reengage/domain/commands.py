@@ -66,10 +66,18 @@ class RecordChoice:
     choice: Choice
 
     def scope(self, opt_outs: OptOutScope) -> str:
-        """Return what the choice applies to. A consent to marketing is given for one channel only."""
-        if opt_outs == "channel" or (self.topic == "marketing" and self.choice.allowed):
-            return self.contact.channel
-        return EVERYWHERE
+        """Return what the choice applies to.
+
+        A consent to marketing is given for one channel only, and so is an opt-in that only the provider detected.
+        """
+        one_channel = self.choice.allowed and (self.topic == "marketing" or self.is_detected_by_provider)
+        return self.contact.channel if opt_outs == "channel" or one_channel else EVERYWHERE
+
+    @property
+    def is_detected_by_provider(self) -> bool:
+        """Return whether the provider took a message for a request that has none of this app's keywords."""
+        cause = self.choice.cause
+        return isinstance(cause, Mapping) and "message_id" in cause and "asks" in cause
 
 
 @dataclass(frozen=True, slots=True)

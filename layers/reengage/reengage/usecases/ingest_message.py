@@ -70,7 +70,7 @@ def ingest_message(
     """
     now = clock()
     message = replace(message, sent_at=_sent_at(message, now))
-    detection = Detection(message.asks) if message.asks else detect_request(message.text, message.kind)
+    detection = _detect(message)
     choice = _choice(message, detection)
 
     def is_stored() -> bool:
@@ -147,6 +147,12 @@ def _standing(contact: Contact, thread: Thread, now: datetime) -> tuple[Profile 
     if profile and not profile.is_kept(now):
         profile = None
     return profile, conversation
+
+
+def _detect(message: InboundMessage) -> Detection:
+    """Return the request of a message. The provider's word counts; the person's own keyword is kept if it agrees."""
+    detection = detect_request(message.text, message.kind)
+    return detection if message.asks in (None, detection.request) else Detection(message.asks)
 
 
 def _choice(message: InboundMessage, detection: Detection) -> RecordChoice | None:

@@ -38,6 +38,8 @@ def store_choice(
         present = before.choice(topic, channel)
         if is_repeat and not choice.allowed and present and present.allowed and is_repeat():
             return False, Preferences()
+        if choice.allowed and made.is_detected_by_provider and _is_of_another_channel(present, channel):
+            return False, before
         after = before.apply(topic, scope, choice, channel=channel)
         if after is before or store.write_preferences(made.contact, after):
             stored = (after.contact if topic == "contact" else after.marketing)[scope]
@@ -50,6 +52,12 @@ def store_choice(
             preferences.links, {(topic, scope): copied}, store=store, but=store.preferences_key(made.contact)
         )
     return changed
+
+
+def _is_of_another_channel(choice: Choice | None, channel: str) -> bool:
+    """Return whether the choice is an opt-out by a message on another channel: "YES" to an SMS does not undo it."""
+    cause = choice.cause if choice and not choice.allowed else None
+    return isinstance(cause, Mapping) and cause.get("channel", channel) != channel
 
 
 def copy_for_links(topic: Topic, choice: Choice) -> Choice | None:
