@@ -192,9 +192,9 @@ REENGAGE := $(if $(filter local,$(STACK)),set -a && . $(LOCAL_STACK) && )PYTHONP
 need = $(if $($(1)),,@echo "$(1) is missing. Usage: $(2)" >&2; exit 2)
 
 .PHONY: explain export preview progress import-opt-outs pause resume send
-explain: $(PROJECT) ## Show what happened to a contact, and why: CONTACT=brand/channel/address [STACK=…].
-	$(call need,CONTACT,make explain CONTACT=acme-dental/sms/+12025550101)
-	@$(REENGAGE) explain --stack $(STACK) "$(CONTACT)"
+explain: $(PROJECT) ## Show what happened to a contact, and why: CONTACT=brand/channel/address or APPOINTMENT=id [STACK=…].
+	$(if $(APPOINTMENT),,$(call need,CONTACT,make explain CONTACT=acme-dental/sms/+12025550101))
+	@$(REENGAGE) explain --stack $(STACK) $(if $(APPOINTMENT),--appointment "$(APPOINTMENT)" --brand "$(BRAND)","$(CONTACT)")
 
 export: $(PROJECT) ## Write out everything that is stored of a contact: CONTACT=brand/channel/address [STACK=…].
 	$(call need,CONTACT,make export CONTACT=acme-dental/sms/+12025550101)

@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,17 @@ import boto3
 import pytest
 
 from reengage.adapters.inbound.eventbridge import inbound_message, parse_business_event
+from reengage.adapters.inbound.questions import AboutSubject, question
 from reengage.adapters.wording_samples import SAMPLE_FIELDS
 from reengage.cli import envelope
 from reengage.cli import stack as stacks
 from reengage.cli.main import main
 from reengage.cli.preview import WITHOUT_A_STACK
 from reengage.domain.reasons import REASONS
+from reengage.domain.subject import SubjectRef
+from reengage.usecases.explain import explain_subject
+from tests.fakes import ANNA as FAKE_ANNA
+from tests.fakes import NOON, World, business, inbound
 from tests.template_resources import environment
 
 EVENTS = Path(__file__).parents[2] / "events"
@@ -547,3 +552,31 @@ def test_simulate_says_what_is_wrong(
     assert error in capsys.readouterr().err
     assert main(["simulate", str(story.parent / "another.jsonl")]) == 2
     assert "no such file" in capsys.readouterr().err
+
+
+def test_explain_finds_the_contacts_of_an_appointment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = World()
+    world.receive(inbound())
+    world.plan(business("AppointmentBooked", subject_id="a-17", starts_at=NOON + timedelta(days=3)))
+    world.plan(business("AppointmentBooked", subject_id="a-18", starts_at=NOON + timedelta(days=3)))
+    invocations: list[Any] = []
+
+    def invoke(_output: str, event: Any) -> Any:
+        invocations.append(event)
+        query = question(event)
+        assert isinstance(query, AboutSubject)
+        ref = SubjectRef(query.brand or FAKE_ANNA.brand, query.kind, query.id)
+        return explain_subject(ref, store=world.store, clock=world.clock)
+
+    monkeypatch.setattr(stacks, "stack_functions", lambda _stack: invoke)
+    assert main(["explain", "--appointment", "a-17"]) == 0
+    out = capsys.readouterr().out
+    assert invocations == [{"subject": {"kind": "appointment", "id": "a-17"}}]
+    assert "planned appointment_reminder a-17 P1D" in out
+    assert "a-18 P1D" not in out
+    assert main(["explain", "--appointment", "a-99"]) == 1
+    assert "Nothing is stored of it." in capsys.readouterr().out
+    assert main(["explain"]) == 2
+    assert "is missing" in capsys.readouterr().err

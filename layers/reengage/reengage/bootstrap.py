@@ -300,7 +300,14 @@ class App:
 
     def answer(self, question: Question) -> dict[str, Any]:
         """What is stored, read and told; nothing is changed."""
-        from .adapters.inbound.questions import AboutBroadcast, AboutContact, AboutDay, AboutEvent, AboutStory
+        from .adapters.inbound.questions import (
+            AboutBroadcast,
+            AboutContact,
+            AboutDay,
+            AboutEvent,
+            AboutStory,
+            AboutSubject,
+        )
 
         match question:
             case AboutContact(output, contact):
@@ -323,6 +330,19 @@ class App:
                 return answer(lines)
             case AboutDay(brand, date):
                 return self._day(brand, date)
+            case AboutSubject(named, kind, subject_id):
+                from .domain.subject import SubjectRef
+                from .usecases.explain import explain_subject
+
+                ref = SubjectRef(named or self._only_brand(), kind, subject_id)
+                return explain_subject(ref, store=self.store, clock=self.clock)
+
+    def _only_brand(self) -> str:
+        """Return the brand of every route. Raises ``InvalidEvent`` if there are several, or none."""
+        brands = sorted(self.settings.routes.brands)
+        if len(brands) != 1:
+            raise InvalidEvent([f"$.subject.brand: is required; brands in Routes: {', '.join(brands) or 'none'}"])
+        return brands[0]
 
     def _day(self, brand: str, date: date) -> dict[str, Any]:
         from .usecases.day import day, day_as_json

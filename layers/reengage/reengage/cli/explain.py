@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from reengage.cli import stack as stacks
-from reengage.cli.console import ExitCode, command, flat, printable, write, write_json
+from reengage.cli.console import ExitCode, UsageError, command, flat, printable, write, write_json
 from reengage.cli.contacts import EXAMPLE, contact_fields, parse_contact
 from reengage.domain.preferences import EVERYWHERE
 
@@ -18,17 +18,41 @@ CONSENT = {None: "not recorded", True: "yes", False: "no"}
 
 
 @command
-def explain(contact: ContactArgument, stack: StackOption = "reengage", as_json: JsonOption = False) -> ExitCode:
+def explain(
+    contact: Annotated[str, typer.Argument(help=f"brand/channel/address, for example {EXAMPLE}")] = "",
+    *,
+    appointment: Annotated[str, typer.Option("--appointment", help="id of an appointment instead")] = "",
+    trial: Annotated[str, typer.Option("--trial", help="id of a trial instead")] = "",
+    order: Annotated[str, typer.Option("--order", help="id of an order instead")] = "",
+    brand: Annotated[str, typer.Option("--brand", help="brand of that id; not needed if Routes has only one")] = "",
+    stack: StackOption = "reengage",
+    as_json: JsonOption = False,
+) -> ExitCode:
     """Show what was planned for a contact, what happened, and why.
 
-    Example: reengage explain acme-dental/sms/+12025550101
+    Example: reengage explain acme-dental/sms/+12025550101, or reengage explain --appointment a-17
     """
-    event = {"contact": contact_fields(parse_contact(contact))}
+    ids = {"appointment": appointment, "trial": trial, "order": order}
+    given = {kind: subject_id for kind, subject_id in ids.items() if subject_id}
+    if len(given) + bool(contact) != 1:
+        raise UsageError(
+            f"CONTACT (brand/channel/address) is missing. Usage: reengage explain {EXAMPLE}, or --appointment ID"
+        )
+    if contact:
+        event: dict[str, Any] = {"contact": contact_fields(parse_contact(contact))}
+    else:
+        ((kind, subject_id),) = given.items()
+        event = {"subject": {"kind": kind, "id": subject_id, **({"brand": brand} if brand else {})}}
     answer = stacks.accepted(stacks.stack_functions(stack)("ExplainFunctionArn", event))
+    ledgers = answer.get("ledgers", [answer])
     if as_json:
         write_json(answer)
     else:
-        write(*ledger(answer))
+        for found in ledgers:
+            write(*ledger(found))
+    if not ledgers:
+        write("Nothing is stored of it. Check the id and the brand, then the rejected and failed event queues.")
+        return ExitCode.FINDING
     return ExitCode.DONE
 
 

@@ -66,6 +66,10 @@ class Routes:
         key = (contact.brand, contact.channel)
         return self._by_channel.get(key) or Route(*key, "eventbridge", "")
 
+    @property
+    def brands(self) -> frozenset[str]:
+        return frozenset(route.brand for route in self.routes)
+
     def brand_of(self, provider: str, channel: str, *identities: str) -> str | None:
         """The brand that was written to: by the first of its names that ``Routes`` has, or, where it has none of them,
         by there being but one brand. ``None`` where it cannot be told: another's number must open nobody's window.

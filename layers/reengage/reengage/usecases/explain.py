@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -11,6 +11,7 @@ from reengage.domain.events_out import subject_of
 from reengage.domain.instants import iso
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.preferences import Choice, Preferences
+from reengage.domain.subject import Subject, SubjectRef
 from reengage.ports import Clock, ContactStore, Holdings
 
 Entry = dict[str, Any]
@@ -26,6 +27,10 @@ CHOICE_LABELS: Final = {
 }
 
 
+class SubjectLedgerStore(ContactStore, Protocol):
+    def read_subject(self, ref: SubjectRef) -> Subject | None: ...
+
+
 def explain(contact: Contact, *, store: ContactStore, clock: Clock) -> dict[str, Any]:
     """The ledger: ``contact``, ``asked_at``, ``stands`` (how things stand) and ``entries``, in order of time.
 
@@ -39,6 +44,19 @@ def explain(contact: Contact, *, store: ContactStore, clock: Clock) -> dict[str,
         "stands": _stands(contact, held, now),
         "entries": sorted(entries, key=lambda entry: datetime.fromisoformat(entry["at"])),
     }
+
+
+def explain_subject(ref: SubjectRef, *, store: SubjectLedgerStore, clock: Clock) -> dict[str, Any]:
+    """Return the ledgers of the contacts that an appointment, a trial or an order names, one for each contact.
+
+    Each has only the entries about this subject, beside those about the contact. Empty if the subject is not stored.
+    """
+    subject = store.read_subject(ref)
+    named = {contact: None for track in (subject.tracks.values() if subject else ()) if (contact := track.contact)}
+    ledgers = [explain(contact, store=store, clock=clock) for contact in named]
+    for ledger in ledgers:
+        ledger["entries"] = [entry for entry in ledger["entries"] if entry.get("subject_id") in (None, ref.id)]
+    return {"brand": ref.brand, "kind": ref.kind, "id": ref.id, "ledgers": ledgers}
 
 
 def export(contact: Contact, *, store: ContactStore, clock: Clock) -> dict[str, Any]:

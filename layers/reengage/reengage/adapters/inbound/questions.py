@@ -1,11 +1,11 @@
 """Parse the queries of ``ExplainFunction``: a contact, an event to preview, a broadcast, a story or a day."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final, Literal, NamedTuple
 
 from reengage.adapters.inbound.eventbridge import broadcast_at, contact_at, day_at, parse_business_event
-from reengage.domain.contact import Contact
+from reengage.domain.contact import Contact, parse_brand
 from reengage.domain.subject import BusinessEvent, SubjectRef
 from reengage.errors import InvalidEvent
 
@@ -34,43 +34,58 @@ class AboutDay(NamedTuple):
     date: date
 
 
-Question = AboutContact | AboutEvent | AboutBroadcast | AboutStory | AboutDay
+class AboutSubject(NamedTuple):
+    """``brand`` is ``None`` if the stack must have only one."""
+
+    brand: str | None
+    kind: str
+    id: str
 
 
-QUESTIONS: Final = {
-    "contact": '{"contact": {"brand", "channel", "address"}}',
-    "preview": '{"preview": event}',
-    "broadcast": '{"broadcast": {"brand", …}}',
-    "simulate": '{"simulate": [line, …]}',
-    "day": '{"day": {"brand", "date"}}',
-}
-"""The form of each query, by its field."""
+Question = AboutSubject | AboutContact | AboutEvent | AboutBroadcast | AboutStory | AboutDay
 
 
 def question(query: Any) -> Question:
-    """Parse a query.
-
-    It is ``{"contact": …}``, with ``"export": true`` for all stored data; ``{"preview": <event in>}``;
-    ``{"broadcast": {"brand", "announcement_id" or "item_id"}}``; ``{"simulate": [line of a story, …]}``; or
-    ``{"day": {"brand", "date"}}``.
+    """Parse a query: an object with exactly one field of ``QUESTIONS``.
 
     Raises ``InvalidEvent`` with every field that is wrong.
     """
-    if not isinstance(query, dict) or len(query.keys() & QUESTIONS.keys()) != 1:
-        raise InvalidEvent([f"$: expected one of {', '.join(QUESTIONS.values())}"])
-    if "simulate" in query:
-        if not isinstance(query["simulate"], list):
-            raise InvalidEvent(["$.simulate: expected a list of a story's lines"])
-        return AboutStory(query["simulate"])
-    if "broadcast" in query:
-        return AboutBroadcast(broadcast_at(query["broadcast"], "$.broadcast"))
-    if "day" in query:
-        return AboutDay(*day_at(query["day"], "$.day"))
-    if "contact" in query:
-        export = query.get("export", False)
-        if not isinstance(export, bool):
-            raise InvalidEvent(["$.export: expected true or false"])
-        return AboutContact("export" if export else "explain", contact_at(query["contact"], "$.contact"))
+    asked = query.keys() & QUESTIONS.keys() if isinstance(query, dict) else set()
+    if len(asked) != 1:
+        raise InvalidEvent([f"$: expected one of {', '.join(form for form, _ in QUESTIONS.values())}"])
+    _, parse = QUESTIONS[asked.pop()]
+    return parse(query)
+
+
+KINDS: Final = ("appointment", "trial", "order", "cart")
+"""The kinds of subject that a person at the front desk knows by an id."""
+
+
+def _about_subject(value: Any) -> AboutSubject:
+    fields = value if isinstance(value, dict) else {}
+    kind, subject_id, brand = fields.get("kind"), fields.get("id"), fields.get("brand")
+    errors = []
+    if kind not in KINDS:
+        errors.append(f"$.subject.kind: expected one of {', '.join(KINDS)}")
+    if not isinstance(subject_id, str) or not subject_id:
+        errors.append("$.subject.id: expected an id, such as a-17")
+    try:
+        brand = None if brand is None else parse_brand(str(brand))
+    except ValueError as error:
+        errors.append(f"$.subject.brand: {error}")
+    if errors:
+        raise InvalidEvent(errors)
+    return AboutSubject(brand, str(kind), str(subject_id))
+
+
+def _about_contact(query: Mapping[str, Any]) -> AboutContact:
+    export = query.get("export", False)
+    if not isinstance(export, bool):
+        raise InvalidEvent(["$.export: expected true or false"])
+    return AboutContact("export" if export else "explain", contact_at(query["contact"], "$.contact"))
+
+
+def _about_event(query: Mapping[str, Any]) -> AboutEvent:
     try:
         event = parse_business_event(query["preview"])
     except InvalidEvent as error:
@@ -78,3 +93,26 @@ def question(query: Any) -> Question:
     if not isinstance(event, BusinessEvent):
         raise InvalidEvent(["$.preview.detail-type: expected an event that plans or cancels messages"])
     return AboutEvent(event)
+
+
+def _about_story(query: Mapping[str, Any]) -> AboutStory:
+    if not isinstance(query["simulate"], list):
+        raise InvalidEvent(["$.simulate: expected a list of a story's lines"])
+    return AboutStory(query["simulate"])
+
+
+QUESTIONS: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Question]]]] = {
+    "contact": (
+        '{"contact": {"brand", "channel", "address"}}, for all stored data with "export": true',
+        _about_contact,
+    ),
+    "preview": ('{"preview": event}', _about_event),
+    "broadcast": (
+        '{"broadcast": {"brand", "announcement_id" or "item_id"}}',
+        lambda query: AboutBroadcast(broadcast_at(query["broadcast"], "$.broadcast")),
+    ),
+    "simulate": ('{"simulate": [line, …]}', _about_story),
+    "day": ('{"day": {"brand", "date"}}', lambda query: AboutDay(*day_at(query["day"], "$.day"))),
+    "subject": ('{"subject": {"kind", "id", optional "brand"}}', lambda query: _about_subject(query["subject"])),
+}
+"""By the field that names a query: its form, and its parser."""
