@@ -36,7 +36,8 @@ from reengage.usecases.plan_messages import Planned, plan_messages
 from reengage.usecases.recheck_window import recheck_contact
 from reengage.usecases.record_choice import record_choice
 from reengage.usecases.record_delivery import Recorded, record_delivery
-from reengage.usecases.send_due_messages import ShardWorker, send_due_messages, summary
+from reengage.usecases.route_health import AlwaysUsable, RouteHealth
+from reengage.usecases.send_due_messages import send_due_messages, send_shard, summary
 from reengage.usecases.send_message import Sender
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -106,10 +107,13 @@ class Provider:
     answers: list[Outcome | BaseException] = field(default_factory=list)
     blocked_by: Callable[[Contact], Retryable | None] = lambda _: None
 
-    def prepare(self, contact: Contact) -> Retryable | None:
+    def routes(self, contact: Contact) -> Sequence[str]:
+        return [f"fake/{contact.channel}/{contact.brand}"]
+
+    def prepare(self, contact: Contact, _route: str) -> Retryable | None:
         return self.blocked_by(contact)
 
-    def send(self, outbound: OutboundMessage) -> Outcome:
+    def send(self, outbound: OutboundMessage, _route: str = "") -> Outcome:
         self.handed.append(outbound)
         self.handed_at.append(self.clock.now)
         answer = self.script.popleft() if self.script else Accepted("fake", f"provider-{len(self.handed)}")
@@ -134,7 +138,7 @@ class _Wrapped:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._port, name)
-        if name == "prepare":  # it makes no call
+        if name in ("prepare", "routes"):  # they make no call
             return method  # type: ignore[no-any-return]
         return lambda *args, **kwargs: self._around(name, lambda: method(*args, **kwargs))
 
@@ -187,6 +191,7 @@ class World:
     ingest: IngestSettings = field(default_factory=lambda: IngestSettings(RETENTION))
     provider: Provider = field(init=False)
     ids: Iterator[int] = field(default_factory=lambda: count(1))
+    has_breakers: bool = False
 
     def __post_init__(self) -> None:
         self.provider = Provider(self.clock)
@@ -249,6 +254,7 @@ class World:
             clock=self.clock,
             new_id=lambda: f"claim-{next(self.ids)}",
             claim_ttl=CLAIM_LASTS,
+            health=RouteHealth(ports.store, self.clock) if self.has_breakers else AlwaysUsable(),
         )
 
     def run_sender(
@@ -271,8 +277,7 @@ def worker(sender: Sender, shard: int, stop_at: datetime) -> tuple[Counter[tuple
     tally: Counter[tuple[str, str]] = Counter()
     errors: list[Exception] = []
     for priority in PRIORITIES[sender.send_group]:
-        drained = ShardWorker(sender, priority, shard, stop_at)
-        drained.run()
+        drained = send_shard(sender, priority, shard, stop_at)
         tally += drained.tally
         errors += drained.errors
     return tally, errors

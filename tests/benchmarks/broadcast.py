@@ -106,10 +106,13 @@ class Outside:
     def publish(self, events: Sequence[OutEvent]) -> None:
         self.events.update(event.type for event in events)
 
-    def prepare(self, contact: Contact) -> None:
+    def routes(self, _contact: Contact) -> Sequence[str]:
+        return ["fake"]
+
+    def prepare(self, _contact: Contact, _route: str) -> None:
         """Nothing to build."""
 
-    def send(self, outbound: OutboundMessage) -> Outcome:
+    def send(self, outbound: OutboundMessage, _route: str) -> Outcome:
         self.handed.append(outbound.message.contact)
         self.events["MessageSendRequested"] += 1  # it would ask on the bus
         return Accepted(SOURCE, f"event-{len(self.handed)}")

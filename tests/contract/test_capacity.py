@@ -6,7 +6,7 @@ empty run is counted in requests, and the cost of reads in keys. Each item is be
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from itertools import islice
@@ -88,10 +88,13 @@ def _book(local: DynamoDB, *, starts_at: datetime, at: datetime, ref: SubjectRef
 
 def _answer(outcome: Outcome) -> Channel:
     class Provider:
-        def prepare(self, _: Contact) -> None:
+        def routes(self, _: Contact) -> Sequence[str]:
+            return ["fake"]
+
+        def prepare(self, _: Contact, _route: str) -> None:
             """Nothing to build."""
 
-        def send(self, outbound: OutboundMessage) -> Outcome:
+        def send(self, outbound: OutboundMessage, _route: str) -> Outcome:
             assert outbound.message.claim_id
             return outcome
 

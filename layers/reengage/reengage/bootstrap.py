@@ -351,6 +351,7 @@ class App:
 
     def _sender(self, send_group: SendGroup, policy: PolicySettings, time_left: timedelta) -> Sender:
         from .usecases.rate_limiter import RateLimiter
+        from .usecases.route_health import RouteHealth
         from .usecases.send_message import Sender
 
         return Sender(
@@ -363,6 +364,7 @@ class App:
             clock=self.clock,
             new_id=self.new_id,
             claim_ttl=time_left + CLAIM_GRACE_PERIOD,
+            health=RouteHealth(self.store, self.clock),
             opt_out_scope=self.settings.opt_out_scope,
             rate_limiter=RateLimiter(
                 store=self.store,

@@ -198,7 +198,7 @@ def test_route_needs_a_provider_that_serves_the_channel(provider: str, channel: 
         ("acme dental/sms/aws/1", 'row 1 ("acme dental/sms/aws/1"): expected 1 to 64 letters'),
         (
             "acme/sms/aws/1,acme/sms/twilio/2",
-            'row 2 ("acme/sms/twilio/2"): row 1 is for the same brand and channel; keep one route for each',
+            'row 2 ("acme/sms/twilio/2"): row 1 is for the same brand and channel; keep one row for each',
         ),
     ],
 )

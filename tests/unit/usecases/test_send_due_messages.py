@@ -27,7 +27,7 @@ from reengage.errors import WriteConflict
 from reengage.ports import DueKey, OptedOut, Outcome, Refused, Retryable, Unknown, Wording
 from reengage.usecases import send_due_messages as run_module
 from reengage.usecases.send_due_messages import send_due_messages, summary
-from reengage.usecases.send_message import FIRST_BACKOFF, MAX_ATTEMPTS, MAX_CHECKS, Sender
+from reengage.usecases.send_message import FIRST_BACKOFF, MAX_ATTEMPTS, MAX_BACKOFF, MAX_CHECKS, Sender
 from tests.fakes import (
     ANNA,
     CLAIM_LASTS,
@@ -418,23 +418,24 @@ def test_an_unknown_outcome_is_reported_and_never_repeated() -> None:
     assert len(world.provider.handed) == 1
 
 
-def test_throttling_backs_off_exponentially_until_attempts_end() -> None:
+def test_throttled_message_is_retried_until_it_is_no_longer_valid() -> None:
+    """After seven tries in 63 minutes a reminder failed that was valid for two hours."""
     world = story()
-    world.provider.script += [Retryable("Throttled")] * MAX_ATTEMPTS
+    world.provider.script += [Retryable("Throttled")] * 11
     at = [world.clock.now]
-    for attempt in range(1, MAX_ATTEMPTS):
+    for attempt in range(1, 12):
         assert world.run_sender() == {**NOTHING, "due": 1, "retried": 1}
         assert (row(world).state, row(world).attempts) == (State.SCHEDULED, attempt)
         world.clock.now = row(world).due_at - MICROSECOND
         assert world.run_sender() == NOTHING
         world.clock.now = row(world).due_at
         at.append(world.clock.now)
-    assert [(later - earlier) // MINUTE for earlier, later in pairwise(at)] == [1, 2, 4, 8, 16, 32]
-    assert FIRST_BACKOFF == MINUTE
-    assert world.run_sender() == {**NOTHING, "due": 1, "failed": 1}
-    assert len(world.provider.handed) == MAX_ATTEMPTS
-    (published,) = world.bus.details("MessageFailed")
-    assert (published["error"], published["attempts"]) == ("Throttled", MAX_ATTEMPTS)
+    assert [(later - earlier) // MINUTE for earlier, later in pairwise(at)] == [1, 2, 4, 8, *[15] * 7]
+    assert (FIRST_BACKOFF, MAX_BACKOFF) == (MINUTE, 15 * MINUTE)
+    assert world.clock.now == STARTS
+    assert world.run_sender() == {**NOTHING, "due": 1, "skipped": {"too_late": 1}}
+    assert len(world.provider.handed) == 11
+    assert row(world).error == "Throttled"
 
 
 def test_one_that_was_throttled_and_then_taken_is_sent() -> None:

@@ -26,6 +26,7 @@ from pynamodb.expressions.update import Action
 from reengage.adapters.aws_clients import AwsClients
 from reengage.adapters.dynamodb_items import (
     BRAND,
+    BREAKER,
     CONTACT,
     CONVERSATION,
     PACE,
@@ -34,6 +35,7 @@ from reengage.adapters.dynamodb_items import (
     STORED_AT,
     SUBJECT,
     BrandItem,
+    BreakerItem,
     ConversationItem,
     InboundMessageItem,
     Item,
@@ -47,6 +49,7 @@ from reengage.adapters.dynamodb_items import (
     audience_shard,
     brand_item,
     brand_pk,
+    breaker_item,
     conversation_item,
     day_shard,
     due_shard,
@@ -61,6 +64,7 @@ from reengage.adapters.dynamodb_items import (
     subject_item,
     taken_json,
     to_brand,
+    to_breaker,
     to_conversation,
     to_member,
     to_message,
@@ -74,6 +78,7 @@ from reengage.adapters.dynamodb_items import (
     BroadcastPartItem as PartItem,
 )
 from reengage.domain.brand import STACK, Brand
+from reengage.domain.breaker import Breaker
 from reengage.domain.broadcast import SORT_KEY, BroadcastShard, ShardState
 from reengage.domain.caps import CapUsage
 from reengage.domain.contact import Contact, Profile
@@ -402,6 +407,16 @@ class DynamoDBStore:
             if taken := self._set(key, [free_at.set(moved)], condition):
                 return EPOCH + timedelta(microseconds=int(taken["free_at"]["N"]) - length)
         return None
+
+    def read_breaker(self, route: str) -> Breaker | None:
+        key = (f"{BREAKER}#{route}", BREAKER)
+        return to_breaker(self._read([key]).get(key))
+
+    def write_breaker(self, route: str, breaker: Breaker | None, *, replacing: Breaker | None) -> bool:
+        unchanged = BreakerItem.probe_at == replacing.probe_at if replacing else Item.pk.does_not_exist()
+        if breaker is None:
+            return replacing is None or self._delete((f"{BREAKER}#{route}", BREAKER), unchanged)
+        return self._put(breaker_item(route, breaker), unchanged)
 
     def release_cap(self, message: ScheduledMessage) -> None:
         key = (message.contact.key, places_sk(message.reason_spec.category))

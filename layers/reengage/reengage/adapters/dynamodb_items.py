@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import fields
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -18,10 +18,11 @@ from pynamodb.attributes import UTCDateTimeAttribute as InstantAttribute
 from pynamodb.models import Model
 
 from reengage.domain.brand import Brand
+from reengage.domain.breaker import Breaker
 from reengage.domain.broadcast import BroadcastShard, Recipient, ShardState
 from reengage.domain.caps import CapUsage
 from reengage.domain.contact import Contact, Profile
-from reengage.domain.conversation import Conversation
+from reengage.domain.conversation import Conversation, expiry
 from reengage.domain.instants import iso, parse_instant
 from reengage.domain.message import ONCE, ScheduledMessage, State
 from reengage.domain.preferences import Choice, Choices, Erasure, Link, Preferences
@@ -117,6 +118,13 @@ class PaceItem(Item, discriminator="pace"):
     free_at = NumberAttribute()
 
 
+class BreakerItem(Item, discriminator="breaker"):
+    """The open circuit breaker of a route."""
+
+    opened_at = InstantAttribute()
+    probe_at = InstantAttribute()
+
+
 class ScheduledMessageItem(Item, discriminator="scheduled_message"):
     """``due_shard`` is there only while the message is due some day: it is what puts the row into the index.
 
@@ -170,6 +178,10 @@ SCHEDULED: Final = "SCHEDULED"
 PREFERENCES: Final = "PREFERENCES"
 BRAND: Final = "BRAND"
 PACE: Final = "PACE"
+BREAKER: Final = "BREAKER"
+
+BREAKER_RETENTION: Final = timedelta(days=7)
+"""How long the breaker of a route outlives its last probe: the route may be gone from the parameter."""
 
 STORED_AT: Final[Mapping[type[Item], str]] = {
     ProfileItem: "last_seen_at",
@@ -269,6 +281,20 @@ def places_item(message: ScheduledMessage, cap_usage: CapUsage, *, revision: int
         revision=revision,
         expires_at=expires_at,
     )
+
+
+def breaker_item(route: str, breaker: Breaker) -> BreakerItem:
+    return BreakerItem(
+        f"{BREAKER}#{route}",
+        BREAKER,
+        opened_at=breaker.opened_at,
+        probe_at=breaker.probe_at,
+        expires_at=expiry(breaker.probe_at + BREAKER_RETENTION),
+    )
+
+
+def to_breaker(item: Item | None) -> Breaker | None:
+    return Breaker(item.opened_at, item.probe_at) if isinstance(item, BreakerItem) else None
 
 
 def taken_json(cap_usage: CapUsage) -> dict[str, str]:

@@ -11,6 +11,7 @@ from threading import RLock
 from typing import Final, NamedTuple, get_args
 
 from reengage.domain.brand import STACK, Brand
+from reengage.domain.breaker import Breaker
 from reengage.domain.broadcast import BroadcastShard, Recipient, ShardState
 from reengage.domain.caps import CapUsage
 from reengage.domain.contact import SHARDS, Contact, Profile
@@ -141,6 +142,7 @@ class MemoryStore:
     _links: dict[tuple[Contact, SubjectRef], _Link] = field(default_factory=dict)
     _taken: dict[tuple[Contact, Category], _Taken] = field(default_factory=dict)
     _slots: dict[str, datetime] = field(default_factory=dict)
+    _breakers: dict[str, Breaker] = field(default_factory=dict)
     _parts: dict[MessageKey, BroadcastShard] = field(default_factory=dict)
     _due: _DueIndex = field(default_factory=_DueIndex)
     _of_contact: defaultdict[str, _OfContact] = field(default_factory=lambda: defaultdict(_OfContact))
@@ -420,6 +422,23 @@ class MemoryStore:
                 return None
             self._slots[channel] = free_at + duration
             return free_at
+
+    def read_breaker(self, route: str) -> Breaker | None:
+        return self._breakers.get(route)
+
+    def breakers(self) -> Sequence[Breaker]:
+        """Return every open breaker; for a simulation."""
+        return list(self._breakers.values())
+
+    def write_breaker(self, route: str, breaker: Breaker | None, *, replacing: Breaker | None) -> bool:
+        with self._lock:
+            if self._breakers.get(route) != replacing:
+                return False
+            if breaker is None:
+                self._breakers.pop(route, None)
+            else:
+                self._breakers[route] = breaker
+            return True
 
     def release_cap(self, message: ScheduledMessage) -> None:
         with self._lock:

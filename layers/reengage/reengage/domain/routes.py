@@ -28,14 +28,20 @@ SELF_DELIVERED: Final = frozenset({"webhook", "eventbridge"})
 
 class Route(NamedTuple):
     """``identity`` is what the provider calls the sender: a number, an agent, a phone number's id, an URL. ``names``
-    are what else people write to: the numbers of a pool, the agent behind an URL.
+    are what else people write to: the numbers of a pool, the agent behind an URL. ``rank``: 0 for the first route of
+    a brand and channel, 1 for the one behind it.
     """
+
+    @property
+    def name(self) -> str:
+        return f"{self.provider}/{self.channel}/{self.sender_id}"
 
     brand: str
     channel: str
     provider: str
     sender_id: str
     aliases: tuple[str, ...] = ()
+    rank: int = 0
 
     def matches(self, sender_id: str) -> bool:
         return _normalise(sender_id) in map(_normalise, (self.sender_id, *self.aliases))
@@ -55,16 +61,22 @@ class Routes:
     """The parameter ``Routes``. A brand and channel without a row go to the event bus."""
 
     routes: Sequence[Route] = ()
-    _by_channel: Mapping[tuple[str, str], Route] = field(init=False, repr=False, compare=False)
+    _by_channel: Mapping[tuple[str, str], Sequence[Route]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        by_channel = {(route.brand, route.channel): route for route in self.routes}
+        by_channel: dict[tuple[str, str], list[Route]] = {}
+        for route in sorted(self.routes, key=lambda route: route.rank):
+            by_channel.setdefault((route.brand, route.channel), []).append(route)
         object.__setattr__(self, "_by_channel", by_channel)
 
     def of(self, contact: Contact) -> Route:
-        """Return the contact's route."""
+        """Return the contact's first route."""
+        return self.all_of(contact)[0]
+
+    def all_of(self, contact: Contact) -> Sequence[Route]:
+        """Return the contact's routes: the first, then the one behind it, if there is one."""
         key = (contact.brand, contact.channel)
-        return self._by_channel.get(key) or Route(*key, "eventbridge", "")
+        return self._by_channel.get(key) or [Route(*key, "eventbridge", "")]
 
     @property
     def brands(self) -> frozenset[str]:
@@ -86,35 +98,36 @@ class Routes:
 def parse_routes(text: str) -> Routes:
     """Parse ``acme-dental/sms/aws/+12025550100,acme-dental/whatsapp/meta/106540352242922``; empty for no routes.
 
-    Aliases follow the identity: ``acme-dental/sms/aws/pool-1|+12025550100|+12025550101``. Raises ``ValueError`` with
-    the row's number, its text and how to fix it.
+    Aliases follow the identity: ``acme-dental/sms/aws/pool-1|+12025550100|+12025550101``. A second route follows
+    ``>``: ``acme-dental/sms/aws/+12025550100>twilio/+12025550101``. Raises ``ValueError`` with the row's number, its
+    text and how to fix it.
     """
     rows = [row.strip() for row in text.split(",")] if text else []
-    routes = []
+    routes: list[tuple[int, Route]] = []
     for number, row in enumerate(rows, 1):
         try:
-            routes.append(_parse(row))
+            routes += [(number, route) for route in _parse_row(row)]
         except ValueError as error:
             raise ValueError(f'row {number} ("{row}"): {error}') from error
     _check_one_route_each(routes, rows)
     _check_aliases(routes, rows)
-    return Routes(routes)
+    return Routes([route for _, route in routes])
 
 
-def _check_one_route_each(routes: Sequence[Route], rows: Sequence[str]) -> None:
+def _check_one_route_each(routes: Sequence[tuple[int, Route]], rows: Sequence[str]) -> None:
     first: dict[tuple[str, str], int] = {}
-    for number, route in enumerate(routes, 1):
+    for number, route in routes:
         earlier = first.setdefault((route.brand, route.channel), number)
         if earlier != number:
             raise ValueError(
                 f'row {number} ("{rows[number - 1]}"): row {earlier} is for the same brand and channel; '
-                "keep one route for each"
+                "keep one row for each, with a second route behind >"
             )
 
 
-def _check_aliases(routes: Sequence[Route], rows: Sequence[str]) -> None:
+def _check_aliases(routes: Sequence[tuple[int, Route]], rows: Sequence[str]) -> None:
     """A message to an identity must belong to one brand."""
-    for (_, route), (number, other) in permutations(enumerate(routes, 1), 2):
+    for (_, route), (number, other) in permutations(routes, 2):
         if route.brand == other.brand or route.channel != other.channel:
             continue
         for name in (*route.aliases, *([route.sender_id] if route.is_known_by_name else [])):
@@ -123,6 +136,14 @@ def _check_aliases(routes: Sequence[Route], rows: Sequence[str]) -> None:
                     f'row {number} ("{rows[number - 1]}"): {name} is used by two brands: {route.brand}, {other.brand}; '
                     "give it to one brand"
                 )
+
+
+def _parse_row(row: str) -> list[Route]:
+    first, *others = row.split(">")
+    route = _parse(first)
+    if len(others) > 1:
+        raise ValueError("more than two routes; keep the first and one behind it")
+    return [route, *(_parse(f"{route.brand}/{route.channel}/{other}")._replace(rank=1) for other in others)]
 
 
 def _parse(row: str) -> Route:

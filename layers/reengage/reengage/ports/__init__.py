@@ -17,6 +17,7 @@ from .sending import (
 from .store import (
     BrandReader,
     BrandStore,
+    BreakerStore,
     BroadcastStore,
     ContactStore,
     ConversationStore,
@@ -45,6 +46,7 @@ __all__ = [
     "Accepted",
     "BrandReader",
     "BrandStore",
+    "BreakerStore",
     "BroadcastStore",
     "Channel",
     "Clock",

@@ -1,6 +1,6 @@
 """Providers: what the sender hands over, and the outcome."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -19,6 +19,7 @@ class OutboundMessage:
 
     The provider's call starts before ``start_before``, or not at all: until then the snapshot is valid. Free text is
     allowed until ``free_text_until``. The provider must not deliver the message at ``deliver_before`` or later.
+    ``sender_id``: the route's identity; empty for that of the contact's first route.
     """
 
     message: ScheduledMessage
@@ -28,6 +29,7 @@ class OutboundMessage:
     free_text_until: datetime
     start_before: datetime
     deliver_before: datetime
+    sender_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,14 @@ class OptedOut:
 
 @dataclass(frozen=True, slots=True)
 class Retryable:
-    """Surely not taken: throttled, or failed before the request left. May be retried after ``retry_after``."""
+    """Surely not taken: throttled, or failed before the request left. May be retried after ``retry_after``.
+
+    ``of_recipient``: the cause is, or may be, this message or this recipient, and not the route: no breaker counts it.
+    """
 
     error: str
     retry_after: timedelta | None = None
+    of_recipient: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +80,14 @@ Outcome = Accepted | Refused | OptedOut | Retryable | Unknown
 class Channel(Protocol):
     """The way to the providers."""
 
-    def prepare(self, contact: Contact) -> Retryable | None:
-        """Build what sending to this contact needs; return the error if that fails. It may take seconds."""
+    def routes(self, contact: Contact) -> Sequence[str]:
+        """Return the names of the contact's routes. A later one is used only if an earlier one surely did not send."""
 
-    def send(self, outbound: OutboundMessage) -> Outcome:
-        """Make one call to the provider."""
+    def prepare(self, contact: Contact, route: str) -> Retryable | None:
+        """Build what sending by this route needs; return the error if that fails. It may take seconds."""
+
+    def send(self, outbound: OutboundMessage, route: str) -> Outcome:
+        """Make one call to the route's provider."""
 
 
 class ProviderChannel(Protocol):

@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from reengage.domain.brand import Brand
+from reengage.domain.breaker import Breaker
 from reengage.domain.broadcast import BroadcastShard, Recipient
 from reengage.domain.caps import CapUsage
 from reengage.domain.contact import Contact, Profile
@@ -255,6 +256,15 @@ class ReceiptStore(PreferencesStore, Protocol):
         """
 
 
+class BreakerStore(Protocol):
+    """The open circuit breakers of routes."""
+
+    def read_breaker(self, route: str) -> Breaker | None: ...
+
+    def write_breaker(self, route: str, breaker: Breaker | None, *, replacing: Breaker | None) -> bool:
+        """Store an open breaker, or close it with ``None``. Compare-and-set: ``replacing`` is the breaker as read."""
+
+
 class RateLimitStore(Protocol):
     """Send slots."""
 
@@ -314,6 +324,7 @@ class Store(
     ReceiptStore,
     BrandStore,
     RateLimitStore,
+    BreakerStore,
     ProgressStore,
     Protocol,
 ):

@@ -22,7 +22,7 @@ from ..domain.reasons import PRIORITIES, SendGroup
 from ..errors import InvalidEvent, ReengageError
 from ..ports import OutboundMessage, Outcome, ProviderChannel, Wording
 from ..settings import Settings
-from ..usecases.send_due_messages import ShardWorker
+from ..usecases.send_due_messages import send_shard
 from .archive import HOST, SECRETS
 from .provider import ProviderRule, SimulatedProvider
 
@@ -212,22 +212,21 @@ class SimulatedApp(App):
         before = (self.store.due_changes, len(self.events), self._ids)
         first = int(self.now.timestamp()) // 60
         for send_group in SEND_GROUPS:
+            sender = self._sender(send_group, self.settings.policy, RUN_TIME)
             for priority in PRIORITIES[send_group]:
                 for shard in self.store.due_shards(send_group, priority, self.now, first=first):
-                    sender = self._sender(send_group, self.settings.policy, RUN_TIME)
-                    worker = ShardWorker(sender, priority, shard, self.now + RUN_TIME)
-                    worker.run()
-                    self.errors += worker.errors
+                    self.errors += send_shard(sender, priority, shard, self.now + RUN_TIME).errors
         return before != (self.store.due_changes, len(self.events), self._ids)
 
     def next_change(self) -> datetime | None:
         """Return when a tick may do more than the last one, which changed nothing.
 
-        That is when another message is due, a pause ends, or a held message expires.
+        That is when another message is due, a pause ends, a held message expires, or a breaker allows a probe.
         """
         edges = [message.valid_until - 2 * RECHECK for message in self.store.due_messages(self.now)]
         for brand in self.store.brands():
             edges += [pause.until for pause in stored_pauses(brand.pauses) if pause.until]
+        edges += [breaker.probe_at for breaker in self.store.breakers()]
         later = [edge for edge in edges if edge > self.now]
         due_at = self.store.next_due_at(after=self.now)
         return min([*later, *([due_at] if due_at else [])], default=None)

@@ -6,7 +6,7 @@ claim that no running function can own any more becomes ``unconfirmed``. It is r
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -49,15 +49,18 @@ from reengage.ports import (
 )
 from reengage.usecases.recheck_window import warn, with_closing_plan
 from reengage.usecases.record_choice import announce_choice, store_choice
+from reengage.usecases.route_health import AlwaysUsable, Health
 
 MAX_CHECKS: Final = 3
 PREPARE_WITHIN: Final = SNAPSHOT_VALID_FOR / 2
 """After its gate a message must be ready; the rest is for the connection to the provider."""
 
 MAX_ATTEMPTS: Final = 7
-"""Over an hour and three minutes, each wait twice as long as the one before."""
+"""After so many errors of our own, such as a text that cannot be rendered, a message fails: no retry repairs them."""
 
 FIRST_BACKOFF: Final = timedelta(minutes=1)
+MAX_BACKOFF: Final = timedelta(minutes=15)
+"""Each wait is twice as long as the one before, up to this; a message is retried for as long as it is valid."""
 
 
 class Handled(NamedTuple):
@@ -93,6 +96,7 @@ class Sender:
     claim_ttl: timedelta
     opt_out_scope: OptOutScope = "brand"
     rate_limiter: Callable[[str], bool] = _unlimited
+    health: Health = field(default_factory=AlwaysUsable)
 
     def send_now(self, message: ScheduledMessage) -> None:
         """Send a message that cannot wait for the next run, by the same claim: called twice, it is sent once.
@@ -107,8 +111,11 @@ class Sender:
         if handled and handled.error:
             raise handled.error
 
-    def handle(self, due: DueKey) -> Handled | None:
-        """Process one message from claim to settlement. ``None``: another run has it, or it is gone."""
+    def handle(self, due: DueKey, routes: Sequence[str] | None = None) -> Handled | None:
+        """Process one message from claim to settlement. ``None``: another run has it, or it is gone.
+
+        ``routes``: those that it may use; without them, all of its contact.
+        """
         claim_id, now = self.new_id(), self.clock()
         message = self.store.claim(due, claim_id=claim_id, at=now)
         if message is None:
@@ -119,16 +126,42 @@ class Sender:
                 return self._expire_claim(message, now)
             # The claim's answer was lost, and the retry of the request found our own claim.
         try:
-            ready = self._prepare(message)
+            routes, blocked_by = self._ready_routes(message, routes)
+            ready = self._prepare(message, blocked_by)
         except Exception as error:  # noqa: BLE001 - surely not sent, so it is retried; the run raises the error
-            return self._try_later(message, type(error).__name__)._replace(error=error)
-        return ready if isinstance(ready, Handled) else self._hand_over(message, ready)
+            return self._give_up_or_retry(message, error)
+        return ready if isinstance(ready, Handled) else self._hand_over(message, ready, routes)
 
-    def _hand_over(self, message: ScheduledMessage, ready: OutboundMessage) -> Handled:
-        try:
-            outcome = self.channel.send(ready)
-        except Exception as error:  # noqa: BLE001 - it may have been sent; the run raises the error
-            return self._record(message, ready, Unknown(type(error).__name__))._replace(error=error)
+    def _ready_routes(
+        self, message: ScheduledMessage, routes: Sequence[str] | None
+    ) -> tuple[Sequence[str], Retryable | None]:
+        """Prepare the routes before the snapshot is read, since that may take longer than a snapshot is valid.
+
+        Return those that are ready; if there is none, also why.
+        """
+        ready: list[str] = []
+        blocked_by: Retryable | None = None
+        for route in self.channel.routes(message.contact) if routes is None else routes:
+            if error := self.channel.prepare(message.contact, route):
+                self.health.record(route, error, attempts=message.attempts)
+                blocked_by = blocked_by or error
+            else:
+                ready.append(route)
+        return ready, None if ready else blocked_by
+
+    def _hand_over(self, message: ScheduledMessage, ready: OutboundMessage, routes: Sequence[str]) -> Handled:
+        """Hand the message to its first route; to the next one only if the one before surely did not take it."""
+        outcome: Outcome = Retryable("no route")
+        for route in routes:
+            try:
+                outcome = self.channel.send(ready, route)
+            except Exception as error:  # noqa: BLE001 - it may have been sent; the run raises the error
+                outcome = Unknown(type(error).__name__)
+                self.health.record(route, outcome, attempts=message.attempts)
+                return self._record(message, ready, outcome)._replace(error=error)
+            self.health.record(route, outcome, attempts=message.attempts)
+            if not isinstance(outcome, Retryable) or outcome.of_recipient or self.clock() >= ready.start_before:
+                break
         return self._record(message, ready, outcome)
 
     def _expire_claim(self, message: ScheduledMessage, now: datetime) -> Handled | None:
@@ -140,13 +173,12 @@ class Sender:
         # Its owner, or a receipt, may have settled it meanwhile.
         return handled if handled.outcome == State.UNCONFIRMED else None
 
-    def _prepare(self, message: ScheduledMessage) -> OutboundMessage | Handled:
+    def _prepare(self, message: ScheduledMessage, blocked_by: Retryable | None) -> OutboundMessage | Handled:
         """Return the message ready to be handed over within ``PREPARE_WITHIN`` of its snapshot, or its outcome.
 
-        The channel is prepared before the snapshot is read, since that may take longer than a snapshot is valid. Its
-        error counts only if no rule stops the message.
+        What blocks its routes counts only if no rule stops the message.
         """
-        blocked_by, has_slot = self.channel.prepare(message.contact), False
+        has_slot = False
         for _ in range(MAX_CHECKS):
             read_at = self.clock()
             snapshot = self.store.read_snapshot(message)
@@ -267,7 +299,7 @@ class Sender:
                 try:
                     self._note_opt_out(message, topic)
                 except Exception as failed:  # noqa: BLE001 - surely not sent, so it is asked again; run() raises the error
-                    return self._try_later(decided, type(failed).__name__)._replace(error=failed)
+                    return self._give_up_or_retry(decided, failed)
                 return self._fail(replace(decided, attempts=decided.attempts + 1), error)
             case Retryable(error, retry_after):
                 return self._try_later(decided, error, retry_after)
@@ -297,14 +329,23 @@ class Sender:
         announce_choice(out, self.publish)  # first: once it is stored, the gate lets nothing come here again
         store_choice(out, store=self.store, opt_out_scope=self.opt_out_scope)
 
+    def _give_up_or_retry(self, message: ScheduledMessage, error: Exception) -> Handled:
+        """Retry after an error of our own, ``MAX_ATTEMPTS`` times in all; the run raises the error."""
+        name = type(error).__name__
+        if message.attempts + 1 >= MAX_ATTEMPTS:
+            return self._fail(replace(message, attempts=message.attempts + 1), name)._replace(error=error)
+        return self._try_later(message, name)._replace(error=error)
+
     def _try_later(self, message: ScheduledMessage, error: str, retry_after: timedelta | None = None) -> Handled:
-        """Back to the schedule, each time twice as far ahead, until the attempts have run out; not before
-        ``retry_after``.
+        """Put the message back into the schedule, each time twice as far ahead, but not before ``retry_after``.
+
+        If a breaker is open, it is due again at the next probe: while the breaker is open, a run leaves it as it is.
         """
         tried = replace(message, attempts=message.attempts + 1, error=error)
-        if tried.attempts >= MAX_ATTEMPTS:
-            return self._fail(tried, error)
-        due_at = self.clock() + max(FIRST_BACKOFF * 2**message.attempts, retry_after or timedelta())
+        is_down = any(self.health.is_open(route) for route in self.channel.routes(message.contact))
+        exponent = 0 if is_down else min(message.attempts, MAX_ATTEMPTS)
+        backoff = min(FIRST_BACKOFF * 2**exponent, MAX_BACKOFF)
+        due_at = self.clock() + max(backoff, retry_after or timedelta())
         return self._release_cap_unless_sent(message, self._release(_postponed(tried, due_at), Handled("retried")))
 
     def _fail(self, message: ScheduledMessage, error: str) -> Handled:

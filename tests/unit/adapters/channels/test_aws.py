@@ -265,7 +265,9 @@ TOO_LATE: Final = {
 @pytest.mark.parametrize(("channel", "left", "error"), TOO_LATE.values(), ids=TOO_LATE)
 def test_no_request_if_it_cannot_end_in_time(channel: str, left: timedelta, error: str) -> None:
     aws = Aws()
-    assert channels(aws)[channel].send(outbound(channel, deliver_before=NOON + left)) == Retryable(error)
+    assert channels(aws)[channel].send(outbound(channel, deliver_before=NOON + left)) == Retryable(
+        error, of_recipient=True
+    )
     assert aws.requests == []
 
 

@@ -176,7 +176,7 @@ class AwsWhatsApp:
 
     def send(self, outbound: OutboundMessage) -> Outcome:
         request = {
-            "originationPhoneNumberId": self.routes.of(outbound.message.contact).sender_id,
+            "originationPhoneNumberId": (outbound.sender_id or self.routes.of(outbound.message.contact).sender_id),
             "message": json.dumps(whatsapp_message(outbound, self.clock())).encode(),
             "metaApiVersion": self.meta_api_version,
         }
@@ -191,7 +191,7 @@ def _envelope(outbound: OutboundMessage, routes: Routes, configuration_set: str 
     """
     return {
         "DestinationPhoneNumber": outbound.message.contact.address,
-        "OriginationIdentity": routes.of(outbound.message.contact).sender_id,
+        "OriginationIdentity": outbound.sender_id or routes.of(outbound.message.contact).sender_id,
         "Context": {
             "scheduled_message_id": outbound.message.scheduled_message_id,
             "brand": outbound.message.contact.brand,
@@ -211,7 +211,8 @@ def _hindrance(text: str, most: int, seconds: int, accepted: range) -> Refused |
     if not 1 <= len(text) <= most:
         return Refused(f"a text of {len(text)} characters; AWS takes 1 to {most}")
     if seconds < accepted[0]:
-        return Retryable(f"{max(seconds, 0)} s left to deliver it in; AWS takes {accepted[0]} or more")
+        error = f"{max(seconds, 0)} s left to deliver it in; AWS takes {accepted[0]} or more"
+        return Retryable(error, of_recipient=True)
     return None
 
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http import HTTPStatus
 from http.client import HTTPException
 from socket import SHUT_RDWR, socket
@@ -51,6 +52,12 @@ OutcomeFactory = Callable[[str], Outcome]
 
 Codes = Mapping[int, tuple[OutcomeFactory, str]]
 """What a provider's own codes mean for the message, and their short titles."""
+
+OF_MESSAGE: Final[OutcomeFactory] = partial(Retryable, of_recipient=True)
+"""Such as a template that does not exist: the route delivers other messages."""
+
+WAIT_A_DAY: Final[OutcomeFactory] = partial(Retryable, retry_after=timedelta(days=1), of_recipient=True)
+"""Meta limits marketing to one recipient for a while; its documents advise to wait at least a day."""
 
 STATUSES: Final[Mapping[int, OutcomeFactory]] = MappingProxyType(
     {
@@ -95,7 +102,8 @@ class HttpResponse:
         outcome = kind(error)
         if not isinstance(outcome, Retryable):
             return outcome
-        return replace(outcome, retry_after=retry_after(self.headers.get("Retry-After", ""), now))
+        hint = retry_after(self.headers.get("Retry-After", ""), now)
+        return outcome if hint is None else replace(outcome, retry_after=hint)
 
     def classify_by_code(self, code: int, codes: Codes, now: datetime) -> Outcome:
         """What the provider's own code says. With one that the table does not have, a 4xx was not taken, but whether
@@ -103,7 +111,7 @@ class HttpResponse:
         """
         if code not in codes:
             is_no = self._is_no and self.status != HTTPStatus.REQUEST_TIMEOUT
-            return self.classify(Retryable if is_no else Unknown, f"{code} with HTTP {self.status}", now)
+            return self.classify(OF_MESSAGE if is_no else Unknown, f"{code} with HTTP {self.status}", now)
         kind, title = codes[code]
         return self.classify(kind, f"{code} {title}", now)
 

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from reengage.domain.routes import Routes
 from reengage.ports import Accepted, Clock, OptedOut, OutboundMessage, Outcome, Refused, Retryable, Unknown
 
-from .http import LONGEST_HINT, Codes, Http, HttpResponse, Secrets, credentials
+from .http import LONGEST_HINT, OF_MESSAGE, WAIT_A_DAY, Codes, Http, HttpResponse, Secrets, credentials
 from .whatsapp import whatsapp_message
 
 URL: Final = "https://graph.facebook.com"
@@ -62,19 +62,19 @@ CODES: Final[Codes] = MappingProxyType(
         **dict.fromkeys(range(200, 300), (Retryable, "API permission")),
         368: (Retryable, "temporarily blocked for policies violations"),
         131005: (Retryable, "access denied"),
-        131030: (Retryable, "recipient not in the test number's allowed list"),
+        131030: (OF_MESSAGE, "recipient not in the test number's allowed list"),
         131031: (Retryable, "account has been locked"),
         131037: (Retryable, "display name approval needed"),
         131042: (Retryable, "business eligibility payment issue"),
         131045: (Retryable, "incorrect certificate"),
         131063: (Retryable, "marketing templates are disabled for Cloud API"),
-        132001: (Retryable, "template does not exist in that language, or is not approved"),
+        132001: (OF_MESSAGE, "template does not exist in that language, or is not approved"),
         133010: (Retryable, "phone number not registered"),
         134011: (Retryable, "WhatsApp Payments terms of service are not accepted"),
-        134102: (Retryable, "template unavailable for use"),
+        134102: (OF_MESSAGE, "template unavailable for use"),
         # Passing: for a minute or ten.
         131057: (Retryable, "account in maintenance mode"),
-        134101: (Retryable, "template is still syncing"),
+        134101: (OF_MESSAGE, "template is still syncing"),
         2494100: (Retryable, "phone number in maintenance mode"),
         # No for this person.
         130403: (Refused, "this business has blocked the user"),
@@ -83,7 +83,7 @@ CODES: Final[Codes] = MappingProxyType(
         131021: (Refused, "recipient cannot be sender"),
         131026: (Refused, "message undeliverable"),
         131047: (Refused, "re-engagement message"),
-        131049: (Refused, "Meta chose not to deliver"),
+        131049: (WAIT_A_DAY, "Meta chose not to deliver"),
         # Of marketing alone: reminders are still welcome, so this is no opt-out of the brand.
         131050: (partial(OptedOut, topic="marketing"), "user has stopped receipt of marketing messages"),
         131062: (Refused, "business-scoped user id recipients are not supported for this message"),
@@ -133,7 +133,7 @@ class MetaChannel:
         secrets = credentials(self.secrets, "meta_access_token")
         if isinstance(secrets, Retryable):
             return secrets
-        sender = self.routes.of(outbound.message.contact).sender_id
+        sender = outbound.sender_id or self.routes.of(outbound.message.contact).sender_id
         answer = self.http.post(
             f"{self.url}/{self.version}/{quote(sender, safe='')}/messages",
             {"Authorization": f"Bearer {secrets['meta_access_token']}", "Content-Type": "application/json"},

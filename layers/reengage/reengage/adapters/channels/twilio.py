@@ -20,7 +20,7 @@ from urllib.parse import quote, urlencode
 from reengage.domain.routes import Routes
 from reengage.ports import Accepted, Clock, OptedOut, OutboundMessage, Outcome, Refused, Retryable, Unknown, Wording
 
-from .http import LONGEST, Codes, Http, HttpResponse, Secrets, credentials
+from .http import LONGEST, OF_MESSAGE, WAIT_A_DAY, Codes, Http, HttpResponse, Secrets, credentials
 from .whatsapp import on_one_line
 
 URL: Final = "https://api.twilio.com"
@@ -48,7 +48,7 @@ CODES: Final[Codes] = MappingProxyType(
         63017: (Retryable, "rate limit exceeded"),
         63018: (Retryable, "rate limit exceeded for channel"),
         63038: (Retryable, "daily messages limit exceeded"),
-        63053: (Retryable, "template sync can take up to 10 minutes"),
+        63053: (OF_MESSAGE, "template sync can take up to 10 minutes"),
         # The credentials, the account, the sender: the operator's to mend.
         10001: (Retryable, "account is not active"),
         10002: (Retryable, "trial accounts do not support this"),
@@ -92,17 +92,17 @@ CODES: Final[Codes] = MappingProxyType(
         63001: (Retryable, "channel could not authenticate the request"),
         63007: (Retryable, "no channel with this From"),
         63008: (Retryable, "channel is misconfigured"),
-        63015: (Retryable, "recipient has not joined a sandbox"),
+        63015: (OF_MESSAGE, "recipient has not joined a sandbox"),
         63020: (Retryable, "Business Manager account error"),
         63022: (Retryable, "invalid vname certificate"),
-        63027: (Retryable, "template does not exist for that language"),
-        63040: (Retryable, "template rejected"),
+        63027: (OF_MESSAGE, "template does not exist for that language"),
+        63040: (OF_MESSAGE, "template rejected"),
         63051: (Retryable, "WhatsApp Business Account is locked"),
-        63054: (Retryable, "template unavailable for use"),
+        63054: (OF_MESSAGE, "template unavailable for use"),
         63056: (Retryable, "ineligible account type"),
         63059: (Retryable, "number has moved to another WhatsApp Business Account"),
         90010: (Retryable, "account is not active"),
-        572006: (Retryable, "trial accounts send predefined templates only"),
+        572006: (OF_MESSAGE, "trial accounts send predefined templates only"),
         # No for this person.
         21211: (Refused, "invalid To number"),
         21214: (Refused, "To cannot be reached"),
@@ -121,7 +121,7 @@ CODES: Final[Codes] = MappingProxyType(
         63031: (Refused, "same From and To"),
         63032: (Refused, "a limitation of WhatsApp"),
         63033: (Refused, "recipient blocked to receive message"),
-        63049: (Refused, "Meta chose not to deliver"),
+        63049: (WAIT_A_DAY, "Meta chose not to deliver"),
         63058: (Refused, "restricted from messaging users in this country"),
         # Of marketing alone, and so no opt-out of the brand.
         63050: (partial(OptedOut, topic="marketing"), "user has opted out of marketing messages"),
@@ -168,7 +168,7 @@ class TwilioChannel:
         # From when Twilio takes it, which is at most so much later than now.
         left = (outbound.deliver_before - LONGEST - now) // timedelta(seconds=1)
         if left < VALIDITY[0]:
-            return Retryable("too little time is left to deliver it")
+            return Retryable("too little time is left to deliver it", of_recipient=True)
         content = _content(outbound, secrets, now)
         if isinstance(content, Refused):
             return content
@@ -187,7 +187,7 @@ class TwilioChannel:
 
     def _addresses(self, outbound: OutboundMessage) -> Mapping[str, str]:
         contact = outbound.message.contact
-        sender_id = self.routes.of(contact).sender_id
+        sender_id = outbound.sender_id or self.routes.of(contact).sender_id
         back = {
             "scheduled_message_id": outbound.message.scheduled_message_id,
             "brand": contact.brand,

@@ -1,0 +1,228 @@
+"""One run of a send group: due messages of all shards in one queue, from which every worker takes the next.
+
+No shard and no route is bound to a worker. A route starts with one worker and gets one more for each message that does
+not fail, so a provider that does not answer delays no other route.
+"""
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Condition
+from typing import Final, NamedTuple
+
+from reengage.domain.broadcast import is_shard_key, shard_key
+from reengage.domain.contact import Contact
+from reengage.domain.events_out import OutEvent
+from reengage.domain.message import MessageKey
+from reengage.domain.reasons import Priority
+from reengage.ports import DueKey
+from reengage.usecases.expand_broadcast import expand_broadcast
+from reengage.usecases.pause_watch import PauseWatch
+from reengage.usecases.send_message import Handled, Sender, publish_if_possible
+from reengage.usecases.send_queue import SendQueue
+
+PUBLISH_AT_ONCE: Final = 10
+"""Events; PutEvents takes no more in one call."""
+
+READ_AHEAD: Final = 20_000
+"""Due keys in memory, about 10 MB; further pages are read as the queue gets shorter."""
+
+WAIT: Final = 0.05
+"""Seconds after which a worker without work looks at the clock again."""
+
+Tally = Counter[tuple[str, str]]
+"""How many messages had each outcome: ``("sent", "")``, ``("skipped", rule)`` and so on."""
+
+FAILED_CALLS: Final = frozenset({"retried", "unconfirmed"})
+
+
+class _Reader(NamedTuple):
+    shard: int
+    pages: Iterator[Sequence[DueKey]]
+    is_first: bool = True
+
+
+class _Task(NamedTuple):
+    due: DueKey
+    shard: int
+    route: str
+
+
+@dataclass(slots=True)
+class Run:
+    """One priority of a send group. ``errors`` are for the caller to raise."""
+
+    sender: Sender
+    priority: Priority
+    shards: Sequence[int]
+    stop_at: datetime
+    workers: int
+    tally: Tally = field(default_factory=Counter)
+    errors: list[Exception] = field(default_factory=list)
+    _pauses: PauseWatch = field(init=False)
+    _queue: SendQueue[_Task] = field(init=False)
+    _unread: deque[_Reader] = field(default_factory=deque)
+    _busy: int = 0
+    _expanded: set[MessageKey] = field(default_factory=set)
+    _events: list[OutEvent] = field(default_factory=list)
+    _outcomes: defaultdict[tuple[MessageKey, int], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    _changed: Condition = field(default_factory=Condition)
+
+    def __post_init__(self) -> None:
+        self._pauses = PauseWatch(self.sender.store, self.sender.clock)
+        self._queue = SendQueue(self.workers)
+        self._unread.extend(self._reader(shard) for shard in self.shards)
+
+    def work(self) -> None:
+        """Take and process one task after another, until there is none left or the time ends."""
+        while (task := self._take()) is not None:
+            ok: bool | None = None
+            try:
+                if isinstance(task, _Reader):
+                    self._read(task)
+                elif is_shard_key(task.due.key):
+                    self._expand(task)
+                else:
+                    ok = self._send(task)
+            finally:
+                with self._changed:
+                    self._busy -= 1
+                    if isinstance(task, _Task):
+                        self._queue.done(task.route, task.due.key.pk, ok=ok)
+                    self._changed.notify_all()
+
+    def finish(self) -> None:
+        """Publish what is left of the events. Call it after every worker has ended."""
+        # At least this many are still due: the index beyond the pages that were read is not counted.
+        if left := len(self._queue):
+            self.tally["left", ""] += left
+        try:
+            self._flush()
+        except Exception as error:  # noqa: BLE001 - for the caller to raise, with the others
+            self.errors.append(error)
+
+    def _take(self) -> _Reader | _Task | None:
+        with self._changed:
+            while (in_time := self.sender.clock() < self.stop_at) or self._has_unread_shard():
+                # Each shard's first page is read in any case: what is left has to be counted.
+                if self._unread and (self._unread[0].is_first or len(self._queue) < READ_AHEAD):
+                    self._busy += 1
+                    return self._unread.popleft()
+                if not in_time:
+                    return None
+                if task := self._queue.take():
+                    self._busy += 1
+                    return task
+                if not self._busy:
+                    return None
+                self._changed.wait(WAIT)
+        return None
+
+    def _has_unread_shard(self) -> bool:
+        return bool(self._unread) and self._unread[0].is_first
+
+    def _reader(self, shard: int) -> _Reader:
+        return _Reader(shard, self._pages(shard))
+
+    def _pages(self, shard: int) -> Iterator[Sequence[DueKey]]:
+        sender = self.sender
+        yield from sender.store.due(sender.send_group, self.priority, shard, sender.clock())
+
+    def _read(self, reader: _Reader) -> None:
+        """Put one page into the queue; what is behind it is read later."""
+        try:
+            page = next(reader.pages, None)
+        except Exception as error:  # noqa: BLE001 - one shard's failure must not end the others
+            self._note(error)
+            return
+        if page is None:
+            return
+        tasks = [_Task(due, reader.shard, self._route_of(due)) for due in page]
+        with self._changed:
+            for task in tasks:
+                last = is_shard_key(task.due.key)  # its messages are not planned yet
+                contact = "" if last else task.due.key.pk
+                self._queue.put(task, task.route, contact, (last, task.due.valid_until))
+            self._unread.append(reader._replace(is_first=False))
+
+    def _route_of(self, due: DueKey) -> str:
+        return "" if is_shard_key(due.key) else next(iter(self.sender.channel.routes(_contact(due))), "")
+
+    def _send(self, task: _Task) -> bool | None:
+        """Process one message. ``False``: its route failed; ``None``: nothing is known of its route."""
+        try:
+            if self._pauses.holds(task.due):
+                self._count(Handled("held"), task)
+                return None
+            routes = self.sender.channel.routes(_contact(task.due))
+            if task.due.valid_until > self.sender.clock():  # else it is settled as too late, by whatever route
+                routes = self.sender.health.usable(routes)
+                if not routes:
+                    self._count(Handled("left"), task)
+                    return None
+            handled = self.sender.handle(task.due, routes)
+        except Exception as error:  # noqa: BLE001 - one message's failure; its claim is found again, and reported
+            handled = Handled("left", error=error)
+        if handled is None:
+            return None
+        self._count(handled, task)
+        return handled.outcome not in FAILED_CALLS
+
+    def _count(self, handled: Handled, task: _Task) -> None:
+        with self._changed:
+            self.tally[handled.outcome, handled.rule] += 1
+            self.errors += [handled.error] if handled.error else []
+            self._events += [handled.event] if handled.event else []
+            if handled.message and handled.message.reason_spec.audience:
+                of = shard_key(handled.message.subject, handled.message.reason, task.shard)
+                outcome = f"{handled.outcome}:{handled.rule}" if handled.rule else handled.outcome
+                self._outcomes[of, handled.message.version][outcome] += 1
+            is_full = len(self._events) >= PUBLISH_AT_ONCE
+        if is_full:
+            try:
+                self._flush()
+            except Exception as error:  # noqa: BLE001 - the messages are settled; the run raises the error
+                self._note(error)
+
+    def _expand(self, task: _Task) -> None:
+        """Plan a broadcast shard's messages once a run, then read the shard again: they are due now."""
+        with self._changed:
+            if task.due.key in self._expanded:
+                return
+            self._expanded.add(task.due.key)
+        sender, ended = self.sender, False
+        try:
+            ended = expand_broadcast(
+                task.due.key,
+                store=sender.store,
+                publish=sender.publish,
+                clock=sender.clock,
+                settings=sender.settings,
+                stop_at=self.stop_at,
+            )
+        except Exception as error:  # noqa: BLE001 - one broadcast's failure; its cursor is where it was
+            self._note(error)
+        with self._changed:
+            if not ended:
+                self.tally["left", ""] += 1
+            self._unread.append(self._reader(task.shard))
+
+    def _flush(self) -> None:
+        """Publish the events, and add to the broadcasts' own counts."""
+        with self._changed:
+            events, outcomes = self._events, dict(self._outcomes)
+            self._events = []
+            self._outcomes.clear()
+        publish_if_possible(self.sender.publish, events)
+        for (broadcast_shard, version), counted in outcomes.items():
+            self.sender.store.count_outcomes(broadcast_shard, version, counted)
+
+    def _note(self, error: Exception) -> None:
+        with self._changed:
+            self.errors.append(error)
+
+
+def _contact(due: DueKey) -> Contact:
+    _, brand, channel, address = due.key.pk.split("#", 3)
+    return Contact(brand, channel, address)
