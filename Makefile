@@ -46,8 +46,10 @@ define environment
 	@touch $@
 endef
 
+# With the package itself, for the program `reengage`.
 $(PROJECT): requirements-dev.txt .python-version $(UV)
 	$(call environment,.venv,$<)
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 
 $(SAM): requirements-sam.txt .python-version $(UV)
 	$(call environment,$(TOOLS)/sam,$<)
