@@ -1,4 +1,4 @@
-"""The door for questions, invoked by hand or by another system: it reads, and changes nothing."""
+"""The handler for questions, invoked by hand or by another system. It only reads."""
 
 from functools import partial
 from typing import Any
@@ -11,10 +11,15 @@ from reengage.observability import lambda_handler
 
 @partial(lambda_handler, logs_answer=False)
 def handler(event: Any, _context: Any) -> dict[str, Any]:
-    """``{"contact": …}`` is answered with the contact's ledger, with all that is held of it where ``"export": true``
-    stands beside; ``{"preview": <event in>}`` with what that event would plan; ``{"broadcast": {"brand",
-    "announcement_id" or "item_id"}}`` with how far it has come; ``{"simulate": [line of a story, …]}`` with what that
-    story leads to, by this stack's parameters. Else ``{"rejected": [error, …]}``.
+    """Return the answer to one question, or ``{"rejected": [error, …]}``.
+
+    | question | answer |
+    |---|---|
+    | ``{"contact": …}`` | the contact's ledger |
+    | ``{"contact": …, "export": true}`` | all stored data of the contact |
+    | ``{"preview": <event in>}`` | what that event would plan |
+    | ``{"broadcast": {"brand", "announcement_id" or "item_id"}}`` | the progress of the broadcast |
+    | ``{"simulate": [line of a story, …]}`` | the outcome of the story, with this stack's parameters |
     """
     try:
         return app().answer(question(event))

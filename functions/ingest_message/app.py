@@ -1,4 +1,4 @@
-"""The door for what people write: ``MessageReceived`` on the app's bus."""
+"""The handler of inbound messages: ``MessageReceived`` on the app's bus."""
 
 from typing import Any
 
@@ -10,7 +10,10 @@ from reengage.observability import lambda_handler
 
 @lambda_handler
 def handler(event: Any, context: Any) -> dict[str, Any]:
-    """Answers ``{"result": "stored" | "duplicate" | "window_closed" | "erased"}``, or ``{"rejected": [error, …]}``."""
+    """Store the message and return ``{"result": …}``, or ``{"rejected": [error, …]}``.
+
+    The result is ``stored``, ``duplicate``, ``window_closed`` or ``erased``.
+    """
     try:
         message = inbound_message(event)
     except InvalidEvent as error:

@@ -1,4 +1,4 @@
-"""The door for what business systems say, on the app's bus: of what they do for people, of brands and of consent."""
+"""The handler of events from business systems: events about subjects, brands, consent and erasure."""
 
 from typing import Any
 
@@ -10,9 +10,11 @@ from reengage.observability import lambda_handler
 
 @lambda_handler
 def handler(event: Any, _context: Any) -> dict[str, Any]:
-    """Answers with what came of the event: of one about a subject
-    ``{"planned": n, "too_late": n, "withdrawn": n, "broadcasts": n, "stale": bool, "erased": bool}``, of a choice or
-    a brand ``{"changed": bool}``, of an erasure ``{"erased": n}``. Else ``{"rejected": [error, …]}``.
+    """Apply the event and return the result, or ``{"rejected": [error, …]}``.
+
+    An event about a subject returns
+    ``{"planned": n, "too_late": n, "withdrawn": n, "broadcasts": n, "stale": bool, "erased": bool}``.
+    A choice or a brand returns ``{"changed": bool}``, an erasure ``{"erased": n}``.
     """
     try:
         return app().handle(parse_business_event(event))

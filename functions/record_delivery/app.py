@@ -1,4 +1,4 @@
-"""The door for receipts: ``DeliveryReported`` on the app's bus, from the systems that deliver for us."""
+"""The handler of receipts: ``DeliveryReported`` on the app's bus, from systems that deliver messages."""
 
 from typing import Any
 
@@ -10,7 +10,10 @@ from reengage.observability import lambda_handler
 
 @lambda_handler
 def handler(event: Any, _context: Any) -> dict[str, Any]:
-    """Answers ``{"result": "recorded" | "repeated" | "ignored"}``, or ``{"rejected": [error, …]}``."""
+    """Record the receipt and return ``{"result": …}``, or ``{"rejected": [error, …]}``.
+
+    The result is ``recorded``, ``repeated`` or ``ignored``.
+    """
     try:
         return {"result": app().record(receipt(event))}
     except InvalidEvent as error:

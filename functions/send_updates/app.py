@@ -1,4 +1,4 @@
-"""The scheduled door of updates: orders, products, carts and announcements."""
+"""The scheduled handler that sends due updates: orders, products, carts and announcements."""
 
 from typing import Any
 
@@ -8,5 +8,5 @@ from reengage.observability import lambda_handler
 
 @lambda_handler
 def handler(_event: Any, context: Any) -> dict[str, Any]:
-    """Answers with the run's summary. The event is information only: what is due, the clock says."""
+    """Send what is due by the clock and return the run's summary. The event is not used."""
     return app().send_due("updates", milliseconds=context.get_remaining_time_in_millis())

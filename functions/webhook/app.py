@@ -1,4 +1,4 @@
-"""The door for providers: they call the function's URL, or publish to the app's topic."""
+"""The handler of providers' calls: to the function's URL, or through the app's SNS topic."""
 
 from functools import partial
 from typing import Any
@@ -9,7 +9,8 @@ from reengage.observability import lambda_handler
 
 @partial(lambda_handler, logs_answer=False)
 def handler(event: Any, _context: Any) -> dict[str, Any]:
-    """Answers a call over HTTP with a status and what its protocol asks for; and a notification of SNS with how much it
-    told of what. An error of ours is one for the caller too, who then tries again.
+    """Return the HTTP response to a call, or the counts of published events for an SNS notification.
+
+    If this function fails, the provider gets an error and retries.
     """
     return app().notified(event) if "Records" in event else app().webhook(event)

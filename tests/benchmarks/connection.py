@@ -2,7 +2,7 @@
 
     PYTHONPATH=layers/reengage python -m tests.benchmarks.connection
 
-Botocore's own session keeps its connection; the app's (``sdk.over``) makes one a call. Both in one run, in turns; of
+Botocore's own session keeps its connection; the app's (``aws_client.over``) makes one a call. Both in one run, in turns; of
 each the median. The server is a process of its own.
 """
 
@@ -24,7 +24,7 @@ from typing import Any, Final
 import botocore.session
 from botocore.config import Config
 
-from reengage.adapters.channels.aws_client import ask, over
+from reengage.adapters.channels.aws_client import invoke, over
 from reengage.adapters.channels.http import Http
 from tests.integration.channels.wire import certified
 
@@ -66,7 +66,7 @@ def milliseconds(client: Any) -> float:
     """Of CPU, a call."""
     began = time.process_time()
     for _ in range(CALLS):
-        answer = ask(client.put_events, REQUEST, start_within=timedelta(seconds=2))
+        answer = invoke(client.put_events, REQUEST, start_within=timedelta(seconds=2))
         assert isinstance(answer, dict), answer
     return (time.process_time() - began) / CALLS * 1000
 

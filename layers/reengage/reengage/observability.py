@@ -1,4 +1,4 @@
-"""Logs, metrics and traces by Powertools, in one place: what is told on the bus is what is logged and counted.
+"""Logs, metrics and traces by Powertools, in one place: each published event is logged and counted.
 
 Logs hold no personal data: no address, no text, only ids, reasons, rules and instants.
 """
@@ -64,9 +64,10 @@ PRIVATE: Final = frozenset(
         *("subject_id", "scheduled_messages", "rejected_detail_type", "opener"),
     }
 )
-"""Not logged of an event out: who it is about, and all that a sender writes freely. A business may use a phone number
-as an appointment's id; ``error`` may quote an address; WhatsApp's message ids contain it, encoded. The
-``scheduled_message_id`` of a line finds the rest in the table.
+"""Fields of events out that are not logged: the contact's, and all free text of a sender.
+
+A business may use a phone number as an appointment's id. ``error`` may quote an address. WhatsApp's message ids
+contain it, encoded. The ``scheduled_message_id`` of a log line finds the rest in the table.
 """
 
 ALARM_METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
@@ -79,8 +80,7 @@ ALARM_METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
 """For some events out, one more series without dimensions of its own: an alarm can watch only one series."""
 
 PRIVATE_FACTS: Final = frozenset({"text", "why", "word"})
-"""Not logged of a decision: the text of a dry run, a business's own words about a pause, and the word
-of an opt-out, which a business may have written."""
+"""Facts of a decision that are not logged: the text of a dry run, and a business's text about a pause or an opt-out."""
 
 MEASURED: Final = ("subject_id", "scheduled_messages", "rejected_detail_type")
 """Fields of which only the length is logged, as ``…_length``."""
@@ -93,7 +93,7 @@ SIGNATURES_REFUSED: Final = Metric("WebhookSignaturesRefused")
 SMS_OVER_THREE_SEGMENTS: Final = Metric("SmsOverThreeSegments", ("reason",))
 
 ENDPOINTS: Final = frozenset({"meta", "twilio", "rcs", "google-business-messages"})
-"""The webhook endpoints of which a refusal may mean a rotated secret; a stranger's call to another path does not."""
+"""The webhook endpoints whose refusals may mean a rotated secret; calls to other paths do not."""
 
 _counts: Counter[tuple[Metric, tuple[str, ...]]] = Counter()
 _lock = Lock()
@@ -101,13 +101,13 @@ _lock = Lock()
 
 @cache
 def logger() -> Logger:
-    """Named by POWERTOOLS_SERVICE_NAME, at the level of POWERTOOLS_LOG_LEVEL."""
+    """Return the logger, named by POWERTOOLS_SERVICE_NAME, with the level of POWERTOOLS_LOG_LEVEL."""
     return Logger(utc=True)
 
 
 @cache
 def tracer() -> "Tracer | None":
-    """X-Ray's, if the parameter `Tracing` is `Active`: the import alone takes 50 ms."""
+    """Return X-Ray's tracer if the parameter `Tracing` is `Active`; the import alone takes 50 ms."""
     if os.environ.get("TRACING") != "Active":
         return None
     from aws_lambda_powertools import Tracer  # noqa: PLC0415
@@ -116,9 +116,9 @@ def tracer() -> "Tracer | None":
 
 
 def lambda_handler(handler: Handler, *, logs_answer: bool = True) -> Handler:
-    """A Lambda handler with its request's ids in each log line, a trace, and its metrics written at the end.
+    """Wrap a Lambda handler: add the request's ids to each log line, trace it, and write its metrics at the end.
 
-    Its answer is logged too, unless that is about a person.
+    ``logs_answer``: also log what it returns; false if that may contain personal data.
     """
 
     @cache
@@ -140,7 +140,7 @@ def lambda_handler(handler: Handler, *, logs_answer: bool = True) -> Handler:
 
 
 def observed(publish: Publish) -> Publish:
-    """``publish``, with a log line and a count for each event."""
+    """Return ``publish`` with a log line and a metric for each event."""
 
     def observing(events: Sequence[OutEvent]) -> None:
         failed: NotPublished | None = None
@@ -173,7 +173,7 @@ def count_refused_webhook(endpoint: str, status: int) -> None:
 
 
 def _loggable(event: OutEvent) -> dict[str, Any]:
-    """Leave out what may be about a person, also within the decision's facts; of some of it log the length."""
+    """Remove what may be personal data, also within the decision's facts; log the length of some fields."""
     detail = {name: value for name, value in event.detail.items() if name not in PRIVATE}
     if isinstance(facts := detail.get("facts"), Mapping):
         detail["facts"] = {name: value for name, value in facts.items() if name not in PRIVATE_FACTS}
@@ -182,7 +182,7 @@ def _loggable(event: OutEvent) -> dict[str, Any]:
 
 
 def count(metric: Metric, value: int = 1, **dimensions: str) -> None:
-    """Adds to a metric; written once at the end of the invocation, so that a busy run costs no more log lines."""
+    """Add to a metric. It is written once at the end of the invocation, so that a busy run writes few log lines."""
     with _lock:
         _counts[metric, tuple(dimensions[name] for name in metric.dimensions)] += value
 

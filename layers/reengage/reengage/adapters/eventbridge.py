@@ -1,4 +1,4 @@
-"""The app's own bus: where everything that happens is told, and the channel that needs no provider."""
+"""The app's own bus: it publishes the events out, and it is the channel that needs no provider."""
 
 import json
 import logging
@@ -13,12 +13,12 @@ from reengage.domain.events_out import BEFORE_THE_OUTCOME, OutEvent, out_event
 from reengage.errors import NotPublished
 from reengage.ports import Accepted, Clock, OutboundMessage, Outcome, Publish, Refused, Retryable, Unknown
 
-from .channels.aws_client import NO_KINDS, ask, told
+from .channels.aws_client import NO_KINDS, classify_error, invoke
 
 SOURCE: Final = "reengage"
 ENTRIES_AT_ONCE: Final = 10
 BYTES_AT_ONCE: Final = 250_000
-"""PutEvents takes no more than ten entries, nor than 256 KB of them."""
+"""PutEvents accepts at most 10 entries and 256 KB."""
 
 TRIES: Final = 3
 PAUSE: Final = 0.2
@@ -34,7 +34,7 @@ class EventsClient(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EventBus:
-    """``ports.Publish`` over PutEvents."""
+    """Publish events by PutEvents; implements ``ports.Publish``."""
 
     client: EventsClient
     name: str
@@ -54,7 +54,7 @@ class EventBus:
         }
 
     def _put(self, entries: list[dict[str, str]]) -> int:
-        """How many entries are still not on the bus after ``TRIES``. PutEvents can fail in part."""
+        """Put the entries and return how many failed ``TRIES`` times. PutEvents can fail in part."""
         for attempt in range(TRIES):
             if attempt:
                 self.pause(PAUSE * 2**attempt)
@@ -80,7 +80,7 @@ def only_outcomes(publish: Publish) -> Publish:
 
 
 def _batches(entries: Iterable[dict[str, str]]) -> Iterator[list[dict[str, str]]]:
-    """As many at once as PutEvents takes; one that is too large by itself goes alone, and is refused."""
+    """Yield batches of the size that PutEvents accepts; an entry that is too large goes alone and is refused."""
     batch: list[dict[str, str]] = []
     size = 0
     for entry in entries:
@@ -95,7 +95,7 @@ def _batches(entries: Iterable[dict[str, str]]) -> Iterator[list[dict[str, str]]
 
 
 # https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html: an entry with an error
-# code was not taken. These codes say that it will not be, however often it is tried.
+# code was not published. With these codes no retry can succeed.
 REFUSALS: Final = frozenset(
     {
         "InvalidArgument",
@@ -108,10 +108,10 @@ REFUSALS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class EventBridgeChannel:
-    """Asks a business system on the bus to deliver: ``MessageSendRequested``, once for each message.
+    """Publish ``MessageSendRequested`` once for each message, so that a business system delivers it.
 
-    ``bus.client`` goes by ``Http`` (``sdk.over``) and makes one attempt a call: a hidden retry after a lost answer
-    would ask twice.
+    ``bus.client`` uses ``Http`` (``aws_client.over``) and makes one attempt per call: a hidden retry after a lost
+    response would request the message twice.
     """
 
     bus: EventBus
@@ -119,11 +119,11 @@ class EventBridgeChannel:
 
     def send(self, outbound: OutboundMessage) -> Outcome:
         request = {"Entries": [self.bus.entry(send_requested(outbound))]}
-        match ask(self.bus.client.put_events, request, start_within=outbound.start_before - self.clock()):
+        match invoke(self.bus.client.put_events, request, start_within=outbound.start_before - self.clock()):
             case Retryable() | Unknown() as outcome:
                 return outcome
             case ClientError() as error:
-                return told(error, NO_KINDS, self.clock())
+                return classify_error(error, NO_KINDS, self.clock())
             case {"Entries": [{"ErrorCode": str(code)}]}:
                 return Refused(code) if code in REFUSALS else Retryable(code)
             case {"Entries": [{"EventId": str(event_id)}]}:

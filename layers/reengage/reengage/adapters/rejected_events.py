@@ -1,4 +1,4 @@
-"""The queue of rejected events: each kept whole, with what is wrong with it, for somebody to mend and send again."""
+"""The queue of rejected events. Each is kept whole with its errors, to be corrected and sent again."""
 
 import gzip
 import json
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 BODY: Final = 262_144
-"""Bytes that SQS takes as a message, where nobody has asked it for more."""
+"""Bytes of the largest SQS message, by the default quota."""
 
 
 class QueueClient(Protocol):
@@ -19,9 +19,10 @@ class QueueClient(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RejectedEventsQueue:
-    """``ports.KeepRejected`` over SQS. The body is ``{"errors": […], "event": …}``; of an event that is too large for
-    that, ``gzip`` has its JSON, compressed and in base64, in place of ``event``. Of one that is so too large still,
-    ``cut`` has the beginning.
+    """Send rejected events to SQS; implements ``ports.KeepRejected``.
+
+    The body is ``{"errors": […], "event": …}``. If that is too large, ``gzip`` replaces ``event``: its JSON,
+    compressed and in base64. If that is too large as well, ``cut`` has the beginning of the JSON.
     """
 
     client: QueueClient
@@ -32,7 +33,7 @@ class RejectedEventsQueue:
 
 
 def _body(event: Any, errors: list[str]) -> str:
-    """ASCII only: SQS takes not every character that JSON may hold."""
+    """Return the body in ASCII: SQS rejects some characters that JSON may contain."""
     whole = json.dumps({"errors": errors, "event": event})
     if len(whole) <= BODY:
         return whole

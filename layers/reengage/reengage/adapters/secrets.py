@@ -37,11 +37,11 @@ class ProviderSecrets:
         try:
             self._keys = self._read()
             self._read_from = self.monotonic() + FRESH_FOR
-        except ConfigurationError as why:
+        except ConfigurationError as error:
             if self._keys is None:
                 raise
             self._read_from = self.monotonic() + NOT_AGAIN_FOR
-            _log.warning("the former keys are used: %s", why)
+            _log.warning("the former keys are used: %s", error)
         return self._keys
 
     def _read(self) -> Mapping[str, Any]:
@@ -67,5 +67,5 @@ class ProviderSecrets:
 def _trimmed(key: Any) -> Any:
     """Remove the line end that was pasted with a key."""
     if isinstance(key, list):
-        return [_trimmed(each) for each in key]
+        return [_trimmed(item) for item in key]
     return key.strip() if isinstance(key, str) else key

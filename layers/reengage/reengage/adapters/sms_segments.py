@@ -1,4 +1,4 @@
-"""How many segments an SMS takes, and so what it costs (3GPP TS 23.038, 23.040)."""
+"""Count the segments of an SMS, which decide its price (3GPP TS 23.038, 23.040)."""
 
 from typing import Final
 
@@ -15,9 +15,9 @@ _LAST_OF_BMP: Final = "\uffff"
 
 
 def sms_segments(text: str) -> int:
-    """Septets while every character is in the GSM alphabet, else UTF-16 for the whole text.
+    """Return the number of segments: septets if every character is in the GSM alphabet, else UTF-16.
 
-    More than one segment costs each of them a header; no escape and no surrogate pair is split between two.
+    If there is more than one segment, each has a header. No escape and no surrogate pair is split.
     """
     if set(text) <= _BASIC | _EXTENSION:
         sizes, alone, in_part = [1 + (character in _EXTENSION) for character in text], 160, 153

@@ -1,4 +1,4 @@
-"""What the app says on the bus (events/README.md, "Events out")."""
+"""The events that the app publishes (events/README.md, "Events out")."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ BEFORE_THE_OUTCOME: Final = frozenset({"ConversationStarted", "ConversationResta
 
 @dataclass(frozen=True, slots=True)
 class OutEvent:
-    """One event out: its detail-type and its detail, JSON values only."""
+    """One event out: its detail-type and its detail with JSON values only."""
 
     type: str
     detail: Mapping[str, Any]
 
 
 def out_event(detail_type: str, about: Contact | ScheduledMessage, **detail: Any) -> OutEvent:
-    """An event about a contact or a scheduled message. Left out is what is ``None``; instants become ISO 8601."""
+    """Build an event about a contact or a scheduled message, without ``None``; instants become ISO 8601."""
     return OutEvent(detail_type, subject_of(about) | {k: _json(v) for k, v in detail.items() if v is not None})
 
 
 def subject_of(about: Contact | ScheduledMessage) -> dict[str, Any]:
-    """The fields that every event out carries."""
+    """Return the fields that every event out has."""
     if isinstance(about, Contact):
         return {"contact": {"brand": about.brand, "channel": about.channel, "address": about.address}}
     return subject_of(about.contact) | {

@@ -1,7 +1,7 @@
 """Instants, time zones and ISO 8601 durations, where a day is a calendar day.
 
 Every instant is an aware ``datetime``; a naive one is rejected at the edge. ``P1D`` before a
-concert at 20:00 is 20:00 on the day before, however many hours that is; ``PT24H`` is 24 hours.
+concert at 20:00 is 20:00 on the day before, even if the clocks change between. ``PT24H`` is 24 hours.
 """
 
 import calendar
@@ -27,9 +27,9 @@ _DURATION: Final = re.compile(
 
 
 def parse_instant(text: str) -> datetime:
-    """An aware instant from ISO 8601 text, its offset kept.
+    """Parse ISO 8601 text into an aware instant and keep its offset.
 
-    Raises ``ValueError`` that says what is wanted: text without an offset, or out of range, is no instant.
+    Raises ``ValueError`` with the expected form if the text has no offset or is out of range.
     """
     wanted = "an ISO 8601 instant with an offset, such as 2026-12-01T09:00:00+01:00"
     try:
@@ -38,21 +38,21 @@ def parse_instant(text: str) -> datetime:
         raise ValueError(f"expected {wanted}") from error
     if instant.tzinfo is None:
         raise ValueError(f"expected {wanted}; this one has no offset")
-    # The offset is taken off before the comparison, which could overflow at the calendar's ends.
+    # The offset is removed first, because the comparison could overflow at the ends of the calendar.
     if not EARLIEST <= instant.replace(tzinfo=UTC) <= LATEST:
         raise ValueError(f"expected {wanted}, between the years {EARLIEST.year} and {LATEST.year}")
     return instant
 
 
 def iso(instant: datetime) -> str:
-    """``2026-12-01T08:00:00Z``: UTC, with a fraction only where there is one."""
+    """Return text such as ``2026-12-01T08:00:00Z``: in UTC, with a fraction only if it is not zero."""
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def parse_zone(name: str) -> ZoneInfo:
-    """The IANA time zone of that name. Raises ``ValueError`` where there is none."""
+    """Return the IANA time zone of that name. Raises ``ValueError`` if it is unknown."""
     wanted = "expected an IANA time zone, such as Europe/Berlin"
-    if name == "Factory":  # what a machine has before anybody has told it where it stands
+    if name == "Factory":  # the zone of a machine whose zone is not configured
         raise ValueError(wanted)
     try:
         return ZoneInfo(name)
@@ -64,7 +64,7 @@ def parse_zone(name: str) -> ZoneInfo:
 class Duration:
     """A signed ISO 8601 duration: calendar months and days, then exact seconds.
 
-    Two spellings of one length are equal, and print alike: ``P1W`` is ``P7D``, ``PT60M`` is ``PT1H``;
+    Two spellings of one length are equal and print alike: ``P1W`` is ``P7D``, ``PT60M`` is ``PT1H``.
     ``P1D`` is not ``PT24H``.
     """
 
@@ -74,7 +74,7 @@ class Duration:
 
     @classmethod
     def parse(cls, text: str) -> "Duration":
-        """Raises ``ValueError`` that says what is wanted."""
+        """Parse a duration such as ``P1D``. Raises ``ValueError`` with the expected form."""
         match = _DURATION.fullmatch(text)
         if match is None or text[-1] in "PT":
             raise ValueError("expected an ISO 8601 duration, such as P1D or PT2H")
@@ -111,10 +111,10 @@ def _parts(*parts: tuple[int, str]) -> str:
 
 
 def shift(instant: datetime, by: Duration, zone: tzinfo) -> datetime:
-    """``instant`` moved by ``by``: months and days on the wall clock of ``zone``, the rest exactly. UTC.
+    """Return ``instant`` moved by ``by``, in UTC: months and days on the wall clock of ``zone``, the rest exactly.
 
-    A wall-clock time that the zone skips becomes the first instant after the gap; one that it has twice,
-    the first of the two (events/README.md, "Fields").
+    A skipped wall-clock time becomes the first instant after the gap. A repeated one becomes the first of the
+    two (events/README.md, "Fields").
     """
     if by.months or by.days:
         wall = instant.astimezone(zone).replace(tzinfo=None)
@@ -123,7 +123,7 @@ def shift(instant: datetime, by: Duration, zone: tzinfo) -> datetime:
 
 
 def at_wall_clock(wall: datetime, zone: tzinfo) -> datetime:
-    """The instant, in UTC, at which clocks in ``zone`` show ``wall`` (naive); see ``shift`` for gaps and overlaps."""
+    """Return the instant, in UTC, at which clocks in ``zone`` show ``wall`` (naive). ``shift`` explains gaps."""
     first = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
     if first.astimezone(zone).replace(tzinfo=None) == wall:
         return first

@@ -77,9 +77,9 @@ class QuietHours:
         return any(span.span_covers(instant, zone) for span in self.spans)
 
     def first_allowed(self, now: datetime, zones: Collection[tzinfo]) -> datetime | None:
-        """Return the first instant from ``now`` on, in UTC, that is quiet in none of ``zones``.
+        """Return the first instant from ``now`` on, in UTC, that is not quiet in any of ``zones``.
 
-        ``None`` if there is none within the horizon: zones far apart may cover all hours together.
+        ``None`` if no such instant is within the horizon: zones far apart may cover all hours together.
         """
         instant = now.astimezone(UTC)
         last = instant + self._horizon
@@ -92,8 +92,9 @@ class QuietHours:
         return None
 
     def last_allowed(self, now: datetime, until: datetime, zones: Collection[tzinfo]) -> datetime | None:
-        """Return the latest instant from ``now`` to ``until``, in steps of 15 minutes back from there, that is quiet in
-        none of ``zones``; ``None`` if there is none within the horizon before ``until``.
+        """Return the latest instant from ``now`` to ``until`` that is not quiet in any of ``zones``.
+
+        The search goes back from ``until`` in steps of 15 minutes. ``None`` if no such instant is within the horizon.
         """
         instant = until.astimezone(UTC)
         first = max(now, instant - self._horizon)
@@ -104,8 +105,9 @@ class QuietHours:
         return None if any(self.cover(first, zone) for zone in zones) else first.astimezone(UTC)
 
     def first_quiet(self, now: datetime, zones: Collection[tzinfo]) -> datetime:
-        """Return the first instant from ``now`` on, in UTC, that is quiet in any of ``zones``; without zones, or
-        without quiet hours before it, the horizon.
+        """Return the first instant from ``now`` on, in UTC, that is quiet in any of ``zones``.
+
+        Without zones or quiet hours before it, return the horizon.
         """
         found = (quiet for zone in zones for span in self.spans for quiet in span.span_starts(now, zone))
         return min(found, default=now.astimezone(UTC) + self._horizon)
@@ -131,8 +133,8 @@ class QuietHours:
     def span_not_before(self, instant: datetime, zone: tzinfo) -> datetime:
         """Return ``instant`` itself if this span does not cover it, else the span's end.
 
-        If the clocks change until then, return only a point on the way to that change, at last the next minute: so gaps
-        and overlaps need no rule of their own. Clocks change on whole minutes, and not twice in a day.
+        If the clocks change before the end, return only a point on the way to that change, or the next minute. So gaps
+        and overlaps need no separate rule. Clocks change on whole minutes, and not twice in a day.
         """
         if not self.span_covers(instant, zone):
             return instant

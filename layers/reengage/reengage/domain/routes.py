@@ -1,4 +1,4 @@
-"""By whom, and as whom, a brand speaks on a channel: which provider delivers, and from which number or account."""
+"""Routes: the provider that delivers for a brand on a channel, and the number or account that it sends from."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,10 +20,10 @@ PROVIDERS: Final = MappingProxyType(
 """The providers, and the channels that each of them serves."""
 
 _COMMON: Final = ("sms", "rcs", "whatsapp")
-"""The channels that need a route; every other one goes to the event bus."""
+"""The channels that an error suggests."""
 
 SELF_DELIVERED: Final = frozenset({"webhook", "eventbridge"})
-"""A system of the brand's own delivers, by whatever provider; what that provider tells may still come in here."""
+"""The brand's own system delivers, through any provider; that provider's calls may still arrive here."""
 
 
 class Route(NamedTuple):
@@ -48,8 +48,10 @@ class Route(NamedTuple):
 
     @property
     def is_known_by_name(self) -> bool:
-        """Whether what the provider tells of bears one of these names. Else it tells a number where the identity is a
-        pool, a sender id or an ARN, and something of its own where it is an URL.
+        """Return true if the provider's calls contain one of these names.
+
+        Otherwise the calls contain another name: a number if the sender id is a pool, a text or an ARN.
+        If it is a URL, they contain the provider's own name.
         """
         if self.aliases or (self.channel == "whatsapp" and self.provider in ("meta", "aws")):
             return True
@@ -83,14 +85,16 @@ class Routes:
         return frozenset(route.brand for route in self.routes)
 
     def brand_of(self, provider: str, channel: str, *identities: str) -> str | None:
-        """The brand that was written to: by the first of its names that ``Routes`` has, or, where it has none of them,
-        by there being but one brand. ``None`` where it cannot be told: another's number must open nobody's window.
+        """Return the brand that was written to: the brand of the first identity that ``Routes`` contains.
+
+        If ``Routes`` contains no identity, return the only brand without names. Return ``None`` if the brand is not
+        clear: a message to another business's number must not open a window.
         """
-        there = [
+        candidates = [
             route for route in self.routes if route.channel == channel and route.provider in {provider, *SELF_DELIVERED}
         ]
-        named = ({route.brand for route in there if route.matches(sender_id)} for sender_id in identities)
-        nameless = {route.brand for route in there if route.provider == provider and not route.is_known_by_name}
+        named = ({route.brand for route in candidates if route.matches(sender_id)} for sender_id in identities)
+        nameless = {route.brand for route in candidates if route.provider == provider and not route.is_known_by_name}
         brands = next(filter(None, named), nameless)
         return next(iter(brands)) if len(brands) == 1 else None
 
@@ -169,7 +173,8 @@ def _or(names: Iterable[str]) -> str:
 
 
 def _normalise(sender_id: str) -> str:
-    """Providers write their own numbers with and without a plus sign, Twilio with the channel before it, and Google its
-    agents with a domain behind them.
+    """Remove what providers add to a name.
+
+    Numbers come with or without a plus sign. Twilio prepends the channel; Google appends a domain to agents.
     """
     return sender_id.removeprefix("whatsapp:").removeprefix("+").removesuffix("@rbm.goog")

@@ -1,7 +1,7 @@
 """AWS End User Messaging: SMS and RCS by ``pinpoint-sms-voice-v2``, WhatsApp by ``socialmessaging``.
 
-The clients are given, go by ``Http`` (``sdk.over``) and make one attempt a call: none of the three operations takes an
-idempotency token, so a hidden retry after a lost answer would write to the person twice.
+The clients use ``Http`` (``aws_client.over``) and make one attempt per call. The three operations accept no
+idempotency token, so a hidden retry after a lost response would send the message twice.
 
 Sources, beside the service models in botocore:
 https://docs.aws.amazon.com/pinpoint/latest/apireference_smsvoicev2/API_SendTextMessage.html
@@ -22,24 +22,25 @@ from reengage.domain.reasons import Category
 from reengage.domain.routes import Routes
 from reengage.ports import Accepted, Clock, OptedOut, OutboundMessage, Outcome, Refused, Retryable, Unknown
 
-from .aws_client import Kinds, ask, told
+from .aws_client import Kinds, classify_error, invoke
 from .http import LONGEST
 from .whatsapp import whatsapp_message
 
 PROVIDER: Final = "aws"
 
 SMS_TEXT: Final = 1600
-"""Characters that SendTextMessage takes, whatever number of parts they make."""
+"""Most characters that SendTextMessage accepts, in any number of segments."""
 
 RCS_TEXT: Final = 3072
-"""Characters that SendRcsMessage takes."""
+"""Most characters that SendRcsMessage accepts."""
 
 SMS_SECONDS: Final = range(5, 259_200 + 1)
-"""What SendTextMessage takes as ``TimeToLive``: AWS stops trying to hand the message to the carrier after it."""
+"""Valid ``TimeToLive`` of SendTextMessage: AWS stops trying to hand the message to the carrier after it."""
 
 RCS_SECONDS: Final = range(1, 172_800 + 1)
-"""What SendRcsMessage takes as ``TimeToLive``: after it AWS takes an undelivered message back, counted from when it
-accepted it (https://docs.aws.amazon.com/sms-voice/latest/userguide/rcs-message-expiration.html).
+"""Valid ``TimeToLive`` of SendRcsMessage, from acceptance on: after it AWS revokes an undelivered message.
+
+https://docs.aws.amazon.com/sms-voice/latest/userguide/rcs-message-expiration.html
 """
 
 MESSAGE_TYPES: Final[Mapping[Category, str]] = MappingProxyType(
@@ -48,10 +49,10 @@ MESSAGE_TYPES: Final[Mapping[Category, str]] = MappingProxyType(
 
 SMS_AND_RCS: Final[Kinds] = MappingProxyType(
     {
-        # Surely not taken, and may be taken later.
+        # Not accepted, and a retry may succeed.
         ("ThrottlingException", ""): Retryable,
         # Our account, number, agent, quota or spending, and AWS's sandbox (DESTINATION_PHONE_NUMBER_NOT_VERIFIED):
-        # an operator mends it.
+        # an operator must fix it.
         ("AccessDeniedException", ""): Retryable,
         ("ConflictException", ""): Retryable,
         ("ResourceNotFoundException", ""): Retryable,
@@ -59,41 +60,42 @@ SMS_AND_RCS: Final[Kinds] = MappingProxyType(
         ("ValidationException", ""): Retryable,
         # https://docs.aws.amazon.com/sms-voice/latest/userguide/opt-out-list.html
         ("ConflictException", "DESTINATION_PHONE_NUMBER_OPTED_OUT"): OptedOut,
-        # https://docs.aws.amazon.com/sms-voice/latest/userguide/protect-configuration.html: so the operator wants it.
+        # https://docs.aws.amazon.com/sms-voice/latest/userguide/protect-configuration.html: set by the operator.
         ("ConflictException", "DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION"): Refused,
         ("ConflictException", "DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE"): Refused,
-        # This recipient's country, from this sender.
+        # The recipient's country does not allow this sender.
         ("ValidationException", "COUNTRY_CODE_MISMATCH"): Refused,
         ("ValidationException", "DESTINATION_COUNTRY_BLOCKED"): Refused,
         ("ValidationException", "INTERNATIONAL_SENDING_NOT_SUPPORTED"): Refused,
         ("ValidationException", "INVALID_IDENTITY_FOR_DESTINATION_COUNTRY"): Refused,
         ("ValidationException", "SENDER_ID_NOT_SUPPORTED"): Refused,
-        # This text.
+        # The text.
         ("ValidationException", "MAXIMUM_SIZE_EXCEEDED"): Refused,
         ("InternalServerException", ""): Unknown,
     }
 )
-"""What the documented errors of SendTextMessage and SendRcsMessage mean."""
+"""The outcome of each documented error of SendTextMessage and SendRcsMessage."""
 
 OF_THE_MESSAGE: Final = frozenset({"destinationphonenumber", "messagebody", "rcsmessagecontent"})
-"""Fields that a ValidationException may name (``Fields``) which are this message's own, not our configuration's."""
+"""``Fields`` of a ValidationException that concern this message, and not the configuration."""
 
 WHATSAPP: Final[Kinds] = MappingProxyType(
     {
         ("ThrottledRequestException", ""): Retryable,
-        # Our permission or phone number id; of a wrong parameter AWS does not say which: it may be the API's version.
+        # Our permission or phone number id. AWS does not name a wrong parameter: it may be the API's version.
         ("AccessDeniedException", ""): Retryable,
         ("InvalidParametersException", ""): Retryable,
         ("ResourceNotFoundException", ""): Retryable,
         ("ValidationException", ""): Retryable,
-        # A 502, "thrown when performing an action because a dependency would be broken": behind AWS stands Meta, and
-        # whether Meta took the message is not said.
+        # A 502, "thrown when performing an action because a dependency would be broken": AWS calls Meta, and the
+        # response does not show whether Meta accepted the message.
         ("DependencyException", ""): Unknown,
         ("InternalServiceException", ""): Unknown,
     }
 )
-"""What the documented errors of SendWhatsAppMessage mean. Whether a person has WhatsApp, or is within the 24 hours,
-only a later status says.
+"""The outcome of each documented error of SendWhatsAppMessage.
+
+Only a later status shows whether a person has WhatsApp, or is within the 24 hours.
 """
 
 
@@ -113,8 +115,10 @@ class SocialClient(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AwsSms:
-    """SMS from the route's number, sender id or pool. The event destinations of the ``configuration_set`` get the
-    receipts, with ``scheduled_message_id`` in their ``context``.
+    """Send SMS from the route's number, sender id or pool.
+
+    The event destinations of the ``configuration_set`` get the receipts, with ``scheduled_message_id`` in their
+    ``context``.
     """
 
     client: SmsClient
@@ -139,7 +143,7 @@ class AwsSms:
 
 @dataclass(frozen=True, slots=True)
 class AwsRcs:
-    """RCS from the route's agent or pool, without a fallback: another channel is another contact."""
+    """Send RCS from the route's agent or pool, without a fallback: another channel is another contact."""
 
     client: SmsClient
     routes: Routes
@@ -162,11 +166,11 @@ class AwsRcs:
 
 @dataclass(frozen=True, slots=True)
 class AwsWhatsApp:
-    """WhatsApp from the route's ``phone-number-id-…`` or its ARN. ``meta_api_version`` is such as ``v20.0``.
+    """Send WhatsApp from the route's ``phone-number-id-…`` or its ARN. ``meta_api_version`` is such as ``v20.0``.
 
-    AWS passes Meta's JSON on, its ``to`` with the plus sign and its ``recipient`` for a user's id
+    AWS forwards Meta's JSON: ``to`` with the plus sign, or ``recipient`` for a user's id
     (github.com/aws/agent-toolkit-for-aws, aws-social-messaging, "Sending messages"). There is no time-to-live: Meta
-    takes one with a template's own settings and with its Direct Send API only.
+    accepts one only in a template's settings and in its Direct Send API.
     """
 
     client: SocialClient
@@ -186,8 +190,10 @@ class AwsWhatsApp:
 
 
 def _envelope(outbound: OutboundMessage, routes: Routes, configuration_set: str | None) -> dict[str, Any]:
-    """From whom and to whom. ``Context`` comes back with every receipt: at most five pairs, keys of 1 to 100 characters
-    without white space, values of up to 800.
+    """Return the sender, the recipient and the context.
+
+    AWS returns ``Context`` with every receipt. It has at most 5 pairs; keys have 1 to 100 characters without white
+    space, and values at most 800.
     """
     return {
         "DestinationPhoneNumber": outbound.message.contact.address,
@@ -202,12 +208,12 @@ def _envelope(outbound: OutboundMessage, routes: Routes, configuration_set: str 
 
 
 def _seconds_left(outbound: OutboundMessage, clock: Clock) -> int:
-    """From when AWS takes it, which is at most ``LONGEST`` later than now."""
+    """Return the seconds left when AWS accepts the message, which is at most ``LONGEST`` after now."""
     return (outbound.deliver_before - LONGEST - clock()) // timedelta(seconds=1)
 
 
 def _hindrance(text: str, most: int, seconds: int, accepted: range) -> Refused | Retryable | None:
-    """Why AWS need not be asked."""
+    """Return the outcome if no call is needed, because AWS would refuse the message."""
     if not 1 <= len(text) <= most:
         return Refused(f"a text of {len(text)} characters; AWS takes 1 to {most}")
     if seconds < accepted[0]:
@@ -225,13 +231,13 @@ def _handed_over(
     outcomes: Kinds,
     message_id: str,
 ) -> Outcome:
-    """What came of the one call; ``message_id`` is the answer's field."""
-    match ask(call, request, start_within=outbound.start_before - clock()):
+    """Make the one call and return its outcome. ``message_id`` is the field of the response."""
+    match invoke(call, request, start_within=outbound.start_before - clock()):
         case Retryable() | Unknown() as outcome:
             return outcome
         case ClientError() as error:
-            said = told(error, outcomes, clock())
-            return Refused(said.error) if isinstance(said, Retryable) and _names_the_message(error) else said
+            result = classify_error(error, outcomes, clock())
+            return Refused(result.error) if isinstance(result, Retryable) and _names_the_message(error) else result
         case answer:
             provider_message_id = answer.get(message_id)
             if isinstance(provider_message_id, str) and provider_message_id:

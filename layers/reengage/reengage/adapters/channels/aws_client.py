@@ -1,8 +1,7 @@
-"""One call of one of AWS's clients: one request over ``Http``, and what came of it.
+"""Call an AWS client with one request over ``Http``, and classify the outcome.
 
-botocore signs the request and reads the answer; what lies between goes by ``Http``, as with every other provider:
-botocore's own session would keep a connection for the next call, and wait for an answer that drips for as long as it
-drips.
+botocore signs the request and parses the response; ``Http`` carries them, as with every other provider. With
+its own session, botocore would keep the connection, and would wait without limit for a slow response.
 """
 
 import re
@@ -31,23 +30,23 @@ from .http import Http, HttpResponse, retry_after
 
 OutcomeFactory = type[Refused] | type[OptedOut] | type[Retryable] | type[Unknown]
 Kinds = Mapping[tuple[str, str], OutcomeFactory]
-"""By an exception's code and its ``Reason``; an empty reason stands for every other one."""
+"""Outcomes by an exception's code and its ``Reason``; an empty reason matches every other reason."""
 
 NO_KINDS: Final[Kinds] = MappingProxyType({})
 
 BEFORE_SENDING: Final = (CredentialRetrievalError, NoCredentialsError, ParamValidationError, PartialCredentialsError)
-"""Raised before any of the request has left."""
+"""Raised before any byte of the request is sent."""
 
 GARBLED: Final = (AttributeError, KeyError, RecursionError, TypeError, ValueError)
-"""What botocore's parsers raise on a body that is cut within a character, nests too deep, or is JSON but no object."""
+"""Raised by botocore's parsers if a body is cut within a character, is nested too deep, or is no JSON object."""
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z_]{0,63}")
 _BEGINS_BY: Final[ContextVar[float]] = ContextVar("begins_by")
-"""By ``monotonic``; until then botocore looks for credentials, and signs."""
+"""Until this time of ``monotonic``, botocore may look for credentials and sign."""
 
 
 class _Interrupted(Exception):
-    """There is no answer."""
+    """The call has no response."""
 
     def __init__(self, outcome: Retryable | Unknown) -> None:
         super().__init__(outcome.error)
@@ -56,20 +55,22 @@ class _Interrupted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Session:
-    """Stands where botocore has its own HTTP session."""
+    """Replacement of botocore's own HTTP session."""
 
     http: Http
 
     def send(self, request: AWSPreparedRequest) -> AWSResponse:
-        headers: Any = request.headers  # botocore has made bytes of them
+        raw_headers: Any = request.headers  # botocore has made bytes of them
         body: Any = request.body  # and of this, for these services' protocols
-        said = {name: value.decode() if isinstance(value, bytes) else value for name, value in headers.items()}
-        answer = self.http.post(request.url, said, body, start_within=timedelta(seconds=_BEGINS_BY.get() - monotonic()))
+        headers = {name: value.decode() if isinstance(value, bytes) else value for name, value in raw_headers.items()}
+        answer = self.http.post(
+            request.url, headers, body, start_within=timedelta(seconds=_BEGINS_BY.get() - monotonic())
+        )
         if not isinstance(answer, HttpResponse):
             raise _Interrupted(answer)
-        told: Any = answer.headers
+        received: Any = answer.headers
         raw: Any = _Body(answer.body)
-        return AWSResponse(request.url, answer.status, told, raw)
+        return AWSResponse(request.url, answer.status, received, raw)
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -84,15 +85,18 @@ class _Body:
 
 
 def over(http: Http, client: Any) -> Any:
-    """The client, each of whose calls goes by ``http``. It is to make one attempt a call (``total_max_attempts=1``)."""
+    """Make the client use ``http`` for its calls, and return it. It must make one attempt a call.
+
+    That is botocore's ``total_max_attempts=1``.
+    """
     client._endpoint.http_session = _Session(http)  # noqa: SLF001 - botocore has no other place for a session of one's own
     return client
 
 
-def ask(
+def invoke(
     call: Callable[..., Mapping[str, Any]], request: Mapping[str, Any], *, start_within: timedelta
 ) -> Mapping[str, Any] | ClientError | Retryable | Unknown:
-    """What the service answers, the error that it tells, or what else came of the one call."""
+    """Call the service once. Return its response, its error, or the outcome if there is no response."""
     token = _BEGINS_BY.set(monotonic() + start_within.total_seconds())
     try:
         return call(**request)
@@ -108,24 +112,27 @@ def ask(
         _BEGINS_BY.reset(token)
 
 
-def told(error: ClientError, outcomes: Kinds, now: datetime) -> Outcome:
-    """What an error means: by the table, else by the status. A 4xx without a code that can be read was not taken
-    either: its status line says enough.
+def classify_error(error: ClientError, outcomes: Kinds, now: datetime) -> Outcome:
+    """Return the outcome of an error, by the table or else by the status.
+
+    A 4xx without a readable code was not accepted either: its status is enough.
     """
     response: Mapping[str, Any] = {**error.response}
     metadata = response.get("ResponseMetadata", {})
     status = metadata.get("HTTPStatusCode", HTTPStatus.INTERNAL_SERVER_ERROR)
     code, reason = _name(response.get("Error", {}).get("Code")), _name(response.get("Reason"))
     kind = outcomes.get((code, reason)) or outcomes.get((code, "")) or _of_status(status)
-    said = ": ".join(filter(None, (code, reason))) or f"HTTP {status}"
+    text = ": ".join(filter(None, (code, reason))) or f"HTTP {status}"
     if kind is Retryable:
-        return Retryable(said, retry_after(metadata.get("HTTPHeaders", {}).get("retry-after", ""), now))
-    return kind(said)
+        return Retryable(text, retry_after(metadata.get("HTTPHeaders", {}).get("retry-after", ""), now))
+    return kind(text)
 
 
 def _of_status(status: int) -> OutcomeFactory:
-    """Of an error that has no row: a 4xx is about the request's signature or form, and was not taken. Nobody knows
-    after a time-out, whichever side calls it so, and after anything else.
+    """Return the outcome of an error that is not in the table.
+
+    A 4xx is about the request's signature or form, and was not accepted. After a time-out of either side, and after
+    any other status, the outcome is unknown.
     """
     if status == HTTPStatus.REQUEST_TIMEOUT:
         return Unknown
@@ -133,5 +140,5 @@ def _of_status(status: int) -> OutcomeFactory:
 
 
 def _name(text: object) -> str:
-    """A code or a reason; empty for what is none, which may hold anything and must not get into the error."""
+    """Return the error code if it is well-formed, else "". Untrusted text must not reach the logs."""
     return text if isinstance(text, str) and _NAME.fullmatch(text) else ""

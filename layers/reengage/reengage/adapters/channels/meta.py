@@ -1,10 +1,12 @@
 """WhatsApp by Meta's Cloud API: ``POST /<version>/<phone number id>/messages``.
 
-The route's identity is the phone number's id, the secret ``meta_access_token`` a system user's token. What a code means
-is https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes (September 2026), which
-says to go by ``error.code``; 17, 613, 2500 and 80008 are of the Graph API behind it
-(https://developers.facebook.com/docs/graph-api/guides/error-handling and its references). Many of these arrive in a
-later status only: an accepted message may still be refused.
+The route's identity is the phone number's id. The secret ``meta_access_token`` is a system user's token.
+
+The codes are those of ``error.code``, listed in
+https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes (September 2026).
+17, 613, 2500 and 80008 come from the Graph API
+(https://developers.facebook.com/docs/graph-api/guides/error-handling and its references). Many codes arrive only in a
+later status: an accepted message may still be refused.
 """
 
 import json
@@ -36,23 +38,24 @@ THROTTLES: Final = MappingProxyType(
         130429: "rate limit hit",
         131048: "spam rate limit hit",
         131056: "pair rate limit hit",
-        # Of the whole account; "automatically lifted after the enforcement period".
+        # For the whole account; "automatically lifted after the enforcement period".
         131064: "messaging limit reached due to template classification violations",
         132069: "flow is throttled",
     }
 )
-"""What passes by itself once fewer calls are made, or after a while."""
+"""Errors that end without a fix, after some time or with fewer calls."""
 
 USAGE: Final = "X-Business-Use-Case-Usage"
-"""By business, how much of each rate limit is used up, and how long calls will be throttled: "Time, in minutes"
-(https://developers.facebook.com/docs/graph-api/overview/rate-limiting, "Business Use Case Rate Limits").
-``X-App-Usage`` and ``X-Ad-Account-Usage`` say no such time.
+"""Header with the used share of each rate limit by business, and how long calls are throttled: "Time, in minutes".
+
+https://developers.facebook.com/docs/graph-api/overview/rate-limiting, "Business Use Case Rate Limits".
+``X-App-Usage`` and ``X-Ad-Account-Usage`` have no such time.
 """
 
 CODES: Final[Codes] = MappingProxyType(
     {
         **{code: (Retryable, title) for code, title in THROTTLES.items()},
-        # The token, the account, the sender: the operator's to mend.
+        # The token, the account, the sender: an operator must fix it.
         0: (Retryable, "auth exception"),
         3: (Retryable, "API method"),
         10: (Retryable, "permission denied"),
@@ -72,11 +75,11 @@ CODES: Final[Codes] = MappingProxyType(
         133010: (Retryable, "phone number not registered"),
         134011: (Retryable, "WhatsApp Payments terms of service are not accepted"),
         134102: (OF_MESSAGE, "template unavailable for use"),
-        # Passing: for a minute or ten.
+        # Temporary: one to ten minutes.
         131057: (Retryable, "account in maintenance mode"),
         134101: (OF_MESSAGE, "template is still syncing"),
         2494100: (Retryable, "phone number in maintenance mode"),
-        # No for this person.
+        # Refused for this contact.
         130403: (Refused, "this business has blocked the user"),
         130472: (Refused, "user's number is part of an experiment"),
         130497: (Refused, "restricted from messaging users in this country"),
@@ -84,10 +87,10 @@ CODES: Final[Codes] = MappingProxyType(
         131026: (Refused, "message undeliverable"),
         131047: (Refused, "re-engagement message"),
         131049: (WAIT_A_DAY, "Meta chose not to deliver"),
-        # Of marketing alone: reminders are still welcome, so this is no opt-out of the brand.
+        # Marketing only: reminders are still allowed, so this is no opt-out of the brand.
         131050: (partial(OptedOut, topic="marketing"), "user has stopped receipt of marketing messages"),
         131062: (Refused, "business-scoped user id recipients are not supported for this message"),
-        # No to this content.
+        # Refused for this content.
         100: (Refused, "invalid parameter"),
         131008: (Refused, "required parameter is missing"),
         131009: (Refused, "parameter value is not valid"),
@@ -103,7 +106,7 @@ CODES: Final[Codes] = MappingProxyType(
         132068: (Refused, "flow is blocked"),
         134100: (Refused, "only marketing messages supported"),
         135000: (Refused, "generic user error"),
-        # Meta's own trouble.
+        # A failure of Meta.
         1: (Unknown, "API unknown"),
         2: (Unknown, "API service"),
         131000: (Unknown, "something went wrong"),
@@ -113,14 +116,15 @@ CODES: Final[Codes] = MappingProxyType(
 )
 
 WRONG_ID: Final = (100, 33)
-"""Code and subcode by which the Graph API says that an object does not exist, or that the token may not see it: here,
-the phone number's id in the URL. Known from its answers; the page above does not list subcodes.
+"""Code and subcode of the Graph API for an object that does not exist or that the token may not see.
+
+Here it is the phone number's id in the URL. Seen in its responses; the page above does not list subcodes.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class MetaChannel:
-    """``url`` is Meta's, or whatever speaks like it."""
+    """Send WhatsApp by Meta. ``url`` is Meta's, or that of a test server."""
 
     http: Http
     secrets: Secrets
@@ -143,8 +147,8 @@ class MetaChannel:
         return self._outcome(answer) if isinstance(answer, HttpResponse) else answer
 
     def _outcome(self, answer: HttpResponse) -> Outcome:
-        said, now = answer.json, self.clock()
-        match said:
+        now = self.clock()
+        match answer.json:
             case {"error": {"code": int(code), "error_subcode": int(subcode)}} if (code, subcode) == WRONG_ID:
                 return answer.classify(Retryable, f"{code}/{subcode} no such phone number id", now)
             case {"error": {"code": int(code)}}:
@@ -156,7 +160,7 @@ class MetaChannel:
 
 
 def _hinted(outcome: Outcome, answer: HttpResponse, code: int | None = None) -> Outcome:
-    """Of a throttle that no ``Retry-After`` came with: how long it lasts, as ``USAGE`` says."""
+    """Add the duration of a throttle from ``USAGE`` if there is no ``Retry-After``."""
     is_throttle = code in THROTTLES or answer.status == HTTPStatus.TOO_MANY_REQUESTS
     if isinstance(outcome, Retryable) and is_throttle and outcome.retry_after is None:
         return replace(outcome, retry_after=_regained(answer.headers.get(USAGE, "")))
@@ -164,13 +168,13 @@ def _hinted(outcome: Outcome, answer: HttpResponse, code: int | None = None) -> 
 
 
 def _regained(usage: str) -> timedelta | None:
-    """The longest of the times; ``None`` where none is said, or none that can be read."""
+    """Return the longest of the times; ``None`` if there is no readable time."""
     try:
-        told = json.loads(usage)
+        by_business = json.loads(usage)
     except (ValueError, RecursionError):
         return None
-    businesses = told.values() if isinstance(told, dict) else ()
+    businesses = by_business.values() if isinstance(by_business, dict) else ()
     uses = [use for those in businesses if isinstance(those, list) for use in those if isinstance(use, dict)]
     minutes = [use.get("estimated_time_to_regain_access") for use in uses]
-    longest = max((each for each in minutes if type(each) is int), default=0)
+    longest = max((item for item in minutes if type(item) is int), default=0)
     return timedelta(minutes=min(longest, LONGEST_HINT // timedelta(minutes=1))) if longest > 0 else None

@@ -1,10 +1,11 @@
 """SMS and WhatsApp by Twilio: ``POST /2010-04-01/Accounts/<account sid>/Messages.json``, form-encoded.
 
-https://www.twilio.com/docs/messaging/api/message-resource. The route's identity is a number (``whatsapp:`` before it
-or not) or the SID of a Messaging Service (``MG…``). Secrets: ``twilio_account_sid`` and ``twilio_auth_token``; for
-WhatsApp after 24 hours also ``twilio_content_sids``, a JSON object from ``<template>/<locale>`` (or ``<template>``, for
-a brand of one language) to the ContentSid of what WhatsApp has approved.
-What a code means is https://www.twilio.com/docs/api/errors/<code>. Many arrive in a later status only.
+https://www.twilio.com/docs/messaging/api/message-resource. The route's identity is a number, with or without
+``whatsapp:``, or the SID of a Messaging Service (``MG…``).
+
+Secrets: ``twilio_account_sid`` and ``twilio_auth_token``. WhatsApp after 24 hours also needs ``twilio_content_sids``: a
+JSON object from ``<template>/<locale>`` to the ContentSid of the approved template. A brand with one language may use
+``<template>``. https://www.twilio.com/docs/api/errors/<code> explains each code. Many arrive only in a later status.
 """
 
 import json
@@ -26,20 +27,22 @@ from .whatsapp import on_one_line
 URL: Final = "https://api.twilio.com"
 
 TRY_AGAIN: Final = "#rc=5&rp=all"
-"""How often Twilio calls back again, and after which failures: any, a 5xx of ours among them. By itself it does so
-once, where no connection was made. The fragment stays with Twilio, and is no part of what is signed
+"""Make Twilio repeat a status call up to 5 times after any failure, also a 5xx of ours.
+
+By default it repeats once, and only if it could not connect. The fragment is not sent or signed
 (https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides).
 """
 
 VALIDITY: Final = range(1, 36_000 + 1)
-"""Seconds that Twilio takes as ``ValidityPeriod``: so long it keeps a message in its own queue
-(https://www.twilio.com/docs/api/errors/90007). How long a carrier keeps it after that cannot be said.
+"""Valid ``ValidityPeriod`` in seconds: how long Twilio keeps a message in its own queue.
+
+https://www.twilio.com/docs/api/errors/90007. How long a carrier keeps it after that is not known.
 """
 
 CODES: Final[Codes] = MappingProxyType(
     {
         21610: (OptedOut, "unsubscribed recipient"),
-        # Throttled, or surely not taken for now. "Requests that receive 429 responses aren't processed" (20429).
+        # Throttled, or not accepted for now. "Requests that receive 429 responses aren't processed" (20429).
         14107: (Retryable, "send rate limit exceeded"),
         20429: (Retryable, "too many requests"),
         21611: (Retryable, "too many queued messages of this sender"),
@@ -49,7 +52,7 @@ CODES: Final[Codes] = MappingProxyType(
         63018: (Retryable, "rate limit exceeded for channel"),
         63038: (Retryable, "daily messages limit exceeded"),
         63053: (OF_MESSAGE, "template sync can take up to 10 minutes"),
-        # The credentials, the account, the sender: the operator's to mend.
+        # The credentials, the account, the sender: an operator must fix it.
         10001: (Retryable, "account is not active"),
         10002: (Retryable, "trial accounts do not support this"),
         20003: (Retryable, "permission denied"),
@@ -103,7 +106,7 @@ CODES: Final[Codes] = MappingProxyType(
         63059: (Retryable, "number has moved to another WhatsApp Business Account"),
         90010: (Retryable, "account is not active"),
         572006: (OF_MESSAGE, "trial accounts send predefined templates only"),
-        # No for this person.
+        # Refused for this contact.
         21211: (Refused, "invalid To number"),
         21214: (Refused, "To cannot be reached"),
         21217: (Refused, "To does not appear to be valid"),
@@ -115,7 +118,7 @@ CODES: Final[Codes] = MappingProxyType(
         21266: (Refused, "same From and To"),
         21268: (Refused, "To is a premium rate or information service"),
         63003: (Refused, "channel could not find To"),
-        # "Blocked", or marketing alone stopped: Twilio does not say which, so this is no opt-out of the brand.
+        # "Blocked", or only marketing stopped: Twilio does not show which, so this is no opt-out of the brand.
         63014: (Refused, "blocked by user action"),
         63024: (Refused, "invalid message recipient"),
         63031: (Refused, "same From and To"),
@@ -123,9 +126,9 @@ CODES: Final[Codes] = MappingProxyType(
         63033: (Refused, "recipient blocked to receive message"),
         63049: (WAIT_A_DAY, "Meta chose not to deliver"),
         63058: (Refused, "restricted from messaging users in this country"),
-        # Of marketing alone, and so no opt-out of the brand.
+        # Marketing only, so this is no opt-out of the brand.
         63050: (partial(OptedOut, topic="marketing"), "user has opted out of marketing messages"),
-        # No to this content.
+        # Refused for this content.
         21602: (Refused, "body is required"),
         21617: (Refused, "body exceeds 1600 characters"),
         21618: (Refused, "body cannot be sent"),
@@ -140,7 +143,7 @@ CODES: Final[Codes] = MappingProxyType(
         63041: (Refused, "template is paused"),
         63042: (Refused, "template is disabled"),
         63055: (Refused, "only marketing messages supported"),
-        # Twilio's own trouble, or the channel's.
+        # A failure of Twilio or of the channel.
         20500: (Unknown, "internal server error"),
         20503: (Unknown, "service unavailable"),
         63010: (Unknown, "internal error"),
@@ -151,7 +154,10 @@ CODES: Final[Codes] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class TwilioChannel:
-    """``webhook_url`` is the app's own, where Twilio's statuses go; ``url`` Twilio's, or whatever speaks like it."""
+    """Send SMS and WhatsApp by Twilio.
+
+    ``webhook_url`` is the app's own, which gets Twilio's statuses. ``url`` is Twilio's, or that of a test server.
+    """
 
     http: Http
     secrets: Secrets
@@ -165,7 +171,7 @@ class TwilioChannel:
         if isinstance(secrets, Retryable):
             return secrets
         now = self.clock()
-        # From when Twilio takes it, which is at most so much later than now.
+        # Seconds left when Twilio accepts the message, which is at most ``LONGEST`` after now.
         left = (outbound.deliver_before - LONGEST - now) // timedelta(seconds=1)
         if left < VALIDITY[0]:
             return Retryable("too little time is left to deliver it", of_recipient=True)
@@ -219,7 +225,10 @@ class TwilioChannel:
 
 
 def _content(outbound: OutboundMessage, secrets: Mapping[str, Any], now: datetime) -> Mapping[str, str] | Refused:
-    """The text; on WhatsApp after 24 hours the approved template (https://www.twilio.com/docs/api/errors/63016)."""
+    """Return the text, or on WhatsApp after 24 hours the approved template.
+
+    https://www.twilio.com/docs/api/errors/63016
+    """
     wording = outbound.wording
     if outbound.message.contact.channel != "whatsapp" or now < outbound.free_text_until:
         return {"Body": wording.text}
@@ -231,7 +240,7 @@ def _content(outbound: OutboundMessage, secrets: Mapping[str, Any], now: datetim
 
 
 def _content_sid(wording: Wording, sids: Any) -> str | None:
-    """``sids`` is the JSON object, or its text: a value within a secret's JSON may be either."""
+    """Return the template's ContentSid. ``sids`` is the JSON object or its text: a secret may contain either."""
     if isinstance(sids, str):
         try:
             sids = json.loads(sids)
@@ -244,10 +253,10 @@ def _content_sid(wording: Wording, sids: Any) -> str | None:
 
 
 def _on(channel: str, address: str) -> str:
-    """The address as Twilio writes it on that channel (https://www.twilio.com/docs/messaging/channels)."""
+    """Return the address in Twilio's form of that channel (https://www.twilio.com/docs/messaging/channels)."""
     return f"whatsapp:{address.removeprefix('whatsapp:')}" if channel == "whatsapp" else address
 
 
 def _basic(user: str, password: str) -> str:
-    """RFC 7617."""
+    """Return the credentials by RFC 7617."""
     return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"

@@ -5,16 +5,16 @@ The body is the detail of ``MessageSendRequested``. Its headers::
     Idempotency-Key: <scheduled_message_id>
     X-Reengage-Signature: t=<epoch seconds>,v1=<HMAC-SHA256 over "<t>.<raw body>" by the secret webhook_secret, in hex>
 
-The receiver's part:
+The status of the response decides:
 
-| it answers | it says | what becomes of the message |
+| status | meaning | outcome |
 |---|---|---|
-| 2xx | taken; an ``id`` in a JSON body is its own name for it | sent |
-| 409 | taken before, under this ``Idempotency-Key`` | sent |
-| 429, 503 | not taken, try again; not before ``Retry-After``, where it says so | tried again |
-| 401, 402, 403, 404, 405, 407 | not taken: signature or URL are wrong | tried again: an operator may mend it |
-| 408, another 5xx, a redirect, half an answer or none | nothing to go by | unconfirmed, never tried again |
-| another 4xx | not taken, and never will be | failed |
+| 2xx | accepted; an ``id`` in a JSON body is the receiver's own id | sent |
+| 409 | accepted before, with this ``Idempotency-Key`` | sent |
+| 429, 503 | not accepted; retry, not before ``Retry-After`` | retried |
+| 401, 402, 403, 404, 405, 407 | not accepted: the signature or the URL is wrong | retried, until an operator fixes it |
+| 408, another 5xx, a redirect, a partial or missing response | not known | unconfirmed, never retried |
+| another 4xx | refused for good | failed |
 """
 
 import hashlib
@@ -32,7 +32,7 @@ from reengage.ports import Accepted, Clock, OutboundMessage, Outcome, Retryable
 from .http import Http, HttpResponse, Secrets, credentials
 
 ID_BYTES: Final = 128
-"""A longer ``id`` is left alone: a message's row has no room for it."""
+"""Bytes of the longest stored ``id``; a longer one does not fit into a message's row and is ignored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +72,14 @@ class WebhookChannel:
 
 
 def signature(secret: str, body: bytes, now: datetime) -> str:
-    """``t`` is within the signed text, so that a receiver can refuse what is old."""
+    """Sign the body. ``t`` is part of the signed text, so that a receiver can refuse old calls."""
     t = int(now.timestamp())
     return f"t={t},v1={hmac.new(secret.encode(), f'{t}.'.encode() + body, hashlib.sha256).hexdigest()}"
 
 
 def _id(answer: HttpResponse) -> str | None:
     match answer.json:
-        case {"id": str(said)} if said.isascii() and 0 < len(said) <= ID_BYTES:
-            return said
+        case {"id": str(text)} if text.isascii() and 0 < len(text) <= ID_BYTES:
+            return text
         case _:
             return None

@@ -1,7 +1,7 @@
-"""A WhatsApp message as Meta's Cloud API takes it, directly or through AWS.
+"""Build a WhatsApp message for Meta's Cloud API, which is called directly or through AWS.
 
-There is no time-to-live here: Meta takes one for a utility template as such, when that is created or changed
-(``message_send_ttl_seconds``, 30 seconds to 12 hours; 30 days where nobody set one), and none for a text.
+A message has no time-to-live here. Meta accepts one only for a utility template, if that is created or changed
+(``message_send_ttl_seconds``, 30 seconds to 12 hours; the default is 30 days). A text has no time-to-live.
 https://developers.facebook.com/documentation/business-messaging/whatsapp/templates/time-to-live
 """
 
@@ -17,10 +17,10 @@ _REGION: Final = 2
 
 
 def whatsapp_message(outbound: OutboundMessage, now: datetime) -> dict[str, Any]:
-    """Free text within 24 hours of the person's last message (``free_text_until``), the approved template after that.
+    """Return free text until ``free_text_until`` (24 hours after the last message), the approved template after it.
 
-    ``biz_opaque_callback_data`` (at most 512 bytes) comes back with every status of the message: its id, and behind it
-    a user's id where it was sent to one, for the status may name the person by their number.
+    Meta returns ``biz_opaque_callback_data`` (at most 512 bytes) with every status: the message's id. A message to a
+    user's id also has that id, because the status may contain the person's number instead.
     """
     contact, scheduled_message_id = outbound.message.contact, outbound.message.scheduled_message_id
     is_number = contact.address.startswith("+")
@@ -53,7 +53,7 @@ def _template(outbound: OutboundMessage) -> Mapping[str, Any]:
 
 
 def language_code(locale: str) -> str:
-    """Meta's code: the language, then an underscore and the region; no script (``zh_TW`` for ``zh-Hant-TW``).
+    """Return Meta's code: the language, an underscore and the region, without script (``zh_TW`` for ``zh-Hant-TW``).
 
     https://developers.facebook.com/documentation/business-messaging/whatsapp/templates/supported-languages
     """
@@ -64,5 +64,5 @@ def language_code(locale: str) -> str:
 
 
 def on_one_line(parameter: str) -> str:
-    """Meta refuses a template's parameter with a line break, a tab or more than four spaces in a row."""
+    """Remove line breaks, tabs and repeated spaces, which Meta refuses in a template's parameter."""
     return " ".join(parameter.split())
