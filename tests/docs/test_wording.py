@@ -100,6 +100,7 @@ SAMPLES: Final[Mapping[str, Sample]] = {
     ),
     "welcome_back": Sample("reply", ({},)),
     "help_reply": Sample("reply", ({},)),
+    "answer_reply": Sample("reply", ({},)),
 }
 CONFIGURED: Final = (
     None,

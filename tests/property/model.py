@@ -43,6 +43,7 @@ CATEGORIES: Mapping[str, Category] = {
     "holiday_hours": "marketing",
     "welcome_back": "reply",
     "help_reply": "reply",
+    "answer_reply": "reply",
 }
 EVERY_CHANNEL = "every channel"
 

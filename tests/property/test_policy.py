@@ -185,7 +185,7 @@ class Chance:
 
 
 def is_reply(case: PolicyInput) -> bool:
-    return case.message.reason in ("welcome_back", "help_reply")
+    return case.message.reason in ("welcome_back", "help_reply", "answer_reply")
 
 
 def has_refused(history: History, topic: Topic) -> bool:

@@ -54,7 +54,7 @@ SENDS = CALLED | {
 ITS_OWN = {
     "IngestMessageFunction": REJECTS
     | SENDS
-    | {"CONTACT_RETENTION_DAYS": "365", "WELCOME_BACK_AFTER": "P7D", "HELP_REPLY": "provider"},
+    | {"CONTACT_RETENTION_DAYS": "365", "WELCOME_BACK_AFTER": "P7D", "HELP_REPLY": "provider", "ANSWER_REPLY": "on"},
     "PlanMessagesFunction": REJECTS,
     "RecordDeliveryFunction": REJECTS,
     "WebhookFunction": REJECTS | CALLED | {"PUBLIC_WEBHOOK_URL": "", "WEBHOOK_PROXY_SECRET_HEADER": ""},

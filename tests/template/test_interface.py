@@ -36,6 +36,7 @@ DEFAULTS = {
     "Tracing": "Off",
     # Not named by the contract.
     "HelpReply": "provider",
+    "AnswerReply": "on",
     "WhatsAppTemplates": "",
     "Routes": "",
     "MessagesPerSecond": "",

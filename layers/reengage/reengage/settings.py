@@ -10,6 +10,7 @@ from .domain.instants import parse_zone
 from .domain.parameters import parse_length, parse_rates, parse_when_closing
 from .domain.policy import PolicySettings
 from .domain.preferences import OptOutScope
+from .domain.questions import ASKING_REASONS, WITH_REPLIES
 from .domain.quiet_hours import QuietHours
 from .domain.reasons import REASONS, Category
 from .domain.routes import Routes, parse_routes
@@ -99,6 +100,7 @@ class Settings:
             opt_out_scope=self.opt_out_scope,
             welcome_back_after=self._parsed("WELCOME_BACK_AFTER", parse_length),
             answers_help=self._one_of("HELP_REPLY", {"provider": False, "app": True}),
+            acknowledges_answers=self._one_of("ANSWER_REPLY", {"on": True, "off": False}),
         )
 
     @property
@@ -151,6 +153,8 @@ class Settings:
 def _reasons(text: str) -> frozenset[str]:
     """A reason in a slip of the pen would never be sent on WhatsApp, and nobody would know why."""
     names = frozenset(name.strip() for name in text.split(",") if name.strip())
-    if not names <= REASONS.keys():
+    # A template with buttons for the answers takes the place of the one without.
+    names |= {reason for reason in ASKING_REASONS if f"{reason}{WITH_REPLIES}" in names}
+    if not names <= {*REASONS, *(f"{reason}{WITH_REPLIES}" for reason in ASKING_REASONS)}:
         raise ValueError(f"expected reasons of {', '.join(REASONS)}, separated by commas")
     return names

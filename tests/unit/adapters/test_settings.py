@@ -25,6 +25,7 @@ ENVIRONMENT: Final = {
     "OPT_OUT_SCOPE": "channel",
     "WELCOME_BACK_AFTER": "P7D",
     "HELP_REPLY": "app",
+    "ANSWER_REPLY": "off",
     "UTILITY_QUIET_HOURS": "21:00-08:00",
     "MARKETING_QUIET_HOURS": "20:00-09:00",
     "UTILITY_CAPS": "5/P1D",
@@ -83,6 +84,9 @@ READ: Final = {
     ),
     "HELP_REPLY": Variable(
         lambda settings: settings.ingest.answers_help, value=True, wrong=("yes", "true", "App", "none")
+    ),
+    "ANSWER_REPLY": Variable(
+        lambda settings: settings.ingest.acknowledges_answers, value=False, wrong=("yes", "true", "On", "none")
     ),
     "UTILITY_QUIET_HOURS": Variable(
         lambda settings: settings.policy.quiet_hours.get("utility"),
@@ -234,6 +238,7 @@ def test_no_function_needs_settings_it_does_not_use(name: str) -> None:
     [
         ("OPT_OUT_SCOPE", "brand", "brand"),
         ("HELP_REPLY", "provider", False),
+        ("ANSWER_REPLY", "on", True),
         ("MARKETING_CONSENT", "implied", "implied"),
     ],
 )
@@ -242,6 +247,7 @@ def test_the_other_choices(name: str, value: str, read: object) -> None:
     found = {
         "OPT_OUT_SCOPE": settings.opt_out_scope,
         "HELP_REPLY": settings.ingest.answers_help,
+        "ANSWER_REPLY": settings.ingest.acknowledges_answers,
         "MARKETING_CONSENT": settings.policy.marketing_consent,
     }
     assert found[name] == read
@@ -249,7 +255,9 @@ def test_the_other_choices(name: str, value: str, read: object) -> None:
 
 def test_the_settings_of_ingest_and_of_the_policy_are_whole() -> None:
     settings = Settings(ENVIRONMENT)
-    assert settings.ingest == IngestSettings(365 * DAY, "channel", 7 * DAY, answers_help=True)
+    assert settings.ingest == IngestSettings(
+        365 * DAY, "channel", 7 * DAY, answers_help=True, acknowledges_answers=False
+    )
     assert settings.policy == PolicySettings(
         marketing_consent="required",
         quiet_hours={"utility": QuietHours(time(21), time(8)), "marketing": QuietHours(time(20), time(9))},

@@ -37,7 +37,8 @@ EXAMPLES: Final = {
     "en": {
         "appointment_reminder": (
             "Acme Dental: a reminder of your appointment on Wednesday, September 17, 2031 at 3:05 PM, "
-            "Example Street 12, Hamburg. Check in online: https://acme.example/check-in/7Q2M4K9XB"
+            "Example Street 12, Hamburg. Check in online: https://acme.example/check-in/7Q2M4K9XB "
+            "Reply 1 to confirm, 2 to cancel, 3 for another time."
         ),
         "online_check_in": (
             "Acme Dental: you can now check in online for your appointment on Wednesday, September 17, 2031 "
@@ -75,12 +76,16 @@ EXAMPLES: Final = {
             "Acme Dental: on Wednesday, December 24, 2031 we are open from 9:00 AM to 1:30 PM. Reply STOP to opt out."
         ),
         "welcome_back": "Acme Dental: welcome back, Ada! How can we help you?",
+        "answer_reply": (
+            "Acme Dental: thank you. We could not tell which appointment you mean. Please write to us which one."
+        ),
         "help_reply": "Acme Dental: just write to us here and we will help you. Reply STOP to opt out.",
     },
     "de": {
         "appointment_reminder": (
             "Acme Dental: Wir erinnern Sie an Ihren Termin am Mittwoch, 17. September 2031 um 15:05 Uhr, "
-            "Example Street 12, Hamburg. Online einchecken: https://acme.example/check-in/7Q2M4K9XB"
+            "Example Street 12, Hamburg. Online einchecken: https://acme.example/check-in/7Q2M4K9XB "
+            "Antworten Sie 1: Zusage, 2: Absage, 3: anderer Termin."
         ),
         "online_check_in": (
             "Acme Dental: Für Ihren Termin am Mittwoch, 17. September 2031 um 15:05 Uhr können Sie jetzt online "
@@ -118,12 +123,16 @@ EXAMPLES: Final = {
             "Acme Dental: Am Mittwoch, 24. Dezember 2031 haben wir von 09:00 bis 13:30 Uhr geöffnet. Abmelden mit STOP."
         ),
         "welcome_back": "Acme Dental: Willkommen zurück, Ada! Wie können wir Ihnen helfen?",
+        "answer_reply": (
+            "Acme Dental: Danke. Wir können Ihre Antwort keinem Termin zuordnen. Bitte schreiben Sie uns, welchen Sie meinen."
+        ),
         "help_reply": "Acme Dental: Schreiben Sie uns einfach hier, wir helfen Ihnen gern. Abmelden mit STOP.",
     },
     "vi": {
         "appointment_reminder": (
             "Acme Dental: nhắc bạn lịch hẹn lúc 15:05, Thứ Tư, 17 tháng 9, 2031, tại Example Street 12, Hamburg. "
-            "Check-in trực tuyến: https://acme.example/check-in/7Q2M4K9XB"
+            "Check-in trực tuyến: https://acme.example/check-in/7Q2M4K9XB "
+            "Trả lời 1: xác nhận, 2: hủy, 3: đổi giờ."
         ),
         "online_check_in": (
             "Acme Dental: bạn có thể check-in trực tuyến cho lịch hẹn lúc 15:05, Thứ Tư, 17 tháng 9, 2031 tại đây: "
@@ -162,6 +171,9 @@ EXAMPLES: Final = {
             "Trả lời STOP để ngừng nhận tin."
         ),
         "welcome_back": "Acme Dental: chào mừng Ada đã quay lại! Chúng tôi có thể giúp gì cho bạn?",
+        "answer_reply": (
+            "Acme Dental: cảm ơn bạn. Chúng tôi chưa rõ bạn nói về lịch hẹn nào. Vui lòng nhắn cho chúng tôi biết."
+        ),
         "help_reply": (
             "Acme Dental: bạn cần hỗ trợ? Hãy nhắn tin cho chúng tôi tại đây. Trả lời STOP để ngừng nhận tin."
         ),
@@ -403,7 +415,7 @@ def test_a_place_in_many_languages() -> None:
     ],
 )
 def test_dates_as_the_region_writes_them(locale: str, shown: str) -> None:
-    assert text("appointment_reminder", {"starts_at": "2032-01-07T15:05:00Z"}, locale=locale).endswith(shown)
+    assert f" {shown} " in text("appointment_reminder", {"starts_at": "2032-01-07T15:05:00Z"}, locale=locale)
 
 
 def test_a_language_that_there_are_no_texts_in_writes_no_dates() -> None:
@@ -480,7 +492,7 @@ def test_a_text_from_outside_is_data(hostile: str, locale: str) -> None:
     assert worded.text == plain.replace("PRODUCT", hostile)
     assert worded.parameters[1] == hostile
     placed = text("appointment_reminder", APPOINTMENT | {"location": hostile}, locale=locale)
-    assert placed.endswith(f" {hostile}.")
+    assert f" {hostile}. " in placed
     brand = Brand("acme-dental", name=hostile, stop_text=hostile)
     reviewed = text("review_request", {}, locale=locale, brand=brand)
     assert reviewed.startswith(f"{hostile}: ")

@@ -90,7 +90,7 @@ TABLE: Final[Mapping[str, Row]] = {
 """The reasons of which each message has one recipient, named by its event."""
 
 BROADCASTS: Final = {"back_in_stock", "product_preview", "holiday_hours"}
-REPLIES: Final = {"welcome_back", "help_reply"}
+REPLIES: Final = {"welcome_back", "help_reply", "answer_reply"}
 
 BEGINNINGS: Final = [(reason, event_type) for reason, row in TABLE.items() for event_type in row.planned_by]
 ENDINGS: Final = [(reason, event_type) for reason, row in TABLE.items() for event_type in row.undone_by]

@@ -46,6 +46,7 @@ from reengage.adapters.dynamodb_items import (
     Row,
     SubjectItem,
     SubjectLinkItem,
+    answer_json,
     audience_shard,
     brand_item,
     brand_pk,
@@ -84,8 +85,18 @@ from reengage.domain.caps import CapUsage
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation, InboundMessage, expiry
 from reengage.domain.erasure import named_at, part_of, without_contact
-from reengage.domain.message import FOLLOWS, TOO_LATE, WITHDRAWN, MessageKey, ScheduledMessage, State, brief
+from reengage.domain.message import (
+    FOLLOWS,
+    TOO_LATE,
+    WITHDRAWN,
+    GivenAnswer,
+    MessageKey,
+    ScheduledMessage,
+    State,
+    brief,
+)
 from reengage.domain.preferences import Preferences, preferences_of
+from reengage.domain.questions import ASKING_REASONS, HANDED_OVER
 from reengage.domain.reasons import REASONS, Audience, Priority, SendGroup
 from reengage.domain.subject import Subject, SubjectRef, starts_on
 from reengage.ports import DueKey, Holdings, KeptMessage, Page, Snapshot, Thread
@@ -501,6 +512,24 @@ class DynamoDBStore:
         for some in batched(keys, BATCH, strict=False):
             items |= self._read(some)
         return items
+
+    # Answers
+
+    def sent_questions(self, contact: Contact) -> list[ScheduledMessage]:
+        pages = self._pages(
+            contact.key,
+            range_key_condition=Item.sk.startswith(f"{SCHEDULED}#appointment_"),
+            filter_condition=Row.state.is_in(*HANDED_OVER),
+            consistent_read=True,
+        )
+        messages = (to_message(Row.from_raw_data(raw)) for page in pages for raw in page)
+        return [message for message in messages if message.reason in ASKING_REASONS]
+
+    def record_answer(self, message: ScheduledMessage, answer: GivenAnswer) -> bool:
+        stored = Row.answer.does_not_exist() if message.answer is None else Row.answer == answer_json(message.answer)
+        same = Row.scheduled_message_id == message.scheduled_message_id
+        actions = [Row.answer.set(answer_json(answer))]
+        return self._update(message.key, actions, same & Row.state.is_in(*HANDED_OVER) & stored) is not None
 
     # All of a contact
 

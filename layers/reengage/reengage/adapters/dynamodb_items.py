@@ -24,7 +24,7 @@ from reengage.domain.caps import CapUsage
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation, expiry
 from reengage.domain.instants import iso, parse_instant
-from reengage.domain.message import ONCE, ScheduledMessage, State
+from reengage.domain.message import ONCE, GivenAnswer, ScheduledMessage, State
 from reengage.domain.preferences import Choice, Choices, Erasure, Link, Preferences
 from reengage.domain.reasons import REASONS, Category, Priority, SendGroup
 from reengage.domain.subject import Subject, SubjectRef, Track, VersionedValue
@@ -66,6 +66,7 @@ class ConversationItem(Item, discriminator="conversation"):
     opened_by = UnicodeAttribute()
     opening = UnicodeAttribute()
     warned_expires_at = NumberAttribute(attr_name="told_to_close", null=True)
+    agent_replied_at = InstantAttribute(null=True)
 
 
 class InboundMessageItem(Item, discriminator="inbound_message"):
@@ -153,6 +154,8 @@ class ScheduledMessageItem(Item, discriminator="scheduled_message"):
     text = UnicodeAttribute(null=True)
     locale = UnicodeAttribute(null=True)
     template = UnicodeAttribute(null=True)
+
+    answer = CompactJSONAttribute(null=True)
 
 
 Row = ScheduledMessageItem
@@ -341,6 +344,7 @@ def conversation_item(contact: Contact, conversation: Conversation) -> Conversat
         audience_shard=audience_shard(contact.brand, contact.shard),
         audience_day=conversation.closes_at.astimezone(UTC).date().isoformat(),
         warned_expires_at=conversation.warned_expires_at,
+        agent_replied_at=conversation.agent_replied_at,
         last_inbound_at=conversation.last_inbound_at,
         previous_inbound_at=conversation.previous_inbound_at,
         opened_by=conversation.opened_by,
@@ -359,6 +363,7 @@ def to_conversation(item: Item | None) -> Conversation | None:
         int(item.expires_at),
         item.previous_inbound_at,
         int(item.warned_expires_at) if item.warned_expires_at else None,
+        item.agent_replied_at,
     )
 
 
@@ -561,4 +566,16 @@ def to_message(item: Item) -> ScheduledMessage:
         text=item.text,
         locale=item.locale,
         template=item.template,
+        answer=_answer(item.answer),
     )
+
+
+def answer_json(answer: GivenAnswer) -> list[str]:
+    return [answer.answer, answer.message_id, answer.bound_by, answer.at.isoformat()]
+
+
+def _answer(stored: list[str] | None) -> GivenAnswer | None:
+    if stored is None:
+        return None
+    answer, message_id, bound_by, at = stored
+    return GivenAnswer(answer, message_id, bound_by, parse_instant(at))

@@ -139,6 +139,7 @@ def send_requested(outbound: OutboundMessage) -> OutEvent:
         text=outbound.wording.text,
         locale=outbound.wording.locale,
         template={"name": outbound.wording.template, "parameters": list(outbound.wording.parameters)},
+        replies=[{"label": reply.label, "payload": reply.payload} for reply in outbound.wording.replies] or None,
         data=dict(outbound.data),
         free_text_until=outbound.free_text_until,
         deliver_before=outbound.deliver_before,

@@ -18,8 +18,9 @@ from reengage.domain.contact import SHARDS, Contact, Profile
 from reengage.domain.conversation import Conversation, InboundMessage, expiry
 from reengage.domain.erasure import named_at, part_of, without_contact
 from reengage.domain.instants import iso, parse_instant
-from reengage.domain.message import FOLLOWS, MessageKey, ScheduledMessage, State, brief
+from reengage.domain.message import FOLLOWS, GivenAnswer, MessageKey, ScheduledMessage, State, brief
 from reengage.domain.preferences import Preferences, preferences_of
+from reengage.domain.questions import ASKING_REASONS, HANDED_OVER
 from reengage.domain.reasons import Audience, Category, Priority, SendGroup
 from reengage.domain.subject import Subject, SubjectRef, starts_on
 from reengage.ports import DueKey, Holdings, KeptMessage, Page, Snapshot, Thread
@@ -515,6 +516,23 @@ class MemoryStore:
 
     def read_messages(self, keys: Sequence[MessageKey]) -> Mapping[MessageKey, ScheduledMessage]:
         return {key: row for key in keys if (row := self.read_message(key))}
+
+    # Answers
+
+    def sent_questions(self, contact: Contact) -> list[ScheduledMessage]:
+        with self._lock:
+            rows = self._messages_of(contact)
+            return [row for row in rows if row.reason in ASKING_REASONS and row.state in HANDED_OVER]
+
+    def record_answer(self, message: ScheduledMessage, answer: GivenAnswer) -> bool:
+        with self._lock:
+            row = self._rows.get(message.key)
+            if row is None or row.message.state not in HANDED_OVER:
+                return False
+            if (row.message.scheduled_message_id, row.message.answer) != (message.scheduled_message_id, message.answer):
+                return False
+            self._put(replace(row, message=replace(row.message, answer=answer)))
+            return True
 
     # All of a contact
 

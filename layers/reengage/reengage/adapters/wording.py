@@ -15,14 +15,19 @@ from babel import Locale, UnknownLocaleError
 from fluent.runtime import FluentBundle, FluentResource
 from fluent.syntax.ast import Resource
 
+from reengage.domain.answers import Answer
 from reengage.domain.contact import parse_brand
 from reengage.domain.policy import PolicyInput
+from reengage.domain.questions import WITH_REPLIES, asks_for_answer, payload_of
 from reengage.errors import ReengageError
-from reengage.ports import Wording
+from reengage.ports import QuickReply, Wording
 
-from .wording_variables import Context, variables
+from .wording_variables import QUESTION, Context, variables
 
 FOLDER: Final = Path(__file__).parents[1] / "wording"
+
+LABEL: Final = 20
+"""Characters in the label of a button on WhatsApp; RCS allows 25."""
 
 _TAG: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _REGION: Final = 2
@@ -53,14 +58,19 @@ class FluentWording:
         bundle = self._bundle_for(context, wanted)
         locale = bundle.locales[0]
         values = variables(Context(context, wanted, _writes_dates(wanted, locale)))
+        replies = _replies(bundle, context, values)
         named = _format(bundle, reason, "parameters", values).split()
         if unknown := set(named) - set(values):
             raise WordingError(f"{locale}: {reason}.parameters: no such variable: {', '.join(sorted(unknown))}")
+        text, template = _format(bundle, reason, None, values), _format(bundle, reason, "template", values)
+        has_buttons = bool(replies) and f"{reason}{WITH_REPLIES}" in context.settings.whatsapp_templates
         return Wording(
-            text=_format(bundle, reason, None, values),
+            text=text,
             locale=locale,
-            template=_format(bundle, reason, "template", values),
+            template=f"{template}{WITH_REPLIES}" if has_buttons else template,
             parameters=tuple(values[name] for name in named),
+            replies=replies if replies and values[QUESTION] in text else (),
+            template_has_replies=has_buttons,
         )
 
     def _bundle_for(self, context: PolicyInput, wanted: Sequence[str]) -> FluentBundle:
@@ -118,6 +128,19 @@ def _bundle(folder: Path, brand: str, locale: str) -> FluentBundle | None:
 @cache
 def _resource(path: Path) -> Resource:
     return FluentResource(path.read_text(encoding="utf-8"))
+
+
+def _replies(bundle: FluentBundle, context: PolicyInput, values: dict[str, str]) -> tuple[QuickReply, ...]:
+    """Put the question into ``values`` if the message asks one, and return a button for each answer."""
+    message = context.message
+    if not asks_for_answer(message, context.subject, context.brand) or not bundle.has_message(QUESTION):
+        return ()
+    values[QUESTION] = _format(bundle, QUESTION, None, values)
+    if not values[QUESTION]:
+        return ()
+    labels = [_format(bundle, QUESTION, answer, values)[:LABEL] or str(n) for n, answer in enumerate(Answer, start=1)]
+    payloads = [payload_of(message.scheduled_message_id, answer) for answer in Answer]
+    return tuple(map(QuickReply, labels, payloads))
 
 
 def _format(bundle: FluentBundle, name: str, attribute: str | None, values: Mapping[str, str]) -> str:

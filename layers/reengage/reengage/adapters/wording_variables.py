@@ -23,6 +23,9 @@ LONGEST_NAME: Final = 80
 ITEMS_NAMED: Final = 2
 LONGEST_ITEM: Final = 40
 
+QUESTION: Final = "question"
+"""The variable with the question that a text asks; the name of the question's own text, too."""
+
 NOTHING: Final = "-"
 """Stands for a text that shows nothing: providers refuse an empty parameter."""
 
@@ -131,7 +134,7 @@ def _reminder(context: Context) -> Values:
     """With the link for the online check-in where no message of its own brings that."""
     carries = carries_check_in(context.policy_input.message, context.policy_input.subject)
     link = context.optional("check_in_url") if carries else perhaps("check_in_url", "")
-    return _starts(context) | context.optional("location") | link
+    return _starts(context) | context.optional("location") | link | {QUESTION: ""}
 
 
 def _trial(context: Context) -> Values:
@@ -168,6 +171,11 @@ def _welcome(context: Context) -> Values:
     return perhaps("display_name", context.named(profile.display_name if profile else None))
 
 
+def _answer(context: Context) -> Values:
+    """What the person answered, as the reply was planned with it."""
+    return {"answer": str(context.policy_input.message.facts.get("answer", "other"))}
+
+
 def _help(context: Context) -> Values:
     """The brand's own answer; its name goes before it where it does not say it."""
     brand = context.policy_input.brand
@@ -190,6 +198,7 @@ VARIABLES: Final[Mapping[str, Callable[[Context], Values]]] = MappingProxyType(
         "holiday_hours": _hours,
         "welcome_back": _welcome,
         "help_reply": _help,
+        "answer_reply": _answer,
     }
 )
 """What each reason's text may speak of, beside the brand, the channel and how to stop."""

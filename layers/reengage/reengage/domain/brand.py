@@ -20,6 +20,8 @@ class Brand:
     ``None`` for "as the stack", an empty text for "none". ``texts`` holds the brand's own Fluent patterns, by locale
     and reason.
 
+    ``ask_for_answers``: ``False`` for reminders without a question.
+
     ``pauses``: by scope, as ``domain/pause.py`` stores them; the whole stack's are in the row ``STACK``.
 
     ``versions`` says of each field which event gave it; ``revision`` counts the writes, for compare-and-set.
@@ -39,6 +41,7 @@ class Brand:
     welcome_back_after: str | None = None
     when_window_will_close: str | None = None
     dry_run: bool | None = None
+    ask_for_answers: bool | None = None
     messages_per_second: str | None = None
     texts: Mapping[str, Mapping[str, str]] | None = None
     pauses: Mapping[str, Any] | None = None

@@ -49,6 +49,7 @@ class Conversation:
     ``opened_by`` is the id of the message that opened the conversation, and ``opening`` says how; a repeat
     of that very message can so be told apart, and finishes what a crash left undone. ``told_to_close`` is the expiry
     of which a business was last warned.
+    ``agent_replied_at`` is when a person of the business last wrote to the contact.
     """
 
     last_inbound_at: datetime
@@ -57,6 +58,7 @@ class Conversation:
     expires_at: int
     previous_inbound_at: datetime | None = None
     warned_expires_at: int | None = None
+    agent_replied_at: datetime | None = None
 
     @property
     def closes_at(self) -> datetime:

@@ -20,6 +20,9 @@ RETENTION: Final = timedelta(days=30)
 ONCE_RETENTION: Final = timedelta(days=46)
 """The same where there is to be but one: longer than its subject could ask for it again (``subject.RETENTION``)."""
 
+ASKED: Final = "asks_for_answer"
+"""The fact of a message whose text asked for an answer."""
+
 Facts = Mapping[str, Any]
 """What a decision saw: JSON values only."""
 
@@ -71,6 +74,15 @@ ONCE: Final = "once"
 """Stands in a key for the instant of a message that comes but once."""
 
 
+class GivenAnswer(NamedTuple):
+    """What the contact answered to the message, by which inbound message, and when that was sent."""
+
+    answer: str
+    message_id: str
+    bound_by: str
+    at: datetime
+
+
 class MessageKey(NamedTuple):
     """The row: ``pk`` is the contact's key, ``sk`` says reason, subject, step and instant."""
 
@@ -117,6 +129,8 @@ class ScheduledMessage:
     text: str | None = None
     locale: str | None = None
     template: str | None = None
+
+    answer: GivenAnswer | None = None
 
     @property
     def key(self) -> MessageKey:

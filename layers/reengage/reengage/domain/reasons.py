@@ -175,7 +175,7 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         ),
         # A reply that its door could not hand over at once is due at the next tick of "updates".
         **dict.fromkeys(
-            ("welcome_back", "help_reply"),
+            ("welcome_back", "help_reply", "answer_reply"),
             Reason(
                 category="reply", send_group="updates", kind="message", track="message", valid_for=timedelta(minutes=10)
             ),

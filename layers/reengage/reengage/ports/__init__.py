@@ -2,7 +2,7 @@
 
 from reengage.domain.policy import Snapshot
 
-from .basics import Clock, KeepRejected, NewId, Publish, Render, Wording
+from .basics import Clock, KeepRejected, NewId, Publish, QuickReply, Render, Wording
 from .sending import (
     Accepted,
     Channel,
@@ -15,6 +15,7 @@ from .sending import (
     Unknown,
 )
 from .store import (
+    AnswerStore,
     BrandReader,
     BrandStore,
     BreakerStore,
@@ -44,6 +45,7 @@ from .store import (
 
 __all__ = [
     "Accepted",
+    "AnswerStore",
     "BrandReader",
     "BrandStore",
     "BreakerStore",
@@ -71,6 +73,7 @@ __all__ = [
     "ProgressStore",
     "ProviderChannel",
     "Publish",
+    "QuickReply",
     "RateLimitStore",
     "ReceiptStore",
     "Refused",

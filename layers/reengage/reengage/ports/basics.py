@@ -28,13 +28,26 @@ class KeepRejected(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class QuickReply:
+    """A button under a message: its label of at most 20 characters, and the data that it sends back."""
+
+    label: str
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wording:
-    """A text in one locale, and what a provider's approved template needs: its name and its parameters in order."""
+    """A text in one locale, and what a provider's approved template needs: its name and its parameters in order.
+
+    ``replies`` are the buttons for a text that asks for an answer; ``template_has_replies``: the template has them too.
+    """
 
     text: str
     locale: str
     template: str
     parameters: Sequence[str] = ()
+    replies: Sequence[QuickReply] = ()
+    template_has_replies: bool = False
 
 
 class Render(Protocol):

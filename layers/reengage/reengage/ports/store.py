@@ -15,7 +15,7 @@ from reengage.domain.broadcast import BroadcastShard, Recipient
 from reengage.domain.caps import CapUsage
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation, InboundMessage
-from reengage.domain.message import MessageKey, ScheduledMessage
+from reengage.domain.message import GivenAnswer, MessageKey, ScheduledMessage
 from reengage.domain.policy import Snapshot
 from reengage.domain.preferences import Preferences
 from reengage.domain.reasons import Audience, Category, Priority, SendGroup
@@ -147,7 +147,21 @@ class ThreadReader(Protocol):
     def read_thread(self, contact: Contact, message_id: str | None = None) -> Thread: ...
 
 
-class ConversationStore(ThreadReader, ConversationWriter, PreferencesStore, Eraser, Protocol):
+class AnswerStore(Protocol):
+    """What binding an answer to its question reads and writes."""
+
+    def read_subject(self, ref: SubjectRef) -> Subject | None: ...
+
+    def sent_questions(self, contact: Contact) -> list[ScheduledMessage]:
+        """Return the contact's messages of ``ASKING_REASONS`` that were handed over; one request a page."""
+
+    def record_answer(self, message: ScheduledMessage, answer: GivenAnswer) -> bool:
+        """Store the answer in the message's row. ``False`` if the row has another answer than ``message``, is of
+        another version, or is not handed over any more.
+        """
+
+
+class ConversationStore(ThreadReader, ConversationWriter, PreferencesStore, Eraser, AnswerStore, Protocol):
     """What receiving a message reads and writes."""
 
     def write_profile(self, contact: Contact, profile: Profile, *, replacing: Profile | None) -> bool:

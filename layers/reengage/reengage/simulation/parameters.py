@@ -28,6 +28,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = MappingProxyType(
         "DefaultLocale": Parameter("DEFAULT_LOCALE", "en"),
         "WelcomeBackAfter": Parameter("WELCOME_BACK_AFTER", "P7D"),
         "HelpReply": Parameter("HELP_REPLY", "provider"),
+        "AnswerReply": Parameter("ANSWER_REPLY", "on"),
         "WhatsAppTemplates": Parameter("WHATSAPP_TEMPLATES", ""),
         "DefaultTimezone": Parameter("DEFAULT_TIMEZONE", ""),
         "UtilityQuietHours": Parameter("UTILITY_QUIET_HOURS", "21:00-08:00"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from reengage.domain.commands import RecordChoice
 from reengage.domain.contact import Contact, Profile
@@ -15,9 +15,11 @@ from reengage.domain.keywords import Detection, detect_request
 from reengage.domain.message import ScheduledMessage
 from reengage.domain.planning import reply
 from reengage.domain.preferences import Choice, OptOutScope, Preferences, Topic
+from reengage.domain.questions import Binding
 from reengage.domain.requests import Request
 from reengage.errors import WriteConflict
 from reengage.ports import Clock, ConversationStore, Publish, Thread
+from reengage.usecases.answer_question import AnswerCandidate, answer_candidate, answered_event, store_answer
 from reengage.usecases.erase_contact import forget
 from reengage.usecases.record_choice import announce_choice, store_choice
 
@@ -44,13 +46,15 @@ Ingested = Literal["stored", "duplicate", "window_closed", "erased"]
 class IngestSettings:
     """What the stack's parameters say. ``welcome_back_after``: the silence that a greeting ends; ``None`` for none.
 
-    ``answers_help``: HELP is answered by us, not by the provider.
+    ``answers_help``: HELP is answered by us, not by the provider. ``acknowledges_answers``: an answer to a reminder
+    gets a short reply.
     """
 
     contact_retention: timedelta
     opt_out_scope: OptOutScope = "brand"
     welcome_back_after: timedelta | None = None
     answers_help: bool = False
+    acknowledges_answers: bool = True
 
 
 def ingest_message(
@@ -71,7 +75,10 @@ def ingest_message(
     now = clock()
     message = replace(message, sent_at=_sent_at(message, now))
     detection = _detect(message)
-    choice = _choice(message, detection)
+    candidate = answer_candidate(message, detection, store=store, now=now)
+    if candidate and candidate.is_cancellation(detection):
+        detection = Detection()
+    choice = _choice(message, detection, candidate)
 
     def is_stored() -> bool:
         return store.read_thread(message.contact, message.message_id).known
@@ -89,14 +96,15 @@ def ingest_message(
         announce_choice(choice, publish)
     if came_to == "erased":
         return came_to
-    _announce(message, conversation, detection, publish)
+    binding = _bind(candidate, conversation, choice, store=store, publish=publish)
+    _announce(message, conversation, None if binding else detection, publish)
     if conversation:
         if conversation.opened_by == message.message_id or conversation.warned_expires_at:
             # Nothing else waits for the window: what is to be looked at in time is asked again by then.
             recheck_contact(message.contact)
-        if reason := _reply(message, conversation, detection, settings, now):
+        if answer := _reply(message, conversation, detection, binding, choice, settings=settings, now=now):
             # An erasure takes what the message led to along with the message.
-            send_now(replace(reply(reason, message, now), planned_at=message.sent_at))
+            send_now(replace(answer, planned_at=message.sent_at))
         store.write_message(message, expires_at=expiry(message.sent_at + WINDOW))
     # An erasure that came in between has not seen what was written since.
     return "erased" if _is_erased(message, store.read_preferences(message.contact), store) else came_to
@@ -155,14 +163,24 @@ def _detect(message: InboundMessage) -> Detection:
     return detection if message.asks in (None, detection.request) else Detection(message.asks)
 
 
-def _choice(message: InboundMessage, detection: Detection) -> RecordChoice | None:
-    """An opt-out, of marketing alone or of everything, or an opt-in, where the message is one."""
+def _choice(
+    message: InboundMessage, detection: Detection, candidate: AnswerCandidate | None = None
+) -> RecordChoice | None:
+    """Return the opt-out, of marketing alone or of everything, or the opt-in that the message makes.
+
+    The cause of an opt-out by CANCEL names the question that was open: the slot must not be lost with the contact.
+    """
     if detection.request not in CHOICES:
         return None
     topic, allowed = CHOICES[detection.request]
     said = {"word": detection.keyword} if detection.keyword else {"asks": str(detection.request)}
     # An opt-out may cover other channels than the one that it came by.
-    cause = {**said, "message_id": message.message_id, "channel": message.contact.channel}
+    cause: dict[str, Any] = {**said, "message_id": message.message_id, "channel": message.contact.channel}
+    if candidate and (question := candidate.open_question()):
+        cause["open_question"] = {
+            "subject_id": question.subject.id,
+            "scheduled_message_id": question.scheduled_message_id,
+        }
     return RecordChoice(message.contact, topic, Choice(allowed, message.sent_at, cause))
 
 
@@ -198,25 +216,60 @@ def _seen(
 
 
 def _announce(
-    message: InboundMessage, conversation: Conversation | None, detection: Detection, publish: Publish
+    message: InboundMessage, conversation: Conversation | None, detection: Detection | None, publish: Publish
 ) -> None:
     """Tells of the conversation that this very message opened, again where a crash made it come again."""
     told: list[OutEvent] = []
     if conversation and conversation.opened_by == message.message_id:
         opening, last_inbound_at = conversation.opening.capitalize(), conversation.last_inbound_at
         told.append(out_event(f"Conversation{opening}", message.contact, last_inbound_at=last_inbound_at))
-    if detection.possible_opt_out:
+    if detection and detection.possible_opt_out:
         told.append(out_event("OptOutSuspected", message.contact, message_id=message.message_id))
     if told:
         publish(told)
 
 
+def _bind(
+    candidate: AnswerCandidate | None,
+    conversation: Conversation | None,
+    choice: RecordChoice | None,
+    *,
+    store: ConversationStore,
+    publish: Publish,
+) -> Binding | None:
+    """Store and publish the answer to a reminder; return ``None`` if the message is none."""
+    binding = candidate.bind(conversation.agent_replied_at) if candidate and conversation else None
+    if candidate and binding:
+        store_answer(binding, candidate.message, store=store)
+        publish([answered_event(binding, candidate.message, also_opted_out=choice is not None)])
+    return binding
+
+
 def _reply(
-    message: InboundMessage, conversation: Conversation, detection: Detection, settings: IngestSettings, now: datetime
-) -> str | None:
-    """The reason of our answer, where there is one: to HELP, or to a person who comes back and asks for nothing."""
+    message: InboundMessage,
+    conversation: Conversation,
+    detection: Detection,
+    binding: Binding | None,
+    choice: RecordChoice | None,
+    *,
+    settings: IngestSettings,
+    now: datetime,
+) -> ScheduledMessage | None:
+    """Return our reply, if there is one; none to an old message."""
     if now >= message.sent_at + FRESH_FOR:
         return None
+    if binding:
+        is_acknowledged = settings.acknowledges_answers and choice is None and not binding.is_in_a_talk
+        answer = {"answer": str(binding.answer or binding.why)}
+        return replace(reply("answer_reply", message, now), facts=answer) if is_acknowledged else None
+    reason = _reason_to_reply(message, conversation, detection, settings)
+    return reply(reason, message, now) if reason else None
+
+
+def _reason_to_reply(
+    message: InboundMessage, conversation: Conversation, detection: Detection, settings: IngestSettings
+) -> str | None:
+    """Return the reason: HELP, or a person who returns and requests nothing."""
     if detection.request is Request.HELP:
         return "help_reply" if settings.answers_help else None
     comes_back = conversation.opened_by == message.message_id and conversation.opening == "restarted"

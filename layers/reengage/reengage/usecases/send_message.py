@@ -14,7 +14,7 @@ from reengage.domain.caps import longest
 from reengage.domain.commands import RecordChoice
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.instants import iso
-from reengage.domain.message import ScheduledMessage, State
+from reengage.domain.message import ASKED, ScheduledMessage, State
 from reengage.domain.pause import MARK
 from reengage.domain.planning import replan
 from reengage.domain.policy import (
@@ -264,10 +264,12 @@ class Sender:
             if context.track
             else {}
         )
-        before = deliver_before(context)
+        before, wording = deliver_before(context), self.render(context)
+        if wording.replies:
+            decision = replace(decision, facts={**decision.facts, ASKED: True})
         return OutboundMessage(
             message=context.message,
-            wording=self.render(context),
+            wording=wording,
             data={f"{context.message.subject.kind}_id": context.message.subject.id, **said},
             decision=decision,
             free_text_until=free_text_until(context),

@@ -11,6 +11,12 @@ ending = { $channel ->
    *[other] {""}
 }
 
+# Am Ende einer Erinnerung.
+question = Antworten Sie 1: Zusage, 2: Absage, 3: anderer Termin.
+    .confirmed = Zusagen
+    .cancel_requested = Absagen
+    .reschedule_requested = Anderer Termin
+
 appointment_reminder =
     { $brand }: Wir erinnern Sie an Ihren Termin am { $date } um { $time } Uhr{ $has_location ->
         [yes] , { $location }
@@ -18,7 +24,7 @@ appointment_reminder =
     }. { $has_check_in_url ->
         [yes] Online einchecken: { $check_in_url }
        *[no] {""}
-    }
+    } { $question }
     .template = { $has_check_in_url ->
         [yes] appointment_reminder_check_in
        *[no] appointment_reminder
@@ -100,4 +106,13 @@ help_reply = { $has_help_text ->
    *[no] { $brand }: Schreiben Sie uns einfach hier, wir helfen Ihnen gern. { how_to_stop }
 }
     .template = help_reply
+    .parameters = brand
+
+answer_reply = { $answer ->
+    [confirmed] { $brand }: Danke, Ihre Zusage ist angekommen.
+    [cancel_requested] { $brand }: Wir haben weitergegeben, dass Sie den Termin absagen möchten.
+    [reschedule_requested] { $brand }: Wir haben weitergegeben, dass Sie einen anderen Termin möchten.
+   *[other] { $brand }: Danke. Wir können Ihre Antwort keinem Termin zuordnen. Bitte schreiben Sie uns, welchen Sie meinen.
+}
+    .template = answer_reply
     .parameters = brand

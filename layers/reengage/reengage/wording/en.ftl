@@ -15,6 +15,12 @@ ending = { $channel ->
    *[other] {""}
 }
 
+# Asked at the end of a reminder; an empty text asks nothing. Never the word CANCEL: carriers treat it as STOP.
+question = Reply 1 to confirm, 2 to cancel, 3 for another time.
+    .confirmed = Confirm
+    .cancel_requested = Cancel
+    .reschedule_requested = Another time
+
 appointment_reminder =
     { $brand }: a reminder of your appointment on { $date } at { $time }{ $has_location ->
         [yes] , { $location }
@@ -22,7 +28,7 @@ appointment_reminder =
     }. { $has_check_in_url ->
         [yes] Check in online: { $check_in_url }
        *[no] {""}
-    }
+    } { $question }
     .template = { $has_check_in_url ->
         [yes] appointment_reminder_check_in
        *[no] appointment_reminder
@@ -104,4 +110,13 @@ help_reply = { $has_help_text ->
    *[no] { $brand }: just write to us here and we will help you. { how_to_stop }
 }
     .template = help_reply
+    .parameters = brand
+
+answer_reply = { $answer ->
+    [confirmed] { $brand }: thank you, your appointment is noted as confirmed.
+    [cancel_requested] { $brand }: we have passed on that you would like to cancel your appointment.
+    [reschedule_requested] { $brand }: we have passed on that you would like another time.
+   *[other] { $brand }: thank you. We could not tell which appointment you mean. Please write to us which one.
+}
+    .template = answer_reply
     .parameters = brand

@@ -12,6 +12,12 @@ ending = { $channel ->
    *[other] {""}
 }
 
+# Cuoi tin nhac hen.
+question = Trả lời 1: xác nhận, 2: hủy, 3: đổi giờ.
+    .confirmed = Xác nhận
+    .cancel_requested = Hủy lịch hẹn
+    .reschedule_requested = Đổi giờ
+
 appointment_reminder =
     { $brand }: nhắc bạn lịch hẹn lúc { $time }, { $date }{ $has_location ->
         [yes] , tại { $location }
@@ -19,7 +25,7 @@ appointment_reminder =
     }. { $has_check_in_url ->
         [yes] Check-in trực tuyến: { $check_in_url }
        *[no] {""}
-    }
+    } { $question }
     .template = { $has_check_in_url ->
         [yes] appointment_reminder_check_in
        *[no] appointment_reminder
@@ -101,4 +107,13 @@ help_reply = { $has_help_text ->
    *[no] { $brand }: bạn cần hỗ trợ? Hãy nhắn tin cho chúng tôi tại đây. { how_to_stop }
 }
     .template = help_reply
+    .parameters = brand
+
+answer_reply = { $answer ->
+    [confirmed] { $brand }: cảm ơn bạn, chúng tôi đã nhận được xác nhận.
+    [cancel_requested] { $brand }: chúng tôi đã chuyển yêu cầu hủy lịch hẹn của bạn.
+    [reschedule_requested] { $brand }: chúng tôi đã chuyển yêu cầu đổi giờ của bạn.
+   *[other] { $brand }: cảm ơn bạn. Chúng tôi chưa rõ bạn nói về lịch hẹn nào. Vui lòng nhắn cho chúng tôi biết.
+}
+    .template = answer_reply
     .parameters = brand

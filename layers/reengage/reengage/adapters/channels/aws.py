@@ -156,7 +156,7 @@ class AwsRcs:
             return blocked_by
         request = {
             **_envelope(outbound, self.routes, self.configuration_set),
-            "RcsMessageContent": {"Content": {"TextMessage": {"Body": text}}},
+            "RcsMessageContent": {"Content": {"TextMessage": {"Body": text}}, **_suggestions(outbound)},
             "TimeToLive": min(seconds, RCS_SECONDS[-1]),
         }
         return _handed_over(
@@ -205,6 +205,12 @@ def _envelope(outbound: OutboundMessage, routes: Routes, configuration_set: str 
         },
         **({"ConfigurationSetName": configuration_set} if configuration_set else {}),
     }
+
+
+def _suggestions(outbound: OutboundMessage) -> dict[str, Any]:
+    """Buttons under an RCS message: labels of up to 25 characters, data of up to 2,048."""
+    replies = [{"Reply": {"Text": reply.label, "PostbackData": reply.payload}} for reply in outbound.wording.replies]
+    return {"Suggestions": replies} if replies else {}
 
 
 def _seconds_left(outbound: OutboundMessage, clock: Clock) -> int:

@@ -15,6 +15,9 @@ from reengage.ports import OutboundMessage
 _CHINESE: Final = MappingProxyType({"zh": "zh_CN", "zh-Hans": "zh_CN", "zh-Hant": "zh_TW"})
 _REGION: Final = 2
 
+INTERACTIVE_TEXT: Final = 1024
+"""Characters in the body of a message with buttons; a text alone may have 4,096."""
+
 
 def whatsapp_message(outbound: OutboundMessage, now: datetime) -> dict[str, Any]:
     """Return free text until ``free_text_until`` (24 hours after the last message), the approved template after it.
@@ -36,18 +39,39 @@ def whatsapp_message(outbound: OutboundMessage, now: datetime) -> dict[str, Any]
 
 
 def _text(outbound: OutboundMessage) -> Mapping[str, Any]:
+    """Text, or an interactive message with up to three reply buttons: titles of 20 characters, ids of 256.
+
+    https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/interactive-reply-buttons-messages
+    """
+    replies = outbound.wording.replies
+    if replies and len(outbound.wording.text) <= INTERACTIVE_TEXT:
+        buttons = [{"type": "reply", "reply": {"id": reply.payload, "title": reply.label}} for reply in replies]
+        interactive = {"type": "button", "body": {"text": outbound.wording.text}, "action": {"buttons": buttons}}
+        return {"type": "interactive", "interactive": interactive}
     return {"type": "text", "text": {"body": outbound.wording.text, "preview_url": False}}
 
 
 def _template(outbound: OutboundMessage) -> Mapping[str, Any]:
     wording = outbound.wording
     parameters = [{"type": "text", "text": on_one_line(parameter)} for parameter in wording.parameters]
+    components: list[dict[str, Any]] = [{"type": "body", "parameters": parameters}] if parameters else []
+    if wording.template_has_replies:
+        # The labels are the approved template's; each payload comes back with its button.
+        components += [
+            {
+                "type": "button",
+                "sub_type": "quick_reply",
+                "index": str(index),
+                "parameters": [{"type": "payload", "payload": reply.payload}],
+            }
+            for index, reply in enumerate(wording.replies)
+        ]
     return {
         "type": "template",
         "template": {
             "name": wording.template,
             "language": {"code": language_code(wording.locale)},
-            **({"components": [{"type": "body", "parameters": parameters}]} if parameters else {}),
+            **({"components": components} if components else {}),
         },
     }
 

@@ -278,6 +278,7 @@ class BrandConfigured(Struct, kw_only=True):
     welcome_back_after: LengthText | Optional = UNSET
     when_window_will_close: WhenClosingText | Optional = UNSET
     dry_run: bool | Optional = UNSET
+    ask_for_answers: bool | Optional = UNSET
     messages_per_second: RatesText | Optional = UNSET
     texts: Texts | Optional = UNSET
     cleared: FieldNames | Optional = UNSET

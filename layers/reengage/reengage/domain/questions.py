@@ -1,0 +1,226 @@
+"""Bind an answer to the one reminder that it answers: by its button, its quote, or because one question is open.
+
+| the person's message | result |
+|---|---|
+| pressed a button of ours, or quotes a reminder | the answer to that reminder |
+| neither, and one question is open | the answer to that question |
+| several questions are open, or a person of the business wrote after the question | unclear, with the candidates |
+| quotes another message while a question is open | unclear |
+| the appointment has moved or was cancelled since the reminder | unclear; it applies to nothing |
+| the same answer as before | nothing |
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from .answers import Answer
+from .brand import Brand
+from .conversation import InboundMessage
+from .instants import parse_instant
+from .message import ASKED, ScheduledMessage, State
+from .subject import Subject, SubjectRef
+
+ASKING_REASONS: Final = ("appointment_reminder", "appointment_moved")
+"""The reasons whose texts ask for an answer."""
+
+WITH_REPLIES: Final = "_answers"
+"""Ends the name of a provider's template that has buttons for the answers. ``WhatsAppTemplates`` has it, too:
+``appointment_reminder_answers``.
+"""
+
+HANDED_OVER: Final = (State.SENDING, State.SENT, State.DELIVERED, State.UNDELIVERED, State.UNCONFIRMED)
+"""States of a message that the person may have received. An answer may come before the provider's own."""
+
+CLOCK_GRAIN: Final = timedelta(seconds=1)
+"""Providers cut the time of a message to whole seconds."""
+
+_UNREAD: Final = (State.SENDING, State.UNDELIVERED)
+_PAYLOAD: Final = "reengage-answer"
+
+BoundBy = Literal["button", "quote", "only_open_question"]
+Why = Literal["several_open", "agent_replied", "other_message_quoted", "moved", "cancelled", "over", "unknown_question"]
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """``given`` is what the person wrote; ``answer`` is ``None`` if it is unclear, and ``why`` names the reason.
+
+    ``message`` is the reminder that it answers; ``candidates`` are those that it may answer.
+    """
+
+    given: Answer
+    answer: Answer | None = None
+    message: ScheduledMessage | None = None
+    bound_by: BoundBy | None = None
+    why: Why | None = None
+    candidates: tuple[ScheduledMessage, ...] = ()
+
+    @property
+    def is_in_a_talk(self) -> bool:
+        """Whether a person of the business is in the conversation: they reply themselves."""
+        return self.why in ("agent_replied", "other_message_quoted")
+
+
+def asks_for_answer(message: ScheduledMessage, subject: Subject | None, brand: Brand | None) -> bool:
+    """Whether the message's text asks for an answer: not if the brand asks for none, or the answer is known."""
+    if message.reason not in ASKING_REASONS or subject is None or (brand and brand.ask_for_answers is False):
+        return False
+    track, confirmation = subject.tracks.get("appointment"), subject.tracks.get("confirmation")
+    starts_at = track.fields.get("starts_at") if track else None
+    return starts_at is not None and (confirmation is None or confirmation.version < starts_at.version)
+
+
+def newest_question(
+    asked: Iterable[ScheduledMessage],
+    subjects: Mapping[SubjectRef, Subject | None],
+    *,
+    before: datetime,
+    now: datetime,
+) -> ScheduledMessage | None:
+    """Return the newest message that asked about an appointment to come, answered or not, and was sent before."""
+    questions = _questions(_sent_before(asked, before), subjects, now)
+    newest = (question.newest for question in questions if question.is_asked and question.status is None)
+    return max(newest, key=_sent_at, default=None)
+
+
+def payload_of(scheduled_message_id: str, answer: Answer) -> str:
+    """Return the data of a button: at most 78 characters. WhatsApp allows 128, RCS 2,048."""
+    return f"{_PAYLOAD} {answer} {scheduled_message_id}"
+
+
+def parse_payload(payload: str | None) -> tuple[Answer, str] | None:
+    """Return the answer and the scheduled message's id behind a button of ours; else ``None``."""
+    parts = (payload or "").split(" ")
+    if len(parts) != len(("name", "answer", "id")) or parts[0] != _PAYLOAD or parts[1] not in set(Answer):
+        return None
+    return Answer(parts[1]), parts[2]
+
+
+def bind(
+    given: Answer,
+    to: InboundMessage,
+    *,
+    asked: Iterable[ScheduledMessage],
+    subjects: Mapping[SubjectRef, Subject | None],
+    agent_replied_at: datetime | None,
+    now: datetime,
+) -> Binding | None:
+    """Bind the answer; ``None`` if no question was asked, or the same answer was given before.
+
+    ``asked`` are the contact's messages of ``ASKING_REASONS`` that were handed over, ``subjects`` what they are about.
+    """
+    messages = _sent_before(asked, to.sent_at)
+    questions = _questions(messages, subjects, now)
+    if button := parse_payload(to.payload):
+        return _named(given, to, [m for m in messages if m.scheduled_message_id == button[1]], questions, "button")
+    quoted = [m for m in messages if to.quoted_message_id and m.provider_message_id == to.quoted_message_id]
+    if quoted:
+        return _named(given, to, quoted, questions, "quote")
+    return _only_open(given, to, questions, agent_replied_at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """All messages that asked about one appointment at one time; ``status`` is ``None`` if that is still to come."""
+
+    messages: tuple[ScheduledMessage, ...]
+    status: Why | None
+
+    @property
+    def newest(self) -> ScheduledMessage:
+        asking = [m for m in self.messages if m.facts.get(ASKED) and m.state not in _UNREAD]
+        return max(asking or self.messages, key=_sent_at)
+
+    @property
+    def is_asked(self) -> bool:
+        return any(message.facts.get(ASKED) and message.state not in _UNREAD for message in self.messages)
+
+    def answers(self, given: Answer, message_id: str) -> bool:
+        """Whether ``given`` was the answer before, by another message."""
+        known = [message.answer for message in self.messages if message.answer]
+        newest = max(known, key=lambda answer: answer.at, default=None)
+        return newest is not None and newest.answer == given and newest.message_id != message_id
+
+    def is_open(self, message_id: str) -> bool:
+        """Whether no answer came since it was last asked, other than by this message."""
+        answers = [message.answer for message in self.messages if message.answer]
+        return all(
+            answer.message_id == message_id or answer.at + CLOCK_GRAIN < _sent_at(self.newest) for answer in answers
+        )
+
+
+def _sent_before(asked: Iterable[ScheduledMessage], instant: datetime) -> list[ScheduledMessage]:
+    return [message for message in asked if message.claimed_at and message.claimed_at <= instant + CLOCK_GRAIN]
+
+
+def _questions(
+    messages: Sequence[ScheduledMessage], subjects: Mapping[SubjectRef, Subject | None], now: datetime
+) -> list[_Question]:
+    groups: dict[tuple[SubjectRef, datetime | None], list[ScheduledMessage]] = {}
+    for message in messages:
+        groups.setdefault((message.subject, message.anchor_at), []).append(message)
+    return [_Question(tuple(group), _status(group[0], subjects.get(ref), now)) for (ref, _), group in groups.items()]
+
+
+def _status(message: ScheduledMessage, subject: Subject | None, now: datetime) -> Why | None:
+    """Return why the message's appointment is not to come at the time that the message names."""
+    track = subject.tracks.get("appointment") if subject else None
+    if subject is None or track is None or subject.is_undone("appointment"):
+        return "cancelled"
+    starts_at = track.get("starts_at")
+    if starts_at is None or message.anchor_at is None or parse_instant(starts_at) != message.anchor_at:
+        return "moved"
+    return None if now < message.anchor_at else "over"
+
+
+def _named(
+    given: Answer, to: InboundMessage, found: Sequence[ScheduledMessage], questions: Sequence[_Question], by: BoundBy
+) -> Binding | None:
+    if not found:
+        return Binding(given, bound_by=by, why="unknown_question")
+    message = found[0]
+    question = next(each for each in questions if message in each.messages)
+    if question.status:
+        return Binding(given, None, message, by, question.status)
+    return None if question.answers(given, to.message_id) else Binding(given, given, message, by)
+
+
+def _only_open(
+    given: Answer, to: InboundMessage, questions: Sequence[_Question], agent_replied_at: datetime | None
+) -> Binding | None:
+    asked = [question for question in questions if question.is_asked]
+    to_come = [question for question in asked if question.status is None]
+    if not to_come:
+        # Only a question about a time that is not over yet may still be in the person's mind.
+        old = [q.newest for q in asked if q.status in ("moved", "cancelled") and _is_to_come(q.newest, to.sent_at)]
+        newest = max(old, key=_sent_at, default=None)
+        status = next((q.status for q in asked if newest in q.messages), None)
+        return Binding(given, None, newest, None, status) if newest else None
+    waiting = [question for question in to_come if question.is_open(to.message_id)]
+    if not waiting and all(question.answers(given, to.message_id) for question in to_come):
+        return None
+    candidates = waiting or to_come
+    named = tuple(question.newest for question in candidates)
+    if why := _doubt(to, named, agent_replied_at):
+        return Binding(given, None, None, None, why, named)
+    return Binding(given, given, named[0], "only_open_question")
+
+
+def _doubt(to: InboundMessage, candidates: Sequence[ScheduledMessage], agent_replied_at: datetime | None) -> Why | None:
+    """Return why the answer may be about something else."""
+    if to.quoted_message_id:
+        return "other_message_quoted"
+    if agent_replied_at and any(_sent_at(message) <= agent_replied_at <= to.sent_at for message in candidates):
+        return "agent_replied"
+    return "several_open" if len(candidates) > 1 else None
+
+
+def _is_to_come(message: ScheduledMessage, now: datetime) -> bool:
+    return message.anchor_at is not None and now < message.anchor_at
+
+
+def _sent_at(message: ScheduledMessage) -> datetime:
+    assert message.claimed_at is not None
+    return message.claimed_at

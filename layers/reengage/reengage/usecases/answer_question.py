@@ -1,0 +1,115 @@
+"""Bind an inbound message to the reminder that it answers, store the answer, and publish it.
+
+Only a message that reads like an answer costs requests: one query of the contact's reminders, and one read for each
+appointment that they are about.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from reengage.domain.answers import Answer, detect_answer, is_cancellation
+from reengage.domain.conversation import InboundMessage
+from reengage.domain.events_out import OutEvent, out_event
+from reengage.domain.keywords import Detection
+from reengage.domain.message import GivenAnswer, ScheduledMessage
+from reengage.domain.questions import Binding, bind, newest_question, parse_payload
+from reengage.domain.requests import Request
+from reengage.domain.subject import Subject, SubjectRef
+from reengage.errors import WriteConflict
+from reengage.ports import AnswerStore
+
+ANSWERING_KINDS: Final = frozenset({"text", "button", "interactive"})
+"""The kinds of messages that can answer. A reaction quotes the question, digits and all."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCandidate:
+    """A message that reads like an answer, and what was asked. ``now`` is the time of the read."""
+
+    given: Answer
+    message: InboundMessage
+    asked: Sequence[ScheduledMessage]
+    subjects: Mapping[SubjectRef, Subject | None]
+    now: datetime
+
+    def bind(self, agent_replied_at: datetime | None = None) -> Binding | None:
+        return bind(
+            self.given,
+            self.message,
+            asked=self.asked,
+            subjects=self.subjects,
+            agent_replied_at=agent_replied_at,
+            now=self.now,
+        )
+
+    def open_question(self) -> ScheduledMessage | None:
+        """Return the newest message that asked about an appointment to come; ``None`` if there is none.
+
+        It counts after an answer, too: CANCEL that comes twice is no opt-out.
+        """
+        return newest_question(self.asked, self.subjects, before=self.message.sent_at, now=self.now)
+
+    def is_cancellation(self, detection: Detection) -> bool:
+        """Return whether a STOP by a word such as CANCEL asks to cancel the appointment instead."""
+        contact = self.message.contact
+        return is_cancellation(
+            detection,
+            self.given,
+            channel=contact.channel,
+            address=contact.address,
+            question_is_open=self.open_question() is not None,
+            stopped_by_provider=self.message.asks is Request.STOP,
+        )
+
+
+def answer_candidate(
+    message: InboundMessage, detection: Detection, *, store: AnswerStore, now: datetime
+) -> AnswerCandidate | None:
+    """Read what was asked if the message reads like an answer; without a request if it does not."""
+    button = parse_payload(message.payload)
+    given = button[0] if button else _detect(message)
+    if given is None or (detection.request is not None and given is not Answer.CANCEL_REQUESTED):
+        return None
+    asked = store.sent_questions(message.contact)
+    subjects = {ref: store.read_subject(ref) for ref in dict.fromkeys(row.subject for row in asked)}
+    return AnswerCandidate(given, message, asked, subjects, now)
+
+
+def _detect(message: InboundMessage) -> Answer | None:
+    return detect_answer(message.text, message.locale) if message.kind in ANSWERING_KINDS else None
+
+
+def store_answer(binding: Binding, message: InboundMessage, *, store: AnswerStore) -> None:
+    """Store the answer in the row of the reminder that it answers; an unclear one has none.
+
+    Raises ``WriteConflict`` if another answer was stored meanwhile; a retry of the event binds it anew.
+    """
+    if binding.answer is None or binding.message is None or binding.bound_by is None:
+        return
+    answer = GivenAnswer(binding.answer, message.message_id, binding.bound_by, message.sent_at)
+    if binding.message.answer == answer:
+        return
+    if not store.record_answer(binding.message, answer):
+        raise WriteConflict("the reminder's row changed while its answer was stored")
+
+
+def answered_event(binding: Binding, message: InboundMessage, *, also_opted_out: bool) -> OutEvent:
+    """``AppointmentAnswered``: an unclear one has ``given``, ``why`` and the candidates."""
+    unclear: dict[str, Any] = {}
+    if binding.answer is None:
+        candidates = [
+            {"subject_id": row.subject.id, "scheduled_message_id": row.scheduled_message_id}
+            for row in binding.candidates
+        ]
+        unclear = {"given": str(binding.given), "why": binding.why, "candidates": candidates or None}
+    return out_event(
+        "AppointmentAnswered",
+        binding.message or message.contact,
+        answer=str(binding.answer or "unclear"),
+        message_id=message.message_id,
+        bound_by=binding.bound_by,
+        also_opted_out=also_opted_out,
+        **unclear,
+    )
