@@ -19,7 +19,7 @@ from fluent.syntax.visitor import Visitor
 from reengage.adapters.sms_segments import sms_segments
 from reengage.adapters.wording import FOLDER, FluentWording, WordingError
 from reengage.adapters.wording import chain as locales_of
-from reengage.adapters.wording_variables import VARIABLES, Context, variables
+from reengage.adapters.wording_variables import QUESTION, VARIABLES, Context, variables
 from reengage.domain.brand import Brand
 from reengage.domain.contact import CHANNELS, Contact, Profile, parse_brand
 from reengage.domain.message import ScheduledMessage
@@ -318,6 +318,8 @@ class References(Visitor):
 
     def visit_VariableReference(self, node: ast.VariableReference) -> None:  # noqa: N802 - Fluent's name
         self.variables.add(node.id.name)
+        if node.id.name == QUESTION:  # the text of this name is filled in for it
+            self.messages.add(QUESTION)
 
     def visit_MessageReference(self, node: ast.MessageReference) -> None:  # noqa: N802 - Fluent's name
         self.messages.add(node.id.name)

@@ -23,7 +23,7 @@ appointment_reminder =
         [yes] , tại { $location }
        *[no] {""}
     }. { $has_check_in_url ->
-        [yes] Check-in trực tuyến: { $check_in_url }
+        [yes] Check-in: { $check_in_url }
        *[no] {""}
     } { $question }
     .template = { $has_check_in_url ->
