@@ -166,6 +166,7 @@ providers: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy it there, and call in as Meta
 benchmark: $(PROJECT) dynamodb-local ## Measure what a broadcast costs, in memory and on DynamoDB Local; and a connection.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.broadcast
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.connection
+	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.webhook_refused
 
 bench: $(PROJECT) $(SAM) ## Measure what a cold start of each function costs, against a bare botocore client.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.cold_start

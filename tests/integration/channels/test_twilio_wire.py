@@ -208,6 +208,29 @@ def test_of_several_tokens_the_first_is_ours(twilio: Server) -> None:
     assert b64decode(twilio.request.headers["authorization"].removeprefix("Basic ")) == f"{ACCOUNT}:s3cret".encode()
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"twilio_auth_token": {"acme-dental": "s3cret", "another": "x"}},
+        {"twilio_auth_token": {ACCOUNT: "s3cret", "AC2": "x"}},
+        {"twilio_auth_token": {f"acme-dental/{ACCOUNT}": ["s3cret"], "acme-dental": "x"}},
+        {"twilio_account_sid": {"acme-dental": ACCOUNT, "another": "AC2"}, "twilio_auth_token": {ACCOUNT: "s3cret"}},
+    ],
+)
+def test_sends_with_the_key_of_the_brand(twilio: Server, keys: dict[str, object]) -> None:
+    message = outbound("sms")
+    brand = message.message.contact.brand
+    named = json.loads(json.dumps(keys).replace("acme-dental", brand))
+    sender = replace(channel(twilio.url), secrets=lambda: {**SECRETS, **named})
+    assert isinstance(sender.send(message), Accepted)
+    assert b64decode(twilio.request.headers["authorization"].removeprefix("Basic ")) == f"{ACCOUNT}:s3cret".encode()
+
+
+def test_without_a_key_of_the_brand_the_message_is_retried(twilio: Server) -> None:
+    sender = replace(channel(twilio.url), secrets=lambda: {**SECRETS, "twilio_auth_token": {"another": "x"}})
+    assert isinstance(sender.send(outbound("sms")), Retryable)
+
+
 def test_no_call_begins_when_the_gate_holds_no_more(twilio: Server) -> None:
     ready = outbound("sms", start_before=NOON)
     assert channel(twilio.url).send(ready) == Retryable("too late to begin")

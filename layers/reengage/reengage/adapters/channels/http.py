@@ -230,14 +230,25 @@ def _name(error: Exception) -> str:
     return type(error).__name__
 
 
-def credentials(secrets: Secrets, *aliases: str) -> Mapping[str, Any] | Retryable:
-    """All the secrets, once those of these names are among them; of a list, the first. Their being absent is the
-    operator's to mend.
+def credentials(secrets: Secrets, *aliases: str, brand: str = "") -> Mapping[str, Any] | Retryable:
+    """Return all secrets, if those of these names are among them.
+
+    Of a list, the first one counts. Of an object, the one of the brand, else of the account in the secret before it.
     """
     try:
         found = secrets()
     except (ReengageError, BotoCoreError, ClientError) as error:
         return Retryable(f"the secrets cannot be read: {_name(error)}")
-    first = {name: next(iter(key), None) if isinstance(key := found.get(name), list) else key for name in aliases}
+    first: dict[str, Any] = {}
+    for name in aliases:
+        first[name] = _first(found.get(name), brand, *map(str, first.values()))
     absent = [name for name, key in first.items() if not isinstance(key, str) or not key]
     return Retryable(f"absent from the secrets: {', '.join(absent)}") if absent else {**found, **first}
+
+
+def _first(key: Any, brand: str, *accounts: str) -> Any:
+    """Return the key for a message of the brand: see ``inbound/keys.py`` for the forms of a key."""
+    if isinstance(key, Mapping):
+        names = [f"{brand}/{account}" for account in accounts] + [brand, *accounts]
+        key = next((key[name] for name in names if name in key), None)
+    return next(iter(key), None) if isinstance(key, list) else key

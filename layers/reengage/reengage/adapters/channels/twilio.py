@@ -167,7 +167,9 @@ class TwilioChannel:
     url: str = URL
 
     def send(self, outbound: OutboundMessage) -> Outcome:
-        secrets = credentials(self.secrets, "twilio_account_sid", "twilio_auth_token")
+        secrets = credentials(
+            self.secrets, "twilio_account_sid", "twilio_auth_token", brand=outbound.message.contact.brand
+        )
         if isinstance(secrets, Retryable):
             return secrets
         now = self.clock()
