@@ -48,7 +48,7 @@ def test_announcement_is_a_broadcast_and_not_a_single_message() -> None:
     broadcast = one(preview())
     assert (broadcast.reason, broadcast.subject) == ("product_preview", REF)
     assert (broadcast.due_at, broadcast.valid_until) == (NOON + HOUR, NOON + HOUR + 2 * DAY)
-    assert broadcast.version == preview().tracks["announcement"].revision
+    assert broadcast.version == preview().tracks["preview"].revision
     assert planned_messages(preview()) == ()
 
 

@@ -879,8 +879,10 @@ def test_completed_check_in_cancels_only_its_invitation() -> None:
 def test_check_in_before_the_move_cancels_nothing() -> None:
     assert decide(_after(CHECK_IN, "CheckInCompleted", -1, contact=None)).action is Action.SEND
     completed = _after(CHECK_IN, "CheckInCompleted", 1, contact=None)
-    moved = _after(completed, "AppointmentRescheduled", 2, starts_at=STARTS)
-    assert decide(moved).rule == "superseded", "the same message is wanted in a newer version"
+    new_room = _after(completed, "AppointmentRescheduled", 2, starts_at=STARTS, location="Room 2")
+    assert decide(new_room).rule == "cancelled", "only another time asks for a new check-in"
+    moved = _after(completed, "AppointmentRescheduled", 2, starts_at=STARTS + HOUR)
+    assert decide(moved).rule == "superseded"
     assert moved.subject
     replan = _case(moved.subject)
     assert decide(replan).action is Action.SEND

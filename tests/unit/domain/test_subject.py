@@ -13,17 +13,19 @@ STARTS = NOON + timedelta(days=10)
 LATER = STARTS + timedelta(days=2)
 
 
-def test_versions_go_by_second_then_rank_then_instant() -> None:
+def test_versions_go_by_second_then_instant_then_rank() -> None:
+    """Without a fraction: what begins and changes goes first, what undoes goes last. With one, the instant decides."""
     second = timedelta(seconds=1)
     half = timedelta(milliseconds=500)
     in_order = [
         version_of(NOON, EventEffect.BEGIN),
-        version_of(NOON + half, EventEffect.BEGIN),
         version_of(NOON, EventEffect.CHANGE),
+        version_of(NOON, EventEffect.UNDO, exact=True),
+        version_of(NOON + half, EventEffect.BEGIN),
         version_of(NOON + half, EventEffect.CHANGE),
-        version_of(NOON + second - timedelta(microseconds=1), EventEffect.CHANGE),
-        version_of(NOON, EventEffect.UNDO),
         version_of(NOON + half, EventEffect.UNDO),
+        version_of(NOON + second - timedelta(microseconds=1), EventEffect.BEGIN),
+        version_of(NOON, EventEffect.UNDO),
         version_of(NOON + second, EventEffect.BEGIN),
     ]
     assert in_order == sorted(set(in_order))
@@ -37,12 +39,14 @@ def test_a_version_knows_no_zone() -> None:
 
 def test_a_version_is_stable() -> None:
     """Subjects in the table have theirs: a new formula would take old events for new ones."""
-    assert version_of(NOON + timedelta(milliseconds=250), EventEffect.CHANGE) == 17724528001250000
+    assert version_of(NOON, EventEffect.CHANGE) == 17724528001000000
+    assert version_of(NOON + timedelta(milliseconds=250), EventEffect.CHANGE) == 17724528002750001
 
 
 RANKS = {
     EventEffect.BEGIN: [
         "AppointmentBooked",
+        "AppointmentConfirmed",
         "TrialStarted",
         "ProductViewed",
         "CartAbandoned",
@@ -81,6 +85,7 @@ def test_the_families_are_those_of_the_contract() -> None:
     assert tracks == {
         ("appointment", "appointment"),
         ("appointment", "check_in"),
+        ("appointment", "confirmation"),
         ("trial", "trial"),
         ("product", "product"),
         ("cart", "cart"),
@@ -89,6 +94,8 @@ def test_the_families_are_those_of_the_contract() -> None:
         ("interest", "interest"),
         ("item", "item"),
         ("announcement", "announcement"),
+        ("announcement", "preview"),
+        ("announcement", "holiday_hours"),
     }
 
 
@@ -146,16 +153,44 @@ def test_cancelled_track_restarts_with_a_newer_event() -> None:
     assert _subject(CANCELLED, REBOOKED).tracks["appointment"].active
 
 
-def test_within_a_second_undo_wins_then_change_then_begin() -> None:
-    """Envelopes carry whole seconds: a system that books, moves and cancels at once says all three at one time."""
-    booked, moved, cancelled = (replace(e, version=0) for e in (BOOKED, MOVED, CANCELLED))
-    booked = replace(booked, version=version_of(NOON + timedelta(milliseconds=900), EventEffect.BEGIN))
-    moved = replace(moved, version=version_of(NOON + timedelta(milliseconds=500), EventEffect.CHANGE))
-    cancelled = replace(cancelled, version=version_of(NOON, EventEffect.UNDO))
+def test_within_a_second_without_fractions_rank_decides() -> None:
+    """Envelopes carry whole seconds: a system that books, moves and cancels at once sends one time three times."""
+    booked = replace(BOOKED, version=version_of(NOON, EventEffect.BEGIN))
+    moved = replace(MOVED, version=version_of(NOON, EventEffect.CHANGE))
+    cancelled = replace(CANCELLED, version=version_of(NOON, EventEffect.UNDO))
     for order in permutations([booked, moved]):
         assert _subject(*order).tracks["appointment"].get("starts_at") == LATER.isoformat()
     for everything in permutations([booked, moved, cancelled]):
         assert not _subject(*everything).tracks["appointment"].active
+
+
+def test_cancel_and_rebook_in_one_second_with_exact_times() -> None:
+    """An appointment was cancelled and booked again within a second, and stayed cancelled."""
+    cancelled = replace(CANCELLED, version=version_of(NOON + timedelta(milliseconds=100), EventEffect.UNDO))
+    booked = replace(BOOKED, version=version_of(NOON + timedelta(milliseconds=700), EventEffect.BEGIN))
+    for order in permutations([booked, cancelled]):
+        assert _subject(*order).tracks["appointment"].is_active
+
+
+def test_a_converted_trial_is_not_extended() -> None:
+    """A trial was converted, and an older process extended it a minute later: reminders went to a customer."""
+    started, converted, extended, again = (
+        business(name, NOON + timedelta(minutes=n), ends_at=LATER)
+        for n, name in enumerate(["TrialStarted", "TrialConverted", "TrialExtended", "TrialStarted"])
+    )
+    for order in permutations([started, converted, extended]):
+        assert _subject(*order).is_undone("trial")
+    for order in permutations([started, converted, extended, again]):
+        assert not _subject(*order).is_undone("trial")
+
+
+def test_history_tells_since_when_the_time_is_the_same() -> None:
+    moved_twice = [
+        business("AppointmentRescheduled", NOON + timedelta(minutes=n), starts_at=at)
+        for n, at in enumerate([LATER, STARTS, STARTS, STARTS])
+    ]
+    for order in permutations([BOOKED, *moved_twice]):
+        assert _subject(*order).tracks["appointment"].unchanged_since == moved_twice[1].version
 
 
 def test_later_arrival_wins_between_equal_versions() -> None:

@@ -46,7 +46,11 @@ def keys(found: Zones) -> set[str]:
     ("address", "given", "source", "names"),
     [
         (GERMAN, {"contact": CONTACT, "event": EVENT, "brand": BRAND, "default": DEFAULT}, "contact", {CONTACT}),
-        (GERMAN, {"event": EVENT, "brand": BRAND, "default": DEFAULT}, "event", {EVENT}),
+        (GERMAN, {"event": EVENT, "brand": BRAND}, "phone_number_and_event", {"Europe/Berlin", EVENT}),
+        (GERMAN, {"event": "Europe/Berlin", "brand": BRAND}, "phone_number", {"Europe/Berlin"}),
+        (GERMAN, {"contact": "UTC", "brand": BRAND}, "phone_number", {"Europe/Berlin"}),
+        (AUSTRALIAN_MOBILE, {"contact": "Etc/GMT+5", "event": EVENT}, "event", {EVENT}),
+        (SATELLITE, {"contact": "Zulu", "brand": "Etc/UTC"}, "brand", {"Etc/UTC"}),
         (GERMAN, {"brand": BRAND, "default": DEFAULT}, "phone_number", {"Europe/Berlin"}),
         (GERMAN, {}, "phone_number", {"Europe/Berlin"}),
         (NEW_YORKER, {"brand": BRAND}, "phone_number", {"America/New_York"}),
@@ -85,7 +89,7 @@ NEVER_GIVEN: Final = [None, "", "Mars/Olympus_Mons", "Etc/Unknown", "europe", "E
 @pytest.mark.parametrize("name", NEVER_GIVEN)
 def test_a_name_that_tzdata_does_not_know_counts_as_never_given(name: str | None) -> None:
     """A stored name may have gone from tzdata since it was accepted."""
-    assert zones(GERMAN, contact=name, event=EVENT).source == "event"
+    assert zones(SATELLITE, contact=name, event=EVENT).source == "event"
     assert zones(GERMAN, contact=name, event=name).source == "phone_number"
     assert zones(SATELLITE, contact=name, brand=name, default=DEFAULT).source == "default"
     assert zones(SATELLITE, contact=name, event=name, brand=name, default=name) == Zones("unknown", ())
@@ -108,6 +112,7 @@ def test_number_with_two_zones_is_not_surely_in_the_known_one(monkeypatch: pytes
     monkeypatch.setattr("phonenumbers.timezone.time_zones_for_number", lambda _number: names)
     assert zones(GERMAN, brand=BRAND).source == "brand"
     assert zones(GERMAN) == zones(GERMAN, contact=names[0])._replace(source="phone_number")
+    assert zones(GERMAN, event=EVENT).source == "event"
 
 
 def test_the_numbering_plans_are_read_only_where_they_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +123,7 @@ def test_the_numbering_plans_are_read_only_where_they_are_needed(monkeypatch: py
     assert spec.loader
     spec.loader.exec_module(module_from_spec(spec))
     assert zones(GERMAN, contact=CONTACT).source == "contact"
-    assert zones(GERMAN, event=EVENT).source == "event"
+    assert zones("1234567890", channel="whatsapp", event=EVENT).source == "event"
     assert zones("1234567890", channel="whatsapp", brand=BRAND).source == "brand"
     with pytest.raises(ModuleNotFoundError):
         zones(GERMAN, brand=BRAND)

@@ -227,7 +227,7 @@ def test_review_uses_the_contact_of_the_dispatch_event() -> None:
         world = receive_events(a_world(), *events, at=NOON + DAY)
         live(world, NOON + 20 * DAY)
         assert sent(world, "review_request") == [NOON + 4 * DAY]
-        assert sent(world, "order_shipped") == [NOON + DAY]
+        assert sent(world, "order_shipped") == [], "delivered before it could be sent"
 
 
 def test_review_goes_to_the_last_named_contact() -> None:
@@ -254,10 +254,19 @@ def test_interrupted_review_goes_only_to_the_last_named_contact() -> None:
     assert ANNA.address not in [address for reason, address, _ in handed(world) if reason == "review_request"]
 
 
-def test_a_returned_order_is_still_one_that_was_dispatched() -> None:
-    world = receive_events(
-        a_world(), business("OrderReturned", NOON + MINUTE, subject_id="S-1"), begun("order_shipped")
-    )
+@pytest.mark.parametrize("event_type", ["OrderDelivered", "OrderReturned"])
+def test_shipped_is_not_sent_after_delivery_or_return(event_type: str) -> None:
+    """An order was delivered while "shipped" was held overnight, and "shipped" was sent the next morning."""
+    shipped, over = begun("order_shipped"), business(event_type, NOON + MINUTE, subject_id="S-1")
+    for events in permutations([shipped, over]):
+        world = receive_events(a_world(), *events)
+        world.run_sender("updates")
+        assert sent(world, "order_shipped") == []
+
+
+def test_a_parcel_after_a_delivery_is_sent() -> None:
+    delivered = business("OrderDelivered", NOON - HOUR, subject_id="S-1")
+    world = receive_events(a_world(), delivered, begun("order_shipped"))
     world.run_sender("updates")
     assert sent(world, "order_shipped") == [NOON]
 
@@ -321,9 +330,17 @@ def test_checked_in_contact_is_reminded_without_a_link(before: str) -> None:
         assert links_sent == {DAY_BEFORE: (REMINDER, ""), HOURS_BEFORE: (REMINDER, "")}
 
 
-@pytest.mark.parametrize("starts_at", [STARTS, STARTS + DAY])
+def test_a_new_room_asks_for_no_new_check_in() -> None:
+    """A person had checked in; then only the room changed, and they were asked to check in again."""
+    new_room = booked(2, "AppointmentRescheduled", starts_at=STARTS, check_in_before="PT12H", location="Room 2")
+    for events in permutations([booked(check_in_before="PT12H"), completed(1), new_room]):
+        links_sent = links(receive_events(a_world(), *events))
+        assert {reason for reason, _ in links_sent.values()} == {REMINDER}
+
+
+@pytest.mark.parametrize("starts_at", [STARTS + HOUR, STARTS + DAY])
 def test_moved_appointment_invites_to_check_in_again(starts_at: datetime) -> None:
-    """Also where only its place is another: the check-in was for the former."""
+    """The check-in was for the former time."""
     moved = booked(2, "AppointmentRescheduled", starts_at=starts_at, check_in_before="PT12H")
     for events in permutations([booked(check_in_before="PT12H"), completed(1), moved]):
         links_sent = links(receive_events(a_world(), *events))
@@ -433,9 +450,8 @@ def test_contact_with_several_subjects_gets_messages_in_order() -> None:
     ]
     receive_events(world, *shown, at=NOON + HOUR)
     live(world, NOON + 20 * DAY, seconds=0)
-    links_sent = [(reason, at) for reason, _, at in handed(world)]
-    assert links_sent == [
-        ("order_shipped", NOON + HOUR),
+    said = [(reason, at) for reason, _, at in handed(world)]
+    assert said == [
         (REMINDER, NOON + 2 * DAY),
         (REMINDER, NOON + 2 * DAY + HOUR),
         ("trial_follow_up", NOON + 3 * DAY),

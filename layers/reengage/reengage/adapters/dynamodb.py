@@ -85,17 +85,9 @@ from reengage.domain.caps import CapUsage
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation, InboundMessage, expiry
 from reengage.domain.erasure import named_at, part_of, without_contact
-from reengage.domain.message import (
-    FOLLOWS,
-    TOO_LATE,
-    WITHDRAWN,
-    GivenAnswer,
-    MessageKey,
-    ScheduledMessage,
-    State,
-    brief,
-)
+from reengage.domain.message import FOLLOWS, GivenAnswer, MessageKey, ScheduledMessage, State, brief
 from reengage.domain.preferences import Preferences, preferences_of
+from reengage.domain.purchases import purchases_of
 from reengage.domain.questions import ASKING_REASONS, HANDED_OVER
 from reengage.domain.reasons import REASONS, Audience, Priority, SendGroup
 from reengage.domain.subject import Subject, SubjectRef, starts_on
@@ -237,11 +229,7 @@ class DynamoDBStore:
             self._set((contact.key, sk), [expiry_.set(subject.expires_at)], expiry_ < subject.expires_at)
 
     def write_plan(self, message: ScheduledMessage, *, at: datetime) -> ScheduledMessage:
-        withdrawn = (Row.state == State.SKIPPED) & Row.rule.is_in(*WITHDRAWN)
-        free = Item.pk.does_not_exist() | (withdrawn & (Row.version < message.version))
-        if message.may_replace_skipped:
-            skipped_as_too_late = (Row.state == State.SKIPPED) & (Row.rule == TOO_LATE)
-            free |= skipped_as_too_late & (Row.version < message.version)
+        free = Item.pk.does_not_exist() | ((Row.state == State.SKIPPED) & (Row.version < message.version))
         in_time = (Row.state == State.SCHEDULED) & (Row.version < message.version)
         if message.state is State.SCHEDULED:
             tries = [(message, free | in_time)]
@@ -276,7 +264,12 @@ class DynamoDBStore:
         return [to_message(Row.from_raw_data(raw)) for page in rows for raw in page]
 
     def reschedule(self, message: ScheduledMessage, *, due_at: datetime, planned_due_at: datetime) -> bool:
-        actions = [Row.due_at.set(due_at), Row.planned_due_at.set(planned_due_at)]
+        moved = replace(message, due_at=due_at, planned_due_at=planned_due_at)
+        actions = [
+            Row.due_at.set(due_at),
+            Row.planned_due_at.set(planned_due_at),
+            Row.expires_at.set(moved.expires_at(message.planned_at)),
+        ]
         untouched = (Row.state == State.SCHEDULED) & (Row.due_at == message.due_at)
         return self._update(message.key, actions, untouched) is not None
 
@@ -385,6 +378,9 @@ class DynamoDBStore:
         interest = SubjectRef.known_to(contact, "interest", subject.id)
         if message.reason_spec.audience == "interested":
             keys.append((interest.key, SUBJECT))
+        purchases = purchases_of(contact)
+        if message.reason_spec.ended_by_purchase:
+            keys.append((purchases.key, SUBJECT))
         items = self._read(keys)
         return Snapshot(
             subject=to_subject(subject, items.get((subject.key, SUBJECT))),
@@ -395,6 +391,7 @@ class DynamoDBStore:
             stack=to_brand(STACK, items.get(stack)),
             cap_usage=to_places(items.get(cap_usage)),
             interest=to_subject(interest, items.get((interest.key, SUBJECT))),
+            purchases=to_subject(purchases, items.get((purchases.key, SUBJECT))),
         )
 
     def reserve_cap(
@@ -451,6 +448,7 @@ class DynamoDBStore:
             *_postponed(message),
             Row.scheduled_message_id.set(message.scheduled_message_id),
             Row.attempts.set(message.attempts),
+            Row.expires_at.set(message.expires_at(message.planned_at)),
             *_decided(message),
             *_answered(message),
         ]

@@ -431,8 +431,8 @@ def to_subject(ref: SubjectRef, item: Item | None) -> Subject | None:
         return None
     return Subject(
         ref,
-        _families(item.tracks),
-        _families(item.previous),
+        _split_announcement(_families(item.tracks)),
+        _split_announcement(_families(item.previous)),
         int(item.expires_at),
         int(item.revision),
         item.last_event_at,
@@ -448,6 +448,7 @@ def _families_json(tracks: Mapping[str, Track]) -> dict[str, Any]:
             "active": track.active,
             **({"named_at": iso(track.named_at)} if track.named_at else {}),
             "said": {field: list(said) for field, said in track.fields.items()},
+            **_optional_track_json(track),
         }
         for name, track in tracks.items()
     }
@@ -461,9 +462,31 @@ def _families(stored: Mapping[str, Any]) -> dict[str, Track]:
             {field: VersionedValue(version, value) for field, (version, value) in track["said"].items()},
             track["revision"],
             parse_instant(track["named_at"]) if "named_at" in track else None,
+            track.get("began", -1),
+            track.get("final", -1),
+            tuple(VersionedValue(version, value) for version, value in track.get("history", ())),
         )
         for name, track in stored.items()
     }
+
+
+def _optional_track_json(track: Track) -> dict[str, Any]:
+    """Return what only some tracks have: each byte counts, and old items have none of it."""
+    optional: dict[str, Any] = {"began": track.began} if track.began >= 0 else {}
+    if track.finally_ended >= 0:
+        optional["final"] = track.finally_ended
+    if track.history:
+        optional["history"] = [list(point) for point in track.history]
+    return optional
+
+
+def _split_announcement(tracks: dict[str, Track]) -> dict[str, Track]:
+    """Return the tracks of today. Older items have both announcements of one id in one track, ``announcement``."""
+    old = tracks.get("announcement")
+    if old is None or not old.active or {"preview", "holiday_hours"} & tracks.keys():
+        return tracks
+    names = {"preview": "title", "holiday_hours": "date"}
+    return {name: old for name, field in names.items() if old.get(field) is not None} or tracks
 
 
 STORED_PRIORITIES: Final[Mapping[Priority, str]] = {"high": "prompt", "low": "marketing"}

@@ -20,6 +20,7 @@ from reengage.domain.erasure import named_at, part_of, without_contact
 from reengage.domain.instants import iso, parse_instant
 from reengage.domain.message import FOLLOWS, GivenAnswer, MessageKey, ScheduledMessage, State, brief
 from reengage.domain.preferences import Preferences, preferences_of
+from reengage.domain.purchases import purchases_of
 from reengage.domain.questions import ASKING_REASONS, HANDED_OVER
 from reengage.domain.reasons import Audience, Category, Priority, SendGroup
 from reengage.domain.subject import Subject, SubjectRef, starts_on
@@ -257,11 +258,7 @@ class MemoryStore:
             row = self._rows.get(message.key)
             stored = row.message if row else None
             in_time = replace(message, state=State.SCHEDULED, rule=None, facts={}, settled_at=None)
-            gives_way = stored is None or (
-                (stored.is_withdrawn or (stored.skipped_as_too_late and message.may_replace_skipped))
-                and stored.version < message.version
-            )
-            if stored is None or gives_way:
+            if stored is None or (stored.state is State.SKIPPED and stored.version < message.version):
                 planned = message
             elif stored.state is State.SCHEDULED and stored.version < message.version:
                 planned = in_time
@@ -289,7 +286,8 @@ class MemoryStore:
             row = self._rows.get(message.key)
             if row is None or row.message.state is not State.SCHEDULED or row.message.due_at != message.due_at:
                 return False
-            self._put(replace(row, message=replace(row.message, due_at=due_at, planned_due_at=planned_due_at)))
+            moved = replace(row.message, due_at=due_at, planned_due_at=planned_due_at)
+            self._put(replace(row, message=moved, expires_at=moved.expires_at(row.message.planned_at)))
             return True
 
     # Broadcast
@@ -400,6 +398,7 @@ class MemoryStore:
                 stack=self._brands.get(STACK),
                 cap_usage=self._places(contact, message.reason_spec.category),
                 interest=self._subjects.get(interest) if message.reason_spec.audience == "interested" else None,
+                purchases=self._subjects.get(purchases_of(contact)) if message.reason_spec.ended_by_purchase else None,
             )
 
     def reserve_cap(
@@ -468,7 +467,7 @@ class MemoryStore:
                 hold_rules=message.hold_rules,
                 attempts=message.attempts,
             )
-            self._put(replace(row, message=released, indexed=True))
+            self._put(replace(row, message=released, indexed=True, expires_at=released.expires_at(released.planned_at)))
             return True
 
     def settle(self, message: ScheduledMessage) -> bool:

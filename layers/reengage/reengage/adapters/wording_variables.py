@@ -6,7 +6,7 @@ A text from outside (a product's name, a place) becomes one line of plain text h
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, tzinfo
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -79,10 +79,30 @@ class Context:
         """The wall clock's time as it stands in ``value``."""
         return one_line(format_time(value, "short", locale=self.locale))
 
-    def moment(self, instant: datetime, zone: str | None) -> Values:
-        """In the zone, where it is known, else in the offset in which the instant was given."""
-        local = instant.astimezone(parse_zone(zone)) if zone else instant
-        return {"date": self.day(local), "time": self.clock(local)}
+    def moment(self, instant: datetime, zone: tzinfo | None) -> Values:
+        """Show the instant on the zone's wall clock; without a zone as it was given, and UTC by its name."""
+        local = instant.astimezone(zone) if zone else instant
+        shown = self.clock(local)
+        is_wall_clock = zone is not None or local.utcoffset()
+        return {"date": self.day(local), "time": shown if is_wall_clock else f"{shown} (UTC)"}
+
+    def place_zone(self, instant: datetime) -> tzinfo | None:
+        """Return the zone of the place: the event's, the instant's own offset, the brand's, the person's, the default.
+
+        An instant in UTC is no wall clock: systems send it if they do not know, or do not say, the place's.
+        """
+        if name := self.get("timezone"):
+            return parse_zone(name)
+        if instant.utcoffset():
+            return instant.tzinfo
+        brand, person = self.policy_input.brand, self.policy_input.zones
+        is_persons_own = person.source in ("contact", "phone_number") and len(person.zones) == 1
+        names = (
+            brand.timezone if brand else None,
+            person.zones[0].key if is_persons_own else None,
+            self.policy_input.settings.default_timezone,
+        )
+        return next((parse_zone(name) for name in names if name), None)
 
 
 def variables(context: Context) -> Values:
@@ -127,12 +147,15 @@ def _yes(condition: object) -> str:
 
 def _starts(context: Context) -> Values:
     """In the place's time. The service stays out: it may be about health."""
-    return context.moment(parse_instant(context.get("starts_at")), context.get("timezone"))
+    starts_at = parse_instant(context.get("starts_at"))
+    return context.moment(starts_at, context.place_zone(starts_at))
 
 
 def _reminder(context: Context) -> Values:
     """With the link for the online check-in where no message of its own brings that."""
-    carries = carries_check_in(context.policy_input.message, context.policy_input.subject)
+    carries = carries_check_in(
+        context.policy_input.message, context.policy_input.subject, context.policy_input.default_zone
+    )
     link = context.optional("check_in_url") if carries else perhaps("check_in_url", "")
     return _starts(context) | context.optional("location") | link | {QUESTION: ""}
 
@@ -141,7 +164,7 @@ def _trial(context: Context) -> Values:
     """In the person's time, where one zone is known to be theirs."""
     ends_at = parse_instant(context.get("ends_at"))
     zones = context.policy_input.zones.zones
-    ends = context.moment(ends_at, zones[0].key if len(zones) == 1 else None)
+    ends = context.moment(ends_at, zones[0] if len(zones) == 1 else context.place_zone(ends_at))
     ended = {"ended": _yes(context.policy_input.now >= ends_at)}
     return context.required("product") | context.optional("upgrade_url") | ended | ends
 

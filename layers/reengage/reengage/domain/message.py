@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
+from urllib.parse import unquote
 
 from .contact import Contact
 from .conversation import expiry
@@ -69,6 +70,9 @@ def brief(error: str) -> str:
     """An error in the length that a row has room for."""
     return error.encode()[:ERROR_BYTES].decode(errors="ignore")
 
+
+PART: Final = "@"
+"""After an offset: the part of the subject that the message is about, such as a shipment (``PT0S@S1``)."""
 
 ONCE: Final = "once"
 """Stands in a key for the instant of a message that comes but once."""
@@ -149,22 +153,25 @@ class ScheduledMessage:
         return self.state is State.SKIPPED and self.rule in WITHDRAWN
 
     @property
-    def skipped_as_too_late(self) -> bool:
-        return self.state is State.SKIPPED and self.rule == TOO_LATE
+    def is_planned_too_late(self) -> bool:
+        """Whether it was past its time when it was planned: it was never scheduled."""
+        return self.state is State.SKIPPED and self.rule == TOO_LATE and self.claimed_at is None
 
-    @property
-    def may_replace_skipped(self) -> bool:
-        """Whether it is the only one there is to be, and in time: an event that came too late must not cost it."""
-        return self.state is State.SCHEDULED and self.anchor_at is None
-
-    def expires_at(self, planned_at: datetime) -> int:
-        """Epoch seconds, for a row that is written at ``planned_at``."""
+    def expires_at(self, written_at: datetime) -> int:
+        """Return epoch seconds for a row that is written then: its retention after the latest of its instants."""
         only_one = self.reason_spec.once or self.reason_spec.audience
-        return expiry(max(self.due_at, planned_at) + (ONCE_RETENTION if only_one else RETENTION))
+        latest = max(self.due_at, self.planned_due_at or self.due_at, self.valid_until, written_at)
+        return expiry(latest + (ONCE_RETENTION if only_one else RETENTION))
 
     @property
     def reason_spec(self) -> Reason:
         return REASONS[self.reason]
+
+    @property
+    def track(self) -> str:
+        """Return the name of the subject's track that the message is about."""
+        part = self.offset.partition(PART)[2]
+        return f"{self.reason_spec.track}:{unquote(part)}" if part else self.reason_spec.track
 
     @property
     def send_group(self) -> SendGroup:

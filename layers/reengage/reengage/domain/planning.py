@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final
+from urllib.parse import quote
 
 from .broadcast import Broadcast
 from .conversation import InboundMessage
 from .instants import Duration, at_wall_clock, parse_instant, parse_zone, shift
-from .message import ScheduledMessage
+from .message import PART, ScheduledMessage
 from .reasons import REASONS, Reason
 from .subject import Subject, SubjectRef, Track
 
@@ -15,7 +16,7 @@ CARRIED_WITHIN: Final = timedelta(hours=1)
 """A reminder that is due so close to the online check-in carries its link, and spares a message."""
 
 
-def planned_messages(subject: Subject | None) -> tuple[ScheduledMessage, ...]:
+def planned_messages(subject: Subject | None, default_zone: tzinfo | None = None) -> tuple[ScheduledMessage, ...]:
     """Every message to its own contact that the subject's newest versions call for, in order of due time in a reason.
 
     Nothing for a family that was undone, or whose contact is not known yet.
@@ -24,9 +25,9 @@ def planned_messages(subject: Subject | None) -> tuple[ScheduledMessage, ...]:
         return ()
     return tuple(
         message
-        for name, reason, track in _wanted(subject)
-        if not reason.audience and not (name == "online_check_in" and _carrier(subject))
-        for message in _of_reason(subject, name, reason, track)
+        for name, reason, part in _wanted(subject)
+        if not reason.audience and not (name == "online_check_in" and _carrier(subject, default_zone))
+        for message in _of_reason(subject, name, reason, part, default_zone)
     )
 
 
@@ -38,8 +39,9 @@ def broadcasts(subject: Subject | None, default_zone: tzinfo | None = None) -> t
         return ()
     return tuple(
         Broadcast(name, subject.ref, due_at=dues[0][1], valid_until=ends[-1], version=track.revision)
-        for name, reason, track in _wanted(subject)
+        for name, reason, part in _wanted(subject)
         if reason.audience
+        for track in [subject.tracks[part]]
         for _, dues, ends in [_times(reason, track, default_zone)]
     )
 
@@ -57,27 +59,29 @@ def replan(
             for broadcast in broadcasts(subject, default_zone)
         ]
     else:
-        wanted = list(planned_messages(subject))
+        wanted = list(planned_messages(subject, default_zone))
     return next((planned for planned in wanted if planned.key == message.key), None)
 
 
-def carries_check_in(message: ScheduledMessage, subject: Subject | None) -> bool:
+def carries_check_in(message: ScheduledMessage, subject: Subject | None, default_zone: tzinfo | None = None) -> bool:
     """Whether a reminder brings the link for the online check-in along."""
-    return subject is not None and message.offset == _carrier(subject)
+    return subject is not None and message.offset == _carrier(subject, default_zone)
 
 
-def earliest(message: ScheduledMessage, subject: Subject | None, closes_at: datetime) -> datetime | None:
+def earliest(
+    message: ScheduledMessage, subject: Subject | None, closes_at: datetime, default_zone: tzinfo | None = None
+) -> datetime | None:
     """When it may be sent at the earliest, since the window closes before it is due; ``None``: not before it is due.
 
     Of several that one reason has after ``closes_at``, only the first may: together they would say one thing twice.
     """
     reason_spec = message.reason_spec
-    later = [m for m in planned_messages(subject) if m.reason == message.reason and m.due_at >= closes_at]
-    track = subject.tracks.get(reason_spec.track) if subject else None
+    later = [m for m in planned_messages(subject, default_zone) if m.reason == message.reason and m.due_at >= closes_at]
+    track = subject.tracks.get(message.track) if subject else None
     if track is None or reason_spec.earliest_offset is None or not later or later[0].key != message.key:
         return None
     anchor_at = parse_instant(track.get(reason_spec.anchor))
-    return shift(anchor_at, reason_spec.earliest_offset, _zone(track, anchor_at))
+    return shift(anchor_at, reason_spec.earliest_offset, wall_zone(track, anchor_at, default_zone))
 
 
 def reply(reason: str, to: InboundMessage, now: datetime) -> ScheduledMessage:
@@ -97,28 +101,33 @@ def reply(reason: str, to: InboundMessage, now: datetime) -> ScheduledMessage:
     )
 
 
-def _wanted(subject: Subject) -> Iterator[tuple[str, Reason, Track]]:
-    """The reasons for which the subject has something to say now."""
+def _wanted(subject: Subject) -> Iterator[tuple[str, Reason, str]]:
+    """Yield each reason for which the subject wants messages now, with the name of its track, or of a part of it."""
     for name, reason in REASONS.items():
-        track = subject.tracks.get(reason.track)
-        if reason.kind != subject.ref.kind or track is None:
+        if reason.kind != subject.ref.kind:
             continue
-        said = all(track.get(field) is not None for field in (reason.anchor, reason.required_field) if field)
-        if said and not subject.is_undone(reason.track, also_by=reason.also_cancelled_by):
-            yield name, reason, track
+        for part, track in subject.tracks.items():
+            if part.partition(":")[0] != reason.track:
+                continue
+            given = all(track.get(field) is not None for field in (reason.anchor, reason.required_field) if field)
+            if given and not subject.is_over(reason, part):
+                yield name, reason, part
 
 
-def _of_reason(subject: Subject, name: str, reason: Reason, track: Track) -> list[ScheduledMessage]:
+def _of_reason(
+    subject: Subject, name: str, reason: Reason, part: str, default_zone: tzinfo | None
+) -> list[ScheduledMessage]:
+    track, shipment = subject.tracks[part], part.partition(":")[2]
     contact = subject.contact_of(track)
     if contact is None:
         return []
-    anchor_at, dues, ends = _times(reason, track)
+    anchor_at, dues, ends = _times(reason, track, default_zone)
     return [
         ScheduledMessage(
             contact=contact,
             reason=name,
             subject=subject.ref,
-            offset=str(offset),
+            offset=f"{offset}{PART}{quote(shipment, safe='')}" if shipment else str(offset),
             anchor_at=None if reason.once else anchor_at,
             due_at=due,
             valid_until=valid_until,
@@ -139,17 +148,17 @@ def _times(
     An empty list of offsets asks for no message.
     """
     anchor_at = parse_instant(track.get(reason.anchor))
-    dues = _dues(reason, track, anchor_at)
+    dues = _dues(reason, track, anchor_at, default_zone)
     last = [_last_use(reason, track, anchor_at, dues[-1][1], default_zone)] if dues else []
     return anchor_at, dues, [due for _, due in dues[1:]] + last
 
 
-def _dues(reason: Reason, track: Track, anchor_at: datetime) -> list[Due]:
+def _dues(reason: Reason, track: Track, anchor_at: datetime, default_zone: tzinfo | None) -> list[Due]:
     """Each offset with its instant, earliest first; of two that fall together the first one named stays."""
     given = track.get(reason.offsets)
     texts = [given] if isinstance(given, str) else given
     offsets = [Duration.parse(text) for text in texts] if texts is not None else list(reason.default_offsets)
-    zone = _zone(track, anchor_at)
+    zone = wall_zone(track, anchor_at, default_zone)
     at: dict[datetime, Duration] = {}
     for offset in offsets:
         at.setdefault(shift(anchor_at, -offset if reason.before else offset, zone), offset)
@@ -163,29 +172,36 @@ def _last_use(
         return last_due + reason.valid_for
     if not reason.valid_until_field:
         return anchor_at
-    zone = _zone(track, anchor_at) if track.get("timezone") or default_zone is None else default_zone
+    zone = wall_zone(track, anchor_at, None) if track.get("timezone") or default_zone is None else default_zone
     midnight = datetime.combine(
         date.fromisoformat(track.get(reason.valid_until_field)) + timedelta(days=1), datetime.min.time()
     )
     return at_wall_clock(midnight, zone).astimezone(UTC)
 
 
-def _carrier(subject: Subject) -> str | None:
+def _carrier(subject: Subject, default_zone: tzinfo | None) -> str | None:
     """The step of the reminder that brings the check-in's link along: the last one within an hour of the check-in."""
-    wanted = {name: (reason, track) for name, reason, track in _wanted(subject)}
+    wanted = {name: (reason, subject.tracks[part]) for name, reason, part in _wanted(subject)}
     if not {"online_check_in", "appointment_reminder"} <= wanted.keys():
         return None
-    [(_, check_in)] = _times(*wanted["online_check_in"])[1]
+    [(_, check_in)] = _times(*wanted["online_check_in"], default_zone)[1]
     near = [
         str(offset)
-        for offset, due in _times(*wanted["appointment_reminder"])[1]
+        for offset, due in _times(*wanted["appointment_reminder"], default_zone)[1]
         if abs(due - check_in) <= CARRIED_WITHIN
     ]
     return near[-1] if near else None
 
 
-def _zone(track: Track, anchor_at: datetime) -> tzinfo:
-    name = track.get("timezone")
-    zone = parse_zone(name) if name else anchor_at.tzinfo
-    assert zone is not None
-    return zone
+def wall_zone(track: Track, anchor_at: datetime, default_zone: tzinfo | None) -> tzinfo:
+    """Return the zone whose clocks and calendar the subject goes by.
+
+    The event's zone; else the offset in which the instant was given, unless that is UTC, which is no wall clock; else
+    the default zone; else UTC.
+    """
+    if name := track.get("timezone"):
+        return parse_zone(name)
+    if anchor_at.utcoffset() or default_zone is None:
+        assert anchor_at.tzinfo is not None
+        return anchor_at.tzinfo
+    return default_zone

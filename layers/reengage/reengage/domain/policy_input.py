@@ -13,9 +13,10 @@ from .message import ScheduledMessage
 from .pause import Pause, stored_pauses
 from .policy_settings import PolicySettings
 from .preferences import Preferences
+from .purchases import is_bought
 from .reasons import Category
 from .subject import Subject, Track
-from .zones import Zones, zones_of
+from .zones import BOTH, Zones, zones_of
 
 
 def default_zone(brand: Brand | None, settings: PolicySettings) -> tzinfo | None:
@@ -35,6 +36,7 @@ class Snapshot(NamedTuple):
     cap_usage: CapUsage
     interest: Subject | None = None
     stack: Brand | None = None
+    purchases: Subject | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class PolicyInput:
     settings: PolicySettings = field(default_factory=PolicySettings)
     interest: Subject | None = None
     stack: Brand | None = None
+    purchases: Subject | None = None
 
     @classmethod
     def of(
@@ -75,6 +78,7 @@ class PolicyInput:
             settings=settings,
             interest=snapshot.interest,
             stack=snapshot.stack,
+            purchases=snapshot.purchases,
         )
 
     def __post_init__(self) -> None:
@@ -86,13 +90,15 @@ class PolicyInput:
 
     @property
     def track(self) -> Track | None:
-        return self.subject.tracks.get(self.message.reason_spec.track) if self.subject else None
+        return self.subject.tracks.get(self.message.track) if self.subject else None
 
     @property
     def is_undone(self) -> bool:
         """Whether the subject's newest event cancelled the message's reason."""
         reason_spec = self.message.reason_spec
-        return self.subject is None or self.subject.is_undone(reason_spec.track, also_by=reason_spec.also_cancelled_by)
+        if self.subject is None or self.subject.is_over(reason_spec, self.message.track):
+            return True
+        return is_bought(self.purchases, self.subject, reason_spec)
 
     @property
     def category(self) -> Category:
@@ -108,14 +114,18 @@ class PolicyInput:
 
     @property
     def zones(self) -> Zones:
-        """Return the contact's possible zones, and their source."""
-        return zones_of(
+        """Return the contact's possible zones, and their source. Two that leave no hour count as the better one."""
+        found = zones_of(
             self.message.contact,
             contact_zone=self.profile.timezone if self.profile else None,
             event_zone=self.track.get("timezone") if self.track else None,
             brand_zone=self.brand.timezone if self.brand else None,
             default_zone=self.settings.default_timezone,
         )
+        hours = self.settings.quiet_hours.get(self.category)
+        if hours and found.source == BOTH and not hours.first_allowed(self.now, found.zones):
+            return Zones("phone_number", found.zones[:1])
+        return found
 
     @property
     def pause(self) -> tuple[Pause, str] | None:

@@ -48,6 +48,8 @@ class Reason:
     valid_until_field: str = ""
     required_field: str = ""
     also_cancelled_by: str = ""
+    ended_by: str = ""
+    ended_by_purchase: bool = False
     once: bool = False
     send_if_late: bool = False
     earliest_offset: Duration | None = None
@@ -104,6 +106,7 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
             anchor="viewed_at",
             default_offsets=(Duration.parse("PT4H"),),
             valid_for=timedelta(hours=44),  # 48 hours after the event
+            ended_by_purchase=True,
             earliest_offset=Duration.parse("PT1H"),
         ),
         "cart_reminder": Reason(
@@ -115,6 +118,7 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
             default_offsets=(Duration.parse("PT4H"),),
             valid_for=timedelta(hours=44),  # 48 hours after the event
             once=True,
+            ended_by_purchase=True,
             earliest_offset=Duration.parse("PT1H"),
         ),
         "order_shipped": Reason(
@@ -124,6 +128,7 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
             track="order",
             anchor="shipped_at",
             valid_for=timedelta(days=3),
+            ended_by="review",  # delivered or returned before the message is sent
             once=True,
             send_if_late=True,
         ),
@@ -152,8 +157,9 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
             category="marketing",
             send_group="updates",
             kind="announcement",
-            track="announcement",
+            track="preview",
             anchor="send_at",
+            also_cancelled_by="announcement",
             valid_for=timedelta(days=2),
             required_field="title",
             once=True,
@@ -165,8 +171,9 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
             category="marketing",
             send_group="updates",
             kind="announcement",
-            track="announcement",
+            track="holiday_hours",
             anchor="send_at",
+            also_cancelled_by="announcement",
             valid_until_field="date",
             required_field="date",
             once=True,

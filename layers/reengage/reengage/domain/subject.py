@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from .contact import Contact
 from .instants import EARLIEST, parse_instant
+from .reasons import Reason
 
 RETENTION: Final = timedelta(days=45)
 """A subject outlives every redrive (14 days) and replay (30 days) of its events."""
@@ -31,13 +32,18 @@ class EventEffect(IntEnum):
 
 
 class EventType(NamedTuple):
-    """How an event of one detail-type bears on its subject. ``at`` names the field that keeps when it happened."""
+    """How an event of one detail-type changes its subject.
+
+    ``at`` names the field that keeps when it happened. ``final``: only a later BEGIN event makes the track active
+    again, not a CHANGE.
+    """
 
     kind: str
     track: str
     id_field: str
     rank: EventEffect
     at: str = ""
+    final: bool = False
 
 
 EVENT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
@@ -49,12 +55,13 @@ EVENT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
         "AppointmentConfirmed": EventType("appointment", "confirmation", "appointment_id", EventEffect.BEGIN),
         "TrialStarted": EventType("trial", "trial", "trial_id", EventEffect.BEGIN),
         "TrialExtended": EventType("trial", "trial", "trial_id", EventEffect.CHANGE),
-        "TrialConverted": EventType("trial", "trial", "trial_id", EventEffect.UNDO),
+        "TrialConverted": EventType("trial", "trial", "trial_id", EventEffect.UNDO, final=True),
         "TrialCancelled": EventType("trial", "trial", "trial_id", EventEffect.UNDO),
         "ProductViewed": EventType("product", "product", "product_id", EventEffect.BEGIN, at="viewed_at"),
         "ProductAddedToCart": EventType("product", "product", "product_id", EventEffect.UNDO),
         "CartAbandoned": EventType("cart", "cart", "cart_id", EventEffect.BEGIN, at="abandoned_at"),
         "CartCheckedOut": EventType("cart", "cart", "cart_id", EventEffect.UNDO),
+        "PurchaseMade": EventType("purchase", "purchase", "", EventEffect.BEGIN),
         "OrderShipped": EventType("order", "order", "order_id", EventEffect.BEGIN, at="shipped_at"),
         "OrderDelivered": EventType("order", "review", "order_id", EventEffect.BEGIN, at="delivered_at"),
         "ReviewReceived": EventType("order", "review", "order_id", EventEffect.UNDO),
@@ -63,31 +70,51 @@ EVENT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
         "InterestWithdrawn": EventType("interest", "interest", "item_id", EventEffect.UNDO),
         "ItemBackInStock": EventType("item", "item", "item_id", EventEffect.BEGIN, at="back_at"),
         "ItemSoldOut": EventType("item", "item", "item_id", EventEffect.UNDO),
-        "ProductPreviewAnnounced": EventType("announcement", "announcement", "announcement_id", EventEffect.BEGIN),
-        "HolidayHoursAnnounced": EventType("announcement", "announcement", "announcement_id", EventEffect.BEGIN),
+        # The two announcements may have one id: each has its own track, and a withdrawal ends both.
+        "ProductPreviewAnnounced": EventType("announcement", "preview", "announcement_id", EventEffect.BEGIN),
+        "HolidayHoursAnnounced": EventType("announcement", "holiday_hours", "announcement_id", EventEffect.BEGIN),
         "AnnouncementWithdrawn": EventType("announcement", "announcement", "announcement_id", EventEffect.UNDO),
     }
 )
 
-OF_ONE_CONTACT: Final = frozenset({"product", "interest"})
+TRACKS_WITH_AN_END: Final = frozenset(event_type.track for event_type in EVENT_TYPES.values() if event_type.final)
+
+OF_ONE_CONTACT: Final = frozenset({"product", "interest", "purchase"})
 """Kinds of which every contact has its own: many look at one product."""
+
+OF_ONE_PERSON: Final = frozenset({"purchase"})
+"""Kinds of which a phone number has one, whatever the channel."""
+
+MAX_FIELDS: Final = 200
+"""Of a track: a person may buy much. The oldest fields are dropped, and the item stays small."""
 
 OF_THE_BRAND: Final = frozenset({"item", "announcement"})
 """Kinds that are about nobody in particular."""
 
 
 VERSIONS_A_SECOND: Final = 10_000_000
-"""Ten ranks of a million microseconds."""
+"""Room within a second: see ``version_of``."""
+
+HISTORY_FIELD: Final = "starts_at"
+"""The field of which a track keeps earlier values: a check-in or an answer is about one time of an appointment."""
+
+HISTORY_LENGTH: Final = 20
+"""Values; more reschedules than this of one appointment are not expected within its retention."""
 
 
-def version_of(occurred_at: datetime, rank: EventEffect) -> int:
-    """A number that orders a family's events: by whole second, then rank, then the exact instant.
+def version_of(occurred_at: datetime, rank: EventEffect, *, exact: bool | None = None) -> int:
+    """Return a number that orders a track's events.
 
-    Envelopes have whole seconds, so two events may tie; then the one that is heard last holds, since most arrive in
-    the order in which they happened. A system that tells the instant itself has no ties.
+    By whole second; within a second by the instant if both are ``exact``, that is given with a fraction of a second;
+    an event without a fraction goes before these if it begins or changes, and after these if it undoes. Of events that
+    tie, the last one to arrive counts. ``exact`` defaults to "has microseconds".
     """
-    second = int(occurred_at.replace(microsecond=0).timestamp())
-    return second * VERSIONS_A_SECOND + rank * 1_000_000 + occurred_at.microsecond
+    second = int(occurred_at.replace(microsecond=0).timestamp()) * VERSIONS_A_SECOND
+    if exact is None:
+        exact = occurred_at.microsecond > 0
+    if exact:
+        return second + 2_000_000 + occurred_at.microsecond * 3 + rank
+    return second + (9_000_000 if rank is EventEffect.UNDO else rank * 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +135,8 @@ class SubjectRef:
     @classmethod
     def known_to(cls, contact: Contact, kind: str, subject_id: str) -> "SubjectRef":
         """The subject of that kind and id that a message to the contact, or a note under it, speaks of."""
+        if kind in OF_ONE_PERSON and contact.address.startswith("+"):
+            contact = replace(contact, channel="phone")
         return cls(contact.brand, kind, subject_id, contact if kind in OF_ONE_CONTACT else None)
 
 
@@ -127,11 +156,19 @@ class BusinessEvent:
 
     @property
     def track(self) -> str:
-        return EVENT_TYPES[self.type].track
+        """Return the track that it changes; each shipment of an order has its own, such as ``order:S1``."""
+        track, shipment = EVENT_TYPES[self.type].track, self.fields.get("shipment_id")
+        return f"{track}:{shipment}" if shipment is not None else track
+
+    @property
+    def rank(self) -> EventEffect:
+        return EVENT_TYPES[self.type].rank
 
     @property
     def ends(self) -> bool:
-        return EVENT_TYPES[self.type].rank is EventEffect.UNDO
+        """Whether it ends its track. An abandoned cart without items is an empty cart."""
+        emptied = self.type == "CartAbandoned" and self.fields.get("items") == []
+        return emptied or self.rank is EventEffect.UNDO
 
 
 class VersionedValue(NamedTuple):
@@ -143,10 +180,12 @@ class VersionedValue(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One family's state: the newest event's version, whether that one undid it, and what all of them said.
+    """One track's state: the newest event's version, whether that event ended the track, and the newest fields.
 
-    ``revision`` is the subject's, in its era, at the last change of this family. Its messages bear it, and so no two
-    plans of one family can be taken for each other, whatever their events' versions.
+    ``revision`` is the subject's, in its era, at the last change of this track. Its messages carry it, so no two plans
+    of one track have the same version, whatever their events' versions. ``began`` and ``finally_ended`` are the
+    versions of the newest BEGIN event and of the newest ``final`` one. ``history`` has the values of
+    ``HISTORY_FIELD`` in order of version.
     """
 
     version: int
@@ -155,6 +194,27 @@ class Track:
     revision: int = 0
     named_at: datetime | None = None
     """The arrival of the newest event that named the contact; ``None`` for a track that an older version stored."""
+    began: int = -1
+    finally_ended: int = -1
+    history: tuple[VersionedValue, ...] = ()
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the newest event that counts did not end the track."""
+        return self.active and self.finally_ended <= self.began
+
+    @property
+    def unchanged_since(self) -> int:
+        """Return the version since which ``HISTORY_FIELD`` is the same instant; without it, of the newest event."""
+        if not self.history:
+            return self.version
+        newest = parse_instant(self.history[-1].value)
+        since = self.history[-1].version
+        for version, value in reversed(self.history):
+            if parse_instant(value) != newest:
+                break
+            since = version
+        return since
 
     def get(self, name: str) -> Json:
         """The newest value of a field, or ``None`` where no event gave one."""
@@ -175,8 +235,9 @@ class Track:
         return datetime.fromtimestamp(held.version // VERSIONS_A_SECOND, UTC) if held else EARLIEST
 
     def reflects(self, event: BusinessEvent) -> bool:
-        """Whether the event is the newest one, or anything that it said still holds."""
-        return event.version in {self.version, *(said.version for said in self.fields.values())}
+        """Whether the event is the newest one, or still decides a field or whether the track is active."""
+        deciding = {self.version, self.began, self.finally_ended, *(point.version for point in self.history)}
+        return event.version in deciding | {value.version for value in self.fields.values()}
 
     def apply(self, event: BusinessEvent) -> "Track":
         """This family with ``event``: an older event changes nothing that a newer one said."""
@@ -190,9 +251,29 @@ class Track:
                 values[name] = VersionedValue(event.version, value)
                 if name == "contact":
                     named_at = max(named_at or event.arrived_at, event.arrived_at)
+        if len(values) > MAX_FIELDS:
+            values = dict(sorted(values.items(), key=lambda item: item[1].version)[-MAX_FIELDS:])
+        event_type = EVENT_TYPES[event.type]
+        is_final, begins = event_type.final, event.rank is EventEffect.BEGIN and event_type.track in TRACKS_WITH_AN_END
+        after = replace(
+            self,
+            fields=values,
+            named_at=named_at,
+            began=max(self.began, event.version) if begins else self.began,
+            finally_ended=max(self.finally_ended, event.version) if is_final else self.finally_ended,
+            history=self._history_with(event),
+        )
         if event.version < self.version:
-            return replace(self, fields=values, named_at=named_at)
-        return replace(self, version=event.version, active=not event.ends, fields=values, named_at=named_at)
+            return after
+        return replace(after, version=event.version, active=not event.ends)
+
+    def _history_with(self, event: BusinessEvent) -> tuple[VersionedValue, ...]:
+        value = event.fields.get(HISTORY_FIELD)
+        if value is None:
+            return self.history
+        known = self.history or ((self.fields[HISTORY_FIELD],) if HISTORY_FIELD in self.fields else ())
+        others = [point for point in known if point.version != event.version]
+        return tuple(sorted([*others, VersionedValue(event.version, value)]))[-HISTORY_LENGTH:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,12 +306,25 @@ class Subject:
         namer = next((known for known in others if known.contact), track)
         return max(track.revision, namer.revision)
 
-    def is_undone(self, track: str, *, also_by: str = "") -> bool:
-        """Whether the family's newest event undid it, or a later one of the family ``also_by``; or it is unknown."""
-        known, other = self.tracks.get(track), self.tracks.get(also_by)
-        if known is None or not known.active:
+    def is_undone(self, track: str, *, also_by: str = "", ended_by: str = "") -> bool:
+        """Whether the track is unknown or was ended: by its own newest event, by a later event that ends the track
+        ``also_by``, or by any later event of the track ``ended_by``.
+
+        "Later" is later than the last change of ``HISTORY_FIELD``, if the track has it: a room that changes asks for no
+        new check-in.
+        """
+        known = self.tracks.get(track)
+        if known is None or not known.is_active:
             return True
-        return other is not None and not other.active and other.version > known.version
+        undoing, ending = self.tracks.get(also_by), self.tracks.get(ended_by)
+        undone = undoing is not None and not undoing.is_active and undoing.version > known.unchanged_since
+        return undone or (ending is not None and ending.version > known.version)
+
+    def is_over(self, reason: Reason, track: str = "") -> bool:
+        """Whether the subject does not want messages of this reason any more, or never did. ``track``: if not the
+        reason's own, one of its parts.
+        """
+        return self.is_undone(track or reason.track, also_by=reason.also_cancelled_by, ended_by=reason.ended_by)
 
     def is_about(self, contact: Contact) -> bool:
         """Whether nobody else is known to be the one that it speaks of."""

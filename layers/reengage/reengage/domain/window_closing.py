@@ -4,6 +4,7 @@ The person may write again until then, and the window moves on; so whatever is p
 time, with the window as it stands by then.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
@@ -24,8 +25,34 @@ class ClosingPlan(NamedTuple):
     why: Literal["due", "pull_forward", "warn"]
 
 
+Forecast = Literal["send", "window_closed", "no_conversation", "quiet_hours", "unknown_timezone"]
+
+
+def forecast(context: PolicyInput, due_at: datetime) -> Forecast:
+    """Return what will happen to the message at ``due_at`` if the person does not write again."""
+    conversation = context.conversation
+    if conversation is None or not conversation.is_open(due_at):
+        known = conversation or (context.profile and context.profile.is_kept(due_at))
+        return "window_closed" if known else "no_conversation"
+    hours = context.settings.quiet_hours.get(context.category)
+    if not hours:
+        return "send"
+    at = replace(context, now=due_at)
+    allowed = hours.first_allowed(due_at, at.zones.zones) if at.zones.zones else None
+    if allowed is None:
+        return "unknown_timezone"
+    if allowed >= context.message.valid_until:
+        return "quiet_hours"
+    return "send" if conversation.is_open(allowed) else "window_closed"
+
+
 def plan_for_closing(context: PolicyInput, due_at: datetime) -> ClosingPlan:
-    """For the case's message, which is due at ``due_at``. Where it cannot be pulled forward, a business is warned."""
+    """Plan the message, which is due at ``due_at``, before quiet hours or a closed window would cost it.
+
+    If it cannot be sent before the window closes, a business is warned.
+    """
+    if at := _before_quiet_hours(context, due_at):
+        return ClosingPlan(at, "pull_forward")
     conversation = context.conversation
     if (
         conversation is None
@@ -50,9 +77,30 @@ def is_refused(context: PolicyInput) -> bool:
     return any(context.preferences.refused(topic, context.message.contact.channel) for topic in topics)
 
 
+def _before_quiet_hours(context: PolicyInput, due_at: datetime) -> datetime | None:
+    """Return an instant before the quiet hours that last until the message is not valid any more; else ``None``.
+
+    Only for a reason with an earliest offset, and only while the window is open at that instant.
+    """
+    hours, valid_until = context.settings.quiet_hours.get(context.category), context.message.valid_until
+    zones = context.zones.zones
+    if not hours or not zones or context.message.reason_spec.earliest_offset is None or context.now >= valid_until:
+        return None
+    allowed = hours.first_allowed(max(due_at, context.now), zones)
+    if allowed is None or allowed < valid_until:
+        return None
+    last = hours.last_allowed(context.now, due_at, zones)
+    not_before = earliest(context.message, context.subject, last, context.default_zone) if last else None
+    if last is None or not_before is None or not_before > last:
+        return None
+    first = max(context.now, not_before)
+    at = hours.last_allowed(first, max(first, last - CLOSING_MARGIN), zones)
+    return at if at and context.conversation and context.conversation.is_open(at) else None
+
+
 def _last_instant(context: PolicyInput, closes_at: datetime) -> datetime | None:
     """The last allowed instant before the window closes; ``None`` where that is too early, or cannot be told."""
-    not_before = earliest(context.message, context.subject, closes_at)
+    not_before = earliest(context.message, context.subject, closes_at, context.default_zone)
     if not_before is None:
         return None
     first = max(context.now, not_before)

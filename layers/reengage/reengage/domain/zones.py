@@ -1,4 +1,4 @@
-"""Whose clock quiet hours go by: the person's, from the best source that there is (functions/README.md)."""
+"""The time zone of the person, by which quiet hours count: from the best source that is known."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,7 +10,12 @@ import tzdata  # type: ignore[import-untyped]  # it has no types
 from .contact import Contact
 from .instants import parse_zone
 
-Source = Literal["contact", "event", "phone_number", "brand", "default", "unknown"]
+Source = Literal["contact", "event", "phone_number", "phone_number_and_event", "brand", "default", "unknown"]
+
+BOTH: Final = "phone_number_and_event"
+
+NO_WITNESS: Final = frozenset({"UTC", "UCT", "GMT", "GMT0", "GMT+0", "GMT-0", "Greenwich", "Universal", "Zulu"})
+"""Zones that a chat system reports if it does not know the person's; so are all of ``Etc/``."""
 
 
 class Zones(NamedTuple):
@@ -31,15 +36,22 @@ def zones_of(
     brand_zone: str | None,
     default_zone: str | None,
 ) -> Zones:
-    """From the first source that knows any zone. Never a guess: where none does, none."""
+    """Return the zones of the first source that knows any: the contact, the phone number, the event, the brand, the
+    default.
+
+    An event's zone is often the place's, not the person's. So if it differs from the number's single zone, both count.
+    """
 
     def sources() -> Iterator[Zones]:
-        yield Zones("contact", _known(contact_zone))
-        yield Zones("event", _known(event_zone))
+        yield Zones("contact", _known(None if _is_no_witness(contact_zone) else contact_zone))
+        by_event = Zones("event", _known(event_zone))
         names = _names_by_number(contact.address)
         by_number = Zones("phone_number", _known(*names))
-        if len(names) == 1:
+        if len(by_number.zones) == 1 and by_event.zones and by_event.zones != by_number.zones:
+            yield Zones(BOTH, by_number.zones + by_event.zones)
+        if len(by_number.zones) == 1:
             yield by_number
+        yield by_event
         yield Zones("brand", _known(brand_zone))
         yield Zones("default", _known(default_zone))
         yield by_number
@@ -50,6 +62,10 @@ def zones_of(
 def tzdata_version() -> str:
     """The release of the time zone database, such as 2026f: a decision's facts name the rules that it went by."""
     return str(tzdata.IANA_VERSION)
+
+
+def _is_no_witness(name: str | None) -> bool:
+    return name is not None and (name in NO_WITNESS or name.startswith("Etc/"))
 
 
 def _known(*names: str | None) -> tuple[ZoneInfo, ...]:

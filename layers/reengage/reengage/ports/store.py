@@ -175,14 +175,13 @@ class PlanWriter(Protocol):
     def write_plan(self, message: ScheduledMessage, *, at: datetime) -> ScheduledMessage:
         """Store a planned message (``scheduled``, or ``skipped`` as its state says); return the row as it then is.
 
-        It replaces no row, an older version that is still ``scheduled``, or an older one that was skipped as
-        superseded or cancelled; never one that is being sent or was sent. A message that is ``skipped`` from the start
-        does not replace one still ``scheduled``: that one was planned in time, and moves to the new version. Of a
-        reason that is sent once, a row skipped as too late is replaced by a newer one that is not too late.
+        It replaces no row, or an older version that is still ``scheduled`` or was ``skipped``: a skip is no message.
+        Never one that is being sent, was sent or failed. A message that is ``skipped`` from the start does not replace
+        one still ``scheduled``: that one was planned in time, and moves to the new version.
         """
 
 
-class PlanStore(SnapshotReader, ThreadReader, SubjectReader, Eraser, PlanWriter, Protocol):
+class PlanStore(SnapshotReader, ThreadReader, BrandReader, SubjectReader, Eraser, PlanWriter, Protocol):
     """What planning messages reads and writes."""
 
     def read_preferences(self, contact: Contact) -> Preferences: ...
@@ -197,6 +196,9 @@ class PlanStore(SnapshotReader, ThreadReader, SubjectReader, Eraser, PlanWriter,
         """Skip a row that is still ``scheduled`` and not newer than ``version``. Return the row if it is withdrawn
         now, by this call or by an earlier one; else ``None``.
         """
+
+    def pending_messages(self, contact: Contact) -> list[ScheduledMessage]:
+        """Return the contact's messages that are ``scheduled`` or being sent; one request a page."""
 
     def write_shard(self, broadcast_shard: BroadcastShard) -> bool:
         """Store a broadcast shard if no shard, or one of an older version, is stored."""

@@ -6,20 +6,21 @@ sent.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
 from reengage.domain.brand import STACK, Brand
 from reengage.domain.broadcast import Broadcast, BroadcastShard, Recipient, ShardState
 from reengage.domain.contact import Contact
-from reengage.domain.message import MessageKey, State
+from reengage.domain.message import MessageKey, ScheduledMessage, State
 from reengage.domain.pause import stored_pauses
 from reengage.domain.planning import broadcasts
-from reengage.domain.policy import PolicySettings, default_zone
+from reengage.domain.policy import PolicyInput, PolicySettings, default_zone
+from reengage.domain.subject import Subject
 from reengage.ports import BroadcastStore, Clock, Publish, Thread
 from reengage.usecases.erase_contact import forget
-from reengage.usecases.plan_messages import planned_event
+from reengage.usecases.plan_messages import context_of, planned_event
 
 PAGE: Final = 33
 """Members at once: what stands of them is one BatchGetItem."""
@@ -56,7 +57,8 @@ def expand_broadcast(
         elif broadcast.valid_until <= now:
             moved = replace(broadcast_shard, state=ShardState.TOO_LATE, cursor=None)
         else:
-            moved = _next_page(broadcast_shard, broadcast, now, store=store, publish=publish)
+            page = _Page(broadcast_shard, broadcast, now, subject, brand, settings, store, publish)
+            moved = page.plan()
         # Where another run has moved it on, or it was withdrawn meanwhile, that holds.
         store.save_progress(moved, replacing=broadcast_shard)
         broadcast_shard = store.read_shard(key)
@@ -69,38 +71,54 @@ def _is_paused(reason: str, brand: Brand | None, store: BroadcastStore, now: dat
     return any(pause.covers(reason, now) for row in rows for pause in stored_pauses(row.pauses if row else None))
 
 
-def _next_page(
-    broadcast_shard: BroadcastShard, broadcast: Broadcast, now: datetime, *, store: BroadcastStore, publish: Publish
-) -> BroadcastShard:
-    """The part after one more page of its audience has been planned, and told."""
-    audience = broadcast_shard.reason_spec.audience
-    assert audience is not None
-    day = now.astimezone(UTC).date()
-    page = store.audience_page(
-        audience, broadcast_shard.subject, broadcast_shard.shard, day=day, cursor=broadcast_shard.cursor, limit=PAGE
-    )
-    threads = store.read_threads([recipient.contact for recipient in page.recipients])
-    recipients = [
-        recipient
-        for recipient in page.recipients
-        if _is_there(recipient, threads[recipient.contact]) and not _was_told(recipient, broadcast, store)
-    ]
-    reflects = {recipient.contact: _rests_on(recipient, threads[recipient.contact]) for recipient in recipients}
-    wanted = [
-        broadcast.message_for(recipient.contact, recipient.since, at=reflects[recipient.contact])
-        for recipient in recipients
-    ]
-    rows = [store.write_plan(message, at=now) for message in wanted]
-    _forget_erased(reflects, store)
-    # By another id it was sent, or is being sent, for an older version.
-    ours = [row for row, m in zip(rows, wanted, strict=True) if row.scheduled_message_id == m.scheduled_message_id]
-    told = [planned_event(row, threads[row.contact]) for row in ours if row.state is State.SCHEDULED]
-    publish(told)
-    # Who has written since they were found comes again, on a later day, and is not counted twice.
-    found = sum(row.planned_at == reflects[row.contact] for row in ours)
-    # The cursor names somebody: it does not outlive its use.
-    state = ShardState.WAITING if page.cursor else ShardState.DONE
-    return replace(broadcast_shard, state=state, cursor=page.cursor, planned=broadcast_shard.planned + found)
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """The next page of a broadcast shard's audience."""
+
+    shard: BroadcastShard
+    broadcast: Broadcast
+    now: datetime
+    subject: Subject | None
+    brand: Brand | None
+    settings: PolicySettings
+    store: BroadcastStore
+    publish: Publish
+
+    def plan(self) -> BroadcastShard:
+        """Write and publish the page's messages; return the shard after it."""
+        shard, broadcast = self.shard, self.broadcast
+        audience = shard.reason_spec.audience
+        assert audience is not None
+        day = self.now.astimezone(UTC).date()
+        page = self.store.audience_page(audience, shard.subject, shard.shard, day=day, cursor=shard.cursor, limit=PAGE)
+        threads = self.store.read_threads([recipient.contact for recipient in page.recipients])
+        recipients = [
+            recipient
+            for recipient in page.recipients
+            if _is_there(recipient, threads[recipient.contact]) and not _was_told(recipient, broadcast, self.store)
+        ]
+        reflects = {recipient.contact: _rests_on(recipient, threads[recipient.contact]) for recipient in recipients}
+        wanted = [
+            broadcast.message_for(recipient.contact, recipient.since, at=reflects[recipient.contact])
+            for recipient in recipients
+        ]
+        rows = [self.store.write_plan(message, at=self.now) for message in wanted]
+        _forget_erased(reflects, self.store)
+        # A row with another id was sent, or is being sent, for an older version. One whose recipient wrote after it was
+        # planned is found again on a later day; it is not published and not counted again.
+        ours = [
+            row
+            for row, message in zip(rows, wanted, strict=True)
+            if row.scheduled_message_id == message.scheduled_message_id and row.planned_at == reflects[row.contact]
+        ]
+        # Whatever a row's state is by now: an earlier run may have ended after the write and before the event.
+        self.publish([planned_event(row, self._context(row, threads[row.contact])) for row in ours])
+        # The cursor names a contact: it is removed as soon as it is not needed.
+        state = ShardState.WAITING if page.cursor else ShardState.DONE
+        return replace(shard, state=state, cursor=page.cursor, planned=shard.planned + len(ours))
+
+    def _context(self, row: ScheduledMessage, thread: Thread) -> PolicyInput:
+        return context_of(row, self.subject, thread, brand=self.brand, settings=self.settings, now=self.now)
 
 
 def _is_there(recipient: Recipient, thread: Thread) -> bool:
@@ -117,7 +135,12 @@ def _was_told(recipient: Recipient, broadcast: Broadcast, store: BroadcastStore)
         return False
     about = (broadcast.reason, broadcast.subject, broadcast.version)
     rows = store.read_holdings(recipient.contact).scheduled
-    return any((row.reason, row.subject, row.version) == about and row.anchor_at != recipient.since for row in rows)
+    return any(
+        (row.reason, row.subject, row.version) == about
+        and row.anchor_at != recipient.since
+        and row.state is not State.SKIPPED  # a skip is no message
+        for row in rows
+    )
 
 
 def _rests_on(recipient: Recipient, thread: Thread) -> datetime:

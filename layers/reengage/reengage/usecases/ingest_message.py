@@ -85,7 +85,7 @@ def ingest_message(
 
     store_it = partial(store_choice, store=store, opt_out_scope=settings.opt_out_scope)
     changed = choice is not None and not choice.choice.allowed and store_it(choice, is_repeat=is_stored)
-    came_to, conversation = _store_thread(message, settings=settings, store=store, now=now)
+    came_to, conversation, has_moved = _store_thread(message, settings=settings, store=store, now=now)
     if came_to == "duplicate":
         return came_to
     if choice and choice.choice.allowed:
@@ -99,7 +99,7 @@ def ingest_message(
     binding = _bind(candidate, conversation, choice, store=store, publish=publish)
     _announce(message, conversation, None if binding else detection, publish)
     if conversation:
-        if conversation.opened_by == message.message_id or conversation.warned_expires_at:
+        if has_moved or conversation.opened_by == message.message_id or conversation.warned_expires_at:
             # Nothing else waits for the window: what is to be looked at in time is asked again by then.
             recheck_contact(message.contact)
         if answer := _reply(message, conversation, detection, binding, choice, settings=settings, now=now):
@@ -119,14 +119,16 @@ def _sent_at(message: InboundMessage, now: datetime) -> datetime:
 
 def _store_thread(
     message: InboundMessage, *, settings: IngestSettings, store: ConversationStore, now: datetime
-) -> tuple[Ingested, Conversation | None]:
-    """Writes the conversation and the profile. Answers with the conversation where the window is open."""
+) -> tuple[Ingested, Conversation | None, bool]:
+    """Write the conversation and the profile. Return the conversation if the window is open, and whether the person's
+    time zone changed.
+    """
     for _ in range(TRIES):
         thread = store.read_thread(message.contact, message.message_id)
         if _is_erased(message, thread.preferences, store):
-            return "erased", None
+            return "erased", None, False
         if thread.known:
-            return "duplicate", None
+            return "duplicate", None, False
         profile, conversation = _standing(message.contact, thread, now)
         heard = _heard(message, conversation, profile, settings) if now < message.sent_at + WINDOW else None
         if heard and heard is not conversation:
@@ -136,7 +138,8 @@ def _store_thread(
         seen = _seen(message, profile, conversation, settings.contact_retention)
         if seen is not profile and not store.write_profile(message.contact, seen, replacing=thread.profile):
             continue
-        return ("stored", heard) if heard else ("window_closed", None)
+        has_moved = profile is not None and seen.timezone != profile.timezone
+        return ("stored", heard, has_moved) if heard else ("window_closed", None, False)
     raise WriteConflict(f"the conversation kept changing through {TRIES} tries")
 
 

@@ -1,9 +1,14 @@
-"""A business system said what happened: the messages that this calls for are planned, and those undone withdrawn."""
+"""Plan the messages that a business event calls for, and withdraw those that it does not want any more.
 
+Four steps: store the subject, compare what it wants with what it wanted before, write the rows, publish the events.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
 
+from reengage.domain.brand import Brand
 from reengage.domain.broadcast import ShardState
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import expiry
@@ -12,26 +17,27 @@ from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.instants import iso, parse_instant
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.planning import broadcasts, planned_messages
-from reengage.domain.policy import PolicyInput, PolicySettings
+from reengage.domain.policy import PolicyInput, PolicySettings, default_zone
+from reengage.domain.purchases import KIND, is_bought, purchases_of
 from reengage.domain.reasons import REASONS
 from reengage.domain.subject import RETENTION, BusinessEvent, Subject, SubjectRef
-from reengage.domain.window_closing import ClosingPlan, plan_for_closing
+from reengage.domain.window_closing import ClosingPlan, forecast, plan_for_closing
 from reengage.errors import WriteConflict
 from reengage.ports import Clock, PlanStore, Publish, Thread
 from reengage.usecases.erase_contact import forget
+from reengage.usecases.retry_conflicts import retry_conflicts
 
-TRIES: Final = 5
 RETRIED_WITHIN: Final = timedelta(minutes=15)
-"""Lambda tries an event again after one minute and after two more. An offset that was to come when the event arrived
-is not past for that; one of an event that was put on the bus again, days later, is.
+"""Lambda tries an event again after one minute and after two more. An offset that was in the future when the event
+arrived does not become past by that; one of an event that is put on the bus again days later does.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """How many messages the event planned, found past their due time, and withdrew; ``broadcasts`` are those that it
-    began, or stopped. ``stale``: an older event, of which nothing holds any more. ``erased``: one from before its
-    contact was erased, of which nothing was kept.
+    """How many messages the event planned, found past their due time, and withdrew, and how many broadcasts it started
+    or stopped. ``stale``: newer events leave nothing of this one. ``erased``: the contact was erased after the event
+    arrived, so nothing of it was stored.
     """
 
     planned: int = 0
@@ -42,14 +48,30 @@ class Planned:
     erased: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class PlanDiff:
+    """What an event changes: the messages to write, and those to withdraw, each with its rule."""
+
+    wanted: Sequence[ScheduledMessage]
+    unwanted: Sequence[tuple[ScheduledMessage, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The rows after the plan was written: ``rows`` of ``PlanDiff.wanted`` in its order, then what was withdrawn."""
+
+    rows: Sequence[ScheduledMessage]
+    withdrawn: Sequence[ScheduledMessage]
+
+
 def plan_messages(
     event: BusinessEvent, *, store: PlanStore, publish: Publish, clock: Clock, settings: PolicySettings
 ) -> Planned:
-    """Stores what the event says of its subject, then makes the rows agree with it.
+    """Store the event's subject, then make the rows agree with it.
 
-    The subject goes first: from then on no gate lets a message of an older version pass, whatever happens to
-    the rows. An event that comes again is applied again, which mends a crash in the middle. Raises
-    ``Contended`` and ``NotPublished``, both mended by a retry.
+    The subject goes first: from then on no message of an older version is sent, whatever happens to the rows. An event
+    that arrives again is applied again, which completes a run that was cut short. Raises ``WriteConflict`` and
+    ``NotPublished``; a retry fixes both.
     """
     now = clock()
     last_event_at = min(event.arrived_at, now)
@@ -60,58 +82,199 @@ def plan_messages(
     track = subject.tracks[event.track]
     if not track.reflects(event):
         return Planned(stale=True)
+    brand = store.read_brand(event.subject.brand)
+    zone = default_zone(brand, settings)
     before = replace(subject, tracks=subject.previous)
-    rule = "superseded" if track.active else "cancelled"
-    plan = [replace(message, planned_at=last_event_at) for message in _concerned(event, subject)]
-    wanted = {message.key for message in planned_messages(subject)}
-    undone = [message for message in planned_messages(before) if message.key not in wanted]
-    withdrawn = [row for m in undone if (row := store.withdraw(m, version=track.revision, rule=rule, at=now))]
-    began = _store_shards(subject, before, version=track.revision, store=store)
-    arrived_at = min(now, max(event.arrived_at, now - RETRIED_WITHIN))
-    threads = {contact: store.read_thread(contact) for contact in {message.contact for message in plan}}
-    erased = {contact for contact in threads if _is_erasing(contact, subject, threads[contact], store)}
-    plan = [message for message in plan if message.contact not in erased]
-    outlooks = {
-        message.key: _outlook(message, subject, threads[message.contact], now=now, settings=settings, store=store)
-        for message in plan
-    }
-    rows = [store.write_plan(_as_planned(message, outlooks[message.key], arrived_at, now), at=now) for message in plan]
-    if track.contact and _is_erased(track.contact, event.subject, last_event_at, store):
-        # An erasure that came in between has not seen what was written since.
+    diff = plan_diff(event, subject, before, zone=zone, planned_at=last_event_at)
+    diff = _without_bought(event, subject, diff, store)
+    planner = _Planner(store, settings, brand, subject, now, min(now, max(event.arrived_at, now - RETRIED_WITHIN)))
+    contexts = planner.contexts(diff.wanted)
+    diff = replace(diff, wanted=[message for message in diff.wanted if message.key in contexts])
+    written = planner.write(diff, contexts, version=track.revision)
+    changed_broadcasts = _store_shards(subject, before, version=track.revision, store=store, zone=zone)
+    erased = {c for c in _contacts(subject, event.track) if _is_erased(c, event.subject, last_event_at, store)}
+    kept = [row for row in written.rows if row.contact not in erased]
+    planned, too_late = _told(kept, diff.wanted)
+    withdrawn = [row for row in written.withdrawn if row.contact not in erased]
+    publish(
+        [
+            *(planned_event(row, contexts[row.key]) for row in planned),
+            *(out_event("MessageSkipped", row, rule=row.rule, facts=_why(row)) for row in [*too_late, *withdrawn]),
+        ]
+    )
+    if erased:
+        # An erasure at the same time has not seen what was written since.
         return Planned(erased=True)
-    # What stands there by another id was sent, or is being sent, for an older version: that one stays.
-    standing = [row for row, m in zip(rows, plan, strict=True) if row.scheduled_message_id == m.scheduled_message_id]
-    planned = [row for row in standing if row.state is State.SCHEDULED]
-    too_late = [row for row in standing if row.state is State.SKIPPED and row.rule == "too_late"]
-    # One that is to be looked at in time for a warning is due as it was.
-    dues = {row.key: row.due_at if outlooks[row.key].why == "pull_forward" else row.planned_due_at for row in planned}
-    events = [planned_event(row, threads[row.contact], dues[row.key]) for row in planned]
-    events += [out_event("MessageSkipped", row, rule=row.rule, facts=_why(row)) for row in too_late + withdrawn]
-    publish(events)
-    if any(row.state is State.SENDING and row.version < m.version for row, m in zip(rows, plan, strict=True)):
+    in_hand = [row for row, m in zip(written.rows, diff.wanted, strict=True) if _blocks(row, m)]
+    if in_hand:
         # Its sender may skip it for the older version's sake; a retry finds out, and plans it then.
         raise WriteConflict("a message of an older version is in a sender's hands")
-    return Planned(len(planned), len(too_late), len(withdrawn), began)
+    return Planned(len(planned), len(too_late), len(withdrawn), changed_broadcasts)
 
 
-def _concerned(event: BusinessEvent, subject: Subject) -> list[ScheduledMessage]:
-    """The subject's messages that the event may have changed: those of its family, and those whose own family has yet
-    to say whose they are.
+def plan_diff(
+    event: BusinessEvent, subject: Subject, before: Subject, *, zone: tzinfo | None, planned_at: datetime
+) -> PlanDiff:
+    """Compare what the subject wants now with what it wanted before the event."""
+    wanted = planned_messages(subject, zone)
+    keys = {message.key for message in wanted}
+    return PlanDiff(
+        wanted=[replace(message, planned_at=planned_at) for message in wanted if _concerns(event, message, subject)],
+        unwanted=[
+            (message, "cancelled" if subject.is_over(message.reason_spec, message.track) else "superseded")
+            for message in planned_messages(before, zone)
+            if message.key not in keys
+        ],
+    )
+
+
+def _without_bought(event: BusinessEvent, subject: Subject, diff: PlanDiff, store: PlanStore) -> PlanDiff:
+    """Remove what the person bought since. For a purchase, withdraw the reminders of carts and products before it."""
+    if event.subject.kind == KIND and event.contact:
+        bought = [
+            (row, "cancelled")
+            for row in store.pending_messages(event.contact)
+            if row.reason_spec.ended_by_purchase
+            and is_bought(subject, store.read_subject(row.subject), row.reason_spec)
+        ]
+        return replace(diff, unwanted=[*diff.unwanted, *bought])
+    reminders = [message for message in diff.wanted if message.reason_spec.ended_by_purchase]
+    bought_keys = {
+        message.key
+        for message in reminders
+        if is_bought(store.read_subject(purchases_of(message.contact)), subject, message.reason_spec)
+    }
+    return replace(diff, wanted=[message for message in diff.wanted if message.key not in bought_keys])
+
+
+def planned_event(message: ScheduledMessage, context: PolicyInput) -> OutEvent:
+    """Build ``MessagePlanned``, with a forecast: what will happen if the person does not write again."""
+    closing = plan_for_closing(context, due_of(message))
+    due_at = closing.at if closing.why == "pull_forward" else due_of(message)
+    return out_event(
+        "MessagePlanned",
+        message,
+        due_at=due_at,
+        window_expires_at=context.conversation.closes_at if context.conversation else None,
+        forecast=forecast(context, due_at),
+    )
+
+
+def due_of(message: ScheduledMessage) -> datetime:
+    """Return when the message is due, also if it is looked at earlier."""
+    return message.planned_due_at or message.due_at
+
+
+def _told(
+    rows: Sequence[ScheduledMessage], wanted: Sequence[ScheduledMessage]
+) -> tuple[list[ScheduledMessage], list[ScheduledMessage]]:
+    """Return the rows to publish as planned, and as too late.
+
+    A row with another id was sent, or is being sent, for an older version: that one stays. One with this plan's id is
+    published whatever its state is by now: an earlier run may have ended before it published.
     """
-    return [
-        message
-        for message in planned_messages(subject)
-        if message.reason_spec.track == event.track or subject.tracks[message.reason_spec.track].contact is None
-    ]
+    ids = {message.scheduled_message_id for message in wanted}
+    ours = [row for row in rows if row.scheduled_message_id in ids]
+    too_late = [row for row in ours if row.is_planned_too_late]
+    return [row for row in ours if not row.is_planned_too_late], too_late
 
 
-def _store_shards(subject: Subject, before: Subject, *, version: int, store: PlanStore) -> int:
-    """Begins the broadcasts that the subject asks for, and stops those that it does no more; answers how many."""
-    wanted = broadcasts(subject)
+def _blocks(row: ScheduledMessage, wanted: ScheduledMessage) -> bool:
+    return row.state is State.SENDING and row.version < wanted.version
+
+
+def _concerns(event: BusinessEvent, message: ScheduledMessage, subject: Subject) -> bool:
+    """Whether the event may have changed the message: it is of its track, or of one without its own contact."""
+    return message.track == event.track or subject.tracks[message.track].contact is None
+
+
+def _contacts(subject: Subject, track: str) -> Collection[Contact]:
+    contact = subject.tracks[track].contact
+    return [contact] if contact else []
+
+
+@dataclass(frozen=True, slots=True)
+class _Planner:
+    """Writes the rows of one event. ``arrived_at`` is the time before which an offset counts as past."""
+
+    store: PlanStore
+    settings: PolicySettings
+    brand: Brand | None
+    subject: Subject
+    now: datetime
+    arrived_at: datetime
+
+    def contexts(self, wanted: Sequence[ScheduledMessage]) -> Mapping[Any, PolicyInput]:
+        """Return the policy's input for each message, from one read a contact; cap usage is not read.
+
+        Messages to a contact that is being erased are left out.
+        """
+        threads = {contact: self.store.read_thread(contact) for contact in {message.contact for message in wanted}}
+        erased = {contact for contact in threads if _is_erasing(contact, self.subject, threads[contact], self.store)}
+        return {
+            message.key: context_of(
+                message,
+                self.subject,
+                threads[message.contact],
+                brand=self.brand,
+                settings=self.settings,
+                now=self.now,
+            )
+            for message in wanted
+            if message.contact not in erased
+        }
+
+    def write(self, diff: PlanDiff, contexts: Mapping[Any, PolicyInput], *, version: int) -> Written:
+        withdrawn = [
+            row
+            for message, rule in diff.unwanted
+            if (row := self.store.withdraw(message, version=max(version, message.version), rule=rule, at=self.now))
+        ]
+        rows = [
+            self.store.write_plan(self._as_planned(message, contexts[message.key]), at=self.now)
+            for message in diff.wanted
+        ]
+        return Written(rows, withdrawn)
+
+    def _as_planned(self, message: ScheduledMessage, context: PolicyInput) -> ScheduledMessage:
+        """Return the message; or its skip if its offset was past when the event arrived: it must not fire at once."""
+        due_at = message.due_at
+        if message.valid_until > self.arrived_at if message.reason_spec.send_if_late else due_at >= self.arrived_at:
+            ahead: ClosingPlan = plan_for_closing(context, due_at)
+            return message if ahead.at == due_at else replace(message, due_at=ahead.at, planned_due_at=due_at)
+        facts = {"decided_at": iso(self.now), "due_at": iso(due_at)}
+        return replace(message, state=State.SKIPPED, rule="too_late", facts=facts, settled_at=self.now)
+
+
+def context_of(
+    message: ScheduledMessage,
+    subject: Subject | None,
+    thread: Thread,
+    *,
+    brand: Brand | None,
+    settings: PolicySettings,
+    now: datetime,
+) -> PolicyInput:
+    """Return the policy's input as far as planning needs it: without cap usage and interest."""
+    return PolicyInput(
+        message=message,
+        subject=subject,
+        profile=thread.profile,
+        conversation=thread.conversation,
+        now=now,
+        preferences=thread.preferences,
+        brand=brand,
+        settings=settings,
+    )
+
+
+def _store_shards(subject: Subject, before: Subject, *, version: int, store: PlanStore, zone: tzinfo | None) -> int:
+    """Start the broadcasts that the subject wants, and stop those that it does not want any more; return how many."""
+    wanted = broadcasts(subject, zone)
     names = {broadcast.reason for broadcast in wanted}
-    undone = [broadcast for broadcast in broadcasts(before) if broadcast.reason not in names]
+    unwanted = [broadcast for broadcast in broadcasts(before, zone) if broadcast.reason not in names]
     shards = [broadcast.shards() for broadcast in wanted]
-    shards += [broadcast.shards(ShardState.WITHDRAWN, version=version) for broadcast in undone]
+    shards += [broadcast.shards(ShardState.WITHDRAWN, version=version) for broadcast in unwanted]
     if not shards:
         return 0
     former = {broadcast_shard.key: broadcast_shard for broadcast_shard in store.read_shards(subject.ref)}
@@ -120,23 +283,6 @@ def _store_shards(subject: Subject, before: Subject, *, version: int, store: Pla
         for of_one in shards
     ]
     return sum(map(any, changed))
-
-
-def _outlook(
-    message: ScheduledMessage,
-    subject: Subject,
-    thread: Thread,
-    *,
-    now: datetime,
-    settings: PolicySettings,
-    store: PlanStore,
-) -> ClosingPlan:
-    """When the message is to be looked at: when it is due, or, should the window close before, in time for that."""
-    conversation = thread.conversation
-    if not settings.plans_for_closing or conversation is None or conversation.is_open(message.due_at):
-        return ClosingPlan(message.due_at, "due")
-    snapshot = store.read_snapshot(message)._replace(subject=subject)
-    return plan_for_closing(PolicyInput.of(snapshot, message, settings, now), message.due_at)
 
 
 def _is_erasing(contact: Contact, subject: Subject, thread: Thread, store: PlanStore) -> bool:
@@ -148,7 +294,7 @@ def _is_erasing(contact: Contact, subject: Subject, thread: Thread, store: PlanS
 
 
 def _is_erased(contact: Contact, ref: SubjectRef, last_event_at: datetime, store: PlanStore) -> bool:
-    """Whether the contact was erased since the event arrived; then whatever was stored of it is gone."""
+    """Whether the contact was erased after the event arrived; then everything stored of it is deleted."""
     preferences = store.read_preferences(contact)
     if not preferences.erased_since(contact.channel, last_event_at):
         return False
@@ -161,12 +307,14 @@ def _is_erased(contact: Contact, ref: SubjectRef, last_event_at: datetime, store
 
 
 def _store_subject(event: BusinessEvent, *, store: PlanStore, now: datetime, last_event_at: datetime) -> Subject:
-    """The subject with the event. Whose it is, is noted first: an erasure must find every subject of a contact."""
-    linked = None
-    for _ in range(TRIES):
+    """Store the subject with the event. The contact's link is stored first: an erasure must find every subject."""
+    linked: Contact | None = None
+
+    def attempt() -> Subject | None:
+        nonlocal linked
         former = store.read_subject(event.subject)
         if linked and former is None:
-            # Was it an erasure that took the subject away, then it has not seen the link.
+            # If an erasure deleted the subject, it has not seen the link.
             _is_erased(linked, event.subject, last_event_at, store)
         subject = (former or Subject(event.subject, era=_milliseconds(last_event_at))).apply(event)
         if subject == former:
@@ -174,11 +322,12 @@ def _store_subject(event: BusinessEvent, *, store: PlanStore, now: datetime, las
         expires_at = max(subject.expires_at, _expires_at(subject, now))
         subject = replace(subject, expires_at=expires_at, last_event_at=max(subject.last_event_at, last_event_at))
         linked = subject.contact_of(subject.tracks[event.track])
-        if linked:
-            store.index_subject(linked, subject)
-        if store.write_subject(subject):
-            return subject
-    raise WriteConflict(f"the subject kept changing through {TRIES} tries")
+        for contact in {linked, *(track.contact for track in subject.tracks.values())} - {None}:
+            assert contact is not None
+            store.index_subject(contact, subject)
+        return subject if store.write_subject(subject) else None
+
+    return retry_conflicts(attempt, what="the subject")
 
 
 def _milliseconds(instant: datetime) -> int:
@@ -186,38 +335,21 @@ def _milliseconds(instant: datetime) -> int:
 
 
 def _expires_at(subject: Subject, now: datetime) -> int:
-    """It outlives every instant that it speaks of, and every repeat of the event that was just stored."""
-    anchors = {(reason.track, reason.anchor) for reason in REASONS.values() if reason.kind == subject.ref.kind}
-    instants = [now, *(message.due_at for message in planned_messages(subject))]
-    instants += [broadcast.due_at for broadcast in broadcasts(subject)]
-    for name, anchor in anchors:
-        if (track := subject.tracks.get(name)) and (text := track.get(anchor)):
-            instants.append(parse_instant(text))
-    return expiry(max(instants) + RETENTION)
+    """Return when it may be deleted: after each instant that it names, and each repeat of the event just stored."""
+    return expiry(max([now, *_instants(subject)]) + RETENTION)
 
 
-def _as_planned(message: ScheduledMessage, ahead: ClosingPlan, arrived_at: datetime, now: datetime) -> ScheduledMessage:
-    """The message, or, where its offset was already past when the event arrived, its skip: it must not fire at once."""
-    due_at = message.due_at
-    if message.valid_until > arrived_at if message.reason_spec.send_if_late else due_at >= arrived_at:
-        return message if ahead.at == due_at else replace(message, due_at=ahead.at, planned_due_at=due_at)
-    facts = {"decided_at": iso(now), "due_at": iso(due_at)}
-    return replace(message, state=State.SKIPPED, rule="too_late", facts=facts, settled_at=now)
+def _instants(subject: Subject) -> Iterator[datetime]:
+    for message in planned_messages(subject):
+        yield from (message.due_at, message.valid_until)
+    for broadcast in broadcasts(subject):
+        yield from (broadcast.due_at, broadcast.valid_until)
+    for name, anchor in {(reason.track, reason.anchor) for reason in REASONS.values()}:
+        if (track := subject.tracks.get(name)) and anchor and (text := track.get(anchor)):
+            yield parse_instant(text)
 
 
 def _why(row: ScheduledMessage) -> dict[str, Any]:
     """A withdrawn row has no decision of its own: that its subject changed is the reason."""
     assert row.settled_at is not None
     return dict(row.facts) or {"decided_at": iso(row.settled_at), "version": row.version}
-
-
-def planned_event(message: ScheduledMessage, thread: Thread, due_at: datetime | None = None) -> OutEvent:
-    """``MessagePlanned`` tells at once whether the window will still be open, should the person not write again."""
-    conversation, due_at = thread.conversation, due_at or message.due_at
-    if conversation and conversation.is_open(due_at):
-        forecast = "send"
-    else:
-        heard = conversation or (thread.profile and thread.profile.is_kept(due_at))
-        forecast = "window_closed" if heard else "no_conversation"
-    closes_at = conversation.closes_at if conversation else None
-    return out_event("MessagePlanned", message, due_at=due_at, window_expires_at=closes_at, forecast=forecast)

@@ -32,9 +32,10 @@ def preview(
     if not subject.tracks[event.track].reflects(event):
         return {"planned": [], "broadcasts": [], "withdrawn": [], "stale": True}
     # It arrives now: an erasure stops only what was planned before.
-    plan = [replace(message, planned_at=now) for message in planned_messages(subject)]
+    zone = default_zone(store.read_brand(subject.ref.brand), settings)
+    plan = [replace(message, planned_at=now) for message in planned_messages(subject, zone)]
     wanted = {message.key for message in plan}
-    undone = [message.key for message in planned_messages(former) if message.key not in wanted]
+    undone = [message.key for message in planned_messages(former, zone) if message.key not in wanted]
     withdrawn = [row for key in undone if (row := store.read_message(key)) and row.state is State.SCHEDULED]
     return {
         "planned": [
@@ -44,7 +45,7 @@ def preview(
         ],
         "broadcasts": [
             _announced(broadcast, subject, now, store=store, render=render, settings=settings)
-            for broadcast in broadcasts(subject, default_zone(store.read_brand(subject.ref.brand), settings))
+            for broadcast in broadcasts(subject, zone)
         ],
         "withdrawn": [_about(row) for row in withdrawn],
         "stale": False,
@@ -78,7 +79,7 @@ def _announced(
 
 def _is_to_come(row: ScheduledMessage | None) -> bool:
     """A plan is not written over what is in a sender's hands, or has come to its end."""
-    return row is None or row.state is State.SCHEDULED or row.is_withdrawn
+    return row is None or row.state in (State.SCHEDULED, State.SKIPPED)
 
 
 def _forecast(

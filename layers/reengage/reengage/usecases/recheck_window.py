@@ -6,17 +6,21 @@ asked again whether the window will close before it is due.
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from reengage.domain.contact import Contact
 from reengage.domain.events_out import out_event
 from reengage.domain.instants import iso
-from reengage.domain.message import ScheduledMessage
+from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.planning import replan
 from reengage.domain.policy import PolicyInput, PolicySettings
 from reengage.domain.window_closing import is_refused, plan_for_closing
 from reengage.errors import NotPublished
 from reengage.ports import Clock, Publish, WindowStore
+
+HELD_BY_FACTS: Final = frozenset({"quiet_hours", "unknown_timezone"})
+"""The rules whose hold may end before its time: they depend on the person's zone, which a message may name."""
 
 
 def with_closing_plan(context: PolicyInput, message: ScheduledMessage) -> ScheduledMessage:
@@ -27,6 +31,7 @@ def with_closing_plan(context: PolicyInput, message: ScheduledMessage) -> Schedu
 
 def recheck_contact(contact: Contact, *, settings: PolicySettings, store: WindowStore, clock: Clock) -> None:
     """The window has moved: what was planned before, and is due after it will have closed, is marked."""
+    _recheck_holds(contact, store=store, now=clock())
     if not settings.plans_for_closing:
         return
     for row in store.pending_messages(contact):
@@ -37,6 +42,14 @@ def recheck_contact(contact: Contact, *, settings: PolicySettings, store: Window
             ahead = with_closing_plan(context, row)
             if ahead is not row:
                 store.reschedule(row, due_at=ahead.due_at, planned_due_at=row.due_at)
+
+
+def _recheck_holds(contact: Contact, *, store: WindowStore, now: datetime) -> None:
+    """Make due again what is held by a fact that may have changed: the person's zone, or a cap."""
+    for row in store.pending_messages(contact):
+        is_held = row.state is State.SCHEDULED and row.rule in HELD_BY_FACTS and row.attempts == 0
+        if is_held and row.planned_due_at and row.planned_due_at <= now < row.due_at:
+            store.reschedule(row, due_at=now, planned_due_at=row.planned_due_at)
 
 
 def warn(context: PolicyInput, due_after: ScheduledMessage, *, store: WindowStore, publish: Publish) -> bool:

@@ -81,7 +81,9 @@ def _decode(value: Any, wanted: Any, path: str, errors: list[str]) -> Any:
     except RecursionError:
         errors.append(f"{path}: expected fewer nested values")
     except msgspec.ValidationError as error:
-        errors.append(f"{path}: {str(error)[:1].lower()}{str(error)[1:]}")
+        # msgspec ends with the path inside the value, such as "- at `$[1]`".
+        what, _, inside = str(error).partition(" - at `$")
+        errors.append(f"{path}{inside.removesuffix('`')}: {what[:1].lower()}{what[1:]}")
     else:
         most = MAX_BYTES.get(wanted, len(written))
         if len(written) <= most:

@@ -1,7 +1,7 @@
 """The schemas of the events in: one type for each detail-type (events/README.md)."""
 
 from collections.abc import Callable, Mapping
-from datetime import date, time
+from datetime import date, time, timedelta
 from typing import Annotated, Any, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -19,6 +19,9 @@ MAX_URL: Final = 2048
 MAX_CAUSE: Final = 4096
 MAX_ITEMS: Final = 16_384
 """Bytes of JSON: the cart is kept in its subject's row."""
+
+SHORTEST_OFFSET: Final = timedelta(minutes=1)
+"""The send functions run every minute: a message that is valid for less time may never be sent."""
 
 MAX_ID: Final = 512
 """Bytes: DynamoDB bounds a sort key to 1,024, and the id is one part of it."""
@@ -40,7 +43,12 @@ class Channel(CheckedText):
 
 
 class Instant(CheckedText):
-    check = staticmethod(lambda text: parse_instant(text).isoformat())
+    """An instant; a fraction of a second is kept, even if it is zero: its sender knows the exact instant."""
+
+    @staticmethod
+    def check(text: str) -> str:
+        instant = parse_instant(text)
+        return instant.isoformat(timespec="microseconds" if "." in text or "," in text else "auto")
 
 
 class Zone(CheckedText):
@@ -53,8 +61,8 @@ class Ahead(CheckedText):
     @staticmethod
     def check(text: str) -> str:
         duration = Duration.parse(text)
-        if duration.is_negative:
-            raise ValueError("expected an ISO 8601 duration of zero or more, such as P1D")
+        if duration.is_negative or (not duration.months and not duration.days and duration.exact < SHORTEST_OFFSET):
+            raise ValueError("expected an ISO 8601 duration of at least one minute, such as P1D")
         return str(duration)
 
 
@@ -367,6 +375,13 @@ class CartAbandoned(CartCheckedOut, kw_only=True):
     cart_url: Url
 
 
+class PurchaseMade(BusinessFields, kw_only=True):
+    """The person bought, in any way. Without ``product_ids`` it may have been any product."""
+
+    order_id: Identifier | Optional = UNSET
+    product_ids: Annotated[list[Identifier], Meta(max_length=100)] | Optional = UNSET
+
+
 class OrderReturned(BusinessFields, kw_only=True):
     order_id: Identifier
 
@@ -425,6 +440,7 @@ BUSINESS_EVENTS: Final[Mapping[str, type[BusinessFields]]] = {
     "ProductAddedToCart": ProductAddedToCart,
     "CartAbandoned": CartAbandoned,
     "CartCheckedOut": CartCheckedOut,
+    "PurchaseMade": PurchaseMade,
     "OrderShipped": OrderShipped,
     "OrderDelivered": OrderDelivered,
     "ReviewReceived": OrderReturned,

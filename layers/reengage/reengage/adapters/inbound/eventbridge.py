@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta, timezone
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from reengage.domain import purchases
 from reengage.domain.commands import (
     BusinessEvent,
     Command,
@@ -23,7 +24,7 @@ from reengage.domain.commands import (
     ResumeSending,
 )
 from reengage.domain.contact import Contact
-from reengage.domain.instants import parse_instant
+from reengage.domain.instants import Duration, at_wall_clock, parse_instant, parse_zone
 from reengage.domain.preferences import Choice, Topic
 from reengage.domain.requests import Request
 from reengage.domain.subject import (
@@ -41,6 +42,7 @@ from .decoding import decode_contact, decode_detail, decode_fields, fields_of, g
 from .event_types import (
     BUSINESS_EVENTS,
     EVENT_SCHEMAS,
+    SHORTEST_OFFSET,
     AddressFields,
     AgentReplied,
     BrandConfigured,
@@ -57,12 +59,16 @@ from .event_types import (
     DeliveryReported,
     HolidayHoursAnnounced,
     MessageReceived,
+    PurchaseMade,
     SendingPaused,
     SendingResumed,
 )
 
 # An event cannot have happened later than it was sent; envelopes carry whole seconds.
 _CLOCK_GRAIN: Final = timedelta(seconds=1)
+
+WESTERNMOST: Final = timezone(timedelta(hours=-12))
+"""The last zone in which a day ends."""
 
 COMMON_FIELDS: Final = frozenset({"contact", "brand", "occurred_at", "cleared"})
 """What is not a field of the subject or the brand."""
@@ -121,16 +127,22 @@ def _business_event(event: Mapping[str, Any], detail: BusinessFields) -> Busines
         raise InvalidEvent(["$.detail.contact: is required: every contact has this of its own"])
     if isinstance(detail, HolidayHoursAnnounced):
         detail = _hours(detail)
+    _check_offsets(detail)
     occurred_at = _occurred_at(event, detail.occurred_at)
     happened = {terms.at: occurred_at.isoformat()} if terms.at else {}
-    subject_id = str(getattr(detail, terms.id_field))
+    if isinstance(detail, PurchaseMade):
+        subject_id, fields = purchases.ID, purchases.purchase_fields(given(detail.product_ids))
+    else:
+        subject_id = str(getattr(detail, terms.id_field))
+        fields = _fields(detail, apart=frozenset({terms.id_field})) | happened | _cleared(detail, _clearable(terms))
+    owner = contact or Contact(brand, "", "")
     return BusinessEvent(
         type=event["detail-type"],
-        subject=SubjectRef(brand, terms.kind, subject_id, contact if terms.kind in OF_ONE_CONTACT else None),
-        version=version_of(occurred_at, terms.rank),
+        subject=SubjectRef.known_to(owner, terms.kind, subject_id),
+        version=version_of(occurred_at, terms.rank, exact=_is_exact(detail.occurred_at, occurred_at)),
         arrived_at=parse_instant(event["time"]),
         contact=None if terms.kind in OF_THE_BRAND else contact,
-        fields=_fields(detail, apart=frozenset({terms.id_field})) | happened | _cleared(detail, _clearable(terms)),
+        fields=fields,
     )
 
 
@@ -162,6 +174,29 @@ def _clearable(event_type: EventType) -> frozenset[str]:
 def _optional_fields(schema: type[Struct]) -> frozenset[str]:
     fields = {field.name for field in msgspec.structs.fields(schema) if not field.required}
     return frozenset(fields - COMMON_FIELDS)
+
+
+def _check_offsets(detail: BusinessFields) -> None:
+    """Reject what the schedule cannot reach before it is not valid any more: of two offsets within a minute of each
+    other, the earlier message is valid only until the later one is due.
+    """
+    for name in ("remind_before", "follow_up"):
+        texts = getattr(detail, name, UNSET) or []
+        offsets = list(enumerate(map(Duration.parse, texts)))
+        exact = [(position, offset.exact) for position, offset in offsets if not offset.months and not offset.days]
+        errors = [
+            f"$.detail.{name}[{later}]: expected at least one minute between two offsets"
+            for index, (later, length) in enumerate(exact)
+            if any(timedelta() < abs(length - other) < SHORTEST_OFFSET for _, other in exact[:index])
+        ]
+        if errors:
+            raise InvalidEvent(errors)
+    if isinstance(detail, HolidayHoursAnnounced):
+        last = datetime.combine(date.fromisoformat(detail.date) + timedelta(days=1), time(), WESTERNMOST)
+        if detail.timezone:
+            last = at_wall_clock(last.replace(tzinfo=None), parse_zone(detail.timezone))
+        if parse_instant(detail.send_at) >= last:
+            raise InvalidEvent(["$.detail.send_at: expected an instant before the end of $.detail.date"])
 
 
 def _hours(detail: HolidayHoursAnnounced) -> HolidayHoursAnnounced:
@@ -283,6 +318,11 @@ def receipt(event: Any) -> RecordDelivery:
 def _occurred_at(event: Mapping[str, Any], occurred_at: str | UnsetType) -> datetime:
     sent = parse_instant(event["time"])
     return min(parse_instant(occurred_at), sent + _CLOCK_GRAIN) if occurred_at else sent
+
+
+def _is_exact(given_at: str | UnsetType, occurred_at: datetime) -> bool:
+    """Whether the event gives the instant with a fraction of a second, and that instant counts."""
+    return bool(given_at) and "." in str(given_at) and parse_instant(str(given_at)) == occurred_at
 
 
 def _contact(fields: ContactFields) -> Contact:
