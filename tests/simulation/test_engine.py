@@ -77,7 +77,8 @@ def test_settings_hold_from_their_own_time_on() -> None:
     booked = books("2026-03-02T12:01:00Z", "2026-03-05T06:00:00Z")
     change = {"time": "2026-03-04T12:00:00Z", "set": {"UtilityQuietHours": ""}}
     held = "2026-03-04T07:00:00Z"
-    assert instants(run(WROTE, booked), "MessageSent") == [held]
+    # The second one would be held until the appointment is over, so it goes out the evening before.
+    assert instants(run(WROTE, booked), "MessageSent") == [held, "2026-03-04T18:45:00Z"]
     assert instants(run(WROTE, booked, change), "MessageSent") == [held, "2026-03-05T04:00:00Z"]
     always = {"UtilityQuietHours": ""}
     sent = ["2026-03-04T06:00:00Z", "2026-03-05T04:00:00Z"]

@@ -700,8 +700,6 @@ def test_a_cause_and_evidence_may_be_so_long_and_no_longer() -> None:
 
 
 @pytest.mark.parametrize("detail_type", sorted({*BUSINESS} - {*EACH_CONTACT_S_OWN, "PurchaseMade"}))
-    "detail_type", [name for name in BUSINESS if name not in (*EACH_CONTACT_S_OWN, "PurchaseMade")]
-)
 @pytest.mark.parametrize("contact", [{}, {"contact": None}])
 def test_a_brand_is_enough_where_the_contact_is_not_known(detail_type: str, contact: dict[str, Any]) -> None:
     detail = {name: value for name, value in full(detail_type).items() if name != "contact"}

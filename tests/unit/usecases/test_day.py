@@ -143,8 +143,10 @@ USER_ID: Final = replace(ANNA, channel="whatsapp", address="GB.1112223334445556"
 
 
 def test_quiet_hours_until_the_appointment_are_told() -> None:
+    """A reminder that quiet hours would cost goes out before them; booked within them, it cannot."""
     world = World()
     write(world)
+    world.clock.now = NOON + timedelta(hours=44)
     book(world, offsets=("PT2H",))
     assert entry(world, UNTIL_FOUR).why is Why.QUIET_HOURS
 

@@ -553,7 +553,7 @@ def test_contact_marked_as_erased_is_not_in_the_audience() -> None:
         world.plan(interest(contact))
     world.clock.now = NOON + MINUTE
     with pytest.raises(Crash):
-        world.erase(EraseContact(anna, world.clock.now), Fault(only="read_holdings"))
+        world.erase(EraseContact(anna, world.clock.now), Fault(only="pending_messages"))
     world.clock.now = NOON + HOUR
     world.plan(holiday(1, send_at=NOON + HOUR))
     world.plan(back())

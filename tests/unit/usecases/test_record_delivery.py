@@ -227,7 +227,7 @@ def test_receipt_of_an_unknown_message_names_the_field(of: str) -> None:
         "deleted by TTL": known,
     }[of]
     if of == "deleted by TTL":
-        world.store.expire(DUE + timedelta(days=30))
+        world.store.expire(row(world).valid_until + timedelta(days=30))
     with pytest.raises(InvalidEvent, match=r"\$\.detail\.scheduled_message_id"):
         world.report(reported)
     assert world.bus.events == []

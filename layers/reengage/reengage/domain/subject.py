@@ -236,7 +236,7 @@ class Track:
 
     def reflects(self, event: BusinessEvent) -> bool:
         """Whether the event is the newest one, or still decides a field or whether the track is active."""
-        deciding = {self.version, self.began, self.finally_ended, *(point.version for point in self.history)}
+        deciding = {self.version, self.began, self.finally_ended}
         return event.version in deciding | {value.version for value in self.fields.values()}
 
     def apply(self, event: BusinessEvent) -> "Track":

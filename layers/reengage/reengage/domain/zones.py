@@ -47,9 +47,10 @@ def zones_of(
         by_event = Zones("event", _known(event_zone))
         names = _names_by_number(contact.address)
         by_number = Zones("phone_number", _known(*names))
-        if len(by_number.zones) == 1 and by_event.zones and by_event.zones != by_number.zones:
+        is_single = len(names) == len(by_number.zones) == 1
+        if is_single and by_event.zones and by_event.zones != by_number.zones:
             yield Zones(BOTH, by_number.zones + by_event.zones)
-        if len(by_number.zones) == 1:
+        if is_single:
             yield by_number
         yield by_event
         yield Zones("brand", _known(brand_zone))

@@ -164,6 +164,12 @@ class AnswerStore(Protocol):
 class ConversationStore(ThreadReader, ConversationWriter, PreferencesStore, Eraser, AnswerStore, Protocol):
     """What receiving a message reads and writes."""
 
+    def pending_messages(self, contact: Contact) -> list[ScheduledMessage]:
+        """Return the contact's messages that are ``scheduled`` or being sent; one request a page."""
+
+    def reschedule(self, message: ScheduledMessage, *, due_at: datetime, planned_due_at: datetime) -> bool:
+        """Move a row that is still ``scheduled`` for ``message.due_at``."""
+
     def write_profile(self, contact: Contact, profile: Profile, *, replacing: Profile | None) -> bool:
         """Compare-and-set: ``replacing`` is the profile as it was read."""
 
@@ -239,7 +245,7 @@ class ProgressStore(Protocol):
         """Return all shards of the subject's broadcasts; one request a page."""
 
 
-class BroadcastStore(BrandReader, SubjectReader, ErasureStore, PlanWriter, Protocol):
+class BroadcastStore(MessageReader, BrandReader, SubjectReader, ErasureStore, PlanWriter, Protocol):
     """What expanding a broadcast reads and writes."""
 
     def read_shard(self, key: MessageKey) -> BroadcastShard | None: ...

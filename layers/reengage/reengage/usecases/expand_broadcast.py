@@ -5,7 +5,7 @@ end: a member has one row for it, whoever writes it. Whether it may go out is fo
 sent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -13,14 +13,17 @@ from typing import Final
 from reengage.domain.brand import STACK, Brand
 from reengage.domain.broadcast import Broadcast, BroadcastShard, Recipient, ShardState
 from reengage.domain.contact import Contact
+from reengage.domain.instants import parse_instant
 from reengage.domain.message import MessageKey, ScheduledMessage, State
 from reengage.domain.pause import stored_pauses
 from reengage.domain.planning import broadcasts
 from reengage.domain.policy import PolicyInput, PolicySettings, default_zone
-from reengage.domain.subject import Subject
+from reengage.domain.subject import Subject, SubjectRef
 from reengage.ports import BroadcastStore, Clock, Publish, Thread
 from reengage.usecases.erase_contact import forget
 from reengage.usecases.plan_messages import context_of, planned_event
+
+PHONE_CHANNELS: Final = ("sms", "rcs", "whatsapp")
 
 PAGE: Final = 33
 """Members at once: what stands of them is one BatchGetItem."""
@@ -97,6 +100,7 @@ class _Page:
             for recipient in page.recipients
             if _is_there(recipient, threads[recipient.contact]) and not _was_told(recipient, broadcast, self.store)
         ]
+        recipients = self._one_for_each_person(recipients, threads)
         reflects = {recipient.contact: _rests_on(recipient, threads[recipient.contact]) for recipient in recipients}
         wanted = [
             broadcast.message_for(recipient.contact, recipient.since, at=reflects[recipient.contact])
@@ -117,8 +121,65 @@ class _Page:
         state = ShardState.WAITING if page.cursor else ShardState.DONE
         return replace(shard, state=state, cursor=page.cursor, planned=shard.planned + len(ours))
 
+    def _one_for_each_person(
+        self, recipients: Sequence[Recipient], threads: Mapping[Contact, Thread]
+    ) -> list[Recipient]:
+        """Remove whose number is reached better on another channel: the one that the person used last.
+
+        If another channel already has the message, that one stays, even if the person has written here since.
+        """
+        others = {recipient.contact: _other_channels(recipient.contact) for recipient in recipients}
+        known = self.store.read_threads([other for of_one in others.values() for other in of_one])
+        kept = []
+        for recipient in recipients:
+            own = _used_at(threads[recipient.contact], recipient.contact, self.now)
+            rivals = [
+                (used_at, other)
+                for other in others[recipient.contact]
+                if (used_at := _used_at(known[other], other, self.now)) and self._is_recipient(other, recipient)
+            ]
+            has_it = any(self._has_message(other, recipient) for _, other in rivals)
+            if not has_it and (not rivals or (own and (own, recipient.contact.channel) > _best(rivals))):
+                kept.append(recipient)
+        return kept
+
+    def _is_recipient(self, other: Contact, recipient: Recipient) -> bool:
+        """Whether the broadcast reaches the other channel, too: each channel has its own interest."""
+        return recipient.since is None or self._interest_since(other) is not None
+
+    def _interest_since(self, contact: Contact) -> datetime | None:
+        interest = self.store.read_subject(SubjectRef.known_to(contact, "interest", self.shard.subject.id))
+        if interest is None or interest.is_undone("interest"):
+            return None
+        return parse_instant(interest.tracks["interest"].get("shown_at"))
+
+    def _has_message(self, other: Contact, recipient: Recipient) -> bool:
+        since = self._interest_since(other) if recipient.since else None
+        row = self.store.read_message(self.broadcast.message_for(other, since, at=self.now).key)
+        return row is not None and row.state is not State.SKIPPED and row.version == self.broadcast.version
+
     def _context(self, row: ScheduledMessage, thread: Thread) -> PolicyInput:
         return context_of(row, self.subject, thread, brand=self.brand, settings=self.settings, now=self.now)
+
+
+def _other_channels(contact: Contact) -> list[Contact]:
+    """Return the same phone number on the other channels."""
+    if not contact.address.startswith("+"):
+        return []
+    return [replace(contact, channel=channel) for channel in PHONE_CHANNELS if channel != contact.channel]
+
+
+def _used_at(thread: Thread, contact: Contact, now: datetime) -> datetime | None:
+    """Return when the person last wrote, if the window is open and they did not refuse."""
+    preferences = thread.preferences
+    if preferences.refused("contact", contact.channel) or preferences.refused("marketing", contact.channel):
+        return None
+    _, conversation = preferences.without_erased(contact.channel, None, thread.conversation)
+    return conversation.last_inbound_at if conversation and conversation.is_open(now) else None
+
+
+def _best(rivals: Sequence[tuple[datetime, Contact]]) -> tuple[datetime, str]:
+    return max((used_at, other.channel) for used_at, other in rivals)
 
 
 def _is_there(recipient: Recipient, thread: Thread) -> bool:

@@ -21,6 +21,7 @@ from reengage.errors import WriteConflict
 from reengage.ports import Clock, ConversationStore, Publish, Thread
 from reengage.usecases.answer_question import AnswerCandidate, answer_candidate, answered_event, store_answer
 from reengage.usecases.erase_contact import forget
+from reengage.usecases.recheck_window import recheck_holds
 from reengage.usecases.record_choice import announce_choice, store_choice
 
 LAST_SEEN_GRAIN: Final = timedelta(days=7)
@@ -99,7 +100,9 @@ def ingest_message(
     binding = _bind(candidate, conversation, choice, store=store, publish=publish)
     _announce(message, conversation, None if binding else detection, publish)
     if conversation:
-        if has_moved or conversation.opened_by == message.message_id or conversation.warned_expires_at:
+        if has_moved:
+            recheck_holds(message.contact, store=store, now=now)
+        if conversation.opened_by == message.message_id or conversation.warned_expires_at:
             # Nothing else waits for the window: what is to be looked at in time is asked again by then.
             recheck_contact(message.contact)
         if answer := _reply(message, conversation, detection, binding, choice, settings=settings, now=now):

@@ -17,7 +17,7 @@ from reengage.domain.planning import replan
 from reengage.domain.policy import PolicyInput, PolicySettings
 from reengage.domain.window_closing import is_refused, plan_for_closing
 from reengage.errors import NotPublished
-from reengage.ports import Clock, Publish, WindowStore
+from reengage.ports import Clock, ConversationStore, Publish, WindowStore
 
 HELD_BY_FACTS: Final = frozenset({"quiet_hours", "unknown_timezone"})
 """The rules whose hold may end before its time: they depend on the person's zone, which a message may name."""
@@ -31,7 +31,6 @@ def with_closing_plan(context: PolicyInput, message: ScheduledMessage) -> Schedu
 
 def recheck_contact(contact: Contact, *, settings: PolicySettings, store: WindowStore, clock: Clock) -> None:
     """The window has moved: what was planned before, and is due after it will have closed, is marked."""
-    _recheck_holds(contact, store=store, now=clock())
     if not settings.plans_for_closing:
         return
     for row in store.pending_messages(contact):
@@ -44,7 +43,7 @@ def recheck_contact(contact: Contact, *, settings: PolicySettings, store: Window
                 store.reschedule(row, due_at=ahead.due_at, planned_due_at=row.due_at)
 
 
-def _recheck_holds(contact: Contact, *, store: WindowStore, now: datetime) -> None:
+def recheck_holds(contact: Contact, *, store: ConversationStore, now: datetime) -> None:
     """Make due again what is held by a fact that may have changed: the person's zone, or a cap."""
     for row in store.pending_messages(contact):
         is_held = row.state is State.SCHEDULED and row.rule in HELD_BY_FACTS and row.attempts == 0
