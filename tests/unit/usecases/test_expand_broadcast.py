@@ -752,7 +752,7 @@ def test_one_of_two_runs_advances_and_counts_stay_right() -> None:
     assert reached(world) == people
 
 
-def test_page_costs_one_read_before_and_one_after() -> None:
+def test_page_costs_two_reads_before_and_one_after() -> None:
     """33 of them: three keys each are what BatchGetItem takes at once."""
     people = shardmates(70)
     world = of(*people)
@@ -760,7 +760,7 @@ def test_page_costs_one_read_before_and_one_after() -> None:
     counted = Fault(nth=-1)
     assert expand(world, around=counted)
     calls = Counter(counted.calls)
-    assert (calls["audience_page"], calls["read_threads"], calls["save_progress"]) == (3, 2 * 3, 3)
+    assert (calls["audience_page"], calls["read_threads"], calls["save_progress"]) == (3, 3 * 3, 3)
     assert calls["write_plan"] == 70
 
 
