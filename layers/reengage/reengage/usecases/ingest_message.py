@@ -100,8 +100,7 @@ def ingest_message(
     binding = _bind(candidate, conversation, choice, store=store, publish=publish)
     _announce(message, conversation, None if binding else detection, publish)
     if conversation:
-        if has_moved:
-            recheck_holds(message.contact, store=store, now=now)
+        recheck_holds(message.contact, store=store, now=now, has_moved=has_moved)
         if conversation.opened_by == message.message_id or conversation.warned_expires_at:
             # Nothing else waits for the window: what is to be looked at in time is asked again by then.
             recheck_contact(message.contact)

@@ -43,8 +43,10 @@ def recheck_contact(contact: Contact, *, settings: PolicySettings, store: Window
                 store.reschedule(row, due_at=ahead.due_at, planned_due_at=row.due_at)
 
 
-def recheck_holds(contact: Contact, *, store: ConversationStore, now: datetime) -> None:
-    """Make due again what is held by a fact that may have changed: the person's zone, or a cap."""
+def recheck_holds(contact: Contact, *, store: ConversationStore, now: datetime, has_moved: bool) -> None:
+    """If the contact's time zone changed, make due again what is held by the former one."""
+    if not has_moved:
+        return
     for row in store.pending_messages(contact):
         is_held = row.state is State.SCHEDULED and row.rule in HELD_BY_FACTS and row.attempts == 0
         if is_held and row.planned_due_at and row.planned_due_at <= now < row.due_at:
