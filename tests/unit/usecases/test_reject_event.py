@@ -45,6 +45,18 @@ def test_errors_are_as_many_as_the_bus_takes(errors: int) -> None:
     assert published == [*why.errors[:MOST_ERRORS], *more] == bus.events[0].detail["errors"]
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("Unknown", "Unknown"), ("x" * 9999, "x" * 256), ("a\ud800b", "a?b"), (5, None), (["x"], None)],
+)
+def test_names_of_the_sender_are_cut_and_valid(name: object, expected: str | None) -> None:
+    """Half of a surrogate pair as detail-type raised, and a sender could publish a text of any length."""
+    bus = Bus()
+    reject_event({"detail-type": name, "id": name}, WHY, keep=lambda _event, _errors: None, publish=bus)
+    (detail,) = bus.details("EventRejected")
+    assert (detail.get("rejected_detail_type"), detail.get("event_id")) == (expected, expected)
+
+
 def test_event_that_was_not_kept_is_not_published_as_kept() -> None:
     bus = Bus()
 

@@ -14,7 +14,14 @@ from reengage.adapters.inbound.event_types import MAX_ID
 from reengage.adapters.inbound.eventbridge import inbound_message, parse_business_event, receipt
 from reengage.adapters.inbound.parsing import MAX_NAME, MAX_TEXT, ParsedCall
 from reengage.adapters.inbound.relay import SOURCE, to_bus_events
-from reengage.domain.commands import RecordChoice, RecordDelivery, Status
+from reengage.domain.commands import (
+    LinkContact,
+    MoveContact,
+    RecordAgentReply,
+    RecordChoice,
+    RecordDelivery,
+    Status,
+)
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.events_out import OutEvent
@@ -161,3 +168,27 @@ def test_the_longest_message_fits_into_an_event(character: str) -> None:
     entry = EventBus(Unused(), "reengage", source=SOURCE).entry(event)
     assert sum(len(entry[name].encode()) for name in ("Source", "DetailType", "Detail")) < 262_144
     assert inbound_message(on_the_bus(event)).text == character * MAX_TEXT
+
+
+# Addresses of one person, and staff
+
+OTHER: Final = Contact("acme-clinic", "whatsapp", "GB.811")
+
+
+def test_links_come_before_choices_and_messages() -> None:
+    """A STOP by one address must find the other."""
+    call = ParsedCall(messages=[MESSAGE], choices=[STOP], links=[LinkContact(PERSON, OTHER, AT)])
+    assert [event.type for event in to_bus_events(call)] == ["ContactLinked", "ContactOptedOut", "MessageReceived"]
+
+
+@pytest.mark.parametrize(
+    ("call", "command"),
+    [
+        (ParsedCall(links=[LinkContact(PERSON, OTHER, AT)]), LinkContact(PERSON, OTHER, AT)),
+        (ParsedCall(moves=[MoveContact(PERSON, OTHER, AT)]), MoveContact(PERSON, OTHER, AT)),
+        (ParsedCall(agent_replies=[RecordAgentReply(PERSON, AT)]), RecordAgentReply(PERSON, AT)),
+    ],
+)
+def test_links_moves_and_replies_are_the_same_behind_the_bus(call: ParsedCall, command: Any) -> None:
+    (event,) = to_bus_events(call)
+    assert parse_business_event(on_the_bus(event, AT + timedelta(hours=1))) == command
