@@ -27,9 +27,11 @@ SELF_DELIVERED: Final = frozenset({"webhook", "eventbridge"})
 
 
 class Route(NamedTuple):
-    """``identity`` is what the provider calls the sender: a number, an agent, a phone number's id, an URL. ``names``
-    are what else people write to: the numbers of a pool, the agent behind an URL. ``rank``: 0 for the first route of
-    a brand and channel, 1 for the one behind it.
+    """One row of ``Routes``.
+
+    ``sender_id`` is the provider's name of the sender: a number, an agent, a phone number's id or a URL.
+    ``aliases`` are further addresses that people write to: the numbers of a pool, or the agent behind a URL.
+    ``rank``: 0 for the first route of a brand and channel, 1 for the second.
     """
 
     @property
