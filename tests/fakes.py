@@ -304,7 +304,7 @@ def inbound(
     text: str = "Is Friday free?",
     **facts: Any,
 ) -> InboundMessage:
-    """A message as a chat provider delivers it; its id is made from its instant where none is given."""
+    """Return a message as a chat provider delivers it; by default its id is made from its instant."""
     return InboundMessage(contact, message_id or f"SM{sent_at:%Y%m%d%H%M%S%f}", sent_at, JUST_NOW, text, **facts)
 
 

@@ -16,9 +16,9 @@ from tests.fakes import business
 MIDNIGHT = datetime.combine(TODAY + timedelta(days=1), datetime.min.time(), NOW.tzinfo)
 
 
-def apply(store: Store, event_type: str, *, ref: SubjectRef = APPOINTMENT, at: datetime = NOW, **said: Any) -> None:
+def apply(store: Store, event_type: str, *, ref: SubjectRef = APPOINTMENT, at: datetime = NOW, **values: Any) -> None:
     contact = Contact(ref.brand, "sms", ANNA.address)
-    event = arrived(business(event_type, at, subject_id=ref.id, contact=contact, **said), at)
+    event = arrived(business(event_type, at, subject_id=ref.id, contact=contact, **values), at)
     before = store.read_subject(ref) or Subject(ref, expires_at=2_000_000_000)
     assert store.write_subject(replace(before.apply(event), last_event_at=at))
 

@@ -82,7 +82,7 @@ def test_events_out() -> None:
     assert documented == {*METRICS, "MessageSendRequested"}
 
 
-def test_rules_in_the_order_in_which_they_are_asked() -> None:
+def test_rules_are_in_the_order_of_the_policy() -> None:
     documented = [names(row[0])[0] for row in FUNCTIONS.table("## The rules", "rule")]
     assert documented == list(RULES)
 
@@ -173,7 +173,7 @@ def test_alarms_that_the_runbook_names() -> None:
     assert f"for each of the {len(alarms)} alarms" in FUNCTIONS.text
 
 
-def test_every_file_of_events_is_named_and_every_named_one_exists() -> None:
+def test_every_file_of_events_is_named_and_exists() -> None:
     documented = {
         (names(function)[0], case)
         for function, files in EVENTS.table("## Sample events", "function")

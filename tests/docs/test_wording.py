@@ -372,7 +372,7 @@ ONE_SHOP: Final = "brands/one-shop/{}.ftl"
 SHIPPED: Final = "order_shipped = { $brand }: on its way!\n    .template = shipped\n    .parameters = brand\n"
 
 
-def test_a_brand_may_say_some_things_otherwise(folder: Path) -> None:
+def test_brand_may_override_texts(folder: Path) -> None:
     for locale in ("en", "de-AT", "fr"):
         write(folder, ONE_SHOP.format(locale), SHIPPED.replace("!", " 🚚"))
     assert problems(folder) == []

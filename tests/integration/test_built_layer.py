@@ -201,12 +201,12 @@ print(json.dumps(found))
 
 
 def test_clients_have_the_endpoints_and_operations_of_botocore(layer: Path) -> None:
-    asked = [*product(SERVICES, REGIONS)]
+    requested = [*product(SERVICES, REGIONS)]
     whole = Path(botocore.__file__).parents[1]
-    wanted = json.loads(run(CLIENTS, [whole], json.dumps(asked).encode()))
-    found = json.loads(run(CLIENTS, [layer], json.dumps(asked).encode()))
+    wanted = json.loads(run(CLIENTS, [whole], json.dumps(requested).encode()))
+    found = json.loads(run(CLIENTS, [layer], json.dumps(requested).encode()))
     assert found == wanted
-    assert len(found) == len(asked)
+    assert len(found) == len(requested)
 
 
 SHAPES: Final = """

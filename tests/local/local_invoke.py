@@ -29,7 +29,7 @@ HOST = "host.docker.internal"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one case; `error` is None where all went well."""
+    """The outcome of one case; `error` is None if it passed."""
 
     case: Path
     seconds: float
@@ -41,7 +41,7 @@ class Result:
 
 
 def logical_id(folder: str) -> str:
-    """The function in template.yaml whose code stands in functions/`folder`.
+    """Return the logical id of the function in template.yaml whose code is in functions/`folder`.
 
     >>> logical_id("ingest_message")
     'IngestMessageFunction'
@@ -83,7 +83,7 @@ def _docker_answers() -> bool:
 
 
 def _arguments(aws: emulator.Emulator, folders: set[str], scratch: Path) -> list[str]:
-    """What every `sam local invoke` is told: the deployed functions' environment, and where the emulator is.
+    """Return the environment for `sam local invoke`: the deployed functions' variables and the emulator's endpoint.
 
     `sam` passes on only those variables that the template declares, so a copy of it declares the endpoint.
     """

@@ -1,8 +1,8 @@
-"""What providers call in, on the deployed app: over its real URL and its real topic, signed and not.
+"""Call the deployed app as providers do: over its real URL and its real topic, signed and unsigned.
 
     make providers
 
-A message of each stands in the table in the end as if the provider had delivered it; who is not signed leaves nothing.
+At the end the table has a message of each provider. Unsigned calls leave nothing.
 """
 
 import base64

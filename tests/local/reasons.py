@@ -193,7 +193,7 @@ def review_request(stage: Stage) -> Acts:
 def back_in_stock(stage: Stage) -> Acts:
     brand = "acme-stock"
     waiting, withdrew, sofa = (stage.person(brand=brand) for _ in range(3))
-    stage.person(brand=brand)  # whom it does not interest
+    stage.person(brand=brand)  # without interest
     silent = stage.person(brand=brand, wrote=None)
     for person in (waiting, withdrew, silent):
         stage.happens("InterestShown", person, item_id="lamp")
@@ -296,7 +296,7 @@ def window_pull_forward(stage: Stage) -> Acts:
 
 
 def window_warn(stage: Stage) -> Acts:
-    """A business is told once that the window closes within ``WindowClosingNotice``, and what is due after that."""
+    """``ConversationClosing`` is published once within ``WindowClosingNotice``, with what is due after the window."""
     warned, far, wrote = (stage.person(wrote=WINDOW - left) for left in (6 * HOUR, 3 * DAY, 6 * HOUR))
     starts_at = stage.now() + 5 * DAY
     wants = _about(stage, "appointment_reminder", "PT2H")
@@ -398,7 +398,7 @@ def play(stage: Stage, say: emulator.Say) -> list[str]:
 
 
 def planned(stage: Stage, seen: Seen) -> list[str]:
-    """Before anything is undone or sent: each message stands, due as the contract says, and was told of."""
+    """Check before anything is undone or sent: each message is stored, has its due time, and was published."""
     found = _strays([message for message in stage.messages if message.first], seen)
     for message in stage.messages:
         if message.first:

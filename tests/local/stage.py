@@ -1,8 +1,8 @@
-"""What stands around the deployed app while each of its reasons is played: people, business systems, and who listens.
+"""The people, business systems and listeners around the deployed app while each of its reasons is played.
 
-Every event waits until the function that hears it has run, so that one process of each does for all. The schedules rest
-while there is something to tell, and then fire by themselves: however slow the machine, what is undone is undone before
-anything could be sent.
+Every event waits until its function has run, so that one process of each function is enough. The schedules are disabled
+while events are published, and then fire by themselves. So even on a slow machine, messages are undone before they
+could be sent.
 """
 
 import time
@@ -23,7 +23,7 @@ WINDOW: Final = timedelta(days=30)
 
 BRAND: Final = "acme"
 NAME: Final = "Acme Living"
-"""What the brand is called in its texts; a brand that nobody has configured is called by its id."""
+"""The brand's name in its texts; a brand that is not configured uses its id."""
 
 HELLO: Final = "Hello, is there any news?"
 
@@ -103,7 +103,7 @@ class Broadcast:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """A ``ConversationClosing`` that must be told, once, with what is due after the window: subject ids."""
+    """A ``ConversationClosing`` that must be published once, with the subject ids of what is due after the window."""
 
     person: Person
     subjects: tuple[str, ...]
@@ -111,7 +111,7 @@ class Closing:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The scheduled messages in the table, all that the app has said, and its answers about each broadcast."""
+    """The scheduled messages in the table, all published events, and the progress of each broadcast."""
 
     rows: list[Json]
     received: list[Json]
@@ -122,7 +122,7 @@ class Seen:
 
 
 class Stage(Story):
-    """The story of every reason, as it is told, and what must come of it."""
+    """The events of every reason, and the expected outcome."""
 
     def __init__(self, aws: Emulator, outputs: Mapping[str, str]) -> None:
         super().__init__(aws, outputs)
@@ -144,10 +144,10 @@ class Stage(Story):
         self.closings: list[Closing] = []
         self.wrong: list[str] = []
 
-    # What is told.
+    # Events
 
     def person(self, *, brand: str = BRAND, wrote: timedelta | None = timedelta(days=2), text: str = HELLO) -> Person:
-        """Somebody new, for whom it is noon, and who wrote so long ago; or never."""
+        """Return a new person whose local time is noon, and who wrote that long ago, or never."""
         # Numbers reserved for fiction: NANPA 555-0100 to 555-0199.
         person = Person(brand, f"+1202555{100 + self.people:04}", self.now() - wrote if wrote else None)
         self.people += 1
@@ -261,14 +261,14 @@ class Stage(Story):
         return found
 
     def _publish(self, detail_type: str, detail: Json) -> None:
-        """On the bus, and heard by its function."""
+        """Put the event on the bus and wait until its function has run."""
         function = "IngestMessageFunctionArn" if detail_type == "MessageReceived" else "PlanMessagesFunctionArn"
         before = self._runs(function)
         self.put(detail_type, detail)
         deadline = time.monotonic() + PATIENCE.total_seconds()
         while self._runs(function) == before:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{detail_type} {detail}, and nobody heard it within {PATIENCE}")
+                raise TimeoutError(f"{detail_type} {detail}: its function did not run within {PATIENCE}")
             time.sleep(0.05)  # there is nothing to wait on but the log
 
     def _runs(self, output: str) -> int:

@@ -275,18 +275,18 @@ def _decide(person: _Person, kind: Kind, at: datetime, due: datetime) -> _Decisi
 
 
 def _stops(person: _Person, at: datetime) -> str | None:
-    heard = [wrote for wrote in person.wrote if wrote <= at]
+    received = [wrote for wrote in person.wrote if wrote <= at]
     if person.stopped and at >= person.stopped:
         return "opted_out"
-    if not heard:
+    if not received:
         return "no_conversation"
-    return "window_closed" if at >= heard[-1] + WINDOW else None
+    return "window_closed" if at >= received[-1] + WINDOW else None
 
 
 def _facts(person: _Person, at: datetime, *, quiet: bool) -> dict[str, Any]:
     facts: dict[str, Any] = {"decided_at": _iso(at)}
-    if heard := [wrote for wrote in person.wrote if wrote <= at]:
-        facts |= {"last_inbound_at": _iso(heard[-1]), "window_expires_at": _iso(heard[-1] + WINDOW)}
+    if received := [wrote for wrote in person.wrote if wrote <= at]:
+        facts |= {"last_inbound_at": _iso(received[-1]), "window_expires_at": _iso(received[-1] + WINDOW)}
     if quiet and person.zone:
         local = at.astimezone(ZoneInfo(person.zone)).isoformat(timespec="minutes")
         facts |= {"quiet_hours": "20:00-09:00", "zone": person.zone, "zone_from": "contact", "local_time": local}

@@ -293,10 +293,10 @@ def test_conversation_reads_as_the_person_saw_it(page: Page, data: ReportData) -
     )
     page.run(f"openDetail({number})")
     bubbles = page.run("[...document.querySelectorAll('.thread .bubble')].map((bubble) => bubble.textContent)")
-    said = [(message.at, message.text) for message in history.inbound]
-    said += [(message.at or "", message.text or "") for message in history.messages if message.was_sent]
-    assert sorted(bubbles) == sorted(text for _, text in said)
-    in_order = [text for _, text in sorted(said, key=lambda item: datetime.fromisoformat(item[0]))]
+    texts = [(message.at, message.text) for message in history.inbound]
+    texts += [(message.at or "", message.text or "") for message in history.messages if message.was_sent]
+    assert sorted(bubbles) == sorted(text for _, text in texts)
+    in_order = [text for _, text in sorted(texts, key=lambda item: datetime.fromisoformat(item[0]))]
     assert bubbles == in_order
     thread = page.run("document.querySelector('.thread').innerText")
     assert "Held by quiet_hours until" in thread or "Held by frequency_cap until" in thread

@@ -23,8 +23,8 @@ def about(at: str, kind: str, name: str = "m-1", /, **detail: Any) -> dict[str, 
 
 
 def wrote(at: str, text: str = "Hi", **detail: Any) -> dict[str, Any]:
-    said = {"contact": ADA, "message_id": f"in-{at}", "sent_at": at, "text": text} | detail
-    return {"time": at, "source": "chat", "detail-type": "MessageReceived", "detail": said}
+    event_fields = {"contact": ADA, "message_id": f"in-{at}", "sent_at": at, "text": text} | detail
+    return {"time": at, "source": "chat", "detail-type": "MessageReceived", "detail": event_fields}
 
 
 def only_contact(*lines: dict[str, Any], **options: Any) -> ContactHistory:

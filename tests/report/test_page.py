@@ -134,7 +134,7 @@ def test_half_a_surrogate_pair_does_not_break_the_file() -> None:
     assert render_report(data).encode("utf-8").decode("utf-8") == render_report(data)
 
 
-def test_columns_hold_what_the_messages_say() -> None:
+def test_columns_hold_the_values_of_the_messages() -> None:
     data = report_data(sample_lines(20), title="t")
     packed = data_of(render_report(data))
     columns, base = packed["messages"], packed["base"]

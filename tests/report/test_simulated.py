@@ -17,14 +17,14 @@ def envelope(at: datetime, kind: str, **detail: Any) -> dict[str, Any]:
 
 
 def story() -> list[dict[str, Any]]:
-    """Six people who write, book, leave carts and one of whom says STOP, in a month and a half."""
+    """Six people write, book and leave carts for six weeks, and one of them writes STOP."""
     lines: list[dict[str, Any]] = [{"until": (START + timedelta(days=45)).isoformat()}]
     for number in range(6):
         contact = {"brand": "acme", "channel": "sms", "address": f"+1202555010{number}"}
         wrote = START + timedelta(hours=number)
-        said: dict[str, Any] = {"contact": contact, "display_name": f"Person {number}", "timezone": ZONE}
-        said |= {"message_id": f"in-{number}", "sent_at": wrote.isoformat(), "text": "Hi"}
-        lines.append(envelope(wrote, "MessageReceived", **said))
+        values: dict[str, Any] = {"contact": contact, "display_name": f"Person {number}", "timezone": ZONE}
+        values |= {"message_id": f"in-{number}", "sent_at": wrote.isoformat(), "text": "Hi"}
+        lines.append(envelope(wrote, "MessageReceived", **values))
         starts = (wrote + timedelta(days=12, hours=3)).isoformat()
         booked = {"contact": contact, "appointment_id": f"a-{number}", "starts_at": starts, "timezone": ZONE}
         lines.append(envelope(wrote + timedelta(days=1), "AppointmentBooked", **booked))

@@ -125,7 +125,9 @@ def test_explain_rejects_a_malformed_contact(
     assert "acme-dental/sms/+12025550101" in error
 
 
-def test_preview_without_a_stack_says_send(invoked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+def test_preview_without_a_stack_forecasts_send(
+    invoked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["preview", str(EVENTS / "plan_messages/appointment_booked.json")]) == 0
     assert invoked == []
     captured = capsys.readouterr()
@@ -545,7 +547,7 @@ def test_simulate_writes_a_page_that_compares(story: Path, capsys: pytest.Captur
         (["--compare", "UtilityCaps=1/P1D"], "--compare needs --report FILE"),
     ],
 )
-def test_simulate_says_what_is_wrong(
+def test_simulate_names_what_is_wrong(
     arguments: list[str], error: str, story: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["simulate", str(story), *arguments]) == 2

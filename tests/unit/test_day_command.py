@@ -80,6 +80,6 @@ def test_day_writes_csv_and_a_page_without_code(story: Path, capsys: pytest.Capt
         (["--story", "no.jsonl"], "no.jsonl"),
     ],
 )
-def test_day_says_what_to_type(arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_day_shows_what_to_type(arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["day", "--brand", "acme-dental", *arguments]) == 2
     assert error in capsys.readouterr().err

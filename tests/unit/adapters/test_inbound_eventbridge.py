@@ -129,7 +129,7 @@ EVIDENCE: Final = Kind(
     ("", "signed", 5, True, [], [{}], {"where": "\ud800"}, {"where": "x" * 4096}),
 )
 KIND: Final = Kind("button", ("", "Button", "a button", "x" * 41, *NO_TEXT))
-ASKS: Final = Kind("Stop_Marketing", ("", "stop it", "unsubscribe", *NO_TEXT))
+KEYWORD: Final = Kind("Stop_Marketing", ("", "stop it", "unsubscribe", *NO_TEXT))
 STATUS: Final = Kind("delivered", ("", "read", "DELIVERED", *NO_TEXT))
 
 CONTACT: Final = {"brand": "acme-dental", "channel": "sms", "address": "+447700900142"}
@@ -204,7 +204,7 @@ _APPOINTMENT: Final = {
 }
 _TRIAL: Final = {"timezone": ZONE, "upgrade_url": URL, "follow_up": OFFSETS, "occurred_at": INSTANT}
 OPTIONAL: Final[dict[str, dict[str, Kind]]] = {
-    "MessageReceived": {"locale": LOCALE, "timezone": ZONE, "display_name": LINE, "kind": KIND, "asks": ASKS},
+    "MessageReceived": {"locale": LOCALE, "timezone": ZONE, "display_name": LINE, "kind": KIND, "asks": KEYWORD},
     "AppointmentBooked": _APPOINTMENT,
     "AppointmentRescheduled": _APPOINTMENT,
     "AppointmentCancelled": {"occurred_at": INSTANT},
@@ -274,7 +274,7 @@ WITHOUT_CONTACT: Final = (
     "HolidayHoursAnnounced",
     "AnnouncementWithdrawn",
 )
-"""What is told to an audience is about nobody in particular."""
+"""Events for an audience, which have no contact."""
 
 KEPT: Final = {
     "ProductViewed": "viewed_at",
@@ -550,7 +550,7 @@ def test_an_event_is_an_object(reader: Callable[[Any], Any], event: Any) -> None
 
 
 def test_an_error_quotes_nothing_of_what_it_found() -> None:
-    """Errors are logged, and what stands in the wrong field may be about a person."""
+    """Errors are logged, and the value of a wrong field may be personal data."""
     personal = "Ada Beispiel +447700900142"
     for detail_type in REQUIRED:
         names = REQUIRED[detail_type] | OPTIONAL[detail_type]
@@ -578,7 +578,7 @@ def test_brand_command_has_only_the_events_fields(whose: dict[str, Any]) -> None
 
 
 def test_an_erasure_counts_from_when_it_arrived() -> None:
-    """A second request with the date of the first erased nothing of what had come since, and said that it had."""
+    """A second request with the date of the first erased nothing newer, and reported that it had."""
     assert parse_business_event(envelope("ContactErased", {"contact": CONTACT})) == EraseContact(READ_CONTACT, AT)
     earlier = parse_business_event(
         envelope("ContactErased", {"contact": CONTACT, "occurred_at": "2031-03-04T11:05:19.5Z"})
@@ -744,8 +744,9 @@ def test_only_per_contact_subjects_differ_between_contacts(detail_type: str) -> 
 
 @pytest.mark.parametrize("detail_type", WITHOUT_CONTACT)
 def test_announcement_keeps_no_contact(detail_type: str) -> None:
-    """Whoever the shop's own account was would have been the only one to hear of it, and an erasure of that contact
-    would have taken the announcement away.
+    """An announcement with a contact would have reached only that contact.
+
+    An erasure of that contact would have deleted the announcement.
     """
     named = business_event(envelope(detail_type, full(detail_type)))
     detail = full(detail_type) | {"contact": None, "brand": "acme-dental"}
@@ -869,7 +870,7 @@ def test_it_is_either_closed_or_has_hours(given: dict[str, Any]) -> None:
 @pytest.mark.parametrize("arrives_first", ["older", "newer"])
 @pytest.mark.parametrize("newest_is_closed", [True, False])
 def test_closed_comes_only_from_the_newest_event(arrives_first: str, *, newest_is_closed: bool) -> None:
-    """Fields that a newer event leaves out keep their earlier value: people were told "closed", and found it open."""
+    """A missing field keeps its earlier value, so people read "closed" and found the shop open."""
     open_, closed = hours(opens="10:00", closes="14:00"), hours(closed=True)
     older, newer = (
         business_event(envelope("HolidayHoursAnnounced", detail | {"occurred_at": f"2031-03-0{day}T08:00:00Z"}))
@@ -910,7 +911,7 @@ def test_a_purchase_ends_carts_and_products(product_ids: list[str] | None) -> No
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Etc/GMT+12", None])
 @pytest.mark.parametrize("send_at", ["2031-12-01T09:00:00+14:00", "2031-12-01T09:00:00-12:00"])
 def test_the_end_of_every_day_that_is_taken_is_an_instant(day: str, zone: str | None, send_at: str) -> None:
-    """For 9999-12-31 there is none: the event was taken, and then failed at each attempt to plan it."""
+    """The date 9999-12-31 has no next day: the event was accepted, and then each attempt to plan it failed."""
     event = business_event(
         envelope("HolidayHoursAnnounced", hours(closed=True, date=day, timezone=zone, send_at=send_at))
     )

@@ -271,7 +271,7 @@ def test_a_service_is_never_named(locale: str) -> None:
 
 @pytest.mark.parametrize(("channel", "reason"), list(product(CHANNELS, SAMPLES)))
 def test_stop_hint_is_added_to_the_right_messages(channel: str, reason: str) -> None:
-    """Marketing on SMS; and whoever asks for help, anywhere."""
+    """Marketing on SMS has the hint, and so has the answer to HELP on any channel."""
     tells = reason == "help_reply" or (SAMPLES[reason].category == "marketing" and channel == "sms")
     for locale, stop in (("en", "Reply STOP to opt out."), ("de", "Abmelden mit STOP."), ("vi", "ngừng nhận tin.")):
         worded = text(reason, full(reason), locale=locale, channel=channel)
@@ -599,7 +599,7 @@ def test_a_brands_part_of_a_text_is_in_all_of_them(folder: Path) -> None:
 
 
 def test_a_brand_may_speak_a_language_of_its_own(folder: Path) -> None:
-    """In what it has said so; for the rest the chain goes on."""
+    """A brand's own texts use its language; other texts use the next language of the chain."""
     write(folder, "acme-dental", "fr", SHIPPED.replace("on its way", "le colis part { $carrier }"))
     write(folder, "acme-dental", "de-AT", SHIPPED.replace("on its way", "Servus"))
     speak = FluentWording("de", folder)

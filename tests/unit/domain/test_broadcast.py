@@ -1,4 +1,4 @@
-"""What an announcement asks for: sixteen parts, one message a member, and until when it is of use."""
+"""An announcement makes sixteen broadcast shards and one message per recipient, valid for a time."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -79,7 +79,7 @@ def test_withdrawn_announcement_makes_no_broadcast_in_any_order(began: Any, undo
 
 
 def test_one_announcement_may_be_a_preview_and_holiday_hours() -> None:
-    """Two event types share the family: what both have said is said twice, to the same people."""
+    """Two event types share a track: an announcement in both is sent twice, to the same people."""
     subject = apply_events(holiday(), _announced(1))
     assert sorted(broadcast.reason for broadcast in broadcasts(subject)) == ["holiday_hours", "product_preview"]
 
@@ -142,7 +142,7 @@ def test_recipient_found_twice_has_one_message() -> None:
 
 
 def test_a_member_keeps_the_row_when_the_announcement_changes() -> None:
-    """Else whoever had it before the change would get it again."""
+    """Otherwise those who got it before the change would get it again."""
     changed = apply_events(preview(), _announced(2, title="Summer shoes", send_at=NOON + 5 * HOUR))
     before, after = one(preview()).message_for(ANNA, None, at=NOON), one(changed).message_for(ANNA, None, at=NOON)
     assert before.key == after.key

@@ -139,7 +139,7 @@ def has_place(caps: Sequence[Cap], sends: Sequence[datetime], now: datetime) -> 
 @settings(max_examples=200, deadline=None)
 @given(caps=CAPS, gaps=GAPS)
 def test_the_instant_is_exact(caps: list[Cap], gaps: list[timedelta]) -> None:
-    """At that instant there is a place, and one microsecond before there is none."""
+    """At that instant the cap allows a message, and one microsecond before it does not."""
     sends = instants(gaps)
     now = sends[-1]
     instant = free_at(caps, sends, now)

@@ -135,7 +135,7 @@ def test_silence_counts_from_the_last_message() -> None:
 
 
 def test_late_message_from_within_the_silence_changes_nothing() -> None:
-    """It was under way while the person had already come back: what it would have broken is not told again."""
+    """It was delayed until the contact had already returned, so it publishes no second restart."""
     back = receive(NOON, NOON + SILENCE, restarts_after=SILENCE)
     sent_at = NOON + SILENCE / 2
     assert extend(back, heard_before=True, message_id="late", sent_at=sent_at, restarts_after=SILENCE) is back

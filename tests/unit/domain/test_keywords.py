@@ -62,8 +62,8 @@ def _cells(table: str) -> list[str]:
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 @pytest.mark.parametrize("text", _cells(STOPS))
 def test_detects_stop(text: str, form: Literal["NFC", "NFD"]) -> None:
-    for said in (text, text.upper(), text.lower(), text.title()):
-        assert detect_request(unicodedata.normalize(form, said)).request is Request.STOP, said
+    for spelling in (text, text.upper(), text.lower(), text.title()):
+        assert detect_request(unicodedata.normalize(form, spelling)).request is Request.STOP, spelling
 
 
 @pytest.mark.parametrize(

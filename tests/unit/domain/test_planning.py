@@ -1,4 +1,4 @@
-"""Which messages a subject wants, and when each is due and of use."""
+"""The messages that a subject plans, with their due times and validity."""
 
 from collections.abc import Mapping
 from dataclasses import replace

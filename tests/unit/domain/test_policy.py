@@ -200,7 +200,7 @@ FINE: Final = _set(_to(MARKETING, WHATSAPP), whatsapp_templates=frozenset({"tria
 
 
 def _broken(rules: Iterable[str]) -> PolicyInput:
-    """Later rules first: what an earlier one says of the person stands."""
+    """Break later rules first, so that the changes for earlier rules are kept."""
     return reduce(lambda case, name: BROKEN[name](case), sorted(rules, key=CONTRACTS_ORDER.index, reverse=True), FINE)
 
 
@@ -219,9 +219,9 @@ def test_each_rule_stops_what_no_other_rule_would(rule: str, monkeypatch: pytest
     holds = rule in ("paused", "in_conversation", "frequency_cap", "unknown_timezone", "quiet_hours")
     assert decide(case).action is (Action.HOLD if holds else Action.SKIP)
     assert decide(case).rule == rule
-    # Quiet hours can only be told where the zone can.
+    # Quiet hours need a known zone.
     _without(monkeypatch, rule, *(["quiet_hours"] if rule == "unknown_timezone" else []))
-    # Of a person who was never heard from no window is open either.
+    # A contact that never wrote has no open window either.
     assert decide(case).rule == ("window_closed" if rule == "no_conversation" else None)
 
 
@@ -507,7 +507,7 @@ def test_the_window_closes_by_the_clock_not_by_ttl(now: datetime, rule: str | No
 
 
 def test_what_ttl_has_deleted_changes_no_answer() -> None:
-    """Heard from 40 days ago: whether the conversation's item is still there or not, the window is closed."""
+    """The last message is 40 days old: the window is closed, even if the conversation's item still exists."""
     there = replace(ALLOWED, now=NOON + timedelta(days=40))
     assert decide(there).rule == decide(replace(there, conversation=None)).rule == "window_closed"
 
@@ -544,8 +544,8 @@ def test_marketing_needs_a_consent_that_was_not_taken_back(
 ) -> None:
     if needs_consent:
         _needing_consent(monkeypatch, case.message.reason)
-    asked = _set(case, marketing_consent=consent)
-    decision = decide(asked if recorded is None else _chose(asked, "marketing", allowed=recorded))
+    is_needed = _set(case, marketing_consent=consent)
+    decision = decide(is_needed if recorded is None else _chose(is_needed, "marketing", allowed=recorded))
     if case is ALLOWED:
         assert decision.rule is None
         assert "consent" not in decision.facts
@@ -811,7 +811,7 @@ def test_each_hold_becomes_a_skip_after_its_validity(rule: str, ends: str) -> No
     assert decision.facts["held_by"] == rule
 
 
-# What the channel is told
+# The deadlines for the channel
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a person said about being written to: the latest holds, however it arrives, and a "no" outlives an erasure."""
+"""A contact's choices: the latest counts in any order of arrival, and a "no" outlives an erasure."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -50,7 +50,7 @@ def apply_all(*choices: VersionedValue, before: Preferences | None = None) -> Pr
 
 
 def holds(preferences: Preferences, topic: Topic, channel: str) -> tuple[bool, datetime] | None:
-    """What was said last, and when."""
+    """Return the latest choice and its instant."""
     choice = preferences.choice(topic, channel)
     return (choice.allowed, choice.at) if choice else None
 
@@ -178,7 +178,7 @@ def test_hearing_leaves_everything_else_as_it_was() -> None:
         ("brand", "contact", False, EVERYWHERE),
         ("brand", "contact", True, EVERYWHERE),
         ("brand", "marketing", False, EVERYWHERE),
-        ("brand", "marketing", True, "sms"),  # nobody agrees to more than they were asked
+        ("brand", "marketing", True, "sms"),  # a consent covers no more than its channel
         ("channel", "contact", False, "sms"),
         ("channel", "contact", True, "sms"),
         ("channel", "marketing", False, "sms"),

@@ -116,7 +116,7 @@ def test_an_empty_text_is_no_quiet_hours() -> None:
         "20:00-09:00:30",
         "20:00-09:00Z",
         "T20:00-T09:00",
-        "20:00-20:00",  # never, or always? nobody can tell
+        "20:00-20:00",  # never or always: not defined
         "late",
     ],
 )

@@ -1,6 +1,6 @@
 """The reasons are the table of layers/README.md: what plans and cancels each, when it is due and valid.
 
-The same table stands here a second time, in instants instead of offsets.
+The same table is written here a second time, in instants instead of offsets.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ CHECK_IN: Final = "https://acme.example/check-in"
 
 @dataclass(frozen=True)
 class Row:
-    """``dues``: when each message of the reason is due, and until when it is of use, after ``planned_by``."""
+    """``dues``: when each message of the reason is due, and until when it is valid, after ``planned_by``."""
 
     category: Category
     send_group: SendGroup

@@ -1,4 +1,4 @@
-"""By whom a brand speaks on a channel, and which brand was written to."""
+"""The provider and sender of a brand on a channel, and the brand of an address written to."""
 
 import re
 from itertools import product
@@ -53,8 +53,8 @@ def test_a_number_that_no_route_can_name_is_the_one_brands(sender_id: str) -> No
     assert routes.brand_of("aws", "sms", "+12025550177") == "acme-dental"
 
 
-def test_what_was_written_to_anothers_number_is_nobodys() -> None:
-    """One account told of all its numbers: a START to another business opened a window, and undid a STOP."""
+def test_message_to_another_businesss_number_has_no_brand() -> None:
+    """One account reported all its numbers: a START to another business opened a window, and undid a STOP."""
     assert ROUTES.brand_of("meta", "whatsapp", "999") is None
     assert Routes([ACME_SMS]).brand_of("aws", "sms", "+12025550177") is None
     service = ACME_SMS._replace(provider="twilio", sender_id="MG" + "0" * 32)
@@ -66,7 +66,7 @@ def test_unknown_address_has_no_brand_if_two_share_the_channel() -> None:
     assert ROUTES.brand_of("aws", "sms", "+12025550000") is None
 
 
-def test_an_identity_that_two_brands_share_is_nobodys() -> None:
+def test_sender_shared_by_two_brands_has_no_brand() -> None:
     routes = Routes([ACME_SMS, OTHER_SMS._replace(sender_id=ACME_SMS.sender_id)])
     assert routes.brand_of("aws", "sms", ACME_SMS.sender_id) is None
 
@@ -77,7 +77,7 @@ def test_another_provider_or_channel_has_no_brand(provider: str, channel: str) -
 
 
 def test_aliases_behind_two_pools_find_two_brands() -> None:
-    """Two brands of one account, each with a pool: a STOP to either was nobody's, and ended as a rejected event."""
+    """Two brands of one account each had a pool, and a STOP to either ended as a rejected event."""
     first = ACME_SMS._replace(sender_id="pool-1", aliases=("+12025550100", "+12025550101"))
     second = OTHER_SMS._replace(sender_id="pool-2", aliases=("+12025550199",))
     routes = Routes([first, second])
@@ -145,7 +145,7 @@ def test_aliases_follow_the_sender_id() -> None:
     ],
 )
 def test_a_number_is_one_brands_alone(first: str, second: str) -> None:
-    """Each message to it would be nobody's, a STOP among them."""
+    """Each message to it would have no brand, also a STOP."""
     with pytest.raises(ValueError, match=r"is used by two brands: \S+, \S+; give it to one brand"):
         parse_routes(f"acme-dental/sms/aws/{first},other-brand/sms/aws/{second}")
 

@@ -196,8 +196,9 @@ def test_history_tells_since_when_the_time_is_the_same() -> None:
 
 
 def test_later_arrival_wins_between_equal_versions() -> None:
-    """A booking system moved an appointment twice within a second, and sent no ``occurred_at``: nobody can tell
-    which is newer, and most events arrive in the order in which they happened.
+    """A booking system moved an appointment twice within a second, and sent no ``occurred_at``.
+
+    It is not known which is newer, but most events arrive in the order in which they happened.
     """
     one = business("AppointmentRescheduled", starts_at=STARTS, location="Main St 1")
     other = business("AppointmentRescheduled", starts_at=LATER, location="Broad St 9")

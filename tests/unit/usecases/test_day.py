@@ -112,7 +112,7 @@ def test_an_appointment_has_one_state(name: str) -> None:
     assert (found.appointment_id, found.starts_at, found.service) == ("A-1", STARTS, "Cleaning")
 
 
-def test_says_when_the_reminder_will_be_sent() -> None:
+def test_day_shows_when_the_reminder_will_be_sent() -> None:
     world = World()
     write(world)
     book(world)
@@ -120,7 +120,7 @@ def test_says_when_the_reminder_will_be_sent() -> None:
     assert (found.at, found.name, found.contact) == (STARTS - timedelta(days=1), "Anna", ANNA)
 
 
-def test_a_window_that_closes_first_is_told() -> None:
+def test_day_shows_a_window_that_closes_first() -> None:
     world = World()
     world.clock.now = NOON - timedelta(days=29, hours=12)
     write(world)
@@ -142,7 +142,7 @@ NO_ZONE: Final = PolicySettings(
 USER_ID: Final = replace(ANNA, channel="whatsapp", address="GB.1112223334445556")
 
 
-def test_quiet_hours_until_the_appointment_are_told() -> None:
+def test_day_shows_quiet_hours_until_the_appointment() -> None:
     """A reminder that quiet hours would cost goes out before them; booked within them, it cannot."""
     world = World()
     write(world)
@@ -151,7 +151,7 @@ def test_quiet_hours_until_the_appointment_are_told() -> None:
     assert entry(world, UNTIL_FOUR).why is Why.QUIET_HOURS
 
 
-def test_an_unknown_zone_is_told() -> None:
+def test_day_shows_an_unknown_zone() -> None:
     world = World()
     write(world, USER_ID)
     book(world, USER_ID)
@@ -200,7 +200,7 @@ def test_the_day_writes_nothing() -> None:
     assert world.bus.types() == ["ConversationStarted", "MessagePlanned", "MessagePlanned"]
 
 
-def test_a_day_is_told_as_json_values() -> None:
+def test_day_has_only_json_values() -> None:
     world = World(policy=PolicySettings(default_timezone="Europe/Berlin"))
     write(world)
     book(world)

@@ -109,7 +109,7 @@ def test_it_is_marked_before_anything_is_read_or_deleted() -> None:
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("nth", range(1, 8))
 def test_retry_completes_after_a_crash_at_any_call(nth: int, after: bool, error: Callable[[], BaseException]) -> None:
-    """Nothing is left; nothing goes out in between; and each message that will not come any more is told."""
+    """Nothing is left, nothing is sent in between, and each cancelled message is published."""
     world = story()
     to_come = {row.scheduled_message_id for row in world.store.rows() if row.state is State.SCHEDULED}
     fault = Fault(error, nth, after)
@@ -306,8 +306,9 @@ def erases(world: World) -> Body:
 def in_many_orders(
     setting: Callable[[], World], other: Callable[[World, Around], object], *, dies: bool
 ) -> list[tuple[World, Played]]:
-    """An erasure and something else at once: that makes so many calls, then the erasure so many, then the one goes on
-    to its end, or dies there, and last the erasure. Then come the retries.
+    """Interleave an erasure and another process, and then retry both.
+
+    The other makes some calls, then the erasure some. Then the other ends or crashes, and last the erasure ends.
     """
     ended = []
     for of_other, of_erasure in product(range(12), range(8)):

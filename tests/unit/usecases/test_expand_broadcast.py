@@ -84,7 +84,7 @@ def of(*contacts: Contact, at: datetime = NOON) -> World:
 
 
 def reached(world: World) -> list[Contact]:
-    """To whom something was handed over, each as often as it was."""
+    """Return the recipients of all sent messages, with repeats."""
     return sorted((outbound.message.contact for outbound in world.provider.handed), key=lambda contact: contact.key)
 
 
@@ -366,7 +366,7 @@ STOPS: dict[str, tuple[SubjectRef, str, BusinessEvent, BusinessEvent]] = {
 def test_stopped_broadcast_sends_no_more(
     ref: SubjectRef, reason: str, begins: BusinessEvent, stops: BusinessEvent
 ) -> None:
-    """One of five had been told, one was planned, three had not been found yet."""
+    """One of five had the message, one was planned, three were not expanded yet."""
     people = shardmates(5)
     world = of(*people)
     for contact in people:
@@ -397,7 +397,7 @@ def _due(world: World) -> Any:
 
 @one_a_page
 def test_a_part_notices_by_itself_that_it_was_withdrawn() -> None:
-    """Whoever heard the withdrawal died after storing it, and the retry is minutes away."""
+    """The planner crashed after storing the withdrawal, and its retry is minutes away."""
     world = of(*shardmates(3))
     world.plan(holiday(send_at=NOON))
     expand(world, pages=1)
@@ -523,7 +523,7 @@ def test_holiday_hours_are_sent_until_the_brands_day_ends(zone: str, last: datet
     assert reached(world) == ([] if late else [ANNA])
 
 
-# Whoever comes and goes meanwhile
+# Contacts that come and go meanwhile
 
 
 @pytest.mark.parametrize("call", ["audience_page", "read_threads", "write_plan", "publish", "save_progress"])
@@ -648,7 +648,7 @@ def test_what_is_left_is_counted_by_its_run() -> None:
 
 
 def test_a_bus_that_is_down_leaves_the_page_to_the_next_run() -> None:
-    """Planned, but not told: the page is planned again, to the same rows, and told then."""
+    """The messages were planned but not published: the page is planned again to the same rows, and published."""
     people = shardmates(3)
     world = of(*people)
     world.plan(holiday(send_at=NOON))

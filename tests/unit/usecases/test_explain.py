@@ -29,7 +29,7 @@ WHOSE: Final = {"brand": "acme-dental", "channel": "sms", "address": "+491511234
 
 
 def explained(world: World, contact: Contact = ANNA) -> dict[str, Any]:
-    """The ledger, as whoever asks gets it."""
+    """Return the ledger as the caller gets it."""
     answer: dict[str, Any] = json.loads(json.dumps(explain(contact, store=world.store, clock=world.clock)))
     return answer
 
@@ -40,7 +40,7 @@ def exported(world: World, contact: Contact = ANNA) -> dict[str, Any]:
 
 
 def whats(ledger: dict[str, Any]) -> list[tuple[str, str]]:
-    """When and what, in the order in which it is told."""
+    """Return the instants and labels in the order of the ledger."""
     return [(entry["at"], entry["what"]) for entry in ledger["entries"]]
 
 
@@ -158,7 +158,7 @@ def test_held_and_failed_messages_have_their_rule() -> None:
 
 
 def test_sent_message_keeps_its_earlier_hold() -> None:
-    """The ledger said of a message that waited through the night that it had been due in the morning."""
+    """The ledger showed the morning as the due time of a message that was held at night."""
     world = World(policy=PolicySettings(quiet_hours=QUIET, default_timezone="UTC"))
     world.receive(inbound(timezone="Europe/Berlin"))
     night, morning = NOON + 8 * HOUR, NOON + 20 * HOUR

@@ -1,4 +1,4 @@
-"""A person writes: the window, the profile, what is told of it, and who is answered at once."""
+"""A person writes: the window, the profile, the published events, and the replies."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -233,8 +233,9 @@ def test_two_contacts_of_one_address_are_apart() -> None:
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("nth", range(1, 7))
 def test_retry_completes_after_a_crash_at_any_call(nth: int, after: bool, error: type[BaseException]) -> None:
-    """Whatever Lambda got done before it died, the event comes again, and the end is as if nothing had happened;
-    the opening is told at least once.
+    """The function crashed at some call and the event was retried: the result is the same as without the crash.
+
+    The opening is published at least once.
     """
     calm = World()
     calm.receive(inbound(locale="de"))
@@ -318,8 +319,9 @@ def test_clock_ahead_is_limited_to_the_arrival_in_retries_too() -> None:
 
 @pytest.mark.parametrize("ahead", [timedelta(seconds=30), timedelta(hours=1)])
 def test_clock_slightly_ahead_makes_no_second_message(ahead: timedelta) -> None:
-    """By the time of the retry the sender's instant was past. It must be clamped all the same: else the retry would
-    take the message for a later one, move the window on, and answer it a second time.
+    """By the time of the retry, the sender's instant was past. It must still be limited to the arrival.
+
+    Otherwise the retry would see a later message, move the window, and reply a second time.
     """
     world = silent(days=7)
     message = replace(inbound(world.clock.now + ahead), arrived_at=world.clock.now)
@@ -402,7 +404,7 @@ def test_no_greeting_if_it_is_switched_off(days: int) -> None:
 
 @pytest.mark.parametrize(("age", "greeted"), [(FRESH_FOR - MICROSECOND, True), (FRESH_FOR, False), (DAY, False)])
 def test_an_old_message_is_not_greeted(age: timedelta, greeted: bool) -> None:
-    """History that is brought over, or a message that was long under way: nobody waits for an answer."""
+    """Imported or long delayed messages need no reply."""
     world = silent(days=20)
     world.receive(inbound(world.clock.now - age))
     assert len(greetings(world)) == len(world.store.rows()) == greeted
@@ -441,7 +443,7 @@ def test_failed_greeting_is_sent_by_the_next_run() -> None:
 def test_crash_at_any_call_gives_one_reply_or_reports_it(
     text: str, reason: str, after: bool, error: Callable[[], BaseException]
 ) -> None:
-    """The answer was handed over once; or nobody knows, and that is told."""
+    """The reply was sent once, or its outcome is unknown and published."""
     ends: Counter[State] = Counter()
     for nth in range(1, 30):
         world = silent(days=7, ingest=replace(WELCOME, answers_help=True))

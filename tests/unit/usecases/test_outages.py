@@ -99,7 +99,7 @@ def test_an_outage_costs_no_write_a_message() -> None:
         assert "reserve_cap" not in counted.calls
 
 
-def test_a_breaker_opens_after_failures_in_a_row_and_other_runs_see_it() -> None:
+def test_breaker_opens_after_failures_in_a_row_for_all_runs() -> None:
     world = world_with(40, lambda _: DOWN, apart=timedelta())
     first = world.run_sender()
     assert OPENS_AFTER <= first["retried"] < 2 * OPENS_AFTER
@@ -165,7 +165,7 @@ def second_route(answer: Outcome | None) -> tuple[World, TwoRoutes]:
         (Retryable("131049", of_recipient=True), ["first"], "retried"),
     ],
 )
-def test_the_second_route_is_used_only_if_the_first_surely_did_not_take(
+def test_second_route_is_used_only_after_a_retryable_of_the_first(
     answer: Outcome | None, used: list[str], outcome: str
 ) -> None:
     world, provider = second_route(answer)
@@ -173,7 +173,7 @@ def test_the_second_route_is_used_only_if_the_first_surely_did_not_take(
     assert provider.used == used
 
 
-def test_while_the_first_routes_breaker_is_open_the_second_is_used_alone() -> None:
+def test_open_breaker_of_the_first_route_uses_only_the_second() -> None:
     world, provider = second_route(DOWN)
     health = RouteHealth(world.store, world.clock)
     for _ in range(OPENS_AFTER):

@@ -374,8 +374,9 @@ _STORIES: dict[str, tuple[BusinessEvent, ...]] = {
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("story", _STORIES)
 def test_retry_completes_after_a_crash_at_any_call(story: str, after: bool, error: Callable[[], BaseException]) -> None:
-    """Lambda ran out of time between any two writes; the event comes again. The same stands as without the crash;
-    a row of the old plan that was not withdrawn any more is stopped at its gate.
+    """Lambda ran out of time between two writes, and the event was retried: the result is as without the crash.
+
+    A row of the old plan that was not withdrawn is stopped before its send.
     """
     *before, last = _STORIES[story]
     undisturbed = World()
@@ -456,9 +457,9 @@ def test_one_who_loses_every_race_gives_up_loudly() -> None:
 
 @pytest.mark.parametrize(("late", "planned"), [(timedelta(minutes=3), 1), (timedelta(minutes=16), 0)])
 def test_offset_due_during_retries_is_still_planned(late: timedelta, planned: int) -> None:
-    """The planner's first try crashed half a minute before the reminder was due, and Lambda came again after one
-    minute and two more: the reminder was of use for two hours yet. One that is put on the bus again much later does
-    not fire for that.
+    """The planner crashed half a minute before the reminder was due, and Lambda retried after 1 and 2 minutes.
+
+    The reminder was still valid for two hours. An event that is replayed much later sends nothing.
     """
     world = World()
     world.receive(inbound())

@@ -51,7 +51,7 @@ def apply(*events: BusinessEvent, policy: PolicySettings | None = None) -> World
 
 
 def previewed(world: World, event: BusinessEvent) -> dict[str, Any]:
-    """The answer, as whoever asks gets it. Nothing of the world is another than before."""
+    """Return the answer as the caller gets it, and check that nothing has changed."""
     before = copy.deepcopy({name: getattr(world.store, name) for name in CONTENTS})
     answer = preview(event, store=world.store, render=render, settings=world.policy, clock=world.clock)
     assert {name: getattr(world.store, name) for name in CONTENTS} == before

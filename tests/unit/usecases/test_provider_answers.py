@@ -241,9 +241,9 @@ def test_our_own_patience_grows_beyond_a_short_hint() -> None:
     world = story(*[Retryable("HTTP 429", timedelta(seconds=90))] * 6)
     waits = []
     for _ in range(6):
-        asked = world.clock.now
+        started_at = world.clock.now
         world.run_sender()
-        waits.append(row(world).due_at - asked)
+        waits.append(row(world).due_at - started_at)
         world.clock.now = row(world).due_at
     assert waits == [timedelta(seconds=90), *(n * MINUTE for n in (2, 4, 8, 15, 15))]
     assert world.run_sender() == {**NOTHING, "due": 1, "sent": 1}
@@ -268,10 +268,10 @@ class Turn:
     wait: timedelta = timedelta()
     comes: bool = True
     meanwhile: Callable[[], object] = lambda: None
-    asked: list[str] = field(default_factory=list)
+    channels: list[str] = field(default_factory=list)
 
     def __call__(self, channel: str) -> bool:
-        self.asked.append(channel)
+        self.channels.append(channel)
         self.world.clock.now += self.wait
         self.meanwhile()
         return self.comes
@@ -289,11 +289,11 @@ def test_a_message_whose_turn_does_not_come_is_left_as_it_was() -> None:
     assert world.provider.handed == []
     assert world.bus.events == []
     assert cap_usage(world) == {}
-    assert never.asked == ["sms"]
+    assert never.channels == ["sms"]
 
 
 def test_the_next_tick_sends_what_was_left() -> None:
-    """Nobody holds it: it need not wait until a claim has run out."""
+    """The message has no claim, so it need not wait until one expires."""
     world = story()
     run(replace(world.sender(), rate_limiter=Turn(world, comes=False)))
     assert world.run_sender() == {**NOTHING, "due": 1, "sent": 1}
@@ -305,7 +305,7 @@ def test_what_may_not_be_sent_waits_for_no_turn() -> None:
     world.record_choice(STOP)
     turn = Turn(world)
     assert run(replace(world.sender(), rate_limiter=turn)) == {**NOTHING, "due": 1, "skipped": {"opted_out": 1}}
-    assert turn.asked == []
+    assert turn.channels == []
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_wait_over_a_second_reads_a_new_snapshot(wait: timedelta, looks: int) ->
     assert run(replace(world.sender(around=counted), rate_limiter=turn)) == {**NOTHING, "due": 1, "sent": 1}
     assert counted.calls.count("read_snapshot") == looks
     assert counted.calls.count("reserve_cap") == 1
-    assert turn.asked == ["sms"]
+    assert turn.channels == ["sms"]
     assert world.provider.handed_at == [DUE + wait]
     assert list(cap_usage(world).values()) == [DUE + wait if looks > 1 else DUE]
 

@@ -1,4 +1,4 @@
-"""No faster than a channel may be sent on, whoever sends: many runs of many threads, in a time that is made up."""
+"""All runs together send no faster than the channel allows: many runs and threads, with a simulated clock."""
 
 import heapq
 from collections import defaultdict
@@ -26,7 +26,7 @@ MILLISECOND: Final = timedelta(milliseconds=1)
 
 @dataclass(slots=True)
 class Time:
-    """Moves on only when every thread waits, and then to whoever wakes first."""
+    """A clock that advances only if every thread waits, and then to the earliest wake-up."""
 
     now: datetime = NOON
     awake: int = 0
@@ -167,8 +167,9 @@ def test_in_no_second_more_is_sent_than_the_channel_takes(rate: float, runs: lis
 
 @pytest.mark.parametrize("held_up", [0.03, 0.099, 0.1, 2.0])
 def test_late_slots_are_not_sent_on_top_of_others(held_up: float) -> None:
-    """The first run is held up after one message of the eight that it had reserved a tenth of a second for; when it
-    goes on, that time is over or nearly so, and another uses the channel in full.
+    """A run reserved a tenth of a second for eight messages, and was delayed after the first.
+
+    When it continued, that time was nearly over, and another run used the channel in full.
     """
     slow, busy = [held_up] + [0.0] * 20, [0.0] * 300
     assert most_in_a_second(simulated(80.0, [[slow], [busy]])) <= 80

@@ -1,4 +1,4 @@
-"""What is due after the window has closed: left, sent before, or told to the business in time."""
+"""Messages due after the window closes are left, sent before, or published to the business in time."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -246,8 +246,9 @@ def test_failed_early_send_leaves_the_message_at_its_own_time() -> None:
 
 
 def test_pull_uses_the_clock_before_the_window_closes() -> None:
-    """The clocks go forward on 29 March at 02:00, and the window closes an hour and a half after that: 20:00 of the
-    evening before is by the old clocks.
+    """The clocks go forward on 29 March at 02:00, and the window closes an hour and a half later.
+
+    20:00 of the evening before is by the old clocks.
     """
     since = datetime(2026, 3, 29, 3, 30, tzinfo=BERLIN).astimezone(UTC) - WINDOW
     world = signed_up(a_world("pull_forward"), since)

@@ -330,7 +330,7 @@ def test_retry_completes_after_a_crash_at_any_call(nth: int, after: bool) -> Non
 
 
 def test_repeat_is_published_again_and_not_written_again() -> None:
-    """The first time may have been cut short before it was told."""
+    """The first attempt may have stopped before it published."""
     world = world_with()
     made = spoken("ContactOptedOut", cause="by phone")
     world.record_choice(made)
@@ -348,7 +348,7 @@ def consents(marketing: bool, at: datetime = NOON) -> RecordChoice:
 
 @pytest.mark.parametrize("scope", ["brand", "channel"])
 def test_a_yes_applies_to_its_channel_only(scope: OptOutScope) -> None:
-    """Nobody agrees to more than they were asked, whatever an opt-out covers."""
+    """A consent covers only its channel, even if an opt-out covers the brand."""
     world = world_with(scope)
     assert world.record_choice(consents(marketing=True))
     choices = {channel: world.store.read_preferences(ANNA).choice("marketing", channel) for channel in CHANNELS}

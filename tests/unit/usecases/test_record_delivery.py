@@ -70,7 +70,7 @@ def test_receipt_advances_the_message_and_is_published(status: Status, state: St
 
 
 def test_sent_is_published_once_by_the_first_to_know() -> None:
-    """Three more statuses of Twilio's (queued, sending, sent) told and counted each message four times."""
+    """Three more statuses of Twilio (queued, sending, sent) published and counted each message four times."""
     world = sent()
     for _ in range(3):
         assert world.report(about(world, "sent", provider_message_id="SM1")) == "repeated"
@@ -97,7 +97,7 @@ def test_opt_out_after_another_failure_is_not_a_repeat(error: str) -> None:
 
 
 def test_event_replayed_by_hand_is_published_again() -> None:
-    """It is another event, and names the one that it repeats: the first had moved the row, and was not told."""
+    """It is another event and names the first, which had advanced the row but was not published."""
     world = sent()
     with pytest.raises(Crash):
         world.report(about(world, "delivered"), Fault(only="publish"))
@@ -116,7 +116,7 @@ def test_receipt_without_event_id_is_published_each_time() -> None:
 
 
 def test_receipt_of_an_earlier_version_keeps_the_newer_open() -> None:
-    """The row was renewed between the receipt's two looks at it: the newer message was delivered, it said, unsent."""
+    """The row was replaced between two reads, so the newer, unsent message was published as delivered."""
     world = story()
     world.provider.script.append(Retryable("HTTP 429"))
     world.run_sender()
@@ -137,7 +137,7 @@ def test_first_final_state_is_kept_in_any_order(order: tuple[Status, ...]) -> No
         world.report(about(world, status))
     finals: list[Status] = [status for status in order if status != "sent"]
     assert row(world).state == (finals or ["sent"])[0]
-    # Told is what moved it; a word that comes too late is not.
+    # Only a receipt that advances the message is published.
     assert set(world.bus.types()) == {f"Message{status.capitalize()}" for status in finals[:1]}
 
 
@@ -163,7 +163,7 @@ def test_retry_completes_after_a_crash_at_any_call(nth: int, after: bool) -> Non
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_receipt_before_settlement_removes_the_row_from_index(status: Status) -> None:
-    """The provider is quick, or the run died right after the hand-over: the receipt knows what became of it."""
+    """The provider was quick, or the run crashed right after the send: the receipt has the outcome."""
     world = story()
     with pytest.raises(Crash):
         worker(world.sender(around=Fault(only="settle")), ANNA.shard, DUE + timedelta(minutes=1))
@@ -200,7 +200,7 @@ def test_refused_or_unsent_message_ignores_receipts() -> None:
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_a_receipt_of_one_that_is_to_be_tried_again_ends_it(status: Status) -> None:
-    """The answer said that it was not taken, and it was: the next try would have written to the person twice."""
+    """The response said "not accepted", but the message was sent: a retry would have sent it twice."""
     world = story()
     world.provider.script.append(Retryable("HTTP 429"))
     world.run_sender()

@@ -1,4 +1,4 @@
-"""What cannot be understood is kept whole, and told."""
+"""An invalid event is kept whole, and its rejection is published."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -253,7 +253,7 @@ def test_a_decision_is_dated_after_the_read_that_it_rests_on() -> None:
 
 @pytest.mark.parametrize(("seconds", "snapshots"), [(0.999999, 1), (1, 1), (1.000001, 2)])
 def test_snapshot_older_than_a_second_is_read_again(seconds: float, snapshots: int) -> None:
-    """A provider was connected to for two seconds more, and a STOP that came meanwhile was not heard."""
+    """Connecting to a provider took two seconds more, and a STOP that arrived meanwhile was ignored."""
     world = story()
     delays = deque([timedelta(seconds=seconds)])
     counted = Fault(nth=999, only="read_snapshot")
@@ -312,7 +312,7 @@ def test_expired_message_makes_no_call() -> None:
 
 @pytest.mark.parametrize("closing", ["window", "use"])
 def test_window_or_validity_ending_after_the_snapshot_stops_it(closing: str) -> None:
-    """A millisecond before the end the gate said yes; the text took two."""
+    """The policy allowed the send a millisecond before the end, and rendering the text took two."""
     world = World()
     world.receive(inbound())
     starts = NOON + WINDOW + timedelta(hours=1) if closing == "window" else STARTS
@@ -367,7 +367,7 @@ def test_quiet_hours_put_a_message_off_to_their_end() -> None:
 
 
 def test_quiet_hours_beginning_after_the_snapshot_hold_it() -> None:
-    """A millisecond before half past eleven the gate said yes; taking the place took two."""
+    """The policy allowed the send a millisecond before 11:30, and reserving the cap took two."""
     world = story()
     world.policy = PolicySettings(
         quiet_hours={"utility": QuietHours(time(11, 30), time(12))}, caps={"utility": parse_caps("5/P1D")}
@@ -418,7 +418,7 @@ def test_an_unknown_outcome_is_reported_and_never_repeated() -> None:
     assert len(world.provider.handed) == 1
 
 
-def test_throttled_message_is_retried_until_it_is_no_longer_valid() -> None:
+def test_throttled_message_is_retried_while_it_is_valid() -> None:
     """After seven tries in 63 minutes a reminder failed that was valid for two hours."""
     world = story()
     world.provider.script += [Retryable("Throttled")] * 11
@@ -459,7 +459,7 @@ def test_a_retry_goes_through_the_gate_again() -> None:
 
 @pytest.mark.parametrize("error", [Unreachable(), RuntimeError()], ids=["unreachable", "bug"])
 def test_broken_channel_leaves_unknown_and_the_run_fails(error: Exception) -> None:
-    """Whether the provider took it cannot be told: it is reported at once, and not tried again."""
+    """The outcome is unknown: it is reported at once, and not retried."""
     world = story()
     world.provider.script.append(error)
     with pytest.raises(ExceptionGroup) as raised:
@@ -701,10 +701,10 @@ def test_a_renewal_keeps_count_of_the_attempts() -> None:
 
 
 def test_booking_again_before_the_skip_is_settled_is_sent() -> None:
-    """A run had the reminder in hand and saw the cancel at its gate. Before it could settle the skip, the
-    appointment was booked again for the same time: the planner cannot write over what is in hand, and comes again
-    a minute later. By then the reminder's time is past, and so it is told as too late: not as cancelled, which the
-    business would take for the truth.
+    """A run had claimed the reminder and read the cancel, when the appointment was booked again for the same time.
+
+    The planner cannot replace a claimed row, and retries a minute later, when the reminder's time is past.
+    The reminder is published as too late and not as cancelled, which would mislead the business.
     """
     world = story()
     replan = business("AppointmentBooked", NOON + timedelta(hours=2), starts_at=STARTS, remind_before=["PT2H"])
@@ -860,8 +860,9 @@ def test_each_minute_another_shard_comes_first(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_receipt_before_a_claim_expires_is_kept() -> None:
-    """A run died after the hand-over. Just as the next one was about to report the claim as unconfirmed, the receipt
-    came; the bus said delivered, and then that nobody knew.
+    """A run crashed after the send, and the receipt arrived just before the next run reported it as unconfirmed.
+
+    The bus published "delivered" and then "unconfirmed".
     """
     world = story()
     world.provider.script.append(Crash("the run died"))
@@ -880,7 +881,7 @@ ANSWERS: list[Outcome] = [Refused("HTTP 400"), OptedOut("21610"), Retryable("HTT
 @pytest.mark.parametrize("status", ["sent", "delivered", "undelivered"])
 @pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: type(answer).__name__)
 def test_receipt_before_the_response_is_kept(answer: Outcome, status: Status) -> None:
-    """The provider told of the delivery while it still held the call, and dropped that: the bus heard of two ends."""
+    """The provider sent the receipt during the call, and then dropped the call: two final events were published."""
     world = follow_ups(caps="1/P1D", count=1)
     world.provider.script.append(answer)
     tells = _after("send", lambda: world.report(receipt(world.provider.handed[0], status)))
@@ -894,7 +895,7 @@ def test_receipt_before_the_response_is_kept(answer: Outcome, status: Status) ->
 
 @pytest.mark.parametrize("answer", [Refused("HTTP 400"), Retryable("HTTP 429")], ids=["failed", "retried"])
 def test_outcome_is_published_if_the_cap_release_fails(answer: Outcome) -> None:
-    """The table was throttled just then: the message had failed, nothing told of it, and nothing found it again."""
+    """The table was throttled: the message had failed, but no event was published and no run found it again."""
     world = follow_ups(caps="1/P1D", count=1)
     world.provider.script.append(answer)
     with pytest.raises(ExceptionGroup) as raised:
@@ -930,7 +931,7 @@ def _after(method: str, act: Callable[[], object]) -> Around:
 
 
 def follow_ups(caps: str = "1/P1D", count: int = 2) -> World:
-    """So many follow-ups of Anna's trials are due this very moment, each of use for three days."""
+    """Return a world with this many of Anna's follow-ups due now, each valid for three days."""
     world = World(policy=PolicySettings(caps={"marketing": parse_caps(caps)}))
     world.receive(inbound())
     for n in range(count):
@@ -1065,7 +1066,7 @@ def test_cap_is_released_only_if_the_message_surely_failed(answer: Outcome | Bas
 
 
 def test_a_run_that_dies_with_a_place_taken_keeps_it() -> None:
-    """Nobody knows how far it came: the place counts until its period is over."""
+    """The outcome is unknown, so the message counts for the cap until its period ends."""
     world = follow_ups()
     one, other = due_now(world.store, "trials", ANNA.shard, DUE)
     with pytest.raises(Crash):

@@ -275,7 +275,7 @@ def test_a_parcel_after_a_delivery_is_sent() -> None:
 
 
 def links(world: World) -> Mapping[datetime, tuple[str, str]]:
-    """What each message said of the check-in as it was handed over, by its instant: the reason, and the link."""
+    """Return the reason and the check-in link of each sent message, by its instant."""
     links_sent: dict[datetime, tuple[str, str]] = {}
 
     def saying(case: PolicyInput) -> Wording:

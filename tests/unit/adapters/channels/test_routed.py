@@ -1,4 +1,4 @@
-"""Each message is handed to whoever delivers for its brand."""
+"""Each message is sent by the provider of its brand's route."""
 
 from dataclasses import dataclass, field
 from typing import Final

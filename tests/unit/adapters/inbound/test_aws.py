@@ -294,7 +294,7 @@ def test_an_event_type_that_is_not_known_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("context", [None, {}, {"scheduled_message_id": "bar"}, {"account": "bar"}, 7])
-def test_a_message_that_is_none_of_ours_is_ignored(context: Any) -> None:
+def test_message_of_another_system_is_ignored(context: Any) -> None:
     assert read(sns_event({**AWS_RECEIPT, "context": context})) == ParsedCall(ignored=1)
 
 

@@ -208,7 +208,7 @@ def test_what_is_no_call_of_metas_is_one_error(payload: Any) -> None:
         ({"changes": [7]}, "$.entry[0].changes[0].field: expected text"),
     ],
 )
-def test_a_change_that_is_none_is_named(entry: Any, error: str) -> None:
+def test_invalid_change_is_named(entry: Any, error: str) -> None:
     assert read(meta_call(entry)) == ParsedCall(errors=[error])
 
 
@@ -374,7 +374,7 @@ def test_failure_code_records_a_marketing_opt_out() -> None:
 
 
 @pytest.mark.parametrize("theirs", [None, "", "some data", 7, OURS.upper(), OURS + "1"])
-def test_a_message_that_is_none_of_ours_is_ignored(theirs: Any) -> None:
+def test_message_of_another_system_is_ignored(theirs: Any) -> None:
     assert read(meta_status({"biz_opaque_callback_data": theirs})) == ParsedCall(ignored=1)
 
 

@@ -248,7 +248,7 @@ def test_invalid_address_is_an_error_with_any_query() -> None:
 
 
 @pytest.mark.parametrize("query", [{}, {"scheduled_message_id": ""}, {"scheduled_message_id": "bar"}])
-def test_a_message_that_is_none_of_ours_is_ignored(query: dict[str, str]) -> None:
+def test_message_of_another_system_is_ignored(query: dict[str, str]) -> None:
     assert read(TWILIO_STATUS, query) == ParsedCall(ignored=1)
 
 

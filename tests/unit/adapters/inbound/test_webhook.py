@@ -281,7 +281,7 @@ def test_each_way_has_its_own_methods(path: str, method: str) -> None:
 
 
 @pytest.mark.parametrize("body", ["%%%", "ü", "\ud800"])
-def test_a_body_that_is_none_is_refused(body: str) -> None:
+def test_missing_body_is_refused(body: str) -> None:
     signed = from_meta(MESSAGE)
     assert answered({**signed, "body": body, "isBase64Encoded": True}) == Answer(400)
     assert answered({**signed, "body": "\ud800", "isBase64Encoded": False}) == Answer(400)
@@ -467,7 +467,7 @@ def test_eight_days_are_longer_than_any_provider_tries() -> None:
     assert timedelta(days=7) < RETRIED_FOR == timedelta(days=8)
 
 
-def test_a_call_is_as_old_as_the_newest_that_it_tells() -> None:
+def test_age_of_a_call_is_that_of_its_newest_event() -> None:
     got = answered(from_meta(event_at(OLD, NOW)))
     assert got.parsed
     assert len(got.parsed.messages) == 2
