@@ -55,8 +55,16 @@ def test_a_reminder_from_the_first_message_to_its_receipt(stack: Stack) -> None:
     assert requested["detail-type"] == "MessageSendRequested"
     assert requested["detail"] == REMINDER | {
         "text": "acme-dental: a reminder of your appointment on Thursday, March 20, 2031 at 3:00 PM, "
-        "12 Example Street, London.",
+        "12 Example Street, London. Reply 1 to confirm, 2 to cancel, 3 for another time.",
         "locale": "en",
+        "replies": [
+            {"label": label, "payload": f"reengage-answer {answer} {REMINDER['scheduled_message_id']}"}
+            for label, answer in (
+                ("Confirm", "confirmed"),
+                ("Cancel", "cancel_requested"),
+                ("Another time", "reschedule_requested"),
+            )
+        ],
         "template": {
             "name": "appointment_reminder",
             "parameters": ["acme-dental", "Thursday, March 20, 2031", "3:00 PM"],

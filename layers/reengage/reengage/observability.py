@@ -42,6 +42,7 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
         "ContactErased": Metric("ContactsErased", ("channel",)),
         "ContactLinked": Metric("ContactsLinked", ("channel",)),
         "ContactMoved": Metric("ContactsMoved", ("channel",)),
+        "AppointmentAnswered": Metric("AppointmentsAnswered", ("answer",)),
         "OptOutSuspected": Metric("OptOutsSuspected", ("channel",)),
         "EventRejected": Metric("EventsRejected"),
         "MessagePlanned": Metric("MessagesPlanned", ("reason", "forecast")),

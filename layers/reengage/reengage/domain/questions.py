@@ -210,7 +210,7 @@ def _only_open(
 
 def _doubt(to: InboundMessage, candidates: Sequence[ScheduledMessage], agent_replied_at: datetime | None) -> Why | None:
     """Return why the answer may be about something else."""
-    if to.quoted_message_id:
+    if to.quoted_message_id and to.contact.channel != "sms":  # AWS names the last message to a number: no quote
         return "other_message_quoted"
     if agent_replied_at and any(_sent_at(message) <= agent_replied_at <= to.sent_at for message in candidates):
         return "agent_replied"

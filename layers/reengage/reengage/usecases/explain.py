@@ -125,6 +125,7 @@ def _messages(held: Holdings) -> Iterator[Entry]:
             held_by=message.hold_rules,
             rule=message.rule,
             facts=dict(message.facts) or None,
+            answer=_answer(message),
             attempts=message.attempts or None,
             provider=message.provider,
             provider_message_id=message.provider_message_id,
@@ -133,6 +134,14 @@ def _messages(held: Holdings) -> Iterator[Entry]:
             locale=message.locale,
             template=message.template,
         )
+
+
+def _answer(message: ScheduledMessage) -> Entry | None:
+    """What the contact answered to the message."""
+    if message.answer is None:
+        return None
+    answer = message.answer
+    return {"answer": answer.answer, "bound_by": answer.bound_by, "message_id": answer.message_id, "at": iso(answer.at)}
 
 
 def _about(message: ScheduledMessage) -> Entry:
