@@ -140,7 +140,7 @@ def test_a_button_counts_in_a_talk_too() -> None:
 def test_an_answer_to_another_version_applies_to_none(by: str | None, event: str, why: str) -> None:
     subject = appointment()
     message = asked(subject)
-    fields = {"starts_at": NOON + 2 * DAY} if why == "moved" else {}
+    fields: dict[str, Any] = {"starts_at": NOON + 2 * DAY} if why == "moved" else {}
     changed = apply_events(subject, business(event, NOON + MINUTE, subject_id="A-1", **fields))
     ways = {
         "button": {"payload": payload_of(message.scheduled_message_id, YES)},
