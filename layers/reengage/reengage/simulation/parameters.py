@@ -44,6 +44,8 @@ PARAMETERS: Final[Mapping[str, Parameter]] = MappingProxyType(
         "MessagesPerSecond": Parameter("MESSAGES_PER_SECOND", ""),
         "SmsConfigurationSet": Parameter("SMS_CONFIGURATION_SET", ""),
         "MetaApiVersion": Parameter("META_API_VERSION", "v26.0"),
+        "WebhookConcurrency": Parameter(None, ""),
+        "WebhookProxySecretHeader": Parameter("WEBHOOK_PROXY_SECRET_HEADER", ""),
         "PublicWebhookUrl": Parameter("PUBLIC_WEBHOOK_URL", ""),
         "OptOutScope": Parameter("OPT_OUT_SCOPE", "brand"),
         "MarketingConsent": Parameter("MARKETING_CONSENT", "implied"),
