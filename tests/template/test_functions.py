@@ -123,3 +123,10 @@ def test_one_switch_sets_the_log_level(stack: Stack) -> None:
     """Under Lambda's JSON format its own level wins over POWERTOOLS_LOG_LEVEL, without a word."""
     for name, function in stack.of(FUNCTION).items():
         assert function["LoggingConfig"].keys() == {"LogGroup"}, name
+
+
+def test_webhook_reserves_concurrency_only_by_parameter() -> None:
+    """One public function must not take the capacity of the senders; a new account cannot reserve any."""
+    properties = template()["Resources"]["WebhookFunction"]["Properties"]
+    reserved = {"Fn::If": ["HasWebhookConcurrency", {"Ref": "WebhookConcurrency"}, {"Ref": "AWS::NoValue"}]}
+    assert properties["ReservedConcurrentExecutions"] == reserved
