@@ -226,7 +226,7 @@ send: $(PROJECT) ## Put an event on the bus and follow it: EVENT=name or file [C
 	@$(REENGAGE) send "$(EVENT)" --stack $(STACK) --contact "$(CONTACT)" --brand "$(BRAND)" --in "$(or $(IN),2d)" --yes
 
 .PHONY: day
-day: $(PROJECT) ## List the appointments of a day, and whom no reminder will reach: BRAND=… [DATE=tomorrow] [STACK=…].
+day: $(PROJECT) ## List the appointments of a day, and who gets no reminder: BRAND=… [DATE=tomorrow] [STACK=…].
 	$(call need,BRAND,make day BRAND=acme-dental DATE=tomorrow)
 	@$(REENGAGE) day --brand "$(BRAND)" --date "$(or $(DATE),tomorrow)" --stack $(STACK)
 

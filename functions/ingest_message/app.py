@@ -1,21 +1,19 @@
-"""The handler of inbound messages: ``MessageReceived`` on the app's bus."""
+"""The handler of ``MessageReceived`` on the app's bus."""
 
 from typing import Any
 
-from reengage.adapters.inbound.eventbridge import inbound_message
+from reengage.adapters.inbound.eventbridge import hints, inbound_message
 from reengage.bootstrap import app
 from reengage.errors import InvalidEvent
-from reengage.observability import lambda_handler
+from reengage.observability import lambda_handler, with_hints
 
 
 @lambda_handler
 def handler(event: Any, context: Any) -> dict[str, Any]:
-    """Store the message and return ``{"result": …}``, or ``{"rejected": [error, …]}``.
-
-    The result is ``stored``, ``duplicate``, ``window_closed`` or ``erased``.
-    """
+    """Return ``{"result": "stored" | "duplicate" | "window_closed" | "erased"}``, or ``{"rejected": [error, …]}``."""
     try:
         message = inbound_message(event)
     except InvalidEvent as error:
         return app().reject(event, error)
-    return {"result": app().ingest(message, milliseconds=context.get_remaining_time_in_millis())}
+    result = app().ingest(message, milliseconds=context.get_remaining_time_in_millis())
+    return with_hints({"result": result}, hints(event))

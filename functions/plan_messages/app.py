@@ -1,22 +1,21 @@
-"""The handler of events from business systems: events about subjects, brands, consent and erasure."""
+"""The handler of business events on the app's bus: about subjects, brands, consent and pauses."""
 
 from typing import Any
 
-from reengage.adapters.inbound.eventbridge import parse_business_event
+from reengage.adapters.inbound.eventbridge import hints, parse_business_event
 from reengage.bootstrap import app
 from reengage.errors import InvalidEvent
-from reengage.observability import lambda_handler
+from reengage.observability import lambda_handler, with_hints
 
 
 @lambda_handler
 def handler(event: Any, _context: Any) -> dict[str, Any]:
-    """Apply the event and return the result, or ``{"rejected": [error, …]}``.
-
-    An event about a subject returns
-    ``{"planned": n, "too_late": n, "withdrawn": n, "broadcasts": n, "stale": bool, "erased": bool}``.
-    A choice or a brand returns ``{"changed": bool}``, an erasure ``{"erased": n}``.
+    """Return the result: for an event about a subject
+    ``{"planned": n, "too_late": n, "withdrawn": n, "broadcasts": n, "stale": bool, "erased": bool}``, for a choice or
+    a brand ``{"changed": bool}``, for an erasure ``{"erased": n}``; ``hints`` if a field is misspelled.
+    An invalid event returns ``{"rejected": [error, …]}``.
     """
     try:
-        return app().handle(parse_business_event(event))
+        return with_hints(app().handle(parse_business_event(event)), hints(event))
     except InvalidEvent as error:
         return app().reject(event, error)

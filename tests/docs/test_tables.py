@@ -19,6 +19,7 @@ from reengage.domain.reasons import REASONS, Reason
 from reengage.domain.routes import PROVIDERS, parse_routes
 from reengage.domain.subject import EVENT_TYPES, BusinessEvent, EventEffect
 from reengage.observability import (
+    FIELDS_MISSPELLED,
     LEFT,
     METRICS,
     NOT_PUBLISHED,
@@ -160,6 +161,7 @@ def test_metrics() -> None:
         (NOT_PUBLISHED.name, ()),
         (LEFT.name, ()),
         (RETRIED.name, ()),
+        (FIELDS_MISSPELLED.name, ()),
         (SIGNATURES_REFUSED.name, ()),
         (WEBHOOKS_REFUSED.name, WEBHOOKS_REFUSED.dimensions),
         (SMS_OVER_THREE_SEGMENTS.name, SMS_OVER_THREE_SEGMENTS.dimensions),

@@ -17,13 +17,11 @@ from reengage.adapters.wording_samples import SAMPLE_FIELDS
 from reengage.cli import envelope
 from reengage.cli import stack as stacks
 from reengage.cli.main import main
-from reengage.cli.preview import WITHOUT_A_STACK
 from reengage.domain.reasons import REASONS
 from reengage.domain.subject import SubjectRef
 from reengage.usecases.explain import explain_subject
 from tests.fakes import ANNA as FAKE_ANNA
 from tests.fakes import NOON, World, business, inbound
-from tests.template_resources import environment
 
 EVENTS = Path(__file__).parents[2] / "events"
 NOW = datetime(2026, 11, 28, 9, tzinfo=UTC)
@@ -161,12 +159,6 @@ def test_preview_rejects_an_invalid_file(
     file.write_text(text, encoding="utf-8")
     assert main(["preview", str(file)]) == 2
     assert message in capsys.readouterr().err
-
-
-def test_preview_defaults_are_those_of_the_template() -> None:
-    refs = dict.fromkeys(("Table", "EventBus", "PreferencesKey"), "-")
-    deployed = environment("ExplainFunction", refs)
-    assert {name: deployed[name] for name in WITHOUT_A_STACK} == WITHOUT_A_STACK
 
 
 CSV = """brand,channel,address,opted_out_at,cause
@@ -454,6 +446,7 @@ def test_send_builds_a_valid_event_of_each_type(name: str) -> None:
             '--in "soon": expected 2d',
         ),
         (["send", "AppointmentBooked", "--contact", "anna"], "CONTACT must look like brand/channel/address"),
+        (["send", "TrialStarted", "--brand", "acme", "--set", "timezon=UTC"], "did you mean timezone?"),
         (["send", "nothing.json"], "nothing.json: no such file"),
         (
             ["send", "AppointmentBooked", "--brand", "acme", "--set", "location"],

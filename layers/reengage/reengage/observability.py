@@ -91,6 +91,7 @@ LEFT: Final = Metric("DueMessagesLeft")
 RETRIED: Final = Metric("MessagesRetried")
 WEBHOOKS_REFUSED: Final = Metric("WebhooksRefused", ("door", "status"))
 SIGNATURES_REFUSED: Final = Metric("WebhookSignaturesRefused")
+FIELDS_MISSPELLED: Final = Metric("FieldsMisspelled")
 SMS_OVER_THREE_SEGMENTS: Final = Metric("SmsOverThreeSegments", ("reason",))
 
 ENDPOINTS: Final = frozenset({"meta", "twilio", "rcs", "google-business-messages"})
@@ -180,6 +181,14 @@ def _loggable(event: OutEvent) -> dict[str, Any]:
         detail["facts"] = {name: value for name, value in facts.items() if name not in PRIVATE_FACTS}
     lengths = {f"{name}_length": len(value) for name in MEASURED if (value := event.detail.get(name)) is not None}
     return detail | lengths
+
+
+def with_hints(answer: dict[str, Any], hints: Sequence[str]) -> dict[str, Any]:
+    """Return the answer with the hints about misspelled fields, if there are any, and count them."""
+    if not hints:
+        return answer
+    count(FIELDS_MISSPELLED, len(hints))
+    return answer | {"hints": list(hints)}
 
 
 def count(metric: Metric, value: int = 1, **dimensions: str) -> None:

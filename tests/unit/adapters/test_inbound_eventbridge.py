@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reengage.adapters.inbound.event_types import BUSINESS_EVENTS, EVENT_SCHEMAS, MAX_CAUSE, MAX_ITEMS
-from reengage.adapters.inbound.eventbridge import inbound_message, parse_business_event, receipt
+from reengage.adapters.inbound.eventbridge import hints, inbound_message, parse_business_event, receipt
 from reengage.domain.commands import (
     ConfigureBrand,
     EraseContact,
@@ -1037,3 +1037,21 @@ def test_anything_in_any_place_is_read_or_refused(data: st.DataObject) -> None:
     for holder, name in data.draw(st.lists(st.sampled_from(spots), min_size=1, max_size=3, unique_by=id)):
         holder[name] = data.draw(_json)
     assert all(error.startswith("$.") for error in errors_if_any(event))
+
+
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({"timezon": "Europe/Berlin"}, ["$.detail.timezon: unknown field; did you mean timezone?"]),
+        ({"remindBefore": ["P1D"]}, ["$.detail.remindBefore: unknown field; did you mean remind_before?"]),
+        ({"timezon": "Europe/Berlin", "timezone": "Europe/Berlin"}, []),
+        ({"doctor": "Dr. Who"}, []),
+        ({}, []),
+    ],
+)
+def test_hints_name_misspelled_fields_only(fields: dict[str, Any], found: list[str]) -> None:
+    """A misspelled time zone was ignored, and no one noticed."""
+    detail = {"contact": CONTACT, "appointment_id": "a-1", "starts_at": "2031-03-04T11:05:19Z", **fields}
+    event = envelope("AppointmentBooked", detail)
+    parse_business_event(event)
+    assert hints(event) == found

@@ -1,4 +1,4 @@
-"""``day``: the front desk's list of one day, and whom no reminder will reach."""
+"""``day``: the front desk's list of one day, and who gets no reminder."""
 
 import csv
 import html
@@ -60,7 +60,7 @@ def day(
     page: Annotated[Path | None, typer.Option("--page", help="write an offline page to print")] = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """List every appointment of a day, and whom no reminder will reach.
+    """List every appointment of a day, and who gets no reminder.
 
     The list holds personal data. Example: reengage day --brand acme-dental --date tomorrow
     """

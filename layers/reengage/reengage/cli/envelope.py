@@ -5,6 +5,7 @@ import secrets
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
@@ -40,12 +41,22 @@ def build(
     if brand and not contact:
         detail["brand"] = brand
     detail |= dict(_given(fields))
+    _check_names(detail_type, detail)
     at = now + parse_ahead(ahead)
     for field in msgspec.structs.fields(EVENT_TYPES[detail_type]):
         if field.required and field.name not in detail:
             when = now if field.name == "sent_at" else at
             detail[field.name] = _example(field.name, field.type, when)
     return {"time": iso(now), "source": "reengage.cli", "detail-type": detail_type, "detail": detail}
+
+
+def _check_names(detail_type: str, detail: Mapping[str, Any]) -> None:
+    known = [field.name for field in msgspec.structs.fields(EVENT_TYPES[detail_type])]
+    for name in detail:
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"use one of {', '.join(known)}"
+            raise UsageError(f'unknown field "{name}" of {detail_type}; {hint}')
 
 
 def parse_ahead(text: str) -> timedelta:

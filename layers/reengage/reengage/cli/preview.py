@@ -13,23 +13,8 @@ from reengage.cli.console import ExitCode, UsageError, command, read_json, warn,
 from reengage.domain.conversation import extend
 from reengage.domain.instants import iso, parse_instant
 from reengage.settings import Settings
+from reengage.simulation.parameters import environment
 from reengage.usecases.preview import preview as preview_event
-
-WITHOUT_A_STACK = {
-    "DEFAULT_LOCALE": "en",
-    "DEFAULT_TIMEZONE": "",
-    "UTILITY_QUIET_HOURS": "21:00-08:00",
-    "MARKETING_QUIET_HOURS": "20:00-09:00",
-    "UTILITY_CAPS": "5/P1D",
-    "MARKETING_CAPS": "1/P1D,3/P7D",
-    "MARKETING_CONSENT": "implied",
-    "WHATSAPP_TEMPLATES": "",
-    "WHEN_WINDOW_WILL_CLOSE": "wait",
-    "WINDOW_CLOSING_NOTICE": "P1D",
-    "CONVERSATION_PAUSE": "PT30M",
-    "DRY_RUN": "false",
-}
-"""The template's defaults, for a preview without a stack."""
 
 
 @command
@@ -102,7 +87,7 @@ def _without_stack(about: AboutEvent, now: datetime) -> dict[str, Any]:
     """Preview by the template's defaults, for a contact who has just written."""
     from reengage.adapters.wording import FluentWording  # noqa: PLC0415 - 0.2 s to import, and no other command needs it
 
-    settings, store = Settings(WITHOUT_A_STACK), MemoryStore()
+    settings, store = Settings(environment({})), MemoryStore()
     if about.event.contact:
         conversation = extend(None, heard_before=False, message_id="just-now", sent_at=now)
         store.write_conversation(about.event.contact, conversation, replacing=None)

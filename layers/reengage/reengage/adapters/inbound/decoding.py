@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
@@ -22,6 +23,9 @@ from .event_types import (
     Instant,
     MessageReceived,
 )
+
+CLOSE = 0.8
+"""Similarity from which an unknown name counts as misspelled: one letter of five; difflib's ratio."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +63,21 @@ def decode_detail(event: Any, types: Mapping[str, type[Struct]]) -> Struct:
         raise InvalidEvent(errors)
     assert isinstance(detail, Struct)
     return detail
+
+
+def misspelled_fields(event: Any, types: Mapping[str, type[Struct]]) -> list[str]:
+    """Return a hint for each field of an accepted event that is unknown, and close to a known one.
+
+    Other unknown fields are a sender's own business. A hint quotes only names that are nearly those of this app.
+    """
+    wanted, detail = types[event["detail-type"]], event["detail"]
+    known = [field.name for field in msgspec.structs.fields(wanted)]
+    hints = []
+    for name in detail:
+        close = [] if name in known else get_close_matches(name, known, n=1, cutoff=CLOSE)
+        if close and close[0] not in detail:
+            hints.append(f"$.detail.{name}: unknown field; did you mean {close[0]}?")
+    return hints
 
 
 def _decode(value: Any, wanted: Any, path: str, errors: list[str]) -> Any:

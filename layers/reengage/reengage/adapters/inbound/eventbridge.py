@@ -38,7 +38,7 @@ from reengage.domain.subject import (
 )
 from reengage.errors import InvalidEvent
 
-from .decoding import decode_contact, decode_detail, decode_fields, fields_of, given, plain
+from .decoding import decode_contact, decode_detail, decode_fields, fields_of, given, misspelled_fields, plain
 from .event_types import (
     BUSINESS_EVENTS,
     EVENT_SCHEMAS,
@@ -298,6 +298,11 @@ def day_at(value: Any, path: str) -> tuple[str, date]:
     if fields is None:
         raise InvalidEvent(errors)
     return str(fields.brand), date.fromisoformat(fields.date)
+
+
+def hints(event: Any) -> list[str]:
+    """Return a hint for each misspelled field of an event that was accepted."""
+    return misspelled_fields(event, {"MessageReceived": MessageReceived, **EVENT_SCHEMAS})
 
 
 def receipt(event: Any) -> RecordDelivery:
