@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         LinkContact,
         MoveContact,
         PauseSending,
+        RecordAgentReply,
         RecordChoice,
         RecordDelivery,
         ResumeSending,
@@ -191,7 +192,7 @@ class App:
 
         recheck_contact(contact, settings=self.settings.policy, store=self.store, clock=self.clock)
 
-    def handle(self, command: Command) -> dict[str, Any]:
+    def handle(self, command: Command) -> dict[str, Any]:  # noqa: PLR0911 - one row for each command
         """Execute the command of a business system's event, and return the result."""
         from .domain.commands import (
             ConfigureBrand,
@@ -199,6 +200,7 @@ class App:
             LinkContact,
             MoveContact,
             PauseSending,
+            RecordAgentReply,
             RecordChoice,
             ResumeSending,
         )
@@ -217,8 +219,8 @@ class App:
                 return self._link(command)
             case PauseSending() | ResumeSending():
                 return self._pause(command)
-            case _:
-                raise InvalidEvent([f"$.detail-type: {type(command).__name__} is not supported yet"])
+            case RecordAgentReply():
+                return self._record_agent_reply(command)
 
     def _plan(self, event: BusinessEvent) -> dict[str, Any]:
         from .usecases.plan_messages import plan_messages
@@ -249,6 +251,11 @@ class App:
         from .usecases.erase_contact import erase_contact
 
         return {"erased": erase_contact(command, store=self.store, publish=self.publish, clock=self.clock)}
+
+    def _record_agent_reply(self, command: RecordAgentReply) -> dict[str, Any]:
+        from .usecases.record_agent_reply import record_agent_reply
+
+        return {"changed": record_agent_reply(command, store=self.store, clock=self.clock)}
 
     def _pause(self, command: PauseSending | ResumeSending) -> dict[str, Any]:
         from .usecases.pause_sending import pause_sending

@@ -102,4 +102,7 @@ def extend(
             return replace(conversation, last_inbound_at=sent_at, expires_at=expires_at, previous_inbound_at=previous)
     opening: Opening = "restarted" if heard_before or conversation else "started"
     previous_inbound_at = conversation.last_inbound_at if conversation else None
-    return Conversation(sent_at, message_id, opening, expires_at, previous_inbound_at)
+    agent_replied_at = conversation.agent_replied_at if conversation else None
+    return Conversation(
+        sent_at, message_id, opening, expires_at, previous_inbound_at, agent_replied_at=agent_replied_at
+    )

@@ -233,10 +233,10 @@ def _in_conversation(context: PolicyInput) -> RuleResult:
     is_greeting = context.message.reason == "welcome_back"
     if pause is None or conversation is None or not (context.category == "marketing" or is_greeting):
         return PASS
-    last = conversation.last_inbound_at
-    if is_greeting and last <= _answered_at(context):
-        return PASS  # no message came after the one that the greeting answers
-    until = last + pause
+    # A greeting does not wait for the message that it answers.
+    inbound = None if is_greeting and conversation.last_inbound_at <= _answered_at(context) else conversation
+    written = [inbound.last_inbound_at if inbound else None, conversation.agent_replied_at]
+    until = max((at + pause for at in written if at), default=context.now)
     if context.now >= until:
         return PASS
     facts = {"conversation_until": iso(until), "setting": "ConversationPause", "setting_from": "stack"}
