@@ -260,7 +260,7 @@ def test_a_place_given_back_costs_two_write_units_and_a_read(local: DynamoDB, ea
     answer, calls = _tick(local, starts_at - timedelta(days=1), Refused("131026"), policy=POLICY)
     assert answer["failed"] == 1
     assert calls.write_units == 3 + 2
-    assert _keys_read(calls) == [6, 1]
+    assert _keys_read(calls) == [7, 1]
     assert calls.operations.count("DeleteItem") == (earlier == 0)
 
 

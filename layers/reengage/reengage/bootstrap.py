@@ -157,12 +157,17 @@ class App:
         return reject_event(event, why, keep=self.keep_rejected, publish=self.publish)
 
     def send_due(self, send_group: SendGroup, *, milliseconds: int) -> dict[str, Any]:
-        """Sends what is due at one door, within the time that the invocation has left."""
+        """Send what is due in one send group, within the time that the invocation has left."""
         from .usecases.send_due_messages import send_due_messages, summary
 
         time_left = timedelta(milliseconds=milliseconds)
         sender = self._sender(send_group, self.settings.policy, time_left)
-        answer = summary(send_due_messages(sender, stop_at=self.clock() + time_left - SHUTDOWN_MARGIN))
+        try:
+            tally = send_due_messages(sender, stop_at=self.clock() + time_left - SHUTDOWN_MARGIN)
+        finally:
+            if http := self.__dict__.get("http"):  # built in this run or in an earlier one
+                http.close()
+        answer = summary(tally)
         for metric, outcome in ((LEFT, "left"), (RETRIED, "retried")):
             if answer[outcome]:
                 count(metric, answer[outcome])
@@ -398,12 +403,13 @@ class App:
     @cached_property
     def http(self) -> Http:
         """It trusts whom the system trusts, and whom botocore was told to (``AWS_CA_BUNDLE``)."""
+        from .adapters.channels.connections import KeptConnections
         from .adapters.channels.http import Http
 
         context = ssl.create_default_context()
         if bundle := self._aws.session.get_config_variable("ca_bundle"):
             context.load_verify_locations(bundle)
-        return Http(context=context)
+        return Http(context=context, kept=KeptConnections())
 
 
 def _eventbridge(app: App) -> ProviderChannel:

@@ -133,6 +133,7 @@ def test_unusable_secret_is_a_configuration_error(meta: Server, secrets: Any, er
 # time: the status that comes with the code, the code, and what it means here.
 MEANINGS: Final = {
     Retryable: [
+        (400, 131049),
         (400, 4), (400, 17), (400, 613), (400, 80007), (400, 80008), (400, 130429), (400, 131048), (400, 131056),
         (400, 131064), (400, 132069),
         (400, 2500), (401, 0), (500, 3), (403, 10), (401, 190), (403, 200), (403, 299), (403, 131005),
@@ -143,7 +144,7 @@ MEANINGS: Final = {
     ],
     OptedOut: [(400, 131050)],
     Refused: [
-        (400, 130403), (400, 130472), (403, 130497), (400, 131021), (400, 131026), (400, 131047), (400, 131049),
+        (400, 130403), (400, 130472), (403, 130497), (400, 131021), (400, 131026), (400, 131047),
         (400, 131055), (400, 131062), (400, 132018), (400, 132068), (400, 134100),
         (400, 100), (400, 131008), (400, 131009), (400, 131051), (400, 132000), (400, 132005),
         (400, 132007), (400, 132012), (400, 132015), (400, 132016), (400, 135000),
@@ -186,7 +187,7 @@ def test_who_has_stopped_marketing_has_stopped_that_alone(meta: Server) -> None:
 def test_unknown_code_is_retried(meta: Server, is_transient: bool) -> None:
     """The message was refused for good, even if Meta called the error temporary."""
     meta.answers(400, error(131_999, is_transient=is_transient))
-    assert channel(meta.url).send(outbound()) == Retryable("131999 with HTTP 400")
+    assert channel(meta.url).send(outbound()) == Retryable("131999 with HTTP 400", of_recipient=True)
 
 
 def test_the_errors_text_is_metas_short_title(meta: Server) -> None:
@@ -464,3 +465,10 @@ def test_each_message_has_a_connection_of_its_own(meta: Server) -> None:
     sender.send(outbound())
     assert meta.connections == 2
     assert {request.headers["connection"] for request in meta.requests} == {"close"}
+
+
+def test_metas_limit_of_a_recipient_waits_a_day(meta: Server) -> None:
+    """Meta limits marketing to one person for a while: the message failed for good, and the route is not to blame."""
+    meta.answers(400, error(131049))
+    outcome = channel(meta.url).send(outbound())
+    assert outcome == Retryable("131049 Meta chose not to deliver", timedelta(days=1), of_recipient=True)

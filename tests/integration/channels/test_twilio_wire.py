@@ -197,7 +197,7 @@ def test_twilio_may_keep_it_until_it_is_of_no_use(twilio: Server, left: timedelt
 @pytest.mark.parametrize("left", [timedelta(seconds=0.999), timedelta(), timedelta(hours=-1)])
 def test_nothing_is_sent_with_less_than_a_second_left(twilio: Server, left: timedelta) -> None:
     message = outbound("sms", deliver_before=NOON + LONGEST + left)
-    assert channel(twilio.url).send(message) == Retryable("too little time is left to deliver it")
+    assert channel(twilio.url).send(message) == Retryable("too little time is left to deliver it", of_recipient=True)
     assert twilio.connections == 0
 
 
@@ -256,6 +256,7 @@ def error(code: int, status: int) -> dict[str, Any]:
 MEANINGS: Final = {
     OptedOut: [(400, 21610), (400, 63050)],
     Retryable: [
+        (400, 63049),
         (429, 20429), (429, 14107), (429, 21611), (400, 21730), (400, 30001), (429, 63018), (429, 63038),
         (429, 63017), (400, 63053),
         (401, 20003), (403, 20003), (403, 20005), (403, 20006), (403, 20008), (403, 20403), (404, 20404),
@@ -276,7 +277,7 @@ MEANINGS: Final = {
         (400, 63003), (400, 63014), (400, 63024), (400, 63031), (400, 63032), (400, 63033),
         (400, 21617), (400, 21656), (400, 63005), (400, 63013), (400, 63016), (400, 63021), (400, 63028),
         (400, 63041), (400, 63042),
-        (400, 21265), (400, 21266), (400, 21268), (400, 63049), (400, 63055), (400, 63058),
+        (400, 21265), (400, 21266), (400, 21268),  (400, 63055), (400, 63058),
         (400, 21602), (400, 21618), (400, 21619), (400, 21658),
     ],
     Unknown: [
@@ -343,3 +344,10 @@ def test_what_an_answer_means_without_a_code(twilio: Server, behaves: Behaviour,
 def test_refused_connection_is_retried() -> None:
     with closed_port() as url:
         assert channel(url).send(outbound("sms")) == Retryable("NewConnectionError")
+
+
+def test_metas_limit_of_a_recipient_waits_a_day(twilio: Server) -> None:
+    """Meta limits marketing to one person for a while: the message failed for good, and the route is not to blame."""
+    twilio.answers(400, error(63049, 400))
+    outcome = channel(twilio.url).send(outbound("sms"))
+    assert outcome == Retryable("63049 Meta chose not to deliver", timedelta(days=1), of_recipient=True)

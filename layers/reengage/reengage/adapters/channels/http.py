@@ -1,8 +1,7 @@
 """One POST over urllib3, and what its fate says of a message: not sent, nobody knows, or an answer to be read.
 
-Nothing is tried again and no redirect is followed: one call is one request. Each call has a connection of its own. One
-that was kept open may be closed by the other side at any moment, above all while a function is frozen between two runs,
-and then nobody could tell whether that request was taken.
+Nothing is tried again and no redirect is followed: one call is one request. A call has a connection of its own, or one
+that an earlier call of the same run left open (``connections.py``).
 """
 
 import json
@@ -29,6 +28,8 @@ from urllib3.util import parse_url
 from reengage.errors import ReengageError
 from reengage.ports import Outcome, Refused, Retryable, Unknown
 
+from .connections import KeptConnections
+
 BODY_LIMIT: Final = 64 * 1024
 """Bytes of an answer. Nothing is read of a longer one: no provider's answer is."""
 
@@ -42,6 +43,9 @@ LONGEST_HINT: Final = timedelta(days=1)
 
 BROKEN: Final = (HTTPError, HTTPException, OSError, ValueError)
 """What a broken answer raises; the last, say, of a chunk whose length is below zero."""
+
+HTTP_1_1: Final = 11
+"""As ``http.client`` writes the version."""
 
 Secrets = Callable[[], Mapping[str, Any]]
 """The providers' secrets by name, asked for at each send: a rotated one is used from then on."""
@@ -137,6 +141,7 @@ class Http:
     read: float = 5
     total_timeout: float = WHOLE
     context: ssl.SSLContext = field(default_factory=ssl.create_default_context)
+    kept: KeptConnections | None = None
 
     def post(
         self, url: str, headers: Mapping[str, str], body: bytes, *, start_within: timedelta
@@ -149,13 +154,27 @@ class Http:
             return Retryable("too late to begin")
         try:
             parsed = parse_url(url)
-            connection = self._connection(parsed.scheme, parsed.host or "", parsed.port, connect_timeout)
+            target = (parsed.scheme, parsed.host or "", parsed.port)
+            kept = self.kept.take(target) if self.kept else None
+            connection = kept or self._connection(*target, connect_timeout)
         except HTTPError as error:
             return Retryable(_name(error))
+        is_reusable = False
         try:
-            return self._exchange(connection, connect_timeout, parsed.request_uri, headers, body)
+            if kept is None and (failed := _connect(connection, connect_timeout)):
+                return failed
+            answer, is_reusable = self._exchange(connection, parsed.request_uri, headers, body)
+            return answer
         finally:
-            connection.close()
+            if self.kept and is_reusable:
+                self.kept.keep(target, connection)
+            else:
+                connection.close()
+
+    def close(self) -> None:
+        """Close the connections that are kept; a run calls it at its end."""
+        if self.kept:
+            self.kept.close()
 
     def _connection(self, scheme: str | None, host: str, port: int | None, connect_timeout: float) -> HTTPConnection:
         if scheme == "https":
@@ -163,31 +182,36 @@ class Http:
         return HTTPConnection(host, port, timeout=connect_timeout)
 
     def _exchange(
-        self, connection: HTTPConnection, connect_timeout: float, target: str, headers: Mapping[str, str], body: bytes
-    ) -> HttpResponse | Retryable | Unknown:
-        """Connecting is a step of its own: whatever fails in it, no byte of the request has left."""
-        began = monotonic()
-        try:
-            connection.connect()
-        except (HTTPError, OSError) as error:
-            return Retryable(_name(error))
-        # A slow name server, or several addresses each tried for so long.
-        if monotonic() > began + connect_timeout:
-            return Retryable("connecting took too long")
+        self, connection: HTTPConnection, target: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[HttpResponse | Retryable | Unknown, bool]:
+        """Send the request and read the answer; also return whether the connection can be used again."""
         connection.timeout = self.read
+        if connection.sock:
+            connection.sock.settimeout(self.read)
         ends = monotonic() + self.total_timeout
         watchdog = Timer(self.total_timeout, _cut, (connection.sock,))
         watchdog.daemon = True
         watchdog.start()
         answer: HttpResponse | Retryable | Unknown
         try:
-            answer = _ask(connection, target, headers, body)
+            answer, is_reusable = _ask(connection, target, headers, body, keep=self.kept is not None)
         except BROKEN as error:
-            answer = Unknown(_name(error))
+            answer, is_reusable = Unknown(_name(error)), False
         finally:
             watchdog.cancel()
         # An answer without a length looks whole when it was cut off.
-        return answer if monotonic() < ends else Unknown("the answer took too long")
+        return (answer, is_reusable) if monotonic() < ends else (Unknown("the answer took too long"), False)
+
+
+def _connect(connection: HTTPConnection, connect_timeout: float) -> Retryable | None:
+    """Connecting is a step of its own: whatever fails in it, no byte of the request has left."""
+    began = monotonic()
+    try:
+        connection.connect()
+    except (HTTPError, OSError) as error:
+        return Retryable(_name(error))
+    # A slow name server, or several addresses each tried for so long.
+    return Retryable("connecting took too long") if monotonic() > began + connect_timeout else None
 
 
 def retry_after(text: str, now: datetime) -> timedelta | None:
@@ -203,20 +227,27 @@ def retry_after(text: str, now: datetime) -> timedelta | None:
         return None
 
 
-def _ask(connection: HTTPConnection, target: str, headers: Mapping[str, str], body: bytes) -> HttpResponse | Retryable:
-    said = {"User-Agent": "reengage", "Connection": "close", **headers}
+def _ask(
+    connection: HTTPConnection, target: str, headers: Mapping[str, str], body: bytes, *, keep: bool
+) -> tuple[HttpResponse | Retryable, bool]:
+    """Send and read; also return whether the connection can be used again: the answer has an end of its own."""
+    own = {"User-Agent": "reengage", **({} if keep else {"Connection": "close"})}
     try:
-        connection.request("POST", target, body, said, preload_content=False)
+        connection.request("POST", target, body, {**own, **headers}, preload_content=False)
     except BrokenPipeError:
         pass  # It was answered before all of it was read, as a throttle may be.
     except ValueError as error:  # a header that cannot be written: found before anything is
-        return Retryable(_name(error))
+        return Retryable(_name(error)), False
     response = connection.getresponse()
     content = b""
     # To its end, or past the limit: that the rest is missing, the last read tells.
     while len(content) <= BODY_LIMIT and (more := response.read(BODY_LIMIT + 1, decode_content=False)):
         content += more
-    return HttpResponse(response.status, response.headers, content if len(content) <= BODY_LIMIT else b"")
+    is_whole = len(content) <= BODY_LIMIT
+    answer = HttpResponse(response.status, response.headers, content if is_whole else b"")
+    closes = response.version < HTTP_1_1 or "close" in response.headers.get("Connection", "").lower()
+    has_end = "Content-Length" in response.headers or "chunked" in response.headers.get("Transfer-Encoding", "").lower()
+    return answer, keep and is_whole and has_end and not closes
 
 
 def _cut(sock: socket) -> None:
