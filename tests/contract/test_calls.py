@@ -202,6 +202,11 @@ METHODS: dict[str, tuple[Callable[[Store], Act], list[str]]] = {
         _prepare(lambda store, _: store.read_holdings(ANNA), _all_kinds),
         [QUERY, BATCH, BATCH],
     ),
+    "read_holdings_page": (
+        _prepare(lambda store, _: store.read_holdings_page(ANNA), _all_kinds),
+        [QUERY, BATCH, BATCH],
+    ),
+    "read_holdings_page, further": (_alone(lambda store: store.read_holdings_page(ANNA, "MESSAGE#1")), [QUERY]),
     "erase": (
         _prepare(lambda store, _: store.erase(ANNA, until=LATER), _all_kinds),
         [QUERY, BATCH_WRITE, BATCH, *[DELETE] * 6],

@@ -1,5 +1,6 @@
 """Export all data of a contact, and erase it up to an instant; newer data and other contacts stay."""
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -426,6 +427,49 @@ def test_what_somebody_else_deletes_meanwhile_is_no_error(dynamodb: DynamoDB) ->
     with dynamodb.hook("after-call.dynamodb.Query", meanwhile):
         assert store.erase(ANNA, until=NOW) == KINDS
     assert dynamodb.size() == 0
+
+
+# An export in parts
+
+
+@pytest.mark.parametrize("rows_a_page", [5, 1000])
+def test_an_export_in_parts_has_everything_once(harness: Harness, rows_a_page: int) -> None:
+    preferring(harness.store, ANNA, stopped())
+    whole = _everything(harness.store)
+    for number in range(1200):
+        harness.store.write_message(inbound(f"wamid#{number}"), expires_at=2_000_000_000)
+    ids: list[str] = []
+    found, cursor, parts = NOTHING, None, 0
+    with harness.small_pages(rows_a_page):
+        while parts == 0 or cursor:
+            part, cursor = harness.store.read_holdings_page(ANNA, cursor)
+            ids += [message.message_id for message in part.inbound]
+            found = Holdings(
+                profile=found.profile or part.profile,
+                conversation=found.conversation or part.conversation,
+                preferences=part.preferences if parts == 0 else found.preferences,
+                inbound=[],
+                scheduled=[*found.scheduled, *part.scheduled],
+                subjects=[*found.subjects, *part.subjects],
+                cap_usage={**found.cap_usage, **part.cap_usage},
+            )
+            parts += 1
+    assert parts > 1
+    assert sorted(ids) == sorted(["wamid.1", *(f"wamid#{number}" for number in range(1200))])
+    assert found == replace(whole, inbound=[])
+
+
+def test_a_part_of_an_export_fits_an_answer(moto: DynamoDB) -> None:
+    """An export over 6 MB could not be answered at all."""
+    text = "\u0000" * 60_000  # six bytes each in JSON, one in DynamoDB
+    for number in range(30):
+        moto.store.write_message(replace(inbound(f"wamid.{number}"), text=text), expires_at=2_000_000_000)
+    cursor, sizes = None, list[int]()
+    while not sizes or cursor:
+        part, cursor = moto.store.read_holdings_page(ANNA, cursor)
+        sizes.append(sum(len(json.dumps(message.text)) for message in part.inbound))
+    assert sum(sizes) == 30 * 360_002
+    assert max(sizes) < 3_000_000
 
 
 # A subject that names several contacts

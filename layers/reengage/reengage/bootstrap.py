@@ -322,11 +322,14 @@ class App:
         )
 
         match question:
-            case AboutContact(output, contact):
-                from .usecases.explain import explain, export
+            case AboutContact("export", contact, after):
+                from .usecases.explain import export
 
-                describe = export if output == "export" else explain
-                return describe(contact, store=self.store, clock=self.clock)
+                return export(contact, store=self.store, clock=self.clock, cursor=after)
+            case AboutContact(_, contact):
+                from .usecases.explain import explain
+
+                return explain(contact, store=self.store, clock=self.clock)
             case AboutEvent(event):
                 from .usecases.preview import preview
 

@@ -1055,3 +1055,20 @@ def test_hints_name_misspelled_fields_only(fields: dict[str, Any], found: list[s
     event = envelope("AppointmentBooked", detail)
     parse_business_event(event)
     assert hints(event) == found
+
+
+def test_a_number_that_json_cannot_hold_is_rejected() -> None:
+    """1e400 is read as infinity, and the bus refused the message that carried it on."""
+    event = {
+        "detail-type": "CartAbandoned",
+        "time": "2031-03-04T11:05:20Z",
+        "detail": {
+            "contact": {"brand": "acme", "channel": "sms", "address": "+447700900142"},
+            "cart_id": "C-1",
+            "cart_url": "https://acme.example/cart",
+            "items": [{"name": "Lamp", "price": json.loads("1e400")}],
+        },
+    }
+    with pytest.raises(InvalidEvent) as raised:
+        parse_business_event(event)
+    assert raised.value.errors == ("$.detail.items: expected finite numbers",)

@@ -194,3 +194,13 @@ def test_a_question_about_a_day_names_the_brand_and_the_date() -> None:
         "$.day.brand: is required",
         "$.day.date: expected a day, such as 2026-12-24",
     ]
+
+
+def test_a_question_for_the_next_part_of_an_export() -> None:
+    assert question({"contact": CONTACT, "export": True, "after": "MESSAGE#7"}) == AboutContact(
+        "export", READ, "MESSAGE#7"
+    )
+    for wrong in ({"after": "MESSAGE#7"}, {"export": True, "after": 7}, {"export": True, "after": ""}):
+        assert errors_of({"contact": CONTACT, **wrong}) == [
+            '$.after: expected the text of "next" in the part of an export before'
+        ]

@@ -5,7 +5,7 @@ from datetime import timedelta, timezone
 
 import pytest
 
-from reengage.domain.message import ERROR_BYTES, FOLLOWS, ScheduledMessage, State, brief
+from reengage.domain.message import ERROR_BYTES, FOLLOWS, ScheduledMessage, State, bounded_id, brief
 from reengage.domain.policy import RULES
 from reengage.domain.reasons import REASONS
 from reengage.domain.subject import SubjectRef
@@ -102,3 +102,9 @@ def test_planning_time_and_claim_do_not_change_the_message_id() -> None:
 def test_an_error_is_kept_in_the_bytes_that_a_row_has_for_it(error: str, kept: str) -> None:
     assert brief(error) == kept
     assert ERROR_BYTES == 150
+
+
+def test_a_providers_id_is_kept_short_and_valid() -> None:
+    assert bounded_id("SM" + "0" * 32) == "SM" + "0" * 32
+    assert bounded_id("x" * 60_000) == "x" * 128
+    assert bounded_id("a\ud800b") == "a?b"

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 
+from reengage.adapters.memory import HOLDINGS_PAGE
 from reengage.domain.caps import parse_caps
 from reengage.domain.commands import EraseContact, RecordChoice
 from reengage.domain.contact import Contact
@@ -259,3 +260,13 @@ def test_the_text_that_was_sent_is_shown_if_it_is_kept(*, keeps: bool) -> None:
     assert (sent.get("text"), held["text"]) == (text, text)
     assert (sent.get("locale"), sent.get("template")) == (("en", "appointment_reminder") if keeps else (None, None))
     assert not {"text", "locale", "template"} & world.bus.details("MessageSent")[0].keys()
+
+
+def test_a_long_export_comes_in_parts() -> None:
+    world = World()
+    for number in range(HOLDINGS_PAGE + 1):
+        world.receive(inbound(NOON, message_id=f"SM{number}"))
+    first = export(ANNA, store=world.store, clock=world.clock)
+    last = export(ANNA, store=world.store, clock=world.clock, cursor=first["next"])
+    assert (len(first["inbound"]), len(last["inbound"]), "next" in last) == (HOLDINGS_PAGE, 1, False)
+    assert (first["profile"] is None, last["profile"] is None) == (False, True)

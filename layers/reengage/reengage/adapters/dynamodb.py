@@ -532,12 +532,24 @@ class DynamoDBStore:
     # All of a contact
 
     def read_holdings(self, contact: Contact) -> Holdings:
-        items = list(self._query(contact))
+        return self._holdings(contact, list(self._query(contact)), self.read_preferences(contact))
+
+    def read_holdings_page(self, contact: Contact, cursor: str | None = None) -> tuple[Holdings, str | None]:
+        start = {"pk": {"S": contact.key}, "sk": {"S": cursor}} if cursor else None
+        answer = self.table.query(contact.key, exclusive_start_key=start, consistent_read=True)
+        page = _first_part(answer["Items"])
+        is_last = len(page) == len(answer["Items"]) and "LastEvaluatedKey" not in answer
+        preferences = Preferences() if cursor else self.read_preferences(contact)
+        held = self._holdings(contact, [Item.from_raw_data(raw) for raw in page], preferences)
+        last_key = page[-1] if page else answer.get("LastEvaluatedKey")
+        return held, None if is_last or not last_key else last_key["sk"]["S"]
+
+    def _holdings(self, contact: Contact, items: Sequence[Item], preferences: Preferences) -> Holdings:
         by_sk = {item.sk: item for item in items}
         return Holdings(
             profile=to_profile(by_sk.get(CONTACT)),
             conversation=to_conversation(by_sk.get(CONVERSATION)),
-            preferences=self.read_preferences(contact),
+            preferences=preferences,
             inbound=[
                 KeptMessage(item.sk.removeprefix(message_sk("")), item.sent_at, item.text, item.kind)
                 for item in items
@@ -707,6 +719,24 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 def _microseconds(instant: datetime) -> int:
     return (instant - EPOCH) // timedelta(microseconds=1)
+
+
+PART_BYTES: Final = 1_500_000
+"""Of DynamoDB's JSON in one part of an export: a function's answer may have 6 MB."""
+
+PART_SUBJECTS: Final = 100
+"""Subjects in one part of an export: each may hold a cart of 16 KB."""
+
+
+def _first_part(items: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """As many items as one part of an export may have; at least one."""
+    size = subjects = 0
+    for position, item in enumerate(items):
+        size += len(json.dumps(item))
+        subjects += item["sk"]["S"].startswith(f"{SUBJECT}#")
+        if position and (size > PART_BYTES or subjects > PART_SUBJECTS):
+            return items[:position]
+    return items
 
 
 def _divided(page: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[Item]]:

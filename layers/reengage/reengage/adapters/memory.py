@@ -130,6 +130,10 @@ class _OfContact:
     links: dict[tuple[Contact, SubjectRef], None] = field(default_factory=dict)
 
 
+HOLDINGS_PAGE: Final = 1000
+"""Messages in one part of an export."""
+
+
 @dataclass(slots=True)
 class MemoryStore:
     """Everything in dictionaries, under one lock; what a contact has is found by the contact's key."""
@@ -556,6 +560,15 @@ class MemoryStore:
                     if (contact, category) in self._taken
                 },
             )
+
+    def read_holdings_page(self, contact: Contact, cursor: str | None = None) -> tuple[Holdings, str | None]:
+        with self._lock:
+            held, start = self.read_holdings(contact), int(cursor or 0)
+            if start:
+                held = Holdings(None, None, Preferences(), held.inbound, [], [], {})
+            end = start + HOLDINGS_PAGE
+            part = replace(held, inbound=held.inbound[start:end])
+            return part, str(end) if end < len(held.inbound) else None
 
     def erase(self, contact: Contact, *, until: datetime) -> int:
         with self._lock:

@@ -1,7 +1,7 @@
 """``explain`` and ``export``: what happened to a contact and why; everything that is stored of one."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -56,6 +56,10 @@ def explain(
     return ExitCode.DONE
 
 
+PARTS: Final = ("inbound", "scheduled", "subjects")
+"""The lists of an export; a large export arrives in parts."""
+
+
 @command
 def export(contact: ContactArgument, stack: StackOption = "reengage") -> ExitCode:
     """Write out everything that is stored of a contact, as JSON.
@@ -63,8 +67,23 @@ def export(contact: ContactArgument, stack: StackOption = "reengage") -> ExitCod
     Example: reengage export acme-dental/sms/+12025550101 > contact.json
     """
     event = {"contact": contact_fields(parse_contact(contact)), "export": True}
-    write_json(stacks.accepted(stacks.stack_functions(stack)("ExplainFunctionArn", event)))
+    invoke = stacks.stack_functions(stack)
+    whole = stacks.accepted(invoke("ExplainFunctionArn", event))
+    while following := whole.pop("next", None):
+        part = stacks.accepted(invoke("ExplainFunctionArn", {**event, "after": following}))
+        for name in PARTS:
+            whole[name] += part[name]
+        whole["next"] = part.get("next")
+        _fill(whole, part)
+    write_json(whole)
     return ExitCode.DONE
+
+
+def _fill(whole: dict[str, Any], part: Mapping[str, Any]) -> None:
+    """Add what only one part of an export has."""
+    for name in ("profile", "conversation"):
+        whole[name] = whole[name] or part[name]
+    whole["cap_usage"] |= part["cap_usage"]
 
 
 def ledger(answer: Mapping[str, Any]) -> Iterator[str]:

@@ -74,6 +74,16 @@ def brief(error: str) -> str:
 PART: Final = "@"
 """After an offset: the part of the subject that the message is about, such as a shipment (``PT0S@S1``)."""
 
+
+PROVIDER_ID_LENGTH: Final = 128
+"""Characters of a provider's id that a row keeps; the ids of all providers in use are shorter."""
+
+
+def bounded_id(provider_message_id: str) -> str:
+    """A provider's id, valid as text and in the length that a row has room for."""
+    return provider_message_id[:PROVIDER_ID_LENGTH].encode("utf-8", "replace").decode()
+
+
 ONCE: Final = "once"
 """Stands in a key for the instant of a message that comes but once."""
 

@@ -111,6 +111,11 @@ class ContactStore(Protocol):
     def read_holdings(self, contact: Contact) -> Holdings:
         """Return everything; one request a page of items, and of subjects."""
 
+    def read_holdings_page(self, contact: Contact, cursor: str | None = None) -> tuple[Holdings, str | None]:
+        """Return a part of everything, less than about 2 MB, and where to go on; ``None`` after the last part. Only
+        the first part has the preferences.
+        """
+
 
 class PendingReader(Protocol):
     def pending_messages(self, contact: Contact) -> list[ScheduledMessage]:

@@ -59,10 +59,14 @@ def explain_subject(ref: SubjectRef, *, store: SubjectLedgerStore, clock: Clock)
     return {"brand": ref.brand, "kind": ref.kind, "id": ref.id, "ledgers": ledgers}
 
 
-def export(contact: Contact, *, store: ContactStore, clock: Clock) -> dict[str, Any]:
-    """All that is held of a contact, the person's texts included, as JSON values: what they may ask a business for."""
-    held: dict[str, Any] = msgspec.to_builtins(store.read_holdings(contact))
-    return {**subject_of(contact), "exported_at": iso(clock()), **held}
+def export(contact: Contact, *, store: ContactStore, clock: Clock, cursor: str | None = None) -> dict[str, Any]:
+    """Return all data stored of a contact, its texts included, as JSON values, in parts.
+
+    ``next`` is in every part but the last: give it as ``cursor`` for the next part.
+    """
+    holdings, following = store.read_holdings_page(contact, cursor)
+    held: dict[str, Any] = msgspec.to_builtins(holdings)
+    return {**subject_of(contact), "exported_at": iso(clock()), **held, **({"next": following} if following else {})}
 
 
 def _stands(contact: Contact, held: Holdings, now: datetime) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 
 from reengage.domain.commands import RecordChoice, RecordDelivery, Status
 from reengage.domain.events_out import out_event
-from reengage.domain.message import ScheduledMessage, State
+from reengage.domain.message import ScheduledMessage, State, bounded_id
 from reengage.domain.preferences import Choice, OptOutScope
 from reengage.errors import InvalidEvent
 from reengage.ports import Clock, Publish, ReceiptStore
@@ -44,7 +44,9 @@ def record_delivery(
     moved = replace(
         message,
         state=STATES[receipt.status],
-        provider_message_id=receipt.provider_message_id or message.provider_message_id,
+        provider_message_id=bounded_id(receipt.provider_message_id)
+        if receipt.provider_message_id
+        else message.provider_message_id,
         error=_error(receipt) or message.error,
         settled_at=message.settled_at or clock(),
         last_receipt_id=receipt.mark,

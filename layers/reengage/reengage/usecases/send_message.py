@@ -14,7 +14,7 @@ from reengage.domain.caps import longest
 from reengage.domain.commands import RecordChoice
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.instants import iso
-from reengage.domain.message import ASKED, ScheduledMessage, State
+from reengage.domain.message import ASKED, ScheduledMessage, State, bounded_id
 from reengage.domain.pause import MARK
 from reengage.domain.planning import replan
 from reengage.domain.policy import (
@@ -281,7 +281,8 @@ class Sender:
         """What the channel answered, in the table and then on the bus."""
         decided = replace(message, rule=outbound.decision.rule, facts=outbound.decision.facts)
         match outcome:
-            case Accepted(provider, provider_message_id):
+            case Accepted(provider, provider_id):
+                provider_message_id = bounded_id(provider_id)
                 sent = replace(
                     self._with_text(decided, outbound),
                     state=State.SENT,

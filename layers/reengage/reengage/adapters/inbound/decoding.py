@@ -93,22 +93,32 @@ def _decode(value: Any, wanted: Any, path: str, errors: list[str]) -> Any:
         errors.append(f"{path}: expected one of {', '.join(get_args(wanted))}")
         return None
     try:
-        written = json.dumps(value, ensure_ascii=False).encode()
+        written = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
         read = msgspec.convert(value, wanted, dec_hook=_check)
-    except UnicodeEncodeError:  # half of a surrogate pair: JSON lets it through, and no database takes it
-        errors.append(f"{path}: expected valid Unicode")
-    except RecursionError:
-        errors.append(f"{path}: expected fewer nested values")
-    except msgspec.ValidationError as error:
-        # msgspec ends with the path inside the value, such as "- at `$[1]`".
-        what, _, inside = str(error).partition(" - at `$")
-        errors.append(f"{path}{inside.removesuffix('`')}: {what[:1].lower()}{what[1:]}")
+    except (msgspec.ValidationError, RecursionError, ValueError) as error:
+        inside, problem = _problem(error)
+        errors.append(f"{path}{inside}: {problem}")
     else:
         most = MAX_BYTES.get(wanted, len(written))
         if len(written) <= most:
             return read
         errors.append(f"{path}: expected at most {most} bytes of JSON")
     return None
+
+
+def _problem(error: Exception) -> tuple[str, str]:
+    """Return the path inside the value, and what is wrong there."""
+    match error:
+        case UnicodeEncodeError():  # half of a surrogate pair: JSON lets it through, and no database takes it
+            return "", "expected valid Unicode"
+        case RecursionError():
+            return "", "expected fewer nested values"
+        case ValueError():  # a number such as 1e400 is read as infinity, which JSON cannot hold
+            return "", "expected finite numbers"
+        case _:
+            # msgspec ends with the path inside the value, such as "- at `$[1]`".
+            what, _, inside = str(error).partition(" - at `$")
+            return inside.removesuffix("`"), f"{what[:1].lower()}{what[1:]}"
 
 
 def decode_fields[T: Struct](value: Any, wanted: type[T], path: str, errors: list[str]) -> T | None:

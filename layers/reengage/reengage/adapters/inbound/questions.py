@@ -13,6 +13,7 @@ from reengage.errors import InvalidEvent
 class AboutContact(NamedTuple):
     output: Literal["explain", "export"]
     contact: Contact
+    after: str | None = None
 
 
 class AboutEvent(NamedTuple):
@@ -82,7 +83,10 @@ def _about_contact(query: Mapping[str, Any]) -> AboutContact:
     export = query.get("export", False)
     if not isinstance(export, bool):
         raise InvalidEvent(["$.export: expected true or false"])
-    return AboutContact("export" if export else "explain", contact_at(query["contact"], "$.contact"))
+    cursor = query.get("after")
+    if cursor is not None and not (export and isinstance(cursor, str) and cursor):
+        raise InvalidEvent(['$.after: expected the text of "next" in the part of an export before'])
+    return AboutContact("export" if export else "explain", contact_at(query["contact"], "$.contact"), cursor)
 
 
 def _about_event(query: Mapping[str, Any]) -> AboutEvent:
@@ -103,7 +107,7 @@ def _about_story(query: Mapping[str, Any]) -> AboutStory:
 
 QUESTIONS: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Question]]]] = {
     "contact": (
-        '{"contact": {"brand", "channel", "address"}}, for all stored data with "export": true',
+        '{"contact": {"brand", "channel", "address"}}, for all stored data with "export": true, and "after" for a next part',
         _about_contact,
     ),
     "preview": ('{"preview": event}', _about_event),
