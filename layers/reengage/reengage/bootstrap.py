@@ -322,14 +322,11 @@ class App:
         )
 
         match question:
-            case AboutContact("export", contact, after):
-                from .usecases.explain import export
+            case AboutContact(output, contact, after):
+                from .usecases.explain import explain, export
 
-                return export(contact, store=self.store, clock=self.clock, cursor=after)
-            case AboutContact(_, contact):
-                from .usecases.explain import explain
-
-                return explain(contact, store=self.store, clock=self.clock)
+                describe = partial(export, cursor=after) if output == "export" else explain
+                return describe(contact, store=self.store, clock=self.clock)
             case AboutEvent(event):
                 from .usecases.preview import preview
 

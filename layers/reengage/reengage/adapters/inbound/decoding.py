@@ -109,16 +109,16 @@ def _decode(value: Any, wanted: Any, path: str, errors: list[str]) -> Any:
 def _problem(error: Exception) -> tuple[str, str]:
     """Return the path inside the value, and what is wrong there."""
     match error:
+        case msgspec.ValidationError():
+            # msgspec ends with the path inside the value, such as "- at `$[1]`".
+            what, _, inside = str(error).partition(" - at `$")
+            return inside.removesuffix("`"), f"{what[:1].lower()}{what[1:]}"
         case UnicodeEncodeError():  # half of a surrogate pair: JSON lets it through, and no database takes it
             return "", "expected valid Unicode"
         case RecursionError():
             return "", "expected fewer nested values"
-        case ValueError():  # a number such as 1e400 is read as infinity, which JSON cannot hold
+        case _:  # a number such as 1e400 is read as infinity, which JSON cannot hold
             return "", "expected finite numbers"
-        case _:
-            # msgspec ends with the path inside the value, such as "- at `$[1]`".
-            what, _, inside = str(error).partition(" - at `$")
-            return inside.removesuffix("`"), f"{what[:1].lower()}{what[1:]}"
 
 
 def decode_fields[T: Struct](value: Any, wanted: type[T], path: str, errors: list[str]) -> T | None:

@@ -107,7 +107,7 @@ def _about_story(query: Mapping[str, Any]) -> AboutStory:
 
 QUESTIONS: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Question]]]] = {
     "contact": (
-        '{"contact": {"brand", "channel", "address"}}, for all stored data with "export": true, and "after" for a next part',
+        '{"contact": {"brand", "channel", "address"}}, for all stored data with "export": true, then "after"',
         _about_contact,
     ),
     "preview": ('{"preview": event}', _about_event),
