@@ -1,11 +1,10 @@
-"""Build the layer: pinned wheels, only the data in use, and bytecode that Python never checks against a source.
+"""Build the layer: pinned wheels, only the data in use, and bytecode without source files.
 
     python3.13 build_layer.py <folder>/python
 
-`sam build` runs it by way of the Makefile beside it. SAM dates all files of a package 1980, so that ordinary bytecode
-is out of date on Lambda and each module is compiled again at each cold start. The bytecode made here has no source
-beside it and no date in it. Native modules are there for both processors, their names apart, so that one layer runs on
-either: no build can be for another processor than the deployment's.
+`sam build` runs it through the Makefile beside it. SAM dates all files of a package 1980. So ordinary bytecode is out
+of date on Lambda, and each module is compiled again at each cold start. This bytecode has no source file and no date.
+Native modules are included for both processors under different names, so that one layer runs on either.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""What a broadcast costs: 100,000 contacts in memory and 5,000 on DynamoDB Local, through the real use cases.
+"""Measure a broadcast: 100,000 contacts in memory and 5,000 on DynamoDB Local, through the real use cases.
 
-On DynamoDB Local three times, beside ever more conversations that are none of its audience: closed ones of the brand,
-and open ones of another. One tick does it all there, and another finds nothing left, so that the units do not depend on
-how fast the machine is; in memory there are as many ticks as it takes. Units are counted as DynamoDB bills them: where
-DynamoDB Local counts nothing for a key without an item, or for an empty query, it is 1 and 0.5 here.
+DynamoDB Local runs it three times, with more and more conversations outside the audience: closed ones of the brand, and
+open ones of another brand. One run sends everything there, and a second finds nothing left. So the units do not depend
+on the speed of the machine. In memory there are as many runs as needed.
 
-A run that lost somebody, or told somebody twice, fails; nothing is asked of the time.
+Units are counted as DynamoDB bills them. DynamoDB Local counts 0 for a key without an item and for an empty query; here
+they count 1 and 0.5. The benchmark fails if a contact is lost or gets two messages; it has no time limit.
 """
 
 import argparse
@@ -53,7 +53,7 @@ POLICY: Final = PolicySettings(
     caps={"marketing": parse_caps("1/P1D,3/P7D")},
     default_timezone="Europe/Berlin",
 )
-"""As the stack has it where nobody says otherwise."""
+"""The stack's default settings."""
 
 MILLION: Final = 1_000_000
 PER_WRITE_UNIT: Final = 0.625 / MILLION
@@ -86,7 +86,7 @@ def say(text: str = "") -> None:
 
 @dataclass(slots=True)
 class Clock:
-    """Runs as fast as the machine's own, from ``now`` on; or stands, so that a run has all the time that it needs."""
+    """A clock from ``now`` on, as fast as the machine's, or frozen, so that a run never ends by time."""
 
     now: datetime
     is_frozen: bool
@@ -98,7 +98,7 @@ class Clock:
 
 @dataclass(slots=True)
 class Outside:
-    """A bus that counts what it is told, and a provider that takes everything and remembers whom it was for."""
+    """A bus that counts its events, and a provider that accepts every message and remembers its contact."""
 
     events: Counter[str] = field(default_factory=Counter)
     handed: list[Contact] = field(default_factory=list)
@@ -139,7 +139,7 @@ class Meter:
     at: threading.local = field(default_factory=threading.local)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def asked(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+    def count_keys(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
         tables = params.get("RequestItems", {})
         context["keys"] = sum(len(table["Keys"]) for table in tables.values())
 
@@ -172,9 +172,9 @@ class Metered:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self.store, name)
 
-        def call(*args: Any, **asked: Any) -> Any:
+        def call(*args: Any, **keywords: Any) -> Any:
             self.meter.at.method = name
-            answer = method(*args, **asked)
+            answer = method(*args, **keywords)
             return self._pages(answer) if name == "due" else answer
 
         return call
@@ -193,7 +193,7 @@ class Metered:
 def metered(local: DynamoDB) -> Iterator[tuple[Store, Meter]]:
     meter = Meter()
     with (
-        local.hook("before-parameter-build.dynamodb", meter.asked),
+        local.hook("before-parameter-build.dynamodb", meter.count_keys),
         local.hook("after-call.dynamodb", meter.answered),
     ):
         yield cast("Store", Metered(local.store, meter)), meter
@@ -236,7 +236,7 @@ def write(contacts: Sequence[Contact], store: Store) -> None:
 
 
 def broadcast(contacts: Sequence[Contact], store: Store, *, clock: Clock) -> Measured:
-    """Announced, expanded and sent, tick after tick; raises ``SystemExit`` where anybody was lost or told twice."""
+    """Announce, expand and send in several runs. Raises ``SystemExit`` if a contact was lost or reached twice."""
     outside, ids = Outside(), count(1)
     wall, cpu = time.monotonic(), time.process_time()
     event_fields = {"date": "2026-04-06", "send_at": NOON.isoformat(), "closed": True}
@@ -385,14 +385,14 @@ def main() -> None:
     parser.add_argument("--memory", type=int, default=100_000, help="contacts in memory; 0 for none")
     parser.add_argument("--dynamodb", type=int, default=5_000, help="contacts on DynamoDB Local; 0 for none")
     parser.add_argument("--beside", type=int, nargs="+", default=[0, 5_000, 20_000], help="conversations beside them")
-    asked = parser.parse_args()
-    if asked.memory:
-        in_memory(asked.memory)
-    if not asked.dynamodb:
+    arguments = parser.parse_args()
+    if arguments.memory:
+        in_memory(arguments.memory)
+    if not arguments.dynamodb:
         return
     if why := dynamodb_local.why_unavailable():
         raise SystemExit(f"DynamoDB Local cannot run: {why}")
-    on_dynamodb_local(asked.dynamodb, asked.beside)
+    on_dynamodb_local(arguments.dynamodb, arguments.beside)
 
 
 if __name__ == "__main__":

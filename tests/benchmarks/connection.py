@@ -2,8 +2,8 @@
 
     PYTHONPATH=layers/reengage python -m tests.benchmarks.connection
 
-Botocore's own session keeps its connection; the app's (``aws_client.over``) makes one a call. Both in one run, in turns; of
-each the median. The server is a process of its own.
+Botocore's own session keeps its connection; the app's (``aws_client.over``) makes one a call. Both alternate in
+one run, and the median of each counts. The server is a separate process.
 """
 
 import json

@@ -1,10 +1,11 @@
-"""The door as its description has it (webhook.openapi.yaml), called by schemathesis: with what the description allows,
-with what it does not, and with the methods, headers and credentials that it leaves out.
+"""Call the webhook by its description (webhook.openapi.yaml) with schemathesis.
+
+The calls are valid and invalid ones, and use methods, headers and credentials that the description does not have.
 
     pytest -s -p schemathesis.pytest.plugin tests/benchmarks/webhook_described.py
 
-Each call goes to the function's own handler, and what it told must be on the bus or kept, if it was signed. If it was
-not, AWS must not have been asked for anything. The examples are the same in each run.
+Each call goes to the function's own handler. The events of a signed call must be on the bus or kept as rejected. An
+unsigned call must make no AWS request. The examples are the same in each run.
 """
 
 import base64
@@ -22,7 +23,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection
 from schemathesis.transport.wsgi import WSGI_TRANSPORT
 from werkzeug.test import EnvironBuilder
 
-from tests.benchmarks.webhook_door import SendGroup, event_of
+from tests.benchmarks.webhook_door import FuzzTarget, event_of
 from tests.benchmarks.webhook_signatures import HEADERS, signatures
 from tests.integration.stack import PROVIDER_KEYS
 
@@ -57,7 +58,7 @@ def map_body(context: schemathesis.HookContext, body: Any) -> Any:
     return body
 
 
-door = SendGroup()
+door = FuzzTarget()
 unsigned, signed = description(), description()
 URL: Final = unsigned.raw_schema["servers"][0]["url"]
 

@@ -44,7 +44,7 @@ def _sent(body: bytes, content_type: str) -> dict[str, Any]:
     return {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
 
 
-class SendGroup:
+class FuzzTarget:
     """Calls the function for each request, once it is ``open``."""
 
     def __init__(self) -> None:
@@ -76,8 +76,9 @@ class SendGroup:
         return [answer["body"].encode()]
 
     def settle(self) -> None:
-        """What the signed ones of the calls since the last time told is on the bus, and what of them could not be
-        understood is kept. Of the others nothing is anywhere: AWS was not even asked.
+        """Check the calls since the last check.
+
+        Events of signed calls are on the bus, and their invalid parts are kept. Unsigned calls made no AWS request.
         """
         calls, operations = self._calls, set(self._operations) - {"GetSecretValue"}
         relayed, rejected, published = self._behind() if operations else ([], [], [])

@@ -1,14 +1,13 @@
-"""Whoever calls the door, and with whatever: libFuzzer looks for inputs that reach new places in the code, through
-atheris, and each is a call of a function URL.
+"""Fuzz the webhook with atheris: libFuzzer searches inputs that reach new code, and each is a call of a function URL.
 
     PYTHONPATH=layers/reengage python -m tests.benchmarks.webhook_fuzz
     PYTHONPATH=layers/reengage python -m tests.benchmarks.webhook_fuzz build/fuzz/crash-…
 
-Some calls are signed after all changes, as by a provider that has gone mad; some are changed after they were signed, as
-by somebody who has seen a call (``webhook_inputs``). The seed is fixed, so that a run can be run again.
+Some calls are signed after all changes, as by a faulty provider. Some are changed after they were signed, as by an
+attacker who has seen a call (``webhook_inputs``). The seed is fixed, so that a run can be repeated.
 
-It fails at the first input at which anything is raised, at which an answer takes ten seconds, or of which what must
-hold does not (``webhook_verdict``): it writes the input to a file and says which. With that file, it tries that alone.
+It fails at the first input that raises, takes ten seconds or breaks a rule of ``webhook_verdict``. It writes that input
+to a file and prints the name. With that file as the argument, it tries only that input.
 """
 
 import argparse
@@ -49,10 +48,8 @@ def say(text: str) -> None:
 
 
 @dataclass(slots=True)
-class SendGroup:
-    """Tries one input after another; at the last of ``inputs`` it writes what came of them, for libFuzzer ends the
-    process without a word to Python.
-    """
+class FuzzTarget:
+    """Try one input after another. After the last of ``inputs`` print the summary, since libFuzzer ends the process."""
 
     inputs: int
     tried: int = 0
@@ -100,7 +97,7 @@ def main() -> None:
         "-reduce_inputs=0",
     ]
     what = [str(arguments.input)] if arguments.input else [*options, f"-artifact_prefix={FOLDER}/", str(_corpus())]
-    door = SendGroup(arguments.inputs)
+    door = FuzzTarget(arguments.inputs)
     atheris.Setup([sys.argv[0], *what], door.try_one, custom_mutator=mutated, custom_crossover=crossed)
     atheris.Fuzz()
 

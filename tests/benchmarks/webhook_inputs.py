@@ -1,11 +1,11 @@
-r"""What an input of the fuzzer says, as JSON that can be read and written by hand.
+r"""Inputs of the fuzzer as JSON that can be read and written by hand.
 
-    {"by": "meta", "payload": {…}, "ascii": true, "padding": 0}   a call that says this, signed as it then stands
+    {"by": "meta", "payload": {…}, "ascii": true, "padding": 0}   a call with this payload, signed as sent
     {"by": "meta", "raw": "{\"entry\": […"}                       the same of bytes, each written as one character
     {"by": "twilio/status", "payload": {…}, "query": "…", …}      Twilio signs the query, too
-    {"by": null, "event": {…}}                                    an event that nobody signs, just as it is
+    {"by": null, "event": {…}}                                    an unsigned event, unchanged
 
-``by`` is the path of a provider that signs whatever it says.
+``by`` is the path of the provider that signs the call.
 """
 
 import base64
@@ -160,7 +160,7 @@ def _meta(content_of_change: Any, field: str = "messages") -> Any:
 
 
 def _content(call: Any) -> Iterator[Any]:
-    """Nobody signs what sets a webhook up."""
+    """The call that sets a webhook up is not signed."""
     path = call["rawPath"].strip("/")
     if HEADERS.get(path) not in call["headers"]:
         return

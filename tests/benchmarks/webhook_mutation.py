@@ -1,6 +1,6 @@
-"""How one input of the fuzzer is made of others: by changes to the tree that it is, so that what a provider signs is
-signed after the change, and what is JSON stays JSON. Within a text libFuzzer changes the bytes; and an input that has
-reached something new is kept, and changed again.
+"""Mutate inputs of the fuzzer as trees, so that JSON stays JSON and signatures are made after the change.
+
+Within a text libFuzzer changes the bytes. An input that reached new code is kept and changed again.
 """
 
 import json
@@ -15,7 +15,7 @@ from tests.benchmarks.webhook_inputs import ODD, content, event_of, read, seeds,
 
 SEEDS: Final = tuple(seeds())
 PADDINGS: Final = (1, 200_000, 3 * 1024 * 1024)
-"""The last is more than the door takes, whatever stands before it."""
+"""The last is longer than the webhook accepts, with any other content."""
 
 SEEN: Final = 0.4
 """So many of the calls that a provider signs are seen by somebody, and changed as they then stand."""
@@ -115,7 +115,7 @@ def _noise(text: str, encoding: str = "utf-8") -> str:
 
 
 def _places(script: Any) -> Iterator[tuple[Place, Any]]:
-    """Every place within its content, each with what stands there."""
+    """Yield every place within the content with its value."""
     waiting: list[tuple[Place, Any]] = [((content(script),), script[content(script)])]
     while waiting:
         place, value = waiting.pop()

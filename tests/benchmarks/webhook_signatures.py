@@ -37,8 +37,9 @@ def by_google(key: str, signed: bytes) -> str:
 
 
 def signatures(event: Mapping[str, Any]) -> list[str]:
-    """What its provider may write into the header of this very call. Raises what Python raises where the call is of no
-    form at all: that was made by nobody.
+    """Return the signatures that the provider may write into the header of this call.
+
+    Raises any exception if the call has no valid form, so that no provider can have made it.
     """
     body = body_of(event)
     path = str(event["rawPath"]).strip("/")

@@ -24,7 +24,7 @@ PENDING_FILE = Path(__file__).with_name("pending_language.json")
 
 BANNED = re.compile(
     r"\b(?:told|said|heard|hears|whoever|whom|nobody|mend(?:s|ed|ing)?|stands|became of|of (?:no )?(?:more )?use"
-    r"|(?:is|was|are|were|has|have|had|where|if) (?-i:none))\b",
+    r"|(?:is|was|are|were|has|have|had|where|if) (?-i:none)(?! of))\b",
     re.IGNORECASE,
 )
 """Words that describe data as speech, or a fact by what it is not."""

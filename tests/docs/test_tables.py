@@ -219,7 +219,7 @@ def envelope(entry: dict[str, str]) -> dict[str, Any]:
 
 
 def test_the_import_of_chats_puts_every_line_on_the_bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The snippet as it stands, over a bus that takes only some entries at a time."""
+    """Run the snippet unchanged, over a bus that accepts only some entries at a time."""
     (snippet,) = [block for block in FUNCTIONS.blocks("python") if "chats.jsonl" in block]
     lines = [json.dumps({"message_id": f"m{number}"}) for number in range(23)]
     (tmp_path / "chats.jsonl").write_text("\n".join([*lines, "", "bad", ""]), encoding="utf-8")

@@ -244,7 +244,7 @@ def _unreadable(file: TextFile) -> Iterator[str]:
 
 
 def _unknown(file: TextFile) -> Iterator[str]:
-    """A misspelt reason is a text that nobody would ever read."""
+    """A text with a misspelt reason would never be used."""
     included = set().union(*(_references(message).messages for message in file.messages.values()))
     yield from (
         f"{name}: no reason, and in no text" for name in file.own if name not in SAMPLES and name not in included

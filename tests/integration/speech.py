@@ -35,7 +35,7 @@ _HARMLESS: Final = frozenset(
 """Fields that are no one's data: a choice from a list, an instant, or an id that AWS or this application makes."""
 
 _PUBLIC_VALUE: Final = re.compile(r"\d{4}-\d{2}-\d{2}(T.*)?|-?P[\dTDHWMS]+|\d{2}:\d{2}|.{0,3}", re.DOTALL)
-"""Instants, days, durations and times of day; and what is too short to be told from a part of another word."""
+"""Instants, days, durations, times of day, and texts too short to be distinguished from a part of another word."""
 
 
 def personal(*events: Any) -> set[str]:

@@ -4,8 +4,8 @@
         outputs = emulator.deploy(aws, "reengage")
         events = aws.session.client("events", endpoint_url=aws.endpoint_url)
 
-The emulator runs the functions in processes of its own Python 3.13, one for each invocation at a time, each
-with its own copy of the layer; so a function's first invocation takes seconds, and a burst of events many.
+The emulator runs each concurrent invocation in its own process of Python 3.13 with its own copy of the layer. So a
+function's first invocation takes seconds, and a burst of events takes longer.
 """
 
 import json
@@ -170,8 +170,8 @@ def parameter_overrides(parameters: Mapping[str, str] | None = None) -> list[str
 def sam(*arguments: str) -> list[str]:
     """The command line of `sam` as this project has it.
 
-    The environment of samconfig.toml that it names does not exist: what a user saved there, a profile
-    or a region, is not meant for the emulator.
+    It names an environment that samconfig.toml does not have. A profile or a region that a user saved there
+    is not meant for the emulator.
     """
     return [str(TOOLS / "sam" / "bin" / "sam"), *arguments, "--config-env", "emulator"]
 

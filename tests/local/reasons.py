@@ -2,9 +2,9 @@
 
     make reasons
 
-Each function below plays one row of the reasons' table, in three acts: what happens, what undoes it, and what comes
-again once all has been sent. Between them the deployed system is looked at: every row of its table and every event
-that it published must be one that a case has asked for.
+Each function below plays one row of the reasons' table in three acts: the events, their undoing, and repeats after all
+was sent. Between the acts the deployed system is checked. Every row of its table and every published event must belong
+to a case.
 """
 
 import sys

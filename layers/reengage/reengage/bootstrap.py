@@ -55,7 +55,7 @@ SHUTDOWN_MARGIN: Final = timedelta(seconds=15)
 """Before its time limit a run takes on nothing new: what is in hand must be settled, and the answer written."""
 
 CLAIM_GRACE_PERIOD: Final = timedelta(seconds=60)
-"""So long after the time limit of the run that made it, a claim is surely nobody's."""
+"""A claim that is older than the run's time limit plus this is abandoned."""
 
 MOST_SEGMENTS: Final = 3
 """Of an SMS; a longer one is sent, and counted by a metric."""
@@ -89,7 +89,7 @@ class App:
 
     @cached_property
     def _preferences_key(self) -> str:
-        # Read once and for all: by another key, nobody's opt-out would be found again.
+        # Read once: with another key, no stored opt-out would be found.
         secret = self._client("secretsmanager").get_secret_value(SecretId=self.settings.preferences_key_secret)
         return str(secret["SecretString"])
 
@@ -268,7 +268,7 @@ class App:
         return {"changed": pause_sending(command, store=self.store, publish=self.publish)}
 
     def record(self, receipt: RecordDelivery) -> Recorded:
-        """Records what became of a message."""
+        """Record the outcome of a message."""
         from .usecases.record_delivery import record_delivery
 
         return record_delivery(
@@ -311,7 +311,7 @@ class App:
         return partial(relay_provider_call, publish=bus, count_unpublished=count_unpublished, reject=self.reject)
 
     def answer(self, question: Question) -> dict[str, Any]:
-        """What is stored, read and told; nothing is changed."""
+        """Read the stored data and return the answer. Nothing is changed."""
         from .adapters.inbound.questions import (
             AboutBroadcast,
             AboutContact,
@@ -402,7 +402,7 @@ class App:
 
     @cached_property
     def http(self) -> Http:
-        """It trusts whom the system trusts, and whom botocore was told to (``AWS_CA_BUNDLE``)."""
+        """Trust the system's certificates and those of ``AWS_CA_BUNDLE``."""
         from .adapters.channels.connections import KeptConnections
         from .adapters.channels.http import Http
 

@@ -8,7 +8,7 @@ class ReengageError(Exception):
 
 
 class InvalidEvent(ReengageError):
-    """An event that cannot be understood: ``errors`` names each field and what is wanted. The sender's to mend."""
+    """An invalid event. ``errors`` lists each wrong field and what is expected. The sender must fix it."""
 
     def __init__(self, errors: Sequence[str]) -> None:
         super().__init__("; ".join(errors))
@@ -16,7 +16,7 @@ class InvalidEvent(ReengageError):
 
 
 class ConfigurationError(ReengageError):
-    """An environment variable that the function needs is absent or not of its form. The operator's to mend."""
+    """A missing or invalid setting of the function. The operator must fix it."""
 
 
 class WriteConflict(ReengageError):

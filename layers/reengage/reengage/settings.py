@@ -151,7 +151,7 @@ class Settings:
 
 
 def _reasons(text: str) -> frozenset[str]:
-    """A reason in a slip of the pen would never be sent on WhatsApp, and nobody would know why."""
+    """Reject unknown reasons: a typo would silently stop WhatsApp messages."""
     names = frozenset(name.strip() for name in text.split(",") if name.strip())
     # A template with buttons for the answers takes the place of the one without.
     names |= {reason for reason in ASKING_REASONS if f"{reason}{WITH_REPLIES}" in names}

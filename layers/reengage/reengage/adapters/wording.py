@@ -104,7 +104,7 @@ def _writes_dates(wanted: Sequence[str], locale: str) -> Locale:
     kind = next(name for name in wanted if _language(name) == language)
     try:
         return Locale.parse(kind, sep="-")
-    except (ValueError, UnknownLocaleError):  # a region that nobody has heard of
+    except (ValueError, UnknownLocaleError):  # an unknown region
         return Locale.parse(language)
 
 
@@ -114,7 +114,7 @@ def _language(locale: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _bundle(folder: Path, brand: str, locale: str) -> FluentBundle | None:
-    """The locale's texts with the brand's own in place of ours; ``None`` where there are none."""
+    """Return the locale's texts with the brand's overrides; ``None`` if the locale has no texts."""
     files = (folder / f"{locale}.ftl", folder / "brands" / parse_brand(brand) / f"{locale}.ftl")
     given = [_resource(path) for path in files if path.is_file()]
     if not given:

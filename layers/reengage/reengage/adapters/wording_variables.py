@@ -27,7 +27,7 @@ QUESTION: Final = "question"
 """The variable with the question that a text asks; the name of the question's own text, too."""
 
 NOTHING: Final = "-"
-"""Stands for a text that shows nothing: providers refuse an empty parameter."""
+"""Replaces an empty text, because providers refuse an empty parameter."""
 
 # They would turn the rest of the text around.
 _BIDI_CONTROLS: Final = dict.fromkeys(
@@ -41,7 +41,7 @@ Values = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One case as one reader is told it: in the languages ``wanted``, the most wanted first, dates as in ``locale``."""
+    """The variables of one message for one reader: names in the languages ``wanted``, in order, dates by ``locale``."""
 
     policy_input: PolicyInput
     wanted: Sequence[str]
@@ -76,7 +76,7 @@ class Context:
         return one_line(format_date(value, "full", locale=self.locale))
 
     def clock(self, value: time | datetime) -> str:
-        """The wall clock's time as it stands in ``value``."""
+        """Return the wall clock's time of ``value``, unchanged."""
         return one_line(format_time(value, "short", locale=self.locale))
 
     def moment(self, instant: datetime, zone: tzinfo | None) -> Values:
@@ -123,10 +123,10 @@ def localised(value: Any, wanted: Sequence[str]) -> str:
 
 
 def one_line(text: str) -> str:
-    """Plain words with one ordinary space between them.
+    """Return words with one ordinary space between them.
 
-    Letters are composed, and CLDR's narrow and fixed spaces are made ordinary, since one character that is not in the
-    GSM alphabet halves the length of an SMS.
+    Letters are composed, and CLDR's special spaces become ordinary: one character outside the GSM alphabet halves the
+    capacity of an SMS.
     """
     composed = unicodedata.normalize("NFC", text).translate(_BIDI_CONTROLS)
     return " ".join("".join(" " if unicodedata.category(c) in _BLANK else c for c in composed).split())

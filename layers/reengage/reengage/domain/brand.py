@@ -49,6 +49,6 @@ class Brand:
     revision: int = 0
 
     def apply(self, version: int, fields: Mapping[str, Any]) -> "Brand":
-        """With what an event said; an older event changes nothing that a newer one said."""
+        """Return this brand with the event's fields; an older event never replaces a newer value."""
         newer = {name: value for name, value in fields.items() if version >= self.versions.get(name, 0)}
         return replace(self, **newer, versions={**self.versions, **dict.fromkeys(newer, version)})

@@ -44,7 +44,7 @@ class CapUsage:
         return replace(self, taken={**kept, scheduled_message_id: at})
 
     def remove(self, scheduled_message_id: str) -> "CapUsage":
-        """With the place given back: the message was not sent after all. The very same where it had none."""
+        """Return this usage without the message, which was not sent; unchanged if it was not counted."""
         if scheduled_message_id not in self.taken:
             return self
         others = {message_id: at for message_id, at in self.taken.items() if message_id != scheduled_message_id}

@@ -85,7 +85,7 @@ def bounded_id(provider_message_id: str) -> str:
 
 
 ONCE: Final = "once"
-"""Stands in a key for the instant of a message that comes but once."""
+"""Replaces the instant in the key of a message that its subject gets only once."""
 
 
 class GivenAnswer(NamedTuple):

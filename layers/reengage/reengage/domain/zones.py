@@ -19,7 +19,7 @@ NO_WITNESS: Final = frozenset({"UTC", "UCT", "GMT", "GMT0", "GMT+0", "GMT-0", "G
 
 
 class Zones(NamedTuple):
-    """The zones that the person may be in, and the source that says so; none where it cannot be told."""
+    """The possible zones of the contact and their source; empty if no zone is known."""
 
     source: Source
     zones: tuple[ZoneInfo, ...]

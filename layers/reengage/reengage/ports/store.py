@@ -222,8 +222,9 @@ class DayStore(SnapshotReader, BrandReader, Protocol):
     """What the front desk's day reads."""
 
     def appointments_of_day(self, brand: str, day: date) -> list[Subject]:
-        """Return the brand's appointments that start on that day of UTC and are not cancelled; one request a page of
-        the index, which is eventually consistent, and one for 100 appointments.
+        """Return the brand's appointments that start on that day of UTC and are not cancelled.
+
+        It makes one request per page of the index, which is eventually consistent, and one per 100 appointments.
         """
 
     def read_messages(self, keys: Sequence[MessageKey]) -> Mapping[MessageKey, ScheduledMessage]:
@@ -258,8 +259,10 @@ class BroadcastStore(MessageReader, BrandReader, SubjectReader, ErasureStore, Pl
     def audience_page(
         self, audience: Audience, subject: SubjectRef, shard: int, *, day: date, cursor: str | None, limit: int
     ) -> Page:
-        """Return one page of the audience's shard: the brand's conversations whose window closes on ``day`` or later,
-        or the contacts whose interest in the subject lasts until then. Eventually consistent.
+        """Return one page of the audience's shard; eventually consistent.
+
+        The audience is the brand's conversations whose window closes on ``day`` or later, or the contacts whose
+        interest in the subject lasts until then.
         """
 
     def save_progress(self, broadcast_shard: BroadcastShard, *, replacing: BroadcastShard) -> bool:

@@ -37,9 +37,9 @@ class Hold:
 class Message:
     """One scheduled message with its outcome.
 
-    ``at`` is the instant of the outcome; for a sent, delivered or undelivered message it is the hand-over to the
-    provider, and ``reported_at`` is the receipt. ``local_hour`` (0 to 23, by the contact's zone) and
-    ``lateness_seconds`` (hand-over minus ``due_at``) are set only for a message that was handed over.
+    ``at`` is the instant of the outcome. For a sent, delivered or undelivered message it is the send, and
+    ``reported_at`` is the receipt. ``local_hour`` (0 to 23, by the contact's zone) and
+    ``lateness_seconds`` (hand-over minus ``due_at``) are set only for a message that was sent.
     """
 
     id: str

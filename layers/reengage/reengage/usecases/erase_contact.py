@@ -1,7 +1,7 @@
-"""A contact is to be forgotten: all that is stored of it goes, and nothing on its way can bring it back.
+"""Erase a contact: delete all its data, so that nothing under way can bring it back.
 
-First a mark says when; from then on no gate lets a message pass that was planned before, and whoever is writing what
-arrived before finds the mark and takes it away again.
+First a mark with the instant is stored. From then on no message that was planned before is sent. A function that writes
+older data finds the mark and deletes that data again.
 """
 
 from datetime import datetime
@@ -18,10 +18,11 @@ from reengage.usecases.retry_conflicts import TRIES, retry_conflicts
 
 
 def erase_contact(asked: EraseContact, *, store: ErasureStore, publish: Publish, clock: Clock) -> int:
-    """Marks, tells what will not be sent, deletes until a strongly consistent read finds nothing, and tells that.
+    """Mark the contact, publish the cancelled messages, delete all items, and publish the erasure.
 
-    Answers how many items went. Asked for again, it finishes what was cut short, and leaves what was stored since.
-    Raises ``Contended`` and ``NotPublished``, both mended by a retry.
+    It deletes until a strongly consistent read finds nothing, and returns the number of deleted items. A repeat
+    finishes an interrupted erasure and keeps newer data. Raises ``WriteConflict`` and ``NotPublished``; a retry
+    resolves both.
     """
     until = _mark(asked, store=store, now=clock())
     scheduled = [row for row in store.pending_messages(asked.contact) if row.state is State.SCHEDULED]
@@ -30,7 +31,7 @@ def erase_contact(asked: EraseContact, *, store: ErasureStore, publish: Publish,
         for row in scheduled
         if row.planned_at <= until
     ]
-    # Told first: a retry would not find any more what is to be told.
+    # Publish first: a retry would not find the cancelled messages any more.
     publish(skipped)
     found = forget(asked.contact, until, store=store)
     publish([out_event("ContactErased", asked.contact, cause={"asked_at": iso(asked.at)})])

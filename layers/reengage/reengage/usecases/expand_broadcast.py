@@ -1,8 +1,7 @@
-"""A broadcast's part becomes messages: page by page of its audience, each member planned once.
+"""Expand a broadcast shard into messages, page by page of its audience, one message per recipient.
 
-A page is planned before the cursor moves on. Whatever stops a run, the next one plans the same page again, to the same
-end: a member has one row for it, whoever writes it. Whether it may go out is for the whole policy to say, when it is
-sent.
+A page is planned before the cursor advances. If a run stops, the next one plans the same page again with the same
+result: a recipient has one row per broadcast. The policy decides at the send whether the message may go out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +25,7 @@ from reengage.usecases.plan_messages import context_of, planned_event
 PHONE_CHANNELS: Final = ("sms", "rcs", "whatsapp")
 
 PAGE: Final = 33
-"""Members at once: what stands of them is one BatchGetItem."""
+"""Recipients per page: their rows are read by one BatchGetItem."""
 
 
 def expand_broadcast(
@@ -56,7 +55,7 @@ def expand_broadcast(
         elif _is_paused(broadcast.reason, brand, store, now):
             return True  # it stays due, and the next run looks again
         elif broadcast.version != broadcast_shard.version or broadcast.due_at > now:
-            return True  # whoever heard the newer version writes the part anew
+            return True  # the planner of the newer version writes the shard anew
         elif broadcast.valid_until <= now:
             moved = replace(broadcast_shard, state=ShardState.TOO_LATE, cursor=None)
         else:
@@ -191,7 +190,7 @@ def _is_there(recipient: Recipient, thread: Thread) -> bool:
 
 
 def _was_told(recipient: Recipient, broadcast: Broadcast, store: BroadcastStore) -> bool:
-    """Whether somebody who has shown interest anew since it began was told of this by their former interest."""
+    """Return whether a recipient with newer interest already got this broadcast by their former interest."""
     if recipient.since is None or recipient.since <= broadcast.due_at:
         return False
     about = (broadcast.reason, broadcast.subject, broadcast.version)

@@ -28,7 +28,7 @@ LAST_SEEN_GRAIN: Final = timedelta(days=7)
 """``last_seen_at`` is written at most this often, so that a daily chat costs no write more."""
 
 FRESH_FOR: Final = timedelta(minutes=10)
-"""An older message is history that is brought over, or was long under way: nobody waits for an answer to it."""
+"""A message older than this was imported or long delayed, and needs no reply."""
 
 ARRIVAL_GRAIN: Final = timedelta(seconds=1)
 """An envelope's time is cut to whole seconds: what was sent within that second is no clock that runs ahead."""
@@ -68,10 +68,10 @@ def ingest_message(
     send_now: Callable[[ScheduledMessage], None],
     recheck_contact: Callable[[Contact], None],
 ) -> Ingested:
-    """Records the message and the window that it opens: 30 days from its own ``sent_at``.
+    """Store the message and open its window: 30 days from its own ``sent_at``.
 
-    A STOP is stored before anything else. The message itself is written last: where a crash came before that, the
-    retry does it all again, to the same end. Raises ``Contended`` and ``NotPublished``, both mended by a retry.
+    A STOP is stored before anything else. The message itself is written last: after a crash before that, the retry
+    repeats everything with the same result. Raises ``WriteConflict`` and ``NotPublished``; a retry resolves both.
     """
     now = clock()
     message = replace(message, sent_at=_sent_at(message, now))
@@ -92,7 +92,7 @@ def ingest_message(
     if choice and choice.choice.allowed:
         # Not before it is known to be news: a START that comes again must not undo the STOP that came after it.
         changed = store_it(choice)
-    # Also of an erased contact, whose choice stands.
+    # Also for an erased contact, whose choice is kept.
     if choice and changed:
         announce_choice(choice, publish)
     if came_to == "erased":
@@ -242,7 +242,7 @@ def _bind(
     store: ConversationStore,
     publish: Publish,
 ) -> Binding | None:
-    """Store and publish the answer to a reminder; return ``None`` if the message is none."""
+    """Store and publish the answer to a reminder; return ``None`` if the message is not an answer."""
     binding = candidate.bind(conversation.agent_replied_at) if candidate and conversation else None
     if candidate and binding:
         store_answer(binding, candidate.message, store=store)

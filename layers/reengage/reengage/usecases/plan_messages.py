@@ -28,8 +28,10 @@ from reengage.usecases.erase_contact import forget
 from reengage.usecases.retry_conflicts import retry_conflicts
 
 RETRIED_WITHIN: Final = timedelta(minutes=15)
-"""Lambda tries an event again after one minute and after two more. An offset that was in the future when the event
-arrived does not become past by that; one of an event that is put on the bus again days later does.
+"""Lambda retries an event after one minute and after two more.
+
+An offset that was in the future when the event arrived stays valid in these retries. An offset of an event that is
+replayed days later does not.
 """
 
 

@@ -15,9 +15,9 @@ def progress(subject: SubjectRef, *, store: ProgressStore, clock: Clock) -> dict
     """``brand``, ``kind``, ``id``, ``asked_at`` and ``broadcasts``: one for each reason. JSON values.
 
     Of each ``state`` (``scheduled``, ``running``, ``done``, ``withdrawn`` or ``too_late``), ``due_at``, ``shards``
-    (``done`` of ``all``), ``planned`` members, and of those ``sent``, ``skipped`` by rule, ``failed``, ``unconfirmed``
-    and ``waiting``: to be sent yet, or held. What became of messages is counted a few at a time: what a killed run had
-    not counted yet stays ``waiting`` here, and is in each contact's ledger.
+    (``done`` of ``all``), ``planned`` recipients, and of those ``sent``, ``skipped`` by rule, ``failed``,
+    ``unconfirmed`` and ``waiting`` (to be sent, or held). Outcomes are counted in small batches. What a crashed
+    run had not counted stays ``waiting`` here, and is in each contact's ledger.
     """
     now = clock()
     by_reason: defaultdict[str, list[BroadcastShard]] = defaultdict(list)

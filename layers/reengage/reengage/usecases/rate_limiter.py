@@ -10,7 +10,7 @@ from typing import Final
 from reengage.ports import Clock, RateLimitStore
 
 MAX_QUEUE: Final = timedelta(seconds=2)
-"""Nobody reserves further ahead: a run that ends must not leave others waiting for slots that it never uses."""
+"""The longest reservation: a run that ends must not leave others waiting for slots that it never uses."""
 
 ASKED_AGAIN: Final = 0.25
 """Seconds between two tries where the queue is that long."""
@@ -56,7 +56,7 @@ class RateLimiter:
         return True
 
     def _next(self, channel: str, slots: _Slots, spacing: timedelta) -> datetime | None:
-        """The run's next slot; more are reserved where none is left, or their time is past: others have it by then."""
+        """Return the run's next slot; reserve more if no slot is left, or if their time is past."""
         slot = max(slots.next, self.clock()) if slots.next else None
         if slot is None or slots.end is None or slot + spacing > slots.end:
             duration = spacing * max(1, BATCH // spacing)

@@ -1,7 +1,7 @@
-"""What is planned may be due only after the person's window has closed: it is sent before, or a business is warned.
+"""Recheck messages that are due after the window closes: send them before, or warn the business.
 
-The window moves on whenever the person writes. So a message is only marked to be looked at in time, and by then it is
-asked again whether the window will close before it is due.
+The window moves whenever the contact writes. So a message only gets a time for the recheck, and then it is decided
+again whether the window will close before it is due.
 """
 
 from collections.abc import Iterator

@@ -58,14 +58,14 @@ def record_delivery(
             return "ignored"
         if receipt.mark not in (None, stands.last_receipt_id):
             return "repeated"
-        # The event comes again: the first time may have been cut short before anything was told.
+        # The event is repeated: the first attempt may have stopped before it published.
     told = out_event(f"Message{moved.state.capitalize()}", moved, **_told(moved, receipt))
     publish([told])
     return "recorded" if recorded else "repeated"
 
 
 def _is_repeat(receipt: RecordDelivery, message: ScheduledMessage) -> bool:
-    """Whether another event has told the very same of the message."""
+    """Return whether another event has reported the same of the message."""
     if receipt.mark is None or message.last_receipt_id in (None, receipt.mark):
         return False
     return message.state is STATES[receipt.status] and message.last_receipt_id[0] == receipt.mark[0]

@@ -356,11 +356,11 @@ class Sender:
         return self._release_cap_unless_sent(message, self._settle(failed, error=error, attempts=failed.attempts))
 
     def _release_cap_unless_sent(self, message: ScheduledMessage, handled: Handled) -> Handled:
-        """Its place is free, unless a receipt said meanwhile that it was sent after all."""
+        """Release the cap usage, unless a receipt reported meanwhile that the message was sent."""
         return handled if handled.outcome == "sent" else self._release_cap_safely(message, handled)
 
     def _release_cap_safely(self, message: ScheduledMessage, handled: Handled) -> Handled:
-        """What became of the message is told also where its place cannot be given back."""
+        """Release the cap usage; if that fails, the outcome is still published."""
         try:
             self._release_cap(message)
         except Exception as error:  # noqa: BLE001 - a place too few, for a while; run() raises the error
@@ -378,7 +378,7 @@ class Sender:
         return handled if stands.state is State.SCHEDULED else _already_settled(stands)
 
     def _settle(self, message: ScheduledMessage, **told: Any) -> Handled:
-        """Its end. Where a receipt came before the provider's answer, that is the end, and has been told."""
+        """Store the final state. If a receipt already did, keep that and publish nothing."""
         settled = self.store.settle(replace(message, settled_at=self.clock()))
         stands = message if settled else self.store.read_message(message.key)
         if stands and stands.state is not message.state and message.state is not State.SENT:
@@ -391,7 +391,7 @@ class Sender:
 
 
 def _already_settled(message: ScheduledMessage) -> Handled:
-    """By what others have said of it, and told, since it was claimed."""
+    """Return the outcome of a message that a receipt or another run has already settled."""
     is_sent = message.state in (State.SENT, State.DELIVERED, State.UNDELIVERED)
     rule = message.rule or "" if message.state is State.SKIPPED else ""
     return Handled("sent" if is_sent else message.state, rule=rule, message=message)
@@ -402,10 +402,10 @@ def _postponed(message: ScheduledMessage, due_at: datetime) -> ScheduledMessage:
 
 
 def _rebased(context: PolicyInput, wanted: ScheduledMessage) -> ScheduledMessage:
-    """The same message in the subject's newer version, which wants it still.
+    """Return the same message in the subject's newer version, which still plans it.
 
-    A change that leaves this message's instant alone (another location, say) finds the row in a sender's hands
-    and cannot write the new plan over it. The sender does that, instead of skipping what is wanted still.
+    A change that keeps this message's instant (another location, say) finds a claimed row and cannot replace it.
+    The sender replaces it, instead of skipping a message that is still planned.
     """
     message = context.message
     renewed = replace(wanted, planned_at=message.planned_at, attempts=message.attempts, claim_id=message.claim_id)

@@ -35,7 +35,7 @@ def given[T](value: T | UnsetType) -> T | None:
 
 
 def plain(value: Any) -> Any:
-    """Without our types of text, which have done their work, and which nobody behind this module knows."""
+    """Convert the checked str subclasses of this module back to plain str."""
     match value:
         case str():
             return str(value)
@@ -135,7 +135,7 @@ def decode_fields[T: Struct](value: Any, wanted: type[T], path: str, errors: lis
         wrong: list[str] = []
         read[field.name] = _decode(content, field.type, f"{path}.{field.name}", wrong)
         if wrong and wanted is MessageReceived and not field.required:
-            # What the person wrote may be a STOP: it is not lost for a time zone that is none.
+            # Drop an invalid optional field and keep the message: it may be a STOP.
             _log.warning("left out: %s", "; ".join(wrong))
             del read[field.name]
             continue

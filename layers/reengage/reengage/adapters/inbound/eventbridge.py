@@ -177,8 +177,9 @@ def _optional_fields(schema: type[Struct]) -> frozenset[str]:
 
 
 def _check_offsets(detail: BusinessFields) -> None:
-    """Reject what the schedule cannot reach before it is not valid any more: of two offsets within a minute of each
-    other, the earlier message is valid only until the later one is due.
+    """Reject messages that expire before the schedule can send them.
+
+    Of two offsets within a minute, the earlier message is valid only until the later one is due.
     """
     for name in ("remind_before", "follow_up"):
         texts = getattr(detail, name, UNSET) or []
