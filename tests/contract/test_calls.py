@@ -15,7 +15,7 @@ from pynamodb.exceptions import PynamoDBException
 from reengage.domain.broadcast import ShardState
 from reengage.domain.caps import CapUsage
 from reengage.domain.instants import iso
-from reengage.domain.message import ScheduledMessage, State
+from reengage.domain.message import GivenAnswer, ScheduledMessage, State
 from reengage.domain.preferences import Preferences
 from reengage.ports import Store, Thread
 from tests.contract.samples import (
@@ -129,6 +129,11 @@ METHODS: dict[str, tuple[Callable[[Store], Act], list[str]]] = {
     "read_messages, many": (
         _alone(lambda store: store.read_messages([reminder(offset=f"PT{hours}H").key for hours in range(101)])),
         [BATCH, BATCH],
+    ),
+    "sent_questions": (_prepare(lambda store, _: store.sent_questions(ANNA), claimed), [QUERY]),
+    "record_answer": (
+        _prepare(lambda store, m: store.record_answer(m, GivenAnswer("confirmed", "wamid.7", "quote", NOW)), claimed),
+        [UPDATE],
     ),
     "read_subject": (_alone(lambda store: store.read_subject(APPOINTMENT)), [BATCH]),
     "write_subject": (_alone(lambda store: store.write_subject(subject())), [PUT]),

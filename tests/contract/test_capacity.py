@@ -21,13 +21,13 @@ from reengage.domain.caps import parse_caps
 from reengage.domain.contact import SHARDS, Contact, Profile
 from reengage.domain.conversation import WINDOW, Conversation, InboundMessage, expiry
 from reengage.domain.instants import iso
-from reengage.domain.message import ScheduledMessage
+from reengage.domain.message import GivenAnswer, ScheduledMessage
 from reengage.domain.policy import PolicySettings
 from reengage.domain.preferences import Choice, Preferences
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import REASONS, SendGroup
 from reengage.domain.subject import BusinessEvent, EventEffect, SubjectRef, version_of
-from reengage.ports import Accepted, Channel, OutboundMessage, Outcome, Refused, Retryable, Unknown, Wording
+from reengage.ports import Accepted, Channel, OutboundMessage, Outcome, QuickReply, Refused, Retryable, Unknown, Wording
 from reengage.usecases.expand_broadcast import PAGE
 from reengage.usecases.ingest_message import IngestSettings, ingest_message
 from reengage.usecases.plan_messages import Planned, plan_messages
@@ -61,7 +61,7 @@ def _ingest(local: DynamoDB, message_id: str, sent_at: datetime, **more_fields: 
             store=local.store,
             publish=lambda _: None,
             clock=lambda: sent_at + timedelta(seconds=1),
-            settings=IngestSettings(timedelta(days=365)),
+            settings=IngestSettings(timedelta(days=365), acknowledges_answers=False),
             send_now=_no_reply,
             recheck_contact=lambda _: None,
         )
@@ -101,6 +101,7 @@ def _answer(outcome: Outcome) -> Channel:
     return Provider()
 
 
+REPLIES = (QuickReply("Confirm", "confirmed"),)
 SENT = Accepted("eventbridge", str(UUID(int=2**127 + 54321)))
 
 
@@ -111,13 +112,14 @@ def _tick(
     *,
     policy: PolicySettings | None = None,
     send_group: SendGroup = "appointments",
+    asks: bool = False,
 ) -> tuple[dict[str, Any], Calls]:
     sender = Sender(
         send_group=send_group,
         settings=policy or WITHOUT_CAPS,
         store=local.store,
         channel=_answer(outcome),
-        render=lambda _: Wording("See you tomorrow!", "en", "appointment_reminder"),
+        render=lambda _: Wording("See you tomorrow!", "en", "appointment_reminder", replies=REPLIES if asks else ()),
         publish=lambda _: None,
         clock=lambda: now,
         new_id=lambda: str(uuid4()),
@@ -186,6 +188,35 @@ def test_a_stop_is_one_write_unit_more(local: DynamoDB, stored: int, writes: int
 
 _CONVERSATION_MOVES_ON = (1, 0)
 """Of two messages of one instant the second one leaves it as it is."""
+
+
+def test_an_answer_to_no_question_is_one_query_more(local: DynamoDB) -> None:
+    _ingest(local, "wamid.1", NOON)
+    calls = _ingest(local, "wamid.2", NOON + timedelta(hours=3), text="Yes")
+    assert calls.operations == ["Query", "BatchGetItem", "PutItem", "PutItem", "BatchGetItem"]
+    assert calls.write_units == 2
+
+
+def test_an_answer_is_two_write_units_more(local: DynamoDB) -> None:
+    """The query of the contact's reminders, a read of the appointment, and the row that keeps the answer: it is over 1 KB."""
+    _ingest(local, "wamid.1", NOON)
+    starts_at = NOON + timedelta(days=2)
+    _book(local, starts_at=starts_at, at=NOON)
+    _tick(local, starts_at - timedelta(days=1), asks=True)
+    at = starts_at - timedelta(hours=23)
+    calls = _ingest(local, "wamid.2", at, text="1")
+    assert calls.operations == [
+        "Query",
+        "BatchGetItem",
+        "BatchGetItem",
+        "PutItem",
+        "UpdateItem",
+        "PutItem",
+        "BatchGetItem",
+    ]
+    [answered] = local.store.sent_questions(CONTACT)
+    assert answered.answer == GivenAnswer("confirmed", "wamid.2", "only_open_question", at)
+    assert calls.write_units == 6  # two more for the index of audiences, since the window closes on another day
 
 
 def test_a_first_message_is_four_write_units(local: DynamoDB) -> None:

@@ -68,8 +68,9 @@ def asks_for_answer(message: ScheduledMessage, subject: Subject | None, brand: B
     if message.reason not in ASKING_REASONS or subject is None or (brand and brand.ask_for_answers is False):
         return False
     track, confirmation = subject.tracks.get("appointment"), subject.tracks.get("confirmation")
-    starts_at = track.fields.get("starts_at") if track else None
-    return starts_at is not None and (confirmation is None or confirmation.version < starts_at.version)
+    if track is None or track.get("starts_at") is None:
+        return False
+    return confirmation is None or confirmation.version < track.unchanged_since
 
 
 def newest_question(
