@@ -10,6 +10,7 @@ import pytest
 
 from reengage.domain.commands import RecordChoice, Status
 from reengage.domain.contact import Contact
+from reengage.domain.message import GivenAnswer
 from reengage.domain.policy import PolicySettings
 from reengage.domain.preferences import Choice
 from reengage.domain.quiet_hours import QuietHours
@@ -224,3 +225,25 @@ def test_day_has_only_json_values() -> None:
             }
         ],
     }
+
+
+@pytest.mark.parametrize(
+    ("answers", "state"),
+    [
+        (["confirmed"], DayState.CONFIRMED),
+        (["cancel_requested"], DayState.ASKED_TO_CANCEL),
+        (["reschedule_requested"], DayState.ASKED_TO_MOVE),
+        (["unclear"], DayState.REMINDED),
+        (["confirmed", "cancel_requested"], DayState.ASKED_TO_CANCEL),
+    ],
+)
+def test_the_persons_newest_answer_is_the_state(answers: list[str], state: DayState) -> None:
+    world = World()
+    for step in (write, book, send):
+        step(world)
+    for number, text in enumerate(answers):
+        row = world.store.read_message(world.provider.handed[-1].message.key)
+        assert row
+        at = world.clock.forward(minutes=1)
+        assert world.store.record_answer(row, GivenAnswer(text, f"SM-{number}", "only_open_question", at))
+    assert entry(world).state is state

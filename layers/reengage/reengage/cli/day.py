@@ -29,6 +29,7 @@ STATES = {
     "delivered": "reminded and delivered",
     "confirmed": "confirmed",
     "asked_to_cancel": "asked to cancel",
+    "asked_to_move": "asked for another time",
     "not_reached": "NO REMINDER WILL REACH THEM",
 }
 PAGE = """<!doctype html>

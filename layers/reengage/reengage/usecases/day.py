@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from reengage.domain.answers import Answer
 from reengage.domain.contact import Contact
 from reengage.domain.forecast import Forecast, forecast
 from reengage.domain.instants import at_wall_clock, parse_instant, parse_zone
@@ -29,6 +30,7 @@ class DayState(StrEnum):
     DELIVERED = "delivered"
     CONFIRMED = "confirmed"
     ASKED_TO_CANCEL = "asked_to_cancel"
+    ASKED_TO_MOVE = "asked_to_move"
     NOT_REACHED = "not_reached"
 
 
@@ -214,11 +216,36 @@ def _result(
     now: datetime,
 ) -> _Result:
     """One state: the person's own answer first, then what was sent, then what is to come, then why nothing is."""
+    stored = [row for message in messages if (row := rows.get(message.key))]
+    if answered := _answered(stored):
+        return answered
     if _is_confirmed(subject):
         return _Result(DayState.CONFIRMED)
     if contact is None:
         return _Result(DayState.NOT_REACHED, why=Why.NO_CONTACT)
-    stored = [row for message in messages if (row := rows.get(message.key))]
+    if sent := _sent(stored):
+        return sent
+    return _to_come(stored, store=store, settings=settings, now=now)
+
+
+STATE_OF_ANSWER: Final[Mapping[str, DayState]] = MappingProxyType(
+    {
+        Answer.CONFIRMED: DayState.CONFIRMED,
+        Answer.CANCEL_REQUESTED: DayState.ASKED_TO_CANCEL,
+        Answer.RESCHEDULE_REQUESTED: DayState.ASKED_TO_MOVE,
+    }
+)
+
+
+def _answered(stored: Sequence[ScheduledMessage]) -> _Result | None:
+    """The person's newest clear answer to a reminder of this start."""
+    answers = [row.answer for row in stored if row.answer and row.answer.answer in STATE_OF_ANSWER]
+    newest = max(answers, key=lambda given: given.at, default=None)
+    return _Result(STATE_OF_ANSWER[newest.answer], at=newest.at) if newest else None
+
+
+def _sent(stored: Sequence[ScheduledMessage]) -> _Result | None:
+    """The outcome of the reminder that was sent; a delivered one counts first."""
     by_state = {row.state: row for row in stored}
     if row := by_state.get(State.DELIVERED):
         return _Result(DayState.DELIVERED, at=row.settled_at)
@@ -226,7 +253,7 @@ def _result(
         return _Result(DayState.NOT_REACHED, at=row.settled_at, why=Why.UNDELIVERABLE)
     if row := by_state.get(State.SENT):
         return _Result(DayState.REMINDED, at=row.settled_at)
-    return _to_come(stored, store=store, settings=settings, now=now)
+    return None
 
 
 def _to_come(
@@ -269,5 +296,4 @@ def _not_sent(rule: str | None, facts: Mapping[str, Any]) -> _Result:
 def _is_confirmed(subject: Subject) -> bool:
     """Whether the newest confirmation is about the present start, not about a time from before a move."""
     confirmation = subject.tracks.get("confirmation")
-    start = _track(subject).fields["starts_at"]
-    return confirmation is not None and confirmation.active and confirmation.version >= start.version
+    return confirmation is not None and confirmation.version >= _track(subject).unchanged_since
