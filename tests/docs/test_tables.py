@@ -98,6 +98,9 @@ def test_reasons() -> None:
             assert (send_group, due, cancelled_by) == ("–", "at once", "–"), name
             continue
         assert send_group == reason.send_group, name
+        if reason.correction:
+            assert due == "at once", name
+            continue
         assert {event for event in names(planned_by) if event in EVENT_TYPES} == _events(reason, ends=False), name
         assert set(names(cancelled_by)) == _events(reason, ends=True), name
         _check_due(due, reason)
@@ -111,13 +114,15 @@ def test_reasons() -> None:
 def _events(reason: Reason, *, ends: bool) -> set[str]:
     """The events that begin or change what the reason is about, or undo it."""
     tracks = {reason.track} | ({reason.also_cancelled_by} if ends else set())
+    ending = {event for event, terms in EVENT_TYPES.items() if ends and terms.track == (reason.ended_by or None)}
+    ending |= {"PurchaseMade"} if ends and reason.ended_by_purchase else set()
     events = {
         event
         for event, terms in EVENT_TYPES.items()
         if terms.kind == reason.kind and terms.track in tracks and (terms.rank is EventEffect.UNDO) == ends
     }
     other = {"title": "HolidayHoursAnnounced", "date": "ProductPreviewAnnounced"}.get(reason.required_field)
-    return events if ends else events - {other}
+    return events | ending if ends else events - {other}
 
 
 def _check_due(due: str, reason: Reason) -> None:

@@ -67,6 +67,8 @@ SAMPLES: Final[Mapping[str, Sample]] = {
         {"location": "Example Street 12, Hamburg", "check_in_url": "https://acme.example/check-in/7Q2M4K9XB"},
     ),
     "online_check_in": Sample("utility", (STARTS | {"check_in_url": "https://acme.example/check-in/7Q2M4K9XB"},)),
+    "appointment_moved": Sample("utility", (STARTS,)),
+    "appointment_cancelled": Sample("utility", (STARTS,)),
     "trial_follow_up": Sample(
         "marketing",
         ({"ends_at": "2031-09-17T14:00:00+02:00", "product": "Orbit Notes Professional"},),

@@ -40,6 +40,13 @@ EXAMPLES: Final = {
             "Example Street 12, Hamburg. Check in online: https://acme.example/check-in/7Q2M4K9XB "
             "Reply 1 to confirm, 2 to cancel, 3 for another time."
         ),
+        "appointment_moved": (
+            "Acme Dental: your appointment has been moved to Wednesday, September 17, 2031 at 3:05 PM. "
+            "Reply 1 to confirm, 2 to cancel, 3 for another time."
+        ),
+        "appointment_cancelled": (
+            "Acme Dental: your appointment on Wednesday, September 17, 2031 at 3:05 PM has been cancelled."
+        ),
         "online_check_in": (
             "Acme Dental: you can now check in online for your appointment on Wednesday, September 17, 2031 "
             "at 3:05 PM: https://acme.example/check-in/7Q2M4K9XB"
@@ -87,6 +94,11 @@ EXAMPLES: Final = {
             "Example Street 12, Hamburg. Online einchecken: https://acme.example/check-in/7Q2M4K9XB "
             "Antworten Sie 1: Zusage, 2: Absage, 3: anderer Termin."
         ),
+        "appointment_moved": (
+            "Acme Dental: Ihr Termin wurde verschoben auf Mittwoch, 17. September 2031 um 15:05 Uhr. "
+            "Antworten Sie 1: Zusage, 2: Absage, 3: anderer Termin."
+        ),
+        "appointment_cancelled": "Acme Dental: Ihr Termin am Mittwoch, 17. September 2031 um 15:05 Uhr wurde abgesagt.",
         "online_check_in": (
             "Acme Dental: Für Ihren Termin am Mittwoch, 17. September 2031 um 15:05 Uhr können Sie jetzt online "
             "einchecken: https://acme.example/check-in/7Q2M4K9XB"
@@ -135,6 +147,11 @@ EXAMPLES: Final = {
             "Check-in: https://acme.example/check-in/7Q2M4K9XB "
             "Trả lời 1: xác nhận, 2: hủy, 3: đổi giờ."
         ),
+        "appointment_moved": (
+            "Acme Dental: lịch hẹn của bạn đã được dời sang 15:05, Thứ Tư, 17 tháng 9, 2031. "
+            "Trả lời 1: xác nhận, 2: hủy, 3: đổi giờ."
+        ),
+        "appointment_cancelled": "Acme Dental: lịch hẹn của bạn lúc 15:05, Thứ Tư, 17 tháng 9, 2031 đã bị hủy.",
         "online_check_in": (
             "Acme Dental: bạn có thể check-in trực tuyến cho lịch hẹn lúc 15:05, Thứ Tư, 17 tháng 9, 2031 tại đây: "
             "https://acme.example/check-in/7Q2M4K9XB"
@@ -419,7 +436,9 @@ def test_a_place_in_many_languages() -> None:
     ],
 )
 def test_dates_as_the_region_writes_them(locale: str, shown: str) -> None:
-    assert f" {shown} " in text("appointment_reminder", {"starts_at": "2032-01-07T15:05:00Z"}, locale=locale)
+    assert f" {shown} " in text(
+        "appointment_reminder", {"starts_at": "2032-01-07T15:05:00Z", "timezone": "UTC"}, locale=locale
+    )
 
 
 def test_a_language_that_there_are_no_texts_in_writes_no_dates() -> None:

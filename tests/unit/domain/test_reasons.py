@@ -110,8 +110,13 @@ def after(*events: BusinessEvent) -> Subject:
     return apply_events(Subject(events[0].subject), *events)
 
 
+CORRECTIONS: Final = {"appointment_moved", "appointment_cancelled"}
+"""They depend on what was sent before: see ``test_corrections``."""
+
+
 def test_the_table_is_of_all_reasons() -> None:
-    assert set(TABLE) | BROADCASTS | REPLIES == set(REASONS)
+    assert set(TABLE) | BROADCASTS | REPLIES | CORRECTIONS == set(REASONS)
+    assert {name for name, reason in REASONS.items() if reason.correction} == CORRECTIONS
     assert {name for name, reason in REASONS.items() if reason.audience} == BROADCASTS
     assert {name for name, reason in REASONS.items() if reason.category == "reply"} == REPLIES
 
@@ -191,7 +196,7 @@ def test_each_view_of_a_product_is_a_message_of_its_own() -> None:
 def test_only_what_is_sent_at_once_catches_up() -> None:
     """Of what was due already as the event came, all else is too late."""
     catching_up = {name for name, reason in REASONS.items() if reason.send_if_late}
-    assert catching_up == {"order_shipped"} | BROADCASTS
+    assert catching_up == {"order_shipped"} | BROADCASTS | CORRECTIONS
 
 
 def test_only_a_preview_needs_a_recorded_consent_in_any_case() -> None:

@@ -25,6 +25,8 @@ SAMPLE_FIELDS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     {
         "appointment_reminder": _APPOINTMENT,
         "online_check_in": _APPOINTMENT,
+        "appointment_moved": _APPOINTMENT,
+        "appointment_cancelled": _APPOINTMENT,
         "trial_follow_up": {
             "ends_at": "2031-09-17T14:00:00+02:00",
             "product": "Orbit Notes Professional",

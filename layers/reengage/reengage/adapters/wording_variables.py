@@ -82,9 +82,8 @@ class Context:
     def moment(self, instant: datetime, zone: tzinfo | None) -> Values:
         """Show the instant on the zone's wall clock; without a zone as it was given, and UTC by its name."""
         local = instant.astimezone(zone) if zone else instant
-        shown = self.clock(local)
-        is_wall_clock = zone is not None or local.utcoffset()
-        return {"date": self.day(local), "time": shown if is_wall_clock else f"{shown} (UTC)"}
+        day, is_wall_clock = self.day(local), zone is not None or local.utcoffset()
+        return {"date": day if is_wall_clock else f"{day} (UTC)", "time": self.clock(local)}
 
     def place_zone(self, instant: datetime) -> tzinfo | None:
         """Return the zone of the place: the event's, the instant's own offset, the brand's, the person's, the default.
@@ -210,6 +209,8 @@ def _help(context: Context) -> Values:
 VARIABLES: Final[Mapping[str, Callable[[Context], Values]]] = MappingProxyType(
     {
         "appointment_reminder": _reminder,
+        "appointment_moved": lambda context: _starts(context) | {QUESTION: ""},
+        "appointment_cancelled": _starts,
         "online_check_in": lambda context: _starts(context) | context.required("check_in_url"),
         "trial_follow_up": _trial,
         "product_reminder": lambda context: context.required("name") | context.optional("url"),

@@ -53,7 +53,9 @@ def replan(
 
     ``None`` where it is not wanted any more.
     """
-    if message.reason_spec.audience:
+    if message.reason_spec.correction:
+        wanted = corrections(subject, message.planned_at)
+    elif message.reason_spec.audience:
         wanted = [
             broadcast.message_for(message.contact, message.anchor_at, at=message.planned_at)
             for broadcast in broadcasts(subject, default_zone)
@@ -61,6 +63,37 @@ def replan(
     else:
         wanted = list(planned_messages(subject, default_zone))
     return next((planned for planned in wanted if planned.key == message.key), None)
+
+
+def corrections(subject: Subject | None, at: datetime) -> list[ScheduledMessage]:
+    """Return the message that corrects an earlier one, due at ``at``: the appointment was moved, or cancelled.
+
+    Whether an earlier message was sent at all is for the planner to find out.
+    """
+    track = subject.tracks.get("appointment") if subject else None
+    contact = subject.contact_of(track) if subject and track else None
+    if subject is None or track is None or contact is None or track.get("starts_at") is None:
+        return []
+    starts_at, former = parse_instant(track.get("starts_at")), track.former_time
+    if not track.is_active:
+        reason, valid_until = "appointment_cancelled", starts_at
+    elif former:
+        reason, valid_until = "appointment_moved", min(former, starts_at)
+    else:
+        return []
+    return [
+        ScheduledMessage(
+            contact=contact,
+            reason=reason,
+            subject=subject.ref,
+            offset=str(Duration()),
+            anchor_at=starts_at,
+            due_at=at,
+            valid_until=valid_until,
+            version=subject.revision_of(track),
+            planned_at=at,
+        )
+    ]
 
 
 def carries_check_in(message: ScheduledMessage, subject: Subject | None, default_zone: tzinfo | None = None) -> bool:
@@ -104,7 +137,7 @@ def reply(reason: str, to: InboundMessage, now: datetime) -> ScheduledMessage:
 def _wanted(subject: Subject) -> Iterator[tuple[str, Reason, str]]:
     """Yield each reason for which the subject wants messages now, with the name of its track, or of a part of it."""
     for name, reason in REASONS.items():
-        if reason.kind != subject.ref.kind:
+        if reason.kind != subject.ref.kind or reason.correction:
             continue
         for part, track in subject.tracks.items():
             if part.partition(":")[0] != reason.track:

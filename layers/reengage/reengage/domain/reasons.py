@@ -15,6 +15,8 @@ Category = Literal["utility", "marketing", "reply"]
 SendGroup = Literal["appointments", "trials", "updates"]
 Priority = Literal["high", "low"]
 Audience = Literal["open_conversations", "interested"]
+Correction = Literal["moved", "cancelled"]
+"""What makes an earlier message false, so that another one corrects it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Reason:
     also_cancelled_by: str = ""
     ended_by: str = ""
     ended_by_purchase: bool = False
+    correction: Correction | None = None
     once: bool = False
     send_if_late: bool = False
     earliest_offset: Duration | None = None
@@ -87,6 +90,19 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
             required_field="check_in_url",
             also_cancelled_by="check_in",
         ),
+        # Planned only if a message with the former time, or about the cancelled appointment, was sent.
+        **{
+            f"appointment_{correction}": Reason(
+                category="utility",
+                send_group="appointments",
+                kind="appointment",
+                track="appointment",
+                anchor="starts_at",
+                send_if_late=True,
+                correction=correction,
+            )
+            for correction in get_args(Correction)
+        },
         "trial_follow_up": Reason(
             category="marketing",
             send_group="trials",

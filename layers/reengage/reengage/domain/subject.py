@@ -204,6 +204,12 @@ class Track:
         return self.active and self.finally_ended <= self.began
 
     @property
+    def former_time(self) -> datetime | None:
+        """Return the newest value of ``HISTORY_FIELD`` that is another instant than now."""
+        times = [parse_instant(point.value) for point in self.history]
+        return next((time for time in reversed(times) if time != times[-1]), None)
+
+    @property
     def unchanged_since(self) -> int:
         """Return the version since which ``HISTORY_FIELD`` is the same instant; without it, of the newest event."""
         if not self.history:
@@ -322,8 +328,10 @@ class Subject:
 
     def is_over(self, reason: Reason, track: str = "") -> bool:
         """Whether the subject does not want messages of this reason any more, or never did. ``track``: if not the
-        reason's own, one of its parts.
+        reason's own, one of its parts. A correction of a cancelled appointment is wanted as long as it is cancelled.
         """
+        if reason.correction == "cancelled":
+            return not self.is_undone(reason.track)
         return self.is_undone(track or reason.track, also_by=reason.also_cancelled_by, ended_by=reason.ended_by)
 
     def is_about(self, contact: Contact) -> bool:

@@ -211,6 +211,9 @@ class PlanStore(SnapshotReader, ThreadReader, BrandReader, SubjectReader, Eraser
     def pending_messages(self, contact: Contact) -> list[ScheduledMessage]:
         """Return the contact's messages that are ``scheduled`` or being sent; one request a page."""
 
+    def sent_questions(self, contact: Contact) -> list[ScheduledMessage]:
+        """Return the contact's messages of ``ASKING_REASONS`` that were handed over; one request a page."""
+
     def write_shard(self, broadcast_shard: BroadcastShard) -> bool:
         """Store a broadcast shard if no shard, or one of an older version, is stored."""
 

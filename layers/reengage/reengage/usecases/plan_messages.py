@@ -16,7 +16,7 @@ from reengage.domain.erasure import named_at, names
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.instants import iso, parse_instant
 from reengage.domain.message import ScheduledMessage, State
-from reengage.domain.planning import broadcasts, planned_messages
+from reengage.domain.planning import broadcasts, corrections, planned_messages
 from reengage.domain.policy import PolicyInput, PolicySettings, default_zone
 from reengage.domain.purchases import KIND, is_bought, purchases_of
 from reengage.domain.reasons import REASONS
@@ -26,6 +26,8 @@ from reengage.errors import WriteConflict
 from reengage.ports import Clock, PlanStore, Publish, Thread
 from reengage.usecases.erase_contact import forget
 from reengage.usecases.retry_conflicts import retry_conflicts
+
+CORRECTED_TRACK: Final = "appointment"
 
 RETRIED_WITHIN: Final = timedelta(minutes=15)
 """Lambda retries an event after one minute and after two more.
@@ -88,7 +90,7 @@ def plan_messages(
     zone = default_zone(brand, settings)
     before = replace(subject, tracks=subject.previous)
     diff = plan_diff(event, subject, before, zone=zone, planned_at=last_event_at)
-    diff = _without_bought(event, subject, diff, store)
+    diff = _with_corrections(event, subject, before, _without_bought(event, subject, diff, store), store=store)
     planner = _Planner(store, settings, brand, subject, now, min(now, max(event.arrived_at, now - RETRIED_WITHIN)))
     contexts = planner.contexts(diff.wanted)
     diff = replace(diff, wanted=[message for message in diff.wanted if message.key in contexts])
@@ -122,12 +124,18 @@ def plan_diff(
     keys = {message.key for message in wanted}
     return PlanDiff(
         wanted=[replace(message, planned_at=planned_at) for message in wanted if _concerns(event, message, subject)],
-        unwanted=[
-            (message, "cancelled" if subject.is_over(message.reason_spec, message.track) else "superseded")
-            for message in planned_messages(before, zone)
-            if message.key not in keys
-        ],
+        unwanted=_with_rules(
+            [message for message in planned_messages(before, zone) if message.key not in keys], subject
+        ),
     )
+
+
+def _with_rules(messages: Sequence[ScheduledMessage], subject: Subject) -> list[tuple[ScheduledMessage, str]]:
+    """Return each unwanted message with the rule that it is skipped by."""
+    return [
+        (message, "cancelled" if subject.is_over(message.reason_spec, message.track) else "superseded")
+        for message in messages
+    ]
 
 
 def _without_bought(event: BusinessEvent, subject: Subject, diff: PlanDiff, store: PlanStore) -> PlanDiff:
@@ -147,6 +155,30 @@ def _without_bought(event: BusinessEvent, subject: Subject, diff: PlanDiff, stor
         if is_bought(store.read_subject(purchases_of(message.contact)), subject, message.reason_spec)
     }
     return replace(diff, wanted=[message for message in diff.wanted if message.key not in bought_keys])
+
+
+def _with_corrections(
+    event: BusinessEvent, subject: Subject, before: Subject, diff: PlanDiff, *, store: PlanStore
+) -> PlanDiff:
+    """Add the message that corrects what the person last received about the appointment, if that is false now.
+
+    Not if the person asked for the change by an answer to it.
+    """
+    if event.track != CORRECTED_TRACK:
+        return diff
+    wanted = [message for message in corrections(subject, event.arrived_at) if _is_needed(message, store)]
+    keys = {message.key for message in corrections(subject, event.arrived_at)}
+    former = [message for message in corrections(before, event.arrived_at) if message.key not in keys]
+    return PlanDiff([*diff.wanted, *wanted], [*diff.unwanted, *_with_rules(former, subject)])
+
+
+def _is_needed(correction: ScheduledMessage, store: PlanStore) -> bool:
+    sent = [row for row in store.sent_questions(correction.contact) if row.subject == correction.subject]
+    last = max(sent, key=lambda row: row.claimed_at or row.planned_at, default=None)
+    if last is None or (correction.reason_spec.correction == "moved" and last.anchor_at == correction.anchor_at):
+        return False
+    asked = {"moved": "reschedule_requested", "cancelled": "cancel_requested"}
+    return last.answer is None or last.answer.answer != asked[correction.reason_spec.correction or "moved"]
 
 
 def planned_event(message: ScheduledMessage, context: PolicyInput) -> OutEvent:

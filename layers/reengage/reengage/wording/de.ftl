@@ -39,6 +39,14 @@ online_check_in =
     .template = online_check_in
     .parameters = brand date time check_in_url
 
+appointment_moved = { $brand }: Ihr Termin wurde verschoben auf { $date } um { $time } Uhr. { $question }
+    .template = appointment_moved
+    .parameters = brand date time
+
+appointment_cancelled = { $brand }: Ihr Termin am { $date } um { $time } Uhr wurde abgesagt.
+    .template = appointment_cancelled
+    .parameters = brand date time
+
 trial_follow_up = { $ended ->
     [yes] { $brand }: Ihre Testphase von { $product } endete am { $date }. Möchten Sie dabeibleiben? { $upgrade_url } { ending }
    *[no] { $brand }: Ihre Testphase von { $product } endet am { $date }. Möchten Sie dabeibleiben? { $upgrade_url } { ending }

@@ -43,6 +43,14 @@ online_check_in =
     .template = online_check_in
     .parameters = brand date time check_in_url
 
+appointment_moved = { $brand }: your appointment has been moved to { $date } at { $time }. { $question }
+    .template = appointment_moved
+    .parameters = brand date time
+
+appointment_cancelled = { $brand }: your appointment on { $date } at { $time } has been cancelled.
+    .template = appointment_cancelled
+    .parameters = brand date time
+
 trial_follow_up = { $ended ->
     [yes] { $brand }: your trial of { $product } ended on { $date }. Would you like to keep it? { $upgrade_url } { ending }
    *[no] { $brand }: your trial of { $product } ends on { $date }. Would you like to keep it? { $upgrade_url } { ending }

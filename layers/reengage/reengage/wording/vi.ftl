@@ -40,6 +40,14 @@ online_check_in =
     .template = online_check_in
     .parameters = brand date time check_in_url
 
+appointment_moved = { $brand }: lịch hẹn của bạn đã được dời sang { $time }, { $date }. { $question }
+    .template = appointment_moved
+    .parameters = brand date time
+
+appointment_cancelled = { $brand }: lịch hẹn của bạn lúc { $time }, { $date } đã bị hủy.
+    .template = appointment_cancelled
+    .parameters = brand date time
+
 trial_follow_up = { $ended ->
     [yes] { $brand }: bản dùng thử { $product } đã hết hạn vào { $date }. Bạn có muốn dùng tiếp không? { $upgrade_url } { ending }
    *[no] { $brand }: bản dùng thử { $product } sẽ hết hạn vào { $date }. Bạn có muốn dùng tiếp không? { $upgrade_url } { ending }
