@@ -1,6 +1,7 @@
 """A message that corrects an earlier one: the appointment was moved or cancelled after its reminder was sent."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def reminded() -> World:
 
 
 def booked(event_type: str, at: datetime, starts_at: datetime | None = None) -> BusinessEvent:
-    fields = {} if starts_at is None else {"starts_at": starts_at, "remind_before": ["P1D"]}
+    fields: dict[str, Any] = {} if starts_at is None else {"starts_at": starts_at, "remind_before": ["P1D"]}
     return business(event_type, at, subject_id="A-1", **fields)
 
 
