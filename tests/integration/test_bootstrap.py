@@ -44,6 +44,7 @@ VALUES: Final = {
     "META_API_VERSION": "v20.0",
     "SMS_CONFIGURATION_SET": "receipts",
     "WEBHOOK_URL": "https://abcdef.lambda-url.example/",
+    "EVENTS_OUT": "all",
 }
 """What the providers need, and where not any text will do."""
 
