@@ -46,6 +46,9 @@ ALLOWED_TERMS = {
     "told_to_close": "stored attribute name",
     "heard_at": "stored attribute name",
     "useful_until": "stored attribute name",
+    "asks_for_answer": "a question to a person",
+    "is_asked": "a question to a person",
+    "ASKED_TO_CANCEL": "a question to a person",
 }
 """Names that may contain banned words, each with the reason."""
 

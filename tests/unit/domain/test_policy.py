@@ -20,9 +20,9 @@ from reengage.domain.message import ScheduledMessage
 from reengage.domain.pause import Pause, with_pause
 from reengage.domain.planning import broadcasts, planned_messages, reply
 from reengage.domain.policy import (
-    ASKED_AGAIN,
-    ASKED_OF_REPLIES,
+    RECHECK_AFTER,
     RULES,
+    RULES_OF_REPLIES,
     SNAPSHOT_VALID_FOR,
     Action,
     Decision,
@@ -257,7 +257,7 @@ def test_next_rule_decides_when_an_earlier_one_no_longer_applies(first: int) -> 
 
 @pytest.mark.parametrize("rule", CONTRACTS_ORDER)
 def test_a_reply_checks_its_own_rules_alone(rule: str) -> None:
-    assert ASKED_OF_REPLIES == ("erased", "opted_out", "too_late", "paused", "in_conversation", "dry_run")
+    assert RULES_OF_REPLIES == ("erased", "opted_out", "too_late", "paused", "in_conversation", "dry_run")
     stopped = BROKEN[rule](replace(_to(REPLY, WHATSAPP), subject=FINE.subject, settings=FINE.settings))
     decision = decide(stopped)
     if rule == "paused":
@@ -665,7 +665,7 @@ def test_unknown_zone_is_rechecked_in_an_hour(contact: Contact, hours: str, sour
     case = _quiet(_to(_last_message(MARKETING, MARKETING.now - HOUR), contact), hours)
     decision = decide(case)
     assert _short(decision) == (Action.HOLD, "unknown_timezone", case.now + HOUR)
-    assert timedelta(hours=1) == ASKED_AGAIN
+    assert timedelta(hours=1) == RECHECK_AFTER
     assert decision.facts["zone_from"] == source
     for way_to_fix in ("MessageReceived", "BrandConfigured", "DefaultTimezone", "timezone"):
         assert way_to_fix in decision.facts["mend"]

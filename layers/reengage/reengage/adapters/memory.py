@@ -326,8 +326,8 @@ class MemoryStore:
     def save_progress(self, part: BroadcastShard, *, replacing: BroadcastShard) -> bool:
         with self._lock:
             stored = self._parts.get(part.key)
-            told = (replacing.version, replacing.state, replacing.cursor)
-            if stored is None or (stored.version, stored.state, stored.cursor) != told:
+            expected_state = (replacing.version, replacing.state, replacing.cursor)
+            if stored is None or (stored.version, stored.state, stored.cursor) != expected_state:
                 return False
             self._put_part(replace(stored, state=part.state, cursor=part.cursor, planned=part.planned))
             return True

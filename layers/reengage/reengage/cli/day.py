@@ -67,10 +67,10 @@ def day(
     """
     now = _instant(at) if at else datetime.now(UTC)
     event = {"day": {"brand": brand, "date": _day(of, now).isoformat()}}
-    asked = question(event)
+    parsed = question(event)
     if story:
         try:
-            found = state_at(read_story(story), None, now).answer(asked)
+            found = state_at(read_story(story), None, now).answer(parsed)
         except (StoryError, FileNotFoundError) as error:
             raise UsageError(f"{story}: {error}") from error
     else:

@@ -1,8 +1,7 @@
 """A broadcast: one announcement to everybody in an audience, part by part.
 
-The audience is spread over the shards of the contacts, and each shard's part is due, and worked off, by itself: page by
-page, with a cursor. Planning a page twice plans nobody twice, so a part needs no claim: whoever was cut short is
-followed by the next run.
+The audience is spread over the shards of the contacts. Each shard is due and processed separately, page by page, with a
+cursor. Planning a page twice plans each recipient once, so a shard needs no claim: the next run continues it.
 """
 
 from collections.abc import Mapping

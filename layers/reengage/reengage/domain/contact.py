@@ -1,7 +1,7 @@
 """A contact: one person on one channel of one brand, by an address in its one normal form.
 
-One person in two spellings would have two windows and two opt-outs, so an address is brought to its
-normal form once, at the edge, and every key is made from that.
+One person in two spellings would have two windows and two opt-outs. So an address gets its normal form once, at the
+edge, and every key is made from that.
 """
 
 import hashlib
@@ -69,7 +69,7 @@ class Profile:
 
 
 def parse_brand(text: str) -> str:
-    """Raises ``ValueError``: a brand stands in the middle of keys, so its alphabet is bounded."""
+    """Parse a brand id. Raises ``ValueError``: a brand is in the middle of keys, so its alphabet is limited."""
     if not _BRAND.fullmatch(text):
         raise ValueError("expected 1 to 64 letters, digits, dots, dashes or underscores, such as acme-dental")
     return text

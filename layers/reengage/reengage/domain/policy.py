@@ -37,7 +37,7 @@ __all__ = [
     "free_text_until",
 ]
 
-ASKED_AGAIN: Final = timedelta(hours=1)
+RECHECK_AFTER: Final = timedelta(hours=1)
 """A message of a contact without a known zone is checked again after this: the zone may be known by then."""
 
 SNAPSHOT_VALID_FOR: Final = timedelta(seconds=2)
@@ -123,8 +123,10 @@ def _word(cause: Any) -> str | None:
 
 
 def _no_conversation(context: PolicyInput) -> RuleResult:
-    heard = context.conversation is not None or (context.profile is not None and context.profile.is_kept(context.now))
-    return PASS if heard else STOP
+    has_written = context.conversation is not None or (
+        context.profile is not None and context.profile.is_kept(context.now)
+    )
+    return PASS if has_written else STOP
 
 
 def _window_closed(context: PolicyInput) -> RuleResult:
@@ -187,14 +189,14 @@ def _frequency_cap(context: PolicyInput) -> RuleResult:
 
 
 def _unknown_timezone(context: PolicyInput) -> RuleResult:
-    """A zone that cannot be told is treated as quiet; so are several that leave no hour in which all allow it."""
+    """An unknown zone counts as quiet; so do several zones that have no allowed hour in common."""
     hours = context.settings.quiet_hours.get(context.category)
     if not hours:
         return PASS
     zones = context.zones
     if zones.zones and hours.first_allowed(context.now, zones.zones):
         return PASS
-    return RuleResult(stops=True, facts={"zone_from": zones.source, "mend": HINT}, until=context.now + ASKED_AGAIN)
+    return RuleResult(stops=True, facts={"zone_from": zones.source, "mend": HINT}, until=context.now + RECHECK_AFTER)
 
 
 def _quiet_hours(context: PolicyInput) -> RuleResult:
@@ -275,14 +277,14 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
     }
 )
 
-ASKED_OF_REPLIES: Final = ("erased", "opted_out", "too_late", "paused", "in_conversation", "dry_run")
+RULES_OF_REPLIES: Final = ("erased", "opted_out", "too_late", "paused", "in_conversation", "dry_run")
 
 
 def decide(context: PolicyInput) -> Decision:
     """The decision on one due message, with the facts that it rests on."""
     facts = _facts(context)
     for name, rule in RULES.items():
-        if context.category == "reply" and name not in ASKED_OF_REPLIES:
+        if context.category == "reply" and name not in RULES_OF_REPLIES:
             continue
         answer = rule(context)
         facts |= {name: value for name, value in answer.facts.items() if value is not None}
@@ -295,7 +297,7 @@ def decide(context: PolicyInput) -> Decision:
 
 
 def deliver_before(context: PolicyInput) -> datetime:
-    """The instant from which the message may no longer go out: of no use, outside the window, or in quiet hours."""
+    """Return the instant from which the message may not be sent: expired, outside the window, or in quiet hours."""
     ends = [context.message.valid_until]
     if context.category != "reply" and context.conversation:
         ends.append(context.conversation.closes_at)

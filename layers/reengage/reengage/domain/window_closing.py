@@ -1,7 +1,7 @@
-"""Planning that knows the window: what is to become of a message that is due only after the window has closed.
+"""Plan for the window's end: what to do with a message that is due after the window closes.
 
-The person may write again until then, and the window moves on; so whatever is planned here is asked again when it is
-time, with the window as it stands by then.
+The contact may write again until then, which moves the window. So each plan is rechecked at its time with the window
+of that time.
 """
 
 from dataclasses import replace
@@ -17,8 +17,9 @@ CLOSING_MARGIN: Final = timedelta(hours=1)
 
 
 class ClosingPlan(NamedTuple):
-    """``at`` is when a message is to be looked at next, and ``why``: because it is due; to be sent before the window
-    closes; or to warn a business that it will have closed.
+    """``at`` is the next time at which a message is processed.
+
+    ``why``: because it is due, to send it before the window closes, or to warn the business.
     """
 
     at: datetime
@@ -72,7 +73,7 @@ def plan_for_closing(context: PolicyInput, due_at: datetime) -> ClosingPlan:
 
 
 def is_refused(context: PolicyInput) -> bool:
-    """Nobody is to be reached otherwise who does not want to be reached."""
+    """Return whether the contact has opted out of this kind of message."""
     topics: tuple[Topic, ...] = ("contact", "marketing") if context.category == "marketing" else ("contact",)
     return any(context.preferences.refused(topic, context.message.contact.channel) for topic in topics)
 
@@ -99,7 +100,7 @@ def _before_quiet_hours(context: PolicyInput, due_at: datetime) -> datetime | No
 
 
 def _last_instant(context: PolicyInput, closes_at: datetime) -> datetime | None:
-    """The last allowed instant before the window closes; ``None`` where that is too early, or cannot be told."""
+    """Return the last allowed instant before the window closes; ``None`` if that is too early or not known."""
     not_before = earliest(context.message, context.subject, closes_at, context.default_zone)
     if not_before is None:
         return None

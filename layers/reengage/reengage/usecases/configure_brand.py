@@ -6,12 +6,12 @@ from reengage.ports import BrandStore
 from reengage.usecases.retry_conflicts import retry_conflicts
 
 
-def configure_brand(said: ConfigureBrand, *, store: BrandStore) -> bool:
+def configure_brand(command: ConfigureBrand, *, store: BrandStore) -> bool:
     """Store the fields that no newer event has set; return whether anything changed. Raises ``WriteConflict``."""
 
     def attempt() -> bool | None:
-        before = store.read_brand(said.brand) or Brand(said.brand)
-        after = before.apply(said.version, said.fields)
+        before = store.read_brand(command.brand) or Brand(command.brand)
+        after = before.apply(command.version, command.fields)
         if after == before:
             return False
         if store.write_brand(after):

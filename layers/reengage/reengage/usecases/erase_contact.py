@@ -17,15 +17,15 @@ from reengage.usecases.link_contact import unlink
 from reengage.usecases.retry_conflicts import TRIES, retry_conflicts
 
 
-def erase_contact(asked: EraseContact, *, store: ErasureStore, publish: Publish, clock: Clock) -> int:
+def erase_contact(command: EraseContact, *, store: ErasureStore, publish: Publish, clock: Clock) -> int:
     """Mark the contact, publish the cancelled messages, delete all items, and publish the erasure.
 
     It deletes until a strongly consistent read finds nothing, and returns the number of deleted items. A repeat
     finishes an interrupted erasure and keeps newer data. Raises ``WriteConflict`` and ``NotPublished``; a retry
     resolves both.
     """
-    until = _mark(asked, store=store, now=clock())
-    scheduled = [row for row in store.pending_messages(asked.contact) if row.state is State.SCHEDULED]
+    until = _mark(command, store=store, now=clock())
+    scheduled = [row for row in store.pending_messages(command.contact) if row.state is State.SCHEDULED]
     skipped = [
         out_event("MessageSkipped", row, rule="erased", facts={"erased_at": iso(until)})
         for row in scheduled
@@ -33,8 +33,8 @@ def erase_contact(asked: EraseContact, *, store: ErasureStore, publish: Publish,
     ]
     # Publish first: a retry would not find the cancelled messages any more.
     publish(skipped)
-    found = forget(asked.contact, until, store=store)
-    publish([out_event("ContactErased", asked.contact, cause={"asked_at": iso(asked.at)})])
+    found = forget(command.contact, until, store=store)
+    publish([out_event("ContactErased", command.contact, cause={"asked_at": iso(command.at)})])
     return found
 
 
@@ -49,16 +49,16 @@ def forget(contact: Contact, until: datetime, *, store: Eraser) -> int:
     raise WriteConflict(f"the contact was written to through {TRIES} tries")
 
 
-def _mark(asked: EraseContact, *, store: PreferencesStore, now: datetime) -> datetime:
+def _mark(command: EraseContact, *, store: PreferencesStore, now: datetime) -> datetime:
     """The instant until which all is to go: the same when the erasure is asked for again."""
 
     def attempt() -> datetime | None:
-        before = store.read_preferences(asked.contact)
+        before = store.read_preferences(command.contact)
         if before.links:
-            unlink(asked.contact, before, store=store)  # first: a retry finds the links until they are gone
-        after = before.erase(asked.contact.channel, asked_at=asked.at, at=now)
-        if after is before or store.write_preferences(asked.contact, after):
-            return after.erasures[asked.contact.channel].at
+            unlink(command.contact, before, store=store)  # first: a retry finds the links until they are gone
+        after = before.erase(command.contact.channel, asked_at=command.at, at=now)
+        if after is before or store.write_preferences(command.contact, after):
+            return after.erasures[command.contact.channel].at
         return None
 
     return retry_conflicts(attempt, "the preferences")

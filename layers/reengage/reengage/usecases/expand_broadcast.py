@@ -97,7 +97,7 @@ class _Page:
         recipients = [
             recipient
             for recipient in page.recipients
-            if _is_there(recipient, threads[recipient.contact]) and not _was_told(recipient, broadcast, self.store)
+            if _is_there(recipient, threads[recipient.contact]) and not _was_reached(recipient, broadcast, self.store)
         ]
         recipients = self._one_for_each_person(recipients, threads)
         reflects = {recipient.contact: _rests_on(recipient, threads[recipient.contact]) for recipient in recipients}
@@ -189,7 +189,7 @@ def _is_there(recipient: Recipient, thread: Thread) -> bool:
     return conversation is not None
 
 
-def _was_told(recipient: Recipient, broadcast: Broadcast, store: BroadcastStore) -> bool:
+def _was_reached(recipient: Recipient, broadcast: Broadcast, store: BroadcastStore) -> bool:
     """Return whether a recipient with newer interest already got this broadcast by their former interest."""
     if recipient.since is None or recipient.since <= broadcast.due_at:
         return False

@@ -15,7 +15,7 @@ from reengage.domain.subject import Subject, SubjectRef
 from reengage.ports import Clock, ContactStore, Holdings
 
 Entry = dict[str, Any]
-"""``at`` (ISO 8601, UTC), ``what`` happened or is to happen, and details; JSON values. ``None`` where there is none."""
+"""``at`` (ISO 8601, UTC), ``what`` happened or will happen, and details; JSON values; ``None`` if not known."""
 
 UNSETTLED: Final = (State.SCHEDULED, State.SENDING)
 
@@ -37,11 +37,11 @@ def explain(contact: Contact, *, store: ContactStore, clock: Clock) -> dict[str,
     JSON values; the person's own texts are not among them.
     """
     held, now = store.read_holdings(contact), clock()
-    entries = [*_heard(held), *_said(contact, held.preferences), *_messages(held)]
+    entries = [*_messages_in(held), *_choices(contact, held.preferences), *_messages(held)]
     return {
         **subject_of(contact),
         "asked_at": iso(now),
-        "stands": _stands(contact, held, now),
+        "stands": _state(contact, held, now),
         "entries": sorted(entries, key=lambda entry: datetime.fromisoformat(entry["at"])),
     }
 
@@ -69,7 +69,7 @@ def export(contact: Contact, *, store: ContactStore, clock: Clock, cursor: str |
     return {**subject_of(contact), "exported_at": iso(clock()), **held, **({"next": following} if following else {})}
 
 
-def _stands(contact: Contact, held: Holdings, now: datetime) -> dict[str, Any]:
+def _state(contact: Contact, held: Holdings, now: datetime) -> dict[str, Any]:
     conversation, preferences = held.conversation, held.preferences
     window = "never opened" if held.profile is None or not held.profile.is_kept(now) else "closed"
     if conversation:
@@ -92,7 +92,7 @@ def _stands(contact: Contact, held: Holdings, now: datetime) -> dict[str, Any]:
     }
 
 
-def _heard(held: Holdings) -> Iterator[Entry]:
+def _messages_in(held: Holdings) -> Iterator[Entry]:
     if held.profile:
         yield _entry(held.profile.first_seen_at, "first heard from")
     for message in held.inbound:
@@ -101,7 +101,7 @@ def _heard(held: Holdings) -> Iterator[Entry]:
         yield _entry(held.conversation.closes_at, "window closes", last_inbound_at=held.conversation.last_inbound_at)
 
 
-def _said(contact: Contact, preferences: Preferences) -> Iterator[Entry]:
+def _choices(contact: Contact, preferences: Preferences) -> Iterator[Entry]:
     def entry(topic: str, scope: str, choice: Choice) -> Entry:
         return _entry(choice.at, CHOICE_LABELS[topic, choice.allowed], scope=scope, cause=choice.cause)
 

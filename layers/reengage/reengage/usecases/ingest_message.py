@@ -132,16 +132,16 @@ def _store_thread(
         if thread.known:
             return "duplicate", None, False
         profile, conversation = _standing(message.contact, thread, now)
-        heard = _heard(message, conversation, profile, settings) if now < message.sent_at + WINDOW else None
-        if heard and heard is not conversation:
-            written = store.write_conversation(message.contact, heard, replacing=thread.conversation)
+        extended = _extended(message, conversation, profile, settings) if now < message.sent_at + WINDOW else None
+        if extended and extended is not conversation:
+            written = store.write_conversation(message.contact, extended, replacing=thread.conversation)
             if not written:
                 continue
         seen = _seen(message, profile, conversation, settings.contact_retention)
         if seen is not profile and not store.write_profile(message.contact, seen, replacing=thread.profile):
             continue
         has_moved = profile is not None and seen.timezone != profile.timezone
-        return ("stored", heard, has_moved) if heard else ("window_closed", None, False)
+        return ("stored", extended, has_moved) if extended else ("window_closed", None, False)
     raise WriteConflict(f"the conversation kept changing through {TRIES} tries")
 
 
@@ -189,7 +189,7 @@ def _choice(
     return RecordChoice(message.contact, topic, Choice(allowed, message.sent_at, cause))
 
 
-def _heard(
+def _extended(
     message: InboundMessage, conversation: Conversation | None, profile: Profile | None, settings: IngestSettings
 ) -> Conversation:
     """The conversation after this message; the very same where it is not news."""
@@ -224,14 +224,14 @@ def _announce(
     message: InboundMessage, conversation: Conversation | None, detection: Detection | None, publish: Publish
 ) -> None:
     """Tells of the conversation that this very message opened, again where a crash made it come again."""
-    told: list[OutEvent] = []
+    events: list[OutEvent] = []
     if conversation and conversation.opened_by == message.message_id:
         opening, last_inbound_at = conversation.opening.capitalize(), conversation.last_inbound_at
-        told.append(out_event(f"Conversation{opening}", message.contact, last_inbound_at=last_inbound_at))
+        events.append(out_event(f"Conversation{opening}", message.contact, last_inbound_at=last_inbound_at))
     if detection and detection.possible_opt_out:
-        told.append(out_event("OptOutSuspected", message.contact, message_id=message.message_id))
-    if told:
-        publish(told)
+        events.append(out_event("OptOutSuspected", message.contact, message_id=message.message_id))
+    if events:
+        publish(events)
 
 
 def _bind(

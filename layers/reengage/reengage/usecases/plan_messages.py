@@ -98,7 +98,7 @@ def plan_messages(
     changed_broadcasts = _store_shards(subject, before, version=track.revision, store=store, zone=zone)
     erased = {c for c in _contacts(subject, event.track) if _is_erased(c, event.subject, last_event_at, store)}
     kept = [row for row in written.rows if row.contact not in erased]
-    planned, too_late = _told(kept, diff.wanted)
+    planned, too_late = _events_of(kept, diff.wanted)
     withdrawn = [row for row in written.withdrawn if row.contact not in erased]
     publish(
         [
@@ -199,7 +199,7 @@ def due_of(message: ScheduledMessage) -> datetime:
     return message.planned_due_at or message.due_at
 
 
-def _told(
+def _events_of(
     rows: Sequence[ScheduledMessage], wanted: Sequence[ScheduledMessage]
 ) -> tuple[list[ScheduledMessage], list[ScheduledMessage]]:
     """Return the rows to publish as planned, and as too late.

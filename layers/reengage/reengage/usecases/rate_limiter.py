@@ -12,7 +12,7 @@ from reengage.ports import Clock, RateLimitStore
 MAX_QUEUE: Final = timedelta(seconds=2)
 """The longest reservation: a run that ends must not leave others waiting for slots that it never uses."""
 
-ASKED_AGAIN: Final = 0.25
+RECHECK_AFTER: Final = 0.25
 """Seconds between two tries where the queue is that long."""
 
 BATCH: Final = timedelta(milliseconds=100)
@@ -72,5 +72,5 @@ class RateLimiter:
         while (now := self.clock()) < self.stop_at:
             if first := self.store.reserve_send_slot(channel, now=now, duration=duration, max_wait=MAX_QUEUE):
                 return first
-            self.pause(ASKED_AGAIN)
+            self.pause(RECHECK_AFTER)
         return None

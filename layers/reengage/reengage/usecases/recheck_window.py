@@ -62,9 +62,9 @@ def warn(context: PolicyInput, due_after: ScheduledMessage, *, store: WindowStor
     conversation, contact = context.conversation, due_after.contact
     assert conversation is not None
     late = [due_after, *_also_after(context, due_after, store)]
-    told = replace(conversation, warned_expires_at=conversation.expires_at)
+    warned = replace(conversation, warned_expires_at=conversation.expires_at)
     # Two doors may come to warn in the same minute: the one that marks the conversation does.
-    if not store.write_conversation(contact, told, replacing=conversation):
+    if not store.write_conversation(contact, warned, replacing=conversation):
         return False
     event = out_event(
         "ConversationClosing",
@@ -75,7 +75,7 @@ def warn(context: PolicyInput, due_after: ScheduledMessage, *, store: WindowStor
     try:
         publish([event])
     except NotPublished:
-        store.write_conversation(contact, conversation, replacing=told)
+        store.write_conversation(contact, conversation, replacing=warned)
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""A provider, or a business system that delivers for us, says what became of a message."""
+"""Record the receipt of a provider, or of a business system that delivers messages."""
 
 from dataclasses import replace
 from typing import Any, Final, Literal
@@ -25,12 +25,12 @@ Recorded = Literal["recorded", "repeated", "ignored"]
 def record_delivery(
     receipt: RecordDelivery, *, store: ReceiptStore, publish: Publish, clock: Clock, opt_out_scope: OptOutScope
 ) -> Recorded:
-    """Moves the message's state forward, never back; receipts may come twice and out of order.
+    """Advance the message's state, never back; receipts may arrive twice and out of order.
 
-    Where the provider says that the person has opted out, that is stored before anything else is. What it tells again
-    changes nothing, and is not told again: some date a receipt by when they call, and a repeat must not undo a START
-    from in between. Raises ``InvalidEvent`` where the contact has no such message, so that the receipt is kept with the
-    reason.
+    If the provider reports an opt-out, that is stored first. A repeated receipt changes and publishes nothing: some
+    providers date receipts by the call, and a repeat must not undo a START from in between.
+
+    Raises ``InvalidEvent`` if the contact has no such message, so that the receipt is kept with the reason.
     """
     message = store.find_message(receipt.contact, receipt.scheduled_message_id)
     if message and _is_repeat(receipt, message):
@@ -53,14 +53,14 @@ def record_delivery(
     )
     recorded = store.record_receipt(moved)
     if not recorded:
-        stands = store.find_message(receipt.contact, receipt.scheduled_message_id)
-        if stands is None or stands.state is not moved.state:
+        stored = store.find_message(receipt.contact, receipt.scheduled_message_id)
+        if stored is None or stored.state is not moved.state:
             return "ignored"
-        if receipt.mark not in (None, stands.last_receipt_id):
+        if receipt.mark not in (None, stored.last_receipt_id):
             return "repeated"
         # The event is repeated: the first attempt may have stopped before it published.
-    told = out_event(f"Message{moved.state.capitalize()}", moved, **_told(moved, receipt))
-    publish([told])
+    event = out_event(f"Message{moved.state.capitalize()}", moved, **_details(moved, receipt))
+    publish([event])
     return "recorded" if recorded else "repeated"
 
 
@@ -75,7 +75,7 @@ def _error(receipt: RecordDelivery) -> str | None:
     return receipt.error or ("opted_out" if receipt.status == "opted_out" else None)
 
 
-def _told(message: ScheduledMessage, receipt: RecordDelivery) -> dict[str, Any]:
+def _details(message: ScheduledMessage, receipt: RecordDelivery) -> dict[str, Any]:
     if message.state is State.SENT:
         return {
             "provider": message.provider,

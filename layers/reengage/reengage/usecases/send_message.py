@@ -259,8 +259,8 @@ class Sender:
             self.store.release_cap(message)
 
     def _outbound(self, context: PolicyInput, decision: Decision, gate_holds_until: datetime) -> OutboundMessage:
-        said = (
-            {name: said.value for name, said in context.track.fields.items() if name != "contact"}
+        data = (
+            {name: field.value for name, field in context.track.fields.items() if name != "contact"}
             if context.track
             else {}
         )
@@ -270,7 +270,7 @@ class Sender:
         return OutboundMessage(
             message=context.message,
             wording=wording,
-            data={f"{context.message.subject.kind}_id": context.message.subject.id, **said},
+            data={f"{context.message.subject.kind}_id": context.message.subject.id, **data},
             decision=decision,
             free_text_until=free_text_until(context),
             start_before=min(gate_holds_until, before),
@@ -319,11 +319,11 @@ class Sender:
 
     def _hold(self, message: ScheduledMessage, decision: Decision) -> Handled:
         assert decision.until is not None
-        told = out_event("MessageHeld", message, rule=decision.rule, until=decision.until, facts=decision.facts)
+        published = out_event("MessageHeld", message, rule=decision.rule, until=decision.until, facts=decision.facts)
         rules = dict.fromkeys([*(message.hold_rules.split(", ") if message.hold_rules else ()), decision.rule or ""])
         due_at = decision.until - MARK if decision.rule == "paused" else decision.until
         held = replace(_postponed(message, due_at), hold_rules=", ".join(rules))
-        return self._release(held, Handled("held", told))
+        return self._release(held, Handled("held", published))
 
     def _note_opt_out(self, message: ScheduledMessage, topic: Topic) -> None:
         """What the provider knows holds here from now on."""
@@ -371,23 +371,23 @@ class Sender:
         """Back to the schedule. Where the row is gone, the contact was erased meanwhile: that is the message's end."""
         if self.store.release(message):
             return handled
-        stands = self.store.read_message(message.key)
-        if stands is None:
+        stored = self.store.read_message(message.key)
+        if stored is None:
             facts = {"decided_at": iso(self.clock())}
             return Handled("skipped", out_event("MessageSkipped", message, rule="erased", facts=facts), "erased")
-        return handled if stands.state is State.SCHEDULED else _already_settled(stands)
+        return handled if stored.state is State.SCHEDULED else _already_settled(stored)
 
-    def _settle(self, message: ScheduledMessage, **told: Any) -> Handled:
+    def _settle(self, message: ScheduledMessage, **published: Any) -> Handled:
         """Store the final state. If a receipt already did, keep that and publish nothing."""
         settled = self.store.settle(replace(message, settled_at=self.clock()))
-        stands = message if settled else self.store.read_message(message.key)
-        if stands and stands.state is not message.state and message.state is not State.SENT:
-            return _already_settled(stands)
+        stored = message if settled else self.store.read_message(message.key)
+        if stored and stored.state is not message.state and message.state is not State.SENT:
+            return _already_settled(stored)
         rule = message.rule or "" if message.state is State.SKIPPED else ""
-        event = out_event(f"Message{message.state.capitalize()}", message, **told)
+        event = out_event(f"Message{message.state.capitalize()}", message, **published)
         handled = Handled(message.state, event, rule, message=message)
         # Where the contact was erased meanwhile, nothing of it must come back by this.
-        return handled if stands else self._release_cap_safely(message, handled)
+        return handled if stored else self._release_cap_safely(message, handled)
 
 
 def _already_settled(message: ScheduledMessage) -> Handled:

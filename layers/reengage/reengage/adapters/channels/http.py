@@ -1,6 +1,6 @@
-"""One POST over urllib3, and what its fate says of a message: not sent, nobody knows, or an answer to be read.
+"""Send one POST over urllib3 and classify it: not sent, unknown, or a response.
 
-Nothing is tried again and no redirect is followed: one call is one request. A call has a connection of its own, or one
+Nothing is retried and no redirect is followed: one call is one request. A call has a connection of its own, or one
 that an earlier call of the same run left open (``connections.py``).
 """
 
@@ -65,7 +65,7 @@ WAIT_A_DAY: Final[OutcomeFactory] = partial(Retryable, retry_after=timedelta(day
 
 STATUSES: Final[Mapping[int, OutcomeFactory]] = MappingProxyType(
     {
-        # Ours to mend: the credentials, the account, the address of the API.
+        # An operator must fix the credentials, the account or the address of the API.
         HTTPStatus.UNAUTHORIZED: Retryable,
         HTTPStatus.PAYMENT_REQUIRED: Retryable,
         HTTPStatus.FORBIDDEN: Retryable,
@@ -77,8 +77,9 @@ STATUSES: Final[Mapping[int, OutcomeFactory]] = MappingProxyType(
         HTTPStatus.REQUEST_TIMEOUT: Unknown,
     }
 )
-"""What a status (RFC 9110) means where the provider gives no code of its own. Any other 4xx is a no to this message;
-after anything else (a 5xx, a redirect) nobody knows.
+"""The outcome of a status (RFC 9110) without a code of the provider.
+
+Any other 4xx refuses this message. After any other status (a 5xx, a redirect) the outcome is unknown.
 """
 
 
@@ -110,8 +111,9 @@ class HttpResponse:
         return outcome if hint is None else replace(outcome, retry_after=hint)
 
     def classify_by_code(self, code: int, codes: Codes, now: datetime) -> Outcome:
-        """What the provider's own code says. With one that the table does not have, a 4xx was not taken, but whether
-        for good cannot be told: an operator may mend it, or it passes. So it is tried again.
+        """Return the outcome of the provider's own code.
+
+        A 4xx with an unknown code was not accepted. It may be temporary, or an operator may fix it, so it is retried.
         """
         if code not in codes:
             is_no = self._is_no and self.status != HTTPStatus.REQUEST_TIMEOUT
@@ -133,8 +135,10 @@ class HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class Http:
-    """Time-outs in seconds: ``connect`` until the connection stands, TLS included, ``read`` without a byte, ``whole``
-    from the connection on, however steadily the other side drips.
+    """An HTTP client with time-outs in seconds.
+
+    ``connect``: until the connection is open, TLS included. ``read``: without a byte. ``total_timeout``: from the
+    connection to the end of the response, even if bytes arrive steadily.
     """
 
     connect: float = CONNECT
@@ -146,8 +150,9 @@ class Http:
     def post(
         self, url: str, headers: Mapping[str, str], body: bytes, *, start_within: timedelta
     ) -> HttpResponse | Retryable | Unknown:
-        """``NotDelivered``: the body never left; ``Unknown``: nobody knows what became of it. ``within`` is the time in
-        which it may begin to leave, where that is shorter than ``connect``.
+        """Send the body. ``Retryable``: no byte of it was sent; ``Unknown``: the outcome is not known.
+
+        ``start_within`` is the time in which the body may begin to be sent, if that is shorter than ``connect``.
         """
         connect_timeout = min(self.connect, start_within.total_seconds())
         if connect_timeout <= 0:
