@@ -19,11 +19,11 @@ from reengage.adapters.channels.meta import MetaChannel
 from reengage.adapters.channels.twilio import TwilioChannel
 from reengage.adapters.channels.webhook import WebhookChannel
 from reengage.adapters.eventbridge import EventBridgeChannel
-from reengage.bootstrap import PROVIDERS, App, app
+from reengage.bootstrap import CLAIM_GRACE_PERIOD, PROVIDERS, App, app
 from reengage.domain import routes
 from reengage.domain.contact import CHANNELS, Contact
 from reengage.domain.message import ScheduledMessage
-from reengage.domain.policy import Action, Decision
+from reengage.domain.policy import Action, Decision, PolicySettings
 from reengage.domain.subject import SubjectRef
 from reengage.errors import ConfigurationError
 from reengage.ports import OutboundMessage, Retryable, Unknown, Wording
@@ -317,3 +317,13 @@ def test_a_send_reads_no_keys(provider: str, monkeypatch: pytest.MonkeyPatch) ->
     outcome = built._provider(provider, "whatsapp").send(outbound("whatsapp"))
     assert outcome == Retryable("the secrets cannot be read: ConfigurationError")
     assert service.requests == []
+
+
+def test_a_claim_outlasts_its_run_by_the_grace_period(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A claim that ends with its run would be reported as unconfirmed while the run still settles it."""
+    for name, value in {"OPT_OUT_SCOPE": "brand", "MESSAGES_PER_SECOND": "", "EVENTS_OUT": "all"}.items():
+        monkeypatch.setenv(name, value)
+    time_left = timedelta(seconds=60)
+    sender = App()._sender("updates", PolicySettings(), time_left)
+    assert sender.claim_ttl == time_left + timedelta(seconds=60)
+    assert timedelta(seconds=60) == CLAIM_GRACE_PERIOD

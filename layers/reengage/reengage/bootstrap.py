@@ -366,6 +366,13 @@ class App:
         from .usecases.route_health import RouteHealth
         from .usecases.send_message import Sender
 
+        rate_limiter = RateLimiter(
+            store=self.store,
+            clock=self.clock,
+            pause=self.sleep,
+            per_second=self.settings.messages_per_second,
+            stop_at=self.clock() + time_left - SHUTDOWN_MARGIN,
+        )
         return Sender(
             send_group=send_group,
             settings=policy,
@@ -378,13 +385,8 @@ class App:
             claim_ttl=time_left + CLAIM_GRACE_PERIOD,
             health=RouteHealth(self.store, self.clock),
             opt_out_scope=self.settings.opt_out_scope,
-            rate_limiter=RateLimiter(
-                store=self.store,
-                clock=self.clock,
-                pause=self.sleep,
-                per_second=self.settings.messages_per_second,
-                stop_at=self.clock() + time_left - SHUTDOWN_MARGIN,
-            ),
+            rate_limiter=rate_limiter,
+            brand_rate_limiter=rate_limiter.wait_for,
         )
 
     @cached_property

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 
 from .domain.caps import parse_caps
 from .domain.instants import parse_zone
@@ -18,9 +19,12 @@ from .errors import ConfigurationError
 from .usecases.ingest_message import IngestSettings
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Settings:
-    """What template.yaml hands to the functions. Not every function is given every setting."""
+    """The parameters as parsed values. Each is parsed once, when a function first needs it: not every function has all.
+
+    Raises ``ConfigurationError`` that names the variable.
+    """
 
     environment: Mapping[str, str]
 
@@ -28,69 +32,69 @@ class Settings:
     def from_env(cls) -> "Settings":
         return cls(dict(os.environ))
 
-    @property
+    @cached_property
     def table_name(self) -> str:
         return self._text("TABLE_NAME")
 
-    @property
+    @cached_property
     def event_bus_name(self) -> str:
         return self._text("EVENT_BUS_NAME")
 
-    @property
+    @cached_property
     def publishes_only_outcomes(self) -> bool:
         return self._one_of("EVENTS_OUT", {"all": False, "outcomes": True})
 
-    @property
+    @cached_property
     def rejected_events_queue_url(self) -> str:
         return self._text("REJECTED_EVENTS_QUEUE_URL")
 
-    @property
+    @cached_property
     def preferences_key_secret(self) -> str:
         """The ARN of the secret by which the addresses of preferences are hashed."""
         return self._text("PREFERENCES_KEY_SECRET")
 
-    @property
+    @cached_property
     def default_locale(self) -> str:
         return self._text("DEFAULT_LOCALE")
 
-    @property
+    @cached_property
     def opt_out_scope(self) -> OptOutScope:
         return self._one_of("OPT_OUT_SCOPE", {"brand": "brand", "channel": "channel"})
 
-    @property
+    @cached_property
     def routes(self) -> Routes:
         return self._parsed("ROUTES", parse_routes) or Routes()
 
-    @property
+    @cached_property
     def provider_secrets(self) -> str:
         """The ARN of the secret with the providers' keys: a JSON object."""
         return self._text("PROVIDER_SECRETS")
 
-    @property
+    @cached_property
     def messages_per_second(self) -> Mapping[str, float]:
         return self._parsed("MESSAGES_PER_SECOND", parse_rates) or {}
 
-    @property
+    @cached_property
     def sms_configuration_set(self) -> str | None:
         return self._parsed("SMS_CONFIGURATION_SET", str)
 
-    @property
+    @cached_property
     def meta_api_version(self) -> str:
         return self._text("META_API_VERSION")
 
-    @property
+    @cached_property
     def webhook_url(self) -> str:
         return self._text("WEBHOOK_URL")
 
-    @property
+    @cached_property
     def public_webhook_url(self) -> str | None:
         return self._parsed("PUBLIC_WEBHOOK_URL", str)
 
-    @property
+    @cached_property
     def webhook_proxy_secret_header(self) -> str | None:
         return self._parsed("WEBHOOK_PROXY_SECRET_HEADER", str)
 
-    @property
+    @cached_property
     def ingest(self) -> IngestSettings:
         days = self._text("CONTACT_RETENTION_DAYS")
         if not days.isdecimal():
@@ -103,7 +107,7 @@ class Settings:
             acknowledges_answers=self._one_of("ANSWER_REPLY", {"on": True, "off": False}),
         )
 
-    @property
+    @cached_property
     def policy(self) -> PolicySettings:
         quiet_hours: dict[Category, QuietHours | None] = {
             "utility": self._parsed("UTILITY_QUIET_HOURS", QuietHours.parse),

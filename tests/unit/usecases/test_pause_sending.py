@@ -1,5 +1,6 @@
 """Pausing and resuming: what is held, what it costs, and what goes after a resume."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from reengage.domain.message import State
 from reengage.domain.planning import reply
 from reengage.errors import NotPublished
 from reengage.usecases.pause_sending import pause_sending
+from reengage.usecases.send_due_messages import send_due_messages
 from tests.fakes import ANNA, NOON, Fault, World, business, inbound
 
 STARTS: Final = NOON + timedelta(days=10)
@@ -170,3 +172,17 @@ def test_a_dry_run_records_the_text_and_uses_no_cap() -> None:
     world.configure(ConfigureBrand("acme-dental", 2, {"dry_run": False}))
     assert world.run_sender()["due"] == 0
     assert world.provider.handed == []
+
+
+def test_a_brands_own_rate_replaces_the_stacks() -> None:
+    world = story()
+    world.configure(ConfigureBrand("acme-dental", 1, {"messages_per_second": "sms=3"}))
+    asked: list[tuple[str, float]] = []
+
+    def own(name: str, rate: float) -> bool:
+        asked.append((name, rate))
+        return True
+
+    sender = replace(world.sender(), rate_limiter=lambda _: False, brand_rate_limiter=own)
+    assert send_due_messages(sender, stop_at=DUE + MINUTE)["sent", ""] == 1
+    assert asked == [("acme-dental/sms", 3.0)]

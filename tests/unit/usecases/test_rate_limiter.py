@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from reengage.adapters.memory import MemoryStore
 from reengage.ports import Store
 from reengage.usecases.rate_limiter import RateLimiter, _Slots
-from tests.fakes import NOON
+from tests.fakes import NOON, Clock
 
 SECOND: Final = timedelta(seconds=1)
+MICROSECOND: Final = timedelta(microseconds=1)
 MILLISECOND: Final = timedelta(milliseconds=1)
 
 
@@ -306,3 +307,29 @@ def test_store_failure_gives_no_slot() -> None:
     time = Time()
     with pytest.raises(ConnectionError):
         pace_of(time, Broken(), 1.0)("sms")
+
+
+@pytest.mark.parametrize(("ahead", "comes"), [(SECOND - MICROSECOND, True), (SECOND, False)])
+def test_a_slot_at_the_end_of_the_run_is_not_used(ahead: timedelta, comes: bool) -> None:
+    """A run that ends at 12:00:01 uses a slot just before that, and none at that very instant."""
+    store, clock = MemoryStore(), Clock()
+    store.reserve_send_slot("sms", now=NOON, duration=ahead, max_wait=timedelta())
+
+    def pause(seconds: float) -> None:
+        clock.now += timedelta(seconds=seconds)
+
+    limiter = RateLimiter(store=store, clock=clock, pause=pause, per_second={"sms": 1}, stop_at=NOON + SECOND)
+    assert limiter("sms") is comes
+
+
+def test_a_brands_own_limit_is_apart_from_the_stacks() -> None:
+    store, clock = MemoryStore(), Clock()
+    waits: list[float] = []
+    limiter = RateLimiter(
+        store=store, clock=clock, pause=waits.append, per_second={"sms": 1}, stop_at=NOON + 10 * SECOND
+    )
+    assert limiter("sms")
+    assert limiter.wait_for("acme-dental/sms", 5)
+    assert waits == []
+    assert limiter.wait_for("acme-dental/sms", 5)
+    assert waits == [0.2]

@@ -327,3 +327,13 @@ def test_an_old_receipt_undoes_no_later_start() -> None:
     world.report(about(world, "opted_out"))
     assert refused(world) is None
     assert world.bus.types() == ["MessageUndelivered"]
+
+
+def test_a_receipt_does_not_move_the_time_of_the_send() -> None:
+    """``explain`` dated a sent message by its receipt, which came an hour later."""
+    world = sent()
+    sent_at = row(world).settled_at
+    world.clock.forward(hours=1)
+    world.report(about(world, "delivered"))
+    assert row(world).state is State.DELIVERED
+    assert row(world).settled_at == sent_at

@@ -40,10 +40,12 @@ class RateLimiter:
     _slots: defaultdict[str, _Slots] = field(default_factory=lambda: defaultdict(_Slots))
 
     def __call__(self, channel: str) -> bool:
-        """Waits for the next message's turn; ``False`` where that does not come before ``stop_at``."""
+        """Wait for the channel's next slot; ``False`` if it does not come before ``stop_at``."""
         rate = self.per_second.get(channel)
-        if not rate:
-            return True
+        return self.wait_for(channel, rate) if rate else True
+
+    def wait_for(self, channel: str, rate: float) -> bool:
+        """Wait for a slot of this name: a channel, or a brand's own limit of a channel."""
         spacing = timedelta(seconds=1) / rate
         slots = self._slots[channel]
         with slots.lock:

@@ -15,6 +15,7 @@ from reengage.domain.commands import RecordChoice
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.instants import iso
 from reengage.domain.message import ASKED, ScheduledMessage, State, bounded_id
+from reengage.domain.parameters import parse_rates
 from reengage.domain.pause import MARK
 from reengage.domain.planning import replan
 from reengage.domain.policy import (
@@ -96,6 +97,7 @@ class Sender:
     claim_ttl: timedelta
     opt_out_scope: OptOutScope = "brand"
     rate_limiter: Callable[[str], bool] = _unlimited
+    brand_rate_limiter: Callable[[str, float], bool] | None = None
     health: Health = field(default_factory=AlwaysUsable)
 
     def send_now(self, message: ScheduledMessage) -> None:
@@ -188,12 +190,20 @@ class Sender:
                 return decision
             if blocked_by:
                 return self._try_later(message, blocked_by.error)
-            if not has_slot and not self.rate_limiter(message.contact.channel):
+            if not has_slot and not self._wait_for_slot(context):
                 return self._release(message, Handled("left"))
             has_slot = True
             if outbound := self._ready_in_time(context, decision, read_at):
                 return outbound
         return self._try_later(message, "the gate's answer was never fresh enough to act on")
+
+    def _wait_for_slot(self, context: PolicyInput) -> bool:
+        """Wait for a slot of the brand's own limit, if it has one for the channel, else of the stack's."""
+        brand, channel = context.brand, context.message.contact.channel
+        own = parse_rates(brand.messages_per_second) if brand and brand.messages_per_second else {}
+        if brand and channel in own and self.brand_rate_limiter:
+            return self.brand_rate_limiter(f"{brand.id}/{channel}", own[channel])
+        return self.rate_limiter(channel)
 
     def _decide(self, context: PolicyInput) -> Decision | Handled:
         """Return the decision to send, or what was done with the message instead."""
