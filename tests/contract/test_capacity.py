@@ -198,7 +198,7 @@ def test_an_answer_to_no_question_is_one_query_more(local: DynamoDB) -> None:
 
 
 def test_an_answer_is_two_write_units_more(local: DynamoDB) -> None:
-    """The query of the contact's reminders, a read of the appointment, and the row that keeps the answer: it is over 1 KB."""
+    """A query of the contact's reminders, a read of the appointment, and the row, over 1 KB, that keeps the answer."""
     _ingest(local, "wamid.1", NOON)
     starts_at = NOON + timedelta(days=2)
     _book(local, starts_at=starts_at, at=NOON)

@@ -16,9 +16,12 @@ from hypothesis import strategies as st
 from reengage.adapters import wording_variables
 from reengage.adapters.wording import FOLDER, FluentWording, WordingError, chain
 from reengage.adapters.wording_variables import QUESTION, VARIABLES, Context, one_line
+from reengage.domain.answers import Answer
 from reengage.domain.brand import Brand
 from reengage.domain.contact import CHANNELS
-from reengage.domain.policy import PolicyInput
+from reengage.domain.policy import PolicyInput, PolicySettings
+from reengage.domain.questions import parse_payload
+from reengage.ports import Wording
 from tests.docs.test_wording import LOCALES, SAMPLES, told
 
 ACME: Final = Brand("acme-dental", name="Acme Dental")
@@ -750,3 +753,93 @@ def test_a_text_that_is_at_fault_is_an_error(folder: Path, source: str, error: s
 def test_a_reason_without_any_text_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(WordingError, match=r"^order_shipped has no text in any of de-AT, de, en, en$"):
         text("order_shipped", {}, folder=tmp_path, locale="de-AT")
+
+
+# The question of a reminder
+
+
+OWN_QUESTION: Final = """question = Coming? 1 or 2
+    .confirmed = Yes, I shall be there then
+    .cancel_requested = No
+    .reschedule_requested = {""}
+"""
+
+
+def asking(fields: dict[str, Any] = APPOINTMENT, folder: Path = FOLDER, **about: Any) -> Wording:
+    return FluentWording(folder=folder)(told("appointment_reminder", fields, **about))
+
+
+@pytest.mark.parametrize(
+    ("locale", "labels"),
+    [
+        ("en", ["Confirm", "Cancel", "Another time"]),
+        ("de", ["Zusagen", "Absagen", "Anderer Termin"]),
+        ("vi", ["Xác nhận", "Hủy lịch hẹn", "Đổi giờ"]),
+    ],
+)
+def test_a_reminder_has_a_button_for_each_answer(locale: str, labels: list[str]) -> None:
+    case = told("appointment_reminder", APPOINTMENT, locale=locale)
+    worded = FluentWording()(case)
+    assert [reply.label for reply in worded.replies] == labels
+    payloads = [parse_payload(reply.payload) for reply in worded.replies]
+    assert payloads == [(answer, case.message.scheduled_message_id) for answer in Answer]
+    assert not worded.template_has_replies
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_no_question_has_the_word_cancel_in_capitals(locale: str) -> None:
+    """Carriers treat an answer of CANCEL as STOP, so the question must not ask for it."""
+    assert "CANCEL" not in asking(locale=locale).text
+
+
+def test_a_brand_may_ask_nothing() -> None:
+    worded = asking(brand=replace(ACME, ask_for_answers=False))
+    assert worded.replies == ()
+    assert worded.text.endswith("at 3:05 PM.")
+
+
+@pytest.mark.parametrize(
+    ("question", "end", "labels"),
+    [
+        ('question = {""}\n', "PM.", []),
+        (
+            OWN_QUESTION,
+            "Coming? 1 or 2",
+            ["Yes, I shall be ther", "No", "3"],
+        ),
+    ],
+)
+def test_a_brands_own_question(tmp_path: Path, question: str, end: str, labels: list[str]) -> None:
+    shutil.copytree(FOLDER, tmp_path / "wording")
+    own = tmp_path / "wording" / "brands" / "acme-dental" / "en.ftl"
+    own.parent.mkdir(parents=True)
+    own.write_text(question, encoding="utf-8")
+    worded = asking(folder=tmp_path / "wording")
+    assert worded.text.endswith(end)
+    assert [reply.label for reply in worded.replies] == labels
+
+
+def test_a_brands_text_without_the_question_has_no_buttons(tmp_path: Path) -> None:
+    shutil.copytree(FOLDER, tmp_path / "wording")
+    own = tmp_path / "wording" / "brands" / "acme-dental" / "en.ftl"
+    own.parent.mkdir(parents=True)
+    own.write_text("appointment_reminder = { $brand }: soon\n    .template = soon\n    .parameters = brand\n")
+    assert asking(folder=tmp_path / "wording").replies == ()
+
+
+@pytest.mark.parametrize("approved", [set(), {"appointment_reminder"}, {"appointment_reminder_answers"}])
+def test_a_template_has_buttons_if_it_was_approved_so(approved: set[str]) -> None:
+    settings = PolicySettings(whatsapp_templates=frozenset(approved))
+    worded = FluentWording()(replace(told("appointment_reminder", APPOINTMENT), settings=settings))
+    has_buttons = "appointment_reminder_answers" in approved
+    assert worded.template == ("appointment_reminder_answers" if has_buttons else "appointment_reminder")
+    assert worded.template_has_replies is has_buttons
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("answer", [*Answer, "several_open", "moved", None])
+def test_each_answer_is_acknowledged(locale: str, answer: str | None) -> None:
+    case = told("answer_reply", {}, locale=locale)
+    facts = {"answer": str(answer)} if answer else {}
+    texts = FluentWording()(replace(case, message=replace(case.message, facts=facts))).text
+    assert (texts == FluentWording()(case).text) == (answer not in set(Answer))

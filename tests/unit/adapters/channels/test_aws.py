@@ -35,7 +35,7 @@ from reengage.domain.policy import Action, Decision
 from reengage.domain.reasons import Category
 from reengage.domain.routes import Route, Routes
 from reengage.domain.subject import SubjectRef
-from reengage.ports import Accepted, OutboundMessage, Refused, Retryable, Unknown, Wording
+from reengage.ports import Accepted, OutboundMessage, QuickReply, Refused, Retryable, Unknown, Wording
 
 NOON: Final = datetime(2031, 3, 19, 12, tzinfo=UTC)
 ROUTES: Final = Routes(
@@ -180,6 +180,19 @@ def test_rcs_request_has_receipt_context_and_deadline() -> None:
             "channel": "rcs",
         },
     }
+
+
+def test_a_question_by_rcs_has_suggestions() -> None:
+    replies = (QuickReply("Xác nhận", "answer-1"), QuickReply("Hủy lịch hẹn", "answer-2"))
+    wording = Wording("Nhắc bạn lúc 14:00", "vi", "appointment_reminder", replies=replies)
+    assert request_of(outbound("rcs", wording=wording))["RcsMessageContent"] == {
+        "Content": {"TextMessage": {"Body": "Nhắc bạn lúc 14:00"}},
+        "Suggestions": [
+            {"Reply": {"Text": "Xác nhận", "PostbackData": "answer-1"}},
+            {"Reply": {"Text": "Hủy lịch hẹn", "PostbackData": "answer-2"}},
+        ],
+    }
+    assert "answer-1" not in str(request_of(outbound("sms", wording=wording)))
 
 
 @pytest.mark.parametrize(

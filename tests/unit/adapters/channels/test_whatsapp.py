@@ -12,7 +12,7 @@ from reengage.domain.contact import CHANNELS, MAX_ADDRESS, Contact
 from reengage.domain.message import ScheduledMessage
 from reengage.domain.policy import Action, Decision
 from reengage.domain.subject import SubjectRef
-from reengage.ports import OutboundMessage, Wording
+from reengage.ports import OutboundMessage, QuickReply, Wording
 
 NOON: Final = datetime(2031, 3, 19, 12, tzinfo=UTC)
 OUTBOUND: Final = OutboundMessage(
@@ -33,6 +33,7 @@ OUTBOUND: Final = OutboundMessage(
     start_before=NOON + timedelta(seconds=1),
     deliver_before=NOON + timedelta(hours=2),
 )
+REPLIES: Final = (QuickReply("Xác nhận", "answer-1"), QuickReply("Hủy lịch hẹn", "answer-2"))
 BEFORE: Final = NOON - timedelta(microseconds=1)
 
 
@@ -131,3 +132,41 @@ def test_what_comes_back_with_a_status_fits_and_is_json() -> None:
     message = whatsapp_message(to("x" * MAX_ADDRESS), NOON)
     assert len(message["biz_opaque_callback_data"].encode()) <= 512
     assert json.loads(json.dumps(message)) == message
+
+
+def test_a_question_has_reply_buttons() -> None:
+    asking = replace(OUTBOUND, wording=replace(OUTBOUND.wording, replies=REPLIES))
+    message = whatsapp_message(asking, BEFORE)
+    assert (message["type"], "text" in message) == ("interactive", False)
+    assert message["interactive"] == {
+        "type": "button",
+        "body": {"text": "Nhắc bạn: https://example.com"},
+        "action": {
+            "buttons": [
+                {"type": "reply", "reply": {"id": "answer-1", "title": "Xác nhận"}},
+                {"type": "reply", "reply": {"id": "answer-2", "title": "Hủy lịch hẹn"}},
+            ]
+        },
+    }
+
+
+@pytest.mark.parametrize(("length", "kind"), [(1024, "interactive"), (1025, "text")])
+def test_a_text_too_long_for_buttons_has_none(length: int, kind: str) -> None:
+    wording = replace(OUTBOUND.wording, text="x" * length, replies=REPLIES)
+    assert whatsapp_message(replace(OUTBOUND, wording=wording), BEFORE)["type"] == kind
+
+
+def test_quick_replies_of_a_template_have_their_payloads() -> None:
+    assert worded(replies=REPLIES, template_has_replies=True)["components"][1:] == [
+        {
+            "type": "button",
+            "sub_type": "quick_reply",
+            "index": str(index),
+            "parameters": [{"type": "payload", "payload": f"answer-{index + 1}"}],
+        }
+        for index in range(2)
+    ]
+
+
+def test_a_template_without_buttons_gets_no_payloads() -> None:
+    assert [each["type"] for each in worded(replies=REPLIES)["components"]] == ["body"]
