@@ -1,0 +1,97 @@
+"""Remove one fence of the product at a time: the judge must find out, or its silence proves nothing."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any, Final
+from unittest.mock import patch
+
+from reengage.adapters.memory import MemoryStore
+from reengage.domain import policy
+from reengage.domain.message import State
+from reengage.usecases import send_message
+
+
+@contextmanager
+def without_rules(*names: str) -> Iterator[None]:
+    """Decide without these rules."""
+    rules = MappingProxyType({name: rule for name, rule in policy.RULES.items() if name not in names})
+    with patch.object(policy, "RULES", rules):
+        yield
+
+
+@contextmanager
+def without_claim() -> Iterator[None]:
+    """Give a message to every run that asks for it, in whatever state."""
+    claim = MemoryStore.claim
+
+    def claims(store: MemoryStore, due: Any, *, claim_id: str, at: Any) -> Any:
+        row = store.read_message(due.key)
+        if claimed := claim(store, due, claim_id=claim_id, at=at):
+            return claimed
+        in_hand = row is not None and row.state is State.SENDING
+        return replace(row, claim_id=claim_id) if row and in_hand else None
+
+    with patch.object(MemoryStore, "claim", claims):
+        yield
+
+
+@contextmanager
+def without_age_of_the_decision() -> Iterator[None]:
+    """Hand over a message however old the read is."""
+    long = timedelta(minutes=5)
+    with patch.object(send_message, "PREPARE_WITHIN", long), patch.object(send_message, "SNAPSHOT_VALID_FOR", long):
+        yield
+
+
+@contextmanager
+def without_settle_condition() -> Iterator[None]:
+    """Settle a message, but forget it: its row stays as it was claimed."""
+    with patch.object(MemoryStore, "settle", lambda _store, _message: True):
+        yield
+
+
+@contextmanager
+def with_abandoned_claims_retried() -> Iterator[None]:
+    """Send a message again whose run died."""
+
+    def retried(sender: Any, message: Any, now: Any) -> Any:
+        if now >= message.claimed_at + sender.claim_ttl:
+            sender.store.release(replace(message, due_at=now))
+
+    with patch.object(send_message.Sender, "_expire_claim", retried):
+        yield
+
+
+@contextmanager
+def without_quiet_hours() -> Iterator[None]:
+    """Decide without quiet hours, and set no instant before which the provider must deliver."""
+    with (
+        without_rules("quiet_hours", "unknown_timezone"),
+        patch.object(send_message, "deliver_before", lambda context: context.message.valid_until),
+    ):
+        yield
+
+
+@contextmanager
+def without_deletion() -> Iterator[None]:
+    """Erase a contact without deleting anything."""
+    with patch.object(MemoryStore, "erase", lambda *_, **__: 0):
+        yield
+
+
+FENCES: Final[Mapping[str, tuple[Callable[[], Any], str]]] = {
+    "claim": (without_claim, "at_most_once"),
+    "abandoned claim": (with_abandoned_claims_retried, "at_most_once"),
+    "settlement": (without_settle_condition, "one_outcome"),
+    "version": (lambda: without_rules("superseded", "cancelled"), "newest_version"),
+    "opt-out": (lambda: without_rules("opted_out"), "opt_out"),
+    "window": (lambda: without_rules("window_closed", "no_conversation"), "window"),
+    "pause": (lambda: without_rules("paused"), "pause"),
+    "quiet hours": (without_quiet_hours, "quiet_hours"),
+    "age of the decision": (without_age_of_the_decision, "fresh_decision"),
+    "deletion by an erasure": (without_deletion, "privacy"),
+}
+"""Each fence: how it is removed, and the guarantee that the judge then finds broken."""
