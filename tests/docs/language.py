@@ -30,7 +30,7 @@ BANNED = re.compile(
 """Words that describe data as speech, or a fact by what it is not."""
 BANNED_IN_NAMES = frozenset(
     {"told", "said", "says", "heard", "hear", "hears", "whoever", "whom", "nobody", "mend", "mended", "mends", "stands"}
-    | {"asked", "asks", "nobodys"}
+    | {"nobodys"}
 )
 
 ALLOWED_FILES = {
@@ -46,9 +46,6 @@ ALLOWED_TERMS = {
     "told_to_close": "stored attribute name",
     "heard_at": "stored attribute name",
     "useful_until": "stored attribute name",
-    "asks_for_answer": "a question to a person",
-    "is_asked": "a question to a person",
-    "ASKED_TO_CANCEL": "a question to a person",
 }
 """Names that may contain banned words, each with the reason."""
 

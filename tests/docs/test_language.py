@@ -43,7 +43,7 @@ def test_allowed_files_and_terms_exist() -> None:
         "def was_told() -> None: ...",
         "class WhatWasSaid: ...",
         "def store(heard: str) -> None: ...",
-        "asked = 1",
+        "hears = 1",
         "self.mended = 1",
         "try:\n    pass\nexcept ValueError as said:\n    pass",
         "def test_nobody_is_notified() -> None: ...",

@@ -45,16 +45,16 @@ AFTER: Final = datetime(2031, 9, 20, 12, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What events say for one reason, in lengths as they are met: ``told`` in each way, ``optional`` or not."""
+    """Event fields of one reason, in typical lengths: each of ``given_fields``, with and without ``optional``."""
 
     category: Category
-    told: tuple[Mapping[str, Any], ...]
+    given_fields: tuple[Mapping[str, Any], ...]
     optional: Mapping[str, Any] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         every = self.optional.items()
         parts = chain.from_iterable(combinations(every, size) for size in range(len(every) + 1))
-        return ({**told, **dict(given)} for told, given in product(self.told, parts))
+        return ({**given_fields, **dict(given)} for given_fields, given in product(self.given_fields, parts))
 
 
 STARTS: Final = {"starts_at": "2031-09-17T15:05:00+02:00", "timezone": "Europe/Berlin", "service": "Root canal"}
@@ -111,9 +111,9 @@ CONFIGURED: Final = (
 )
 
 
-def told(
+def context_of(
     reason: str,
-    said: Mapping[str, Any],
+    sample_fields: Mapping[str, Any],
     *,
     locale: str | None = None,
     zone: str | None = None,
@@ -133,9 +133,9 @@ def told(
         valid_until=now + timedelta(days=1),
         version=1,
     )
-    track = Track(1, active=True, fields={name: VersionedValue(1, value) for name, value in said.items()})
+    track = Track(1, active=True, fields={name: VersionedValue(1, value) for name, value in sample_fields.items()})
     profile = Profile(now, now, 0, locale, zone, display_name)
-    subject = Subject(message.subject, {REASONS[reason].track: track}) if said else None
+    subject = Subject(message.subject, {REASONS[reason].track: track}) if sample_fields else None
     return PolicyInput(message, subject, profile, None, now, brand=brand)
 
 
@@ -143,9 +143,11 @@ def samples(reason: str, locale: str, brand_id: str = BRAND) -> Iterator[PolicyI
     """On every channel, with and without each thing that may be left out, before and after."""
     nows = (BEFORE, AFTER) if reason == "trial_follow_up" else (BEFORE,)
     display_names = (None, "Ada Example") if reason == "welcome_back" else (None,)
-    for channel, said, now, display_name, brand in product(CHANNELS, SAMPLES[reason], nows, display_names, CONFIGURED):
+    for channel, sample_fields, now, display_name, brand in product(
+        CHANNELS, SAMPLES[reason], nows, display_names, CONFIGURED
+    ):
         about: dict[str, Any] = {"display_name": display_name, "channel": channel, "now": now, "brand": brand}
-        yield told(reason, said, locale=locale, brand_id=brand_id, **about)
+        yield context_of(reason, sample_fields, locale=locale, brand_id=brand_id, **about)
 
 
 # The check
@@ -263,7 +265,9 @@ def _otherwise(file: TextFile, english: Mapping[str, ast.Message]) -> Iterator[s
 
 def _unspeakable(file: TextFile) -> Iterator[str]:
     for reason in file.reasons:
-        known = set.intersection(*(_variables(told(reason, said), file.locale) for said in SAMPLES[reason]))
+        known = set.intersection(
+            *(_variables(context_of(reason, sample_fields), file.locale) for sample_fields in SAMPLES[reason])
+        )
         for name in sorted(_spoken(reason, file.messages) - known):
             yield f"{reason}: ${name} is not in the reason's data"
 

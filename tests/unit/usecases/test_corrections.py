@@ -43,7 +43,7 @@ def texts(world: World) -> list[str]:
 
 
 def test_a_move_after_the_reminder_is_sent_once() -> None:
-    """A person was reminded of 3 PM; then the visit was moved to 2 PM, and no one told them."""
+    """A person was reminded of 3 PM; then the visit was moved to 2 PM, and got no second message."""
     world = reminded()
     moved = booked("AppointmentRescheduled", STARTS - 5 * HOUR, STARTS - HOUR)
     change(world, "AppointmentRescheduled", STARTS - 5 * HOUR, STARTS - HOUR)

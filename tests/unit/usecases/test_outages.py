@@ -165,7 +165,7 @@ def second_route(answer: Outcome | None) -> tuple[World, TwoRoutes]:
         (Retryable("131049", of_recipient=True), ["first"], "retried"),
     ],
 )
-def test_second_route_is_used_only_after_a_retryable_of_the_first(
+def test_second_route_is_used_only_if_the_first_is_retryable(
     answer: Outcome | None, used: list[str], outcome: str
 ) -> None:
     world, provider = second_route(answer)

@@ -200,7 +200,7 @@ def test_refused_or_unsent_message_ignores_receipts() -> None:
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_a_receipt_of_one_that_is_to_be_tried_again_ends_it(status: Status) -> None:
-    """The response said "not accepted", but the message was sent: a retry would have sent it twice."""
+    """The response was "not accepted", but the message was sent: a retry would have sent it twice."""
     world = story()
     world.provider.script.append(Retryable("HTTP 429"))
     world.run_sender()

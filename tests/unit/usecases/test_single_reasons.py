@@ -450,8 +450,8 @@ def test_contact_with_several_subjects_gets_messages_in_order() -> None:
     ]
     receive_events(world, *shown, at=NOON + HOUR)
     live(world, NOON + 20 * DAY, seconds=0)
-    said = [(reason, at) for reason, _, at in handed(world)]
-    assert said == [
+    sent_messages = [(reason, at) for reason, _, at in handed(world)]
+    assert sent_messages == [
         (REMINDER, NOON + 2 * DAY),
         (REMINDER, NOON + 2 * DAY + HOUR),
         ("trial_follow_up", NOON + 3 * DAY),

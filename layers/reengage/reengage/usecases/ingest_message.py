@@ -178,9 +178,9 @@ def _choice(
     if detection.request not in CHOICES:
         return None
     topic, allowed = CHOICES[detection.request]
-    said = {"word": detection.keyword} if detection.keyword else {"asks": str(detection.request)}
+    fields = {"word": detection.keyword} if detection.keyword else {"asks": str(detection.request)}
     # An opt-out may cover other channels than the one that it came by.
-    cause: dict[str, Any] = {**said, "message_id": message.message_id, "channel": message.contact.channel}
+    cause: dict[str, Any] = {**fields, "message_id": message.message_id, "channel": message.contact.channel}
     if candidate and (question := candidate.open_question()):
         cause["open_question"] = {
             "subject_id": question.subject.id,
@@ -206,14 +206,14 @@ def _seen(
     message: InboundMessage, profile: Profile | None, conversation: Conversation | None, retention: timedelta
 ) -> Profile:
     """The profile after this message; the very same where nothing changed that is worth a write."""
-    said = {"locale": message.locale, "timezone": message.timezone, "display_name": message.display_name}
+    fields = {"locale": message.locale, "timezone": message.timezone, "display_name": message.display_name}
     sent_at = message.sent_at
     if profile is None:
-        return Profile(sent_at, sent_at, expiry(sent_at + retention), **said)
+        return Profile(sent_at, sent_at, expiry(sent_at + retention), **fields)
     # A late message fills in what is not known yet; only the newest may change what is.
     late = sent_at < max(profile.last_seen_at, conversation.last_inbound_at if conversation else profile.last_seen_at)
-    known = {name: getattr(profile, name) for name in said}
-    facts = {name: value if value and not (late and known[name]) else known[name] for name, value in said.items()}
+    known = {name: getattr(profile, name) for name in fields}
+    facts = {name: value if value and not (late and known[name]) else known[name] for name, value in fields.items()}
     if facts == known and sent_at < profile.last_seen_at + LAST_SEEN_GRAIN:
         return profile
     last_seen_at = max(profile.last_seen_at, sent_at)
