@@ -111,7 +111,7 @@ CONFIGURED: Final = (
 )
 
 
-def context_of(
+def input_of(
     reason: str,
     sample_fields: Mapping[str, Any],
     *,
@@ -147,7 +147,7 @@ def samples(reason: str, locale: str, brand_id: str = BRAND) -> Iterator[PolicyI
         CHANNELS, SAMPLES[reason], nows, display_names, CONFIGURED
     ):
         about: dict[str, Any] = {"display_name": display_name, "channel": channel, "now": now, "brand": brand}
-        yield context_of(reason, sample_fields, locale=locale, brand_id=brand_id, **about)
+        yield input_of(reason, sample_fields, locale=locale, brand_id=brand_id, **about)
 
 
 # The check
@@ -266,7 +266,7 @@ def _otherwise(file: TextFile, english: Mapping[str, ast.Message]) -> Iterator[s
 def _unspeakable(file: TextFile) -> Iterator[str]:
     for reason in file.reasons:
         known = set.intersection(
-            *(_variables(context_of(reason, sample_fields), file.locale) for sample_fields in SAMPLES[reason])
+            *(_variables(input_of(reason, sample_fields), file.locale) for sample_fields in SAMPLES[reason])
         )
         for name in sorted(_spoken(reason, file.messages) - known):
             yield f"{reason}: ${name} is not in the reason's data"

@@ -22,7 +22,7 @@ from reengage.domain.contact import CHANNELS
 from reengage.domain.policy import PolicyInput, PolicySettings
 from reengage.domain.questions import parse_payload
 from reengage.ports import Wording
-from tests.docs.test_wording import LOCALES, SAMPLES, context_of
+from tests.docs.test_wording import LOCALES, SAMPLES, input_of
 
 ACME: Final = Brand("acme-dental", name="Acme Dental")
 TRIAL: Final = {"ends_at": "2031-10-22T14:00:00+00:00", "product": "Orbit Notes"}
@@ -31,7 +31,7 @@ SHIPPED: Final = "order_shipped = { $brand }: on its way!\n    .template = shipp
 
 
 def text(reason: str, fields: dict[str, Any], default_locale: str = "en", folder: Path = FOLDER, **about: Any) -> str:
-    return FluentWording(default_locale, folder)(context_of(reason, fields, **about)).text
+    return FluentWording(default_locale, folder)(input_of(reason, fields, **about)).text
 
 
 # Whole texts
@@ -387,13 +387,13 @@ def test_the_chain(locales: tuple[str | None, ...], wanted: str) -> None:
 def test_language_is_the_persons_brands_default_or_english(
     persons: str | None, brands: str | None, default: str, spoken: str
 ) -> None:
-    case = context_of("trial_follow_up", TRIAL, locale=persons, brand=replace(ACME, locale=brands))
+    case = input_of("trial_follow_up", TRIAL, locale=persons, brand=replace(ACME, locale=brands))
     assert FluentWording(default)(case).locale == spoken
 
 
 def test_unknown_contact_gets_the_default_language() -> None:
     for reason in SAMPLES:
-        case = replace(context_of(reason, full(reason)), profile=None)
+        case = replace(input_of(reason, full(reason)), profile=None)
         assert FluentWording("de")(case).locale == "de"
 
 
@@ -415,7 +415,7 @@ LOCALISED: Final = {"fr": "Pro FR", "vi": "Pro VI", "de": "Pro DE", "de_AT": "Pr
     ],
 )
 def test_a_name_in_many_languages(names: Any, locale: str | None, default: str, chosen: str) -> None:
-    worded = FluentWording(default)(context_of("trial_follow_up", TRIAL | {"product": names}, locale=locale))
+    worded = FluentWording(default)(input_of("trial_follow_up", TRIAL | {"product": names}, locale=locale))
     assert f" {chosen} " in worded.text
     assert worded.parameters[1] == chosen
 
@@ -513,7 +513,7 @@ HOSTILE: Final = (
 @pytest.mark.parametrize("hostile", HOSTILE)
 @pytest.mark.parametrize("locale", LOCALES)
 def test_a_text_from_outside_is_data(hostile: str, locale: str) -> None:
-    worded = FluentWording()(context_of("trial_follow_up", TRIAL | {"product": hostile}, locale=locale))
+    worded = FluentWording()(input_of("trial_follow_up", TRIAL | {"product": hostile}, locale=locale))
     plain = text("trial_follow_up", TRIAL | {"product": "PRODUCT"}, locale=locale)
     assert worded.text == plain.replace("PRODUCT", hostile)
     assert worded.parameters[1] == hostile
@@ -550,7 +550,7 @@ def test_a_text_from_outside_is_data(hostile: str, locale: str) -> None:
     ],
 )
 def test_a_name_becomes_one_plain_line(value: Any, shown: str) -> None:
-    worded = FluentWording()(context_of("trial_follow_up", TRIAL | {"product": value}))
+    worded = FluentWording()(input_of("trial_follow_up", TRIAL | {"product": value}))
     assert worded.text.startswith(f"acme-dental: your trial of {shown} ends on ")
     assert worded.parameters[1] == shown
     assert worded.text.encode()
@@ -576,10 +576,8 @@ def test_a_link_and_a_brands_own_text_stay_whole() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=200), st.sampled_from(LOCALES))
 def test_no_text_from_outside_breaks_a_text(outside: str, locale: str) -> None:
-    worded = FluentWording()(
-        context_of("back_in_stock", {"name": outside, "url": outside}, locale=locale, channel="rcs")
-    )
-    plain = FluentWording()(context_of("back_in_stock", {"name": "NAME", "url": "URL"}, locale=locale, channel="rcs"))
+    worded = FluentWording()(input_of("back_in_stock", {"name": outside, "url": outside}, locale=locale, channel="rcs"))
+    plain = FluentWording()(input_of("back_in_stock", {"name": "NAME", "url": "URL"}, locale=locale, channel="rcs"))
     name, url = worded.parameters[1], one_line(outside)
     expected = plain.text.replace("NAME", "\0").replace("URL", url).strip().replace("\0", name)
     assert worded.text == expected
@@ -605,13 +603,13 @@ def write(folder: Path, brand: str, locale: str, source: str) -> None:
 def test_a_brands_message_takes_the_place_of_ours(folder: Path) -> None:
     write(folder, "acme-dental", "en", SHIPPED)
     speak = FluentWording(folder=folder)
-    worded = speak(context_of("order_shipped", full("order_shipped"), brand=ACME))
+    worded = speak(input_of("order_shipped", full("order_shipped"), brand=ACME))
     assert (worded.text, worded.locale) == ("Acme Dental: on its way!", "en")
     assert (worded.template, worded.parameters) == ("shipped", ("Acme Dental",))
     for case in (
-        context_of("order_shipped", full("order_shipped"), locale="de"),
-        context_of("order_shipped", full("order_shipped"), brand_id="acme-dental.2"),
-        context_of("review_request", full("review_request")),
+        input_of("order_shipped", full("order_shipped"), locale="de"),
+        input_of("order_shipped", full("order_shipped"), brand_id="acme-dental.2"),
+        input_of("review_request", full("review_request")),
     ):
         assert speak(case) == FluentWording()(case)
 
@@ -629,7 +627,7 @@ def test_a_brand_may_speak_a_language_of_its_own(folder: Path) -> None:
     speak = FluentWording("de", folder)
 
     def spoken(reason: str, locale: str, brand_id: str = "acme-dental") -> tuple[str, str]:
-        worded = speak(context_of(reason, full(reason), locale=locale, brand_id=brand_id))
+        worded = speak(input_of(reason, full(reason), locale=locale, brand_id=brand_id))
         return worded.locale, worded.text.removeprefix(f"{brand_id}: ")[:14]
 
     assert spoken("order_shipped", "fr-CA") == ("fr", "le colis part ")
@@ -655,10 +653,10 @@ order_shipped =
     }
 """
     write(folder, "acme-dental", "en", source)
-    worded = FluentWording(folder=folder)(context_of("order_shipped", {"tracking_url": "https://t.example"}))
+    worded = FluentWording(folder=folder)(input_of("order_shipped", {"tracking_url": "https://t.example"}))
     assert worded.text == "acme-dental: shipped today.\nThank you!"
     assert (worded.template, worded.parameters) == ("shipped_with_link", ("https://t.example", "acme-dental"))
-    assert FluentWording(folder=folder)(context_of("order_shipped", {})).parameters == ("acme-dental",)
+    assert FluentWording(folder=folder)(input_of("order_shipped", {})).parameters == ("acme-dental",)
 
 
 @pytest.mark.parametrize("brand_id", ["..", ".", "", "../brands/acme-dental", "/etc", "a/b", "acme dental", "-x"])
@@ -702,7 +700,7 @@ CHECK_IN: Final = "https://acme.example/check-in/7Q2M4K9XB"
 def test_a_template_and_its_parameters_in_order(
     reason: str, fields: dict[str, Any], template: str, parameters: list[str]
 ) -> None:
-    worded = FluentWording()(context_of(reason, fields, brand=ACME))
+    worded = FluentWording()(input_of(reason, fields, brand=ACME))
     assert (worded.template, list(worded.parameters)) == (reason + template, ["Acme Dental", *parameters])
 
 
@@ -712,7 +710,7 @@ def test_a_template_and_its_parameters_in_order(
 @pytest.mark.parametrize("locale", LOCALES)
 @pytest.mark.parametrize("reason", SAMPLES)
 def test_a_missing_variable_is_an_error(locale: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    case = context_of(
+    case = input_of(
         reason, full(reason), locale=locale, display_name="Ada", brand=replace(ACME, help_text="Acme Dental")
     )
     whole, values = FluentWording()(case), VARIABLES[reason](Context(case, [locale], Locale.parse(locale)))
@@ -770,7 +768,7 @@ OWN_QUESTION: Final = """question = Coming? 1 or 2
 
 
 def asking(fields: dict[str, Any] = APPOINTMENT, folder: Path = FOLDER, **about: Any) -> Wording:
-    return FluentWording(folder=folder)(context_of("appointment_reminder", fields, **about))
+    return FluentWording(folder=folder)(input_of("appointment_reminder", fields, **about))
 
 
 @pytest.mark.parametrize(
@@ -782,7 +780,7 @@ def asking(fields: dict[str, Any] = APPOINTMENT, folder: Path = FOLDER, **about:
     ],
 )
 def test_a_reminder_has_a_button_for_each_answer(locale: str, labels: list[str]) -> None:
-    case = context_of("appointment_reminder", APPOINTMENT, locale=locale)
+    case = input_of("appointment_reminder", APPOINTMENT, locale=locale)
     worded = FluentWording()(case)
     assert [reply.label for reply in worded.replies] == labels
     payloads = [parse_payload(reply.payload) for reply in worded.replies]
@@ -834,7 +832,7 @@ def test_a_brands_text_without_the_question_has_no_buttons(tmp_path: Path) -> No
 @pytest.mark.parametrize("approved", [set(), {"appointment_reminder"}, {"appointment_reminder_answers"}])
 def test_a_template_has_buttons_if_it_was_approved_so(approved: set[str]) -> None:
     settings = PolicySettings(whatsapp_templates=frozenset(approved))
-    worded = FluentWording()(replace(context_of("appointment_reminder", APPOINTMENT), settings=settings))
+    worded = FluentWording()(replace(input_of("appointment_reminder", APPOINTMENT), settings=settings))
     has_buttons = "appointment_reminder_answers" in approved
     assert worded.template == ("appointment_reminder_answers" if has_buttons else "appointment_reminder")
     assert worded.template_has_replies is has_buttons
@@ -843,7 +841,7 @@ def test_a_template_has_buttons_if_it_was_approved_so(approved: set[str]) -> Non
 @pytest.mark.parametrize("locale", LOCALES)
 @pytest.mark.parametrize("answer", [*Answer, "several_open", "moved", None])
 def test_each_answer_is_acknowledged(locale: str, answer: str | None) -> None:
-    case = context_of("answer_reply", {}, locale=locale)
+    case = input_of("answer_reply", {}, locale=locale)
     facts = {"answer": str(answer)} if answer else {}
     texts = FluentWording()(replace(case, message=replace(case.message, facts=facts))).text
     assert (texts == FluentWording()(case).text) == (answer not in set(Answer))
