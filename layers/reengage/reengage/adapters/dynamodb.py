@@ -3,15 +3,17 @@
 pynamodb's models turn items into attributes and back, and write its expressions; one ``TableConnection`` a store
 makes the calls, so that no class holds a table's name and no call describes the table first. Where a call's answer
 is lost and botocore sends it again, the second try may fail on the condition that the first one fulfilled: each
-caller that this could mislead reads what stands there.
+caller that this could mislead reads the stored item.
 """
 
 import hashlib
 import hmac
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import batched
 from time import sleep
 from typing import Any, Final
@@ -122,7 +124,7 @@ _SCHEMA: Final = {
 class DynamoDBStore:
     """The table behind ``ports.Store``; make one with ``connect``.
 
-    ``hash_key`` answers with the secret by which the addresses of preferences are hashed; asked for when first needed.
+    ``hash_key`` returns the secret by which the addresses of preferences are hashed; it is called when first needed.
     """
 
     table: TableConnection
@@ -327,7 +329,7 @@ class DynamoDBStore:
         for some in batched(contacts, BATCH // 3, strict=False):
             preferences = {contact: (self._preferences_pk(contact), PREFERENCES) for contact in some}
             own = [(contact.key, sk) for contact in some for sk in (CONTACT, CONVERSATION)]
-            # The channels of one number share their preferences, and no key may be asked for twice.
+            # The channels of one number share their preferences, and BatchGetItem takes no key twice.
             items = self._read(dict.fromkeys([*own, *preferences.values()]))
             for contact in some:
                 threads[contact] = Thread(
@@ -408,7 +410,7 @@ class DynamoDBStore:
         present, length = _microseconds(now), duration // timedelta(microseconds=1)
         latest = present + max_wait // timedelta(microseconds=1)
         free_at = PaceItem.free_at
-        # After the one before; else, where nobody holds it, from now on. Each fails where the other holds.
+        # After the reservation before; if there is none, from now on. Each condition fails if the other is met.
         after = (free_at + length, (free_at > present) & (free_at <= latest))
         at_once = (present + length, free_at.does_not_exist() | (free_at <= present))
         for moved, condition in (after, at_once, after):  # once more: another may have taken it in between
@@ -590,8 +592,13 @@ class DynamoDBStore:
         """Delete inbound messages 25 at a time: a message never changes, so no condition is needed."""
         latest: str = InboundMessageItem.sent_at.serialize(until)  # type: ignore[no-untyped-call]  # pynamodb's own gap
         old = [item["sk"]["S"] for item in raw if item["sent_at"]["S"] <= latest]
-        for keys in batched(old, BATCH_WRITE, strict=False):
-            self._delete_all(contact.key, keys)
+        batches = list(batched(old, BATCH_WRITE, strict=False))
+        if len(batches) > 1:
+            with ThreadPoolExecutor(ERASE_THREADS) as pool:
+                list(pool.map(partial(self._delete_all, contact.key), batches))
+        else:
+            for keys in batches:
+                self._delete_all(contact.key, keys)
         return len(old)
 
     def _delete_all(self, pk: str, keys: Sequence[str]) -> None:
@@ -627,25 +634,25 @@ class DynamoDBStore:
         for page in self._pages(contact.key, consistent_read=True):
             yield from map(Item.from_raw_data, page)
 
-    def _pages(self, pk: str, **asked: Any) -> Iterator[Sequence[dict[str, Any]]]:
-        """The items of a query as DynamoDB writes them, one request a page, each made when it is asked for."""
+    def _pages(self, pk: str, **query: Any) -> Iterator[Sequence[dict[str, Any]]]:
+        """Yield the items of a query as DynamoDB writes them; one request a page, made when the page is needed."""
         last: dict[str, Any] | None = None
         while True:
-            answer = self.table.query(pk, exclusive_start_key=last, **asked)
+            answer = self.table.query(pk, exclusive_start_key=last, **query)
             yield answer["Items"]
             last = answer.get("LastEvaluatedKey")
             if not last:
                 return
 
     def _linked_subjects(self, contact: Contact, items: Sequence[Item]) -> list[Subject]:
-        """Those that the contact's items name; one request a hundred."""
+        """Read the subjects that the contact's items name; one request for 100."""
         refs = {(ref.key, SUBJECT): ref for ref in (linked(contact, item) for item in items) if ref}
         stored = self._read_all(refs)
         found = (to_subject(ref, stored.get(key)) for key, ref in refs.items())
         return [subject for subject in found if subject]
 
     def _delete(self, key: tuple[str, str], condition: Condition) -> bool:
-        """Deletes the item where the condition holds, and else leaves it."""
+        """Delete the item if the condition is met; return whether it was."""
         pk, sk = key
         try:
             self.table.delete_item(pk, range_key=sk, condition=condition)
@@ -707,6 +714,9 @@ READS: Final = 3
 WRITES: Final = 5
 UNPROCESSED_PAUSE: Final = 0.05
 """Seconds, doubled before each further try."""
+
+ERASE_THREADS: Final = 4
+"""Batches at once: the function waits for its own CPU, not for DynamoDB."""
 
 BATCH_WRITE: Final = 25
 """BatchWriteItem takes no more items."""

@@ -114,7 +114,7 @@ class PlacesItem(Item, discriminator="places"):
 
 
 class PaceItem(Item, discriminator="pace"):
-    """``free_at``: epoch microseconds from which on nobody has reserved the channel yet."""
+    """``free_at``: epoch microseconds from which on the channel is not reserved."""
 
     free_at = NumberAttribute()
 
@@ -162,7 +162,7 @@ Row = ScheduledMessageItem
 
 
 class BroadcastPartItem(Item, discriminator="broadcast_part"):
-    """Beside its subject; due like a message. ``tally`` has what became of its messages: a number for each way."""
+    """Beside its subject; due like a message. ``tally`` counts the outcomes of its messages."""
 
     due_shard = UnicodeAttribute(null=True)
     due_at = InstantAttribute()
@@ -193,7 +193,7 @@ STORED_AT: Final[Mapping[type[Item], str]] = {
     ScheduledMessageItem: "planned_at",
     SubjectLinkItem: "named_at",
 }
-"""Of what stands under a contact's key, the attribute that says whether an erasure is younger."""
+"""For each kind of item under a contact's key, the attribute that an erasure compares with its own instant."""
 
 
 def message_sk(message_id: str) -> str:

@@ -47,8 +47,8 @@ class Conversation:
     """``expires_at`` is the window's end in epoch seconds, as DynamoDB's TTL wants it.
 
     ``opened_by`` is the id of the message that opened the conversation, and ``opening`` says how; a repeat
-    of that very message can so be told apart, and finishes what a crash left undone. ``told_to_close`` is the expiry
-    of which a business was last warned.
+    of that very message can so be told apart, and finishes what a crash left undone. ``warned_expires_at`` is the
+    expiry of which a business was last warned.
     ``agent_replied_at`` is when a person of the business last wrote to the contact.
     """
 

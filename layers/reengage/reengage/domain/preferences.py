@@ -1,7 +1,7 @@
-"""What a person, or a business with evidence, has said about being written to. It outlives every TTL.
+"""Opt-outs, opt-ins and consents of a person, or of a business with evidence. They outlive every TTL.
 
-A choice is kept for what it was said to apply to: ``EVERYWHERE`` (any phone channel of the number, or that one opaque
-address), or one channel. The latest that applies holds, so the order of arrival is all one.
+A choice is stored for the scope that it applies to: ``EVERYWHERE`` (any phone channel of the number, or that one opaque
+address), or one channel. The latest that applies counts, in whatever order the choices arrive.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """``asked_at`` is the event's instant; all that was stored of the contact until ``at`` is to go, or gone."""
+    """``asked_at`` is the event's instant; what was stored of the contact until ``at`` is deleted."""
 
     asked_at: datetime
     at: datetime
@@ -109,7 +109,7 @@ class Preferences:
         return self.moved_at is not None and instant <= self.moved_at
 
     def choice(self, topic: Topic, channel: str) -> Choice | None:
-        """The latest choice that applies to the channel; at a tie "no". ``None``: never said."""
+        """The latest choice that applies to the channel; at a tie "no". ``None``: there is none."""
         choices: Choices = getattr(self, topic)
         applying = (choices[scope] for scope in (EVERYWHERE, channel) if scope in choices)
         return max(applying, key=_order, default=None)
@@ -153,7 +153,7 @@ class Preferences:
     def erase(self, channel: str, *, asked_at: datetime, at: datetime) -> "Preferences":
         """Of what applies to the channel, only a "no" remains, and a "yes" that it is excepted by; without causes.
 
-        The very same for an erasure that is asked for again: what was stored since stays.
+        The same object for a repeated erasure: what was stored since stays.
         """
         former = self.erasures.get(channel)
         if former and asked_at <= former.asked_at:
