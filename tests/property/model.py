@@ -79,6 +79,7 @@ FOLLOW_UPS: Mapping[str, Callable[[datetime, tzinfo], datetime]] = {
 
 FAMILIES: Mapping[str, str] = {
     "CheckInCompleted": "check_in",
+    "AppointmentConfirmed": "confirmation",
     "OrderDelivered": "review",
     "ReviewReceived": "review",
     "OrderReturned": "review",

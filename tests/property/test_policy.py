@@ -197,15 +197,20 @@ def has_refused(history: History, topic: Topic) -> bool:
 
 
 def the_persons_zones(case: PolicyInput) -> tuple[str, ...]:
-    """The contact's own, else the event's, else the number's if it has one only, else the brand's, else the default,
-    else the number's several.
+    """The contact's own, else the number's if it has one only, with the event's if that differs, else the event's, else
+    the brand's, else the default, else the number's several.
     """
     by_number = NUMBERS[case.message.contact.address]
+    number = by_number[0] if len(by_number) == 1 else None
     track = next(iter(case.subject.tracks.values())) if case.subject else None
+    event_zone = track.get("timezone") if track else None
+    own = case.profile.timezone if case.profile else None
+    if own in (None, "Mars/Olympus") and number and event_zone and event_zone != number:
+        return number, event_zone
     singles = (
-        case.profile.timezone if case.profile else None,
-        track.get("timezone") if track else None,
-        by_number[0] if len(by_number) == 1 else None,
+        own,
+        number,
+        event_zone,
         case.brand.timezone if case.brand else None,
         case.settings.default_timezone,
     )
@@ -213,15 +218,26 @@ def the_persons_zones(case: PolicyInput) -> tuple[str, ...]:
 
 
 def is_quiet(case: PolicyInput, now: datetime) -> bool:
-    """An unknown zone counts as quiet; of several zones, one quiet zone is enough."""
+    """An unknown zone counts as quiet; of several zones, one quiet zone is enough. If the number's and the event's zone
+    leave no minute in two days, the number's alone counts.
+    """
     hours = case.settings.quiet_hours.get("utility" if "appointment" in case.message.reason else "marketing")
     if hours is None:
         return False
     zones = the_persons_zones(case)
     first, last = (60 * at.hour + at.minute for at in (hours.start, hours.end))
     quiet_minutes = (last - first) % (24 * 60)
-    walls = [now.astimezone(ZoneInfo(zone)) for zone in zones]
-    return not zones or any((60 * wall.hour + wall.minute - first) % (24 * 60) < quiet_minutes for wall in walls)
+
+    def covers(at: datetime) -> bool:
+        walls = [at.astimezone(ZoneInfo(zone)) for zone in zones]
+        return not zones or any((60 * wall.hour + wall.minute - first) % (24 * 60) < quiet_minutes for wall in walls)
+
+    both = (
+        len(zones) == 2 and case.message.contact.address in NUMBERS and len(NUMBERS[case.message.contact.address]) == 1
+    )
+    if both and all(covers(now + timedelta(minutes=minutes)) for minutes in range(2 * 24 * 60)):
+        zones = zones[:1]
+    return covers(now)
 
 
 def broken_by_sending(history: History, now: datetime) -> set[int]:
