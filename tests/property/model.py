@@ -116,6 +116,7 @@ class TrackState:
     active: bool
     known_fields: Mapping[str, Any]
     contact: Contact | None
+    since: int = 0
 
 
 def state_of(events: Sequence[BusinessEvent]) -> TrackState:
@@ -126,7 +127,24 @@ def state_of(events: Sequence[BusinessEvent]) -> TrackState:
         known_fields |= event.fields
         contact = event.contact or contact
     newest = max(events, key=lambda event: event.version)
-    return TrackState(newest.version, not newest.type.endswith(UNDOING), known_fields, contact)
+    final = max((event.version for event in events if event.type == "TrialConverted"), default=-1)
+    began = max((event.version for event in events if event.type == "TrialStarted"), default=-1)
+    active = not newest.type.endswith(UNDOING) and final <= began
+    return TrackState(newest.version, active, known_fields, contact, _since(events, newest.version))
+
+
+def _since(events: Sequence[BusinessEvent], newest: int) -> int:
+    """The version since which the appointment has its present time."""
+    since, time = newest, None
+    for event in sorted(events, key=lambda event: event.version, reverse=True):
+        if (starts_at := event.fields.get("starts_at")) is None:
+            continue
+        if time is None:
+            time = datetime.fromisoformat(starts_at)
+        if datetime.fromisoformat(starts_at) != time:
+            break
+        since = event.version
+    return since
 
 
 def known_of(ref: SubjectRef, events: Sequence[BusinessEvent]) -> Known:
@@ -143,9 +161,10 @@ def known_of(ref: SubjectRef, events: Sequence[BusinessEvent]) -> Known:
         if not state.active:
             continue
         checked_in = tracks.get("check_in")
-        completed = name == "appointment" and checked_in is not None and checked_in.version > state.version
+        completed = name == "appointment" and checked_in is not None and checked_in.version > state.since
+        delivered = name == "order" and "review" in tracks and tracks["review"].version > state.version
         for planned in PLANS[name](state.known_fields) if name in PLANS else []:
-            if planned.reason == "online_check_in" and completed:
+            if (planned.reason == "online_check_in" and completed) or delivered:
                 continue
             standing.add(planned.reason)
             if contact is not None and planned.use:
