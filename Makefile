@@ -237,6 +237,10 @@ doctor: $(PROJECT) ## Check a deployed stack, and say what is wrong and how to f
 redrive: $(PROJECT) ## Put failed events on the bus again: [QUEUE=failed|rejected]; a dry run unless APPLY=1 [STACK=…].
 	@$(REENGAGE) redrive --stack $(STACK) --queue "$(or $(QUEUE),failed)" $(if $(APPLY),--apply)
 
+.PHONY: simulate-faults
+simulate-faults: $(PROJECT) ## Play SEEDS=100 stories with faults; a failure is shrunk and printed. FIRST=seed repeats it.
+	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.simulation.faults --seeds $(or $(SEEDS),100) $(if $(FIRST),--first $(FIRST))
+
 .PHONY: simulate texts
 simulate: $(PROJECT) ## Run a story of months in seconds: STORY=file.jsonl [SET=Name=value] [REPORT=page.html].
 	$(call need,STORY,make simulate STORY=events/stories/clinic.jsonl)

@@ -1,7 +1,7 @@
 """Judge a history by a small model of the guarantees, which uses nothing of the product's policy.
 
-An event counts for sure if it was processed before the read that a handover rests on, and perhaps if its processing
-began before the handover: so a handover is wrong only if no choice among the uncertain events makes it right.
+An event counts for sure if it was processed before the read that a handover rests on. It counts perhaps if its
+processing began before the handover. A handover is wrong only if no choice among the uncertain events makes it right.
 """
 
 from collections import defaultdict
@@ -169,11 +169,12 @@ def _wrong(state: State, handover: Handover) -> set[str]:
 def _outcomes(history: History) -> Iterator[Violation]:
     """Every row has ended, and one that was handed over as such."""
     taken = {handover.message.key for handover in history.handovers}
+    ids = {handover.message.scheduled_message_id for handover in history.handovers}
     for row in history.rows:
         name = f"{row.reason} {row.subject.id} {row.offset} is {row.state} ({row.rule})"
         if row.state not in ENDED:
             yield Violation("one_outcome", f"{name} at the end")
-        elif row.key in taken and row.state not in SENT:
+        elif row.scheduled_message_id in ids and row.state not in SENT:
             yield Violation("one_outcome", f"{name}, and was handed over")
         elif row.key not in taken and row.state in SENT - {"unconfirmed"}:
             yield Violation("one_outcome", f"{name}, and was not handed over")
