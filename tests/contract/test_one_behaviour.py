@@ -136,7 +136,7 @@ ends = st.fixed_dictionaries(
 returns = st.fixed_dictionaries(
     {
         "due_at": instants,
-        "useful_until": instants,
+        "valid_until": instants,
         "planned_at": instants,
         "version": versions,
         "attempts": st.integers(0, 5),
