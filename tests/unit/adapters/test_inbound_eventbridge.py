@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reengage.adapters.inbound.event_types import BUSINESS_EVENTS, EVENT_SCHEMAS, MAX_CAUSE, MAX_ITEMS
+from reengage.adapters.inbound.event_types import BUSINESS_EVENTS, EVENT_SCHEMAS
 from reengage.adapters.inbound.eventbridge import hints, inbound_message, parse_business_event, receipt
+from reengage.adapters.inbound.field_types import MAX_CAUSE, MAX_ITEMS
 from reengage.domain.commands import (
     ConfigureBrand,
     EraseContact,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reengage.adapters.inbound import signatures
 from reengage.adapters.inbound.aws import parse_sns
-from reengage.adapters.inbound.event_types import MAX_ID
+from reengage.adapters.inbound.field_types import MAX_ID
 from reengage.adapters.inbound.meta import parse_meta
 from reengage.adapters.inbound.parsing import ParsedCall
 from reengage.adapters.inbound.rcs import parse_business_messages, parse_rcs, set_up, signed_data

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reengage.adapters.eventbridge import EventBus
-from reengage.adapters.inbound.event_types import MAX_ID
 from reengage.adapters.inbound.eventbridge import inbound_message, parse_business_event, receipt
+from reengage.adapters.inbound.field_types import MAX_ID
 from reengage.adapters.inbound.parsing import MAX_NAME, MAX_TEXT, ParsedCall
 from reengage.adapters.inbound.relay import SOURCE, to_bus_events
 from reengage.domain.commands import (

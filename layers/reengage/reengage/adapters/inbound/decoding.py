@@ -13,16 +13,8 @@ from msgspec import UNSET, Struct, UnsetType
 from reengage.domain.contact import normalise_address
 from reengage.errors import InvalidEvent
 
-from .event_types import (
-    MAX_BYTES,
-    AddressFields,
-    CheckedText,
-    ContactFields,
-    Document,
-    Evidence,
-    Instant,
-    MessageReceived,
-)
+from .event_types import MAX_BYTES, AddressFields, ContactFields, Evidence, MessageReceived
+from .field_types import CheckedText, Document, Instant
 
 CLOSE = 0.8
 """Similarity from which an unknown name counts as misspelled: one letter of five; difflib's ratio."""

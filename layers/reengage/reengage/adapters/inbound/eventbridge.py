@@ -42,7 +42,6 @@ from .decoding import decode_contact, decode_detail, decode_fields, fields_of, g
 from .event_types import (
     BUSINESS_EVENTS,
     EVENT_SCHEMAS,
-    SHORTEST_OFFSET,
     AddressFields,
     AgentReplied,
     BrandConfigured,
@@ -63,6 +62,7 @@ from .event_types import (
     SendingPaused,
     SendingResumed,
 )
+from .field_types import SHORTEST_OFFSET
 
 # An event cannot have happened later than it was sent; envelopes carry whole seconds.
 _CLOCK_GRAIN: Final = timedelta(seconds=1)

@@ -21,7 +21,7 @@ from reengage.domain.keywords import detect_button_request
 from reengage.domain.requests import Request
 from reengage.domain.routes import Routes
 
-from .event_types import MAX_ID
+from .field_types import MAX_ID
 
 MAX_TEXT: Final = 16_384
 """Characters: four times what any channel takes, and an event of EventBridge (256 KB) can hold it in any encoding."""
