@@ -13,6 +13,7 @@ from typing import Any, Final
 from babel import Locale
 from babel.dates import format_date, format_time
 
+from reengage.domain.answers import Answer
 from reengage.domain.instants import parse_instant, parse_zone
 from reengage.domain.planning import carries_check_in
 from reengage.domain.policy import PolicyInput
@@ -194,8 +195,9 @@ def _welcome(context: Context) -> Values:
 
 
 def _answer(context: Context) -> Values:
-    """What the person answered, as the reply was planned with it."""
-    return {"answer": str(context.policy_input.message.facts.get("answer", "other"))}
+    """What the person answered, as the reply was planned with it; a reply that was held does not know it any more."""
+    answer = context.policy_input.message.facts.get("answer")
+    return {"answer": "other" if answer is None else str(answer) if answer in set(Answer) else "unclear"}
 
 
 def _help(context: Context) -> Values:

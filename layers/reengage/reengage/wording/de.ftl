@@ -120,7 +120,8 @@ answer_reply = { $answer ->
     [confirmed] { $brand }: Danke, Ihre Zusage ist angekommen.
     [cancel_requested] { $brand }: Wir haben weitergegeben, dass Sie den Termin absagen möchten.
     [reschedule_requested] { $brand }: Wir haben weitergegeben, dass Sie einen anderen Termin möchten.
-   *[other] { $brand }: Danke. Wir können Ihre Antwort keinem Termin zuordnen. Bitte schreiben Sie uns, welchen Sie meinen.
+    [unclear] { $brand }: Danke. Wir können Ihre Antwort keinem Termin zuordnen. Bitte schreiben Sie uns, welchen Sie meinen.
+   *[other] { $brand }: Danke, Ihre Antwort ist angekommen.
 }
     .template = answer_reply
     .parameters = brand

@@ -124,7 +124,8 @@ answer_reply = { $answer ->
     [confirmed] { $brand }: thank you, your appointment is noted as confirmed.
     [cancel_requested] { $brand }: we have passed on that you would like to cancel your appointment.
     [reschedule_requested] { $brand }: we have passed on that you would like another time.
-   *[other] { $brand }: thank you. We could not tell which appointment you mean. Please write to us which one.
+    [unclear] { $brand }: thank you. We could not tell which appointment you mean. Please write to us which one.
+   *[other] { $brand }: thank you, your answer has arrived.
 }
     .template = answer_reply
     .parameters = brand

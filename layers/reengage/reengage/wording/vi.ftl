@@ -121,7 +121,8 @@ answer_reply = { $answer ->
     [confirmed] { $brand }: cảm ơn bạn, chúng tôi đã nhận được xác nhận.
     [cancel_requested] { $brand }: chúng tôi đã chuyển yêu cầu hủy lịch hẹn của bạn.
     [reschedule_requested] { $brand }: chúng tôi đã chuyển yêu cầu đổi giờ của bạn.
-   *[other] { $brand }: cảm ơn bạn. Chúng tôi chưa rõ bạn nói về lịch hẹn nào. Vui lòng nhắn cho chúng tôi biết.
+    [unclear] { $brand }: cảm ơn bạn. Chúng tôi chưa rõ bạn nói về lịch hẹn nào. Vui lòng nhắn cho chúng tôi biết.
+   *[other] { $brand }: cảm ơn bạn, chúng tôi đã nhận được câu trả lời.
 }
     .template = answer_reply
     .parameters = brand
