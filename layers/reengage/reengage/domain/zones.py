@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -78,6 +79,7 @@ def _known(*names: str | None) -> tuple[ZoneInfo, ...]:
     return tuple(zones)
 
 
+@lru_cache(maxsize=1024)
 def _names_by_number(address: str) -> tuple[str, ...]:
     """The zones in which a phone number may be used; for a number of nowhere ``Etc/Unknown``, which tzdata has not."""
     if not address.startswith("+"):
