@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from importlib.util import find_spec, module_from_spec
 from typing import Final
@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from reengage.domain.contact import Contact
-from reengage.domain.zones import Zones, tzdata_version, zones_of
+from reengage.domain.zones import Zones, _names_by_number, tzdata_version, zones_of
 
 GERMAN: Final = "+4915112345678"
 NEW_YORKER: Final = "+12125550123"
@@ -23,6 +23,14 @@ CONTACT: Final = "Asia/Tokyo"
 EVENT: Final = "Asia/Ho_Chi_Minh"
 BRAND: Final = "Europe/Lisbon"
 DEFAULT: Final = "America/Lima"
+
+
+@pytest.fixture(autouse=True)
+def without_cached_numbers() -> Iterator[None]:
+    """The zones of a number are cached; these tests replace what they come from."""
+    _names_by_number.cache_clear()
+    yield
+    _names_by_number.cache_clear()
 
 
 def zones(
