@@ -255,8 +255,8 @@ def test_a_booking_beside_its_reminders_is_two_write_units(local: DynamoDB) -> N
     calls = _book(local, starts_at=NOON + timedelta(days=3), at=NOON)
     (planned,) = _of_rows(calls)
     reads, writes = ["BatchGetItem"], ["PutItem"]
-    assert calls.operations == reads * 2 + writes * 2 + reads + writes + reads
-    assert _keys_read(calls) == [1, 1, 3, 1]  # preferences, subject, thread, preferences
+    assert calls.operations == reads * 2 + writes * 2 + reads * 2 + writes + reads
+    assert _keys_read(calls) == [1, 1, 1, 3, 1]  # preferences, subject, brand, thread, preferences
     assert calls.write_units - planned.units == 2
     assert calls.read_units == 2  # of contact and conversation; there is neither the subject nor any preference yet
 
