@@ -197,8 +197,9 @@ def has_refused(history: History, topic: Topic) -> bool:
 
 
 def the_persons_zones(case: PolicyInput) -> tuple[str, ...]:
-    """The contact's own, else the number's if it has one only, with the event's if that differs, else the event's, else
-    the brand's, else the default, else the number's several.
+    """Return the contact's own zone, else the number's if it has only one; with the event's if that differs.
+
+    Else the event's, the brand's, the default, or the number's several, in this order.
     """
     by_number = NUMBERS[case.message.contact.address]
     number = by_number[0] if len(by_number) == 1 else None
