@@ -46,7 +46,7 @@ def whats(ledger: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def story() -> World:
-    """Booked, reminded, moved, reminded no more: Anna has opted out in between."""
+    """Booked, reminded, moved, corrected, reminded no more: Anna has opted out in between."""
     world = World(policy=PolicySettings(caps={"utility": parse_caps("5/P1D")}))
     world.receive(inbound(text="I love your dentist, he is so gentle", display_name="Anna Beispiel", locale="de"))
     world.clock.forward(hours=1)
@@ -55,6 +55,7 @@ def story() -> World:
     assert world.run_sender()["sent"] == 1
     world.clock.forward(hours=1)
     world.plan(business("AppointmentRescheduled", world.clock.now, starts_at=MOVED_TO, remind_before=["PT2H"]))
+    assert world.run_sender()["sent"] == 1
     world.clock.forward(hours=1)
     world.receive(inbound(world.clock.now, text="STOP", message_id="SM-stop"))
     world.clock.now = MOVED_TO - 2 * HOUR
@@ -77,6 +78,8 @@ def test_a_whole_story_in_order_of_time_with_rule_and_facts() -> None:
         (iso(STARTS - DAY), "sent"),
         (iso(STARTS - DAY + HOUR), "skipped"),
         (iso(STARTS - DAY + HOUR), "planned"),
+        (iso(STARTS - DAY + HOUR), "planned"),
+        (iso(STARTS - DAY + HOUR), "sent"),
         (iso(stopped_at), "wrote"),
         (iso(stopped_at), "opted out"),
         (iso(MOVED_TO - 2 * HOUR), "skipped"),
@@ -226,9 +229,9 @@ def test_an_export_holds_everything() -> None:
     assert given["profile"]["display_name"] == "Anna Beispiel"
     assert given["conversation"]["opening"] == "started"
     assert given["preferences"]["contact"]["*"]["cause"] == {"word": "stop", "message_id": "SM-stop", "channel": "sms"}
-    assert [row["state"] for row in given["scheduled"]] == ["sent", "skipped", "skipped"]
+    assert [row["state"] for row in given["scheduled"]] == ["sent", "skipped", "skipped", "sent"]
     assert "Main St 1" in json.dumps(given["subjects"])
-    assert len(given["cap_usage"]["utility"]["taken"]) == 1
+    assert len(given["cap_usage"]["utility"]["taken"]) == 2
 
 
 def test_an_export_of_somebody_unknown_is_empty() -> None:

@@ -236,7 +236,12 @@ class DayStore(SnapshotReader, BrandReader, Protocol):
     def read_threads(self, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]: ...
 
 
-class PreviewStore(MessageReader, SnapshotReader, BrandReader, SubjectReader, Protocol):
+class QuestionReader(Protocol):
+    def sent_questions(self, contact: Contact) -> list[ScheduledMessage]:
+        """Return the contact's messages of ``ASKING_REASONS`` that were handed over; one request a page."""
+
+
+class PreviewStore(MessageReader, SnapshotReader, BrandReader, SubjectReader, QuestionReader, Protocol):
     """What a preview reads."""
 
 

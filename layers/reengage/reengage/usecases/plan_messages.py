@@ -23,7 +23,7 @@ from reengage.domain.reasons import REASONS
 from reengage.domain.subject import RETENTION, BusinessEvent, Subject, SubjectRef
 from reengage.domain.window_closing import ClosingPlan, forecast, plan_for_closing
 from reengage.errors import WriteConflict
-from reengage.ports import Clock, PlanStore, Publish, Thread
+from reengage.ports import Clock, PlanStore, Publish, QuestionReader, Thread
 from reengage.usecases.erase_contact import forget
 from reengage.usecases.retry_conflicts import retry_conflicts
 
@@ -166,13 +166,14 @@ def _with_corrections(
     """
     if event.track != CORRECTED_TRACK:
         return diff
-    wanted = [message for message in corrections(subject, event.arrived_at) if _is_needed(message, store)]
+    wanted = [message for message in corrections(subject, event.arrived_at) if is_needed(message, store)]
     keys = {message.key for message in corrections(subject, event.arrived_at)}
     former = [message for message in corrections(before, event.arrived_at) if message.key not in keys]
     return PlanDiff([*diff.wanted, *wanted], [*diff.unwanted, *_with_rules(former, subject)])
 
 
-def _is_needed(correction: ScheduledMessage, store: PlanStore) -> bool:
+def is_needed(correction: ScheduledMessage, store: QuestionReader) -> bool:
+    """Return whether the contact was sent something that is no longer true, and did not ask for the change."""
     sent = [row for row in store.sent_questions(correction.contact) if row.subject == correction.subject]
     last = max(sent, key=lambda row: row.claimed_at or row.planned_at, default=None)
     if last is None or (correction.reason_spec.correction == "moved" and last.anchor_at == correction.anchor_at):

@@ -9,11 +9,12 @@ from reengage.domain.contact import Contact
 from reengage.domain.events_out import subject_of
 from reengage.domain.instants import iso
 from reengage.domain.message import ScheduledMessage, State
-from reengage.domain.planning import broadcasts, planned_messages
+from reengage.domain.planning import broadcasts, corrections, planned_messages
 from reengage.domain.policy import Action, Decision, PolicyInput, PolicySettings, decide, default_zone
 from reengage.domain.subject import BusinessEvent, Subject
 from reengage.domain.window_closing import plan_for_closing
 from reengage.ports import Clock, PreviewStore, Render
+from reengage.usecases.plan_messages import is_needed
 
 HOLDS: Final = 20
 """A message may be held by several rules in turn: by a full cap, then through the night. More is no forecast."""
@@ -34,6 +35,7 @@ def preview(
     # It arrives now: an erasure stops only what was planned before.
     zone = default_zone(store.read_brand(subject.ref.brand), settings)
     plan = [replace(message, planned_at=now) for message in planned_messages(subject, zone)]
+    plan += [message for message in corrections(subject, now) if is_needed(message, store)]
     wanted = {message.key for message in plan}
     undone = [message.key for message in planned_messages(former, zone) if message.key not in wanted]
     withdrawn = [row for key in undone if (row := store.read_message(key)) and row.state is State.SCHEDULED]
