@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from pynamodb.exceptions import PynamoDBException
 
+from reengage.domain.breaker import Breaker
 from reengage.domain.broadcast import ShardState
 from reengage.domain.caps import CapUsage
 from reengage.domain.instants import iso
@@ -116,6 +117,11 @@ METHODS: dict[str, tuple[Callable[[Store], Act], list[str]]] = {
     "write_linked, empty": (
         _prepare(lambda store, _: store.write_linked(store.preferences_key(ANNA), Preferences(revision=1)), _stopped),
         [DELETE],
+    ),
+    "read_breaker": (_alone(lambda store: store.read_breaker("twilio/sms/+12025550100")), [BATCH]),
+    "write_breaker": (
+        _alone(lambda store: store.write_breaker("twilio/sms/+12025550100", Breaker(NOW, NOW), replacing=None)),
+        [PUT],
     ),
     "read_brand": (_alone(lambda store: store.read_brand(ANNA.brand)), [BATCH]),
     "write_brand": (_alone(lambda store: store.write_brand(brand(name="Acme Dental"))), [PUT]),

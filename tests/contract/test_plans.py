@@ -59,9 +59,11 @@ def _in(state: State) -> Callable[[Store], object]:
 WITHDRAWN: Mapping[str, Callable[[Store], object]] = {
     rule: _withdrawn(rule) for rule in ("superseded", "cancelled")
 } | {f"{rule} at the gate": _skipped(rule) for rule in ("superseded", "cancelled")}
-FIXED: Mapping[str, Callable[[Store], object]] = {
+GIVES_WAY: Mapping[str, Callable[[Store], object]] = {
     **{f"skipped {rule}": _skipped(rule) for rule in ("no_conversation", "window_closed", "too_late", "opted_out")},
     "too_late from the start": _late_from_the_start,
+}
+FIXED: Mapping[str, Callable[[Store], object]] = {
     **{f"{state} with a rule": _ended_with_a_rule(state) for state in (State.SENT, State.FAILED, State.UNCONFIRMED)},
     **{
         state: _in(state)
@@ -125,6 +127,20 @@ def test_over_a_withdrawn_one_it_is_written_by_a_newer_version(
 
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("row", GIVES_WAY)
+def test_a_skip_gives_way_to_a_newer_version(harness: Harness, row: str, plan: str, version: int) -> None:
+    """A cart whose reminder was skipped once got no reminder ever again."""
+    GIVES_WAY[row](harness.store)
+    before = harness.store.read_message(ROW.key)
+    assert before is not None
+    message = PLANS[plan](version=version)
+    expected = message if version > 2 else before
+    assert harness.store.write_plan(message, at=NOW) == expected
+    _is_stored(harness, expected)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("version", [1, 2, 3])
 @pytest.mark.parametrize("row", FIXED)
 def test_over_any_other_it_is_never_written(harness: Harness, row: str, plan: str, version: int) -> None:
     FIXED[row](harness.store)
@@ -162,7 +178,7 @@ def test_a_plan_where_ttl_has_deleted_the_row_is_written(harness: Harness) -> No
 def test_a_row_outlives_its_due_time_and_its_planning_by_30_days(harness: Harness, late: timedelta) -> None:
     message = reminder(due_at=NOW)
     harness.store.write_plan(message if not late else skip(message), at=NOW + late)
-    end = NOW + late + timedelta(days=30)
+    end = max(NOW + late, message.valid_until) + timedelta(days=30)
     harness.expire(end - timedelta(seconds=1))
     assert harness.store.read_message(message.key)
     harness.expire(end + timedelta(seconds=1))

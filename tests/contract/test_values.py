@@ -265,7 +265,7 @@ def test_every_item_has_its_type_and_expiry(dynamodb: DynamoDB) -> None:
         "subject_link": 2_000_000_002,
         "places": int(NOW.timestamp()) + 1 + 7 * 86400,
         "preferences": int(LATER.timestamp()) + 1 + 45 * 86400,
-        "scheduled_message": int(NOW.timestamp()) + 1 + 30 * 86400,
+        "scheduled_message": int(reminder().valid_until.timestamp()) + 1 + 30 * 86400,
         "inbound_message": 2_000_000_000,
         "conversation": conversation().expires_at,
         "contact": profile().expires_at,

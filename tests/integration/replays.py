@@ -125,7 +125,7 @@ REPLAYS: Final[Mapping[str, Replay]] = {
     "plan_messages/cart_abandoned": Replay(planned(1), after=SHOPS),
     "plan_messages/cart_checked_out": Replay(planned(0, withdrawn=1), after=LEFT_CART),
     "plan_messages/order_shipped": Replay(planned(1), after=SHOPS),
-    "plan_messages/order_delivered": Replay(planned(1), after=SHIPPED),
+    "plan_messages/order_delivered": Replay(planned(1, withdrawn=1), after=SHIPPED),
     # The shipping fields stay.
     "plan_messages/review_received": Replay(planned(0, withdrawn=1), after=DELIVERED),
     "plan_messages/order_returned": Replay(planned(0, withdrawn=1), after=DELIVERED),

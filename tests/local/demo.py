@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo, available_timezones
 
 from reengage.cli.explain import ledger
 from reengage.cli.stack import Functions
@@ -41,12 +42,16 @@ LEAD: Final = timedelta(seconds=30)
 
 
 def zone_where_it_is(hour: int) -> str:
-    """Return a time zone in which it is now that hour, so that the story plays at any time of the day."""
-    ahead = hour - datetime.now(UTC).hour
-    # The sign is the other way round in these names, and they go from 14 hours ahead to 12 behind.
-    return f"Etc/GMT{-(ahead + 24 if ahead < -12 else ahead):+d}"
+    """Return a time zone in which it is now that hour, so that the story plays at any time of the day.
+
+    A named place: the app does not believe a chat system that reports ``UTC`` or ``Etc/…``.
+    """
+    now = datetime.now(UTC)
+    places = (name for name in sorted(available_timezones()) if name.partition("/")[0] in CONTINENTS)
+    return next(name for name in places if now.astimezone(ZoneInfo(name)).hour == hour)
 
 
+CONTINENTS: Final = frozenset({"Africa", "America", "Asia", "Atlantic", "Australia", "Europe", "Pacific"})
 NOON: Final = zone_where_it_is(12)
 NIGHT: Final = zone_where_it_is(2)
 
