@@ -995,6 +995,7 @@ def test_a_later_second_is_newer_whatever_happened_in_it() -> None:
     st.integers(946_684_800_000_000, 4_102_444_800_000_000),
     st.timedeltas(timedelta(), timedelta(days=400)),
 )
+@pytest.mark.slow
 def test_versions_grow_with_time(microseconds: int, later: timedelta) -> None:
     first = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=microseconds)
     time = "2600-01-01T00:00:00Z"
@@ -1023,11 +1024,13 @@ _json = st.recursive(
 
 @pytest.mark.parametrize("reader", [inbound_message, parse_business_event, receipt])
 @given(event=_json)
+@pytest.mark.slow
 def test_any_json_is_read_or_refused(reader: Callable[[Any], Any], event: Any) -> None:
     assert all(error.startswith("$") for error in errors_of(event, reader))
 
 
 @given(data=st.data())
+@pytest.mark.slow
 def test_anything_in_any_place_is_read_or_refused(data: st.DataObject) -> None:
     detail_type = data.draw(st.sampled_from(sorted(REQUIRED)))
     event = envelope(detail_type, full(detail_type))

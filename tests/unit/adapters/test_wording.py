@@ -658,6 +658,7 @@ def test_no_brand_id_is_a_path(folder: Path, brand_id: str) -> None:
         text("order_shipped", {}, folder=folder, brand_id=brand_id)
 
 
+@pytest.mark.slow
 def test_files_are_read_once(folder: Path) -> None:
     write(folder, "acme-dental", "en", SHIPPED)
     before = [text(reason, full(reason), folder=folder) for reason in SAMPLES]

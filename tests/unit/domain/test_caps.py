@@ -138,6 +138,7 @@ def has_place(caps: Sequence[Cap], sends: Sequence[datetime], now: datetime) -> 
 
 @settings(max_examples=200, deadline=None)
 @given(caps=CAPS, gaps=GAPS)
+@pytest.mark.slow
 def test_the_instant_is_exact(caps: list[Cap], gaps: list[timedelta]) -> None:
     """At that instant the cap allows a message, and one microsecond before it does not."""
     sends = instants(gaps)
@@ -155,6 +156,7 @@ def test_the_instant_is_exact(caps: list[Cap], gaps: list[timedelta]) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(caps=CAPS, gaps=GAPS)
+@pytest.mark.slow
 def test_no_period_ever_has_more_sends_than_its_limit(caps: list[Cap], gaps: list[timedelta]) -> None:
     """Sends that ask first and are remembered as ``Places``; what these forget never matters."""
     cap_usage, sent = CapUsage(), list[datetime]()

@@ -128,6 +128,7 @@ AROUND = st.text(" \n\t.,!?…¡\"'“”„«»*_~()[]-–—🛑😡👍🏽�
 
 
 @given(data=st.data(), listed=st.sampled_from(LISTED))
+@pytest.mark.slow
 def test_detects_each_keyword_in_any_letters(data: st.DataObject, listed: tuple[str, Request]) -> None:
     word, request = listed
     dressed = [data.draw(_other_writing(character)) + data.draw(UNSEEN) for character in word]

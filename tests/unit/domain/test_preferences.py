@@ -81,6 +81,7 @@ def test_contact_without_choices_has_neither_yes_nor_no(topic: Topic) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(data=st.data(), choices=CHOICES)
+@pytest.mark.slow
 def test_the_order_of_arrival_is_all_one(data: st.DataObject, choices: list[VersionedValue]) -> None:
     """Also where some of it comes twice."""
     replan = data.draw(st.lists(st.sampled_from(choices), max_size=3)) if choices else []
@@ -241,6 +242,7 @@ def test_an_erasure_changes_no_refusal_of_any_channel(choices: list[VersionedVal
 
 @settings(max_examples=200, deadline=None)
 @given(choices=CHOICES, since=CHOICES, channel=st.sampled_from(CHANNELS))
+@pytest.mark.slow
 def test_repeated_erasure_keeps_newer_choices(
     choices: list[VersionedValue], since: list[VersionedValue], channel: str
 ) -> None:

@@ -396,6 +396,7 @@ def check_around(change: Transition, zone: tzinfo) -> None:
 
 
 @pytest.mark.parametrize("name", ZONES)
+@pytest.mark.slow
 def test_every_change_of_clocks_of_three_years(name: str) -> None:
     """2026 to 2028, both ways."""
     zone = ZoneInfo(name)
@@ -442,6 +443,7 @@ def test_clocks_change_on_whole_minutes_and_not_twice_in_a_day() -> None:
     now=st.datetimes(datetime(2026, 1, 1), datetime(2028, 12, 29), timezones=st.just(UTC)),  # noqa: DTZ001 - Hypothesis wants them naive
     zones=st.lists(st.sampled_from(ZONES).map(ZoneInfo), max_size=4, unique=True),
 )
+@pytest.mark.slow
 def test_it_is_what_a_look_at_every_minute_finds(times: list[time], now: datetime, zones: list[ZoneInfo]) -> None:
     text = "-".join(f"{time:%H:%M}" for time in times)
     assert hours(text).first_allowed(now, zones) == scan(text, now, zones)
@@ -551,6 +553,7 @@ def test_last_allowed_instant_is_searched_for_two_days() -> None:
     lasting=st.timedeltas(timedelta(), timedelta(days=3)),
     zones=st.lists(st.sampled_from(ZONES).map(ZoneInfo), max_size=3, unique=True),
 )
+@pytest.mark.slow
 def test_last_allowed_instant_is_within_15_minutes_of_the_exact(
     times: list[time], now: datetime, lasting: timedelta, zones: list[ZoneInfo]
 ) -> None:

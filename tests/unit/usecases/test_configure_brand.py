@@ -95,6 +95,7 @@ EVENT_SCHEMAS: Final = st.lists(
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.data(), events=EVENT_SCHEMAS)
+@pytest.mark.slow
 def test_each_field_has_its_newest_value_in_any_order(
     data: st.DataObject, events: list[tuple[int, dict[str, Any]]]
 ) -> None:

@@ -350,6 +350,7 @@ GREETING: Final = IngestSettings(RETENTION, welcome_back_after=timedelta(hours=1
 @pytest.mark.parametrize("dies", [False, True])
 @pytest.mark.parametrize("setting", [World, early])
 @pytest.mark.parametrize("age", [SECOND, 40 * DAY])
+@pytest.mark.slow
 def test_a_message_under_way_does_not_come_back(setting: Callable[[], World], age: timedelta, dies: bool) -> None:
     """Wherever the erasure comes between its calls; also one that is a month old."""
 
@@ -397,6 +398,7 @@ def test_an_answer_under_way_does_not_come_back() -> None:
 )
 @pytest.mark.parametrize("dies", [False, True])
 @pytest.mark.parametrize("setting", [World, early])
+@pytest.mark.slow
 def test_an_event_under_way_does_not_come_back(setting: Callable[[], World], event: BusinessEvent, dies: bool) -> None:
     def receives_stop(world: World, around: Around) -> None:
         world.plan(arrived(event, world.clock.now - SECOND), around)
@@ -410,6 +412,7 @@ def test_an_event_under_way_does_not_come_back(setting: Callable[[], World], eve
 
 
 @pytest.mark.parametrize("dies", [False, True])
+@pytest.mark.slow
 def test_nothing_is_sent_after_the_erasure_mark(dies: bool) -> None:
     """What asked at its gate before the mark was stored may still go out, within its two seconds; nothing else."""
 

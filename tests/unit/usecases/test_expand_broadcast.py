@@ -301,6 +301,7 @@ def test_on_whatsapp_the_template_has_to_be_approved() -> None:
     assert ended(world) == {("sent", None): 1, ("skipped", "channel_window"): 1}
 
 
+@pytest.mark.slow
 def test_evening_announcement_is_held_to_each_contacts_morning() -> None:
     """Ben is in California and Cleo in Vietnam; Anna's number is German."""
     world = of(ANNA, BEN, CLEO)
@@ -320,6 +321,7 @@ def test_evening_announcement_is_held_to_each_contacts_morning() -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_second_announcement_of_the_day_waits_for_a_place() -> None:
     world = of(ANNA)
     world.policy = PolicySettings(caps={"marketing": parse_caps("1/P1D")})

@@ -500,6 +500,7 @@ def test_two_concurrent_deliveries_greet_once(apart: timedelta | None) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), same=st.booleans(), deaths=st.integers(0, 2))
+@pytest.mark.slow
 def test_interleaved_deliveries_with_crashes_greet_at_most_once(data: st.DataObject, same: bool, deaths: int) -> None:
     world = silent(days=7)
     now = world.clock.forward(seconds=5)

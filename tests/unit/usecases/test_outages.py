@@ -67,6 +67,7 @@ def run_until(world: World, end: datetime, *, every: timedelta) -> Counter[str]:
     [(HOUR / 2, MINUTE), (2 * HOUR, 2 * MINUTE), (6 * HOUR, 5 * MINUTE), (24 * HOUR, 20 * MINUTE)],
     ids=["30 minutes", "2 hours", "6 hours", "24 hours"],
 )
+@pytest.mark.slow
 def test_after_an_outage_all_that_is_valid_is_sent_in_order(
     outage: timedelta, every: timedelta, monkeypatch: pytest.MonkeyPatch
 ) -> None:

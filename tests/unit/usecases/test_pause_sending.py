@@ -60,6 +60,7 @@ def test_a_held_message_costs_no_write_while_the_pause_lasts() -> None:
     assert len(world.bus.details("MessageHeld")) == 1
 
 
+@pytest.mark.slow
 def test_a_message_that_expires_in_a_pause_is_skipped() -> None:
     world = story()
     pause(world)

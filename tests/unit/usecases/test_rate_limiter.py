@@ -162,6 +162,7 @@ RUNS: Final = st.lists(
 @given(rate=RATES, runs=RUNS)
 @example(rate=1.0, runs=[[[0.0] * 4] * 4] * 3)
 @example(rate=80.0, runs=[[[0.0] * 40] * 8] * 2)
+@pytest.mark.slow
 def test_in_no_second_more_is_sent_than_the_channel_takes(rate: float, runs: list[list[list[float]]]) -> None:
     assert most_in_a_second(simulated(rate, runs)) <= ceil(rate)
 

@@ -619,6 +619,7 @@ CLOCKS_CHANGE_BY: Final = timedelta(hours=1)
 
 @settings(max_examples=80, deadline=None)
 @given(story=_stories())
+@pytest.mark.slow
 def test_sends_only_in_allowed_time_with_one_warning_per_window(
     story: tuple[World, list[datetime]],
 ) -> None:
@@ -657,6 +658,7 @@ def _due(message: ScheduledMessage) -> datetime:
     return message.anchor_at + steps[message.offset]
 
 
+@pytest.mark.slow
 def test_the_stories_are_of_every_kind() -> None:
     """Otherwise the property above would prove less than it says."""
     seen = set[str]()

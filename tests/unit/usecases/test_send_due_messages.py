@@ -990,6 +990,7 @@ def test_a_place_is_remembered_for_the_longest_of_the_caps() -> None:
     ("caps", "before", "now", "deaths"),
     [("1/P1D", 0, 1, 0), ("1/P1D", 0, 1, 1), ("2/P1D,3/P7D", 1, 1, 0), ("2/P1D", 0, 2, 0)],
 )
+@pytest.mark.slow
 def test_however_two_runs_interleave_no_cap_is_passed(caps: str, before: int, now: int, deaths: int) -> None:
     """Each saw a free place at its gate, and there was one."""
 

@@ -400,6 +400,7 @@ def _histories(draw: st.DrawFn) -> tuple[list[BusinessEvent], datetime]:
 
 @settings(max_examples=400, deadline=None)
 @given(history=_histories(), data=st.data())
+@pytest.mark.slow
 def test_order_and_repeats_of_events_do_not_change_the_plan(
     history: tuple[list[BusinessEvent], datetime], data: st.DataObject
 ) -> None:
@@ -416,6 +417,7 @@ def test_order_and_repeats_of_events_do_not_change_the_plan(
 
 @settings(max_examples=100, deadline=None)
 @given(history=_histories(), data=st.data())
+@pytest.mark.slow
 def test_any_event_order_sends_each_message_once_and_in_time(
     history: tuple[list[BusinessEvent], datetime], data: st.DataObject
 ) -> None:

@@ -165,11 +165,13 @@ def holds(read: ParsedCall) -> None:
 
 
 @given(st.sampled_from(sorted(READERS)), JSON)
+@pytest.mark.slow
 def test_arbitrary_json_never_raises(name: str, payload: Any) -> None:
     holds(READERS[name](payload))
 
 
 @given(mutated())
+@pytest.mark.slow
 def test_a_real_payload_with_anything_changed_never_raises(case: tuple[str, Any]) -> None:
     name, payload = case
     holds(READERS[name](payload))
@@ -193,6 +195,7 @@ def test_parsers_never_raise_if_a_value_is_missing_or_empty(number: int) -> None
 
 
 @given(payload=JSON, token=TEXTS)
+@pytest.mark.slow
 def test_functions_before_the_parsers_never_raise(payload: Any, token: str) -> None:
     signed_data(payload)
     assert set_up(payload, ("SJENCPGJESMGUFPY",)) is None
@@ -224,6 +227,7 @@ METHODS: Final = st.sampled_from([{"http": {"method": "POST"}, "domainName": "x"
     ),
     secrets=JSON,
 )
+@pytest.mark.slow
 def test_an_unsigned_call_is_never_let_in_and_never_raises(event: Any, secrets: Any) -> None:
     got = answer(event, secrets=secrets, routes=ROUTES, arrived_at=NOW)
     assert got.status in (400, 403, 404, 405, 415)

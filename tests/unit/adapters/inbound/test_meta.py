@@ -555,6 +555,7 @@ def test_invalid_quoted_message_is_left_out(context: Any) -> None:
     assert message.quoted_message_id is None
 
 
+@pytest.mark.slow
 def test_profiles_are_found_in_linear_time() -> None:
     """A call with thousands of messages and contacts took 182 seconds."""
     numbers = [str(16505550000 + each) for each in range(4000)]

@@ -145,6 +145,7 @@ MESSAGES: Final = st.builds(
 
 
 @given(MESSAGES)
+@pytest.mark.slow
 def test_a_message_is_the_same_message_behind_the_bus(message: InboundMessage) -> None:
     (event,) = to_bus_events(ParsedCall(messages=[message]))
     assert inbound_message(on_the_bus(event)) == message
