@@ -43,8 +43,9 @@ class Ended(NamedTuple):
     world: World
     played: Played
 
-    def rows(self, about: Any = None) -> list[ScheduledMessage]:
-        return [row for row in self.world.store.rows() if about in (None, row.anchor_at)]
+    def rows(self, about: Any = None, reason: str = "appointment_reminder") -> list[ScheduledMessage]:
+        rows = [row for row in self.world.store.rows() if row.reason == reason]
+        return [row for row in rows if about in (None, row.anchor_at)]
 
     @property
     def handed(self) -> list[ScheduledMessage]:
@@ -128,7 +129,7 @@ def _always(ended: Ended) -> None:
     keys = Counter(message.key for message in ended.handed)
     assert max(ids.values(), default=0) <= 1, ended.played.steps
     assert max(keys.values(), default=0) <= 1, ended.played.steps
-    for row in ended.rows():
+    for row in ended.world.store.rows():
         assert row.state not in (State.SCHEDULED, State.SENDING), ended.played.steps
     # A run that sent an older version had read its snapshot before the newer one was stored.
     steps = ended.played.steps
@@ -143,6 +144,15 @@ def _always(ended: Ended) -> None:
             newest = steps[snapshot].answer[0].tracks["appointment"]
             assert newest.active
             assert handed.version == newest.revision
+
+
+def _assert_corrected(ended: Ended, reason: str) -> None:
+    """A correction follows each reminder that a change made false, and none follows if the planner saw no claim."""
+    corrections = ended.rows(reason=reason)
+    assert all(row.state is State.SENT for row in corrections)
+    reminded = any((row.reason, row.anchor_at) == ("appointment_reminder", STARTS) for row in ended.handed)
+    claimed = ended.played.index("run", "claim") is not None
+    assert reminded <= bool(corrections) <= claimed
 
 
 def test_two_runs_at_once_hand_over_once() -> None:
@@ -197,6 +207,7 @@ def test_a_run_against_a_reschedule() -> None:
         (old,), (new,) = ended.rows(STARTS), ended.rows(LATER)
         assert new.state is State.SENT
         assert (old.state, old.rule) in ((State.SENT, None), (State.SKIPPED, "superseded"))
+        _assert_corrected(ended, "appointment_moved")
         late += old.state is State.SENT
     assert late, "one order is that the gate came first"
 
@@ -207,6 +218,7 @@ def test_a_run_against_a_reschedule_and_either_dies() -> None:
         (old,), (new,) = ended.rows(STARTS), ended.rows(LATER)
         assert new.state is State.SENT
         assert old.state in (State.SENT, State.SKIPPED, State.UNCONFIRMED)
+        _assert_corrected(ended, "appointment_moved")
 
 
 def test_a_run_against_a_change_that_leaves_the_instant_alone() -> None:
@@ -232,6 +244,7 @@ def test_a_run_against_a_cancel() -> None:
     states = set()
     for ended in race(run=run, plan=(CANCELLED,)):
         (row,) = ended.rows()
+        _assert_corrected(ended, "appointment_cancelled")
         states.add((row.state, row.rule))
     assert states == {(State.SENT, None), (State.SKIPPED, "cancelled")}
 
@@ -239,16 +252,19 @@ def test_a_run_against_a_cancel() -> None:
 def test_a_run_against_a_cancel_and_either_dies() -> None:
     for ended in race(run=run, plan=(CANCELLED,), deaths=1):
         (row,) = ended.rows()
+        _assert_corrected(ended, "appointment_cancelled")
         assert row.state in (State.SENT, State.SKIPPED, State.UNCONFIRMED)
 
 
 def test_a_run_against_a_cancel_and_a_new_booking() -> None:
     """An appointment was cancelled and at once booked again for the same time, while a run saw the cancel.
 
-    One reminder is sent, or it is published as too late if the planner waited for the run; never as cancelled.
+    One reminder is sent, or it is published as too late if the planner waited for the run; never as cancelled. The
+    correction of the cancelled appointment is not sent: the appointment takes place.
     """
     for ended in race(run=run, plan=(CANCELLED, BOOKED_AGAIN)):
         (row,) = ended.rows()
+        assert all(row.state is State.SKIPPED for row in ended.rows(reason="appointment_cancelled"))
         assert (row.state, row.rule) in ((State.SENT, None), (State.SKIPPED, "too_late"))
         assert len(ended.handed) == (row.state is State.SENT)
         assert ("too_late" in {d["rule"] for d in ended.world.bus.details("MessageSkipped")}) == (row.rule is not None)
@@ -283,7 +299,7 @@ def test_a_run_against_the_ttl_deletion_of_its_own_row() -> None:
 
     def shut_for_a_month() -> World:
         world = story()
-        world.clock.now = DUE + timedelta(days=30)
+        world.clock.now = STARTS + timedelta(days=30)
         return world
 
     def ttl(world: World) -> Body:
