@@ -219,9 +219,29 @@ def test_track_reflects_its_newest_event_and_kept_values() -> None:
     track = _subject(BOOKED, MOVED).tracks["appointment"]
     assert track.reflects(MOVED)
     assert track.reflects(BOOKED), "the place is still as booked"
-    overtaken = _subject(BOOKED, replace(REBOOKED, contact=ANNA, fields=BOOKED.fields)).tracks["appointment"]
-    assert not overtaken.reflects(BOOKED)
+    everything_again = replace(REBOOKED, contact=ANNA, fields=BOOKED.fields)
+    same_time = _subject(BOOKED, everything_again).tracks["appointment"]
+    assert same_time.reflects(BOOKED), "the time is unchanged since then"
+    other_time = replace(everything_again, fields={**BOOKED.fields, "starts_at": LATER.isoformat()})
+    assert not _subject(BOOKED, other_time).tracks["appointment"].reflects(BOOKED)
     assert _subject(BOOKED, CANCELLED).tracks["appointment"].reflects(CANCELLED)
+
+
+def test_late_former_time_leaves_the_revision() -> None:
+    """A late event changed no message, but its track had a new revision, and the reminder waited for another run."""
+    subject = replace(_subject(replace(BOOKED, version=MOVED.version + 1)), revision=1)
+    before, after = subject.tracks["appointment"], subject.apply(MOVED).tracks["appointment"]
+    assert after.history != before.history
+    assert (after.revision, after.reflects(MOVED)) == (before.revision, False)
+
+
+def test_late_event_that_extends_the_time_is_planned() -> None:
+    """It may make a completed check-in count again: its planner must plan."""
+    subject = replace(_subject(replace(BOOKED, version=MOVED.version + 1)), revision=1)
+    same_time = replace(MOVED, fields={"starts_at": BOOKED.fields["starts_at"]})
+    before, after = subject.tracks["appointment"], subject.apply(same_time).tracks["appointment"]
+    assert after.unchanged_since == MOVED.version < before.unchanged_since
+    assert (after.revision > before.revision, after.reflects(same_time)) == (True, True)
 
 
 def test_a_repeat_is_no_news() -> None:

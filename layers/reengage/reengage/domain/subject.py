@@ -241,9 +241,17 @@ class Track:
         return datetime.fromtimestamp(held.version // VERSIONS_A_SECOND, UTC) if held else EARLIEST
 
     def reflects(self, event: BusinessEvent) -> bool:
-        """Whether the event is the newest one, or still decides a field or whether the track is active."""
+        """Whether the event is the newest one, or still decides a field, whether the track is active, or
+        ``unchanged_since``.
+        """
         deciding = {self.version, self.began, self.finally_ended}
-        return event.version in deciding | {value.version for value in self.fields.values()}
+        return event.version in deciding | {value.version for value in self.fields.values()} or (
+            self._without(event).unchanged_since != self.unchanged_since
+        )
+
+    def _without(self, event: BusinessEvent) -> "Track":
+        """Return the track as if its history did not have the event's value."""
+        return replace(self, history=tuple(point for point in self.history if point.version != event.version))
 
     def apply(self, event: BusinessEvent) -> "Track":
         """This family with ``event``: an older event changes nothing that a newer one said."""
@@ -344,8 +352,8 @@ class Subject:
         after = before.apply(event)
         if after == before:
             return self
-        if replace(after, named_at=before.named_at) == before:
-            # The event only names the contact again: no message of the track changes.
+        if replace(after, named_at=before.named_at) == before or not after.reflects(event):
+            # The event only names the contact again, or adds a former value: no message of the track changes.
             return replace(self, tracks={**self.tracks, event.track: after})
         after = replace(after, revision=self.era + self.revision + 1)
         return replace(self, tracks={**self.tracks, event.track: after}, previous=self.tracks)
