@@ -32,6 +32,8 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 ZONE_OF_NUMBER: Mapping[str, str] = {"+4915112345678": "Europe/Berlin", "+16502530000": "America/Los_Angeles"}
 CATEGORIES: Mapping[str, Category] = {
     "appointment_reminder": "utility",
+    "appointment_moved": "utility",
+    "appointment_cancelled": "utility",
     "online_check_in": "utility",
     "trial_follow_up": "marketing",
     "product_reminder": "marketing",
@@ -397,8 +399,7 @@ class Model:
         erased = message.planned_at <= self.erased.get(contact, NEVER)
         opted_out = self.has_refused(contact, "contact") is True
         if category == "reply":
-            assert message.anchor_at
-            ends = message.anchor_at + timedelta(minutes=10)
+            ends = message.anchor_at + timedelta(minutes=10) if message.anchor_at else message.valid_until
             checks = {"erased": erased, "opted_out": opted_out, "too_late": now >= ends}
             return Verdict(next((rule for rule, stops in checks.items() if stops), None), None, ends)
         known, closes_at = self.known(message.subject), max(self.windows[contact], default=now - DAYS_30) + DAYS_30

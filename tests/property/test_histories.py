@@ -606,7 +606,7 @@ class Histories(RuleBasedStateMachine):
             return
         cap_usage = self.model.cap_usage[row.contact, CATEGORIES[row.reason]]
         if call_name == "read_snapshot":
-            self.snapshots[name] = Snapshot(looked_at, now, {row.key: self.model.verdict(row, now)})
+            self.snapshots[name] = Snapshot(looked_at, now, self._verdicts(row, now))
         elif call_name == "reserve_cap" and answer:
             cap_usage[row.scheduled_message_id] = self.snapshots[name].now
         elif call_name == "release_cap":
@@ -625,8 +625,13 @@ class Histories(RuleBasedStateMachine):
             if not isinstance(answer, Retryable | Refused):
                 self.sends.append((message, now))
 
+    def _verdicts(self, row: ScheduledMessage, now: datetime) -> Mapping[MessageKey, Verdict]:
+        return {} if row.reason_spec.correction else {row.key: self.model.verdict(row, now)}
+
     def _broken_by(self, message: ScheduledMessage, snapshot: Snapshot, now: datetime) -> set[str]:
         """What always holds, and does not any more."""
+        if message.reason_spec.correction:
+            return set()  # the model does not know corrections; test_corrections.py and test_races.py do
         verdict = snapshot.verdicts.get(message.key)
         if verdict is None:
             return {"it was not claimed"}
@@ -661,7 +666,7 @@ class Histories(RuleBasedStateMachine):
         """What was just skipped, or held, was so by the rule that the model names, and for as long."""
         for row in self.world.store.rows():
             was = before.get(row.key)
-            if row == was or row.state not in (State.SKIPPED, State.SCHEDULED):
+            if row == was or row.state not in (State.SKIPPED, State.SCHEDULED) or row.reason_spec.correction:
                 continue
             if row.state is State.SKIPPED and was and was.state is State.SKIPPED and was.version == row.version:
                 continue
@@ -669,12 +674,15 @@ class Histories(RuleBasedStateMachine):
             expected: object
             if call_name == "write_plan":
                 arrived_at = actor.arrived_at if isinstance(actor, BusinessEvent) else started
-                in_time = row.due_at >= max(arrived_at, started - 15 * MINUTE)
+                earliest = max(arrived_at, started - 15 * MINUTE)
+                in_time = row.valid_until > earliest if row.reason_spec.send_if_late else row.due_at >= earliest
                 entry, expected = row.rule, None if in_time else "too_late"
                 if row.state is State.SCHEDULED:
                     continue
             elif row.state is State.SKIPPED:
                 entry, expected = row.rule, self.snapshots[name].verdicts[row.key].rule
+            elif was and row.rule is None and was.attempts == row.attempts:
+                continue  # moved before the night, or to its own time: the model knows holds and skips only
             elif was and was.attempts == row.attempts and was.version == row.version:
                 verdict = self.snapshots[name].verdicts[row.key]
                 entry, expected = (row.rule, row.due_at), (verdict.rule, verdict.until)
