@@ -666,7 +666,7 @@ class Histories(RuleBasedStateMachine):
         """What was just skipped, or held, was so by the rule that the model names, and for as long."""
         for row in self.world.store.rows():
             was = before.get(row.key)
-            if row == was or row.state not in (State.SKIPPED, State.SCHEDULED) or row.reason_spec.correction:
+            if row == was or row.state not in (State.SKIPPED, State.SCHEDULED) or _is_left_out(row, was):
                 continue
             if row.state is State.SKIPPED and was and was.state is State.SKIPPED and was.version == row.version:
                 continue
@@ -681,8 +681,6 @@ class Histories(RuleBasedStateMachine):
                     continue
             elif row.state is State.SKIPPED:
                 entry, expected = row.rule, self.snapshots[name].verdicts[row.key].rule
-            elif was and row.rule is None and was.attempts == row.attempts:
-                continue  # moved before the night, or to its own time: the model knows holds and skips only
             elif was and was.attempts == row.attempts and was.version == row.version:
                 verdict = self.snapshots[name].verdicts[row.key]
                 entry, expected = (row.rule, row.due_at), (verdict.rule, verdict.until)
@@ -692,6 +690,12 @@ class Histories(RuleBasedStateMachine):
                 continue
             if entry != expected:
                 self.violations.append(f"{row.key.sk}: the policy said {entry}, not {expected}")
+
+
+def _is_left_out(row: ScheduledMessage, was: ScheduledMessage | None) -> bool:
+    """Return whether the model does not know the row: a correction, or a move before the night or back from it."""
+    is_moved = was is not None and row.state is State.SCHEDULED and row.rule is None and was.attempts == row.attempts
+    return bool(row.reason_spec.correction) or is_moved
 
 
 TestHistories = Histories.TestCase
