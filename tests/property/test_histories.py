@@ -694,8 +694,12 @@ class Histories(RuleBasedStateMachine):
 
 def _is_left_out(row: ScheduledMessage, was: ScheduledMessage | None) -> bool:
     """Return whether the model does not know the row: a correction, or a move before the night or back from it."""
-    is_moved = was is not None and row.state is State.SCHEDULED and row.rule is None and was.attempts == row.attempts
-    return bool(row.reason_spec.correction) or is_moved
+    if row.reason_spec.correction:
+        return True
+    if was is None or row.state is not State.SCHEDULED or was.attempts != row.attempts:
+        return False
+    is_back_at_its_time = was.planned_due_at is not None and row.planned_due_at is None
+    return row.rule is None or is_back_at_its_time
 
 
 TestHistories = Histories.TestCase
