@@ -170,7 +170,8 @@ def order_shipped(stage: Stage) -> Acts:
     stage.check("the same event again, before it is sent", answer.get("planned"), 1)
     yield
     answer = stage.replan("PlanMessagesFunctionArn", "OrderShipped", event)
-    stage.check("the same event again, after it was sent", answer.get("planned"), 0)
+    # MessagePlanned is published at least once, so again; the checks of the rows see that nothing is sent twice.
+    stage.check("the same event again, after it was sent", answer.get("planned"), 1)
     stage.happens("OrderShipped", person, **parcel, occurred_at=stage.now())
 
 
