@@ -30,9 +30,13 @@ from reengage.ports import Wording
 
 pytestmark = pytest.mark.docs
 
-LOCALES: Final = ("en", "de", "vi")
-GSM_LOCALES: Final = ("en", "de")
-"""Their letters are all in the GSM alphabet, so a text in them must not leave it."""
+LOCALES: Final = tuple(sorted(path.stem for path in FOLDER.glob("*.ftl")))
+"""A language is there by its file alone; ``SHIPPED_LOCALES`` must be there."""
+
+SHIPPED_LOCALES: Final = ("de", "en", "es", "fr", "vi")
+
+ALPHABETS: Final = ("gsm", "unicode")
+"""The values of the term ``-alphabet``: with ``gsm`` the language's texts must not leave the GSM alphabet."""
 
 MOST_SEGMENTS: Final = 3
 
@@ -178,6 +182,11 @@ class TextFile:
         return {**self.ours, **self.own}
 
     @cached_property
+    def alphabet(self) -> str:
+        terms = (entry for entry in self.entries if isinstance(entry, ast.Term) and entry.id.name == "alphabet")
+        return next((serialize_pattern(term.value).strip() for term in terms), "")
+
+    @cached_property
     def reasons(self) -> list[str]:
         """The reasons whose text this file has a part in; a text that a brand has left alone is judged as ours."""
         own = set(self.own)
@@ -200,7 +209,7 @@ def problems(folder: Path) -> list[str]:
     """What is wrong with the texts in a folder, each with its file and message."""
     files = [TextFile.read(folder, path) for path in sorted(folder.rglob("*.ftl"))]
     there = {(str(file.path), name) for file in files for name in file.own}
-    needed = [(f"{locale}.ftl", reason) for locale, reason in product(LOCALES, SAMPLES)]
+    needed = [(f"{locale}.ftl", reason) for locale, reason in product(_expected(files), SAMPLES)]
     found = [f"{path}: {reason}: is missing" for path, reason in needed if (path, reason) not in there]
     english, templates = _messages(folder / "en.ftl"), Templates(set)
     for file in files:
@@ -218,6 +227,13 @@ def problems(folder: Path) -> list[str]:
     ]
 
 
+def _expected(files: Sequence[TextFile]) -> list[str]:
+    """Return the locales that need a text for every reason: those that ship, and each further file of ours."""
+    return sorted(
+        {*SHIPPED_LOCALES, *(file.locale for file in files if file.brand is None and len(file.path.parts) == 1)}
+    )
+
+
 def _misplaced(file: TextFile) -> Iterator[str]:
     if next(locales_of(file.locale)) != file.locale:
         yield "is not named as a locale is written, such as de-AT"
@@ -226,6 +242,8 @@ def _misplaced(file: TextFile) -> Iterator[str]:
     except (ValueError, UnknownLocaleError):
         yield "no dates can be written in this locale"
     if file.brand is None:
+        if file.alphabet not in ALPHABETS:
+            yield f"-alphabet: expected one of {', '.join(ALPHABETS)}"
         return
     if file.path.parent.parent != Path("brands"):
         yield "a brand's files stand in brands/<brand>"
@@ -285,7 +303,7 @@ def _misspoken(file: TextFile, folder: Path, templates: Templates) -> Iterator[s
             templates[file.brand, worded.template].add(len(worded.parameters))
             yield from (f"{reason}: {problem}" for problem in _faults(case, worded, file.locale))
             # A brand may want a sign of its own, and pay for it.
-            if file.brand is None and file.locale in GSM_LOCALES and not all(map(_is_gsm, set(worded.text))):
+            if file.alphabet == "gsm" and not all(map(_is_gsm, set(worded.text))):
                 yield f"{reason}: leaves the GSM alphabet"
 
 
@@ -379,7 +397,7 @@ SHIPPED: Final = "order_shipped = { $brand }: on its way!\n    .template = shipp
 
 
 def test_brand_may_override_texts(folder: Path) -> None:
-    for locale in ("en", "de-AT", "fr"):
+    for locale in ("en", "de-AT", "it"):
         write(folder, ONE_SHOP.format(locale), SHIPPED.replace("!", " 🚚"))
     assert problems(folder) == []
 
@@ -463,9 +481,9 @@ def test_a_brands_template_that_takes_more_and_less(folder: Path) -> None:
         (ONE_SHOP.format("de_AT"), SHIPPED, "is not named as a locale is written, such as de-AT"),
         (ONE_SHOP.format("xx"), SHIPPED, "no dates can be written in this locale"),
         (
-            ONE_SHOP.format("fr"),
+            ONE_SHOP.format("it"),
             SHIPPED.replace("way!", "way! { ending }"),
-            "order_shipped: fr: order_shipped: Unknown",
+            "order_shipped: it: order_shipped: Unknown",
         ),
         ("brands/-shop/en.ftl", SHIPPED, "the brand's id: expected 1 to 64 letters"),
         ("one-shop/en.ftl", SHIPPED, "a brand's files stand in brands/<brand>"),
@@ -479,6 +497,24 @@ def test_a_brands_text_that_is_broken(folder: Path, file: str, source: str, prob
 def test_a_locale_that_is_missing(folder: Path) -> None:
     (folder / "vi.ftl").unlink()
     assert problems(folder) == [f"vi.ftl: {reason}: is missing" for reason in SAMPLES]
+
+
+def test_one_file_adds_a_locale(folder: Path) -> None:
+    """It needs no other change: the file is found, checked and used."""
+    source = (folder / "es.ftl").read_text(encoding="utf-8").replace("vistazo", "olhar")
+    write(folder, "pt.ftl", source)
+    assert problems(folder) == []
+    case = input_of("product_preview", SAMPLES["product_preview"].given_fields[0], locale="pt-BR")
+    assert FluentWording(folder=folder)(case).text.startswith("acme-dental: un primer olhar a The autumn")
+    write(folder, "gl.ftl", source.replace("un primer olhar", "unha rápida ollada"))
+    assert problems(folder) == ["gl.ftl: product_preview: leaves the GSM alphabet"]
+
+
+@pytest.mark.parametrize("alphabet", ["", "-alphabet = latin\n"])
+def test_a_locale_names_its_alphabet(folder: Path, alphabet: str) -> None:
+    source = (folder / "es.ftl").read_text(encoding="utf-8")
+    write(folder, "es.ftl", source.replace("-alphabet = gsm\n", alphabet))
+    assert problems(folder) == ["es.ftl: -alphabet: expected one of gsm, unicode"]
 
 
 def write(folder: Path, file: str, source: str) -> None:

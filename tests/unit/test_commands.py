@@ -470,7 +470,7 @@ def test_send_dry_run_shows_the_plan_and_sends_nothing(
 def test_texts_prints_each_reason_in_each_language(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["texts", "--name", "Acme Dental", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert {(row["reason"], row["locale"]) for row in rows} == set(product(REASONS, ("de", "en", "vi")))
+    assert {(row["reason"], row["locale"]) for row in rows} == set(product(REASONS, ("de", "en", "es", "fr", "vi")))
     assert all(row["characters"] == len(row["text"]) for row in rows)
     assert all(1 <= row["sms_segments"] <= 5 for row in rows)
     assert all("Acme Dental" in row["text"] for row in rows if row["reason"] == "appointment_reminder")
@@ -479,8 +479,8 @@ def test_texts_prints_each_reason_in_each_language(capsys: pytest.CaptureFixture
 def test_texts_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["texts", "--locale", "en", "--reason", "order_shipped"]) == 0
     assert "order_shipped" in capsys.readouterr().out
-    assert main(["texts", "--locale", "fr"]) == 2
-    assert 'unknown "fr"; locales: de, en, vi' in capsys.readouterr().err
+    assert main(["texts", "--locale", "ja"]) == 2
+    assert 'unknown "ja"; locales: de, en, es, fr, vi' in capsys.readouterr().err
 
 
 def test_every_reason_with_a_subject_has_sample_data() -> None:

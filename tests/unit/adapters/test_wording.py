@@ -192,6 +192,115 @@ EXAMPLES: Final = {
             "Acme Dental: bạn cần hỗ trợ? Hãy nhắn tin cho chúng tôi tại đây. Trả lời STOP để ngừng nhận tin."
         ),
     },
+    "es": {
+        "appointment_reminder": (
+            "Acme Dental: le recordamos su cita: miércoles, 17 de septiembre de 2031, 15:05, "
+            "Example Street 12, Hamburg. Check-in online: https://acme.example/check-in/7Q2M4K9XB "
+            "Responda 1 para confirmar, 2 para cancelar, 3 para otra hora."
+        ),
+        "appointment_moved": (
+            "Acme Dental: su cita se ha cambiado al miércoles, 17 de septiembre de 2031, 15:05. "
+            "Responda 1 para confirmar, 2 para cancelar, 3 para otra hora."
+        ),
+        "appointment_cancelled": (
+            "Acme Dental: su cita del miércoles, 17 de septiembre de 2031, 15:05, ha sido cancelada."
+        ),
+        "online_check_in": (
+            "Acme Dental: ya puede hacer el check-in online para su cita del miércoles, 17 de septiembre de 2031, "
+            "15:05: https://acme.example/check-in/7Q2M4K9XB"
+        ),
+        "trial_follow_up": (
+            "Acme Dental: su prueba de Orbit Notes Professional termina el miércoles, 17 de septiembre de 2031. "
+            "¿Desea continuar? https://orbit.example/upgrade?t=7Q2M4K9X Responda STOP para darse de baja."
+        ),
+        "product_reminder": (
+            "Acme Dental: gracias por su interés en Trail Running Shoe, green. ¿Desea echarle otro vistazo? "
+            "https://shop.acme.example/p/trail-running Responda STOP para darse de baja."
+        ),
+        "cart_reminder": (
+            "Acme Dental: siguen en su carrito: Trail Running Shoe. Puede completar su pedido en "
+            "https://shop.acme.example/cart/7Q2M4K9XB Responda STOP para darse de baja."
+        ),
+        "order_shipped": (
+            "Acme Dental: su pedido ha sido enviado con Example Express. "
+            "Seguimiento: https://track.example/t/00340434161094021501"
+        ),
+        "review_request": (
+            "Acme Dental: esperamos que su pedido le haya gustado. ¿Nos cuenta qué le ha parecido? "
+            "https://shop.acme.example/review/7Q2M4K9XB Responda STOP para darse de baja."
+        ),
+        "back_in_stock": (
+            "Acme Dental: Trail Running Shoe, green vuelve a estar disponible. "
+            "https://shop.acme.example/p/trail-running Responda STOP para darse de baja."
+        ),
+        "product_preview": (
+            "Acme Dental: un primer vistazo a The autumn collection 2031. https://shop.acme.example/autumn-2031 "
+            "Responda STOP para darse de baja."
+        ),
+        "holiday_hours": (
+            "Acme Dental: el miércoles, 24 de diciembre de 2031 abrimos de 9:00 a 13:30. "
+            "Responda STOP para darse de baja."
+        ),
+        "welcome_back": "Acme Dental: le damos la bienvenida de nuevo, Ada. ¿En qué podemos ayudarle?",
+        "answer_reply": "Acme Dental: gracias, hemos recibido su respuesta.",
+        "help_reply": (
+            "Acme Dental: puede escribirnos por este medio y le ayudaremos. Responda STOP para darse de baja."
+        ),
+    },
+    "fr": {
+        "appointment_reminder": (
+            "Acme Dental : nous vous rappelons votre rendez-vous du mercredi 17 septembre 2031 à 15:05, "
+            "Example Street 12, Hamburg. Enregistrement en ligne : https://acme.example/check-in/7Q2M4K9XB "
+            "Répondez 1 pour confirmer, 2 pour annuler, 3 pour un autre horaire."
+        ),
+        "appointment_moved": (
+            "Acme Dental : votre rendez-vous a été déplacé au mercredi 17 septembre 2031 à 15:05. "
+            "Répondez 1 pour confirmer, 2 pour annuler, 3 pour un autre horaire."
+        ),
+        "appointment_cancelled": (
+            "Acme Dental : votre rendez-vous du mercredi 17 septembre 2031 à 15:05 a été annulé."
+        ),
+        "online_check_in": (
+            "Acme Dental : vous pouvez dès maintenant vous enregistrer en ligne pour votre rendez-vous du mercredi "
+            "17 septembre 2031 à 15:05 : https://acme.example/check-in/7Q2M4K9XB"
+        ),
+        "trial_follow_up": (
+            "Acme Dental : votre essai Orbit Notes Professional prend fin le mercredi 17 septembre 2031. "
+            "Souhaitez-vous continuer ? https://orbit.example/upgrade?t=7Q2M4K9X "
+            "Répondez STOP pour vous désinscrire."
+        ),
+        "product_reminder": (
+            "Acme Dental : merci de vous intéresser à Trail Running Shoe, green. Souhaitez-vous y revenir ? "
+            "https://shop.acme.example/p/trail-running Répondez STOP pour vous désinscrire."
+        ),
+        "cart_reminder": (
+            "Acme Dental : toujours dans votre panier : Trail Running Shoe. Vous pouvez finaliser votre commande ici : "
+            "https://shop.acme.example/cart/7Q2M4K9XB Répondez STOP pour vous désinscrire."
+        ),
+        "order_shipped": (
+            "Acme Dental : votre commande a été expédiée par Example Express. "
+            "Suivi : https://track.example/t/00340434161094021501"
+        ),
+        "review_request": (
+            "Acme Dental : nous espérons que votre commande vous a plu. Souhaitez-vous nous donner votre avis ? "
+            "https://shop.acme.example/review/7Q2M4K9XB Répondez STOP pour vous désinscrire."
+        ),
+        "back_in_stock": (
+            "Acme Dental : Trail Running Shoe, green est de nouveau disponible. "
+            "https://shop.acme.example/p/trail-running Répondez STOP pour vous désinscrire."
+        ),
+        "product_preview": (
+            "Acme Dental : découvrez en avant-première The autumn collection 2031. "
+            "https://shop.acme.example/autumn-2031 Répondez STOP pour vous désinscrire."
+        ),
+        "holiday_hours": (
+            "Acme Dental : le mercredi 24 décembre 2031, nous serons ouverts de 09:00 à 13:30. "
+            "Répondez STOP pour vous désinscrire."
+        ),
+        "welcome_back": "Acme Dental : heureux de vous revoir, Ada ! Comment pouvons-nous vous aider ?",
+        "answer_reply": "Acme Dental : merci, votre réponse est bien arrivée.",
+        "help_reply": ("Acme Dental : écrivez-nous ici et nous vous aiderons. Répondez STOP pour vous désinscrire."),
+    },
 }
 
 
@@ -200,7 +309,7 @@ def full(reason: str) -> dict[str, Any]:
     return {**SAMPLES[reason].given_fields[0], **SAMPLES[reason].optional}
 
 
-@pytest.mark.parametrize(("locale", "reason"), list(product(LOCALES, SAMPLES)))
+@pytest.mark.parametrize(("locale", "reason"), list(product(EXAMPLES, SAMPLES)))
 def test_a_whole_text(locale: str, reason: str) -> None:
     fields = full(reason)
     assert text(reason, fields, locale=locale, brand=ACME, display_name="Ada") == EXAMPLES[locale][reason]
@@ -216,6 +325,8 @@ def test_a_whole_text(locale: str, reason: str) -> None:
                 "en": "acme-dental: your order has been shipped.",
                 "de": "acme-dental: Ihre Bestellung wurde versandt.",
                 "vi": "acme-dental: đơn hàng của bạn đã được gửi đi.",
+                "es": "acme-dental: su pedido ha sido enviado.",
+                "fr": "acme-dental : votre commande a été expédiée.",
             },
         ),
         (
@@ -225,6 +336,8 @@ def test_a_whole_text(locale: str, reason: str) -> None:
                 "en": "acme-dental: we are closed on Thursday, December 25, 2031.",
                 "de": "acme-dental: Am Donnerstag, 25. Dezember 2031 haben wir geschlossen.",
                 "vi": "acme-dental: chúng tôi nghỉ vào Thứ Năm, 25 tháng 12, 2031.",
+                "es": "acme-dental: el jueves, 25 de diciembre de 2031 estaremos cerrados.",
+                "fr": "acme-dental : nous serons fermés le jeudi 25 décembre 2031.",
             },
         ),
         (
@@ -234,6 +347,8 @@ def test_a_whole_text(locale: str, reason: str) -> None:
                 "en": "acme-dental: welcome back! How can we help you?",
                 "de": "acme-dental: Willkommen zurück! Wie können wir Ihnen helfen?",
                 "vi": "acme-dental: chào mừng bạn đã quay lại! Chúng tôi có thể giúp gì cho bạn?",
+                "es": "acme-dental: le damos la bienvenida de nuevo. ¿En qué podemos ayudarle?",
+                "fr": "acme-dental : heureux de vous revoir ! Comment pouvons-nous vous aider ?",
             },
         ),
         (
@@ -246,6 +361,9 @@ def test_a_whole_text(locale: str, reason: str) -> None:
                 "https://a.example",
                 "vi": "acme-dental: giỏ hàng của bạn vẫn còn sản phẩm. Bạn có thể hoàn tất đơn hàng tại đây: "
                 "https://a.example",
+                "es": "acme-dental: ha dejado productos en su carrito. Puede completar su pedido en https://a.example",
+                "fr": "acme-dental : votre panier contient encore des articles. Vous pouvez finaliser votre commande "
+                "ici : https://a.example",
             },
         ),
         (
@@ -258,15 +376,29 @@ def test_a_whole_text(locale: str, reason: str) -> None:
                 "Antworten Sie 1: Zusage, 2: Absage, 3: anderer Termin.",
                 "vi": "acme-dental: nhắc bạn lịch hẹn lúc 15:05, Thứ Năm, 20 tháng 3, 2031. "
                 "Trả lời 1: xác nhận, 2: hủy, 3: đổi giờ.",
+                "es": "acme-dental: le recordamos su cita: jueves, 20 de marzo de 2031, 15:05. "
+                "Responda 1 para confirmar, 2 para cancelar, 3 para otra hora.",
+                "fr": "acme-dental : nous vous rappelons votre rendez-vous du jeudi 20 mars 2031 à 15:05. "
+                "Répondez 1 pour confirmer, 2 pour annuler, 3 pour un autre horaire.",
             },
         ),
     ],
 )
 def test_a_text_with_as_little_as_may_be(reason: str, fields: dict[str, Any], texts: dict[str, str]) -> None:
-    assert {locale: text(reason, fields, locale=locale, channel="rcs") for locale in LOCALES} == texts
+    assert {locale: text(reason, fields, locale=locale, channel="rcs") for locale in texts} == texts
+    assert set(texts) == set(EXAMPLES)
 
 
-@pytest.mark.parametrize(("locale", "ended"), [("en", "ended on"), ("de", "endete am"), ("vi", "đã hết hạn vào")])
+@pytest.mark.parametrize(
+    ("locale", "ended"),
+    [
+        ("en", "ended on"),
+        ("de", "endete am"),
+        ("vi", "đã hết hạn vào"),
+        ("es", "ha terminado el"),
+        ("fr", "a pris fin le"),
+    ],
+)
 def test_a_trial_that_is_over_has_ended(locale: str, ended: str) -> None:
     ends_at = datetime.fromisoformat(TRIAL["ends_at"])
     assert ended in text("trial_follow_up", TRIAL, locale=locale, now=ends_at)
@@ -282,11 +414,20 @@ def test_a_service_is_never_named(locale: str) -> None:
             assert text(reason, plain | {"service": service}, locale=locale) == text(reason, plain, locale=locale)
 
 
+STOP_HINTS: Final = {
+    "en": "Reply STOP to opt out.",
+    "de": "Abmelden mit STOP.",
+    "vi": "ngừng nhận tin.",
+    "es": "Responda STOP para darse de baja.",
+    "fr": "Répondez STOP pour vous désinscrire.",
+}
+
+
 @pytest.mark.parametrize(("channel", "reason"), list(product(CHANNELS, SAMPLES)))
 def test_stop_hint_is_added_to_the_right_messages(channel: str, reason: str) -> None:
     """Marketing on SMS has the hint, and so has the answer to HELP on any channel."""
     tells = reason == "help_reply" or (SAMPLES[reason].category == "marketing" and channel == "sms")
-    for locale, stop in (("en", "Reply STOP to opt out."), ("de", "Abmelden mit STOP."), ("vi", "ngừng nhận tin.")):
+    for locale, stop in STOP_HINTS.items():
         worded = text(reason, full(reason), locale=locale, channel=channel)
         assert worded.endswith(f" {stop}") == ("STOP" in worded) == tells
 
@@ -368,10 +509,13 @@ def test_the_chain(locales: tuple[str | None, ...], wanted: str) -> None:
         ("DE", None, "en", "de"),
         ("vi-VN", "de", "en", "vi"),
         ("en-GB", "vi", "de", "en"),
-        ("fr", "vi-VN", "de", "vi"),
-        ("fr", None, "de", "de"),
-        ("fr-CA", "it", "de-CH", "de"),
-        ("fr", None, "pt-BR", "en"),
+        ("ja", "vi-VN", "de", "vi"),
+        ("ja", None, "de", "de"),
+        ("pt-BR", "it", "de-CH", "de"),
+        ("ja", None, "pt-BR", "en"),
+        ("fr-CA", "de", "en", "fr"),
+        ("es-419", None, "en", "es"),
+        ("es_MX", "fr", "de", "es"),
         (None, "de_DE", "vi", "de"),
         (None, None, "de", "de"),
         (None, None, "ja", "en"),
@@ -429,6 +573,13 @@ def test_a_place_in_many_languages() -> None:
         ("en-nowhere", "on Wednesday, January 7, 2032 at 3:05 PM."),
         ("de-AT", "am Mittwoch, 7. Jänner 2032 um 15:05 Uhr."),
         ("de_de", "am Mittwoch, 7. Januar 2032 um 15:05 Uhr."),
+        ("en-CA", "on Wednesday, January 7, 2032 at 3:05 p.m."),
+        ("es-AR", "cita: miércoles, 7 de enero de 2032, 3:05 p. m."),
+        ("es", "cita: miércoles, 7 de enero de 2032, 15:05."),
+        ("es-MX", "cita: miércoles, 7 de enero de 2032, 3:05 p.m."),
+        ("es-US", "cita: miércoles, 7 de enero de 2032, 3:05 p.m."),
+        ("fr", "du mercredi 7 janvier 2032 à 15:05."),
+        ("fr-CA", "du mercredi 7 janvier 2032 à 15 h 05."),
     ],
 )
 def test_dates_as_the_region_writes_them(locale: str, shown: str) -> None:
@@ -438,7 +589,7 @@ def test_dates_as_the_region_writes_them(locale: str, shown: str) -> None:
 
 
 def test_a_language_that_there_are_no_texts_in_writes_no_dates() -> None:
-    assert " Thursday, March 20, 2031 " in text("appointment_reminder", APPOINTMENT, locale="fr-CA")
+    assert " Thursday, March 20, 2031 " in text("appointment_reminder", APPOINTMENT, locale="pt-BR")
 
 
 # Whose time
@@ -514,9 +665,10 @@ def test_a_text_from_outside_is_data(hostile: str, locale: str) -> None:
     assert f" {hostile}. " in placed
     brand = Brand("acme-dental", name=hostile, stop_text=hostile)
     reviewed = text("review_request", {}, locale=locale, brand=brand)
-    assert reviewed.startswith(f"{hostile}: ")
+    assert reviewed.removeprefix(hostile).lstrip().startswith(": ")
     assert reviewed.endswith(f" {hostile}")
-    assert f" {hostile}!" in text("welcome_back", {}, locale=locale, display_name=hostile) or locale == "vi"
+    welcome = text("welcome_back", {}, locale=locale, display_name="NAME")
+    assert text("welcome_back", {}, locale=locale, display_name=hostile) == welcome.replace("NAME", hostile)
 
 
 @pytest.mark.parametrize(
@@ -615,7 +767,7 @@ def test_a_brands_part_of_a_text_is_in_all_of_them(folder: Path) -> None:
 
 def test_a_brand_may_speak_a_language_of_its_own(folder: Path) -> None:
     """A brand's own texts use its language; other texts use the next language of the chain."""
-    write(folder, "acme-dental", "fr", SHIPPED.replace("on its way", "le colis part { $carrier }"))
+    write(folder, "acme-dental", "pt", SHIPPED.replace("on its way", "o pacote vai { $carrier }"))
     write(folder, "acme-dental", "de-AT", SHIPPED.replace("on its way", "Servus"))
     speak = FluentWording("de", folder)
 
@@ -623,12 +775,12 @@ def test_a_brand_may_speak_a_language_of_its_own(folder: Path) -> None:
         worded = speak(input_of(reason, full(reason), locale=locale, brand_id=brand_id))
         return worded.locale, worded.text.removeprefix(f"{brand_id}: ")[:14]
 
-    assert spoken("order_shipped", "fr-CA") == ("fr", "le colis part ")
+    assert spoken("order_shipped", "pt-BR") == ("pt", "o pacote vai E")
     assert spoken("order_shipped", "de_at") == ("de-AT", "Servus!")
     assert spoken("order_shipped", "de") == ("de", "Ihre Bestellun")
-    assert spoken("review_request", "fr-CA") == ("de", "Wir hoffen, Si")
+    assert spoken("review_request", "pt-BR") == ("de", "Wir hoffen, Si")
     assert spoken("review_request", "de-AT") == ("de", "Wir hoffen, Si")
-    assert spoken("order_shipped", "fr", "other") == ("de", "Ihre Bestellun")
+    assert spoken("order_shipped", "pt", "other") == ("de", "Ihre Bestellun")
 
 
 def test_brand_text_may_have_lines_and_its_own_template(folder: Path) -> None:
@@ -771,6 +923,8 @@ def asking(fields: dict[str, Any] = APPOINTMENT, folder: Path = FOLDER, **about:
         ("en", ["Confirm", "Cancel", "Another time"]),
         ("de", ["Zusagen", "Absagen", "Anderer Termin"]),
         ("vi", ["Xác nhận", "Hủy lịch hẹn", "Đổi giờ"]),
+        ("es", ["Confirmar", "Cancelar", "Otra hora"]),
+        ("fr", ["Confirmer", "Annuler", "Autre horaire"]),
     ],
 )
 def test_a_reminder_has_a_button_for_each_answer(locale: str, labels: list[str]) -> None:

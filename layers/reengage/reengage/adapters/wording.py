@@ -22,7 +22,7 @@ from reengage.domain.questions import WITH_REPLIES, asks_for_answer, payload_of
 from reengage.errors import ReengageError
 from reengage.ports import QuickReply, Wording
 
-from .wording_variables import QUESTION, Context, variables
+from .wording_variables import QUESTION, TIMES, Context, variables
 
 FOLDER: Final = Path(__file__).parents[1] / "wording"
 
@@ -155,4 +155,11 @@ def _format(bundle: FluentBundle, name: str, attribute: str | None, values: Mapp
     text, errors = bundle.format_pattern(pattern, dict(values))
     if errors:
         raise WordingError(f"{bundle.locales[0]}: {name}: {'; '.join(map(str, errors))}")
-    return re.sub(" {2,}", " ", str(text)).strip()
+    return _end_once(re.sub(" {2,}", " ", str(text)).strip(), values)
+
+
+def _end_once(text: str, values: Mapping[str, str]) -> str:
+    """A time such as "3:05 p.m." has the full stop of its sentence: there is no second one."""
+    for time in filter(lambda value: value.endswith("."), (values.get(name, "") for name in TIMES)):
+        text = text.replace(f"{time}.", time)
+    return text

@@ -27,6 +27,9 @@ LONGEST_ITEM: Final = 40
 QUESTION: Final = "question"
 """The variable with the question that a text asks; the name of the question's own text, too."""
 
+TIMES: Final = ("time", "opens", "closes")
+"""The variables that are times of day."""
+
 NOTHING: Final = "-"
 """Replaces an empty text, because providers refuse an empty parameter."""
 

@@ -5,6 +5,7 @@ A list is a section of plain lines, because that loads in a tenth of the time of
 - ``#`` begins a comment line, ``[name]`` a section.
 - ``(a|b) c`` is the template of "a c" and "b c". Groups do not nest.
 - ``<name>`` in a pattern is replaced by the pattern of that name in ``[names]``.
+- A section may be missing: that list is empty. ``[possible opt-outs]`` need ``[cues]``.
 
 A phrase counts without accents too. A single Vietnamese word does not: "hủy" would be a name.
 """
@@ -78,7 +79,7 @@ def matches_possible_opt_out(text: str) -> bool:
 def possible_opt_outs(locale: str) -> re.Pattern[str]:
     """Return the pattern of a locale's opt-outs in free words, written without marks (Vietnamese: with or without)."""
     lists = sections()[locale]
-    names = dict(line.split(" = ", 1) for line in lists["names"].splitlines())
+    names = dict(line.split(" = ", 1) for line in lists.get("names", "").splitlines())
     patterns = "|".join(re.sub(r"<(\w+)>", lambda name: names[name[1]], lists["possible opt-outs"]).splitlines())
     return re.compile(
         rf"\b(?:{patterns}|{remove_marks(patterns)})\b" if locale in _MARKS_MATTER else rf"\b(?:{patterns})\b"
@@ -87,7 +88,7 @@ def possible_opt_outs(locale: str) -> re.Pattern[str]:
 
 @cache
 def _cues(locale: str) -> tuple[str, ...]:
-    return tuple(sections()[locale]["cues"].split())
+    return tuple(sections()[locale].get("cues", "").split())
 
 
 def section_phrases(locale: str, name: str) -> Iterator[str]:

@@ -1,5 +1,7 @@
 # Deutsch, mit Sie. Was in en.ftl am Anfang steht, gilt auch hier.
 
+-alphabet = gsm
+
 how_to_stop = { $has_stop_text ->
     [yes] { $stop_text }
    *[no] Abmelden mit STOP.

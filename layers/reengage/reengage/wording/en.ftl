@@ -4,6 +4,8 @@
 # The attribute "template" names the provider's approved template, and "parameters" its variables in their order.
 # A template always takes the same ones, and none that may be empty: with others, it has another name.
 
+-alphabet = gsm
+
 how_to_stop = { $has_stop_text ->
     [yes] { $stop_text }
    *[no] Reply STOP to opt out.

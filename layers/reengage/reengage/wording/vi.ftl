@@ -1,6 +1,8 @@
 # Tiếng Việt. Những điều ghi ở đầu en.ftl cũng áp dụng cho tệp này, trừ bảng mã GSM:
 # một SMS tiếng Việt chỉ có 70 ký tự (67 ký tự mỗi phần khi dài hơn), nên hãy viết ngắn gọn.
 
+-alphabet = unicode
+
 how_to_stop = { $has_stop_text ->
     [yes] { $stop_text }
    *[no] Trả lời STOP để ngừng nhận tin.
