@@ -19,10 +19,13 @@ from reengage.domain.reasons import REASONS, Reason
 from reengage.domain.routes import PROVIDERS, parse_routes
 from reengage.domain.subject import EVENT_TYPES, BusinessEvent, EventEffect
 from reengage.observability import (
+    ALL_HELD_FOR_TIMEZONE,
     FIELDS_MISSPELLED,
     LEFT,
     METRICS,
     NOT_PUBLISHED,
+    OLDEST_DUE,
+    PAUSED,
     RETRIED,
     SIGNATURES_REFUSED,
     SMS_OVER_THREE_SEGMENTS,
@@ -166,6 +169,9 @@ def test_metrics() -> None:
         (NOT_PUBLISHED.name, ()),
         (LEFT.name, ()),
         (RETRIED.name, ()),
+        (OLDEST_DUE.name, ()),
+        (ALL_HELD_FOR_TIMEZONE.name, ()),
+        (PAUSED.name, ()),
         (FIELDS_MISSPELLED.name, ()),
         (SIGNATURES_REFUSED.name, ()),
         (WEBHOOKS_REFUSED.name, WEBHOOKS_REFUSED.dimensions),
@@ -177,7 +183,19 @@ def test_alarms_that_the_runbook_names() -> None:
     alarms = {name for name, resource in template()["Resources"].items() if resource["Type"].endswith("Alarm")}
     for name in re.findall(r"`(…?\w+Alarm)`", FUNCTIONS.text):
         assert any(alarm.endswith(name.removeprefix("…")) for alarm in alarms), name
-    assert f"for each of the {len(alarms)} alarms" in FUNCTIONS.text
+    (composite,) = [name for name in alarms if template()["Resources"][name]["Type"].endswith("::CompositeAlarm")]
+    assert f"for each of the {len(alarms) - 1} alarms, and $0.50 for `{composite}`" in FUNCTIONS.text
+
+
+def test_each_alarm_has_a_paragraph_that_it_names() -> None:
+    """The description of an alarm is what a person reads at night: it names the paragraph to read next."""
+    headings = {line.removeprefix("### ") for line in FUNCTIONS.text.splitlines() if line.startswith("### ")}
+    for name, resource in template()["Resources"].items():
+        if not resource["Type"].endswith("Alarm"):
+            continue
+        link = re.search(r'Runbook: functions/README\.md, "([^"]+)"\.$', resource["Properties"]["AlarmDescription"])
+        assert link, name
+        assert link[1] in headings, name
 
 
 def test_every_file_of_events_is_named_and_exists() -> None:

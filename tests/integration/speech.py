@@ -6,18 +6,23 @@ from typing import Any, Final
 
 from reengage.observability import (
     ALARM_METRICS,
+    ALL_HELD_FOR_TIMEZONE,
     LEFT,
     METRICS,
     NOT_PUBLISHED,
+    OLDEST_DUE,
+    PAUSED,
     RETRIED,
     SIGNATURES_REFUSED,
     SMS_OVER_THREE_SEGMENTS,
+    STACK_SERVICE,
     WEBHOOKS_REFUSED,
 )
 
 _SERIES: Final = (
     *(*METRICS.values(), *ALARM_METRICS.values()),
     *(NOT_PUBLISHED, LEFT, RETRIED, SMS_OVER_THREE_SEGMENTS, WEBHOOKS_REFUSED, SIGNATURES_REFUSED),
+    *(OLDEST_DUE, ALL_HELD_FOR_TIMEZONE, PAUSED),
 )
 
 DIMENSIONS: Final = {
@@ -69,7 +74,8 @@ def documented(written: Mapping[str, Any], *, service: str) -> None:
     assert unit == "Count"
     (dimensions,) = directive["Dimensions"]
     assert sorted(dimensions) in DIMENSIONS[name]
-    assert written["service"] == service
+    of_stack = {metric.name for metric in _SERIES if metric.of_stack}
+    assert written["service"] == (STACK_SERVICE if name in of_stack else service)
     assert all(isinstance(written[dimension], str) and written[dimension] for dimension in dimensions)
     assert set(written) == {"_aws", name, *dimensions}
-    assert sum(written[name]) > 0
+    assert sum(written[name]) > 0 or name == ALL_HELD_FOR_TIMEZONE.name

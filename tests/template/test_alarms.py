@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from reengage.observability import ALARM_METRICS, LEFT, NOT_PUBLISHED, RETRIED, SIGNATURES_REFUSED
-from tests.template.stack import ALARM, FUNCTION, QUEUE, SCHEDULE, Properties, Stack, arn
+from reengage.observability import (
+    ALARM_METRICS,
+    ALL_HELD_FOR_TIMEZONE,
+    LEFT,
+    NOT_PUBLISHED,
+    OLDEST_DUE,
+    PAUSED,
+    RETRIED,
+    SIGNATURES_REFUSED,
+    STACK_SERVICE,
+)
+from tests.template.stack import ALARM, COMPOSITE_ALARM, FUNCTION, QUEUE, SCHEDULE, Properties, Stack, arn
+from tests.template_resources import template
 
 type Metric = tuple[str, str, str, str]
 
@@ -82,30 +93,54 @@ def test_undelivered_refused_and_throttled_alarm(stack: Stack) -> None:
     assert ("AWS/Lambda", "Throttles", "FunctionName", str({"Ref": "WebhookFunction"})) in _watched(stack)
 
 
+OF_STACK = (OLDEST_DUE, ALL_HELD_FOR_TIMEZONE, PAUSED)
+
+
+def test_metrics_of_the_stack_have_one_alarm_each(stack: Stack) -> None:
+    for metric in OF_STACK:
+        assert metric.of_stack
+        assert ("Reengage", metric.name, "service", STACK_SERVICE) in _watched(stack)
+
+
+def test_composite_exists_only_if_someone_is_notified(stack: Stack) -> None:
+    """It costs as much as five alarms, and says nothing that the others do not say."""
+    (name,) = stack.of(COMPOSITE_ALARM)
+    assert stack.resources[name]["Condition"] == "HasNotification"
+    conditions = template()["Conditions"]
+    parts = [{"Condition": "HasAlarmTopicArn"}, {"Condition": "HasAlarmEmail"}]
+    assert conditions["HasNotification"] == {"Fn::Or": parts}
+    chosen = [{"Fn::If": ["HasAlarmTopicArn", {"Ref": "AlarmTopicArn"}, {"Ref": "AlarmTopic"}]}]
+    alarm = stack.of(COMPOSITE_ALARM)[name]
+    assert (alarm["AlarmActions"], alarm["OKActions"]) == (chosen, chosen)
+
+
 def test_no_alarm_watches_anything_else(stack: Stack) -> None:
     """An alarm of a metric that no code emits would never change its state."""
     publishers = set(stack.of(FUNCTION)) - {"ExplainFunction"}
     of_senders = 5 * len(stack.of(SCHEDULE))  # not running, retrying, failed, unconfirmed, backlog
     of_the_webhook = 3  # failing, refused, throttled
-    expected = len(stack.of(QUEUE)) + len(publishers) + of_senders + of_the_webhook + 1
+    expected = len(stack.of(QUEUE)) + len(publishers) + of_senders + of_the_webhook + len(OF_STACK) + 1
     assert len(stack.of(ALARM)) == len(_watched(stack)) == expected
 
 
 def test_custom_metrics_of_alarms_have_no_other_dimension(stack: Stack) -> None:
     """The code adds ``service`` alone to these, as the alarms' dimensions are."""
-    emitted = {metric.name for metric in (*ALARM_METRICS.values(), NOT_PUBLISHED, LEFT, RETRIED, SIGNATURES_REFUSED)}
+    metrics = (*ALARM_METRICS.values(), NOT_PUBLISHED, LEFT, RETRIED, SIGNATURES_REFUSED, *OF_STACK)
+    emitted = {metric.name for metric in metrics}
     assert {alarm["MetricName"] for alarm in stack.of(ALARM).values() if alarm["Namespace"] == "Reengage"} == emitted
-    assert all(not metric.dimensions for metric in (*ALARM_METRICS.values(), NOT_PUBLISHED, LEFT, SIGNATURES_REFUSED))
+    assert all(not metric.dimensions for metric in metrics)
 
 
 def test_every_other_alarm_is_quiet_without_data(stack: Stack) -> None:
-    thresholds = {"MessagesUndelivered": 20, SIGNATURES_REFUSED.name: 5}
-    periods = {RETRIED.name: 3, LEFT.name: 3, SIGNATURES_REFUSED.name: 2}
+    thresholds = {"MessagesUndelivered": 20, SIGNATURES_REFUSED.name: 5, OLDEST_DUE.name: 10, PAUSED.name: 240}
+    periods = {RETRIED.name: 3, LEFT.name: 3, SIGNATURES_REFUSED.name: 2, ALL_HELD_FOR_TIMEZONE.name: 3}
+    statistics = {OLDEST_DUE.name: "Maximum", PAUSED.name: "Maximum", ALL_HELD_FOR_TIMEZONE.name: "Minimum"}
     for name, alarm in stack.of(ALARM).items():
         if alarm in _silences(stack):
             continue
         metric = alarm["MetricName"]
-        assert alarm["Statistic"] == ("Maximum" if alarm["Namespace"] == "AWS/SQS" else "Sum"), name
+        usual = "Maximum" if alarm["Namespace"] == "AWS/SQS" else "Sum"
+        assert alarm["Statistic"] == statistics.get(metric, usual), name
         assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold", name
         assert (alarm["Threshold"], alarm["EvaluationPeriods"]) == (thresholds.get(metric, 1), periods.get(metric, 1))
         assert alarm["TreatMissingData"] == "notBreaching", name

@@ -16,7 +16,16 @@ from .adapters.aws_clients import AwsClients
 from .adapters.eventbridge import EventBridgeChannel, EventBus, only_outcomes
 from .domain import routes
 from .errors import InvalidEvent
-from .observability import LEFT, NOT_PUBLISHED, RETRIED, SMS_OVER_THREE_SEGMENTS, count, count_refused_webhook, observed
+from .observability import (
+    LEFT,
+    NOT_PUBLISHED,
+    RETRIED,
+    SMS_OVER_THREE_SEGMENTS,
+    count,
+    count_measures,
+    count_refused_webhook,
+    observed,
+)
 from .ports import KeepRejected, ProviderChannel, Publish, Wording
 from .settings import Settings
 
@@ -158,15 +167,25 @@ class App:
 
     def send_due(self, send_group: SendGroup, *, milliseconds: int) -> dict[str, Any]:
         """Send what is due in one send group, within the time that the invocation has left."""
+        from .usecases.run_measures import RunMeasures, watch_pauses
         from .usecases.send_due_messages import send_due_messages, summary
 
-        time_left = timedelta(milliseconds=milliseconds)
+        time_left, measures = timedelta(milliseconds=milliseconds), RunMeasures()
         sender = self._sender(send_group, self.settings.policy, time_left)
         try:
-            tally = send_due_messages(sender, stop_at=self.clock() + time_left - SHUTDOWN_MARGIN)
+            stop_at = self.clock() + time_left - SHUTDOWN_MARGIN
+            tally = send_due_messages(sender, stop_at=stop_at, measures=measures)
+            if send_group == "updates":
+                watch_pauses(measures, self.settings.routes.brands, store=self.store, now=self.clock())
         finally:
             if http := self.__dict__.get("http"):  # built in this run or in an earlier one
                 http.close()
+            now = self.clock()
+            count_measures(
+                late_by=measures.late_by(now),
+                paused_for=measures.paused_for(now),
+                all_held_for_timezone=measures.all_held_for_timezone(),
+            )
         answer = summary(tally)
         for metric, outcome in ((LEFT, "left"), (RETRIED, "retried")):
             if answer[outcome]:

@@ -6,6 +6,7 @@ Logs hold no personal data: no address, no text, only ids, reasons, rules and in
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from functools import cache, wraps
 from http import HTTPStatus
 from threading import Lock
@@ -26,10 +27,14 @@ Handler = Callable[[Any, Any], Any]
 
 
 class Metric(NamedTuple):
-    """A metric in the namespace ``Reengage``, unit ``Count``; ``service`` is a dimension of each."""
+    """A metric in the namespace ``Reengage``, unit ``Count``; ``service`` is a dimension of each.
+
+    ``of_stack``: its ``service`` is ``stack`` in all functions, so that one alarm watches them together.
+    """
 
     name: str
     dimensions: tuple[str, ...] = ()
+    of_stack: bool = False
 
 
 METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
@@ -89,6 +94,9 @@ MEASURED: Final = ("subject_id", "scheduled_messages", "rejected_detail_type")
 NOT_PUBLISHED: Final = Metric("EventsNotPublished")
 LEFT: Final = Metric("DueMessagesLeft")
 RETRIED: Final = Metric("MessagesRetried")
+OLDEST_DUE: Final = Metric("OldestDueMinutes", of_stack=True)
+ALL_HELD_FOR_TIMEZONE: Final = Metric("AllHeldForTimezone", of_stack=True)
+PAUSED: Final = Metric("PausedMinutes", of_stack=True)
 WEBHOOKS_REFUSED: Final = Metric("WebhooksRefused", ("door", "status"))
 SIGNATURES_REFUSED: Final = Metric("WebhookSignaturesRefused")
 FIELDS_MISSPELLED: Final = Metric("FieldsMisspelled")
@@ -96,6 +104,9 @@ SMS_OVER_THREE_SEGMENTS: Final = Metric("SmsOverThreeSegments", ("reason",))
 
 ENDPOINTS: Final = frozenset({"meta", "twilio", "rcs", "google-business-messages"})
 """The webhook endpoints whose refusals may mean a rotated secret; calls to other paths do not."""
+
+STACK_SERVICE: Final = "stack"
+MINUTE: Final = timedelta(minutes=1)
 
 _counts: Counter[tuple[Metric, tuple[str, ...]]] = Counter()
 _lock = Lock()
@@ -174,6 +185,15 @@ def count_refused_webhook(endpoint: str, status: int) -> None:
         count(SIGNATURES_REFUSED)
 
 
+def count_measures(*, late_by: timedelta, paused_for: timedelta, all_held_for_timezone: bool | None) -> None:
+    """Count what a run measured for the alarms: minutes of delay and of pause; 1 or 0 for the time zones."""
+    for metric, duration in ((OLDEST_DUE, late_by), (PAUSED, paused_for)):
+        if duration >= MINUTE:
+            count(metric, duration // MINUTE)
+    if all_held_for_timezone is not None:
+        count(ALL_HELD_FOR_TIMEZONE, int(all_held_for_timezone))
+
+
 def _loggable(event: OutEvent) -> dict[str, Any]:
     """Remove what may be personal data, also within the decision's facts; log the length of some fields."""
     detail = {name: value for name, value in event.detail.items() if name not in PRIVATE}
@@ -206,7 +226,7 @@ def write_metrics() -> None:
             name=metric.name,
             unit=MetricUnit.Count,
             value=value,
-            default_dimensions={"service": logger().service},
+            default_dimensions={"service": STACK_SERVICE if metric.of_stack else logger().service},
         ) as written:
             for name, dimension in zip(metric.dimensions, values, strict=True):
                 written.add_dimension(name=name, value=dimension)

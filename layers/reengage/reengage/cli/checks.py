@@ -145,10 +145,13 @@ def _topic(inspection: Inspection) -> str:
 
 def alarming(inspection: Inspection) -> Iterator[Finding]:
     """Check that no alarm is on."""
-    names = [physical for _, physical in inspection.resources.get("AWS::CloudWatch::Alarm", [])]
+    types = ("AWS::CloudWatch::CompositeAlarm", "AWS::CloudWatch::Alarm")
+    names = [physical for type_ in types for _, physical in inspection.resources.get(type_, [])]
     for start in range(0, len(names), 100):
-        found = inspection.client("cloudwatch").describe_alarms(AlarmNames=names[start : start + 100])
-        for alarm in found["MetricAlarms"]:
+        found = inspection.client("cloudwatch").describe_alarms(
+            AlarmNames=names[start : start + 100], AlarmTypes=["CompositeAlarm", "MetricAlarm"]
+        )
+        for alarm in (*found.get("CompositeAlarms", ()), *found["MetricAlarms"]):
             if alarm["StateValue"] == "ALARM":
                 yield Finding(
                     "problem", f"{alarm['AlarmName']} is on", alarm.get("AlarmDescription", "See functions/README.md.")

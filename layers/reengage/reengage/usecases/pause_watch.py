@@ -31,6 +31,11 @@ class PauseWatch:
         brand, reason = due.key.pk.split("#", 2)[1], due.key.sk.split("#", 2)[1]
         return any(pause.covers(reason, now) for name in (STACK, brand) for pause in self._pauses(name, now))
 
+    def known(self) -> Sequence[Pause]:
+        """Return the pauses that the run has read: those that hold a message of it."""
+        with self._lock:
+            return [pause for _, pauses in self._read.values() for pause in pauses]
+
     def _pauses(self, brand: str, now: datetime) -> Sequence[Pause]:
         with self._lock:
             known = self._read.get(brand)

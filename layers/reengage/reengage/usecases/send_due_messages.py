@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from reengage.domain.contact import SHARDS
 from reengage.domain.reasons import PRIORITIES, Priority
+from reengage.usecases.run_measures import RunMeasures
 from reengage.usecases.send_message import Sender
 from reengage.usecases.send_run import Run, Tally
 
@@ -32,10 +33,11 @@ def summary(tally: Tally) -> dict[str, Any]:
     }
 
 
-def send_due_messages(sender: Sender, *, stop_at: datetime) -> Tally:
+def send_due_messages(sender: Sender, *, stop_at: datetime, measures: RunMeasures | None = None) -> Tally:
     """Process every shard until ``stop_at``; return when every worker has ended.
 
-    One message's error does not delay the others. Raises an ``ExceptionGroup`` of all errors at the end.
+    ``measures`` gets what the run measured for the alarms. One message's error does not delay the others. Raises an
+    ``ExceptionGroup`` of all errors at the end.
     """
     # Each minute starts with another shard, so that with a backlog no shard always waits.
     first = int(sender.clock().timestamp()) // 60
@@ -49,6 +51,8 @@ def send_due_messages(sender: Sender, *, stop_at: datetime) -> Tally:
             run.finish()
             tally += run.tally
             errors += run.errors
+            if measures:
+                measures.add(run.measures)
     if errors:
         raise ExceptionGroup(f"{sender.send_group}: {len(errors)} errors in a run of {summary(tally)}", errors)
     return tally

@@ -2,6 +2,7 @@
 
 import heapq
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
@@ -20,6 +21,11 @@ class SendQueue[Task]:
 
     def __len__(self) -> int:
         return self._size
+
+    def waiting(self) -> Iterator[Task]:
+        """Yield every task that is not taken, in no order."""
+        for waiting in self._waiting.values():
+            yield from (task for _, _, _, task in waiting)
 
     def put(self, task: Task, route: str, contact: str, deadline: Any) -> None:
         """Add a task. ``contact``: empty for a task of no contact."""

@@ -19,6 +19,7 @@ from reengage.domain.reasons import Priority
 from reengage.ports import DueKey
 from reengage.usecases.expand_broadcast import expand_broadcast
 from reengage.usecases.pause_watch import PauseWatch
+from reengage.usecases.run_measures import RunMeasures
 from reengage.usecases.send_message import Handled, Sender, publish_if_possible
 from reengage.usecases.send_queue import SendQueue
 
@@ -59,6 +60,7 @@ class Run:
     stop_at: datetime
     workers: int
     tally: Tally = field(default_factory=Counter)
+    measures: RunMeasures = field(default_factory=RunMeasures)
     errors: list[Exception] = field(default_factory=list)
     _pauses: PauseWatch = field(init=False)
     _queue: SendQueue[_Task] = field(init=False)
@@ -97,6 +99,9 @@ class Run:
         # At least this many are still due: the index beyond the pages that were read is not counted.
         if left := len(self._queue):
             self.tally["left", ""] += left
+        for task in self._queue.waiting():
+            self.measures.left(task.due)
+        self.measures.paused(self._pauses.known(), self.sender.clock())
         try:
             self._flush()
         except Exception as error:  # noqa: BLE001 - for the caller to raise, with the others
@@ -172,6 +177,7 @@ class Run:
     def _count(self, handled: Handled, task: _Task) -> None:
         with self._changed:
             self.tally[handled.outcome, handled.rule] += 1
+            self.measures.handled(task.due, handled)
             self.errors += [handled.error] if handled.error else []
             self._events += [handled.event] if handled.event else []
             if handled.message and handled.message.reason_spec.audience:

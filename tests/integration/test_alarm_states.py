@@ -1,0 +1,311 @@
+"""Each alarm of the template goes on and off again by the very metrics that the handlers emit."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final
+from unittest.mock import patch
+
+import pytest
+
+from reengage.adapters.channels.routed import RoutedChannel
+from reengage.errors import NotPublished
+from reengage.ports import Outcome, Refused, Retryable, Unknown
+from tests.integration.faults import failing, telling
+from tests.integration.replays import ANNOUNCED, BOOKED, SENT, TICK, TRIED, play
+from tests.integration.stack import FUNCTIONS, Stack, case
+from tests.template import stack as templates
+from tests.template.cloudwatch import CloudWatch, State, children, text
+from tests.template.stack import ALARM, COMPOSITE_ALARM, QUEUE, translate
+
+MINUTE: Final = timedelta(minutes=1)
+HOUR: Final = timedelta(hours=1)
+SENDERS: Final[Mapping[str, Sequence[str]]] = {
+    "send_appointment_reminders": BOOKED,
+    "send_trial_follow_ups": TRIED,
+    "send_updates": ANNOUNCED,
+}
+"""By send function: the events after which it has a message to send at ``TICK``."""
+
+NOT_SENT: Final = "MessagesNotSentAlarm"
+
+
+@pytest.fixture(scope="module")
+def template() -> templates.Stack:
+    return translate()
+
+
+@dataclass
+class Watched:
+    """The stack, its template, and what CloudWatch has of it; the three send functions run unless a test stops them."""
+
+    stack: Stack
+    template: templates.Stack
+    cloudwatch: CloudWatch = field(default_factory=CloudWatch)
+
+    def run(self, function: str, event: Any, at: datetime, **how: Any) -> Any:
+        """Invoke a function, and give what it emitted to CloudWatch, also if it fails."""
+        try:
+            return self.stack.invoke(function, event, at=at, **how)
+        finally:
+            self.take(at)
+
+    def take(self, at: datetime, *, times: int = 1) -> None:
+        """Give the last invocation's metrics to CloudWatch."""
+        for line in self.stack.metrics() * times:
+            self.cloudwatch.put_log_line(line, at)
+
+    def put(self, metric: str, dimension: str, logical_id: str, at: datetime, value: float = 1) -> None:
+        """Put a metric of AWS itself, of one of the stack's resources."""
+        reference: Any = {"Ref": logical_id}
+        if dimension == "QueueName":
+            reference = {"Fn::GetAtt": [logical_id, "QueueName"]}
+        namespace = "AWS/SQS" if dimension == "QueueName" else "AWS/Lambda"
+        self.cloudwatch.put(namespace, metric, {dimension: text(reference)}, at, value)
+
+    def on(self, at: datetime, *, running: Iterable[str] = SENDERS) -> set[str]:
+        """Return the alarms that are on at an instant; the functions of ``running`` ran a minute before."""
+        for function in running:
+            self.put("Invocations", "FunctionName", FUNCTIONS[function], at - MINUTE)
+        states: Mapping[str, State] = self.cloudwatch.states(self.template, at)
+        return {name for name, state in states.items() if state == "ALARM"}
+
+
+@pytest.fixture
+def watched(stack: Stack, template: templates.Stack) -> Watched:
+    watched = Watched(stack, template)
+    assert watched.on(TICK - HOUR) == set(), "quiet by default"
+    return watched
+
+
+def alarm_of(function: str, what: str) -> str:
+    return FUNCTIONS[function].removesuffix("Function") + what
+
+
+def answering(outcome: Outcome) -> Any:
+    return patch.object(RoutedChannel, "send", lambda *_: outcome)
+
+
+def with_due(watched: Watched, function: str) -> Callable[..., Any]:
+    """Let a message be due; return what runs the function."""
+    for name in SENDERS[function]:
+        play(watched.stack, name)
+    return partial(watched.run, function, case(f"{function}/tick"))
+
+
+@pytest.mark.parametrize("function", SENDERS)
+def test_messages_retried(watched: Watched, function: str) -> None:
+    run, alarm = with_due(watched, function), alarm_of(function, "RetryingAlarm")
+    with answering(Retryable("ConnectTimeoutError")):
+        run(at=TICK)
+        assert alarm not in watched.on(TICK + 2 * MINUTE), "once is no alarm"
+        run(at=TICK + 12 * MINUTE)
+    assert watched.on(TICK + 13 * MINUTE) - {"OverdueAlarm"} == {alarm, NOT_SENT}
+    run(at=TICK + 20 * MINUTE)
+    assert watched.on(TICK + HOUR) == set()
+
+
+@pytest.mark.parametrize("function", SENDERS)
+@pytest.mark.parametrize(
+    ("outcome", "alarm"), [(Refused("21211"), "FailedAlarm"), (Unknown("ReadTimeoutError"), "UnconfirmedAlarm")]
+)
+def test_failed_and_unconfirmed(watched: Watched, function: str, outcome: Outcome, alarm: str) -> None:
+    run = with_due(watched, function)
+    with answering(outcome):
+        run(at=TICK)
+    assert watched.on(TICK + MINUTE) == {alarm_of(function, alarm)}
+    assert watched.on(TICK + 10 * MINUTE) == set(), "one event rings once"
+
+
+@pytest.mark.parametrize("function", SENDERS)
+def test_backlog(watched: Watched, function: str) -> None:
+    run, alarm = with_due(watched, function), alarm_of(function, "BacklogAlarm")
+    for minute in (1, 6):
+        run(at=TICK + minute * MINUTE, seconds_left=10)
+    assert alarm not in watched.on(TICK + 7 * MINUTE)
+    run(at=TICK + 11 * MINUTE, seconds_left=10)
+    assert watched.on(TICK + 12 * MINUTE) - {"OverdueAlarm", NOT_SENT} == {alarm}
+    run(at=TICK + 14 * MINUTE)
+    assert watched.on(TICK + 20 * MINUTE) == set()
+
+
+def test_overdue(watched: Watched) -> None:
+    run = with_due(watched, "send_appointment_reminders")
+    run(at=TICK + 9 * MINUTE, seconds_left=10)
+    assert watched.on(TICK + 9.5 * MINUTE) == set()
+    run(at=TICK + 10 * MINUTE, seconds_left=10)
+    assert watched.on(TICK + 10.5 * MINUTE) == {"OverdueAlarm", NOT_SENT}
+    run(at=TICK + 11 * MINUTE)
+    assert watched.on(TICK + 16 * MINUTE) == set()
+
+
+def test_an_announcement_is_never_overdue(watched: Watched) -> None:
+    run = with_due(watched, "send_updates")
+    run(at=TICK + 2 * HOUR, seconds_left=10)
+    assert watched.on(TICK + 2 * HOUR) == set()
+
+
+def without_zone(watched: Watched) -> None:
+    """Book an appointment for a contact without a phone number, whose zone is not known."""
+    address = "5c2f3b9e-conversation"
+    contact = {"brand": "acme-dental", "channel": "google_business_messages", "address": address}
+    chat, booked = case("ingest_message/first_message"), case("plan_messages/appointment_booked")
+    chat["detail"] |= {"contact": contact, "message_id": address}
+    booked["detail"] |= {"contact": contact, "appointment_id": address}
+    del booked["detail"]["timezone"]
+    watched.stack.invoke("ingest_message", chat, at=TICK - 2 * HOUR)
+    watched.stack.invoke("plan_messages", booked, at=TICK - 2 * HOUR)
+
+
+def test_everyone_held_for_an_unknown_zone(watched: Watched) -> None:
+    without_zone(watched)
+    run = partial(watched.run, "send_appointment_reminders", case("send_appointment_reminders/tick"))
+    run(at=TICK)
+    assert watched.stack.rows()[0].hold_rules == "unknown_timezone"
+    assert watched.on(TICK + MINUTE) == set(), "once is no alarm"
+    run(at=TICK + 61 * MINUTE)
+    assert watched.on(TICK + 62 * MINUTE) == {"UnknownTimezoneAlarm", NOT_SENT}
+    assert watched.on(TICK + 5 * HOUR) == set()
+
+
+def test_one_of_several_held_for_a_zone_is_no_alarm(watched: Watched) -> None:
+    without_zone(watched)
+    run = with_due(watched, "send_appointment_reminders")
+    run(at=TICK)
+    assert {row.state.value for row in watched.stack.rows()} == {"scheduled", "sent"}
+    run(at=TICK + 61 * MINUTE)
+    assert watched.on(TICK + 62 * MINUTE) == set()
+
+
+def pause(**detail: Any) -> Any:
+    return case("plan_messages/brand_configured") | {"detail-type": "SendingPaused", "detail": detail}
+
+
+@pytest.mark.parametrize("brand", [{}, {"brand": "acme-clinic"}], ids=["stack", "brand"])
+def test_paused_for_more_than_four_hours(watched: Watched, brand: dict[str, str]) -> None:
+    """Also while no message is due: the run of updates reads the pauses every ten minutes."""
+    began = TICK.replace(minute=0)
+    event = pause(why="wrong text", **brand) | {"time": began.isoformat()}
+    watched.stack.invoke("plan_messages", event, at=began)
+    tick = case("send_updates/tick")
+    watched.run("send_updates", tick, at=began + 230 * MINUTE)
+    assert watched.on(began + 231 * MINUTE) == set()
+    watched.run("send_updates", tick, at=began + 240 * MINUTE)
+    assert watched.on(began + 241 * MINUTE) == {"PausedAlarm", NOT_SENT}
+    later = (began + 242 * MINUTE).isoformat()
+    resumed = event | {"detail-type": "SendingResumed", "detail": brand, "time": later}
+    watched.stack.invoke("plan_messages", resumed, at=began + 242 * MINUTE)
+    watched.run("send_updates", tick, at=began + 250 * MINUTE)
+    assert watched.on(began + 280 * MINUTE) == set()
+
+
+def test_a_brands_pause_is_measured_where_it_holds(watched: Watched) -> None:
+    """A brand without a route is in no list: its pause is known from what it holds."""
+    run = with_due(watched, "send_appointment_reminders")
+    began = TICK - 10 * MINUTE
+    watched.stack.invoke("plan_messages", pause(brand="acme-dental") | {"time": began.isoformat()}, at=began)
+    for minute in (0, 1, 2):
+        run(at=TICK + minute * MINUTE)
+    assert watched.stack.rows()[0].hold_rules == "paused"
+    run(at=began + 4 * HOUR)
+    assert watched.on(began + 4 * HOUR) >= {"PausedAlarm", NOT_SENT}
+
+
+UNPUBLISHED: Final = {
+    "ingest_message": ("ingest_message/first_message", ()),
+    "plan_messages": ("plan_messages/appointment_booked", BOOKED[:1]),
+    "record_delivery": ("record_delivery/delivered", SENT),
+    "webhook": ("webhook/meta_message", ()),
+}
+
+
+@pytest.mark.parametrize("function", UNPUBLISHED)
+def test_events_not_published(watched: Watched, function: str) -> None:
+    name, before = UNPUBLISHED[function]
+    for earlier in before:
+        play(watched.stack, earlier)
+    with failing("PutEvents"), pytest.raises(NotPublished):
+        play(watched.stack, name)
+    watched.take(TICK)
+    assert watched.on(TICK + MINUTE / 2) == {alarm_of(function, "NotPublishedAlarm")}
+    assert watched.on(TICK + 2 * MINUTE) == set()
+
+
+@pytest.mark.parametrize("function", SENDERS)
+def test_a_run_whose_events_are_not_published(watched: Watched, function: str) -> None:
+    run = with_due(watched, function)
+    with failing("PutEvents", only=telling("MessageSent")):
+        run(at=TICK)
+    assert watched.on(TICK + MINUTE / 2) == {alarm_of(function, "NotPublishedAlarm")}
+    assert watched.on(TICK + 2 * MINUTE) == set()
+
+
+def test_undelivered(watched: Watched) -> None:
+    for name in SENT:
+        play(watched.stack, name)
+    play(watched.stack, "record_delivery/undelivered")
+    watched.take(TICK, times=19)
+    assert watched.on(TICK + MINUTE) == set(), "a few are usual"
+    watched.take(TICK)
+    assert watched.on(TICK + MINUTE) == {"UndeliveredAlarm"}
+    assert watched.on(TICK + 20 * MINUTE) == set()
+
+
+def test_refused_signatures(watched: Watched) -> None:
+    """After a rotation of the secret at the provider, every STOP was refused."""
+    event = case("webhook/meta_message")
+    event["headers"]["x-hub-signature-256"] = f"sha256={'0' * 64}"
+    for minute in (0, 6):
+        assert watched.stack.invoke("webhook", event, at=TICK)["statusCode"] == 403
+        watched.take(TICK + minute * MINUTE, times=5)
+        assert ("WebhookRefusedAlarm" in watched.on(TICK + (minute + 1) * MINUTE)) == (minute == 6)
+    assert watched.on(TICK + 8 * MINUTE) == {"WebhookRefusedAlarm"}
+    assert watched.on(TICK + 30 * MINUTE) == set()
+
+
+@pytest.mark.parametrize("function", SENDERS)
+def test_not_running(watched: Watched, function: str) -> None:
+    others = SENDERS.keys() - {function}
+    assert watched.on(TICK, running=SENDERS) == set()
+    assert watched.on(TICK + 6 * MINUTE, running=others) == {alarm_of(function, "NotRunningAlarm"), NOT_SENT}
+    assert watched.on(TICK + 8 * MINUTE, running=SENDERS) == set()
+
+
+AWS_METRICS: Final = {
+    "RejectedEventsAlarm": ("ApproximateNumberOfMessagesVisible", "QueueName", "RejectedEventsQueue"),
+    "FailedEventsAlarm": ("ApproximateNumberOfMessagesVisible", "QueueName", "FailedEventsQueue"),
+    "FailedSchedulesAlarm": ("ApproximateNumberOfMessagesVisible", "QueueName", "FailedSchedulesQueue"),
+    "WebhookFailingAlarm": ("Errors", "FunctionName", "WebhookFunction"),
+    "WebhookThrottledAlarm": ("Throttles", "FunctionName", "WebhookFunction"),
+}
+"""By alarm: a metric that AWS emits, its dimension, and the resource."""
+
+
+@pytest.mark.parametrize("alarm", AWS_METRICS)
+def test_metrics_of_aws(watched: Watched, alarm: str) -> None:
+    metric, dimension, resource = AWS_METRICS[alarm]
+    watched.put(metric, dimension, resource, TICK, 0)
+    assert watched.on(TICK) == set()
+    watched.put(metric, dimension, resource, TICK + MINUTE, 1)
+    assert watched.on(TICK + MINUTE) == {alarm}
+    watched.put(metric, dimension, resource, TICK + 10 * MINUTE, 0)
+    assert watched.on(TICK + 10 * MINUTE) == set()
+
+
+def test_every_alarm_is_driven_by_a_test_of_this_file(template: templates.Stack) -> None:
+    of_senders = ("RetryingAlarm", "FailedAlarm", "UnconfirmedAlarm", "BacklogAlarm", "NotPublishedAlarm")
+    driven = {alarm_of(function, what) for function in SENDERS for what in (*of_senders, "NotRunningAlarm")}
+    driven |= {alarm_of(function, "NotPublishedAlarm") for function in UNPUBLISHED} | AWS_METRICS.keys()
+    driven |= {"OverdueAlarm", "UnknownTimezoneAlarm", "PausedAlarm", "UndeliveredAlarm", "WebhookRefusedAlarm"}
+    assert set(template.of(ALARM)) == driven
+    assert set(template.of(COMPOSITE_ALARM)) == {NOT_SENT}
+    assert len(template.of(QUEUE)) == 3
+
+
+def test_the_composite_alarm_names_alarms_of_the_stack(template: templates.Stack) -> None:
+    (composite,) = template.of(COMPOSITE_ALARM).values()
+    named = children(composite)
+    assert len(named) == len(json.loads(json.dumps(composite["AlarmRule"]))["Fn::Join"][1]) == 9
+    assert set(named) <= set(template.of(ALARM))
