@@ -22,7 +22,7 @@ from datetime import time as wall_time
 from itertools import batched, count
 from typing import Any, Final, NamedTuple, cast
 
-from reengage.adapters.dynamodb_items import conversation_item, profile_item
+from reengage.adapters.dynamodb.items.contacts import conversation_item, profile_item
 from reengage.adapters.eventbridge import SOURCE
 from reengage.adapters.memory import MemoryStore
 from reengage.adapters.wording import FluentWording

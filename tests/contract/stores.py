@@ -53,7 +53,7 @@ class Memory:
     def size(self) -> int:
         store = self.store
         kept: list[Sized] = [store._profiles, store._conversations, store._messages, store._subjects, store._rows]
-        kept += [store._preferences, store._brands, store._links, store._taken, store._parts]
+        kept += [store._preferences, store._brands, store._links, store._taken, store._shards]
         return sum(map(len, kept))
 
     def small_pages(self, rows: int) -> AbstractContextManager[None]:  # noqa: ARG002 - it has no pages at all
@@ -93,7 +93,7 @@ class DynamoDB:
 
     def close(self) -> None:
         self.client.close()
-        self.store.table.connection.client.close()
+        self.store.table.client.close()
 
     def expire(self, now: datetime) -> None:
         for item in self.items():
@@ -135,7 +135,7 @@ class DynamoDB:
     @contextmanager
     def hook(self, event: str, handler: Any) -> Iterator[None]:
         """Calls `handler` at that event of the store's botocore client."""
-        events: Any = self.store.table.connection.client.meta.events
+        events: Any = self.store.table.client.meta.events
         events.register(event, handler)
         try:
             yield

@@ -441,7 +441,7 @@ def test_conversation_without_audience_attributes_can_be_updated(dynamodb: Dynam
     _receive(dynamodb.store, ANNA)
     item = dynamodb.item(ANNA.key, "CONVERSATION")
     older = {name: value for name, value in item.items() if not name.startswith("audience_")}
-    dynamodb.client.put_item(TableName=dynamodb.store.table.table_name, Item=older)
+    dynamodb.client.put_item(TableName=dynamodb.store.table.name, Item=older)
     assert whole_audience(dynamodb.store) == []
     _receive(dynamodb.store, ANNA, LATER)
     assert whole_audience(dynamodb.store) == [Recipient(ANNA)]

@@ -16,7 +16,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from reengage.adapters.dynamodb_items import Item, conversation_item, row_item
+from reengage.adapters.dynamodb.items.base import Item
+from reengage.adapters.dynamodb.items.contacts import conversation_item
+from reengage.adapters.dynamodb.items.messages import row_item
 from reengage.domain.caps import parse_caps
 from reengage.domain.contact import SHARDS, Contact, Profile
 from reengage.domain.conversation import WINDOW, Conversation, InboundMessage, expiry

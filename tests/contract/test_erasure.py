@@ -422,7 +422,7 @@ def test_what_somebody_else_deletes_meanwhile_is_no_error(dynamodb: DynamoDB) ->
     def meanwhile(**_: Any) -> None:
         while late:
             for item in late.pop():
-                dynamodb.client.delete_item(TableName=store.table.table_name, Key={k: item[k] for k in ("pk", "sk")})
+                dynamodb.client.delete_item(TableName=store.table.name, Key={k: item[k] for k in ("pk", "sk")})
 
     with dynamodb.hook("after-call.dynamodb.Query", meanwhile):
         assert store.erase(ANNA, until=NOW) == KINDS
@@ -577,14 +577,14 @@ def test_items_that_dynamodb_leaves_unprocessed_are_erased(dynamodb: DynamoDB) -
 
     def cut(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
         if throttled:
-            requests = params["RequestItems"][store.table.table_name]
+            requests = params["RequestItems"][store.table.name]
             left = throttled.pop(0)
-            context["left"], params["RequestItems"] = requests[:left], {store.table.table_name: requests[left:]}
+            context["left"], params["RequestItems"] = requests[:left], {store.table.name: requests[left:]}
 
     def leave(parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
         if left := context.pop("left", None):
             keys = [{name: _wire(value) for name, value in each["DeleteRequest"]["Key"].items()} for each in left]
-            parsed["UnprocessedItems"] = {store.table.table_name: [{"DeleteRequest": {"Key": key}} for key in keys]}
+            parsed["UnprocessedItems"] = {store.table.name: [{"DeleteRequest": {"Key": key}} for key in keys]}
 
     name = "dynamodb.BatchWriteItem"
     with dynamodb.hook(f"before-parameter-build.{name}", cut), dynamodb.hook(f"after-call.{name}", leave):

@@ -1,11 +1,13 @@
 """A contact's choices are kept forever, under a hashed key that does not identify the contact."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
+from reengage.adapters.dynamodb import DynamoDBStore
 from reengage.domain.contact import Contact
 from reengage.domain.preferences import LINK_RETENTION, Choice, Link, Preferences
 from reengage.ports import Thread
@@ -165,12 +167,16 @@ def test_preferences_item_does_not_identify_the_contact(dynamodb: DynamoDB, cont
     assert set(item) == {"pk", "sk", "type", "contact", "marketing", "erasures", "revision"}
 
 
+def with_hash_key(store: DynamoDBStore, hash_key: Callable[[], str]) -> DynamoDBStore:
+    return replace(store, table=replace(store.table, hash_key=hash_key))
+
+
 def test_by_another_key_nothing_is_found(dynamodb: DynamoDB) -> None:
     stored = preferring(dynamodb.store, ANNA, stopped())
-    stranger = replace(dynamodb.store, hash_key=HASH_KEY.swapcase)
+    stranger = with_hash_key(dynamodb.store, HASH_KEY.swapcase)
     assert stranger.read_preferences(ANNA) == Preferences()
     assert stranger.read_thread(ANNA).preferences == Preferences()
-    assert replace(dynamodb.store, hash_key=lambda: HASH_KEY).read_preferences(ANNA) == stored
+    assert with_hash_key(dynamodb.store, lambda: HASH_KEY).read_preferences(ANNA) == stored
 
 
 def test_hash_key_is_read_only_if_preferences_are_used(dynamodb: DynamoDB) -> None:
@@ -179,7 +185,7 @@ def test_hash_key_is_read_only_if_preferences_are_used(dynamodb: DynamoDB) -> No
     def refuse() -> str:
         raise PermissionError("not now")
 
-    without = replace(dynamodb.store, hash_key=refuse)
+    without = with_hash_key(dynamodb.store, refuse)
     assert due_in(without, ANNA.shard, NOW) == []
     assert without.read_subject(reminder().subject) is None
     assert without.erase(BEN, until=NOW) == 0

@@ -11,7 +11,6 @@ from .domain.instants import parse_zone
 from .domain.parameters import parse_length, parse_rates, parse_when_closing
 from .domain.policy import PolicySettings
 from .domain.preferences import OptOutScope
-from .domain.questions import ASKING_REASONS, WITH_REPLIES
 from .domain.quiet_hours import QuietHours
 from .domain.reasons import REASONS, Category
 from .domain.routes import Routes, parse_routes

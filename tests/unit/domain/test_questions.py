@@ -12,7 +12,6 @@ from reengage.domain.conversation import InboundMessage
 from reengage.domain.message import ASKED, GivenAnswer, ScheduledMessage, State
 from reengage.domain.planning import planned_messages
 from reengage.domain.questions import (
-    ASKING_REASONS,
     Binding,
     asks_for_answer,
     bind,
@@ -20,7 +19,7 @@ from reengage.domain.questions import (
     parse_payload,
     payload_of,
 )
-from reengage.domain.reasons import REASONS
+from reengage.domain.reasons import ASKING_REASONS, REASONS
 from reengage.domain.subject import Subject, SubjectRef
 from tests.fakes import ANNA, NOON, apply_events, business, inbound
 

@@ -61,7 +61,7 @@ def previewed(world: World, event: BusinessEvent) -> dict[str, Any]:
     return read
 
 
-CONTENTS: Final = tuple(name for name in World().store.__slots__ if name != "_lock")
+CONTENTS: Final = tuple(name for name in vars(World().store) if name != "_lock")
 
 
 def about(messages: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -56,6 +56,9 @@ shows of one that is scheduled again that an earlier try did reach the person.
 """
 
 
+HANDED_OVER: Final = (State.SENDING, State.SENT, State.DELIVERED, State.UNDELIVERED, State.UNCONFIRMED)
+"""States of a message that the person may have received. An answer may come before the provider's own."""
+
 TOO_LATE: Final = "too_late"
 
 WITHDRAWN: Final = ("superseded", "cancelled")

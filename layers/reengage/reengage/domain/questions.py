@@ -20,18 +20,8 @@ from .brand import Brand
 from .conversation import InboundMessage
 from .instants import parse_instant
 from .message import ASKED, ScheduledMessage, State
+from .reasons import ASKING_REASONS
 from .subject import Subject, SubjectRef
-
-ASKING_REASONS: Final = ("appointment_reminder", "appointment_moved")
-"""The reasons whose texts ask for an answer."""
-
-WITH_REPLIES: Final = "_answers"
-"""Ends the name of a provider's template that has buttons for the answers. ``WhatsAppTemplates`` has it, too:
-``appointment_reminder_answers``.
-"""
-
-HANDED_OVER: Final = (State.SENDING, State.SENT, State.DELIVERED, State.UNDELIVERED, State.UNCONFIRMED)
-"""States of a message that the person may have received. An answer may come before the provider's own."""
 
 CLOCK_GRAIN: Final = timedelta(seconds=1)
 """Providers cut the time of a message to whole seconds."""

@@ -215,3 +215,11 @@ PRIORITIES: Final[Mapping[SendGroup, tuple[Priority, ...]]] = MappingProxyType(
     }
 )
 """The lanes of each door, in the order in which a run drains them."""
+
+ASKING_REASONS: Final = ("appointment_reminder", "appointment_moved")
+"""The reasons whose texts ask for an answer."""
+
+WITH_REPLIES: Final = "_answers"
+"""Ends the name of a provider's template that has buttons for the answers. ``WhatsAppTemplates`` has it, too:
+``appointment_reminder_answers``.
+"""

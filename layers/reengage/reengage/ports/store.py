@@ -188,7 +188,7 @@ class PlanWriter(Protocol):
 
         It replaces no row, or an older version that is still ``scheduled`` or was ``skipped``: a skip is no message.
         Never one that is being sent, was sent or failed. A message that is ``skipped`` from the start does not replace
-        one still ``scheduled``: that one was planned in time, and moves to the new version.
+        one still ``scheduled``. That one was planned in time, and moves to the new version.
         """
 
 

@@ -1,0 +1,211 @@
+"""The items of a contact, under its own key, and its preferences, under a keyed hash."""
+
+from collections.abc import Mapping
+from datetime import UTC
+from typing import Any, Final
+from urllib.parse import unquote
+
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+from pynamodb.attributes import UTCDateTimeAttribute as InstantAttribute
+
+from reengage.domain.broadcast import Recipient
+from reengage.domain.caps import CapUsage
+from reengage.domain.contact import Contact, Profile
+from reengage.domain.conversation import Conversation
+from reengage.domain.instants import iso, parse_instant
+from reengage.domain.message import ScheduledMessage
+from reengage.domain.preferences import Choice, Choices, Erasure, Link, Preferences
+from reengage.domain.reasons import Category
+
+from .base import CompactJSONAttribute, Item
+
+CONTACT: Final = "CONTACT"
+
+
+CONVERSATION: Final = "CONVERSATION"
+
+
+PREFERENCES: Final = "PREFERENCES"
+
+
+class ProfileItem(Item, discriminator="contact"):
+    first_seen_at = InstantAttribute()
+    last_seen_at = InstantAttribute()
+    locale = UnicodeAttribute(null=True)
+    timezone = UnicodeAttribute(null=True)
+    display_name = UnicodeAttribute(null=True)
+
+
+class ConversationItem(Item, discriminator="conversation"):
+    """``audience_shard`` and ``audience_day`` put it into the index of the brand's open conversations.
+
+    The index is written only if the window comes to close on another day.
+    """
+
+    audience_shard = UnicodeAttribute()
+    audience_day = UnicodeAttribute()
+    last_inbound_at = InstantAttribute()
+    previous_inbound_at = InstantAttribute(null=True)
+    opened_by = UnicodeAttribute()
+    opening = UnicodeAttribute()
+    warned_expires_at = NumberAttribute(attr_name="told_to_close", null=True)
+    agent_replied_at = InstantAttribute(null=True)
+
+
+class InboundMessageItem(Item, discriminator="inbound_message"):
+    sent_at = InstantAttribute()
+    text = UnicodeAttribute()
+    kind = UnicodeAttribute(default="text")
+
+
+class PreferencesItem(Item, discriminator="preferences"):
+    contact = CompactJSONAttribute()
+    marketing = CompactJSONAttribute()
+    erasures = CompactJSONAttribute()
+    links = CompactJSONAttribute(null=True)
+    moved_at = InstantAttribute(null=True)
+    revision = NumberAttribute()
+
+
+class CapUsageItem(Item, discriminator="places"):
+    taken = CompactJSONAttribute()
+    revision = NumberAttribute()
+
+
+def message_sk(message_id: str) -> str:
+    return f"MESSAGE#{message_id}"
+
+
+def cap_usage_sk(category: Category) -> str:
+    return f"CAP#{category}"
+
+
+def profile_item(contact: Contact, profile: Profile) -> ProfileItem:
+    return ProfileItem(
+        contact.key,
+        CONTACT,
+        first_seen_at=profile.first_seen_at,
+        last_seen_at=profile.last_seen_at,
+        locale=profile.locale,
+        timezone=profile.timezone,
+        display_name=profile.display_name,
+        expires_at=profile.expires_at,
+    )
+
+
+def to_profile(item: Item | None) -> Profile | None:
+    if not isinstance(item, ProfileItem):
+        return None
+    return Profile(
+        item.first_seen_at,
+        item.last_seen_at,
+        int(item.expires_at),
+        item.locale,
+        item.timezone,
+        item.display_name,
+    )
+
+
+def conversation_item(contact: Contact, conversation: Conversation) -> ConversationItem:
+    return ConversationItem(
+        contact.key,
+        CONVERSATION,
+        audience_shard=audience_shard(contact.brand, contact.shard),
+        audience_day=conversation.closes_at.astimezone(UTC).date().isoformat(),
+        warned_expires_at=conversation.warned_expires_at,
+        agent_replied_at=conversation.agent_replied_at,
+        last_inbound_at=conversation.last_inbound_at,
+        previous_inbound_at=conversation.previous_inbound_at,
+        opened_by=conversation.opened_by,
+        opening=conversation.opening,
+        expires_at=conversation.expires_at,
+    )
+
+
+def to_conversation(item: Item | None) -> Conversation | None:
+    if not isinstance(item, ConversationItem):
+        return None
+    return Conversation(
+        item.last_inbound_at,
+        item.opened_by,
+        "started" if item.opening == "started" else "restarted",
+        int(item.expires_at),
+        item.previous_inbound_at,
+        int(item.warned_expires_at) if item.warned_expires_at else None,
+        item.agent_replied_at,
+    )
+
+
+def audience_shard(brand: str, shard: int, item: str | None = None) -> str:
+    """Return the partition of the audience: contacts with an open conversation, or interested in the item."""
+    return f"{brand}#{shard}" if item is None else f"{brand}#{shard}#{item}"
+
+
+def to_recipient(key: Mapping[str, str]) -> Recipient:
+    """Return the recipient of an entry of the index ``audience``, from its keys alone."""
+    table, brand, kind, rest = key["pk"].split("#", 3)
+    if table == CONTACT:
+        return Recipient(Contact(brand, channel=kind, address=rest))
+    channel, address, _ = rest.split("#", 2)  # SUBJECT#<brand>#interest#<channel>#<address>#<item id>
+    return Recipient(Contact(brand, channel, unquote(address)), parse_instant(key["audience_day"].partition("#")[2]))
+
+
+def preferences_item(pk: str, preferences: Preferences) -> PreferencesItem:
+    return PreferencesItem(
+        pk,
+        PREFERENCES,
+        contact=_choices_json(preferences.contact),
+        marketing=_choices_json(preferences.marketing),
+        erasures={
+            channel: [erasure.asked_at.isoformat(), erasure.at.isoformat()]
+            for channel, erasure in preferences.erasures.items()
+        },
+        links={key: [iso(link.at), link.channel] for key, link in preferences.links.items()} or None,
+        moved_at=preferences.moved_at,
+        revision=preferences.revision + 1,
+        expires_at=preferences.expires_at,
+    )
+
+
+def to_preferences(item: Item | None) -> Preferences:
+    if not isinstance(item, PreferencesItem):
+        return Preferences()
+    erasures = {channel: Erasure(*map(parse_instant, instants)) for channel, instants in item.erasures.items()}
+    links = {key: Link(parse_instant(at), channel) for key, (at, channel) in (item.links or {}).items()}
+    choices = _choices(item.contact), _choices(item.marketing)
+    return Preferences(*choices, erasures, int(item.revision), links, item.moved_at)
+
+
+def _choices_json(choices: Choices) -> dict[str, Any]:
+    return {
+        scope: [choice.allowed, choice.at.isoformat(), choice.cause, choice.changed]
+        for scope, choice in choices.items()
+    }
+
+
+def _choices(stored: Mapping[str, Any]) -> Choices:
+    return {
+        scope: Choice(allowed, parse_instant(at), cause, changed)
+        for scope, (allowed, at, cause, changed) in stored.items()
+    }
+
+
+def cap_usage_item(message: ScheduledMessage, cap_usage: CapUsage, *, revision: int, expires_at: int) -> CapUsageItem:
+    return CapUsageItem(
+        message.contact.key,
+        cap_usage_sk(message.reason_spec.category),
+        taken=sends_json(cap_usage),
+        revision=revision,
+        expires_at=expires_at,
+    )
+
+
+def sends_json(cap_usage: CapUsage) -> dict[str, str]:
+    """Return the sends in one order, since they are compared as text."""
+    return {message_id: iso(at) for message_id, at in sorted(cap_usage.taken.items())}
+
+
+def to_cap_usage(item: Item | None) -> CapUsage:
+    if not isinstance(item, CapUsageItem):
+        return CapUsage()
+    return CapUsage({message_id: parse_instant(at) for message_id, at in item.taken.items()}, int(item.revision))

@@ -1,0 +1,53 @@
+"""The attributes that an update of a message's row sets or removes."""
+
+from collections.abc import Sequence
+
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+
+from reengage.domain.message import MessageKey, ScheduledMessage, brief
+
+from .items.messages import Row, to_message
+from .table import Table
+
+
+def update_row(
+    table: Table, key: MessageKey, actions: Sequence[Action], condition: Condition
+) -> ScheduledMessage | None:
+    """Update the row and return it; ``None`` if the condition is not met. Never creates a row."""
+    changed = table.change(key, actions, condition)
+    return to_message(Row.from_raw_data(changed)) if changed else None
+
+
+def outcome(message: ScheduledMessage) -> list[Action]:
+    """Settle the row: it has its final state, and leaves the ``due`` index."""
+    assert message.settled_at is not None
+    return [Row.state.set(message.state), Row.settled_at.set(message.settled_at), Row.due_shard.remove()]
+
+
+def decision(message: ScheduledMessage) -> list[Action]:
+    rule = Row.rule.set(message.rule) if message.rule else Row.rule.remove()
+    facts = Row.facts.set(dict(message.facts)) if message.facts else Row.facts.remove()
+    return [rule, facts]
+
+
+def postponement(message: ScheduledMessage) -> list[Action]:
+    at, rules = message.planned_due_at, message.hold_rules
+    return [
+        Row.planned_due_at.set(at) if at else Row.planned_due_at.remove(),
+        Row.hold_rules.set(rules) if rules else Row.hold_rules.remove(),
+    ]
+
+
+def provider_answer(message: ScheduledMessage) -> list[Action]:
+    """Set what the message knows of the provider's answer; what it does not know stays as it is."""
+    answers = (
+        (Row.provider, message.provider),
+        (Row.provider_message_id, message.provider_message_id),
+        (Row.error, brief(message.error) if message.error else None),
+        (Row.last_receipt_id, message.last_receipt_id),
+        (Row.text, message.text),
+        (Row.locale, message.locale),
+        (Row.template, message.template),
+    )
+    return [attribute.set(value) for attribute, value in answers if value]

@@ -1,0 +1,146 @@
+"""Sending one message: what is due, the claim, the snapshot, the cap, and the outcome."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from pynamodb.expressions.condition import Condition
+
+from reengage.domain.brand import STACK
+from reengage.domain.caps import CapUsage
+from reengage.domain.conversation import expiry
+from reengage.domain.message import FOLLOWS, MessageKey, ScheduledMessage, State
+from reengage.domain.purchases import purchases_of
+from reengage.domain.reasons import Priority, SendGroup
+from reengage.domain.subject import SubjectRef
+from reengage.ports import DueKey, Snapshot
+
+from .items.contacts import (
+    CONTACT,
+    CONVERSATION,
+    PREFERENCES,
+    CapUsageItem,
+    cap_usage_item,
+    cap_usage_sk,
+    sends_json,
+    to_cap_usage,
+    to_conversation,
+    to_preferences,
+    to_profile,
+)
+from .items.messages import Row, due_shard
+from .items.subjects import BRAND, SUBJECT, brand_pk, to_brand, to_subject
+from .row_updates import decision, outcome, postponement, provider_answer, update_row
+from .table import DUE, Role, at_revision
+
+
+class Sending(Role):
+    """What a run of a send group reads and writes for one message."""
+
+    def due(self, send_group: SendGroup, priority: Priority, shard: int, now: datetime) -> Iterator[Sequence[DueKey]]:
+        pages = self.table.pages(
+            due_shard(send_group, priority, shard), range_key_condition=Row.due_at <= now, index_name=DUE
+        )
+        for page in pages:
+            yield [
+                DueKey(
+                    MessageKey(item["pk"]["S"], item["sk"]["S"]),
+                    datetime.fromisoformat(item["due_at"]["S"]),
+                    datetime.fromisoformat(item["useful_until"]["S"]),
+                )
+                for item in page
+            ]
+
+    def claim(self, due: DueKey, *, claim_id: str, at: datetime) -> ScheduledMessage | None:
+        actions = [Row.state.set(State.SENDING), Row.claim_id.set(claim_id), Row.claimed_at.set(at)]
+        return update_row(self.table, due.key, actions, (Row.state == State.SCHEDULED) & (Row.due_at == due.due_at))
+
+    def read_snapshot(self, message: ScheduledMessage) -> Snapshot:
+        contact, subject = message.contact, message.subject
+        cap_usage = (contact.key, cap_usage_sk(message.reason_spec.category))
+        preferences = (self.table.preferences_pk(contact), PREFERENCES)
+        brand, stack = (brand_pk(contact.brand), BRAND), (brand_pk(STACK), BRAND)
+        keys = [
+            (contact.key, CONTACT),
+            (contact.key, CONVERSATION),
+            (subject.key, SUBJECT),
+            preferences,
+            brand,
+            stack,
+            cap_usage,
+        ]
+        interest = SubjectRef.known_to(contact, "interest", subject.id)
+        if message.reason_spec.audience == "interested":
+            keys.append((interest.key, SUBJECT))
+        purchases = purchases_of(contact)
+        if message.reason_spec.ended_by_purchase:
+            keys.append((purchases.key, SUBJECT))
+        items = self.table.read(keys)
+        return Snapshot(
+            subject=to_subject(subject, items.get((subject.key, SUBJECT))),
+            profile=to_profile(items.get((contact.key, CONTACT))),
+            conversation=to_conversation(items.get((contact.key, CONVERSATION))),
+            preferences=to_preferences(items.get(preferences)),
+            brand=to_brand(contact.brand, items.get(brand)),
+            stack=to_brand(STACK, items.get(stack)),
+            cap_usage=to_cap_usage(items.get(cap_usage)),
+            interest=to_subject(interest, items.get((interest.key, SUBJECT))),
+            purchases=to_subject(purchases, items.get((purchases.key, SUBJECT))),
+        )
+
+    def reserve_cap(
+        self, message: ScheduledMessage, cap_usage: CapUsage, *, at: datetime, retention: timedelta
+    ) -> bool:
+        taken = cap_usage.take(message.scheduled_message_id, at, retention)
+        item = cap_usage_item(message, taken, revision=cap_usage.revision + 1, expires_at=expiry(at + retention))
+        return self.table.put(item, same_cap_usage(cap_usage))
+
+    def release_cap(self, message: ScheduledMessage) -> None:
+        key = (message.contact.key, cap_usage_sk(message.reason_spec.category))
+        while True:  # an attempt fails only if another writer's has succeeded
+            stored = self.table.read_one(key)
+            cap_usage = to_cap_usage(stored)
+            left = cap_usage.remove(message.scheduled_message_id)
+            if stored is None or left is cap_usage:
+                return
+            item = cap_usage_item(message, left, revision=left.revision + 1, expires_at=int(stored.expires_at))
+            unchanged = same_cap_usage(cap_usage)
+            if self.table.put(item, unchanged) if left.taken else self.table.delete(key, unchanged):
+                return
+
+    def release(self, message: ScheduledMessage) -> bool:
+        actions = [
+            Row.state.set(State.SCHEDULED),
+            Row.due_at.set(message.due_at),
+            Row.valid_until.set(message.valid_until),
+            Row.version.set(message.version),
+            Row.planned_at.set(message.planned_at),
+            *postponement(message),
+            Row.scheduled_message_id.set(message.scheduled_message_id),
+            Row.attempts.set(message.attempts),
+            Row.expires_at.set(message.expires_at(message.planned_at)),
+            *decision(message),
+            *provider_answer(message),
+        ]
+        held = (Row.claim_id == message.claim_id) & (Row.state == State.SENDING)
+        return update_row(self.table, message.key, actions, held) is not None
+
+    def settle(self, message: ScheduledMessage) -> bool:
+        learned = [*decision(message), *provider_answer(message)]
+        actions = [*outcome(message), Row.attempts.set(message.attempts), *learned]
+        ours = Row.claim_id == message.claim_id
+        if update_row(self.table, message.key, actions, ours & Row.state.is_in(*FOLLOWS[message.state])):
+            return True
+        if message.provider:  # a receipt came first; the provider's answer is still news
+            reported = Row.state.is_in(State.DELIVERED, State.UNDELIVERED)
+            update_row(self.table, message.key, learned, ours & reported)
+        return False
+
+
+def same_cap_usage(cap_usage: CapUsage) -> Condition:
+    """Return the condition that the stored cap usage is the one that was read.
+
+    An item that was deleted and created again counts its revisions from the beginning. Only its content tells the two
+    apart.
+    """
+    unchanged = at_revision(CapUsageItem, cap_usage.revision)
+    return unchanged & (CapUsageItem.taken == sends_json(cap_usage)) if cap_usage.revision else unchanged

@@ -1,0 +1,95 @@
+"""Scheduled messages outside a send: their plans, receipts and answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from reengage.domain.contact import Contact
+from reengage.domain.message import FOLLOWS, HANDED_OVER, GivenAnswer, MessageKey, ScheduledMessage, State
+from reengage.domain.reasons import ASKING_REASONS
+
+from .row_updates import settled
+from .tables import Row, Tables
+
+
+class Messages(Tables):
+    """Plan, withdraw, find, move and answer scheduled messages."""
+
+    def write_plan(self, message: ScheduledMessage, *, at: datetime) -> ScheduledMessage:
+        with self._lock:
+            row = self._rows.get(message.key)
+            stored = row.message if row else None
+            in_time = replace(message, state=State.SCHEDULED, rule=None, facts={}, settled_at=None)
+            if stored is None or (stored.state is State.SKIPPED and stored.version < message.version):
+                planned = message
+            elif stored.state is State.SCHEDULED and stored.version < message.version:
+                planned = in_time
+            else:
+                return stored
+            expires_at = message.expires_at(at)
+            self._put(Row(planned, expires_at, planned.state is State.SCHEDULED))
+            return planned
+
+    def withdraw(self, message: ScheduledMessage, *, version: int, rule: str, at: datetime) -> ScheduledMessage | None:
+        with self._lock:
+            row = self._rows.get(message.key)
+            if row and row.message.state is State.SCHEDULED and row.message.version <= version:
+                skipped = replace(row.message, state=State.SKIPPED, rule=rule, settled_at=at)
+                row = self._put(replace(row, message=skipped, indexed=False))
+            return row.message if row and row.message.is_withdrawn else None
+
+    def reschedule(self, message: ScheduledMessage, *, due_at: datetime, planned_due_at: datetime) -> bool:
+        with self._lock:
+            row = self._rows.get(message.key)
+            if row is None or row.message.state is not State.SCHEDULED or row.message.due_at != message.due_at:
+                return False
+            moved = replace(row.message, due_at=due_at, planned_due_at=planned_due_at)
+            self._put(replace(row, message=moved, expires_at=moved.expires_at(row.message.planned_at)))
+            return True
+
+    def read_message(self, key: MessageKey) -> ScheduledMessage | None:
+        row = self._rows.get(key)
+        return row.message if row else None
+
+    def read_messages(self, keys: Sequence[MessageKey]) -> Mapping[MessageKey, ScheduledMessage]:
+        return {key: row for key in keys if (row := self.read_message(key))}
+
+    def pending_messages(self, contact: Contact) -> list[ScheduledMessage]:
+        with self._lock:
+            rows = self._messages_of(contact)
+            return [message for message in rows if message.state in (State.SCHEDULED, State.SENDING)]
+
+    def find_message(self, contact: Contact, scheduled_message_id: str) -> ScheduledMessage | None:
+        with self._lock:
+            found = (
+                message
+                for message in self._messages_of(contact)
+                if message.scheduled_message_id == scheduled_message_id
+            )
+            return next(found, None)
+
+    def sent_questions(self, contact: Contact) -> list[ScheduledMessage]:
+        with self._lock:
+            rows = self._messages_of(contact)
+            return [row for row in rows if row.reason in ASKING_REASONS and row.state in HANDED_OVER]
+
+    def record_receipt(self, message: ScheduledMessage) -> bool:
+        with self._lock:
+            row = self._rows.get(message.key)
+            if row is None or row.message.scheduled_message_id != message.scheduled_message_id:
+                return False
+            tried = row.message.state is State.SCHEDULED and row.message.attempts > 0
+            if not tried and row.message.state not in FOLLOWS[message.state] - {message.state}:
+                return False
+            self._put(replace(row, message=settled(row.message, message), indexed=False))
+            return True
+
+    def record_answer(self, message: ScheduledMessage, answer: GivenAnswer) -> bool:
+        with self._lock:
+            row = self._rows.get(message.key)
+            if row is None or row.message.state not in HANDED_OVER:
+                return False
+            if (row.message.scheduled_message_id, row.message.answer) != (message.scheduled_message_id, message.answer):
+                return False
+            self._put(replace(row, message=replace(row.message, answer=answer)))
+            return True

@@ -1,0 +1,121 @@
+"""Sending one message: what is due, the claim, the snapshot, the cap, and the outcome."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import batched
+from typing import Final
+
+from reengage.domain.brand import STACK
+from reengage.domain.caps import CapUsage
+from reengage.domain.contact import Contact
+from reengage.domain.conversation import expiry
+from reengage.domain.message import FOLLOWS, ScheduledMessage, State
+from reengage.domain.purchases import purchases_of
+from reengage.domain.reasons import Category, Priority, SendGroup
+from reengage.domain.subject import SubjectRef
+from reengage.ports import DueKey, Snapshot
+
+from .row_updates import settled, with_answer, with_decision
+from .tables import CapItem, Row, Tables
+
+PAGE: Final = 1000
+"""Entries of the ``due`` index at once."""
+
+
+class Sending(Tables):
+    """What a run of a send group reads and writes for one message."""
+
+    def due(self, send_group: SendGroup, priority: Priority, shard: int, now: datetime) -> Iterator[Sequence[DueKey]]:
+        with self._lock:
+            stored = [(key, self._stored(key)) for key in self._due.until((send_group, priority, shard), now)]
+            entries = [DueKey(key, row.due_at, row.valid_until) for key, row in stored if row]
+        return batched(entries, PAGE, strict=False)
+
+    def claim(self, due: DueKey, *, claim_id: str, at: datetime) -> ScheduledMessage | None:
+        with self._lock:
+            row = self._rows.get(due.key)
+            if row is None or row.message.state is not State.SCHEDULED or row.message.due_at != due.due_at:
+                return None
+            claimed = replace(row.message, state=State.SENDING, claim_id=claim_id, claimed_at=at)
+            self._put(replace(row, message=claimed))
+            return claimed
+
+    def read_snapshot(self, message: ScheduledMessage) -> Snapshot:
+        with self._lock:
+            contact = message.contact
+            interest = SubjectRef.known_to(contact, "interest", message.subject.id)
+            return Snapshot(
+                subject=self._subjects.get(message.subject),
+                profile=self._profiles.get(contact),
+                conversation=self._conversations.get(contact),
+                preferences=self._preferences_of(contact),
+                brand=self._brands.get(contact.brand),
+                stack=self._brands.get(STACK),
+                cap_usage=self._cap_usage(contact, message.reason_spec.category),
+                interest=self._subjects.get(interest) if message.reason_spec.audience == "interested" else None,
+                purchases=self._subjects.get(purchases_of(contact)) if message.reason_spec.ended_by_purchase else None,
+            )
+
+    def reserve_cap(
+        self, message: ScheduledMessage, cap_usage: CapUsage, *, at: datetime, retention: timedelta
+    ) -> bool:
+        with self._lock:
+            contact, category = message.contact, message.reason_spec.category
+            if self._cap_usage(contact, category) != cap_usage:
+                return False
+            taken = cap_usage.take(message.scheduled_message_id, at, retention)
+            taken = replace(taken, revision=cap_usage.revision + 1)
+            self._taken[contact, category] = CapItem(taken, expiry(at + retention))
+            return True
+
+    def release_cap(self, message: ScheduledMessage) -> None:
+        with self._lock:
+            key = (message.contact, message.reason_spec.category)
+            if (stored := self._taken.get(key)) is None:
+                return
+            left = stored.cap_usage.remove(message.scheduled_message_id)
+            if not left.taken:
+                del self._taken[key]
+            elif left is not stored.cap_usage:
+                self._taken[key] = stored._replace(cap_usage=replace(left, revision=left.revision + 1))
+
+    def release(self, message: ScheduledMessage) -> bool:
+        with self._lock:
+            row = self._held(message, frozenset({State.SENDING}))
+            if row is None:
+                return False
+            released = replace(
+                with_answer(with_decision(row.message, message), message),
+                state=State.SCHEDULED,
+                due_at=message.due_at,
+                valid_until=message.valid_until,
+                version=message.version,
+                planned_at=message.planned_at,
+                planned_due_at=message.planned_due_at,
+                hold_rules=message.hold_rules,
+                attempts=message.attempts,
+            )
+            self._put(replace(row, message=released, indexed=True, expires_at=released.expires_at(released.planned_at)))
+            return True
+
+    def settle(self, message: ScheduledMessage) -> bool:
+        with self._lock:
+            if row := self._held(message, FOLLOWS[message.state]):
+                ended = replace(with_decision(row.message, message), attempts=message.attempts)
+                self._put(replace(row, message=settled(ended, message), indexed=False))
+                return True
+            if message.provider and (row := self._held(message, frozenset({State.DELIVERED, State.UNDELIVERED}))):
+                answered = with_answer(with_decision(row.message, message), message)
+                self._put(replace(row, message=answered))
+            return False
+
+    def _cap_usage(self, contact: Contact, category: Category) -> CapUsage:
+        taken = self._taken.get((contact, category))
+        return taken.cap_usage if taken else CapUsage()
+
+    def _held(self, message: ScheduledMessage, states: frozenset[State]) -> Row | None:
+        row = self._rows.get(message.key)
+        if row is None or row.message.claim_id != message.claim_id or row.message.state not in states:
+            return None
+        return row

@@ -1,0 +1,15 @@
+"""The whole store: the sum of its roles, as ``ports.Store`` is the sum of its protocols."""
+
+from .broadcasts import Broadcasts
+from .contacts import Contacts
+from .erasure import Erasures
+from .holdings import ContactHoldings
+from .inspection import Inspection
+from .messages import Messages
+from .routes import Routes
+from .sending import Sending
+from .subjects import Subjects
+
+
+class MemoryStore(Contacts, Subjects, Messages, Sending, Routes, Broadcasts, ContactHoldings, Erasures, Inspection):
+    """A store like DynamoDB's, held to the same contract, for previews, simulations and tests."""
