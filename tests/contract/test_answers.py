@@ -5,8 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from reengage.domain.message import GivenAnswer, State
-from reengage.domain.message import HANDED_OVER
+from reengage.domain.message import HANDED_OVER, GivenAnswer, State
 from reengage.usecases.explain import explain
 from tests.contract.samples import ANNA, BEN, NOW, brought, claimed, reminder
 from tests.contract.stores import Harness

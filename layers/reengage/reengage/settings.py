@@ -12,7 +12,7 @@ from .domain.parameters import parse_length, parse_rates, parse_when_closing
 from .domain.policy import PolicySettings
 from .domain.preferences import OptOutScope
 from .domain.quiet_hours import QuietHours
-from .domain.reasons import REASONS, Category
+from .domain.reasons import ASKING_REASONS, REASONS, WITH_REPLIES, Category
 from .domain.routes import Routes, parse_routes
 from .errors import ConfigurationError
 from .usecases.ingest_message import IngestSettings

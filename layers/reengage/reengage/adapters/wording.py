@@ -18,7 +18,8 @@ from fluent.syntax.ast import Resource
 from reengage.domain.answers import Answer
 from reengage.domain.contact import parse_brand
 from reengage.domain.policy import PolicyInput
-from reengage.domain.questions import WITH_REPLIES, asks_for_answer, payload_of
+from reengage.domain.questions import asks_for_answer, payload_of
+from reengage.domain.reasons import WITH_REPLIES
 from reengage.errors import ReengageError
 from reengage.ports import QuickReply, Wording
 
