@@ -19,10 +19,10 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.13 --generate-h
 # `sam build` takes the first python3.13 on the path, and with it its pip.
 SAM_CLI := PATH="$(CURDIR)/$(TOOLS)/sam/bin:$$PATH" sam
 
-.PHONY: help setup unit test coverage mutation check demo reasons providers benchmark bench fuzz local-invoke build format lock clean
+.PHONY: help setup unit test coverage mutation check demo reasons providers e2e-stories benchmark bench fuzz local-invoke build format lock clean
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Each environment has a stamp; it is made again when the requirements that it was made from are younger.
 
@@ -162,6 +162,9 @@ reasons: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy it there, and see each reason p
 
 providers: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy it there, and call in as Meta, Twilio, Google and AWS do.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.providers
+
+e2e-stories: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy it there, and play the stories at their own instants: STORY=clinic.
+	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.deployed_stories $(STORY)
 
 benchmark: $(PROJECT) dynamodb-local ## Measure what a broadcast costs, in memory and on DynamoDB Local; and a connection.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.broadcast

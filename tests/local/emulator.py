@@ -62,15 +62,18 @@ def host_architecture() -> str:
 
 
 @contextmanager
-def running(port: int | None = None, *, host: str = "127.0.0.1") -> Iterator[Emulator]:
+def running(
+    port: int | None = None, *, host: str = "127.0.0.1", environment: Mapping[str, str] | None = None
+) -> Iterator[Emulator]:
     """Start an empty emulator on `port`, or on a free one; stop all that it started when the block ends.
 
-    `host` is the address to listen on: "0.0.0.0" lets containers in. Its log is `LOG`.
+    `host` is the address to listen on: "0.0.0.0" lets containers in. Its log is `LOG`. `environment` is added to
+    the emulator's own, which the functions inherit.
     Raises ServerError if it does not come up.
     """
     port = port or free_port()
     with tempfile.TemporaryDirectory(prefix="emulator-", dir=scratch(), ignore_cleanup_errors=True) as folder:
-        env = server_env(port, host, folder)
+        env = server_env(port, host, folder) | dict(environment or {})
         with serving(COMMAND, port=port, path=READY_PATH, env=env, cwd=Path(folder), log=LOG):
             yield at(f"http://127.0.0.1:{port}")
 

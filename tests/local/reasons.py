@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from tests.local import emulator
-from tests.local.stage import BRAND, DOORS, NAME, WINDOW, Json, Message, Person, Seen, Stage
+from tests.local.stage import BRAND, NAME, SEND_FUNCTIONS, WINDOW, Json, Message, Person, Seen, Stage
 
 STACK: Final = "reengage-reasons"
 PARAMETERS: Final = {"HelpReply": "app", "WhenWindowWillClose": "warn,trial_follow_up=pull_forward"}
@@ -389,8 +389,8 @@ def play(stage: Stage, say: emulator.Say) -> list[str]:
             stage.schedules(enabled=True)
             wrong += stage.until_all_is_well(ended, say)
     stage.row = "a last tick"
-    for door in DOORS:
-        stage.check(f"what is still due at {door}", stage.ask(door, {}).get("due"), 0)
+    for function in SEND_FUNCTIONS:
+        stage.check(f"what is still due at {function}", stage.ask(function, {}).get("due"), 0)
     wrong = wrong or stage.until_all_is_well(ended, say)
     return wrong + stage.failures()
 

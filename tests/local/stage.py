@@ -27,7 +27,7 @@ NAME: Final = "Acme Living"
 
 HELLO: Final = "Hello, is there any news?"
 
-DOORS: Final = (
+SEND_FUNCTIONS: Final = (
     "SendAppointmentRemindersFunctionArn",
     "SendTrialFollowUpsFunctionArn",
     "SendUpdatesFunctionArn",
@@ -224,7 +224,7 @@ class Stage(Story):
         """An operator's switch. The template's own schedules: what they invoke, and how often, stays as it is."""
         taken = ("ScheduleExpression", "FlexibleTimeWindow", "Target", "Description", "ScheduleExpressionTimezone")
         names = [schedule["Name"] for schedule in self.scheduler.list_schedules()["Schedules"]]
-        assert len(names) == len(DOORS), f"not one schedule a door: {names}"
+        assert len(names) == len(SEND_FUNCTIONS), f"not one schedule a send function: {names}"
         for name in names:
             schedule: Any = self.scheduler.get_schedule(Name=name)
             kept = {key: schedule[key] for key in taken if key in schedule}

@@ -193,10 +193,16 @@ def _only_open(
     if not waiting and all(question.answers(given, to.message_id) for question in to_come):
         return None
     candidates = waiting or to_come
-    named = tuple(question.newest for question in candidates)
+    named = tuple(sorted((question.newest for question in candidates), key=_next_visit))
     if why := _doubt(to, named, agent_replied_at):
         return Binding(given, None, None, None, why, named)
     return Binding(given, given, named[0], "only_open_question")
+
+
+def _next_visit(message: ScheduledMessage) -> tuple[datetime, str]:
+    """Of several candidates, the visit that comes first is named first."""
+    assert message.anchor_at
+    return message.anchor_at, message.subject.id
 
 
 def _doubt(to: InboundMessage, candidates: Sequence[ScheduledMessage], agent_replied_at: datetime | None) -> Why | None:

@@ -1,0 +1,306 @@
+"""The stories of events/stories on the deployed template, at the stories' own instants.
+
+    make e2e-stories [STORY=name]
+
+The emulator and its functions live by a clock that this program moves from instant to instant (``story_clock.py``).
+Each event goes to the functions that the deployed rules name for it, and each minute at which something is due the
+three scheduled functions run. What they publish on the bus must be what the story's file of expectations says: the
+same decisions as in the simulation.
+"""
+
+import heapq
+import json
+import re
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from reengage.domain.instants import iso, parse_instant
+from reengage.simulation import Story, read_story
+from reengage.simulation.provider import ProviderRule
+from tests.local import emulator
+from tests.local.emulator import Emulator
+from tests.local.stage import SEND_FUNCTIONS
+from tests.local.story_clock import StoryClock, story_clock
+from tests.simulation import stories
+
+STACK: Final = "reengage-stories"
+MINUTE: Final = timedelta(minutes=1)
+LATE: Final = timedelta(seconds=90)
+"""How much later than in the simulation an event may be published: the clock runs while the functions work."""
+QUIET_SECONDS: Final = 0.1
+"""How long no event arrives before the bus is taken to have delivered all."""
+NAMESPACE: Final = uuid.UUID("6c1f3f7c-92b1-4b4d-9a0a-3f3f1c8f3f0e")
+
+INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+
+Json = dict[str, Any]
+
+
+@dataclass(slots=True)
+class DeployedStory:
+    """One story that is played on a stack whose table is empty."""
+
+    stack: "Stack"
+    story: Story
+    lines: list[Json] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+    receipts: list[tuple[datetime, int, Json]] = field(default_factory=list)
+    delivered: int = 0
+    last_tick: datetime | None = None
+
+    def play(self) -> list[Json]:
+        """Return the events out, in the form of ``reengage simulate --json``."""
+        while (at := self._next()) is not None and (self.story.until is None or at <= self.story.until):
+            self.stack.clock.go_to(at)
+            if self._next_story() == at:
+                self._deliver(at)
+            else:
+                self.last_tick = at
+                self.stack.tick()
+            self._receive(at)
+        self._receive(None)
+        return sorted(self.lines, key=lambda line: parse_instant(line["at"]))
+
+    def _next(self) -> datetime | None:
+        """The story's next event, or the next whole minute at which a message is due."""
+        return min((at for at in (self._next_story(), self._next_tick()) if at), default=None)
+
+    def _next_story(self) -> datetime | None:
+        heads = [event.at for event in self.story.events[self.delivered : self.delivered + 1]]
+        return min([*heads, *(at for at, _, _ in self.receipts[:1])], default=None)
+
+    def _next_tick(self) -> datetime | None:
+        due_at = min(self.stack.due_instants(), default=None)
+        if due_at is None:
+            return None
+        floor = due_at.replace(second=0, microsecond=0)
+        minute = floor if floor == due_at else floor + MINUTE
+        return max(minute, self.last_tick + MINUTE) if self.last_tick else minute
+
+    def _deliver(self, at: datetime) -> None:
+        while self.delivered < len(self.story.events) and self.story.events[self.delivered].at == at:
+            event = self.story.events[self.delivered]
+            self.delivered += 1
+            self.stack.deliver(_envelope(event.envelope, str(event.number), at))
+        while self.receipts and self.receipts[0][0] <= at:
+            _, number, detail = heapq.heappop(self.receipts)
+            event_out = {"detail-type": "DeliveryReported", "source": "provider", "detail": detail}
+            self.stack.deliver(_envelope(event_out, f"receipt-{number}", at))
+
+    def _receive(self, at: datetime | None) -> None:
+        """Take what the bus delivered; with ``at``, plan the receipts of what was sent."""
+        for event in self.stack.events_out():
+            detail = event["detail"]
+            if event["detail-type"] == "MessageSendRequested":
+                self.texts[detail["scheduled_message_id"]] = detail["text"]
+            if event["detail-type"] == "MessageSent" and at:
+                self._plan_receipts(detail, at)
+            self.lines.append({"at": event["time"], "detail-type": event["detail-type"], "detail": detail})
+        for line in self.lines:
+            if line["detail-type"] == "MessageSent" and (
+                text := self.texts.get(line["detail"]["scheduled_message_id"])
+            ):
+                line["detail"]["text"] = text
+
+    def _plan_receipts(self, detail: Mapping[str, Any], at: datetime) -> None:
+        rule = next((rule for rule in self.story.rules if _applies(rule, detail)), None)
+        for receipt in rule.receipts if rule else ():
+            reported = {
+                "contact": detail["contact"],
+                "scheduled_message_id": detail["scheduled_message_id"],
+                "status": receipt.status,
+                "provider_message_id": f"story-{len(self.lines)}",
+                "occurred_at": iso(at + receipt.after),
+            }
+            heapq.heappush(self.receipts, (at + receipt.after, len(self.lines), reported))
+
+
+def _envelope(event: Mapping[str, Any], name: str, at: datetime) -> Json:
+    return {
+        "version": "0",
+        "id": str(uuid.uuid5(NAMESPACE, name)),
+        "source": "story",
+        "account": "000000000000",
+        "region": emulator.REGION,
+        "resources": [],
+        **event,
+        "time": iso(at),
+    }
+
+
+def _applies(rule: ProviderRule, detail: Mapping[str, Any]) -> bool:
+    values = {**detail["contact"], "reason": detail["reason"]}
+    return all(values.get(name) == value for name, value in rule.matches.items())
+
+
+class Stack:
+    """The deployed functions, their table, their bus and their clock."""
+
+    def __init__(self, aws: Emulator, clock: StoryClock, outputs: Mapping[str, str]) -> None:
+        self.clock = clock
+        self.outputs = outputs
+        self.functions = aws.session.client("lambda", endpoint_url=aws.endpoint_url)
+        self.bus = aws.session.client("events", endpoint_url=aws.endpoint_url)
+        self.queues = aws.session.client("sqs", endpoint_url=aws.endpoint_url)
+        self.table = aws.session.client("dynamodb", endpoint_url=aws.endpoint_url)
+        self.rules = list(self._rules())
+        self.queue = self._listen()
+        self._stop_schedules(aws.session.client("scheduler", endpoint_url=aws.endpoint_url))
+
+    def deliver(self, envelope: Json) -> None:
+        """Hand the event to each function that a deployed rule names for it, as the bus does."""
+        wanted = [arn for pattern, arn in self.rules if _is_matched(pattern, envelope)]
+        if not wanted:
+            raise AssertionError(f"no rule of the stack takes {envelope['detail-type']}")
+        for arn in wanted:
+            self._invoke(arn, envelope)
+
+    def tick(self) -> None:
+        """Run the scheduled functions once, as their schedules do each minute."""
+        for output in SEND_FUNCTIONS:
+            self._invoke(self.outputs[output], {"scheduled_at": "<aws.scheduler.scheduled-time>"})
+
+    def due_instants(self) -> Iterator[datetime]:
+        for item in self._items():
+            if "due_shard" in item:
+                yield datetime.fromisoformat(item["due_at"]["S"]).astimezone(UTC)
+
+    def events_out(self) -> list[Json]:
+        """Return the events out since the last call, once no more arrive."""
+        found: list[Json] = []
+        quiet_since = time.monotonic()
+        while time.monotonic() - quiet_since < QUIET_SECONDS:
+            answer = self.queues.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10)
+            for message in answer.get("Messages", []):
+                self.queues.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
+                found.append(json.loads(message["Body"]))
+                quiet_since = time.monotonic()
+        return found
+
+    def clear(self) -> None:
+        """Empty the table and the queue."""
+        for item in self._items():
+            key = {name: item[name] for name in ("pk", "sk")}
+            self.table.delete_item(TableName=self.outputs["TableName"], Key=key)
+        self.events_out()
+
+    def _items(self) -> list[Json]:
+        pages = self.table.get_paginator("scan").paginate(TableName=self.outputs["TableName"], ConsistentRead=True)
+        return [item for page in pages for item in page["Items"]]
+
+    def _invoke(self, arn: str, event: Json) -> None:
+        answer = self.functions.invoke(FunctionName=arn, Payload=json.dumps(event).encode())
+        if "FunctionError" in answer:
+            raise AssertionError(f"{arn}: {answer['Payload'].read().decode()}")
+
+    def _rules(self) -> Iterator[tuple[Json, str]]:
+        bus = self.outputs["EventBusName"]
+        for rule in self.bus.list_rules(EventBusName=bus)["Rules"]:
+            for target in self.bus.list_targets_by_rule(Rule=rule["Name"], EventBusName=bus)["Targets"]:
+                if ":function:" in target["Arn"]:
+                    yield json.loads(rule["EventPattern"]), target["Arn"]
+
+    def _listen(self) -> str:
+        url: str = self.queues.create_queue(QueueName="stories")["QueueUrl"]
+        arn = self.queues.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        bus = self.outputs["EventBusName"]
+        self.bus.put_rule(Name="stories", EventBusName=bus, EventPattern=json.dumps({"source": ["reengage"]}))
+        self.bus.put_targets(Rule="stories", EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
+        return url
+
+    @staticmethod
+    def _stop_schedules(scheduler: Any) -> None:
+        taken = ("ScheduleExpression", "FlexibleTimeWindow", "Target")
+        for schedule in scheduler.list_schedules()["Schedules"]:
+            stored = scheduler.get_schedule(Name=schedule["Name"])
+            kept = {key: stored[key] for key in taken}
+            scheduler.update_schedule(Name=schedule["Name"], State="DISABLED", **kept)
+
+
+def _is_matched(pattern: Mapping[str, Any], envelope: Mapping[str, Any]) -> bool:
+    """Whether an event pattern takes an event; of patterns, what the template uses."""
+    return all(any(_takes(each, envelope.get(name)) for each in wanted) for name, wanted in pattern.items())
+
+
+def _takes(wanted: Any, value: Any) -> bool:
+    if isinstance(wanted, Mapping):
+        others = wanted["anything-but"]
+        return value not in (others if isinstance(others, list) else [others])
+    return bool(wanted == value)
+
+
+def differences(wanted: Sequence[Json], found: Sequence[Json]) -> list[str]:
+    """How the events out differ from the expectations, of which each names some fields of one event."""
+    names = {line["detail-type"] for line in wanted}
+    left = [line for line in found if line["detail-type"] not in stories.NOT_COMPARED - names]
+    missing: list[str] = []
+    for line in wanted:
+        match = next((each for each in left if _is_same(each, line)), None)
+        if match is None:
+            missing.append(f"missing: {json.dumps(line, ensure_ascii=False)}")
+        else:
+            left.remove(match)
+    return missing + [f"not expected: {json.dumps(each, ensure_ascii=False)}" for each in left]
+
+
+def _is_same(found: Any, wanted: Any) -> bool:
+    """Whether ``found`` has all of ``wanted``, at any depth; its instants may be a little later."""
+    if isinstance(wanted, Mapping):
+        return isinstance(found, Mapping) and all(
+            name in found and _is_same(found[name], value) for name, value in wanted.items()
+        )
+    if isinstance(wanted, str) and isinstance(found, str) and INSTANT.fullmatch(wanted) and INSTANT.fullmatch(found):
+        return timedelta(seconds=-1) <= parse_instant(found) - parse_instant(wanted) <= LATE
+    return bool(found == wanted)
+
+
+def cannot_be_played(story: Story) -> str | None:
+    """Return why a story is left to the simulation alone."""
+    if any(setting.at for setting in story.settings):
+        return "it changes parameters in its course"
+    if any(rule.answer != "accepted" or rule.share < 1 for rule in story.rules):
+        return "it scripts refusals of a provider, and the deployed stack hands its messages to the bus"
+    if any(event.is_call for event in story.events):
+        return "it has calls of providers, which `make providers` plays"
+    return None
+
+
+def main(names: Sequence[str]) -> int:
+    begun = time.monotonic()
+
+    def say(line: str) -> None:
+        print(f"[{time.monotonic() - begun:4.0f} s] {line}", flush=True)
+
+    wrong = played = 0
+    by_parameters: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for name in names:
+        story = read_story(stories.FOLDER / f"{name}.jsonl")
+        if why := cannot_be_played(story):
+            say(f"{name} is played in the simulation only: {why}")
+            continue
+        values = {key: value for setting in story.settings for key, value in setting.values.items()}
+        by_parameters.setdefault(tuple(sorted(values.items())), []).append(name)
+    with story_clock() as clock, emulator.running(environment=clock.environment) as aws:
+        for parameters, group in sorted(by_parameters.items()):
+            clock.show_true_time()  # `sam deploy` waits for what happens after its own start
+            stack = Stack(aws, clock, emulator.deploy(aws, STACK, dict(parameters), say=say))
+            for name in group:
+                stack.clear()
+                found = DeployedStory(stack, read_story(stories.FOLDER / f"{name}.jsonl")).play()
+                deviations = differences(stories.expected(name), found)
+                played += 1
+                wrong += bool(deviations)
+                say(f"{name}: {'as in the simulation' if not deviations else 'differs'}, {len(found)} events")
+                for deviation in deviations:
+                    print(f"  {deviation}")
+    print(f"{played - wrong} passed, {wrong} failed")
+    return 1 if wrong or not played else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:] or stories.names()))

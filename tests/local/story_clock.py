@@ -1,0 +1,55 @@
+"""A clock for the emulator and all of its functions that the test moves: a library that the linker loads first.
+
+The functions are the deployed ones, unchanged: they ask the operating system for the time, as on AWS. libfaketime is
+no help here: with its monotonic clock left true, Python's ``time.sleep`` fails with EINVAL (0.9.10).
+"""
+
+import mmap
+import shutil
+import struct
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+SOURCE: Final = Path(__file__).with_suffix(".c")
+OFFSET: Final = struct.Struct("=q")
+NANOSECONDS: Final = 10**9
+
+
+class NoCompilerError(RuntimeError):
+    """There is no C compiler to build the clock with."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoryClock:
+    """``environment`` makes a program, and what it starts, live by this clock. Its seconds are as long as ours."""
+
+    environment: dict[str, str]
+    _offset: mmap.mmap
+
+    def go_to(self, at: datetime) -> None:
+        """Let ``at`` be now, for every program that lives by this clock."""
+        self._offset[:] = OFFSET.pack(round(at.timestamp() * NANOSECONDS) - time.time_ns())
+
+    def show_true_time(self) -> None:
+        self._offset[:] = OFFSET.pack(0)
+
+
+@contextmanager
+def story_clock() -> Iterator[StoryClock]:
+    """Make a clock that shows the true time until it is moved. Raises ``NoCompilerError``."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        raise NoCompilerError("no C compiler: install one as `cc`, for example Debian's package gcc")
+    with TemporaryDirectory(prefix="clock-") as folder:
+        library, offset = Path(folder, "clock.so"), Path(folder, "offset")
+        subprocess.run([compiler, "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, SOURCE], check=True)
+        offset.write_bytes(OFFSET.pack(0))
+        with offset.open("r+b") as file, mmap.mmap(file.fileno(), OFFSET.size) as mapped:
+            yield StoryClock({"LD_PRELOAD": str(library), "STORY_CLOCK": str(offset)}, mapped)
