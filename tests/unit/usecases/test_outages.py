@@ -12,11 +12,13 @@ import pytest
 from reengage.domain.breaker import OPENS_AFTER, PROBE_EVERY
 from reengage.domain.contact import Contact
 from reengage.domain.message import State
+from reengage.domain.policy import PolicySettings
 from reengage.ports import Accepted, OutboundMessage, Outcome, Refused, Retryable, Unknown
 from reengage.usecases import send_due_messages
 from reengage.usecases.route_health import RouteHealth
 from tests.fakes import NOON, Clock, Fault, Provider, World, business, inbound
 
+DAY: Final = timedelta(days=1)
 HOUR: Final = timedelta(hours=1)
 MINUTE: Final = timedelta(minutes=1)
 BEGINS: Final = NOON + timedelta(days=3)
@@ -236,3 +238,37 @@ def test_a_provider_that_hangs_delays_no_other_route() -> None:
     answer = world.run_sender()
     assert (answer["sent"], answer["unconfirmed"]) == (40, OPENS_AFTER)
     assert answer["left"] == 20 - OPENS_AFTER
+
+
+@pytest.mark.parametrize("writes", [True, False], ids=["the contact writes", "silence"])
+def test_a_limit_of_one_recipient_waits_until_they_write(writes: bool) -> None:
+    """Meta's 131049 does not count within a day of the person's own message, so that message ends the wait."""
+    world = World(policy=PolicySettings(whatsapp_templates=frozenset({"appointment_reminder"})))
+    contact = Contact("acme-dental", "whatsapp", "+4915112345678")
+    world.receive(inbound(contact=contact))
+    world.clock.now = NOON + timedelta(days=3)
+    world.plan(business("AppointmentBooked", contact=contact, starts_at=NOON + 6 * DAY, remind_before=["P3D"]))
+    world.provider.script.append(Retryable("131049 Meta chose not to deliver", DAY, of_recipient=True))
+    assert world.run_sender()["retried"] == 1
+    world.clock.forward(hours=2)
+    if writes:
+        world.receive(inbound(world.clock.now, contact=contact))
+    assert world.run_sender()["sent"] == int(writes)
+    world.clock.forward(hours=22)
+    world.run_sender()
+    assert [row.state for row in world.store.rows()] == [State.SENT]
+    assert len(world.provider.handed) == 2, "once refused, once taken"
+
+
+def test_a_message_in_a_usual_backoff_is_not_hurried() -> None:
+    world = World(policy=PolicySettings(whatsapp_templates=frozenset({"appointment_reminder"})))
+    contact = Contact("acme-dental", "whatsapp", "+4915112345678")
+    world.receive(inbound(contact=contact))
+    world.clock.now = NOON + timedelta(days=3)
+    world.plan(business("AppointmentBooked", contact=contact, starts_at=NOON + 6 * DAY, remind_before=["P3D"]))
+    world.provider.script.append(DOWN)
+    assert world.run_sender()["retried"] == 1
+    (before,) = world.store.rows()
+    world.clock.forward(seconds=10)
+    world.receive(inbound(world.clock.now, contact=contact))
+    assert world.store.rows()[0].due_at == before.due_at

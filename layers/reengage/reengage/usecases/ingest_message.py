@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from reengage.domain.commands import RecordChoice
-from reengage.domain.contact import Contact, Profile
+from reengage.domain.contact import CHANNELS, Contact, Profile
 from reengage.domain.conversation import WINDOW, Conversation, InboundMessage, expiry, extend
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.keywords import Detection, detect_request
@@ -21,7 +21,7 @@ from reengage.errors import WriteConflict
 from reengage.ports import Clock, ConversationStore, Publish, Thread
 from reengage.usecases.answer_question import AnswerCandidate, answer_candidate, answered_event, store_answer
 from reengage.usecases.erase_contact import forget
-from reengage.usecases.recheck_window import recheck_holds
+from reengage.usecases.recheck_window import Changed, recheck_holds
 from reengage.usecases.record_choice import announce_choice, store_choice
 
 LAST_SEEN_GRAIN: Final = timedelta(days=7)
@@ -86,7 +86,7 @@ def ingest_message(
 
     store_it = partial(store_choice, store=store, opt_out_scope=settings.opt_out_scope)
     changed = choice is not None and not choice.choice.allowed and store_it(choice, is_repeat=is_stored)
-    came_to, conversation, has_moved = _store_thread(message, settings=settings, store=store, now=now)
+    came_to, conversation, changes = _store_thread(message, settings=settings, store=store, now=now)
     if came_to == "duplicate":
         return came_to
     if choice and choice.choice.allowed:
@@ -100,7 +100,7 @@ def ingest_message(
     binding = _bind(candidate, conversation, choice, store=store, publish=publish)
     _announce(message, conversation, None if binding else detection, publish)
     if conversation:
-        recheck_holds(message.contact, store=store, now=now, has_moved=has_moved)
+        recheck_holds(message.contact, store=store, now=now, changed=changes)
         if conversation.opened_by == message.message_id or conversation.warned_expires_at:
             # Nothing else waits for the window: what is to be looked at in time is asked again by then.
             recheck_contact(message.contact)
@@ -121,16 +121,17 @@ def _sent_at(message: InboundMessage, now: datetime) -> datetime:
 
 def _store_thread(
     message: InboundMessage, *, settings: IngestSettings, store: ConversationStore, now: datetime
-) -> tuple[Ingested, Conversation | None, bool]:
-    """Write the conversation and the profile. Return the conversation if the window is open, and whether the person's
-    time zone changed.
+) -> tuple[Ingested, Conversation | None, Changed]:
+    """Write the conversation and the profile. Return the conversation if the window is open, and what changed of what
+    messages are held for.
     """
+    nothing = Changed()
     for _ in range(TRIES):
         thread = store.read_thread(message.contact, message.message_id)
         if _is_erased(message, thread.preferences, store):
-            return "erased", None, False
+            return "erased", None, nothing
         if thread.known:
-            return "duplicate", None, False
+            return "duplicate", None, nothing
         profile, conversation = _standing(message.contact, thread, now)
         extended = _extended(message, conversation, profile, settings) if now < message.sent_at + WINDOW else None
         if extended and extended is not conversation:
@@ -141,8 +142,15 @@ def _store_thread(
         if seen is not profile and not store.write_profile(message.contact, seen, replacing=thread.profile):
             continue
         has_moved = profile is not None and seen.timezone != profile.timezone
-        return ("stored", extended, has_moved) if extended else ("window_closed", None, False)
+        changed = Changed(timezone=has_moved, free_text=_reopens_free_text(message, conversation))
+        return ("stored", extended, changed) if extended else ("window_closed", None, nothing)
     raise WriteConflict(f"the conversation kept changing through {TRIES} tries")
+
+
+def _reopens_free_text(message: InboundMessage, before: Conversation | None) -> bool:
+    """Whether the channel allowed only templates, and this message allows free text again."""
+    free_text_for = CHANNELS[message.contact.channel].free_text_for
+    return bool(free_text_for and before and before.last_inbound_at + free_text_for <= message.sent_at)
 
 
 def _is_erased(message: InboundMessage, preferences: Preferences, store: ConversationStore) -> bool:

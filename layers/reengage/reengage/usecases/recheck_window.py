@@ -6,8 +6,8 @@ again whether the window will close before it is due.
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
-from typing import Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
 
 from reengage.domain.contact import Contact
 from reengage.domain.events_out import out_event
@@ -21,6 +21,9 @@ from reengage.ports import Clock, ConversationStore, Publish, WindowStore
 
 HELD_BY_FACTS: Final = frozenset({"quiet_hours", "unknown_timezone"})
 """The rules whose hold may end before its time: they depend on the person's zone, which a message may name."""
+
+LONGEST_BACKOFF: Final = timedelta(minutes=15)
+"""The longest wait between two tries, unless the provider asks for a longer one."""
 
 
 def with_closing_plan(context: PolicyInput, message: ScheduledMessage) -> ScheduledMessage:
@@ -43,14 +46,30 @@ def recheck_contact(contact: Contact, *, settings: PolicySettings, store: Window
                 store.reschedule(row, due_at=ahead.due_at, planned_due_at=row.due_at)
 
 
-def recheck_holds(contact: Contact, *, store: ConversationStore, now: datetime, has_moved: bool) -> None:
-    """If the contact's time zone changed, make due again what is held by the former one."""
-    if not has_moved:
+class Changed(NamedTuple):
+    """What a contact's message changed: the person's time zone; or the channel allows free text again."""
+
+    timezone: bool = False
+    free_text: bool = False
+
+
+def recheck_holds(contact: Contact, *, store: ConversationStore, now: datetime, changed: Changed) -> None:
+    """Make due again what waits for what the contact's message changed."""
+    if not any(changed):
         return
     for row in store.pending_messages(contact):
-        is_held = row.state is State.SCHEDULED and row.rule in HELD_BY_FACTS and row.attempts == 0
-        if is_held and row.planned_due_at and row.planned_due_at <= now < row.due_at:
+        waits = (changed.timezone and _is_held_by_timezone(row)) or (changed.free_text and _waits_for_contact(row, now))
+        if row.state is State.SCHEDULED and waits and row.planned_due_at and row.planned_due_at <= now < row.due_at:
             store.reschedule(row, due_at=now, planned_due_at=row.planned_due_at)
+
+
+def _is_held_by_timezone(row: ScheduledMessage) -> bool:
+    return row.rule in HELD_BY_FACTS and row.attempts == 0
+
+
+def _waits_for_contact(row: ScheduledMessage, now: datetime) -> bool:
+    """Whether the provider asked for a wait that is longer than any of our own, as Meta's 131049 does."""
+    return row.attempts > 0 and row.due_at > now + LONGEST_BACKOFF
 
 
 def warn(context: PolicyInput, due_after: ScheduledMessage, *, store: WindowStore, publish: Publish) -> bool:

@@ -48,7 +48,7 @@ from reengage.ports import (
     RunStore,
     Unknown,
 )
-from reengage.usecases.recheck_window import warn, with_closing_plan
+from reengage.usecases.recheck_window import LONGEST_BACKOFF, warn, with_closing_plan
 from reengage.usecases.record_choice import announce_choice, store_choice
 from reengage.usecases.route_health import AlwaysUsable, Health
 
@@ -60,7 +60,7 @@ MAX_ATTEMPTS: Final = 7
 """After so many errors of our own, such as a text that cannot be rendered, a message fails: no retry repairs them."""
 
 FIRST_BACKOFF: Final = timedelta(minutes=1)
-MAX_BACKOFF: Final = timedelta(minutes=15)
+MAX_BACKOFF: Final = LONGEST_BACKOFF
 """Each wait is twice as long as the one before, up to this; a message is retried for as long as it is valid."""
 
 
