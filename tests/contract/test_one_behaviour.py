@@ -87,8 +87,8 @@ conversations = st.builds(
     opened_by=message_ids,
     opening=st.sampled_from(["started", "restarted"]),
     expires_at=expiries,
-    previous_inbound_at=st.none() | instants,
     warned_expires_at=st.none() | st.sampled_from([1_796_000_000, 1_800_000_000]),
+    agent_replied_at=st.none() | instants,
 )
 # The parser of events lets only an instant through: DynamoDB's index of days reads it.
 starting_times = st.none() | instants.map(datetime.isoformat)
@@ -236,11 +236,13 @@ class Threads(Twins):
         contact=contacts,
         new=conversations,
         expected=st.sampled_from(["stored", "nothing", "nearly"]),
-        previous=st.none() | instants,
+        replied_at=st.none() | instants,
     )
-    def write_conversation(self, contact: Contact, new: Conversation, expected: str, previous: datetime | None) -> None:
+    def write_conversation(
+        self, contact: Contact, new: Conversation, expected: str, replied_at: datetime | None
+    ) -> None:
         stored = self.both(lambda store: store.read_thread(contact)).conversation
-        nearly = replace(stored or new, previous_inbound_at=previous)
+        nearly = replace(stored or new, agent_replied_at=replied_at)
         replacing = {"stored": stored, "nothing": None, "nearly": nearly}[expected]
         self.both(lambda store: store.write_conversation(contact, new, replacing=replacing))
 

@@ -9,7 +9,7 @@ import pytest
 from reengage.domain.conversation import Conversation
 from reengage.ports import Thread
 from tests.contract.samples import ANNA, BEN, LATER, NOW, conversation, inbound, profile
-from tests.contract.stores import Harness
+from tests.contract.stores import DynamoDB, Harness
 
 PROFILES = {
     "bare": profile(),
@@ -17,7 +17,7 @@ PROFILES = {
 }
 CONVERSATIONS = {
     "started": conversation(),
-    "restarted": conversation(opening="restarted", previous_inbound_at=NOW - timedelta(days=40)),
+    "restarted": conversation(opening="restarted", agent_replied_at=NOW - timedelta(days=40)),
     "told to close": conversation(warned_expires_at=conversation().expires_at),
     "told of an earlier closing": conversation(warned_expires_at=1),
 }
@@ -82,7 +82,7 @@ FORMER_CONVERSATIONS = {
     "another opened_by": conversation(opened_by="wamid.2"),
     "another opening": conversation(opening="restarted"),
     "another expires_at": conversation(expires_at=1),
-    "another previous_inbound_at": conversation(previous_inbound_at=LATER),
+    "another agent_replied_at": conversation(agent_replied_at=LATER),
     "told to close": conversation(warned_expires_at=conversation().expires_at),
     "told of an earlier closing": conversation(warned_expires_at=1),
 }
@@ -134,3 +134,14 @@ def test_nothing_replaces_what_ttl_deleted_meanwhile(harness: Harness) -> None:
     assert not harness.store.write_conversation(ANNA, conversation(LATER), replacing=first)
     assert harness.size() == 0
     assert harness.store.write_conversation(ANNA, conversation(LATER), replacing=None)
+
+
+def test_item_with_an_attribute_of_an_older_version_is_read(dynamodb: DynamoDB) -> None:
+    """Until version 0.2.0 a conversation had the instant of the message before its last one."""
+    assert dynamodb.store.write_conversation(ANNA, conversation(), replacing=None)
+    older = {**dynamodb.item(ANNA.key, "CONVERSATION"), "previous_inbound_at": {"S": NOW.isoformat()}}
+    dynamodb.client.put_item(TableName=dynamodb.store.table.name, Item=older)
+    stored = dynamodb.store.read_thread(ANNA).conversation
+    assert stored == conversation()
+    assert dynamodb.store.write_conversation(ANNA, conversation(LATER), replacing=stored)
+    assert "previous_inbound_at" not in dynamodb.item(ANNA.key, "CONVERSATION")

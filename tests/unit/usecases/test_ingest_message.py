@@ -137,8 +137,9 @@ def test_first_message_after_the_window_restarts_conversation() -> None:
     world = World()
     world.receive(inbound(NOON))
     world.clock.forward(days=30)
-    world.receive(inbound(world.clock.now))
-    assert conversation(world).previous_inbound_at == NOON
+    message = inbound(world.clock.now)
+    world.receive(message)
+    assert conversation(world).opened_by == message.message_id
     assert world.bus.types() == ["ConversationStarted", "ConversationRestarted"]
 
 

@@ -56,7 +56,6 @@ class Conversation:
     opened_by: str
     opening: Opening
     expires_at: int
-    previous_inbound_at: datetime | None = None
     warned_expires_at: int | None = None
     agent_replied_at: datetime | None = None
 
@@ -97,12 +96,9 @@ def extend(
         return conversation
     expires_at = expiry(sent_at + WINDOW)
     if conversation and conversation.is_open(sent_at):
-        previous = conversation.last_inbound_at
-        if restarts_after is None or sent_at < previous + restarts_after:
-            return replace(conversation, last_inbound_at=sent_at, expires_at=expires_at, previous_inbound_at=previous)
+        silence = sent_at - conversation.last_inbound_at
+        if restarts_after is None or silence < restarts_after:
+            return replace(conversation, last_inbound_at=sent_at, expires_at=expires_at)
     opening: Opening = "restarted" if heard_before or conversation else "started"
-    previous_inbound_at = conversation.last_inbound_at if conversation else None
     agent_replied_at = conversation.agent_replied_at if conversation else None
-    return Conversation(
-        sent_at, message_id, opening, expires_at, previous_inbound_at, agent_replied_at=agent_replied_at
-    )
+    return Conversation(sent_at, message_id, opening, expires_at, agent_replied_at=agent_replied_at)

@@ -11,10 +11,9 @@ from reengage.domain.contact import Contact
 from reengage.domain.events_out import out_event
 from reengage.domain.instants import iso
 from reengage.domain.message import State
-from reengage.errors import WriteConflict
 from reengage.ports import Clock, Eraser, ErasureStore, PreferencesStore, Publish
 from reengage.usecases.link_contact import unlink
-from reengage.usecases.retry_conflicts import TRIES, retry_conflicts
+from reengage.usecases.retry_conflicts import retry_conflicts
 
 
 def erase_contact(command: EraseContact, *, store: ErasureStore, publish: Publish, clock: Clock) -> int:
@@ -39,18 +38,20 @@ def erase_contact(command: EraseContact, *, store: ErasureStore, publish: Publis
 
 
 def forget(contact: Contact, until: datetime, *, store: Eraser) -> int:
-    """Deletes what was stored until then, until a read finds none of it."""
+    """Delete what was stored until then, until a read finds nothing left. Return the number of deleted items."""
     found = 0
-    for _ in range(TRIES):
+
+    def attempt() -> int | None:
+        nonlocal found
         left = store.erase(contact, until=until)
-        if not left:
-            return found
         found += left
-    raise WriteConflict(f"the contact was written to through {TRIES} tries")
+        return None if left else found
+
+    return retry_conflicts(attempt, "the contact's data")
 
 
 def _mark(command: EraseContact, *, store: PreferencesStore, now: datetime) -> datetime:
-    """The instant until which all is to go: the same when the erasure is asked for again."""
+    """Store the mark; return the instant until which all data is deleted. A repeated command has the same instant."""
 
     def attempt() -> datetime | None:
         before = store.read_preferences(command.contact)

@@ -17,12 +17,12 @@ from reengage.domain.planning import reply
 from reengage.domain.preferences import Choice, OptOutScope, Preferences, Topic
 from reengage.domain.questions import Binding
 from reengage.domain.requests import Request
-from reengage.errors import WriteConflict
 from reengage.ports import Clock, ConversationStore, Publish, Thread
 from reengage.usecases.answer_question import AnswerCandidate, answer_candidate, answered_event, store_answer
 from reengage.usecases.erase_contact import forget
 from reengage.usecases.recheck_window import Changed, recheck_holds
 from reengage.usecases.record_choice import announce_choice, store_choice
+from reengage.usecases.retry_conflicts import retry_conflicts
 
 LAST_SEEN_GRAIN: Final = timedelta(days=7)
 """``last_seen_at`` is written at most this often, so that a daily chat costs no write more."""
@@ -32,8 +32,6 @@ FRESH_FOR: Final = timedelta(minutes=10)
 
 ARRIVAL_GRAIN: Final = timedelta(seconds=1)
 """An envelope's time is cut to whole seconds: what was sent within that second is no clock that runs ahead."""
-
-TRIES: Final = 5
 
 CHOICES: Final[Mapping[Request | None, tuple[Topic, bool]]] = MappingProxyType(
     {Request.STOP: ("contact", False), Request.STOP_MARKETING: ("marketing", False), Request.START: ("contact", True)}
@@ -126,7 +124,8 @@ def _store_thread(
     messages are held for.
     """
     nothing = Changed()
-    for _ in range(TRIES):
+
+    def attempt() -> tuple[Ingested, Conversation | None, Changed] | None:
         thread = store.read_thread(message.contact, message.message_id)
         if _is_erased(message, thread.preferences, store):
             return "erased", None, nothing
@@ -134,17 +133,18 @@ def _store_thread(
             return "duplicate", None, nothing
         profile, conversation = _standing(message.contact, thread, now)
         extended = _extended(message, conversation, profile, settings) if now < message.sent_at + WINDOW else None
-        if extended and extended is not conversation:
-            written = store.write_conversation(message.contact, extended, replacing=thread.conversation)
-            if not written:
-                continue
+        is_news = extended is not conversation
+        write = partial(store.write_conversation, message.contact, replacing=thread.conversation)
+        if extended and is_news and not write(extended):
+            return None
         seen = _seen(message, profile, conversation, settings.contact_retention)
         if seen is not profile and not store.write_profile(message.contact, seen, replacing=thread.profile):
-            continue
+            return None
         has_moved = profile is not None and seen.timezone != profile.timezone
         changed = Changed(timezone=has_moved, free_text=_reopens_free_text(message, conversation))
         return ("stored", extended, changed) if extended else ("window_closed", None, nothing)
-    raise WriteConflict(f"the conversation kept changing through {TRIES} tries")
+
+    return retry_conflicts(attempt, "the conversation")
 
 
 def _reopens_free_text(message: InboundMessage, before: Conversation | None) -> bool:

@@ -45,7 +45,6 @@ class ConversationItem(Item, discriminator="conversation"):
     audience_shard = UnicodeAttribute()
     audience_day = UnicodeAttribute()
     last_inbound_at = InstantAttribute()
-    previous_inbound_at = InstantAttribute(null=True)
     opened_by = UnicodeAttribute()
     opening = UnicodeAttribute()
     warned_expires_at = NumberAttribute(attr_name="told_to_close", null=True)
@@ -115,7 +114,6 @@ def conversation_item(contact: Contact, conversation: Conversation) -> Conversat
         warned_expires_at=conversation.warned_expires_at,
         agent_replied_at=conversation.agent_replied_at,
         last_inbound_at=conversation.last_inbound_at,
-        previous_inbound_at=conversation.previous_inbound_at,
         opened_by=conversation.opened_by,
         opening=conversation.opening,
         expires_at=conversation.expires_at,
@@ -130,7 +128,6 @@ def to_conversation(item: Item | None) -> Conversation | None:
         item.opened_by,
         "started" if item.opening == "started" else "restarted",
         int(item.expires_at),
-        item.previous_inbound_at,
         int(item.warned_expires_at) if item.warned_expires_at else None,
         item.agent_replied_at,
     )
