@@ -31,7 +31,8 @@ from reengage.errors import NotPublished
 from reengage.ports import Accepted, Channel, DueKey, OutboundMessage, Outcome, Publish, Retryable, Store, Wording
 from reengage.usecases.configure_brand import configure_brand
 from reengage.usecases.erase_contact import erase_contact
-from reengage.usecases.ingest_message import Ingested, IngestSettings, ingest_message
+from reengage.usecases.ingest_message import Ingested, ingest_message
+from reengage.usecases.ingest_settings import IngestSettings
 from reengage.usecases.plan_messages import Planned, plan_messages
 from reengage.usecases.recheck_window import recheck_contact
 from reengage.usecases.record_choice import record_choice

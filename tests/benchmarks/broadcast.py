@@ -34,7 +34,8 @@ from reengage.domain.policy import PolicySettings
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.subject import BusinessEvent, EventEffect, SubjectRef, version_of
 from reengage.ports import Accepted, OutboundMessage, Outcome, Store
-from reengage.usecases.ingest_message import IngestSettings, ingest_message
+from reengage.usecases.ingest_message import ingest_message
+from reengage.usecases.ingest_settings import IngestSettings
 from reengage.usecases.plan_messages import plan_messages
 from reengage.usecases.progress import progress
 from reengage.usecases.send_due_messages import send_due_messages, summary

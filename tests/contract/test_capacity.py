@@ -31,7 +31,8 @@ from reengage.domain.reasons import REASONS, SendGroup
 from reengage.domain.subject import BusinessEvent, EventEffect, SubjectRef, version_of
 from reengage.ports import Accepted, Channel, OutboundMessage, Outcome, QuickReply, Refused, Retryable, Unknown, Wording
 from reengage.usecases.expand_broadcast import PAGE
-from reengage.usecases.ingest_message import IngestSettings, ingest_message
+from reengage.usecases.ingest_message import ingest_message
+from reengage.usecases.ingest_settings import IngestSettings
 from reengage.usecases.plan_messages import Planned, plan_messages
 from reengage.usecases.send_due_messages import send_due_messages, summary
 from reengage.usecases.send_message import Sender

@@ -21,7 +21,7 @@ from reengage.domain.policy import PolicySettings
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import Category
 from reengage.domain.subject import BusinessEvent, SubjectRef
-from reengage.usecases.ingest_message import IngestSettings
+from reengage.usecases.ingest_settings import IngestSettings
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MINUTE = timedelta(minutes=1)

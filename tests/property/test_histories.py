@@ -29,7 +29,7 @@ from reengage.domain.reasons import SendGroup
 from reengage.domain.subject import BusinessEvent, EventEffect, version_of
 from reengage.errors import InvalidEvent
 from reengage.ports import OutboundMessage, Outcome, Refused, Retryable, Unknown
-from reengage.usecases.ingest_message import IngestSettings
+from reengage.usecases.ingest_settings import IngestSettings
 from tests.fakes import ANNA, CLAIM_LASTS, Around, Fault, Unreachable, World, business, inbound, receipt, worker
 from tests.property.model import CATEGORIES, DAYS_30, FOLLOW_UPS, NEVER, OFFSETS, Model, Verdict, is_quiet, order_of
 from tests.property.schedules import Body, Option, play

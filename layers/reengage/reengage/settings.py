@@ -15,7 +15,7 @@ from .domain.quiet_hours import QuietHours
 from .domain.reasons import ASKING_REASONS, REASONS, WITH_REPLIES, Category
 from .domain.routes import Routes, parse_routes
 from .errors import ConfigurationError
-from .usecases.ingest_message import IngestSettings
+from .usecases.ingest_settings import IngestSettings
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.routes import Route, Routes
 from reengage.errors import ConfigurationError
 from reengage.settings import Settings
-from reengage.usecases.ingest_message import IngestSettings
+from reengage.usecases.ingest_settings import IngestSettings
 
 DAY: Final = timedelta(days=1)
 ENVIRONMENT: Final = {

@@ -18,7 +18,7 @@ from reengage.domain.preferences import Choice, Topic
 from reengage.domain.subject import BusinessEvent, Track
 from reengage.errors import NotPublished, WriteConflict
 from reengage.ports import Holdings
-from reengage.usecases.ingest_message import IngestSettings
+from reengage.usecases.ingest_settings import IngestSettings
 from tests.fakes import ANNA, NOON, RETENTION, Around, Crash, Fault, Unreachable, World, business, inbound, worker
 from tests.property.schedules import Body, Choose, Option, Played, play
 

@@ -15,7 +15,8 @@ from reengage.domain.conversation import WINDOW, Conversation, InboundMessage, e
 from reengage.domain.message import ScheduledMessage, State
 from reengage.errors import NotPublished, WriteConflict
 from reengage.ports import Retryable
-from reengage.usecases.ingest_message import FRESH_FOR, IngestSettings
+from reengage.usecases.ingest_message import FRESH_FOR
+from reengage.usecases.ingest_settings import IngestSettings
 from tests.fakes import ANNA, CLAIM_LASTS, NOON, RETENTION, Crash, Fault, Unreachable, World, business, inbound
 from tests.property.schedules import Body, Option, play
 

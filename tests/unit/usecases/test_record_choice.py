@@ -17,7 +17,7 @@ from reengage.domain.policy import PolicySettings
 from reengage.domain.preferences import Choice, OptOutScope, Topic
 from reengage.domain.requests import Request
 from reengage.errors import NotPublished, WriteConflict
-from reengage.usecases.ingest_message import IngestSettings
+from reengage.usecases.ingest_settings import IngestSettings
 from tests.fakes import ANNA, NOON, RETENTION, Crash, Fault, Unreachable, World, business, inbound
 
 SECOND: Final = timedelta(seconds=1)

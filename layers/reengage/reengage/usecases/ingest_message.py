@@ -1,7 +1,7 @@
 """A person wrote: what they ask for comes first, then their window moves on, and who comes back is greeted."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from types import MappingProxyType
@@ -14,12 +14,13 @@ from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.keywords import Detection, detect_request
 from reengage.domain.message import ScheduledMessage
 from reengage.domain.planning import reply
-from reengage.domain.preferences import Choice, OptOutScope, Preferences, Topic
+from reengage.domain.preferences import Choice, Preferences, Topic
 from reengage.domain.questions import Binding
 from reengage.domain.requests import Request
 from reengage.ports import Clock, ConversationStore, Publish, Thread
 from reengage.usecases.answer_question import AnswerCandidate, answer_candidate, answered_event, store_answer
 from reengage.usecases.erase_contact import forget
+from reengage.usecases.ingest_settings import IngestSettings
 from reengage.usecases.recheck_window import Changed, recheck_holds
 from reengage.usecases.record_choice import announce_choice, store_choice
 from reengage.usecases.retry_conflicts import retry_conflicts
@@ -39,21 +40,6 @@ CHOICES: Final[Mapping[Request | None, tuple[Topic, bool]]] = MappingProxyType(
 """What a message is a choice about, and whether it is a yes."""
 
 Ingested = Literal["stored", "duplicate", "window_closed", "erased"]
-
-
-@dataclass(frozen=True, slots=True)
-class IngestSettings:
-    """What the stack's parameters say. ``welcome_back_after``: the silence that a greeting ends; ``None`` for none.
-
-    ``answers_help``: HELP is answered by us, not by the provider. ``acknowledges_answers``: an answer to a reminder
-    gets a short reply.
-    """
-
-    contact_retention: timedelta
-    opt_out_scope: OptOutScope = "brand"
-    welcome_back_after: timedelta | None = None
-    answers_help: bool = False
-    acknowledges_answers: bool = True
 
 
 def ingest_message(
