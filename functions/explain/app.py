@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from reengage.adapters.inbound.questions import question
-from reengage.bootstrap import app
+from reengage.bootstrap.explain import app
 from reengage.errors import InvalidEvent
 from reengage.observability import lambda_handler
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from reengage.adapters.inbound.eventbridge import hints, parse_business_event
-from reengage.bootstrap import app
+from reengage.bootstrap.plan import app
 from reengage.errors import InvalidEvent
 from reengage.observability import lambda_handler, with_hints
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from reengage.adapters.inbound.eventbridge import receipt
-from reengage.bootstrap import app
+from reengage.bootstrap.record import app
 from reengage.errors import InvalidEvent
 from reengage.observability import lambda_handler
 

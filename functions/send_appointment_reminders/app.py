@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from reengage.bootstrap import app
+from reengage.bootstrap.sending import app
 from reengage.observability import lambda_handler
 
 

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from reengage.bootstrap import app
+from reengage.bootstrap.webhook import app
 from reengage.observability import lambda_handler
 
 

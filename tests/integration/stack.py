@@ -26,9 +26,10 @@ from unittest.mock import patch
 import boto3
 from moto import mock_aws
 
-from reengage import bootstrap, observability
+from reengage import observability
 from reengage.adapters.dynamodb import DynamoDBStore
 from reengage.adapters.eventbridge import EventBus
+from reengage.bootstrap import adapters, explain, ingest, opt_outs, plan, record, sending, webhook
 from reengage.domain.message import MessageKey, ScheduledMessage
 from tests.template_resources import environment, functions, table_definition
 
@@ -44,6 +45,9 @@ FUNCTIONS = {
     properties["CodeUri"].removeprefix("functions/"): logical_id for logical_id, properties in functions().items()
 }
 """The logical id of each function, by its folder."""
+
+APPS: Final = tuple(module.app for module in (explain, ingest, plan, record, sending, webhook))
+"""What each function builds in its execution environment."""
 
 SECRETS: Final = {"PreferencesKey": "preferences-key", "ProviderSecrets": "provider-secrets"}
 """What a `!Ref` to each secret answers."""
@@ -128,16 +132,16 @@ class Stack:
             # A new execution environment: nothing of an earlier one is left.
             sys.modules.pop(module, None)
             logging.Logger.manager.loggerDict.pop(function, None)
-            for built in (bootstrap.app, observability.logger, observability.tracer):
+            for built in (*APPS, _keys, observability.logger, observability.tracer):
                 built.cache_clear()
         account = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
         variables = account | _environment(FUNCTIONS[function], **self.resources)
         given = {name: value for name, value in variables.items() if name not in without}
         with (
             patch.dict(os.environ, given, clear=True),
-            patch.object(bootstrap.App, "clock", lambda _: at),
-            patch.object(bootstrap, "EventBus", partial(EventBus, pause=lambda _: None)),
-            patch.object(bootstrap.App, "_client", lambda _, *service, **options: _client(*service, **options)),
+            patch.object(adapters.Adapters, "clock", lambda _: at),
+            patch.object(adapters, "EventBus", partial(EventBus, pause=lambda _: None)),
+            patch.object(adapters.Adapters, "_client", lambda _, *service, **options: _client(*service, **options)),
             patch.object(DynamoDBStore, "connect", _connect),
             _written() as output,
         ):
@@ -233,8 +237,9 @@ def _clients() -> "tuple[DynamoDBClient, EventBridgeClient, SecretsManagerClient
 # Reading the template takes long, too.
 _table_definition = cache(table_definition)
 _environment = cache(lambda function, **resources: environment(function, resources))
-_client = cache(bootstrap.App()._client)
-_connect_to = cache(partial(DynamoDBStore.connect, hash_key=lambda: bootstrap.app().preferences_key()))
+_keys = cache(opt_outs.OptOutApp)
+_client = cache(adapters.Adapters()._client)
+_connect_to = cache(partial(DynamoDBStore.connect, hash_key=lambda: _keys().preferences_key()))
 
 
 def _connect(table_name: str, *, workers: int, **_of_the_app: Any) -> DynamoDBStore:

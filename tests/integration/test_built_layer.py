@@ -58,7 +58,7 @@ def test_layer_has_only_bytecode_that_is_never_checked(layer: Path) -> None:
     header = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little")
     compiled = [*layer.rglob("*.pyc")]
     assert [path for path in compiled if path.read_bytes()[:8] != header] == []
-    assert layer / "reengage" / "bootstrap.pyc" in compiled
+    assert layer / "reengage" / "settings.pyc" in compiled
 
 
 def test_layer_has_native_modules_for_both_processors(layer: Path) -> None:

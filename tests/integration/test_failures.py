@@ -124,9 +124,8 @@ def test_a_sender_without_its_language_sends_nothing(stack: Stack, name: str, af
     for earlier in after:
         play(stack, earlier)
     stack.published()
-    with pytest.raises(ExceptionGroup) as raised:
+    with pytest.raises(ConfigurationError, match="DEFAULT_LOCALE"):
         stack.invoke(name.split("/", maxsplit=1)[0], case(name), at=TICK, without={"DEFAULT_LOCALE"})
-    assert raised.group_contains(ConfigurationError, match="DEFAULT_LOCALE")
     assert stack.published() == []
     # Once it is there, the message goes out.
     assert stack.rows()[0].state is State.SCHEDULED

@@ -146,7 +146,7 @@ def test_the_package_itself_imports_nothing() -> None:
             "from reengage.usecases.plan_messages import plan_messages",
             "reengage.usecases.plan_messages.plan_messages",
         ),
-        ("reengage.adapters.inbound.eventbridge", "from ...bootstrap import app", "reengage.bootstrap.app"),
+        ("reengage.adapters.inbound.eventbridge", "from ...bootstrap.plan import app", "reengage.bootstrap.plan.app"),
         ("reengage.observability", "from .settings import Settings", "reengage.settings.Settings"),
         (
             "functions.plan_messages.app",
@@ -205,8 +205,10 @@ os.environ = Spy()
 for name in json.loads(sys.argv[1]):
     importlib.import_module(name)
 
-from reengage import bootstrap, observability
-built = [cached.__name__ for cached in (bootstrap.app, observability.logger, observability.tracer)
+from reengage import observability
+from reengage.bootstrap import explain, ingest, plan, record, sending, webhook
+apps = [module.app for module in (explain, ingest, plan, record, sending, webhook)]
+built = [cached.__name__ for cached in (*apps, observability.logger, observability.tracer)
          if cached.cache_info().currsize]
 print(json.dumps({"read": read, "made": made, "built": built}))
 """
@@ -233,8 +235,8 @@ def test_nothing_happens_at_import() -> None:
         ("import os; os.environ.get('TABLE_NAME')", "read"),
         ("import os; os.getenv('TABLE_NAME')", "read"),
         ("import os; dict(os.environ)", "read"),
-        ("from reengage.settings import Settings; Settings.from_env()", "read"),
-        ("from reengage.bootstrap import app; app()", "built"),
+        ("from reengage.settings import StackSettings\ntry: StackSettings.from_env()\nexcept Exception: pass", "read"),
+        ("from reengage.bootstrap.plan import app; app()", "built"),
         ("from reengage.observability import logger; logger()", "built"),
         ("import botocore.session\ntry: botocore.session.get_session()\nexcept AssertionError: pass", "made"),
     ],

@@ -11,8 +11,8 @@ from typing import Any, Final
 import pytest
 from botocore.exceptions import ClientError
 
-from reengage import bootstrap
 from reengage.adapters.secrets import FRESH_FOR
+from reengage.bootstrap import webhook
 from reengage.domain.message import State
 from reengage.errors import ConfigurationError, NotPublished
 from tests.integration.faults import failing
@@ -334,7 +334,7 @@ def test_a_secret_is_rotated_while_the_function_runs(stack: Stack, monkeypatch: 
     _keep(stack, PROVIDER_KEYS | {"meta_app_secret": new, "meta_app_secret_previous": former})
     # It is read anew after five minutes, and not at each call.
     assert call(stack, by_new, warm=True) == answered(403)
-    monkeypatch.setattr(bootstrap.app().provider_secrets, "monotonic", lambda: monotonic() + FRESH_FOR)
+    monkeypatch.setattr(webhook.app().provider_secrets, "monotonic", lambda: monotonic() + FRESH_FOR)
     assert call(stack, by_new, warm=True) == answered()
     assert call(stack, by_former, warm=True) == answered()
     assert len(stack.relayed()) == 3

@@ -61,6 +61,7 @@ ITS_OWN = {
     "SendAppointmentRemindersFunction": SENDS,
     "SendTrialFollowUpsFunction": SENDS,
     "SendUpdatesFunction": SENDS,
+    "ExplainFunction": {"ROUTES": ""},
 }
 
 

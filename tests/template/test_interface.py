@@ -11,7 +11,8 @@ from zoneinfo import available_timezones
 import pytest
 
 from reengage.domain.reasons import REASONS
-from reengage.settings import Settings
+from reengage.settings import InboundSettings
+from reengage.simulation.parameters import PARAMETERS
 from tests.template_resources import TEMPLATE, environment, template
 
 DEFAULTS = {
@@ -154,30 +155,16 @@ EDGES = (
 @pytest.mark.parametrize("value", EDGES)
 def test_cloudformation_takes_only_what_the_app_takes(value: str) -> None:
     """A slip of the hand is found when the stack is deployed: at run time it stopped every send, and every STOP."""
-    deployed = _deployed()
-    for parameter in ("UtilityQuietHours", "MarketingQuietHours", "UtilityCaps", "MarketingCaps", "WelcomeBackAfter"):
-        if _takes(_parameters()[parameter], value):
-            settings = Settings(deployed | {_variable(parameter): value})
-            assert settings.policy is not None
-            assert settings.ingest is not None
-    for parameter, read in (
-        ("MessagesPerSecond", "messages_per_second"),
-        ("SmsConfigurationSet", "sms_configuration_set"),
-    ):
-        if _takes(_parameters()[parameter], value):
-            getattr(Settings(deployed | {_variable(parameter): value}), read)
     for parameter in (
-        "WhatsAppTemplates",
-        "DefaultTimezone",
-        "WhenWindowWillClose",
-        "WindowClosingNotice",
-        "ConversationPause",
-        "DryRun",
-        "KeepTexts",
+        *("UtilityQuietHours", "MarketingQuietHours", "UtilityCaps", "MarketingCaps", "WelcomeBackAfter"),
+        *("MessagesPerSecond", "SmsConfigurationSet", "WhatsAppTemplates", "DefaultTimezone", "WhenWindowWillClose"),
+        *("WindowClosingNotice", "ConversationPause", "DryRun", "KeepTexts", "HelpReply", "AnswerReply", "OptOutScope"),
+        *("MarketingConsent", "EventsOut", "ContactRetentionDays"),
     ):
         if _takes(_parameters()[parameter], value):
-            variable = {"WhatsAppTemplates": "WHATSAPP_TEMPLATES"}.get(parameter, _variable(parameter))
-            assert Settings(deployed | {variable: value}).policy is not None
+            variable = PARAMETERS[parameter].variable
+            assert variable
+            assert InboundSettings.from_env(_deployed() | {variable: value}).policy is not None
 
 
 def test_the_edges_are_taken_where_they_should_be() -> None:
@@ -225,10 +212,6 @@ def _deployed() -> dict[str, str]:
     named = ("Table", "EventBus", "RejectedEventsQueue", "PreferencesKey", "ProviderSecrets", "WebhookFunctionUrl")
     resources = dict.fromkeys(named, "-")
     return environment("IngestMessageFunction", resources)
-
-
-def _variable(parameter: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", parameter).upper()
 
 
 def test_each_parameter_is_once_in_the_console_form() -> None:

@@ -18,10 +18,12 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from .domain.events_out import OutEvent
 from .errors import NotPublished
-from .ports import Publish
+from .ports import Publish, Render, Wording
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Tracer
+
+    from .domain.policy import PolicyInput
 
 Handler = Callable[[Any, Any], Any]
 
@@ -101,6 +103,9 @@ WEBHOOKS_REFUSED: Final = Metric("WebhooksRefused", ("door", "status"))
 SIGNATURES_REFUSED: Final = Metric("WebhookSignaturesRefused")
 FIELDS_MISSPELLED: Final = Metric("FieldsMisspelled")
 SMS_OVER_THREE_SEGMENTS: Final = Metric("SmsOverThreeSegments", ("reason",))
+
+MOST_SEGMENTS: Final = 3
+"""An SMS should have no more segments; each is billed."""
 
 ENDPOINTS: Final = frozenset({"meta", "twilio", "rcs", "google-business-messages"})
 """The webhook endpoints whose refusals may mean a rotated secret; calls to other paths do not."""
@@ -209,6 +214,26 @@ def with_hints(answer: dict[str, Any], hints: Sequence[str]) -> dict[str, Any]:
         return answer
     count(FIELDS_MISSPELLED, len(hints))
     return answer | {"hints": list(hints)}
+
+
+def count_unsent(summary: dict[str, Any]) -> dict[str, Any]:
+    """Count what a run left or tried again, and return its summary."""
+    for metric, outcome in ((LEFT, "left"), (RETRIED, "retried")):
+        if summary[outcome]:
+            count(metric, summary[outcome])
+    return summary
+
+
+def count_segments(render: Render, sms_segments: Callable[[str], int]) -> Render:
+    """Return ``render`` with a metric for each SMS of more than ``MOST_SEGMENTS``; it is sent nevertheless."""
+
+    def rendering(context: "PolicyInput") -> Wording:
+        wording = render(context)
+        if context.message.contact.channel == "sms" and sms_segments(wording.text) > MOST_SEGMENTS:
+            count(SMS_OVER_THREE_SEGMENTS, reason=context.message.reason)
+        return wording
+
+    return rendering
 
 
 def count(metric: Metric, value: int = 1, **dimensions: str) -> None:

@@ -1,156 +1,192 @@
-"""The environment, as one frozen object that fails by name."""
+"""The settings of each function: frozen values, all parsed together when the function starts.
+
+A class below lists what one group of functions reads. ``from_env`` parses all of it at once. It names each value that
+is missing or wrong: a bad value fails the start of a function, and never the send of a message.
+
+A STOP must not wait for a correction. ``from_env(tolerant=True)`` therefore replaces a bad value by its safest one;
+only what stores a STOP or leads to it reads its settings like that.
+"""
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
-from functools import cached_property
+from typing import Any, Final, Self
 
 from .domain.caps import parse_caps
 from .domain.instants import parse_zone
-from .domain.parameters import parse_length, parse_rates, parse_when_closing
+from .domain.parameters import WhenWindowWillClose, parse_length, parse_rates, parse_when_closing
 from .domain.policy import PolicySettings
 from .domain.preferences import OptOutScope
 from .domain.quiet_hours import QuietHours
 from .domain.reasons import ASKING_REASONS, REASONS, WITH_REPLIES, Category
-from .domain.routes import Routes, parse_routes
+from .domain.routes import Routes, parse_routes, parse_valid_routes
 from .errors import ConfigurationError
 from .usecases.ingest_settings import IngestSettings
 
+SHOWN: Final = 200
+"""Characters of a wrong value that its error shows; a list of routes may be longer."""
 
-@dataclass(frozen=True)
+
+class Values:
+    """The environment's values, each parsed; what is missing or wrong is collected with its name, value and hint."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.missing: list[str] = []
+        self.wrong: list[str] = []
+
+    def text(self, variable: str) -> str:
+        return self.required(variable, str, "")
+
+    def required[T](self, variable: str, parse: Callable[[str], T], fallback: T) -> T:
+        """Parse a value that must not be empty; return ``fallback`` for a wrong or missing one."""
+        if not self._environment.get(variable):
+            self._miss(variable)
+        return self.optional(variable, parse, fallback) if self._environment.get(variable) else fallback
+
+    def optional[T](
+        self, variable: str, parse: Callable[[str], T], empty: T, fallback: Callable[[str], T] | None = None
+    ) -> T:
+        """Return ``empty`` for an empty value; for a wrong one the ``fallback``, which is ``empty`` if not given."""
+        value = self._environment.get(variable)
+        if value is None:
+            self._miss(variable)
+        if not value:
+            return empty
+        try:
+            return parse(value)
+        except ValueError as error:
+            shown = value if len(value) <= SHOWN else f"{value[:SHOWN]}…"
+            self.wrong.append(f'{parameter_of(variable)} is "{shown}": {error}')
+            return fallback(value) if fallback else empty
+
+    def one_of[T](self, variable: str, values: Mapping[str, T], fallback: T) -> T:
+        def parse(text: str) -> T:
+            if text not in values:
+                raise ValueError(f"expected one of {', '.join(values)}")
+            return values[text]
+
+        return self.required(variable, parse, fallback)
+
+    def _miss(self, variable: str) -> None:
+        self.missing.append(f"the environment variable {variable} is not set; deploy the stack's template again")
+
+
+def parameter_of(variable: str) -> str:
+    """Return the template's parameter that a variable is set by: ``DEFAULT_LOCALE`` is ``DefaultLocale``."""
+    return "".join(word.capitalize() for word in variable.split("_")).replace("Whatsapp", "WhatsApp")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The parameters as parsed values. Each is parsed once, when a function first needs it: not every function has all.
-
-    Raises ``ConfigurationError`` that names the variable.
-    """
-
-    environment: Mapping[str, str]
+    """Base of all settings. Each field is read by its row in ``READERS``."""
 
     @classmethod
-    def from_env(cls) -> "Settings":
-        return cls(dict(os.environ))
+    def from_env(cls, environment: Mapping[str, str] | None = None, *, tolerant: bool = False) -> Self:
+        """Parse all fields at once.
 
-    @cached_property
-    def table_name(self) -> str:
-        return self._text("TABLE_NAME")
+        Raises ``ConfigurationError`` that names every missing and every wrong value; if ``tolerant``, only the missing.
+        """
+        values = Values(os.environ if environment is None else environment)
+        parsed = {field.name: READERS[field.name](values) for field in fields(cls)}
+        # Two fields may read the same variable.
+        if errors := dict.fromkeys([*values.missing, *([] if tolerant else values.wrong)]):
+            raise ConfigurationError("; ".join(errors))
+        return cls(**parsed)
 
-    @cached_property
-    def event_bus_name(self) -> str:
-        return self._text("EVENT_BUS_NAME")
 
-    @cached_property
-    def publishes_only_outcomes(self) -> bool:
-        return self._one_of("EVENTS_OUT", {"all": False, "outcomes": True})
+@dataclass(frozen=True, kw_only=True)
+class BusSettings(Settings):
+    """What every function has."""
 
-    @cached_property
-    def rejected_events_queue_url(self) -> str:
-        return self._text("REJECTED_EVENTS_QUEUE_URL")
+    event_bus_name: str
 
-    @cached_property
-    def preferences_key_secret(self) -> str:
-        """The ARN of the secret by which the addresses of preferences are hashed."""
-        return self._text("PREFERENCES_KEY_SECRET")
 
-    @cached_property
-    def default_locale(self) -> str:
-        return self._text("DEFAULT_LOCALE")
+@dataclass(frozen=True, kw_only=True)
+class StackSettings(BusSettings):
+    """What every function has that reads or writes the table.
 
-    @cached_property
-    def opt_out_scope(self) -> OptOutScope:
-        return self._one_of("OPT_OUT_SCOPE", {"brand": "brand", "channel": "channel"})
+    ``preferences_key_secret`` is the ARN of the secret by which the addresses of preferences are hashed.
+    """
 
-    @cached_property
-    def routes(self) -> Routes:
-        return self._parsed("ROUTES", parse_routes) or Routes()
+    table_name: str
+    preferences_key_secret: str
+    opt_out_scope: OptOutScope
+    publishes_only_outcomes: bool
 
-    @cached_property
-    def provider_secrets(self) -> str:
-        """The ARN of the secret with the providers' keys: a JSON object."""
-        return self._text("PROVIDER_SECRETS")
 
-    @cached_property
-    def messages_per_second(self) -> Mapping[str, float]:
-        return self._parsed("MESSAGES_PER_SECOND", parse_rates) or {}
+@dataclass(frozen=True, kw_only=True)
+class DecisionSettings(Settings):
+    """What a decision and its text depend on."""
 
-    @cached_property
-    def sms_configuration_set(self) -> str | None:
-        return self._parsed("SMS_CONFIGURATION_SET", str)
+    policy: PolicySettings
+    default_locale: str
 
-    @cached_property
-    def meta_api_version(self) -> str:
-        return self._text("META_API_VERSION")
 
-    @cached_property
-    def webhook_url(self) -> str:
-        return self._text("WEBHOOK_URL")
+@dataclass(frozen=True, kw_only=True)
+class ProviderSettings(BusSettings):
+    """``provider_secrets`` is the ARN of the secret with the providers' keys: a JSON object."""
 
-    @cached_property
-    def public_webhook_url(self) -> str | None:
-        return self._parsed("PUBLIC_WEBHOOK_URL", str)
+    provider_secrets: str
+    routes: Routes
 
-    @cached_property
-    def webhook_proxy_secret_header(self) -> str | None:
-        return self._parsed("WEBHOOK_PROXY_SECRET_HEADER", str)
 
-    @cached_property
-    def ingest(self) -> IngestSettings:
-        days = self._text("CONTACT_RETENTION_DAYS")
-        if not days.isdecimal():
-            raise ConfigurationError("CONTACT_RETENTION_DAYS: expected a whole number of days")
-        return IngestSettings(
-            contact_retention=timedelta(days=int(days)),
-            opt_out_scope=self.opt_out_scope,
-            welcome_back_after=self._parsed("WELCOME_BACK_AFTER", parse_length),
-            answers_help=self._one_of("HELP_REPLY", {"provider": False, "app": True}),
-            acknowledges_answers=self._one_of("ANSWER_REPLY", {"on": True, "off": False}),
-        )
+@dataclass(frozen=True, kw_only=True)
+class EventSettings(BusSettings):
+    """What a function has that receives events, and may reject them."""
 
-    @cached_property
-    def policy(self) -> PolicySettings:
-        quiet_hours: dict[Category, QuietHours | None] = {
-            "utility": self._parsed("UTILITY_QUIET_HOURS", QuietHours.parse),
-            "marketing": self._parsed("MARKETING_QUIET_HOURS", QuietHours.parse),
-        }
-        when = self._parsed("WHEN_WINDOW_WILL_CLOSE", parse_when_closing) or {"": "wait"}
-        return PolicySettings(
-            marketing_consent=self._one_of("MARKETING_CONSENT", {"implied": "implied", "required": "required"}),
-            quiet_hours={category: hours for category, hours in quiet_hours.items() if hours},
-            caps={
-                "utility": self._parsed("UTILITY_CAPS", parse_caps) or (),
-                "marketing": self._parsed("MARKETING_CAPS", parse_caps) or (),
-            },
-            default_timezone=self._parsed("DEFAULT_TIMEZONE", lambda text: parse_zone(text).key),
-            whatsapp_templates=self._parsed("WHATSAPP_TEMPLATES", _reasons) or frozenset(),
-            when_window_will_close=when[""],
-            when_closing_for={reason: choice for reason, choice in when.items() if reason},
-            closing_notice=self._parsed("WINDOW_CLOSING_NOTICE", parse_length) or timedelta(days=1),
-            conversation_pause=self._parsed("CONVERSATION_PAUSE", parse_length),
-            keep_texts=self._one_of("KEEP_TEXTS", {"true": True, "false": False}),
-            dry_run=self._one_of("DRY_RUN", {"true": True, "false": False}),
-        )
+    rejected_events_queue_url: str
 
-    def _text(self, name: str) -> str:
-        value = self.environment.get(name)
-        if not value:
-            raise ConfigurationError(f"the environment variable {name} is not set")
-        return value
 
-    def _parsed[T](self, name: str, parse: Callable[[str], T]) -> T | None:
-        """``None`` where it is set to nothing."""
-        text = self.environment.get(name)
-        if text is None:
-            raise ConfigurationError(f"the environment variable {name} is not set")
-        try:
-            return parse(text) if text else None
-        except ValueError as error:
-            raise ConfigurationError(f"{name}: {error}") from error
+@dataclass(frozen=True, kw_only=True)
+class SendSettings(DecisionSettings, StackSettings, ProviderSettings):
+    """What the three scheduled functions have, which send."""
 
-    def _one_of[T](self, name: str, values: Mapping[str, T]) -> T:
-        text = self._text(name)
-        if text not in values:
-            raise ConfigurationError(f"{name}: expected one of {', '.join(values)}")
-        return values[text]
+    messages_per_second: Mapping[str, float]
+    sms_configuration_set: str | None
+    meta_api_version: str
+    webhook_url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class InboundSettings(SendSettings, EventSettings):
+    """What the function has that stores inbound messages, and replies."""
+
+    ingest: IngestSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordSettings(StackSettings, EventSettings):
+    """What the function has that records receipts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanSettings(RecordSettings):
+    """What the function has that plans messages."""
+
+    policy: PolicySettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookSettings(ProviderSettings, EventSettings):
+    """What the function has that providers call."""
+
+    public_webhook_url: str
+    webhook_proxy_secret_header: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainSettings(DecisionSettings, StackSettings):
+    """What the function has that answers questions."""
+
+    routes: Routes
+
+
+def _days(text: str) -> timedelta:
+    if not text.isdecimal():
+        raise ValueError("expected a whole number of days")
+    return timedelta(days=int(text))
 
 
 def _reasons(text: str) -> frozenset[str]:
@@ -161,3 +197,70 @@ def _reasons(text: str) -> frozenset[str]:
     if not names <= {*REASONS, *(f"{reason}{WITH_REPLIES}" for reason in ASKING_REASONS)}:
         raise ValueError(f"expected reasons of {', '.join(REASONS)}, separated by commas")
     return names
+
+
+def _opt_out_scope(values: Values) -> OptOutScope:
+    # The safest is the widest.
+    return values.one_of("OPT_OUT_SCOPE", {"brand": "brand", "channel": "channel"}, "brand")
+
+
+def _ingest(values: Values) -> IngestSettings:
+    return IngestSettings(
+        contact_retention=values.required("CONTACT_RETENTION_DAYS", _days, timedelta()),
+        opt_out_scope=_opt_out_scope(values),
+        welcome_back_after=values.optional("WELCOME_BACK_AFTER", parse_length, None),
+        answers_help=values.one_of("HELP_REPLY", {"provider": False, "app": True}, fallback=False),
+        acknowledges_answers=values.one_of("ANSWER_REPLY", {"on": True, "off": False}, fallback=True),
+    )
+
+
+def _policy(values: Values) -> PolicySettings:
+    quiet_hours: dict[Category, QuietHours | None] = {
+        "utility": values.optional("UTILITY_QUIET_HOURS", QuietHours.parse, None),
+        "marketing": values.optional("MARKETING_QUIET_HOURS", QuietHours.parse, None),
+    }
+    waits: dict[str, WhenWindowWillClose] = {"": "wait"}
+    when = values.optional("WHEN_WINDOW_WILL_CLOSE", parse_when_closing, waits)
+    return PolicySettings(
+        marketing_consent=values.one_of(
+            "MARKETING_CONSENT", {"implied": "implied", "required": "required"}, "required"
+        ),
+        quiet_hours={category: hours for category, hours in quiet_hours.items() if hours},
+        caps={
+            "utility": values.optional("UTILITY_CAPS", parse_caps, ()),
+            "marketing": values.optional("MARKETING_CAPS", parse_caps, ()),
+        },
+        default_timezone=values.optional("DEFAULT_TIMEZONE", lambda text: parse_zone(text).key, None),
+        whatsapp_templates=values.optional("WHATSAPP_TEMPLATES", _reasons, frozenset()),
+        when_window_will_close=when[""],
+        when_closing_for={reason: choice for reason, choice in when.items() if reason},
+        closing_notice=values.optional("WINDOW_CLOSING_NOTICE", parse_length, timedelta(days=1)),
+        conversation_pause=values.optional("CONVERSATION_PAUSE", parse_length, None),
+        keep_texts=values.one_of("KEEP_TEXTS", {"true": True, "false": False}, fallback=False),
+        dry_run=values.one_of("DRY_RUN", {"true": True, "false": False}, fallback=True),
+    )
+
+
+READERS: Final[Mapping[str, Callable[[Values], Any]]] = {
+    "event_bus_name": lambda values: values.text("EVENT_BUS_NAME"),
+    "table_name": lambda values: values.text("TABLE_NAME"),
+    "preferences_key_secret": lambda values: values.text("PREFERENCES_KEY_SECRET"),
+    "rejected_events_queue_url": lambda values: values.text("REJECTED_EVENTS_QUEUE_URL"),
+    "publishes_only_outcomes": lambda values: values.one_of(
+        "EVENTS_OUT", {"all": False, "outcomes": True}, fallback=False
+    ),
+    "opt_out_scope": _opt_out_scope,
+    "default_locale": lambda values: values.text("DEFAULT_LOCALE"),
+    "policy": _policy,
+    "ingest": _ingest,
+    # A call for a brand whose row is wrong is rejected, and kept.
+    "routes": lambda values: values.optional("ROUTES", parse_routes, Routes(), parse_valid_routes),
+    "provider_secrets": lambda values: values.text("PROVIDER_SECRETS"),
+    "messages_per_second": lambda values: values.optional("MESSAGES_PER_SECOND", parse_rates, dict[str, float]()),
+    "sms_configuration_set": lambda values: values.optional("SMS_CONFIGURATION_SET", str, None),
+    "meta_api_version": lambda values: values.text("META_API_VERSION"),
+    "webhook_url": lambda values: values.text("WEBHOOK_URL"),
+    "public_webhook_url": lambda values: values.optional("PUBLIC_WEBHOOK_URL", str, ""),
+    "webhook_proxy_secret_header": lambda values: values.optional("WEBHOOK_PROXY_SECRET_HEADER", str, ""),
+}
+"""How each field is read from the environment."""

@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import NoCredentialsError, ReadTimeoutError, SSLError
 
 from reengage.adapters.eventbridge import REFUSALS, EventBridgeChannel, EventBus
-from reengage.bootstrap import App
+from reengage.bootstrap.sending import SendingApp
 from reengage.domain.contact import CHANNELS, Contact
 from reengage.domain.events_out import OutEvent
 from reengage.domain.message import ScheduledMessage
@@ -21,6 +21,7 @@ from reengage.domain.policy import Action, Decision
 from reengage.domain.subject import SubjectRef
 from reengage.errors import NotPublished
 from reengage.ports import Accepted, OutboundMessage, Refused, Retryable, Unknown, Wording
+from tests.template_resources import environment
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -43,6 +44,8 @@ OUTBOUND: Final = OutboundMessage(
     start_before=NOON.replace(second=1),
     deliver_before=NOON.replace(hour=14),
 )
+
+RESOURCES: Final = ("Table", "EventBus", "PreferencesKey", "ProviderSecrets", "WebhookFunctionUrl")
 
 
 @dataclass(slots=True)
@@ -73,7 +76,8 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         served = Aws(f"http://127.0.0.1:{server.server_port}")
         monkeypatch.setenv("AWS_ENDPOINT_URL", served.url)
-        monkeypatch.setenv("EVENT_BUS_NAME", "reengage")
+        for name, value in environment("SendUpdatesFunction", dict.fromkeys(RESOURCES, "reengage")).items():
+            monkeypatch.setenv(name, value)
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield served
@@ -85,7 +89,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
 def channel(aws: Aws) -> Iterator[EventBridgeChannel]:
     """As bootstrap makes it, towards ``aws``."""
     assert aws.url
-    built = App()._provider("eventbridge", "sms")
+    built = SendingApp()._provider("eventbridge", "sms")
     assert isinstance(built, EventBridgeChannel)
     yield built
     built.bus.client.close()  # type: ignore[attr-defined] # the real one has it
@@ -156,7 +160,7 @@ def test_refused_connection_is_retried(aws: Aws, monkeypatch: pytest.MonkeyPatch
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{unused.getsockname()[1]}")
-        assert App()._provider("eventbridge", "sms").send(OUTBOUND) == Retryable("NewConnectionError")
+        assert SendingApp()._provider("eventbridge", "sms").send(OUTBOUND) == Retryable("NewConnectionError")
     assert aws.requests == []
 
 
@@ -185,7 +189,7 @@ def test_request_goes_to_the_bus(aws: Aws, channel: EventBridgeChannel) -> None:
 def test_events_are_retried_after_a_failure(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
     aws.status, aws.body = 503, error("ServiceUnavailable")
-    client = App()._client("events")
+    client = SendingApp()._client("events")
     with pytest.raises(NotPublished):
         EventBus(client, "reengage", lambda _: None)([OutEvent("MessageSent", {})])
     client.close()
@@ -195,7 +199,7 @@ def test_events_are_retried_after_a_failure(aws: Aws, monkeypatch: pytest.Monkey
 
 def test_each_channel_is_this_one_by_default(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROUTES", "")
-    built = App().channel
+    built = SendingApp().channel
     for channel in CHANNELS:
         contact = replace(OUTBOUND.message.contact, channel=channel)
         outbound = replace(OUTBOUND, message=replace(OUTBOUND.message, contact=contact))

@@ -1,6 +1,8 @@
-"""The environment as one object that fails by name."""
+"""The settings of each function: parsed together, and refused by name."""
 
+import re
 from collections.abc import Callable
+from dataclasses import FrozenInstanceError, fields
 from datetime import time, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -11,8 +13,22 @@ from reengage.domain.policy import PolicySettings
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.routes import Route, Routes
 from reengage.errors import ConfigurationError
-from reengage.settings import Settings
+from reengage.settings import (
+    READERS,
+    ExplainSettings,
+    InboundSettings,
+    PlanSettings,
+    RecordSettings,
+    SendSettings,
+    Settings,
+    StackSettings,
+    WebhookSettings,
+    parameter_of,
+)
+from reengage.simulation.app import SimulatedSettings
+from reengage.simulation.parameters import PARAMETERS
 from reengage.usecases.ingest_settings import IngestSettings
+from tests.template_resources import environment, functions
 
 DAY: Final = timedelta(days=1)
 ENVIRONMENT: Final = {
@@ -21,6 +37,7 @@ ENVIRONMENT: Final = {
     "REJECTED_EVENTS_QUEUE_URL": "https://sqs.example/rejected",
     "PREFERENCES_KEY_SECRET": "arn:aws:secretsmanager:eu-central-1:111122223333:secret:key",
     "CONTACT_RETENTION_DAYS": "365",
+    "EVENTS_OUT": "outcomes",
     "DEFAULT_LOCALE": "de-AT",
     "OPT_OUT_SCOPE": "channel",
     "WELCOME_BACK_AFTER": "P7D",
@@ -52,7 +69,7 @@ ENVIRONMENT: Final = {
 class Variable(NamedTuple):
     """How a variable is read, as what, what it is where it may be empty, and values that it must not have."""
 
-    read: Callable[[Settings], Any]
+    read: Callable[[SimulatedSettings], Any]
     value: Any
     wrong: tuple[str, ...] = ()
     empty: Any = ConfigurationError
@@ -66,6 +83,9 @@ READ: Final = {
     ),
     "PREFERENCES_KEY_SECRET": Variable(
         lambda settings: settings.preferences_key_secret, ENVIRONMENT["PREFERENCES_KEY_SECRET"]
+    ),
+    "EVENTS_OUT": Variable(
+        lambda settings: settings.publishes_only_outcomes, value=True, wrong=("none", "All", "outcomes,all", " ")
     ),
     "DEFAULT_LOCALE": Variable(lambda settings: settings.default_locale, "de-AT"),
     "CONTACT_RETENTION_DAYS": Variable(
@@ -169,68 +189,117 @@ READ: Final = {
     "META_API_VERSION": Variable(lambda settings: settings.meta_api_version, "v20.0"),
     "WEBHOOK_URL": Variable(lambda settings: settings.webhook_url, ENVIRONMENT["WEBHOOK_URL"]),
     "PUBLIC_WEBHOOK_URL": Variable(
-        lambda settings: settings.public_webhook_url, ENVIRONMENT["PUBLIC_WEBHOOK_URL"], empty=None
+        lambda settings: settings.public_webhook_url, ENVIRONMENT["PUBLIC_WEBHOOK_URL"], empty=""
     ),
     "WEBHOOK_PROXY_SECRET_HEADER": Variable(
-        lambda settings: settings.webhook_proxy_secret_header, ENVIRONMENT["WEBHOOK_PROXY_SECRET_HEADER"], empty=None
+        lambda settings: settings.webhook_proxy_secret_header, ENVIRONMENT["WEBHOOK_PROXY_SECRET_HEADER"], empty=""
     ),
 }
 WRONG: Final = [(name, value) for name, variable in READ.items() for value in variable.wrong]
 
+FUNCTIONS: Final[dict[str, type[Settings]]] = {
+    "ingest_message": InboundSettings,
+    "plan_messages": PlanSettings,
+    "record_delivery": RecordSettings,
+    "send_appointment_reminders": SendSettings,
+    "send_trial_follow_ups": SendSettings,
+    "send_updates": SendSettings,
+    "webhook": WebhookSettings,
+    "explain": ExplainSettings,
+}
+RESOURCES: Final = (
+    *("Table", "EventBus", "RejectedEventsQueue", "PreferencesKey", "ProviderSecrets", "WebhookFunctionUrl"),
+)
+
 
 def test_the_tables_of_this_test_are_whole() -> None:
     assert set(READ) == set(ENVIRONMENT)
+    assert {field.name for field in fields(SimulatedSettings)} == set(READERS)
 
 
 @pytest.mark.parametrize("name", READ)
-def test_a_setting_is_read(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reads_each_setting(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable, value in ENVIRONMENT.items():
         monkeypatch.setenv(variable, value)
-    assert READ[name].read(Settings.from_env()) == READ[name].value
+    assert READ[name].read(SimulatedSettings.from_env()) == READ[name].value
 
 
 @pytest.mark.parametrize("name", READ)
 def test_a_missing_setting_is_named(name: str) -> None:
-    settings = Settings({other: value for other, value in ENVIRONMENT.items() if other != name})
-    with pytest.raises(ConfigurationError, match=f"^the environment variable {name} is not set$"):
-        READ[name].read(settings)
+    environment = {other: value for other, value in ENVIRONMENT.items() if other != name}
+    for tolerant in (False, True):
+        with pytest.raises(ConfigurationError, match=f"^the environment variable {name} is not set; deploy "):
+            SimulatedSettings.from_env(environment, tolerant=tolerant)
 
 
 @pytest.mark.parametrize("name", READ)
 def test_empty_setting_counts_as_unset(name: str) -> None:
-    settings, variable = Settings(ENVIRONMENT | {name: ""}), READ[name]
+    environment, variable = ENVIRONMENT | {name: ""}, READ[name]
     if variable.empty is not ConfigurationError:
-        assert variable.read(settings) == variable.empty
+        assert variable.read(SimulatedSettings.from_env(environment)) == variable.empty
         return
-    with pytest.raises(ConfigurationError, match=f"^the environment variable {name} is not set$"):
-        variable.read(settings)
+    with pytest.raises(ConfigurationError, match=f"^the environment variable {name} is not set; deploy "):
+        SimulatedSettings.from_env(environment)
 
 
 @pytest.mark.parametrize(("name", "wrong"), WRONG)
-def test_a_wrong_setting_is_named_with_what_is_expected(name: str, wrong: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"^{name}: (expected |row \d+ )"):
-        READ[name].read(Settings(ENVIRONMENT | {name: wrong}))
+def test_wrong_setting_is_named_with_value_and_hint(name: str, wrong: str) -> None:
+    begins = re.escape(f'{parameter_of(name)} is "{wrong}": ')
+    with pytest.raises(ConfigurationError, match=rf"^{begins}(expected |row \d+ )"):
+        SimulatedSettings.from_env(ENVIRONMENT | {name: wrong})
 
 
-ALONE: Final = (
-    "TABLE_NAME",
-    "EVENT_BUS_NAME",
-    "REJECTED_EVENTS_QUEUE_URL",
-    "PREFERENCES_KEY_SECRET",
-    "DEFAULT_LOCALE",
-    "ROUTES",
-    "PROVIDER_SECRETS",
-    "MESSAGES_PER_SECOND",
-    "SMS_CONFIGURATION_SET",
-    "META_API_VERSION",
-    "WEBHOOK_URL",
-)
+def test_all_wrong_settings_are_named_at_once() -> None:
+    wrong = {"DRY_RUN": "yes", "OPT_OUT_SCOPE": "all", "ROUTES": "acme/fax/aws/1"}
+    without = {name: value for name, value in ENVIRONMENT.items() if name != "TABLE_NAME"}
+    with pytest.raises(ConfigurationError) as refused:
+        SimulatedSettings.from_env(without | wrong)
+    for name in ("TABLE_NAME is not set", 'DryRun is "yes"', 'OptOutScope is "all"', 'unknown channel "fax"'):
+        assert str(refused.value).count(name) == 1, name
 
 
-@pytest.mark.parametrize("name", ALONE)
-def test_no_function_needs_settings_it_does_not_use(name: str) -> None:
-    """Not every function is given every setting."""
-    assert READ[name].read(Settings({name: ENVIRONMENT[name]})) == READ[name].value
+def test_an_error_shows_the_beginning_of_a_long_value() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        SimulatedSettings.from_env(ENVIRONMENT | {"MESSAGES_PER_SECOND": "sms=0," * 200})
+    assert len(str(refused.value)) < 400
+
+
+def test_a_function_refuses_only_what_it_uses() -> None:
+    wrong = ENVIRONMENT | {"ROUTES": "-", "DRY_RUN": "-"}
+    assert StackSettings.from_env(wrong).table_name == "reengage-table"
+    with pytest.raises(ConfigurationError, match=r"^DryRun is [^;]*$"):
+        PlanSettings.from_env(wrong)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_template_gives_each_function_its_settings(function: str) -> None:
+    """The variables of the template, and no other, with the default parameters."""
+    logical_id = next(name for name, own in functions().items() if own["CodeUri"] == f"functions/{function}")
+    given = environment(logical_id, dict.fromkeys(RESOURCES, "-"))
+    settings = FUNCTIONS[function].from_env(given)
+    assert settings == FUNCTIONS[function].from_env(given | {"ANOTHER": "-"})
+
+
+def test_an_error_names_the_parameter_as_the_template_does() -> None:
+    variables = {parameter.variable: name for name, parameter in PARAMETERS.items() if parameter.variable}
+    assert {variable: parameter_of(variable) for variable in variables} == variables
+
+
+# A STOP must not wait for a correction.
+
+
+def test_tolerant_settings_replace_a_wrong_value_by_the_safest() -> None:
+    wrong = ENVIRONMENT | {"OPT_OUT_SCOPE": "all", "EVENTS_OUT": "some", "DRY_RUN": "yes", "MARKETING_CONSENT": "no"}
+    settings = SimulatedSettings.from_env(wrong, tolerant=True)
+    assert (settings.opt_out_scope, settings.publishes_only_outcomes) == ("brand", False)
+    assert (settings.policy.dry_run, settings.policy.marketing_consent) == (True, "required")
+
+
+def test_tolerant_settings_keep_the_routes_that_are_right() -> None:
+    rows = "acme/sms/aws/+12025550100,acme/fax/aws/1,birch/whatsapp/meta/106540352242922"
+    settings = WebhookSettings.from_env(ENVIRONMENT | {"ROUTES": rows}, tolerant=True)
+    assert settings.routes.brands == {"acme", "birch"}
+    assert settings.routes.brand_of("aws", "sms", "+12025550100") == "acme"
 
 
 @pytest.mark.parametrize(
@@ -240,21 +309,23 @@ def test_no_function_needs_settings_it_does_not_use(name: str) -> None:
         ("HELP_REPLY", "provider", False),
         ("ANSWER_REPLY", "on", True),
         ("MARKETING_CONSENT", "implied", "implied"),
+        ("EVENTS_OUT", "all", False),
     ],
 )
 def test_the_other_choices(name: str, value: str, read: object) -> None:
-    settings = Settings(ENVIRONMENT | {name: value})
+    settings = SimulatedSettings.from_env(ENVIRONMENT | {name: value})
     found = {
         "OPT_OUT_SCOPE": settings.opt_out_scope,
         "HELP_REPLY": settings.ingest.answers_help,
         "ANSWER_REPLY": settings.ingest.acknowledges_answers,
         "MARKETING_CONSENT": settings.policy.marketing_consent,
+        "EVENTS_OUT": settings.publishes_only_outcomes,
     }
     assert found[name] == read
 
 
 def test_the_settings_of_ingest_and_of_the_policy_are_whole() -> None:
-    settings = Settings(ENVIRONMENT)
+    settings = SimulatedSettings.from_env(ENVIRONMENT)
     assert settings.ingest == IngestSettings(
         365 * DAY, "channel", 7 * DAY, answers_help=True, acknowledges_answers=False
     )
@@ -275,12 +346,15 @@ def test_the_settings_of_ingest_and_of_the_policy_are_whole() -> None:
 
 @pytest.mark.parametrize("choice", ["wait", "pull_forward", "warn"])
 def test_closing_action_may_be_one_for_all_reasons(choice: str) -> None:
-    policy = Settings(ENVIRONMENT | {"WHEN_WINDOW_WILL_CLOSE": choice}).policy
+    policy = SimulatedSettings.from_env(ENVIRONMENT | {"WHEN_WINDOW_WILL_CLOSE": choice}).policy
     assert (policy.when_window_will_close, policy.when_closing_for) == (choice, {})
 
 
 def test_the_environment_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TABLE_NAME", "before")
-    settings = Settings.from_env()
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    settings = StackSettings.from_env()
     monkeypatch.setenv("TABLE_NAME", "after")
-    assert settings.table_name == "before"
+    assert settings.table_name == "reengage-table"
+    with pytest.raises(FrozenInstanceError):
+        settings.table_name = "after"  # type: ignore[misc] # it is frozen

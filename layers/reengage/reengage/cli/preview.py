@@ -12,7 +12,7 @@ from reengage.cli import stack as stacks
 from reengage.cli.console import ExitCode, UsageError, command, read_json, warn, write_json
 from reengage.domain.conversation import extend
 from reengage.domain.instants import iso, parse_instant
-from reengage.settings import Settings
+from reengage.settings import DecisionSettings
 from reengage.simulation.parameters import environment
 from reengage.usecases.preview import preview as preview_event
 
@@ -87,7 +87,7 @@ def _without_stack(about: AboutEvent, now: datetime) -> dict[str, Any]:
     """Preview by the template's defaults, for a contact who has just written."""
     from reengage.adapters.wording import FluentWording  # noqa: PLC0415 - 0.2 s to import, and no other command needs it
 
-    settings, store = Settings(environment({})), MemoryStore()
+    settings, store = DecisionSettings.from_env(environment({})), MemoryStore()
     if about.event.contact:
         conversation = extend(None, heard_before=False, message_id="just-now", sent_at=now)
         store.write_conversation(about.event.contact, conversation, replacing=None)

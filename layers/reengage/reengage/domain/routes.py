@@ -1,6 +1,7 @@
 """Routes: the provider that delivers for a brand on a channel, and the number or account that it sends from."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import permutations
 from types import MappingProxyType
@@ -118,6 +119,15 @@ def parse_routes(text: str) -> Routes:
     _check_one_route_each(routes, rows)
     _check_aliases(routes, rows)
     return Routes([route for _, route in routes])
+
+
+def parse_valid_routes(text: str) -> Routes:
+    """Parse the rows that are right and leave out the others, so that a STOP to a right row's number is found."""
+    routes: list[Route] = []
+    for row in text.split(","):
+        with suppress(ValueError):
+            routes += _parse_row(row.strip())
+    return Routes(routes)
 
 
 def _check_one_route_each(routes: Sequence[tuple[int, Route]], rows: Sequence[str]) -> None:

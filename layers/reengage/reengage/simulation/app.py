@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from http import HTTPStatus
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from ..adapters.eventbridge import only_outcomes, send_requested
 from ..adapters.inbound.eventbridge import inbound_message, parse_business_event, receipt
 from ..adapters.memory import MemoryStore
 from ..adapters.wording import FluentWording
-from ..bootstrap import App
+from ..bootstrap.explain import ExplainApp
+from ..bootstrap.ingest import IngestApp
+from ..bootstrap.plan import PlanApp
+from ..bootstrap.record import RecordApp
+from ..bootstrap.webhook import WebhookApp
 from ..domain.events_out import OutEvent
 from ..domain.instants import iso
 from ..domain.pause import RECHECK, stored_pauses
@@ -21,7 +25,7 @@ from ..domain.policy import PolicyInput
 from ..domain.reasons import PRIORITIES, SendGroup
 from ..errors import InvalidEvent, ReengageError
 from ..ports import OutboundMessage, Outcome, ProviderChannel, Wording
-from ..settings import Settings
+from ..settings import ExplainSettings, InboundSettings, PlanSettings, RecordSettings, WebhookSettings
 from ..usecases.send_due_messages import send_shard
 from .archive import HOST, SECRETS
 from .provider import ProviderRule, SimulatedProvider
@@ -70,19 +74,12 @@ class _Bus:
         return {"Entries": [{"EventId": "simulated"} for _ in Entries]}
 
 
-class _Remembered:
-    """Settings that are parsed once: a simulation reads them at each event and at each tick."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self._settings, name)
-        setattr(self, name, value)
-        return value
+@dataclass(frozen=True, kw_only=True)
+class SimulatedSettings(InboundSettings, PlanSettings, RecordSettings, WebhookSettings, ExplainSettings):
+    """What all functions have together that a simulation runs."""
 
 
-class SimulatedApp(App):
+class SimulatedApp(IngestApp, PlanApp, RecordApp, WebhookApp, ExplainApp):
     """``events`` are the events out that no one has taken yet, each with the instant at which it was published.
 
     ``wait`` is called when the app would sleep, with seconds. ``report`` gets the receipts of the providers.
@@ -109,8 +106,8 @@ class SimulatedApp(App):
         self._ids = 0
 
     @cached_property
-    def settings(self) -> Settings:
-        return cast("Settings", _Remembered(Settings({**SIMULATED, **self.environment})))
+    def settings(self) -> SimulatedSettings:
+        return SimulatedSettings.from_env({**SIMULATED, **self.environment})
 
     def configure(self, environment: Mapping[str, str]) -> None:
         """Run with this environment from now on, as after a deployment."""
@@ -177,7 +174,7 @@ class SimulatedApp(App):
 
     def called(self, event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """Invoke the webhook function; return the events that it puts on the bus."""
-        self._bus.entries.clear()
+        self._webhook_bus.entries.clear()
         if "Records" in event:
             self.notified(event)
         elif (status := self.webhook(event)["statusCode"]) != HTTPStatus.OK:
@@ -189,20 +186,20 @@ class SimulatedApp(App):
                 "detail-type": entry["DetailType"],
                 "detail": json.loads(entry["Detail"]),
             }
-            for entry in self._bus.entries
+            for entry in self._webhook_bus.entries
         ]
 
     def provider_secrets(self) -> Mapping[str, str]:  # type: ignore[override] # the deployed app has a property
         return SECRETS
 
     @cached_property
-    def _bus(self) -> "_Bus":
+    def _webhook_bus(self) -> "_Bus":
         return _Bus()
 
     def _client(self, service: str, *, total_max_attempts: int = 3) -> Any:  # noqa: ARG002 - there are no attempts
         if service != "events":
             raise AssertionError(f"a simulation has no {service}")
-        return self._bus
+        return self._webhook_bus
 
     def tick(self) -> bool:
         """Invoke the scheduled functions, one after another, each for all that is due now.
@@ -212,7 +209,7 @@ class SimulatedApp(App):
         before = (self.store.due_changes, len(self.events), self._ids)
         first = int(self.now.timestamp()) // 60
         for send_group in SEND_GROUPS:
-            sender = self._sender(send_group, self.settings.policy, RUN_TIME)
+            sender = self._sender(send_group, RUN_TIME)
             for priority in PRIORITIES[send_group]:
                 for shard in self.store.due_shards(send_group, priority, self.now, first=first):
                     self.errors += send_shard(sender, priority, shard, self.now + RUN_TIME).errors

@@ -163,9 +163,8 @@ class _Engine:
 
     def _check(self) -> None:
         """Raise ``StoryError`` for a parameter's value that the app does not take."""
-        settings = self.app.settings
         try:
-            _ = settings.policy, settings.ingest, settings.routes, settings.messages_per_second, settings.default_locale
+            _ = self.app.settings
         except ConfigurationError as error:
             raise StoryError(f"{error}; correct the parameter") from error
 

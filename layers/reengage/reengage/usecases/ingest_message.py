@@ -14,7 +14,7 @@ from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.keywords import Detection, detect_request
 from reengage.domain.message import ScheduledMessage
 from reengage.domain.planning import reply
-from reengage.domain.preferences import Choice, Preferences, Topic
+from reengage.domain.preferences import Choice, OptOutScope, Preferences, Topic
 from reengage.domain.questions import Binding
 from reengage.domain.requests import Request
 from reengage.ports import Clock, ConversationStore, Publish, Thread
@@ -226,6 +226,32 @@ def _announce(
         events.append(out_event("OptOutSuspected", message.contact, message_id=message.message_id))
     if events:
         publish(events)
+
+
+def record_opt_out(
+    message: InboundMessage, *, store: ConversationStore, publish: Publish, clock: Clock, opt_out_scope: OptOutScope
+) -> bool:
+    """Store and publish the opt-out that a message makes, and nothing else of it; return whether it changed anything.
+
+    For a function whose settings are wrong: a STOP must not wait for their correction. The message itself is handled by
+    the retry.
+    """
+    message = replace(message, sent_at=_sent_at(message, clock()))
+    detection = _detect(message)
+    candidate = answer_candidate(message, detection, store=store, now=clock())
+    if candidate and candidate.is_cancellation(detection):
+        return False
+    choice = _choice(message, detection, candidate)
+    if choice is None or choice.choice.allowed:
+        return False
+
+    def is_stored() -> bool:
+        return store.read_thread(message.contact, message.message_id).known
+
+    changed = store_choice(choice, store=store, opt_out_scope=opt_out_scope, is_repeat=is_stored)
+    if changed:
+        announce_choice(choice, publish)
+    return changed
 
 
 def _bind(

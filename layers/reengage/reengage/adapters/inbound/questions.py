@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from reengage.adapters.inbound.eventbridge import broadcast_at, contact_at, day_at, parse_business_event
 from reengage.domain.contact import Contact, parse_brand
+from reengage.domain.routes import Routes
 from reengage.domain.subject import BusinessEvent, SubjectRef
 from reengage.errors import InvalidEvent
 
@@ -41,6 +42,14 @@ class AboutSubject(NamedTuple):
     brand: str | None
     kind: str
     id: str
+
+    def ref(self, routes: Routes) -> SubjectRef:
+        """Return the subject, of the routes' only brand if no other is named. Raises ``InvalidEvent``."""
+        brands = [self.brand] if self.brand else sorted(routes.brands)
+        if len(brands) != 1:
+            known = ", ".join(brands) or "none"
+            raise InvalidEvent([f"$.subject.brand: is required; brands in Routes: {known}"])
+        return SubjectRef(brands[0], self.kind, self.id)
 
 
 Question = AboutSubject | AboutContact | AboutEvent | AboutBroadcast | AboutStory | AboutDay

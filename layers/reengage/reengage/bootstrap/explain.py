@@ -1,0 +1,78 @@
+"""The function that answers questions."""
+
+from __future__ import annotations
+
+from functools import cache, cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+from ..settings import ExplainSettings
+from .adapters import StoreAdapters
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from ..adapters.inbound.questions import AboutContact, Question
+    from ..domain.subject import BusinessEvent
+
+
+class ExplainApp(StoreAdapters):
+    """Build what each question needs. Nothing is changed."""
+
+    @cached_property
+    def settings(self) -> ExplainSettings:
+        return ExplainSettings.from_env()
+
+    def answer(self, question: Question) -> dict[str, Any]:
+        """Read the stored data and return the answer."""
+        from ..adapters.inbound.questions import (
+            AboutBroadcast,
+            AboutContact,
+            AboutDay,
+            AboutEvent,
+            AboutStory,
+            AboutSubject,
+        )
+
+        match question:
+            case AboutContact():
+                return self._explain(question)
+            case AboutEvent(event):
+                return self._preview(event)
+            case AboutBroadcast(subject):
+                from ..usecases.progress import progress
+
+                return progress(subject, store=self.store, clock=self.clock)
+            case AboutStory(lines):
+                from ..simulation.answer import answer
+
+                return answer(lines)
+            case AboutDay(brand, date):
+                return self._day(brand, date)
+            case AboutSubject():
+                from ..usecases.explain import explain_subject
+
+                return explain_subject(question.ref(self.settings.routes), store=self.store, clock=self.clock)
+
+    def _explain(self, question: AboutContact) -> dict[str, Any]:
+        from ..usecases.explain import explain, export
+
+        describe = partial(export, cursor=question.after) if question.output == "export" else explain
+        return describe(question.contact, store=self.store, clock=self.clock)
+
+    def _preview(self, event: BusinessEvent) -> dict[str, Any]:
+        from ..adapters.wording import FluentWording
+        from ..usecases.preview import preview
+
+        settings = self.settings
+        render = FluentWording(settings.default_locale)
+        return preview(event, store=self.store, render=render, settings=settings.policy, clock=self.clock)
+
+    def _day(self, brand: str, date: date) -> dict[str, Any]:
+        from ..usecases.day import day, day_as_json
+
+        return day_as_json(day(brand, date, store=self.store, settings=self.settings.policy, clock=self.clock))
+
+
+@cache
+def app() -> ExplainApp:
+    return ExplainApp()

@@ -1,0 +1,79 @@
+"""The function of business events: it plans messages, and executes every other command."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigurationError
+from ..observability import logger
+from ..settings import PlanSettings
+from .adapters import EventAdapters
+from .opt_outs import OptOutApp
+
+if TYPE_CHECKING:
+    from ..domain.commands import Command, ConfigureBrand, LinkContact, MoveContact, RecordAgentReply
+    from ..domain.subject import BusinessEvent
+
+
+class PlanApp(OptOutApp, EventAdapters):
+    """Build what each command needs."""
+
+    @cached_property
+    def settings(self) -> PlanSettings:
+        return PlanSettings.from_env()
+
+    def handle(self, command: Command) -> dict[str, Any]:
+        """Execute the command of a business system's event, and return the result.
+
+        Raises ``ConfigurationError`` for a wrong setting. Opt-outs, erasures and pauses are executed even then.
+        """
+        from ..domain.commands import EraseContact, LinkContact, MoveContact, PauseSending, RecordChoice, ResumeSending
+        from ..domain.subject import BusinessEvent
+
+        match command:
+            case RecordChoice() | EraseContact() | PauseSending() | ResumeSending():
+                return self._protecting().execute(command)
+            case BusinessEvent():
+                return self._plan(command)
+            case LinkContact() | MoveContact():
+                return self._link(command)
+            case _:
+                return self._store(command)
+
+    def _protecting(self) -> OptOutApp:
+        try:
+            _ = self.settings
+        except ConfigurationError as error:
+            logger().error("a setting is wrong", error=str(error))
+            return OptOutApp()
+        return self
+
+    def _plan(self, event: BusinessEvent) -> dict[str, Any]:
+        from ..usecases.plan_messages import plan_messages
+
+        settings = self.settings.policy
+        return asdict(plan_messages(event, store=self.store, publish=self.publish, clock=self.clock, settings=settings))
+
+    def _link(self, command: LinkContact | MoveContact) -> dict[str, Any]:
+        from ..domain.commands import LinkContact
+        from ..usecases.link_contact import link_contact, move_contact
+
+        if isinstance(command, LinkContact):
+            return {"changed": link_contact(command, store=self.store, publish=self.publish)}
+        return {"changed": move_contact(command, store=self.store, publish=self.publish)}
+
+    def _store(self, command: ConfigureBrand | RecordAgentReply) -> dict[str, Any]:
+        from ..domain.commands import ConfigureBrand
+        from ..usecases.configure_brand import configure_brand
+        from ..usecases.record_agent_reply import record_agent_reply
+
+        if isinstance(command, ConfigureBrand):
+            return {"changed": configure_brand(command, store=self.store)}
+        return {"changed": record_agent_reply(command, store=self.store, clock=self.clock)}
+
+
+@cache
+def app() -> PlanApp:
+    return PlanApp()

@@ -1,0 +1,150 @@
+"""The scheduled functions: the sender with the providers' channels."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from ..observability import count_measures, count_segments, count_unsent
+from ..settings import SendSettings
+from .adapters import MAKING, ProviderKeys, StoreAdapters
+
+if TYPE_CHECKING:
+    from ..adapters.channels.http import Http
+    from ..adapters.channels.routed import RoutedChannel
+    from ..domain.reasons import SendGroup
+    from ..ports import ProviderChannel, Render
+    from ..usecases.send_message import Sender
+
+SHUTDOWN_MARGIN: Final = timedelta(seconds=15)
+"""In this time before its time limit, a run starts nothing new: it settles what it claimed, and writes its answer."""
+
+CLAIM_GRACE_PERIOD: Final = timedelta(seconds=60)
+"""A claim that is older than the run's time limit plus this is abandoned."""
+
+WITH_KEYS: Final = frozenset({"meta", "twilio", "webhook"})
+"""The providers that are called with a key of ours; AWS knows us by our role."""
+
+
+class SendingApp(StoreAdapters, ProviderKeys):
+    """Build the sender, and the channel of each provider at its first message."""
+
+    @cached_property
+    def settings(self) -> SendSettings:
+        return SendSettings.from_env()
+
+    def send_due(self, send_group: SendGroup, *, milliseconds: int) -> dict[str, Any]:
+        """Send what is due in one send group, within the time that the invocation has left."""
+        from ..usecases.run_measures import RunMeasures, watch_pauses
+        from ..usecases.send_due_messages import send_due_messages, summary
+
+        time_left, measures = timedelta(milliseconds=milliseconds), RunMeasures()
+        sender = self._sender(send_group, time_left)
+        try:
+            stop_at = self.clock() + time_left - SHUTDOWN_MARGIN
+            tally = send_due_messages(sender, stop_at=stop_at, measures=measures)
+            if send_group == "updates":
+                watch_pauses(measures, self.settings.routes.brands, store=self.store, now=self.clock())
+        finally:
+            if http := self.__dict__.get("http"):  # built in this run or in an earlier one
+                http.close()
+            now = self.clock()
+            count_measures(
+                late_by=measures.late_by(now),
+                paused_for=measures.paused_for(now),
+                all_held_for_timezone=measures.all_held_for_timezone(),
+            )
+        return count_unsent(summary(tally))
+
+    def sleep(self, seconds: float) -> None:
+        """Wait until the rate limiter's next send slot."""
+        time.sleep(seconds)
+
+    @cached_property
+    def render(self) -> Render:
+        from ..adapters.sms_segments import sms_segments
+        from ..adapters.wording import FluentWording
+
+        return count_segments(FluentWording(self.settings.default_locale), sms_segments)
+
+    @cached_property
+    def channel(self) -> RoutedChannel:
+        from ..adapters.channels.routed import RoutedChannel
+
+        return RoutedChannel(self.settings.routes, self._provider, self._read_keys)
+
+    def sending(self, service: str) -> Any:
+        """Return a client that makes one attempt a call, by ``http``.
+
+        A hidden retry after a lost answer would send the message twice.
+        """
+        from ..adapters.channels.aws_client import over
+
+        return over(self.http, self._client(service, total_max_attempts=1))
+
+    @cached_property
+    def http(self) -> Http:
+        """Trust the system's certificates and those of ``AWS_CA_BUNDLE``."""
+        import ssl
+
+        from ..adapters.channels.connections import KeptConnections
+        from ..adapters.channels.http import Http
+
+        context = ssl.create_default_context()
+        if bundle := self._aws.session.get_config_variable("ca_bundle"):
+            context.load_verify_locations(bundle)
+        return Http(context=context, kept=KeptConnections())
+
+    def _sender(self, send_group: SendGroup, time_left: timedelta) -> Sender:
+        from ..usecases.rate_limiter import RateLimiter
+        from ..usecases.route_health import RouteHealth
+        from ..usecases.send_message import Sender
+
+        # Before anything else: a bad value must not fail a message that is already claimed.
+        settings = self.settings
+        rate_limiter = RateLimiter(
+            store=self.store,
+            clock=self.clock,
+            pause=self.sleep,
+            per_second=settings.messages_per_second,
+            stop_at=self.clock() + time_left - SHUTDOWN_MARGIN,
+        )
+        return Sender(
+            send_group=send_group,
+            settings=settings.policy,
+            store=self.store,
+            channel=self.channel,
+            render=self.render,
+            publish=self.publish,
+            clock=self.clock,
+            new_id=self.new_id,
+            claim_ttl=time_left + CLAIM_GRACE_PERIOD,
+            health=RouteHealth(self.store, self.clock),
+            opt_out_scope=settings.opt_out_scope,
+            rate_limiter=rate_limiter,
+            brand_rate_limiter=rate_limiter.wait_for,
+        )
+
+    def _provider(self, provider: str, channel: str) -> ProviderChannel:
+        """Build an adapter once, at its first use: most stacks have one or two, and building a client takes long."""
+        from .providers import PROVIDERS
+
+        with MAKING:
+            if (provider, channel) not in self._providers:
+                self._providers[provider, channel] = PROVIDERS[provider, channel](self)
+            return self._providers[provider, channel]
+
+    @cached_property
+    def _providers(self) -> dict[tuple[str, str], ProviderChannel]:
+        return {}
+
+    def _read_keys(self, provider: str) -> None:
+        if provider in WITH_KEYS:
+            self.provider_secrets()
+
+
+@cache
+def app() -> SendingApp:
+    return SendingApp()
