@@ -237,7 +237,7 @@ day: $(PROJECT) ## List the appointments of a day, and who gets no reminder: BRA
 doctor: $(PROJECT) ## Check a deployed stack, and say what is wrong and how to fix it: [STACK=…].
 	@$(REENGAGE) doctor --stack $(STACK)
 
-redrive: $(PROJECT) ## Put failed events on the bus again: [QUEUE=failed|rejected]; a dry run unless APPLY=1 [STACK=…].
+redrive: $(PROJECT) ## Put failed events or messages back: [QUEUE=failed|rejected|messages]; a dry run unless APPLY=1 [STACK=…].
 	@$(REENGAGE) redrive --stack $(STACK) --queue "$(or $(QUEUE),failed)" $(if $(APPLY),--apply)
 
 .PHONY: simulate-faults

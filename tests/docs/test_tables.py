@@ -30,6 +30,7 @@ from reengage.observability import (
     SIGNATURES_REFUSED,
     SMS_OVER_THREE_SEGMENTS,
     WEBHOOKS_REFUSED,
+    WITHOUT_RECEIPT,
 )
 from tests.docs.documents import ROOT, document, names
 from tests.template_resources import template
@@ -172,6 +173,7 @@ def test_metrics() -> None:
         (OLDEST_DUE.name, ()),
         (ALL_HELD_FOR_TIMEZONE.name, ()),
         (PAUSED.name, ()),
+        (WITHOUT_RECEIPT.name, ()),
         (FIELDS_MISSPELLED.name, ()),
         (SIGNATURES_REFUSED.name, ()),
         (WEBHOOKS_REFUSED.name, WEBHOOKS_REFUSED.dimensions),

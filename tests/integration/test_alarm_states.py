@@ -11,6 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from reengage.adapters.channels.routed import RoutedChannel
+from reengage.domain.message import State as MessageState
 from reengage.errors import NotPublished
 from reengage.ports import Outcome, Refused, Retryable, Unknown
 from tests.integration.faults import failing, telling
@@ -213,6 +214,32 @@ def test_a_brands_pause_is_measured_where_it_holds(watched: Watched) -> None:
     assert watched.on(began + 4 * HOUR) >= {"PausedAlarm", NOT_SENT}
 
 
+def test_no_receipt_of_what_was_handed_over(watched: Watched) -> None:
+    """Messages were handed to the bus, no rule took them, and they were "sent" for ever."""
+    for number in range(3):
+        chat, booked = case("ingest_message/first_message"), case("plan_messages/appointment_booked")
+        contact = chat["detail"]["contact"] | {"address": f"+44770090014{number}"}
+        chat["detail"] |= {"contact": contact, "message_id": f"SM{number}"}
+        booked["detail"] |= {"contact": contact, "appointment_id": f"A-{number}"}
+        watched.stack.invoke("ingest_message", chat, at=TICK - 2 * HOUR)
+        watched.stack.invoke("plan_messages", booked, at=TICK - 2 * HOUR)
+    watched.run("send_appointment_reminders", case("send_appointment_reminders/tick"), at=TICK)
+    rows = [row for row in watched.stack.rows() if row.state is MessageState.SENT]
+    sent = {row.contact.address: row.scheduled_message_id for row in rows}
+    assert len(sent) == 3
+    tick = case("send_updates/tick")
+    watched.run("send_updates", tick, at=TICK + 50 * MINUTE)
+    assert watched.on(TICK + 51 * MINUTE) == set()
+    watched.run("send_updates", tick, at=TICK + 60 * MINUTE)
+    assert watched.on(TICK + 61 * MINUTE) == {"NoReceiptsAlarm", NOT_SENT}
+    receipt = case("record_delivery/delivered")
+    reached = {**case("ingest_message/first_message")["detail"]["contact"], "address": "+447700900142"}
+    receipt["detail"] |= {"contact": reached, "scheduled_message_id": sent["+447700900142"]}
+    assert watched.stack.invoke("record_delivery", receipt, at=TICK + 62 * MINUTE) == {"result": "recorded"}
+    watched.run("send_updates", tick, at=TICK + 70 * MINUTE)
+    assert watched.on(TICK + 91 * MINUTE) == set()
+
+
 UNPUBLISHED: Final = {
     "ingest_message": ("ingest_message/first_message", ()),
     "plan_messages": ("plan_messages/appointment_booked", BOOKED[:1]),
@@ -298,7 +325,14 @@ def test_every_alarm_is_driven_by_a_test_of_this_file(template: templates.Stack)
     of_senders = ("RetryingAlarm", "FailedAlarm", "UnconfirmedAlarm", "BacklogAlarm", "NotPublishedAlarm")
     driven = {alarm_of(function, what) for function in SENDERS for what in (*of_senders, "NotRunningAlarm")}
     driven |= {alarm_of(function, "NotPublishedAlarm") for function in UNPUBLISHED} | AWS_METRICS.keys()
-    driven |= {"OverdueAlarm", "UnknownTimezoneAlarm", "PausedAlarm", "UndeliveredAlarm", "WebhookRefusedAlarm"}
+    driven |= {
+        "OverdueAlarm",
+        "UnknownTimezoneAlarm",
+        "PausedAlarm",
+        "NoReceiptsAlarm",
+        "UndeliveredAlarm",
+        "WebhookRefusedAlarm",
+    }
     assert set(template.of(ALARM)) == driven
     assert set(template.of(COMPOSITE_ALARM)) == {NOT_SENT}
     assert len(template.of(QUEUE)) == 3
@@ -307,5 +341,5 @@ def test_every_alarm_is_driven_by_a_test_of_this_file(template: templates.Stack)
 def test_the_composite_alarm_names_alarms_of_the_stack(template: templates.Stack) -> None:
     (composite,) = template.of(COMPOSITE_ALARM).values()
     named = children(composite)
-    assert len(named) == len(json.loads(json.dumps(composite["AlarmRule"]))["Fn::Join"][1]) == 9
+    assert len(named) == len(json.loads(json.dumps(composite["AlarmRule"]))["Fn::Join"][1]) == 10
     assert set(named) <= set(template.of(ALARM))

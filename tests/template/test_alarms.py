@@ -12,6 +12,7 @@ from reengage.observability import (
     RETRIED,
     SIGNATURES_REFUSED,
     STACK_SERVICE,
+    WITHOUT_RECEIPT,
 )
 from tests.template.stack import ALARM, COMPOSITE_ALARM, FUNCTION, QUEUE, SCHEDULE, Properties, Stack, arn
 from tests.template_resources import template
@@ -93,7 +94,7 @@ def test_undelivered_refused_and_throttled_alarm(stack: Stack) -> None:
     assert ("AWS/Lambda", "Throttles", "FunctionName", str({"Ref": "WebhookFunction"})) in _watched(stack)
 
 
-OF_STACK = (OLDEST_DUE, ALL_HELD_FOR_TIMEZONE, PAUSED)
+OF_STACK = (OLDEST_DUE, ALL_HELD_FOR_TIMEZONE, PAUSED, WITHOUT_RECEIPT)
 
 
 def test_metrics_of_the_stack_have_one_alarm_each(stack: Stack) -> None:
@@ -133,8 +134,9 @@ def test_custom_metrics_of_alarms_have_no_other_dimension(stack: Stack) -> None:
 
 def test_every_other_alarm_is_quiet_without_data(stack: Stack) -> None:
     thresholds = {"MessagesUndelivered": 20, SIGNATURES_REFUSED.name: 5, OLDEST_DUE.name: 10, PAUSED.name: 240}
+    thresholds |= {WITHOUT_RECEIPT.name: 60}
     periods = {RETRIED.name: 3, LEFT.name: 3, SIGNATURES_REFUSED.name: 2, ALL_HELD_FOR_TIMEZONE.name: 3}
-    statistics = {OLDEST_DUE.name: "Maximum", PAUSED.name: "Maximum", ALL_HELD_FOR_TIMEZONE.name: "Minimum"}
+    statistics = {metric.name: "Maximum" for metric in OF_STACK} | {ALL_HELD_FOR_TIMEZONE.name: "Minimum"}
     for name, alarm in stack.of(ALARM).items():
         if alarm in _silences(stack):
             continue

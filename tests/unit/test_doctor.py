@@ -271,4 +271,4 @@ def test_redrive_leaves_what_the_bus_does_not_take(
 def test_redrive_rejects_an_unknown_queue(queues: Callable[..., Queues], capsys: pytest.CaptureFixture[str]) -> None:
     queues()
     assert main(["redrive", "--queue", "other"]) == 2
-    assert 'unknown --queue "other"; use failed, rejected' in capsys.readouterr().err
+    assert 'unknown --queue "other"; use failed, rejected, messages' in capsys.readouterr().err

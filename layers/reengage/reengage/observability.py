@@ -99,6 +99,7 @@ RETRIED: Final = Metric("MessagesRetried")
 OLDEST_DUE: Final = Metric("OldestDueMinutes", of_stack=True)
 ALL_HELD_FOR_TIMEZONE: Final = Metric("AllHeldForTimezone", of_stack=True)
 PAUSED: Final = Metric("PausedMinutes", of_stack=True)
+WITHOUT_RECEIPT: Final = Metric("MinutesWithoutReceipt", of_stack=True)
 WEBHOOKS_REFUSED: Final = Metric("WebhooksRefused", ("door", "status"))
 SIGNATURES_REFUSED: Final = Metric("WebhookSignaturesRefused")
 FIELDS_MISSPELLED: Final = Metric("FieldsMisspelled")
@@ -190,9 +191,11 @@ def count_refused_webhook(endpoint: str, status: int) -> None:
         count(SIGNATURES_REFUSED)
 
 
-def count_measures(*, late_by: timedelta, paused_for: timedelta, all_held_for_timezone: bool | None) -> None:
-    """Count what a run measured for the alarms: minutes of delay and of pause; 1 or 0 for the time zones."""
-    for metric, duration in ((OLDEST_DUE, late_by), (PAUSED, paused_for)):
+def count_measures(
+    *, late_by: timedelta, paused_for: timedelta, silent_for: timedelta, all_held_for_timezone: bool | None
+) -> None:
+    """Count what a run measured for the alarms: minutes of delay, pause and silence; 1 or 0 for the time zones."""
+    for metric, duration in ((OLDEST_DUE, late_by), (PAUSED, paused_for), (WITHOUT_RECEIPT, silent_for)):
         if duration >= MINUTE:
             count(metric, duration // MINUTE)
     if all_held_for_timezone is not None:

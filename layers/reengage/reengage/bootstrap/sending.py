@@ -37,7 +37,7 @@ class SendingApp(StoreAdapters, ProviderKeys):
 
     def send_due(self, send_group: SendGroup, *, milliseconds: int) -> dict[str, Any]:
         """Send what is due in one send group, within the time that the invocation has left."""
-        from ..usecases.run_measures import RunMeasures, watch_pauses
+        from ..usecases.run_measures import RunMeasures, watch
         from ..usecases.send_due_messages import send_due_messages, summary
 
         time_left, measures = timedelta(milliseconds=milliseconds), RunMeasures()
@@ -45,8 +45,8 @@ class SendingApp(StoreAdapters, ProviderKeys):
         try:
             stop_at = self.clock() + time_left - SHUTDOWN_MARGIN
             tally = send_due_messages(sender, stop_at=stop_at, measures=measures)
-            if send_group == "updates":
-                watch_pauses(measures, self.settings.routes.brands, store=self.store, now=self.clock())
+            brands, is_watch = self.settings.routes.brands, send_group == "updates"
+            watch(measures, brands, store=self.store, now=self.clock(), is_watch=is_watch)
         finally:
             if http := self.__dict__.get("http"):  # built in this run or in an earlier one
                 http.close()
@@ -54,6 +54,7 @@ class SendingApp(StoreAdapters, ProviderKeys):
             count_measures(
                 late_by=measures.late_by(now),
                 paused_for=measures.paused_for(now),
+                silent_for=measures.silent_for,
                 all_held_for_timezone=measures.all_held_for_timezone(),
             )
         return count_unsent(summary(tally))

@@ -1,4 +1,4 @@
-"""``redrive``: put the events of a dead-letter queue on the bus again, with their own time; a dry run first."""
+"""``redrive``: put failed events on the bus again, and failed messages into the schedule; a dry run first."""
 
 import base64
 import gzip
@@ -6,15 +6,21 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import typer
 
 from reengage.cli import stack as stacks
-from reengage.cli.console import ExitCode, UsageError, command, write, write_json
+from reengage.cli.console import ExitCode, UsageError, command, warn, write, write_json
 from reengage.cli.explain import JsonOption, StackOption
+from reengage.domain.reasons import REASONS
+from reengage.usecases.redrive_messages import Selection, redrive_messages
 
 Queue = Literal["failed", "rejected"]
+MESSAGES = "messages"
+PROGRESS_EVERY = 100
+
 OUTPUTS: Mapping[Queue, str] = {"failed": "FailedEventsQueueUrl", "rejected": "RejectedEventsQueueUrl"}
 BATCH = 10
 """Messages that one ReceiveMessage takes; AWS, SQS API reference."""
@@ -26,33 +32,68 @@ HIDDEN_SECONDS = 120
 @command
 def redrive(
     *,
-    queue: Annotated[str, typer.Option("--queue", help="failed, or rejected after you fixed the cause")] = "failed",
+    queue: Annotated[str, typer.Option("--queue", help="failed, rejected, or messages")] = "failed",
     stack: StackOption = "reengage",
-    apply: Annotated[bool, typer.Option("--apply", help="put them on the bus; without it, only count")] = False,
-    rate: Annotated[float, typer.Option("--rate", help="the most events a second")] = 10.0,
-    limit: Annotated[int, typer.Option("--limit", help="the most events in all")] = 1000,
+    apply: Annotated[bool, typer.Option("--apply", help="do it; without it, only count")] = False,
+    rate: Annotated[float, typer.Option("--rate", help="the most a second")] = 10.0,
+    limit: Annotated[int, typer.Option("--limit", help="the most in all")] = 1000,
+    brand: Annotated[str, typer.Option("--brand", help="with messages: only of this brand")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="with messages: only of this reason")] = "",
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Put failed or rejected events on the bus again, each with its own time.
+    """Put failed or rejected events on the bus again, or failed messages into the schedule.
 
-    An event that is not on the bus stays in the queue. Example: reengage redrive --queue failed --apply
+    Each event keeps its own time; one that the bus does not take stays in the queue. Each message is sent by the next
+    run, after the same rules, if it is still valid. Example: reengage redrive --queue messages --apply
     """
-    if queue not in OUTPUTS:
-        raise UsageError(f'unknown --queue "{queue}"; use {", ".join(OUTPUTS)}')
+    if queue not in (*OUTPUTS, MESSAGES):
+        raise UsageError(f'unknown --queue "{queue}"; use {", ".join((*OUTPUTS, MESSAGES))}')
     if rate <= 0:
         raise UsageError(f"--rate {rate}: expected more than 0")
+    if reason and reason not in REASONS:
+        raise UsageError(f'unknown --reason "{reason}"; use {", ".join(REASONS)}')
+    if (brand or reason) and queue != MESSAGES:
+        raise UsageError("--brand and --reason select messages; use them with --queue messages")
     description = stacks.describe(stack)
-    runner = _Redrive(description.output("EventBusName"), description.output(OUTPUTS[queue]), rate, apply=apply)  # type: ignore[index]  # checked above
-    counts = runner.run(limit)
+    if queue == MESSAGES:
+        selection = Selection(brand, reason)
+        counts = _redrive_messages(description.output("TableName"), selection, rate=rate, limit=limit, apply=apply)
+    else:
+        runner = _Redrive(description.output("EventBusName"), description.output(OUTPUTS[queue]), rate, apply=apply)  # type: ignore[index]  # checked above
+        counts = runner.run(limit)
     if as_json:
         write_json(dict(counts))
     else:
         write(*(f"{what}: {number}" for what, number in sorted(counts.items())))
         if not counts:
-            write("The queue is empty.")
+            write("There is no failed message." if queue == MESSAGES else "The queue is empty.")
         elif not apply:
-            write("A dry run: nothing was put on the bus. --apply does it.")
+            write("A dry run: nothing was changed. --apply does it.")
     return ExitCode.FINDING if any(what.startswith("left") for what in counts) else ExitCode.DONE
+
+
+def _redrive_messages(table: str, selection: Selection, *, rate: float, limit: int, apply: bool) -> Counter[str]:
+    """Return how many messages of each reason and error went where. It scans the table, with your credentials."""
+    from reengage.adapters.dynamodb import DynamoDBStore  # noqa: PLC0415 - commands without a table do not need it
+
+    def no_key() -> str:
+        raise AssertionError("a redrive reads no preferences")
+
+    store = DynamoDBStore.connect(table, workers=1, hash_key=no_key)
+    redriven = redrive_messages(
+        selection,
+        store=store,
+        clock=lambda: datetime.now(UTC),
+        limit=limit,
+        apply=apply,
+        pause=lambda: time.sleep(1 / rate),
+    )
+    counts: Counter[str] = Counter()
+    for message, what in redriven:
+        counts[f"{what}: {message.reason}, error {message.error or 'not known'}"] += 1
+        if apply and counts.total() % PROGRESS_EVERY == 0:
+            warn(f"{counts.total()} messages …")
+    return counts
 
 
 class _Redrive:
@@ -76,6 +117,8 @@ class _Redrive:
             else:
                 self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
                 counts[f"put: {entry['DetailType']}"] += 1
+                if counts.total() % PROGRESS_EVERY == 0:
+                    warn(f"{counts.total()} events …")
                 time.sleep(1 / self.rate)
         return counts
 

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -189,3 +189,15 @@ class ScheduledMessage:
     @property
     def send_group(self) -> SendGroup:
         return self.reason_spec.send_group
+
+
+def again(message: ScheduledMessage, at: datetime) -> ScheduledMessage:
+    """Return a failed message as one that is due at ``at``, with one try behind it: a receipt may still settle it."""
+    return replace(
+        message,
+        state=State.SCHEDULED,
+        due_at=at,
+        planned_due_at=message.planned_due_at or message.due_at,
+        attempts=1,
+        settled_at=None,
+    )

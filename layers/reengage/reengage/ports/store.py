@@ -19,6 +19,7 @@ from reengage.domain.message import GivenAnswer, MessageKey, ScheduledMessage
 from reengage.domain.policy import Snapshot
 from reengage.domain.preferences import Preferences
 from reengage.domain.reasons import Audience, Category, Priority, SendGroup
+from reengage.domain.silence import Silence
 from reengage.domain.subject import Subject, SubjectRef
 
 
@@ -282,7 +283,22 @@ class BroadcastStore(MessageReader, BrandReader, SubjectReader, ErasureStore, Pl
         """Return each contact's thread; one request for 33."""
 
 
-class ReceiptStore(PreferencesStore, Protocol):
+class SilenceStore(Protocol):
+    """Providers from which no receipt comes."""
+
+    def read_silence(self, name: str) -> Silence | None: ...
+
+    def read_silences(self) -> Mapping[str, Silence]:
+        """Return every silence by its name; one request."""
+
+    def write_silence(self, name: str, silence: Silence, *, replacing: Silence | None) -> bool:
+        """Compare-and-set: ``replacing`` is the silence as it was read."""
+
+    def end_silence(self, name: str) -> None:
+        """Delete it."""
+
+
+class ReceiptStore(PreferencesStore, SilenceStore, Protocol):
     """What recording a delivery receipt reads and writes."""
 
     def find_message(self, contact: Contact, scheduled_message_id: str) -> ScheduledMessage | None:
@@ -301,6 +317,19 @@ class BreakerStore(Protocol):
 
     def write_breaker(self, route: str, breaker: Breaker | None, *, replacing: Breaker | None) -> bool:
         """Store an open breaker, or close it with ``None``. Compare-and-set: ``replacing`` is the breaker as read."""
+
+
+class FailureStore(Protocol):
+    """What a redrive of failed messages reads and writes."""
+
+    def failed_messages(self) -> Iterator[ScheduledMessage]:
+        """Yield every message that ended as ``failed``; one request a page of the whole table."""
+
+    def requeue(self, message: ScheduledMessage, *, at: datetime) -> bool:
+        """Schedule it again for ``at`` if it is still ``failed`` by the same claim."""
+
+    def count_outcomes(self, broadcast_shard: MessageKey, version: int, outcomes: Mapping[str, int]) -> None:
+        """Add to the outcomes of the shard's messages, unless the shard is of an older version than they are."""
 
 
 class RateLimitStore(Protocol):
@@ -349,7 +378,7 @@ class DueStore(SendStore, Protocol):
         """Add to the outcomes of the shard's messages, unless the shard is of an older version than they are."""
 
 
-class RunStore(DueStore, WindowStore, BroadcastStore, Protocol):
+class RunStore(DueStore, WindowStore, BroadcastStore, SilenceStore, Protocol):
     """What a run of a send group needs in all: messages, closing windows, broadcasts, opt-outs."""
 
 
@@ -363,6 +392,8 @@ class Store(
     BrandStore,
     RateLimitStore,
     BreakerStore,
+    FailureStore,
+    SilenceStore,
     ProgressStore,
     Protocol,
 ):

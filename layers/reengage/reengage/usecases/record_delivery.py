@@ -9,6 +9,7 @@ from reengage.domain.message import ScheduledMessage, State, bounded_id
 from reengage.domain.preferences import Choice, OptOutScope
 from reengage.errors import InvalidEvent
 from reengage.ports import Clock, Publish, ReceiptStore
+from reengage.usecases.receipt_watch import end_silence
 from reengage.usecases.record_choice import record_choice
 
 STATES: Final[dict[Status, State]] = {
@@ -51,6 +52,7 @@ def record_delivery(
         settled_at=message.settled_at or clock(),
         last_receipt_id=receipt.mark,
     )
+    end_silence(message.provider, message.contact.channel, store=store)
     recorded = store.record_receipt(moved)
     if not recorded:
         stored = store.find_message(receipt.contact, receipt.scheduled_message_id)

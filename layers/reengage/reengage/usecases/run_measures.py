@@ -1,15 +1,18 @@
 """What a run measures for the alarms, beside its summary: how late it is, and what keeps it from sending."""
 
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from reengage.domain.brand import STACK
 from reengage.domain.message import State
 from reengage.domain.pause import Pause, stored_pauses
 from reengage.domain.reasons import REASONS
-from reengage.ports import BrandReader, DueKey
+from reengage.domain.silence import silence_of
+from reengage.ports import BrandReader, DueKey, SilenceStore
+from reengage.usecases.receipt_watch import note_handed_over
 from reengage.usecases.send_message import Handled
 
 AFTER_TIMEZONE: Final = "quiet_hours"
@@ -18,7 +21,7 @@ AFTER_TIMEZONE: Final = "quiet_hours"
 HANDED_OVER: Final = (State.SENT, State.FAILED, State.UNCONFIRMED)
 
 WATCH_EVERY: Final = timedelta(minutes=10)
-"""How often the pauses are read, if no message is due: one read for the stack and for each brand of Routes."""
+"""How often the pauses and silences are read: a query, and one read for the stack and for each brand of Routes."""
 
 
 @dataclass(slots=True)
@@ -27,13 +30,16 @@ class RunMeasures:
 
     ``oldest_left``: when the oldest message was due that the run left. ``timezone_unknown``, ``timezone_known``: how
     many messages were held for an unknown time zone, and how many passed that rule. ``paused_since``: the start of the
-    oldest pause that lasts, of those that the run knows.
+    oldest pause that lasts, of those that the run knows. ``handed_over``: messages that a provider took, by the name of
+    its silence. ``silent_for``: how long a provider has sent no receipt.
     """
 
     oldest_left: datetime | None = None
     timezone_unknown: int = 0
     timezone_known: int = 0
     paused_since: datetime | None = None
+    handed_over: Counter[str] = field(default_factory=Counter)
+    silent_for: timedelta = timedelta()
 
     def left(self, due: DueKey) -> None:
         """Count a message that is still due. Announcements may take hours, so they do not count as late."""
@@ -51,6 +57,8 @@ class RunMeasures:
             self.timezone_known += rule == AFTER_TIMEZONE
         elif handled.outcome in HANDED_OVER and handled.message:
             self.timezone_known += handled.message.reason_spec.category != "reply"
+            if handled.message.state is State.SENT and handled.message.provider:
+                self.handed_over[silence_of(handled.message.provider, handled.message.contact.channel)] += 1
 
     def paused(self, pauses: Iterable[Pause], now: datetime) -> None:
         """Count the pauses that still last."""
@@ -77,13 +85,23 @@ class RunMeasures:
         self.paused_since = _earlier(self.paused_since, other.paused_since)
         self.timezone_unknown += other.timezone_unknown
         self.timezone_known += other.timezone_known
+        self.handed_over += other.handed_over
 
 
-def watch_pauses(measures: RunMeasures, brands: Iterable[str], *, store: BrandReader, now: datetime) -> None:
-    """Measure the pauses of the stack and of these brands, every ``WATCH_EVERY``: also while nothing is due."""
-    if now.minute % (WATCH_EVERY // timedelta(minutes=1)):
-        return
-    for brand in (STACK, *sorted(brands)):
+class WatchStore(BrandReader, SilenceStore, Protocol):
+    """What is read for the alarms, beside what a run reads."""
+
+
+def watch(measures: RunMeasures, brands: Iterable[str], *, store: WatchStore, now: datetime, is_watch: bool) -> None:
+    """Measure providers without receipts after a run that sent something.
+
+    ``is_watch``: in the run of one function every ``WATCH_EVERY``, also those and the pauses of the stack and of these
+    brands, even if nothing was due.
+    """
+    is_time = is_watch and now.minute % (WATCH_EVERY // timedelta(minutes=1)) == 0
+    if measures.handed_over or is_time:
+        measures.silent_for = note_handed_over(measures.handed_over, store=store, now=now)
+    for brand in (STACK, *sorted(brands)) if is_time else ():
         row = store.read_brand(brand)
         measures.paused(stored_pauses(row.pauses if row else None), now)
 

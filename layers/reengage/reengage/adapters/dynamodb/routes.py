@@ -1,19 +1,32 @@
-"""What all runs share of a route or a channel: its send slots and its circuit breaker."""
+"""What all runs share of a route or a channel: its send slots, its circuit breaker, and its silence."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from reengage.domain.breaker import Breaker
+from reengage.domain.silence import Silence
 
 from .items.base import Item
-from .items.messages import BREAKER, SEND_SLOT, BreakerItem, SendSlotItem, breaker_item, to_breaker
+from .items.routes import (
+    BREAKER,
+    SEND_SLOT,
+    SILENCE,
+    BreakerItem,
+    SendSlotItem,
+    SilenceItem,
+    breaker_item,
+    silence_item,
+    to_breaker,
+    to_silence,
+)
 from .table import Role
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Routes(Role):
-    """Send slots and circuit breakers."""
+    """Send slots, circuit breakers, and providers that send no receipts."""
 
     def reserve_send_slot(
         self, channel: str, *, now: datetime, duration: timedelta, max_wait: timedelta
@@ -38,6 +51,22 @@ class Routes(Role):
         if breaker is None:
             return replacing is None or self.table.delete((f"{BREAKER}#{route}", BREAKER), unchanged)
         return self.table.put(breaker_item(route, breaker), unchanged)
+
+    def read_silence(self, name: str) -> Silence | None:
+        return to_silence(self.table.read_one((SILENCE, name)))
+
+    def read_silences(self) -> Mapping[str, Silence]:
+        found = ((str(item.sk), to_silence(item)) for item in self.table.items(SILENCE))
+        return {name: silence for name, silence in found if silence}
+
+    def write_silence(self, name: str, silence: Silence, *, replacing: Silence | None) -> bool:
+        unchanged = Item.pk.does_not_exist()
+        if replacing:
+            unchanged = (SilenceItem.since == replacing.since) & (SilenceItem.messages == replacing.messages)
+        return self.table.put(silence_item(name, silence), unchanged)
+
+    def end_silence(self, name: str) -> None:
+        self.table.delete((SILENCE, name), Item.pk.exists())
 
 
 def _microseconds(instant: datetime) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 from .broadcasts import Broadcasts
 from .contacts import Contacts
 from .erasure import Erasures
+from .failures import Failures
 from .holdings import ContactHoldings
 from .messages import Messages
 from .routes import Routes
@@ -14,7 +15,7 @@ from .subjects import Subjects
 from .table import Table
 
 
-class DynamoDBStore(Contacts, Subjects, Messages, Sending, Routes, Broadcasts, ContactHoldings, Erasures):
+class DynamoDBStore(Contacts, Subjects, Messages, Sending, Routes, Failures, Broadcasts, ContactHoldings, Erasures):
     """The table behind ``ports.Store``; make one with ``connect``."""
 
     @classmethod

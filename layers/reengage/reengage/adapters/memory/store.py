@@ -3,6 +3,7 @@
 from .broadcasts import Broadcasts
 from .contacts import Contacts
 from .erasure import Erasures
+from .failures import Failures
 from .holdings import ContactHoldings
 from .inspection import Inspection
 from .messages import Messages
@@ -11,5 +12,7 @@ from .sending import Sending
 from .subjects import Subjects
 
 
-class MemoryStore(Contacts, Subjects, Messages, Sending, Routes, Broadcasts, ContactHoldings, Erasures, Inspection):
+class MemoryStore(
+    Contacts, Subjects, Messages, Sending, Routes, Failures, Broadcasts, ContactHoldings, Erasures, Inspection
+):
     """A store like DynamoDB's, held to the same contract, for previews, simulations and tests."""

@@ -16,6 +16,7 @@ from reengage.domain.conversation import Conversation, InboundMessage
 from reengage.domain.message import MessageKey, ScheduledMessage
 from reengage.domain.preferences import Preferences, preferences_of
 from reengage.domain.reasons import Category
+from reengage.domain.silence import Silence
 from reengage.domain.subject import Subject, SubjectRef
 
 from .due_index import DueIndex
@@ -70,6 +71,7 @@ class Tables:
     _taken: dict[tuple[Contact, Category], CapItem] = field(default_factory=dict)
     _slots: dict[str, datetime] = field(default_factory=dict)
     _breakers: dict[str, Breaker] = field(default_factory=dict)
+    _silences: dict[str, Silence] = field(default_factory=dict)
     _shards: dict[MessageKey, BroadcastShard] = field(default_factory=dict)
     _due: DueIndex = field(default_factory=DueIndex)
     _of_contact: defaultdict[str, ContactKeys] = field(default_factory=lambda: defaultdict(ContactKeys))

@@ -1,16 +1,14 @@
-"""Scheduled messages, broadcast shards, and what sending them needs: send slots and circuit breakers."""
+"""Scheduled messages and broadcast shards."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from pynamodb.attributes import MapAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.attributes import UTCDateTimeAttribute as InstantAttribute
 
-from reengage.domain.breaker import Breaker
 from reengage.domain.broadcast import BroadcastShard, ShardState
 from reengage.domain.contact import Contact
-from reengage.domain.conversation import expiry
 from reengage.domain.instants import parse_instant
 from reengage.domain.message import ONCE, GivenAnswer, ScheduledMessage, State
 from reengage.domain.reasons import REASONS, Priority, SendGroup
@@ -19,17 +17,6 @@ from reengage.domain.subject import SubjectRef
 from .base import CompactJSONAttribute, Item
 
 SCHEDULED: Final = "SCHEDULED"
-
-
-SEND_SLOT: Final = "PACE"
-
-
-BREAKER: Final = "BREAKER"
-
-
-BREAKER_RETENTION: Final = timedelta(days=7)
-"""How long a breaker is kept after its last probe: the parameter may not have the route any more."""
-
 
 STORED_PRIORITIES: Final[Mapping[Priority, str]] = {"high": "prompt", "low": "marketing"}
 """Tables that are in use have these words in the key of the ``due`` index."""
@@ -84,19 +71,6 @@ class BroadcastShardItem(Item, discriminator="broadcast_part"):
     cursor = UnicodeAttribute(null=True)
     planned = NumberAttribute()
     tally = MapAttribute[str, int]()  # type: ignore[no-untyped-call]  # pynamodb's own gap
-
-
-class SendSlotItem(Item, discriminator="pace"):
-    """``free_at``: the end of the channel's last reserved send slot, in epoch microseconds."""
-
-    free_at = NumberAttribute()
-
-
-class BreakerItem(Item, discriminator="breaker"):
-    """The open circuit breaker of a route."""
-
-    opened_at = InstantAttribute()
-    probe_at = InstantAttribute()
 
 
 def row_item(message: ScheduledMessage, at: datetime) -> ScheduledMessageItem:
@@ -204,17 +178,3 @@ def to_broadcast_shard(item: Item | None) -> BroadcastShard | None:
 
 def _plain(tally: MapAttribute[str, int]) -> dict[str, int]:
     return tally.as_dict()  # type: ignore[no-untyped-call, no-any-return]  # pynamodb's own gap
-
-
-def breaker_item(route: str, breaker: Breaker) -> BreakerItem:
-    return BreakerItem(
-        f"{BREAKER}#{route}",
-        BREAKER,
-        opened_at=breaker.opened_at,
-        probe_at=breaker.probe_at,
-        expires_at=expiry(breaker.probe_at + BREAKER_RETENTION),
-    )
-
-
-def to_breaker(item: Item | None) -> Breaker | None:
-    return Breaker(item.opened_at, item.probe_at) if isinstance(item, BreakerItem) else None
