@@ -16,7 +16,7 @@ from reengage.domain.message import State
 from reengage.domain.planning import broadcasts
 from reengage.domain.policy import PolicySettings
 from reengage.domain.preferences import Preferences
-from reengage.domain.subject import Subject, SubjectRef
+from reengage.domain.subject import BusinessEvent, Subject, SubjectRef
 from reengage.ports import Holdings, KeptMessage, Store
 from reengage.usecases.expand_broadcast import PAGE, expand_broadcast
 from tests.contract.samples import (
@@ -287,25 +287,41 @@ def test_what_was_erased_can_be_stored_anew(harness: Harness) -> None:
     assert harness.store.read_holdings(ANNA) == anew
 
 
-def test_an_appointment_that_is_somebody_elses_now_stays(harness: Harness) -> None:
-    """The family moved the booking to another member, who asked for nothing to be erased."""
-    booked = business("AppointmentBooked", NOW, subject_id=APPOINTMENT.id, contact=ANNA, starts_at=LATER)
-    moved = business("AppointmentRescheduled", NOW, subject_id=APPOINTMENT.id, contact=BEN, starts_at=LATER)
-    events = [arrived(event, NOW) for event in (booked, moved)]
-    lent = replace(apply_events(Subject(APPOINTMENT), *events), revision=0, last_event_at=NOW)
-    for contact in (ANNA, BEN):
-        harness.store.index_subject(contact, lent)
-    assert harness.store.write_subject(lent)
-    assert lent.previous["appointment"].contact == ANNA
-    hers, his = replace(lent, tracks={}, revision=1), replace(lent, previous={}, revision=1)
-    assert harness.store.read_holdings(ANNA).subjects == [hers]
-    assert harness.store.read_holdings(BEN).subjects == [his], "no export holds the other contact's address"
-    assert harness.store.erase(ANNA, until=NOW) == 1
-    assert harness.store.read_subject(APPOINTMENT) == replace(lent, previous={}, revision=2), (
-        "nothing of Anna's is left"
+def _shared(harness: Harness, *events: BusinessEvent) -> Subject:
+    """An appointment of two people, stored and linked to both."""
+    shared = replace(
+        apply_events(Subject(APPOINTMENT), *(arrived(event, NOW) for event in events)), revision=0, last_event_at=NOW
     )
-    assert harness.store.erase(BEN, until=NOW) == 1
-    assert harness.store.read_subject(APPOINTMENT) is None
+    for contact in (ANNA, BEN):
+        harness.store.index_subject(contact, shared)
+    assert harness.store.write_subject(shared)
+    stored = harness.store.read_subject(APPOINTMENT)
+    assert stored == replace(shared, revision=1)
+    return stored
+
+
+def test_erasure_of_one_of_two_people_keeps_the_other(harness: Harness) -> None:
+    """Two people share an appointment. One asked for nothing to be erased, and is still reminded."""
+    booked, cancelled = (
+        business(name, NOW, subject_id=APPOINTMENT.id, contact=ANNA, starts_at=LATER, check_in_url="https://a.example")
+        for name in ("AppointmentBooked", "AppointmentCancelled")
+    )
+    second = business("AppointmentRescheduled", NOW, subject_id=APPOINTMENT.id, contact=BEN, starts_at=LATER)
+    for events in ((booked, second), (booked, second, cancelled)):
+        shared = _shared(harness, *events)
+        for contact, other in ((ANNA, BEN), (BEN, ANNA)):
+            (part,) = harness.store.read_holdings(contact).subjects
+            assert part.contacts == [contact]
+            assert other.address not in repr(part), "no export holds the other contact's address"
+        assert harness.store.erase(ANNA, until=NOW) == 1
+        left = harness.store.read_subject(APPOINTMENT)
+        assert left
+        assert (left.contacts, left.revision) == ([BEN], 2)
+        assert ANNA.address not in repr(left)
+        assert "a.example" not in repr(left), "her link went with her"
+        assert left.for_contact(BEN).tracks == shared.for_contact(BEN).tracks
+        assert harness.store.erase(BEN, until=NOW) == 1
+        assert harness.store.read_subject(APPOINTMENT) is None
 
 
 # What is the contact's own: an interest, and what was looked at
@@ -515,7 +531,7 @@ def test_an_export_shows_each_contact_its_own_tracks(harness: Harness) -> None:
     order = _shipped_and_delivered(harness.store)
     for contact, name in ((ANNA, "order"), (ANNA_BY_WHATSAPP, "review")):
         (part,) = harness.store.read_holdings(contact).subjects
-        assert part.tracks == {name: order.tracks[name]}
+        assert part.tracks == {name: order.for_contact(contact).tracks[name]}
         assert {track.contact for track in part.previous.values()} <= {contact}
 
 

@@ -112,7 +112,7 @@ class Known:
 
 @dataclass(frozen=True)
 class TrackState:
-    """What the events of one family come to."""
+    """What the events of one track come to, for one person."""
 
     version: int
     active: bool
@@ -121,18 +121,45 @@ class TrackState:
     since: int = 0
 
 
-def state_of(events: Sequence[BusinessEvent]) -> TrackState:
-    """In their order, each over the one before: nothing more."""
+SEVERAL_PEOPLE = ("appointment", "trial", "order")
+ONES_OWN = ("check_in_url", "upgrade_url", "review_url")
+
+
+def state_of(events: Sequence[BusinessEvent], whose: object, *, about_all: bool) -> TrackState | None:
+    """In their order, each over the one before. ``about_all``: an event is about everybody, whoever it names."""
+    of_others = [event for event in events if not about_all and event.contact and person(event.contact) != whose]
+    own = [event for event in events if event not in of_others]
+    if not own:
+        return None
     known_fields: dict[str, Any] = {}
-    contact: Contact | None = None
     for event in sorted(events, key=lambda event: event.version):
-        known_fields |= event.fields
-        contact = event.contact or contact
-    newest = max(events, key=lambda event: event.version)
-    final = max((event.version for event in events if event.type == "TrialConverted"), default=-1)
-    began = max((event.version for event in events if event.type == "TrialStarted"), default=-1)
-    active = not newest.type.endswith(UNDOING) and final <= began
-    return TrackState(newest.version, active, known_fields, contact, _since(events, newest.version))
+        known_fields |= {name: value for name, value in event.fields.items() if event in own or name not in ONES_OWN}
+    named = [event for event in sorted(own, key=lambda event: event.version) if event.contact]
+    newest = max(own, key=lambda event: event.version)
+    final = max((event.version for event in own if event.type == "TrialConverted"), default=-1)
+    began = max((event.version for event in own if event.type == "TrialStarted"), default=-1)
+    takes_part = not newest.type.endswith(UNDOING) if about_all else _takes_part(events, whose)
+    contact = named[-1].contact if named else None
+    return TrackState(
+        newest.version, takes_part and final <= began, known_fields, contact, _since(events, newest.version)
+    )
+
+
+def _takes_part(events: Sequence[BusinessEvent], whose: object) -> bool:
+    """Walk through the events: who left by name comes back by name, or with all if there was no one else."""
+    taking_part = left = False
+    others = set[object]()
+    for event in sorted(events, key=lambda event: event.version):
+        ends = event.type.endswith(UNDOING)
+        if event.contact and person(event.contact) != whose:
+            others.add(person(event.contact))
+        elif event.contact:
+            taking_part, left = not ends, ends
+        elif ends:
+            taking_part = False
+        elif not left or not others:
+            taking_part, left = True, False
+    return taking_part
 
 
 def _since(events: Sequence[BusinessEvent], newest: int) -> int:
@@ -150,17 +177,37 @@ def _since(events: Sequence[BusinessEvent], newest: int) -> int:
 
 
 def known_of(ref: SubjectRef, events: Sequence[BusinessEvent]) -> Known:
-    """Merge track by track; a track without a contact uses the contact of the newest other track."""
-    by_family: dict[str, list[BusinessEvent]] = defaultdict(list)
+    """Merge track by track, for each person; a track that names no one is about the people of the other tracks."""
+    by_track: dict[str, list[BusinessEvent]] = defaultdict(list)
     for event in events:
-        by_family[FAMILIES.get(event.type, ref.kind)].append(event)
-    tracks = {name: state_of(of_family) for name, of_family in by_family.items()}
+        by_track[FAMILIES.get(event.type, ref.kind)].append(event)
+    people = {person(event.contact) for event in events if event.contact} if ref.kind in SEVERAL_PEOPLE else {None}
+    standing = set[str]()
+    wanted: dict[MessageKey, Wanted] = {}
+    for whose in people or {None}:
+        of_person, ones_own = _known_of(ref, by_track, whose)
+        standing |= of_person
+        wanted |= ones_own
+    zones = [
+        event.fields["timezone"]
+        for event in sorted(events, key=lambda event: event.version)
+        if event.fields.get("timezone")
+    ]
+    return Known(standing, wanted, zones[-1] if zones else None)
+
+
+def _known_of(
+    ref: SubjectRef, by_track: Mapping[str, Sequence[BusinessEvent]], whose: object
+) -> tuple[set[str], dict[MessageKey, Wanted]]:
+    about_all = ref.kind not in SEVERAL_PEOPLE
+    states = {name: state_of(events, whose, about_all=about_all) for name, events in by_track.items()}
+    tracks = {name: state for name, state in states.items() if state}
     named = [state for state in sorted(tracks.values(), key=lambda state: state.version) if state.contact]
     standing = set[str]()
     wanted: dict[MessageKey, Wanted] = {}
     for name, state in tracks.items():
         contact = state.contact or (named[-1].contact if named else None)
-        if not state.active:
+        if not state.active or not (about_all or _is_about(name, by_track, whose)):
             continue
         checked_in = tracks.get("check_in")
         completed = name == "appointment" and checked_in is not None and checked_in.version > state.since
@@ -174,8 +221,18 @@ def known_of(ref: SubjectRef, events: Sequence[BusinessEvent]) -> Known:
                 sk = f"SCHEDULED#{planned.reason}#{ref.id}#{planned.step}#{about}"
                 key = MessageKey(f"CONTACT#{contact.brand}#{contact.channel}#{contact.address}", sk)
                 wanted[key] = planned.use
-    zones = [state.known_fields["timezone"] for state in tracks.values() if "timezone" in state.known_fields]
-    return Known(standing, wanted, zones[0] if zones else None)
+    return standing, wanted
+
+
+def _is_about(track: str, by_track: Mapping[str, Sequence[BusinessEvent]], whose: object) -> bool:
+    """Whether the person joined the track; if anybody joined it, else all of the other tracks' people are in it."""
+    joined = {
+        name: {person(event.contact) for event in events if event.contact and not event.type.endswith(UNDOING)}
+        for name, events in by_track.items()
+        if name in PLANS
+    }
+    others = set[object]().union(*joined.values())
+    return not joined.get(track) or whose in joined[track] or whose in others
 
 
 class Planned(NamedTuple):

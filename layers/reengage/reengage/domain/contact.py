@@ -44,6 +44,12 @@ class Contact:
         return f"CONTACT#{self.brand}#{self.channel}#{self.address}"
 
     @property
+    def person(self) -> str:
+        """Return what names the person: a phone number of a brand is one person, whatever the channel."""
+        is_phone = self.address.startswith("+") and self.channel != "google_business_messages"
+        return f"{self.brand}#{'phone' if is_phone else self.channel}#{self.address}"
+
+    @property
     def shard(self) -> int:
         """0 to 15, by SHA-256 of the key: everything of one contact is due in one shard."""
         return int.from_bytes(hashlib.sha256(self.key.encode()).digest()[:8]) % SHARDS

@@ -1,6 +1,6 @@
-"""Which tracks of a subject belong to one contact: an erasure removes these, an export shows these.
+"""Which people of a subject are one contact: an erasure removes them, an export shows only them.
 
-A subject may name several contacts: one in each track, and others before the last change.
+A subject may name several contacts: several people, one in each track, and others before the last change.
 """
 
 from collections.abc import Mapping
@@ -15,34 +15,32 @@ Tracks = Mapping[str, Track]
 
 def named_at(subject: Subject, contact: Contact) -> datetime:
     """Return the instant at which the subject last named the contact; without any name, its last event's."""
-    instants = [track.contact_named_at for track in _all(subject) if track.contact == contact]
-    return max(instants, default=subject.last_event_at)
+    people = (person for track in _all(subject) for person in track.everyone.values())
+    return max((each.last_named_at for each in people if each.contact == contact), default=subject.last_event_at)
 
 
 def part_of(subject: Subject, contact: Contact) -> Subject | None:
-    """Return the subject with the contact's tracks only; ``None`` if it names only other contacts."""
+    """Return the subject with the contact's data only; ``None`` if it names only other contacts."""
     if not _names_someone(subject):
         return subject
-    tracks = {name: track for name, track in subject.tracks.items() if subject.contact_of(track) == contact}
-    previous = {name: track for name, track in subject.previous.items() if track.contact in (None, contact)}
+    own, before = subject.for_contact(contact), replace(subject, tracks=subject.previous).for_contact(contact)
+    tracks = {name: track for name, track in own.tracks.items() if own.contact_of(track) == contact}
+    previous = {name: track for name, track in before.tracks.items() if track.contact in (None, contact)}
     if not tracks and not any(track.contact for track in previous.values()):
         return None
     return replace(subject, tracks=tracks, previous=previous)
 
 
 def without_contact(subject: Subject, contact: Contact, until: datetime) -> Subject | None:
-    """Remove the tracks whose contact was named at or before ``until``; ``None`` if no track is left.
+    """Remove the person whose contact was named at or before ``until``, and the tracks that are about nobody else.
 
-    The same object is returned if there is nothing to remove.
+    ``None`` if no track is left. The same object is returned if there is nothing to remove.
     """
     if not _names_someone(subject):
         return None if subject.last_event_at <= until else subject
-    tracks = {name: track for name, track in subject.tracks.items() if not _is_erased(subject, track, contact, until)}
-    previous = {
-        name: track
-        for name, track in subject.previous.items()
-        if not (track.contact == contact and track.contact_named_at <= until)
-    }
+    is_all = _is_only(subject, contact) and named_at(subject, contact) <= until
+    tracks = _left(subject.tracks, contact, until, keep_unnamed=not is_all)
+    previous = _left(subject.previous, contact, until, keep_unnamed=True)
     if not tracks:
         return None
     if tracks == subject.tracks and previous == subject.previous:
@@ -52,18 +50,34 @@ def without_contact(subject: Subject, contact: Contact, until: datetime) -> Subj
 
 def names(subject: Subject | None, contact: Contact) -> bool:
     """Whether any track, now or before the last change, names the contact."""
-    return subject is not None and any(track.contact == contact for track in _all(subject))
+    return subject is not None and any(
+        person.contact == contact for track in _all(subject) for person in track.everyone.values()
+    )
 
 
-def _is_erased(subject: Subject, track: Track, contact: Contact, until: datetime) -> bool:
-    """A track without a contact of its own belongs to the one that the newest other track names."""
-    if subject.contact_of(track) != contact:
-        return False
-    return (track.contact_named_at if track.contact else named_at(subject, contact)) <= until
+def _left(tracks: Tracks, contact: Contact, until: datetime, *, keep_unnamed: bool) -> dict[str, Track]:
+    """Return the tracks without the contact. A track without people of its own belongs to those of the others."""
+    left = {}
+    for name, track in tracks.items():
+        if not track.everyone:
+            rest = track if keep_unnamed else None
+        else:
+            rest = track.without_people(
+                key
+                for key, person in track.everyone.items()
+                if person.contact == contact and person.last_named_at <= until
+            )
+        if rest:
+            left[name] = rest
+    return left
+
+
+def _is_only(subject: Subject, contact: Contact) -> bool:
+    return subject.contacts == [contact]
 
 
 def _names_someone(subject: Subject) -> bool:
-    return any(track.contact for track in _all(subject))
+    return any(track.everyone for track in _all(subject))
 
 
 def _all(subject: Subject) -> list[Track]:

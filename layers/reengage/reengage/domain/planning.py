@@ -17,17 +17,18 @@ CARRIED_WITHIN: Final = timedelta(hours=1)
 
 
 def planned_messages(subject: Subject | None, default_zone: tzinfo | None = None) -> tuple[ScheduledMessage, ...]:
-    """Every message to its own contact that the subject's newest versions call for, in order of due time in a reason.
+    """Return the messages that the subject's newest versions call for.
 
-    Nothing for a family that was undone, or whose contact is not known yet.
+    They are ordered by person, reason and due time. A track that was ended, or whose contact is not known, has none.
     """
     if subject is None:
         return ()
     return tuple(
         message
-        for name, reason, part in _wanted(subject)
-        if not reason.audience and not (name == "online_check_in" and _carrier(subject, default_zone))
-        for message in _of_reason(subject, name, reason, part, default_zone)
+        for view in subject.views()
+        for name, reason, part in _wanted(view)
+        if not reason.audience and not (name == "online_check_in" and _carrier(view, default_zone))
+        for message in _of_reason(view, name, reason, part, default_zone)
     )
 
 
@@ -66,39 +67,42 @@ def replan(
 
 
 def corrections(subject: Subject | None, at: datetime) -> list[ScheduledMessage]:
-    """Return the message that corrects an earlier one, due at ``at``: the appointment was moved, or cancelled.
+    """Return the messages that correct an earlier one, due at ``at``: the appointment was moved, or cancelled.
 
-    Whether an earlier message was sent at all is for the planner to find out.
+    There is one a person at most. Whether an earlier message was sent at all is for the planner to find out.
     """
-    track = subject.tracks.get("appointment") if subject else None
-    contact = subject.contact_of(track) if subject and track else None
-    if subject is None or track is None or contact is None or track.get("starts_at") is None:
-        return []
+    views = subject.views() if subject else ()
+    return [message for view in views if (message := _correction(view, at))]
+
+
+def _correction(view: Subject, at: datetime) -> ScheduledMessage | None:
+    track = view.tracks.get("appointment")
+    contact = view.contact_of(track) if track else None
+    if track is None or contact is None or track.get("starts_at") is None:
+        return None
     starts_at, former = parse_instant(track.get("starts_at")), track.former_time
     if not track.is_active:
         reason, valid_until = "appointment_cancelled", starts_at
     elif former:
         reason, valid_until = "appointment_moved", min(former, starts_at)
     else:
-        return []
-    return [
-        ScheduledMessage(
-            contact=contact,
-            reason=reason,
-            subject=subject.ref,
-            offset=str(Duration()),
-            anchor_at=starts_at,
-            due_at=at,
-            valid_until=valid_until,
-            version=subject.revision_of(track),
-            planned_at=at,
-        )
-    ]
+        return None
+    return ScheduledMessage(
+        contact=contact,
+        reason=reason,
+        subject=view.ref,
+        offset=str(Duration()),
+        anchor_at=starts_at,
+        due_at=at,
+        valid_until=valid_until,
+        version=view.revision_of(track),
+        planned_at=at,
+    )
 
 
 def carries_check_in(message: ScheduledMessage, subject: Subject | None, default_zone: tzinfo | None = None) -> bool:
     """Whether a reminder brings the link for the online check-in along."""
-    return subject is not None and message.offset == _carrier(subject, default_zone)
+    return subject is not None and message.offset == _carrier(subject.for_contact(message.contact), default_zone)
 
 
 def earliest(
@@ -109,6 +113,7 @@ def earliest(
     Of several that one reason has after ``closes_at``, only the first may: together they would say one thing twice.
     """
     reason_spec = message.reason_spec
+    subject = subject.for_contact(message.contact) if subject else None
     later = [m for m in planned_messages(subject, default_zone) if m.reason == message.reason and m.due_at >= closes_at]
     track = subject.tracks.get(message.track) if subject else None
     if track is None or reason_spec.earliest_offset is None or not later or later[0].key != message.key:

@@ -86,6 +86,8 @@ class PolicyInput:
         profile, conversation = self.preferences.without_erased(channel, self.profile, self.conversation)
         object.__setattr__(self, "profile", profile)
         object.__setattr__(self, "conversation", conversation)
+        if self.subject:
+            object.__setattr__(self, "subject", self.subject.for_contact(self.message.contact))
         object.__setattr__(self, "settings", self.settings.for_brand(self.brand))
 
     @property

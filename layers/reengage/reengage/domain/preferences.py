@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
+from .business_events import Json
 from .contact import Contact, Profile
 from .conversation import Conversation, expiry
-from .subject import Json
 
 EVERYWHERE: Final = "*"
 ERASURE_MARK_LASTS: Final = timedelta(days=45)
@@ -180,9 +180,7 @@ class Preferences:
 
 def preferences_of(contact: Contact) -> str:
     """What the row is named by, before it is hashed: a phone number has one of each brand, whatever the channel."""
-    is_phone = contact.address.startswith("+") and contact.channel != "google_business_messages"
-    whose = "phone" if is_phone else contact.channel
-    return f"{contact.brand}#{whose}#{contact.address}"
+    return contact.person
 
 
 def _order(choice: Choice) -> tuple[datetime, bool]:

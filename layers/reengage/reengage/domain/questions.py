@@ -57,6 +57,7 @@ def asks_for_answer(message: ScheduledMessage, subject: Subject | None, brand: B
     """Whether the message's text asks for an answer: not if the brand asks for none, or the answer is known."""
     if message.reason not in ASKING_REASONS or subject is None or (brand and brand.ask_for_answers is False):
         return False
+    subject = subject.for_contact(message.contact)
     track, confirmation = subject.tracks.get("appointment"), subject.tracks.get("confirmation")
     if track is None or track.get("starts_at") is None:
         return False
@@ -157,6 +158,7 @@ def _questions(
 
 def _status(message: ScheduledMessage, subject: Subject | None, now: datetime) -> Why | None:
     """Return why the message's appointment is not to come at the time that the message names."""
+    subject = subject.for_contact(message.contact) if subject else None
     track = subject.tracks.get("appointment") if subject else None
     if subject is None or track is None or subject.is_undone("appointment"):
         return "cancelled"

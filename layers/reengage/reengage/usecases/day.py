@@ -183,8 +183,11 @@ def _reminders(subject: Subject) -> list[ScheduledMessage]:
 
 
 def _contacts(subject: Subject, messages: Iterable[ScheduledMessage]) -> list[Contact | None]:
+    """Return the people of the appointment who have not left it; ``None`` if no one is known."""
+    views = [view for view in subject.views() if not view.is_undone("appointment")]
     contacts = dict.fromkeys(message.contact for message in messages)
-    return list(contacts) or [subject.contact_of(_track(subject))]
+    contacts |= dict.fromkeys(contact for view in views if (contact := view.contact_of(_track(view))))
+    return list(contacts) or [None]
 
 
 def _entry(subject: Subject, contact: Contact | None, thread: Thread | None, result: _Result, zone: tzinfo) -> DayEntry:
@@ -219,7 +222,7 @@ def _result(
     stored = [row for message in messages if (row := rows.get(message.key))]
     if answered := _answered(stored):
         return answered
-    if _is_confirmed(subject):
+    if _is_confirmed(subject.for_contact(contact) if contact else subject):
         return _Result(DayState.CONFIRMED)
     if contact is None:
         return _Result(DayState.NOT_REACHED, why=Why.NO_CONTACT)

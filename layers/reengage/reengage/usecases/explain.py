@@ -52,8 +52,7 @@ def explain_subject(ref: SubjectRef, *, store: SubjectLedgerStore, clock: Clock)
     Each has only the entries about this subject, beside those about the contact. Empty if the subject is not stored.
     """
     subject = store.read_subject(ref)
-    named = {contact: None for track in (subject.tracks.values() if subject else ()) if (contact := track.contact)}
-    ledgers = [explain(contact, store=store, clock=clock) for contact in named]
+    ledgers = [explain(contact, store=store, clock=clock) for contact in (subject.contacts if subject else ())]
     for ledger in ledgers:
         ledger["entries"] = [entry for entry in ledger["entries"] if entry.get("subject_id") in (None, ref.id)]
     return {"brand": ref.brand, "kind": ref.kind, "id": ref.id, "ledgers": ledgers}

@@ -82,21 +82,22 @@ def plan_messages(
     event = replace(event, arrived_at=last_event_at)
     if event.contact and _is_erased(event.contact, event.subject, last_event_at, store):
         return Planned(erased=True)
-    subject = _store_subject(event, store=store, now=now, last_event_at=last_event_at)
+    former, subject = _store_subject(event, store=store, now=now, last_event_at=last_event_at)
     track = subject.tracks[event.track]
     if not track.reflects(event):
         return Planned(stale=True)
     brand = store.read_brand(event.subject.brand)
     zone = default_zone(brand, settings)
     before = replace(subject, tracks=subject.previous)
-    diff = plan_diff(event, subject, before, zone=zone, planned_at=last_event_at)
+    is_repeat = former is not None and former.newest_revision == subject.newest_revision
+    diff = plan_diff(event, subject, before, zone=zone, planned_at=last_event_at, is_repeat=is_repeat)
     diff = _with_corrections(event, subject, before, _without_bought(event, subject, diff, store), store=store)
     planner = _Planner(store, settings, brand, subject, now, min(now, max(event.arrived_at, now - RETRIED_WITHIN)))
     contexts = planner.contexts(diff.wanted)
     diff = replace(diff, wanted=[message for message in diff.wanted if message.key in contexts])
-    written = planner.write(diff, contexts, version=track.revision)
+    written = planner.write(diff, contexts, version=subject.newest_revision)
     changed_broadcasts = _store_shards(subject, before, version=track.revision, store=store, zone=zone)
-    erased = {c for c in _contacts(subject, event.track) if _is_erased(c, event.subject, last_event_at, store)}
+    erased = {c for c in _contacts(subject, event, diff) if _is_erased(c, event.subject, last_event_at, store)}
     kept = [row for row in written.rows if row.contact not in erased]
     planned, too_late = _events_of(kept, diff.wanted)
     withdrawn = [row for row in written.withdrawn if row.contact not in erased]
@@ -117,13 +118,26 @@ def plan_messages(
 
 
 def plan_diff(
-    event: BusinessEvent, subject: Subject, before: Subject, *, zone: tzinfo | None, planned_at: datetime
+    event: BusinessEvent,
+    subject: Subject,
+    before: Subject,
+    *,
+    zone: tzinfo | None,
+    planned_at: datetime,
+    is_repeat: bool = False,
 ) -> PlanDiff:
-    """Compare what the subject wants now with what it wanted before the event."""
+    """Compare what the subject wants now with what it wanted before the event.
+
+    A repeated event is planned for all its people: the run before may have ended early.
+    """
     wanted = planned_messages(subject, zone)
     keys = {message.key for message in wanted}
     return PlanDiff(
-        wanted=[replace(message, planned_at=planned_at) for message in wanted if _concerns(event, message, subject)],
+        wanted=[
+            replace(message, planned_at=planned_at)
+            for message in wanted
+            if concerns(event, message, subject, is_repeat=is_repeat)
+        ],
         unwanted=_with_rules(
             [message for message in planned_messages(before, zone) if message.key not in keys], subject
         ),
@@ -132,9 +146,10 @@ def plan_diff(
 
 def _with_rules(messages: Sequence[ScheduledMessage], subject: Subject) -> list[tuple[ScheduledMessage, str]]:
     """Return each unwanted message with the rule that it is skipped by."""
+    views = {message.contact: subject.for_contact(message.contact) for message in messages}
+    over = [views[message.contact].is_over(message.reason_spec, message.track) for message in messages]
     return [
-        (message, "cancelled" if subject.is_over(message.reason_spec, message.track) else "superseded")
-        for message in messages
+        (message, "cancelled" if is_over else "superseded") for message, is_over in zip(messages, over, strict=True)
     ]
 
 
@@ -218,14 +233,22 @@ def _blocks(row: ScheduledMessage, wanted: ScheduledMessage) -> bool:
     return row.state is State.SENDING and row.version < wanted.version
 
 
-def _concerns(event: BusinessEvent, message: ScheduledMessage, subject: Subject) -> bool:
-    """Whether the event may have changed the message: it is of its track, or of one without its own contact."""
-    return message.track == event.track or subject.tracks[message.track].contact is None
+def concerns(event: BusinessEvent, message: ScheduledMessage, subject: Subject, *, is_repeat: bool) -> bool:
+    """Whether the event may have changed the message.
+
+    It is of the event's track, or of one without people of its own; and the event changed it for this person.
+    """
+    if message.track != event.track and subject.tracks[message.track].everyone:
+        return False
+    return is_repeat or event.person is None or message.version == subject.newest_revision
 
 
-def _contacts(subject: Subject, track: str) -> Collection[Contact]:
-    contact = subject.tracks[track].contact
-    return [contact] if contact else []
+def _contacts(subject: Subject, event: BusinessEvent, diff: PlanDiff) -> Collection[Contact]:
+    """Return the contacts that an erasure at the same time may have had."""
+    named = (
+        [event.contact] if event.contact else [each.contact for each in subject.tracks[event.track].everyone.values()]
+    )
+    return dict.fromkeys([*named, *(message.contact for message in diff.wanted)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,28 +364,40 @@ def _is_erased(contact: Contact, ref: SubjectRef, last_event_at: datetime, store
     return True
 
 
-def _store_subject(event: BusinessEvent, *, store: PlanStore, now: datetime, last_event_at: datetime) -> Subject:
-    """Store the subject with the event. The contact's link is stored first: an erasure must find every subject."""
-    linked: Contact | None = None
+def _store_subject(
+    event: BusinessEvent, *, store: PlanStore, now: datetime, last_event_at: datetime
+) -> tuple[Subject | None, Subject]:
+    """Store the subject with the event; return it as it was before, and as it is now.
 
-    def attempt() -> Subject | None:
+    The links of its contacts are stored first: an erasure must find every subject.
+    """
+    linked: list[Contact] = []
+
+    def attempt() -> tuple[Subject | None, Subject] | None:
         nonlocal linked
         former = store.read_subject(event.subject)
-        if linked and former is None:
-            # If an erasure deleted the subject, it has not seen the link.
-            _is_erased(linked, event.subject, last_event_at, store)
+        if former is None:
+            # If an erasure deleted the subject, it has not seen the links.
+            for contact in linked:
+                _is_erased(contact, event.subject, last_event_at, store)
         subject = (former or Subject(event.subject, era=_milliseconds(last_event_at))).apply(event)
         if subject == former:
-            return subject
+            return former, subject
         expires_at = max(subject.expires_at, _expires_at(subject, now))
         subject = replace(subject, expires_at=expires_at, last_event_at=max(subject.last_event_at, last_event_at))
-        linked = subject.contact_of(subject.tracks[event.track])
-        for contact in {linked, *(track.contact for track in subject.tracks.values())} - {None}:
-            assert contact is not None
+        linked = _to_link(event, subject, former)
+        for contact in linked:
             store.index_subject(contact, subject)
-        return subject if store.write_subject(subject) else None
+        return (former, subject) if store.write_subject(subject) else None
 
     return retry_conflicts(attempt, what="the subject")
+
+
+def _to_link(event: BusinessEvent, subject: Subject, former: Subject | None) -> list[Contact]:
+    """Return the contacts whose link to the subject must be stored: the others' have to last as long as the subject."""
+    if former and former.expires_at == subject.expires_at and event.contact:
+        return [event.contact]
+    return subject.contacts
 
 
 def _milliseconds(instant: datetime) -> int:

@@ -34,9 +34,12 @@ def preview(
         return {"planned": [], "broadcasts": [], "withdrawn": [], "stale": True}
     # It arrives now: an erasure stops only what was planned before.
     zone = default_zone(store.read_brand(subject.ref.brand), settings)
+    is_repeat = former.newest_revision == subject.newest_revision
     plan = [replace(message, planned_at=now) for message in planned_messages(subject, zone)]
     plan += [message for message in corrections(subject, now) if is_needed(message, store)]
     wanted = {message.key for message in plan}
+    if event.person:
+        plan = [message for message in plan if is_repeat or message.version == subject.newest_revision]
     undone = [message.key for message in planned_messages(former, zone) if message.key not in wanted]
     withdrawn = [row for key in undone if (row := store.read_message(key)) and row.state is State.SCHEDULED]
     return {

@@ -11,7 +11,8 @@ from pynamodb.attributes import UTCDateTimeAttribute as InstantAttribute
 from reengage.domain.brand import Brand
 from reengage.domain.contact import Contact
 from reengage.domain.instants import iso, parse_instant
-from reengage.domain.subject import Subject, SubjectRef, Track, VersionedValue
+from reengage.domain.subject import Subject, SubjectRef, Track, VersionedValue, appointment_start
+from reengage.domain.track import ForAll, Person
 
 from .base import CompactJSONAttribute, Item
 from .contacts import audience_shard
@@ -66,11 +67,9 @@ def day_shard(brand: str, day: date) -> str:
 
 def _appointment_day(subject: Subject) -> dict[str, Any]:
     """Return an appointment's entry in the index. It costs one write unit if it is booked, two if it moves."""
-    track = subject.tracks.get("appointment")
-    text = track.get("starts_at") if track and not subject.is_undone("appointment") else None
-    if text is None:
+    starts_at = appointment_start(subject)
+    if starts_at is None:
         return {}
-    starts_at = parse_instant(text).astimezone(UTC)
     return {"audience_shard": day_shard(subject.ref.brand, starts_at.date()), "audience_day": iso(starts_at)}
 
 
@@ -144,9 +143,33 @@ def to_tracks(stored: Mapping[str, Any]) -> dict[str, Track]:
             track.get("began", -1),
             track.get("final", -1),
             tuple(VersionedValue(version, value) for version, value in track.get("history", ())),
-        )
+            ForAll(*track.get("all", ())) if "all" in track or "later" in track else None,
+            {person.contact.person: person for person in map(_to_person, track.get("people", ()))},
+        ).with_first(track.get("later"))
         for name, track in stored.items()
     }
+
+
+def _person_json(person: Person) -> list[Any]:
+    contact = person.contact
+    numbers = [person.joined, person.ended, person.first, person.revision, person.began, person.finally_ended]
+    own = {name: list(value) for name, value in person.fields.items()}
+    return [[contact.brand, contact.channel, contact.address], numbers, person.named_at and iso(person.named_at), own]
+
+
+def _to_person(stored: list[Any]) -> Person:
+    contact, (joined, ended, first, revision, began, final), named_at, own = stored
+    return Person(
+        Contact(*contact),
+        joined,
+        ended,
+        first,
+        revision,
+        parse_instant(named_at) if named_at else None,
+        began,
+        final,
+        {name: VersionedValue(*value) for name, value in own.items()},
+    )
 
 
 def _optional_track_json(track: Track) -> dict[str, Any]:
@@ -156,6 +179,13 @@ def _optional_track_json(track: Track) -> dict[str, Any]:
         optional["final"] = track.finally_ended
     if track.history:
         optional["history"] = [list(point) for point in track.history]
+    joined_after = track.joined_after
+    if track.for_all and (track.for_all != ForAll() or joined_after is None):
+        optional["all"] = list(track.for_all)
+    if joined_after is not None:
+        optional["later"] = joined_after
+    elif track.people:
+        optional["people"] = [_person_json(person) for person in track.people.values()]
     return optional
 
 

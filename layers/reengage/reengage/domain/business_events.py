@@ -1,0 +1,167 @@
+"""The events of business systems: which subject and track each changes, and how events are ordered."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import IntEnum
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote
+
+from .contact import Contact
+
+Json = Any
+"""What ``json.loads`` can give: a field's value as the event brought it, already validated."""
+
+
+class EventEffect(IntEnum):
+    """At one second, an undoing event counts as later than a change, and a change as later than a beginning."""
+
+    BEGIN = 0
+    CHANGE = 1
+    UNDO = 2
+
+
+class EventType(NamedTuple):
+    """How an event of one detail-type changes its subject.
+
+    ``at`` names the field that keeps when it happened. ``final``: only a later BEGIN event makes the track active
+    again, not a CHANGE.
+    """
+
+    kind: str
+    track: str
+    id_field: str
+    rank: EventEffect
+    at: str = ""
+    final: bool = False
+
+
+EVENT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
+    {
+        "AppointmentBooked": EventType("appointment", "appointment", "appointment_id", EventEffect.BEGIN),
+        "AppointmentRescheduled": EventType("appointment", "appointment", "appointment_id", EventEffect.CHANGE),
+        "AppointmentCancelled": EventType("appointment", "appointment", "appointment_id", EventEffect.UNDO),
+        "CheckInCompleted": EventType("appointment", "check_in", "appointment_id", EventEffect.UNDO),
+        "AppointmentConfirmed": EventType("appointment", "confirmation", "appointment_id", EventEffect.BEGIN),
+        "TrialStarted": EventType("trial", "trial", "trial_id", EventEffect.BEGIN),
+        "TrialExtended": EventType("trial", "trial", "trial_id", EventEffect.CHANGE),
+        "TrialConverted": EventType("trial", "trial", "trial_id", EventEffect.UNDO, final=True),
+        "TrialCancelled": EventType("trial", "trial", "trial_id", EventEffect.UNDO),
+        "ProductViewed": EventType("product", "product", "product_id", EventEffect.BEGIN, at="viewed_at"),
+        "ProductAddedToCart": EventType("product", "product", "product_id", EventEffect.UNDO),
+        "CartAbandoned": EventType("cart", "cart", "cart_id", EventEffect.BEGIN, at="abandoned_at"),
+        "CartCheckedOut": EventType("cart", "cart", "cart_id", EventEffect.UNDO),
+        "PurchaseMade": EventType("purchase", "purchase", "", EventEffect.BEGIN),
+        "OrderShipped": EventType("order", "order", "order_id", EventEffect.BEGIN, at="shipped_at"),
+        "OrderDelivered": EventType("order", "review", "order_id", EventEffect.BEGIN, at="delivered_at"),
+        "ReviewReceived": EventType("order", "review", "order_id", EventEffect.UNDO),
+        "OrderReturned": EventType("order", "review", "order_id", EventEffect.UNDO),
+        "InterestShown": EventType("interest", "interest", "item_id", EventEffect.BEGIN, at="shown_at"),
+        "InterestWithdrawn": EventType("interest", "interest", "item_id", EventEffect.UNDO),
+        "ItemBackInStock": EventType("item", "item", "item_id", EventEffect.BEGIN, at="back_at"),
+        "ItemSoldOut": EventType("item", "item", "item_id", EventEffect.UNDO),
+        # The two announcements may have one id: each has its own track, and a withdrawal ends both.
+        "ProductPreviewAnnounced": EventType("announcement", "preview", "announcement_id", EventEffect.BEGIN),
+        "HolidayHoursAnnounced": EventType("announcement", "holiday_hours", "announcement_id", EventEffect.BEGIN),
+        "AnnouncementWithdrawn": EventType("announcement", "announcement", "announcement_id", EventEffect.UNDO),
+    }
+)
+
+TRACKS_WITH_AN_END: Final = frozenset(event_type.track for event_type in EVENT_TYPES.values() if event_type.final)
+
+OF_ONE_CONTACT: Final = frozenset({"product", "interest", "purchase"})
+"""Kinds of which every contact has its own: many look at one product."""
+
+OF_ONE_PERSON: Final = frozenset({"purchase"})
+"""Kinds of which a phone number has one, whatever the channel."""
+
+OF_SEVERAL_PEOPLE: Final = frozenset({"appointment", "trial", "order"})
+"""Kinds that may have several people: an event that names one of them adds, or ends, only that one."""
+
+OF_THE_BRAND: Final = frozenset({"item", "announcement"})
+"""Kinds that are about nobody in particular."""
+
+VERSIONS_A_SECOND: Final = 10_000_000
+"""Room within a second: see ``version_of``."""
+
+
+def version_of(occurred_at: datetime, rank: EventEffect, *, exact: bool | None = None) -> int:
+    """Return a number that orders a track's events.
+
+    By whole second; within a second by the instant if both are ``exact``, that is given with a fraction of a second;
+    an event without a fraction goes before these if it begins or changes, and after these if it undoes. Of events that
+    tie, the last one to arrive counts. ``exact`` defaults to "has microseconds".
+    """
+    second = int(occurred_at.replace(microsecond=0).timestamp()) * VERSIONS_A_SECOND
+    if exact is None:
+        exact = occurred_at.microsecond > 0
+    if exact:
+        return second + 2_000_000 + occurred_at.microsecond * 3 + rank
+    return second + (9_000_000 if rank is EventEffect.UNDO else rank * 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectRef:
+    """``of`` is whose it is, for the kinds of which every contact has its own."""
+
+    brand: str
+    kind: str
+    id: str
+    of: Contact | None = None
+
+    @property
+    def key(self) -> str:
+        # An address, and an id, may hold any character: the "#" that ends the address is the first one there.
+        whose = f"{self.of.channel}#{quote(self.of.address, safe='+')}#" if self.of else ""
+        return f"SUBJECT#{self.brand}#{self.kind}#{whose}{self.id}"
+
+    @classmethod
+    def known_to(cls, contact: Contact, kind: str, subject_id: str) -> "SubjectRef":
+        """The subject of that kind and id that a message to the contact, or a note under it, speaks of."""
+        if kind in OF_ONE_PERSON and contact.address.startswith("+"):
+            contact = replace(contact, channel="phone")
+        return cls(contact.brand, kind, subject_id, contact if kind in OF_ONE_CONTACT else None)
+
+
+@dataclass(frozen=True, slots=True)
+class BusinessEvent:
+    """What a business system says happened. ``fields`` holds only what it said; nothing is a left-out field.
+
+    ``arrived_at`` is the bus's clock.
+    """
+
+    type: str
+    subject: SubjectRef
+    version: int
+    arrived_at: datetime
+    contact: Contact | None = None
+    fields: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def track(self) -> str:
+        """Return the track that it changes; each shipment of an order has its own, such as ``order:S1``."""
+        track, shipment = EVENT_TYPES[self.type].track, self.fields.get("shipment_id")
+        return f"{track}:{shipment}" if shipment is not None else track
+
+    @property
+    def rank(self) -> EventEffect:
+        return EVENT_TYPES[self.type].rank
+
+    @property
+    def person(self) -> Contact | None:
+        """Return the one person that the event is about; ``None`` if it is about all people of the subject."""
+        return self.contact if self.subject.kind in OF_SEVERAL_PEOPLE else None
+
+    @property
+    def ends(self) -> bool:
+        """Whether it ends its track. An abandoned cart without items is an empty cart."""
+        emptied = self.type == "CartAbandoned" and self.fields.get("items") == []
+        return emptied or self.rank is EventEffect.UNDO
+
+
+class VersionedValue(NamedTuple):
+    """A field's value and the version of the event that said so."""
+
+    version: int
+    value: Json
