@@ -79,7 +79,9 @@ def test_a_booking_costs_one_write_unit_more_for_the_index(local: DynamoDB) -> N
     with local.calls() as booked:
         apply(local.store, "AppointmentBooked", starts_at=starts_at)
     with local.calls() as changed:
-        apply(local.store, "AppointmentBooked", starts_at=starts_at, at=NOW + timedelta(seconds=1), location="Main St 1")
+        apply(
+            local.store, "AppointmentBooked", starts_at=starts_at, at=NOW + timedelta(seconds=1), location="Main St 1"
+        )
     assert (without.write_units, booked.write_units, changed.write_units) == (1, 2, 1)
 
 

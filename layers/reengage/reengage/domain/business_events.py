@@ -80,7 +80,7 @@ OF_SEVERAL_PEOPLE: Final = frozenset({"appointment", "trial", "order"})
 """Kinds that may have several people: an event that names one of them adds, or ends, only that one."""
 
 OF_THE_BRAND: Final = frozenset({"item", "announcement"})
-"""Kinds that are about nobody in particular."""
+"""Kinds that have no contact."""
 
 VERSIONS_A_SECOND: Final = 10_000_000
 """Room within a second: see ``version_of``."""
@@ -89,8 +89,8 @@ VERSIONS_A_SECOND: Final = 10_000_000
 def version_of(occurred_at: datetime, rank: EventEffect, *, exact: bool | None = None) -> int:
     """Return a number that orders a track's events.
 
-    By whole second; within a second by the instant if both are ``exact``, that is given with a fraction of a second;
-    an event without a fraction goes before these if it begins or changes, and after these if it undoes. Of events that
+    The whole second counts first. Within it the instant counts if both are ``exact``, given with a fraction of a second.
+    An event without a fraction goes before exact ones if it begins or changes, and after them if it undoes. If two
     tie, the last one to arrive counts. ``exact`` defaults to "has microseconds".
     """
     second = int(occurred_at.replace(microsecond=0).timestamp()) * VERSIONS_A_SECOND
@@ -126,7 +126,7 @@ class SubjectRef:
 
 @dataclass(frozen=True, slots=True)
 class BusinessEvent:
-    """What a business system says happened. ``fields`` holds only what it said; nothing is a left-out field.
+    """What happened in a business system. ``fields`` has only the fields that the event gave.
 
     ``arrived_at`` is the bus's clock.
     """
@@ -161,7 +161,7 @@ class BusinessEvent:
 
 
 class VersionedValue(NamedTuple):
-    """A field's value and the version of the event that said so."""
+    """A field's value and the version of the event that gave it."""
 
     version: int
     value: Json

@@ -32,7 +32,7 @@ def part_of(subject: Subject, contact: Contact) -> Subject | None:
 
 
 def without_contact(subject: Subject, contact: Contact, until: datetime) -> Subject | None:
-    """Remove the person whose contact was named at or before ``until``, and the tracks that are about nobody else.
+    """Remove the person whose contact was named at or before ``until``, and the tracks about that person alone.
 
     ``None`` if no track is left. The same object is returned if there is nothing to remove.
     """

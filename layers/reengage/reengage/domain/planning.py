@@ -19,7 +19,7 @@ CARRIED_WITHIN: Final = timedelta(hours=1)
 def planned_messages(subject: Subject | None, default_zone: tzinfo | None = None) -> tuple[ScheduledMessage, ...]:
     """Return the messages that the subject's newest versions call for.
 
-    They are ordered by person, reason and due time. A track that was ended, or whose contact is not known, has none.
+    They are ordered by person, reason and due time. A track that was ended, or whose contact is not known, adds no message.
     """
     if subject is None:
         return ()
@@ -33,8 +33,9 @@ def planned_messages(subject: Subject | None, default_zone: tzinfo | None = None
 
 
 def broadcasts(subject: Subject | None, default_zone: tzinfo | None = None) -> tuple[Broadcast, ...]:
-    """Every broadcast that the subject's newest version calls for. ``place``: whose calendar its days go by, where the
-    event has not said so; else the offset in which its instants were given.
+    """Return the broadcasts that the subject's newest version calls for.
+
+    ``default_zone``: whose calendar its days go by, if the event names no zone.
     """
     if subject is None:
         return ()
@@ -50,9 +51,9 @@ def broadcasts(subject: Subject | None, default_zone: tzinfo | None = None) -> t
 def replan(
     message: ScheduledMessage, subject: Subject | None, default_zone: tzinfo | None = None
 ) -> ScheduledMessage | None:
-    """The very same message as the subject's newest version wants it: due, of use and numbered as of that version.
+    """Return the same message as the subject's newest version wants it: due time, validity and version.
 
-    ``None`` where it is not wanted any more.
+    ``None`` if it is not wanted any more.
     """
     if message.reason_spec.correction:
         wanted = corrections(subject, message.planned_at)
@@ -181,7 +182,7 @@ Due = tuple[Duration, datetime]
 def _times(
     reason: Reason, track: Track, default_zone: tzinfo | None = None
 ) -> tuple[datetime, list[Due], list[datetime]]:
-    """The anchor, each offset with its instant, and until when each message is of use.
+    """Return the anchor, each offset with its instant, and until when each message is valid.
 
     An empty list of offsets asks for no message.
     """
@@ -234,8 +235,8 @@ def _carrier(subject: Subject, default_zone: tzinfo | None) -> str | None:
 def wall_zone(track: Track, anchor_at: datetime, default_zone: tzinfo | None) -> tzinfo:
     """Return the zone whose clocks and calendar the subject goes by.
 
-    The event's zone; else the offset in which the instant was given, unless that is UTC, which is no wall clock; else
-    the default zone; else UTC.
+    The event's zone comes first. Next is the offset of the instant, unless that is UTC, which is no wall clock. Then
+    comes the default zone, then UTC.
     """
     if name := track.get("timezone"):
         return parse_zone(name)

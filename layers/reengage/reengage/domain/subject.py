@@ -1,7 +1,7 @@
-"""What business events are about: one appointment, trial or order, told by events that may come in any order.
+"""What business events are about: one appointment, trial or order. Its events may come in any order.
 
-A subject is the sum of what its events said, newest first, field by field: so the same events lead to the
-same subject in whichever order they arrive, and however often.
+A subject is the sum of its events: of each field the newest value counts. So the same events lead to the same subject,
+in any order and with any repeats.
 """
 
 from collections.abc import Iterator, Mapping
@@ -52,11 +52,10 @@ TRACKS_WITH_REASONS: Final = frozenset(reason.track for reason in REASONS.values
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """``previous`` is what ``families`` were before the last event that changed them: a planner that was cut short
-    finds there what it had still to withdraw. ``expires_at`` (epoch seconds) only grows. ``revision`` counts the
-    changes that were stored, for compare-and-set; ``heard_at`` is when what led to the last one arrived. ``era`` is
-    when the subject was made, in milliseconds: one that was erased, or has expired, and is made anew must not give
-    its families the revisions of the former again.
+    """``previous`` is what ``tracks`` were before the last event that changed them. A planner that was cut short finds
+    there what it had still to withdraw. ``expires_at`` (epoch seconds) only grows. ``revision`` counts the stored
+    changes, for compare-and-set. ``last_event_at`` is the arrival of the event behind the last one. ``era`` is when the
+    subject was made, in milliseconds: a subject that is erased or expires, and is made anew, gets other revisions.
     """
 
     ref: SubjectRef
@@ -124,11 +123,10 @@ class Subject:
         return any(person in track.joined for track in others)
 
     def is_undone(self, track: str, *, also_by: str = "", ended_by: str = "") -> bool:
-        """Whether the track is unknown or was ended: by its own newest event, by a later event that ends the track
-        ``also_by``, or by any later event of the track ``ended_by``.
+        """Whether the track is unknown or was ended by its own newest event; if it has several people, for all of them.
 
-        "Later" is later than the last change of ``HISTORY_FIELD``, if the track has it: a room that changes asks for no
-        new check-in. Of several people, it was ended for all.
+        A later event that ends the track ``also_by``, or any later event of the track ``ended_by``, ends it too. "Later"
+        is later than the last change of ``HISTORY_FIELD``: a room that changes asks for no new check-in.
         """
         if any(known.for_all for known in self.tracks.values()) and (views := list(self.views())):
             return all(view.is_undone(track, also_by=also_by, ended_by=ended_by) for view in views)

@@ -52,7 +52,7 @@ class ForAll(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One person of a track. All numbers are versions of events that name the person, -1 if there is none.
+    """One person of a track. All numbers are versions of events that name the person, or -1.
 
     ``joined`` and ``ended`` are of the newest event that adds and ends; ``first`` is of the oldest one. ``began`` and
     ``finally_ended`` are as in ``Track``. ``revision`` is the subject's at the last change that concerns this person.
@@ -175,7 +175,7 @@ class Track:
 
     @property
     def joined(self) -> set[str]:
-        """Return the keys of the people whom an event added, also of those who left."""
+        """Return the keys of the people that an event added, also of those who left."""
         return {key for key, person in self.everyone.items() if person.joined >= 0}
 
     def _only_person(self) -> dict[str, Person]:
@@ -189,8 +189,9 @@ class Track:
 
     @property
     def joined_after(self) -> int | None:
-        """Return by how much the only person's ``joined`` is later than ``first``, if nothing else of ``people`` is
-        needed: all other values follow from the field ``contact``. A short number keeps the item short.
+        """Return by how much the only person's ``joined`` is later than ``first``. A short number keeps the item short.
+
+        ``None`` if more of ``people`` is needed, because it does not follow from the field ``contact``.
         """
         if self.for_all is None or not self.everyone:
             return None
