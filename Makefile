@@ -261,6 +261,10 @@ down: $(PROJECT) ## Stop the local stack.
 
 # Work.
 
+.PHONY: schemas
+schemas: $(PROJECT) ## Write events/schemas, the AsyncAPI document and the tables of events/README.md from the code's types.
+	@PYTHONPATH=layers/reengage $(BIN)/python -m reengage.schemas
+
 build: $(SAM) ## Build the layer and the functions for `sam deploy`, by the project's own SAM CLI.
 	@$(SAM_CLI) build
 

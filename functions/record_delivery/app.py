@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from reengage.adapters.inbound.eventbridge import receipt
+from reengage.adapters.inbound.eventbridge import hints, receipt
 from reengage.bootstrap.record import app
 from reengage.errors import InvalidEvent
-from reengage.observability import lambda_handler
+from reengage.observability import lambda_handler, with_hints
 
 
 @lambda_handler
@@ -15,6 +15,6 @@ def handler(event: Any, _context: Any) -> dict[str, Any]:
     The result is ``recorded``, ``repeated`` or ``ignored``.
     """
     try:
-        return {"result": app().record(receipt(event))}
+        return with_hints({"result": app().record(receipt(event))}, hints(event))
     except InvalidEvent as error:
         return app().reject(event, error)

@@ -56,6 +56,7 @@ UNUSED: Final = (
     "reengage/__main__.py",
     "reengage/cli",
     "reengage/report",
+    "reengage/schemas",
     "reengage/*.md",
     # botocore has its models trimmed below; these are for documentation and for its own tests.
     "botocore/data/*/*/examples-1.json",

@@ -42,6 +42,9 @@ RULE: Final = {
     ),
     "reengage.observability": Allowed(ours=(DOMAIN, *PORTS), libraries=("aws_lambda_powertools",)),
     "reengage.report": Allowed(ours=(DOMAIN, "reengage.report")),
+    "reengage.schemas": Allowed(
+        ours=(DOMAIN, "reengage.adapters.inbound", "reengage.schemas"), libraries=("msgspec", "phonenumbers")
+    ),
     "reengage.simulation": Allowed(ours=("reengage",)),
     "reengage.bootstrap": Allowed(ours=("reengage",), libraries=("botocore",)),
     "reengage.__main__": Allowed(ours=("reengage.cli",)),

@@ -46,6 +46,7 @@ DEFAULTS = {
     "PublicWebhookUrl": "",
     "AlarmEmail": "",
     "EventsOut": "all",
+    "SchemaRegistry": "false",
     "AlarmTopicArn": "",
     "WebhookProxySecretHeader": "",
     "WebhookConcurrency": "",

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from reengage.adapters.inbound.eventbridge import inbound_message, parse_business_event
+from reengage.adapters.inbound.eventbridge import hints, inbound_message, parse_business_event
 from reengage.cli import stack as stacks
 from reengage.cli.console import ExitCode, UsageError, command, read_json, warn, write, write_json
 from reengage.cli.contacts import EXAMPLE, contact_fields, parse_contact
@@ -75,6 +75,8 @@ def _envelope(event: str, contact: str, *, brand: str, fields: list[str], ahead:
         envelope = build(event, contact=receiver, brand=brand, fields=fields, ahead=ahead, now=now)
     check = inbound_message if envelope.get("detail-type") == "MessageReceived" else parse_business_event
     check(envelope)
+    for hint in hints(envelope):
+        warn(hint)
     return envelope
 
 

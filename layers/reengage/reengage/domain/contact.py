@@ -131,8 +131,8 @@ def has_control_characters(text: str) -> bool:
 
 
 def _opaque(text: str) -> str:
-    if len(text.encode()) > MAX_ADDRESS or has_control_characters(text):
-        raise ValueError(f"expected an address of at most {MAX_ADDRESS} bytes, without control characters")
+    if not 0 < len(text.encode()) <= MAX_ADDRESS or has_control_characters(text):
+        raise ValueError(f"expected an address of 1 to {MAX_ADDRESS} bytes, without control characters")
     return text
 
 

@@ -21,6 +21,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = MappingProxyType(
         "AlarmEmail": Parameter(None, ""),
         "AlarmTopicArn": Parameter(None, ""),
         "EventsOut": Parameter("EVENTS_OUT", "all"),
+        "SchemaRegistry": Parameter(None, "false"),
         "Architecture": Parameter(None, "arm64"),
         "LogRetentionDays": Parameter(None, "30"),
         "Tracing": Parameter("TRACING", "Off"),

@@ -32,7 +32,6 @@ from reengage.domain.subject import (
     OF_ONE_CONTACT,
     OF_THE_BRAND,
     EventEffect,
-    EventType,
     SubjectRef,
     version_of,
 )
@@ -134,7 +133,8 @@ def _business_event(event: Mapping[str, Any], detail: BusinessFields) -> Busines
         subject_id, fields = purchases.ID, purchases.purchase_fields(given(detail.product_ids))
     else:
         subject_id = str(getattr(detail, terms.id_field))
-        fields = _fields(detail, apart=frozenset({terms.id_field})) | happened | _cleared(detail, _clearable(terms))
+        cleared = _cleared(detail, clearable_fields(event["detail-type"]) or frozenset())
+        fields = _fields(detail, apart=frozenset({terms.id_field})) | happened | cleared
     owner = contact or Contact(brand, "", "")
     return BusinessEvent(
         type=event["detail-type"],
@@ -165,10 +165,18 @@ def _cleared(detail: BusinessFields | BrandConfigured, allowed: AbstractSet[str]
     return dict.fromkeys(names)
 
 
-def _clearable(event_type: EventType) -> frozenset[str]:
-    """Return the optional fields of all events of the same track: they share their fields."""
-    schemas = {schema for name, schema in BUSINESS_EVENTS.items() if EVENT_TYPES[name].track == event_type.track}
-    return frozenset(name for schema in schemas for name in _optional_fields(schema))
+def clearable_fields(detail_type: str) -> frozenset[str] | None:
+    """Return the fields that an event can clear: the optional ones of all events of its track, which share them.
+
+    ``None`` if the event's ``cleared`` is not read. ``closed`` cannot be cleared: the event always says it.
+    """
+    if detail_type == "PurchaseMade":
+        return None
+    if detail_type == "BrandConfigured":
+        return _optional_fields(BrandConfigured)
+    track = EVENT_TYPES[detail_type].track
+    schemas = {schema for name, schema in BUSINESS_EVENTS.items() if EVENT_TYPES[name].track == track}
+    return frozenset(name for schema in schemas for name in _optional_fields(schema)) - {"closed"}
 
 
 def _optional_fields(schema: type[Struct]) -> frozenset[str]:
@@ -234,7 +242,9 @@ def _two_addresses(fields: ContactFields, other: AddressFields, name: str) -> tu
 def _configure_brand(detail: BrandConfigured, occurred_at: datetime) -> ConfigureBrand:
     brand, _ = _brand_and_contact(detail)
     version = version_of(occurred_at, EventEffect.CHANGE)
-    return ConfigureBrand(brand, version, _fields(detail) | _cleared(detail, _optional_fields(BrandConfigured)))
+    return ConfigureBrand(
+        brand, version, _fields(detail) | _cleared(detail, clearable_fields("BrandConfigured") or frozenset())
+    )
 
 
 def _record_choice(detail: ContactOptedIn | ContactOptedOut | ConsentChanged, at: datetime) -> RecordChoice:
@@ -303,7 +313,9 @@ def day_at(value: Any, path: str) -> tuple[str, date]:
 
 def hints(event: Any) -> list[str]:
     """Return a hint for each misspelled field of an event that was accepted."""
-    return misspelled_fields(event, {"MessageReceived": MessageReceived, **EVENT_SCHEMAS})
+    return misspelled_fields(
+        event, {"MessageReceived": MessageReceived, "DeliveryReported": DeliveryReported, **EVENT_SCHEMAS}
+    )
 
 
 def receipt(event: Any) -> RecordDelivery:

@@ -1,5 +1,6 @@
 """The types of the fields of events in: text that is checked, and brought to its one form, when it is decoded."""
 
+import re
 from collections.abc import Callable
 from datetime import date, time, timedelta
 from typing import Annotated, Any, Final
@@ -13,6 +14,8 @@ from reengage.domain.parameters import parse_length, parse_rates, parse_when_clo
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import REASONS
 from reengage.domain.requests import Request
+
+from . import patterns
 
 MAX_URL: Final = 2048
 MAX_CAUSE: Final = 4096
@@ -47,6 +50,8 @@ class Instant(CheckedText):
     @staticmethod
     def check(text: str) -> str:
         instant = parse_instant(text)
+        if not re.search(patterns.INSTANT, text):  # a week's day, or another letter than T between day and time
+            raise ValueError("expected an ISO 8601 instant with an offset, such as 2026-12-01T09:00:00+01:00")
         return instant.isoformat(timespec="microseconds" if "." in text or "," in text else "auto")
 
 
@@ -85,7 +90,7 @@ class Day(CheckedText):
         except ValueError as error:
             raise ValueError("expected a day, such as 2026-12-24") from error
         # Its end is an instant, too.
-        if not EARLIEST.date() <= day < LATEST.date():
+        if not EARLIEST.date() <= day < LATEST.date() or not re.search(patterns.DAY, text):
             raise ValueError(f"expected a day between the years {EARLIEST.year} and {LATEST.year}")
         return day.isoformat()
 
@@ -99,7 +104,7 @@ class Opening(CheckedText):
             read = time.fromisoformat(text)
         except ValueError:
             read = None
-        if read is None or read.tzinfo or read.second or read.microsecond:
+        if read is None or not re.search(patterns.OPENING, text):
             raise ValueError("expected a time of the day in whole minutes, such as 09:30")
         return read.isoformat("minutes")
 
