@@ -126,7 +126,7 @@ ONES_OWN = ("check_in_url", "upgrade_url", "review_url")
 
 
 def state_of(events: Sequence[BusinessEvent], whose: object, *, about_all: bool) -> TrackState | None:
-    """In their order, each over the one before. ``about_all``: every event is about all people, also if it names one."""
+    """In their order, each over the one before. ``about_all``: every event is about all people."""
     of_others = [event for event in events if not about_all and event.contact and person(event.contact) != whose]
     own = [event for event in events if event not in of_others]
     if not own:

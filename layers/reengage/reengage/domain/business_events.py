@@ -89,7 +89,7 @@ VERSIONS_A_SECOND: Final = 10_000_000
 def version_of(occurred_at: datetime, rank: EventEffect, *, exact: bool | None = None) -> int:
     """Return a number that orders a track's events.
 
-    The whole second counts first. Within it the instant counts if both are ``exact``, given with a fraction of a second.
+    The whole second counts first. Within it the instant counts if both are ``exact``: given with a fraction.
     An event without a fraction goes before exact ones if it begins or changes, and after them if it undoes. If two
     tie, the last one to arrive counts. ``exact`` defaults to "has microseconds".
     """

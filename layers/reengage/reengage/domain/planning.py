@@ -19,7 +19,7 @@ CARRIED_WITHIN: Final = timedelta(hours=1)
 def planned_messages(subject: Subject | None, default_zone: tzinfo | None = None) -> tuple[ScheduledMessage, ...]:
     """Return the messages that the subject's newest versions call for.
 
-    They are ordered by person, reason and due time. A track that was ended, or whose contact is not known, adds no message.
+    They are ordered by person, reason and due time. A track that was ended, or has no known contact, adds no message.
     """
     if subject is None:
         return ()

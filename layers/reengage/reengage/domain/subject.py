@@ -125,7 +125,7 @@ class Subject:
     def is_undone(self, track: str, *, also_by: str = "", ended_by: str = "") -> bool:
         """Whether the track is unknown or was ended by its own newest event; if it has several people, for all of them.
 
-        A later event that ends the track ``also_by``, or any later event of the track ``ended_by``, ends it too. "Later"
+        A later event that ends the track ``also_by``, or any later event of the track ``ended_by``, ends it. "Later"
         is later than the last change of ``HISTORY_FIELD``: a room that changes asks for no new check-in.
         """
         if any(known.for_all for known in self.tracks.values()) and (views := list(self.views())):
