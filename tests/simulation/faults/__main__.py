@@ -1,6 +1,7 @@
 """``python -m tests.simulation.faults --seeds 1000``: play fresh seeds; a failing one is shrunk and printed.
 
-``--first`` is the first seed; without it, the seeds are fresh. ``--replay FILE`` plays what a failure printed.
+``--first`` is the first seed; without it, the seeds are fresh. ``--replay FILE`` plays what a failure printed, as
+``reengage simulate FILE`` does, and judges it. ``--fences`` removes each fence of the product in turn.
 """
 
 import argparse
@@ -8,52 +9,97 @@ import json
 import random
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from tests.simulation.faults.judge import violations
-from tests.simulation.faults.run import Fault, play
-from tests.simulation.faults.search import Failure, shrunk, trial
+from reengage.simulation.faults import parse_fault
+from tests.simulation.faults.fences import FENCES
+from tests.simulation.faults.judge import judge
+from tests.simulation.faults.search import Failure, first_failure, play, shrunk, trial
 
 FRESH: Final = 10**9
+REPORTED_EVERY: Final = 100
+"""Stories, in a long run."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.faults", description=__doc__)
     parser.add_argument("--seeds", type=int, default=100, help="how many seeds")
     parser.add_argument("--first", type=int, help="the first seed; without it a fresh one")
+    parser.add_argument("--seconds", type=float, help="end after this time, whatever the seeds")
     parser.add_argument("--replay", type=Path, help="a file that a failure printed")
+    parser.add_argument("--fences", action="store_true", help="remove each fence, and count the stories until it shows")
     given = parser.parse_args()
     if given.replay:
         return _replay(given.replay)
     first = random.SystemRandom().randrange(FRESH) if given.first is None else given.first
-    begins, handovers = time.monotonic(), 0
-    for seed in range(first, first + given.seeds):
+    if given.fences:
+        return _fences(first, given.seeds)
+    return _search(first, given.seeds, given.seconds or float("inf"))
+
+
+def _search(first: int, seeds: int, seconds: float) -> int:
+    sys.stdout.write(f"first seed {first}\n")
+    begins, counts, struck = time.monotonic(), Counter[str](), Counter[str]()
+    for seed in range(first, first + seeds):
+        if time.monotonic() - begins > seconds:
+            break
         tried = trial(seed)
-        handovers += tried.handovers
+        counts += Counter(
+            stories=1,
+            messages=tried.verdict.due,
+            handovers=tried.verdict.handovers,
+            unhindered=tried.verdict.unhindered,
+        )
+        struck += tried.struck
         if tried.failure:
             _print(shrunk(tried.failure))
             return 1
-    took = time.monotonic() - begins
-    sys.stdout.write(f"seeds {first} to {first + given.seeds - 1}: {handovers} handovers, no violation, {took:.0f} s\n")
+        if counts["stories"] % REPORTED_EVERY == 0:
+            sys.stdout.write(f"{_summary(counts, struck, time.monotonic() - begins)}\n")
+            sys.stdout.flush()
+    last = first + counts["stories"] - 1
+    sys.stdout.write(f"seeds {first} to {last}: no violation; {_summary(counts, struck, time.monotonic() - begins)}\n")
+    for kind, count in sorted(struck.items()):
+        sys.stdout.write(f"  {kind}: {count}\n")
     return 0
 
 
+def _summary(counts: Counter[str], struck: Counter[str], took: float) -> str:
+    return (
+        f"{counts['stories']} stories, {counts['messages']} messages planned, {counts['handovers']} handed over, "
+        f"{counts['unhindered']} unhindered, {struck.total()} faults, {took:.0f} s"
+    )
+
+
+def _fences(first: int, seeds: int) -> int:
+    """Print for each fence after how many stories its absence showed; 1 if one did not."""
+    missed = 0
+    for name, (remove, code) in FENCES.items():
+        with remove():
+            failure, tried = first_failure(range(first, first + seeds), code)
+        missed += failure is None
+        result = f"{code} after {tried} stories" if failure else f"NOT found in {tried} stories"
+        sys.stdout.write(f"{name}: {result}\n")
+        sys.stdout.flush()
+    return 1 if missed else 0
+
+
 def _print(failure: Failure) -> None:
-    """Print the story and its faults as lines that ``--replay`` takes; without the faults, so does simulate."""
+    """Print the story with its faults as lines that ``--replay`` and ``reengage simulate`` take."""
     sys.stderr.write(f"seed {failure.seed}\n")
     for violation in failure.found:
         sys.stderr.write(f"{violation.code}: {violation.text}\n")
-    for line in failure.lines:
+    for line in [*failure.lines, *(fault.as_line() for fault in failure.faults)]:
         sys.stdout.write(json.dumps(line) + "\n")
-    for fault in failure.faults:
-        sys.stdout.write(json.dumps({"fault": fault._asdict()}) + "\n")
 
 
 def _replay(path: Path) -> int:
-    lines = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines() if text.strip()]
-    faults = [Fault(**line["fault"]) for line in lines if "fault" in line]
-    found = violations(play([line for line in lines if "fault" not in line], faults))
+    lines = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines() if text.startswith("{")]
+    faults = [parse_fault(line["fault"]) for line in lines if "fault" in line]
+    story = [line for line in lines if "fault" not in line]
+    found = judge(story, play(story, faults)).violations
     for violation in found:
         sys.stdout.write(f"{violation.code}: {violation.text}\n")
     return 1 if found else 0

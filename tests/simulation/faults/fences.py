@@ -11,6 +11,7 @@ from unittest.mock import patch
 from reengage.adapters.memory import MemoryStore
 from reengage.domain import policy
 from reengage.domain.message import State
+from reengage.domain.preferences import Preferences
 from reengage.usecases import send_message
 
 
@@ -76,6 +77,44 @@ def without_quiet_hours() -> Iterator[None]:
 
 
 @contextmanager
+def without_validity() -> Iterator[None]:
+    """Send what is not valid any more."""
+    with without_rules("too_late"), patch.object(send_message, "deliver_before", _in_a_year):
+        yield
+
+
+def _in_a_year(context: Any) -> Any:
+    return context.now + timedelta(days=365)
+
+
+@contextmanager
+def without_cap_reservation() -> Iterator[None]:
+    """Reserve nothing of a cap: whatever was sent, the cap looks unused."""
+    with patch.object(send_message.Sender, "_reserve_cap", lambda *_: True):
+        yield
+
+
+@contextmanager
+def without_cap_comparison() -> Iterator[None]:
+    """Reserve a cap although another run has reserved some of it since the read."""
+    reserve = MemoryStore.reserve_cap
+
+    def reserves(store: MemoryStore, message: Any, usage: Any, *, at: Any, retention: Any) -> bool:
+        stored = store._places(message.contact, message.reason_spec.category)
+        return reserve(store, message, stored, at=at, retention=retention)
+
+    with patch.object(MemoryStore, "reserve_cap", reserves):
+        yield
+
+
+@contextmanager
+def without_erasure_mark() -> Iterator[None]:
+    """Look at no mark that an erasure leaves: an event in flight brings the contact back."""
+    with patch.object(Preferences, "erased_since", lambda *_: False):
+        yield
+
+
+@contextmanager
 def without_deletion() -> Iterator[None]:
     """Erase a contact without deleting anything."""
     with patch.object(MemoryStore, "erase", lambda *_, **__: 0):
@@ -92,6 +131,12 @@ FENCES: Final[Mapping[str, tuple[Callable[[], Any], str]]] = {
     "pause": (lambda: without_rules("paused"), "pause"),
     "quiet hours": (without_quiet_hours, "quiet_hours"),
     "age of the decision": (without_age_of_the_decision, "fresh_decision"),
+    "cap reservation": (without_cap_reservation, "cap"),
+    "cap comparison": (without_cap_comparison, "cap"),
+    "erasure mark": (without_erasure_mark, "privacy"),
+    "consent": (lambda: without_rules("no_consent"), "consent"),
+    "conversation": (lambda: without_rules("in_conversation"), "in_conversation"),
+    "validity": (without_validity, "validity"),
     "deletion by an erasure": (without_deletion, "privacy"),
 }
 """Each fence: how it is removed, and the guarantee that the judge then finds broken."""

@@ -1,11 +1,50 @@
 """Search seeds for a violation, and shrink what is found: fewer faults first, then fewer events."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Final, NamedTuple
 
-from tests.simulation.faults.judge import Violation, violations
-from tests.simulation.faults.run import Fault, faults_of, play
+from reengage.simulation.fault_app import OF_A_MESSAGE, History
+from reengage.simulation.fault_run import FaultRun
+from reengage.simulation.faults import INVOKE, Fault, Place
+from reengage.simulation.story import parse_story
+from tests.simulation.faults.judge import Verdict, Violation, judge
 from tests.simulation.faults.stories import Line, story_of
+
+MOST_TICKS: Final = 4_000
+"""A story needs a tenth of these; a message that never ends would need one a minute."""
+
+EVERYWHERE: Final = (
+    *("error", "lost", "crash", "crash_after", "event", "event_after") * 2,
+    *("slow", "slow_after", "tick", "tick_after", "ttl", "throttled"),
+)
+OF_CALLS: Final = {
+    "send": (*EVERYWHERE, *("unknown", "refused", "throttled", "receipt", "receipt_lost") * 3),
+    "publish": (*EVERYWHERE, *("partial", "error") * 4),
+    "due": (*EVERYWHERE, *("stale", "backward") * 8),
+    "audience_page": (*EVERYWHERE, *("stale", "backward") * 8),
+    INVOKE: (*("late", "again") * 4, "skew", "skew", "crash", "error", "ttl", "event"),
+}
+"""The kinds of faults that a call may have; others have those of ``EVERYWHERE``."""
+
+SECONDS: Final = {
+    "late": (1, 30, 61, 3_700, 90_000),
+    "again": (1, 61, 3_700, 90_000, 900_000),
+    "skew": (-3, -0.5, 0.5, 3),
+    "ttl": (0, 3_600, 90_000),
+}
+SLOW: Final = (0.4, 1.1, 1.9, 2.5, 20.0)
+RACES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("claim", "write_subject", "index_subject", "write_conversation", "write_profile", "write_plan", "read_thread"),
+        "event_after",
+    ),
+    "read_snapshot": "tick_after",
+}
+"""What happens after one of these calls is the race that matters most."""
 
 
 class Failure(NamedTuple):
@@ -16,23 +55,64 @@ class Failure(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """One seed: the messages that a provider took, without faults and with, and what is wrong."""
+    """One seed: what was judged, the faults that struck by their kind, and what is wrong."""
 
-    handovers: int
+    verdict: Verdict
+    struck: Counter[str]
     failure: Failure | None
 
 
+def play(lines: Sequence[Line], faults: Sequence[Fault] = ()) -> History:
+    story = parse_story([*lines, *(fault.as_line() for fault in faults)])
+    return FaultRun(story, most_ticks=MOST_TICKS).run()
+
+
+@dataclass(slots=True)
+class Draw:
+    """The faults of a seed: most strike while a message is sent. ``often``: one call in so many has a fault."""
+
+    seed: int
+    often: int
+    drawn: dict[Place, Fault | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, seed: int) -> "Draw":
+        return cls(seed, random.Random(f"faults-{seed}").choice((0, 1_000, 300, 150, 80, 40)))
+
+    def get(self, place: Place) -> Fault | None:
+        if not self.often:
+            return None
+        if place not in self.drawn:
+            self.drawn[place] = self._draw(place)
+        return self.drawn[place]
+
+    def _draw(self, place: Place) -> Fault | None:
+        digest = blake2b(f"{self.seed} {place}".encode(), digest_size=8).digest()
+        often = self.often // 3 if place.call in OF_A_MESSAGE or place.call == "send" else self.often
+        if int.from_bytes(digest) % often:
+            return None
+        chance = random.Random(digest)
+        kinds = OF_CALLS.get(place.call, EVERYWHERE)
+        races = place.call in RACES and chance.random() < 0.4
+        kind = RACES[place.call] if races else chance.choice(kinds)
+        if kind in ("late", "again") and not place.where.startswith("event"):
+            return None
+        takes_time = kind in SECONDS or kind.startswith("slow")
+        return Fault(place, kind, float(chance.choice(SECONDS.get(kind, SLOW))) if takes_time else 0.0)
+
+    @property
+    def faults(self) -> list[Fault]:
+        return [fault for fault in self.drawn.values() if fault]
+
+
 def trial(seed: int) -> Trial:
-    """Play a seed's story twice: calmly, and with its faults."""
-    lines = story_of(seed)
-    calm = play(lines, ())
-    faults = list(faults_of(seed, calm.names))
-    stormy = play(lines, faults) if faults else calm
-    handovers = len(calm.handovers) + (len(stormy.handovers) if faults else 0)
-    for used, history in (((), calm), (faults, stormy)):
-        if found := violations(history):
-            return Trial(handovers, Failure(seed, lines, used, found))
-    return Trial(handovers, None)
+    """Play a seed's story with its faults; one story in six has none."""
+    lines, draw = story_of(seed), Draw.of(seed)
+    history = FaultRun(parse_story(lines), most_ticks=MOST_TICKS, faults=draw).run()
+    verdict = judge(lines, history)
+    struck = Counter(fault.kind for _, fault in history.faults)
+    failure = Failure(seed, lines, draw.faults, verdict.violations) if verdict.violations else None
+    return Trial(verdict, struck, failure)
 
 
 def first_failure(seeds: Iterable[int], code: str = "") -> tuple[Failure | None, int]:
@@ -46,26 +126,29 @@ def first_failure(seeds: Iterable[int], code: str = "") -> tuple[Failure | None,
     return None, tried
 
 
-def shrunk(failure: Failure) -> Failure:
-    """Return the failure with as few faults and events as still show its first violation."""
-    code = failure.found[0].code
+def shrunk(failure: Failure, code: str = "") -> Failure:
+    """Return the failure with as few faults and events as still show the violation."""
+    code = code or failure.found[0].code
 
     def fails(lines: Sequence[Line], faults: Sequence[Fault]) -> bool:
-        return any(violation.code == code for violation in violations(play(lines, faults)))
+        return any(violation.code == code for violation in judge(lines, play(lines, faults)).violations)
 
     faults = _fewest(list(failure.faults), lambda some: fails(failure.lines, some))
     lines = _fewest(list(failure.lines), lambda some: fails(some, faults))
     faults = _fewest(faults, lambda some: fails(lines, some))
-    return Failure(failure.seed, lines, faults, violations(play(lines, faults)))
+    return Failure(failure.seed, lines, faults, judge(lines, play(lines, faults)).violations)
 
 
 def _fewest[T](items: list[T], fails: Callable[[list[T]], bool]) -> list[T]:
-    """Leave items out, one at a time, while it still fails."""
-    position = 0
-    while position < len(items):
-        fewer = items[:position] + items[position + 1 :]
-        if fails(fewer):
-            items = fewer
-        else:
-            position += 1
+    """Leave items out, first many at a time, while it still fails."""
+    size = max(1, len(items) // 2)
+    while size:
+        position = 0
+        while position < len(items):
+            fewer = items[:position] + items[position + size :]
+            if fails(fewer):
+                items = fewer
+            else:
+                position += size
+        size //= 2
     return items

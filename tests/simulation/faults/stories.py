@@ -1,137 +1,336 @@
-"""Make a story from a seed: a few contacts, their appointments, and what happens close to what is due."""
+"""Make a story from a seed: some people, what is planned for them, and what happens close to what is due.
+
+It lasts six weeks, longer than a window, so windows close and TTL deletes.
+"""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from reengage.domain.instants import iso
 
 BEGINS: Final = datetime(2026, 3, 2, 15, tzinfo=UTC)
+"""Clocks change in the story: on 8 March in New York, on 29 March in Berlin."""
+
+DAYS: Final = 42
+ENDS: Final = BEGINS + timedelta(days=DAYS + 25)
+"""By then every message of a story has its outcome."""
+
 BRAND: Final = "north"
-ZONE_NAME: Final = "America/New_York"
-ZONE: Final = ZoneInfo(ZONE_NAME)
-DAYS: Final = 6
-NEAR: Final = (-90, -61, -60, -2, -1, 0, 1, 2, 30, 59, 60, 61, 120)
+ZONES: Final = (("America/New_York", "+1202555{:04}"), ("Europe/Berlin", "+4915112345{:03}"))
+NEAR: Final = (-600, -90, -61, -60, -2, -1, 0, 1, 2, 30, 59, 60, 61, 120, 1800)
 """Seconds around an instant at which something is due: what happens there races with sending."""
 
-OLD: Final = 0.25
-"""The share of contacts whose window closes during the story."""
-
+DAY: Final = timedelta(days=1)
+HOUR: Final = timedelta(hours=1)
 Line = dict[str, Any]
+
+
+class Person(NamedTuple):
+    """``hot`` are the instants at which something is due to the person."""
+
+    contact: Line
+    zone_name: str
+    hot: list[datetime]
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.zone_name)
 
 
 @dataclass(slots=True)
 class Story:
-    """A story while it is made. ``hot`` are the instants at which something is due."""
+    """A story while it is made. No two events have the same instant: which of them is newer must be certain."""
 
     chance: random.Random
+    people: list[Person] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
-    hot: list[datetime] = field(default_factory=list)
+    booked: dict[str, Line] = field(default_factory=dict)
+    taken: set[datetime] = field(default_factory=set)
 
     def add(self, at: datetime, detail_type: str, **detail: Any) -> None:
+        at = at.astimezone(UTC).replace(microsecond=0)
+        while at in self.taken:
+            at += timedelta(seconds=1)
+        self.taken.add(at)
         self.lines.append({"time": iso(at), "detail-type": detail_type, "detail": detail})
 
-    def some_instant(self) -> datetime:
-        """Near a due instant three times out of four."""
-        if self.hot and self.chance.random() < 0.75:
-            return max(BEGINS, self.chance.choice(self.hot) + timedelta(seconds=self.chance.choice(NEAR)))
-        return BEGINS + timedelta(seconds=self.chance.randrange(DAYS * 86_400))
+    def any_time(self, days: int = DAYS) -> datetime:
+        return BEGINS + timedelta(seconds=self.chance.randrange(60, days * 86_400))
+
+    def near(self, person: Person) -> datetime:
+        """Near an instant at which something is due to the person, three times out of four."""
+        if person.hot and self.chance.random() < 0.75:
+            return max(BEGINS, self.chance.choice(person.hot) + timedelta(seconds=self.chance.choice(NEAR)))
+        return self.any_time()
+
+    def writes(self, person: Person, at: datetime, text: str, age: timedelta = timedelta()) -> None:
+        message_id = f"m-{len(self.lines)}"
+        sent_at = iso(at.replace(microsecond=0) - age)
+        self.add(at, "MessageReceived", contact=person.contact, message_id=message_id, sent_at=sent_at, text=text)
 
 
 def story_of(seed: int) -> list[Line]:
-    """Return the story of a seed, in order of time; each line has an id of its own."""
+    """Return the lines of a seed's story in order of time; each event has an id of its own."""
     story = Story(random.Random(seed))
-    people = [_contact(number) for number in range(story.chance.randint(1, 3))]
-    for number, contact in enumerate(people):
-        left = timedelta(hours=story.chance.randint(1, DAYS * 24))
-        age = timedelta(days=30) - left if story.chance.random() < OLD else timedelta()
-        _writes(story, contact, BEGINS + timedelta(seconds=number), "Hello", age)
-        for _ in range(story.chance.randint(1, 2)):
-            _books(story, contact, f"a-{len(story.lines)}")
-    for _ in range(story.chance.randint(1, 8)):
-        story.chance.choice(HAPPENINGS)(story, story.chance.choice(people))
-    story.lines.sort(key=lambda line: str(line["time"]))
-    return [line | {"id": f"event-{number}", "source": "test.app"} for number, line in enumerate(story.lines)]
+    for number in range(story.chance.randint(4, 9)):
+        zone_name, form = story.chance.choice(ZONES)
+        contact = {"brand": BRAND, "channel": "sms", "address": form.format(100 + number)}
+        story.people.append(Person(contact, zone_name, []))
+    for person in story.people:
+        _life(story, person)
+    for _ in range(story.chance.choice((0, 1, 1, 2))):
+        story.chance.choice((_previews, _closes_on_a_day, _restocks))(story)
+    for person in story.people:
+        for _ in range(story.chance.choice((0, 1, 2, 4, 6))):
+            story.chance.choice(HAPPENINGS)(story, person)
+    events = sorted(story.lines, key=lambda line: str(line["time"]))
+    return [
+        *_setting(story),
+        *(line | {"id": f"event-{number}", "source": "test.app"} for number, line in enumerate(events)),
+        {"until": iso(ENDS)},
+    ]
 
 
-def _contact(number: int) -> Line:
-    return {"brand": BRAND, "channel": "sms", "address": f"+1202555{100 + number:04}"}
+def _setting(story: Story) -> list[Line]:
+    lines: list[Line] = []
+    if story.chance.random() < 0.5:
+        receipts = [{"status": "delivered", "after": "PT4S"}, {"status": "sent", "after": "PT9S"}]
+        lines.append({"provider": {"share": 0.7, "receipts": receipts}})
+    if story.chance.random() < 0.3:
+        lines.append({"set": {"MarketingCaps": "2/P2D"}})
+    return lines
 
 
-def _writes(story: Story, contact: Line, at: datetime, text: str, age: timedelta = timedelta()) -> None:
-    message_id = f"m-{len(story.lines)}"
-    story.add(at, "MessageReceived", contact=contact, message_id=message_id, sent_at=iso(at - age), text=text)
+def caps_of(lines: Sequence[Line]) -> dict[str, list[tuple[int, timedelta]]]:
+    """Return the caps that the story's settings give to each category."""
+    is_set = any("MarketingCaps" in line.get("set", ()) for line in lines)
+    marketing = [(2, 2 * DAY)] if is_set else [(1, DAY), (3, 7 * DAY)]
+    return {"marketing": marketing, "utility": [(5, DAY)]}
 
 
-def _starts_at(story: Story) -> datetime:
-    day = BEGINS.astimezone(ZONE) + timedelta(days=story.chance.randint(1, DAYS - 1))
-    return day.replace(hour=story.chance.choice((8, 10, 11, 14, 17)), minute=story.chance.choice((0, 30)), second=0)
+def _life(story: Story, person: Person) -> None:
+    """The person writes some times; appointments, a trial, carts and orders come in between."""
+    chance = story.chance
+    age = 30 * DAY - chance.randint(1, 200) * HOUR if chance.random() < 0.2 else timedelta()
+    story.writes(person, BEGINS + timedelta(seconds=chance.randint(0, 50)), "Hello", age)
+    for _ in range(chance.choice((0, 1, 2, 3))):
+        story.writes(person, story.any_time(), chance.choice(("Hello again", "1", "2", "Help")))
+    for _ in range(chance.randint(2, 6)):
+        _books(story, person)
+    for make in (_tries, _fills_a_cart, _fills_a_cart, _views, _orders, _orders):
+        if chance.random() < 0.6:
+            make(story, person)
 
 
-def _books(story: Story, contact: Line, appointment_id: str) -> None:
-    starts_at = _starts_at(story)
-    story.hot += [starts_at.astimezone(UTC) - timedelta(hours=2), (starts_at - timedelta(days=1)).astimezone(UTC)]
-    at = BEGINS + timedelta(minutes=story.chance.randint(1, 60))
-    story.add(
-        at,
-        "AppointmentBooked",
-        contact=contact,
-        appointment_id=appointment_id,
-        starts_at=starts_at.isoformat(),
-        timezone=ZONE_NAME,
-    )
+def _local(story: Story, person: Person, first: int, last: int) -> datetime:
+    day = BEGINS.astimezone(person.zone) + timedelta(days=story.chance.randint(first, last))
+    hour = story.chance.choice((8, 10, 11, 11, 14, 14, 17))
+    return day.replace(hour=hour, minute=story.chance.choice((0, 0, 30)), second=0, microsecond=0)
 
 
-def _appointments(story: Story, contact: Line) -> Iterator[Line]:
-    for line in story.lines:
-        if line["detail-type"] == "AppointmentBooked" and line["detail"]["contact"] == contact:
-            yield line["detail"]
+def _appointment(person: Person, appointment_id: str, starts_at: datetime) -> Line:
+    person.hot.extend([(starts_at - DAY).astimezone(UTC), starts_at.astimezone(UTC) - 2 * HOUR])
+    return {
+        "contact": person.contact,
+        "appointment_id": appointment_id,
+        "starts_at": starts_at.isoformat(),
+        "timezone": person.zone_name,
+    }
 
 
-def _moves(story: Story, contact: Line) -> None:
-    booked = story.chance.choice(list(_appointments(story, contact)))
-    starts_at = _starts_at(story)
-    at = story.some_instant()
-    story.hot += [starts_at.astimezone(UTC) - timedelta(hours=2), (starts_at - timedelta(days=1)).astimezone(UTC)]
-    story.add(at, "AppointmentRescheduled", **(booked | {"starts_at": starts_at.isoformat()}))
+def _books(story: Story, person: Person) -> None:
+    starts_at = _local(story, person, 2, DAYS)
+    booked = _appointment(person, f"a-{len(story.lines)}", starts_at)
+    story.booked[booked["appointment_id"]] = booked
+    earliest = (starts_at.astimezone(UTC) - BEGINS) / timedelta(minutes=1)
+    story.add(BEGINS + timedelta(minutes=story.chance.randint(2, max(3, int(earliest)))), "AppointmentBooked", **booked)
 
 
-def _cancels(story: Story, contact: Line) -> None:
-    booked = story.chance.choice(list(_appointments(story, contact)))
-    story.add(story.some_instant(), "AppointmentCancelled", brand=BRAND, appointment_id=booked["appointment_id"])
+def _of(story: Story, person: Person) -> Line | None:
+    own = [booked for booked in story.booked.values() if booked["contact"] == person.contact]
+    return story.chance.choice(own) if own else None
 
 
-def _stops(story: Story, contact: Line) -> None:
-    _writes(story, contact, story.some_instant(), "STOP")
+def _moves(story: Story, person: Person) -> None:
+    if booked := _of(story, person):
+        at = story.near(person)
+        passed = max(0, (at - BEGINS).days)
+        starts_at = _local(story, person, passed if story.chance.random() < 0.1 else passed + 1, max(DAYS, passed + 2))
+        moved = _appointment(person, booked["appointment_id"], starts_at)
+        story.add(at, "AppointmentRescheduled", **moved)
 
 
-def _starts(story: Story, contact: Line) -> None:
-    _writes(story, contact, story.some_instant(), "START")
+def _cancels(story: Story, person: Person) -> None:
+    if booked := _of(story, person):
+        story.add(story.near(person), "AppointmentCancelled", brand=BRAND, appointment_id=booked["appointment_id"])
 
 
-def _chats(story: Story, contact: Line) -> None:
-    _writes(story, contact, story.some_instant(), "See you soon")
+def _tries(story: Story, person: Person) -> None:
+    ends_at, at = _local(story, person, 6, DAYS - 2), story.any_time(5)
+    trial = {
+        "contact": person.contact,
+        "trial_id": f"t-{len(story.lines)}",
+        "product": "Plan",
+        "ends_at": ends_at.isoformat(),
+        "timezone": person.zone_name,
+    }
+    person.hot.extend([(ends_at - 3 * DAY).astimezone(UTC), (ends_at + DAY).astimezone(UTC)])
+    story.add(at, "TrialStarted", **trial)
+    match story.chance.choice(("", "", "extend", "convert")):
+        case "extend":
+            ends_at = _local(story, person, 8, DAYS - 2)
+            person.hot.extend([(ends_at - 3 * DAY).astimezone(UTC), (ends_at + DAY).astimezone(UTC)])
+            story.add(max(at, story.near(person)), "TrialExtended", **(trial | {"ends_at": ends_at.isoformat()}))
+        case "convert":
+            story.add(max(at, story.near(person)), "TrialConverted", brand=BRAND, trial_id=trial["trial_id"])
 
 
-def _opted_out(story: Story, contact: Line) -> None:
-    story.add(story.some_instant(), "ContactOptedOut", contact=contact)
+def _rushes(story: Story, person: Person) -> None:
+    """Several marketing messages are due in one minute: two runs at once must not both take the last place of a cap."""
+    at = story.any_time()
+    _hot_after(person, at, 4 * HOUR)
+    for _ in range(3):
+        story.add(at, "ProductViewed", contact=person.contact, product_id=f"w-{len(story.lines)}", name="Tea")
 
 
-def _erased(story: Story, contact: Line) -> None:
-    story.add(story.some_instant(), "ContactErased", contact=contact)
+def _hot_after(person: Person, at: datetime, delay: timedelta) -> None:
+    person.hot.append(at + delay)
 
 
-def _pauses(story: Story, _: Line) -> None:
-    at = story.some_instant()
-    story.add(at, "SendingPaused", brand=BRAND)
-    story.add(at + timedelta(seconds=story.chance.choice((5, 90, 3_600))), "SendingResumed", brand=BRAND)
+def _fills_a_cart(story: Story, person: Person) -> None:
+    cart, at = f"c-{len(story.lines)}", story.any_time()
+    given = {"contact": person.contact, "cart_id": cart, "items": ["Tea"], "cart_url": "https://example.com/c"}
+    _hot_after(person, at, 4 * HOUR)
+    story.add(at, "CartAbandoned", **given)
+    due = at + 4 * HOUR + timedelta(seconds=story.chance.choice(NEAR))
+    match story.chance.choice(("", "", "", "out", "empty", "again", "bought")):
+        case "out":
+            story.add(due, "CartCheckedOut", contact=person.contact, cart_id=cart)
+        case "empty":
+            story.add(due, "CartAbandoned", **(given | {"items": []}))
+        case "again":
+            story.add(due, "CartAbandoned", **given)
+        case "bought":
+            story.add(due, "PurchaseMade", contact=person.contact, order_id=f"p-{len(story.lines)}")
 
 
-def _ships(story: Story, contact: Line) -> None:
-    story.add(story.some_instant(), "OrderShipped", contact=contact, order_id=f"o-{len(story.lines)}")
+def _views(story: Story, person: Person) -> None:
+    product, at = f"w-{len(story.lines)}", story.any_time()
+    _hot_after(person, at, 4 * HOUR)
+    story.add(at, "ProductViewed", contact=person.contact, product_id=product, name="Tea")
+    if story.chance.random() < 0.3:
+        story.add(story.near(person), "ProductAddedToCart", contact=person.contact, product_id=product)
 
 
-HAPPENINGS: Final = (_moves, _moves, _cancels, _stops, _starts, _chats, _chats, _opted_out, _erased, _pauses, _ships)
+def _orders(story: Story, person: Person) -> None:
+    order, at = f"o-{len(story.lines)}", story.any_time(DAYS - 8)
+    _hot_after(person, at, timedelta())
+    story.add(at, "OrderShipped", contact=person.contact, order_id=order)
+    if story.chance.random() < 0.7:
+        delivered = at + timedelta(minutes=story.chance.choice((1, 60, 3_000)))
+        _hot_after(person, delivered, 3 * DAY)
+        story.add(delivered, "OrderDelivered", contact=person.contact, order_id=order)
+        if story.chance.random() < 0.3:
+            later = delivered + 3 * DAY + timedelta(seconds=story.chance.choice(NEAR))
+            story.add(later, story.chance.choice(("ReviewReceived", "OrderReturned")), brand=BRAND, order_id=order)
+
+
+def _announces(story: Story, detail_type: str, send_at: datetime, **detail: Any) -> None:
+    announcement = f"n-{len(story.lines)}"
+    for person in story.people:
+        person.hot.append(send_at.astimezone(UTC))
+    given = {"brand": BRAND, "announcement_id": announcement, "send_at": send_at.isoformat()}
+    story.add(send_at - story.chance.choice((1, 3, 30)) * HOUR, detail_type, **given, **detail)
+    if story.chance.random() < 0.2:
+        withdrawn = send_at + timedelta(seconds=story.chance.choice(NEAR))
+        story.add(withdrawn, "AnnouncementWithdrawn", brand=BRAND, announcement_id=announcement)
+
+
+def _previews(story: Story) -> None:
+    for person in story.people:
+        if story.chance.random() < 0.8:
+            _consents(story, person, at=story.any_time(9))
+    _announces(story, "ProductPreviewAnnounced", _local(story, story.people[0], 10, DAYS - 4), title="New tea")
+
+
+def _closes_on_a_day(story: Story) -> None:
+    person = story.people[0]
+    send_at = _local(story, person, 3, DAYS - 5)
+    date = (send_at + timedelta(days=story.chance.choice((0, 1, 3)))).date().isoformat()
+    _announces(story, "HolidayHoursAnnounced", send_at, date=date, closed=True, timezone=person.zone_name)
+
+
+def _restocks(story: Story) -> None:
+    item, back_at = f"i-{len(story.lines)}", _local(story, story.people[0], 5, DAYS - 4)
+    for person in story.people:
+        if story.chance.random() < 0.7:
+            person.hot.append(back_at.astimezone(UTC))
+            story.add(story.any_time(4), "InterestShown", contact=person.contact, item_id=item)
+            if story.chance.random() < 0.2:
+                withdrawn = back_at + timedelta(seconds=story.chance.choice(NEAR))
+                story.add(withdrawn, "InterestWithdrawn", contact=person.contact, item_id=item)
+    story.add(back_at, "ItemBackInStock", brand=BRAND, item_id=item, name="Tea")
+    if story.chance.random() < 0.3:
+        gone = back_at + timedelta(seconds=story.chance.choice(NEAR))
+        story.add(gone, "ItemSoldOut", brand=BRAND, item_id=item)
+
+
+def _consents(story: Story, person: Person, at: datetime | None = None) -> None:
+    at = at or story.near(person)
+    given = at.replace(microsecond=0)
+    allowed = story.chance.random() < 0.8
+    evidence = {"evidence": {"when": iso(given), "where": "form"}} if allowed else {}
+    story.add(given, "ConsentChanged", contact=person.contact, marketing=allowed, **evidence)
+
+
+def _stops(story: Story, person: Person) -> None:
+    at = story.near(person)
+    story.writes(person, at, "STOP")
+    if story.chance.random() < 0.6:
+        story.writes(person, at + timedelta(seconds=story.chance.choice((1, 60, 86_400))), "START")
+
+
+def _chats(story: Story, person: Person) -> None:
+    story.writes(person, story.near(person), story.chance.choice(("See you soon", "1", "Help")))
+
+
+def _opted_out(story: Story, person: Person) -> None:
+    story.add(story.near(person), "ContactOptedOut", contact=person.contact)
+
+
+def _erased(story: Story, person: Person) -> None:
+    at = story.near(person)
+    story.add(at, "ContactErased", contact=person.contact)
+    if story.chance.random() < 0.7:
+        story.writes(person, at + timedelta(seconds=story.chance.choice((-1, 1, 60, 86_400))), "Hello")
+        _books(story, person)
+
+
+def _booked_and_erased(story: Story, person: Person) -> None:
+    """The erasure arrives while the booking, or the message, is being processed."""
+    _books(story, person)
+    line = next(line for line in reversed(story.lines) if line["detail-type"] == "AppointmentBooked")
+    story.add(datetime.fromisoformat(line["time"]) + timedelta(seconds=1), "ContactErased", contact=person.contact)
+
+
+def _pauses(story: Story, person: Person) -> None:
+    at, chance = story.near(person), story.chance
+    named = chance.choice(({"brand": BRAND}, {}))
+    scope = {"scope": chance.choice(("all", "all", "marketing", "appointment_reminder"))}
+    story.add(at, "SendingPaused", **named, **scope)
+    lasts = timedelta(seconds=chance.choice((5, 90, 3_600, 90_000)))
+    story.add(at + lasts, "SendingResumed", **named, **scope)
+
+
+def _agent_replies(story: Story, person: Person) -> None:
+    story.add(story.near(person), "AgentReplied", contact=person.contact)
+
+
+HAPPENINGS: Final[Sequence[Callable[[Story, Person], None]]] = (
+    *(_moves, _moves, _cancels, _stops, _chats, _chats, _pauses),
+    *(_rushes, _opted_out, _erased, _booked_and_erased, _agent_replies, _consents),
+)

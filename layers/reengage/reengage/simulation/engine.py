@@ -54,8 +54,11 @@ def simulate(
     read = story if isinstance(story, Story) else parse_story(story)
     if until is not None:
         read = replace(read, until=min(until, read.until) if read.until else until)
-    engine = _Engine(read, dict(settings or {}), seed, on_progress)
-    return engine.run()
+    if read.faults:
+        from .fault_run import FaultRun
+
+        return FaultRun(read, dict(settings or {}), seed).lines()
+    return _Engine(read, dict(settings or {}), seed, on_progress).run()
 
 
 def state_at(story: Story, settings: Mapping[str, str] | None, at: datetime) -> SimulatedApp:
@@ -79,12 +82,12 @@ class _Engine:
         self._last_tick: datetime | None = None
         self._is_idle = False
         self._last_expiry: datetime | None = None
-        self._summary = _Summary(story)
+        self._summary = Summary(story)
         for setting in story.settings:
             if setting.at is None:
                 self._settings |= setting.values
         self.app = SimulatedApp(
-            _environment(self._settings), rules=story.rules, seed=seed, wait=self._wait, report=self._report
+            environment_of(self._settings), rules=story.rules, seed=seed, wait=self._wait, report=self._report
         )
         self._check()
 
@@ -158,7 +161,7 @@ class _Engine:
 
     def _set(self, setting: Setting) -> None:
         self._settings |= setting.values
-        self.app.configure(_environment(self._settings))
+        self.app.configure(environment_of(self._settings))
         self._check()
 
     def _check(self) -> None:
@@ -190,7 +193,7 @@ class _Engine:
             yield {"at": iso(at), "detail-type": event.type, "detail": detail}
 
 
-def _environment(values: Mapping[str, str]) -> dict[str, str]:
+def environment_of(values: Mapping[str, str]) -> dict[str, str]:
     try:
         return environment(values)
     except ValueError as error:
@@ -215,8 +218,8 @@ OUTCOMES: Final = {
 """The outcome of a message after each event."""
 
 
-class _Summary:
-    """Counts of what happened. A message counts with its last outcome."""
+class Summary:
+    """Count what happened. A message counts with its last outcome."""
 
     def __init__(self, story: Story) -> None:
         self._story = story

@@ -6,6 +6,7 @@
 | ``{"set": {"Parameter": "value"}}``, optional ``time`` | the stack's parameters, from the start or from ``time`` |
 | ``{"provider": {…}}`` | what the simulated provider answers (``provider.py``) |
 | a provider's archived call, or ``{"call": {"path", "body"}}``, optional ``time`` | see ``archive.py`` |
+| ``{"fault": {…}}`` | what fails, at one call of a port (``faults.py``) |
 | ``{"until": instant}`` | the end of the story, which is included |
 """
 
@@ -19,10 +20,11 @@ from typing import Any, Final
 from ..domain.instants import parse_instant
 from ..errors import ReengageError
 from .archive import event_of, is_call, time_of
+from .faults import Fault, parse_fault
 from .parameters import PARAMETERS, hint
 from .provider import ProviderRule, parse_rule
 
-KINDS: Final = ("set", "until", "provider")
+KINDS: Final = ("set", "until", "provider", "fault")
 EVENT_HINT: Final = (
     'use an event {"time": …, "detail-type": …, "detail": {…}}, {"set": {…}}, {"provider": {…}} or {"until": …}'
 )
@@ -62,6 +64,7 @@ class Story:
     settings: tuple[Setting, ...] = ()
     rules: tuple[ProviderRule, ...] = ()
     until: datetime | None = None
+    faults: tuple[Fault, ...] = ()
 
 
 @dataclass(slots=True)
@@ -71,6 +74,7 @@ class _Draft:
     events: list[Delivery] = field(default_factory=list)
     settings: list[Setting] = field(default_factory=list)
     rules: list[ProviderRule] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
     until: datetime | None = None
 
 
@@ -104,6 +108,7 @@ def _story(lines: Iterable[tuple[int, Any]]) -> Story:
         settings=tuple(sorted(draft.settings, key=lambda setting: (setting.at is not None, setting.at))),
         rules=tuple(draft.rules),
         until=draft.until,
+        faults=tuple(draft.faults),
     )
 
 
@@ -125,6 +130,11 @@ def _read(number: int, line: Any, draft: _Draft) -> None:
                 draft.rules.append(parse_rule(line["provider"]))
             except (TypeError, ValueError) as error:
                 raise StoryError(f"line {number}: provider: {error}") from error
+        case ["fault"]:
+            try:
+                draft.faults.append(parse_fault(line["fault"]))
+            except ValueError as error:
+                raise StoryError(f"line {number}: fault: {error}") from error
         case _:
             draft.events.append(_event(number, line))
 
