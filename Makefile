@@ -241,8 +241,9 @@ redrive: $(PROJECT) ## Put failed events or messages back: [QUEUE=failed|rejecte
 	@$(REENGAGE) redrive --stack $(STACK) --queue "$(or $(QUEUE),failed)" $(if $(APPLY),--apply)
 
 .PHONY: simulate-faults
-simulate-faults: $(PROJECT) ## Play SEEDS=100 stories with faults; a failure is shrunk and printed. FIRST=seed repeats it.
-	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.simulation.faults --seeds $(or $(SEEDS),100) $(if $(FIRST),--first $(FIRST))
+simulate-faults: $(PROJECT) ## Play SEEDS=100 stories with faults, from seed FIRST on; FENCES=1 removes each fence instead.
+	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.simulation.faults --seeds $(or $(SEEDS),100) \
+	  $(if $(FIRST),--first $(FIRST)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(FENCES),--fences)
 
 .PHONY: simulate texts
 simulate: $(PROJECT) ## Run a story of months in seconds: STORY=file.jsonl [SET=Name=value] [REPORT=page.html].

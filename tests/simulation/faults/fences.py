@@ -99,8 +99,8 @@ def without_cap_comparison() -> Iterator[None]:
     """Reserve a cap although another run has reserved some of it since the read."""
     reserve = MemoryStore.reserve_cap
 
-    def reserves(store: MemoryStore, message: Any, usage: Any, *, at: Any, retention: Any) -> bool:
-        stored = store._places(message.contact, message.reason_spec.category)
+    def reserves(store: MemoryStore, message: Any, _: Any, *, at: Any, retention: Any) -> bool:
+        stored = store.read_snapshot(message).cap_usage
         return reserve(store, message, stored, at=at, retention=retention)
 
     with patch.object(MemoryStore, "reserve_cap", reserves):
@@ -140,3 +140,6 @@ FENCES: Final[Mapping[str, tuple[Callable[[], Any], str]]] = {
     "deletion by an erasure": (without_deletion, "privacy"),
 }
 """Each fence: how it is removed, and the guarantee that the judge then finds broken."""
+
+RARE: Final = frozenset({"validity"})
+"""Another fence holds most of what this one holds: it takes hundreds of stories to find that it is gone."""

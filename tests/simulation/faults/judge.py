@@ -1,21 +1,20 @@
-"""Judge a history by the model: what was handed over, what came of each message, and what was lost.
+"""Judge a history by the model: what was handed over, the outcome of each message, and what was lost.
 
-An event counts for sure if it was processed before the read that a handover rests on. It counts perhaps if its
-processing began before the handover. A handover is wrong only if no choice among the uncertain events makes it right.
+A handover is wrong only if no choice among the uncertain events makes it right.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import combinations
 from typing import Final, NamedTuple
 
-from reengage.domain.message import MessageKey, ScheduledMessage
+from reengage.domain.message import ScheduledMessage
 from reengage.simulation.fault_app import Call, Handover, History, place_of
 from tests.simulation.faults import model
-from tests.simulation.faults.model import CATEGORIES, NEVER, View, Wanted, address_of, at_of, made_at, subject_of
-from tests.simulation.faults.stories import HOUR, Line, caps_of
+from tests.simulation.faults.case import ONE_EACH, Case, Violation, is_by
+from tests.simulation.faults.liveness import liveness, unhindered
+from tests.simulation.faults.model import CATEGORIES, NEVER, View, Wanted, at_of, made_at
+from tests.simulation.faults.stories import Line, caps_of
 
 FRESH: Final = timedelta(seconds=2)
 """A provider's call starts within this of the read that it rests on."""
@@ -24,26 +23,12 @@ SENT: Final = frozenset({"sent", "delivered", "undelivered", "unconfirmed"})
 """The outcomes of a message that a provider took, or may have taken."""
 
 ENDED: Final = SENT | {"skipped", "failed"}
-ONE_EACH: Final = frozenset({"cart_reminder", "order_shipped", "review_request", "product_preview", "holiday_hours"})
-"""Reasons with one message a subject and contact, whatever its instants."""
-
 NOT_PLANNED_BY_EVENTS: Final = frozenset({"welcome_back", "help_reply", "answer_reply"})
-BROADCASTS: Final = frozenset({"back_in_stock", "product_preview", "holiday_hours"})
-MOST_UNSURE: Final = 6
 MINUTE: Final = timedelta(minutes=1)
-UNDISTURBED: Final = timedelta(minutes=75)
-"""So long before a message is due nothing may happen, if it must be sent then: a retry waits for up to an hour."""
-
-
-class Violation(NamedTuple):
-    """``code`` is the guarantee's name."""
-
-    code: str
-    text: str
 
 
 class Verdict(NamedTuple):
-    """``judged``: how many handovers, and how many messages that nothing hindered, were compared with the model."""
+    """What is wrong, and how much was judged: handovers, messages that nothing hindered, and messages planned."""
 
     violations: list[Violation]
     handovers: int
@@ -51,13 +36,9 @@ class Verdict(NamedTuple):
     due: int
 
 
-def violations(lines: Sequence[Line], history: History) -> list[Violation]:
-    return judge(lines, history).violations
-
-
 def judge(lines: Sequence[Line], history: History) -> Verdict:
     case = Case(lines, history)
-    unhindered = list(_unhindered(case))
+    expected = list(unhindered(case))
     found = [
         *_events(case),
         *_once(case),
@@ -67,91 +48,9 @@ def judge(lines: Sequence[Line], history: History) -> Verdict:
         *_lost_rows(case),
         *_erasures(case),
         *_told(case),
-        *_liveness(case, unhindered),
+        *liveness(case, expected),
     ]
-    return Verdict(found, len(history.handovers), len(unhindered), len({*history.planned}))
-
-
-@dataclass
-class Case:
-    """A history with its events by contact and by subject. ``skew``: how far a function's clock was wrong, at most."""
-
-    lines: Sequence[Line]
-    history: History
-    events: list[Line] = field(init=False)
-    of_address: defaultdict[str, list[Line]] = field(init=False)
-    of_subject: defaultdict[str, list[Line]] = field(init=False)
-    pauses: list[Line] = field(init=False)
-    skew: timedelta = field(init=False)
-    rows: dict[MessageKey, ScheduledMessage] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.events = [line for line in self.lines if "detail-type" in line]
-        self.of_address, self.of_subject = defaultdict(list), defaultdict(list)
-        self.pauses = [line for line in self.events if line["detail-type"] in ("SendingPaused", "SendingResumed")]
-        for line in self.events:
-            if address := address_of(line):
-                self.of_address[address].append(line)
-            if subject := subject_of(line):
-                self.of_subject[subject].append(line)
-        skews = [abs(fault.time) for _, fault in self.history.faults if fault.kind == "skew"]
-        self.skew = max(skews, default=timedelta())
-        self.rows = {row.key: row for row in self.history.rows}
-
-    def relevant(self, address: str, subject: str) -> list[Line]:
-        of_subject = [line for line in self.of_subject[subject] if address_of(line) in (None, address)]
-        others = [line for line in self.of_address[address] if line not in of_subject]
-        return [*of_subject, *others, *self.pauses]
-
-    def erasures(self, address: str) -> list[Line]:
-        return [line for line in self.of_address[address] if line["detail-type"] == "ContactErased"]
-
-    def erased_at(self, address: str, lines: Iterable[Line]) -> datetime:
-        """Until when the contact was erased, by the erasures among ``lines``: at least until the first one began."""
-        started = self.history.started
-        ends = (
-            started[line["id"]].at
-            for line in lines
-            if line["detail-type"] == "ContactErased" and address_of(line) == address and line["id"] in started
-        )
-        return max(ends, default=NEVER)
-
-    def is_perhaps_erased(self, line: Line) -> bool:
-        """Whether the event came in while an erasure of its contact ran: then that may have taken it, or not."""
-        address, history = address_of(line), self.history
-        if address is None or line["detail-type"] == "ContactErased":
-            return False
-        for erasure in self.erasures(address):
-            began, ended = history.started.get(erasure["id"]), history.done.get(erasure["id"])
-            if began is None:
-                continue
-            last = ended.at if ended else datetime.max.replace(tzinfo=began.at.tzinfo)
-            if began.at - self.skew <= made_at(line) <= last + (self.skew if ended else timedelta()):
-                return True
-            if began.at - self.skew <= at_of(line) <= last + (self.skew if ended else timedelta()):
-                return True
-        return False
-
-    def views(self, address: str, subject: str, sure_by: int, begun_by: int) -> Iterator[View]:
-        """Every view that is possible: what is sure, with any choice of what is not."""
-        lines = self.relevant(address, subject)
-        begun = [line for line in lines if _is_by(self.history.started.get(line["id"]), begun_by)]
-        sure = [line for line in begun if _is_by(self.history.done.get(line["id"]), sure_by)]
-        sure = [line for line in sure if not self.is_perhaps_erased(line)]
-        unsure = [line for line in begun if line not in sure]
-        for some in _choices(unsure):
-            seen = [*sure, *some]
-            yield View(seen, address, self.erased_at(address, seen))
-
-
-def _is_by(call: Call | None, number: int) -> bool:
-    return call is not None and call.number <= number
-
-
-def _choices(unsure: Sequence[Line]) -> Iterable[Sequence[Line]]:
-    if len(unsure) > MOST_UNSURE:
-        return [(), unsure, *([line] for line in unsure)]
-    return (some for size in range(len(unsure) + 1) for some in combinations(unsure, size))
+    return Verdict(found, len(history.handovers), len(expected), len(history.planned))
 
 
 def _events(case: Case) -> Iterator[Violation]:
@@ -167,18 +66,19 @@ def _logical(message: ScheduledMessage) -> tuple[object, ...]:
 
 
 def _once(case: Case) -> Iterator[Violation]:
-    for name in (lambda message: message.key, _logical):
-        taken: dict[object, list[datetime]] = defaultdict(list)
-        for handover in case.history.handovers:
-            erased = case.erased_at(handover.message.contact.address, _before(case, handover.read))
-            taken[name(handover.message), erased].append(handover.call.at)
-        for (key, _), instants in taken.items():
-            if len(instants) > 1:
-                yield Violation("at_most_once", f"{key} was handed over at {', '.join(map(str, instants))}")
+    taken: dict[tuple[object, datetime], list[datetime]] = defaultdict(list)
+    for handover in case.history.handovers:
+        erased = case.erased_at(handover.message.contact.address, _before(case, handover.read))
+        names: tuple[object, object] = (handover.message.key, _logical(handover.message))
+        for name in names:
+            taken[name, erased].append(handover.call.at)
+    for (same, _), instants in taken.items():
+        if len(instants) > 1:
+            yield Violation("at_most_once", f"{same} was handed over at {', '.join(map(str, instants))}")
 
 
 def _before(case: Case, call: Call) -> list[Line]:
-    return [line for line in case.events if _is_by(case.history.started.get(line["id"]), call.number)]
+    return [line for line in case.events if is_by(case.history.started.get(line["id"]), call.number)]
 
 
 def _handover(case: Case, handover: Handover) -> Iterator[Violation]:
@@ -293,24 +193,20 @@ def _may_be_skipped(case: Case, row: ScheduledMessage) -> bool:
 
 
 def _is_cause(view: View, row: ScheduledMessage, at: datetime, skew: timedelta) -> bool:
+    """Whether the view gives the row's rule a cause."""
     wanted = view.wanted(row.reason, row.subject.id, row.offset)
-    match row.rule:
-        case "superseded" | "cancelled":
-            return wanted is None or wanted.anchor_at != row.anchor_at or row.reason in ONE_EACH
-        case "erased":
-            return view.erased_at > NEVER
-        case "opted_out":
-            return view.opted_out()
-        case "window_closed":
-            return not view.window_is_open(at + skew)
-        case "no_conversation":
-            return view.last_inbound_at == NEVER
-        case "too_late":
-            return wanted is None or at + skew >= min(wanted.valid_until, wanted.due_at)
-        case "no_consent":
-            return view.consents() != {True}
-        case _:
-            return False
+    is_changed = wanted is None or wanted.anchor_at != row.anchor_at or row.reason in ONE_EACH
+    causes = {
+        "superseded": is_changed,
+        "cancelled": is_changed,
+        "erased": view.erased_at > NEVER,
+        "opted_out": view.opted_out(),
+        "window_closed": not view.window_is_open(at + skew),
+        "no_conversation": view.last_inbound_at == NEVER,
+        "too_late": wanted is None or at + skew >= min(wanted.valid_until, wanted.due_at),
+        "no_consent": view.consents() != {True},
+    }
+    return causes.get(row.rule or "", False)
 
 
 def _lost_rows(case: Case) -> Iterator[Violation]:
@@ -358,113 +254,3 @@ def _told(case: Case) -> Iterator[Violation]:
             continue
         if row.scheduled_message_id not in told:
             yield Violation("events_out", f"{row.reason} {row.subject.id} {row.offset} is {row.state}: never published")
-
-
-class Unhindered(NamedTuple):
-    """A message that nothing hinders. ``strictly``: no fault was near, so it is sent at once."""
-
-    address: str
-    reason: str
-    subject_id: str
-    offset: str
-    wanted: Wanted
-    strictly: bool
-
-
-PLANNED: Final = (
-    (("AppointmentBooked", "AppointmentRescheduled"), "appointment_reminder", ("P1D", "PT2H")),
-    (("TrialStarted", "TrialExtended"), "trial_follow_up", ("-P3D", "P1D")),
-    (("CartAbandoned",), "cart_reminder", ("PT4H",)),
-    (("ProductViewed",), "product_reminder", ("PT4H",)),
-    (("OrderShipped",), "order_shipped", ("PT0S",)),
-    (("OrderDelivered",), "review_request", ("P3D",)),
-)
-"""The events that plan messages of one contact: the reason and its offsets."""
-
-
-def _unhindered(case: Case) -> Iterator[Unhindered]:
-    """Each message that nothing hinders, found by the event that planned it last."""
-    for types, reason, offsets in PLANNED:
-        for line in case.events:
-            address, subject_id = address_of(line), subject_of(line)
-            if line["detail-type"] not in types or address is None or subject_id is None:
-                continue
-            lines = case.relevant(address, subject_id)
-            if any(each["id"] not in case.history.done for each in lines):
-                continue
-            for offset in offsets:
-                wanted = View([line], address).wanted(reason, subject_id, offset)
-                if wanted and _nothing_hinders(case, lines, line, (reason, subject_id, offset), wanted):
-                    yield Unhindered(address, reason, subject_id, offset, wanted, _is_calm(case, wanted.due_at))
-
-
-def _is_calm(case: Case, due: datetime) -> bool:
-    return not any(due - UNDISTURBED <= at <= due + MINUTE for at, _ in case.history.faults)
-
-
-def _nothing_hinders(
-    case: Case, lines: Sequence[Line], planned_by: Line, name: tuple[str, str, str], wanted: Wanted
-) -> bool:
-    """Whether all events about the contact were over some time before or begin after, and allow the message."""
-    (reason, _, _), due, history = name, wanted.due_at, case.history
-    address, is_at_once = str(address_of(planned_by)), reason == "order_shipped"
-    begins, ends = (due if is_at_once else due - UNDISTURBED), due + MINUTE
-    before = [line for line in lines if at_of(line) <= ends]
-    around = [line for line in before if line is not planned_by or not is_at_once]
-    if any(begins <= at_of(line) or begins < history.done[line["id"]].at for line in around):
-        return False
-    if history.done[planned_by["id"]].at > ends or any(
-        history.started[line["id"]].at <= ends for line in lines if line not in before
-    ):
-        return False
-    if (
-        reason in ONE_EACH
-        and sum(line["detail-type"] == planned_by["detail-type"] for line in case.of_subject[name[1]]) > 1
-    ):
-        return False  # the first one may have been sent
-    then, category = View(before, address), CATEGORIES[reason]
-    if then.wanted(*name) != wanted or any(line["detail-type"] == "ContactErased" for line in before):
-        return False
-    if any(model.is_quiet(category, at, model.zone_of(address)) for at in (due, due + 5 * MINUTE)):
-        return False
-    is_allowed = then.window_is_open(due + HOUR) and not then.opted_out() and not then.is_paused(reason, ends)
-    agrees = category != "marketing" or False not in then.consents()
-    return is_allowed and agrees and not _is_near_cap(case, address, name, due)
-
-
-def _is_near_cap(case: Case, address: str, name: tuple[str, str, str], due: datetime) -> bool:
-    """Whether other messages of the category may fill a cap at that instant."""
-    category = CATEGORIES[name[0]]
-    others = [
-        handover.call.at
-        for handover in case.history.handovers
-        if handover.message.contact.address == address
-        and CATEGORIES[handover.message.reason] == category
-        and (handover.message.reason, handover.message.subject.id, handover.message.offset) != name
-    ]
-    # A message that is unconfirmed keeps its place.
-    others += [at for at, fault in case.history.faults if fault.place.where.startswith(address)]
-    return any(
-        sum(due - period - HOUR <= at <= due + MINUTE for at in others) >= limit
-        for limit, period in caps_of(case.lines)[category]
-    )
-
-
-def _liveness(case: Case, unhindered: Iterable[Unhindered]) -> Iterator[Violation]:
-    """What nothing hindered was sent when it was due; after a fault, it has an outcome at least."""
-    taken: dict[tuple[str, str, str, str], list[datetime]] = defaultdict(list)
-    for handover in case.history.handovers:
-        message = handover.message
-        name = (message.contact.address, message.reason, message.subject.id, message.offset)
-        taken[name].append(handover.call.at)
-    planned = case.history.planned.values()
-    known = {(row.contact.address, row.reason, row.subject.id, row.offset) for row in planned}
-    for address, reason, subject_id, offset, wanted, strictly in unhindered:
-        name = (address, reason, subject_id, offset)
-        last = wanted.due_at + MINUTE if strictly else wanted.valid_until
-        if any(wanted.due_at - case.skew <= at <= last + case.skew for at in taken[name]):
-            continue
-        if not strictly and name in known:
-            continue  # its outcome is judged as such
-        text = f"{reason} {subject_id} {offset} was due at {wanted.due_at}, and sent at {taken[name]}"
-        yield Violation("liveness", text)

@@ -249,7 +249,8 @@ class View:
         return Wanted(send_at, send_at + 2 * DAY)
 
     def _holiday(self, subject_id: str, _: str) -> Wanted | None:
-        announced = max(self._of(subject_id, "HolidayHoursAnnounced", "AnnouncementWithdrawn"), key=at_of, default=None)
+        events = self._of(subject_id, "HolidayHoursAnnounced", "AnnouncementWithdrawn")
+        announced = max(events, key=at_of, default=None)
         if announced is None or "send_at" not in announced["detail"]:
             return None
         detail = announced["detail"]

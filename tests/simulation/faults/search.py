@@ -11,7 +11,8 @@ from reengage.simulation.fault_app import OF_A_MESSAGE, History
 from reengage.simulation.fault_run import FaultRun
 from reengage.simulation.faults import INVOKE, Fault, Place
 from reengage.simulation.story import parse_story
-from tests.simulation.faults.judge import Verdict, Violation, judge
+from tests.simulation.faults.case import Violation
+from tests.simulation.faults.judge import Verdict, judge
 from tests.simulation.faults.stories import Line, story_of
 
 MOST_TICKS: Final = 4_000
@@ -69,7 +70,7 @@ def play(lines: Sequence[Line], faults: Sequence[Fault] = ()) -> History:
 
 @dataclass(slots=True)
 class Draw:
-    """The faults of a seed: most strike while a message is sent. ``often``: one call in so many has a fault."""
+    """The faults of a seed; most strike while a message is sent. ``often``: one call in so many has a fault."""
 
     seed: int
     often: int
@@ -88,7 +89,8 @@ class Draw:
 
     def _draw(self, place: Place) -> Fault | None:
         digest = blake2b(f"{self.seed} {place}".encode(), digest_size=8).digest()
-        often = self.often // 3 if place.call in OF_A_MESSAGE or place.call == "send" else self.often
+        is_likely = place.call in OF_A_MESSAGE or place.call in RACES or place.call == "send"
+        often = max(1, self.often // 3) if is_likely else self.often
         if int.from_bytes(digest) % often:
             return None
         chance = random.Random(digest)

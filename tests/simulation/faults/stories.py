@@ -187,6 +187,8 @@ def _tries(story: Story, person: Person) -> None:
             story.add(max(at, story.near(person)), "TrialExtended", **(trial | {"ends_at": ends_at.isoformat()}))
         case "convert":
             story.add(max(at, story.near(person)), "TrialConverted", brand=BRAND, trial_id=trial["trial_id"])
+        case _:
+            pass
 
 
 def _rushes(story: Story, person: Person) -> None:
@@ -216,6 +218,8 @@ def _fills_a_cart(story: Story, person: Person) -> None:
             story.add(due, "CartAbandoned", **given)
         case "bought":
             story.add(due, "PurchaseMade", contact=person.contact, order_id=f"p-{len(story.lines)}")
+        case _:
+            pass
 
 
 def _views(story: Story, person: Person) -> None:
@@ -332,5 +336,5 @@ def _agent_replies(story: Story, person: Person) -> None:
 
 HAPPENINGS: Final[Sequence[Callable[[Story, Person], None]]] = (
     *(_moves, _moves, _cancels, _stops, _chats, _chats, _pauses),
-    *(_rushes, _opted_out, _erased, _booked_and_erased, _agent_replies, _consents),
+    *(_rushes, _booked_and_erased, _opted_out, _erased, _booked_and_erased, _agent_replies, _consents),
 )

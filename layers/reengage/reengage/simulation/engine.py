@@ -55,7 +55,7 @@ def simulate(
     if until is not None:
         read = replace(read, until=min(until, read.until) if read.until else until)
     if read.faults:
-        from .fault_run import FaultRun
+        from .fault_run import FaultRun  # noqa: PLC0415 - it builds on this module
 
         return FaultRun(read, dict(settings or {}), seed).lines()
     return _Engine(read, dict(settings or {}), seed, on_progress).run()

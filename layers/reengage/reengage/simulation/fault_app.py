@@ -149,10 +149,7 @@ class FaultyApp(SimulatedApp):
 
     def around(self, name: str, call: Callable[[], Any], args: Sequence[Any]) -> Any:
         """Make one call of a port, with the fault that strikes it."""
-        if name in OF_A_MESSAGE or name == "send":
-            where = place_of(args[0].key)
-        else:
-            where = self.where
+        where = place_of(args[0].key) if name in OF_A_MESSAGE or name == "send" else self.where
         self._counts[where, name] += 1
         place = Place(where, name, self._counts[where, name])
         began = self.call()
@@ -227,6 +224,8 @@ class FaultyApp(SimulatedApp):
                 kept = self.deadline, self.where, self.skew
                 self._meanwhile[kind]()
                 self.deadline, self.where, self.skew = kept
+            case _:
+                pass  # a kind that does nothing at this call
         if self.deadline and self.now > self.deadline:
             raise Crash
 

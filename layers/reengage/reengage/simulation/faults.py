@@ -75,18 +75,18 @@ class Fault(NamedTuple):
 
 
 def parse_fault(value: Any) -> Fault:
-    """Read one fault. Raises ``ValueError`` that names the field and what to do."""
+    """Read one fault. Raises ``TypeError`` or ``ValueError`` that names the field and what to do."""
     if not isinstance(value, dict):
-        raise ValueError('expected an object such as {"in": "event-1", "call": "publish", "kind": "lost"}')  # noqa: TRY004 - as each other wrong line
-    fields = {"in": str, "call": str, "nth": int, "kind": str, "seconds": (int, float)}
+        raise TypeError('expected an object such as {"in": "event-1", "call": "publish", "kind": "lost"}')
+    fields: dict[str, Any] = {"in": str, "call": str, "nth": int, "kind": str, "seconds": (int, float)}
     if unknown := sorted(value.keys() - fields.keys()):
         raise ValueError(f'unknown field "{unknown[0]}"; use {", ".join(fields)}')
-    given = {"nth": 1, "seconds": 0.0} | value
+    given: dict[str, Any] = {"nth": 1, "seconds": 0.0, **value}
     for name, kind in fields.items():
         if name not in given:
             raise ValueError(f"{name} is missing")
-        if not isinstance(given[name], kind) or isinstance(given[name], bool):  # type: ignore[arg-type] # a table of types
-            raise ValueError(f"{name}: {json.dumps(given[name])} is of the wrong type")
+        if not isinstance(given[name], kind) or isinstance(given[name], bool):
+            raise TypeError(f"{name}: {json.dumps(given[name])} is of the wrong type")
     if given["kind"] not in KINDS:
         raise ValueError(f'kind: "{given["kind"]}"; use one of {", ".join(KINDS)}')
     return Fault(Place(given["in"], given["call"], given["nth"]), given["kind"], float(given["seconds"]))

@@ -133,7 +133,7 @@ def _read(number: int, line: Any, draft: _Draft) -> None:
         case ["fault"]:
             try:
                 draft.faults.append(parse_fault(line["fault"]))
-            except ValueError as error:
+            except (TypeError, ValueError) as error:
                 raise StoryError(f"line {number}: fault: {error}") from error
         case _:
             draft.events.append(_event(number, line))

@@ -1,0 +1,110 @@
+"""A history with what the judge needs to find in it: events by contact and by subject, and the views that are possible.
+
+An event counts for sure if it was processed before the read that a decision rests on. It counts perhaps if its
+processing began before the decision.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import combinations
+from typing import Final, NamedTuple
+
+from reengage.domain.message import MessageKey, ScheduledMessage
+from reengage.simulation.fault_app import Call, History
+from tests.simulation.faults.model import NEVER, View, address_of, at_of, made_at, subject_of
+from tests.simulation.faults.stories import Line
+
+MOST_UNSURE: Final = 6
+ONE_EACH: Final = frozenset({"cart_reminder", "order_shipped", "review_request", "product_preview", "holiday_hours"})
+"""Reasons with one message a subject and contact, whatever its instants."""
+
+
+class Violation(NamedTuple):
+    """``code`` is the guarantee's name."""
+
+    code: str
+    text: str
+
+
+@dataclass
+class Case:
+    """A history with its events by contact and by subject. ``skew``: how far a function's clock was wrong, at most."""
+
+    lines: Sequence[Line]
+    history: History
+    events: list[Line] = field(init=False)
+    of_address: defaultdict[str, list[Line]] = field(init=False)
+    of_subject: defaultdict[str, list[Line]] = field(init=False)
+    pauses: list[Line] = field(init=False)
+    skew: timedelta = field(init=False)
+    rows: dict[MessageKey, ScheduledMessage] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.events = [line for line in self.lines if "detail-type" in line]
+        self.of_address, self.of_subject = defaultdict(list), defaultdict(list)
+        self.pauses = [line for line in self.events if line["detail-type"] in ("SendingPaused", "SendingResumed")]
+        for line in self.events:
+            if address := address_of(line):
+                self.of_address[address].append(line)
+            if subject := subject_of(line):
+                self.of_subject[subject].append(line)
+        skews = [abs(fault.time) for _, fault in self.history.faults if fault.kind == "skew"]
+        self.skew = max(skews, default=timedelta())
+        self.rows = {row.key: row for row in self.history.rows}
+
+    def relevant(self, address: str, subject: str) -> list[Line]:
+        of_subject = [line for line in self.of_subject[subject] if address_of(line) in (None, address)]
+        others = [line for line in self.of_address[address] if line not in of_subject]
+        return [*of_subject, *others, *self.pauses]
+
+    def erasures(self, address: str) -> list[Line]:
+        return [line for line in self.of_address[address] if line["detail-type"] == "ContactErased"]
+
+    def erased_at(self, address: str, lines: Iterable[Line]) -> datetime:
+        """Until when the contact was erased, by the erasures among ``lines``: at least until the first one began."""
+        started = self.history.started
+        ends = (
+            started[line["id"]].at
+            for line in lines
+            if line["detail-type"] == "ContactErased" and address_of(line) == address and line["id"] in started
+        )
+        return max(ends, default=NEVER)
+
+    def is_perhaps_erased(self, line: Line) -> bool:
+        """Whether the event came in while an erasure of its contact ran: then that may have taken it, or not."""
+        address, history = address_of(line), self.history
+        if address is None or line["detail-type"] == "ContactErased":
+            return False
+        for erasure in self.erasures(address):
+            began, ended = history.started.get(erasure["id"]), history.done.get(erasure["id"])
+            if began is None:
+                continue
+            last = ended.at if ended else datetime.max.replace(tzinfo=began.at.tzinfo)
+            if began.at - self.skew <= made_at(line) <= last + (self.skew if ended else timedelta()):
+                return True
+            if began.at - self.skew <= at_of(line) <= last + (self.skew if ended else timedelta()):
+                return True
+        return False
+
+    def views(self, address: str, subject: str, sure_by: int, begun_by: int) -> Iterator[View]:
+        """Every view that is possible: what is sure, with any choice of what is not."""
+        lines = self.relevant(address, subject)
+        begun = [line for line in lines if is_by(self.history.started.get(line["id"]), begun_by)]
+        sure = [line for line in begun if is_by(self.history.done.get(line["id"]), sure_by)]
+        sure = [line for line in sure if not self.is_perhaps_erased(line)]
+        unsure = [line for line in begun if line not in sure]
+        for some in _choices(unsure):
+            seen = [*sure, *some]
+            yield View(seen, address, self.erased_at(address, seen))
+
+
+def is_by(call: Call | None, number: int) -> bool:
+    return call is not None and call.number <= number
+
+
+def _choices(unsure: Sequence[Line]) -> Iterable[Sequence[Line]]:
+    if len(unsure) > MOST_UNSURE:
+        return [(), unsure, *([line] for line in unsure)]
+    return (some for size in range(len(unsure) + 1) for some in combinations(unsure, size))
