@@ -91,8 +91,8 @@ def test_a_shrunk_failure_is_replayed_by_simulate(tmp_path: Path, capsys: pytest
         small = shrunk(failure, code)
         lines = [*small.lines, *(each.as_line() for each in small.faults)]
         out = list(simulate(lines))
-        told = [line["detail"]["scheduled_message_id"] for line in of_type(out, "MessageSendRequested")]
-        assert max(Counter(told).values()) == 2
+        requested = [line["detail"]["scheduled_message_id"] for line in of_type(out, "MessageSendRequested")]
+        assert max(Counter(requested).values()) == 2
         path = tmp_path / "story.jsonl"
         path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
         with pytest.MonkeyPatch.context() as patch:

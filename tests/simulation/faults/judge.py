@@ -47,7 +47,7 @@ def judge(lines: Sequence[Line], history: History) -> Verdict:
         *_outcomes(case),
         *_lost_rows(case),
         *_erasures(case),
-        *_told(case),
+        *_published(case),
         *liveness(case, expected),
     ]
     return Verdict(found, len(history.handovers), len(expected), len(history.planned))
@@ -242,9 +242,9 @@ def _erasures(case: Case) -> Iterator[Violation]:
                 yield Violation("privacy", f"{address} is stored after its erasure at {max(begun)}")
 
 
-def _told(case: Case) -> Iterator[Violation]:
+def _published(case: Case) -> Iterator[Violation]:
     """The bus has ``MessagePlanned``, or the skip, of each message that an event planned."""
-    told = {
+    named = {
         event.detail["scheduled_message_id"]
         for _, event in case.history.events
         if "scheduled_message_id" in event.detail
@@ -252,5 +252,5 @@ def _told(case: Case) -> Iterator[Violation]:
     for row in case.history.rows:
         if row.reason in NOT_PLANNED_BY_EVENTS or case.erasures(row.contact.address):
             continue
-        if row.scheduled_message_id not in told:
+        if row.scheduled_message_id not in named:
             yield Violation("events_out", f"{row.reason} {row.subject.id} {row.offset} is {row.state}: never published")

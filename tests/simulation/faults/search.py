@@ -108,7 +108,7 @@ class Draw:
 
 
 def trial(seed: int) -> Trial:
-    """Play a seed's story with its faults; one story in six has none."""
+    """Play a seed's story with its faults; one story in six has no fault."""
     lines, draw = story_of(seed), Draw.of(seed)
     history = FaultRun(parse_story(lines), most_ticks=MOST_TICKS, faults=draw).run()
     verdict = judge(lines, history)
