@@ -3,9 +3,9 @@
     make e2e-stories [STORY=name]
 
 The emulator and its functions live by a clock that this program moves from instant to instant (``story_clock.py``).
-Each event goes to the functions that the deployed rules name for it, and each minute at which something is due the
-three scheduled functions run. What they publish on the bus must be what the story's file of expectations says: the
-same decisions as in the simulation.
+Each event goes to the functions that the deployed rules name for it. At each minute at which something is due, the
+three scheduled functions run. What they publish must be what the story's file of expectations says: the same decisions
+as in the simulation.
 """
 
 import heapq

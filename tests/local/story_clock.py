@@ -1,7 +1,7 @@
-"""A clock for the emulator and all of its functions that the test moves: a library that the linker loads first.
+"""A clock for the emulator and its functions, which the test moves. The linker loads it first.
 
-The functions are the deployed ones, unchanged: they ask the operating system for the time, as on AWS. libfaketime is
-no help here: with its monotonic clock left true, Python's ``time.sleep`` fails with EINVAL (0.9.10).
+The functions are the deployed ones. They ask the operating system for the time, as on AWS. libfaketime cannot do it.
+If its monotonic clock is left true, Python's ``time.sleep`` fails with EINVAL (0.9.10).
 """
 
 import mmap

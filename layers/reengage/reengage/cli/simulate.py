@@ -3,7 +3,8 @@
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,11 +12,11 @@ import typer
 
 from reengage.cli.console import ExitCode, UsageError, command, write
 from reengage.cli.explain import JsonOption
-from reengage.domain.instants import parse_instant
+from reengage.domain.instants import iso, parse_instant
 from reengage.report import Run, render_report, report_data
 from reengage.simulation import Story, StoryError, read_story
 from reengage.simulation import simulate as run_story
-from reengage.simulation.engine import Progress
+from reengage.simulation.engine import Progress, history
 
 SHOWN = ("MessagePlanned", "MessageSent", "MessageHeld", "MessageSkipped", "MessageFailed", "MessageUnconfirmed")
 Line = Mapping[str, Any]
@@ -23,13 +24,19 @@ Line = Mapping[str, Any]
 
 @command
 def simulate(
-    story: Annotated[Path, typer.Argument(help="file of JSON lines, one event envelope a line")],
+    story: Annotated[Path, typer.Argument(help="file of JSON lines, one event a line; or a table that was exported")],
     *,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="stack parameter as Name=value; repeat it")
     ] = None,
+    start: Annotated[
+        str, typer.Option("--start", help="instant at which the simulation begins; of a table, when it was exported")
+    ] = "",
     until: Annotated[str, typer.Option("--until", help="instant at which the simulation ends")] = "",
     seed: Annotated[int, typer.Option("--seed", help="number that chooses ids; the same seed, the same output")] = 0,
+    preferences_key: Annotated[
+        Path | None, typer.Option("--preferences-key", help="file with the stack's secret PreferencesKey, for a table")
+    ] = None,
     report: Annotated[Path | None, typer.Option("--report", help="write a page of what happened")] = None,
     compare: Annotated[
         list[str] | None, typer.Option("--compare", help="Name=value of a second run, in the report")
@@ -39,25 +46,27 @@ def simulate(
     """Run a story of months in seconds, and show what would be sent, held and skipped.
 
     Example: reengage simulate events/stories/clinic.jsonl --report build/clinic.html
+
+    A deployed table, what it will send in the next week:
+    aws dynamodb scan --table-name TABLE > build/table.json
+    reengage simulate build/table.json --start 2026-12-01T09:00:00Z --until 2026-12-08T09:00:00Z
     """
     values, others = dict(map(_setting, settings or ())), dict(map(_setting, compare or ()))
     if others and not report:
         raise UsageError("--compare needs --report FILE: the page shows both runs")
-    try:
-        read = read_story(story)
-    except StoryError as error:
-        raise UsageError(f"{story}: {error}") from error
-    except FileNotFoundError as error:
-        raise UsageError(f"{story}: no such file") from error
-    end = _instant(until) if until else None
-    lines = _run(read, values, end, seed, quiet=as_json or not sys.stderr.isatty())
+    read = _story(story)
+    if start:
+        read = read.starting(_instant("--start", start))
+    key = _secret(preferences_key) if preferences_key else None
+    run = partial(_run, until=_instant("--until", until) if until else None, seed=seed, key=key)
+    lines = run(read, values, quiet=as_json or not sys.stderr.isatty())
     kept = list(_printed(lines, as_json=as_json)) if report else None
     if kept is None:
         for _ in _printed(lines, as_json=as_json):
             pass
     if report and kept is not None:
-        inputs = _story_lines(story)
-        second = Run(", ".join(compare or ()), [*inputs, *_run(read, values | others, end, seed)], others)
+        inputs = [*history(read, key), *_story_lines(read)]
+        second = Run(", ".join(compare or ()), [*inputs, *run(read, values | others)], others)
         data = report_data([*inputs, *kept], title=story.stem, settings=values, compare=second if others else None)
         report.parent.mkdir(parents=True, exist_ok=True)
         report.write_text(render_report(data), encoding="utf-8")
@@ -73,23 +82,46 @@ def _setting(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _instant(text: str) -> datetime:
+def _story(path: Path) -> Story:
     try:
-        return parse_instant(text)
+        return read_story(path)
+    except StoryError as error:
+        raise UsageError(f"{path}: {error}") from error
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such file") from error
+
+
+def _secret(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such file") from error
+
+
+def _instant(option: str, text: str) -> datetime:
+    try:
+        return parse_instant(text).astimezone(UTC)
     except ValueError as error:
-        raise UsageError(f'--until "{text}": {error}') from error
+        raise UsageError(f'{option} "{text}": {error}') from error
 
 
 def _run(
-    story: Story, settings: Mapping[str, str], until: datetime | None, seed: int, *, quiet: bool = True
+    story: Story,
+    settings: Mapping[str, str],
+    *,
+    until: datetime | None,
+    seed: int,
+    key: str | None,
+    quiet: bool = True,
 ) -> Iterator[Line]:
     """Yield the lines of a run. Raises ``UsageError`` for a setting that the app does not accept."""
+    simulated = partial(run_story, story, settings, until=until, seed=seed, preferences_key=key)
     try:
         if quiet:
-            yield from run_story(story, settings, until=until, seed=seed)
+            yield from simulated()
             return
         with _bar() as progress:
-            yield from run_story(story, settings, until=until, seed=seed, on_progress=progress)
+            yield from simulated(on_progress=progress)
     except StoryError as error:
         raise UsageError(str(error)) from error
 
@@ -132,5 +164,8 @@ def _text(line: Line) -> Iterator[str]:
         yield f"{'':34}{detail['text']}"
 
 
-def _story_lines(path: Path) -> list[Line]:
-    return [json.loads(text) for text in path.read_text(encoding="utf-8-sig").splitlines() if text.strip()]
+def _story_lines(story: Story) -> list[Line]:
+    """Return the story's events, settings and end, for the page."""
+    settings = [{"set": dict(setting.values)} for setting in story.settings]
+    end = [{"until": iso(story.until)}] if story.until else []
+    return [*settings, *(event.envelope for event in story.events if not event.is_call), *end]

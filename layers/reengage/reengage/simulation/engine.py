@@ -14,7 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from ..domain.instants import iso
 from ..domain.message import State
@@ -24,11 +25,19 @@ from .app import SimulatedApp
 from .parameters import environment
 from .story import Delivery, Setting, Story, StoryError, parse_story
 
+if TYPE_CHECKING:
+    from ..adapters.memory.restored import RestoredStore
+
 MINUTE: Final = timedelta(minutes=1)
 EXPIRES_EVERY: Final = timedelta(days=7)
 """How often expired items are deleted; DynamoDB's TTL does it within days, too."""
 OURS: Final = "reengage"
 """Events of this source are the app's own: its rules on the bus leave them out."""
+
+PREFERENCES_KEY_HINT: Final = (
+    "the export has opt-outs, under hashes of the addresses; add --preferences-key FILE with the value of the stack's "
+    "secret PreferencesKey"
+)
 
 Line = dict[str, Any]
 Progress = Callable[[int, int], None]
@@ -43,27 +52,34 @@ def simulate(
     *,
     until: datetime | None = None,
     seed: int = 0,
+    preferences_key: str | None = None,
     on_progress: Progress | None = None,
 ) -> Iterator[Line]:
     """Yield ``{"at", "detail-type", "detail"}`` for each event out, in order of time, then ``{"summary": {…}}``.
 
     ``story`` is what ``read_story`` returns, or parsed lines. ``settings`` are the stack's parameters by their names
     in the template; the story's own ``set`` lines come after them. ``until`` ends the story before its own end.
-    Without an end it goes on until nothing is due any more. Raises ``StoryError`` before the first line.
+    Without an end it goes on until nothing is due any more. ``preferences_key`` is the secret by which the addresses
+    of a story's items are hashed. Raises ``StoryError`` before the first line.
     """
     read = story if isinstance(story, Story) else parse_story(story)
     if until is not None:
         read = replace(read, until=min(until, read.until) if read.until else until)
+    if read.faults and read.items:
+        raise StoryError("a story with the items of a table cannot have faults; remove one of them")
     if read.faults:
         from .fault_run import FaultRun  # noqa: PLC0415 - it builds on this module
 
         return FaultRun(read, dict(settings or {}), seed).lines()
-    return _Engine(read, dict(settings or {}), seed, on_progress).run()
+    engine = _Engine(read, dict(settings or {}), seed, on_progress, preferences_key)
+    return engine.run()
 
 
-def state_at(story: Story, settings: Mapping[str, str] | None, at: datetime) -> SimulatedApp:
+def state_at(
+    story: Story, settings: Mapping[str, str] | None, at: datetime, *, preferences_key: str | None = None
+) -> SimulatedApp:
     """Run the story until ``at``, and return the app as it is then. Raises ``StoryError``."""
-    engine = _Engine(replace(story, until=at), dict(settings or {}), 0, None)
+    engine = _Engine(replace(story, until=at), dict(settings or {}), 0, None, preferences_key)
     for _ in engine.run():
         pass
     engine.app.now = at
@@ -71,7 +87,14 @@ def state_at(story: Story, settings: Mapping[str, str] | None, at: datetime) -> 
 
 
 class _Engine:
-    def __init__(self, story: Story, settings: dict[str, str], seed: int, on_progress: Progress | None) -> None:
+    def __init__(
+        self,
+        story: Story,
+        settings: dict[str, str],
+        seed: int,
+        on_progress: Progress | None,
+        preferences_key: str | None = None,
+    ) -> None:
         self._story = story
         self._on_progress = on_progress
         self._settings = settings
@@ -87,8 +110,15 @@ class _Engine:
             if setting.at is None:
                 self._settings |= setting.values
         self.app = SimulatedApp(
-            environment_of(self._settings), rules=story.rules, seed=seed, wait=self._wait, report=self._report
+            environment_of(self._settings),
+            rules=story.rules,
+            seed=seed,
+            wait=self._wait,
+            report=self._report,
+            store=_restored(story, preferences_key) if story.items else None,
         )
+        if story.start:
+            self.app.now = story.start
         self._check()
 
     def run(self) -> Iterator[Line]:
@@ -200,6 +230,32 @@ def environment_of(values: Mapping[str, str]) -> dict[str, str]:
         raise StoryError(str(error)) from error
 
 
+def history(story: Story, preferences_key: str | None) -> list[Line]:
+    """Return what the story's items tell of the time before its start, as events. Raises ``StoryError``."""
+    if not story.items:
+        return []
+    lines = _restored(story, preferences_key).history()
+    return [{"at": iso(at), "detail-type": detail_type, "detail": detail} for at, detail_type, detail in lines]
+
+
+def _restored(story: Story, preferences_key: str | None) -> "RestoredStore":
+    """Return a store with the story's items. Raises ``StoryError`` if one cannot be read, or needs what is missing."""
+    if story.start is None:
+        raise StoryError("the instant of the export is not known; add --start with it")
+    from ..adapters.dynamodb.items.contacts import keyed_hash  # noqa: PLC0415 - pynamodb, which other stories do without
+    from ..adapters.memory.restored import RestoredStore  # noqa: PLC0415 - the same
+
+    store = RestoredStore(hash_address=partial(keyed_hash, preferences_key) if preferences_key else str)
+    for number, item in enumerate(story.items, start=1):
+        try:
+            kind = store.restore(item)
+        except ValueError as error:
+            raise StoryError(f"item {number}: {error}") from error
+        if kind == "preferences" and not preferences_key:
+            raise StoryError(PREFERENCES_KEY_HINT)
+    return store
+
+
 def _whole_minute(at: datetime) -> datetime:
     """The first whole minute from ``at`` on."""
     floor = at.astimezone(UTC).replace(second=0, microsecond=0)
@@ -248,10 +304,10 @@ class Summary:
         by_reason: dict[str, Counter[str]] = {}
         for reason, outcome in outcomes.values():
             by_reason.setdefault(reason, Counter())[outcome] += 1
-        begins = self._story.events[0].at if self._story.events else None
+        begins = self._story.start or (self._story.events[0].at if self._story.events else None)
         return {
             "from": iso(begins) if begins else None,
-            "until": iso(self._story.until or app.now) if self._story.events else None,
+            "until": iso(self._story.until or app.now) if begins else None,
             "events_in": len(self._story.events),
             "contacts": len(self._contacts),
             "events": dict(sorted(self._events.items())),

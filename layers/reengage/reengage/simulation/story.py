@@ -1,4 +1,4 @@
-"""Read a story: JSON lines, each an event, a setting, a line of the provider's script, or the end.
+"""Read a story: JSON lines, each an event, a setting, a line of the provider's script, an item, or the end.
 
 | line | meaning |
 |---|---|
@@ -7,12 +7,15 @@
 | ``{"provider": {…}}`` | what the simulated provider answers (``provider.py``) |
 | a provider's archived call, or ``{"call": {"path", "body"}}``, optional ``time`` | see ``archive.py`` |
 | ``{"fault": {…}}`` | what fails, at one call of a port (``faults.py``) |
+| ``{"Item": {…}}`` | an item of a table that was exported, there from the start (``table_export.py``) |
 | ``{"until": instant}`` | the end of the story, which is included |
+
+A folder of DynamoDB's export to S3 is a story too, and so is the output of ``aws dynamodb scan``.
 """
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -23,10 +26,12 @@ from .archive import event_of, is_call, time_of
 from .faults import Fault, parse_fault
 from .parameters import PARAMETERS, hint
 from .provider import ProviderRule, parse_rule
+from .table_export import export_of, scanned
 
-KINDS: Final = ("set", "until", "provider", "fault")
+KINDS: Final = ("set", "until", "provider", "Item", "fault")
 EVENT_HINT: Final = (
-    'use an event {"time": …, "detail-type": …, "detail": {…}}, {"set": {…}}, {"provider": {…}} or {"until": …}'
+    'use an event {"time": …, "detail-type": …, "detail": {…}}, {"set": {…}}, {"provider": {…}}, {"Item": {…}} '
+    'or {"until": …}'
 )
 
 
@@ -58,13 +63,25 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """All lines of a story: ``events`` and ``settings`` in order of time, ``rules`` in the order of their lines."""
+    """All lines of a story: ``events`` and ``settings`` in order of time, ``rules`` in the order of their lines.
+
+    ``items`` are the table at ``start``, in DynamoDB's JSON; without ``start`` the first event is the start.
+    """
 
     events: tuple[Delivery, ...] = ()
     settings: tuple[Setting, ...] = ()
     rules: tuple[ProviderRule, ...] = ()
+    items: tuple[Mapping[str, Any], ...] = ()
+    start: datetime | None = None
     until: datetime | None = None
     faults: tuple[Fault, ...] = ()
+
+    def starting(self, at: datetime) -> "Story":
+        """Leave out the events before ``at``. Settings from before it apply from the start."""
+        settings = (replace(each, at=None) if each.at and each.at <= at else each for each in self.settings)
+        return replace(
+            self, start=at, events=tuple(event for event in self.events if event.at >= at), settings=tuple(settings)
+        )
 
 
 @dataclass(slots=True)
@@ -75,21 +92,36 @@ class _Draft:
     settings: list[Setting] = field(default_factory=list)
     rules: list[ProviderRule] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    items: list[Mapping[str, Any]] = field(default_factory=list)
     until: datetime | None = None
 
 
 def read_story(path: str | Path) -> Story:
-    """Read the story in a file of JSON lines; empty lines are ignored.
+    """Read a file of JSON lines, the output of a scan, or the folder of an export to S3; empty lines are ignored.
 
     Raises ``StoryError`` for the first line that is wrong, and ``OSError`` if the file cannot be read.
     """
-    with Path(path).open(encoding="utf-8-sig") as file:
-        return _story((number, _parsed(number, text)) for number, text in enumerate(file, start=1) if text.strip())
+    if Path(path).is_dir():
+        return _export(Path(path))
+    text = Path(path).read_text(encoding="utf-8-sig")
+    if (items := scanned(text)) is not None:
+        return parse_story({"Item": item} for item in items)
+    lines = enumerate(text.splitlines(), start=1)
+    return _story((number, _parsed(number, line)) for number, line in lines if line.strip())
 
 
 def parse_story(lines: Iterable[Any]) -> Story:
     """Read a story from lines that are parsed already. Raises ``StoryError``."""
     return _story(enumerate(lines, start=1))
+
+
+def _export(folder: Path) -> Story:
+    try:
+        exported_at, lines = export_of(folder)
+        items = [line["Item"] for line in lines]
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoryError(f"no full export of a table: {error}") from error
+    return replace(parse_story({"Item": item} for item in items), start=exported_at)
 
 
 def _parsed(number: int, text: str) -> Any:
@@ -107,6 +139,7 @@ def _story(lines: Iterable[tuple[int, Any]]) -> Story:
         events=tuple(sorted(draft.events, key=lambda event: event.at)),
         settings=tuple(sorted(draft.settings, key=lambda setting: (setting.at is not None, setting.at))),
         rules=tuple(draft.rules),
+        items=tuple(draft.items),
         until=draft.until,
         faults=tuple(draft.faults),
     )
@@ -135,6 +168,10 @@ def _read(number: int, line: Any, draft: _Draft) -> None:
                 draft.faults.append(parse_fault(line["fault"]))
             except (TypeError, ValueError) as error:
                 raise StoryError(f"line {number}: fault: {error}") from error
+        case ["Item"]:
+            if not isinstance(line["Item"], dict):
+                raise StoryError(f'line {number}: Item: expected an object such as {{"pk": {{"S": …}}, …}}')
+            draft.items.append(line["Item"])
         case _:
             draft.events.append(_event(number, line))
 

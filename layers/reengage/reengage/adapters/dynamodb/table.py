@@ -7,8 +7,6 @@ If the answer to a write is lost, botocore sends the write again. The second try
 first one met. A caller that this could mislead reads the stored item.
 """
 
-import hashlib
-import hmac
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import batched
@@ -25,7 +23,7 @@ from reengage.domain.contact import Contact
 from reengage.domain.preferences import preferences_of
 
 from .items.base import Item
-from .items.contacts import PREFERENCES, CapUsageItem, PreferencesItem
+from .items.contacts import PREFERENCES, CapUsageItem, PreferencesItem, keyed_hash
 from .items.subjects import BrandItem, SubjectItem
 
 DUE: Final = "due"
@@ -96,7 +94,7 @@ class Table:
 
     def preferences_key(self, contact: Contact) -> str:
         """Return a keyed hash: the table alone does not show whose preferences they are."""
-        return hmac.new(self.hash_key().encode(), preferences_of(contact).encode(), hashlib.sha256).hexdigest()
+        return keyed_hash(self.hash_key(), preferences_of(contact))
 
     def preferences_pk(self, contact: Contact) -> str:
         return f"{PREFERENCES}#{self.preferences_key(contact)}"

@@ -57,7 +57,7 @@ class Contacts(Tables):
         return self.write_linked(self.preferences_key(contact), preferences)
 
     def preferences_key(self, contact: Contact) -> str:
-        return preferences_of(contact)
+        return self.hash_address(preferences_of(contact))
 
     def read_linked(self, key: str) -> Preferences:
         return self._preferences.get(key, Preferences())

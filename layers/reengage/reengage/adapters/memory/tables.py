@@ -77,6 +77,8 @@ class Tables:
     _of_contact: defaultdict[str, ContactKeys] = field(default_factory=lambda: defaultdict(ContactKeys))
     _audience: defaultdict[str, dict[str, tuple[str, Recipient]]] = field(default_factory=lambda: defaultdict(dict))
     _lock: RLock = field(default_factory=RLock)
+    hash_address: Callable[[str], str] = str
+    """Makes the key of preferences from what identifies a contact; a restored store has the deployed app's."""
 
     def _stored(self, key: MessageKey) -> ScheduledMessage | BroadcastShard | None:
         return row.message if (row := self._rows.get(key)) else self._shards.get(key)
@@ -130,7 +132,7 @@ class Tables:
         return [key for key in indexed.links if key in self._links] if indexed else []
 
     def _preferences_of(self, contact: Contact) -> Preferences:
-        return self._preferences.get(preferences_of(contact), Preferences())
+        return self._preferences.get(self.hash_address(preferences_of(contact)), Preferences())
 
 
 def open_audience(brand: str, shard: int) -> str:

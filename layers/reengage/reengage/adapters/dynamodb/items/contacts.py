@@ -1,5 +1,7 @@
 """The items of a contact, under its own key, and its preferences, under a keyed hash."""
 
+import hashlib
+import hmac
 from collections.abc import Mapping
 from datetime import UTC
 from typing import Any, Final
@@ -145,6 +147,11 @@ def to_recipient(key: Mapping[str, str]) -> Recipient:
         return Recipient(Contact(brand, channel=kind, address=rest))
     channel, address, _ = rest.split("#", 2)  # SUBJECT#<brand>#interest#<channel>#<address>#<item id>
     return Recipient(Contact(brand, channel, unquote(address)), parse_instant(key["audience_day"].partition("#")[2]))
+
+
+def keyed_hash(key: str, text: str) -> str:
+    """Return HMAC-SHA256 in hexadecimal: who has the table but not the key cannot find an address by trying."""
+    return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
 def preferences_item(pk: str, preferences: Preferences) -> PreferencesItem:
