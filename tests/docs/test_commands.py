@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.docs
 
 MAKEFILE: Final = (ROOT / "Makefile").read_text(encoding="utf-8")
-TARGETS: Final = set(re.findall(r"^([a-z][a-z-]*):(?!=)", MAKEFILE, re.MULTILINE))
+TARGETS: Final = set(re.findall(r"^([a-z][a-z0-9-]*):(?!=)", MAKEFILE, re.MULTILINE))
 SAM: Final = {"build", "deploy", "delete", "validate", "local invoke"}
 GLOBAL_OPTIONS: Final = {"--query", "--output", "--region", "--profile"}
 SUBCOMMANDS: Final = cast("click.Group", typer.main.get_command(app)).commands

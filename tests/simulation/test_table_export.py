@@ -94,7 +94,7 @@ def exported(story: Story, cut: datetime, store: InspectedStore) -> list[dict[st
 
 
 def comparable(lines: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the events out; those of one instant in any order, for a table has none."""
+    """Return the events out; those of one instant are in any order, as in a table."""
     found = stories.as_expectations(line for line in lines if "summary" not in line)
     return sorted(found, key=lambda line: (parse_instant(line["at"]), json.dumps(line)))
 

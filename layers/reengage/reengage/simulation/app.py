@@ -95,7 +95,7 @@ class SimulatedApp(IngestApp, PlanApp, RecordApp, WebhookApp, ExplainApp):
         report: Callable[[datetime, Mapping[str, Any]], None],
         store: MemoryStore | None = None,
     ) -> None:
-        self._store = store
+        self._restored = store
         self.environment = environment
         self.now = datetime.min.replace(tzinfo=UTC)
         self.events: list[tuple[datetime, OutEvent]] = []
@@ -119,7 +119,7 @@ class SimulatedApp(IngestApp, PlanApp, RecordApp, WebhookApp, ExplainApp):
 
     @cached_property
     def store(self) -> MemoryStore:  # type: ignore[override] # the deployed app names DynamoDB's
-        return MemoryStore() if self._store is None else self._store
+        return MemoryStore() if self._restored is None else self._restored
 
     def _provider(self, provider: str, channel: str) -> ProviderChannel:
         return self._providers.setdefault((provider, channel), _Route(self, provider))
