@@ -19,14 +19,12 @@ from reengage.adapters.dynamodb.items.contacts import (
     to_profile,
 )
 from reengage.adapters.dynamodb.items.messages import (
-    BreakerItem,
     BroadcastShardItem,
     ScheduledMessageItem,
-    SendSlotItem,
-    to_breaker,
     to_broadcast_shard,
     to_message,
 )
+from reengage.adapters.dynamodb.items.routes import BreakerItem, SendSlotItem, SilenceItem, to_breaker, to_silence
 from reengage.adapters.dynamodb.items.subjects import (
     BrandItem,
     SubjectItem,
@@ -153,6 +151,12 @@ class RestoredStore(MemoryStore):
         breaker = to_breaker(item)
         assert breaker
         self._breakers[item.pk.partition("#")[2]] = breaker
+
+    @_restore.register
+    def _(self, item: SilenceItem) -> None:
+        silence = to_silence(item)
+        assert silence
+        self._silences[item.sk] = silence
 
 
 def _named(contact: Contact) -> dict[str, Any]:
