@@ -14,7 +14,7 @@ A folder of DynamoDB's export to S3 is a story too, and so is the output of ``aw
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -159,21 +159,26 @@ def _read(number: int, line: Any, draft: _Draft) -> None:
                 raise StoryError(f"line {number}: a second until; leave one")
             draft.until = _instant(number, "until", line["until"])
         case ["provider"]:
-            try:
-                draft.rules.append(parse_rule(line["provider"]))
-            except (TypeError, ValueError) as error:
-                raise StoryError(f"line {number}: provider: {error}") from error
+            draft.rules.append(_value(number, "provider", parse_rule, line))
         case ["fault"]:
-            try:
-                draft.faults.append(parse_fault(line["fault"]))
-            except (TypeError, ValueError) as error:
-                raise StoryError(f"line {number}: fault: {error}") from error
+            draft.faults.append(_value(number, "fault", parse_fault, line))
         case ["Item"]:
-            if not isinstance(line["Item"], dict):
-                raise StoryError(f'line {number}: Item: expected an object such as {{"pk": {{"S": …}}, …}}')
-            draft.items.append(line["Item"])
+            draft.items.append(_value(number, "Item", _item, line))
         case _:
             draft.events.append(_event(number, line))
+
+
+def _value[T](number: int, kind: str, parse: Callable[[Any], T], line: Mapping[str, Any]) -> T:
+    try:
+        return parse(line[kind])
+    except (TypeError, ValueError) as error:
+        raise StoryError(f"line {number}: {kind}: {error}") from error
+
+
+def _item(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError('expected an object such as {"pk": {"S": …}, …}')
+    return value
 
 
 def _event(number: int, line: Mapping[str, Any]) -> Delivery:
