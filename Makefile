@@ -198,9 +198,9 @@ REENGAGE := $(if $(filter local,$(STACK)),set -a && . $(LOCAL_STACK) && )PYTHONP
 need = $(if $($(1)),,@echo "$(1) is missing. Usage: $(2)" >&2; exit 2)
 
 .PHONY: explain export preview progress import-opt-outs pause resume send
-explain: $(PROJECT) ## Show what happened to a contact, and why: CONTACT=brand/channel/address or APPOINTMENT=id [STACK=…].
-	$(if $(APPOINTMENT),,$(call need,CONTACT,make explain CONTACT=acme-dental/sms/+12025550101))
-	@$(REENGAGE) explain --stack $(STACK) $(if $(APPOINTMENT),--appointment "$(APPOINTMENT)" --brand "$(BRAND)","$(CONTACT)")
+explain: $(PROJECT) ## Show what happened, and why: CONTACT=brand/channel/address, APPOINTMENT=id or PHONE=number [STACK=…].
+	$(if $(APPOINTMENT)$(PHONE),,$(call need,CONTACT,make explain CONTACT=acme-dental/sms/+12025550101))
+	@$(REENGAGE) explain --stack $(STACK) $(if $(APPOINTMENT),--appointment "$(APPOINTMENT)") $(if $(PHONE),--phone "$(PHONE)") $(if $(BRAND),--brand "$(BRAND)") $(if $(CONTACT),"$(CONTACT)")
 
 export: $(PROJECT) ## Write out everything that is stored of a contact: CONTACT=brand/channel/address [STACK=…].
 	$(call need,CONTACT,make export CONTACT=acme-dental/sms/+12025550101)
@@ -214,9 +214,9 @@ progress: $(PROJECT) ## Show how far a broadcast has come: BRAND=… and ANNOUNC
 	$(call need,BRAND,make progress BRAND=acme ANNOUNCEMENT=summer-2026)
 	@$(REENGAGE) progress --stack $(STACK) "$(BRAND)" $(if $(ITEM),--item "$(ITEM)",--announcement "$(ANNOUNCEMENT)")
 
-import-opt-outs: $(PROJECT) ## Import opt-outs: FILE=opt-outs.csv; a dry run unless APPLY=1 [BRAND=…] [STACK=…].
+import-opt-outs: $(PROJECT) ## Import opt-outs: FILE=opt-outs.csv; a dry run unless APPLY=1 [NEW_BRAND=1] [BRAND=…] [STACK=…].
 	$(call need,FILE,make import-opt-outs FILE=opt-outs.csv)
-	@$(REENGAGE) import-opt-outs --stack $(STACK) --brand "$(BRAND)" $(if $(APPLY),--apply) "$(FILE)"
+	@$(REENGAGE) import-opt-outs --stack $(STACK) --brand "$(BRAND)" $(if $(APPLY),--apply) $(if $(NEW_BRAND),--new-brand) "$(FILE)"
 
 pause: $(PROJECT) ## Hold all sending: WHY=… [BRAND=…] [SCOPE=all|marketing|a reason] [UNTIL=instant] [STACK=…].
 	@$(REENGAGE) pause --stack $(STACK) --why "$(WHY)" --brand "$(BRAND)" --scope "$(or $(SCOPE),all)" --until "$(UNTIL)"

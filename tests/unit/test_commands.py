@@ -40,7 +40,24 @@ def invoked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
         return ANSWERS[output](event)
 
     monkeypatch.setattr(stacks, "stack_functions", lambda _stack: invoke)
+    parameters = {"Routes": "acme-dental/sms/aws/+12025550100"}
+    monkeypatch.setattr(stacks, "describe", lambda name: stacks.Stack(name, {"TableName": "table"}, parameters))
+    monkeypatch.setattr(boto3, "client", lambda _service: BrandTable())
     return questions
+
+
+class BrandTable:
+    """A table with the configuration of one brand, and a contact of another one."""
+
+    def get_item(self, **request: Any) -> Any:
+        return {"Item": {}} if request["Key"]["pk"]["S"] == "BRAND#acme" else {}
+
+    def get_paginator(self, _name: str) -> "BrandTable":
+        return self
+
+    def paginate(self, **_: Any) -> Any:
+        keys = ("BRAND#acme", "BRAND#", "CONTACT#Smile.Clinic#sms#+12025550101")
+        return [{"Items": [{"pk": {"S": key}} for key in keys]}]
 
 
 def _explained(event: Any) -> Any:
@@ -267,6 +284,8 @@ def test_import_goes_on_after_a_failed_line(
         return {"changed": True}
 
     monkeypatch.setattr(stacks, "stack_functions", lambda _stack: invoke)
+    parameters = {"Routes": "acme-dental/sms/aws/+12025550100"}
+    monkeypatch.setattr(stacks, "describe", lambda name: stacks.Stack(name, {}, parameters))
     file = tmp_path / "opt-outs.csv"
     file.write_text("\n".join(CSV.splitlines()[:4]), encoding="utf-8")
     assert main(["import-opt-outs", "--stack", "reengage", "--apply", str(file)]) == 1
@@ -575,3 +594,84 @@ def test_explain_finds_the_contacts_of_an_appointment(
     assert "Nothing is stored of it." in capsys.readouterr().out
     assert main(["explain"]) == 2
     assert "is missing" in capsys.readouterr().err
+
+
+UNKNOWN = {
+    "ACME-DENTAL": "did you mean acme-dental?",
+    "acme_dental": "did you mean acme-dental?",
+    "acme-dentla": "did you mean acme-dental?",
+    "smile-clinic": "did you mean Smile.Clinic?",
+    "zebra": "known brands: Smile.Clinic, acme, acme-dental",
+}
+
+
+@pytest.mark.parametrize("brand", UNKNOWN)
+def test_import_refuses_a_brand_that_is_not_known(
+    brand: str, invoked: list[tuple[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Opt-outs of ACME-DENTAL were stored, and the contact of acme-dental was written to."""
+    file = tmp_path / "opt-outs.csv"
+    file.write_text(f"brand,channel,address\n{brand},sms,+12025550101\nacme,sms,+12025550104\n", encoding="utf-8")
+    assert main(["import-opt-outs", "--stack", "reengage", str(file)]) == 1
+    printed = capsys.readouterr().out
+    assert f"line 2: no brand {brand} is known; {UNKNOWN[brand]}; --new-brand stores it" in printed
+    assert f"brand {brand}: 1, refused: no brand {brand} is known; {UNKNOWN[brand]}" in printed
+    assert "brand acme: 1\n" in printed
+    assert main(["import-opt-outs", "--stack", "reengage", "--apply", str(file)]) == 1
+    assert [event["detail"]["contact"]["brand"] for _, event in invoked] == ["acme"]
+    assert main(["import-opt-outs", "--stack", "reengage", "--apply", "--new-brand", str(file)]) == 0
+    assert len(invoked) == 3
+
+
+def test_import_stores_nothing_if_brands_cannot_be_checked(
+    invoked: list[tuple[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def missing(name: str) -> stacks.Stack:
+        raise stacks.StackError(f"the stack {name}: does not exist")
+
+    monkeypatch.setattr(stacks, "describe", missing)
+    file = tmp_path / "opt-outs.csv"
+    file.write_text("brand,channel,address\nacme,sms,+12025550104\n", encoding="utf-8")
+    assert main(["import-opt-outs", "--stack", "reengage", str(file)]) == 0
+    assert "The brands were not checked" in capsys.readouterr().err
+    assert main(["import-opt-outs", "--stack", "reengage", "--apply", str(file)]) == 1
+    assert invoked == []
+
+
+@pytest.mark.parametrize(
+    "phone", ["+12025550101", "+1 (202) 555-0101", "001 202 555 0101", "(202) 555-0101", "tel:+1-202-555-0101"]
+)
+def test_explain_takes_a_phone_number_in_any_spelling(
+    phone: str, invoked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_sms = lambda event: LEDGER if event["contact"]["channel"] == "sms" else {**LEDGER, "entries": []}  # noqa: E731
+    monkeypatch.setitem(ANSWERS, "ExplainFunctionArn", on_sms)
+    assert main(["explain", "--phone", phone]) == 0
+    asked = [event["contact"] for _, event in invoked]
+    assert asked == [ANNA | {"channel": channel} for channel in ("sms", "whatsapp", "rcs")]
+    assert capsys.readouterr().out.count("acme-dental/sms/+12025550101 at") == 1
+
+
+def test_explain_of_a_phone_needs_a_brand_if_there_are_several(
+    invoked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parameters = {"Routes": "acme/sms/aws/+12025550100,beta/sms/aws/+12025550109"}
+    monkeypatch.setattr(stacks, "describe", lambda name: stacks.Stack(name, {}, parameters))
+    assert main(["explain", "--phone", "+12025550101"]) == 2
+    assert "--brand is missing; brands in Routes: acme, beta" in capsys.readouterr().err
+    assert main(["explain", "--phone", "+12025550101", "--brand", "beta"]) == 0
+    assert {event["contact"]["brand"] for _, event in invoked} == {"beta"}
+
+
+def test_explain_hints_at_a_brand_of_close_spelling(
+    invoked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LEDGER, "entries", [])
+    assert main(["explain", "Acme-Dental/sms/+12025550101"]) == 0
+    assert "no brand Acme-Dental is known; did you mean acme-dental?" in capsys.readouterr().err
+    assert main(["explain", "acme-dental/sms/+12025550101"]) == 0
+    assert capsys.readouterr().err == ""
+    assert len(invoked) == 2

@@ -273,3 +273,49 @@ def test_a_long_export_comes_in_parts() -> None:
     last = export(ANNA, store=world.store, clock=world.clock, cursor=first["next"])
     assert (len(first["inbound"]), len(last["inbound"]), "next" in last) == (HOLDINGS_PAGE, 1, False)
     assert (first["profile"] is None, last["profile"] is None) == (False, True)
+
+
+def forecasts(world: World) -> list[dict[str, Any]]:
+    ledger = explain(ANNA, store=world.store, clock=world.clock, settings=world.policy)
+    return [entry for entry in ledger["entries"] if entry["what"] == "scheduled"]
+
+
+def test_what_is_scheduled_has_its_forecast() -> None:
+    world = World()
+    world.receive(inbound())
+    world.plan(business("AppointmentBooked", starts_at=STARTS, remind_before=["P1D"]))
+    (entry,) = forecasts(world)
+    assert (entry["forecast"], entry["forecast_at"]) == ("send", iso(STARTS - DAY))
+    assert "forecast_rule" not in entry
+
+
+@pytest.mark.parametrize("rule", ["no_conversation", "opted_out", "window_closed"])
+def test_a_certain_skip_is_forecast_with_its_rule(rule: str) -> None:
+    """25 seconds before its skip, a message was shown as just scheduled."""
+    world = World()
+    starts_at = STARTS + 40 * DAY if rule == "window_closed" else STARTS
+    if rule != "no_conversation":
+        world.receive(inbound())
+    world.plan(business("AppointmentBooked", starts_at=starts_at, remind_before=["P1D"]))
+    if rule == "opted_out":
+        world.receive(inbound(world.clock.forward(hours=1), text="STOP"))
+    (entry,) = forecasts(world)
+    assert (entry["forecast"], entry["forecast_rule"]) == ("skip", rule)
+
+
+def test_a_hold_is_forecast_with_its_end() -> None:
+    world = World(policy=PolicySettings(quiet_hours=QUIET))
+    world.receive(inbound())
+    at_eight = STARTS.replace(hour=20)
+    world.plan(business("AppointmentBooked", starts_at=at_eight + DAY, remind_before=["P1D"]))
+    (entry,) = forecasts(world)
+    assert (entry["forecast"], entry["forecast_held_by"]) == ("send", "quiet_hours")
+    assert entry["forecast_at"] > iso(at_eight)
+
+
+def test_without_settings_there_is_no_forecast() -> None:
+    world = World()
+    world.receive(inbound())
+    world.plan(business("AppointmentBooked", starts_at=STARTS, remind_before=["P1D"]))
+    (entry,) = [entry for entry in explained(world)["entries"] if entry["what"] == "scheduled"]
+    assert "forecast" not in entry

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..settings import ExplainSettings
@@ -51,13 +51,15 @@ class ExplainApp(StoreAdapters):
             case AboutSubject():
                 from ..usecases.explain import explain_subject
 
-                return explain_subject(question.ref(self.settings.routes), store=self.store, clock=self.clock)
+                ref, policy = question.ref(self.settings.routes), self.settings.policy
+                return explain_subject(ref, store=self.store, clock=self.clock, settings=policy)
 
     def _explain(self, question: AboutContact) -> dict[str, Any]:
         from ..usecases.explain import explain, export
 
-        describe = partial(export, cursor=question.after) if question.output == "export" else explain
-        return describe(question.contact, store=self.store, clock=self.clock)
+        if question.output == "export":
+            return export(question.contact, store=self.store, clock=self.clock, cursor=question.after)
+        return explain(question.contact, store=self.store, clock=self.clock, settings=self.settings.policy)
 
     def _preview(self, event: BusinessEvent) -> dict[str, Any]:
         from ..adapters.wording import FluentWording

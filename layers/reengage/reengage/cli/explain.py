@@ -1,18 +1,23 @@
 """``explain`` and ``export``: what happened to a contact and why; everything that is stored of one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import typer
 
 from reengage.cli import stack as stacks
-from reengage.cli.console import ExitCode, UsageError, command, flat, printable, write, write_json
+from reengage.cli.brands import known_brands, unknown_brand
+from reengage.cli.console import ExitCode, UsageError, command, flat, printable, warn, write, write_json
 from reengage.cli.contacts import EXAMPLE, contact_fields, parse_contact
 from reengage.domain.preferences import EVERYWHERE
+from reengage.domain.routes import Routes, parse_routes
 
 ContactArgument = Annotated[str, typer.Argument(help=f"brand/channel/address, for example {EXAMPLE}")]
 StackOption = Annotated[str, typer.Option("--stack", help="name of the deployed stack")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
+
+PHONE_CHANNELS: Final = ("sms", "whatsapp", "rcs")
+"""The channels whose addresses are phone numbers."""
 
 CONSENT = {None: "not recorded", True: "yes", False: "no"}
 
@@ -24,36 +29,90 @@ def explain(
     appointment: Annotated[str, typer.Option("--appointment", help="id of an appointment instead")] = "",
     trial: Annotated[str, typer.Option("--trial", help="id of a trial instead")] = "",
     order: Annotated[str, typer.Option("--order", help="id of an order instead")] = "",
+    phone: Annotated[str, typer.Option("--phone", help="a phone number in any spelling instead")] = "",
     brand: Annotated[str, typer.Option("--brand", help="brand of that id; not needed if Routes has only one")] = "",
     stack: StackOption = "reengage",
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Show what was planned for a contact, what happened, and why.
 
-    Example: reengage explain acme-dental/sms/+12025550101, or reengage explain --appointment a-17
+    Example: reengage explain acme-dental/sms/+12025550101, or reengage explain --appointment a-17, or
+    reengage explain --phone "+1 (202) 555-0101"
     """
     ids = {"appointment": appointment, "trial": trial, "order": order}
     given = {kind: subject_id for kind, subject_id in ids.items() if subject_id}
-    if len(given) + bool(contact) != 1:
+    if len(given) + bool(contact) + bool(phone) != 1:
         raise UsageError(
             f"CONTACT (brand/channel/address) is missing. Usage: reengage explain {EXAMPLE}, or --appointment ID"
         )
-    if contact:
-        event: dict[str, Any] = {"contact": contact_fields(parse_contact(contact))}
+    invoke = stacks.stack_functions(stack)
+    if phone:
+        answer = _of_phone(invoke, stack, brand, phone)
+    elif contact:
+        parsed = parse_contact(contact)
+        answer = stacks.accepted(invoke("ExplainFunctionArn", {"contact": contact_fields(parsed)}))
+        brand = parsed.brand
     else:
         ((kind, subject_id),) = given.items()
-        event = {"subject": {"kind": kind, "id": subject_id, **({"brand": brand} if brand else {})}}
-    answer = stacks.accepted(stacks.stack_functions(stack)("ExplainFunctionArn", event))
+        about = {"kind": kind, "id": subject_id, **({"brand": brand} if brand else {})}
+        answer = stacks.accepted(invoke("ExplainFunctionArn", {"subject": about}))
     ledgers = answer.get("ledgers", [answer])
     if as_json:
         write_json(answer)
     else:
         for found in ledgers:
             write(*ledger(found))
+    if not any(found["entries"] for found in ledgers) and (hint := _brand_hint(stack, brand)):
+        warn(hint)
     if not ledgers:
         write("Nothing is stored of it. Check the id and the brand, then the rejected and failed event queues.")
         return ExitCode.FINDING
     return ExitCode.DONE
+
+
+def _of_phone(invoke: stacks.Functions, stack: str, brand: str, phone: str) -> dict[str, Any]:
+    """Return the ledgers of a phone number on each channel on which something is stored of it."""
+    text = stacks.describe(stack).parameters.get("Routes", "")
+    routes = parse_routes(text) if text else Routes()
+    brands = [brand] if brand else sorted(routes.brands)
+    if len(brands) != 1:
+        raise UsageError(f"--brand is missing; brands in Routes: {', '.join(brands) or 'none'}")
+    number = _international(phone.strip(), [route.sender_id for route in routes.routes if route.brand == brands[0]])
+    ledgers = []
+    for channel in PHONE_CHANNELS:
+        fields = contact_fields(parse_contact(f"{brands[0]}/{channel}/{number}"))
+        answer = stacks.accepted(invoke("ExplainFunctionArn", {"contact": fields}))
+        if answer["entries"]:
+            ledgers.append(answer)
+    return {"brand": brands[0], "ledgers": ledgers}
+
+
+def _international(phone: str, senders: Sequence[str]) -> str:
+    """Return the number with its country, which is that of the brand's own number if it is written without one."""
+    import phonenumbers  # noqa: PLC0415 - 0.1 s to import
+
+    if phone.startswith(("+", "00", "tel:")):
+        return phone
+    for sender in senders:
+        if sender.startswith("+"):
+            region = phonenumbers.region_code_for_number(phonenumbers.parse(sender))
+            number = phonenumbers.parse(phone, region)
+            if phonenumbers.is_possible_number(number):
+                return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    raise UsageError(f'--phone: write the number with its country, such as "+1 202 555 0101"; got "{phone}"')
+
+
+def _brand_hint(stack: str, brand: str) -> str:
+    """Say if no such brand is known; nothing if it is, or if that cannot be checked with these credentials."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - the same
+
+    if not brand:
+        return ""
+    try:
+        known = known_brands(stacks.describe(stack), [brand])
+    except (stacks.StackError, BotoCoreError, ClientError):
+        return ""
+    return "" if brand in known else f"{unknown_brand(brand, known)}."
 
 
 PARTS: Final = ("inbound", "scheduled", "subjects")

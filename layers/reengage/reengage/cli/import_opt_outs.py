@@ -1,7 +1,7 @@
 """``import-opt-outs``: store opt-outs from another system; a dry run unless ``--apply`` is given."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from reengage.cli import stack as stacks
-from reengage.cli.console import ExitCode, UsageError, command, write
+from reengage.cli.brands import known_brands, unknown_brand
+from reengage.cli.console import ExitCode, UsageError, command, warn, write
 from reengage.cli.opt_out_file import Row, read_rows
 
 WORKERS = 8
@@ -22,11 +23,13 @@ def import_opt_outs(
     stack: Annotated[str, typer.Option("--stack", help="name of the deployed stack")] = "",
     brand: Annotated[str, typer.Option("--brand", help="brand of lines that name none (Amazon Pinpoint exports)")] = "",
     apply: Annotated[bool, typer.Option("--apply", help="store them; without it, only check")] = False,
+    new_brand: Annotated[bool, typer.Option("--new-brand", help="also of brands that the stack does not know")] = False,
 ) -> ExitCode:
     """Store contacts that opted out elsewhere, so that no message is sent to them.
 
     Columns: brand, channel, address; optional opted_out_at, cause. An Amazon Pinpoint endpoint export
-    (ChannelType, Address, OptOut) works with --brand.
+    (ChannelType, Address, OptOut) works with --brand. A brand that the stack does not know is refused, with the nearest
+    one's name: an opt-out of another spelling stops no message. --new-brand allows it.
 
     Example: reengage import-opt-outs opt-outs.csv, then with --apply --stack reengage
     """
@@ -35,20 +38,46 @@ def import_opt_outs(
     rows = read_rows(file, datetime.now(UTC), brand)
     outcomes: dict[int, tuple[bool, str]] = {row.number: (False, "; ".join(row.errors)) for row in rows if row.errors}
     outcomes |= {row.number: (True, row.skip) for row in rows if row.skip}
-    valid = [row for row in rows if not row.errors and not row.skip]
+    parsed = [row for row in rows if not row.errors and not row.skip]
+    refused = {} if new_brand or not stack else _unknown(stack, parsed, apply=apply)
+    outcomes |= {
+        row.number: (False, f"{refused[row.brand]}; --new-brand stores it") for row in parsed if row.brand in refused
+    }
+    valid = [row for row in parsed if row.brand not in refused]
     outcomes |= _stored(stack, valid) if apply else {row.number: (True, "would be stored") for row in valid}
     write(*(f"line {number}: {text}" for number, (_, text) in sorted(outcomes.items())))
     wrong = sum(not done for done, _ in outcomes.values())
-    write(*_summary(valid))
+    write(*_summary(parsed, refused))
     fine = len(valid) - sum(not outcomes[row.number][0] for row in valid)
     done = f"{fine} are stored" if apply else f"A dry run: {fine} would be stored"
     write(f"{done}, {wrong} are wrong." + ("" if apply else " Nothing was stored; --apply stores them."))
     return ExitCode.FINDING if wrong else ExitCode.DONE
 
 
-def _summary(rows: Sequence[Row]) -> list[str]:
+def _unknown(stack: str, rows: Sequence[Row], *, apply: bool) -> dict[str, str]:
+    """Return each brand of the rows that the stack does not know, with what is wrong.
+
+    A dry run may do without the stack.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - commands without a stack do not need it
+
+    wanted = {row.brand for row in rows}
+    try:
+        known = known_brands(stacks.describe(stack), wanted)
+    except (stacks.StackError, BotoCoreError, ClientError) as error:
+        if apply:
+            raise stacks.StackError(f"the brands could not be checked: {error}; --new-brand stores all") from error
+        warn(f"The brands were not checked: {error}")
+        return {}
+    return {brand: unknown_brand(brand, known) for brand in wanted - known}
+
+
+def _summary(rows: Sequence[Row], refused: Mapping[str, str]) -> list[str]:
     counts = Counter(row.brand for row in rows)
-    return [f"brand {brand}: {count}" for brand, count in sorted(counts.items())]
+    return [
+        f"brand {brand}: {count}" + (f", refused: {refused[brand]}" if brand in refused else "")
+        for brand, count in sorted(counts.items())
+    ]
 
 
 def _stored(stack: str, rows: Sequence[Row]) -> dict[int, tuple[bool, str]]:

@@ -8,11 +8,13 @@ import msgspec
 
 from reengage.domain.contact import Contact
 from reengage.domain.events_out import subject_of
+from reengage.domain.forecast import Forecast, forecast
 from reengage.domain.instants import iso
 from reengage.domain.message import ScheduledMessage, State
+from reengage.domain.policy import PolicyInput, PolicySettings
 from reengage.domain.preferences import Choice, Preferences
 from reengage.domain.subject import Subject, SubjectRef
-from reengage.ports import Clock, ContactStore, Holdings
+from reengage.ports import Clock, ContactStore, Holdings, SnapshotReader
 
 Entry = dict[str, Any]
 """``at`` (ISO 8601, UTC), ``what`` happened or will happen, and details; JSON values; ``None`` if not known."""
@@ -27,17 +29,30 @@ CHOICE_LABELS: Final = {
 }
 
 
-class SubjectLedgerStore(ContactStore, Protocol):
+class LedgerStore(ContactStore, SnapshotReader, Protocol):
+    """What a ledger reads."""
+
+
+class SubjectLedgerStore(LedgerStore, Protocol):
     def read_subject(self, ref: SubjectRef) -> Subject | None: ...
 
 
-def explain(contact: Contact, *, store: ContactStore, clock: Clock) -> dict[str, Any]:
+def explain(
+    contact: Contact, *, store: LedgerStore, clock: Clock, settings: PolicySettings | None = None
+) -> dict[str, Any]:
     """The ledger: ``contact``, ``asked_at``, ``stands`` (how things stand) and ``entries``, in order of time.
 
-    JSON values; the person's own texts are not among them.
+    With ``settings``, each message that is still scheduled has its forecast. JSON values; the person's own texts are
+    not among them.
     """
     held, now = store.read_holdings(contact), clock()
-    entries = [*_messages_in(held), *_choices(contact, held.preferences), *_messages(held)]
+    entries = [*_messages_in(held), *_choices(contact, held.preferences)]
+    for message in held.scheduled:
+        expected = {}
+        if settings and message.state is State.SCHEDULED:
+            context = PolicyInput.of(store.read_snapshot(message), message, settings, now)
+            expected = _forecast(forecast(context, max(message.due_at, message.planned_due_at or message.due_at)))
+        entries += _of_message(message, expected)
     return {
         **subject_of(contact),
         "asked_at": iso(now),
@@ -46,13 +61,16 @@ def explain(contact: Contact, *, store: ContactStore, clock: Clock) -> dict[str,
     }
 
 
-def explain_subject(ref: SubjectRef, *, store: SubjectLedgerStore, clock: Clock) -> dict[str, Any]:
+def explain_subject(
+    ref: SubjectRef, *, store: SubjectLedgerStore, clock: Clock, settings: PolicySettings | None = None
+) -> dict[str, Any]:
     """Return the ledgers of the contacts that an appointment, a trial or an order names, one for each contact.
 
     Each has only the entries about this subject, beside those about the contact. Empty if the subject is not stored.
     """
     subject = store.read_subject(ref)
-    ledgers = [explain(contact, store=store, clock=clock) for contact in (subject.contacts if subject else ())]
+    named = subject.contacts if subject else ()
+    ledgers = [explain(contact, store=store, clock=clock, settings=settings) for contact in named]
     for ledger in ledgers:
         ledger["entries"] = [entry for entry in ledger["entries"] if entry.get("subject_id") in (None, ref.id)]
     return {"brand": ref.brand, "kind": ref.kind, "id": ref.id, "ledgers": ledgers}
@@ -112,31 +130,41 @@ def _choices(contact: Contact, preferences: Preferences) -> Iterator[Entry]:
         yield _entry(erasure.at, "erased", asked_at=erasure.asked_at)
 
 
-def _messages(held: Holdings) -> Iterator[Entry]:
-    """Each message twice: when it was planned, and when it was settled, or is due."""
-    for message in held.scheduled:
-        # A broadcast plans its messages as they fall due.
-        planned_at = message.planned_due_at or message.due_at if message.reason_spec.audience else message.planned_at
-        yield _entry(planned_at, "planned", **_about(message), due_at=message.planned_due_at or message.due_at)
-        settled, due_at = message.settled_at, max(message.due_at, message.planned_due_at or message.due_at)
-        at = due_at if message.state in UNSETTLED or settled is None else settled
-        yield _entry(
-            at,
-            message.state,
-            **_about(message),
-            looked_at_before_the_window_closes=message.due_at if at == due_at > message.due_at else None,
-            held_by=message.hold_rules,
-            rule=message.rule,
-            facts=dict(message.facts) or None,
-            answer=_answer(message),
-            attempts=message.attempts or None,
-            provider=message.provider,
-            provider_message_id=message.provider_message_id,
-            error=message.error,
-            text=message.text,
-            locale=message.locale,
-            template=message.template,
-        )
+def _forecast(expected: Forecast) -> Entry:
+    """What the policy would decide if nothing changed until then."""
+    return {
+        "forecast": str(expected.decision.action),
+        "forecast_at": expected.at if expected.is_sent else None,
+        "forecast_rule": None if expected.is_sent else expected.decision.rule,
+        "forecast_held_by": ", ".join(dict.fromkeys(expected.held_by)) or None,
+    }
+
+
+def _of_message(message: ScheduledMessage, expected: Entry) -> Iterator[Entry]:
+    """Yield a message twice: when it was planned, and when it was settled, or is due."""
+    # A broadcast plans its messages as they fall due.
+    planned_at = message.planned_due_at or message.due_at if message.reason_spec.audience else message.planned_at
+    yield _entry(planned_at, "planned", **_about(message), due_at=message.planned_due_at or message.due_at)
+    settled, due_at = message.settled_at, max(message.due_at, message.planned_due_at or message.due_at)
+    at = due_at if message.state in UNSETTLED or settled is None else settled
+    yield _entry(
+        at,
+        message.state,
+        **_about(message),
+        looked_at_before_the_window_closes=message.due_at if at == due_at > message.due_at else None,
+        held_by=message.hold_rules,
+        rule=message.rule,
+        facts=dict(message.facts) or None,
+        answer=_answer(message),
+        attempts=message.attempts or None,
+        provider=message.provider,
+        provider_message_id=message.provider_message_id,
+        error=message.error,
+        text=message.text,
+        locale=message.locale,
+        template=message.template,
+        **expected,
+    )
 
 
 def _answer(message: ScheduledMessage) -> Entry | None:
