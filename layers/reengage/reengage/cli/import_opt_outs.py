@@ -29,7 +29,7 @@ def import_opt_outs(
 
     Columns: brand, channel, address; optional opted_out_at, cause. An Amazon Pinpoint endpoint export
     (ChannelType, Address, OptOut) works with --brand. A brand that the stack does not know is refused, with the nearest
-    one's name: an opt-out of another spelling stops no message. --new-brand allows it.
+    one's name. An opt-out of another spelling would stop no message. --new-brand allows it.
 
     Example: reengage import-opt-outs opt-outs.csv, then with --apply --stack reengage
     """

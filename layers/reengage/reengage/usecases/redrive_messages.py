@@ -1,7 +1,6 @@
 """Put messages that ended as ``failed`` back into the schedule, by a person's decision.
 
-The next run sends them by the same claim, after the same rules: what is not valid any more, or was refused by the
-contact since, is skipped.
+The next run sends them by the same claim, after the same rules. What is not valid any more is skipped.
 """
 
 from collections import Counter

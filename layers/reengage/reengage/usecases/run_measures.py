@@ -95,8 +95,8 @@ class WatchStore(BrandReader, SilenceStore, Protocol):
 def watch(measures: RunMeasures, brands: Iterable[str], *, store: WatchStore, now: datetime, is_watch: bool) -> None:
     """Measure providers without receipts after a run that sent something.
 
-    ``is_watch``: in the run of one function every ``WATCH_EVERY``, also those and the pauses of the stack and of these
-    brands, even if nothing was due.
+    ``is_watch``: the run is that of the function that also watches every ``WATCH_EVERY``, even if nothing was due. It
+    then reads the pauses of the stack and of these brands.
     """
     is_time = is_watch and now.minute % (WATCH_EVERY // timedelta(minutes=1)) == 0
     if measures.handed_over or is_time:
