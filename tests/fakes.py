@@ -33,6 +33,7 @@ from reengage.usecases.configure_brand import configure_brand
 from reengage.usecases.erase_contact import erase_contact
 from reengage.usecases.ingest_message import Ingested, ingest_message
 from reengage.usecases.ingest_settings import IngestSettings
+from reengage.usecases.openers import Invite
 from reengage.usecases.plan_messages import Planned, plan_messages
 from reengage.usecases.recheck_window import recheck_contact
 from reengage.usecases.record_choice import record_choice
@@ -139,7 +140,7 @@ class _Wrapped:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._port, name)
-        if name in ("prepare", "routes"):  # they make no call
+        if name in ("prepare", "routes", "keyed_hash"):  # they make no call
             return method  # type: ignore[no-any-return]
         return lambda *args, **kwargs: self._around(name, lambda: method(*args, **kwargs))
 
@@ -193,6 +194,7 @@ class World:
     provider: Provider = field(init=False)
     ids: Iterator[int] = field(default_factory=lambda: count(1))
     has_breakers: bool = False
+    invite: Invite | None = None
 
     def __post_init__(self) -> None:
         self.provider = Provider(self.clock)
@@ -220,11 +222,19 @@ class World:
             clock=self.clock,
             send_now=self.sender("updates", around).send_now,
             recheck_contact=partial(recheck_contact, settings=self.policy, store=ports.store, clock=self.clock),
+            bind=partial(self.plan, around=around),
         )
 
     def plan(self, event: BusinessEvent, around: Around | None = None) -> Planned:
         ports = self.ports(around)
-        return plan_messages(event, store=ports.store, publish=ports.bus, clock=self.clock, settings=self.policy)
+        return plan_messages(
+            event,
+            store=ports.store,
+            publish=ports.bus,
+            clock=self.clock,
+            settings=self.policy,
+            invite=self.invite,
+        )
 
     def record_choice(self, made: RecordChoice, around: Around | None = None) -> bool:
         ports = self.ports(around)

@@ -17,12 +17,15 @@ from fluent.syntax.serializer import serialize_pattern
 from fluent.syntax.visitor import Visitor
 
 from reengage.adapters.sms_segments import sms_segments
-from reengage.adapters.wording import FOLDER, FluentWording, WordingError
+from reengage.adapters.wording import FOLDER, OPENER_TEXT, FluentWording, WordingError
 from reengage.adapters.wording import chain as locales_of
 from reengage.adapters.wording_variables import QUESTION, VARIABLES, Context, variables
+from reengage.domain.answers import detect_answer
 from reengage.domain.brand import Brand
 from reengage.domain.contact import CHANNELS, Contact, Profile, parse_brand
+from reengage.domain.keywords import Detection, detect_request
 from reengage.domain.message import ScheduledMessage
+from reengage.domain.openers import find_tokens
 from reengage.domain.policy import PolicyInput
 from reengage.domain.reasons import REASONS, Category
 from reengage.domain.subject import Subject, SubjectRef, Track, VersionedValue
@@ -42,6 +45,7 @@ MOST_SEGMENTS: Final = 3
 
 BRAND: Final = "acme-dental"
 NAME: Final = "Acme Dental Hamburg"
+CODE: Final = "K7QMX-4TRW9"
 STOP_TEXT: Final = "STOP: 0800 555 0142"
 BEFORE: Final = datetime(2031, 9, 16, 12, tzinfo=UTC)
 AFTER: Final = datetime(2031, 9, 20, 12, tzinfo=UTC)
@@ -219,6 +223,7 @@ def problems(folder: Path) -> list[str]:
             _otherwise(file, english),
             _unspeakable(file),
             _misspoken(file, folder, templates),
+            _wrong_openers(file, folder),
         )
         # Of a file that is not where it is looked for, there is nothing more to say.
         found += [f"{file.path}: {problem}" for problem in dict.fromkeys([*_misplaced(file)] or checks)]
@@ -268,9 +273,8 @@ def _unreadable(file: TextFile) -> Iterator[str]:
 def _unknown(file: TextFile) -> Iterator[str]:
     """A text with a misspelt reason would never be used."""
     included = set().union(*(_references(message).messages for message in file.messages.values()))
-    yield from (
-        f"{name}: no reason, and in no text" for name in file.own if name not in SAMPLES and name not in included
-    )
+    known = {*SAMPLES, OPENER_TEXT, *included}
+    yield from (f"{name}: no reason, and in no text" for name in file.own if name not in known)
 
 
 def _otherwise(file: TextFile, english: Mapping[str, ast.Message]) -> Iterator[str]:
@@ -305,6 +309,21 @@ def _misspoken(file: TextFile, folder: Path, templates: Templates) -> Iterator[s
             # A brand may want a sign of its own, and pay for it.
             if file.alphabet == "gsm" and not all(map(_is_gsm, set(worded.text))):
                 yield f"{reason}: leaves the GSM alphabet"
+
+
+def _wrong_openers(file: TextFile, folder: Path) -> Iterator[str]:
+    """A person sends the opener's text, so it must carry the code, request nothing else, and stay short."""
+    if file.brand is not None and OPENER_TEXT not in file.own:
+        return
+    speak = FluentWording(folder=folder)
+    for kind in ("appointment", "trial", "order", "cart"):
+        text = speak.opener(file.brand or BRAND, kind, CODE, file.locale)
+        if find_tokens(text) != [CODE.replace("-", "")]:
+            yield f"{OPENER_TEXT}: its code is not found: {text}"
+        if detect_request(text) != Detection() or detect_answer(text, file.locale):
+            yield f"{OPENER_TEXT}: reads like a request or an answer: {text}"
+        if sms_segments(text) > 1 or (file.alphabet == "gsm" and not all(map(_is_gsm, set(text)))):
+            yield f"{OPENER_TEXT}: takes more than one segment, or leaves the GSM alphabet: {text}"
 
 
 def _faults(case: PolicyInput, worded: Wording, locale: str) -> Iterator[str]:
@@ -443,6 +462,8 @@ def test_brand_may_override_texts(folder: Path) -> None:
             "product_preview: its template has no name, or an empty parameter",
         ),
         ("en.ftl", ".template = back_in_stock", '.template = {""}', "back_in_stock: its template has no name, or"),
+        ("de.ftl", "dem Laufenden.\n} { $code }", "dem Laufenden.\n}", "opener: its code is not found"),
+        ("de.ftl", "Bitte erinnern Sie mich an meinen Termin.", "STOP", "opener: reads like a request or an answer"),
         (
             "en.ftl",
             "[sms] { how_to_stop }",

@@ -55,7 +55,7 @@ ITS_OWN = {
     "IngestMessageFunction": REJECTS
     | SENDS
     | {"CONTACT_RETENTION_DAYS": "365", "WELCOME_BACK_AFTER": "P7D", "HELP_REPLY": "provider", "ANSWER_REPLY": "on"},
-    "PlanMessagesFunction": REJECTS,
+    "PlanMessagesFunction": REJECTS | {"ROUTES": ""},
     "RecordDeliveryFunction": REJECTS,
     "WebhookFunction": REJECTS | CALLED | {"PUBLIC_WEBHOOK_URL": "", "WEBHOOK_PROXY_SECRET_HEADER": ""},
     "SendAppointmentRemindersFunction": SENDS,

@@ -140,7 +140,14 @@ class EventSettings(BusSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SendSettings(DecisionSettings, StackSettings, ProviderSettings):
+class PlanningSettings(DecisionSettings, StackSettings):
+    """What planning needs; an opener names the number of a route."""
+
+    routes: Routes
+
+
+@dataclass(frozen=True, kw_only=True)
+class SendSettings(PlanningSettings, ProviderSettings):
     """What the three scheduled functions have, which send."""
 
     messages_per_second: Mapping[str, float]
@@ -162,10 +169,8 @@ class RecordSettings(StackSettings, EventSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanSettings(RecordSettings):
+class PlanSettings(RecordSettings, PlanningSettings):
     """What the function has that plans messages."""
-
-    policy: PolicySettings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -125,7 +125,8 @@ def test_every_event_has_a_part_in_some_reason() -> None:
     """Interest is asked for by a broadcast, and ends as well as begins. A confirmation changes a text only."""
     named = {event_type for row in TABLE.values() for event_type in (*row.planned_by, *row.undone_by)}
     kinds = {REASONS[name].kind for name in BROADCASTS} | {"interest"}
-    named |= {"AppointmentConfirmed", "PurchaseMade"}  # of what a reminder asks, and of all carts
+    # Of what a reminder asks, of all carts, and of where a person is reached.
+    named |= {"AppointmentConfirmed", "PurchaseMade", "OpenerUsed"}
     assert named | {name for name, terms in EVENT_TYPES.items() if terms.kind in kinds} == set(EVENT_TYPES)
 
 

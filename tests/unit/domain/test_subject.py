@@ -57,6 +57,7 @@ RANKS = {
         "ItemBackInStock",
         "ProductPreviewAnnounced",
         "HolidayHoursAnnounced",
+        "OpenerUsed",
     ],
     EventEffect.CHANGE: ["AppointmentRescheduled", "TrialExtended"],
     EventEffect.UNDO: [
@@ -98,6 +99,7 @@ def test_the_families_are_those_of_the_contract() -> None:
         ("announcement", "announcement"),
         ("announcement", "preview"),
         ("announcement", "holiday_hours"),
+        ("", "opener"),  # of a subject of any kind
     }
 
 

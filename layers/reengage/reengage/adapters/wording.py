@@ -27,6 +27,9 @@ from .wording_variables import QUESTION, TIMES, Context, variables
 
 FOLDER: Final = Path(__file__).parents[1] / "wording"
 
+OPENER_TEXT: Final = "opener"
+"""The name of the text of openers."""
+
 LABEL: Final = 20
 """Characters in the label of a button on WhatsApp; RCS allows 25."""
 
@@ -74,13 +77,21 @@ class FluentWording:
             template_has_replies=has_buttons,
         )
 
+    def opener(self, brand: str, kind: str, code: str, *locales: str | None) -> str:
+        """Return what a person sends to open the conversation about a subject of this kind."""
+        bundle = self._bundle_with(OPENER_TEXT, brand, tuple(chain(*locales, self.default_locale)))
+        return _format(bundle, OPENER_TEXT, None, {"kind": kind, "code": code})
+
     def _bundle_for(self, context: PolicyInput, wanted: Sequence[str]) -> FluentBundle:
-        """The first locale's that has a text for the case's reason."""
+        return self._bundle_with(context.message.reason, context.message.contact.brand, wanted)
+
+    def _bundle_with(self, name: str, brand: str, wanted: Sequence[str]) -> FluentBundle:
+        """Return the texts of the first locale that has this one."""
         for locale in wanted:
-            bundle = _bundle(self.folder, context.message.contact.brand, locale)
-            if bundle and bundle.has_message(context.message.reason):
+            bundle = _bundle(self.folder, brand, locale)
+            if bundle and bundle.has_message(name):
                 return bundle
-        raise WordingError(f"{context.message.reason} has no text in any of {', '.join(wanted)}")
+        raise WordingError(f"{name} has no text in any of {', '.join(wanted)}")
 
 
 def chain(*locales: str | None) -> Iterator[str]:

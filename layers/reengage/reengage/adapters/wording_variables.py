@@ -15,6 +15,7 @@ from babel.dates import format_date, format_time
 
 from reengage.domain.answers import Answer
 from reengage.domain.instants import parse_instant, parse_zone
+from reengage.domain.openers import OPENED
 from reengage.domain.planning import carries_check_in
 from reengage.domain.policy import PolicyInput
 
@@ -200,7 +201,8 @@ def _welcome(context: Context) -> Values:
 def _answer(context: Context) -> Values:
     """What the person answered, as the reply was planned with it; a reply that was held does not know it any more."""
     answer = context.policy_input.message.facts.get("answer")
-    return {"answer": "other" if answer is None else str(answer) if answer in set(Answer) else "unclear"}
+    known = {*Answer, OPENED}
+    return {"answer": "other" if answer is None else str(answer) if answer in known else "unclear"}
 
 
 def _help(context: Context) -> Values:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import ConfigurationError
 from ..settings import InboundSettings
 from .adapters import EventAdapters
+from .planning import PlanningApp
 from .sending import SendingApp
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ..usecases.ingest_message import Ingested
 
 
-class IngestApp(SendingApp, EventAdapters):
+class IngestApp(SendingApp, PlanningApp, EventAdapters):
     """Build what an inbound message needs, and what its reply needs when there is one."""
 
     @cached_property
@@ -46,6 +47,7 @@ class IngestApp(SendingApp, EventAdapters):
             clock=self.clock,
             send_now=lambda message: self._send_now(message, time_left),
             recheck_contact=self._recheck,
+            bind=self._plan,
         )
 
     def _record_opt_out(self, message: InboundMessage) -> None:

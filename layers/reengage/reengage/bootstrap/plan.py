@@ -11,13 +11,13 @@ from ..observability import logger
 from ..settings import PlanSettings
 from .adapters import EventAdapters
 from .opt_outs import OptOutApp
+from .planning import PlanningApp
 
 if TYPE_CHECKING:
     from ..domain.commands import Command, ConfigureBrand, LinkContact, MoveContact, RecordAgentReply
-    from ..domain.subject import BusinessEvent
 
 
-class PlanApp(OptOutApp, EventAdapters):
+class PlanApp(PlanningApp, OptOutApp, EventAdapters):
     """Build what each command needs."""
 
     @cached_property
@@ -36,7 +36,7 @@ class PlanApp(OptOutApp, EventAdapters):
             case RecordChoice() | EraseContact() | PauseSending() | ResumeSending():
                 return self._protecting().execute(command)
             case BusinessEvent():
-                return self._plan(command)
+                return asdict(self._plan(command))
             case LinkContact() | MoveContact():
                 return self._link(command)
             case _:
@@ -49,12 +49,6 @@ class PlanApp(OptOutApp, EventAdapters):
             logger().error("a setting is wrong", error=str(error))
             return OptOutApp()
         return self
-
-    def _plan(self, event: BusinessEvent) -> dict[str, Any]:
-        from ..usecases.plan_messages import plan_messages
-
-        settings = self.settings.policy
-        return asdict(plan_messages(event, store=self.store, publish=self.publish, clock=self.clock, settings=settings))
 
     def _link(self, command: LinkContact | MoveContact) -> dict[str, Any]:
         from ..domain.commands import LinkContact

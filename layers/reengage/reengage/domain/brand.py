@@ -20,6 +20,8 @@ class Brand:
     ``None`` for "as the stack", an empty text for "none". ``texts`` holds the brand's own Fluent patterns, by locale
     and reason.
 
+    ``numbers``: by channel, the number that people write to, if ``Routes`` does not name it.
+
     ``ask_for_answers``: ``False`` for reminders without a question.
 
     ``pauses``: by scope, as ``domain/pause.py`` stores them; the whole stack's are in the row ``STACK``.
@@ -44,6 +46,7 @@ class Brand:
     ask_for_answers: bool | None = None
     messages_per_second: str | None = None
     texts: Mapping[str, Mapping[str, str]] | None = None
+    numbers: Mapping[str, str] | None = None
     pauses: Mapping[str, Any] | None = None
     versions: Mapping[str, int] = field(default_factory=dict)
     revision: int = 0

@@ -14,6 +14,15 @@ Json = Any
 """What ``json.loads`` can give: a field's value as the event brought it, already validated."""
 
 
+OPENER: Final = "opener"
+"""The track with the address of who used an opener; ``opener:<person>`` for each person of the subject."""
+
+OPENER_OF: Final = "opener_of"
+"""Its field with the contact that the subject names for this person."""
+
+OPENER_USED: Final = "OpenerUsed"
+
+
 class EventEffect(IntEnum):
     """At one second, an undoing event counts as later than a change, and a change as later than a beginning."""
 
@@ -44,6 +53,8 @@ EVENT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
         "AppointmentCancelled": EventType("appointment", "appointment", "appointment_id", EventEffect.UNDO),
         "CheckInCompleted": EventType("appointment", "check_in", "appointment_id", EventEffect.UNDO),
         "AppointmentConfirmed": EventType("appointment", "confirmation", "appointment_id", EventEffect.BEGIN),
+        # Made by the app itself, for a subject of any kind.
+        OPENER_USED: EventType("", OPENER, "", EventEffect.BEGIN),
         "TrialStarted": EventType("trial", "trial", "trial_id", EventEffect.BEGIN),
         "TrialExtended": EventType("trial", "trial", "trial_id", EventEffect.CHANGE),
         "TrialConverted": EventType("trial", "trial", "trial_id", EventEffect.UNDO, final=True),
@@ -141,8 +152,9 @@ class BusinessEvent:
     @property
     def track(self) -> str:
         """Return the track that it changes; each shipment of an order has its own, such as ``order:S1``."""
-        track, shipment = EVENT_TYPES[self.type].track, self.fields.get("shipment_id")
-        return f"{track}:{shipment}" if shipment is not None else track
+        track = EVENT_TYPES[self.type].track
+        part = self.fields.get("part" if track == OPENER else "shipment_id")
+        return f"{track}:{part}" if part is not None else track
 
     @property
     def rank(self) -> EventEffect:

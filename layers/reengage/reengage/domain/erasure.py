@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from .contact import Contact
-from .subject import Subject, Track
+from .subject import OPENER_OF, Subject, Track
 
 Tracks = Mapping[str, Track]
 
@@ -28,7 +28,7 @@ def part_of(subject: Subject, contact: Contact) -> Subject | None:
     previous = {name: track for name, track in before.tracks.items() if track.contact in (None, contact)}
     if not tracks and not any(track.contact for track in previous.values()):
         return None
-    return replace(subject, tracks=tracks, previous=previous)
+    return replace(subject, tracks=_without_owners(tracks), previous=_without_owners(previous))
 
 
 def without_contact(subject: Subject, contact: Contact, until: datetime) -> Subject | None:
@@ -36,6 +36,7 @@ def without_contact(subject: Subject, contact: Contact, until: datetime) -> Subj
 
     ``None`` if no track is left. The same object is returned if there is nothing to remove.
     """
+    subject = _without_openers_of(subject, contact, until)
     if not _names_someone(subject):
         return None if subject.last_event_at <= until else subject
     is_all = _is_only(subject, contact) and named_at(subject, contact) <= until
@@ -74,6 +75,25 @@ def _left(tracks: Tracks, contact: Contact, until: datetime, *, keep_unnamed: bo
 
 def _is_only(subject: Subject, contact: Contact) -> bool:
     return subject.contacts == [contact]
+
+
+def _without_owners(tracks: Tracks) -> dict[str, Track]:
+    """Leave out the person that an opener was made for: that may be another one than who used it."""
+    return {
+        name: replace(track, fields={field: value for field, value in track.fields.items() if field != OPENER_OF})
+        for name, track in tracks.items()
+    }
+
+
+def _without_openers_of(subject: Subject, contact: Contact, until: datetime) -> Subject:
+    """Remove the uses of openers that were made for the contact; the same object without any."""
+    tracks, previous = (
+        {name: track for name, track in each.items() if track.owner != contact or track.contact_named_at > until}
+        for each in (subject.tracks, subject.previous)
+    )
+    if len(tracks) == len(subject.tracks) and len(previous) == len(subject.previous):
+        return subject
+    return replace(subject, tracks=tracks, previous=previous)
 
 
 def _names_someone(subject: Subject) -> bool:

@@ -78,8 +78,8 @@ def corrections(subject: Subject | None, at: datetime) -> list[ScheduledMessage]
 
 def _correction(view: Subject, at: datetime) -> ScheduledMessage | None:
     track = view.tracks.get("appointment")
-    contact = view.contact_of(track) if track else None
-    if track is None or contact is None or track.get("starts_at") is None:
+    named = view.contact_of(track) if track else None
+    if track is None or named is None or track.get("starts_at") is None:
         return None
     starts_at, former = parse_instant(track.get("starts_at")), track.former_time
     if not track.is_active:
@@ -89,7 +89,7 @@ def _correction(view: Subject, at: datetime) -> ScheduledMessage | None:
     else:
         return None
     return ScheduledMessage(
-        contact=contact,
+        contact=view.reached_at(named),
         reason=reason,
         subject=view.ref,
         offset=str(Duration()),
@@ -157,13 +157,13 @@ def _of_reason(
     subject: Subject, name: str, reason: Reason, part: str, default_zone: tzinfo | None
 ) -> list[ScheduledMessage]:
     track, shipment = subject.tracks[part], part.partition(":")[2]
-    contact = subject.contact_of(track)
-    if contact is None:
+    named = subject.contact_of(track)
+    if named is None:
         return []
     anchor_at, dues, ends = _times(reason, track, default_zone)
     return [
         ScheduledMessage(
-            contact=contact,
+            contact=subject.reached_at(named),
             reason=name,
             subject=subject.ref,
             offset=f"{offset}{PART}{quote(shipment, safe='')}" if shipment else str(offset),

@@ -1,5 +1,6 @@
 """Routes: the provider that delivers for a brand on a channel, and the number or account that it sends from."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ PROVIDERS: Final = MappingProxyType(
 
 _COMMON: Final = ("sms", "rcs", "whatsapp")
 """The channels that an error suggests."""
+
+_NUMBER: Final = re.compile(r"\+[1-9]\d{6,14}")
+"""E.164 with its plus sign: Meta's ids of phone numbers have digits only."""
 
 SELF_DELIVERED: Final = frozenset({"webhook", "eventbridge"})
 """The brand's own system delivers, through any provider; that provider's calls may still arrive here."""
@@ -86,6 +90,14 @@ class Routes:
     @property
     def brands(self) -> frozenset[str]:
         return frozenset(route.brand for route in self.routes)
+
+    def number_of(self, brand: str, channel: str) -> str | None:
+        """Return the number that people write to on the channel; ``None`` if its route names no number."""
+        for route in self._by_channel.get((brand, channel), ()):
+            for name in (route.sender_id, *route.aliases):
+                if _NUMBER.fullmatch(name.removeprefix("whatsapp:")):
+                    return name.removeprefix("whatsapp:")
+        return None
 
     def brand_of(self, provider: str, channel: str, *identities: str) -> str | None:
         """Return the brand that was written to: the brand of the first identity that ``Routes`` contains.

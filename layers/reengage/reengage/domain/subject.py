@@ -14,6 +14,9 @@ from .business_events import (
     OF_ONE_CONTACT,
     OF_SEVERAL_PEOPLE,
     OF_THE_BRAND,
+    OPENER,
+    OPENER_OF,
+    OPENER_USED,
     BusinessEvent,
     EventEffect,
     EventType,
@@ -30,6 +33,9 @@ __all__ = [
     "EVENT_TYPES",
     "OF_ONE_CONTACT",
     "OF_THE_BRAND",
+    "OPENER",
+    "OPENER_OF",
+    "OPENER_USED",
     "RETENTION",
     "BusinessEvent",
     "EventEffect",
@@ -68,16 +74,36 @@ class Subject:
 
     def contact_of(self, track: Track) -> Contact | None:
         """Return the contact that the track named last; if it named none, the newest of another track."""
-        others = sorted(self.tracks.values(), key=lambda other: other.version, reverse=True)
-        return next((contact for known in (track, *others) if (contact := known.contact)), None)
+        return next((contact for known in (track, *self._namers()) if (contact := known.contact)), None)
 
     def revision_of(self, track: Track) -> int:
         """Return the revision as of which the track is about its contact. For a subject as one contact sees it."""
-        if track.contact:
-            return track.revision
-        others = sorted(self.tracks.values(), key=lambda other: other.version, reverse=True)
-        namer = next((known for known in others if known.contact), track)
-        return max(track.revision, namer.revision)
+        namer = track if track.contact else next((known for known in self._namers() if known.contact), track)
+        use = self._opener_of(namer.contact) if namer.contact else None
+        return max(track.revision, namer.revision, use.revision if use else 0)
+
+    def reached_at(self, contact: Contact) -> Contact:
+        """Return the address from which the person used an opener; else the contact that events name."""
+        use = self._opener_of(contact)
+        return use.contact or contact if use else contact
+
+    def named_for(self, contact: Contact) -> Contact:
+        """Return the contact that events name for the person who is reached at ``contact``."""
+        if contact.person in self._named:
+            return contact
+        return next((use.owner for use in self._opener_uses() if use.contact == contact and use.owner), contact)
+
+    def _opener_of(self, contact: Contact) -> Track | None:
+        uses = (use for use in self._opener_uses() if use.owner and use.owner.person == contact.person)
+        return next(uses, None)
+
+    def _opener_uses(self) -> list[Track]:
+        return [track for name, track in self.tracks.items() if _is_opener(name)]
+
+    def _namers(self) -> list[Track]:
+        """Return the tracks, newest first; those of openers name only who has no other contact."""
+        names = sorted(self.tracks, key=lambda name: (_is_opener(name), -self.tracks[name].version))
+        return [self.tracks[name] for name in names]
 
     @property
     def newest_revision(self) -> int:
@@ -87,8 +113,14 @@ class Subject:
     @property
     def contacts(self) -> list[Contact]:
         """Return every contact that events name, also of people who left."""
-        tracks = sorted(self.tracks.values(), key=lambda track: track.version, reverse=True)
-        return list({person.contact: None for track in tracks for person in track.everyone.values()})
+        return list({person.contact: None for track in self._namers() for person in track.everyone.values()})
+
+    @property
+    def _named(self) -> Mapping[str, Contact]:
+        """Return the people that business events name; without any, those who used an opener."""
+        uses = self._opener_uses()
+        named = [person for track in self._namers() if track not in uses for person in track.everyone.values()]
+        return {person.contact.person: person.contact for person in named} or {c.person: c for c in self.contacts}
 
     def for_contact(self, contact: Contact) -> "Subject":
         """Return the subject as it is for one of its people: each track has that one contact, or none.
@@ -97,7 +129,7 @@ class Subject:
         """
         if self.ref.kind not in OF_SEVERAL_PEOPLE:
             return self
-        known = {each.person: each for each in self.contacts}
+        known, contact = self._named, self.named_for(contact)
         if contact.person not in known and len(known) == 1:
             [contact] = known.values()
         tracks = {name: own for name in self.tracks if (own := self._of_person(name, contact.person))}
@@ -108,9 +140,11 @@ class Subject:
         if self.ref.kind not in OF_SEVERAL_PEOPLE:
             yield self
             return
-        yield from (self.for_contact(contact) for contact in {each.person: each for each in self.contacts}.values())
+        yield from map(self.for_contact, self._named.values())
 
     def _of_person(self, name: str, person: str) -> Track | None:
+        if _is_opener(name):
+            return replace(self.tracks[name], for_all=None, people={})
         is_left_out = name.partition(":")[0] in TRACKS_WITH_REASONS and not self._is_in(name, person)
         return None if is_left_out else self.tracks[name].of_person(person)
 
@@ -156,6 +190,10 @@ class Subject:
             return replace(self, tracks={**self.tracks, event.track: after})
         after = after.with_revision(self.era + self.revision + 1, event, before)
         return replace(self, tracks={**self.tracks, event.track: after}, previous=self.tracks)
+
+
+def _is_opener(track: str) -> bool:
+    return track.partition(":")[0] == OPENER
 
 
 def appointment_start(subject: Subject) -> datetime | None:

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 from .business_events import (
     EVENT_TYPES,
     OF_SEVERAL_PEOPLE,
+    OPENER_OF,
     TRACKS_WITH_AN_END,
     VERSIONS_A_SECOND,
     BusinessEvent,
@@ -158,6 +159,12 @@ class Track:
     def contact(self) -> Contact | None:
         """Return the contact that was named last."""
         parts = self.get("contact")
+        return Contact(*parts) if parts else None
+
+    @property
+    def owner(self) -> Contact | None:
+        """Return the contact whose opener was used, if this is the track of an opener."""
+        parts = self.get(OPENER_OF)
         return Contact(*parts) if parts else None
 
     @property

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
+from .message import ScheduledMessage
 from .planning import earliest
 from .policy import PolicyInput
 from .preferences import Topic
@@ -45,6 +46,14 @@ def forecast(context: PolicyInput, due_at: datetime) -> Forecast:
     if allowed >= context.message.valid_until:
         return "quiet_hours"
     return "send" if conversation.is_open(allowed) else "window_closed"
+
+
+def forecast_of(message: ScheduledMessage, context: PolicyInput) -> tuple[datetime, Forecast]:
+    """Return when the message will be due, and what will happen to it then."""
+    due_at = message.planned_due_at or message.due_at
+    closing = plan_for_closing(context, due_at)
+    due_at = closing.at if closing.why == "pull_forward" else due_at
+    return due_at, forecast(context, due_at)
 
 
 def plan_for_closing(context: PolicyInput, due_at: datetime) -> ClosingPlan:

@@ -16,6 +16,7 @@ from reengage.domain.caps import CapUsage
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation, InboundMessage
 from reengage.domain.message import GivenAnswer, MessageKey, ScheduledMessage
+from reengage.domain.openers import Consent, Opener
 from reengage.domain.policy import Snapshot
 from reengage.domain.preferences import Preferences
 from reengage.domain.reasons import Audience, Category, Priority, SendGroup
@@ -54,6 +55,7 @@ class Holdings:
     scheduled: Sequence[ScheduledMessage]
     subjects: Sequence[Subject]
     cap_usage: Mapping[Category, CapUsage]
+    consents: Sequence[Consent] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,36 @@ class AnswerStore(Protocol):
         """
 
 
-class ConversationStore(ThreadReader, ConversationWriter, PreferencesStore, Eraser, AnswerStore, Protocol):
+class OpenerReader(Protocol):
+    """Openers that are made for a person who has to write first."""
+
+    def keyed_hash(self, text: str) -> str:
+        """Return a hash in hexadecimal digits that no one can make without the stack's secret; no request."""
+
+    def read_openers(self, brand: str, tokens: Sequence[str]) -> Mapping[str, Opener]:
+        """Return the openers that exist, used or expired ones too; one request for 100."""
+
+
+class OpenerStore(OpenerReader, Protocol):
+    def write_opener(self, opener: Opener) -> None:
+        """Store it, or its new end; a used one stays as it is. A new end takes a second request."""
+
+
+class OpenerUseStore(OpenerReader, Protocol):
+    """What using an opener reads and writes."""
+
+    def read_subject(self, ref: SubjectRef) -> Subject | None: ...
+
+    def use_opener(self, opener: Opener, message: str, *, at: datetime) -> bool:
+        """Store the keyed hash of the message that used it. ``False`` if another message did, or if it is gone."""
+
+    def write_consent(self, contact: Contact, consent: Consent, *, expires_at: int) -> None:
+        """Store the evidence once; a repeat changes nothing."""
+
+
+class ConversationStore(
+    ThreadReader, ConversationWriter, PreferencesStore, Eraser, AnswerStore, OpenerUseStore, Protocol
+):
     """What receiving a message reads and writes."""
 
     def pending_messages(self, contact: Contact) -> list[ScheduledMessage]:
@@ -193,7 +224,7 @@ class PlanWriter(Protocol):
         """
 
 
-class PlanStore(SnapshotReader, ThreadReader, BrandReader, SubjectReader, Eraser, PlanWriter, Protocol):
+class PlanStore(SnapshotReader, ThreadReader, BrandReader, SubjectReader, Eraser, PlanWriter, OpenerStore, Protocol):
     """What planning messages reads and writes."""
 
     def read_preferences(self, contact: Contact) -> Preferences: ...

@@ -186,7 +186,8 @@ def _contacts(subject: Subject, messages: Iterable[ScheduledMessage]) -> list[Co
     """Return the people of the appointment who have not left it; ``None`` if no one is known."""
     views = [view for view in subject.views() if not view.is_undone("appointment")]
     contacts = dict.fromkeys(message.contact for message in messages)
-    contacts |= dict.fromkeys(contact for view in views if (contact := view.contact_of(_track(view))))
+    named = ((view, contact) for view in views if (contact := view.contact_of(_track(view))))
+    contacts |= dict.fromkeys(view.reached_at(contact) for view, contact in named)
     return list(contacts) or [None]
 
 

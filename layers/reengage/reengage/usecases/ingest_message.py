@@ -13,6 +13,7 @@ from reengage.domain.conversation import WINDOW, Conversation, InboundMessage, e
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.keywords import Detection, detect_request
 from reengage.domain.message import ScheduledMessage
+from reengage.domain.openers import OPENED
 from reengage.domain.planning import reply
 from reengage.domain.preferences import Choice, OptOutScope, Preferences, Topic
 from reengage.domain.questions import Binding
@@ -21,6 +22,7 @@ from reengage.ports import Clock, ConversationStore, Publish, Thread
 from reengage.usecases.answer_question import AnswerCandidate, answer_candidate, answered_event, store_answer
 from reengage.usecases.erase_contact import forget
 from reengage.usecases.ingest_settings import IngestSettings
+from reengage.usecases.openers import Bind, use_opener
 from reengage.usecases.recheck_window import Changed, recheck_holds
 from reengage.usecases.record_choice import announce_choice, store_choice
 from reengage.usecases.retry_conflicts import retry_conflicts
@@ -39,6 +41,8 @@ CHOICES: Final[Mapping[Request | None, tuple[Topic, bool]]] = MappingProxyType(
 )
 """What a message is a choice about, and whether it is a yes."""
 
+OPT_OUTS: Final = (Request.STOP, Request.STOP_MARKETING)
+
 Ingested = Literal["stored", "duplicate", "window_closed", "erased"]
 
 
@@ -51,6 +55,7 @@ def ingest_message(
     clock: Clock,
     send_now: Callable[[ScheduledMessage], None],
     recheck_contact: Callable[[Contact], None],
+    bind: Bind | None = None,
 ) -> Ingested:
     """Store the message and open its window: 30 days from its own ``sent_at``.
 
@@ -88,7 +93,10 @@ def ingest_message(
         if conversation.opened_by == message.message_id or conversation.warned_expires_at:
             # Nothing else waits for the window: what is to be looked at in time is asked again by then.
             recheck_contact(message.contact)
-        if answer := _reply(message, conversation, detection, binding, choice, settings=settings, now=now):
+        opened = _use_opener(message, detection, settings=settings, store=store, now=now, bind=bind)
+        if answer := _reply(
+            message, conversation, detection, binding, choice, opened=opened, settings=settings, now=now
+        ):
             # An erasure takes what the message led to along with the message.
             send_now(replace(answer, planned_at=message.sent_at))
         store.write_message(message, expires_at=expiry(message.sent_at + WINDOW))
@@ -270,6 +278,21 @@ def _bind(
     return binding
 
 
+def _use_opener(
+    message: InboundMessage,
+    detection: Detection,
+    *,
+    settings: IngestSettings,
+    store: ConversationStore,
+    now: datetime,
+    bind: Bind | None,
+) -> bool:
+    """Bind the sender to what the token in the message was made for. Not if the message seems to opt out."""
+    if bind is None or detection.possible_opt_out or detection.request in OPT_OUTS:
+        return False
+    return use_opener(message, store=store, retention=settings.contact_retention, now=now, bind=bind)
+
+
 def _reply(
     message: InboundMessage,
     conversation: Conversation,
@@ -277,6 +300,7 @@ def _reply(
     binding: Binding | None,
     choice: RecordChoice | None,
     *,
+    opened: bool,
     settings: IngestSettings,
     now: datetime,
 ) -> ScheduledMessage | None:
@@ -287,6 +311,9 @@ def _reply(
         is_acknowledged = settings.acknowledges_answers and choice is None and not binding.is_in_a_talk
         answer = {"answer": str(binding.answer or binding.why)}
         return replace(reply("answer_reply", message, now), facts=answer) if is_acknowledged else None
+    if opened:
+        thanks = replace(reply("answer_reply", message, now), facts={"answer": OPENED})
+        return thanks if settings.acknowledges_answers else None
     reason = _reason_to_reply(message, conversation, detection, settings)
     return reply(reason, message, now) if reason else None
 

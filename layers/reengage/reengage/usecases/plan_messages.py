@@ -16,15 +16,17 @@ from reengage.domain.erasure import named_at, names
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.instants import iso, parse_instant
 from reengage.domain.message import ScheduledMessage, State
+from reengage.domain.openers import FORECASTS, Invitation
 from reengage.domain.planning import broadcasts, corrections, planned_messages
 from reengage.domain.policy import PolicyInput, PolicySettings, default_zone
 from reengage.domain.purchases import KIND, is_bought, purchases_of
 from reengage.domain.reasons import REASONS
-from reengage.domain.subject import RETENTION, BusinessEvent, Subject, SubjectRef
-from reengage.domain.window_closing import ClosingPlan, forecast, plan_for_closing
+from reengage.domain.subject import OPENER_USED, RETENTION, BusinessEvent, Subject, SubjectRef
+from reengage.domain.window_closing import ClosingPlan, forecast_of, plan_for_closing
 from reengage.errors import WriteConflict
 from reengage.ports import Clock, PlanStore, Publish, QuestionReader, Thread
 from reengage.usecases.erase_contact import forget
+from reengage.usecases.openers import Invite, OpenerDesk
 from reengage.usecases.retry_conflicts import retry_conflicts
 
 CORRECTED_TRACK: Final = "appointment"
@@ -69,9 +71,15 @@ class Written:
 
 
 def plan_messages(
-    event: BusinessEvent, *, store: PlanStore, publish: Publish, clock: Clock, settings: PolicySettings
+    event: BusinessEvent,
+    *,
+    store: PlanStore,
+    publish: Publish,
+    clock: Clock,
+    settings: PolicySettings,
+    invite: Invite | None = None,
 ) -> Planned:
-    """Store the event's subject, then make the rows agree with it.
+    """Store the event's subject, then make the rows agree with it. ``invite`` words openers; ``None`` for no openers.
 
     The subject goes first: from then on no message of an older version is sent, whatever happens to the rows. An event
     that arrives again is applied again, which completes a run that was cut short. Raises ``WriteConflict`` and
@@ -101,9 +109,10 @@ def plan_messages(
     kept = [row for row in written.rows if row.contact not in erased]
     planned, too_late = _events_of(kept, diff.wanted)
     withdrawn = [row for row in written.withdrawn if row.contact not in erased]
+    invitations = OpenerDesk(store, invite).invitations(subject, planned, contexts) if invite else {}
     publish(
         [
-            *(planned_event(row, contexts[row.key]) for row in planned),
+            *(planned_event(row, contexts[row.key], invitations.get(row.contact)) for row in planned),
             *(out_event("MessageSkipped", row, rule=row.rule, facts=_why(row)) for row in [*too_late, *withdrawn]),
         ]
     )
@@ -197,22 +206,20 @@ def is_needed(correction: ScheduledMessage, store: QuestionReader) -> bool:
     return last.answer is None or last.answer.answer != asked[correction.reason_spec.correction or "moved"]
 
 
-def planned_event(message: ScheduledMessage, context: PolicyInput) -> OutEvent:
-    """Build ``MessagePlanned``, with a forecast: what will happen if the person does not write again."""
-    closing = plan_for_closing(context, due_of(message))
-    due_at = closing.at if closing.why == "pull_forward" else due_of(message)
+def planned_event(message: ScheduledMessage, context: PolicyInput, invitation: Invitation | None = None) -> OutEvent:
+    """Build ``MessagePlanned``, with a forecast: what will happen if the person does not write again.
+
+    If they have to write first, it has the opener.
+    """
+    due_at, expected = forecast_of(message, context)
     return out_event(
         "MessagePlanned",
         message,
         due_at=due_at,
         window_expires_at=context.conversation.closes_at if context.conversation else None,
-        forecast=forecast(context, due_at),
+        forecast=expected,
+        **(invitation.as_fields if invitation and expected in FORECASTS else {}),
     )
-
-
-def due_of(message: ScheduledMessage) -> datetime:
-    """Return when the message is due, also if it is looked at earlier."""
-    return message.planned_due_at or message.due_at
 
 
 def _events_of(
@@ -238,6 +245,8 @@ def concerns(event: BusinessEvent, message: ScheduledMessage, subject: Subject, 
 
     It is of the event's track, or of one without people of its own; and the event changed it for this person.
     """
+    if event.type == OPENER_USED:
+        return message.contact == event.contact
     if message.track != event.track and subject.tracks[message.track].everyone:
         return False
     return is_repeat or event.person is None or message.version == subject.newest_revision

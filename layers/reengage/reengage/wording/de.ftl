@@ -123,7 +123,14 @@ answer_reply = { $answer ->
     [cancel_requested] { $brand }: Wir haben weitergegeben, dass Sie den Termin absagen möchten.
     [reschedule_requested] { $brand }: Wir haben weitergegeben, dass Sie einen anderen Termin möchten.
     [unclear] { $brand }: Danke. Wir können Ihre Antwort keinem Termin zuordnen. Bitte schreiben Sie uns, welchen Sie meinen.
+    [opened] { $brand }: Danke. Wir schreiben Ihnen hier.
    *[other] { $brand }: Danke, Ihre Antwort ist angekommen.
 }
     .template = answer_reply
     .parameters = brand
+
+# Womit eine Person das Gespräch eröffnet. Der Text nennt keine Leistung.
+opener = { $kind ->
+    [appointment] Bitte erinnern Sie mich an meinen Termin.
+   *[other] Bitte halten Sie mich auf dem Laufenden.
+} { $code }

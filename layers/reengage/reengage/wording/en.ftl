@@ -127,7 +127,14 @@ answer_reply = { $answer ->
     [cancel_requested] { $brand }: we have passed on that you would like to cancel your appointment.
     [reschedule_requested] { $brand }: we have passed on that you would like another time.
     [unclear] { $brand }: thank you. We could not tell which appointment you mean. Please write to us which one.
+    [opened] { $brand }: thank you. We will write to you here.
    *[other] { $brand }: thank you, your answer has arrived.
 }
     .template = answer_reply
     .parameters = brand
+
+# What a person sends to open the conversation. The code stays whole; the text names no service.
+opener = { $kind ->
+    [appointment] Please remind me of my appointment.
+   *[other] Please keep me informed.
+} { $code }

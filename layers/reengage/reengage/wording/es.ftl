@@ -125,7 +125,14 @@ answer_reply = { $answer ->
     [cancel_requested] { $brand }: hemos comunicado que desea cancelar su cita.
     [reschedule_requested] { $brand }: hemos comunicado que desea otra hora para su cita.
     [unclear] { $brand }: gracias. No sabemos a qué cita se refiere. Por favor, escriba de qué cita se trata.
+    [opened] { $brand }: gracias. Le escribiremos por este medio.
    *[other] { $brand }: gracias, hemos recibido su respuesta.
 }
     .template = answer_reply
     .parameters = brand
+
+# Con este texto la persona abre la conversación. No nombra ningún servicio.
+opener = { $kind ->
+    [appointment] Por favor, recuérdenme mi cita.
+   *[other] Por favor, manténganme al tanto.
+} { $code }

@@ -125,7 +125,14 @@ answer_reply = { $answer ->
     [cancel_requested] { $brand } : nous avons transmis que vous souhaitez annuler votre rendez-vous.
     [reschedule_requested] { $brand } : nous avons transmis que vous souhaitez un autre horaire.
     [unclear] { $brand } : merci. Nous ne savons pas de quel rendez-vous il s'agit. Veuillez nous écrire lequel.
+    [opened] { $brand } : merci. Nous vous écrirons ici.
    *[other] { $brand } : merci, votre réponse est bien arrivée.
 }
     .template = answer_reply
     .parameters = brand
+
+# Par ce texte la personne ouvre la conversation. Il ne nomme aucun service.
+opener = { $kind ->
+    [appointment] Merci de me rappeler mon rendez-vous.
+   *[other] Merci de me tenir au courant.
+} { $code }

@@ -124,7 +124,14 @@ answer_reply = { $answer ->
     [cancel_requested] { $brand }: chúng tôi đã chuyển yêu cầu hủy lịch hẹn của bạn.
     [reschedule_requested] { $brand }: chúng tôi đã chuyển yêu cầu đổi giờ của bạn.
     [unclear] { $brand }: cảm ơn bạn. Chúng tôi chưa rõ bạn nói về lịch hẹn nào. Vui lòng nhắn cho chúng tôi biết.
+    [opened] { $brand }: cảm ơn bạn. Chúng tôi sẽ nhắn tin cho bạn tại đây.
    *[other] { $brand }: cảm ơn bạn, chúng tôi đã nhận được câu trả lời.
 }
     .template = answer_reply
     .parameters = brand
+
+# Tin nhắn mở đầu cuộc trò chuyện. Không nêu tên dịch vụ.
+opener = { $kind ->
+    [appointment] Vui lòng nhắc tôi về lịch hẹn.
+   *[other] Vui lòng cho tôi biết tin.
+} { $code }

@@ -14,6 +14,7 @@ from reengage.domain.subject import Subject
 from .items.base import Item
 from .items.contacts import CapUsageItem, ConversationItem, InboundMessageItem, ProfileItem, message_sk, to_cap_usage
 from .items.messages import ScheduledMessageItem
+from .items.openers import ConsentItem
 from .items.subjects import SUBJECT, SubjectItem, SubjectLinkItem, subject_sk
 from .sending import same_cap_usage
 from .subjects import Subjects, linked_subjects
@@ -25,6 +26,7 @@ STORED_AT: Final[Mapping[type[Item], str]] = {
     InboundMessageItem: "sent_at",
     ScheduledMessageItem: "planned_at",
     SubjectLinkItem: "named_at",
+    ConsentItem: "at",
 }
 """For each kind of item under a contact's key, the attribute that an erasure compares with its own instant."""
 

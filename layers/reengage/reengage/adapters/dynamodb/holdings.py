@@ -23,6 +23,7 @@ from .items.contacts import (
     to_profile,
 )
 from .items.messages import Row, to_message
+from .items.openers import ConsentItem, to_consent
 from .items.subjects import SUBJECT
 from .subjects import linked_subjects
 from .table import RawItem, Role
@@ -72,6 +73,7 @@ class ContactHoldings(Role):
                 for category in {reason.category for reason in REASONS.values()}
                 if (sk := cap_usage_sk(category)) in by_sk
             },
+            consents=[to_consent(contact, item) for item in items if isinstance(item, ConsentItem)],
         )
 
 

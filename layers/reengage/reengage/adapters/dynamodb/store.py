@@ -9,13 +9,16 @@ from .erasure import Erasures
 from .failures import Failures
 from .holdings import ContactHoldings
 from .messages import Messages
+from .openers import Openers
 from .routes import Routes
 from .sending import Sending
 from .subjects import Subjects
 from .table import Table
 
 
-class DynamoDBStore(Contacts, Subjects, Messages, Sending, Routes, Failures, Broadcasts, ContactHoldings, Erasures):
+class DynamoDBStore(
+    Contacts, Subjects, Messages, Sending, Routes, Failures, Broadcasts, ContactHoldings, Openers, Erasures
+):
     """The table behind ``ports.Store``; make one with ``connect``."""
 
     @classmethod

@@ -94,7 +94,10 @@ class Table:
 
     def preferences_key(self, contact: Contact) -> str:
         """Return a keyed hash: the table alone does not show whose preferences they are."""
-        return keyed_hash(self.hash_key(), preferences_of(contact))
+        return self.keyed_hash(preferences_of(contact))
+
+    def keyed_hash(self, text: str) -> str:
+        return keyed_hash(self.hash_key(), text)
 
     def preferences_pk(self, contact: Contact) -> str:
         return f"{PREFERENCES}#{self.preferences_key(contact)}"

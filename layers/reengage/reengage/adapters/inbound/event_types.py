@@ -24,8 +24,10 @@ from .field_types import (
     Kind,
     LengthText,
     Line,
+    LinkedChannel,
     Locale,
     Localised,
+    Number,
     Offset,
     Opening,
     Optional,
@@ -112,6 +114,10 @@ Texts = Annotated[dict[Locale, dict[str, Pattern]], Meta(min_length=1, max_lengt
 """For each locale, the brand's own text of some reasons: Fluent patterns with the variables of our texts."""
 
 
+Numbers = Annotated[dict[LinkedChannel, Number], Meta(min_length=1)]
+"""By channel, the number that people write to."""
+
+
 class BrandConfigured(Struct, kw_only=True):
     """How a brand presents itself, and where it differs from the stack's parameters."""
 
@@ -133,6 +139,7 @@ class BrandConfigured(Struct, kw_only=True):
     ask_for_answers: bool | Optional = UNSET
     messages_per_second: RatesText | Optional = UNSET
     texts: Texts | Optional = UNSET
+    numbers: Numbers | Optional = UNSET
     cleared: FieldNames | Optional = UNSET
     occurred_at: Instant | Optional = UNSET
 

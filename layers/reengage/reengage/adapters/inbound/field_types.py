@@ -3,12 +3,12 @@
 import re
 from collections.abc import Callable
 from datetime import date, time, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, UnsetType
 
 from reengage.domain.caps import parse_caps
-from reengage.domain.contact import has_control_characters, parse_brand, parse_channel
+from reengage.domain.contact import has_control_characters, normalise_address, parse_brand, parse_channel
 from reengage.domain.instants import EARLIEST, LATEST, Duration, parse_instant, parse_zone
 from reengage.domain.parameters import parse_length, parse_rates, parse_when_closing
 from reengage.domain.quiet_hours import QuietHours
@@ -42,6 +42,16 @@ class Brand(CheckedText):
 
 class Channel(CheckedText):
     check = staticmethod(parse_channel)
+
+
+LinkedChannel = Literal["sms", "whatsapp"]
+"""A channel on which a link can begin a message."""
+
+
+class Number(CheckedText):
+    """A phone number of the business."""
+
+    check = staticmethod(lambda text: normalise_address("sms", text))
 
 
 class Instant(CheckedText):

@@ -27,6 +27,8 @@ class Erasures(Tables):
             found += drop(self._messages, self._inbound_of(contact), lambda item: item[0].sent_at <= until)
             found += drop(self._rows, self._row_keys_of(contact), lambda row: row.message.planned_at <= until)
             found += drop(self._links, self._links_of(contact), lambda link: link.named_at <= until)
+            given = [(contact, consent.message_id) for consent in self._consents_of(contact)]
+            found += drop(self._consents, given, lambda item: item[0].at <= until)
             found += drop(
                 self._taken,
                 [(contact, category) for category in CATEGORIES],

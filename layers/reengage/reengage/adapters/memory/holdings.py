@@ -37,6 +37,7 @@ class ContactHoldings(Tables):
                     for category in CATEGORIES
                     if (contact, category) in self._taken
                 },
+                consents=self._consents_of(contact),
             )
 
     def read_holdings_page(self, contact: Contact, cursor: str | None = None) -> tuple[Holdings, str | None]:

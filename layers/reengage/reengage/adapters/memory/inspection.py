@@ -7,6 +7,7 @@ from typing import Final
 from reengage.domain.brand import Brand
 from reengage.domain.breaker import Breaker
 from reengage.domain.contact import SHARDS
+from reengage.domain.conversation import expiry
 from reengage.domain.message import ScheduledMessage
 from reengage.domain.reasons import Priority, SendGroup
 
@@ -69,6 +70,8 @@ class Inspection(Tables):
             drop(self._taken, list(self._taken), lambda item: is_gone(item.expires_at))
             drop(self._preferences, list(self._preferences), lambda item: is_gone(item.expires_at))
             drop(self._messages, list(self._messages), lambda item: is_gone(item[1]))
+            drop(self._openers, list(self._openers), lambda item: is_gone(expiry(item.expires_at)))
+            drop(self._consents, list(self._consents), lambda item: is_gone(item[1]))
             for pk in list(self._of_contact):
                 self._tidy(pk)
             self._due.keep(lambda key: self._stored(key) is not None)

@@ -7,12 +7,13 @@ from .failures import Failures
 from .holdings import ContactHoldings
 from .inspection import Inspection
 from .messages import Messages
+from .openers import Openers
 from .routes import Routes
 from .sending import Sending
 from .subjects import Subjects
 
 
 class MemoryStore(
-    Contacts, Subjects, Messages, Sending, Routes, Failures, Broadcasts, ContactHoldings, Erasures, Inspection
+    Contacts, Subjects, Messages, Sending, Routes, Failures, Broadcasts, ContactHoldings, Openers, Erasures, Inspection
 ):
     """A store like DynamoDB's, held to the same contract, for previews, simulations and tests."""

@@ -14,6 +14,7 @@ from reengage.domain.caps import CapUsage
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation, InboundMessage
 from reengage.domain.message import MessageKey, ScheduledMessage
+from reengage.domain.openers import Consent, Opener
 from reengage.domain.preferences import Preferences, preferences_of
 from reengage.domain.reasons import Category
 from reengage.domain.silence import Silence
@@ -73,6 +74,8 @@ class Tables:
     _breakers: dict[str, Breaker] = field(default_factory=dict)
     _silences: dict[str, Silence] = field(default_factory=dict)
     _shards: dict[MessageKey, BroadcastShard] = field(default_factory=dict)
+    _openers: dict[tuple[str, str], Opener] = field(default_factory=dict)
+    _consents: dict[tuple[Contact, str], tuple[Consent, int]] = field(default_factory=dict)
     _due: DueIndex = field(default_factory=DueIndex)
     _of_contact: defaultdict[str, ContactKeys] = field(default_factory=lambda: defaultdict(ContactKeys))
     _audience: defaultdict[str, dict[str, tuple[str, Recipient]]] = field(default_factory=lambda: defaultdict(dict))
@@ -130,6 +133,9 @@ class Tables:
     def _links_of(self, contact: Contact) -> list[tuple[Contact, SubjectRef]]:
         indexed = self._of_contact.get(contact.key)
         return [key for key in indexed.links if key in self._links] if indexed else []
+
+    def _consents_of(self, contact: Contact) -> list[Consent]:
+        return [consent for (owner, _), (consent, _) in self._consents.items() if owner == contact]
 
     def _preferences_of(self, contact: Contact) -> Preferences:
         return self._preferences.get(self.hash_address(preferences_of(contact)), Preferences())
