@@ -115,7 +115,7 @@ def _brand_hint(stack: str, brand: str) -> str:
     return "" if brand in known else f"{unknown_brand(brand, known)}."
 
 
-PARTS: Final = ("inbound", "scheduled", "subjects")
+PARTS: Final = ("inbound", "scheduled", "subjects", "consents")
 """The lists of an export; a large export arrives in parts."""
 
 

@@ -58,7 +58,12 @@ class MessagePlanned(AboutMessage, kw_only=True):
 
     due_at: Instant
     window_expires_at: Instant | Optional = UNSET
-    forecast: Annotated[str, Meta(description="`send`, `no_conversation`, `window_closed`")]
+    forecast: Annotated[
+        str, Meta(description="`send`, `no_conversation`, `window_closed`, `quiet_hours`, `unknown_timezone`")
+    ]
+    opener: Annotated[str, Meta(description="[how the person can write first](#openers)")] | Optional = UNSET
+    opener_text: str | Optional = UNSET
+    opener_expires_at: Instant | Optional = UNSET
 
 
 class MessageSendRequested(AboutMessage, kw_only=True):

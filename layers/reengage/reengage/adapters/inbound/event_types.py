@@ -114,7 +114,7 @@ Texts = Annotated[dict[Locale, dict[str, Pattern]], Meta(min_length=1, max_lengt
 """For each locale, the brand's own text of some reasons: Fluent patterns with the variables of our texts."""
 
 
-Numbers = Annotated[dict[LinkedChannel, Number], Meta(min_length=1)]
+Numbers = Annotated[dict[LinkedChannel, Number], Meta(min_length=1, max_length=2)]
 """By channel, the number that people write to."""
 
 

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Callable
 from datetime import date, time, timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from msgspec import Meta, UnsetType
 
 from reengage.domain.caps import parse_caps
-from reengage.domain.contact import has_control_characters, normalise_address, parse_brand, parse_channel
+from reengage.domain.contact import has_control_characters, parse_brand, parse_channel
 from reengage.domain.instants import EARLIEST, LATEST, Duration, parse_instant, parse_zone
 from reengage.domain.parameters import parse_length, parse_rates, parse_when_closing
 from reengage.domain.quiet_hours import QuietHours
@@ -42,16 +42,6 @@ class Brand(CheckedText):
 
 class Channel(CheckedText):
     check = staticmethod(parse_channel)
-
-
-LinkedChannel = Literal["sms", "whatsapp"]
-"""A channel on which a link can begin a message."""
-
-
-class Number(CheckedText):
-    """A phone number of the business."""
-
-    check = staticmethod(lambda text: normalise_address("sms", text))
 
 
 class Instant(CheckedText):
@@ -194,6 +184,14 @@ Document = dict[str, Any]
 Locale = Annotated[
     str, Meta(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*\Z", max_length=35, description="a locale, such as de-AT")
 ]
+LinkedChannel = Annotated[str, Meta(pattern=r"^(sms|whatsapp)\Z", description="sms or whatsapp")]
+"""A channel on which a link can begin a message."""
+
+Number = Annotated[
+    str, Meta(pattern=r"^\+[1-9][0-9]{6,14}\Z", description="a phone number in E.164 form, such as +12025550100")
+]
+"""A number of the business."""
+
 Line = Annotated[str, Meta(min_length=1, max_length=500)]
 Kind = Annotated[str, Meta(pattern=r"^[a-z][a-z_]{0,39}\Z", description="a kind of message, such as image")]
 Payload = Annotated[str, Meta(min_length=1, max_length=2048)]
