@@ -176,7 +176,7 @@ bench: $(PROJECT) $(SAM) ## Measure what a cold start of each function costs, ag
 
 # libFuzzer sees the order of Python's sets as coverage, so that order is fixed like its seed. Where there is no atheris
 # (it is made for Linux on x86-64 alone), its half is left out.
-fuzz: $(PROJECT) ## Call the providers' door 100,000 times, by atheris and schemathesis, with what it must not fall for.
+fuzz: $(PROJECT) ## Call the webhook endpoints 100,000 times with wrong input, by atheris and schemathesis.
 	@$(BIN)/pytest -s -p schemathesis.pytest.plugin tests/benchmarks/webhook_described.py
 	@if $(BIN)/python -c 'import atheris' 2>/dev/null; then \
 	  PYTHONPATH=layers/reengage PYTHONHASHSEED=0 $(BIN)/python -m tests.benchmarks.webhook_fuzz; \

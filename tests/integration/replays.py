@@ -153,7 +153,7 @@ REPLAYS: Final[Mapping[str, Replay]] = {
     "send_updates/tick": Replay(summary(sent=1), after=(*BOOKED, *ANNOUNCED)),
     "send_updates/tick_without_instant": Replay(summary(), after=(*BOOKED, *TRIED)),
     "explain/contact": Replay(
-        {"stands": {"window": "open", "opted_out": False}, "entries": [{"what": "first heard from"}]},
+        {"stands": {"window": "open", "opted_out": False}, "entries": [{"what": "first message"}]},
         after=SENT,
         in_part=True,
     ),

@@ -82,7 +82,7 @@ class Chance:
         subject, message, later = self.planned_for(contact) if self.in_10(9) else self.reply_to(contact)
         last_event_at = self.maybe(9, self.near(message.due_at, *[message.due_at - DAYS_30] * self.in_10(2)))
         conversation = (
-            extend(None, heard_before=True, message_id="m1", sent_at=last_event_at) if last_event_at else None
+            extend(None, is_known_contact=True, message_id="m1", sent_at=last_event_at) if last_event_at else None
         )
         if conversation and self.in_10(1):  # some tool of somebody's wrote milliseconds
             conversation = replace(conversation, expires_at=conversation.expires_at * 1000)

@@ -12,12 +12,12 @@ MICROSECOND = timedelta(microseconds=1)
 SECOND = timedelta(seconds=1)
 
 
-def receive(*sent: datetime, heard_before: bool = False, restarts_after: timedelta | None = None) -> Conversation:
+def receive(*sent: datetime, is_known_contact: bool = False, restarts_after: timedelta | None = None) -> Conversation:
     conversation: Conversation | None = None
     for number, sent_at in enumerate(sent, 1):
         conversation = extend(
             conversation,
-            heard_before=heard_before,
+            is_known_contact=is_known_contact,
             message_id=f"m{number}",
             sent_at=sent_at,
             restarts_after=restarts_after,
@@ -85,7 +85,7 @@ def test_newer_message_moves_the_window_and_keeps_its_opener() -> None:
 @pytest.mark.parametrize("earlier", [timedelta(), MICROSECOND, timedelta(days=3), timedelta(days=60)])
 def test_an_older_message_never_shortens_the_window(earlier: timedelta) -> None:
     conversation = receive(NOON)
-    assert extend(conversation, heard_before=True, message_id="late", sent_at=NOON - earlier) is conversation
+    assert extend(conversation, is_known_contact=True, message_id="late", sent_at=NOON - earlier) is conversation
 
 
 @pytest.mark.parametrize(
@@ -98,9 +98,9 @@ def test_message_after_the_window_restarts_the_conversation(after: timedelta, op
     assert conversation.last_inbound_at == NOON + after
 
 
-@pytest.mark.parametrize(("heard_before", "opening"), [(False, "started"), (True, "restarted")])
-def test_profile_decides_first_or_return_after_ttl_deletion(heard_before: bool, opening: str) -> None:
-    assert receive(NOON, heard_before=heard_before).opening == opening
+@pytest.mark.parametrize(("is_known_contact", "opening"), [(False, "started"), (True, "restarted")])
+def test_profile_decides_first_or_return_after_ttl_deletion(is_known_contact: bool, opening: str) -> None:
+    assert receive(NOON, is_known_contact=is_known_contact).opening == opening
 
 
 SILENCE = timedelta(days=7)
@@ -137,4 +137,4 @@ def test_late_message_from_within_the_silence_changes_nothing() -> None:
     """It was delayed until the contact had already returned, so it publishes no second restart."""
     back = receive(NOON, NOON + SILENCE, restarts_after=SILENCE)
     sent_at = NOON + SILENCE / 2
-    assert extend(back, heard_before=True, message_id="late", sent_at=sent_at, restarts_after=SILENCE) is back
+    assert extend(back, is_known_contact=True, message_id="late", sent_at=sent_at, restarts_after=SILENCE) is back

@@ -71,7 +71,7 @@ def _case(subject: Subject) -> PolicyInput:
         message=message,
         subject=subject,
         profile=Profile(NOON, NOON, expiry(NOON + RETENTION)),
-        conversation=extend(None, heard_before=False, message_id="m1", sent_at=NOON),
+        conversation=extend(None, is_known_contact=False, message_id="m1", sent_at=NOON),
         now=message.due_at,
     )
 
@@ -99,7 +99,7 @@ def _useful_until(case: PolicyInput, instant: datetime) -> PolicyInput:
 
 
 def _last_message(case: PolicyInput, sent_at: datetime) -> PolicyInput:
-    return replace(case, conversation=extend(None, heard_before=True, message_id="m1", sent_at=sent_at))
+    return replace(case, conversation=extend(None, is_known_contact=True, message_id="m1", sent_at=sent_at))
 
 
 def _chose(case: PolicyInput, topic: Topic, *, allowed: bool, scope: str = EVERYWHERE) -> PolicyInput:
@@ -443,7 +443,7 @@ def test_what_an_erasure_has_still_to_delete_counts_as_gone() -> None:
     assert decide(case) == Decision(Action.SKIP, "no_conversation", {"decided_at": "2026-03-03T10:00:00Z"})
     seen = replace(case, profile=Profile(NOON, ALLOWED.now, expiry(NOON + RETENTION)))
     assert decide(seen).rule == "window_closed"
-    extended = extend(None, heard_before=True, message_id="m2", sent_at=ALLOWED.now)
+    extended = extend(None, is_known_contact=True, message_id="m2", sent_at=ALLOWED.now)
     assert decide(replace(seen, conversation=extended)).action is Action.SEND
 
 
@@ -668,7 +668,7 @@ def test_unknown_zone_is_rechecked_in_an_hour(contact: Contact, hours: str, sour
     assert timedelta(hours=1) == RECHECK_AFTER
     assert decision.facts["zone_from"] == source
     for way_to_fix in ("MessageReceived", "BrandConfigured", "DefaultTimezone", "timezone"):
-        assert way_to_fix in decision.facts["mend"]
+        assert way_to_fix in decision.facts["hint"]
     assert decide(replace(case, now=case.now + HOUR)).rule == "unknown_timezone"
 
 

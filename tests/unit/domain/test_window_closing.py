@@ -52,7 +52,7 @@ def case(
         message=planned_messages(subject)[step],
         subject=subject,
         profile=None,
-        conversation=extend(None, heard_before=False, message_id="m1", sent_at=written_at),
+        conversation=extend(None, is_known_contact=False, message_id="m1", sent_at=written_at),
         now=now,
         settings=PolicySettings(when_window_will_close=when, **settings),
     )

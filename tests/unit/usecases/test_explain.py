@@ -71,7 +71,7 @@ def test_a_whole_story_in_order_of_time_with_rule_and_facts() -> None:
     assert ledger["asked_at"] == iso(world.clock.now)
     stopped_at = STARTS - DAY + 2 * HOUR
     assert whats(ledger) == [
-        (iso(NOON), "first heard from"),
+        (iso(NOON), "first message"),
         (iso(NOON), "wrote"),
         (iso(NOON + HOUR), "planned"),
         (iso(NOON + HOUR), "planned"),

@@ -1,4 +1,4 @@
-"""What the texts may speak of: for each reason its variables, from the subject as it is at the gate.
+"""The variables of the texts: for each reason, from the subject in the snapshot.
 
 A text from outside (a product's name, a place) becomes one line of plain text here, whatever it holds.
 """

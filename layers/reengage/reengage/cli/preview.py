@@ -89,7 +89,7 @@ def _without_stack(about: AboutEvent, now: datetime) -> dict[str, Any]:
 
     settings, store = DecisionSettings.from_env(environment({})), MemoryStore()
     if about.event.contact:
-        conversation = extend(None, heard_before=False, message_id="just-now", sent_at=now)
+        conversation = extend(None, is_known_contact=False, message_id="just-now", sent_at=now)
         store.write_conversation(about.event.contact, conversation, replacing=None)
     render = FluentWording(settings.default_locale)
     return preview_event(about.event, store=store, render=render, settings=settings.policy, clock=lambda: now)

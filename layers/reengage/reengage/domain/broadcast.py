@@ -1,4 +1,4 @@
-"""A broadcast: one announcement to everybody in an audience, part by part.
+"""A broadcast: one announcement to everyone in an audience, shard by shard.
 
 The audience is spread over the shards of the contacts. Each shard is due and processed separately, page by page, with a
 cursor. Planning a page twice plans each recipient once, so a shard needs no claim: the next run continues it.
@@ -28,7 +28,7 @@ class ShardState(StrEnum):
 
 
 class Recipient(NamedTuple):
-    """One of the audience. ``since`` is when they showed the interest that is answered, where that is why."""
+    """A contact of the audience. ``since`` is when they showed their interest, if the reason is about one."""
 
     contact: Contact
     since: datetime | None = None
@@ -36,11 +36,11 @@ class Recipient(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BroadcastShard:
-    """One shard's part, and how far it has come.
+    """One shard of a broadcast, and its progress.
 
-    ``version`` is the revision of the subject that asked for it. ``planned`` counts the members that a message was
-    planned for, ``outcomes`` what became of those messages: a way (``sent``, ``failed``, ``unconfirmed``), or
-    ``skipped`` and the rule, ``skipped:opted_out``.
+    ``version`` is the revision of the subject that asks for it. ``planned`` counts the recipients with a planned
+    message. ``outcomes`` counts their outcomes: ``sent``, ``failed``, ``unconfirmed``, or ``skipped`` with the rule,
+    such as ``skipped:opted_out``.
     """
 
     reason: str
@@ -55,8 +55,9 @@ class BroadcastShard:
     outcomes: Mapping[str, int] = field(default_factory=dict)
 
     def merged_with(self, former: "BroadcastShard | None") -> "BroadcastShard":
-        """With what became of the messages of the one whose place it takes; of those not sent yet the rest is planned
-        anew, and nothing is where it is only stopped.
+        """Return the shard with the outcomes of the former version.
+
+        Messages without an outcome are planned again, unless the broadcast is withdrawn.
         """
         if former is None:
             return self
@@ -74,7 +75,7 @@ class BroadcastShard:
 
     @property
     def expires_at(self) -> int:
-        """Epoch seconds: it can be read for as long as its subject."""
+        """Return epoch seconds: the shard is kept for as long as its subject."""
         return expiry(self.valid_until + RETENTION)
 
 
@@ -88,7 +89,7 @@ def is_shard_key(key: MessageKey) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Broadcast:
-    """What a subject's version asks to be sent to the audience of its reason."""
+    """The message that a subject's version asks for, to the audience of its reason."""
 
     reason: str
     subject: SubjectRef
@@ -113,7 +114,7 @@ class Broadcast:
         )
 
     def message_for(self, contact: Contact, since: datetime | None, *, at: datetime) -> ScheduledMessage:
-        """The one message to a member: the same however often that member is found."""
+        """Return the message to a recipient: the same one each time that the recipient is found."""
         return ScheduledMessage(
             contact=contact,
             reason=self.reason,

@@ -82,10 +82,10 @@ EVENT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
 TRACKS_WITH_AN_END: Final = frozenset(event_type.track for event_type in EVENT_TYPES.values() if event_type.final)
 
 OF_ONE_CONTACT: Final = frozenset({"product", "interest", "purchase"})
-"""Kinds of which every contact has its own: many look at one product."""
+"""Kinds of which each contact has its own: many contacts look at one product."""
 
 OF_ONE_PERSON: Final = frozenset({"purchase"})
-"""Kinds of which a phone number has one, whatever the channel."""
+"""Kinds of which a phone number has one, over all channels."""
 
 OF_SEVERAL_PEOPLE: Final = frozenset({"appointment", "trial", "order"})
 """Kinds that may have several people: an event that names one of them adds, or ends, only that one."""
@@ -94,7 +94,7 @@ OF_THE_BRAND: Final = frozenset({"item", "announcement"})
 """Kinds that have no contact."""
 
 VERSIONS_A_SECOND: Final = 10_000_000
-"""Room within a second: see ``version_of``."""
+"""Versions within one second: see ``version_of``."""
 
 
 def version_of(occurred_at: datetime, rank: EventEffect, *, exact: bool | None = None) -> int:
@@ -114,7 +114,7 @@ def version_of(occurred_at: datetime, rank: EventEffect, *, exact: bool | None =
 
 @dataclass(frozen=True, slots=True)
 class SubjectRef:
-    """``of`` is whose it is, for the kinds of which every contact has its own."""
+    """The key of a subject. ``of`` is its contact, for the kinds of ``OF_ONE_CONTACT``."""
 
     brand: str
     kind: str
@@ -123,13 +123,13 @@ class SubjectRef:
 
     @property
     def key(self) -> str:
-        # An address, and an id, may hold any character: the "#" that ends the address is the first one there.
+        # An address and an id may hold any character. The address is quoted, so the first "#" ends it.
         whose = f"{self.of.channel}#{quote(self.of.address, safe='+')}#" if self.of else ""
         return f"SUBJECT#{self.brand}#{self.kind}#{whose}{self.id}"
 
     @classmethod
     def known_to(cls, contact: Contact, kind: str, subject_id: str) -> "SubjectRef":
-        """The subject of that kind and id that a message to the contact, or a note under it, speaks of."""
+        """Return the subject of that kind and id that a message to the contact is about."""
         if kind in OF_ONE_PERSON and contact.address.startswith("+"):
             contact = replace(contact, channel="phone")
         return cls(contact.brand, kind, subject_id, contact if kind in OF_ONE_CONTACT else None)
@@ -167,7 +167,7 @@ class BusinessEvent:
 
     @property
     def ends(self) -> bool:
-        """Whether it ends its track. An abandoned cart without items is an empty cart."""
+        """Return whether it ends its track. An abandoned cart without items is an empty cart."""
         emptied = self.type == "CartAbandoned" and self.fields.get("items") == []
         return emptied or self.rank is EventEffect.UNDO
 

@@ -1,7 +1,7 @@
-"""A contact: one person on one channel of one brand, by an address in its one normal form.
+"""A contact: one person on one channel of one brand, by a normalised address.
 
-One person in two spellings would have two windows and two opt-outs. So an address gets its normal form once, at the
-edge, and every key is made from that.
+A person in two spellings would have two windows and two opt-outs. So the adapters normalise each address once, and
+every key is made from that.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ _OLD_NUMBERS: Final = (
     (re.compile(r"521(\d{10})"), r"+52\1"),  # Mexico gave up the 1 before mobiles in 2019
     (re.compile(r"229(\d{8})"), r"+22901\1"),  # Benin put 01 before all numbers in 2024
 )
-"""Numbers that WhatsApp knows its older accounts by, and those that their owners have now."""
+"""The numbers of older WhatsApp accounts, and the numbers that their owners have now."""
 
 _LETTER: Final = re.compile(r"[^\W\d_]")
 
@@ -36,7 +36,7 @@ class Contact:
 
     @classmethod
     def of(cls, brand: str, channel: str, address: str) -> "Contact":
-        """Raises ``ValueError``; see ``parse_brand``, ``parse_channel`` and ``normalise_address``."""
+        """Parse and normalise. Raises ``ValueError``; see ``parse_brand``, ``parse_channel``, ``normalise_address``."""
         return cls(parse_brand(brand), parse_channel(channel), normalise_address(channel, address))
 
     @property
@@ -51,7 +51,7 @@ class Contact:
 
     @property
     def shard(self) -> int:
-        """0 to 15, by SHA-256 of the key: everything of one contact is due in one shard."""
+        """Return 0 to 15, by SHA-256 of the key: all messages of one contact are due in one shard."""
         return int.from_bytes(hashlib.sha256(self.key.encode()).digest()[:8]) % SHARDS
 
 
@@ -59,8 +59,8 @@ class Contact:
 class Profile:
     """What is known of a contact beyond its conversation. ``last_seen_at`` may lag by up to a week.
 
-    ``expires_at`` (epoch seconds) is the end of its retention; from then on the contact counts as never heard from,
-    whether or not TTL has deleted the item.
+    ``expires_at`` (epoch seconds) is the end of its retention. From then on the contact counts as unknown, whether or
+    not TTL has deleted the item.
     """
 
     first_seen_at: datetime
@@ -88,25 +88,25 @@ def parse_channel(text: str) -> str:
 
 
 def normalise_address(channel: str, text: str) -> str:
-    """The one normal form of an address on that channel. Raises ``ValueError`` that says what is wanted."""
+    """Return the normal form of an address on that channel. Raises ``ValueError`` with the expected form."""
     return CHANNELS[channel].normalise(text)
 
 
 def _phone(text: str) -> str:
-    """E.164 (ITU-T), by the numbering plans that libphonenumber knows."""
+    """Return the number in E.164 form (ITU-T), by libphonenumber's numbering plans."""
     import phonenumbers  # noqa: PLC0415 - 0.1 s to import, and the senders never need it
 
     wanted = "expected a phone number in E.164 form, such as +4915112345678"
     trimmed = text.strip()
     if trimmed.startswith("00"):  # the international prefix that most of the world dials
         trimmed = "+" + trimmed[2:]
-    if _LETTER.search(trimmed.removeprefix("tel:")):  # a vanity number, or a slip of the hand
+    if _LETTER.search(trimmed.removeprefix("tel:")):  # a vanity number, or a typo
         raise ValueError(wanted)
     try:
         number = phonenumbers.parse(trimmed)
     except phonenumbers.NumberParseException as error:
         raise ValueError(wanted) from error
-    # A number that can be dialled within its town only is "possible" to libphonenumber, but not from here.
+    # libphonenumber also has a result for numbers that can be dialled only within their town: refuse those.
     possible = phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
     if number.extension or not possible:
         raise ValueError(wanted)
@@ -114,7 +114,7 @@ def _phone(text: str) -> str:
 
 
 def _phone_or_user_id(text: str) -> str:
-    """WhatsApp: a phone number, which its own systems write without the ``+``, or else an opaque user id."""
+    """Return a WhatsApp address: a phone number, which Meta writes without the ``+``, or an opaque user id."""
     trimmed = text.strip()
     if _LETTER.search(trimmed.removeprefix("tel:")):
         return _opaque(trimmed)
@@ -138,11 +138,11 @@ def _opaque(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ChannelTerms:
-    """What makes a channel's addresses normal, and what may be said on it when.
+    """How a channel's addresses are normalised, and when it accepts free text.
 
-    Free text is taken for ``free_text_for`` after the person's last message (``None``: as long as the window is open),
-    an approved template from then on; one for marketing not where the address begins with one of
-    ``no_marketing_templates_to``.
+    It accepts free text for ``free_text_for`` after the person's last message, and only approved templates after
+    that. ``None``: free text as long as the window is open. Addresses that begin with one of
+    ``no_marketing_templates_to`` get no marketing templates.
     """
 
     normalise: Callable[[str], str]
@@ -159,8 +159,7 @@ CHANNELS: Final[Mapping[str, ChannelTerms]] = MappingProxyType(
         "whatsapp": ChannelTerms(
             _phone_or_user_id, free_text_for=timedelta(hours=24), no_marketing_templates_to=("+1",)
         ),
-        # Retired by Google in July 2024: what it called in before that can still be replayed. An address is a
-        # conversation's id.
+        # Google retired it in July 2024: archived calls can still be replayed. An address is a conversation's id.
         "google_business_messages": ChannelTerms(_opaque),
     }
 )

@@ -1,4 +1,4 @@
-"""A contact's open thread, and the 30 days in which a business may reach back out."""
+"""A contact's conversation, and the 30 days after each message in which a business may write back."""
 
 import math
 from dataclasses import dataclass, replace
@@ -12,17 +12,16 @@ WINDOW: Final = timedelta(days=30)
 
 Opening = Literal["started", "restarted"]
 
-# 9999-12-31: an expiry that somebody wrote in milliseconds must not overflow the calendar.
+# 9999-12-31: an expiry that was written in milliseconds must not overflow the calendar.
 _FAR: Final = 253_402_300_799
 
 
 @dataclass(frozen=True, slots=True)
 class InboundMessage:
-    """What the person sent. ``sent_at`` is the sender's clock, ``arrived_at`` the bus's or the webhook's.
+    """A message of a person. ``sent_at`` is the sender's clock, ``arrived_at`` that of the bus or the webhook.
 
-    ``kind`` is ``text``, or what else it was (``image``, ``location``, ``reaction``, ``button`` …); ``text`` then holds
-    what of it can be read. ``asks`` is what it asks of us where that is known from elsewhere than its words: from what
-    stands behind a button, or from the provider, which has acted on it already.
+    ``kind`` is ``text``, ``image``, ``location``, ``reaction``, ``button`` and so on; ``text`` is the readable part.
+    ``asks`` is the request that a button or the provider states, such as a STOP that the provider has already handled.
 
     ``quoted_message_id`` is the provider's id of the message that this one replies to. ``payload`` is the data of the
     button that was pressed.
@@ -44,12 +43,11 @@ class InboundMessage:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """``expires_at`` is the window's end in epoch seconds, as DynamoDB's TTL wants it.
+    """A contact's conversation. ``expires_at`` is the window's end in epoch seconds, for DynamoDB's TTL.
 
-    ``opened_by`` is the id of the message that opened the conversation, and ``opening`` says how; a repeat
-    of that very message can so be told apart, and finishes what a crash left undone. ``warned_expires_at`` is the
-    expiry of which a business was last warned.
-    ``agent_replied_at`` is when a person of the business last wrote to the contact.
+    ``opened_by`` is the id of the message that opened the conversation, and ``opening`` is how. A repeat of that
+    message is recognised by it, and finishes what a crash left undone. ``warned_expires_at`` is the expiry that a
+    business was last warned of. ``agent_replied_at`` is when a person of the business last wrote to the contact.
     """
 
     last_inbound_at: datetime
@@ -61,36 +59,37 @@ class Conversation:
 
     @property
     def closes_at(self) -> datetime:
-        """The earlier of the window's end and of what the stored expiry says, should the two ever differ."""
+        """Return the window's end; the stored expiry if that is earlier."""
         return min(self.last_inbound_at + WINDOW, datetime.fromtimestamp(max(0, min(self.expires_at, _FAR)), UTC))
 
     @property
     def already_warned(self) -> bool:
-        """Whether a business was warned of this very closing."""
+        """Return whether a business was warned of this window's end."""
         return self.warned_expires_at == self.expires_at
 
     def is_open(self, now: datetime) -> bool:
-        """Whether the business may reach out at ``now``: by the clock, whatever TTL has deleted or not yet."""
+        """Return whether the business may write at ``now``: the clock decides, not what TTL has deleted."""
         return now < self.closes_at
 
 
 def expiry(instant: datetime) -> int:
-    """Epoch seconds, rounded up, so that the stored second never cuts a window short."""
+    """Return epoch seconds, rounded up, so that the stored second never shortens a window."""
     return math.ceil(instant.timestamp())
 
 
 def extend(
     conversation: Conversation | None,
     *,
-    heard_before: bool,
+    is_known_contact: bool,
     message_id: str,
     sent_at: datetime,
     restarts_after: timedelta | None = None,
 ) -> Conversation:
-    """The conversation after a message of ``sent_at``; the very same where that message changes nothing.
+    """Return the conversation after a message of ``sent_at``; the same object if the message changes nothing.
 
-    Monotonic: a message that is older than the last one never shortens the window. One that comes after a silence of
-    ``restarts_after``, or after the window has closed, starts the conversation anew.
+    A message that is older than the last one never shortens the window. A message after a silence of
+    ``restarts_after``, or after the window has closed, opens a new conversation. ``is_known_contact``: the person has
+    written before.
     """
     if conversation and sent_at <= conversation.last_inbound_at:
         return conversation
@@ -99,6 +98,6 @@ def extend(
         silence = sent_at - conversation.last_inbound_at
         if restarts_after is None or silence < restarts_after:
             return replace(conversation, last_inbound_at=sent_at, expires_at=expires_at)
-    opening: Opening = "restarted" if heard_before or conversation else "started"
+    opening: Opening = "restarted" if is_known_contact or conversation else "started"
     agent_replied_at = conversation.agent_replied_at if conversation else None
     return Conversation(sent_at, message_id, opening, expires_at, agent_replied_at=agent_replied_at)

@@ -19,13 +19,13 @@ RETENTION: Final = timedelta(days=30)
 """How long a message's row outlives the instant at which it was due."""
 
 ONCE_RETENTION: Final = timedelta(days=46)
-"""The same where there is to be but one: longer than its subject could ask for it again (``subject.RETENTION``)."""
+"""The same for a message that is sent once: longer than its subject is kept (``subject.RETENTION``)."""
 
 ASKED: Final = "asks_for_answer"
 """The fact of a message whose text asked for an answer."""
 
 Facts = Mapping[str, Any]
-"""What a decision saw: JSON values only."""
+"""What a decision depends on: JSON values only."""
 
 _NAMESPACE: Final = uuid.UUID("6f0a4f0e-6d0b-5d4e-9a58-0b6c1f6f5a11")
 
@@ -51,8 +51,9 @@ FOLLOWS: Final[Mapping[State, frozenset[State]]] = MappingProxyType(
         State.UNCONFIRMED: frozenset({State.SENDING}),
     }
 )
-"""For each end, the states that it may follow once a message has been claimed: states only move forward. A receipt
-shows of one that is scheduled again that an earlier try did reach the person.
+"""For each final state, the states that it may follow once a message has been claimed: states only move forward.
+
+A receipt for a message that is scheduled again shows that an earlier try did reach the person.
 """
 
 
@@ -62,7 +63,7 @@ HANDED_OVER: Final = (State.SENDING, State.SENT, State.DELIVERED, State.UNDELIVE
 TOO_LATE: Final = "too_late"
 
 WITHDRAWN: Final = ("superseded", "cancelled")
-"""The rules by which a message is skipped because of its subject, which may want it again."""
+"""The rules that skip a message because of its subject, which may ask for it again."""
 
 
 ERROR_BYTES: Final = 150
@@ -70,7 +71,7 @@ ERROR_BYTES: Final = 150
 
 
 def brief(error: str) -> str:
-    """An error in the length that a row has room for."""
+    """Return an error in the length that a row has room for."""
     return error.encode()[:ERROR_BYTES].decode(errors="ignore")
 
 
@@ -83,7 +84,7 @@ PROVIDER_ID_LENGTH: Final = 128
 
 
 def bounded_id(provider_message_id: str) -> str:
-    """A provider's id, valid as text and in the length that a row has room for."""
+    """Return a provider's id, valid as text and in the length that a row has room for."""
     return provider_message_id[:PROVIDER_ID_LENGTH].encode("utf-8", "replace").decode()
 
 
@@ -101,7 +102,7 @@ class GivenAnswer(NamedTuple):
 
 
 class MessageKey(NamedTuple):
-    """The row: ``pk`` is the contact's key, ``sk`` says reason, subject, step and instant."""
+    """The row: ``pk`` is the contact's key; ``sk`` has reason, subject, offset and instant."""
 
     pk: str
     sk: str
@@ -109,16 +110,21 @@ class MessageKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ScheduledMessage:
-    """The plan, and what has become of it.
+    """The plan, and its outcome.
 
-    ``version`` is the revision of the subject that asked for it, ``step`` the offset as ISO 8601 text, ``about`` the
-    instant that the message speaks of (the appointment's start, the trial's end; ``None`` where the subject gets one
-    message only, whatever its instants). ``rule`` and ``facts`` are the last decision's, ``attempts`` counts the tries
-    that surely failed, and ``claim_id`` names the run that has, or had, it in hand. ``due_at`` is when it is looked at
-    next; ``first_due_at``, where that differs, when it was due at first: earlier, because it was put off, or later,
-    because the window closes before. ``held_by`` names the rules that held it, in their order. ``planned_at`` is when
-    what asked for it arrived; unknown counts as before everything. ``last_receipt_id`` marks the receipt that moved it
-    last.
+    | field | meaning |
+    |---|---|
+    | ``version`` | the revision of the subject that asks for it |
+    | ``offset`` | ISO 8601 text; after ``@`` the part of the subject, such as a shipment |
+    | ``anchor_at`` | the instant that it is about; ``None`` if the subject gets one message, whatever its instants |
+    | ``due_at`` | when it is decided next |
+    | ``planned_due_at`` | when it was due first, if that differs: it was held, or is sent before the window closes |
+    | ``planned_at`` | when the event that asked for it arrived; unknown counts as before all others |
+    | ``rule``, ``facts`` | the last decision's |
+    | ``hold_rules`` | the rules that held it, in their order |
+    | ``attempts`` | tries that certainly failed |
+    | ``claim_id`` | the run that claimed it last |
+    | ``last_receipt_id`` | the receipt that changed it last |
     """
 
     contact: Contact
@@ -151,14 +157,14 @@ class ScheduledMessage:
 
     @property
     def key(self) -> MessageKey:
-        # The subject's id may hold any character; what follows it holds no "#", so no two keys are alike.
+        # The subject's id may hold any character. No "#" follows it, so no two keys are equal.
         anchor_at = iso(self.anchor_at) if self.anchor_at else ONCE
         sk = f"SCHEDULED#{self.reason}#{self.subject.id}#{self.offset}#{anchor_at}"
         return MessageKey(self.contact.key, sk)
 
     @property
     def scheduled_message_id(self) -> str:
-        """The same for the same plan, so that a repeated event or a retried run names the same message."""
+        """Return an id that is the same for the same plan, so a repeated event or run names the same message."""
         return str(uuid.uuid5(_NAMESPACE, "\n".join((*self.key, str(self.version)))))
 
     @property
@@ -167,7 +173,7 @@ class ScheduledMessage:
 
     @property
     def is_planned_too_late(self) -> bool:
-        """Whether it was past its time when it was planned: it was never scheduled."""
+        """Return whether its time was past when it was planned: it was never scheduled."""
         return self.state is State.SKIPPED and self.rule == TOO_LATE and self.claimed_at is None
 
     def expires_at(self, written_at: datetime) -> int:

@@ -1,4 +1,4 @@
-"""From a subject to the messages that it wants: pure functions, asked when planning and again when sending."""
+"""Derive the messages that a subject asks for. The planner calls this, and the sender again before each send."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -13,7 +13,7 @@ from .reasons import REASONS, Reason
 from .subject import Subject, SubjectRef, Track
 
 CARRIED_WITHIN: Final = timedelta(hours=1)
-"""A reminder that is due so close to the online check-in carries its link, and spares a message."""
+"""A reminder that is due within this time of the online check-in carries its link, which saves a message."""
 
 
 def planned_messages(subject: Subject | None, default_zone: tzinfo | None = None) -> tuple[ScheduledMessage, ...]:
@@ -102,16 +102,16 @@ def _correction(view: Subject, at: datetime) -> ScheduledMessage | None:
 
 
 def carries_check_in(message: ScheduledMessage, subject: Subject | None, default_zone: tzinfo | None = None) -> bool:
-    """Whether a reminder brings the link for the online check-in along."""
+    """Return whether a reminder carries the link of the online check-in."""
     return subject is not None and message.offset == _carrier(subject.for_contact(message.contact), default_zone)
 
 
 def earliest(
     message: ScheduledMessage, subject: Subject | None, closes_at: datetime, default_zone: tzinfo | None = None
 ) -> datetime | None:
-    """When it may be sent at the earliest, since the window closes before it is due; ``None``: not before it is due.
+    """Return when it may be sent early, because the window closes before it is due; ``None`` if not before it is due.
 
-    Of several that one reason has after ``closes_at``, only the first may: together they would say one thing twice.
+    Only a reason's first message after ``closes_at`` may be sent early: a second one would repeat it.
     """
     reason_spec = message.reason_spec
     subject = subject.for_contact(message.contact) if subject else None
@@ -124,7 +124,7 @@ def earliest(
 
 
 def reply(reason: str, to: InboundMessage, now: datetime) -> ScheduledMessage:
-    """The one answer of that reason to an inbound message: the same however often that message comes."""
+    """Return the reply of that reason to an inbound message: the same one if the message arrives again."""
     valid_for = REASONS[reason].valid_for
     assert valid_for is not None
     return ScheduledMessage(
@@ -193,7 +193,7 @@ def _times(
 
 
 def _dues(reason: Reason, track: Track, anchor_at: datetime, default_zone: tzinfo | None) -> list[Due]:
-    """Each offset with its instant, earliest first; of two that fall together the first one named stays."""
+    """Return each offset with its instant, earliest first. Of two at one instant, the first in the list stays."""
     given = track.get(reason.offsets)
     texts = [given] if isinstance(given, str) else given
     offsets = [Duration.parse(text) for text in texts] if texts is not None else list(reason.default_offsets)
@@ -219,7 +219,7 @@ def _last_use(
 
 
 def _carrier(subject: Subject, default_zone: tzinfo | None) -> str | None:
-    """The step of the reminder that brings the check-in's link along: the last one within an hour of the check-in."""
+    """Return the offset of the reminder that carries the check-in's link: the last within an hour of the check-in."""
     wanted = {name: (reason, subject.tracks[part]) for name, reason, part in _wanted(subject)}
     if not {"online_check_in", "appointment_reminder"} <= wanted.keys():
         return None

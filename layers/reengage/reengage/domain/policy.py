@@ -177,7 +177,7 @@ def _channel_window(context: PolicyInput) -> RuleResult:
 def _frequency_cap(context: PolicyInput) -> RuleResult:
     if not context.caps:
         return PASS
-    # A place is taken at the gate, and the message may have been handed over later by this much.
+    # Cap usage is reserved at the snapshot, and the message may be handed over later by this much.
     sends = [at + SNAPSHOT_VALID_FOR for at in context.cap_usage.instants(but=context.message.scheduled_message_id)]
     counted = {str(cap): sum(instant > context.now - cap.period for instant in sends) for cap in context.caps}
     until = free_at(context.caps, sends, context.now)
@@ -196,7 +196,7 @@ def _unknown_timezone(context: PolicyInput) -> RuleResult:
     zones = context.zones
     if zones.zones and hours.first_allowed(context.now, zones.zones):
         return PASS
-    return RuleResult(stops=True, facts={"zone_from": zones.source, "mend": HINT}, until=context.now + RECHECK_AFTER)
+    return RuleResult(stops=True, facts={"zone_from": zones.source, "hint": HINT}, until=context.now + RECHECK_AFTER)
 
 
 def _quiet_hours(context: PolicyInput) -> RuleResult:

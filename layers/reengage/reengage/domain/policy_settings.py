@@ -18,7 +18,7 @@ PARSED: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class PolicySettings:
-    """A category that is not in ``quiet_hours`` or ``caps`` has none.
+    """The stack's parameters for decisions. A category without an entry has no quiet hours, or no caps.
 
     ``whatsapp_templates``: the reasons whose template WhatsApp has approved. ``when_window_will_close`` applies to each
     reason that is not in ``when_closing_for``; ``closing_notice`` is how long before that a business is warned.
@@ -44,11 +44,11 @@ class PolicySettings:
 
     @property
     def plans_for_closing(self) -> bool:
-        """Whether it matters for any message that the window will be closed when it is due."""
+        """Return whether any message has a plan for a window that closes before it is due."""
         return {self.when_window_will_close, *self.when_closing_for.values()} != {"wait"}
 
     def for_brand(self, brand: Brand | None) -> "PolicySettings":
-        """Return the settings with what the brand overrides; the very same if it overrides nothing."""
+        """Return the settings with the brand's own; the same object if the brand overrides nothing."""
         if brand is None:
             return self
         given = {name: value for name in OVERRIDES if (value := getattr(brand, name)) is not None}

@@ -15,19 +15,19 @@ from .conversation import Conversation, expiry
 
 EVERYWHERE: Final = "*"
 ERASURE_MARK_LASTS: Final = timedelta(days=45)
-"""Longer than any event in flight may take: see ``subject.RETENTION``."""
+"""Longer than any event can be delayed: see ``subject.RETENTION``."""
 
 Topic = Literal["contact", "marketing"]
-"""To be written to at all; to be sent marketing."""
+"""What a choice is about: any message, or marketing."""
 
 OptOutScope = Literal["brand", "channel"]
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Yes or no, with the instant of its cause and what that cause was: a word and its message, or evidence.
+    """Yes or no, with its instant and its cause: a word and its message, or evidence.
 
-    ``changed`` says that it was news when it was stored.
+    ``changed``: it changed what applies when it was stored.
     """
 
     allowed: bool
@@ -38,7 +38,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """``asked_at`` is the event's instant; what was stored of the contact until ``at`` is deleted."""
+    """An erasure. ``asked_at`` is the event's instant; all data that was stored until ``at`` is deleted."""
 
     asked_at: datetime
     at: datetime
@@ -46,7 +46,7 @@ class Erasure:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Another address of the same person, since ``at``. ``channel`` is that of the contact in whose row the link is."""
+    """Another address of the same person, since ``at``. ``channel`` is that of the contact that has the link."""
 
     at: datetime
     channel: str
@@ -59,16 +59,17 @@ LINK_REFRESH: Final = timedelta(days=30)
 """A link that is reported again is written at most this often."""
 
 MAX_LINKS: Final = 20
-"""Addresses of one person in one row; the oldest link gives way."""
+"""Addresses of one person in one row; the oldest link is dropped."""
 
 Choices = Mapping[str, Choice]
-"""By scope: ``EVERYWHERE`` or a channel."""
+"""Choices by scope: ``EVERYWHERE`` or a channel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """All of it is one row, under a keyed hash of the address. ``erasures`` are by channel; ``revision`` counts the
-    writes, for compare-and-set.
+    """A person's choices: one row, under a keyed hash of the address.
+
+    ``erasures`` are by channel. ``revision`` counts the writes, for compare-and-set.
 
     ``links`` are the keys of the same person's other addresses, hashed too. ``moved_at``: the person left this address;
     a conversation from before is closed.
@@ -83,7 +84,7 @@ class Preferences:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is stored: such a row is deleted."""
+        """Return whether nothing is stored: such a row is deleted."""
         return not (self.contact or self.marketing or self.erasures or self.links or self.moved_at)
 
     def link(self, key: str, link: Link) -> "Preferences":
@@ -95,7 +96,7 @@ class Preferences:
         return replace(self, links=dict(newest))
 
     def unlink(self, *keys: str) -> "Preferences":
-        """Remove links; the same object if there are none."""
+        """Remove links; return the same object if there is no such link."""
         if not self.links.keys() & set(keys):
             return self
         return replace(self, links={key: link for key, link in self.links.items() if key not in keys})
@@ -105,24 +106,25 @@ class Preferences:
         return self if self.moved_at and self.moved_at >= at else replace(self, moved_at=at)
 
     def left_since(self, instant: datetime) -> bool:
-        """Whether the person left the address at or after ``instant``, usually that of their last message."""
+        """Return whether the person left the address at or after ``instant``, usually that of their last message."""
         return self.moved_at is not None and instant <= self.moved_at
 
     def choice(self, topic: Topic, channel: str) -> Choice | None:
-        """The latest choice that applies to the channel; at a tie "no". ``None``: there is none."""
+        """Return the latest choice that applies to the channel; at a tie "no". ``None``: no choice is stored."""
         choices: Choices = getattr(self, topic)
         applying = (choices[scope] for scope in (EVERYWHERE, channel) if scope in choices)
         return max(applying, key=_order, default=None)
 
     def refused(self, topic: Topic, channel: str) -> Choice | None:
-        """The latest choice where that is a "no"."""
+        """Return the latest choice if it is a "no"."""
         choice = self.choice(topic, channel)
         return choice if choice and not choice.allowed else None
 
     def apply(self, topic: Topic, scope: str, choice: Choice, *, channel: str | None = None) -> "Preferences":
-        """With ``choice``; the very same where a later one, or at a tie a "no", holds already.
+        """Return the preferences with ``choice``; the same object if a later one is stored, or at a tie a "no".
 
-        Whether it is news is a matter of ``channel``, that of who made it; the scope itself where none is given.
+        ``channel`` is that of the person who made the choice: what applies there decides whether it ``changed``.
+        Without a channel, the scope decides.
         """
         choices: Choices = getattr(self, topic)
         old = choices.get(scope)
@@ -137,13 +139,13 @@ class Preferences:
         return replace(self, contact=choices) if topic == "contact" else replace(self, marketing=choices)
 
     def erased_since(self, channel: str, instant: datetime) -> bool:
-        """Whether the contact was erased at or after ``instant``: then nothing from before may be stored again."""
+        """Return whether the contact was erased at or after ``instant``: older data may not be stored again."""
         return channel in self.erasures and instant <= self.erasures[channel].at
 
     def without_erased(
         self, channel: str, profile: Profile | None, conversation: Conversation | None
     ) -> tuple[Profile | None, Conversation | None]:
-        """Without what an erasure has marked, and not deleted yet."""
+        """Remove what an erasure has marked and not deleted yet."""
         if profile and self.erased_since(channel, profile.last_seen_at):
             profile = None
         if conversation and self.erased_since(channel, conversation.last_inbound_at):
@@ -151,9 +153,9 @@ class Preferences:
         return profile, conversation
 
     def erase(self, channel: str, *, asked_at: datetime, at: datetime) -> "Preferences":
-        """Of what applies to the channel, only a "no" remains, and a "yes" that it is excepted by; without causes.
+        """Keep this channel's opt-outs, and the opt-ins that override them, without their causes.
 
-        The same object for a repeated erasure: what was stored since stays.
+        Return the same object for a repeated erasure: choices that were stored since then stay.
         """
         former = self.erasures.get(channel)
         if former and asked_at <= former.asked_at:
@@ -169,7 +171,7 @@ class Preferences:
 
     @property
     def expires_at(self) -> int | None:
-        """Epoch seconds; ``None``: never. A choice never expires; marks of erasures, links and moves do."""
+        """Return epoch seconds; ``None`` for never. Choices never expire; erasures, links and moves do."""
         if self.contact or self.marketing:
             return None
         ends = [erasure.at + ERASURE_MARK_LASTS for erasure in self.erasures.values()]

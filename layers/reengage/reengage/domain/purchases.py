@@ -21,13 +21,13 @@ def purchases_of(contact: Contact) -> SubjectRef:
 
 
 def purchase_fields(product_ids: Sequence[str] | None) -> dict[str, bool]:
-    """Return the fields of a purchase: carts, and the named products, or all products if none is named."""
+    """Return the fields of a purchase: carts, and the named products, or all products if the event names no product."""
     products = [ANY_PRODUCT] if product_ids is None else [f"{ANY_PRODUCT}:{product_id}" for product_id in product_ids]
     return dict.fromkeys([ANY_CART, *products], True)
 
 
 def is_bought(purchases: Subject | None, subject: Subject | None, reason: Reason) -> bool:
-    """Whether the person bought after the newest event of the cart or product."""
+    """Return whether the person bought after the newest event of the cart or product."""
     if not reason.ended_by_purchase or purchases is None or subject is None or reason.track not in subject.tracks:
         return False
     fields = purchases.tracks[KIND].fields

@@ -1,4 +1,4 @@
-"""Why a message may be sent at all: one row a reason (layers/README.md, "Reasons").
+"""The reasons for which a message is sent: one row for each (layers/README.md, "Reasons").
 
 A new reason is a row here, an entry in each locale of ``wording`` and a test.
 """
@@ -21,21 +21,24 @@ Correction = Literal["moved", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """When messages of one reason are due, and of use; to whom, and how often.
+    """When messages of one reason are due and valid, to which contacts, and how often.
 
-    They are due at the subject's ``anchor`` (an instant) plus each offset: those of the field ``offsets``
-    where an event gave some, else ``defaults``. ``before`` says that offsets count backwards. Each is of use
-    until the next one is due; the last one for ``lasts``, else until the end of the day in the field ``until``,
-    else until the anchor.
+    A message is due at the subject's ``anchor`` (an instant) plus each offset of the field ``offsets``. If no event
+    gave offsets, ``default_offsets`` count. ``before``: offsets count backwards. A message is valid until the next one
+    is due. The last one is valid for ``valid_for``, else until the end of the day in ``valid_until_field``, else until
+    the anchor.
 
-    ``needs`` names a field without which there is nothing to say. ``undone_with``: another family of the subject by
-    which it is undone too. ``once``: one message a subject, wherever its anchor moves. ``catches_up``: an event that
-    comes late still leads to a message while that is of use. ``earliest``: how far from the anchor, at the earliest,
-    it may be sent if the window closes before it is due; ``None``: not before it is due. ``needs_consent``: marketing
-    for which a recorded consent is needed, whatever ``MarketingConsent`` says.
+    | field | meaning |
+    |---|---|
+    | ``required_field`` | without this field there is no message |
+    | ``also_cancelled_by``, ``ended_by`` | another track of the subject that cancels it too |
+    | ``once`` | one message for each subject, also if its anchor moves |
+    | ``send_if_late`` | a late event still leads to a message while that is valid |
+    | ``earliest_offset`` | the earliest send, if the window closes first; ``None``: not before it is due |
+    | ``needs_consent`` | marketing that always needs a recorded consent |
+    | ``audience`` | a broadcast to all of these contacts, instead of the subject's own contact |
 
-    Where there is an ``audience``, the message is a broadcast: it goes to everybody in it, instead of the subject's
-    own contact. A reply has no anchor: it is due at once, and what it is about is the message that it answers.
+    A reply has no anchor: it is due at once, and it is about the message that it answers.
     """
 
     category: Category
@@ -196,7 +199,7 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
             send_if_late=True,
             audience="open_conversations",
         ),
-        # A reply that its door could not hand over at once is due at the next tick of "updates".
+        # A reply that could not be sent at once is due at the next tick of "updates".
         **dict.fromkeys(
             ("welcome_back", "help_reply", "answer_reply"),
             Reason(
@@ -214,7 +217,7 @@ PRIORITIES: Final[Mapping[SendGroup, tuple[Priority, ...]]] = MappingProxyType(
         for send_group in get_args(SendGroup)
     }
 )
-"""The lanes of each door, in the order in which a run drains them."""
+"""The priorities of each send group, in the order in which a run sends them."""
 
 ASKING_REASONS: Final = ("appointment_reminder", "appointment_moved")
 """The reasons whose texts ask for an answer."""

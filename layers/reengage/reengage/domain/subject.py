@@ -172,8 +172,10 @@ class Subject:
         return undone or (ending is not None and ending.version > known.version)
 
     def is_over(self, reason: Reason, track: str = "") -> bool:
-        """Whether the subject does not want messages of this reason any more, or never did. ``track``: if not the
-        reason's own, one of its parts. A correction of a cancelled appointment is wanted as long as it is cancelled.
+        """Return whether the subject wants no message of this reason, or no longer.
+
+        ``track`` is the reason's own if it is empty; it names one shipment of an order. A correction of a cancelled
+        appointment is wanted as long as the appointment is cancelled.
         """
         if reason.correction == "cancelled":
             return not self.is_undone(reason.track)
@@ -206,6 +208,6 @@ def appointment_start(subject: Subject) -> datetime | None:
 
 
 def starts_on(subject: Subject, day: date) -> bool:
-    """Whether the subject is an appointment that starts on that day of UTC and is not cancelled."""
+    """Return whether the subject is an appointment that starts on that day of UTC and is not cancelled."""
     starts_at = appointment_start(subject)
     return starts_at is not None and starts_at.date() == day

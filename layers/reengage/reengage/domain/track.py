@@ -30,7 +30,7 @@ from .contact import Contact
 from .instants import EARLIEST, parse_instant
 
 MAX_FIELDS: Final = 200
-"""Of a track: a person may buy much. The oldest fields are dropped, and the item stays small."""
+"""Fields of a track. A person may buy much: the oldest fields are dropped, so the item stays small."""
 
 HISTORY_FIELD: Final = "starts_at"
 """The field of which a track keeps earlier values: a check-in or an answer is about one time of an appointment."""
@@ -128,7 +128,7 @@ class Track:
 
     @property
     def is_active(self) -> bool:
-        """Whether the newest event that counts did not end the track."""
+        """Return whether the newest event that counts left the track active."""
         return self.active and self.finally_ended <= self.began
 
     @property
@@ -151,7 +151,7 @@ class Track:
         return since
 
     def get(self, name: str) -> Json:
-        """The newest value of a field, or ``None`` where no event gave one."""
+        """Return the newest value of a field; ``None`` if no event gave one."""
         held = self.fields.get(name)
         return held.value if held else None
 
@@ -169,7 +169,7 @@ class Track:
 
     @property
     def contact_named_at(self) -> datetime:
-        """When the track's contact was named: a later erasure takes the track, an earlier one leaves it."""
+        """Return when the track's contact was named: only a later erasure removes the track."""
         if self.named_at is not None:
             return self.named_at
         held = self.fields.get("contact")
@@ -260,9 +260,7 @@ class Track:
         return is_newer and all(other.first > for_all.version for other in others)
 
     def reflects(self, event: BusinessEvent) -> bool:
-        """Whether the event is the newest one, or still decides a field, whether the track is active, or
-        ``unchanged_since``.
-        """
+        """Return whether the event is the newest one, or still decides a field, ``is_active`` or ``unchanged_since``."""
         deciding = {self.version, self.began, self.finally_ended}
         people, for_all = self.everyone.values(), self._for_all
         if any(person.version <= for_all.version for person in people):

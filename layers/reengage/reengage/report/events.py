@@ -16,8 +16,10 @@ from .data import SENT, Comparison, ContactHistory, Hold, Inbound, Mark, Message
 Line = Mapping[str, Any]
 
 CONTINUES: Final = timedelta(minutes=5)
-"""A hold by the same rule that starts at most this long after the last one ended is the same hold: a due message is
-read about every minute."""
+"""A hold by the same rule that starts within this time after the last one is the same hold.
+
+A due message is read about every minute.
+"""
 
 
 class Run(NamedTuple):
@@ -109,13 +111,13 @@ class _MessageDraft:
 
 @dataclass(slots=True)
 class _ContactDraft:
-    """A contact while its events are read. ``heard_at`` are the instants that open a window."""
+    """A contact while its events are read. ``opened_at`` are the instants of messages, which open a window."""
 
     key: str
     name: str | None = None
-    said_zone: str | None = None
+    given_zone: str | None = None
     used_zone: str | None = None
-    heard_at: set[datetime] = field(default_factory=set)
+    opened_at: set[datetime] = field(default_factory=set)
     erased_at: list[datetime] = field(default_factory=list)
     inbound: dict[tuple[str, str, str], Inbound] = field(default_factory=dict)
     opt_outs: list[Mark] = field(default_factory=list)
@@ -124,20 +126,20 @@ class _ContactDraft:
     open_plans: dict[tuple[str, str, datetime | None], str] = field(default_factory=dict)
 
     def windows(self) -> tuple[tuple[str, str], ...]:
-        """The spans in which the window is open, merged; an erasure closes it."""
+        """Return the spans in which the window is open, merged; an erasure closes it."""
         spans: list[list[datetime]] = []
-        for heard in sorted(self.heard_at):
+        for opens in sorted(self.opened_at):
             closes = min(
-                (erased for erased in self.erased_at if heard <= erased < heard + WINDOW), default=heard + WINDOW
+                (erased for erased in self.erased_at if opens <= erased < opens + WINDOW), default=opens + WINDOW
             )
-            if spans and heard <= spans[-1][1]:
+            if spans and opens <= spans[-1][1]:
                 spans[-1][1] = max(spans[-1][1], closes)
             else:
-                spans.append([heard, closes])
+                spans.append([opens, closes])
         return tuple((iso(opens), iso(closes)) for opens, closes in spans)
 
     def finished(self, default_zone: str | None) -> ContactHistory:
-        zone = self.used_zone or self.said_zone or default_zone
+        zone = self.used_zone or self.given_zone or default_zone
         return ContactHistory(
             contact=self.key,
             name=self.name,
@@ -203,7 +205,7 @@ def _read(lines: Iterable[Line], default_zone: str | None) -> _Reader:
 
 @cache
 def _contact_key(brand: object, channel: object, address: object) -> str:
-    """``brand/channel/address`` with the address in its normal form, or as it is if it has none."""
+    """``brand/channel/address`` with the address in its normal form, or unchanged if it is not an address."""
     try:
         contact = Contact.of(str(brand), str(channel), str(address))
     except ValueError:
@@ -216,7 +218,7 @@ def _iso(instant: datetime | None) -> str | None:
 
 
 def _instant(value: object) -> datetime | None:
-    """The instant that a field holds, or ``None`` if it holds none: only the envelope's instant must be right."""
+    """Return a field's instant; ``None`` if it is not one: only the envelope's instant must be right."""
     try:
         return parse_instant(value) if isinstance(value, str) else None
     except ValueError:
@@ -224,7 +226,7 @@ def _instant(value: object) -> datetime | None:
 
 
 def _zone(value: object) -> str | None:
-    """The zone's name, if it is one: facts may hold ``3 zones``."""
+    """Return the zone's name, if it is one: facts may hold ``3 zones``."""
     return value if isinstance(value, str) and _zone_of(value) else None
 
 
@@ -238,9 +240,9 @@ def _zone_of(name: str) -> ZoneInfo | None:
 
 def _received(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
     sent_at = _instant(detail.get("sent_at")) or at
-    contact.heard_at.add(sent_at)
+    contact.opened_at.add(sent_at)
     contact.name = detail.get("display_name") or contact.name
-    contact.said_zone = _zone(detail.get("timezone")) or contact.said_zone
+    contact.given_zone = _zone(detail.get("timezone")) or contact.given_zone
     message = Inbound(iso(sent_at), str(detail.get("text", "")), str(detail.get("kind") or "text"))
     contact.inbound.setdefault((str(detail.get("message_id", "")), message.at, message.text), message)
 
@@ -263,19 +265,19 @@ def _planned(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) ->
     if draft.outcome in SENT:
         return  # published twice
     due_at = _instant(detail.get("due_at"))
-    place = (draft.reason, draft.subject_id, due_at)
-    before = contact.messages.get(contact.open_plans.get(place, ""))
+    plan = (draft.reason, draft.subject_id, due_at)
+    before = contact.messages.get(contact.open_plans.get(plan, ""))
     draft.planned_at = draft.planned_at or at
     if before and before is not draft and before.outcome == "scheduled":
-        # A newer event of the subject: the new version takes the place of the message that was not sent yet.
+        # A newer event of the subject: the new version replaces the message that was not sent yet.
         draft.planned_at, draft.held = before.planned_at, before.held
         del contact.messages[before.id]
-    contact.open_plans[place] = draft.id
+    contact.open_plans[plan] = draft.id
     draft.due_at, draft.outcome, draft.at, draft.rule = due_at, "scheduled", None, None
     names = ("forecast", "window_expires_at", "opener")
     draft.facts = {name: detail[name] for name in names if detail.get(name) is not None}
     if closes := _instant(detail.get("window_expires_at")):
-        contact.heard_at.add(closes - WINDOW)
+        contact.opened_at.add(closes - WINDOW)
 
 
 def _requested(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
@@ -343,8 +345,8 @@ def _named(detail: Mapping[str, Any], *names: str) -> dict[str, Any]:
 def _learn(contact: _ContactDraft, facts: Mapping[str, Any]) -> None:
     """Take the zone and the window from the facts of a decision."""
     contact.used_zone = _zone(facts.get("zone")) or contact.used_zone
-    if heard := _instant(facts.get("last_inbound_at")):
-        contact.heard_at.add(heard)
+    if last := _instant(facts.get("last_inbound_at")):
+        contact.opened_at.add(last)
 
 
 def _choice(kind: str) -> Callable[[_ContactDraft, datetime, Mapping[str, Any]], None]:
@@ -368,8 +370,8 @@ def _note(kind: str, *named: str) -> Callable[[_ContactDraft, datetime, Mapping[
 
 def _opened(kind: str) -> Callable[[_ContactDraft, datetime, Mapping[str, Any]], None]:
     def opened(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
-        if heard := _instant(detail.get("last_inbound_at")):
-            contact.heard_at.add(heard)
+        if last := _instant(detail.get("last_inbound_at")):
+            contact.opened_at.add(last)
         contact.notes[Mark(iso(at), kind)] = None
 
     return opened
@@ -389,7 +391,7 @@ def _erased(contact: _ContactDraft, at: datetime, _detail: Mapping[str, Any]) ->
 
 
 _INPUTS: Final = frozenset({"MessageReceived", "AgentReplied"})
-"""The events in that the report shows; of the others it shows what they led to."""
+"""The events in that the report shows. Of the others it shows the outcome."""
 
 _APPLY: Final[Mapping[str, Callable[[_ContactDraft, datetime, Mapping[str, Any]], None]]] = MappingProxyType(
     {

@@ -151,9 +151,9 @@ class SimulatedApp(IngestApp, PlanApp, RecordApp, WebhookApp, ExplainApp):
         self._ids += 1
         return f"simulated-{self._ids}"
 
-    def render(self, circumstances: PolicyInput) -> Wording:
-        wording = FluentWording(self.settings.default_locale)(circumstances)
-        self.texts[circumstances.message.scheduled_message_id] = wording.text
+    def render(self, context: PolicyInput) -> Wording:
+        wording = FluentWording(self.settings.default_locale)(context)
+        self.texts[context.message.scheduled_message_id] = wording.text
         return wording
 
     def deliver(self, envelope: Mapping[str, Any]) -> None:

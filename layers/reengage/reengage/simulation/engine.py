@@ -1,9 +1,9 @@
 """Jump from instant to instant: the next event of the story, or the next minute at which a message is due.
 
-Messages are sent at whole minutes, as by the deployed schedules: a message that is due at 08:00:00 is sent at
-08:00:00, one that is due at 08:00:01 at 08:01:00. Of one instant, the story's events come before the tick. A minute
-with nothing due costs nothing, nor does a minute in which a pause holds everything that is due. Time does not pass
-while an event or a tick is processed, except while the app waits for ``MessagesPerSecond``: then the story goes on.
+Messages are sent at whole minutes, as by the deployed schedules. A message that is due at 08:00:00 is sent at
+08:00:00; if it is due at 08:00:01, at 08:01:00. At one instant, the story's events come before the tick. A minute with
+nothing due costs nothing, nor does a minute in which a pause holds everything that is due. Time does not pass while an
+event or a tick is processed. Only if the app waits for ``MessagesPerSecond`` does the story go on meanwhile.
 
 The same story, settings and seed give the same lines.
 """
@@ -128,7 +128,7 @@ class _Engine:
         yield {"summary": self._summary.value(self.app)}
 
     def _next(self) -> datetime | None:
-        """The next instant at which something happens."""
+        """Return the next instant at which something happens."""
         return min((at for at in (self._next_story(), self._next_tick()) if at is not None), default=None)
 
     def _next_story(self) -> datetime | None:
@@ -147,7 +147,7 @@ class _Engine:
         return max(tick, self._last_tick + MINUTE) if self._last_tick else tick
 
     def _go_to(self, at: datetime) -> None:
-        """Let ``at`` be now: the story's events of that instant, then what is due by them."""
+        """Set the clock to ``at``: deliver the story's events of that instant, then send what is due."""
         if self._last_expiry is None or at >= self._last_expiry + EXPIRES_EVERY:
             self._last_expiry = at
             self.app.store.expire(at)

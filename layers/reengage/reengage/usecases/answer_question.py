@@ -1,7 +1,7 @@
 """Bind an inbound message to the reminder that it answers, store the answer, and publish it.
 
-Only a message that reads like an answer costs requests: one query of the contact's reminders, and one read for each
-appointment that they are about.
+Only a message that looks like an answer costs requests: one query of the contact's reminders, and one read for each
+of their appointments.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ ANSWERING_KINDS: Final = frozenset({"text", "button", "interactive"})
 
 @dataclass(frozen=True, slots=True)
 class AnswerCandidate:
-    """A message that reads like an answer, and what was asked. ``now`` is the time of the read."""
+    """A message that looks like an answer, and the reminders that asked. ``now`` is the time of the read."""
 
     given: Answer
     message: InboundMessage
@@ -45,9 +45,9 @@ class AnswerCandidate:
         )
 
     def open_question(self) -> ScheduledMessage | None:
-        """Return the newest message that asked about an appointment to come; ``None`` if there is none.
+        """Return the newest message that asked about a future appointment; ``None`` if no message did.
 
-        It counts after an answer, too: CANCEL that comes twice is no opt-out.
+        It counts after an answer, too: a repeated CANCEL is no opt-out.
         """
         return newest_question(self.asked, self.subjects, before=self.message.sent_at, now=self.now)
 
@@ -67,7 +67,7 @@ class AnswerCandidate:
 def answer_candidate(
     message: InboundMessage, detection: Detection, *, store: AnswerStore, now: datetime
 ) -> AnswerCandidate | None:
-    """Read what was asked if the message reads like an answer; without a request if it does not."""
+    """Read the reminders that asked, if the message looks like an answer; else make no request."""
     button = parse_payload(message.payload)
     given = button[0] if button else _detect(message)
     if given is None or (detection.request is not None and given is not Answer.CANCEL_REQUESTED):
@@ -82,7 +82,7 @@ def _detect(message: InboundMessage) -> Answer | None:
 
 
 def store_answer(binding: Binding, message: InboundMessage, *, store: AnswerStore) -> None:
-    """Store the answer in the row of the reminder that it answers; an unclear one has none.
+    """Store the answer in the row of the reminder that it answers; an unclear one answers no reminder.
 
     Raises ``WriteConflict`` if another answer was stored meanwhile; a retry of the event binds it anew.
     """

@@ -37,6 +37,10 @@ class SubjectLedgerStore(LedgerStore, Protocol):
     def read_subject(self, ref: SubjectRef) -> Subject | None: ...
 
 
+FORMER_FACTS: Final = {"mend": "hint"}
+"""Names of facts in rows of older versions, and today's names."""
+
+
 def explain(
     contact: Contact, *, store: LedgerStore, clock: Clock, settings: PolicySettings | None = None
 ) -> dict[str, Any]:
@@ -111,7 +115,7 @@ def _state(contact: Contact, held: Holdings, now: datetime) -> dict[str, Any]:
 
 def _messages_in(held: Holdings) -> Iterator[Entry]:
     if held.profile:
-        yield _entry(held.profile.first_seen_at, "first heard from")
+        yield _entry(held.profile.first_seen_at, "first message")
     for message in held.inbound:
         yield _entry(message.sent_at, "wrote", message_id=message.message_id)
     if held.conversation:
@@ -154,7 +158,7 @@ def _of_message(message: ScheduledMessage, expected: Entry) -> Iterator[Entry]:
         looked_at_before_the_window_closes=message.due_at if at == due_at > message.due_at else None,
         held_by=message.hold_rules,
         rule=message.rule,
-        facts=dict(message.facts) or None,
+        facts=_facts(message) or None,
         answer=_answer(message),
         attempts=message.attempts or None,
         provider=message.provider,
@@ -165,6 +169,11 @@ def _of_message(message: ScheduledMessage, expected: Entry) -> Iterator[Entry]:
         template=message.template,
         **expected,
     )
+
+
+def _facts(message: ScheduledMessage) -> Entry:
+    """Return the facts of the last decision, also of an older version, by today's names."""
+    return {FORMER_FACTS.get(name, name): value for name, value in message.facts.items()}
 
 
 def _answer(message: ScheduledMessage) -> Entry | None:

@@ -197,7 +197,7 @@ def _extended(
     """The conversation after this message; the very same where it is not news."""
     return extend(
         conversation,
-        heard_before=profile is not None,
+        is_known_contact=profile is not None,
         message_id=message.message_id,
         sent_at=message.sent_at,
         restarts_after=settings.welcome_back_after,

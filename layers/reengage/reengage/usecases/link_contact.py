@@ -1,8 +1,8 @@
 """Record that two addresses are one person, or that the person left one of them for the other.
 
-Each address keeps the other's key in its preferences: an opt-out at one is copied to the other when it is stored, and a
-send reads its own preferences only. The first write of a link also reads the choices that are stored there, so a choice
-that is stored at the same moment is either copied by its own command or by this one.
+Each address keeps the other's key in its preferences. An opt-out of one is copied to the other when it is stored, so a
+send reads only its own preferences. The first write of a link also reads the choices that are stored there. So a choice
+that is stored at the same moment is copied either by its own command or by this one.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from reengage.usecases.retry_conflicts import retry_conflicts
 
 
 def link_contact(command: LinkContact, *, store: PreferencesStore, publish: Publish) -> bool:
-    """Link two addresses and copy the opt-outs of each to the other. Return whether that is news.
+    """Link two addresses and copy the opt-outs of each to the other. Return whether the link is new.
 
     Raises ``NotPublished`` and ``WriteConflict``; a retry of the event links again.
     """
@@ -30,7 +30,7 @@ def link_contact(command: LinkContact, *, store: PreferencesStore, publish: Publ
 
 
 def move_contact(command: MoveContact, *, store: PreferencesStore, publish: Publish) -> bool:
-    """Record that the person left an address, and link it with the new one. Return whether that is news.
+    """Record that the person left an address, and link it with the new one. Return whether the link is new.
 
     The opt-outs of the old address apply to the new one. The old address is not written to any more, until someone
     writes from there.

@@ -1,4 +1,4 @@
-"""How far a broadcast has come: readable while it runs."""
+"""The progress of a broadcast, also while it runs."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -12,12 +12,19 @@ from reengage.ports import Clock, ProgressStore
 
 
 def progress(subject: SubjectRef, *, store: ProgressStore, clock: Clock) -> dict[str, Any]:
-    """``brand``, ``kind``, ``id``, ``asked_at`` and ``broadcasts``: one for each reason. JSON values.
+    """Return ``brand``, ``kind``, ``id``, ``asked_at`` and ``broadcasts``: one for each reason. JSON values.
 
-    Of each ``state`` (``scheduled``, ``running``, ``done``, ``withdrawn`` or ``too_late``), ``due_at``, ``shards``
-    (``done`` of ``all``), ``planned`` recipients, and of those ``sent``, ``skipped`` by rule, ``failed``,
-    ``unconfirmed`` and ``waiting`` (to be sent, or held). Outcomes are counted in small batches. What a crashed
-    run had not counted stays ``waiting`` here, and is in each contact's ledger.
+    | field | value |
+    |---|---|
+    | ``state`` | ``scheduled``, ``running``, ``done``, ``withdrawn`` or ``too_late`` |
+    | ``due_at`` | an instant |
+    | ``shards`` | ``done`` of ``all`` |
+    | ``planned`` | recipients with a planned message |
+    | ``sent``, ``skipped`` by rule, ``failed``, ``unconfirmed`` | their outcomes |
+    | ``waiting`` | to be sent, or held |
+
+    Outcomes are counted in small batches. If a run crashes before it has counted, the recipient stays ``waiting`` here;
+    the contact's ledger has the outcome.
     """
     now = clock()
     by_reason: defaultdict[str, list[BroadcastShard]] = defaultdict(list)
@@ -36,8 +43,8 @@ def _of(reason: str, shards: Sequence[BroadcastShard], now: datetime) -> dict[st
     outcomes: Counter[str] = Counter()
     for broadcast_shard in shards:
         outcomes.update(broadcast_shard.outcomes)
-    skipped = {way.removeprefix("skipped:"): n for way, n in sorted(outcomes.items()) if way.startswith("skipped:")}
-    ended = sum(outcomes[way] for way in ("sent", "failed", "unconfirmed")) + sum(skipped.values())
+    skipped = {name.removeprefix("skipped:"): n for name, n in sorted(outcomes.items()) if name.startswith("skipped:")}
+    ended = sum(outcomes[name] for name in ("sent", "failed", "unconfirmed")) + sum(skipped.values())
     planned = max(ended, sum(broadcast_shard.planned for broadcast_shard in shards))
     return {
         "reason": reason,

@@ -82,7 +82,7 @@ def warn(context: PolicyInput, due_after: ScheduledMessage, *, store: WindowStor
     assert conversation is not None
     late = [due_after, *_also_after(context, due_after, store)]
     warned = replace(conversation, warned_expires_at=conversation.expires_at)
-    # Two doors may come to warn in the same minute: the one that marks the conversation does.
+    # Two functions may warn in the same minute: the one that marks the conversation does.
     if not store.write_conversation(contact, warned, replacing=conversation):
         return False
     event = out_event(

@@ -8,8 +8,9 @@ from reengage.usecases.retry_conflicts import retry_conflicts
 
 
 def record_agent_reply(command: RecordAgentReply, *, store: ConversationStore, clock: Clock) -> bool:
-    """Store when the business last wrote; return whether that changed. A contact without a conversation has none to
-    protect. Raises ``WriteConflict``; a retry continues.
+    """Store when the business last wrote; return whether that changed.
+
+    Without a conversation nothing is stored. Raises ``WriteConflict``; a retry continues.
     """
     at = min(command.at, clock())
 

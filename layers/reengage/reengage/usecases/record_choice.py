@@ -20,8 +20,8 @@ def store_choice(
 ) -> bool:
     """Store the choice unless a later one is stored. Return whether it changed what applies, also if it is repeated.
 
-    ``is_repeat`` is called only for an opt-out that meets an opt-in: it tells whether the opt-out's message was stored
-    before, so that a provider's repeat does not undo what came after it.
+    ``is_repeat`` returns whether the opt-out's message was stored before. It is called only if an opt-in is stored: a
+    provider's repeat must not undo an opt-in that came after it.
 
     Raises ``WriteConflict``; a retry of the event stores the choice.
     """

@@ -54,7 +54,7 @@ from reengage.usecases.route_health import AlwaysUsable, Health
 
 MAX_CHECKS: Final = 3
 PREPARE_WITHIN: Final = SNAPSHOT_VALID_FOR / 2
-"""After its gate a message must be ready; the rest is for the connection to the provider."""
+"""A message must be ready this long after its snapshot; the rest of the time is for the connection."""
 
 MAX_ATTEMPTS: Final = 7
 """After so many errors of our own, such as a text that cannot be rendered, a message fails: no retry repairs them."""
@@ -80,10 +80,10 @@ def _unlimited(_channel: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Sends single messages of a send group.
+    """Send single messages of a send group.
 
     ``claim_ttl``: a claim that is older belongs to no running function. ``rate_limiter`` waits for a send slot of the
-    channel; ``False`` if none comes within this run.
+    channel; ``False`` if this run has no slot left.
     """
 
     send_group: SendGroup
@@ -139,7 +139,7 @@ class Sender:
     ) -> tuple[Sequence[str], Retryable | None]:
         """Prepare the routes before the snapshot is read, since that may take longer than a snapshot is valid.
 
-        Return those that are ready; if there is none, also why.
+        Return the routes that are ready; if no route is, also the reason.
         """
         ready: list[str] = []
         blocked_by: Retryable | None = None
@@ -195,7 +195,7 @@ class Sender:
             has_slot = True
             if outbound := self._ready_in_time(context, decision, read_at):
                 return outbound
-        return self._try_later(message, "the gate's answer was never fresh enough to act on")
+        return self._try_later(message, "no snapshot was fresh enough to act on")
 
     def _wait_for_slot(self, context: PolicyInput) -> bool:
         """Wait for a slot of the brand's own limit, if it has one for the channel, else of the stack's."""
@@ -257,7 +257,7 @@ class Sender:
         return self._settle(replace(decided, state=State.SKIPPED), rule=decision.rule, facts=decided.facts)
 
     def _reserve_cap(self, context: PolicyInput) -> bool:
-        """``False``: another run took one since the gate was read, and it has to be asked again."""
+        """Reserve the caps; ``False`` if another run changed them since the snapshot, which must be read again."""
         if not context.caps:
             return True
         return self.store.reserve_cap(
@@ -268,7 +268,7 @@ class Sender:
         if self.settings.caps.get(message.reason_spec.category):
             self.store.release_cap(message)
 
-    def _outbound(self, context: PolicyInput, decision: Decision, gate_holds_until: datetime) -> OutboundMessage:
+    def _outbound(self, context: PolicyInput, decision: Decision, snapshot_valid_until: datetime) -> OutboundMessage:
         data = (
             {name: field.value for name, field in context.track.fields.items() if name != "contact"}
             if context.track
@@ -283,7 +283,7 @@ class Sender:
             data={f"{context.message.subject.kind}_id": context.message.subject.id, **data},
             decision=decision,
             free_text_until=free_text_until(context),
-            start_before=min(gate_holds_until, before),
+            start_before=min(snapshot_valid_until, before),
             deliver_before=before,
         )
 
@@ -339,7 +339,7 @@ class Sender:
         """What the provider knows holds here from now on."""
         cause = {"refused": message.scheduled_message_id}
         out = RecordChoice(message.contact, topic, Choice(allowed=False, at=self.clock(), cause=cause))
-        announce_choice(out, self.publish)  # first: once it is stored, the gate lets nothing come here again
+        announce_choice(out, self.publish)  # first: once it is stored, no message gets here again
         store_choice(out, store=self.store, opt_out_scope=self.opt_out_scope)
 
     def _give_up_or_retry(self, message: ScheduledMessage, error: Exception) -> Handled:

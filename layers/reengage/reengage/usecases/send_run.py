@@ -1,7 +1,7 @@
 """One run of a send group: due messages of all shards in one queue, from which every worker takes the next.
 
-No shard and no route is bound to a worker. A route starts with one worker and gets one more for each message that does
-not fail, so a provider that does not answer delays no other route.
+No shard and no route is bound to a worker. A route starts with one worker, and gets one more for each message that does
+not fail. So a provider that does not answer delays no other route.
 """
 
 from collections import Counter, defaultdict, deque
@@ -77,7 +77,7 @@ class Run:
         self._unread.extend(self._reader(shard) for shard in self.shards)
 
     def work(self) -> None:
-        """Take and process one task after another, until there is none left or the time ends."""
+        """Take and process one task after another, until no task is left or the time ends."""
         while (task := self._take()) is not None:
             ok: bool | None = None
             try:

@@ -1,8 +1,8 @@
 """Connections to providers that are kept open between two calls of one run.
 
 A provider may close an idle connection at any moment. So a connection is reused only shortly after its last call, and
-only if nothing has arrived on it since; a call that fails on it all the same is ``Unknown``, as every other failure
-after the first byte. Between two runs the function is frozen: the run's end closes them all.
+only if nothing has arrived on it since. A call that fails on it is ``Unknown``, as every other failure after the first
+byte. Between two runs Lambda freezes the function, so the end of a run closes all connections.
 """
 
 from collections import defaultdict
@@ -15,7 +15,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.util.wait import wait_for_read
 
 IDLE: Final = 3.0
-"""Seconds. Providers and load balancers keep an idle connection for 5 seconds at the least."""
+"""Seconds. Providers and load balancers keep an idle connection for at least 5 seconds."""
 
 Target = tuple[str | None, str, int | None]
 """Scheme, host and port."""
@@ -46,7 +46,7 @@ class KeptConnections:
             self._kept[target].append((connection, monotonic()))
 
     def close(self) -> None:
-        """Close all that are idle."""
+        """Close all idle connections."""
         with self._lock:
             idle = [connection for kept in self._kept.values() for connection, _ in kept]
             self._kept.clear()

@@ -5,7 +5,7 @@ UserEvent and ServerEvent, each base64-encoded as ``message.data``. rcs-business
 describes the set-up call. ``messageId`` of a receipt is the id that the agent gave its message: the
 ``scheduled_message_id``.
 
-Google Business Messages, of the same family, was retired on 2024-07-31. Its calls are parsed for replays.
+Google Business Messages, a related service, was retired on 2024-07-31. Its calls are parsed for replays.
 """
 
 import base64
