@@ -125,11 +125,11 @@ class Provider:
         return answer
 
 
-def render(circumstances: PolicyInput) -> Wording:
+def render(context: PolicyInput) -> Wording:
     """A text that shows what the sender saw."""
-    track = circumstances.track
+    track = context.track
     values = {name: field.value for name, field in track.fields.items() if name != "contact"} if track else {}
-    return Wording(f"{circumstances.message.reason} {sorted(values.items())}", "en", circumstances.message.reason)
+    return Wording(f"{context.message.reason} {sorted(values.items())}", "en", context.message.reason)
 
 
 class _Wrapped:
@@ -275,7 +275,7 @@ class World:
         *,
         budget: timedelta = timedelta(seconds=50),
     ) -> dict[str, Any]:
-        """One run of a door, and its summary."""
+        """Run one send group, and return the summary."""
         return summary(send_due_messages(self.sender(send_group, around), stop_at=self.clock.now + budget))
 
     def states(self) -> list[tuple[str, str, str | None]]:
@@ -295,7 +295,7 @@ def worker(sender: Sender, shard: int, stop_at: datetime) -> tuple[Counter[tuple
 
 
 def due_now(store: Store, send_group: SendGroup, shard: int, now: datetime) -> list[DueKey]:
-    """All that one shard's index has, lane by lane."""
+    """Return everything in one shard's index, by priority."""
     return [
         due
         for priority in PRIORITIES[send_group]

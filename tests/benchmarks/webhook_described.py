@@ -43,7 +43,7 @@ def description() -> schemathesis.BaseSchema:
     data.clear()
     data.update(schema)
     described = schemathesis.openapi.from_dict(raw)
-    described.app = door
+    described.app = target
     described.hook(map_body)
     return described
 
@@ -58,7 +58,7 @@ def map_body(context: schemathesis.HookContext, body: Any) -> Any:
     return body
 
 
-door = FuzzTarget()
+target = FuzzTarget()
 unsigned, signed = description(), description()
 URL: Final = unsigned.raw_schema["servers"][0]["url"]
 
@@ -83,9 +83,9 @@ class Provider:
 
 @pytest.fixture(scope="module", autouse=True)
 def _open() -> Iterator[None]:
-    with door.open():
+    with target.open():
         yield
-    sys.stdout.write(f"\n{door.tally.report()}\n")
+    sys.stdout.write(f"\n{target.tally.report()}\n")
 
 
 each = settings(
@@ -97,11 +97,11 @@ each = settings(
 @each
 def test_nothing_of_an_unsigned_call_is_taken(case: Case) -> None:
     case.call_and_validate(URL)
-    door.settle()
+    target.settle()
 
 
 @signed.parametrize()
 @each
 def test_a_signed_call_is_taken(case: Case) -> None:
     case.call_and_validate(URL, excluded_checks=[negative_data_rejection])
-    door.settle()
+    target.settle()

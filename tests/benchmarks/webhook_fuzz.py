@@ -84,7 +84,7 @@ def _corpus() -> Path:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Calls the door with anything.")
+    parser = argparse.ArgumentParser(description="Call the webhook with any input.")
     parser.add_argument("input", nargs="?", type=Path, help="a file with the only one that is to be tried")
     parser.add_argument("--inputs", type=int, default=INPUTS)
     parser.add_argument("--seed", type=int, default=SEED)
@@ -97,8 +97,8 @@ def main() -> None:
         "-reduce_inputs=0",
     ]
     what = [str(arguments.input)] if arguments.input else [*options, f"-artifact_prefix={FOLDER}/", str(_corpus())]
-    door = FuzzTarget(arguments.inputs)
-    atheris.Setup([sys.argv[0], *what], door.try_one, custom_mutator=mutated, custom_crossover=crossed)
+    target = FuzzTarget(arguments.inputs)
+    atheris.Setup([sys.argv[0], *what], target.try_one, custom_mutator=mutated, custom_crossover=crossed)
     atheris.Fuzz()
 
 

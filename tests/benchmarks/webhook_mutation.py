@@ -43,7 +43,7 @@ def crossed(data: bytes, other: bytes, max_size: int, seed: int) -> bytes:
     """
     by = random.Random(seed)
     script, giver = read(data) or deepcopy(by.choice(SEEDS)), read(other) or by.choice(SEEDS)
-    given, place = dict(_places(giver)), by.choice([place for place, _ in _places(script)])
+    given, place = dict(_usages(giver)), by.choice([place for place, _ in _usages(script)])
     if "raw" not in script:
         _put(script, place, given[place if place in given else by.choice(list(given))])
     changed = written(script)
@@ -93,7 +93,7 @@ def _other_body(body: str, by: random.Random) -> str:
 
 
 def _change_a_place(script: Any, by: random.Random) -> None:
-    place, value = by.choice(list(_places(script)))
+    place, value = by.choice(list(_usages(script)))
     holder, name = _holder(script, place), place[-1]
     match by.randrange(8):
         case 0 if isinstance(holder, dict) and holder is not script:
@@ -114,7 +114,7 @@ def _noise(text: str, encoding: str = "utf-8") -> str:
     return bytes(atheris.Mutate(raw, len(raw) + 16)).decode(encoding, "replace")
 
 
-def _places(script: Any) -> Iterator[tuple[Place, Any]]:
+def _usages(script: Any) -> Iterator[tuple[Place, Any]]:
     """Yield every place within the content with its value."""
     waiting: list[tuple[Place, Any]] = [((content(script),), script[content(script)])]
     while waiting:

@@ -1,4 +1,4 @@
-"""What must hold of every call at the providers' door, and the count of what came of them."""
+"""What must hold for every call of the webhook, and the count of its outcomes."""
 
 import json
 from collections import Counter
@@ -18,7 +18,7 @@ from tests.integration.stack import PROVIDER_KEYS, ROUTES
 NOW: Final = datetime(2031, 3, 19, 15, tzinfo=UTC)
 STATUSES: Final = frozenset({200, 400, 403, 404, 405, 413, 415, 421})
 ALL_ROUTES: Final = f"{ROUTES},acme-clinic/google_business_messages/eventbridge/brands/1111/agents/2222"
-"""One for each path of the door."""
+"""One for each path of the webhook."""
 
 _ROUTES: Final = parse_routes(ALL_ROUTES)
 

@@ -103,7 +103,7 @@ ENDLESS: Final = 10_000
 """No audience here has so many pages."""
 
 
-def members_in_pages(
+def recipients_in_pages(
     store: Store,
     audience: Audience = "open_conversations",
     subject: SubjectRef = PREVIEW,
@@ -133,7 +133,7 @@ def whole_audience(
     day: date = TODAY,
     limit: int = 100,
 ) -> list[Recipient]:
-    pages = members_in_pages(store, audience, subject, shard, day=day, limit=limit)
+    pages = recipients_in_pages(store, audience, subject, shard, day=day, limit=limit)
     return [recipient for page in pages for recipient in page]
 
 

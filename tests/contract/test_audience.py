@@ -23,8 +23,8 @@ from tests.contract.samples import (
     contacts_of_shard,
     conversation,
     interested,
-    members_in_pages,
     profile,
+    recipients_in_pages,
     subject,
     viewed,
     whole_audience,
@@ -106,7 +106,7 @@ CLOSINGS = {
 def test_audience_has_windows_that_close_on_the_day_or_later(
     harness: Harness, closes_at: datetime, *, is_in: bool
 ) -> None:
-    """The day is UTC's. Whether the window is open at the very instant is for the gate to say."""
+    """The day is UTC's. The policy decides whether the window is open at that instant."""
     _receive(harness.store, ANNA, closes_at - WINDOW)
     assert _open(harness.store, [ANNA], shard=ANNA.shard) == ([ANNA] if is_in else [])
 
@@ -188,10 +188,10 @@ def _erased(store: Store, contact: Contact) -> None:
 
 @pytest.mark.parametrize("limit", [1, 2, 3])
 @pytest.mark.parametrize("mover", range(5))
-def test_who_writes_while_somebody_pages_is_never_missed(harness: Harness, limit: int, mover: int) -> None:
+def test_contact_who_writes_during_paging_is_found(harness: Harness, limit: int, mover: int) -> None:
     """Before the cursor, at the very cursor, or ahead of it: their window closes later now, and so they come later."""
     contacts = _five(harness.store)
-    pages = members_in_pages(harness.store, shard=SHARD, limit=limit)
+    pages = recipients_in_pages(harness.store, shard=SHARD, limit=limit)
     found = [recipient.contact for recipient in next(pages)]
     _later(harness.store, contacts[mover])
     found += [recipient.contact for page in pages for recipient in page]
@@ -200,11 +200,11 @@ def test_who_writes_while_somebody_pages_is_never_missed(harness: Harness, limit
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3])
-def test_everybody_may_write_after_every_page(harness: Harness, limit: int) -> None:
+def test_contacts_may_write_after_every_page(harness: Harness, limit: int) -> None:
     """A contact that keeps writing is found again, yet the pages end: its window moves by a day at most."""
     contacts = _five(harness.store)
     found: list[Contact] = []
-    for page in members_in_pages(harness.store, shard=SHARD, limit=limit):
+    for page in recipients_in_pages(harness.store, shard=SHARD, limit=limit):
         found += [recipient.contact for recipient in page]
         for contact in contacts:
             _later(harness.store, contact)
@@ -216,7 +216,7 @@ def test_everybody_may_write_after_every_page(harness: Harness, limit: int) -> N
 @pytest.mark.parametrize("gone", range(5))
 def test_erasure_between_pages_loses_no_other_contact(harness: Harness, limit: int, gone: int) -> None:
     contacts = _five(harness.store)
-    pages = members_in_pages(harness.store, shard=SHARD, limit=limit)
+    pages = recipients_in_pages(harness.store, shard=SHARD, limit=limit)
     found = [recipient.contact for recipient in next(pages)]
     _erased(harness.store, contacts[gone])
     found += [recipient.contact for page in pages for recipient in page]
@@ -230,7 +230,7 @@ def test_erasing_the_cursors_contact_loses_no_other_of_its_day(harness: Harness,
     for contact in contacts:
         _receive(harness.store, contact)
     found: list[Contact] = []
-    for page in members_in_pages(harness.store, shard=SHARD, limit=limit):
+    for page in recipients_in_pages(harness.store, shard=SHARD, limit=limit):
         found += [recipient.contact for recipient in page]
         if page:
             _erased(harness.store, page[-1].contact)
@@ -358,7 +358,7 @@ def test_an_interest_that_ttl_deleted_is_not_in_the_audience(harness: Harness) -
 
 
 @pytest.mark.parametrize("limit", PAGES)
-def test_everybody_interested_is_found_over_all_pages(harness: Harness, limit: int) -> None:
+def test_all_interested_contacts_are_found(harness: Harness, limit: int) -> None:
     contacts = list(islice(contacts_of_shard(SHARD), 9))
     members = [Recipient(contact, NOW + (number % 4) * DAY) for number, contact in enumerate(contacts)]
     for contact, since in members:
@@ -375,7 +375,7 @@ def test_interest_changed_between_pages_loses_no_other_contact(harness: Harness,
     for contact in contacts:
         interested(harness.store, contact)
     found: list[Contact] = []
-    for turn, page in enumerate(members_in_pages(harness.store, "interested", ITEM, SHARD, limit=limit)):
+    for turn, page in enumerate(recipients_in_pages(harness.store, "interested", ITEM, SHARD, limit=limit)):
         found += [recipient.contact for recipient in page]
         if page:
             event_type = ("InterestWithdrawn", "InterestShown")[turn % 2]

@@ -80,13 +80,13 @@ PARTS = {
 }
 
 
-def test_of_nothing_there_is_no_part(harness: Harness) -> None:
+def test_empty_table_has_no_shard(harness: Harness) -> None:
     assert harness.store.read_shard(broadcast_shard().key) is None
     assert harness.store.read_shards(PREVIEW) == []
 
 
 @pytest.mark.parametrize("new", PARTS.values(), ids=PARTS)
-def test_a_part_comes_back_as_it_was_written(harness: Harness, new: BroadcastShard) -> None:
+def test_shard_is_read_as_written(harness: Harness, new: BroadcastShard) -> None:
     assert harness.store.write_shard(new)
     _is_stored(harness.store, new)
     assert harness.store.read_shards(new.subject) == [new]
@@ -95,7 +95,7 @@ def test_a_part_comes_back_as_it_was_written(harness: Harness, new: BroadcastSha
 @pytest.mark.parametrize("state", ShardState)
 @pytest.mark.parametrize("before", ShardState)
 @pytest.mark.parametrize("version", [1, 2, 3])
-def test_a_newer_version_takes_its_place_and_no_other(
+def test_newer_version_replaces_only_its_own_shard(
     harness: Harness, before: ShardState, state: ShardState, version: int
 ) -> None:
     """It begins anew: with no cursor, nothing planned, and nothing counted."""
@@ -107,7 +107,7 @@ def test_a_newer_version_takes_its_place_and_no_other(
     assert harness.size() == 1
 
 
-def test_the_parts_of_a_subject_are_all_found_and_no_others(harness: Harness) -> None:
+def test_finds_exactly_the_shards_of_a_subject(harness: Harness) -> None:
     """One announcement may be of two reasons; ids may begin alike; and a part is not its subject."""
     store = harness.store
     assert store.write_subject(subject(PREVIEW))
@@ -132,7 +132,7 @@ def test_the_parts_of_a_subject_are_all_found_and_no_others(harness: Harness) ->
         assert store.read_shards(ref) == [broadcast_shard(subject=ref)]
 
 
-def test_a_subject_and_its_parts_leave_each_other_alone(harness: Harness) -> None:
+def test_subject_and_its_shards_are_separate_items(harness: Harness) -> None:
     written(harness.store)
     assert harness.store.read_subject(PREVIEW) is None
     assert harness.store.write_subject(subject(PREVIEW))
@@ -168,7 +168,7 @@ def test_broadcast_shards_are_due_only_at_their_priority(harness: Harness) -> No
 
 @pytest.mark.parametrize("reason", [name for name, terms in REASONS.items() if terms.audience])
 @pytest.mark.parametrize("state", ENDS)
-def test_a_part_that_has_ended_is_not_due(harness: Harness, reason: str, state: ShardState) -> None:
+def test_ended_shard_is_not_due(harness: Harness, reason: str, state: ShardState) -> None:
     """Whether it was written so, written over, or moved on."""
     store = harness.store
     of = {"reason": reason, "subject": replace(PREVIEW, kind=REASONS[reason].kind)}
@@ -186,7 +186,7 @@ def test_a_part_that_has_ended_is_not_due(harness: Harness, reason: str, state: 
     assert [_due(store, each, LATER) for each in (from_the_start, over, moved)] == [[], [], []]
 
 
-def test_a_part_is_nothing_to_be_claimed(harness: Harness) -> None:
+def test_shard_cannot_be_claimed(harness: Harness) -> None:
     written(harness.store, WHOLE)
     assert harness.store.claim(due_key(WHOLE), claim_id=CLAIM, at=NOW) is None
     _is_stored(harness.store, WHOLE)
@@ -210,7 +210,7 @@ UNCHANGED = ("as it stands", "with other counts")
 @pytest.mark.parametrize("state", ShardState)
 @pytest.mark.parametrize("cursor", [CURSOR, "the next", None])
 @pytest.mark.parametrize("read", READ)
-def test_a_part_is_moved_on_only_from_where_it_was_read(
+def test_progress_is_saved_only_from_the_read_cursor(
     harness: Harness, read: str, cursor: str | None, state: ShardState
 ) -> None:
     written(harness.store, STORED)
@@ -229,7 +229,7 @@ def test_shard_without_cursor_advances_only_from_the_start(harness: Harness, rea
 
 
 @pytest.mark.parametrize("state", ENDS)
-def test_a_part_that_was_withdrawn_meanwhile_stays_so(harness: Harness, state: ShardState) -> None:
+def test_withdrawn_shard_stays_withdrawn(harness: Harness, state: ShardState) -> None:
     """A run was in the middle of a page when the announcement was withdrawn or published again."""
     read = written(harness.store)
     anew = written(harness.store, broadcast_shard(version=2, state=state))
@@ -245,7 +245,7 @@ def test_advancing_keeps_concurrent_counts_and_identity(harness: Harness) -> Non
     _is_stored(harness.store, replace(read, cursor=CURSOR, planned=33, outcomes=OUTCOMES))
 
 
-def test_moving_on_makes_no_part(harness: Harness) -> None:
+def test_saving_progress_creates_no_shard(harness: Harness) -> None:
     assert not harness.store.save_progress(WHOLE, replacing=broadcast_shard())
     written(harness.store)
     harness.expire(broadcast_shard().valid_until + RETENTION + timedelta(seconds=1))
@@ -270,7 +270,7 @@ def test_what_became_of_the_messages_adds_up(harness: Harness, before: dict[str,
 WAYS = ["sent", "skipped:frequency_cap", "skipped:erased", "skipped", "Sent", "size", "tally", ":0", "#0"]
 
 
-def test_no_two_ways_are_taken_for_one(harness: Harness) -> None:
+def test_each_outcome_is_counted_separately(harness: Harness) -> None:
     """Nor for what an expression of DynamoDB's has of its own: a function, a placeholder."""
     of = written(harness.store)
     for number, way in enumerate(WAYS, 1):
@@ -299,7 +299,7 @@ def test_counting_nothing_changes_nothing(harness: Harness) -> None:
     _is_stored(harness.store, WHOLE)
 
 
-def test_counting_makes_no_part(harness: Harness) -> None:
+def test_counting_creates_no_shard(harness: Harness) -> None:
     harness.store.count_outcomes(broadcast_shard().key, 1, {"sent": 1})
     written(harness.store)
     harness.expire(broadcast_shard().valid_until + RETENTION + timedelta(seconds=1))
@@ -439,7 +439,7 @@ def test_channels_of_one_number_share_only_preferences(harness: Harness) -> None
     assert [threads[contact].conversation for contact in channels] == [conversation(), None, None]
 
 
-# The gate
+# The snapshot
 
 
 @pytest.mark.parametrize("reason", [name for name, terms in REASONS.items() if terms.category != "reply"])

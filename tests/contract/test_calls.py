@@ -74,7 +74,7 @@ def _another(store: Store) -> None:
     placed(store, reminder(offset="PT2H"))
 
 
-def _two_places(store: Store) -> None:
+def _two_usages(store: Store) -> None:
     _another(store)
     placed(store, reminder())
 
@@ -98,7 +98,7 @@ def _stopped(store: Store) -> None:
     assert store.write_preferences(ANNA, stopped())
 
 
-def _members(store: Store) -> object:
+def _recipients(store: Store) -> object:
     return store.audience_page("open_conversations", PREVIEW, ANNA.shard, day=TODAY, cursor=None, limit=33)
 
 
@@ -171,7 +171,7 @@ METHODS: dict[str, tuple[Callable[[Store], Act], list[str]]] = {
     "write_shard, in vain": (_prepare(lambda store, of: store.write_shard(of), written), [PUT]),
     "read_shard": (_prepare(lambda store, of: store.read_shard(of.key), written), [BATCH]),
     "read_shards": (_prepare(lambda store, of: store.read_shards(of.subject), written), [QUERY]),
-    "audience_page": (_alone(_members), [QUERY]),
+    "audience_page": (_alone(_recipients), [QUERY]),
     "save_progress": (
         _prepare(lambda store, of: store.save_progress(replace(of, cursor="a", planned=33), replacing=of), written),
         [UPDATE],
@@ -202,7 +202,7 @@ METHODS: dict[str, tuple[Callable[[Store], Act], list[str]]] = {
         _alone(lambda store: store.reserve_send_slot("sms", now=NOW, duration=SECOND, max_wait=WEEK)),
         [UPDATE, UPDATE],
     ),
-    "release_cap": (_prepare(lambda store, _: store.release_cap(reminder()), _two_places), [BATCH, PUT]),
+    "release_cap": (_prepare(lambda store, _: store.release_cap(reminder()), _two_usages), [BATCH, PUT]),
     "release_cap, the last": (
         _prepare(lambda store, _: store.release_cap(reminder(offset="PT2H")), _another),
         [BATCH, DELETE],

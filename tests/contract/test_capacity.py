@@ -283,7 +283,7 @@ def test_reminder_costs_five_write_units_and_one_for_caps(local: DynamoDB, polic
 
 
 @pytest.mark.parametrize("earlier", [0, 1])
-def test_a_place_given_back_costs_two_write_units_and_a_read(local: DynamoDB, earlier: int) -> None:
+def test_releasing_cap_usage_costs_two_writes_and_a_read(local: DynamoDB, earlier: int) -> None:
     """The place that was taken, and its return: with others left, or by deleting the item."""
     _ingest(local, "wamid.1", NOON)
     starts_at = NOON + timedelta(days=3)
@@ -299,7 +299,7 @@ def test_a_place_given_back_costs_two_write_units_and_a_read(local: DynamoDB, ea
     assert calls.operations.count("DeleteItem") == (earlier == 0)
 
 
-def test_the_places_of_the_default_caps_are_one_write_unit(local: DynamoDB) -> None:
+def test_usage_of_the_default_caps_is_one_write_unit(local: DynamoDB) -> None:
     """Thirteen are; caps that let more through cost a unit for each KB that is begun."""
     units = []
     for number in range(14):

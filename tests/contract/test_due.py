@@ -264,17 +264,17 @@ def test_only_the_claim_in_hand_can_give_back(harness: Harness) -> None:
     assert harness.store.read_message(first.key) == second
 
 
-# The gate
+# The snapshot
 
 
 NOTHING = Snapshot(None, None, None, Preferences(), None, CapUsage())
 
 
-def test_of_nothing_the_gate_sees_nothing(harness: Harness) -> None:
+def test_snapshot_of_an_empty_table_is_empty(harness: Harness) -> None:
     assert harness.store.read_snapshot(reminder()) == NOTHING
 
 
-def test_the_gate_sees_nothing_that_is_anothers(harness: Harness) -> None:
+def test_snapshot_has_nothing_of_another_contact(harness: Harness) -> None:
     """Another subject, contact or brand, and another category's places."""
     store = harness.store
     trial = SubjectRef("acme-dental", "trial", APPOINTMENT.id)
@@ -291,7 +291,7 @@ def test_the_gate_sees_nothing_that_is_anothers(harness: Harness) -> None:
     assert store.read_snapshot(reminder()) == NOTHING
 
 
-def test_the_gate_sees_all_circumstances_of_a_message(harness: Harness) -> None:
+def test_snapshot_has_everything_about_a_message(harness: Harness) -> None:
     store = harness.store
     assert store.write_subject(subject())
     assert store.write_profile(ANNA, profile(), replacing=None)

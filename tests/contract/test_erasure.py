@@ -376,9 +376,9 @@ def test_finished_broadcast_keeps_no_contact_in_its_cursor(dynamodb: DynamoDB) -
         settings=PolicySettings(),
         stop_at=LATER,
     )
-    ended_part = store.read_shard(of.key)
-    assert ended_part
-    assert (ended_part.state, ended_part.planned) == (ShardState.DONE, len(people))
+    ended_shard = store.read_shard(of.key)
+    assert ended_shard
+    assert (ended_shard.state, ended_shard.planned) == (ShardState.DONE, len(people))
     for person in people:
         store.erase(person, until=LATER)
     assert [item for item in dynamodb.items() if any(person.address in str(item) for person in people)] == []
@@ -430,7 +430,7 @@ def test_what_gets_younger_between_the_read_and_the_delete_stays(dynamodb: Dynam
     assert stays(store.read_holdings(ANNA))
 
 
-def test_what_somebody_else_deletes_meanwhile_is_no_error(dynamodb: DynamoDB) -> None:
+def test_concurrent_deletion_is_no_error(dynamodb: DynamoDB) -> None:
     store = dynamodb.store
     _everything(store)
     late = [dynamodb.items()]
@@ -449,7 +449,7 @@ def test_what_somebody_else_deletes_meanwhile_is_no_error(dynamodb: DynamoDB) ->
 
 
 @pytest.mark.parametrize("rows_a_page", [5, 1000])
-def test_an_export_in_parts_has_everything_once(harness: Harness, rows_a_page: int) -> None:
+def test_paged_export_has_everything_once(harness: Harness, rows_a_page: int) -> None:
     preferring(harness.store, ANNA, stopped())
     whole = _everything(harness.store)
     for number in range(1200):
@@ -475,7 +475,7 @@ def test_an_export_in_parts_has_everything_once(harness: Harness, rows_a_page: i
     assert found == replace(whole, inbound=[])
 
 
-def test_a_part_of_an_export_fits_an_answer(moto: DynamoDB) -> None:
+def test_each_page_of_an_export_fits_an_answer(moto: DynamoDB) -> None:
     """An export over 6 MB could not be answered at all."""
     text = "\u0000" * 60_000  # six bytes each in JSON, one in DynamoDB
     for number in range(30):

@@ -291,7 +291,7 @@ class Choices(Twins):
     cap_usage: Bundle[CapUsage] = Bundle("places")
 
     @rule(target=cap_usage, message=plans)
-    def read_places(self, message: ScheduledMessage) -> CapUsage:
+    def read_usage(self, message: ScheduledMessage) -> CapUsage:
         return self.both(lambda store: store.read_snapshot(message)).cap_usage
 
     @rule(message=plans, read=cap_usage, at=instants, days=st.integers(0, 30))
@@ -299,7 +299,7 @@ class Choices(Twins):
         self.both(lambda store: store.reserve_cap(message, read, at=at, retention=timedelta(days=days)))
 
     @rule(message=plans, at=instants)
-    def take_free_place(self, message: ScheduledMessage, at: datetime) -> None:
+    def reserve_free(self, message: ScheduledMessage, at: datetime) -> None:
         read = self.both(lambda store: store.read_snapshot(message)).cap_usage
         assert self.both(lambda store: store.reserve_cap(message, read, at=at, retention=timedelta(days=7)))
 

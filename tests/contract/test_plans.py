@@ -58,7 +58,7 @@ def _in(state: State) -> Callable[[Store], object]:
 
 WITHDRAWN: Mapping[str, Callable[[Store], object]] = {
     rule: _withdrawn(rule) for rule in ("superseded", "cancelled")
-} | {f"{rule} at the gate": _skipped(rule) for rule in ("superseded", "cancelled")}
+} | {f"{rule} at the snapshot": _skipped(rule) for rule in ("superseded", "cancelled")}
 GIVES_WAY: Mapping[str, Callable[[Store], object]] = {
     **{f"skipped {rule}": _skipped(rule) for rule in ("no_conversation", "window_closed", "too_late", "opted_out")},
     "too_late from the start": _late_from_the_start,
@@ -128,7 +128,7 @@ def test_over_a_withdrawn_one_it_is_written_by_a_newer_version(
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("version", [1, 2, 3])
 @pytest.mark.parametrize("row", GIVES_WAY)
-def test_a_skip_gives_way_to_a_newer_version(harness: Harness, row: str, plan: str, version: int) -> None:
+def test_newer_version_replaces_a_skip(harness: Harness, row: str, plan: str, version: int) -> None:
     """A cart whose reminder was skipped once got no reminder ever again."""
     GIVES_WAY[row](harness.store)
     before = harness.store.read_message(ROW.key)

@@ -38,7 +38,7 @@ def test_every_kind_of_value_comes_back(harness: Harness, value: Any) -> None:
     assert type(stored.tracks["appointment"].get("service")) is type(value)
 
 
-def test_every_family_comes_back_as_it_is_and_as_it_was_before(harness: Harness) -> None:
+def test_tracks_are_read_with_their_former_state(harness: Harness) -> None:
     version = 2_218_000_000_0 * 10**6 + 999_999
     tracks = {
         "appointment": Track(

@@ -1,26 +1,22 @@
 """Find wording that is not plain English in code, tests, the template and documents.
 
-Run ``python -m tests.docs.language`` to print every finding, or with ``--pending`` to write
-``pending_language.json`` again. With paths as further arguments, only their findings are printed.
+Run ``python -m tests.docs.language`` to print every finding. With paths as arguments, only their findings are printed.
 """
 
 import ast
 import io
-import json
 import re
 import sys
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from tests.docs.documents import ROOT, tracked_files, words
 
 MAX_WORDS = 25
 MAX_MEAN = 20
 MAX_TEST_NAME = 60
-PENDING_FILE = Path(__file__).with_name("pending_language.json")
 
 BANNED = re.compile(
     r"\b(?:told|said|heard|hears|whoever|whom|nobody|mend(?:s|ed|ing)?|stands|became of|of (?:no )?(?:more )?use"
@@ -28,9 +24,18 @@ BANNED = re.compile(
     re.IGNORECASE,
 )
 """Words that describe data as speech, or a fact by what it is not."""
+FORMER_TERMS = re.compile(
+    r"\b(?:lanes?|outlooks?|context|famil(?:y|ies)|(?:the|its|a|no|each|every|second) gates?"
+    r"|(?:the|its|a|each|every|another|send|providers') doors?|drains?|conflicted)\b",
+    re.IGNORECASE,
+)
+"""Terms that the vocabulary has replaced: priority, window closing plan, policy input, track, snapshot, send group or
+endpoint, shard worker, conflict.
+"""
 BANNED_IN_NAMES = frozenset(
     {"told", "said", "says", "heard", "hear", "hears", "whoever", "whom", "nobody", "mend", "mended", "mends", "stands"}
-    | {"nobodys"}
+    | {"nobodys", "door", "doors", "lane", "lanes", "gate", "gates", "drain", "drains", "family", "families", "outlook"}
+    | {"context", "conflicted", "anybody", "somebody", "everybody"}
 )
 
 ALLOWED_FILES = {
@@ -92,12 +97,6 @@ def all_findings() -> dict[str, list[Finding]]:
     return {path: items for path, items in found.items() if items}
 
 
-def pending() -> dict[str, int]:
-    """Return the number of findings that each file may still have."""
-    counts: dict[str, int] = json.loads(PENDING_FILE.read_text(encoding="utf-8"))
-    return counts
-
-
 def _in_lines(path: str, lines: list[str]) -> Iterator[Finding]:
     for number, line in enumerate(lines, 1):
         yield from _banned(path, number, line)
@@ -105,8 +104,9 @@ def _in_lines(path: str, lines: list[str]) -> Iterator[Finding]:
 
 def _banned(path: str, line: int, text: str) -> Iterator[Finding]:
     if path not in ALLOWED_FILES:
-        for match in BANNED.finditer(text):
-            yield Finding(path, line, "banned word", f"{match[0]}: {' '.join(text.split())[:100]}")
+        for pattern, kind in ((BANNED, "banned word"), (FORMER_TERMS, "former term")):
+            for match in pattern.finditer(text):
+                yield Finding(path, line, kind, f"{match[0]}: {' '.join(text.split())[:100]}")
 
 
 def _in_python(path: str, text: str) -> Iterator[Finding]:
@@ -184,11 +184,7 @@ def _in_messages(path: str, tree: ast.AST, docstrings: set[int]) -> Iterator[Fin
 
 
 def main(arguments: list[str]) -> None:
-    """Print the findings, or write the list of pending files."""
-    if arguments[:1] == ["--pending"]:
-        counts = {path: len(items) for path, items in sorted(all_findings().items())}
-        PENDING_FILE.write_text(json.dumps(counts, indent=2) + "\n", encoding="utf-8")
-        return
+    """Print the findings of the files whose path begins with an argument; without arguments, all."""
     for path, items in all_findings().items():
         if not arguments or path.startswith(tuple(arguments)):
             print(*items, sep="\n")  # noqa: T201 - the output of a command

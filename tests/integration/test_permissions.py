@@ -41,7 +41,7 @@ RARELY: Final = {
     "explain": {"dynamodb:Query of audience"},
     # A call of which something cannot be understood.
     "webhook": {"sqs:SendMessage"},
-    # A greeting that its own door could not hand over.
+    # A greeting that the ingest function could not send.
     "send_updates": REPLY | GIVES_IT_BACK | ERASES | LOOKS_AHEAD | BY_PROVIDERS,
 }
 """What no file of events/ makes a function do.

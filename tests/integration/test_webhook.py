@@ -1,4 +1,4 @@
-"""The door for providers, through its handler: a signed call is on the bus, as what the other functions understand."""
+"""The webhook through its handler: a signed call is published as events that the other functions parse."""
 
 import base64
 import gzip

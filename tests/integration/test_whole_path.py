@@ -26,8 +26,8 @@ def details(events: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
     return [(event["detail-type"], event["detail"]) for event in events]
 
 
-def tick(stack: Stack, at: datetime, door: str = "send_appointment_reminders") -> Any:
-    return stack.invoke(door, case(f"{door}/tick"), at=at)
+def tick(stack: Stack, at: datetime, function: str = "send_appointment_reminders") -> Any:
+    return stack.invoke(function, case(f"{function}/tick"), at=at)
 
 
 def test_a_reminder_from_the_first_message_to_its_receipt(stack: Stack) -> None:
@@ -190,7 +190,7 @@ def test_the_edge_of_the_window(stack: Stack, before_the_end: timedelta, answer:
     assert len(stack.published("MessageSendRequested")) == requests
 
 
-def test_somebody_who_never_wrote_gets_nothing(stack: Stack) -> None:
+def test_contact_who_never_wrote_gets_nothing(stack: Stack) -> None:
     play(stack, "plan_messages/appointment_booked")
     (planned, _) = stack.published("MessagePlanned")
     assert planned["detail"]["forecast"] == "no_conversation"

@@ -52,7 +52,7 @@ STOPS_BY_TWILIO: Final = "+12025550144"
 WRITES_BY_RCS: Final = "+14155550145"
 
 
-class SendGroup:
+class WebhookEndpoints:
     """The function's URL, as a provider calls it: the emulator tells the functions apart by their host names."""
 
     def __init__(self, aws: Emulator, url: str) -> None:
@@ -78,7 +78,7 @@ def main() -> int:
         functions = made("lambda", endpoint_url=endpoint)
         secrets = made("secretsmanager", endpoint_url=endpoint)
         secrets.put_secret_value(SecretId=outputs["ProviderSecretsArn"], SecretString=json.dumps(KEYS))
-        door = SendGroup(aws, function_url(functions, outputs["WebhookFunctionArn"]))
+        webhook = WebhookEndpoints(aws, function_url(functions, outputs["WebhookFunctionArn"]))
 
         def expect(what: str, found: object, wanted: object) -> None:
             print(f"{'as it must be' if found == wanted else 'WRONG':<14} {what}: {found}")
@@ -91,19 +91,19 @@ def main() -> int:
             "hub.challenge": "1158201444",
             "hub.verify_token": KEYS["meta_verify_token"],
         }
-        expect("Meta's handshake", door.call("GET", f"meta?{urlencode(handshake)}"), (200, "1158201444"))
+        expect("Meta's handshake", webhook.call("GET", f"meta?{urlencode(handshake)}"), (200, "1158201444"))
         message = from_meta()
-        expect("unsigned", door.call("POST", "meta", message, {"Content-Type": "application/json"})[0], 403)
-        expect("elsewhere", door.call("POST", "nowhere", message, {"Content-Type": "application/json"})[0], 404)
-        expect("Meta's message", door.call("POST", "meta", message, signed(message))[0], 200)
+        expect("unsigned", webhook.call("POST", "meta", message, {"Content-Type": "application/json"})[0], 403)
+        expect("elsewhere", webhook.call("POST", "nowhere", message, {"Content-Type": "application/json"})[0], 404)
+        expect("Meta's message", webhook.call("POST", "meta", message, signed(message))[0], 200)
         for number, more in ((WRITES_BY_TWILIO, {}), (STOPS_BY_TWILIO, {"Body": "basta", "OptOutType": "STOP"})):
             form, headers = from_twilio(number, more)
             expect(
-                f"Twilio's message{' of a STOP' if more else ''}", door.call("POST", "twilio", form, headers)[0], 200
+                f"Twilio's message{' of a STOP' if more else ''}", webhook.call("POST", "twilio", form, headers)[0], 200
             )
-        expect("Google's set-up", door.call("POST", "rcs", set_up(), JSON), (200, "1234567890"))
+        expect("Google's set-up", webhook.call("POST", "rcs", set_up(), JSON), (200, "1234567890"))
         google, headers = from_google()
-        expect("Google's message", door.call("POST", "rcs", google, headers)[0], 200)
+        expect("Google's message", webhook.call("POST", "rcs", google, headers)[0], 200)
         sns.publish(TopicArn=outputs["ProviderEventsTopicArn"], Message=from_aws())
 
         def kept() -> set[str]:

@@ -79,7 +79,7 @@ FOLLOW_UPS: Mapping[str, Callable[[datetime, tzinfo], datetime]] = {
 }
 
 
-FAMILIES: Mapping[str, str] = {
+TRACKS: Mapping[str, str] = {
     "CheckInCompleted": "check_in",
     "AppointmentConfirmed": "confirmation",
     "OrderDelivered": "review",
@@ -180,7 +180,7 @@ def known_of(ref: SubjectRef, events: Sequence[BusinessEvent]) -> Known:
     """Merge track by track, for each person; a track that names no one is about the people of the other tracks."""
     by_track: dict[str, list[BusinessEvent]] = defaultdict(list)
     for event in events:
-        by_track[FAMILIES.get(event.type, ref.kind)].append(event)
+        by_track[TRACKS.get(event.type, ref.kind)].append(event)
     people = {person(event.contact) for event in events if event.contact} if ref.kind in SEVERAL_PEOPLE else {None}
     standing = set[str]()
     wanted: dict[MessageKey, Wanted] = {}
@@ -290,7 +290,7 @@ PLANS: Mapping[str, Plans] = {
     "order": after("order_shipped", "shipped_at", "PT0S", 0 * HOUR, 72 * HOUR, once=True),
     "review": after("review_request", "delivered_at", "P3D", 72 * HOUR, 14 * 24 * HOUR, once=True),
 }
-"""What each family asks for; a day of 24 hours will do where instants are given in UTC."""
+"""The messages that each track asks for; a day has 24 hours if instants are given in UTC."""
 
 
 def zone_of(known_fields: Mapping[str, Any], about: datetime) -> tzinfo:
@@ -494,7 +494,7 @@ class Model:
     def _hold(self, message: ScheduledMessage, category: Category, now: datetime) -> tuple[str | None, datetime | None]:
         hours, zone = self.policy.quiet_hours.get(category), self.zone(message)
         taken = self.cap_usage[message.contact, category].items()
-        # Handed over within 2 seconds of the gate at which its place was taken.
+        # Handed over within 2 seconds of the snapshot that its reservation used.
         sends = [at + timedelta(seconds=2) for taken_by, at in taken if taken_by != message.scheduled_message_id]
         free = first_free(self.policy.caps.get(category, ()), sends, now)
         if free > now:

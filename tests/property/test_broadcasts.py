@@ -77,7 +77,7 @@ SHARDS = (3, 11)
 
 
 def _contacts(brand: str) -> Iterator[Contact]:
-    """Of two shards, in turn: a run of theirs is two drains, one after the other, in one order of calls."""
+    """Two shards in turn: a run processes one after the other, in one order of calls."""
     wanted, number = 0, 0
     while True:
         contact = Contact(brand, "sms", f"+49151{number:08}")
@@ -197,7 +197,7 @@ def _two_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
 # Every call
 
 
-EVERYBODY: tuple[Case, ...] = (*CASES, "open", "open", "closed", "elsewhere")
+ALL_CONTACTS: tuple[Case, ...] = (*CASES, "open", "open", "closed", "elsewhere")
 
 CLAIMED = frozenset({"claim", "read_snapshot", "reserve_cap", "send", "settle"})
 """Killed at one of these, a message was in a run's hands: it may have been sent, as far as anybody can tell."""
@@ -205,7 +205,7 @@ CLAIMED = frozenset({"claim", "read_snapshot", "reserve_cap", "send", "settle"})
 
 def _struck(reason: Reason, nth: int, *, after: bool, error: Callable[[], BaseException]) -> str | None:
     """Plays a broadcast that breaks at its ``nth`` call; answers which call that was, ``None`` past the last one."""
-    crowd, fault = Crowd(reason, EVERYBODY), Fault(error=error, nth=nth, after=after)
+    crowd, fault = Crowd(reason, ALL_CONTACTS), Fault(error=error, nth=nth, after=after)
     with suppress(Crash, Unreachable):
         crowd.run(fault)
     if not fault.struck:
@@ -242,7 +242,7 @@ def test_crash_at_any_call_reaches_each_allowed_recipient_once(reason: Reason, *
         "count_outcomes",
     }
     assert expected | CLAIMED | {"due"} <= set(calls)
-    assert calls["send"] == len(Crowd(reason, EVERYBODY).allowed)
+    assert calls["send"] == len(Crowd(reason, ALL_CONTACTS).allowed)
     assert calls["save_progress"] > len(SHARDS), "there is more than one page"
 
 
@@ -400,7 +400,7 @@ def test_two_expansions_of_one_shard_count_each_recipient_once() -> None:
         crowd.check(kills=0)
 
 
-def test_two_expansions_of_which_one_dies_plan_each_member_once() -> None:
+def test_crashed_expansion_plans_each_recipient_once() -> None:
     names = ("write_plan", "save_progress")
     for crowd, _ in race(lambda crowd: {"one": expands(crowd, *names), "other": expands(crowd, *names)}, deaths=1):
         _ends_without_announcing(crowd)
@@ -408,7 +408,7 @@ def test_two_expansions_of_which_one_dies_plan_each_member_once() -> None:
 
 
 def test_withdrawal_during_expansion_stops_all_later_messages() -> None:
-    """Whatever the expansion still plans, no gate lets it pass; and the part ends as withdrawn."""
+    """No message that the expansion still plans is sent, and the shard ends as withdrawn."""
 
     def of(crowd: Crowd) -> dict[str, Body]:
         stops = STOPS[crowd.reason]
@@ -418,7 +418,7 @@ def test_withdrawal_during_expansion_stops_all_later_messages() -> None:
 
         return {
             "expands": expands(crowd, "read_subject", "write_plan", "save_progress"),
-            "stops": _first_parts(receives),
+            "stops": _first_shards(receives),
         }
 
     ended = set()
@@ -430,7 +430,7 @@ def test_withdrawal_during_expansion_stops_all_later_messages() -> None:
     assert ended >= {0, 1, 2}
 
 
-def _first_parts(body: Body) -> Body:
+def _first_shards(body: Body) -> Body:
     """Of the sixteen shards, only those up to the tested one are interleaved."""
 
     def first(around: Around) -> None:

@@ -48,7 +48,7 @@ CONTACTS = (
     Contact("acme-dental", "whatsapp", "ben.1"),  # zone unknown
 )
 SHARDS = tuple(sorted({contact.shard for contact in CONTACTS}))
-DOORS: tuple[SendGroup, ...] = ("appointments", "trials", "updates")
+SEND_GROUPS: tuple[SendGroup, ...] = ("appointments", "trials", "updates")
 APPOINTMENTS = ("AppointmentBooked", "AppointmentRescheduled", "AppointmentCancelled")
 TRIALS = ("TrialStarted", "TrialExtended", "TrialConverted")
 TEXTS = {
@@ -492,7 +492,7 @@ class Histories(RuleBasedStateMachine):
                 self.world.report(entry, watched)
 
     def _run(self, watched: Around) -> None:
-        for send_group in DOORS:
+        for send_group in SEND_GROUPS:
             sender = self.world.sender(send_group, watched)
             for shard in SHARDS:
                 worker(sender, shard, self.world.clock.now + MINUTE)
@@ -594,7 +594,7 @@ class Histories(RuleBasedStateMachine):
     def _see_run(
         self, name: str, call_name: str, answer: Any, before: Mapping[MessageKey, ScheduledMessage], looked_at: datetime
     ) -> None:
-        """What a run learnt at its gate, and which place it took or gave back."""
+        """Record a run's snapshot, and the cap usage that it reserved or released."""
         now = self.world.clock.now
         row = next((row for row in before.values() if row.claim_id == self.claims.get(name)), None)
         if call_name == "erase":
@@ -618,9 +618,7 @@ class Histories(RuleBasedStateMachine):
         finally:
             message = self.world.provider.handed[-1].message
             answer = self.world.provider.answers[-1]
-            broken = (
-                self._broken_by(message, self.snapshots[name], now) if name in self.snapshots else {"no gate was asked"}
-            )
+            broken = self._broken_by(message, self.snapshots[name], now) if name in self.snapshots else {"no snapshot"}
             self.violations += [f"{message.key.sk} handed over at {now}: {why}" for why in sorted(broken)]
             if not isinstance(answer, Retryable | Refused):
                 self.sends.append((message, now))
@@ -645,8 +643,8 @@ class Histories(RuleBasedStateMachine):
         greeted = [sent.subject.id for sent, _ in self.sends if sent.contact == message.contact]
         restarts = self.model.restarts[message.contact]
         broken = {
-            "its gate was too old": now - snapshot.read_at > timedelta(seconds=2),
-            f"its gate should have said {verdict.rule}": verdict.rule is not None,
+            "its snapshot was too old": now - snapshot.read_at > timedelta(seconds=2),
+            f"its snapshot should have led to {verdict.rule}": verdict.rule is not None,
             "its window was closed, or it was of no use any more": now >= verdict.ends,
             "it was quiet": is_quiet(verdict.hours, verdict.zone, now),
             "the appointment had begun": message.reason == "appointment_reminder" and now >= (message.anchor_at or now),

@@ -200,7 +200,7 @@ def test_a_throttled_hand_over_is_tried_again_by_one_run_only() -> None:
 
 def test_a_run_against_a_reschedule() -> None:
     """Anna moved her appointment to the evening in the second in which its reminder was due. Either it had passed
-    its gate before that was stored, or it is not sent; the evening's reminder is sent in any case.
+    its snapshot before that was stored, or it is not sent; the evening's reminder is sent in any case.
     """
     late = 0
     for ended in race(run=run, plan=(MOVED,)):
@@ -209,7 +209,7 @@ def test_a_run_against_a_reschedule() -> None:
         assert (old.state, old.rule) in ((State.SENT, None), (State.SKIPPED, "superseded"))
         _assert_corrected(ended, "appointment_moved")
         late += old.state is State.SENT
-    assert late, "one order is that the gate came first"
+    assert late, "in one order the snapshot came first"
 
 
 def test_a_run_against_a_reschedule_and_either_dies() -> None:
@@ -223,7 +223,7 @@ def test_a_run_against_a_reschedule_and_either_dies() -> None:
 
 def test_a_run_against_a_change_that_leaves_the_instant_alone() -> None:
     """The practice moved next door while the reminder was in a run's hands. It is sent once: with the old address
-    only if its gate came before the new one was stored.
+    only if its snapshot came before the new one was stored.
     """
     versions = Counter(ended.handed[0].version for ended in race(run=run, plan=(CORRECTED,)))
     first = min(versions)
@@ -293,7 +293,7 @@ def test_a_run_against_the_ttl_deletion_of_what_it_reads() -> None:
 
 
 def test_a_run_against_the_ttl_deletion_of_its_own_row() -> None:
-    """The doors were shut for a month. When they opened again, TTL took the overdue row from under the run: no write
+    """No function ran for a month. When they ran again, TTL deleted the overdue row from under the run: no write
     of the run may bring it back.
     """
 
@@ -369,7 +369,7 @@ def test_a_run_that_finds_an_old_claim_against_its_receipt() -> None:
 
 
 def test_a_run_against_a_stop() -> None:
-    """Anna wrote STOP in the second in which her reminder was due: sent, if the gate came first; never after."""
+    """Anna wrote STOP in the second in which her reminder was due: sent if the snapshot came first; never after."""
     stop = inbound(DUE, text="STOP")
 
     def stops(world: World) -> Body:
@@ -388,7 +388,7 @@ def test_a_run_against_a_stop() -> None:
 
 
 def test_a_run_against_an_erasure() -> None:
-    """Anna was erased in the second in which her reminder was due. After the mark no gate lets it pass, and nothing
+    """Anna was erased in the second in which her reminder was due. After the mark no snapshot allows it, and nothing
     of her comes back.
     """
     command = EraseContact(ANNA, DUE)
@@ -409,7 +409,7 @@ def test_a_run_against_an_erasure() -> None:
     assert set(every_order(once)) == {True, False}
 
 
-def test_two_runs_and_one_place() -> None:
+def test_two_runs_share_the_last_cap_slot() -> None:
     """Two of Anna's reminders were due in one second, and two runs took one each.
 
     The cap is one an hour: the other reminder waits for its hour.

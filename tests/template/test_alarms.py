@@ -74,7 +74,7 @@ def test_each_send_function_has_an_alarm_for_failing_providers(stack: Stack) -> 
         assert (alarm["Period"], alarm["EvaluationPeriods"], alarm["DatapointsToAlarm"]) == (600, 3, 2)
 
 
-def test_the_providers_door_has_an_alarm_for_its_own_errors(stack: Stack) -> None:
+def test_webhook_has_an_alarm_for_its_own_errors(stack: Stack) -> None:
     assert ("AWS/Lambda", "Errors", "FunctionName", str({"Ref": "WebhookFunction"})) in _watched(stack)
 
 

@@ -78,7 +78,7 @@ def test_each_rule_tries_for_as_long_as_eventbridge_allows(stack: Stack) -> None
             }, name
 
 
-def test_each_door_has_a_schedule_of_its_own(stack: Stack) -> None:
+def test_each_send_group_has_its_own_schedule(stack: Stack) -> None:
     schedules = stack.of(SCHEDULE)
     found = {stack.named(schedule["Target"]["Arn"], FUNCTION) for schedule in schedules.values()}
     assert found == SCHEDULED

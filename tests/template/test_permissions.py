@@ -74,7 +74,7 @@ def test_each_permission_to_invoke_names_who_may(stack: Stack) -> None:
     permissions = stack.of("AWS::Lambda::Permission")
     assert permissions
     public = {name for name, permission in permissions.items() if permission["Principal"] == "*"}
-    # The one door that anybody may knock at; who it is that knocks, it asks itself.
+    # The one public endpoint: it verifies the caller itself.
     assert {str(permissions[name]["FunctionName"]) for name in public} == {str({"Ref": "WebhookFunction"})}
     assert all("Url" in str(permissions[name]) for name in public)
     for name, permission in permissions.items():
@@ -130,13 +130,13 @@ def test_explain_function_only_reads(stack: Stack) -> None:
 
 
 def test_only_send_functions_query_due_messages(stack: Stack) -> None:
-    doors = {name for name in stack.of(FUNCTION) if name.startswith("Send")}
+    senders = {name for name in stack.of(FUNCTION) if name.startswith("Send")}
     asking = {
         name
         for name, function in stack.of(FUNCTION).items()
         if stack.role_may(function["Role"], "dynamodb:Query", {"Fn::Sub": "${Table.Arn}/index/due"})
     }
-    assert asking == doors
+    assert asking == senders
 
 
 def _resource(value: Any) -> str | None:

@@ -459,15 +459,15 @@ def test_refused_connection_sends_nothing(connect: Connect, channel: str) -> Non
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_no_call_begins_when_the_gate_holds_no_more(connect: Connect, channel: str) -> None:
+def test_no_call_begins_after_the_snapshot_expired(connect: Connect, channel: str) -> None:
     ready = replace(outbound(channel), start_before=NOON + timedelta(seconds=0.2))
     with full() as url:
         assert connect(channel, url).send(ready) == Retryable("ConnectTimeoutError")
         assert connect(channel, url).send(replace(ready, start_before=NOON)) == Retryable("too late to begin")
 
 
-def test_the_time_that_credentials_take_is_the_gates_too(aws: Aws, connect: Connect) -> None:
-    """They were fetched anew within the call, for four seconds, and the request left by a gate of two."""
+def test_reading_credentials_counts_as_snapshot_time(aws: Aws, connect: Connect) -> None:
+    """They were fetched again within the call, for four seconds, and the request left two seconds too late."""
     client: Any = connect("sms", aws.url, patient(read=7))
     client.client.meta.events.register("before-sign", lambda **_: time.sleep(0.2))
     ready = replace(outbound("sms"), start_before=NOON + timedelta(seconds=0.1))

@@ -431,8 +431,8 @@ def test_slow_name_server_leaves_no_time_to_send(meta: Server, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("left", "error"), [(0, "too late to begin"), (-1, "too late to begin"), (0.2, "ConnectTimeoutError")]
 )
-def test_no_call_begins_when_the_gate_holds_no_more(left: float, error: str) -> None:
-    """The connection was given two seconds of its own, whatever the gate, its window or its quiet hours had left."""
+def test_no_call_begins_after_the_snapshot_expired(left: float, error: str) -> None:
+    """The connection had two seconds of its own, however little of the snapshot, the window or the day was left."""
     began = time.monotonic()
     with full() as url:
         ready = outbound(start_before=NOON + timedelta(seconds=left))

@@ -231,7 +231,7 @@ def test_without_a_key_of_the_brand_the_message_is_retried(twilio: Server) -> No
     assert isinstance(sender.send(outbound("sms")), Retryable)
 
 
-def test_no_call_begins_when_the_gate_holds_no_more(twilio: Server) -> None:
+def test_no_call_begins_after_the_snapshot_expired(twilio: Server) -> None:
     ready = outbound("sms", start_before=NOON)
     assert channel(twilio.url).send(ready) == Retryable("too late to begin")
     assert twilio.requests == []

@@ -234,7 +234,7 @@ def test_url_without_host_is_a_configuration_error(contexts: Contexts, sender_id
     assert type(sender(sender_id, contexts[1]).send(outbound("sms"))) is Retryable
 
 
-def test_no_call_begins_when_the_gate_holds_no_more(receiver: Server, channel: WebhookChannel) -> None:
+def test_no_call_begins_after_the_snapshot_expired(receiver: Server, channel: WebhookChannel) -> None:
     assert channel.send(outbound("sms", start_before=NOON)) == Retryable("too late to begin")
     assert receiver.requests == []
 

@@ -144,7 +144,7 @@ def test_what_an_answer_means(aws: Aws, channel: EventBridgeChannel, status: int
         (SSLError(endpoint_url="-", error=OSError()), Unknown("SSLError")),
     ],
 )
-def test_what_a_failure_on_the_way_means(channel: EventBridgeChannel, failure: Exception, outcome: object) -> None:
+def test_outcome_of_a_connection_failure(channel: EventBridgeChannel, failure: Exception, outcome: object) -> None:
     tries = []
 
     def fail(**_: Any) -> None:

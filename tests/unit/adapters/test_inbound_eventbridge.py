@@ -455,7 +455,7 @@ def test_a_value_of_another_kind_names_its_field(detail_type: str, name: str) ->
 
 @pytest.mark.parametrize("detail_type", OF_A_CONTACT)
 @pytest.mark.parametrize("part", PARTS)
-def test_a_part_of_the_contact_of_another_kind_names_its_field(detail_type: str, part: str) -> None:
+def test_contact_field_of_another_type_is_named(detail_type: str, part: str) -> None:
     for bad in PARTS[part].bad:
         (error,) = errors_of(envelope(detail_type, full(detail_type) | {"contact": CONTACT | {part: bad}}))
         assert error.startswith(f"$.detail.contact.{part}: "), bad
@@ -492,7 +492,7 @@ def test_null_is_left_out(detail_type: str) -> None:
 
 
 @pytest.mark.parametrize("detail_type", REQUIRED)
-def test_unknown_fields_are_kept_out_of_the_way(detail_type: str) -> None:
+def test_unknown_fields_are_ignored(detail_type: str) -> None:
     event = envelope(detail_type, full(detail_type))
     more: dict[str, Any] = {"priority": 5, "metadata": {"a": [None]}, "": "", "type": "x"}
     wider = event | more | {"detail": event["detail"] | more | {"contact": CONTACT | more}, "replay-name": "r"}
@@ -897,7 +897,7 @@ def test_offsets_within_a_minute_are_rejected(offsets: list[str]) -> None:
     assert error.startswith(f"$.detail.remind_before[{len(offsets) - 1}]: ")
 
 
-def test_a_wrong_offset_is_named_by_its_place() -> None:
+def test_wrong_offset_is_named_by_its_index() -> None:
     (error,) = errors_of(envelope(BOOKED, full(BOOKED) | {"remind_before": ["PT1H", "PT0S"]}))
     assert error.startswith("$.detail.remind_before[1]: expected an ISO 8601 duration of at least one minute")
 
@@ -1031,7 +1031,7 @@ def test_any_json_is_read_or_refused(reader: Callable[[Any], Any], event: Any) -
 
 @given(data=st.data())
 @pytest.mark.slow
-def test_anything_in_any_place_is_read_or_refused(data: st.DataObject) -> None:
+def test_any_value_is_parsed_or_refused(data: st.DataObject) -> None:
     detail_type = data.draw(st.sampled_from(sorted(REQUIRED)))
     event = envelope(detail_type, full(detail_type))
     spots: list[tuple[dict[str, Any], str]] = [(event, "time"), (event, "detail")]

@@ -141,7 +141,7 @@ def test_a_contact_is_an_object(contact: Any) -> None:
     assert errors_of({"contact": contact}) == ["$.contact: expected an object"]
 
 
-def test_every_part_of_a_contact_that_is_wrong_is_named_at_once() -> None:
+def test_all_wrong_fields_of_a_contact_are_named() -> None:
     paths = [error.partition(": ")[0] for error in errors_of({"contact": {"brand": 5, "channel": "fax"}})]
     assert paths == ["$.contact.brand", "$.contact.channel", "$.contact.address"]
     (error,) = errors_of({"contact": CONTACT | {"address": "call me"}})
@@ -196,7 +196,7 @@ def test_a_question_about_a_day_names_the_brand_and_the_date() -> None:
     ]
 
 
-def test_a_question_for_the_next_part_of_an_export() -> None:
+def test_parses_a_query_for_the_next_export_page() -> None:
     assert question({"contact": CONTACT, "export": True, "after": "MESSAGE#7"}) == AboutContact(
         "export", READ, "MESSAGE#7"
     )

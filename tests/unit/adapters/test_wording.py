@@ -745,7 +745,7 @@ def write(folder: Path, brand: str, locale: str, source: str) -> None:
     path.write_text(source, encoding="utf-8")
 
 
-def test_a_brands_message_takes_the_place_of_ours(folder: Path) -> None:
+def test_brand_text_replaces_ours(folder: Path) -> None:
     write(folder, "acme-dental", "en", SHIPPED)
     speak = FluentWording(folder=folder)
     worded = speak(input_of("order_shipped", full("order_shipped"), brand=ACME))
@@ -759,7 +759,7 @@ def test_a_brands_message_takes_the_place_of_ours(folder: Path) -> None:
         assert speak(case) == FluentWording()(case)
 
 
-def test_a_brands_part_of_a_text_is_in_all_of_them(folder: Path) -> None:
+def test_brand_fragment_is_in_every_text(folder: Path) -> None:
     write(folder, "acme-dental", "en", "how_to_stop = STOP to 60006.\n")
     assert text("review_request", {}, folder=folder).endswith("think of it? STOP to 60006.")
     assert text("review_request", {}, folder=folder, brand_id="other").endswith("think of it? Reply STOP to opt out.")

@@ -87,7 +87,7 @@ def test_one_announcement_may_be_a_preview_and_holiday_hours() -> None:
 # Parts
 
 
-def test_the_parts_are_one_for_each_shard_of_the_contacts() -> None:
+def test_broadcast_has_one_item_for_each_shard() -> None:
     shards = one(preview()).shards()
     assert [broadcast_shard.shard for broadcast_shard in shards] == list(range(SHARDS))
     assert {broadcast_shard.state for broadcast_shard in shards} == {ShardState.WAITING}
@@ -107,13 +107,13 @@ def test_each_broadcast_shard_has_a_unique_key() -> None:
     assert shards[0].key == shard_key(REF, "product_preview", 0)
 
 
-def test_the_keys_of_parts_are_in_the_order_of_their_shards() -> None:
+def test_keys_are_in_the_order_of_shards() -> None:
     """They are read by a prefix of the key, which sorts as text."""
     keys = [broadcast_shard.key for broadcast_shard in one(preview()).shards()]
     assert keys == sorted(keys)
 
 
-def test_withdrawn_parts_bear_the_version_that_withdrew_them() -> None:
+def test_withdrawn_shards_have_the_withdrawing_version() -> None:
     shards = one(preview()).shards(ShardState.WITHDRAWN, version=0)
     assert {(broadcast_shard.state, broadcast_shard.version) for broadcast_shard in shards} == {
         (ShardState.WITHDRAWN, 0)
@@ -125,7 +125,7 @@ def test_broadcast_shard_is_kept_until_its_last_event_can_return() -> None:
     assert datetime.fromtimestamp(broadcast_shard.expires_at, UTC) == broadcast_shard.valid_until + RETENTION
 
 
-def test_the_terms_of_a_part_are_those_of_its_reason() -> None:
+def test_shard_has_the_spec_of_its_reason() -> None:
     broadcast_shard = BroadcastShard("back_in_stock", ITEM, 3, NOON, NOON + DAY, version=1)
     assert broadcast_shard.reason_spec is REASONS["back_in_stock"]
     assert broadcast_shard.reason_spec.audience == "interested"
@@ -141,7 +141,7 @@ def test_recipient_found_twice_has_one_message() -> None:
     assert (early.state, early.due_at, early.valid_until) == (State.SCHEDULED, NOON + HOUR, NOON + HOUR + 2 * DAY)
 
 
-def test_a_member_keeps_the_row_when_the_announcement_changes() -> None:
+def test_recipient_keeps_the_row_if_announcement_changes() -> None:
     """Otherwise those who got it before the change would get it again."""
     changed = apply_events(preview(), _announced(2, title="Summer shoes", send_at=NOON + 5 * HOUR))
     before, after = one(preview()).message_for(ANNA, None, at=NOON), one(changed).message_for(ANNA, None, at=NOON)

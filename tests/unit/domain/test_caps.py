@@ -80,7 +80,7 @@ def test_a_send_is_remembered_for_the_longest_period() -> None:
     assert longest(()) == timedelta()
 
 
-def test_without_caps_there_is_always_a_place() -> None:
+def test_without_caps_there_is_always_room() -> None:
     assert free_at((), [NOON] * 100, NOON) is None
 
 
@@ -90,7 +90,7 @@ def test_message_exactly_one_period_old_does_not_count() -> None:
     assert free_at(caps, [NOON], NOON + DAY) is None
 
 
-def test_every_cap_must_have_a_place() -> None:
+def test_every_cap_must_have_room() -> None:
     """Three in the week, the last one two days ago: the day's place is free, the week's in a day."""
     sends = [NOON - 6 * DAY, NOON - 4 * DAY, NOON - 2 * DAY]
     assert free_at(DEFAULT[:1], sends, NOON) is None
@@ -132,7 +132,7 @@ def instants(gaps: Iterable[timedelta]) -> list[datetime]:
     return found
 
 
-def has_place(caps: Sequence[Cap], sends: Sequence[datetime], now: datetime) -> bool:
+def is_free(caps: Sequence[Cap], sends: Sequence[datetime], now: datetime) -> bool:
     return all(sum(now - sent_at < cap.period for sent_at in sends) < cap.limit for cap in caps)
 
 
@@ -145,11 +145,11 @@ def test_the_instant_is_exact(caps: list[Cap], gaps: list[timedelta]) -> None:
     now = sends[-1]
     instant = free_at(caps, sends, now)
     if instant is None:
-        assert has_place(caps, sends, now)
+        assert is_free(caps, sends, now)
     else:
         assert instant > now
-        assert has_place(caps, sends, instant)
-        assert not has_place(caps, sends, instant - MICROSECOND)
+        assert is_free(caps, sends, instant)
+        assert not is_free(caps, sends, instant - MICROSECOND)
         assert free_at(caps, sends, instant) is None
         assert free_at(caps, sends, instant - MICROSECOND) == instant
 
@@ -174,14 +174,14 @@ def test_no_period_ever_has_more_sends_than_its_limit(caps: list[Cap], gaps: lis
 # Places.
 
 
-def test_a_place_is_taken_by_a_message_and_given_back() -> None:
+def test_message_reserves_and_releases_usage() -> None:
     cap_usage = CapUsage(revision=4).take("a", NOON, DAY).take("b", NOON + HOUR, DAY)
     assert cap_usage == CapUsage({"a": NOON, "b": NOON + HOUR}, revision=4)
     assert cap_usage.remove("a") == CapUsage({"b": NOON + HOUR}, revision=4)
     assert cap_usage.remove("c") is cap_usage
 
 
-def test_a_message_need_not_make_way_for_itself() -> None:
+def test_message_does_not_count_against_itself() -> None:
     cap_usage = CapUsage({"a": NOON, "b": NOON + HOUR})
     assert sorted(cap_usage.instants()) == [NOON, NOON + HOUR]
     assert cap_usage.instants(but="a") == (NOON + HOUR,)

@@ -29,7 +29,7 @@ def test_one_instant_in_two_zones_is_one_row() -> None:
     assert elsewhere.scheduled_message_id == MESSAGE.scheduled_message_id
 
 
-def test_each_part_of_what_it_is_about_makes_another_row() -> None:
+def test_each_key_field_makes_another_row() -> None:
     others = [
         replace(MESSAGE, contact=replace(ANNA, channel="rcs")),
         replace(MESSAGE, reason="trial_follow_up"),

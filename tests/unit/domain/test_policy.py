@@ -160,7 +160,7 @@ CONTRACTS_ORDER: Final = (
 Broken = Callable[[PolicyInput], PolicyInput]
 
 
-def _with_family(case: PolicyInput, **changes: Any) -> PolicyInput:
+def _with_track(case: PolicyInput, **changes: Any) -> PolicyInput:
     assert case.subject
     (name,) = case.subject.tracks
     return replace(case, subject=Subject(case.subject.ref, {name: replace(case.subject.tracks[name], **changes)}))
@@ -171,8 +171,8 @@ def _paused_row(scope: str, until: datetime | None = None) -> Brand:
 
 
 BROKEN: Final[Mapping[str, Broken]] = {
-    "superseded": lambda case: _with_family(case, active=True, revision=case.message.version + 1),
-    "cancelled": lambda case: _with_family(case, active=False),
+    "superseded": lambda case: _with_track(case, active=True, revision=case.message.version + 1),
+    "cancelled": lambda case: _with_track(case, active=False),
     # Long ago, so that the person has written since.
     "erased": lambda case: replace(
         case,
@@ -386,7 +386,7 @@ def test_a_message_of_an_older_version_is_superseded() -> None:
         (None, {"subject": "gone"}),
         (Subject(_booked.subject), {"subject": "gone"}),
     ],
-    ids=["ended", "subject gone", "family gone"],
+    ids=["ended", "subject gone", "track gone"],
 )
 def test_a_message_of_what_has_ended_or_gone_is_cancelled(subject: Subject | None, fact: Mapping[str, Any]) -> None:
     decision = decide(replace(ALLOWED, subject=subject))
@@ -622,7 +622,7 @@ def test_channel_window_ends_24_hours_after_the_last_message() -> None:
         ({"a": 7 * DAY - HOUR, "b": 5 * DAY, "c": HOUR}, DAY - HOUR, {"1/P1D": 1, "3/P7D": 3}),
     ],
 )
-def test_a_full_cap_holds_until_a_place_is_free_in_all_of_them(
+def test_full_cap_holds_until_all_caps_have_room(
     sent: Mapping[str, timedelta], waits: timedelta | None, counted: Mapping[str, int]
 ) -> None:
     case = _capped(MARKETING, "1/P1D,3/P7D", **sent)
@@ -636,7 +636,7 @@ def test_a_full_cap_holds_until_a_place_is_free_in_all_of_them(
     assert decide(replace(case, now=case.now + waits - MICROSECOND)).rule == "frequency_cap"
 
 
-def test_a_message_need_not_make_way_for_itself() -> None:
+def test_message_does_not_count_against_itself() -> None:
     own = ALLOWED.message.scheduled_message_id
     decision = decide(_capped(ALLOWED, "1/P1D", **{own: HOUR}))
     assert decision.action is Action.SEND
@@ -854,7 +854,7 @@ def test_free_text_ends_with_the_channels_own_window(since: timedelta, ends: dat
     assert free_text_until(_to(case, ANNA)) == STARTS
 
 
-# What another family, or the person's own interest, says of a message.
+# Another track, or the person's own interest, decides about a message.
 
 _with_check_in = business(
     "AppointmentBooked", starts_at=STARTS, remind_before=[], check_in_url="https://a.example", check_in_before="PT2H"

@@ -121,7 +121,7 @@ def test_the_table_is_of_all_reasons() -> None:
     assert {name for name, reason in REASONS.items() if reason.category == "reply"} == REPLIES
 
 
-def test_every_event_has_a_part_in_some_reason() -> None:
+def test_every_event_belongs_to_a_reason() -> None:
     """Interest is asked for by a broadcast, and ends as well as begins. A confirmation changes a text only."""
     named = {event_type for row in TABLE.values() for event_type in (*row.planned_by, *row.undone_by)}
     kinds = {REASONS[name].kind for name in BROADCASTS} | {"interest"}
@@ -131,7 +131,7 @@ def test_every_event_has_a_part_in_some_reason() -> None:
 
 
 @pytest.mark.parametrize("reason", TABLE)
-def test_each_reason_has_its_category_and_its_door(reason: str) -> None:
+def test_each_reason_has_its_category_and_send_group(reason: str) -> None:
     assert (REASONS[reason].category, REASONS[reason].send_group) == (TABLE[reason].category, TABLE[reason].send_group)
 
 
@@ -218,7 +218,7 @@ def test_a_message_is_pulled_forward_only_to_before_it_is_due(name: str) -> None
     assert length(reason.earliest_offset) < min(dues)
 
 
-def test_a_door_drains_what_is_prompt_before_all_marketing() -> None:
+def test_send_group_sends_high_priority_first() -> None:
     assert PRIORITIES["updates"] == ("high", "low")
     assert PRIORITIES["appointments"] == ("high",)
     assert PRIORITIES["trials"] == ("low",)
@@ -226,7 +226,7 @@ def test_a_door_drains_what_is_prompt_before_all_marketing() -> None:
 
 
 @pytest.mark.parametrize("name", REASONS)
-def test_a_reasons_lane_is_by_its_category(name: str) -> None:
+def test_priority_of_a_reason_follows_its_category(name: str) -> None:
     reason = REASONS[name]
     assert reason.priority == ("low" if reason.category == "marketing" else "high")
     assert reason.priority in PRIORITIES[reason.send_group]
@@ -234,9 +234,9 @@ def test_a_reasons_lane_is_by_its_category(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in REASONS if name not in REPLIES])
 def test_each_anchor_field_is_a_field_of_some_event(name: str) -> None:
-    """Its anchor is a field of an event, or the instant at which an event of its family happened."""
+    """Its anchor is a field of an event, or the instant at which an event of its track happened."""
     reason = REASONS[name]
-    of_family = [terms for terms in EVENT_TYPES.values() if (terms.kind, terms.track) == (reason.kind, reason.track)]
-    assert {terms.rank for terms in of_family} >= {EventEffect.BEGIN}
-    assert reason.anchor in {"starts_at", "ends_at", "send_at"} | {terms.at for terms in of_family}
+    of_track = [terms for terms in EVENT_TYPES.values() if (terms.kind, terms.track) == (reason.kind, reason.track)]
+    assert {terms.rank for terms in of_track} >= {EventEffect.BEGIN}
+    assert reason.anchor in {"starts_at", "ends_at", "send_at"} | {terms.at for terms in of_track}
     assert not reason.also_cancelled_by or reason.also_cancelled_by in {terms.track for terms in EVENT_TYPES.values()}

@@ -81,7 +81,7 @@ def test_each_event_has_its_rank() -> None:
     assert of_rank == {rank: set(names) for rank, names in RANKS.items()}
 
 
-def test_the_families_are_those_of_the_contract() -> None:
+def test_tracks_of_the_event_types() -> None:
     """A version is kept for each of these, apart from all others."""
     tracks = {(terms.kind, terms.track) for terms in EVENT_TYPES.values()}
     assert tracks == {
@@ -341,7 +341,7 @@ def test_a_check_in_of_the_same_version_undoes_nothing() -> None:
 
 
 @pytest.mark.parametrize("order", list(permutations([SHIPPED, DELIVERED])))
-def test_each_family_keeps_its_own_version(order: tuple[object, ...]) -> None:
+def test_each_track_keeps_its_own_version(order: tuple[object, ...]) -> None:
     """An order that was delivered before the news of its dispatch came was dispatched all the same."""
     subject = Subject(SHIPPED.subject)
     for event in order:

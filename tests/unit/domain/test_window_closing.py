@@ -104,7 +104,7 @@ def test_opted_out_contact_gets_no_closing_plan(
     assert (seen(replace(case(event, when), preferences=refused)).why == "due") is waits
 
 
-def test_a_reasons_own_way_goes_before_the_one_for_all() -> None:
+def test_action_of_a_reason_overrides_the_default() -> None:
     own: dict[str, WhenWindowWillClose] = {"trial_follow_up": "warn"}
     assert seen(case(a_trial(), "wait", when_closing_for=own)).why == "warn"
     assert seen(case(a_trial(), "pull_forward", when_closing_for={"trial_follow_up": "wait"})).why == "due"

@@ -90,7 +90,7 @@ def test_erasure_removes_all_data_and_is_published() -> None:
 
 
 def test_it_is_marked_before_anything_is_read_or_deleted() -> None:
-    """From the mark on no gate lets anything pass, so what is read afterwards cannot be sent any more."""
+    """After the mark no snapshot allows a send, so nothing that is read later can be sent."""
     world = story()
     calls = Fault(nth=99)
     world.erase(COMMAND, calls)
@@ -351,7 +351,7 @@ GREETING: Final = IngestSettings(RETENTION, welcome_back_after=timedelta(hours=1
 @pytest.mark.parametrize("setting", [World, early])
 @pytest.mark.parametrize("age", [SECOND, 40 * DAY])
 @pytest.mark.slow
-def test_a_message_under_way_does_not_come_back(setting: Callable[[], World], age: timedelta, dies: bool) -> None:
+def test_inbound_in_flight_does_not_survive_erasure(setting: Callable[[], World], age: timedelta, dies: bool) -> None:
     """Wherever the erasure comes between its calls; also one that is a month old."""
 
     def receives(world: World, around: Around) -> None:
@@ -361,7 +361,7 @@ def test_a_message_under_way_does_not_come_back(setting: Callable[[], World], ag
         assert nothing_is_left(world), played.steps
 
 
-def test_an_answer_under_way_does_not_come_back() -> None:
+def test_answer_in_flight_does_not_survive_erasure() -> None:
     """Also where the erasure had read its clock before the message was taken in hand."""
     for nth in range(1, 20):
         world = early()
@@ -399,7 +399,7 @@ def test_an_answer_under_way_does_not_come_back() -> None:
 @pytest.mark.parametrize("dies", [False, True])
 @pytest.mark.parametrize("setting", [World, early])
 @pytest.mark.slow
-def test_an_event_under_way_does_not_come_back(setting: Callable[[], World], event: BusinessEvent, dies: bool) -> None:
+def test_event_in_flight_is_erased(setting: Callable[[], World], event: BusinessEvent, dies: bool) -> None:
     def receives_stop(world: World, around: Around) -> None:
         world.plan(arrived(event, world.clock.now - SECOND), around)
 
@@ -414,7 +414,7 @@ def test_an_event_under_way_does_not_come_back(setting: Callable[[], World], eve
 @pytest.mark.parametrize("dies", [False, True])
 @pytest.mark.slow
 def test_nothing_is_sent_after_the_erasure_mark(dies: bool) -> None:
-    """What asked at its gate before the mark was stored may still go out, within its two seconds; nothing else."""
+    """A message with a snapshot from before the mark may be sent within two seconds; no other."""
 
     def sends(world: World, around: Around) -> None:
         _, errors = worker(world.sender(around=around), ANNA.shard, world.clock.now + DAY)

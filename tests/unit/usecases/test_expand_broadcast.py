@@ -263,10 +263,8 @@ REFUSALS: dict[str, tuple[str, Callable[[World, Contact], object]]] = {
 
 
 @pytest.mark.parametrize(("rule", "happens"), REFUSALS.values(), ids=REFUSALS)
-def test_each_member_goes_through_the_policy_when_it_is_sent(
-    rule: str, happens: Callable[[World, Contact], object]
-) -> None:
-    """What was expanded when all was well is asked again at its own gate."""
+def test_each_recipient_is_decided_at_the_send(rule: str, happens: Callable[[World, Contact], object]) -> None:
+    """A message that was planned while it was allowed is decided again at its send."""
     (anna,) = shardmates(1)
     world = of(anna)
     world.plan(holiday(date="2026-03-02"))
@@ -322,7 +320,7 @@ def test_evening_announcement_is_held_to_each_contacts_morning() -> None:
 
 
 @pytest.mark.slow
-def test_a_second_announcement_of_the_day_waits_for_a_place() -> None:
+def test_second_announcement_of_a_day_waits_for_the_cap() -> None:
     world = of(ANNA)
     world.policy = PolicySettings(caps={"marketing": parse_caps("1/P1D")})
     world.plan(holiday(send_at=NOON))
@@ -398,7 +396,7 @@ def _due(world: World) -> Any:
 
 
 @one_a_page
-def test_a_part_notices_by_itself_that_it_was_withdrawn() -> None:
+def test_shard_stops_when_it_was_withdrawn() -> None:
     """The planner crashed after storing the withdrawal, and its retry is minutes away."""
     world = of(*shardmates(3))
     world.plan(holiday(send_at=NOON))
@@ -578,7 +576,7 @@ def test_interest_of_an_erased_contact_does_not_count() -> None:
 @one_a_page
 @pytest.mark.parametrize("pages", range(5))
 @pytest.mark.parametrize("who", range(4))
-def test_somebody_who_writes_again_while_it_runs_gets_it_once(who: int, pages: int) -> None:
+def test_contact_who_writes_during_the_run_gets_it_once(who: int, pages: int) -> None:
     """Their window moves to another day, and they move in the index: perhaps to behind the cursor, or before it."""
     people = shardmates(4)
     world = World()
@@ -684,7 +682,7 @@ def test_one_broadcast_that_fails_holds_up_no_other_message() -> None:
     }
 
 
-def test_a_part_that_could_not_be_worked_off_counts_as_left() -> None:
+def test_unfinished_shard_counts_as_left() -> None:
     (anna,) = shardmates(1)
     world = of(anna)
     world.plan(holiday(send_at=NOON))
@@ -720,7 +718,7 @@ def test_shard_of_an_older_revision_is_left_alone() -> None:
 
 
 @one_a_page
-def test_a_slower_run_does_not_move_a_part_back() -> None:
+def test_slower_run_does_not_move_a_shard_back() -> None:
     """It had planned the first page when another one came to the end."""
     world = of(*shardmates(3))
     world.plan(holiday(send_at=NOON))
@@ -856,7 +854,7 @@ def test_the_skips_after_a_withdrawal_are_counted() -> None:
 
 
 @one_a_page
-def test_somebody_found_twice_is_counted_once() -> None:
+def test_contact_found_twice_is_counted_once() -> None:
     people = shardmates(3)
     world = World()
     for days, contact in enumerate(people):

@@ -127,7 +127,7 @@ def test_ledger_shows_the_current_state() -> None:
     assert (state["window"], state["window_expires_at"]) == ("closed", None)
 
 
-def test_each_way_to_refuse_is_named() -> None:
+def test_each_kind_of_refusal_is_named() -> None:
     world = World()
     for scope, seconds in ((ANNA, 1), (replace(ANNA, channel="rcs"), 2)):
         no = Choice(allowed=False, at=NOON + timedelta(seconds=seconds), cause="by phone")
@@ -234,7 +234,7 @@ def test_an_export_holds_everything() -> None:
     assert len(given["cap_usage"]["utility"]["taken"]) == 2
 
 
-def test_an_export_of_somebody_unknown_is_empty() -> None:
+def test_export_of_an_unknown_contact_is_empty() -> None:
     given = exported(World())
     assert [given[name] for name in ("profile", "conversation", "inbound", "scheduled", "subjects", "cap_usage")] == [
         None,
@@ -265,7 +265,7 @@ def test_the_text_that_was_sent_is_shown_if_it_is_kept(*, keeps: bool) -> None:
     assert not {"text", "locale", "template"} & world.bus.details("MessageSent")[0].keys()
 
 
-def test_a_long_export_comes_in_parts() -> None:
+def test_long_export_is_paged() -> None:
     world = World()
     for number in range(HOLDINGS_PAGE + 1):
         world.receive(inbound(NOON, message_id=f"SM{number}"))

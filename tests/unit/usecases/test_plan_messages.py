@@ -65,7 +65,7 @@ def test_booked_appointment_is_planned_and_published() -> None:
     }
 
 
-def test_a_trial_is_planned_at_its_own_door() -> None:
+def test_trial_is_planned_in_its_own_send_group() -> None:
     world = World()
     world.plan(business("TrialStarted", subject_id="T-1", ends_at=STARTS, product="Pro"))
     assert [row.send_group for row in world.store.rows()] == ["trials", "trials"]

@@ -56,7 +56,7 @@ def run(sender: Sender) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("answer", "state", "published", "attempts", "keeps_its_place"),
+    ("answer", "state", "published", "attempts", "keeps_usage"),
     [
         (Accepted("aws", "m-1"), State.SENT, ["MessageSent"], 0, True),
         (Refused("no such number"), State.FAILED, ["MessageFailed"], 1, False),
@@ -68,7 +68,7 @@ def run(sender: Sender) -> dict[str, Any]:
     ids=lambda case: type(case).__name__ if isinstance(case, Outcome) else None,
 )
 def test_what_comes_of_an_answer(
-    answer: Outcome, state: State, published: list[str], attempts: int, keeps_its_place: bool
+    answer: Outcome, state: State, published: list[str], attempts: int, keeps_usage: bool
 ) -> None:
     world = story(answer)
     world.run_sender()
@@ -76,7 +76,7 @@ def test_what_comes_of_an_answer(
     assert (stored.state, stored.attempts) == (state, attempts)
     assert stored.error == (None if isinstance(answer, Accepted) else answer.error)
     assert world.bus.types() == published
-    assert list(cap_usage(world)) == ([stored.scheduled_message_id] if keeps_its_place else [])
+    assert list(cap_usage(world)) == ([stored.scheduled_message_id] if keeps_usage else [])
     assert len(world.provider.handed) == 1
 
 
@@ -374,7 +374,7 @@ def test_reply_without_a_slot_waits_for_the_next_run() -> None:
 
 
 def test_provider_is_prepared_before_the_snapshot() -> None:
-    """A cold start made its client after the gate, and a STOP that came meanwhile was passed over."""
+    """A cold start built its client after the snapshot, and ignored a STOP that arrived meanwhile."""
     world = story()
     order: list[str] = []
 
@@ -396,7 +396,7 @@ def without_keys(world: World) -> Sender:
 
 
 def test_what_cannot_be_made_ready_is_tried_again() -> None:
-    """The keys could not be read; they were read once more after the gate, and the call began six seconds late."""
+    """The keys were read again after the snapshot, and the call began six seconds late."""
     world = story()
     assert run(without_keys(world)) == {**NOTHING, "due": 1, "retried": 1}
     assert (row(world).state, row(world).attempts, row(world).error) == (State.SCHEDULED, 1, "no keys")

@@ -112,7 +112,7 @@ class Counting:
         return slot
 
 
-def pace_of(time: Time, store: Counting, rate: float, *, duration: timedelta = 60 * SECOND) -> RateLimiter:
+def rate_of(time: Time, store: Counting, rate: float, *, duration: timedelta = 60 * SECOND) -> RateLimiter:
     """One run's."""
     return RateLimiter(
         store=cast("Store", store),
@@ -144,7 +144,7 @@ def simulated(rate: float, runs: Sequence[Sequence[Sequence[float]]]) -> list[da
 
     bodies = []
     for threads in runs:
-        rate_limiter = pace_of(time, store, rate, duration=timedelta(hours=1))
+        rate_limiter = rate_of(time, store, rate, duration=timedelta(hours=1))
         bodies += [thread(rate_limiter, works) for works in threads]
     time.together(*bodies)
     assert len(sent) == sum(len(works) for threads in runs for works in threads)
@@ -239,7 +239,7 @@ def test_one_write_reserves_at_most_a_tenth_of_a_second(rate: float, at_once: in
 def _sent_by_one(rate: float, messages: int) -> Counting:
     """By a thread that has nothing else to do."""
     time, store = Time(), Counting()
-    rate_limiter = pace_of(time, store, rate)
+    rate_limiter = rate_of(time, store, rate)
 
     def body() -> None:
         for _ in range(messages):
@@ -255,7 +255,7 @@ def _sent_by_one(rate: float, messages: int) -> Counting:
 @pytest.mark.parametrize("past", [timedelta(), MILLISECOND, 60 * SECOND])
 def test_a_run_at_its_end_reserves_nothing_and_sends_nothing(past: timedelta) -> None:
     time, store = Time(), Counting()
-    rate_limiter = pace_of(time, store, 1.0, duration=SECOND)
+    rate_limiter = rate_of(time, store, 1.0, duration=SECOND)
     time.now += SECOND + past
     assert not rate_limiter("sms")
     assert store.requests == 0
@@ -265,7 +265,7 @@ def test_a_run_whose_turn_does_not_come_ends_within_its_time() -> None:
     """Others hold the channel to the end; the run looks again, and gives up when its time is over."""
     time, store = Time(), Counting()
     store.store.reserve_send_slot("sms", now=NOON, duration=3600 * SECOND, max_wait=SECOND)
-    rate_limiter, ended = pace_of(time, store, 1.0, duration=5 * SECOND), list[tuple[bool, datetime]]()
+    rate_limiter, ended = rate_of(time, store, 1.0, duration=5 * SECOND), list[tuple[bool, datetime]]()
     time.together(*[lambda: ended.append((rate_limiter("sms"), time.now))] * 4)
     assert [sent for sent, _ in ended] == [False] * 4
     assert all(NOON + 5 * SECOND <= at <= NOON + 5.25 * SECOND for _, at in ended)
@@ -274,7 +274,7 @@ def test_a_run_whose_turn_does_not_come_ends_within_its_time() -> None:
 
 def test_slot_after_the_end_of_the_run_is_not_awaited() -> None:
     time, store = Time(), Counting()
-    rate_limiter, ended = pace_of(time, store, 1.0, duration=1.5 * SECOND), list[tuple[bool, datetime]]()
+    rate_limiter, ended = rate_of(time, store, 1.0, duration=1.5 * SECOND), list[tuple[bool, datetime]]()
     time.together(*[lambda: ended.append((rate_limiter("sms"), time.now))] * 6)
     assert [at for sent, at in sorted(ended) if sent] == [NOON, NOON + SECOND]
     assert len(ended) == 6
@@ -284,7 +284,7 @@ def test_slot_after_the_end_of_the_run_is_not_awaited() -> None:
 def test_unused_slots_of_an_ended_run_delay_no_other_run(rate: float) -> None:
     """Killed with all of its threads in the queue, it holds the channel for two seconds and one reservation more."""
     time, store = Time(), Counting()
-    killed, sent = pace_of(time, store, rate, duration=SECOND), list[datetime]()
+    killed, sent = rate_of(time, store, rate, duration=SECOND), list[datetime]()
 
     def until_the_end() -> None:
         while killed("sms"):
@@ -292,7 +292,7 @@ def test_unused_slots_of_an_ended_run_delay_no_other_run(rate: float) -> None:
 
     def after_it() -> None:
         time.pause(1)
-        assert pace_of(time, store, rate)("sms")
+        assert rate_of(time, store, rate)("sms")
         sent.append(time.now)
 
     time.together(*[until_the_end] * 8, after_it)
@@ -307,7 +307,7 @@ def test_store_failure_gives_no_slot() -> None:
 
     time = Time()
     with pytest.raises(ConnectionError):
-        pace_of(time, Broken(), 1.0)("sms")
+        rate_of(time, Broken(), 1.0)("sms")
 
 
 @pytest.mark.parametrize(("ahead", "comes"), [(SECOND - MICROSECOND, True), (SECOND, False)])

@@ -39,14 +39,14 @@ CLOSES: Final = NOON + WINDOW
 
 NIGHT: Final = QuietHours(time(20), time(9))
 QUIET: Final[Mapping[Category, QuietHours]] = {"marketing": NIGHT, "utility": NIGHT}
-DOORS: Final[Sequence[SendGroup]] = ("appointments", "trials", "updates")
+SEND_GROUPS: Final[Sequence[SendGroup]] = ("appointments", "trials", "updates")
 
 SATELLITE: Final = Contact("acme-dental", "sms", "+881612345678")
 """A number of no country: it has no zone."""
 
 
 def live(world: World, until: datetime, *, seconds: int = 7) -> None:
-    """Every door runs once a minute, that many seconds past it. The minutes in which nothing is due are left out."""
+    """Run every send group once a minute, that many seconds past it. Skip minutes in which nothing is due."""
     earliest = world.clock.now
     while due := [row.due_at for row in world.store.rows() if row.state is State.SCHEDULED]:
         from_then_on = max(earliest, due[0])
@@ -56,7 +56,7 @@ def live(world: World, until: datetime, *, seconds: int = 7) -> None:
             break
         world.clock.now, earliest = tick, tick + timedelta(seconds=1)
         shards = {row.contact.shard for row in world.store.rows()}
-        for send_group in DOORS:
+        for send_group in SEND_GROUPS:
             for shard in shards:
                 _, errors = worker(world.sender(send_group), shard, tick + MINUTE)
                 assert not errors
@@ -369,7 +369,7 @@ def test_booking_within_the_notice_warns_at_once() -> None:
     assert len(warnings(world)) == 1, "once for each closing"
 
 
-def test_a_reason_may_have_its_own_way() -> None:
+def test_reason_may_have_its_own_action() -> None:
     world = a_world("warn", when_closing_for={"trial_follow_up": "pull_forward"})
     signed_up(world)
     world.plan(business("AppointmentBooked", NOON, subject_id="A-1", starts_at=NOON + 33 * DAY, remind_before=["P1D"]))
@@ -472,8 +472,8 @@ def test_short_table_failure_does_not_lose_the_warning(call: str, nth: int) -> N
     assert len(warnings(world)) == 1
 
 
-def _two_doors(choose: Choose) -> World:
-    """A reminder and a follow-up, each due after the window: both doors look at them in the same minute."""
+def _two_groups(choose: Choose) -> World:
+    """A reminder and a follow-up, each due after the window: two functions decide them in the same minute."""
     world = signed_up(a_world("warn"))
     world.plan(business("AppointmentBooked", NOON, subject_id="A-1", starts_at=NOON + 33 * DAY, remind_before=["P1D"]))
     world.clock.now = CLOSES - DAY
@@ -492,9 +492,9 @@ def _two_doors(choose: Choose) -> World:
     return world
 
 
-def test_two_doors_at_once_warn_once() -> None:
+def test_two_functions_at_once_warn_once() -> None:
     runs = 0
-    for world in every_order(_two_doors):
+    for world in every_order(_two_groups):
         runs += 1
         assert len(warnings(world)) == 1
         live(world, CLOSES)

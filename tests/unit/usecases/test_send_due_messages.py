@@ -1,4 +1,4 @@
-"""The send engine: claim, gate, hand-over, settlement; and everything that can go wrong on the way."""
+"""The sender: claim, snapshot, hand-over and settlement, and every failure in between."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -131,7 +131,7 @@ def test_due_message_is_sent_once_and_published() -> None:
 
 
 @pytest.mark.parametrize("send_group", ["trials", "updates"])
-def test_another_door_does_not_touch_it(send_group: SendGroup) -> None:
+def test_another_send_group_does_not_send_it(send_group: SendGroup) -> None:
     world = story()
     assert world.run_sender(send_group) == NOTHING
     assert row(world).state is State.SCHEDULED
@@ -157,10 +157,10 @@ def test_free_text_ends_a_day_after_the_last_message_on_whatsapp() -> None:
     assert late.deliver_before == STARTS
 
 
-# The gate
+# The snapshot
 
 
-GATES_THAT_STOP: dict[str, tuple[str, Callable[[World], object]]] = {
+SNAPSHOTS_THAT_STOP: dict[str, tuple[str, Callable[[World], object]]] = {
     "moved": ("superseded", lambda world: _store_subject(world, moved(starts_at=STARTS + timedelta(days=1)))),
     "cancelled": ("cancelled", lambda world: _store_subject(world, CANCELLED)),
     "subject gone": ("cancelled", lambda world: world.store._subjects.clear()),
@@ -179,9 +179,9 @@ GATES_THAT_STOP: dict[str, tuple[str, Callable[[World], object]]] = {
 }
 
 
-@pytest.mark.parametrize("why", GATES_THAT_STOP)
+@pytest.mark.parametrize("why", SNAPSHOTS_THAT_STOP)
 def test_each_rule_skips_with_its_name_and_facts(why: str) -> None:
-    rule, change = GATES_THAT_STOP[why]
+    rule, change = SNAPSHOTS_THAT_STOP[why]
     world = story()
     change(world)
     assert world.run_sender() == {**NOTHING, "due": 1, "skipped": {rule: 1}}
@@ -258,9 +258,9 @@ def test_snapshot_older_than_a_second_is_read_again(seconds: float, snapshots: i
     delays = deque([timedelta(seconds=seconds)])
     counted = Fault(nth=999, only="read_snapshot")
 
-    def slow_text(circumstances: PolicyInput) -> Wording:
+    def slow_text(context: PolicyInput) -> Wording:
         world.clock.now += delays.popleft() if delays else timedelta()
-        return Wording("text", "en", circumstances.message.reason)
+        return Wording("text", "en", context.message.reason)
 
     tally = send_due_messages(replace(world.sender(around=counted), render=slow_text), stop_at=DUE + MINUTE)
     assert tally == Counter({("sent", ""): 1})
@@ -271,20 +271,20 @@ def test_snapshot_older_than_a_second_is_read_again(seconds: float, snapshots: i
 
 
 @pytest.mark.parametrize("change", [CANCELLED, moved(starts_at=STARTS + timedelta(days=1))], ids=["cancelled", "moved"])
-def test_what_the_second_gate_sees_counts(change: BusinessEvent) -> None:
+def test_second_snapshot_decides(change: BusinessEvent) -> None:
     """While the text was rendered for three seconds the appointment was cancelled."""
     world = story()
 
-    def slow_text(circumstances: PolicyInput) -> Wording:
+    def slow_text(context: PolicyInput) -> Wording:
         world.clock.forward(seconds=3)
         world.plan(change)
-        return Wording("text", "en", circumstances.message.reason)
+        return Wording("text", "en", context.message.reason)
 
     send_due_messages(replace(world.sender(), render=slow_text), stop_at=DUE + MINUTE)
     assert world.provider.handed == []
 
 
-def test_a_gate_that_is_never_fresh_gives_the_message_back() -> None:
+def test_message_is_retried_if_no_snapshot_is_fresh() -> None:
     world = story()
     counted = Fault(nth=999)
 
@@ -320,9 +320,9 @@ def test_window_or_validity_ending_after_the_snapshot_stops_it(closing: str) -> 
     world.plan(business("AppointmentBooked", starts_at=starts, remind_before=["PT2H"]))
     world.clock.now = end - timedelta(milliseconds=1)
 
-    def slow_text(circumstances: PolicyInput) -> Wording:
+    def slow_text(context: PolicyInput) -> Wording:
         world.clock.forward(milliseconds=2)
-        return Wording("text", "en", circumstances.message.reason)
+        return Wording("text", "en", context.message.reason)
 
     tally = send_due_messages(replace(world.sender(), render=slow_text), stop_at=end + MINUTE)
     assert world.provider.handed == []
@@ -447,7 +447,7 @@ def test_one_that_was_throttled_and_then_taken_is_sent() -> None:
     assert row(world).state is State.SENT
 
 
-def test_a_retry_goes_through_the_gate_again() -> None:
+def test_retry_reads_a_new_snapshot() -> None:
     """It was throttled; when its turn came again, the appointment had begun."""
     world = story()
     world.clock.now = STARTS - timedelta(seconds=30)
@@ -478,8 +478,8 @@ def test_broken_channel_leaves_unknown_and_the_run_fails(error: Exception) -> No
 def test_render_failure_is_retried_and_the_run_fails() -> None:
     world = story()
 
-    def broken(circumstances: PolicyInput) -> Wording:
-        raise Unreachable(circumstances.message.reason)
+    def broken(context: PolicyInput) -> Wording:
+        raise Unreachable(context.message.reason)
 
     with pytest.raises(ExceptionGroup, match="appointments: 1 errors") as raised:
         send_due_messages(replace(world.sender(), render=broken), stop_at=DUE + MINUTE)
@@ -492,8 +492,8 @@ def test_render_failure_is_retried_and_the_run_fails() -> None:
 def test_one_that_can_never_be_rendered_fails_in_the_end() -> None:
     world = story()
 
-    def broken(circumstances: PolicyInput) -> Wording:
-        raise Unreachable(circumstances.message.reason)
+    def broken(context: PolicyInput) -> Wording:
+        raise Unreachable(context.message.reason)
 
     for _ in range(MAX_ATTEMPTS):
         with pytest.raises(ExceptionGroup):
@@ -516,10 +516,10 @@ def test_one_message_that_fails_does_not_hold_up_the_others() -> None:
         )
     world.clock.now = DUE
 
-    def broken_once(circumstances: PolicyInput) -> Wording:
-        if circumstances.message.contact == contacts[7]:
+    def broken_once(context: PolicyInput) -> Wording:
+        if context.message.contact == contacts[7]:
             raise Unreachable
-        return Wording("text", "en", circumstances.message.reason)
+        return Wording("text", "en", context.message.reason)
 
     with pytest.raises(ExceptionGroup):
         send_due_messages(replace(world.sender(), render=broken_once), stop_at=DUE + MINUTE)
@@ -648,7 +648,7 @@ def _in_vain(world: World, event: BusinessEvent) -> None:
 
 def test_change_with_the_same_time_is_sent_in_its_new_version() -> None:
     """The practice moved next door while a run had the reminder in hand: the planner cannot write over it. The run
-    sees the new version at its gate, and brings the row up to it; the next tick sends that one.
+    finds the new version in its snapshot and updates the row; the next tick sends it.
     """
     world = story(location="Main St 1")
     booked = row(world).version
@@ -666,7 +666,7 @@ def test_change_with_the_same_time_is_sent_in_its_new_version() -> None:
     assert outbound.message.version == changed
 
 
-def test_a_change_after_the_gate_leaves_what_was_sent_alone() -> None:
+def test_change_after_the_snapshot_keeps_a_sent_message() -> None:
     world = story(location="Main St 1")
     corrected = moved(starts_at=STARTS, location="Broad St 9")
     assert world.run_sender(around=_while("send", lambda: _in_vain(world, corrected)))["sent"] == 1
@@ -824,7 +824,7 @@ def test_receipt_before_the_settlement_is_final() -> None:
     assert due_now(world.store, "appointments", ANNA.shard, datetime.max.replace(tzinfo=NOON.tzinfo)) == []
 
 
-def test_gates_hold_for_two_seconds() -> None:
+def test_snapshot_is_valid_for_two_seconds() -> None:
     """The number of the guarantee, on which a test of the clock above relies."""
     assert timedelta(seconds=2) == SNAPSHOT_VALID_FOR
 
@@ -961,7 +961,7 @@ def most_in_any(period: timedelta, instants: Sequence[datetime]) -> int:
     return max((sum(last - period < instant <= last for instant in instants) for last in instants), default=0)
 
 
-def test_last_cap_place_goes_to_one_and_the_other_waits() -> None:
+def test_last_cap_slot_goes_to_one_message() -> None:
     world = follow_ups()
     assert world.run_sender("trials") == {**NOTHING, "due": 2, "sent": 1, "held": 1}
     (published,) = world.bus.details("MessageHeld")
@@ -976,7 +976,7 @@ def test_last_cap_place_goes_to_one_and_the_other_waits() -> None:
     assert len(set(handed(world))) == 2
 
 
-def test_a_place_is_remembered_for_the_longest_of_the_caps() -> None:
+def test_usage_is_kept_for_the_longest_cap() -> None:
     world = follow_ups("1/PT1H,2/P2D", count=3)
     hour = timedelta(hours=1)
     second, third = DUE + hour + SNAPSHOT_VALID_FOR, DUE + 2 * DAY + SNAPSHOT_VALID_FOR
@@ -992,7 +992,7 @@ def test_a_place_is_remembered_for_the_longest_of_the_caps() -> None:
 )
 @pytest.mark.slow
 def test_however_two_runs_interleave_no_cap_is_passed(caps: str, before: int, now: int, deaths: int) -> None:
-    """Each saw a free place at its gate, and there was one."""
+    """Each saw one free slot in its snapshot, and there was only one."""
 
     def once(choose: Choose) -> World:
         world = follow_ups(caps, count=before + 2)
@@ -1024,7 +1024,7 @@ def test_however_two_runs_interleave_no_cap_is_passed(caps: str, before: int, no
 
 
 def test_changed_cap_usage_is_never_taken_for_the_snapshots() -> None:
-    """Between one's gate and its place, the only place there was is given back, and another message takes it."""
+    """Between a snapshot and its reservation, the only slot is released, and another message reserves it."""
     world = follow_ups("2/P1D", count=3)
     world.provider.script.append(Retryable("Throttled"))
     order = deque("xxxaaxxxyyyyyaaaaaa")
@@ -1067,7 +1067,7 @@ def test_cap_is_released_only_if_the_message_surely_failed(answer: Outcome | Bas
     assert published.outcome == ("held" if keeps else "sent")
 
 
-def test_a_run_that_dies_with_a_place_taken_keeps_it() -> None:
+def test_crashed_run_keeps_its_cap_usage() -> None:
     """The outcome is unknown, so the message counts for the cap until its period ends."""
     world = follow_ups()
     one, other = due_now(world.store, "trials", ANNA.shard, DUE)
@@ -1084,7 +1084,7 @@ def test_a_run_that_dies_with_a_place_taken_keeps_it() -> None:
     assert world.run_sender("trials")["sent"] == 1
 
 
-def test_one_that_was_not_delivered_needs_no_place_but_its_own() -> None:
+def test_retried_message_keeps_its_own_cap_usage() -> None:
     world = follow_ups(count=1)
     world.provider.script.append(Retryable("Throttled"))
     assert world.run_sender("trials")["retried"] == 1
@@ -1093,10 +1093,10 @@ def test_one_that_was_not_delivered_needs_no_place_but_its_own() -> None:
     assert world.store.read_holdings(ANNA).cap_usage["marketing"].instants() == (DUE + MINUTE,)
 
 
-@pytest.mark.parametrize(("slow_gates", "way"), [(1, "sent"), (MAX_CHECKS, "retried")])
-def test_a_gate_that_went_stale_gives_its_place_back(slow_gates: int, way: str) -> None:
+@pytest.mark.parametrize(("slow_snapshots", "way"), [(1, "sent"), (MAX_CHECKS, "retried")])
+def test_expired_snapshot_releases_its_cap_usage(slow_snapshots: int, way: str) -> None:
     world = follow_ups(count=1)
-    delays = deque([timedelta(seconds=3)] * slow_gates)
+    delays = deque([timedelta(seconds=3)] * slow_snapshots)
 
     def slow(name: str, call: Callable[[], Any]) -> Any:
         answer = call()
@@ -1108,21 +1108,21 @@ def test_a_gate_that_went_stale_gives_its_place_back(slow_gates: int, way: str) 
     assert taken(world) == set(handed(world))
     if way == "sent":
         cap_usage = world.store.read_holdings(ANNA).cap_usage["marketing"]
-        assert cap_usage.instants() == (DUE + timedelta(seconds=3),), "the place is the second gate's"
+        assert cap_usage.instants() == (DUE + timedelta(seconds=3),), "the usage is the second snapshot's"
 
 
-def test_a_place_that_others_keep_taking_gives_the_message_back() -> None:
+def test_message_is_retried_if_reservations_conflict() -> None:
     world = follow_ups(count=1)
 
-    def contended(name: str, call: Callable[[], Any]) -> Any:
+    def conflicted(name: str, call: Callable[[], Any]) -> Any:
         return False if name == "reserve_cap" else call()
 
-    assert world.run_sender("trials", around=contended)["retried"] == 1
+    assert world.run_sender("trials", around=conflicted)["retried"] == 1
     assert world.provider.handed == []
     assert (row(world).state, row(world).attempts) == (State.SCHEDULED, 1)
 
 
-def test_where_there_are_no_caps_no_place_is_taken() -> None:
+def test_without_caps_nothing_is_reserved() -> None:
     world = story()
     counted = Fault(nth=999)
     assert world.run_sender(around=counted)["sent"] == 1
@@ -1186,7 +1186,7 @@ def test_erasure_during_a_send_leaves_no_data(before: str, answer: Outcome | Non
     ("before", "rule"), [("claim", "erased"), ("read_snapshot", "cancelled"), ("release", "erased")]
 )
 def test_held_message_of_an_erased_contact_ends(before: str, rule: str) -> None:
-    """At its gate the first thing to be seen is that the subject has gone, too."""
+    """The snapshot shows first that the subject is deleted, too."""
     world = story()
     world.policy = PolicySettings(quiet_hours={"utility": QuietHours(time(10), time(12))})
     world.run_sender(around=_while(before, lambda: world.erase(ERASURE)))
@@ -1223,7 +1223,7 @@ def final_events(world: World) -> list[str]:
 
 
 def test_returning_erased_contact_gets_only_newer_plans() -> None:
-    """A run had the old reminder in hand: to its gate the person who came back looks like the one who was erased."""
+    """A run had the old reminder in hand: in its snapshot the person who returned looks like the erased one."""
     world = story()
 
     def come_back() -> None:
@@ -1324,7 +1324,7 @@ def test_concurrent_replies_are_sent_once_in_any_order() -> None:
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("error", [Unreachable, Crash])
 def test_crash_at_any_call_sends_a_reply_at_most_once(error: Callable[[], BaseException], after: bool) -> None:
-    """Ingest tries again a minute later, and the door of updates looks every minute."""
+    """Ingest retries a minute later, and the updates function runs every minute."""
     for nth in range(1, 20):
         world, message = replying()
         fault = Fault(error, nth, after)
@@ -1384,8 +1384,8 @@ def test_reply_expires_ten_minutes_after_the_question(past: timedelta, way: str)
 def test_blocked_reply_raises_and_waits_for_the_next_run() -> None:
     world, message = replying()
 
-    def broken(circumstances: PolicyInput) -> Wording:
-        raise Unreachable(circumstances.message.reason)
+    def broken(context: PolicyInput) -> Wording:
+        raise Unreachable(context.message.reason)
 
     with pytest.raises(Unreachable):
         replace(world.sender("updates"), render=broken).send_now(message)

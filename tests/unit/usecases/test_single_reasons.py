@@ -82,7 +82,7 @@ def test_each_message_is_handed_over_when_it_is_due_and_once(reason: str, event_
 
 @pytest.mark.parametrize("reason", TABLE)
 def test_each_message_goes_until_it_is_of_no_use_and_no_later(reason: str) -> None:
-    """The doors stood still, from the last message's due time until the end of its use."""
+    """No function ran from the last message's due time until it expired."""
     [*_, (due, valid_until)] = TABLE[reason].dues
     for at, expected in ((valid_until - timedelta(microseconds=1), 1), (valid_until, 0)):
         world = receive_events(a_world(), begun(reason))
@@ -106,7 +106,7 @@ def test_undone_message_is_not_sent_in_any_event_order(reason: str, ending: str,
 
 @pytest.mark.parametrize(("reason", "ending"), ENDINGS)
 def test_message_undone_by_an_interrupted_planner_is_not_sent(reason: str, ending: str) -> None:
-    """Only the subject was stored: the gate goes by that."""
+    """Only the subject was stored, and the snapshot reads it."""
     world = receive_events(a_world(), begun(reason))
     ended = business(ending, NOON + MINUTE, subject_id="S-1")
     subject = world.store.read_subject(ended.subject)
@@ -424,7 +424,7 @@ def test_order_and_repeats_of_events_do_not_change_the_plan(
 def test_any_event_order_sends_each_message_once_and_in_time(
     history: tuple[list[BusinessEvent], datetime], data: st.DataObject
 ) -> None:
-    """They come hours apart, and the doors run in between."""
+    """They come hours apart, and the functions run in between."""
     events, _ = history
     world = a_world()
     for event in data.draw(st.permutations(events)):

@@ -145,7 +145,7 @@ def test_meta_entry_uses_the_phone_number_id_of_aws() -> None:
     assert got.messages[0].text == "Does it come in another color?"
 
 
-def test_a_status_of_whatsapps_comes_this_way_too() -> None:
+def test_parses_whatsapp_statuses_too() -> None:
     entry = meta_status()["entry"][0]
     entry["changes"][0]["value"]["metadata"]["phone_number_id"] = "abcde1234567890"
     got = read(sns_event(aws_whatsapp(entry)))

@@ -1,4 +1,4 @@
-"""The door over HTTP: who may come in, what is answered, and what was read."""
+"""The webhook endpoints: which calls are accepted, the responses, and the parsed content."""
 
 import base64
 import hashlib
@@ -264,16 +264,16 @@ def test_signed_business_message_without_json_is_an_error() -> None:
     assert answered(call) == Answer(200, parsed=ParsedCall(errors=["$: expected JSON"]))
 
 
-# The door itself
+# Paths, methods and hosts
 
 
 @pytest.mark.parametrize("path", ["", "/", "/elsewhere", "/meta/x", "/META"])
-def test_there_is_no_other_way_in(path: str) -> None:
+def test_refuses_every_other_path(path: str) -> None:
     assert answered(event(path)) == Answer(404)
 
 
 @pytest.mark.parametrize(("path", "method"), [("/meta", "PUT"), ("/twilio", "GET"), ("/rcs", "GET"), ("/rcs", "")])
-def test_each_way_has_its_own_methods(path: str, method: str) -> None:
+def test_each_path_has_its_own_methods(path: str, method: str) -> None:
     refused = answered(event(path, method=method))
     allowed = "GET, POST" if path == "/meta" else "POST"
     assert refused == Answer(405, allow=allowed)
@@ -425,7 +425,7 @@ def test_json_is_no_form_and_a_form_no_json() -> None:
 @pytest.mark.parametrize(
     "content_type", ["APPLICATION/JSON", "application/json; charset=utf-8", " application/json ;x"]
 )
-def test_a_content_type_may_be_written_in_several_ways(content_type: str) -> None:
+def test_content_type_may_have_parameters_and_case(content_type: str) -> None:
     assert answered(from_meta(MESSAGE) | {"headers": _with(from_meta(MESSAGE), content_type)}).status == 200
 
 
@@ -506,7 +506,7 @@ def test_unsigned_old_call_gets_403_not_400() -> None:
 # Its form
 
 
-def test_a_slash_at_the_end_is_the_same_way() -> None:
+def test_slash_at_the_end_is_the_same_path() -> None:
     assert answered(event("/meta/")) == Answer(403)
 
 
@@ -521,7 +521,7 @@ def test_the_answer_is_in_the_form_of_a_function_url() -> None:
 @pytest.mark.parametrize(
     ("host", "status"), [(DOMAIN, 200), (DOMAIN.upper(), 200), ("chat.acme.example", 200), ("evil.example", 421)]
 )
-def test_a_call_for_another_host_is_not_for_this_door(host: str, status: int) -> None:
+def test_refuses_a_call_for_another_host(host: str, status: int) -> None:
     call = from_meta(MESSAGE)
     call["headers"]["host"] = host
     assert answered(call, public_url="https://chat.acme.example/hooks").status == status
