@@ -25,8 +25,8 @@ BANNED = re.compile(
 )
 """Words that describe data as speech, or a fact by what it is not."""
 FORMER_TERMS = re.compile(
-    r"\b(?:lanes?|outlooks?|context|famil(?:y|ies)|(?:the|its|a|no|each|every|second) gates?"
-    r"|(?:the|its|a|each|every|another|send|providers') doors?|drains?|conflicted)\b",
+    r"\b(?:lanes?|outlooks?|circumstances|famil(?:y|ies)|(?:the|its|a|no|each|every|second) gates?"
+    r"|(?:the|its|a|each|every|another|send|providers') doors?|drains?|contended)\b",
     re.IGNORECASE,
 )
 """Terms that the vocabulary has replaced: priority, window closing plan, policy input, track, snapshot, send group or
@@ -35,7 +35,7 @@ endpoint, shard worker, conflict.
 BANNED_IN_NAMES = frozenset(
     {"told", "said", "says", "heard", "hear", "hears", "whoever", "whom", "nobody", "mend", "mended", "mends", "stands"}
     | {"nobodys", "door", "doors", "lane", "lanes", "gate", "gates", "drain", "drains", "family", "families", "outlook"}
-    | {"context", "conflicted", "anybody", "somebody", "everybody"}
+    | {"circumstances", "contended", "anybody", "somebody", "everybody"}
 )
 
 ALLOWED_FILES = {

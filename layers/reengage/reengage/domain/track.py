@@ -260,7 +260,7 @@ class Track:
         return is_newer and all(other.first > for_all.version for other in others)
 
     def reflects(self, event: BusinessEvent) -> bool:
-        """Return whether the event is the newest one, or still decides a field, ``is_active`` or ``unchanged_since``."""
+        """Return whether the event is the newest, or still decides a field, ``is_active`` or ``unchanged_since``."""
         deciding = {self.version, self.began, self.finally_ended}
         people, for_all = self.everyone.values(), self._for_all
         if any(person.version <= for_all.version for person in people):
