@@ -36,14 +36,10 @@ def import_opt_outs(
     if apply and not stack:
         raise UsageError("--apply needs --stack NAME: the stack that stores the opt-outs")
     rows = read_rows(file, datetime.now(UTC), brand)
-    outcomes: dict[int, tuple[bool, str]] = {row.number: (False, "; ".join(row.errors)) for row in rows if row.errors}
-    outcomes |= {row.number: (True, row.skip) for row in rows if row.skip}
     parsed = [row for row in rows if not row.errors and not row.skip]
     refused = {} if new_brand or not stack else _unknown(stack, parsed, apply=apply)
-    outcomes |= {
-        row.number: (False, f"{refused[row.brand]}; --new-brand stores it") for row in parsed if row.brand in refused
-    }
     valid = [row for row in parsed if row.brand not in refused]
+    outcomes = _not_stored(rows, refused)
     outcomes |= _stored(stack, valid) if apply else {row.number: (True, "would be stored") for row in valid}
     write(*(f"line {number}: {text}" for number, (_, text) in sorted(outcomes.items())))
     wrong = sum(not done for done, _ in outcomes.values())
@@ -52,6 +48,19 @@ def import_opt_outs(
     done = f"{fine} are stored" if apply else f"A dry run: {fine} would be stored"
     write(f"{done}, {wrong} are wrong." + ("" if apply else " Nothing was stored; --apply stores them."))
     return ExitCode.FINDING if wrong else ExitCode.DONE
+
+
+def _not_stored(rows: Sequence[Row], refused: Mapping[str, str]) -> dict[int, tuple[bool, str]]:
+    """Return, by line, whether it is right, and why it is not stored: it is wrong, skipped, or of a refused brand."""
+    outcomes: dict[int, tuple[bool, str]] = {}
+    for row in rows:
+        if row.errors:
+            outcomes[row.number] = (False, "; ".join(row.errors))
+        elif row.skip:
+            outcomes[row.number] = (True, row.skip)
+        elif row.brand in refused:
+            outcomes[row.number] = (False, f"{refused[row.brand]}; --new-brand stores it")
+    return outcomes
 
 
 def _unknown(stack: str, rows: Sequence[Row], *, apply: bool) -> dict[str, str]:
