@@ -359,4 +359,4 @@ def business(
 def receipt(outbound: OutboundMessage, status: Status, at: datetime = NOON, **more: str) -> RecordDelivery:
     """What a business system reports of a message that it was handed."""
     message = outbound.message
-    return RecordDelivery(message.contact, message.scheduled_message_id, status, at, **more)
+    return RecordDelivery(message.recipient, message.scheduled_message_id, status, at, **more)

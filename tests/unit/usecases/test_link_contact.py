@@ -163,10 +163,21 @@ def test_a_link_in_use_is_refreshed_before_it_expires() -> None:
     assert {known.at for known in world.store.read_preferences(NUMBER).links.values()} == {later.at}
 
 
-def test_one_number_on_two_channels_needs_no_link() -> None:
+def test_two_channels_of_one_number_are_linked_by_an_event() -> None:
     world = World()
-    assert not link(world, LinkContact(ANNA, NUMBER, NOON))
-    assert world.store._preferences == {}
+    assert link(world, LinkContact(ANNA, NUMBER, NOON))
+    assert world.store.read_preferences(ANNA).linked_to(ANNA) == [NUMBER]
+    assert world.store.read_preferences(NUMBER).linked_to(NUMBER) == [ANNA]
+    assert link(world, LinkContact(ANNA, NUMBER, NOON)), "a retry of the event publishes it"
+    assert not link(world, LinkContact(NUMBER, ANNA, NOON + SECOND))
+    assert not link(world, LinkContact(ANNA, ANNA, NOON))
+
+
+def test_one_number_on_two_channels_is_not_linked_by_itself() -> None:
+    world = World()
+    for contact in (ANNA, NUMBER):
+        write(world, contact, "Hello", 1)
+    assert world.store.read_preferences(ANNA).linked_to(ANNA) == []
 
 
 def test_an_erasure_removes_the_links_and_keeps_the_opt_outs() -> None:
@@ -180,14 +191,31 @@ def test_an_erasure_removes_the_links_and_keeps_the_opt_outs() -> None:
     assert opted_out(world, USER_ID)
 
 
-def test_an_erasure_of_a_linked_address_leaves_no_empty_row() -> None:
+@pytest.mark.parametrize(("asked", "other"), [(NUMBER, USER_ID), (USER_ID, NUMBER)])
+def test_an_erasure_covers_every_linked_address(asked: Contact, other: Contact) -> None:
     world = World()
     link(world)
-    world.clock.forward(seconds=1)
-    world.erase(EraseContact(NUMBER, NOON))
-    assert world.store.read_preferences(USER_ID) == Preferences()
+    write(world, other, "Hello", 1)
+    world.plan(business("AppointmentBooked", contact=other, starts_at=NOON + timedelta(days=2)))
+    world.clock.forward(seconds=5)
+    assert world.erase(EraseContact(asked, world.clock.now)) > 0
+    for contact in (asked, other):
+        held = world.store.read_holdings(contact)
+        assert [held.profile, held.conversation, held.inbound, held.scheduled, held.subjects] == [
+            None,
+            None,
+            [],
+            [],
+            [],
+        ]
+    assert {detail["contact"]["address"] for detail in world.bus.details("ContactErased")} == {
+        asked.address,
+        other.address,
+    }
     assert not link(world), "a link from before the erasure does not come back"
-    assert world.store.read_preferences(USER_ID) == Preferences()
+    for contact in (asked, other):
+        stored = world.store.read_preferences(contact)
+        assert stored == Preferences(erasures=stored.erasures, revision=stored.revision)
 
 
 def moved_world() -> World:
@@ -210,11 +238,15 @@ def test_a_left_address_is_not_written_to() -> None:
     assert moved["to"]["address"] == NEW_NUMBER.address
 
 
-def test_writing_from_an_unlinked_address_gets_replies_again() -> None:
+def test_a_left_address_gets_only_what_was_planned_since() -> None:
+    """The number was given to someone else, who wrote, and got the reminder of the person who had left it."""
     world = moved_world()
-    write(world, NUMBER, "Hello again", 60)
+    write(world, NUMBER, "Hello, who is this?", 60)
+    starts = NOON + timedelta(days=2)
+    world.plan(business("AppointmentBooked", contact=NUMBER, subject_id="new", starts_at=starts, remind_before=["P1D"]))
     world.clock.now = NOON + timedelta(days=1)
     assert world.run_sender()["sent"] == 1
+    assert [outbound.message.subject.id for outbound in world.provider.handed] == ["new"]
 
 
 @pytest.mark.parametrize("stop_first", [True, False])

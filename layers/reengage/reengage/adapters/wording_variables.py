@@ -56,7 +56,7 @@ class Context:
     def brand(self) -> str:
         """The brand's name, else its id."""
         configured = self.policy_input.brand
-        return self.named(configured.name if configured else None) or self.policy_input.message.contact.brand
+        return self.named(configured.name if configured else None) or self.policy_input.message.recipient.brand
 
     def get(self, name: str) -> Any:
         return self.policy_input.track.get(name) if self.policy_input.track else None
@@ -113,7 +113,7 @@ def variables(context: Context) -> Values:
     """Everything that the text of the case's reason may speak of."""
     message, configured = context.policy_input.message, context.policy_input.brand
     stop_text = context.text(configured.stop_text if configured else None)
-    common = {"brand": context.brand, "channel": message.contact.channel} | perhaps("stop_text", stop_text)
+    common = {"brand": context.brand, "channel": message.recipient.channel} | perhaps("stop_text", stop_text)
     return common | VARIABLES[message.reason](context)
 
 

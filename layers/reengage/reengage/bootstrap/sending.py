@@ -126,6 +126,7 @@ class SendingApp(StoreAdapters, ProviderKeys):
             opt_out_scope=settings.opt_out_scope,
             rate_limiter=rate_limiter,
             brand_rate_limiter=rate_limiter.wait_for,
+            route_position=settings.routes.position,
         )
 
     def _provider(self, provider: str, channel: str) -> ProviderChannel:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from .contact import Contact
 from .instants import Duration
 
 DAY: Final = timedelta(days=1)
@@ -28,15 +29,26 @@ class Cap:
 class CapUsage:
     """The places that one contact's messages of one category have taken: when each was sent, by its id.
 
-    ``revision`` counts the writes, for compare-and-set.
+    ``revision`` counts the writes, for compare-and-set. For a person with several addresses, ``holder`` is the address
+    whose row is written, and ``elsewhere`` has what the rows of the others hold.
     """
 
     taken: Mapping[str, datetime] = field(default_factory=dict)
     revision: int = 0
+    elsewhere: Mapping[str, datetime] = field(default_factory=dict)
+    holder: Contact | None = None
+
+    @classmethod
+    def of_person(cls, rows: "Mapping[Contact, CapUsage]") -> "CapUsage":
+        """Combine the rows of a person's addresses. All of them agree which row is written, so none counts twice."""
+        holder = min(rows, key=lambda contact: contact.key)
+        others = [row.taken for contact, row in rows.items() if contact != holder]
+        elsewhere = {message_id: at for taken in others for message_id, at in taken.items()}
+        return replace(rows[holder], elsewhere=elsewhere, holder=holder)
 
     def instants(self, *, but: str | None = None) -> tuple[datetime, ...]:
         """When the messages were sent; ``but`` leaves one out, which need not make way for itself."""
-        return tuple(at for message_id, at in self.taken.items() if message_id != but)
+        return tuple(at for message_id, at in {**self.elsewhere, **self.taken}.items() if message_id != but)
 
     def take(self, scheduled_message_id: str, at: datetime, retention: timedelta) -> "CapUsage":
         """With a place taken at ``at``, and without those that no period of ``retention`` counts any more."""

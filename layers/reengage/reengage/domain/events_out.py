@@ -30,10 +30,12 @@ def subject_of(about: Contact | ScheduledMessage) -> dict[str, Any]:
     """Return the fields that every event out has."""
     if isinstance(about, Contact):
         return {"contact": {"brand": about.brand, "channel": about.channel, "address": about.address}}
-    return subject_of(about.contact) | {
+    planned_for = {"channel": about.contact.channel, "address": about.contact.address}
+    return subject_of(about.recipient) | {
         "scheduled_message_id": about.scheduled_message_id,
         "reason": about.reason,
         "subject_id": about.subject.id,
+        **({"planned_for": planned_for} if about.recipient != about.contact else {}),
     }
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from .policy import Action, Decision, PolicyInput, decide
+from .policy import Action, Decision, PolicyInput
+from .recipient import choose
 from .window_closing import plan_for_closing
 
 MAX_HOLDS: Final = 20
@@ -26,12 +27,12 @@ class Forecast:
 
 def forecast(context: PolicyInput, due_at: datetime) -> Forecast:
     """Decide at the instant at which the message is sent, and again after each hold."""
-    plan = plan_for_closing(context, due_at)
+    plan = plan_for_closing(context.with_longest_window(), due_at)
     at = plan.at if plan.why == "pull_forward" else max(context.now, due_at)
     held_by: list[str] = []
-    decision = decide(replace(context, now=at))
+    _, decision = choose(replace(context, now=at))
     while decision.action is Action.HOLD and decision.until and len(held_by) < MAX_HOLDS:
         held_by.append(decision.rule or "")
         at = decision.until
-        decision = decide(replace(context, now=at))
+        _, decision = choose(replace(context, now=at))
     return Forecast(decision, at, tuple(held_by))

@@ -125,6 +125,9 @@ class ScheduledMessage:
     | ``attempts`` | tries that certainly failed |
     | ``claim_id`` | the run that claimed it last |
     | ``last_receipt_id`` | the receipt that changed it last |
+    | ``sent_to`` | the person's other address that it goes to, if that is not ``contact`` |
+    | ``undelivered_to`` | the addresses at which it did not arrive, by a final receipt |
+    | ``cap_holder`` | the address whose row counts it while it is sent; not stored |
     """
 
     contact: Contact
@@ -154,6 +157,14 @@ class ScheduledMessage:
     template: str | None = None
 
     answer: GivenAnswer | None = None
+    sent_to: Contact | None = None
+    undelivered_to: tuple[Contact, ...] = ()
+    cap_holder: Contact | None = None
+
+    @property
+    def recipient(self) -> Contact:
+        """Return the address that it is handed over to."""
+        return self.sent_to or self.contact
 
     @property
     def key(self) -> MessageKey:

@@ -4,7 +4,7 @@ The rules are asked in order, and the first one that stops the message is the on
 is a function and a row in ``RULES``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -101,7 +101,7 @@ def _cancelled(context: PolicyInput) -> RuleResult:
 
 def _erased(context: PolicyInput) -> RuleResult:
     message = context.message
-    return STOP if context.preferences.erased_since(message.contact.channel, message.planned_at) else PASS
+    return STOP if context.preferences.erased_since(message.recipient.channel, message.planned_at) else PASS
 
 
 MAX_WORD: Final = 40
@@ -109,7 +109,7 @@ MAX_WORD: Final = 40
 
 
 def _opted_out(context: PolicyInput) -> RuleResult:
-    refused = context.preferences.refused("contact", context.message.contact.channel)
+    refused = context.preferences.refused("contact", context.message.recipient.channel)
     if not refused:
         return PASS
     return RuleResult(stops=True, facts={"opted_out_at": iso(refused.at), "word": _word(refused.cause)})
@@ -130,9 +130,9 @@ def _no_conversation(context: PolicyInput) -> RuleResult:
 
 
 def _window_closed(context: PolicyInput) -> RuleResult:
-    conversation, preferences = context.conversation, context.preferences
-    if conversation and preferences.moved_at and preferences.left_since(conversation.last_inbound_at):
-        return RuleResult(stops=True, facts={"moved_at": iso(preferences.moved_at)})
+    conversation, moved_at = context.conversation, context.preferences.moved_at
+    if conversation and moved_at and context.is_left:
+        return RuleResult(stops=True, facts={"moved_at": iso(moved_at)})
     return PASS if conversation and conversation.is_open(context.now) else STOP
 
 
@@ -145,7 +145,7 @@ def _no_consent(context: PolicyInput) -> RuleResult:
     """Marketing alone needs it: none was taken back, and one is on record where that is asked for."""
     if context.category != "marketing":
         return PASS
-    choice = context.preferences.choice("marketing", context.message.contact.channel)
+    choice = context.preferences.choice("marketing", context.message.recipient.channel)
     if choice and choice.allowed:
         return RuleResult(stops=False, facts={"consent": "recorded"})
     if choice:
@@ -160,16 +160,17 @@ def _no_consent(context: PolicyInput) -> RuleResult:
 
 def _channel_window(context: PolicyInput) -> RuleResult:
     """Past the channel's own window only an approved template may go."""
-    reason_spec, contact = CHANNELS[context.message.contact.channel], context.message.contact
-    if reason_spec.free_text_for is None or context.conversation is None:
+    contact = context.message.recipient
+    terms = CHANNELS[contact.channel]
+    if terms.free_text_for is None or context.conversation is None:
         return PASS
-    until = context.conversation.last_inbound_at + reason_spec.free_text_for
+    until = context.conversation.last_inbound_at + terms.free_text_for
     if context.now < until:
         return PASS
     facts = {"free_text_until": iso(until), "template": context.message.reason}
     if context.message.reason not in context.settings.whatsapp_templates:
         return RuleResult(stops=True, facts=facts | {"template_is": "not among WhatsAppTemplates"})
-    if context.category == "marketing" and contact.address.startswith(reason_spec.no_marketing_templates_to):
+    if context.category == "marketing" and contact.address.startswith(terms.no_marketing_templates_to):
         return RuleResult(stops=True, facts=facts | {"template_is": "marketing to a number that may not get it"})
     return PASS
 
@@ -231,18 +232,27 @@ def _paused(context: PolicyInput) -> RuleResult:
 
 def _in_conversation(context: PolicyInput) -> RuleResult:
     """Hold marketing and a greeting while the contact and the business write to each other."""
-    pause, conversation = context.settings.conversation_pause, context.conversation
-    is_greeting = context.message.reason == "welcome_back"
-    if pause is None or conversation is None or not (context.category == "marketing" or is_greeting):
+    pause, is_greeting = context.settings.conversation_pause, context.message.reason == "welcome_back"
+    if pause is None or not (context.category == "marketing" or is_greeting):
         return PASS
-    # A greeting does not wait for the message that it answers.
-    inbound = None if is_greeting and conversation.last_inbound_at <= _answered_at(context) else conversation
-    written = [inbound.last_inbound_at if inbound else None, conversation.agent_replied_at]
-    until = max((at + pause for at in written if at), default=context.now)
+    until = max((at + pause for at in _written_at(context)), default=context.now)
     if context.now >= until:
         return PASS
     facts = {"conversation_until": iso(until), "setting": "ConversationPause", "setting_from": "stack"}
     return RuleResult(stops=True, facts=facts, until=until)
+
+
+def _written_at(context: PolicyInput) -> Iterator[datetime]:
+    """Yield when the person and the business last wrote, at each address.
+
+    A greeting does not wait for the message that it answers.
+    """
+    is_greeting = context.message.reason == "welcome_back"
+    for conversation in context.conversations:
+        if not is_greeting or conversation.last_inbound_at > _answered_at(context):
+            yield conversation.last_inbound_at
+        if conversation.agent_replied_at:
+            yield conversation.agent_replied_at
 
 
 def _answered_at(context: PolicyInput) -> datetime:
@@ -309,7 +319,7 @@ def deliver_before(context: PolicyInput) -> datetime:
 def free_text_until(context: PolicyInput) -> datetime:
     """The end of the time in which the channel takes free text from us."""
     before = deliver_before(context)
-    free_text_for = CHANNELS[context.message.contact.channel].free_text_for
+    free_text_for = CHANNELS[context.message.recipient.channel].free_text_for
     if free_text_for is None or context.conversation is None:
         return before
     return min(before, context.conversation.last_inbound_at + free_text_for)

@@ -1,6 +1,6 @@
 """What a decision on a message depends on: one strongly consistent read, the settings and the clock."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from .conversation import Conversation
 from .instants import parse_zone
 from .message import ScheduledMessage
 from .pause import Pause, stored_pauses
+from .person import OtherAddress, newest_zone
 from .policy_settings import PolicySettings
 from .preferences import Preferences
 from .purchases import is_bought
@@ -37,6 +38,7 @@ class Snapshot(NamedTuple):
     interest: Subject | None = None
     stack: Brand | None = None
     purchases: Subject | None = None
+    others: tuple[OtherAddress, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class PolicyInput:
     ``interest``: the contact's own interest in the subject, for a reason whose audience is the interested. ``stack``:
     what applies to all brands. ``settings`` are the stack's parameters with what the brand overrides. What an erasure
     has marked, and not deleted yet, is left out.
+
+    ``addresses`` are all of the person's, the contact's own first; empty for a contact without links.
     """
 
     message: ScheduledMessage
@@ -60,29 +64,93 @@ class PolicyInput:
     interest: Subject | None = None
     stack: Brand | None = None
     purchases: Subject | None = None
+    addresses: tuple[OtherAddress, ...] = ()
 
     @classmethod
     def of(
         cls, snapshot: Snapshot, message: ScheduledMessage, settings: PolicySettings, now: datetime
     ) -> "PolicyInput":
         """Combine the snapshot with the message, the settings and the time after the read."""
+        own = OtherAddress(
+            message.contact,
+            snapshot.profile,
+            snapshot.conversation,
+            snapshot.preferences,
+            snapshot.cap_usage,
+            snapshot.purchases,
+        )
+        addresses = (own, *snapshot.others) if snapshot.others else ()
+        usage = {address.contact: address.cap_usage for address in addresses}
         return cls(
             message=message,
             subject=snapshot.subject,
             profile=snapshot.profile,
             conversation=snapshot.conversation,
             now=now,
-            preferences=snapshot.preferences,
+            preferences=snapshot.preferences.with_refusals_of(
+                other.preferences for other in snapshot.others if other.is_linked
+            ),
             brand=snapshot.brand,
-            cap_usage=snapshot.cap_usage,
+            cap_usage=CapUsage.of_person(usage) if usage else snapshot.cap_usage,
             settings=settings,
             interest=snapshot.interest,
             stack=snapshot.stack,
             purchases=snapshot.purchases,
+            addresses=addresses,
         )
 
+    def elsewhere(self) -> "list[PolicyInput]":
+        """Return the input for the same message at each of the person's other addresses.
+
+        A broadcast may also go to another channel of the same number.
+        """
+        is_broadcast = self.message.reason_spec.audience is not None
+        others = [other for other in self.addresses[1:] if other.is_linked or is_broadcast]
+        return [self._at(other) for other in others]
+
+    def with_longest_window(self) -> "PolicyInput":
+        """Return the input for the address whose window is open for longest: until then the message can be sent."""
+        if not self.addresses:
+            return self
+        is_open = [
+            each
+            for each in (self, *self.elsewhere())
+            if each.conversation and each.conversation.is_open(self.now) and not each.is_left
+        ]
+        return max(is_open, key=lambda each: each.closes_at or self.now, default=self)
+
+    def _at(self, other: OtherAddress) -> "PolicyInput":
+        return replace(
+            self,
+            message=replace(self.message, sent_to=other.contact),
+            profile=other.profile,
+            conversation=other.conversation,
+            preferences=other.preferences.with_refusals_of([self.preferences]),
+        )
+
+    @property
+    def is_left(self) -> bool:
+        """Whether the person left the recipient's address after the message was planned, or has not written since."""
+        since = [self.message.planned_at, *([self.conversation.last_inbound_at] if self.conversation else [])]
+        return any(map(self.preferences.left_since, since))
+
+    @property
+    def closes_at(self) -> datetime | None:
+        return self.conversation.closes_at if self.conversation else None
+
+    @property
+    def conversations(self) -> list[Conversation]:
+        """Return the person's conversations at all addresses."""
+        own = [self.conversation] if self.conversation else []
+        found = (
+            address.preferences.without_erased(address.contact.channel, None, address.conversation)[1]
+            for address in self.addresses
+            if not address.has_new_owner
+        )
+        return [conversation for conversation in found if conversation] or own
+
     def __post_init__(self) -> None:
-        channel = self.message.contact.channel
+        channel = self.message.recipient.channel
         profile, conversation = self.preferences.without_erased(channel, self.profile, self.conversation)
         object.__setattr__(self, "profile", profile)
         object.__setattr__(self, "conversation", conversation)
@@ -100,7 +168,8 @@ class PolicyInput:
         reason_spec = self.message.reason_spec
         if self.subject is None or self.subject.is_over(reason_spec, self.message.track):
             return True
-        return is_bought(self.purchases, self.subject, reason_spec)
+        known = [self.purchases, *(address.purchases for address in self.addresses if address.is_linked)]
+        return any(is_bought(purchases, self.subject, reason_spec) for purchases in known)
 
     @property
     def category(self) -> Category:
@@ -118,8 +187,8 @@ class PolicyInput:
     def zones(self) -> Zones:
         """Return the contact's possible zones, and their source. Two that leave no hour count as the better one."""
         found = zones_of(
-            self.message.contact,
-            contact_zone=self.profile.timezone if self.profile else None,
+            self.message.recipient,
+            contact_zone=self._contact_zone,
             event_zone=self.track.get("timezone") if self.track else None,
             brand_zone=self.brand.timezone if self.brand else None,
             default_zone=self.settings.default_timezone,
@@ -128,6 +197,16 @@ class PolicyInput:
         if hours and found.source == BOTH and not hours.first_allowed(self.now, found.zones):
             return Zones("phone_number", found.zones[:1])
         return found
+
+    @property
+    def _contact_zone(self) -> str | None:
+        """Return the zone that the person reported last, at whichever address."""
+        profiles = [
+            address.preferences.without_erased(address.contact.channel, address.profile, None)[0]
+            for address in self.addresses
+            if address.is_linked and not address.has_new_owner
+        ]
+        return newest_zone(profiles or [self.profile])
 
     @property
     def pause(self) -> tuple[Pause, str] | None:

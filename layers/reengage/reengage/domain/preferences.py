@@ -4,7 +4,7 @@ A choice is stored for the scope that it applies to: ``EVERYWHERE`` (any phone c
 address), or one channel. The latest that applies counts, in whatever order the choices arrive.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
@@ -46,10 +46,14 @@ class Erasure:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Another address of the same person, since ``at``. ``channel`` is that of the contact that has the link."""
+    """Another address of the same person, since ``at``. ``channel`` is that of the contact in whose row the link is.
+
+    ``other`` is the other address; ``None`` in a link that an older version stored: it copies opt-outs only.
+    """
 
     at: datetime
     channel: str
+    other: Contact | None = None
 
 
 LINK_RETENTION: Final = timedelta(days=400)
@@ -71,8 +75,9 @@ class Preferences:
 
     ``erasures`` are by channel. ``revision`` counts the writes, for compare-and-set.
 
-    ``links`` are the keys of the same person's other addresses, hashed too. ``moved_at``: the person left this address;
-    a conversation from before is closed.
+    ``links`` are by the keys of the same person's other addresses, hashed too. ``moved_at``: the person left this
+    address; a conversation from before is closed. ``channels`` are those of one phone number that are linked by an
+    event, each since when; ``used_channels`` those on which someone wrote, if there are several.
     """
 
     contact: Choices = field(default_factory=dict)
@@ -81,22 +86,57 @@ class Preferences:
     revision: int = 0
     links: Mapping[str, Link] = field(default_factory=dict)
     moved_at: datetime | None = None
+    channels: Mapping[str, datetime] = field(default_factory=dict)
+    used_channels: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
         """Return whether nothing is stored: such a row is deleted."""
-        return not (self.contact or self.marketing or self.erasures or self.links or self.moved_at)
+        choices = self.contact or self.marketing or self.erasures
+        return not (choices or self.links or self.moved_at or self.channels or self.used_channels)
 
     def link(self, key: str, link: Link) -> "Preferences":
         """Add a link; the same object if it is known and not old."""
         known = self.links.get(key)
-        if known and link.at < known.at + LINK_REFRESH:
+        if known and link.at < known.at + LINK_REFRESH and known.other == link.other:
             return self
         newest = sorted({**self.links, key: link}.items(), key=lambda each: each[1].at)[-MAX_LINKS:]
         return replace(self, links=dict(newest))
 
+    def link_channels(self, channels: Iterable[str], at: datetime) -> "Preferences":
+        """Link channels of one number; the same object if they are linked and that is not old."""
+        channels = _marked(self.channels, channels, at)
+        return self if channels is self.channels else replace(self, channels=channels)
+
+    def use_channels(self, channels: Iterable[str], at: datetime) -> "Preferences":
+        """Record that someone wrote on these channels of the number; the same object if that is known and not old."""
+        used = _marked(self.used_channels, channels, at)
+        return self if used is self.used_channels else replace(self, used_channels=used)
+
+    def linked_to(self, contact: Contact) -> list[Contact]:
+        """Return the addresses that are linked with the contact, whose row this is."""
+        own = set(self.channels) if contact.channel in self.channels else {contact.channel}
+        siblings = [replace(contact, channel=channel) for channel in sorted(own - {contact.channel})]
+        return siblings + [link.other for link in self.links.values() if link.other and link.channel in own]
+
+    def siblings_of(self, contact: Contact) -> list[Contact]:
+        """Return the number's other channels on which someone wrote."""
+        return [
+            replace(contact, channel=channel) for channel in sorted(self.used_channels) if channel != contact.channel
+        ]
+
+    def with_refusals_of(self, others: Iterable["Preferences"]) -> "Preferences":
+        """Add each "no" that another address of the person has: its copy may not be stored here yet."""
+        merged = self
+        for other in others:
+            topics: tuple[tuple[Topic, Choices], ...] = (("contact", other.contact), ("marketing", other.marketing))
+            for topic, choices in topics:
+                for scope, choice in choices.items():
+                    merged = merged if choice.allowed else merged.apply(topic, scope, choice)
+        return merged
+
     def unlink(self, *keys: str) -> "Preferences":
-        """Remove links; return the same object if there is no such link."""
+        """Remove links; the same object if it has no such link."""
         if not self.links.keys() & set(keys):
             return self
         return replace(self, links={key: link for key, link in self.links.items() if key not in keys})
@@ -167,6 +207,8 @@ class Preferences:
             marketing=_without_causes(self.marketing, channel),
             erasures={**self.erasures, channel: Erasure(asked_at, at)},
             links={key: link for key, link in self.links.items() if link.channel != channel},
+            channels=_several(self.channels, but=channel),
+            used_channels=_several(self.used_channels, but=channel),
         )
 
     @property
@@ -176,6 +218,7 @@ class Preferences:
             return None
         ends = [erasure.at + ERASURE_MARK_LASTS for erasure in self.erasures.values()]
         ends += [link.at + LINK_RETENTION for link in self.links.values()]
+        ends += [at + LINK_RETENTION for at in (*self.channels.values(), *self.used_channels.values())]
         ends += [self.moved_at + LINK_RETENTION] if self.moved_at else []
         return expiry(max(ends)) if ends else None
 
@@ -183,6 +226,20 @@ class Preferences:
 def preferences_of(contact: Contact) -> str:
     """What the row is named by, before it is hashed: a phone number has one of each brand, whatever the channel."""
     return contact.person
+
+
+def _marked(marks: Mapping[str, datetime], channels: Iterable[str], at: datetime) -> Mapping[str, datetime]:
+    """Return the marks with these channels; the same object if all are known and not old."""
+    channels = list(channels)
+    if all(channel in marks and at < marks[channel] + LINK_REFRESH for channel in channels):
+        return marks
+    return {**marks, **{channel: max(at, marks.get(channel, at)) for channel in channels}}
+
+
+def _several(marks: Mapping[str, datetime], *, but: str) -> Mapping[str, datetime]:
+    """Return the marks without one channel; none if fewer than two are left."""
+    left = {channel: at for channel, at in marks.items() if channel != but}
+    return left if len(left) > 1 else {}
 
 
 def _order(choice: Choice) -> tuple[datetime, bool]:

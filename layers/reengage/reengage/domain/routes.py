@@ -78,6 +78,13 @@ class Routes:
             by_channel.setdefault((route.brand, route.channel), []).append(route)
         object.__setattr__(self, "_by_channel", by_channel)
 
+    def position(self, contact: Contact) -> int:
+        """Return the place of the contact's first row; without a row, a place after all rows."""
+        rows = self._by_channel.get((contact.brand, contact.channel))
+        return (
+            next(number for number, route in enumerate(self.routes) if route is rows[0]) if rows else len(self.routes)
+        )
+
     def of(self, contact: Contact) -> Route:
         """Return the contact's first route."""
         return self.all_of(contact)[0]

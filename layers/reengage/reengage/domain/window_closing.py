@@ -84,7 +84,7 @@ def plan_for_closing(context: PolicyInput, due_at: datetime) -> ClosingPlan:
 def is_refused(context: PolicyInput) -> bool:
     """Return whether the contact has opted out of this kind of message."""
     topics: tuple[Topic, ...] = ("contact", "marketing") if context.category == "marketing" else ("contact",)
-    return any(context.preferences.refused(topic, context.message.contact.channel) for topic in topics)
+    return any(context.preferences.refused(topic, context.message.recipient.channel) for topic in topics)
 
 
 def _before_quiet_hours(context: PolicyInput, due_at: datetime) -> datetime | None:

@@ -44,7 +44,7 @@ def zones_of(
     """
 
     def sources() -> Iterator[Zones]:
-        yield Zones("contact", _known(None if _is_no_witness(contact_zone) else contact_zone))
+        yield Zones("contact", _known(contact_zone if is_witness(contact_zone) else None))
         by_event = Zones("event", _known(event_zone))
         names = _names_by_number(contact.address)
         by_number = Zones("phone_number", _known(*names))
@@ -66,8 +66,9 @@ def tzdata_version() -> str:
     return str(tzdata.IANA_VERSION)
 
 
-def _is_no_witness(name: str | None) -> bool:
-    return name is not None and (name in NO_WITNESS or name.startswith("Etc/"))
+def is_witness(name: str | None) -> bool:
+    """Return whether a reported zone says where the person is."""
+    return name is not None and name not in NO_WITNESS and not name.startswith("Etc/")
 
 
 def _known(*names: str | None) -> tuple[ZoneInfo, ...]:

@@ -80,7 +80,10 @@ class MessageReader(Protocol):
 
 class SnapshotReader(Protocol):
     def read_snapshot(self, message: ScheduledMessage) -> Snapshot:
-        """Read all that the decision on this message depends on, in one strongly consistent read."""
+        """Read all that the decision on this message depends on, in one strongly consistent read.
+
+        If other addresses are linked with the contact, they take one more read; each further step of links another.
+        """
 
 
 class PreferencesStore(Protocol):
@@ -127,6 +130,8 @@ class PendingReader(Protocol):
 
 class ErasureStore(PreferencesStore, ContactStore, PendingReader, Eraser, Protocol):
     """What an erasure reads and writes."""
+
+    def read_threads(self, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]: ...
 
 
 class BrandReader(Protocol):
@@ -229,6 +234,8 @@ class PlanStore(SnapshotReader, ThreadReader, BrandReader, SubjectReader, Eraser
 
     def read_preferences(self, contact: Contact) -> Preferences: ...
 
+    def read_threads(self, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]: ...
+
     def write_subject(self, subject: Subject) -> bool:
         """Compare-and-set on ``subject.revision``."""
 
@@ -329,7 +336,7 @@ class SilenceStore(Protocol):
         """Delete it."""
 
 
-class ReceiptStore(PreferencesStore, SilenceStore, Protocol):
+class ReceiptStore(MessageReader, PreferencesStore, SilenceStore, Protocol):
     """What recording a delivery receipt reads and writes."""
 
     def find_message(self, contact: Contact, scheduled_message_id: str) -> ScheduledMessage | None:
@@ -339,6 +346,14 @@ class ReceiptStore(PreferencesStore, SilenceStore, Protocol):
         """Move a row forward to ``message.state``. ``False`` if that state cannot follow the row's, or if the row is of
         another version now. A row that was tried and is scheduled again was delivered after all.
         """
+
+    def fall_back(self, message: ScheduledMessage) -> bool:
+        """Put a row that was handed over, but not delivered, back into the schedule: with ``due_at``, ``error``,
+        ``last_receipt_id`` and ``undelivered_to``, whose last entry is new. ``False`` if the row has another end, or
+        other entries before that one.
+        """
+
+    def read_threads(self, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]: ...
 
 
 class BreakerStore(Protocol):
@@ -383,12 +398,12 @@ class SendStore(MessageReader, SnapshotReader, PlanWriter, Protocol):
     def reserve_cap(
         self, message: ScheduledMessage, cap_usage: CapUsage, *, at: datetime, retention: timedelta
     ) -> bool:
-        """Add a send to the contact's cap usage of the message's category. Compare-and-set on ``cap_usage``. Sends are
-        forgotten after ``retention``.
+        """Add a send to the cap usage of the message's category: in the row of its ``holder``, if it has one, else of
+        the contact. Compare-and-set on ``cap_usage``. Sends are forgotten after ``retention``.
         """
 
     def release_cap(self, message: ScheduledMessage) -> None:
-        """Remove the message from the cap usage: it was surely not sent."""
+        """Remove the message, which was surely not sent, from the cap usage of ``cap_holder``, else of its contact."""
 
     def release(self, message: ScheduledMessage) -> bool:
         """Put a claimed row back into the schedule as ``message`` has it: version, due time, attempts, decision."""

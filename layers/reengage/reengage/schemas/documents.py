@@ -17,7 +17,7 @@ DRAFT_04: Final = "http://json-schema.org/draft-04/schema#"
 """The draft that an EventBridge schema registry accepts; the keywords in use are those of draft 07."""
 
 SOURCE: Final = "reengage"
-COMMON_OUT: Final = frozenset({"contact", "scheduled_message_id", "reason", "subject_id"})
+COMMON_OUT: Final = frozenset({"contact", "scheduled_message_id", "reason", "subject_id", "planned_for"})
 """Fields that the document's table leaves out, because most events have them."""
 
 EVENTS: Final = Path("events")

@@ -22,10 +22,16 @@ class AboutContact(Struct, kw_only=True):
     contact: Contact
 
 
+class Address(Struct):
+    channel: Channel
+    address: str
+
+
 class AboutMessage(AboutContact, kw_only=True):
     scheduled_message_id: str
     reason: str
     subject_id: str
+    planned_for: Address | Optional = UNSET
 
 
 class Button(Struct):
@@ -125,6 +131,10 @@ class MessageDelivered(AboutMessage, kw_only=True):
 
 class MessageUndelivered(MessageDelivered, kw_only=True):
     """A receipt arrived."""
+
+    falls_back: Annotated[bool, Meta(description="it is tried at another address")] | Optional = UNSET
+    rule: Annotated[str, Meta(description="that ended a fallback")] | Optional = UNSET
+    facts: Facts | Optional = UNSET
 
 
 class ConversationStarted(AboutContact, kw_only=True):

@@ -56,7 +56,7 @@ class ProviderRule:
     def applies(self, message: ScheduledMessage, now: datetime) -> bool:
         if (self.begins and now < self.begins) or (self.ends and now >= self.ends):
             return False
-        contact = message.contact
+        contact = message.recipient
         values = (contact.brand, contact.channel, contact.address, message.reason)
         return all(self.matches.get(name, value) == value for name, value in zip(MATCHED, values, strict=True))
 
@@ -180,7 +180,7 @@ class SimulatedProvider:
 def _delivery_reported(
     message: ScheduledMessage, accepted: Accepted, receipt: Receipt, at: datetime
 ) -> Mapping[str, Any]:
-    contact = message.contact
+    contact = message.recipient
     detail = {
         "contact": {"brand": contact.brand, "channel": contact.channel, "address": contact.address},
         "scheduled_message_id": message.scheduled_message_id,

@@ -69,11 +69,14 @@ def _unlink(key: str, own: str, store: PreferencesStore) -> bool | None:
 def _link(one: Contact, other: Contact, at: datetime, *, store: PreferencesStore) -> bool:
     """Return whether the link is news, also if this very command is repeated."""
     keys = {contact: store.preferences_key(contact) for contact in (one, other)}
-    if keys[one] == keys[other]:
-        return False  # one number on two channels has one row of preferences
     if any(store.read_preferences(contact).erased_since(contact.channel, at) for contact in keys):
         return False
-    stored = [_add_link(contact, keys[linked], at, store) for contact, linked in ((one, other), (other, one))]
+    if keys[one] == keys[other]:
+        return one != other and _link_channels(one, other, at, store)
+    stored = [
+        _add_link(contact, keys[linked], Link(at, contact.channel, linked), store)
+        for contact, linked in ((one, other), (other, one))
+    ]
     for (preferences, _), linked in zip(stored, (other, one), strict=True):
         if choices := _copied(preferences):
             own = keys[one if linked is other else other]
@@ -81,12 +84,26 @@ def _link(one: Contact, other: Contact, at: datetime, *, store: PreferencesStore
     return any(is_new for _, is_new in stored)
 
 
-def _add_link(contact: Contact, key: str, at: datetime, store: PreferencesStore) -> tuple[Preferences, bool]:
+def _link_channels(one: Contact, other: Contact, at: datetime, store: PreferencesStore) -> bool:
+    """Link two channels of one number, which have one row of preferences. Return whether that is news."""
+
+    def attempt() -> bool | None:
+        before = store.read_preferences(one)
+        channels = (one.channel, other.channel)
+        is_known = all(channel in before.channels and before.channels[channel] != at for channel in channels)
+        after = before.link_channels(channels, at)
+        return not is_known if after is before or store.write_preferences(one, after) else None
+
+    return retry_conflicts(attempt, "the preferences")
+
+
+def _add_link(contact: Contact, key: str, link: Link, store: PreferencesStore) -> tuple[Preferences, bool]:
     def attempt() -> tuple[Preferences, bool] | None:
         before = store.read_preferences(contact)
-        after = before.link(key, Link(at, contact.channel))
+        is_known = key in before.links and before.links[key].at != link.at
+        after = before.link(key, link)
         if after is before or store.write_preferences(contact, after):
-            return after, after.links[key].at == at
+            return after, not is_known
         return None
 
     return retry_conflicts(attempt, "the preferences")

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from reengage.domain.brand import Brand
 from reengage.domain.broadcast import ShardState
+from reengage.domain.caps import CapUsage
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import expiry
 from reengage.domain.erasure import named_at, names
@@ -17,8 +18,9 @@ from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.instants import iso, parse_instant
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.openers import FORECASTS, Invitation
+from reengage.domain.person import OtherAddress, other_channels
 from reengage.domain.planning import broadcasts, corrections, planned_messages
-from reengage.domain.policy import PolicyInput, PolicySettings, default_zone
+from reengage.domain.policy import PolicyInput, PolicySettings, Snapshot, default_zone
 from reengage.domain.purchases import KIND, is_bought, purchases_of
 from reengage.domain.reasons import REASONS
 from reengage.domain.subject import OPENER_USED, RETENTION, BusinessEvent, Subject, SubjectRef
@@ -27,6 +29,7 @@ from reengage.errors import WriteConflict
 from reengage.ports import Clock, PlanStore, Publish, QuestionReader, Thread
 from reengage.usecases.erase_contact import forget
 from reengage.usecases.openers import Invite, OpenerDesk
+from reengage.usecases.person import addresses_of, others_of
 from reengage.usecases.retry_conflicts import retry_conflicts
 
 CORRECTED_TRACK: Final = "appointment"
@@ -165,9 +168,11 @@ def _with_rules(messages: Sequence[ScheduledMessage], subject: Subject) -> list[
 def _without_bought(event: BusinessEvent, subject: Subject, diff: PlanDiff, store: PlanStore) -> PlanDiff:
     """Remove what the person bought since. For a purchase, withdraw the reminders of carts and products before it."""
     if event.subject.kind == KIND and event.contact:
+        addresses = dict.fromkeys([*addresses_of(event.contact, store), *other_channels(event.contact)])
         bought = [
             (row, "cancelled")
-            for row in store.pending_messages(event.contact)
+            for address in addresses
+            for row in store.pending_messages(address)
             if row.reason_spec.ended_by_purchase
             and is_bought(subject, store.read_subject(row.subject), row.reason_spec)
         ]
@@ -277,6 +282,7 @@ class _Planner:
         Messages to a contact that is being erased are left out.
         """
         threads = {contact: self.store.read_thread(contact) for contact in {message.contact for message in wanted}}
+        others = {contact: others_of(contact, thread, self.store) for contact, thread in threads.items()}
         erased = {contact for contact in threads if _is_erasing(contact, self.subject, threads[contact], self.store)}
         return {
             message.key: context_of(
@@ -286,6 +292,7 @@ class _Planner:
                 brand=self.brand,
                 settings=self.settings,
                 now=self.now,
+                others=others[message.contact],
             )
             for message in wanted
             if message.contact not in erased
@@ -321,18 +328,22 @@ def context_of(
     brand: Brand | None,
     settings: PolicySettings,
     now: datetime,
+    others: tuple[OtherAddress, ...] = (),
 ) -> PolicyInput:
-    """Return the policy's input as far as planning needs it: without cap usage and interest."""
-    return PolicyInput(
-        message=message,
+    """Return the policy's input as far as planning needs it: without cap usage and interest.
+
+    It is that for the person's address whose window is open for longest.
+    """
+    snapshot = Snapshot(
         subject=subject,
         profile=thread.profile,
         conversation=thread.conversation,
-        now=now,
         preferences=thread.preferences,
         brand=brand,
-        settings=settings,
+        cap_usage=CapUsage(),
+        others=others,
     )
+    return PolicyInput.of(snapshot, message, settings, now).with_longest_window()
 
 
 def _store_shards(subject: Subject, before: Subject, *, version: int, store: PlanStore, zone: tzinfo | None) -> int:

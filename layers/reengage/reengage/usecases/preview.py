@@ -10,7 +10,8 @@ from reengage.domain.events_out import subject_of
 from reengage.domain.instants import iso
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.planning import broadcasts, corrections, planned_messages
-from reengage.domain.policy import Action, Decision, PolicyInput, PolicySettings, decide, default_zone
+from reengage.domain.policy import Action, Decision, PolicyInput, PolicySettings, default_zone
+from reengage.domain.recipient import choose
 from reengage.domain.subject import BusinessEvent, Subject
 from reengage.domain.window_closing import plan_for_closing
 from reengage.ports import Clock, PreviewStore, Render
@@ -101,15 +102,15 @@ def _forecast(
         return {**about, "forecast": "skip", "rule": "too_late", "facts": {"due_at": iso(message.due_at)}}
     snapshot = store.read_snapshot(message)._replace(subject=subject)
     context = PolicyInput.of(snapshot, message, settings, now)
-    ahead = plan_for_closing(context, message.due_at)
+    ahead = plan_for_closing(context.with_longest_window(), message.due_at)
     context = replace(context, now=ahead.at if ahead.why == "pull_forward" else max(now, message.due_at))
-    decision = decide(context)
+    chosen, decision = choose(context)
     hold_rules: list[dict[str, Any]] = []
     while decision.action is Action.HOLD and decision.until and len(hold_rules) < HOLDS:
         hold_rules.append({"rule": decision.rule, "until": iso(decision.until)})
         context = replace(context, now=decision.until)
-        decision = decide(context)
-    wording = render(context)
+        chosen, decision = choose(context)
+    wording = render(chosen)
     return {
         **about,
         "forecast": decision.action,

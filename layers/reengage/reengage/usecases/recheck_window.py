@@ -37,7 +37,7 @@ def recheck_contact(contact: Contact, *, settings: PolicySettings, store: Window
     if not settings.plans_for_closing:
         return
     for row in store.pending_messages(contact):
-        context = PolicyInput.of(store.read_snapshot(row), row, settings, clock())
+        context = PolicyInput.of(store.read_snapshot(row), row, settings, clock()).with_longest_window()
         wanted = replan(row, context.subject, context.default_zone)
         # One that was put off, or that a newer version moves, is asked by its sender.
         if wanted and wanted.version == row.version and wanted.due_at == row.due_at:
@@ -78,7 +78,7 @@ def warn(context: PolicyInput, due_after: ScheduledMessage, *, store: WindowStor
     ``due_after`` is one of those, as it is due. ``False`` where the person has written meanwhile, or the bus did not
     take the event: then it has to be asked again.
     """
-    conversation, contact = context.conversation, due_after.contact
+    conversation, contact = context.conversation, context.message.recipient
     assert conversation is not None
     late = [due_after, *_also_after(context, due_after, store)]
     warned = replace(conversation, warned_expires_at=conversation.expires_at)

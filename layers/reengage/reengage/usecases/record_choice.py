@@ -47,6 +47,8 @@ def store_choice(
         return None
 
     changed, preferences = retry_conflicts(attempt, "the preferences")
+    if preferences.moved_at and made.choice.allowed and made.choice.at > preferences.moved_at:
+        return changed  # the person has left the address: a "yes" from there is someone else's
     if preferences.links and (copied := copy_for_links(topic, made.choice)):
         apply_to_links(
             preferences.links, {(topic, scope): copied}, store=store, but=store.preferences_key(made.contact)

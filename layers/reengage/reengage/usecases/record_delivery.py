@@ -1,14 +1,18 @@
 """Record the receipt of a provider, or of a business system that delivers messages."""
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from reengage.domain.commands import RecordChoice, RecordDelivery, Status
-from reengage.domain.events_out import out_event
+from reengage.domain.contact import Contact
+from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.message import ScheduledMessage, State, bounded_id
+from reengage.domain.person import OtherAddress
 from reengage.domain.preferences import Choice, OptOutScope
 from reengage.errors import InvalidEvent
 from reengage.ports import Clock, Publish, ReceiptStore
+from reengage.usecases.person import others_of
 from reengage.usecases.receipt_watch import end_silence
 from reengage.usecases.record_choice import record_choice
 
@@ -33,7 +37,7 @@ def record_delivery(
 
     Raises ``InvalidEvent`` if the contact has no such message, so that the receipt is kept with the reason.
     """
-    message = store.find_message(receipt.contact, receipt.scheduled_message_id)
+    message = _find(receipt, store)
     if message and _is_repeat(receipt, message):
         return "repeated"
     if receipt.status == "opted_out":
@@ -42,6 +46,7 @@ def record_delivery(
         record_choice(out, store=store, publish=publish, opt_out_scope=opt_out_scope)
     if message is None:
         raise InvalidEvent(["$.detail.scheduled_message_id: this contact has no such message"])
+    address = _address(receipt, message)
     moved = replace(
         message,
         state=STATES[receipt.status],
@@ -51,11 +56,20 @@ def record_delivery(
         error=_error(receipt) or message.error,
         settled_at=message.settled_at or clock(),
         last_receipt_id=receipt.mark,
+        sent_to=None if address == message.contact else address,
     )
-    end_silence(message.provider, message.contact.channel, store=store)
+    end_silence(message.provider, address.channel, store=store)
+    if address in message.undelivered_to and not _is_delivered_after_all(moved, message):
+        # The message has gone on to another address since. Only the event that made it do so is published again.
+        if moved.state is State.UNDELIVERED and receipt.mark == message.last_receipt_id:
+            publish([_undelivered(moved, receipt)])
+        return "repeated"
+    if receipt.status == "undelivered" and _fall_back(moved, address, store=store, now=clock()):
+        publish([_undelivered(moved, receipt)])
+        return "recorded"
     recorded = store.record_receipt(moved)
     if not recorded:
-        stored = store.find_message(receipt.contact, receipt.scheduled_message_id)
+        stored = store.read_message(message.key)
         if stored is None or stored.state is not moved.state:
             return "ignored"
         if receipt.mark not in (None, stored.last_receipt_id):
@@ -64,6 +78,62 @@ def record_delivery(
     event = out_event(f"Message{moved.state.capitalize()}", moved, **_details(moved, receipt))
     publish([event])
     return "recorded" if recorded else "repeated"
+
+
+def _find(receipt: RecordDelivery, store: ReceiptStore) -> ScheduledMessage | None:
+    """Find the message under the address that it was sent to; else under the person's others."""
+    contact, message_id = receipt.contact, receipt.scheduled_message_id
+    if message := store.find_message(contact, message_id):
+        return message
+    others = others_of(contact, store.read_threads([contact])[contact], store)
+    found = (store.find_message(other.contact, message_id) for other in others)
+    return next((message for message in found if message), None)
+
+
+def _address(receipt: RecordDelivery, message: ScheduledMessage) -> Contact:
+    """Return the address that the receipt is about. A business may report by the one that it planned for."""
+    if message.undelivered_to and receipt.mark and receipt.mark == message.last_receipt_id:
+        return message.undelivered_to[-1]  # the very event that made the message fall back
+    never_tried = receipt.contact == message.contact and message.contact not in message.undelivered_to
+    return message.sent_to if message.sent_to and never_tried else receipt.contact
+
+
+def _is_delivered_after_all(moved: ScheduledMessage, message: ScheduledMessage) -> bool:
+    return moved.state is State.DELIVERED and message.state is State.SCHEDULED
+
+
+def _fall_back(moved: ScheduledMessage, address: Contact, *, store: ReceiptStore, now: datetime) -> bool:
+    """Make the message due again if it is still valid and the person has another address with an open window.
+
+    A final receipt says that it did not arrive at ``address``, so it may be sent once more, elsewhere. The sender
+    decides anew: an opt-out or a cancellation since then stops it.
+    """
+    if moved.reason_spec.category == "reply" or now >= moved.valid_until:
+        return False
+    thread = store.read_threads([moved.contact])[moved.contact]
+    own = OtherAddress(moved.contact, thread.profile, thread.conversation, thread.preferences)
+    failed = (*moved.undelivered_to, address)
+    others = others_of(moved.contact, thread, store)
+    if not any(other.contact not in failed and _can_receive(other, moved, now) for other in (own, *others)):
+        return False
+    planned_due_at = moved.planned_due_at or moved.due_at
+    return store.fall_back(replace(moved, due_at=now, planned_due_at=planned_due_at, undelivered_to=failed))
+
+
+def _can_receive(other: OtherAddress, message: ScheduledMessage, now: datetime) -> bool:
+    preferences, channel = other.preferences, other.contact.channel
+    _, conversation = preferences.without_erased(channel, None, other.conversation)
+    return (
+        (other.is_linked or message.reason_spec.audience is not None)
+        and not other.has_left
+        and conversation is not None
+        and conversation.is_open(now)
+        and not preferences.refused("contact", channel)
+    )
+
+
+def _undelivered(moved: ScheduledMessage, receipt: RecordDelivery) -> OutEvent:
+    return out_event("MessageUndelivered", moved, **_details(moved, receipt), falls_back=True)
 
 
 def _is_repeat(receipt: RecordDelivery, message: ScheduledMessage) -> bool:

@@ -58,7 +58,7 @@ class RunMeasures:
         elif handled.outcome in HANDED_OVER and handled.message:
             self.timezone_known += handled.message.reason_spec.category != "reply"
             if handled.message.state is State.SENT and handled.message.provider:
-                self.handed_over[silence_of(handled.message.provider, handled.message.contact.channel)] += 1
+                self.handed_over[silence_of(handled.message.provider, handled.message.recipient.channel)] += 1
 
     def paused(self, pauses: Iterable[Pause], now: datetime) -> None:
         """Count the pauses that still last."""

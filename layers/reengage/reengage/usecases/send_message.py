@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from reengage.domain.caps import longest
 from reengage.domain.commands import RecordChoice
+from reengage.domain.contact import Contact
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.instants import iso
 from reengage.domain.message import ASKED, ScheduledMessage, State, bounded_id
@@ -24,12 +25,12 @@ from reengage.domain.policy import (
     Decision,
     PolicyInput,
     PolicySettings,
-    decide,
     deliver_before,
     free_text_until,
 )
 from reengage.domain.preferences import Choice, OptOutScope, Topic
 from reengage.domain.reasons import SendGroup
+from reengage.domain.recipient import Position, choose
 from reengage.domain.window_closing import plan_for_closing
 from reengage.errors import NotPublished
 from reengage.ports import (
@@ -49,6 +50,7 @@ from reengage.ports import (
     Unknown,
 )
 from reengage.usecases.recheck_window import LONGEST_BACKOFF, warn, with_closing_plan
+from reengage.usecases.recipient_routes import RecipientRoutes
 from reengage.usecases.record_choice import announce_choice, store_choice
 from reengage.usecases.route_health import AlwaysUsable, Health
 
@@ -78,12 +80,16 @@ def _unlimited(_channel: str) -> bool:
     return True
 
 
+def _unordered(_contact: Contact) -> int:
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Sender:
     """Send single messages of a send group.
 
     ``claim_ttl``: a claim that is older belongs to no running function. ``rate_limiter`` waits for a send slot of the
-    channel; ``False`` if this run has no slot left.
+    channel; ``False`` if none comes within this run. ``route_position``: the place of a contact's route among all.
     """
 
     send_group: SendGroup
@@ -98,6 +104,7 @@ class Sender:
     opt_out_scope: OptOutScope = "brand"
     rate_limiter: Callable[[str], bool] = _unlimited
     brand_rate_limiter: Callable[[str, float], bool] | None = None
+    route_position: Position = _unordered
     health: Health = field(default_factory=AlwaysUsable)
 
     def send_now(self, message: ScheduledMessage) -> None:
@@ -128,31 +135,14 @@ class Sender:
                 return self._expire_claim(message, now)
             # The claim's answer was lost, and the retry of the request found our own claim.
         try:
-            routes, blocked_by = self._ready_routes(message, routes)
-            ready = self._prepare(message, blocked_by)
+            ready = self._prepare(message, RecipientRoutes(self.channel, self.health, message, routes))
         except Exception as error:  # noqa: BLE001 - surely not sent, so it is retried; the run raises the error
             return self._give_up_or_retry(message, error)
-        return ready if isinstance(ready, Handled) else self._hand_over(message, ready, routes)
+        return ready if isinstance(ready, Handled) else self._hand_over(*ready)
 
-    def _ready_routes(
-        self, message: ScheduledMessage, routes: Sequence[str] | None
-    ) -> tuple[Sequence[str], Retryable | None]:
-        """Prepare the routes before the snapshot is read, since that may take longer than a snapshot is valid.
-
-        Return the routes that are ready; if no route is, also the reason.
-        """
-        ready: list[str] = []
-        blocked_by: Retryable | None = None
-        for route in self.channel.routes(message.contact) if routes is None else routes:
-            if error := self.channel.prepare(message.contact, route):
-                self.health.record(route, error, attempts=message.attempts)
-                blocked_by = blocked_by or error
-            else:
-                ready.append(route)
-        return ready, None if ready else blocked_by
-
-    def _hand_over(self, message: ScheduledMessage, ready: OutboundMessage, routes: Sequence[str]) -> Handled:
+    def _hand_over(self, ready: OutboundMessage, routes: Sequence[str]) -> Handled:
         """Hand the message to its first route; to the next one only if the one before surely did not take it."""
+        message = ready.message
         outcome: Outcome = Retryable("no route")
         for route in routes:
             try:
@@ -175,8 +165,11 @@ class Sender:
         # Its owner, or a receipt, may have settled it meanwhile.
         return handled if handled.outcome == State.UNCONFIRMED else None
 
-    def _prepare(self, message: ScheduledMessage, blocked_by: Retryable | None) -> OutboundMessage | Handled:
-        """Return the message ready to be handed over within ``PREPARE_WITHIN`` of its snapshot, or its outcome.
+    def _prepare(
+        self, message: ScheduledMessage, routes: RecipientRoutes
+    ) -> tuple[OutboundMessage, Sequence[str]] | Handled:
+        """Return the message ready to be handed over within ``PREPARE_WITHIN`` of its snapshot, and the routes of its
+        recipient; or its outcome.
 
         What blocks its routes counts only if no rule stops the message.
         """
@@ -184,34 +177,39 @@ class Sender:
         for _ in range(MAX_CHECKS):
             read_at = self.clock()
             snapshot = self.store.read_snapshot(message)
-            context = PolicyInput.of(snapshot, message, self.settings, self.clock())
-            decision = self._decide(context)
-            if isinstance(decision, Handled):
-                return decision
+            decided = self._decide(PolicyInput.of(snapshot, message, self.settings, self.clock()))
+            if isinstance(decided, Handled):
+                return decided
+            context, decision = decided
+            ready, blocked_by = routes.of(context.message.recipient)
             if blocked_by:
-                return self._try_later(message, blocked_by.error)
+                return self._try_later(context.message, blocked_by.error)
             if not has_slot and not self._wait_for_slot(context):
                 return self._release(message, Handled("left"))
             has_slot = True
             if outbound := self._ready_in_time(context, decision, read_at):
-                return outbound
-        return self._try_later(message, "no snapshot was fresh enough to act on")
+                return outbound, ready
+        return self._try_later(message, "the gate's answer was never fresh enough to act on")
 
     def _wait_for_slot(self, context: PolicyInput) -> bool:
         """Wait for a slot of the brand's own limit, if it has one for the channel, else of the stack's."""
-        brand, channel = context.brand, context.message.contact.channel
+        brand, channel = context.brand, context.message.recipient.channel
         own = parse_rates(brand.messages_per_second) if brand and brand.messages_per_second else {}
         if brand and channel in own and self.brand_rate_limiter:
             return self.brand_rate_limiter(f"{brand.id}/{channel}", own[channel])
         return self.rate_limiter(channel)
 
-    def _decide(self, context: PolicyInput) -> Decision | Handled:
-        """Return the decision to send, or what was done with the message instead."""
+    def _decide(self, context: PolicyInput) -> tuple[PolicyInput, Decision] | Handled:
+        """Return the decision to send and the address that it is for, or what was done with the message instead."""
         wanted = replan(context.message, context.subject, context.default_zone)
-        if wanted and (rescheduled := self._rescheduled(context, wanted)):
+        if wanted and (rescheduled := self._rescheduled(context.with_longest_window(), wanted)):
             return rescheduled
-        decision = decide(context)
-        return decision if decision.action is Action.SEND else self._not_sent(context, decision, wanted)
+        chosen, decision = choose(context, self.route_position)
+        if decision.action is not Action.SEND:
+            return self._not_sent(chosen, decision, wanted)
+        holder = (chosen.cap_usage.holder or chosen.message.contact) if chosen.caps else None
+        message = replace(chosen.message, cap_holder=holder)
+        return replace(chosen, message=message), decision
 
     def _ready_in_time(self, context: PolicyInput, decision: Decision, read_at: datetime) -> OutboundMessage | None:
         """Render the text and reserve the cap. ``None``: the snapshot is too old by now, and has to be read again."""
@@ -254,6 +252,10 @@ class Sender:
         if decision.rule == "dry_run":
             wording = self.render(context)
             decided = replace(decided, facts={**decision.facts, "text": wording.text, "locale": wording.locale})
+        # One that was handed over before, and did not arrive, stays undelivered.
+        if decided.undelivered_to:
+            undelivered = replace(decided, state=State.UNDELIVERED)
+            return self._settle(undelivered, at=context.now, rule=decision.rule, facts=decided.facts)
         return self._settle(replace(decided, state=State.SKIPPED), rule=decision.rule, facts=decided.facts)
 
     def _reserve_cap(self, context: PolicyInput) -> bool:
@@ -265,7 +267,7 @@ class Sender:
         )
 
     def _release_cap(self, message: ScheduledMessage) -> None:
-        if self.settings.caps.get(message.reason_spec.category):
+        if message.cap_holder or self.settings.caps.get(message.reason_spec.category):
             self.store.release_cap(message)
 
     def _outbound(self, context: PolicyInput, decision: Decision, snapshot_valid_until: datetime) -> OutboundMessage:
@@ -338,8 +340,8 @@ class Sender:
     def _note_opt_out(self, message: ScheduledMessage, topic: Topic) -> None:
         """What the provider knows holds here from now on."""
         cause = {"refused": message.scheduled_message_id}
-        out = RecordChoice(message.contact, topic, Choice(allowed=False, at=self.clock(), cause=cause))
-        announce_choice(out, self.publish)  # first: once it is stored, no message gets here again
+        out = RecordChoice(message.recipient, topic, Choice(allowed=False, at=self.clock(), cause=cause))
+        announce_choice(out, self.publish)  # first: once it is stored, the gate lets nothing come here again
         store_choice(out, store=self.store, opt_out_scope=self.opt_out_scope)
 
     def _give_up_or_retry(self, message: ScheduledMessage, error: Exception) -> Handled:
@@ -355,15 +357,19 @@ class Sender:
         If a breaker is open, it is due again at the next probe: while the breaker is open, a run leaves it as it is.
         """
         tried = replace(message, attempts=message.attempts + 1, error=error)
-        is_down = any(self.health.is_open(route) for route in self.channel.routes(message.contact))
+        is_down = any(self.health.is_open(route) for route in self.channel.routes(message.recipient))
         exponent = 0 if is_down else min(message.attempts, MAX_ATTEMPTS)
         backoff = min(FIRST_BACKOFF * 2**exponent, MAX_BACKOFF)
         due_at = self.clock() + max(backoff, retry_after or timedelta())
         return self._release_cap_unless_sent(message, self._release(_postponed(tried, due_at), Handled("retried")))
 
     def _fail(self, message: ScheduledMessage, error: str) -> Handled:
-        failed = replace(message, state=State.FAILED, error=error)
-        return self._release_cap_unless_sent(message, self._settle(failed, error=error, attempts=failed.attempts))
+        if message.undelivered_to:
+            ended = self._settle(replace(message, state=State.UNDELIVERED, error=error), at=self.clock(), error=error)
+        else:
+            failed = replace(message, state=State.FAILED, error=error)
+            ended = self._settle(failed, error=error, attempts=failed.attempts)
+        return self._release_cap_unless_sent(message, ended)
 
     def _release_cap_unless_sent(self, message: ScheduledMessage, handled: Handled) -> Handled:
         """Release the cap usage, unless a receipt reported meanwhile that the message was sent."""
@@ -395,7 +401,9 @@ class Sender:
             return _already_settled(stored)
         rule = message.rule or "" if message.state is State.SKIPPED else ""
         event = out_event(f"Message{message.state.capitalize()}", message, **published)
-        handled = Handled(message.state, event, rule, message=message)
+        # A fallback that ends without a send counts as failed in the run.
+        outcome = State.FAILED if message.state is State.UNDELIVERED else message.state
+        handled = Handled(outcome, event, rule, message=message)
         # Where the contact was erased meanwhile, nothing of it must come back by this.
         return handled if stored else self._release_cap_safely(message, handled)
 
@@ -418,7 +426,13 @@ def _rebased(context: PolicyInput, wanted: ScheduledMessage) -> ScheduledMessage
     The sender replaces it, instead of skipping a message that is still planned.
     """
     message = context.message
-    renewed = replace(wanted, planned_at=message.planned_at, attempts=message.attempts, claim_id=message.claim_id)
+    renewed = replace(
+        wanted,
+        planned_at=message.planned_at,
+        attempts=message.attempts,
+        claim_id=message.claim_id,
+        undelivered_to=message.undelivered_to,
+    )
     return with_closing_plan(replace(context, message=renewed), renewed)
 
 

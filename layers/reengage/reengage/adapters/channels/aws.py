@@ -180,7 +180,7 @@ class AwsWhatsApp:
 
     def send(self, outbound: OutboundMessage) -> Outcome:
         request = {
-            "originationPhoneNumberId": (outbound.sender_id or self.routes.of(outbound.message.contact).sender_id),
+            "originationPhoneNumberId": (outbound.sender_id or self.routes.of(outbound.message.recipient).sender_id),
             "message": json.dumps(whatsapp_message(outbound, self.clock())).encode(),
             "metaApiVersion": self.meta_api_version,
         }
@@ -196,12 +196,12 @@ def _envelope(outbound: OutboundMessage, routes: Routes, configuration_set: str 
     space, and values at most 800.
     """
     return {
-        "DestinationPhoneNumber": outbound.message.contact.address,
-        "OriginationIdentity": outbound.sender_id or routes.of(outbound.message.contact).sender_id,
+        "DestinationPhoneNumber": outbound.message.recipient.address,
+        "OriginationIdentity": outbound.sender_id or routes.of(outbound.message.recipient).sender_id,
         "Context": {
             "scheduled_message_id": outbound.message.scheduled_message_id,
-            "brand": outbound.message.contact.brand,
-            "channel": outbound.message.contact.channel,
+            "brand": outbound.message.recipient.brand,
+            "channel": outbound.message.recipient.channel,
         },
         **({"ConfigurationSetName": configuration_set} if configuration_set else {}),
     }

@@ -137,7 +137,7 @@ class MetaChannel:
         secrets = credentials(self.secrets, "meta_access_token")
         if isinstance(secrets, Retryable):
             return secrets
-        sender = outbound.sender_id or self.routes.of(outbound.message.contact).sender_id
+        sender = outbound.sender_id or self.routes.of(outbound.message.recipient).sender_id
         answer = self.http.post(
             f"{self.url}/{self.version}/{quote(sender, safe='')}/messages",
             {"Authorization": f"Bearer {secrets['meta_access_token']}", "Content-Type": "application/json"},

@@ -36,7 +36,7 @@ class RoutedChannel:
         return None
 
     def send(self, outbound: OutboundMessage, route: str = "") -> Outcome:
-        found = self._named(outbound.message.contact, route)
+        found = self._named(outbound.message.recipient, route)
         channel = self.provider(found.provider, found.channel)
         return channel.send(replace(outbound, sender_id=found.sender_id) if found.rank else outbound)
 

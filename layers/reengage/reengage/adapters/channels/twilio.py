@@ -168,7 +168,7 @@ class TwilioChannel:
 
     def send(self, outbound: OutboundMessage) -> Outcome:
         secrets = credentials(
-            self.secrets, "twilio_account_sid", "twilio_auth_token", brand=outbound.message.contact.brand
+            self.secrets, "twilio_account_sid", "twilio_auth_token", brand=outbound.message.recipient.brand
         )
         if isinstance(secrets, Retryable):
             return secrets
@@ -194,7 +194,7 @@ class TwilioChannel:
         return self._outcome(answer) if isinstance(answer, HttpResponse) else answer
 
     def _addresses(self, outbound: OutboundMessage) -> Mapping[str, str]:
-        contact = outbound.message.contact
+        contact = outbound.message.recipient
         sender_id = outbound.sender_id or self.routes.of(contact).sender_id
         back = {
             "scheduled_message_id": outbound.message.scheduled_message_id,
@@ -232,7 +232,7 @@ def _content(outbound: OutboundMessage, secrets: Mapping[str, Any], now: datetim
     https://www.twilio.com/docs/api/errors/63016
     """
     wording = outbound.wording
-    if outbound.message.contact.channel != "whatsapp" or now < outbound.free_text_until:
+    if outbound.message.recipient.channel != "whatsapp" or now < outbound.free_text_until:
         return {"Body": wording.text}
     sid = _content_sid(wording, secrets.get("twilio_content_sids"))
     if sid is None:

@@ -43,7 +43,7 @@ class WebhookChannel:
     clock: Clock
 
     def send(self, outbound: OutboundMessage) -> Outcome:
-        url = outbound.sender_id or self.routes.of(outbound.message.contact).sender_id
+        url = outbound.sender_id or self.routes.of(outbound.message.recipient).sender_id
         if not url.startswith("https://"):
             return Retryable("the route's identity is no https URL")
         secrets = credentials(self.secrets, "webhook_secret")

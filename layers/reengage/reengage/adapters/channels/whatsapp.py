@@ -25,7 +25,7 @@ def whatsapp_message(outbound: OutboundMessage, now: datetime) -> dict[str, Any]
     Meta returns ``biz_opaque_callback_data`` (at most 512 bytes) with every status: the message's id. A message to a
     user's id also has that id, because the status may contain the person's number instead.
     """
-    contact, scheduled_message_id = outbound.message.contact, outbound.message.scheduled_message_id
+    contact, scheduled_message_id = outbound.message.recipient, outbound.message.scheduled_message_id
     is_number = contact.address.startswith("+")
     return {
         "messaging_product": "whatsapp",

@@ -11,8 +11,8 @@ from reengage.domain.message import FOLLOWS, HANDED_OVER, GivenAnswer, MessageKe
 from reengage.domain.reasons import ASKING_REASONS
 
 from .items.base import Item
-from .items.messages import SCHEDULED, Row, answer_json, row_item, to_message
-from .row_updates import outcome, provider_answer, update_row
+from .items.messages import SCHEDULED, Row, address_json, answer_json, due_shard, row_item, to_message
+from .row_updates import outcome, postponement, provider_answer, update_row
 from .table import Role
 
 
@@ -86,9 +86,27 @@ class Messages(Role):
     def record_receipt(self, message: ScheduledMessage) -> bool:
         actions = [*outcome(message), *provider_answer(message)]
         before = Row.state.is_in(*(FOLLOWS[message.state] - {message.state}))
-        tried = (Row.state == State.SCHEDULED) & (Row.attempts > 0)
+        tried = (Row.state == State.SCHEDULED) & ((Row.attempts > 0) | Row.undelivered_to.exists())
         same = Row.scheduled_message_id == message.scheduled_message_id
         return update_row(self.table, message.key, actions, same & (before | tried)) is not None
+
+    def fall_back(self, message: ScheduledMessage) -> bool:
+        failed = [address_json(contact) for contact in message.undelivered_to]
+        actions = [
+            Row.state.set(State.SCHEDULED),
+            Row.due_at.set(message.due_at),
+            Row.due_shard.set(due_shard(message.send_group, message.reason_spec.priority, message.contact.shard)),
+            Row.undelivered_to.set(failed),
+            Row.sent_to.remove(),
+            Row.settled_at.remove(),
+            *postponement(message),
+            *provider_answer(message),
+        ]
+        former = Row.undelivered_to
+        unchanged = former == failed[:-1] if failed[:-1] else former.does_not_exist()
+        same = Row.scheduled_message_id == message.scheduled_message_id
+        handed_over = Row.state.is_in(*FOLLOWS[State.UNDELIVERED])
+        return update_row(self.table, message.key, actions, same & handed_over & unchanged) is not None
 
     def record_answer(self, message: ScheduledMessage, answer: GivenAnswer) -> bool:
         stored = Row.answer.does_not_exist() if message.answer is None else Row.answer == answer_json(message.answer)

@@ -7,7 +7,7 @@ from pynamodb.expressions.update import Action
 
 from reengage.domain.message import MessageKey, ScheduledMessage, brief
 
-from .items.messages import Row, to_message
+from .items.messages import Row, address_json, to_message
 from .table import Table
 
 
@@ -22,7 +22,8 @@ def update_row(
 def outcome(message: ScheduledMessage) -> list[Action]:
     """Settle the row: it has its final state, and leaves the ``due`` index."""
     assert message.settled_at is not None
-    return [Row.state.set(message.state), Row.settled_at.set(message.settled_at), Row.due_shard.remove()]
+    sent_to = [Row.sent_to.set(address_json(message.sent_to))] if message.sent_to else []
+    return [Row.state.set(message.state), Row.settled_at.set(message.settled_at), Row.due_shard.remove(), *sent_to]
 
 
 def decision(message: ScheduledMessage) -> list[Action]:

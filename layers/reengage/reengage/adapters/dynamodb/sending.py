@@ -1,14 +1,17 @@
 """Sending one message: what is due, the claim, the snapshot, the cap, and the outcome."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from pynamodb.expressions.condition import Condition
 
 from reengage.domain.brand import STACK
 from reengage.domain.caps import CapUsage
+from reengage.domain.contact import Contact
 from reengage.domain.conversation import expiry
 from reengage.domain.message import FOLLOWS, MessageKey, ScheduledMessage, State
+from reengage.domain.person import OtherAddress, explore
 from reengage.domain.purchases import purchases_of
 from reengage.domain.reasons import Priority, SendGroup
 from reengage.domain.subject import SubjectRef
@@ -30,7 +33,7 @@ from .items.contacts import (
 from .items.messages import Row, due_shard
 from .items.subjects import BRAND, SUBJECT, brand_pk, to_brand, to_subject
 from .row_updates import decision, outcome, postponement, provider_answer, update_row
-from .table import DUE, Role, at_revision
+from .table import DUE, Key, Role, at_revision
 
 
 class Sending(Role):
@@ -75,34 +78,66 @@ class Sending(Role):
         if message.reason_spec.ended_by_purchase:
             keys.append((purchases.key, SUBJECT))
         items = self.table.read(keys)
+        conversation = to_conversation(items.get((contact.key, CONVERSATION)))
+        own = to_preferences(items.get(preferences))
         return Snapshot(
             subject=to_subject(subject, items.get((subject.key, SUBJECT))),
             profile=to_profile(items.get((contact.key, CONTACT))),
-            conversation=to_conversation(items.get((contact.key, CONVERSATION))),
-            preferences=to_preferences(items.get(preferences)),
+            conversation=conversation,
+            preferences=own,
             brand=to_brand(contact.brand, items.get(brand)),
             stack=to_brand(STACK, items.get(stack)),
             cap_usage=to_cap_usage(items.get(cap_usage)),
             interest=to_subject(interest, items.get((interest.key, SUBJECT))),
             purchases=to_subject(purchases, items.get((purchases.key, SUBJECT))),
+            others=explore(
+                contact, own, conversation, partial(self._read_addresses, message), planned_at=message.planned_at
+            ),
         )
+
+    def _read_addresses(self, message: ScheduledMessage, contacts: Sequence[Contact]) -> Mapping[Contact, OtherAddress]:
+        """Read what the decision on the message needs of the person's other addresses; one request for 20."""
+        cap_usage, bought = cap_usage_sk(message.reason_spec.category), message.reason_spec.ended_by_purchase
+        keys: dict[Key, None] = {}
+        for contact in contacts:
+            keys |= dict.fromkeys((contact.key, sk) for sk in (CONTACT, CONVERSATION, cap_usage))
+            # The channels of one number share these.
+            keys[self.table.preferences_pk(contact), PREFERENCES] = None
+            if bought:
+                keys[purchases_of(contact).key, SUBJECT] = None
+        items = self.table.read_all(keys)
+        return {
+            contact: OtherAddress(
+                contact,
+                to_profile(items.get((contact.key, CONTACT))),
+                to_conversation(items.get((contact.key, CONVERSATION))),
+                to_preferences(items.get((self.table.preferences_pk(contact), PREFERENCES))),
+                to_cap_usage(items.get((contact.key, cap_usage))),
+                to_subject(purchases_of(contact), items.get((purchases_of(contact).key, SUBJECT))),
+            )
+            for contact in contacts
+        }
 
     def reserve_cap(
         self, message: ScheduledMessage, cap_usage: CapUsage, *, at: datetime, retention: timedelta
     ) -> bool:
         taken = cap_usage.take(message.scheduled_message_id, at, retention)
-        item = cap_usage_item(message, taken, revision=cap_usage.revision + 1, expires_at=expiry(at + retention))
+        holder, category = cap_usage.holder or message.contact, message.reason_spec.category
+        item = cap_usage_item(
+            holder, category, taken, revision=cap_usage.revision + 1, expires_at=expiry(at + retention)
+        )
         return self.table.put(item, same_cap_usage(cap_usage))
 
     def release_cap(self, message: ScheduledMessage) -> None:
-        key = (message.contact.key, cap_usage_sk(message.reason_spec.category))
+        holder, category = message.cap_holder or message.contact, message.reason_spec.category
+        key = (holder.key, cap_usage_sk(category))
         while True:  # an attempt fails only if another writer's has succeeded
             stored = self.table.read_one(key)
             cap_usage = to_cap_usage(stored)
             left = cap_usage.remove(message.scheduled_message_id)
             if stored is None or left is cap_usage:
                 return
-            item = cap_usage_item(message, left, revision=left.revision + 1, expires_at=int(stored.expires_at))
+            item = cap_usage_item(holder, category, left, revision=left.revision + 1, expires_at=int(stored.expires_at))
             unchanged = same_cap_usage(cap_usage)
             if self.table.put(item, unchanged) if left.taken else self.table.delete(key, unchanged):
                 return

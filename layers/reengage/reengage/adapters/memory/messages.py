@@ -8,7 +8,7 @@ from reengage.domain.contact import Contact
 from reengage.domain.message import FOLLOWS, HANDED_OVER, GivenAnswer, MessageKey, ScheduledMessage, State
 from reengage.domain.reasons import ASKING_REASONS
 
-from .row_updates import settled
+from .row_updates import settled, with_answer
 from .tables import Row, Tables
 
 
@@ -78,10 +78,32 @@ class Messages(Tables):
             row = self._rows.get(message.key)
             if row is None or row.message.scheduled_message_id != message.scheduled_message_id:
                 return False
-            tried = row.message.state is State.SCHEDULED and row.message.attempts > 0
+            is_tried = row.message.attempts > 0 or bool(row.message.undelivered_to)
+            tried = is_tried and row.message.state is State.SCHEDULED
             if not tried and row.message.state not in FOLLOWS[message.state] - {message.state}:
                 return False
             self._put(replace(row, message=settled(row.message, message), indexed=False))
+            return True
+
+    def fall_back(self, message: ScheduledMessage) -> bool:
+        with self._lock:
+            row = self._rows.get(message.key)
+            if row is None or row.message.scheduled_message_id != message.scheduled_message_id:
+                return False
+            former = row.message.undelivered_to
+            if row.message.state not in FOLLOWS[State.UNDELIVERED] or former != message.undelivered_to[:-1]:
+                return False
+            again = replace(
+                with_answer(row.message, message),
+                state=State.SCHEDULED,
+                due_at=message.due_at,
+                planned_due_at=message.planned_due_at,
+                hold_rules=message.hold_rules,
+                undelivered_to=message.undelivered_to,
+                sent_to=None,
+                settled_at=None,
+            )
+            self._put(replace(row, message=again, indexed=True))
             return True
 
     def record_answer(self, message: ScheduledMessage, answer: GivenAnswer) -> bool:

@@ -10,7 +10,8 @@ def with_decision(stored: ScheduledMessage, message: ScheduledMessage) -> Schedu
 
 
 def settled(stored: ScheduledMessage, message: ScheduledMessage) -> ScheduledMessage:
-    return replace(with_answer(stored, message), state=message.state, settled_at=message.settled_at)
+    sent_to = message.sent_to or stored.sent_to
+    return replace(with_answer(stored, message), state=message.state, settled_at=message.settled_at, sent_to=sent_to)
 
 
 def with_answer(stored: ScheduledMessage, message: ScheduledMessage) -> ScheduledMessage:

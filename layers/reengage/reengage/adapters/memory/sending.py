@@ -11,9 +11,10 @@ from reengage.domain.caps import CapUsage
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import expiry
 from reengage.domain.message import FOLLOWS, ScheduledMessage, State
+from reengage.domain.person import OtherAddress, explore
 from reengage.domain.purchases import purchases_of
 from reengage.domain.reasons import Category, Priority, SendGroup
-from reengage.domain.subject import SubjectRef
+from reengage.domain.subject import Subject, SubjectRef
 from reengage.ports import DueKey, Snapshot
 
 from .row_updates import settled, with_answer, with_decision
@@ -54,24 +55,45 @@ class Sending(Tables):
                 stack=self._brands.get(STACK),
                 cap_usage=self._cap_usage(contact, message.reason_spec.category),
                 interest=self._subjects.get(interest) if message.reason_spec.audience == "interested" else None,
-                purchases=self._subjects.get(purchases_of(contact)) if message.reason_spec.ended_by_purchase else None,
+                purchases=self._purchases(contact, message),
+                others=explore(
+                    contact,
+                    self._preferences_of(contact),
+                    self._conversations.get(contact),
+                    lambda contacts: {other: self._address(other, message) for other in contacts},
+                    planned_at=message.planned_at,
+                ),
             )
+
+    def _address(self, contact: Contact, message: ScheduledMessage) -> OtherAddress:
+        return OtherAddress(
+            contact,
+            self._profiles.get(contact),
+            self._conversations.get(contact),
+            self._preferences_of(contact),
+            self._cap_usage(contact, message.reason_spec.category),
+            self._purchases(contact, message),
+        )
+
+    def _purchases(self, contact: Contact, message: ScheduledMessage) -> Subject | None:
+        return self._subjects.get(purchases_of(contact)) if message.reason_spec.ended_by_purchase else None
 
     def reserve_cap(
         self, message: ScheduledMessage, cap_usage: CapUsage, *, at: datetime, retention: timedelta
     ) -> bool:
         with self._lock:
-            contact, category = message.contact, message.reason_spec.category
-            if self._cap_usage(contact, category) != cap_usage:
+            contact, category = cap_usage.holder or message.contact, message.reason_spec.category
+            stored = self._cap_usage(contact, category)
+            if (stored.taken, stored.revision) != (cap_usage.taken, cap_usage.revision):
                 return False
-            taken = cap_usage.take(message.scheduled_message_id, at, retention)
-            taken = replace(taken, revision=cap_usage.revision + 1)
+            taken = stored.take(message.scheduled_message_id, at, retention)
+            taken = replace(taken, revision=stored.revision + 1)
             self._taken[contact, category] = CapItem(taken, expiry(at + retention))
             return True
 
     def release_cap(self, message: ScheduledMessage) -> None:
         with self._lock:
-            key = (message.contact, message.reason_spec.category)
+            key = (message.cap_holder or message.contact, message.reason_spec.category)
             if (stored := self._taken.get(key)) is None:
                 return
             left = stored.cap_usage.remove(message.scheduled_message_id)

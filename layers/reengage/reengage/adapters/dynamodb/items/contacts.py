@@ -15,7 +15,6 @@ from reengage.domain.caps import CapUsage
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation
 from reengage.domain.instants import iso, parse_instant
-from reengage.domain.message import ScheduledMessage
 from reengage.domain.preferences import Choice, Choices, Erasure, Link, Preferences
 from reengage.domain.reasons import Category
 
@@ -65,6 +64,8 @@ class PreferencesItem(Item, discriminator="preferences"):
     erasures = CompactJSONAttribute()
     links = CompactJSONAttribute(null=True)
     moved_at = InstantAttribute(null=True)
+    channels = CompactJSONAttribute(null=True)
+    used_channels = CompactJSONAttribute(null=True)
     revision = NumberAttribute()
 
 
@@ -164,8 +165,10 @@ def preferences_item(pk: str, preferences: Preferences) -> PreferencesItem:
             channel: [erasure.asked_at.isoformat(), erasure.at.isoformat()]
             for channel, erasure in preferences.erasures.items()
         },
-        links={key: [iso(link.at), link.channel] for key, link in preferences.links.items()} or None,
+        links={key: _link_json(link) for key, link in preferences.links.items()} or None,
         moved_at=preferences.moved_at,
+        channels={channel: iso(at) for channel, at in preferences.channels.items()} or None,
+        used_channels={channel: iso(at) for channel, at in preferences.used_channels.items()} or None,
         revision=preferences.revision + 1,
         expires_at=preferences.expires_at,
     )
@@ -175,9 +178,23 @@ def to_preferences(item: Item | None) -> Preferences:
     if not isinstance(item, PreferencesItem):
         return Preferences()
     erasures = {channel: Erasure(*map(parse_instant, instants)) for channel, instants in item.erasures.items()}
-    links = {key: Link(parse_instant(at), channel) for key, (at, channel) in (item.links or {}).items()}
+    links = {key: _link(link) for key, link in (item.links or {}).items()}
     choices = _choices(item.contact), _choices(item.marketing)
-    return Preferences(*choices, erasures, int(item.revision), links, item.moved_at)
+    channels, used_channels = (
+        {channel: parse_instant(at) for channel, at in (marks or {}).items()}
+        for marks in (item.channels, item.used_channels)
+    )
+    return Preferences(*choices, erasures, int(item.revision), links, item.moved_at, channels, used_channels)
+
+
+def _link_json(link: Link) -> list[str]:
+    other = [link.other.brand, link.other.channel, link.other.address] if link.other else []
+    return [iso(link.at), link.channel, *other]
+
+
+def _link(stored: list[str]) -> Link:
+    at, channel, *other = stored
+    return Link(parse_instant(at), channel, Contact(*other) if other else None)
 
 
 def _choices_json(choices: Choices) -> dict[str, Any]:
@@ -194,10 +211,12 @@ def _choices(stored: Mapping[str, Any]) -> Choices:
     }
 
 
-def cap_usage_item(message: ScheduledMessage, cap_usage: CapUsage, *, revision: int, expires_at: int) -> CapUsageItem:
+def cap_usage_item(
+    contact: Contact, category: Category, cap_usage: CapUsage, *, revision: int, expires_at: int
+) -> CapUsageItem:
     return CapUsageItem(
-        message.contact.key,
-        cap_usage_sk(message.reason_spec.category),
+        contact.key,
+        cap_usage_sk(category),
         taken=sends_json(cap_usage),
         revision=revision,
         expires_at=expires_at,

@@ -55,6 +55,8 @@ class ScheduledMessageItem(Item, discriminator="scheduled_message"):
     locale = UnicodeAttribute(null=True)
     template = UnicodeAttribute(null=True)
     answer = CompactJSONAttribute(null=True)
+    sent_to = CompactJSONAttribute(null=True)
+    undelivered_to = CompactJSONAttribute(null=True)
 
 
 Row = ScheduledMessageItem
@@ -127,7 +129,14 @@ def to_message(item: Item) -> ScheduledMessage:
         locale=item.locale,
         template=item.template,
         answer=_answer(item.answer),
+        sent_to=Contact(brand, *item.sent_to) if item.sent_to else None,
+        undelivered_to=tuple(Contact(brand, *address) for address in item.undelivered_to or ()),
     )
+
+
+def address_json(contact: Contact) -> list[str]:
+    """Return an address without its brand, which is that of the row."""
+    return [contact.channel, contact.address]
 
 
 def answer_json(answer: GivenAnswer) -> list[str]:

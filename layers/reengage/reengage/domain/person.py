@@ -1,0 +1,115 @@
+"""One person, several addresses: who they are, and by which of them a message goes.
+
+Addresses are one person because a provider, or an event of the business, links them; never by a guess. Channels of one
+phone number count as one person for frequency caps and announcements.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from .caps import CapUsage
+from .contact import CHANNELS, Contact, Profile
+from .conversation import Conversation
+from .preferences import Preferences
+from .subject import Subject
+from .zones import is_witness
+
+PHONE_CHANNELS: Final = ("sms", "rcs", "whatsapp")
+
+
+class OtherAddress(NamedTuple):
+    """What a decision reads of the person's other address.
+
+    ``is_linked``: by a provider or an event; else it is another channel of the same number. ``cap_usage`` is of the
+    message's category.
+    """
+
+    contact: Contact
+    profile: Profile | None
+    conversation: Conversation | None
+    preferences: Preferences
+    cap_usage: CapUsage = CapUsage()
+    purchases: Subject | None = None
+    is_linked: bool = True
+
+    @property
+    def has_new_owner(self) -> bool:
+        """Whether someone wrote from the address after the person left it."""
+        return has_new_owner(self.preferences, self.conversation)
+
+    @property
+    def has_left(self) -> bool:
+        return self.preferences.moved_at is not None and not self.has_new_owner
+
+
+def has_new_owner(preferences: Preferences, conversation: Conversation | None) -> bool:
+    """Whether someone wrote from an address after the person left it: what is linked with it is not that person."""
+    if preferences.moved_at is None or conversation is None:
+        return False
+    return not preferences.left_since(conversation.last_inbound_at)
+
+
+def other_channels(contact: Contact) -> list[Contact]:
+    """Return the same phone number on the other channels."""
+    if not contact.address.startswith("+") or contact.channel not in PHONE_CHANNELS:
+        return []
+    return [replace(contact, channel=channel) for channel in PHONE_CHANNELS if channel != contact.channel]
+
+
+Found = Mapping[Contact, OtherAddress]
+
+
+def explore(
+    contact: Contact,
+    preferences: Preferences,
+    conversation: Conversation | None,
+    read: Callable[[Sequence[Contact]], Found],
+    *,
+    planned_at: datetime | None = None,
+) -> tuple[OtherAddress, ...]:
+    """Read the person's other addresses, link by link; no request for a contact without links.
+
+    ``preferences`` and ``conversation`` are the contact's own. An address that has a new owner is not the person's;
+    but what was planned before the person left it, at ``planned_at``, still is.
+    """
+    if has_new_owner(preferences, conversation) and not (planned_at and preferences.left_since(planned_at)):
+        return ()
+    others: dict[Contact, OtherAddress] = {}
+    seen = {contact}
+    waiting = _next_to(contact, preferences, is_linked=True)
+    while waiting := {other: is_linked for other, is_linked in waiting.items() if other not in seen}:
+        seen |= waiting.keys()
+        read_now = [address for address in read(list(waiting)).values() if not address.has_new_owner]
+        found = [address._replace(is_linked=waiting[address.contact]) for address in read_now]
+        others |= {address.contact: address for address in found}
+        waiting = _beside(found)
+    return tuple(others.values())
+
+
+def _beside(found: Sequence[OtherAddress]) -> dict[Contact, bool]:
+    """Return the addresses beside these, each with whether any of these links it with the person."""
+    beside: dict[Contact, bool] = {}
+    for address in found:
+        for other, is_linked in _next_to(address.contact, address.preferences, is_linked=address.is_linked).items():
+            beside[other] = beside.get(other, False) or is_linked
+    return beside
+
+
+def _next_to(contact: Contact, preferences: Preferences, *, is_linked: bool) -> dict[Contact, bool]:
+    """Return the addresses beside the contact, each with whether it is linked with the person."""
+    linked = dict.fromkeys(preferences.linked_to(contact), is_linked)
+    return dict.fromkeys(preferences.siblings_of(contact), False) | linked
+
+
+def is_free(contact: Contact, conversation: Conversation | None, now: datetime) -> bool:
+    """Whether a message costs nothing: WhatsApp charges none within 24 hours of the person's message."""
+    free_for = CHANNELS[contact.channel].free_text_for
+    return free_for is not None and conversation is not None and now < conversation.last_inbound_at + free_for
+
+
+def newest_zone(profiles: Iterable[Profile | None]) -> str | None:
+    """Return the person's time zone: of the address that they used last, of those of which one is known."""
+    known = [profile for profile in profiles if profile and is_witness(profile.timezone)]
+    return max(known, key=lambda profile: profile.last_seen_at).timezone if known else None

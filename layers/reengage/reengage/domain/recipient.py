@@ -1,0 +1,57 @@
+"""By which of the person's addresses a message goes: one whose window is open, the cheapest first."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from .contact import CHANNELS, Contact
+from .person import is_free
+from .policy import Action, Decision, decide
+from .policy_input import PolicyInput
+
+ELSEWHERE: Final = frozenset({"no_conversation", "window_closed", "channel_window"})
+"""The rules that stop a message at one address only. What any other rule stops goes nowhere."""
+
+Position = Callable[[Contact], int]
+"""The place of the contact's route among the stack's routes: the first row is the preferred one."""
+
+
+def choose(context: PolicyInput, position: Position = lambda _: 0) -> tuple[PolicyInput, Decision]:
+    """Decide on the message at each of the person's addresses, and return the one to use with its decision.
+
+    An address that did not deliver the message before is left out.
+    """
+    own, failed = decide(context), context.message.undelivered_to
+    is_final = own.action is Action.SKIP and own.rule not in ELSEWHERE
+    if is_final or context.category == "reply" or not (context.addresses or failed):
+        return context, own
+    elsewhere = [(other, decide(other)) for other in context.elsewhere()]
+    found = [pair for pair in [(context, own), *elsewhere] if pair[0].message.recipient not in failed]
+    if sends := _with(found, Action.SEND):
+        chosen, decision = min(sends, key=lambda pair: _order(pair[0], position))
+        return chosen, replace(decision, facts={**decision.facts, **_why(chosen)})
+    if holds := _with(found, Action.HOLD):
+        return min(holds, key=lambda pair: pair[1].until or context.now)
+    if context.message.contact in failed:
+        return context, Decision(Action.SKIP, None, {"decided_at": own.facts["decided_at"]})
+    return context, own
+
+
+def _with(found: list[tuple[PolicyInput, Decision]], action: Action) -> list[tuple[PolicyInput, Decision]]:
+    return [pair for pair in found if pair[1].action is action]
+
+
+def _order(context: PolicyInput, position: Position) -> tuple[float, ...]:
+    """Of a broadcast, the address that was used last goes first; else the free one, then by route, templates last."""
+    recipient, conversation = context.message.recipient, context.conversation
+    if context.message.reason_spec.audience and conversation:
+        return (-conversation.last_inbound_at.timestamp(),)
+    has_templates = CHANNELS[recipient.channel].free_text_for is not None
+    price = 0 if is_free(recipient, conversation, context.now) else 1 + has_templates
+    return price, position(recipient), recipient != context.message.contact
+
+
+def _why(chosen: PolicyInput) -> dict[str, Any]:
+    """Return the fact that the message goes by another address than it was planned for."""
+    message = chosen.message
+    return {} if message.recipient == message.contact else {"instead_of": message.contact.channel}

@@ -1,0 +1,143 @@
+"""The addresses of one person in the stores: links, their read before a send, caps, and the fallback."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+import pytest
+
+from reengage.domain.contact import Contact
+from reengage.domain.message import State
+from reengage.domain.policy import PolicyInput, PolicySettings
+from reengage.domain.preferences import Link, Preferences
+from reengage.ports import Store
+from tests.contract.samples import (
+    ANNA,
+    BEN,
+    LATER,
+    NOW,
+    brought,
+    claimed,
+    conversation,
+    due_key,
+    everything_due,
+    placed,
+    preferring,
+    profile,
+    reminder,
+)
+from tests.contract.stores import TABLE, Calls, DynamoDB, Harness
+
+CHAT: Final = Contact(ANNA.brand, "whatsapp", "GB.1112223334445556")
+WEEK: Final = timedelta(days=7)
+
+
+def linked(store: Store, one: Contact = ANNA, other: Contact = CHAT) -> None:
+    for contact, beside in ((one, other), (other, one)):
+        link = Link(NOW.replace(microsecond=0), contact.channel, beside)
+        before = store.read_preferences(contact)
+        preferring(store, contact, before.link(store.preferences_key(beside), link))
+
+
+def test_preferences_keep_links_and_channels(harness: Harness) -> None:
+    at = NOW.replace(microsecond=0)
+    links = {"a": Link(at, "whatsapp", CHAT), "of an older version": Link(at, "whatsapp")}
+    channels = {"sms": at, "whatsapp": at}
+    stored = preferring(harness.store, ANNA, Preferences(links=links, channels=channels, used_channels=channels))
+    assert harness.store.read_preferences(ANNA) == stored
+
+
+def test_snapshot_has_the_linked_addresses(harness: Harness) -> None:
+    store = harness.store
+    linked(store)
+    linked(store, CHAT, BEN)
+    store.write_profile(CHAT, profile(), replacing=None)
+    store.write_conversation(BEN, conversation(), replacing=None)
+    used = placed(store, reminder(contact=BEN, offset="PT1H"))
+    others = {other.contact: other for other in store.read_snapshot(reminder()).others}
+    assert others.keys() == {CHAT, BEN}
+    assert others[CHAT].profile == profile()
+    assert others[BEN].conversation == conversation()
+    assert others[BEN].cap_usage == used
+    assert all(other.is_linked for other in others.values())
+    assert store.read_snapshot(reminder(contact=Contact(ANNA.brand, "sms", "+4915112345699"))).others == ()
+
+
+def test_cap_usage_of_a_person_is_in_one_row(harness: Harness) -> None:
+    """Reminders to two addresses of one person were counted in two rows, so twice the cap was sent."""
+    store = harness.store
+    placed(store, reminder(contact=CHAT, offset="PT9H"))
+    linked(store)
+    holder = min(ANNA, CHAT, key=lambda each: each.key)
+    for number, contact in enumerate((ANNA, CHAT)):
+        message = reminder(contact=contact, offset=f"PT{number}H")
+        before = PolicyInput.of(store.read_snapshot(message), message, PolicySettings(), NOW).cap_usage
+        assert len(before.instants()) == number + 1
+        assert store.reserve_cap(message, before, at=NOW, retention=WEEK)
+        assert not store.reserve_cap(message, before, at=NOW, retention=WEEK), "another run took it"
+        assert before.holder == holder
+    taken = replace(reminder(contact=CHAT, offset="PT1H"), cap_holder=holder)
+    store.release_cap(taken)
+    left = PolicyInput.of(store.read_snapshot(taken), taken, PolicySettings(), NOW).cap_usage
+    assert len(left.instants()) == 2
+
+
+def fallen_back(store: Store, *failed: Contact) -> bool:
+    stored = store.read_message(reminder().key)
+    assert stored
+    return store.fall_back(replace(stored, due_at=LATER, undelivered_to=failed, last_receipt_id="u1", error="30003"))
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_fall_back_from_each_state(harness: Harness, state: State) -> None:
+    store = harness.store
+    before = brought(store, state)
+    handed_over = state in (State.SENDING, State.SENT, State.UNCONFIRMED)
+    assert fallen_back(store, CHAT) is handed_over
+    after = store.read_message(before.key)
+    if not handed_over:
+        assert after == before
+        return
+    assert after
+    assert (after.state, after.due_at, after.undelivered_to) == (State.SCHEDULED, LATER, (CHAT,))
+    assert (after.last_receipt_id, after.error, after.sent_to) == ("u1", "30003", None)
+    assert everything_due(store, LATER) == [due_key(after)]
+    assert not fallen_back(store, CHAT), "it is scheduled already"
+    assert store.claim(due_key(after), claim_id="claim-2", at=LATER)
+    assert not fallen_back(store, CHAT), "the same address again is no news"
+    assert fallen_back(store, CHAT, ANNA)
+
+
+def test_the_used_address_is_kept_with_the_outcome(harness: Harness) -> None:
+    store = harness.store
+    taken = claimed(store)
+    assert store.settle(replace(taken, state=State.SENT, settled_at=LATER, sent_to=CHAT, provider="fake"))
+    stored = store.read_message(taken.key)
+    assert stored
+    assert stored.sent_to == CHAT
+    assert stored.recipient == CHAT
+
+
+def test_a_late_delivery_ends_a_fallback(harness: Harness) -> None:
+    store = harness.store
+    brought(store, State.SENT)
+    assert fallen_back(store, CHAT)
+    stored = store.read_message(reminder().key)
+    assert stored
+    delivered = replace(stored, state=State.DELIVERED, settled_at=LATER, sent_to=CHAT)
+    assert store.record_receipt(delivered)
+    assert everything_due(store, LATER) == []
+
+
+def keys_read(calls: Calls) -> list[int]:
+    return [len(call.params["RequestItems"][TABLE]["Keys"]) for call in calls.requests]
+
+
+def test_a_linked_address_is_one_request_and_four_reads_more(local: DynamoDB) -> None:
+    with local.calls() as alone:
+        local.store.read_snapshot(reminder())
+    linked(local.store)
+    with local.calls() as both:
+        assert len(local.store.read_snapshot(reminder()).others) == 1
+    assert keys_read(alone) == [7]
+    assert keys_read(both) == [7, 4]

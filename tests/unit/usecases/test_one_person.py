@@ -1,0 +1,477 @@
+"""One person, several addresses: a message goes by the one whose window is open, the cheapest first, and once."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import permutations
+from operator import ne
+from typing import Any, Final
+
+import pytest
+
+from reengage.domain.caps import parse_caps
+from reengage.domain.commands import EraseContact, LinkContact, MoveContact, Status
+from reengage.domain.contact import Contact
+from reengage.domain.message import State
+from reengage.domain.policy_settings import PolicySettings
+from reengage.domain.quiet_hours import QuietHours
+from reengage.errors import InvalidEvent, NotPublished
+from reengage.ports import Refused, Retryable, Unknown
+from reengage.usecases.link_contact import link_contact, move_contact
+from tests.fakes import ANNA, NOON, Crash, Fault, World, business, inbound, receipt
+
+CHAT: Final = Contact(ANNA.brand, "whatsapp", "GB.1112223334445556")
+OTHER_PHONE: Final = Contact(ANNA.brand, "sms", "+447700900123")
+DUE: Final = NOON + timedelta(days=2)
+STARTS: Final = DUE + timedelta(hours=2)
+HOUR: Final = timedelta(hours=1)
+
+
+def write(world: World, contact: Contact, at: datetime, text: str = "Hello", **more: Any) -> None:
+    world.clock.now = at
+    world.receive(inbound(at, text=text, contact=contact, message_id=f"{contact}{at}", **more))
+
+
+def link(world: World, one: Contact = ANNA, other: Contact = CHAT) -> None:
+    link_contact(LinkContact(one, other, world.clock.now), store=world.store, publish=world.bus)
+
+
+def book(world: World, contact: Contact = ANNA, **more: Any) -> None:
+    world.plan(business("AppointmentBooked", contact=contact, starts_at=STARTS, remind_before=["PT2H"], **more))
+
+
+def story(*written: tuple[Contact, timedelta], booked: Contact = ANNA, **settings: Any) -> World:
+    """A reminder that is due now. Each contact wrote so long before that; all are linked with the booked one."""
+    world = World(policy=PolicySettings(whatsapp_templates=frozenset({"appointment_reminder"}), **settings))
+    for contact, before in written:
+        write(world, contact, DUE - before)
+    world.clock.now = NOON
+    for contact in dict.fromkeys([contact for contact, _ in written] + [CHAT]):
+        if contact != booked:
+            link(world, booked, contact)
+    book(world, booked)
+    world.bus.events.clear()
+    world.clock.now = DUE
+    return world
+
+
+def sent_to(world: World) -> list[Contact]:
+    return [outbound.message.recipient for outbound in world.provider.handed]
+
+
+def report(world: World, status: Status, number: int = -1, *, event_id: str = "", **more: Any) -> str:
+    given = receipt(world.provider.handed[number], status, world.clock.now, event_id=event_id or status, **more)
+    return world.report(given)
+
+
+def state(world: World) -> tuple[State, str | None]:
+    (row,) = world.store.rows()
+    return row.state, row.rule
+
+
+DAYS: Final = timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("written", "wanted"),
+    [
+        ([(CHAT, HOUR)], CHAT),
+        ([(ANNA, 5 * DAYS), (CHAT, HOUR)], CHAT),
+        ([(ANNA, HOUR), (CHAT, 2 * HOUR)], CHAT),
+        ([(ANNA, 5 * DAYS), (CHAT, 25 * HOUR)], ANNA),
+        ([(CHAT, 25 * HOUR)], CHAT),
+        ([(ANNA, HOUR)], ANNA),
+        ([(ANNA, 31 * DAYS), (CHAT, 29 * DAYS)], CHAT),
+        ([(OTHER_PHONE, 2 * DAYS), (ANNA, 3 * DAYS)], ANNA),
+        ([(OTHER_PHONE, 2 * DAYS)], OTHER_PHONE),
+    ],
+)
+def test_goes_to_the_open_window_the_cheapest_first(written: list[tuple[Contact, timedelta]], wanted: Contact) -> None:
+    """A booking by number was skipped though the person had written with a username a day before."""
+    world = story(*written)
+    assert world.run_sender()["sent"] == 1
+    assert sent_to(world) == [wanted]
+    (sent,) = world.bus.details("MessageSent")
+    assert sent["contact"]["address"] == wanted.address
+    planned_for = {"channel": "sms", "address": ANNA.address}
+    assert sent.get("planned_for") == (None if wanted == ANNA else planned_for)
+    (row,) = world.store.rows()
+    assert row.sent_to == (None if wanted == ANNA else wanted)
+    assert world.run_sender()["due"] == 0
+
+
+def test_the_row_of_routes_decides_between_sms_and_rcs() -> None:
+    rcs = replace(ANNA, channel="rcs")
+    for first in (ANNA, rcs):
+        world = story((ANNA, HOUR), (rcs, HOUR))
+        sender = replace(world.sender(), route_position=partial(ne, first))
+        (row,) = world.store.rows()
+        (due,) = [each for page in world.store.due("appointments", "high", row.contact.shard, DUE) for each in page]
+        sender.handle(due)
+        assert sent_to(world) == [first]
+
+
+def test_all_closed_windows_skip_by_the_contacts_own_rule() -> None:
+    world = story((ANNA, 31 * DAYS), (CHAT, 31 * DAYS))
+    assert world.run_sender()["skipped"] == {"window_closed": 1}
+
+
+def test_one_number_on_two_channels_is_no_link() -> None:
+    """What was planned for SMS does not go by WhatsApp unless an event links the two."""
+    world = World()
+    whatsapp = replace(ANNA, channel="whatsapp")
+    write(world, whatsapp, DUE - HOUR)
+    world.clock.now = NOON
+    book(world)
+    world.clock.now = DUE
+    assert world.run_sender()["skipped"] == {"no_conversation": 1}
+
+
+def test_a_link_between_channels_of_one_number_counts() -> None:
+    whatsapp = replace(ANNA, channel="whatsapp")
+    world = story((whatsapp, HOUR))
+    assert world.run_sender()["sent"] == 1
+    assert sent_to(world) == [whatsapp]
+
+
+def test_a_link_over_a_third_address_counts() -> None:
+    world = World()
+    write(world, CHAT, DUE - HOUR)
+    link(world, ANNA, OTHER_PHONE)
+    link(world, CHAT, OTHER_PHONE)
+    world.clock.now = NOON
+    book(world)
+    world.clock.now = DUE
+    world.run_sender()
+    assert sent_to(world) == [CHAT]
+
+
+def test_a_stop_that_is_not_copied_yet_stops_all_addresses() -> None:
+    """A STOP at one address must hold at the next send, even if its copy to the other address is still under way."""
+    for stops, other in permutations([ANNA, CHAT]):
+        world = story((ANNA, HOUR), (CHAT, HOUR), booked=other)
+        fault = Fault(only="write_linked")
+        world.clock.now = DUE + timedelta(seconds=1)
+        stop = inbound(world.clock.now, text="STOP", contact=stops, message_id="stop")
+        with pytest.raises(Crash):
+            world.receive(stop, fault)
+        assert world.run_sender()["skipped"] == {"opted_out": 1}
+        assert sent_to(world) == []
+
+
+def test_caps_count_the_person() -> None:
+    world = story((ANNA, HOUR), (CHAT, HOUR), caps={"utility": parse_caps("1/P1D")})
+    book(world, CHAT, subject_id="another")
+    book(world, ANNA, subject_id="a third")
+    world.run_sender()
+    assert len(world.provider.handed) == 1
+    assert {row.rule for row in world.store.rows() if row.state is not State.SENT} <= {"frequency_cap", "too_late"}
+
+
+def test_a_cap_is_released_where_it_was_reserved() -> None:
+    for booked in (ANNA, CHAT):
+        world = story((ANNA, HOUR), (CHAT, HOUR), booked=booked, caps={"utility": parse_caps("1/P1D")})
+        world.provider.script.append(Retryable("down"))
+        world.run_sender()
+        (row,) = world.store.rows()
+        snapshot = world.store.read_snapshot(row)
+        assert not snapshot.cap_usage.taken
+        assert not any(other.cap_usage.taken for other in snapshot.others)
+
+
+def test_the_persons_zone_is_the_one_reported_last() -> None:
+    hours = QuietHours.parse("20:00-09:00")
+    assert hours
+    world = World(policy=PolicySettings(quiet_hours={"utility": hours}))
+    write(world, CHAT, DUE - HOUR, timezone="Asia/Tokyo")  # 12:00 in Berlin is 21:00 there
+    write(world, ANNA, DUE - timedelta(minutes=30))
+    world.clock.now = NOON
+    link(world)
+    book(world)
+    world.clock.now = DUE
+    world.run_sender()
+    (decided,) = world.bus.details("MessageHeld") + world.bus.details("MessageSkipped")
+    assert decided["facts"]["zone"] == "Asia/Tokyo"
+
+
+def test_marketing_waits_while_the_person_talks_elsewhere() -> None:
+    world = World(policy=PolicySettings(conversation_pause=timedelta(minutes=30)))
+    write(world, ANNA, NOON)
+    link(world)
+    world.plan(business("CartAbandoned", contact=ANNA, at=NOON, items=["Lamp"]))
+    write(world, CHAT, NOON + 4 * HOUR - timedelta(minutes=10))
+    world.clock.now = NOON + 4 * HOUR
+    assert world.run_sender("updates")["held"] == 1
+
+
+@pytest.mark.parametrize("planned_first", [True, False])
+def test_a_purchase_reaches_linked_addresses(*, planned_first: bool) -> None:
+    """A purchase at one address left the cart reminder of another address of the person."""
+    world = World()
+    for contact in (ANNA, CHAT):
+        write(world, contact, NOON)
+    link(world)
+
+    def abandon() -> None:
+        world.plan(business("CartAbandoned", NOON, contact=ANNA, items=["Lamp"]))
+
+    def buy() -> None:
+        at = NOON + timedelta(minutes=5)
+        world.plan(business("PurchaseMade", at, subject_id="all", contact=CHAT, cart=True))
+
+    for step in (abandon, buy) if planned_first else (buy, abandon):
+        step()
+    world.clock.now = NOON + 5 * HOUR
+    world.run_sender("updates")
+    assert sent_to(world) == []
+    (row,) = [row for row in world.store.rows() if row.reason == "cart_reminder"]
+    assert (row.state, row.rule) == (State.SKIPPED, "cancelled")
+
+
+def test_a_move_takes_planned_messages_along() -> None:
+    world = World()
+    write(world, ANNA, NOON - HOUR)
+    book(world)
+    world.clock.now = NOON
+    move_contact(MoveContact(ANNA, OTHER_PHONE, NOON), store=world.store, publish=world.bus)
+    write(world, OTHER_PHONE, DUE - HOUR)
+    world.clock.now = DUE
+    assert world.run_sender()["sent"] == 1
+    assert sent_to(world) == [OTHER_PHONE]
+
+
+def test_nothing_goes_to_an_address_that_has_a_new_owner() -> None:
+    """A number was given up and given to someone else, who wrote from it: the reminder is not theirs."""
+    world = World()
+    write(world, OTHER_PHONE, NOON - HOUR)
+    world.clock.now = NOON
+    move_contact(MoveContact(ANNA, OTHER_PHONE, NOON), store=world.store, publish=world.bus)
+    book(world, OTHER_PHONE)
+    write(world, ANNA, DUE - HOUR)
+    world.clock.now = DUE
+    world.run_sender()
+    assert sent_to(world) == [OTHER_PHONE]
+
+
+def test_a_new_owners_start_does_not_opt_in_the_person() -> None:
+    world = World()
+    write(world, OTHER_PHONE, NOON - HOUR, "STOP")
+    world.clock.now = NOON
+    move_contact(MoveContact(ANNA, OTHER_PHONE, NOON), store=world.store, publish=world.bus)
+    write(world, ANNA, NOON + HOUR, "START")
+    assert world.store.read_preferences(OTHER_PHONE).refused("contact", "sms")
+
+
+# The fallback
+
+
+def test_an_undelivered_message_falls_back_once() -> None:
+    world = story((ANNA, HOUR), (CHAT, HOUR), caps={"utility": parse_caps("1/P1D")})
+    world.run_sender()
+    assert report(world, "undelivered", error="131026") == "recorded"
+    (undelivered,) = world.bus.details("MessageUndelivered")
+    assert undelivered["falls_back"] is True
+    assert undelivered["contact"]["address"] == CHAT.address
+    world.clock.forward(minutes=1)
+    assert world.run_sender()["sent"] == 1
+    assert sent_to(world) == [CHAT, ANNA]
+    assert report(world, "delivered") == "recorded"
+    assert state(world)[0] is State.DELIVERED
+    assert len({outbound.message.scheduled_message_id for outbound in world.provider.handed}) == 1
+    assert world.run_sender()["due"] == 0
+
+
+def test_it_ends_undelivered_if_no_address_is_left() -> None:
+    world = story((ANNA, HOUR), (CHAT, HOUR))
+    world.run_sender()
+    report(world, "undelivered")
+    world.run_sender()
+    assert report(world, "undelivered", event_id="second") == "recorded"
+    assert state(world)[0] is State.UNDELIVERED
+    assert "falls_back" not in world.bus.details("MessageUndelivered")[-1]
+    assert world.run_sender()["due"] == 0
+
+
+def test_no_fallback_for_a_contact_without_links() -> None:
+    world = World()
+    write(world, ANNA, NOON)
+    book(world)
+    world.clock.now = DUE
+    world.run_sender()
+    report(world, "undelivered")
+    assert state(world)[0] is State.UNDELIVERED
+    assert world.run_sender()["due"] == 0
+
+
+def test_no_fallback_after_the_message_is_useless() -> None:
+    world = story((ANNA, HOUR), (CHAT, HOUR))
+    world.run_sender()
+    world.clock.now = STARTS
+    report(world, "undelivered")
+    assert state(world)[0] is State.UNDELIVERED
+
+
+RECEIPTS: Final[list[tuple[Status, str]]] = [("undelivered", "u1"), ("undelivered", "u2"), ("sent", "s1")]
+
+
+@pytest.mark.parametrize("order", list(permutations(RECEIPTS)))
+@pytest.mark.parametrize("run_after", range(1, 4))
+def test_repeated_receipts_lead_to_one_fallback(order: list[tuple[Status, str]], run_after: int) -> None:
+    world = story((ANNA, HOUR), (CHAT, HOUR))
+    world.run_sender()
+    for number, (status, event_id) in enumerate([*order, *order], 1):
+        report(world, status, 0, event_id=event_id)
+        if number == run_after:
+            world.run_sender()
+    world.run_sender()
+    assert sent_to(world) == [CHAT, ANNA]
+    assert state(world)[0] is State.SENT
+    assert world.store.rows()[0].sent_to is None
+
+
+def test_delivered_before_undelivered_means_no_fallback() -> None:
+    world = story((ANNA, HOUR), (CHAT, HOUR))
+    world.run_sender()
+    report(world, "delivered")
+    assert report(world, "undelivered") == "ignored"
+    assert world.run_sender()["due"] == 0
+
+
+def test_delivered_after_undelivered_ends_the_fallback() -> None:
+    world = story((ANNA, HOUR), (CHAT, HOUR))
+    world.run_sender()
+    report(world, "undelivered")
+    assert report(world, "delivered") == "recorded"
+    assert state(world)[0] is State.DELIVERED
+    assert world.run_sender()["due"] == 0
+
+
+def test_delivered_after_the_fallback_was_sent_changes_nothing() -> None:
+    world = story((ANNA, HOUR), (CHAT, HOUR))
+    world.run_sender()
+    report(world, "undelivered")
+    world.run_sender()
+    assert report(world, "delivered", 0) == "repeated"
+    assert state(world)[0] is State.SENT
+
+
+def test_an_opt_out_in_between_ends_it_undelivered() -> None:
+    world = story((ANNA, HOUR), (CHAT, HOUR))
+    world.run_sender()
+    report(world, "undelivered")
+    write(world, CHAT, DUE + timedelta(seconds=20), "STOP")
+    assert world.run_sender()["failed"] == 1
+    assert sent_to(world) == [CHAT]
+    assert state(world) == (State.UNDELIVERED, "opted_out")
+    last = world.bus.details("MessageUndelivered")[-1]
+    assert (last["rule"], last.get("falls_back")) == ("opted_out", None)
+
+
+def test_a_refused_fallback_ends_undelivered() -> None:
+    world = story((ANNA, HOUR), (CHAT, HOUR))
+    world.run_sender()
+    report(world, "undelivered")
+    world.provider.script.append(Refused("30006"))
+    assert world.run_sender()["failed"] == 1
+    assert state(world)[0] is State.UNDELIVERED
+    assert world.bus.details("MessageFailed") == []
+
+
+def test_an_opt_out_by_receipt_leads_to_no_fallback() -> None:
+    world = story((ANNA, HOUR), (CHAT, HOUR))
+    world.run_sender()
+    report(world, "opted_out")
+    assert state(world)[0] is State.UNDELIVERED
+    assert world.store.read_preferences(ANNA).refused("contact", "sms")
+
+
+@pytest.mark.parametrize("erased_first", [True, False])
+@pytest.mark.parametrize("contact", [ANNA, CHAT])
+def test_an_erasure_in_between_ends_all(contact: Contact, *, erased_first: bool) -> None:
+    world = story((ANNA, HOUR), (CHAT, HOUR))
+    world.run_sender()
+    world.clock.forward(seconds=5)
+
+    def erase() -> None:
+        world.erase(EraseContact(contact, world.clock.now))
+
+    def undelivered() -> None:
+        try:
+            report(world, "undelivered")
+        except InvalidEvent:
+            assert erased_first
+
+    for step in (erase, undelivered) if erased_first else (undelivered, erase):
+        step()
+    world.run_sender()
+    assert sent_to(world) == [CHAT]
+    assert world.store.rows() == []
+
+
+def test_a_cancellation_in_between_ends_it() -> None:
+    world = story((ANNA, HOUR), (CHAT, HOUR))
+    world.run_sender()
+    report(world, "undelivered")
+    world.plan(business("AppointmentCancelled", DUE, contact=ANNA))
+    world.run_sender()
+    assert sent_to(world) == [CHAT]
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("nth", range(1, 9))
+def test_a_crash_of_the_receipt_is_made_good_by_its_retry(nth: int, *, after: bool) -> None:
+    world = story((ANNA, HOUR), (CHAT, HOUR))
+    world.run_sender()
+    given = receipt(world.provider.handed[0], "undelivered", world.clock.now, event_id="u1")
+    try:
+        world.report(given, Fault(nth=nth, after=after))
+    except Crash:
+        world.report(given)
+    assert len(world.bus.details("MessageUndelivered")) >= 1
+    world.run_sender()
+    assert sent_to(world) == [CHAT, ANNA]
+
+
+def test_an_unpublished_fallback_is_published_by_the_retry() -> None:
+    world = story((ANNA, HOUR), (CHAT, HOUR))
+    world.run_sender()
+    world.bus.failing = 1
+    with pytest.raises(NotPublished):
+        report(world, "undelivered")
+    report(world, "undelivered")
+    assert len(world.bus.details("MessageUndelivered")) == 1
+
+
+def test_an_unconfirmed_message_is_never_repeated_elsewhere() -> None:
+    world = story((ANNA, HOUR), (CHAT, HOUR))
+    world.provider.script.append(Unknown("timeout"))
+    assert world.run_sender()["unconfirmed"] == 1
+    world.clock.forward(minutes=10)
+    assert world.run_sender()["due"] == 0
+    assert sent_to(world) == [CHAT]
+
+
+def test_a_receipt_by_the_planned_address_is_about_the_used_one() -> None:
+    world = story((ANNA, HOUR), (CHAT, HOUR))
+    world.run_sender()
+    given = receipt(world.provider.handed[0], "undelivered", world.clock.now, event_id="u1")
+    assert world.report(replace(given, contact=ANNA)) == "recorded"
+    world.run_sender()
+    assert sent_to(world) == [CHAT, ANNA]
+
+
+def test_forecast_is_send_if_a_linked_window_is_open() -> None:
+    world = World()
+    write(world, CHAT, NOON)
+    link(world)
+    book(world)
+    (planned,) = world.bus.details("MessagePlanned")
+    assert planned["forecast"] == "send"
+
+
+def test_a_reply_stays_at_its_address() -> None:
+    world = World(ingest=replace(World().ingest, answers_help=True))
+    write(world, CHAT, NOON - HOUR)
+    link(world)
+    write(world, ANNA, NOON, "HELP")
+    assert sent_to(world) == [ANNA]
