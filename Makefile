@@ -245,6 +245,10 @@ simulate-faults: $(PROJECT) ## Play SEEDS=100 stories with faults, from seed FIR
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.simulation.faults --seeds $(or $(SEEDS),100) \
 	  $(if $(FIRST),--first $(FIRST)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(FENCES),--fences)
 
+.PHONY: kills
+kills: $(PROJECT) dynamodb-local ## Kill workers at random moments, ROUNDS=300 times, against DynamoDB Local and a provider stub.
+	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.kills --rounds $(or $(ROUNDS),300) $(if $(SEED),--seed $(SEED))
+
 .PHONY: simulate texts
 simulate: $(PROJECT) ## Run a story of months in seconds: STORY=file.jsonl [SET=Name=value] [REPORT=page.html].
 	$(call need,STORY,make simulate STORY=events/stories/clinic.jsonl)
