@@ -233,6 +233,11 @@ day: $(PROJECT) ## List the appointments of a day, and who gets no reminder: BRA
 	$(call need,BRAND,make day BRAND=acme-dental DATE=tomorrow)
 	@$(REENGAGE) day --brand "$(BRAND)" --date "$(or $(DATE),tomorrow)" --stack $(STACK)
 
+.PHONY: opener
+opener: $(PROJECT) ## Print the link by which a person can write first: APPOINTMENT=id [QR=out.svg] [BRAND=…] [STACK=…].
+	$(call need,APPOINTMENT,make opener APPOINTMENT=a-17 QR=out.svg)
+	@$(REENGAGE) opener --appointment "$(APPOINTMENT)" --stack $(STACK) $(if $(BRAND),--brand "$(BRAND)") $(if $(QR),--qr "$(QR)")
+
 .PHONY: doctor redrive
 doctor: $(PROJECT) ## Check a deployed stack, and say what is wrong and how to fix it: [STACK=…].
 	@$(REENGAGE) doctor --stack $(STACK)

@@ -182,10 +182,8 @@ class WebhookSettings(ProviderSettings, EventSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExplainSettings(DecisionSettings, StackSettings):
+class ExplainSettings(PlanningSettings):
     """What the function has that answers questions."""
-
-    routes: Routes
 
 
 def _days(text: str) -> timedelta:

@@ -16,8 +16,13 @@ from reengage.domain.conversation import WINDOW
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.openers import find_tokens
 from reengage.domain.routes import Routes, parse_routes
+from reengage.domain.subject import SubjectRef
 from reengage.ports import OutboundMessage
+from reengage.usecases.day import DayEntry, day
+from reengage.usecases.explain import explain
 from reengage.usecases.ingest_settings import IngestSettings
+from reengage.usecases.openers import OpenerDesk
+from reengage.usecases.read_openers import read_openers
 from tests.fakes import ANNA, NOON, RETENTION, Crash, Fault, World, business, inbound
 
 ROUTES = parse_routes("acme-dental/sms/aws/+12025550100,acme-dental/whatsapp/meta/106540352242922|+493012345678")
@@ -29,6 +34,10 @@ DAY = timedelta(days=1)
 
 def clinic(routes: Routes = ROUTES) -> World:
     return World(invite=OpenerLinks(routes, FluentWording()))
+
+
+INVITE = OpenerLinks(ROUTES, FluentWording())
+REF = SubjectRef("acme-dental", "appointment", "A-1001")
 
 
 def book(world: World, *, contact: Contact | None = ANNA, days: int = 3, **fields: Any) -> str:
@@ -387,3 +396,61 @@ def test_product_of_one_contact_has_no_opener() -> None:
 
 def test_number_of_a_brand_is_a_field_of_the_brand() -> None:
     assert Brand("acme-dental", numbers={"sms": "+12025550111"}).numbers == {"sms": "+12025550111"}
+
+
+def test_question_about_a_subject_has_its_opener() -> None:
+    world = clinic()
+    token = book(world)
+
+    def ask() -> dict[str, Any]:
+        return read_openers(REF, store=world.store, invite=INVITE, clock=world.clock)
+
+    (found,) = ask()["openers"]
+    assert token_of(found["opener_text"]) == token
+    assert found["opener"].startswith("sms:+12025550100?body=")
+    assert found["contact"] == {"brand": "acme-dental", "channel": "sms", "address": ANNA.address}
+    write(world, BEN, token)
+    assert ask() == {"brand": "acme-dental", "kind": "appointment", "id": "A-1001", "found": True, "openers": []}
+    assert not read_openers(replace(REF, id="A-9"), store=world.store, invite=INVITE, clock=world.clock)["found"]
+
+
+def test_explanation_has_the_opener_until_it_is_used() -> None:
+    world = clinic()
+    token = book(world)
+    desk = OpenerDesk(world.store, INVITE)
+    found = explain(ANNA, store=world.store, clock=world.clock, settings=world.policy, desk=desk)
+    scheduled = [entry for entry in found["entries"] if entry["what"] == "scheduled"]
+    assert [token_of(entry["opener_text"]) for entry in scheduled] == [token, token]
+    write(world, BEN, token)
+    found = explain(BEN, store=world.store, clock=world.clock, settings=world.policy, desk=desk)
+    assert [entry for entry in found["entries"] if "opener" in entry] == []
+    assert [entry["subject_id"] for entry in found["entries"] if entry["what"] == "agreed to messages"] == ["A-1001"]
+
+
+def test_day_has_the_opener_of_who_must_write_first() -> None:
+    world = clinic()
+    book(world)
+    starts_on = (NOON + 3 * DAY).date()
+
+    def entries() -> Sequence[DayEntry]:
+        desk = OpenerDesk(world.store, INVITE)
+        found = day("acme-dental", starts_on, store=world.store, settings=world.policy, clock=world.clock, desk=desk)
+        return found.entries
+
+    (entry,) = entries()
+    assert entry.opener == world.bus.details("MessagePlanned")[0]["opener"]
+    write(world, replace(BEN, channel="sms"), token_of((entry.opener or "").replace("%20", " ")))
+    (entry,) = entries()
+    assert (entry.contact, entry.opener, entry.state) == (replace(BEN, channel="sms"), None, "will_be_reminded")
+
+
+@pytest.mark.parametrize("second", [False, True])
+def test_one_of_two_people_uses_an_opener(second: bool) -> None:
+    """Each person of an appointment has an opener, and binds only the own reminders."""
+    world = clinic()
+    dora = Contact("acme-dental", "sms", "+4915100000004")
+    tokens = [book(world, contact=ANNA), book(world, contact=dora)]
+    assert tokens[0] != tokens[1]
+    write(world, BEN, tokens[second])
+    assert len(rows(world, BEN)) == 2
+    assert [len(rows(world, each)) for each in (ANNA, dora)] == ([2, 0] if second else [0, 2])

@@ -6,7 +6,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..settings import ExplainSettings
-from .adapters import StoreAdapters
+from .planning import InvitingApp
 
 if TYPE_CHECKING:
     from datetime import date
@@ -15,20 +15,21 @@ if TYPE_CHECKING:
     from ..domain.subject import BusinessEvent
 
 
-class ExplainApp(StoreAdapters):
+class ExplainApp(InvitingApp):
     """Build what each question needs. Nothing is changed."""
 
     @cached_property
     def settings(self) -> ExplainSettings:
         return ExplainSettings.from_env()
 
-    def answer(self, question: Question) -> dict[str, Any]:
+    def answer(self, question: Question) -> dict[str, Any]:  # noqa: PLR0911 - one for each question
         """Read the stored data and return the answer."""
         from ..adapters.inbound.questions import (
             AboutBroadcast,
             AboutContact,
             AboutDay,
             AboutEvent,
+            AboutOpener,
             AboutStory,
             AboutSubject,
         )
@@ -48,18 +49,24 @@ class ExplainApp(StoreAdapters):
                 return answer(lines)
             case AboutDay(brand, date):
                 return self._day(brand, date)
+            case AboutOpener(subject):
+                from ..usecases.read_openers import read_openers
+
+                ref = subject.ref(self.settings.routes)
+                return read_openers(ref, store=self.store, invite=self._invite, clock=self.clock)
             case AboutSubject():
                 from ..usecases.explain import explain_subject
 
                 ref, policy = question.ref(self.settings.routes), self.settings.policy
-                return explain_subject(ref, store=self.store, clock=self.clock, settings=policy)
+                return explain_subject(ref, store=self.store, clock=self.clock, settings=policy, desk=self._desk)
 
     def _explain(self, question: AboutContact) -> dict[str, Any]:
         from ..usecases.explain import explain, export
 
         if question.output == "export":
             return export(question.contact, store=self.store, clock=self.clock, cursor=question.after)
-        return explain(question.contact, store=self.store, clock=self.clock, settings=self.settings.policy)
+        policy = self.settings.policy
+        return explain(question.contact, store=self.store, clock=self.clock, settings=policy, desk=self._desk)
 
     def _preview(self, event: BusinessEvent) -> dict[str, Any]:
         from ..adapters.wording import FluentWording
@@ -72,7 +79,10 @@ class ExplainApp(StoreAdapters):
     def _day(self, brand: str, date: date) -> dict[str, Any]:
         from ..usecases.day import day, day_as_json
 
-        return day_as_json(day(brand, date, store=self.store, settings=self.settings.policy, clock=self.clock))
+        policy = self.settings.policy
+        return day_as_json(
+            day(brand, date, store=self.store, settings=policy, clock=self.clock, desk=self._desk),
+        )
 
 
 @cache

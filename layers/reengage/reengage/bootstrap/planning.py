@@ -12,15 +12,33 @@ if TYPE_CHECKING:
     from ..domain.brand import Brand
     from ..domain.openers import Invitation, Opener
     from ..domain.subject import BusinessEvent
+    from ..usecases.openers import OpenerDesk
     from ..usecases.plan_messages import Planned
 
 
-class PlanningApp(StoreAdapters):
-    """Build what planning needs, and what an opener needs when there is one."""
+class InvitingApp(StoreAdapters):
+    """Build what an opener needs when there is one."""
 
     @cached_property
     def settings(self) -> PlanningSettings:
         return PlanningSettings.from_env()
+
+    @property
+    def _desk(self) -> OpenerDesk:
+        from ..usecases.openers import OpenerDesk
+
+        return OpenerDesk(self.store, self._invite)
+
+    def _invite(self, opener: Opener, channel: str | None, *, brand: Brand | None, locale: str | None) -> Invitation:
+        from ..adapters.opener_links import OpenerLinks
+        from ..adapters.wording import FluentWording
+
+        links = OpenerLinks(self.settings.routes, FluentWording(self.settings.default_locale))
+        return links(opener, channel, brand=brand, locale=locale)
+
+
+class PlanningApp(InvitingApp):
+    """Build what planning needs."""
 
     def _plan(self, event: BusinessEvent) -> Planned:
         from ..usecases.plan_messages import plan_messages
@@ -33,10 +51,3 @@ class PlanningApp(StoreAdapters):
             settings=self.settings.policy,
             invite=self._invite,
         )
-
-    def _invite(self, opener: Opener, channel: str | None, *, brand: Brand | None, locale: str | None) -> Invitation:
-        from ..adapters.opener_links import OpenerLinks
-        from ..adapters.wording import FluentWording
-
-        links = OpenerLinks(self.settings.routes, FluentWording(self.settings.default_locale))
-        return links(opener, channel, brand=brand, locale=locale)

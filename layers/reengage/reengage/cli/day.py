@@ -19,7 +19,7 @@ from reengage.domain.instants import parse_instant
 from reengage.simulation import StoryError, read_story
 from reengage.simulation.engine import state_at
 
-COLUMNS = ("time", "appointment", "name", "contact", "state", "at", "why", "what to do")
+COLUMNS = ("time", "appointment", "name", "contact", "state", "at", "why", "what to do", "opener")
 FILE_WIDTH = 200
 """Characters of a line if the output is no terminal."""
 
@@ -119,6 +119,7 @@ def _rows(found: Mapping[str, Any]) -> Iterator[Sequence[str]]:
             (entry.get("at") or "")[:16].replace("T", " "),
             (entry.get("why") or "").replace("_", " "),
             entry.get("what_to_do") or "",
+            entry.get("opener") or "",
         )
 
 

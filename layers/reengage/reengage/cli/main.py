@@ -8,6 +8,7 @@ from reengage.cli.day import day
 from reengage.cli.doctor import doctor
 from reengage.cli.explain import explain, export
 from reengage.cli.import_opt_outs import import_opt_outs
+from reengage.cli.opener import opener
 from reengage.cli.pause import pause, resume
 from reengage.cli.preview import preview
 from reengage.cli.progress import progress
@@ -30,6 +31,7 @@ COMMANDS = (
     resume,
     doctor,
     redrive,
+    opener,
 )
 
 app = typer.Typer(
@@ -52,6 +54,7 @@ for run in (
     doctor,
     redrive,
     day,
+    opener,
 ):
     app.command(run.__name__.replace("_", "-"))(run)
 

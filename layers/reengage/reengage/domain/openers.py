@@ -17,6 +17,7 @@ from functools import cache
 from typing import Final
 from urllib.parse import quote
 
+from .instants import iso
 from .plain_text import MAX_LENGTH, remove_marks, split_sentences
 from .subject import OF_ONE_CONTACT, OF_THE_BRAND, OPENER, Subject, SubjectRef
 
@@ -71,9 +72,9 @@ class Invitation:
     expires_at: datetime
 
     @property
-    def as_fields(self) -> dict[str, object]:
+    def as_fields(self) -> dict[str, str]:
         """Return the fields of events and answers: the link, or the text without a link."""
-        return {"opener": self.link or self.text, "opener_text": self.text, "opener_expires_at": self.expires_at}
+        return {"opener": self.link or self.text, "opener_text": self.text, "opener_expires_at": iso(self.expires_at)}
 
 
 @dataclass(frozen=True, slots=True)

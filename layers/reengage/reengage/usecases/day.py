@@ -1,7 +1,7 @@
 """The front desk's day: every appointment of a brand on one day, each with one state and what to do."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
 from types import MappingProxyType
@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from reengage.domain.answers import Answer
+from reengage.domain.brand import Brand
 from reengage.domain.contact import Contact
 from reengage.domain.forecast import Forecast, forecast
 from reengage.domain.instants import at_wall_clock, parse_instant, parse_zone
@@ -18,6 +19,7 @@ from reengage.domain.planning import planned_messages
 from reengage.domain.policy import PolicyInput, PolicySettings, default_zone
 from reengage.domain.subject import Subject, Track
 from reengage.ports import Clock, DayStore, Thread
+from reengage.usecases.openers import OpenerDesk
 
 REMINDER: Final = "appointment_reminder"
 
@@ -69,8 +71,8 @@ WHAT_TO_DO: Final[Mapping[Why, str]] = MappingProxyType(
     {
         Why.NO_CONTACT: "Call the person, and add the contact to the booking.",
         Why.NOT_PLANNED: "Call the person: the reminder's time had passed when the booking arrived.",
-        Why.NEVER_WROTE: "Call the person, and ask them to write to the business once.",
-        Why.WINDOW_CLOSES_FIRST: "Call the person, or ask them to write before the window closes.",
+        Why.NEVER_WROTE: "Give the person the opener, or ask them to write to the business once.",
+        Why.WINDOW_CLOSES_FIRST: "Give the person the opener, or ask them to write before the window closes.",
         Why.MOVED: "Call the person, and book with the new address.",
         Why.OPTED_OUT: "Call the person: they asked not to be written to.",
         Why.UNDELIVERABLE: "Call the person, and check the number.",
@@ -98,6 +100,8 @@ class DayEntry:
     why: Why | None = None
     rule: str | None = None
     what_to_do: str | None = None
+    opener: str | None = None
+    """How the person can write first: a link, or a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,15 @@ class _Result:
     rule: str | None = None
 
 
-def day(brand: str, of: date, *, store: DayStore, settings: PolicySettings, clock: Clock) -> Day:
+def day(
+    brand: str,
+    of: date,
+    *,
+    store: DayStore,
+    settings: PolicySettings,
+    clock: Clock,
+    desk: OpenerDesk | None = None,
+) -> Day:
     """Read the brand's appointments of a day and the state of each. Writes nothing.
 
     The day is that of the brand's time zone, else of the default zone, else UTC. ``of`` may be any day.
@@ -148,8 +160,29 @@ def day(brand: str, of: date, *, store: DayStore, settings: PolicySettings, cloc
         )
         for subject, contact in people
     ]
+    if desk:
+        entries = _with_openers(entries, subjects, desk=desk, brand=row, now=clock())
     name = getattr(zone, "key", None) or "UTC"
     return Day(brand, of, name, sorted(entries, key=lambda entry: (entry.starts_at, entry.appointment_id)))
+
+
+NEEDS_OPENER: Final = (Why.NEVER_WROTE, Why.WINDOW_CLOSES_FIRST)
+
+
+def _with_openers(
+    entries: Sequence[DayEntry], subjects: Sequence[Subject], *, desk: OpenerDesk, brand: Brand | None, now: datetime
+) -> list[DayEntry]:
+    """Add the openers of those that must write first; one read for all."""
+    by_id = {subject.ref.id: subject for subject in subjects}
+    wanted = [
+        (by_id[each.appointment_id], each.contact) for each in entries if each.why in NEEDS_OPENER and each.contact
+    ]
+    found = desk.find(wanted, brand=brand, now=now)
+    openers = {key: invitation.link or invitation.text for key, invitation in found.items()}
+    return [
+        replace(each, opener=openers.get((each.appointment_id, each.contact)) if each.contact else None)
+        for each in entries
+    ]
 
 
 def day_as_json(found: Day) -> dict[str, Any]:

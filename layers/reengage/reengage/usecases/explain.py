@@ -11,10 +11,12 @@ from reengage.domain.events_out import subject_of
 from reengage.domain.forecast import Forecast, forecast
 from reengage.domain.instants import iso
 from reengage.domain.message import ScheduledMessage, State
+from reengage.domain.openers import FORECASTS
 from reengage.domain.policy import PolicyInput, PolicySettings
 from reengage.domain.preferences import Choice, Preferences
 from reengage.domain.subject import Subject, SubjectRef
 from reengage.ports import Clock, ContactStore, Holdings, SnapshotReader
+from reengage.usecases.openers import OpenerDesk
 
 Entry = dict[str, Any]
 """``at`` (ISO 8601, UTC), ``what`` happened or will happen, and details; JSON values; ``None`` if not known."""
@@ -42,20 +44,26 @@ FORMER_FACTS: Final = {"mend": "hint"}
 
 
 def explain(
-    contact: Contact, *, store: LedgerStore, clock: Clock, settings: PolicySettings | None = None
+    contact: Contact,
+    *,
+    store: LedgerStore,
+    clock: Clock,
+    settings: PolicySettings | None = None,
+    desk: OpenerDesk | None = None,
 ) -> dict[str, Any]:
     """The ledger: ``contact``, ``asked_at``, ``stands`` (how things stand) and ``entries``, in order of time.
 
-    With ``settings``, each message that is still scheduled has its forecast. JSON values; the person's own texts are
-    not among them.
+    With ``settings``, each message that is still scheduled has its forecast, and its opener with ``desk``. JSON values;
+    the person's own texts are not among them.
     """
     held, now = store.read_holdings(contact), clock()
-    entries = [*_messages_in(held), *_choices(contact, held.preferences)]
+    entries = [*_messages_in(held), *_choices(contact, held.preferences), *_consents(held)]
     for message in held.scheduled:
         expected = {}
         if settings and message.state is State.SCHEDULED:
             context = PolicyInput.of(store.read_snapshot(message), message, settings, now)
-            expected = _forecast(forecast(context, max(message.due_at, message.planned_due_at or message.due_at)))
+            ahead = forecast(context, max(message.due_at, message.planned_due_at or message.due_at))
+            expected = _forecast(ahead) | (_opener(context, desk) if ahead.decision.rule in FORECASTS and desk else {})
         entries += _of_message(message, expected)
     return {
         **subject_of(contact),
@@ -66,7 +74,12 @@ def explain(
 
 
 def explain_subject(
-    ref: SubjectRef, *, store: SubjectLedgerStore, clock: Clock, settings: PolicySettings | None = None
+    ref: SubjectRef,
+    *,
+    store: SubjectLedgerStore,
+    clock: Clock,
+    settings: PolicySettings | None = None,
+    desk: OpenerDesk | None = None,
 ) -> dict[str, Any]:
     """Return the ledgers of the contacts that an appointment, a trial or an order names, one for each contact.
 
@@ -74,7 +87,7 @@ def explain_subject(
     """
     subject = store.read_subject(ref)
     named = subject.contacts if subject else ()
-    ledgers = [explain(contact, store=store, clock=clock, settings=settings) for contact in named]
+    ledgers = [explain(contact, store=store, clock=clock, settings=settings, desk=desk) for contact in named]
     for ledger in ledgers:
         ledger["entries"] = [entry for entry in ledger["entries"] if entry.get("subject_id") in (None, ref.id)]
     return {"brand": ref.brand, "kind": ref.kind, "id": ref.id, "ledgers": ledgers}
@@ -132,6 +145,18 @@ def _choices(contact: Contact, preferences: Preferences) -> Iterator[Entry]:
         yield entry("marketing", scope, choice)
     if erasure := preferences.erasures.get(contact.channel):
         yield _entry(erasure.at, "erased", asked_at=erasure.asked_at)
+
+
+def _consents(held: Holdings) -> Iterator[Entry]:
+    for consent in held.consents:
+        yield _entry(consent.at, "agreed to messages", message_id=consent.message_id, subject_id=consent.subject.id)
+
+
+def _opener(context: PolicyInput, desk: OpenerDesk) -> Entry:
+    """How the person can write first, if a valid opener is stored."""
+    contact, subject = context.message.contact, context.subject
+    found = desk.find([(subject, contact)], brand=context.brand, now=context.now) if subject else {}
+    return next((dict(invitation.as_fields) for invitation in found.values()), {})
 
 
 def _forecast(expected: Forecast) -> Entry:

@@ -52,7 +52,13 @@ class AboutSubject(NamedTuple):
         return SubjectRef(brands[0], self.kind, self.id)
 
 
-Question = AboutSubject | AboutContact | AboutEvent | AboutBroadcast | AboutStory | AboutDay
+class AboutOpener(NamedTuple):
+    """How the people of a subject can open their conversations."""
+
+    subject: AboutSubject
+
+
+Question = AboutSubject | AboutOpener | AboutContact | AboutEvent | AboutBroadcast | AboutStory | AboutDay
 
 
 def question(query: Any) -> Question:
@@ -71,18 +77,22 @@ KINDS: Final = ("appointment", "trial", "order", "cart")
 """The kinds of subject that a person at the front desk knows by an id."""
 
 
-def _about_subject(value: Any) -> AboutSubject:
+def _about_opener(query: Mapping[str, Any]) -> AboutOpener:
+    return AboutOpener(_about_subject(query["opener"], "$.opener"))
+
+
+def _about_subject(value: Any, at: str = "$.subject") -> AboutSubject:
     fields = value if isinstance(value, dict) else {}
     kind, subject_id, brand = fields.get("kind"), fields.get("id"), fields.get("brand")
     errors = []
     if kind not in KINDS:
-        errors.append(f"$.subject.kind: expected one of {', '.join(KINDS)}")
+        errors.append(f"{at}.kind: expected one of {', '.join(KINDS)}")
     if not isinstance(subject_id, str) or not subject_id:
-        errors.append("$.subject.id: expected an id, such as a-17")
+        errors.append(f"{at}.id: expected an id, such as a-17")
     try:
         brand = None if brand is None else parse_brand(str(brand))
     except ValueError as error:
-        errors.append(f"$.subject.brand: {error}")
+        errors.append(f"{at}.brand: {error}")
     if errors:
         raise InvalidEvent(errors)
     return AboutSubject(brand, str(kind), str(subject_id))
@@ -126,6 +136,7 @@ QUESTIONS: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Question]
     ),
     "simulate": ('{"simulate": [line, …]}', _about_story),
     "day": ('{"day": {"brand", "date"}}', lambda query: AboutDay(*day_at(query["day"], "$.day"))),
+    "opener": ('{"opener": {"kind", "id", optional "brand"}}', _about_opener),
     "subject": ('{"subject": {"kind", "id", optional "brand"}}', lambda query: _about_subject(query["subject"])),
 }
 """By the field that names a query: its form, and its parser."""
