@@ -222,6 +222,7 @@ def test_day_has_only_json_values() -> None:
                 "why": None,
                 "rule": None,
                 "what_to_do": None,
+                "opener": None,
             }
         ],
     }
