@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
@@ -108,6 +109,12 @@ class MessageKey(NamedTuple):
     sk: str
 
 
+@lru_cache(maxsize=1024)
+def _id_of(key: MessageKey, version: int) -> str:
+    """Hash once: a send reads a message's id some ten times."""
+    return str(uuid.uuid5(_NAMESPACE, "\n".join((*key, str(version)))))
+
+
 @dataclass(frozen=True, slots=True)
 class ScheduledMessage:
     """The plan, and its outcome.
@@ -176,7 +183,7 @@ class ScheduledMessage:
     @property
     def scheduled_message_id(self) -> str:
         """Return an id that is the same for the same plan, so a repeated event or run names the same message."""
-        return str(uuid.uuid5(_NAMESPACE, "\n".join((*self.key, str(self.version)))))
+        return _id_of(self.key, self.version)
 
     @property
     def is_withdrawn(self) -> bool:

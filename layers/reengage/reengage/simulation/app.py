@@ -48,14 +48,12 @@ SEND_GROUPS: Final[tuple[SendGroup, ...]] = ("appointments", "trials", "updates"
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """One provider of the route table; a route over the bus publishes the request to deliver, too."""
+    """One provider of the route table."""
 
     app: "SimulatedApp"
     provider: str
 
     def send(self, outbound: OutboundMessage) -> Outcome:
-        if self.provider == "eventbridge":
-            self.app.record_events([send_requested(outbound)])
         return self.app.provider.send(self.provider, outbound)
 
 
@@ -129,7 +127,12 @@ class SimulatedApp(IngestApp, PlanApp, RecordApp, WebhookApp, ExplainApp):
 
     @cached_property
     def provider(self) -> SimulatedProvider:
-        return SimulatedProvider(self._rules, self.clock, self._chance, self._report)
+        return SimulatedProvider(self._rules, self.clock, self._chance, self._report, self.request_delivery)
+
+    def request_delivery(self, provider: str, outbound: OutboundMessage) -> None:
+        """Publish the request to deliver a message, if its route leads over the bus."""
+        if provider == "eventbridge":
+            self.record_events([send_requested(outbound)])
 
     def publish(self, events: Sequence[OutEvent]) -> None:
         record = only_outcomes(self.record_events) if self.settings.publishes_only_outcomes else self.record_events

@@ -123,7 +123,9 @@ class FaultyApp(SimulatedApp):
 
     @cached_property
     def provider(self) -> Any:
-        return _Provider(self, SimulatedProvider(self._rules, self.clock, self._chance, self._report))
+        return _Provider(
+            self, SimulatedProvider(self._rules, self.clock, self._chance, self._report, self.request_delivery)
+        )
 
     def clock(self) -> datetime:
         return self.now + self.skew

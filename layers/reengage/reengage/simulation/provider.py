@@ -141,12 +141,17 @@ _FIELDS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
 
 @dataclass(slots=True)
 class SimulatedProvider:
-    """Answer by the script. ``report`` gets each receipt with the instant at which it comes."""
+    """Answer by the script.
+
+    ``report`` gets each receipt with the instant at which it comes. ``request_delivery`` gets the provider's name and
+    each message that it takes, also if its answer is lost.
+    """
 
     rules: Sequence[ProviderRule]
     clock: Callable[[], datetime]
     chance: random.Random
     report: Callable[[datetime, Mapping[str, Any]], None]
+    request_delivery: Callable[[str, OutboundMessage], None]
     taken: int = 0
 
     def send(self, provider: str, outbound: OutboundMessage) -> Outcome:
@@ -161,8 +166,10 @@ class SimulatedProvider:
             case "opted_out":
                 return OptedOut(error)
             case "unknown":
+                self.request_delivery(provider, outbound)
                 return Unknown(error)
             case _:
+                self.request_delivery(provider, outbound)
                 return self._accept(provider, message, rule, now)
 
     def _applies(self, rule: ProviderRule, message: ScheduledMessage, now: datetime) -> bool:

@@ -63,7 +63,7 @@ def misspelled_fields(event: Any, types: Mapping[str, type[Struct]]) -> list[str
     Other unknown fields are a sender's own business. A hint quotes only names that are nearly those of this app.
     """
     wanted, detail = types[event["detail-type"]], event["detail"]
-    known = [field.name for field in msgspec.structs.fields(wanted)]
+    known = [field.name for field in fields_of(wanted)]
     hints = []
     for name in detail:
         close = [] if name in known else get_close_matches(name, known, n=1, cutoff=CLOSE)
