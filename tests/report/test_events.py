@@ -270,3 +270,15 @@ def test_a_contact_of_the_second_run_alone_is_listed() -> None:
     assert len(data.contacts) == 4
     assert data.compare
     assert set(data.compare.messages) <= {contact.contact for contact in data.contacts}
+
+
+@pytest.mark.parametrize(("brand", "shown"), [(None, True), ("acme", True), ("north", False)])
+def test_a_pause_is_on_the_timeline_of_its_contacts(brand: str | None, *, shown: bool) -> None:
+    detail = {"scope": "marketing", "why": "stock", **({"brand": brand} if brand else {})}
+    paused = {"at": "2026-09-02T08:00:00Z", "detail-type": "SendingPaused", "detail": detail}
+    resumed = {"at": "2026-09-02T09:00:00Z", "detail-type": "SendingResumed", "detail": detail}
+    marks = (
+        Mark("2026-09-02T08:00:00Z", "sending_paused", "marketing, stock"),
+        Mark("2026-09-02T09:00:00Z", "sending_resumed", "marketing, stock"),
+    )
+    assert only_contact(paused, PLANNED, resumed).notes == (marks if shown else ())

@@ -147,7 +147,7 @@ class _ContactDraft:
             windows=self.windows(),
             inbound=tuple(sorted(self.inbound.values(), key=lambda message: parse_instant(message.at))),
             opt_outs=tuple(self.opt_outs),
-            notes=tuple(self.notes),
+            notes=tuple(sorted(self.notes, key=lambda note: parse_instant(note.at))),
             messages=tuple(draft.finished(zone) for draft in self.messages.values()),
         )
 
@@ -159,6 +159,7 @@ class _Reader:
         self.default_zone = default_zone
         self.contacts: dict[str, _ContactDraft] = {}
         self.settings: dict[str, str] = {}
+        self.pauses: list[tuple[str | None, Mark]] = []
         self.starts: list[datetime] = []
         self.until: datetime | None = None
 
@@ -169,9 +170,16 @@ class _Reader:
         return iso(min(self.starts)), iso(self.until or max(self.starts))
 
     def histories(self) -> tuple[ContactHistory, ...]:
+        for contact in self.contacts.values():
+            of_brand = (mark for brand, mark in self.pauses if brand in (None, contact.key.partition("/")[0]))
+            contact.notes |= dict.fromkeys(of_brand)
         return tuple(self.contacts[key].finished(self.default_zone) for key in sorted(self.contacts))
 
     def apply(self, at: datetime, kind: str, detail: Mapping[str, Any]) -> None:
+        if kind in _PAUSES:
+            what = ", ".join(str(value) for value in _named(detail, "scope", "why", "until").values())
+            self.pauses.append((detail.get("brand"), Mark(iso(at), _PAUSES[kind], what)))
+            return
         where = detail.get("contact")
         if not isinstance(where, Mapping):
             return
@@ -191,7 +199,7 @@ def _read(lines: Iterable[Line], default_zone: str | None) -> _Reader:
             at = parse_instant(str(line.get("at") or line["time"]))
             is_out = "at" in line or line.get("source") == "reengage"
             reader.starts.append(at)
-            if kind in _APPLY and (is_out or kind in _INPUTS):
+            if (kind in _APPLY or kind in _PAUSES) and (is_out or kind in _INPUTS):
                 events.append((at, is_out, number, kind, line["detail"]))
         elif "until" in line:
             reader.until = parse_instant(str(line["until"]))
@@ -389,6 +397,11 @@ def _erased(contact: _ContactDraft, at: datetime, _detail: Mapping[str, Any]) ->
         draft.text = None
     contact.notes[Mark(iso(at), "erased")] = None
 
+
+_PAUSES: Final[Mapping[str, str]] = MappingProxyType(
+    {"SendingPaused": "sending_paused", "SendingResumed": "sending_resumed"}
+)
+"""Events of a brand, or of the whole stack, that the timeline of each of its contacts shows."""
 
 _INPUTS: Final = frozenset({"MessageReceived", "AgentReplied"})
 """The events in that the report shows. Of the others it shows the outcome."""
