@@ -7,6 +7,8 @@ CloudFormation's short tags are read in their long form: `!Ref Table` is `{"Ref"
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,12 @@ TEMPLATE = Path(__file__).parent.parent / "template.yaml"
 
 
 def template() -> dict[str, Any]:
-    """The whole template, read afresh, so that a test may change its copy."""
+    """Return the whole template as a copy of its own, which a test may change."""
+    return deepcopy(_parsed())
+
+
+@cache
+def _parsed() -> dict[str, Any]:
     loaded: dict[str, Any] = _Loader(TEMPLATE.read_text(encoding="utf-8")).get_single_data()
     return loaded
 

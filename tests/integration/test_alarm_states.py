@@ -305,7 +305,11 @@ AWS_METRICS: Final = {
     "FailedEventsAlarm": ("ApproximateNumberOfMessagesVisible", "QueueName", "FailedEventsQueue"),
     "FailedSchedulesAlarm": ("ApproximateNumberOfMessagesVisible", "QueueName", "FailedSchedulesQueue"),
     "WebhookFailingAlarm": ("Errors", "FunctionName", "WebhookFunction"),
-    "WebhookThrottledAlarm": ("Throttles", "FunctionName", "WebhookFunction"),
+    **{
+        alarm_of(folder, "ThrottledAlarm"): ("Throttles", "FunctionName", logical_id)
+        for folder, logical_id in FUNCTIONS.items()
+        if folder != "explain"
+    },
 }
 """By alarm: a metric that AWS emits, its dimension, and the resource."""
 

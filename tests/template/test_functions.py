@@ -126,8 +126,12 @@ def test_one_switch_sets_the_log_level(stack: Stack) -> None:
         assert function["LoggingConfig"].keys() == {"LogGroup"}, name
 
 
-def test_webhook_reserves_concurrency_only_by_parameter() -> None:
-    """One public function must not take the capacity of the senders; a new account cannot reserve any."""
-    properties = template()["Resources"]["WebhookFunction"]["Properties"]
-    reserved = {"Fn::If": ["HasWebhookConcurrency", {"Ref": "WebhookConcurrency"}, {"Ref": "AWS::NoValue"}]}
-    assert properties["ReservedConcurrentExecutions"] == reserved
+def test_functions_reserve_concurrency_only_by_parameter() -> None:
+    """A flood must not take the capacity of the senders; a new account cannot reserve any."""
+    by_function = dict.fromkeys(FOLDERS, "EventConcurrency") | {"WebhookFunction": "WebhookConcurrency"}
+    by_function |= {name: "SendConcurrency" for name in FOLDERS if name.startswith("Send")}
+    for name, parameter in by_function.items():
+        properties = template()["Resources"][name]["Properties"]
+        reserved = {"Fn::If": [f"Has{parameter}", {"Ref": parameter}, {"Ref": "AWS::NoValue"}]}
+        assert properties.get("ReservedConcurrentExecutions", reserved) == reserved, name
+        assert ("ReservedConcurrentExecutions" in properties) == (name != "ExplainFunction"), name

@@ -43,6 +43,11 @@ DEFAULTS = {
     "MessagesPerSecond": "",
     "SmsConfigurationSet": "",
     "MetaApiVersion": "v26.0",
+    "PublicWebhook": "auto",
+    "SenderAccountId": "",
+    "KmsKeyArn": "",
+    "EventConcurrency": "",
+    "SendConcurrency": "",
     "PublicWebhookUrl": "",
     "AlarmEmail": "",
     "EventsOut": "all",
@@ -110,8 +115,9 @@ def test_what_may_be_empty_is_what_can_be_switched_off() -> None:
         *("UtilityQuietHours", "MarketingQuietHours", "UtilityCaps", "MarketingCaps", "ConversationPause"),
     }
     providers = {"Routes", "MessagesPerSecond", "SmsConfigurationSet", "PublicWebhookUrl"}
-    providers |= {"WebhookProxySecretHeader", "WebhookConcurrency"}
-    assert empty == hours_and_caps | providers | {
+    providers |= {"WebhookProxySecretHeader", "WebhookConcurrency", "SenderAccountId"}
+    limits = {"EventConcurrency", "SendConcurrency", "KmsKeyArn"}
+    assert empty == hours_and_caps | providers | limits | {
         "DefaultTimezone",
         "WelcomeBackAfter",
         "WhatsAppTemplates",
@@ -246,6 +252,8 @@ def _takes(parameter: dict[str, Any], value: Any) -> bool:
     """Whether CloudFormation would take the value, by the parameter's bounds."""
     if "AllowedValues" in parameter:
         return value in parameter["AllowedValues"]
+    if len(str(value)) > parameter.get("MaxLength", 4096):
+        return False
     if "AllowedPattern" in parameter:
         return re.fullmatch(parameter["AllowedPattern"], str(value)) is not None
     if "MinValue" in parameter and "MaxValue" in parameter:

@@ -43,8 +43,12 @@ def test_each_statement_is_about_one_resource_of_this_stack(stack: Stack) -> Non
     for owner, statement in stack.policy_documents():
         assert "NotResource" not in statement, owner
         if service := TO_PROVIDERS.get(tuple(as_list(statement["Action"]))):
-            account = f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:*"
-            assert statement["Resource"] == {"Fn::Sub": account}, owner
+            own, other = (
+                {"Fn::Sub": f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{{account}}}:*"}
+                for account in ("AWS::AccountId", "SenderAccountId")
+            )
+            shared = {"Fn::If": ["HasSenderAccount", other, {"Ref": "AWS::NoValue"}]}
+            assert statement["Resource"] == [own, shared], owner
             continue
         assert _resource(statement["Resource"]) in stack.resources, f"{owner}: {statement['Resource']}"
 

@@ -57,7 +57,8 @@ def test_due_and_audience_indexes_project_few_attributes(stack: Stack) -> None:
 def test_it_costs_by_use_and_is_encrypted_and_backed_up(stack: Stack) -> None:
     table = stack.of("AWS::DynamoDB::Table")["Table"]
     assert table["BillingMode"] == "PAY_PER_REQUEST"
-    assert table["SSESpecification"] == {"SSEEnabled": True}
+    own_key = {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": {"Ref": "KmsKeyArn"}}
+    assert table["SSESpecification"] == {"Fn::If": ["HasKmsKey", own_key, {"SSEEnabled": True}]}
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
 

@@ -262,7 +262,7 @@ READERS: Final[Mapping[str, Callable[[Values], Any]]] = {
     "messages_per_second": lambda values: values.optional("MESSAGES_PER_SECOND", parse_rates, dict[str, float]()),
     "sms_configuration_set": lambda values: values.optional("SMS_CONFIGURATION_SET", str, None),
     "meta_api_version": lambda values: values.text("META_API_VERSION"),
-    "webhook_url": lambda values: values.text("WEBHOOK_URL"),
+    "webhook_url": lambda values: values.optional("WEBHOOK_URL", str, ""),
     "public_webhook_url": lambda values: values.optional("PUBLIC_WEBHOOK_URL", str, ""),
     "webhook_proxy_secret_header": lambda values: values.optional("WEBHOOK_PROXY_SECRET_HEADER", str, ""),
 }

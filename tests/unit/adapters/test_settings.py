@@ -187,7 +187,7 @@ READ: Final = {
     ),
     "SMS_CONFIGURATION_SET": Variable(lambda settings: settings.sms_configuration_set, "receipts", empty=None),
     "META_API_VERSION": Variable(lambda settings: settings.meta_api_version, "v20.0"),
-    "WEBHOOK_URL": Variable(lambda settings: settings.webhook_url, ENVIRONMENT["WEBHOOK_URL"]),
+    "WEBHOOK_URL": Variable(lambda settings: settings.webhook_url, ENVIRONMENT["WEBHOOK_URL"], empty=""),
     "PUBLIC_WEBHOOK_URL": Variable(
         lambda settings: settings.public_webhook_url, ENVIRONMENT["PUBLIC_WEBHOOK_URL"], empty=""
     ),

@@ -205,11 +205,11 @@ def webhook(inspection: Inspection) -> Iterator[Finding]:
         Statistics=["Sum"],
     )["Datapoints"]
     if not any(point["Sum"] for point in points):
-        url = inspection.stack.output("WebhookUrl")
+        url = inspection.stack.outputs.get("WebhookUrl")
         yield Finding(
             "warning",
             "no provider has called the webhook in seven days: no STOP can arrive",
-            f"Enter {url}<provider> at the provider.",
+            f"Enter {url}<provider> at the provider." if url else "Set PublicWebhook to auto: there is no public URL.",
         )
 
 
