@@ -273,8 +273,8 @@ simulate: $(PROJECT) ## Run a story of months in seconds: STORY=file.jsonl [SET=
 	$(call need,STORY,make simulate STORY=events/stories/clinic.jsonl)
 	@$(REENGAGE) simulate "$(STORY)" $(if $(SET),--set "$(SET)") $(if $(REPORT),--report "$(REPORT)")
 
-texts: $(PROJECT) ## Print every text with sample data: [BRAND=…] [NAME=…] [LOCALE=…].
-	@$(REENGAGE) texts $(if $(BRAND),--brand "$(BRAND)") --name "$(NAME)" $(if $(LOCALE),--locale $(LOCALE))
+texts: $(PROJECT) ## Print every text with sample data: [BRAND=…] [NAME=…] [LOCALE=…] [STACK=…] [REPORT=page.html].
+	@$(REENGAGE) texts $(if $(BRAND),--brand "$(BRAND)") --name "$(NAME)" $(if $(LOCALE),--locale $(LOCALE)) $(if $(filter file,$(origin STACK)),,--stack $(STACK)) $(if $(REPORT),--report "$(REPORT)")
 
 .PHONY: up down
 up: $(PROJECT) $(SAM) $(EMULATOR) ## Start a local stack that stays until `make down` or Ctrl-C; use it with STACK=local.

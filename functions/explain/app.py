@@ -19,6 +19,7 @@ def handler(event: Any, _context: Any) -> dict[str, Any]:
     | ``{"contact": …, "export": true}`` | all stored data of the contact |
     | ``{"preview": <event in>}`` | what that event would plan |
     | ``{"broadcast": {"brand", "announcement_id" or "item_id"}}`` | the progress of the broadcast |
+    | ``{"texts": {"brand"}}`` | the brand's texts with sample data |
     | ``{"simulate": [line of a story, …]}`` | the outcome of the story, with this stack's parameters |
     """
     try:

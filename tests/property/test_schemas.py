@@ -28,7 +28,8 @@ BEYOND_A_SCHEMA: Final = (
     r"\.(same_as|to): expected another address than the contact's own",
     r"\.send_at: expected an instant before the end of \$\.detail\.date",
     r"\.(remind_before|follow_up)\[\d+\]: expected at least one minute between two offsets",
-    r"\.(items|cause|evidence): expected at most \d+ bytes of JSON",
+    r"\.(items|cause|evidence|texts): expected at most \d+ bytes of JSON",
+    r"\$\.detail\.texts\.",
 )
 """Errors that JSON Schema cannot express (events/README.md, "What a schema cannot say")."""
 

@@ -12,13 +12,14 @@ import boto3
 import pytest
 
 from reengage.adapters.inbound.eventbridge import inbound_message, parse_business_event
-from reengage.adapters.inbound.questions import AboutSubject, question
+from reengage.adapters.inbound.questions import AboutSubject, AboutTexts, question
 from reengage.adapters.wording_samples import SAMPLE_FIELDS
 from reengage.cli import envelope
 from reengage.cli import stack as stacks
 from reengage.cli.main import main
 from reengage.domain.reasons import REASONS
 from reengage.domain.subject import SubjectRef
+from reengage.errors import InvalidEvent
 from reengage.usecases.explain import explain_subject
 from tests.fakes import ANNA as FAKE_ANNA
 from tests.fakes import NOON, World, business, inbound
@@ -500,6 +501,39 @@ def test_texts_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert "order_shipped" in capsys.readouterr().out
     assert main(["texts", "--locale", "ja"]) == 2
     assert 'unknown "ja"; locales: de, en, es, fr, vi' in capsys.readouterr().err
+
+
+def test_texts_of_a_stack_are_asked_of_its_function(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"reason": "cart_reminder", "locale": "nl", "text": "<b>Acme</b>", "characters": 11, "sms_segments": 1}
+    answer = {"texts": [{**row, "is_own": True}], "own_texts_since": "2026-12-01T09:00:00Z"}
+    asked: list[Any] = []
+
+    def ask(*query: Any) -> Any:
+        asked.append(query)
+        return answer
+
+    monkeypatch.setattr("reengage.cli.stack.stack_functions", lambda _: ask)
+    assert main(["texts", "--brand", "acme", "--stack", "prod", "--locale", "nl"]) == 0
+    assert asked == [
+        ("ExplainFunctionArn", {"texts": {"brand": "acme", "channel": "sms", "reasons": [], "locales": ["nl"]}})
+    ]
+    out = capsys.readouterr().out
+    assert "cart_reminder *" in out
+    assert "2026-12-01T09:00:00Z" in out
+    page = tmp_path / "texts.html"
+    assert main(["texts", "--brand", "acme", "--stack", "prod", "--report", str(page)]) == 0
+    assert '<td lang="nl" dir="auto">&lt;b&gt;Acme&lt;/b&gt;</td>' in page.read_text(encoding="utf-8")
+
+
+def test_question_about_texts_names_each_wrong_field() -> None:
+    assert question({"texts": {"brand": "acme", "locales": ["de"]}}) == AboutTexts("acme", "sms", [], ["de"])
+    with pytest.raises(InvalidEvent) as raised:
+        question({"texts": {"brand": "a b", "channel": "fax", "reasons": ["x"]}})
+    assert [error.partition(":")[0] for error in raised.value.errors] == ["$.texts.brand", "$.texts.channel"]
+    with pytest.raises(InvalidEvent, match=r"\$\.texts\.reasons: expected some of appointment_reminder"):
+        question({"texts": {"brand": "acme", "reasons": ["x"]}})
 
 
 def test_every_reason_with_a_subject_has_sample_data() -> None:

@@ -246,7 +246,8 @@ OPTIONAL: Final[dict[str, dict[str, Kind]]] = {
         "dry_run": NOT,
         "messages_per_second": Kind("sms=1,whatsapp=80", ("sms", "fax=1", "sms=0", "sms=12345", "sms=1.234", *NO_TEXT)),
         "texts": Kind(
-            {"en": {"cart_reminder": "{ $brand }: your cart."}}, ("", [], {}, {"en": "text"}, {"en": {"x": 5}})
+            {"en": {"cart_reminder": "{ $brand }: your cart. { ending }"}},
+            ("", [], {}, {"en": "text"}, {"en": {"x": 5}}),
         ),
         "occurred_at": INSTANT,
     },

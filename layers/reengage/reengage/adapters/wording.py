@@ -1,21 +1,25 @@
 """What a person reads: Fluent texts, one file a locale, with dates and times as that locale writes them.
 
-``wording/<locale>.ftl`` holds our texts; a message in ``wording/brands/<brand>/<locale>.ftl`` takes the place of ours
-for that brand. Text from outside is data to Fluent: it cannot become markup.
+``wording/<locale>.ftl`` holds our texts. A message in ``wording/brands/<brand>/<locale>.ftl`` takes the place of ours
+for that brand. A text of the brand's stored settings takes the place of both. Text from outside is data to Fluent: it
+cannot become markup.
 """
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from babel import Locale, UnknownLocaleError
 from fluent.runtime import FluentBundle, FluentResource
-from fluent.syntax.ast import Resource
+from fluent.syntax.ast import Message, Resource
 
 from reengage.domain.answers import Answer
+from reengage.domain.brand import Brand
 from reengage.domain.contact import parse_brand
 from reengage.domain.policy import PolicyInput
 from reengage.domain.questions import asks_for_answer, payload_of
@@ -23,6 +27,7 @@ from reengage.domain.reasons import WITH_REPLIES
 from reengage.errors import ReengageError
 from reengage.ports import QuickReply, Wording
 
+from .fluent_patterns import Problem, parse_pattern
 from .wording_variables import QUESTION, TIMES, Context, variables
 
 FOLDER: Final = Path(__file__).parents[1] / "wording"
@@ -37,6 +42,8 @@ _TAG: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _REGION: Final = 2
 _SCRIPT: Final = 4
 
+_log = logging.getLogger(__name__)
+
 
 class WordingError(ReengageError):
     """A text of ours that cannot be rendered: a message, a term or a variable is missing."""
@@ -48,9 +55,21 @@ class FluentWording:
 
     default_locale: str = "en"
     folder: Path = FOLDER
+    falls_back: bool = True
+    """If a text of the brand's settings cannot be rendered any more, render the standard text."""
 
     def __call__(self, context: PolicyInput) -> Wording:
         """Raises ``WordingError`` where a text of ours is at fault."""
+        own = stored_texts(context.brand, context.message.reason)
+        if own and self.falls_back:
+            try:
+                return self._render(context, own)
+            except WordingError as error:
+                _log.warning("the stored text of the brand cannot be rendered: %s", error)
+                own = {}
+        return self._render(context, own)
+
+    def _render(self, context: PolicyInput, own: Mapping[str, str]) -> Wording:
         reason = context.message.reason
         wanted = tuple(
             chain(
@@ -59,7 +78,7 @@ class FluentWording:
                 self.default_locale,
             )
         )
-        bundle = self._bundle_for(context, wanted)
+        bundle = self._bundle_for(context, wanted, own)
         locale = bundle.locales[0]
         values = variables(Context(context, wanted, _writes_dates(wanted, locale)))
         replies = _replies(bundle, context, values)
@@ -82,13 +101,16 @@ class FluentWording:
         bundle = self._bundle_with(OPENER_TEXT, brand, tuple(chain(*locales, self.default_locale)))
         return _format(bundle, OPENER_TEXT, None, {"kind": kind, "code": code})
 
-    def _bundle_for(self, context: PolicyInput, wanted: Sequence[str]) -> FluentBundle:
-        return self._bundle_with(context.message.reason, context.message.contact.brand, wanted)
+    def _bundle_for(self, context: PolicyInput, wanted: Sequence[str], own: Mapping[str, str]) -> FluentBundle:
+        return self._bundle_with(context.message.reason, context.message.contact.brand, wanted, own)
 
-    def _bundle_with(self, name: str, brand: str, wanted: Sequence[str]) -> FluentBundle:
-        """Return the texts of the first locale that has this one."""
+    def _bundle_with(
+        self, name: str, brand: str, wanted: Sequence[str], own: Mapping[str, str] = MappingProxyType({})
+    ) -> FluentBundle:
+        """Return the texts of the first locale that has this one; ``own``: the brand's stored texts by locale."""
         for locale in wanted:
-            bundle = _bundle(self.folder, brand, locale)
+            stored = (name, own[locale]) if locale in own else ()
+            bundle = _bundle(self.folder, brand, locale, *stored)
             if bundle and bundle.has_message(name):
                 return bundle
         raise WordingError(f"{name} has no text in any of {', '.join(wanted)}")
@@ -124,17 +146,58 @@ def _language(locale: str) -> str:
     return locale.partition("-")[0]
 
 
+def stored_texts(brand: Brand | None, reason: str) -> dict[str, str]:
+    """Return the brand's stored texts of the reason by locale, in the spelling of ``chain``."""
+    texts = (brand.texts if brand else None) or {}
+    return {next(chain(locale)): patterns[reason] for locale, patterns in texts.items() if reason in patterns}
+
+
 @lru_cache(maxsize=1024)
-def _bundle(folder: Path, brand: str, locale: str) -> FluentBundle | None:
-    """Return the locale's texts with the brand's overrides; ``None`` if the locale has no texts."""
-    files = (folder / f"{locale}.ftl", folder / "brands" / parse_brand(brand) / f"{locale}.ftl")
-    given = [_resource(path) for path in files if path.is_file()]
-    if not given:
+def _bundle(folder: Path, brand: str, locale: str, reason: str = "", pattern: str = "") -> FluentBundle | None:
+    """Return the locale's texts with the brand's overrides; ``None`` if the locale has no texts.
+
+    ``pattern``: the brand's stored text of ``reason``. A locale without a file of ours then takes the rest of its texts
+    from the next locale of its chain.
+    """
+    resources = _resources(folder, brand, locale)
+    if pattern and not resources:
+        resources = next(found for name in chain(locale) if (found := _resources(folder, brand, name)))
+    if not resources:
         return None
     bundle = FluentBundle([locale], use_isolating=False)
-    for resource in given:
+    for resource in resources:
         bundle.add_resource(resource, allow_overrides=True)
+    if pattern:
+        bundle.add_resource(_own(resources, locale, reason, pattern), allow_overrides=True)
     return bundle
+
+
+def _resources(folder: Path, brand: str, locale: str) -> list[Resource]:
+    files = (folder / f"{locale}.ftl", folder / "brands" / parse_brand(brand) / f"{locale}.ftl")
+    return [_resource(path) for path in files if path.is_file()]
+
+
+def _own(resources: Sequence[Resource], locale: str, reason: str, pattern: str) -> Resource:
+    """Return the stored text with the template's name and parameters of the text that it replaces."""
+    parsed = parse_pattern(reason, pattern)
+    if isinstance(parsed, Problem):
+        raise WordingError(f"{locale}: {reason}: line {parsed.line}: {parsed.what}")
+    replaced = [entry for file in resources for entry in file.body if isinstance(entry, Message)]
+    parsed.attributes = next(entry.attributes for entry in reversed(replaced) if entry.id.name == reason)
+    return Resource([parsed])
+
+
+def base_messages(locale: str) -> frozenset[str]:
+    """Return the names of our texts in the locale, or in the next one of its chain."""
+    path = next(path for name in chain(locale) if (path := FOLDER / f"{name}.ftl").is_file())
+    return frozenset(entry.id.name for entry in _resource(path).body if isinstance(entry, Message))
+
+
+def how_to_stop(context: PolicyInput, locale: str) -> str:
+    """Return how the message of this input says how to opt out."""
+    bundle = next(found for name in chain(locale) if (found := _bundle(FOLDER, context.message.contact.brand, name)))
+    values = variables(Context(context, (locale,), _writes_dates((locale,), locale)))
+    return _format(bundle, "how_to_stop", None, values)
 
 
 @cache

@@ -11,7 +11,7 @@ from .planning import InvitingApp
 if TYPE_CHECKING:
     from datetime import date
 
-    from ..adapters.inbound.questions import AboutContact, Question
+    from ..adapters.inbound.questions import AboutContact, AboutTexts, Question
     from ..domain.subject import BusinessEvent
 
 
@@ -32,6 +32,7 @@ class ExplainApp(InvitingApp):
             AboutOpener,
             AboutStory,
             AboutSubject,
+            AboutTexts,
         )
 
         match question:
@@ -54,6 +55,8 @@ class ExplainApp(InvitingApp):
 
                 ref = subject.ref(self.settings.routes)
                 return read_openers(ref, store=self.store, invite=self._invite, clock=self.clock)
+            case AboutTexts():
+                return self._texts(question)
             case AboutSubject():
                 from ..usecases.explain import explain_subject
 
@@ -75,6 +78,23 @@ class ExplainApp(InvitingApp):
         settings = self.settings
         render = FluentWording(settings.default_locale)
         return preview(event, store=self.store, render=render, settings=settings.policy, clock=self.clock)
+
+    def _texts(self, question: AboutTexts) -> dict[str, Any]:
+        from ..adapters.text_list import text_rows
+        from ..domain.brand import Brand
+        from ..domain.business_events import second_of
+        from ..domain.instants import iso
+
+        brand = self.store.read_brand(question.brand) or Brand(question.brand)
+        version = brand.versions.get("texts")
+        rows = text_rows(
+            brand,
+            channel=question.channel,
+            now=self.clock(),
+            reasons=question.reasons,
+            locales=question.locales,
+        )
+        return {"texts": rows, "own_texts_since": iso(second_of(version)) if version and brand.texts else None}
 
     def _day(self, brand: str, date: date) -> dict[str, Any]:
         from ..usecases.day import day, day_as_json

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import IntEnum
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -110,6 +110,11 @@ def version_of(occurred_at: datetime, rank: EventEffect, *, exact: bool | None =
     if exact:
         return second + 2_000_000 + occurred_at.microsecond * 3 + rank
     return second + (9_000_000 if rank is EventEffect.UNDO else rank * 1_000_000)
+
+
+def second_of(version: int) -> datetime:
+    """Return the second of the event that has this version, in UTC."""
+    return datetime.fromtimestamp(version // VERSIONS_A_SECOND, UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from reengage.domain.commands import Status
 from .field_types import (
     MAX_CAUSE,
     MAX_ITEMS,
+    MAX_TEXTS,
     Ahead,
     Asks,
     Brand,
@@ -331,5 +332,5 @@ class DayFields(Struct):
     date: Day
 
 
-MAX_BYTES: Final[Mapping[Any, int]] = {Cause: MAX_CAUSE, Document: MAX_CAUSE, Items: MAX_ITEMS}
+MAX_BYTES: Final[Mapping[Any, int]] = {Cause: MAX_CAUSE, Document: MAX_CAUSE, Items: MAX_ITEMS, Texts: MAX_TEXTS}
 """Of JSON, for what is kept as it comes."""

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from reengage.domain import purchases
+from reengage.domain.brand import Brand
 from reengage.domain.commands import (
     BusinessEvent,
     Command,
@@ -242,9 +243,20 @@ def _two_addresses(fields: ContactFields, other: AddressFields, name: str) -> tu
 def _configure_brand(detail: BrandConfigured, occurred_at: datetime) -> ConfigureBrand:
     brand, _ = _brand_and_contact(detail)
     version = version_of(occurred_at, EventEffect.CHANGE)
-    return ConfigureBrand(
-        brand, version, _fields(detail) | _cleared(detail, clearable_fields("BrandConfigured") or frozenset())
-    )
+    fields = _fields(detail) | _cleared(detail, clearable_fields("BrandConfigured") or frozenset())
+    if errors := _errors_of_texts(brand, fields):
+        raise InvalidEvent(errors)
+    return ConfigureBrand(brand, version, fields)
+
+
+def _errors_of_texts(brand: str, fields: Mapping[str, Any]) -> list[str]:
+    """Check the brand's texts with sample data before they count."""
+    if not fields.get("texts"):
+        return []
+    from reengage.adapters.brand_texts import check_texts  # noqa: PLC0415 - Babel and Fluent take 0.2 s to import
+
+    configured = Brand(brand).apply(1, {name: value for name, value in fields.items() if value is not None})
+    return check_texts(configured)
 
 
 def _record_choice(detail: ContactOptedIn | ContactOptedOut | ConsentChanged, at: datetime) -> RecordChoice:

@@ -22,6 +22,9 @@ MAX_CAUSE: Final = 4096
 MAX_ITEMS: Final = 16_384
 """Bytes of JSON: the cart is kept in its subject's row."""
 
+MAX_TEXTS: Final = 8192
+"""Bytes of JSON: each decision on a message reads the brand's row, and 4 KB are a read unit."""
+
 SHORTEST_OFFSET: Final = timedelta(minutes=1)
 """The send functions run every minute: a message that is valid for less time may never be sent."""
 

@@ -1,11 +1,16 @@
-"""Parse the queries of ``ExplainFunction``: a contact, an event to preview, a broadcast, a story or a day."""
+"""Parse the queries of ``ExplainFunction``: a contact, an event to preview, a broadcast, a story, a day or texts."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final, Literal, NamedTuple
 
+from msgspec import Struct
+
+from reengage.adapters.inbound.decoding import decode_fields
 from reengage.adapters.inbound.eventbridge import broadcast_at, contact_at, day_at, parse_business_event
+from reengage.adapters.inbound.field_types import Brand, Channel, Locale
 from reengage.domain.contact import Contact, parse_brand
+from reengage.domain.reasons import REASONS
 from reengage.domain.routes import Routes
 from reengage.domain.subject import BusinessEvent, SubjectRef
 from reengage.errors import InvalidEvent
@@ -36,6 +41,15 @@ class AboutDay(NamedTuple):
     date: date
 
 
+class AboutTexts(NamedTuple):
+    """A brand's texts with sample data. Without ``reasons`` or ``locales``: all of them."""
+
+    brand: str
+    channel: str
+    reasons: Sequence[str]
+    locales: Sequence[str]
+
+
 class AboutSubject(NamedTuple):
     """``brand`` is ``None`` if the stack must have only one."""
 
@@ -58,7 +72,7 @@ class AboutOpener(NamedTuple):
     subject: AboutSubject
 
 
-Question = AboutSubject | AboutOpener | AboutContact | AboutEvent | AboutBroadcast | AboutStory | AboutDay
+Question = AboutSubject | AboutOpener | AboutContact | AboutEvent | AboutBroadcast | AboutStory | AboutDay | AboutTexts
 
 
 def question(query: Any) -> Question:
@@ -118,6 +132,24 @@ def _about_event(query: Mapping[str, Any]) -> AboutEvent:
     return AboutEvent(event)
 
 
+class TextsFields(Struct):
+    brand: Brand
+    channel: Channel = Channel("sms")
+    reasons: list[str] = []
+    locales: list[Locale] = []
+
+
+def _about_texts(value: Any) -> AboutTexts:
+    errors: list[str] = []
+    fields = decode_fields(value, TextsFields, "$.texts", errors)
+    unknown = [name for name in (fields.reasons if fields else ()) if name not in REASONS]
+    if unknown:
+        errors.append(f"$.texts.reasons: expected some of {', '.join(REASONS)}")
+    if fields is None or errors:
+        raise InvalidEvent(errors)
+    return AboutTexts(str(fields.brand), str(fields.channel), fields.reasons, list(fields.locales))
+
+
 def _about_story(query: Mapping[str, Any]) -> AboutStory:
     if not isinstance(query["simulate"], list):
         raise InvalidEvent(["$.simulate: expected a list of a story's lines"])
@@ -135,6 +167,10 @@ QUESTIONS: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Question]
         lambda query: AboutBroadcast(broadcast_at(query["broadcast"], "$.broadcast")),
     ),
     "simulate": ('{"simulate": [line, …]}', _about_story),
+    "texts": (
+        '{"texts": {"brand", optional "channel", "reasons", "locales"}}',
+        lambda query: _about_texts(query["texts"]),
+    ),
     "day": ('{"day": {"brand", "date"}}', lambda query: AboutDay(*day_at(query["day"], "$.day"))),
     "opener": ('{"opener": {"kind", "id", optional "brand"}}', _about_opener),
     "subject": ('{"subject": {"kind", "id", optional "brand"}}', lambda query: _about_subject(query["subject"])),
