@@ -54,7 +54,11 @@ def unhindered(case: Case) -> Iterator[Unhindered]:
 
 
 def _is_calm(case: Case, due: datetime) -> bool:
-    return not any(due - UNDISTURBED <= at <= due + MINUTE for at, _ in case.history.faults)
+    """Whether no fault is near; one that delays lasts until its end."""
+    return not any(
+        due - UNDISTURBED <= at + (fault.time if fault.kind == "late" else timedelta()) and at <= due + MINUTE
+        for at, fault in case.history.faults
+    )
 
 
 def _nothing_hinders(

@@ -97,7 +97,7 @@ class Draw:
         kinds = OF_CALLS.get(place.call, EVERYWHERE)
         races = place.call in RACES and chance.random() < 0.4
         kind = RACES[place.call] if races else chance.choice(kinds)
-        if kind in ("late", "again") and not place.where.startswith("event"):
+        if kind == "again" and not place.where.startswith("event"):
             return None
         takes_time = kind in SECONDS or kind.startswith("slow")
         return Fault(place, kind, float(chance.choice(SECONDS.get(kind, SLOW))) if takes_time else 0.0)

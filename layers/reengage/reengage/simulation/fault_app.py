@@ -159,7 +159,7 @@ class FaultyApp(SimulatedApp):
         if name == "read_snapshot":
             self._read_at[args[0].claim_id] = began
         if name == "write_plan":
-            self.history.planned[args[0].key] = args[0]
+            call = self._noting_plan(call, args[0])
         fault = self._faults.get(place)
         if name in ("due", "audience_page"):
             return self._indexed(fault, name, call, args)
@@ -167,6 +167,14 @@ class FaultyApp(SimulatedApp):
             return call()
         self.history.faults.append((self.now, fault))
         return self._with_fault(fault, name, call, args)
+
+    def _noting_plan(self, write: Callable[[], Any], message: ScheduledMessage) -> Callable[[], Any]:
+        def noting() -> Any:
+            written = write()
+            self.history.planned[message.key] = message
+            return written
+
+        return noting
 
     def handed_over(self, message: ScheduledMessage, accept: Callable[[], Outcome]) -> Outcome:
         """Make the provider's call, and note it if the provider took the message or may have."""

@@ -138,6 +138,11 @@ class FaultRun:
             changed[0] = self.app.tick()
 
         minute = self.app.now.replace(second=0, microsecond=0)
+        fault = self._faults.get(Place(iso(minute), INVOKE, 1))
+        if fault and fault.kind == "late" and self._depth == 0:
+            self.history.faults.append((self.app.now, fault))
+            self._last_tick, self._is_idle = (minute + fault.time).replace(second=0), False
+            return
         self._is_idle = self._invoke(iso(minute), tick, RUN_TIME) and not changed[0]
 
     def _deliver(self, delivery: _Delivery) -> None:

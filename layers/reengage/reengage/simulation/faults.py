@@ -41,7 +41,7 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "receipt": "send: the receipt arrives before the provider's answer",
         "receipt_lost": "send: the receipt arrives, and the provider's answer is lost",
         "skew": "invoke: the function's clock is ahead by `seconds`, or behind if they are negative",
-        "late": "invoke: the event arrives `seconds` later",
+        "late": "invoke: the event arrives, or the tick comes, `seconds` later",
         "again": "invoke: the event arrives a second time `seconds` later",
     }
 )
