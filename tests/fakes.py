@@ -28,7 +28,18 @@ from reengage.domain.subject import (
     version_of,
 )
 from reengage.errors import NotPublished
-from reengage.ports import Accepted, Channel, DueKey, OutboundMessage, Outcome, Publish, Retryable, Store, Wording
+from reengage.ports import (
+    Accepted,
+    Channel,
+    DueKey,
+    OutboundMessage,
+    Outcome,
+    Publish,
+    Render,
+    Retryable,
+    Store,
+    Wording,
+)
 from reengage.usecases.configure_brand import configure_brand
 from reengage.usecases.erase_contact import erase_contact
 from reengage.usecases.ingest_message import Ingested, ingest_message
@@ -195,6 +206,7 @@ class World:
     ids: Iterator[int] = field(default_factory=lambda: count(1))
     has_breakers: bool = False
     invite: Invite | None = None
+    wording: Render | None = None
 
     def __post_init__(self) -> None:
         self.provider = Provider(self.clock)
@@ -260,7 +272,7 @@ class World:
             settings=self.policy,
             store=ports.store,
             channel=ports.channel,
-            render=render,
+            render=self.wording or render,
             publish=ports.bus,
             clock=self.clock,
             new_id=lambda: f"claim-{next(self.ids)}",

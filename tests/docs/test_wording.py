@@ -3,7 +3,7 @@
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from itertools import chain, combinations, product
@@ -19,7 +19,7 @@ from fluent.syntax.visitor import Visitor
 from reengage.adapters.sms_segments import sms_segments
 from reengage.adapters.wording import FOLDER, OPENER_TEXT, FluentWording, WordingError
 from reengage.adapters.wording import chain as locales_of
-from reengage.adapters.wording_variables import QUESTION, VARIABLES, Context, variables
+from reengage.adapters.wording_variables import APPOINTMENT, QUESTION, SEVERAL, VARIABLES, Context, variables
 from reengage.domain.answers import detect_answer
 from reengage.domain.brand import Brand
 from reengage.domain.contact import CHANNELS, Contact, Profile, parse_brand
@@ -112,6 +112,13 @@ SAMPLES: Final[Mapping[str, Sample]] = {
     "help_reply": Sample("reply", ({},)),
     "answer_reply": Sample("reply", ({},)),
 }
+SEVERAL_TEXTS: Final = tuple(f"{name}{SEVERAL}" for name, reason in REASONS.items() if reason.can_be_merged)
+"""The texts that name several appointments."""
+
+TEXTS: Final = (*SAMPLES, *SEVERAL_TEXTS)
+PARTS: Final = {APPOINTMENT: {"date", "time", "location", "check_in_url"}, f"{QUESTION}{SEVERAL}": set[str]()}
+"""The parts of these texts, and their variables."""
+
 CONFIGURED: Final = (
     None,
     Brand(BRAND, name=NAME),
@@ -213,7 +220,7 @@ def problems(folder: Path) -> list[str]:
     """What is wrong with the texts in a folder, each with its file and message."""
     files = [TextFile.read(folder, path) for path in sorted(folder.rglob("*.ftl"))]
     there = {(str(file.path), name) for file in files for name in file.own}
-    needed = [(f"{locale}.ftl", reason) for locale, reason in product(_expected(files), SAMPLES)]
+    needed = [(f"{locale}.ftl", reason) for locale, reason in product(_expected(files), (*TEXTS, *PARTS))]
     found = [f"{path}: {reason}: is missing" for path, reason in needed if (path, reason) not in there]
     english, templates = _messages(folder / "en.ftl"), Templates(set)
     for file in files:
@@ -273,13 +280,13 @@ def _unreadable(file: TextFile) -> Iterator[str]:
 def _unknown(file: TextFile) -> Iterator[str]:
     """A text with a misspelt reason would never be used."""
     included = set().union(*(_references(message).messages for message in file.messages.values()))
-    known = {*SAMPLES, OPENER_TEXT, *included}
+    known = {*TEXTS, *PARTS, OPENER_TEXT, *included}
     yield from (f"{name}: no reason, and in no text" for name in file.own if name not in known)
 
 
 def _otherwise(file: TextFile, english: Mapping[str, ast.Message]) -> Iterator[str]:
     """A provider approves a template once for all locales."""
-    for reason in SAMPLES if file.brand is None else ():
+    for reason in TEXTS if file.brand is None else ():
         ours, theirs = file.own.get(reason), english.get(reason)
         if ours and theirs and _attributes(ours) != _attributes(theirs):
             yield f"{reason}: has another template than in en.ftl"
@@ -292,23 +299,35 @@ def _unspeakable(file: TextFile) -> Iterator[str]:
         )
         for name in sorted(_spoken(reason, file.messages) - known):
             yield f"{reason}: ${name} is not in the reason's data"
+    several = {"brand", "channel", "stop_text", "count", "appointments", QUESTION}
+    for name, known in {**dict.fromkeys(SEVERAL_TEXTS, several), **PARTS}.items():
+        spoken = _spoken(name, {name: file.own[name]}) if name in file.own else set[str]()
+        if unknown := spoken - known - {f"has_{each}" for each in known}:
+            yield f"{name}: ${min(unknown)} is not in the reason's data"
 
 
 def _misspoken(file: TextFile, folder: Path, templates: Templates) -> Iterator[str]:
     """What is wrong with a text once it is filled in; and how many parameters each template takes, for later."""
     speak = FluentWording(folder=folder)
-    for reason in file.reasons:
-        for case in samples(reason, file.locale, file.brand or BRAND):
-            try:
-                worded = speak(case)
-            except WordingError as error:
-                yield f"{reason}: {error}"
-                continue
-            templates[file.brand, worded.template].add(len(worded.parameters))
-            yield from (f"{reason}: {problem}" for problem in _faults(case, worded, file.locale))
-            # A brand may want a sign of its own, and pay for it.
-            if file.alphabet == "gsm" and not all(map(_is_gsm, set(worded.text))):
-                yield f"{reason}: leaves the GSM alphabet"
+    cases = [(reason, case) for reason in file.reasons for case in samples(reason, file.locale, file.brand or BRAND)]
+    if file.brand is None:
+        cases += [(f"{name}{SEVERAL}", _with_another(case)) for name, case in cases if f"{name}{SEVERAL}" in TEXTS]
+    for reason, case in cases:
+        try:
+            worded = speak(case)
+        except WordingError as error:
+            yield f"{reason}: {error}"
+            continue
+        templates[file.brand, worded.template].add(len(worded.parameters))
+        yield from (f"{reason}: {problem}" for problem in _faults(case, worded, file.locale))
+        # A brand may want a sign of its own, and pay for it.
+        if file.alphabet == "gsm" and not all(map(_is_gsm, set(worded.text))):
+            yield f"{reason}: leaves the GSM alphabet"
+
+
+def _with_another(case: PolicyInput) -> PolicyInput:
+    """The same message as one of two: the text names both appointments."""
+    return replace(case, merged=(replace(case, message=replace(case.message, due_at=AFTER)),))
 
 
 def _wrong_openers(file: TextFile, folder: Path) -> Iterator[str]:
@@ -336,7 +355,9 @@ def _faults(case: PolicyInput, worded: Wording, locale: str) -> Iterator[str]:
         yield "has braces"
     if not worded.template or not all(worded.parameters):
         yield "its template has no name, or an empty parameter"
-    if channel == "sms" and sms_segments(text) > MOST_SEGMENTS:
+    if worded.names != 1 + len(case.merged):
+        yield "does not name all appointments"
+    if channel == "sms" and sms_segments(text) > MOST_SEGMENTS * worded.names:
         yield f"takes more than {MOST_SEGMENTS} segments: {text}"
     if channel == "sms" and SAMPLES[case.message.reason].category == "marketing" and "STOP" not in text[-40:]:
         yield "does not end with how to stop"
@@ -517,7 +538,7 @@ def test_a_brands_text_that_is_broken(folder: Path, file: str, source: str, prob
 
 def test_a_locale_that_is_missing(folder: Path) -> None:
     (folder / "vi.ftl").unlink()
-    assert problems(folder) == [f"vi.ftl: {reason}: is missing" for reason in SAMPLES]
+    assert problems(folder) == [f"vi.ftl: {reason}: is missing" for reason in (*TEXTS, *PARTS)]
 
 
 def test_one_file_adds_a_locale(folder: Path) -> None:

@@ -7,13 +7,13 @@ from typing import Any, Final
 import pytest
 
 from reengage.domain.answers import Answer
+from reengage.domain.asking import asks_for_answer
 from reengage.domain.brand import Brand
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.message import ASKED, GivenAnswer, ScheduledMessage, State
 from reengage.domain.planning import planned_messages
 from reengage.domain.questions import (
     Binding,
-    asks_for_answer,
     bind,
     newest_question,
     parse_payload,

@@ -7,9 +7,10 @@ from typing import Any, Final
 import pytest
 
 from reengage.domain.answers import Answer
+from reengage.domain.asking import asks_for_answer
 from reengage.domain.contact import Contact
 from reengage.domain.policy import PolicyInput, PolicySettings
-from reengage.domain.questions import asks_for_answer, payload_of
+from reengage.domain.questions import payload_of
 from reengage.domain.requests import Request
 from reengage.ports import QuickReply, Wording
 from reengage.usecases.ingest_message import FRESH_FOR

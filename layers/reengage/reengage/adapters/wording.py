@@ -8,7 +8,7 @@ cannot become markup.
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -19,16 +19,17 @@ from fluent.runtime import FluentBundle, FluentResource
 from fluent.syntax.ast import Message, Resource
 
 from reengage.domain.answers import Answer
+from reengage.domain.asking import asks_for_answer
 from reengage.domain.brand import Brand
 from reengage.domain.contact import parse_brand
 from reengage.domain.policy import PolicyInput
-from reengage.domain.questions import asks_for_answer, payload_of
+from reengage.domain.questions import payload_of
 from reengage.domain.reasons import WITH_REPLIES
 from reengage.errors import ReengageError
 from reengage.ports import QuickReply, Wording
 
 from .fluent_patterns import Problem, parse_pattern
-from .wording_variables import QUESTION, TIMES, Context, variables
+from .wording_variables import APPOINTMENT, QUESTION, SEVERAL, TIMES, Context, one_of_several, variables
 
 FOLDER: Final = Path(__file__).parents[1] / "wording"
 
@@ -70,7 +71,7 @@ class FluentWording:
         return self._render(context, own)
 
     def _render(self, context: PolicyInput, own: Mapping[str, str]) -> Wording:
-        reason = context.message.reason
+        reason, count = context.message.reason, 1 + len(context.merged)
         wanted = tuple(
             chain(
                 context.profile.locale if context.profile else None,
@@ -80,7 +81,13 @@ class FluentWording:
         )
         bundle = self._bundle_for(context, wanted, own)
         locale = bundle.locales[0]
-        values = variables(Context(context, wanted, _writes_dates(wanted, locale)))
+        reader = Context(context, wanted, _writes_dates(wanted, locale))
+        values = variables(reader)
+        if count > 1:
+            if own or not _names_several(self.folder, context, bundle):
+                return self._render(replace(context, merged=()), own)
+            reason = f"{reason}{SEVERAL}"
+            values |= _several(bundle, reader)
         replies = _replies(bundle, context, values)
         named = _format(bundle, reason, "parameters", values).split()
         if unknown := set(named) - set(values):
@@ -94,6 +101,7 @@ class FluentWording:
             parameters=tuple(values[name] for name in named),
             replies=replies if replies and values[QUESTION] in text else (),
             template_has_replies=has_buttons,
+            names=count,
         )
 
     def opener(self, brand: str, kind: str, code: str, *locales: str | None) -> str:
@@ -205,16 +213,39 @@ def _resource(path: Path) -> Resource:
     return FluentResource(path.read_text(encoding="utf-8"))
 
 
+def _names_several(folder: Path, context: PolicyInput, bundle: FluentBundle) -> bool:
+    """Whether there is a text for several appointments, and the brand's file has no own text for one alone."""
+    reason, brand = context.message.reason, context.message.contact.brand
+    path = folder / "brands" / parse_brand(brand) / f"{bundle.locales[0]}.ftl"
+    own = {entry.id.name for entry in _resource(path).body if isinstance(entry, Message)} if path.is_file() else set()
+    return bundle.has_message(f"{reason}{SEVERAL}") and (reason not in own or f"{reason}{SEVERAL}" in own)
+
+
+def _several(bundle: FluentBundle, reader: Context) -> dict[str, str]:
+    """Return how many appointments there are, and each different one in the words of the locale."""
+    contexts = (reader.policy_input, *reader.policy_input.merged)
+    named = {
+        _format(bundle, APPOINTMENT, None, one_of_several(replace(reader, policy_input=context))): None
+        for context in contexts
+    }
+    return {"count": str(len(contexts)), "appointments": "; ".join(named)}
+
+
 def _replies(bundle: FluentBundle, context: PolicyInput, values: dict[str, str]) -> tuple[QuickReply, ...]:
-    """Put the question into ``values`` if the message asks one, and return a button for each answer."""
-    message = context.message
-    if not asks_for_answer(message, context.subject, context.brand) or not bundle.has_message(QUESTION):
+    """Put the question into ``values`` if the message asks one, and return a button for each answer.
+
+    If the text names several appointments, only a confirmation can be about all of them.
+    """
+    named = (context, *context.merged)
+    is_asked = any(asks_for_answer(each.message, each.subject, each.brand) for each in named)
+    name, answers = (f"{QUESTION}{SEVERAL}", [Answer.CONFIRMED]) if context.merged else (QUESTION, list(Answer))
+    if not is_asked or not bundle.has_message(name):
         return ()
-    values[QUESTION] = _format(bundle, QUESTION, None, values)
+    values[QUESTION] = _format(bundle, name, None, values)
     if not values[QUESTION]:
         return ()
-    labels = [_format(bundle, QUESTION, answer, values)[:LABEL] or str(n) for n, answer in enumerate(Answer, start=1)]
-    payloads = [payload_of(message.scheduled_message_id, answer) for answer in Answer]
+    labels = [_format(bundle, name, answer, values)[:LABEL] or str(n) for n, answer in enumerate(answers, start=1)]
+    payloads = [payload_of(context.message.scheduled_message_id, answer) for answer in answers]
     return tuple(map(QuickReply, labels, payloads))
 
 

@@ -28,6 +28,12 @@ LONGEST_ITEM: Final = 40
 QUESTION: Final = "question"
 """The variable with the question that a text asks; the name of the question's own text, too."""
 
+SEVERAL: Final = "_several"
+"""Ends the name of a text that names several appointments."""
+
+APPOINTMENT: Final = "appointment_named"
+"""The name of the text for one of several appointments."""
+
 TIMES: Final = ("time", "opens", "closes")
 """The variables that are times of day."""
 
@@ -162,6 +168,19 @@ def _reminder(context: Context) -> Values:
     )
     link = context.optional("check_in_url") if carries else perhaps("check_in_url", "")
     return _starts(context) | context.optional("location") | link | {QUESTION: ""}
+
+
+def one_of_several(context: Context) -> Values:
+    """Return the variables of one of the appointments that a text names."""
+    return VARIABLES[context.policy_input.message.reason](context) | _linked(context) | context.optional("location")
+
+
+def _linked(context: Context) -> Values:
+    is_check_in = context.policy_input.message.reason == "online_check_in"
+    carried = is_check_in or carries_check_in(
+        context.policy_input.message, context.policy_input.subject, context.policy_input.default_zone
+    )
+    return context.optional("check_in_url") if carried else perhaps("check_in_url", "")
 
 
 def _trial(context: Context) -> Values:

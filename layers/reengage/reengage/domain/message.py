@@ -25,6 +25,10 @@ ONCE_RETENTION: Final = timedelta(days=46)
 ASKED: Final = "asks_for_answer"
 """The fact of a message whose text asked for an answer."""
 
+MERGED_WITH: Final = "merged_with"
+MERGED_INTO: Final = "merged_into"
+"""The facts of messages that one text named together: the ids of the others; the id of the one that was handed over."""
+
 Facts = Mapping[str, Any]
 """What a decision depends on: JSON values only."""
 

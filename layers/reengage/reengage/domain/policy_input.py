@@ -49,7 +49,8 @@ class PolicyInput:
     what applies to all brands. ``settings`` are the stack's parameters with what the brand overrides. What an erasure
     has marked, and not deleted yet, is left out.
 
-    ``addresses`` are all of the person's, the contact's own first; empty for a contact without links.
+    ``addresses`` are all of the person's, the contact's own first; empty for a contact without links. ``merged``:
+    the inputs of other messages that the text names, too.
     """
 
     message: ScheduledMessage
@@ -65,6 +66,7 @@ class PolicyInput:
     stack: Brand | None = None
     purchases: Subject | None = None
     addresses: tuple[OtherAddress, ...] = ()
+    merged: tuple["PolicyInput", ...] = ()
 
     @classmethod
     def of(

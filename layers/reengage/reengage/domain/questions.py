@@ -4,6 +4,7 @@
 |---|---|
 | pressed a button of ours, or quotes a reminder | the answer to that reminder |
 | neither, and one question is open | the answer to that question |
+| confirms, and one text asked all open questions | confirms all of them |
 | several questions are open, or a person of the business wrote after the question | unclear, with the candidates |
 | quotes another message while a question is open | unclear |
 | the appointment has moved or was cancelled since the reminder | unclear; it applies to nothing |
@@ -11,16 +12,14 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from .answers import Answer
-from .brand import Brand
 from .conversation import InboundMessage
 from .instants import parse_instant
-from .message import ASKED, ScheduledMessage, State
-from .reasons import ASKING_REASONS
+from .message import ASKED, MERGED_INTO, MERGED_WITH, ScheduledMessage, State
 from .subject import Subject, SubjectRef
 
 CLOCK_GRAIN: Final = timedelta(seconds=1)
@@ -37,7 +36,8 @@ Why = Literal["several_open", "agent_replied", "other_message_quoted", "moved", 
 class Binding:
     """``given`` is what the person wrote; ``answer`` is ``None`` if it is unclear, and ``why`` names the reason.
 
-    ``message`` is the reminder that it answers; ``candidates`` are those that it may answer.
+    ``message`` is the reminder that it answers; ``candidates`` are those that it may answer. ``others`` are bindings
+    to other reminders that one text named together with this one.
     """
 
     given: Answer
@@ -46,22 +46,17 @@ class Binding:
     bound_by: BoundBy | None = None
     why: Why | None = None
     candidates: tuple[ScheduledMessage, ...] = ()
+    others: tuple["Binding", ...] = ()
+
+    @property
+    def each(self) -> tuple["Binding", ...]:
+        """Return the binding to each reminder: one text may ask about several appointments."""
+        return (self, *self.others)
 
     @property
     def is_in_a_talk(self) -> bool:
         """Whether a person of the business is in the conversation: they reply themselves."""
         return self.why in ("agent_replied", "other_message_quoted")
-
-
-def asks_for_answer(message: ScheduledMessage, subject: Subject | None, brand: Brand | None) -> bool:
-    """Whether the message's text asks for an answer: not if the brand asks for none, or the answer is known."""
-    if message.reason not in ASKING_REASONS or subject is None or (brand and brand.ask_for_answers is False):
-        return False
-    subject = subject.for_contact(message.contact)
-    track, confirmation = subject.tracks.get("appointment"), subject.tracks.get("confirmation")
-    if track is None or track.get("starts_at") is None:
-        return False
-    return confirmation is None or confirmation.version < track.unchanged_since
 
 
 def newest_question(
@@ -106,10 +101,11 @@ def bind(
     messages = _sent_before(asked, to.sent_at)
     questions = _questions(messages, subjects, now)
     if button := parse_payload(to.payload):
-        return _named(given, to, [m for m in messages if m.scheduled_message_id == button[1]], questions, "button")
+        pressed = [m for m in messages if m.scheduled_message_id == button[1]]
+        return _named(given, to, _in_one_text(pressed, messages), questions, "button")
     quoted = [m for m in messages if to.quoted_message_id and m.provider_message_id == to.quoted_message_id]
     if quoted:
-        return _named(given, to, quoted, questions, "quote")
+        return _named(given, to, _in_one_text(quoted, messages), questions, "quote")
     return _only_open(given, to, questions, agent_replied_at)
 
 
@@ -173,11 +169,35 @@ def _named(
 ) -> Binding | None:
     if not found:
         return Binding(given, bound_by=by, why="unknown_question")
+    if len(found) > 1:
+        return _all_of(given, to, found, questions, by)
     message = found[0]
     question = next(each for each in questions if message in each.messages)
     if question.status:
         return Binding(given, None, message, by, question.status)
     return None if question.answers(given, to.message_id) else Binding(given, given, message, by)
+
+
+def _all_of(
+    given: Answer, to: InboundMessage, found: Sequence[ScheduledMessage], questions: Sequence[_Question], by: BoundBy
+) -> Binding | None:
+    """Bind a confirmation to each appointment that one text named; any other answer does not say which one it means."""
+    to_come = [m for m in found if next(each for each in questions if m in each.messages).status is None]
+    if given is not Answer.CONFIRMED and to_come:
+        return Binding(given, None, None, by, "several_open", tuple(sorted(to_come, key=_next_visit)))
+    bound = [binding for m in found if (binding := _named(given, to, [m], questions, by))]
+    clear_first = sorted(bound, key=lambda binding: binding.answer is None)
+    return replace(clear_first[0], others=tuple(clear_first[1:])) if clear_first else None
+
+
+def _in_one_text(named: Sequence[ScheduledMessage], messages: Sequence[ScheduledMessage]) -> list[ScheduledMessage]:
+    """Return the messages that went out in the same text as the first of ``named``."""
+    if not named:
+        return []
+    first = named[0]
+    if not {MERGED_WITH, MERGED_INTO} & first.facts.keys():
+        return [first]
+    return [m for m in messages if m.provider_message_id == first.provider_message_id and m.reason == first.reason]
 
 
 def _only_open(
@@ -196,7 +216,13 @@ def _only_open(
         return None
     candidates = waiting or to_come
     named = tuple(sorted((question.newest for question in candidates), key=_next_visit))
+    in_one_text = _in_one_text(named, [question.newest for question in to_come])
+    if given is not Answer.CONFIRMED and len(in_one_text) > 1:
+        # The text offered only to confirm all: it may be about one that was answered before.
+        named = tuple(sorted({message.key: message for message in (*named, *in_one_text)}.values(), key=_next_visit))
     if why := _doubt(to, named, agent_replied_at):
+        if why == "several_open" and given is Answer.CONFIRMED and all(message in in_one_text for message in named):
+            return _all_of(given, to, named, questions, "only_open_question")
         return Binding(given, None, None, None, why, named)
     return Binding(given, given, named[0], "only_open_question")
 

@@ -36,6 +36,7 @@ class Reason:
     | ``send_if_late`` | a late event still leads to a message while that is valid |
     | ``earliest_offset`` | the earliest send, if the window closes first; ``None``: not before it is due |
     | ``needs_consent`` | marketing that always needs a recorded consent |
+    | ``can_be_merged`` | one text may name several subjects of one contact |
     | ``audience`` | a broadcast to all of these contacts, instead of the subject's own contact |
 
     A reply has no anchor: it is due at once, and it is about the message that it answers.
@@ -60,6 +61,7 @@ class Reason:
     send_if_late: bool = False
     earliest_offset: Duration | None = None
     needs_consent: bool = False
+    can_be_merged: bool = False
     audience: Audience | None = None
 
     @property
@@ -80,6 +82,7 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
             default_offsets=(Duration.parse("P1D"), Duration.parse("PT2H")),
             before=True,
             earliest_offset=Duration.parse("-P7D"),
+            can_be_merged=True,
         ),
         "online_check_in": Reason(
             category="utility",
@@ -92,6 +95,7 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
             before=True,
             required_field="check_in_url",
             also_cancelled_by="check_in",
+            can_be_merged=True,
         ),
         # Planned only if a message with the former time, or about the cancelled appointment, was sent.
         **{
@@ -103,6 +107,7 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
                 anchor="starts_at",
                 send_if_late=True,
                 correction=correction,
+                can_be_merged=True,
             )
             for correction in get_args(Correction)
         },

@@ -39,7 +39,8 @@ class QuickReply:
 class Wording:
     """A text in one locale, and what a provider's approved template needs: its name and its parameters in order.
 
-    ``replies`` are the buttons for a text that asks for an answer; ``template_has_replies``: the template has them too.
+    ``replies`` are the buttons for a text that asks for an answer; ``template_has_replies``: the template has them
+    too. ``names``: how many appointments the text names.
     """
 
     text: str
@@ -48,6 +49,7 @@ class Wording:
     parameters: Sequence[str] = ()
     replies: Sequence[QuickReply] = ()
     template_has_replies: bool = False
+    names: int = 1
 
 
 class Render(Protocol):

@@ -19,7 +19,8 @@ class OutboundMessage:
 
     The provider's call starts before ``start_before``, or not at all: until then the snapshot is valid. Free text is
     allowed until ``free_text_until``. The provider must not deliver the message at ``deliver_before`` or later.
-    ``sender_id``: the route's identity; empty for that of the contact's first route.
+    ``sender_id``: the route's identity; empty for that of the contact's first route. ``others``: the
+    claimed messages whose appointments the text names, too.
     """
 
     message: ScheduledMessage
@@ -30,6 +31,7 @@ class OutboundMessage:
     start_before: datetime
     deliver_before: datetime
     sender_id: str = ""
+    others: Sequence[ScheduledMessage] = ()
 
 
 @dataclass(frozen=True, slots=True)

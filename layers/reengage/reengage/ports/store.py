@@ -124,8 +124,10 @@ class ContactStore(Protocol):
 
 
 class PendingReader(Protocol):
-    def pending_messages(self, contact: Contact) -> list[ScheduledMessage]:
-        """Return the contact's messages that are ``scheduled`` or being sent; one request a page."""
+    def pending_messages(self, contact: Contact, reason: str = "") -> list[ScheduledMessage]:
+        """Return the contact's messages that are ``scheduled`` or being sent, of one reason or of all; one request a
+        page.
+        """
 
 
 class ErasureStore(PreferencesStore, ContactStore, PendingReader, Eraser, Protocol):
@@ -206,8 +208,10 @@ class ConversationStore(
 ):
     """What receiving a message reads and writes."""
 
-    def pending_messages(self, contact: Contact) -> list[ScheduledMessage]:
-        """Return the contact's messages that are ``scheduled`` or being sent; one request a page."""
+    def pending_messages(self, contact: Contact, reason: str = "") -> list[ScheduledMessage]:
+        """Return the contact's messages that are ``scheduled`` or being sent, of one reason or of all; one request a
+        page.
+        """
 
     def reschedule(self, message: ScheduledMessage, *, due_at: datetime, planned_due_at: datetime) -> bool:
         """Move a row that is still ``scheduled`` for ``message.due_at``."""
@@ -247,8 +251,10 @@ class PlanStore(SnapshotReader, ThreadReader, BrandReader, SubjectReader, Eraser
         now, by this call or by an earlier one; else ``None``.
         """
 
-    def pending_messages(self, contact: Contact) -> list[ScheduledMessage]:
-        """Return the contact's messages that are ``scheduled`` or being sent; one request a page."""
+    def pending_messages(self, contact: Contact, reason: str = "") -> list[ScheduledMessage]:
+        """Return the contact's messages that are ``scheduled`` or being sent, of one reason or of all; one request a
+        page.
+        """
 
     def sent_questions(self, contact: Contact) -> list[ScheduledMessage]:
         """Return the contact's messages of ``ASKING_REASONS`` that were handed over; one request a page."""
@@ -341,6 +347,11 @@ class ReceiptStore(MessageReader, PreferencesStore, SilenceStore, Protocol):
 
     def find_message(self, contact: Contact, scheduled_message_id: str) -> ScheduledMessage | None:
         """Find the message among the contact's; one request a page."""
+
+    def claimed_together(self, message: ScheduledMessage) -> list[ScheduledMessage]:
+        """Return the contact's other messages of the same reason and claim that were handed over; one request a
+        page.
+        """
 
     def record_receipt(self, message: ScheduledMessage) -> bool:
         """Move a row forward to ``message.state``. ``False`` if that state cannot follow the row's, or if the row is of

@@ -273,8 +273,9 @@ def _bind(
     """Store and publish the answer to a reminder; return ``None`` if the message is not an answer."""
     binding = candidate.bind(conversation.agent_replied_at) if candidate and conversation else None
     if candidate and binding:
-        store_answer(binding, candidate.message, store=store)
-        publish([answered_event(binding, candidate.message, also_opted_out=choice is not None)])
+        for each in binding.each:
+            store_answer(each, candidate.message, store=store)
+        publish([answered_event(each, candidate.message, also_opted_out=choice is not None) for each in binding.each])
     return binding
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from reengage.domain.commands import RecordChoice, RecordDelivery, Status
 from reengage.domain.contact import Contact
 from reengage.domain.events_out import OutEvent, out_event
-from reengage.domain.message import ScheduledMessage, State, bounded_id
+from reengage.domain.message import MERGED_WITH, ScheduledMessage, State, bounded_id
 from reengage.domain.person import OtherAddress
 from reengage.domain.preferences import Choice, OptOutScope
 from reengage.errors import InvalidEvent
@@ -64,8 +64,9 @@ def record_delivery(
         if moved.state is State.UNDELIVERED and receipt.mark == message.last_receipt_id:
             publish([_undelivered(moved, receipt)])
         return "repeated"
+    others = _others(moved, store)
     if receipt.status == "undelivered" and _fall_back(moved, address, store=store, now=clock()):
-        publish([_undelivered(moved, receipt)])
+        publish([_undelivered(each, receipt) for each in (moved, *others) if _falls_back(each, moved, address, store)])
         return "recorded"
     recorded = store.record_receipt(moved)
     if not recorded:
@@ -75,9 +76,48 @@ def record_delivery(
         if receipt.mark not in (None, stored.last_receipt_id):
             return "repeated"
         # The event is repeated: the first attempt may have stopped before it published.
-    event = out_event(f"Message{moved.state.capitalize()}", moved, **_details(moved, receipt))
-    publish([event])
+    named = [moved, *(other for other in others if store.record_receipt(other) or _has(other, store))]
+    publish([out_event(f"Message{each.state.capitalize()}", each, **_details(each, receipt)) for each in named])
     return "recorded" if recorded else "repeated"
+
+
+def _others(message: ScheduledMessage, store: ReceiptStore) -> list[ScheduledMessage]:
+    """Return the other messages that the text named, in the state of the receipt.
+
+    The receipt may come before the row has the fact that it was merged.
+    """
+    is_single = bool(message.facts) and MERGED_WITH not in message.facts
+    if not message.reason_spec.can_be_merged or is_single:
+        return []
+    return [
+        replace(
+            other,
+            state=message.state,
+            provider_message_id=message.provider_message_id,
+            error=message.error,
+            settled_at=other.settled_at or message.settled_at,
+            last_receipt_id=message.last_receipt_id,
+            sent_to=message.sent_to,
+        )
+        for other in store.claimed_together(message)
+    ]
+
+
+def _has(other: ScheduledMessage, store: ReceiptStore) -> bool:
+    """Whether an earlier try stored this receipt: it may have stopped before it published."""
+    stored = store.read_message(other.key)
+    return stored is not None and (stored.state, stored.last_receipt_id) == (other.state, other.last_receipt_id)
+
+
+def _falls_back(each: ScheduledMessage, first: ScheduledMessage, address: Contact, store: ReceiptStore) -> bool:
+    """Make one of the other messages due again, as the first one is by now."""
+    if each is first:
+        return True
+    planned_due_at = each.planned_due_at or each.due_at
+    failed = (*each.undelivered_to, address)
+    assert first.settled_at is not None
+    due_at = max(each.due_at, first.settled_at)
+    return store.fall_back(replace(each, due_at=due_at, planned_due_at=planned_due_at, undelivered_to=failed))
 
 
 def _find(receipt: RecordDelivery, store: ReceiptStore) -> ScheduledMessage | None:

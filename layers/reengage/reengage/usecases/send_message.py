@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
+from reengage.domain.asking import asks_for_answer
 from reengage.domain.caps import longest
 from reengage.domain.commands import RecordChoice
 from reengage.domain.contact import Contact
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.instants import iso
-from reengage.domain.message import ASKED, ScheduledMessage, State, bounded_id
+from reengage.domain.message import ASKED, MERGED_INTO, MERGED_WITH, ScheduledMessage, State, bounded_id
 from reengage.domain.parameters import parse_rates
 from reengage.domain.pause import MARK
 from reengage.domain.planning import replan
@@ -25,6 +26,7 @@ from reengage.domain.policy import (
     Decision,
     PolicyInput,
     PolicySettings,
+    decide,
     deliver_before,
     free_text_until,
 )
@@ -49,6 +51,7 @@ from reengage.ports import (
     RunStore,
     Unknown,
 )
+from reengage.usecases.merge_messages import claim_others, may_merge, postponed_with, split
 from reengage.usecases.recheck_window import LONGEST_BACKOFF, warn, with_closing_plan
 from reengage.usecases.recipient_routes import RecipientRoutes
 from reengage.usecases.record_choice import announce_choice, store_choice
@@ -74,6 +77,8 @@ class Handled(NamedTuple):
     rule: str = ""
     error: Exception | None = None
     message: ScheduledMessage | None = None
+    others: tuple["Handled", ...] = ()
+    """The outcomes of the other messages that the text named."""
 
 
 def _unlimited(_channel: str) -> bool:
@@ -134,11 +139,17 @@ class Sender:
             if message.claim_id != claim_id:
                 return self._expire_claim(message, now)
             # The claim's answer was lost, and the retry of the request found our own claim.
+        others: list[ScheduledMessage] = []
         try:
-            ready = self._prepare(message, RecipientRoutes(self.channel, self.health, message, routes))
+            ready = self._prepare(message, RecipientRoutes(self.channel, self.health, message, routes), others)
         except Exception as error:  # noqa: BLE001 - surely not sent, so it is retried; the run raises the error
-            return self._give_up_or_retry(message, error)
-        return ready if isinstance(ready, Handled) else self._hand_over(*ready)
+            handled = self._give_up_or_retry(message, error)
+            self._release_all(others)
+            return handled
+        if isinstance(ready, Handled):
+            self._release_all(others)
+            return ready
+        return self._hand_over(*ready)
 
     def _hand_over(self, ready: OutboundMessage, routes: Sequence[str]) -> Handled:
         """Hand the message to its first route; to the next one only if the one before surely did not take it."""
@@ -166,14 +177,15 @@ class Sender:
         return handled if handled.outcome == State.UNCONFIRMED else None
 
     def _prepare(
-        self, message: ScheduledMessage, routes: RecipientRoutes
+        self, message: ScheduledMessage, routes: RecipientRoutes, others: list[ScheduledMessage]
     ) -> tuple[OutboundMessage, Sequence[str]] | Handled:
         """Return the message ready to be handed over within ``PREPARE_WITHIN`` of its snapshot, and the routes of its
         recipient; or its outcome.
 
-        What blocks its routes counts only if no rule stops the message.
+        What blocks its routes counts only if no rule stops the message. ``others`` gets the claimed messages whose
+        appointments the text names, too.
         """
-        has_slot = False
+        has_slot = has_others = False
         for _ in range(MAX_CHECKS):
             read_at = self.clock()
             snapshot = self.store.read_snapshot(message)
@@ -187,9 +199,31 @@ class Sender:
             if not has_slot and not self._wait_for_slot(context):
                 return self._release(message, Handled("left"))
             has_slot = True
+            if not has_others and may_merge(context):
+                has_others = True
+                others += claim_others(message, store=self.store, now=self.clock())
+                if others:
+                    continue  # the snapshots of all have to be fresh
+            context = self._merged(context, others)
             if outbound := self._ready_in_time(context, decision, read_at):
                 return outbound, ready
         return self._try_later(message, "the gate's answer was never fresh enough to act on")
+
+    def _merged(self, context: PolicyInput, others: list[ScheduledMessage]) -> PolicyInput:
+        """Return the context with those of the others that may be sent now; release the rest."""
+        if not others:
+            return context
+        fit, unfit = split(context, others, store=self.store, clock=self.clock, position=self.route_position)
+        merged = replace(context, merged=tuple(fit))
+        if not may_merge(context) or (fit and self.render(merged).names == 1):
+            unfit, merged = list(others), context
+        self._release_all(unfit)
+        others[:] = [each.message for each in merged.merged]
+        return merged
+
+    def _release_all(self, others: Sequence[ScheduledMessage]) -> None:
+        for other in others:
+            self.store.release(other)
 
     def _wait_for_slot(self, context: PolicyInput) -> bool:
         """Wait for a slot of the brand's own limit, if it has one for the channel, else of the stack's."""
@@ -271,26 +305,51 @@ class Sender:
             self.store.release_cap(message)
 
     def _outbound(self, context: PolicyInput, decision: Decision, snapshot_valid_until: datetime) -> OutboundMessage:
-        data = (
-            {name: field.value for name, field in context.track.fields.items() if name != "contact"}
-            if context.track
-            else {}
-        )
-        before, wording = deliver_before(context), self.render(context)
-        if wording.replies:
+        data = _data(context)
+        before = min(map(deliver_before, (context, *context.merged)))
+        wording, text_until = self.render(context), free_text_until(context)
+        if wording.replies and asks_for_answer(context.message, context.subject, context.brand):
             decision = replace(decision, facts={**decision.facts, ASKED: True})
+        if context.merged:
+            ids = [each.message.scheduled_message_id for each in context.merged]
+            decision = replace(decision, facts={**decision.facts, MERGED_WITH: ids})
+            data["others"] = [_data(each) for each in context.merged]
         return OutboundMessage(
             message=context.message,
             wording=wording,
-            data={f"{context.message.subject.kind}_id": context.message.subject.id, **data},
+            data=data,
             decision=decision,
-            free_text_until=free_text_until(context),
-            start_before=min(snapshot_valid_until, before),
+            free_text_until=text_until,
+            # A template names one appointment.
+            start_before=min(snapshot_valid_until, before, *([text_until] if context.merged else ())),
             deliver_before=before,
+            others=[self._decided(each, context.message, asks=bool(wording.replies)) for each in context.merged],
         )
 
+    @staticmethod
+    def _decided(context: PolicyInput, into: ScheduledMessage, *, asks: bool) -> ScheduledMessage:
+        """Return one of the other messages with the facts of its own decision."""
+        is_asked = asks and asks_for_answer(context.message, context.subject, context.brand)
+        facts = {**decide(context).facts, **({ASKED: True} if is_asked else {})}
+        return replace(context.message, rule=None, facts={**facts, MERGED_INTO: into.scheduled_message_id})
+
     def _record(self, message: ScheduledMessage, outbound: OutboundMessage, outcome: Outcome) -> Handled:
-        """What the channel answered, in the table and then on the bus."""
+        """Store the channel's answer in the row of each message that the text named."""
+        handled = self._record_one(message, outbound, outcome)
+        if not outbound.others:
+            return handled
+        is_given = isinstance(outcome, Accepted | Unknown)
+        first = None if is_given else self.store.read_message(message.key)
+        others = []
+        for other in outbound.others:
+            if is_given:
+                decision = replace(outbound.decision, rule=other.rule, facts=other.facts)
+                others.append(self._record_one(other, replace(outbound, decision=decision), outcome))
+            else:
+                others.append(self._release(postponed_with(other, first), Handled("retried")))
+        return handled._replace(others=tuple(others))
+
+    def _record_one(self, message: ScheduledMessage, outbound: OutboundMessage, outcome: Outcome) -> Handled:
         decided = replace(message, rule=outbound.decision.rule, facts=outbound.decision.facts)
         match outcome:
             case Accepted(provider, provider_id):
@@ -406,6 +465,13 @@ class Sender:
         handled = Handled(outcome, event, rule, message=message)
         # Where the contact was erased meanwhile, nothing of it must come back by this.
         return handled if stored else self._release_cap_safely(message, handled)
+
+
+def _data(context: PolicyInput) -> dict[str, Any]:
+    """Return the fields that the business gave about the subject, and its id."""
+    fields = context.track.fields if context.track else {}
+    given = {name: field.value for name, field in fields.items() if name != "contact"}
+    return {f"{context.message.subject.kind}_id": context.message.subject.id, **given}
 
 
 def _already_settled(message: ScheduledMessage) -> Handled:

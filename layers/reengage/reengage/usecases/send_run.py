@@ -175,6 +175,11 @@ class Run:
         return handled.outcome not in FAILED_CALLS
 
     def _count(self, handled: Handled, task: _Task) -> None:
+        """Count the message's outcome, and those of the others that its text named."""
+        for each in (handled, *handled.others):
+            self._count_one(each, task)
+
+    def _count_one(self, handled: Handled, task: _Task) -> None:
         with self._changed:
             self.tally[handled.outcome, handled.rule] += 1
             self.measures.handled(task.due, handled)

@@ -19,6 +19,9 @@ question = Antworten Sie 1: Zusage, 2: Absage, 3: anderer Termin.
     .cancel_requested = Absagen
     .reschedule_requested = Anderer Termin
 
+question_several = Antworten Sie 1, um alle zuzusagen. Zum Absagen oder Ändern schreiben Sie uns.
+    .confirmed = Alle zusagen
+
 appointment_reminder =
     { $brand }: Wir erinnern Sie an Ihren Termin am { $date } um { $time } Uhr{ $has_location ->
         [yes] , { $location }
@@ -48,6 +51,30 @@ appointment_moved = { $brand }: Ihr Termin wurde verschoben auf { $date } um { $
 appointment_cancelled = { $brand }: Ihr Termin am { $date } um { $time } Uhr wurde abgesagt.
     .template = appointment_cancelled
     .parameters = brand date time
+
+appointment_named = { $date } um { $time } Uhr{ $has_location ->
+        [yes] , { $location }
+       *[no] {""}
+    }{ $has_check_in_url ->
+        [yes] {" "}({ $check_in_url })
+       *[no] {""}
+    }
+
+appointment_reminder_several = { $brand }: Wir erinnern Sie an Ihre { $count } Termine: { $appointments }. { $question }
+    .template = appointment_reminder_several
+    .parameters = brand count appointments
+
+online_check_in_several = { $brand }: Für Ihre { $count } Termine können Sie jetzt online einchecken: { $appointments }
+    .template = online_check_in_several
+    .parameters = brand count appointments
+
+appointment_moved_several = { $brand }: Ihre { $count } Termine wurden verschoben auf: { $appointments }. { $question }
+    .template = appointment_moved_several
+    .parameters = brand count appointments
+
+appointment_cancelled_several = { $brand }: Ihre { $count } Termine wurden abgesagt: { $appointments }.
+    .template = appointment_cancelled_several
+    .parameters = brand count appointments
 
 trial_follow_up = { $ended ->
     [yes] { $brand }: Ihre Testphase von { $product } endete am { $date }. Möchten Sie dabeibleiben? { $upgrade_url } { ending }

@@ -23,6 +23,9 @@ question = Reply 1 to confirm, 2 to cancel, 3 for another time.
     .cancel_requested = Cancel
     .reschedule_requested = Another time
 
+question_several = Reply 1 to confirm all. To cancel or change one, write to us.
+    .confirmed = Confirm all
+
 appointment_reminder =
     { $brand }: a reminder of your appointment on { $date } at { $time }{ $has_location ->
         [yes] , { $location }
@@ -52,6 +55,31 @@ appointment_moved = { $brand }: your appointment has been moved to { $date } at 
 appointment_cancelled = { $brand }: your appointment on { $date } at { $time } has been cancelled.
     .template = appointment_cancelled
     .parameters = brand date time
+
+# Several appointments of one contact in one text; each is written as "appointment_named".
+appointment_named = { $date } at { $time }{ $has_location ->
+        [yes] , { $location }
+       *[no] {""}
+    }{ $has_check_in_url ->
+        [yes] {" "}({ $check_in_url })
+       *[no] {""}
+    }
+
+appointment_reminder_several = { $brand }: a reminder of your { $count } appointments: { $appointments }. { $question }
+    .template = appointment_reminder_several
+    .parameters = brand count appointments
+
+online_check_in_several = { $brand }: you can now check in online for your { $count } appointments: { $appointments }
+    .template = online_check_in_several
+    .parameters = brand count appointments
+
+appointment_moved_several = { $brand }: your { $count } appointments have been moved to: { $appointments }. { $question }
+    .template = appointment_moved_several
+    .parameters = brand count appointments
+
+appointment_cancelled_several = { $brand }: your { $count } appointments have been cancelled: { $appointments }.
+    .template = appointment_cancelled_several
+    .parameters = brand count appointments
 
 trial_follow_up = { $ended ->
     [yes] { $brand }: your trial of { $product } ended on { $date }. Would you like to keep it? { $upgrade_url } { ending }

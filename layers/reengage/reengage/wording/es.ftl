@@ -21,6 +21,9 @@ question = Responda 1 para confirmar, 2 para cancelar, 3 para otra hora.
     .cancel_requested = Cancelar
     .reschedule_requested = Otra hora
 
+question_several = Responda 1 para confirmar todas. Para cancelar o cambiar una, contacte con nosotros.
+    .confirmed = Confirmar todas
+
 appointment_reminder =
     { $brand }: le recordamos su cita: { $date }, { $time }{ $has_location ->
         [yes] , { $location }
@@ -50,6 +53,30 @@ appointment_moved = { $brand }: su cita se ha cambiado al { $date }, { $time }. 
 appointment_cancelled = { $brand }: su cita del { $date }, { $time }, ha sido cancelada.
     .template = appointment_cancelled
     .parameters = brand date time
+
+appointment_named = { $date }, { $time }{ $has_location ->
+        [yes] , { $location }
+       *[no] {""}
+    }{ $has_check_in_url ->
+        [yes] {" "}({ $check_in_url })
+       *[no] {""}
+    }
+
+appointment_reminder_several = { $brand }: le recordamos sus { $count } citas: { $appointments }. { $question }
+    .template = appointment_reminder_several
+    .parameters = brand count appointments
+
+online_check_in_several = { $brand }: ya puede hacer el check-in online para sus { $count } citas: { $appointments }
+    .template = online_check_in_several
+    .parameters = brand count appointments
+
+appointment_moved_several = { $brand }: sus { $count } citas se han cambiado a: { $appointments }. { $question }
+    .template = appointment_moved_several
+    .parameters = brand count appointments
+
+appointment_cancelled_several = { $brand }: sus { $count } citas han sido canceladas: { $appointments }.
+    .template = appointment_cancelled_several
+    .parameters = brand count appointments
 
 trial_follow_up = { $ended ->
     [yes] { $brand }: su prueba de { $product } ha terminado el { $date }. ¿Desea continuar? { $upgrade_url } { ending }

@@ -21,6 +21,9 @@ question = Répondez 1 pour confirmer, 2 pour annuler, 3 pour un autre horaire.
     .cancel_requested = Annuler
     .reschedule_requested = Autre horaire
 
+question_several = Répondez 1 pour tout confirmer. Pour annuler ou changer un rendez-vous, écrivez-nous.
+    .confirmed = Tout confirmer
+
 appointment_reminder =
     { $brand } : nous vous rappelons votre rendez-vous du { $date } à { $time }{ $has_location ->
         [yes] , { $location }
@@ -50,6 +53,31 @@ appointment_moved = { $brand } : votre rendez-vous a été déplacé au { $date 
 appointment_cancelled = { $brand } : votre rendez-vous du { $date } à { $time } a été annulé.
     .template = appointment_cancelled
     .parameters = brand date time
+
+appointment_named = { $date } à { $time }{ $has_location ->
+        [yes] , { $location }
+       *[no] {""}
+    }{ $has_check_in_url ->
+        [yes] {" "}({ $check_in_url })
+       *[no] {""}
+    }
+
+appointment_reminder_several = { $brand } : rappel de vos { $count } rendez-vous : { $appointments }. { $question }
+    .template = appointment_reminder_several
+    .parameters = brand count appointments
+
+online_check_in_several =
+    { $brand } : vous pouvez vous enregistrer en ligne pour vos { $count } rendez-vous : { $appointments }
+    .template = online_check_in_several
+    .parameters = brand count appointments
+
+appointment_moved_several = { $brand } : vos { $count } rendez-vous sont reportés : { $appointments }. { $question }
+    .template = appointment_moved_several
+    .parameters = brand count appointments
+
+appointment_cancelled_several = { $brand } : vos { $count } rendez-vous sont annulés : { $appointments }.
+    .template = appointment_cancelled_several
+    .parameters = brand count appointments
 
 trial_follow_up = { $ended ->
     [yes] { $brand } : votre essai { $product } a pris fin le { $date }. Souhaitez-vous continuer ? { $upgrade_url } { ending }

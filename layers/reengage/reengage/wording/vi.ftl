@@ -20,6 +20,9 @@ question = Trả lời 1: xác nhận, 2: hủy, 3: đổi giờ.
     .cancel_requested = Hủy lịch hẹn
     .reschedule_requested = Đổi giờ
 
+question_several = Trả lời 1 để xác nhận tất cả. Để hủy hoặc đổi một lịch hẹn, hãy nhắn cho chúng tôi.
+    .confirmed = Xác nhận tất cả
+
 appointment_reminder =
     { $brand }: nhắc bạn lịch hẹn lúc { $time }, { $date }{ $has_location ->
         [yes] , tại { $location }
@@ -49,6 +52,30 @@ appointment_moved = { $brand }: lịch hẹn của bạn đã được dời san
 appointment_cancelled = { $brand }: lịch hẹn của bạn lúc { $time }, { $date } đã bị hủy.
     .template = appointment_cancelled
     .parameters = brand date time
+
+appointment_named = { $time }, { $date }{ $has_location ->
+        [yes] , tại { $location }
+       *[no] {""}
+    }{ $has_check_in_url ->
+        [yes] {" "}({ $check_in_url })
+       *[no] {""}
+    }
+
+appointment_reminder_several = { $brand }: nhắc bạn về { $count } lịch hẹn: { $appointments }. { $question }
+    .template = appointment_reminder_several
+    .parameters = brand count appointments
+
+online_check_in_several = { $brand }: bạn có thể check-in trực tuyến cho { $count } lịch hẹn: { $appointments }
+    .template = online_check_in_several
+    .parameters = brand count appointments
+
+appointment_moved_several = { $brand }: { $count } lịch hẹn của bạn đã được dời sang: { $appointments }. { $question }
+    .template = appointment_moved_several
+    .parameters = brand count appointments
+
+appointment_cancelled_several = { $brand }: { $count } lịch hẹn của bạn đã bị hủy: { $appointments }.
+    .template = appointment_cancelled_several
+    .parameters = brand count appointments
 
 trial_follow_up = { $ended ->
     [yes] { $brand }: bản dùng thử { $product } đã hết hạn vào { $date }. Bạn có muốn dùng tiếp không? { $upgrade_url } { ending }

@@ -63,8 +63,14 @@ class Messages(Role):
         stored = self.table.read_all(dict.fromkeys(keys))
         return {MessageKey(*key): to_message(item) for key, item in stored.items()}
 
-    def pending_messages(self, contact: Contact) -> list[ScheduledMessage]:
-        return list(self._find(contact, Row.state.is_in(State.SCHEDULED, State.SENDING)))
+    def pending_messages(self, contact: Contact, reason: str = "") -> list[ScheduledMessage]:
+        pending = Row.state.is_in(State.SCHEDULED, State.SENDING)
+        return list(self._find(contact, pending, reasons=f"{reason}#" if reason else ""))
+
+    def claimed_together(self, message: ScheduledMessage) -> list[ScheduledMessage]:
+        same = (Row.claim_id == message.claim_id) & Row.state.is_in(*HANDED_OVER)
+        found = self._find(message.contact, same, reasons=f"{message.reason}#")
+        return [other for other in found if other.key != message.key]
 
     def find_message(self, contact: Contact, scheduled_message_id: str) -> ScheduledMessage | None:
         return next(self._find(contact, Row.scheduled_message_id == scheduled_message_id), None)

@@ -54,10 +54,16 @@ class Messages(Tables):
     def read_messages(self, keys: Sequence[MessageKey]) -> Mapping[MessageKey, ScheduledMessage]:
         return {key: row for key in keys if (row := self.read_message(key))}
 
-    def pending_messages(self, contact: Contact) -> list[ScheduledMessage]:
+    def pending_messages(self, contact: Contact, reason: str = "") -> list[ScheduledMessage]:
         with self._lock:
-            rows = self._messages_of(contact)
+            rows = [row for row in self._messages_of(contact) if reason in ("", row.reason)]
             return [message for message in rows if message.state in (State.SCHEDULED, State.SENDING)]
+
+    def claimed_together(self, message: ScheduledMessage) -> list[ScheduledMessage]:
+        with self._lock:
+            same = (message.reason, message.claim_id)
+            rows = [row for row in self._messages_of(message.contact) if (row.reason, row.claim_id) == same]
+            return [row for row in rows if row.key != message.key and row.state in HANDED_OVER]
 
     def find_message(self, contact: Contact, scheduled_message_id: str) -> ScheduledMessage | None:
         with self._lock:

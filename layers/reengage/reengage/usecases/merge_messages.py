@@ -1,0 +1,91 @@
+"""Merge messages: one text names the appointments of several messages to one contact.
+
+Each message keeps its own row and outcome. All rows are claimed before the one call to the provider.
+
+| message of the same reason to the same contact | result |
+|---|---|
+| about another appointment, due within an hour, and no rule stops it | named in the text |
+| a rule stops it, or its appointment has changed | released: it goes its own way at its own time |
+| only an approved template may be sent (WhatsApp after 24 hours) | not merged: a template names one appointment |
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from reengage.domain.contact import CHANNELS, Contact
+from reengage.domain.message import ScheduledMessage, State
+from reengage.domain.planning import replan
+from reengage.domain.policy import Action, PolicyInput
+from reengage.domain.recipient import Position, choose
+from reengage.ports import Clock, DueKey, RunStore
+
+MERGED_WITHIN: Final = timedelta(hours=1)
+MAX_MERGED: Final = 10
+"""Messages in one text: about 500 characters."""
+
+
+def may_merge(context: PolicyInput) -> bool:
+    """Whether the text of the message may name other appointments, too."""
+    free_text_for = CHANNELS[context.message.recipient.channel].free_text_for
+    if not context.message.reason_spec.can_be_merged or context.conversation is None:
+        return False
+    return free_text_for is None or context.now < context.conversation.last_inbound_at + free_text_for
+
+
+def claim_others(message: ScheduledMessage, *, store: RunStore, now: datetime) -> list[ScheduledMessage]:
+    """Claim the messages that one text can name together with ``message``; one of each appointment."""
+    assert message.claim_id is not None
+    pending = store.pending_messages(message.contact, message.reason)
+    due = sorted((row for row in pending if _is_due(row, now)), key=lambda row: row.due_at)
+    due = [row for row in due if row.subject != message.subject and row.undelivered_to == message.undelivered_to]
+    firsts = {row.subject: row for row in reversed(due)}
+    others = sorted(firsts.values(), key=lambda row: row.due_at)[: MAX_MERGED - 1]
+    claimed = (_claim(row, message.claim_id, store=store, now=now) for row in others)
+    return [other for other in claimed if other]
+
+
+def _is_due(row: ScheduledMessage, now: datetime) -> bool:
+    if row.state is not State.SCHEDULED or (row.attempts and row.due_at > now):
+        return False  # after a failed try it waits for its own time
+    return max(row.due_at, row.planned_due_at or row.due_at) <= now + MERGED_WITHIN
+
+
+def _claim(row: ScheduledMessage, claim_id: str, *, store: RunStore, now: datetime) -> ScheduledMessage | None:
+    claimed = store.claim(DueKey(row.key, row.due_at, row.valid_until), claim_id=claim_id, at=now)
+    if claimed:
+        return claimed
+    stored = store.read_message(row.key)
+    # If the claim's answer was lost, the retry of the request found our own claim.
+    return stored if stored and stored.state is State.SENDING and stored.claim_id == claim_id else None
+
+
+def split(
+    first: PolicyInput, others: Sequence[ScheduledMessage], *, store: RunStore, clock: Clock, position: Position
+) -> tuple[list[PolicyInput], list[ScheduledMessage]]:
+    """Read each message's snapshot; return those that may be sent now to the first one's recipient, and the rest."""
+    fit: list[PolicyInput] = []
+    unfit: list[ScheduledMessage] = []
+    for other in others:
+        context = PolicyInput.of(store.read_snapshot(other), other, first.settings, clock())
+        if chosen := _sendable(context, first.message.recipient, position):
+            fit.append(chosen)
+        else:
+            unfit.append(other)
+    return fit, unfit
+
+
+def _sendable(context: PolicyInput, recipient: Contact, position: Position) -> PolicyInput | None:
+    wanted = replan(context.message, context.subject, context.default_zone)
+    if wanted is None or wanted.version != context.message.version or wanted.due_at > context.now + MERGED_WITHIN:
+        return None
+    chosen, decision = choose(context, position)
+    return chosen if decision.action is Action.SEND and chosen.message.recipient == recipient else None
+
+
+def postponed_with(other: ScheduledMessage, first: ScheduledMessage | None) -> ScheduledMessage:
+    """Return a message that was surely not sent, due again together with the one that it was merged into."""
+    if first is None or first.state is not State.SCHEDULED or first.due_at <= other.due_at:
+        return other
+    return replace(other, due_at=first.due_at, planned_due_at=other.planned_due_at or other.due_at)
