@@ -1,8 +1,10 @@
 """Detect the answer to a reminder's question: confirm, cancel, or another time."""
 
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import cache
+from types import MappingProxyType
 from typing import Final
 
 from . import keyword_lists as lists
@@ -17,17 +19,87 @@ class Answer(StrEnum):
     RESCHEDULE_REQUESTED = "reschedule_requested"
 
 
+MAX_WORDS: Final = 20
+"""A longer message is not parsed phrase by phrase."""
+
+
 def detect_answer(text: str, locale: str | None = None) -> Answer | None:
     """Detect the answer of a whole message: a digit, or the words of its locale, of English, or of another locale.
 
-    "No" alone is no answer: it may reply to "confirm?" and to "cancel?".
+    | message | answer |
+    |---|---|
+    | one phrase of the lists, with courtesies around it | its answer |
+    | several phrases and fillers, and nothing else: "Ja, ich komme", "Sorry, I can't make it" | the one that all have |
+    | "I can't make it, another time please" | another time |
+    | phrases of different answers, or any other word | none |
+    | "Confirmed?", "Cancelled?", "1?": a question to us; "Could you cancel?" is an answer | none |
+    | "OK", "thanks", an emoji: perhaps only "I have read it" | none |
+    | "No" alone: it may reply to "confirm?" and to "cancel?" | none |
     """
     if len(text) > MAX_LENGTH:
         return None
     answers = _answers((locale or "").replace("_", "-").partition("-")[0].lower())
     cores = [core for core in map(strip_courtesies, split_sentences(text)) if core]
     found = {answers.get(core) for core in cores}
+    is_question = "?" in unicodedata.normalize("NFKC", text)
+    if len(found) == 1 and not is_question and (answer := found.pop()):
+        return answer
+    return _parse(" ".join(cores).split(), answers, is_question=is_question)
+
+
+def _parse(words: Sequence[str], answers: Mapping[str, Answer], *, is_question: bool) -> Answer | None:
+    """Return the one answer of all ways to read the words as phrases and fillers, without a word left over."""
+    if len(words) > MAX_WORDS:
+        return None
+    # By end of what is read: the sets of parts that the words before it may have.
+    read: list[set[frozenset[str]]] = [{frozenset()}, *(set[frozenset[str]]() for _ in words)]
+    for start in range(len(words)):
+        for end in range(start + 1, len(words) + 1) if read[start] else ():
+            for part in _parts(" ".join(words[start:end]), answers):
+                read[end] |= {before | part for before in read[start]}
+    found = {_CLEAR[parts] for parts in read[-1] if parts in _CLEAR and not (is_question and parts in _UNASKED)}
     return found.pop() if len(found) == 1 else None
+
+
+def _parts(phrase: str, answers: Mapping[str, Answer]) -> Iterator[frozenset[str]]:
+    """Yield what a phrase may add to the parts of a message: a filler adds nothing."""
+    if phrase in lists.phrase_set("answer fillers"):
+        yield frozenset()
+    for part in (_REQUEST, _QUESTION):
+        if phrase in lists.phrase_set(f"{part} fillers"):
+            yield frozenset({part})
+    if answer := answers.get(phrase):
+        yield frozenset({answer})
+
+
+_REQUEST: Final = "request"
+"""The part of a message that has words such as "can you": "can you cancel?" cancels, "can you confirm?" asks us."""
+
+_QUESTION: Final = "question"
+"""The part of a message that has words such as "can I": "can I cancel?" may only ask how."""
+
+_CLEAR: Final[Mapping[frozenset[str], Answer]] = MappingProxyType(
+    {
+        frozenset({Answer.CONFIRMED}): Answer.CONFIRMED,
+        **{
+            frozenset({*asked, *polite}): asked[-1]
+            for asked in (
+                (Answer.CANCEL_REQUESTED,),
+                (Answer.RESCHEDULE_REQUESTED,),
+                (Answer.CANCEL_REQUESTED, Answer.RESCHEDULE_REQUESTED),
+            )
+            for polite in ((), (_REQUEST,), (_QUESTION,), (_REQUEST, _QUESTION))
+        },
+    }
+)
+"""The answer of a message with these parts. A person who cannot come and asks for another time wants that."""
+
+_UNASKED: Final = (
+    frozenset({Answer.CONFIRMED}),
+    frozenset({Answer.CANCEL_REQUESTED}),
+    frozenset({Answer.CANCEL_REQUESTED, _QUESTION}),
+)
+"""What is no answer if it ends with a question mark."""
 
 
 def is_cancellation(
@@ -71,5 +143,15 @@ def _answers(language: str) -> Mapping[str, Answer]:
     for locale in (*(name for name in lists.sections() if name not in ("en", language)), "en", language):
         if locale in lists.sections():
             for answer in Answer:
-                found |= dict.fromkeys(map(strip_courtesies, lists.section_phrases(locale, answer)), answer)
+                found |= dict.fromkeys(map(_core, lists.section_phrases(locale, answer)), answer)
     return found
+
+
+def _core(phrase: str) -> str:
+    """Return the phrase as it is left of a message: without courtesies. Most phrases are as they were, which is found soon."""
+    return phrase if _courtesy_words().isdisjoint(phrase.split()) else strip_courtesies(phrase)
+
+
+@cache
+def _courtesy_words() -> frozenset[str]:
+    return frozenset(word for courtesy in lists.phrase_set("courtesies") for word in courtesy.split())
