@@ -148,7 +148,7 @@ def _answers(language: str) -> Mapping[str, Answer]:
 
 
 def _core(phrase: str) -> str:
-    """Return the phrase as it is left of a message: without courtesies. Most phrases are as they were, which is found soon."""
+    """Return the phrase as it is left of a message: without courtesies. Most phrases have no courtesy."""
     return phrase if _courtesy_words().isdisjoint(phrase.split()) else strip_courtesies(phrase)
 
 
