@@ -47,6 +47,9 @@ MESSAGES: Final = 8
 LONGEST: Final = 1.3
 """A worker lives at most this many times as long as the first one took to finish."""
 
+MORE: Final = 3
+"""The exit code of a sender that found something due."""
+
 INVOCATION: Final = 55_000
 """Milliseconds of an invocation of a send function."""
 
@@ -171,13 +174,21 @@ def variables(database: str, services: str) -> dict[str, str]:
 # The workers
 
 
-def plan(events: Sequence[Mapping[str, Any]]) -> None:
-    """Handle the events as the functions of the bus's rules do. An event that was handled before changes nothing."""
+def plan(events: Sequence[Mapping[str, Any]], done: int) -> None:
+    """Handle the events as the functions of the bus's rules do; write a byte to the pipe ``done`` after each.
+
+    An event that was handled before changes nothing.
+    """
     for event in events:
         if event["detail-type"] == "MessageReceived":
             ingest.app().ingest(inbound_message(event), milliseconds=INVOCATION)
         else:
             planning.app().handle(parse_business_event(event))
+        os.write(done, b".")
+
+
+class MoreToDo(Exception):
+    """The run found something due: another one may find more."""
 
 
 def send(ahead: timedelta = timedelta()) -> None:
@@ -185,7 +196,8 @@ def send(ahead: timedelta = timedelta()) -> None:
     app = sending.app()
     if ahead:
         app.clock = lambda: datetime.now(UTC) + ahead  # type: ignore[method-assign] # the last run is later than the others
-    app.send_due("updates", milliseconds=INVOCATION)
+    if app.send_due("updates", milliseconds=INVOCATION)["due"]:
+        raise MoreToDo
 
 
 def warm() -> None:
@@ -197,7 +209,7 @@ def warm() -> None:
 
 
 def worker(work: Any, *args: Any) -> int:
-    """Start a process that does the work; it ends with 0 if it could finish. Returns its id."""
+    """Start a process that does the work; it ends with 0 or ``MORE`` if it could finish. Returns its id."""
     pid = os.fork()
     if pid:
         return pid
@@ -207,15 +219,17 @@ def worker(work: Any, *args: Any) -> int:
             os.dup2(nowhere.fileno(), 1)
             work(*args)
         code = 0
+    except MoreToDo:
+        code = MORE
     except BaseException as error:  # noqa: BLE001 - it is the end of the process, which its code tells
         sys.stderr.write(f"a worker failed: {error!r}\n")
     finally:
         os._exit(code)
 
 
-def _ended(pid: int) -> bool:
-    """Wait for the process; return whether it finished its work."""
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+def _ended(pid: int) -> int:
+    """Wait for the process; return its exit code: 0, ``MORE``, or what ended it."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 # The rounds
@@ -257,36 +271,48 @@ def events_of(number: int) -> list[Mapping[str, Any]]:
 def play(rounds: int, chance: random.Random) -> tuple[int, Counter[str]]:
     """Let workers plan and send, kill them, and let the last ones finish. Returns the events, and who was killed."""
     killed: Counter[str] = Counter()
-    waiting: list[Mapping[str, Any]] = []
     warm()
-    takes = {"plan": _seconds(plan, events_of(0)), "send": _seconds(send)}
+    takes = {"plan": _plan_all(events_of(0)), "send": _send_all()}
+    waiting: list[Mapping[str, Any]] = []
     for number in range(1, rounds):
         waiting += events_of(number)
-        workers = {worker(plan, waiting): "plan", worker(send): "send", worker(send): "send"}
+        reading, done = os.pipe()
+        workers = {worker(plan, waiting, done): "plan", worker(send): "send", worker(send): "send"}
+        os.close(done)
         lives = sorted((chance.uniform(0, LONGEST * takes[name]), pid, name) for pid, name in workers.items())
         begins = time.monotonic()
         for seconds, pid, name in lives:
             time.sleep(max(0.0, begins + seconds - time.monotonic()))
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            if not _ended(pid):
-                killed[name] += 1
-            elif name == "plan":
-                waiting = []
-    if not _ended(worker(plan, waiting)):
-        raise RuntimeError("the last planner failed")
-    for ahead in (timedelta(), AHEAD, AHEAD):
-        if not _ended(worker(send, ahead)):
-            raise RuntimeError("the last sender failed")
+            killed[name] += _ended(pid) == -signal.SIGKILL
+        with os.fdopen(reading, "rb") as pipe:
+            waiting = waiting[len(pipe.read()) :]
+    _plan_all(waiting)
+    _send_all()
+    _send_all(AHEAD)
     return rounds * MESSAGES, killed
 
 
-def _seconds(work: Any, *args: Any) -> float:
-    """Let a worker finish; return how long it took."""
-    begins = time.monotonic()
-    if not _ended(worker(work, *args)):
-        raise RuntimeError("the first worker failed")
+def _plan_all(events: Sequence[Mapping[str, Any]]) -> float:
+    """Let a worker handle the events; return how long it took."""
+    begins, (reading, done) = time.monotonic(), os.pipe()
+    code = _ended(worker(plan, events, done))
+    os.close(reading)
+    os.close(done)
+    if code:
+        raise RuntimeError(f"a planner ended with {code}")
     return time.monotonic() - begins
+
+
+def _send_all(ahead: timedelta = timedelta()) -> float:
+    """Let workers send until nothing is due; return how long the first one took."""
+    begins, first = time.monotonic(), 0.0
+    while (code := _ended(worker(send, ahead))) == MORE:
+        first = first or time.monotonic() - begins
+    if code:
+        raise RuntimeError(f"a sender ended with {code}")
+    return first
 
 
 def run(rounds: int, seed: int) -> Result:
@@ -333,7 +359,7 @@ class Player:
             pipe.write(json.dumps(environment))
         with os.fdopen(self._taken) as pipe:
             text = pipe.read()
-        if not _ended(self._pid):
+        if _ended(self._pid):
             raise RuntimeError("the rounds did not end well")
         planned, killed = json.loads(text)
         return planned, Counter(killed)
