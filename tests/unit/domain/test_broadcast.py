@@ -13,7 +13,7 @@ from reengage.domain.contact import SHARDS, Contact
 from reengage.domain.message import State
 from reengage.domain.planning import broadcasts, planned_messages, replan
 from reengage.domain.reasons import REASONS
-from reengage.domain.subject import RETENTION, Subject, SubjectRef
+from reengage.domain.subject import RETENTION, BusinessEvent, Subject, SubjectRef
 from tests.fakes import ANNA, NOON, apply_events, business
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -226,3 +226,30 @@ def test_the_end_of_use_is_the_instant_at_which_the_day_is_over(day: date, zone:
     until = one(holiday(date=day.isoformat()), place).valid_until
     assert (until - MICROSECOND).astimezone(place).date() == day
     assert until.astimezone(place).date() == day + DAY
+
+
+def preview(at: datetime, send_at: datetime, **fields: Any) -> BusinessEvent:
+    return business("ProductPreviewAnnounced", at, subject_id="live", title="Live", send_at=send_at, **fields)
+
+
+@pytest.mark.parametrize(
+    ("moved_to", "lasts"), [(None, timedelta(minutes=30)), (timedelta(minutes=29), timedelta(minutes=1))]
+)
+def test_preview_lasts_until_the_business_says(moved_to: timedelta | None, lasts: timedelta) -> None:
+    """A preview of tonight was sent at nine the next morning."""
+    announced = preview(NOON, NOON, valid_until=NOON + timedelta(minutes=30))
+    subject = Subject(announced.subject).apply(announced)
+    if moved_to:
+        subject = subject.apply(preview(NOON + timedelta(minutes=1), NOON + moved_to))
+    [broadcast] = broadcasts(subject)
+    assert broadcast.valid_until - broadcast.due_at == lasts
+
+
+def test_preview_moved_past_its_end_lasts_two_days() -> None:
+    announced = preview(NOON, NOON, valid_until=NOON + timedelta(minutes=30))
+    later = NOON + timedelta(minutes=1)
+    moved = business(
+        "ProductPreviewAnnounced", later, subject_id="live", title="Live", send_at=NOON + timedelta(days=1)
+    )
+    [broadcast] = broadcasts(Subject(announced.subject).apply(announced).apply(moved))
+    assert broadcast.valid_until - broadcast.due_at == timedelta(days=2)

@@ -207,6 +207,9 @@ def _dues(reason: Reason, track: Track, anchor_at: datetime, default_zone: tzinf
 def _last_use(
     reason: Reason, track: Track, anchor_at: datetime, last_due: datetime, default_zone: tzinfo | None
 ) -> datetime:
+    given = track.get(reason.valid_until_instant)
+    if given and (until := parse_instant(given)) > last_due:  # a date that was moved past it has no use for it
+        return until.astimezone(UTC)
     if reason.valid_for:
         return last_due + reason.valid_for
     if not reason.valid_until_field:

@@ -36,6 +36,7 @@ class Reason:
     | ``send_if_late`` | a late event still leads to a message while that is valid |
     | ``earliest_offset`` | the earliest send, if the window closes first; ``None``: not before it is due |
     | ``needs_consent`` | marketing that always needs a recorded consent |
+    | ``valid_until_instant`` | the field with the instant until which the business says that a message is valid |
     | ``can_be_merged`` | one text may name several subjects of one contact |
     | ``audience`` | a broadcast to all of these contacts, instead of the subject's own contact |
 
@@ -52,6 +53,7 @@ class Reason:
     before: bool = False
     valid_for: timedelta | None = None
     valid_until_field: str = ""
+    valid_until_instant: str = ""
     required_field: str = ""
     also_cancelled_by: str = ""
     ended_by: str = ""
@@ -185,6 +187,7 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
             anchor="send_at",
             also_cancelled_by="announcement",
             valid_for=timedelta(days=2),
+            valid_until_instant="valid_until",
             required_field="title",
             once=True,
             send_if_late=True,

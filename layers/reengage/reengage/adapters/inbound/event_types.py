@@ -264,6 +264,7 @@ class AnnouncementWithdrawn(BusinessFields, kw_only=True):
 class ProductPreviewAnnounced(AnnouncementWithdrawn, kw_only=True):
     title: Localised
     send_at: Instant
+    valid_until: Instant | Optional = UNSET
     url: Url | Optional = UNSET
 
 

@@ -58,6 +58,7 @@ from .event_types import (
     DeliveryReported,
     HolidayHoursAnnounced,
     MessageReceived,
+    ProductPreviewAnnounced,
     PurchaseMade,
     SendingPaused,
     SendingResumed,
@@ -201,6 +202,10 @@ def _check_offsets(detail: BusinessFields) -> None:
         ]
         if errors:
             raise InvalidEvent(errors)
+    if isinstance(detail, ProductPreviewAnnounced) and detail.valid_until:
+        earliest = parse_instant(detail.send_at) + SHORTEST_OFFSET
+        if parse_instant(detail.valid_until) < earliest:
+            raise InvalidEvent(["$.detail.valid_until: expected an instant at least one minute after $.detail.send_at"])
     if isinstance(detail, HolidayHoursAnnounced):
         last = datetime.combine(date.fromisoformat(detail.date) + timedelta(days=1), time(), WESTERNMOST)
         if detail.timezone:
