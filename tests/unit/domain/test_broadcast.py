@@ -228,7 +228,7 @@ def test_the_end_of_use_is_the_instant_at_which_the_day_is_over(day: date, zone:
     assert until.astimezone(place).date() == day + DAY
 
 
-def preview(at: datetime, send_at: datetime, **fields: Any) -> BusinessEvent:
+def valid_preview(at: datetime, send_at: datetime, **fields: Any) -> BusinessEvent:
     return business("ProductPreviewAnnounced", at, subject_id="live", title="Live", send_at=send_at, **fields)
 
 
@@ -237,16 +237,16 @@ def preview(at: datetime, send_at: datetime, **fields: Any) -> BusinessEvent:
 )
 def test_preview_lasts_until_the_business_says(moved_to: timedelta | None, lasts: timedelta) -> None:
     """A preview of tonight was sent at nine the next morning."""
-    announced = preview(NOON, NOON, valid_until=NOON + timedelta(minutes=30))
+    announced = valid_preview(NOON, NOON, valid_until=NOON + timedelta(minutes=30))
     subject = Subject(announced.subject).apply(announced)
     if moved_to:
-        subject = subject.apply(preview(NOON + timedelta(minutes=1), NOON + moved_to))
+        subject = subject.apply(valid_preview(NOON + timedelta(minutes=1), NOON + moved_to))
     [broadcast] = broadcasts(subject)
     assert broadcast.valid_until - broadcast.due_at == lasts
 
 
 def test_preview_moved_past_its_end_lasts_two_days() -> None:
-    announced = preview(NOON, NOON, valid_until=NOON + timedelta(minutes=30))
+    announced = valid_preview(NOON, NOON, valid_until=NOON + timedelta(minutes=30))
     later = NOON + timedelta(minutes=1)
     moved = business(
         "ProductPreviewAnnounced", later, subject_id="live", title="Live", send_at=NOON + timedelta(days=1)
