@@ -442,6 +442,7 @@ PATTERNS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("locale", "line"), PATTERNS)
 @given(data=st.data())
 @settings(max_examples=5, derandomize=True, suppress_health_check=list(HealthCheck), deadline=None)

@@ -406,6 +406,7 @@ def test_every_change_of_clocks_of_three_years(name: str) -> None:
         check_around(change, zone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "first_year", "last_year"), CHANGED_RULES)
 def test_every_change_of_clocks_where_a_zone_changed_its_rule(name: str, first_year: int, last_year: int) -> None:
     zone = ZoneInfo(name)
@@ -415,6 +416,7 @@ def test_every_change_of_clocks_where_a_zone_changed_its_rule(name: str, first_y
         check_around(change, zone)
 
 
+@pytest.mark.slow
 def test_the_changes_are_of_every_kind() -> None:
     """Otherwise the tests above would prove less than they say."""
     changes = [change for name in ZONES for change in transitions(ZoneInfo(name), 2026, 2028)]

@@ -34,6 +34,7 @@ def schemas() -> dict[str, Any]:
     return {str(path.relative_to(folder)): json.loads(path.read_text()) for path in sorted(folder.rglob("*.json"))}
 
 
+@pytest.mark.slow
 def test_generated_files_are_current() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     files = generated(ROOT, version)
@@ -47,12 +48,14 @@ def test_a_table_without_its_comment_is_an_error() -> None:
         with_tables("# Events")
 
 
+@pytest.mark.slow
 def test_there_is_a_schema_for_each_event() -> None:
     expected = {f"in/{name}.json" for name in EVENTS_IN} | {f"out/{name}.json" for name in EVENTS_OUT}
     assert set(schemas()) == expected
     assert set(EVENTS_OUT) == {*METRICS, "MessageSendRequested"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draft", ["Draft4Validator", "Draft7Validator", "Draft202012Validator"])
 def test_schemas_are_valid_in_each_draft(draft: str) -> None:
     for schema in schemas().values():

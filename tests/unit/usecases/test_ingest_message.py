@@ -439,6 +439,7 @@ def test_failed_greeting_is_sent_by_the_next_run() -> None:
     assert world.bus.details("MessageSent")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [Crash, Unreachable])
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize(("text", "reason"), [("Is Friday free?", "welcome_back"), ("HELP", "help_reply")])

@@ -364,6 +364,7 @@ def test_text_in_free_words_reads_the_same_calls_as_before() -> None:
     assert not {"read_openers", "use_opener", "write_consent"} & set(counted.calls)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nth", range(1, 40))
 @pytest.mark.parametrize("after", [False, True])
 def test_crash_at_any_call_is_completed_by_a_retry(nth: int, after: bool) -> None:

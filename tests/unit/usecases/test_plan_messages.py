@@ -384,6 +384,7 @@ _STORIES: dict[str, tuple[BusinessEvent, ...]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [Crash, Unreachable])
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("story", _STORIES)

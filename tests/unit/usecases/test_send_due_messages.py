@@ -528,6 +528,7 @@ def test_one_message_that_fails_does_not_hold_up_the_others() -> None:
     assert {o.message.contact for o in world.provider.handed} == set(contacts) - {contacts[7]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer",
     [None, Refused("no"), Retryable("later"), Unknown("who knows"), Unreachable("lost")],

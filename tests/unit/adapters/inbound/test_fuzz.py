@@ -186,6 +186,7 @@ def test_the_real_payloads_themselves_are_understood(number: int) -> None:
     assert read.messages or read.receipts or read.choices or read.ignored or name == "business messages"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(REAL)))
 def test_parsers_never_raise_if_a_value_is_missing_or_empty(number: int) -> None:
     name, payload = REAL[number]
