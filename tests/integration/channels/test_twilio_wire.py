@@ -14,7 +14,7 @@ from reengage.adapters.channels.http import LONGEST
 from reengage.adapters.channels.twilio import CODES, TwilioChannel
 from reengage.adapters.inbound.twilio import parse_twilio
 from reengage.domain.routes import Routes
-from reengage.ports import Accepted, OptedOut, OutboundMessage, Refused, Retryable, Unknown, Wording
+from reengage.ports import Accepted, OptedOut, OutboundMessage, QuickReply, Refused, Retryable, Unknown, Wording
 from tests.integration.channels.wire import (
     ADDRESS,
     NOON,
@@ -170,6 +170,61 @@ def test_missing_template_is_refused_with_its_reason(twilio: Server, sids: Any) 
         "no ContentSid for appointment_reminder/vi in twilio_content_sids"
     )
     assert twilio.connections == 0
+
+
+REPLIES: Final = tuple(QuickReply(label, f"id-{label}") for label in ("Xác nhận", "Hủy", "Đổi giờ"))
+
+
+def test_within_24_hours_whatsapp_gets_three_buttons(twilio: Server) -> None:
+    secrets = {**SECRETS, "twilio_content_sids": {"quick_replies": CONTENT}}
+    message = outbound("whatsapp", wording=Wording(TEXT, "vi", "appointment_reminder", replies=REPLIES))
+    channel(twilio.url, "whatsapp", secrets=lambda: secrets).send(message)
+    sent = form(twilio)
+    assert (sent["ContentSid"], "Body" in sent) == (CONTENT, False)
+    assert json.loads(sent["ContentVariables"]) == {
+        "1": TEXT,
+        "2": "Xác nhận",
+        "3": "id-Xác nhận",
+        "4": "Hủy",
+        "5": "id-Hủy",
+        "6": "Đổi giờ",
+        "7": "id-Đổi giờ",
+    }
+
+
+@pytest.mark.parametrize(
+    ("sids", "text", "replies"),
+    [
+        (None, TEXT, REPLIES),
+        ({"appointment_reminder": CONTENT}, TEXT, REPLIES),
+        ({"quick_replies": CONTENT}, TEXT, ()),
+        ({"quick_replies": CONTENT}, TEXT, REPLIES[:1]),
+        ({"quick_replies": CONTENT}, "x" * 1025, REPLIES),
+        ({"quick_replies": CONTENT}, "two\nlines", REPLIES),
+    ],
+)
+def test_what_does_not_fit_into_buttons_is_text(twilio: Server, sids: Any, text: str, replies: Any) -> None:
+    secrets = {**SECRETS, "twilio_content_sids": sids}
+    message = outbound("whatsapp", wording=Wording(text, "vi", "appointment_reminder", replies=replies))
+    channel(twilio.url, "whatsapp", secrets=lambda: secrets).send(message)
+    assert (form(twilio)["Body"], "ContentSid" in form(twilio)) == (text, False)
+
+
+def test_sms_has_no_buttons(twilio: Server) -> None:
+    secrets = {**SECRETS, "twilio_content_sids": {"quick_replies": CONTENT}}
+    message = outbound("sms", wording=Wording(TEXT, "vi", "appointment_reminder", replies=REPLIES))
+    channel(twilio.url, secrets=lambda: secrets).send(message)
+    assert form(twilio)["Body"] == TEXT
+
+
+@pytest.mark.parametrize("has_replies", [True, False])
+def test_a_template_with_buttons_has_their_ids(twilio: Server, has_replies: bool) -> None:
+    secrets = {**SECRETS, "twilio_content_sids": {"reminder_answers": CONTENT}}
+    parameters = ("Acme Dental", "12:00")
+    wording = Wording(TEXT, "vi", "reminder_answers", parameters, REPLIES, template_has_replies=has_replies)
+    channel(twilio.url, "whatsapp", secrets=lambda: secrets).send(late(wording=wording))
+    ids = {"3": "id-Xác nhận", "4": "id-Hủy", "5": "id-Đổi giờ"} if has_replies else {}
+    assert json.loads(form(twilio)["ContentVariables"]) == {"1": "Acme Dental", "2": "12:00", **ids}
 
 
 def test_sms_is_free_text_at_any_time(twilio: Server) -> None:

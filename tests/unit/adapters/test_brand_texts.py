@@ -173,3 +173,46 @@ def test_rows_mark_own_texts_and_have_their_locales() -> None:
         ("nl", True),
         *((locale, False) for locale in sorted({*standard_locales()}) if locale > "nl"),
     ]
+
+
+ASKS = {"en": {"question": "Coming? 1 yes, 2 no, 3 other time."}}
+
+
+def test_question_of_the_brand_ends_a_reminder() -> None:
+    own, standard = (rendered(brand_with(texts), "appointment_reminder") for texts in (ASKS, {}))
+    assert own.text.endswith(" Coming? 1 yes, 2 no, 3 other time.")
+    assert [reply.label for reply in own.replies] == [reply.label for reply in standard.replies]
+    assert (own.template, own.parameters) == (standard.template, standard.parameters)
+    assert rendered(brand_with(ASKS), "appointment_reminder", "de") == rendered(
+        brand_with({}), "appointment_reminder", "de"
+    )
+
+
+def test_question_and_reminder_may_both_be_the_brands() -> None:
+    texts = {"en": {**ASKS["en"], "appointment_reminder": "{ $brand }: see you at { $time }. { $question }"}}
+    assert check_texts(brand_with(texts)) == []
+    wording = rendered(brand_with(texts), "appointment_reminder")
+    assert wording.text.startswith("Acme Living: see you at ")
+    assert wording.text.endswith(" Coming? 1 yes, 2 no, 3 other time.")
+
+
+@pytest.mark.parametrize(
+    ("question", "error"),
+    [
+        ("Reply CANCEL to cancel", "carriers treat an answer of CANCEL as STOP"),
+        ("1 at { $tiem }", "unknown variable $tiem; did you mean $time?"),
+        ("1 { question }", "unknown text question"),
+        ("{ $time", "line 1"),
+        ("x" * 600, "SMS segments"),
+    ],
+)
+def test_wrong_question_is_rejected(question: str, error: str) -> None:
+    (found,) = check_texts(brand_with({"en": {"question": question}}))
+    assert found.startswith("$.detail.texts.en.question: ")
+    assert error in found
+
+
+def test_question_that_cannot_be_rendered_falls_back() -> None:
+    """A later version may not know a variable that an earlier one accepted."""
+    wording = rendered(brand_with({"en": {"question": "{ $gone }?"}}), "appointment_reminder")
+    assert wording == rendered(brand_with({}), "appointment_reminder")

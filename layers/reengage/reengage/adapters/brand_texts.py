@@ -3,6 +3,7 @@
 A pattern is the text of one reason. The template's name and parameters stay those of the standard text.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from fluent.syntax.visitor import Visitor
 from reengage.domain.brand import Brand
 from reengage.domain.contact import Contact
 from reengage.domain.policy import PolicyInput
-from reengage.domain.reasons import REASONS
+from reengage.domain.reasons import ASKING_REASONS, REASONS
 from reengage.domain.subject import VersionedValue
 
 from .fluent_patterns import Problem, line_at, parse_pattern, source_of
@@ -53,6 +54,10 @@ def _problems(brand: Brand, locale: str, patterns: Mapping[str, str]) -> Iterato
         yield "", "expected a locale of a known language, such as de-AT"
         return
     for reason, pattern in patterns.items():
+        if reason == QUESTION:
+            if problem := _problem_of_question(brand, locale, pattern):
+                yield f".{reason}", f"line {problem.line}: {problem.what}"
+            continue
         if reason not in REASONS:
             close = get_close_matches(reason, REASONS, n=1)
             hint = f'; "{close[0]}" is one' if close else f", such as {next(iter(REASONS))}"
@@ -82,6 +87,22 @@ def _problem_of(brand: Brand, locale: str, reason: str, pattern: str) -> Problem
         offset, what = names.found[0]
         return Problem(line_at(source_of(reason, pattern), offset), what)
     wrong = (_wrong_in(case) for case in _cases(brand, locale, reason))
+    return next((Problem(1, what) for what in wrong if what), None)
+
+
+def _problem_of_question(brand: Brand, locale: str, pattern: str) -> Problem | None:
+    """Check the question at the end of reminders, in the texts that ask it."""
+    if re.search(r"\bCANCEL\b", pattern):
+        return Problem(1, "carriers treat an answer of CANCEL as STOP; ask for a digit")
+    message = parse_pattern(QUESTION, pattern)
+    if isinstance(message, Problem):
+        return message
+    names = _Names(known_variables(ASKING_REASONS[0]) - {QUESTION}, base_messages(locale) - REASONS.keys() - {QUESTION})
+    names.visit(message)
+    if names.found:
+        offset, what = names.found[0]
+        return Problem(line_at(source_of(QUESTION, pattern), offset), what)
+    wrong = (_wrong_in(case) for reason in ASKING_REASONS for case in _cases(brand, locale, reason))
     return next((Problem(1, what) for what in wrong if what), None)
 
 

@@ -62,12 +62,12 @@ class FluentWording:
     def __call__(self, context: PolicyInput) -> Wording:
         """Raises ``WordingError`` where a text of ours is at fault."""
         own = stored_texts(context.brand, context.message.reason)
-        if own and self.falls_back:
+        if context.brand and context.brand.texts and self.falls_back:
             try:
                 return self._render(context, own)
             except WordingError as error:
                 _log.warning("the stored text of the brand cannot be rendered: %s", error)
-                own = {}
+            return self._render(replace(context, brand=replace(context.brand, texts=None)), {})
         return self._render(context, own)
 
     def _render(self, context: PolicyInput, own: Mapping[str, str]) -> Wording:
@@ -88,7 +88,7 @@ class FluentWording:
                 return self._render(replace(context, merged=()), own)
             reason = f"{reason}{SEVERAL}"
             values |= _several(bundle, reader)
-        replies = _replies(bundle, context, values)
+        replies = _replies(self._asking(bundle, context), context, values)
         named = _format(bundle, reason, "parameters", values).split()
         if unknown := set(named) - set(values):
             raise WordingError(f"{locale}: {reason}.parameters: no such variable: {', '.join(sorted(unknown))}")
@@ -103,6 +103,12 @@ class FluentWording:
             template_has_replies=has_buttons,
             names=count,
         )
+
+    def _asking(self, bundle: FluentBundle, context: PolicyInput) -> FluentBundle:
+        """Return the texts with the brand's own question, if its settings have one in the locale of the text."""
+        locale, brand = bundle.locales[0], context.message.contact.brand
+        question = stored_texts(context.brand, QUESTION).get(locale)
+        return (_bundle(self.folder, brand, locale, QUESTION, question) if question else None) or bundle
 
     def opener(self, brand: str, kind: str, code: str, *locales: str | None) -> str:
         """Return what a person sends to open the conversation about a subject of this kind."""

@@ -10,7 +10,7 @@ JSON object from ``<template>/<locale>`` to the ContentSid of the approved templ
 
 import json
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -38,6 +38,16 @@ VALIDITY: Final = range(1, 36_000 + 1)
 
 https://www.twilio.com/docs/api/errors/90007. How long a carrier keeps it after that is not known.
 """
+
+QUICK_REPLIES: Final = "quick_replies"
+"""The name in ``twilio_content_sids`` of the content with three buttons: {{1}} is the text, {{2}} the first label,
+{{3}} its id, and so on until {{7}}.
+"""
+
+QUICK_REPLY_TEXT: Final = 1024
+"""Characters of the body of twilio/quick-reply."""
+
+BUTTONS: Final = 3
 
 CODES: Final[Codes] = MappingProxyType(
     {
@@ -227,22 +237,43 @@ class TwilioChannel:
 
 
 def _content(outbound: OutboundMessage, secrets: Mapping[str, Any], now: datetime) -> Mapping[str, str] | Refused:
-    """Return the text, or on WhatsApp after 24 hours the approved template.
+    """Return the text, with buttons if there is a content for them; on WhatsApp after 24 hours the approved template.
 
     https://www.twilio.com/docs/api/errors/63016
     """
-    wording = outbound.wording
-    if outbound.message.recipient.channel != "whatsapp" or now < outbound.free_text_until:
+    wording, sids = outbound.wording, secrets.get("twilio_content_sids")
+    if outbound.message.recipient.channel != "whatsapp":
         return {"Body": wording.text}
-    sid = _content_sid(wording, secrets.get("twilio_content_sids"))
+    if now < outbound.free_text_until:
+        return _with_buttons(wording, _content_sid(QUICK_REPLIES, wording.locale, sids)) or {"Body": wording.text}
+    sid = _content_sid(wording.template, wording.locale, sids)
     if sid is None:
         return Refused(f"no ContentSid for {wording.template}/{wording.locale} in twilio_content_sids")
-    variables = {str(number): on_one_line(value) for number, value in enumerate(wording.parameters, 1)}
+    payloads = [reply.payload for reply in wording.replies] if wording.template_has_replies else []
+    return _content_of(sid, [*wording.parameters, *payloads])
+
+
+def _with_buttons(wording: Wording, sid: str | None) -> Mapping[str, str] | None:
+    """Return the text and its three buttons as a content; ``None`` if it has no content, or does not fit into one.
+
+    Within 24 hours a content of the type twilio/quick-reply needs no approval, and has three buttons
+    (https://www.twilio.com/docs/content/twilio-quick-reply).
+    """
+    fits = len(wording.text) <= QUICK_REPLY_TEXT and on_one_line(wording.text) == wording.text
+    if sid is None or len(wording.replies) != BUTTONS or not fits:
+        return None
+    return _content_of(
+        sid, [wording.text, *(part for reply in wording.replies for part in (reply.label, reply.payload))]
+    )
+
+
+def _content_of(sid: str, values: Sequence[str]) -> Mapping[str, str]:
+    variables = {str(number): on_one_line(value) for number, value in enumerate(values, 1)}
     return {"ContentSid": sid, **({"ContentVariables": json.dumps(variables)} if variables else {})}
 
 
-def _content_sid(wording: Wording, sids: Any) -> str | None:
-    """Return the template's ContentSid. ``sids`` is the JSON object or its text: a secret may contain either."""
+def _content_sid(name: str, locale: str, sids: Any) -> str | None:
+    """Return a content's SID. ``sids`` is the JSON object or its text: a secret may contain either."""
     if isinstance(sids, str):
         try:
             sids = json.loads(sids)
@@ -250,7 +281,7 @@ def _content_sid(wording: Wording, sids: Any) -> str | None:
             return None
     if not isinstance(sids, Mapping):
         return None
-    sid = sids.get(f"{wording.template}/{wording.locale}") or sids.get(wording.template)
+    sid = sids.get(f"{name}/{locale}") or sids.get(name)
     return str(sid) if sid else None
 
 
