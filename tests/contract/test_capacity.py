@@ -162,11 +162,22 @@ def _keys_read(calls: Calls) -> list[int]:
 
 def test_message_of_a_known_contact_costs_two_write_units(local: DynamoDB) -> None:
     _ingest(local, "wamid." + "A" * 40, NOON, locale="de", timezone="Europe/Berlin", display_name="Anna")
-    calls = _ingest(local, "wamid." + "B" * 40, NOON + timedelta(hours=3), locale="de", display_name="Anna")
+    calls = _ingest(local, "wamid." + "B" * 40, NOON + timedelta(minutes=59), locale="de", display_name="Anna")
     assert calls.operations == ["BatchGetItem", "PutItem", "PutItem", "BatchGetItem"]
     assert _keys_read(calls) == [4, 1]
     assert calls.read_units == 2  # of contact and conversation; there is neither the message nor any preference yet
     assert calls.write_units == 2
+
+
+def test_message_after_an_hour_reads_the_brand_too(local: DynamoDB) -> None:
+    """It may be a return, and the brand may have its own ``welcome_back_after``."""
+    _ingest(local, "wamid.1", NOON)
+    assert _keys_read(_ingest(local, "wamid.2", NOON + timedelta(hours=1))) == [4, 1, 1]
+
+
+def test_first_message_reads_the_numbers_other_channels(local: DynamoDB) -> None:
+    """And once a week, with the profile: two items for each, and the preferences that they share."""
+    assert _keys_read(_ingest(local, "wamid.1", NOON)) == [4, 5, 1]
 
 
 def test_reading_preferences_costs_two_more_read_units(local: DynamoDB) -> None:
@@ -196,7 +207,8 @@ _CONVERSATION_MOVES_ON = (1, 0)
 def test_an_answer_to_no_question_is_one_query_more(local: DynamoDB) -> None:
     _ingest(local, "wamid.1", NOON)
     calls = _ingest(local, "wamid.2", NOON + timedelta(hours=3), text="Yes")
-    assert calls.operations == ["Query", "BatchGetItem", "PutItem", "PutItem", "BatchGetItem"]
+    # The reads: links, thread, brand, preferences.
+    assert calls.operations == ["Query", *["BatchGetItem"] * 3, "PutItem", "PutItem", "BatchGetItem"]
     assert calls.write_units == 2
 
 
@@ -210,8 +222,10 @@ def test_an_answer_is_two_write_units_more(local: DynamoDB) -> None:
     calls = _ingest(local, "wamid.2", at, text="1")
     assert calls.operations == [
         "Query",
+        "BatchGetItem",  # links
         "BatchGetItem",
         "BatchGetItem",
+        "BatchGetItem",  # the brand
         "PutItem",
         "UpdateItem",
         "Query",  # WhatsApp, more than a day after the last message: what Meta's limit makes wait goes now

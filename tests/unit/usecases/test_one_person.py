@@ -475,3 +475,117 @@ def test_a_reply_stays_at_its_address() -> None:
     link(world)
     write(world, ANNA, NOON, "HELP")
     assert sent_to(world) == [ANNA]
+
+
+def asked(world: World, text: str, contact: Contact, minutes: int) -> list[Any]:
+    write(world, contact, DUE + timedelta(minutes=minutes), text)
+    return [detail["answer"] for detail in world.bus.details("AppointmentAnswered")]
+
+
+def test_an_answer_is_bound_at_the_address_that_was_asked() -> None:
+    """A reminder for the number went to the user id: the answer from there was bound to nothing."""
+    world = story((ANNA, HOUR), (CHAT, HOUR))
+    world.run_sender()
+    ask(world)
+    assert asked(world, "1", ANNA, 1) == [], "the number was asked nothing"
+    assert asked(world, "1", CHAT, 2) == ["confirmed"]
+    (row,) = [row for row in world.store.rows() if row.reason == "appointment_reminder"]
+    assert row.answer
+    assert row.answer.answer == "confirmed"
+
+
+def test_two_open_questions_at_one_address_are_unclear() -> None:
+    world = story((ANNA, HOUR), (CHAT, HOUR))
+    book(world, CHAT, subject_id="another")
+    world.run_sender()
+    ask(world)
+    assert len(sent_to(world)) == 2
+    assert asked(world, "1", CHAT, 1) == ["unclear"]
+
+
+def ask(world: World) -> None:
+    """Let the reminders ask for an answer."""
+    for row in world.store.rows():
+        world.store._rows[row.key] = replace(
+            world.store._rows[row.key], message=replace(row, facts={"asks_for_answer": True})
+        )
+
+
+# One number on two channels
+
+WHATSAPP: Final = replace(ANNA, channel="whatsapp")
+
+
+def test_caps_count_one_number_on_two_channels() -> None:
+    """A marketing cap of one a day let one message a channel through."""
+    world = World(policy=PolicySettings(caps={"marketing": parse_caps("1/P1D")}))
+    for contact, minutes in ((ANNA, 0), (WHATSAPP, 1)):
+        write(world, contact, NOON + timedelta(minutes=minutes))
+    for contact in (ANNA, WHATSAPP):
+        at = NOON + timedelta(minutes=5)
+        world.plan(business("CartAbandoned", at, subject_id=contact.channel, contact=contact, items=["Lamp"]))
+    world.clock.now = NOON + 5 * HOUR
+    summary = world.run_sender("updates")
+    assert (summary["sent"], summary["held"]) == (1, 1)
+
+
+def test_a_row_of_before_the_update_still_counts() -> None:
+    """The cap rows of each channel stay where they are: both count, and one is written from now on."""
+    world = World(policy=PolicySettings(caps={"marketing": parse_caps("1/P1D")}))
+    write(world, WHATSAPP, NOON)
+    for name in ("first", "second"):
+        world.plan(business("CartAbandoned", NOON, subject_id=name, contact=WHATSAPP, items=["Lamp"]))
+    world.clock.now = NOON + 4 * HOUR
+    assert world.run_sender("updates")["sent"] == 1
+    write(world, ANNA, NOON + 4 * HOUR)
+    world.plan(business("CartAbandoned", NOON + 4 * HOUR, subject_id="third", contact=ANNA, items=["Lamp"]))
+    world.clock.now = NOON + 8 * HOUR
+    assert world.run_sender("updates")["sent"] == 0
+
+
+def interest(world: World, contact: Contact) -> None:
+    world.plan(business("InterestShown", world.clock.now, subject_id="SKU", contact=contact))
+
+
+def restock(world: World) -> list[Contact]:
+    world.plan(business("ItemBackInStock", world.clock.now, subject_id="SKU", contact=None, name="Lamp"))
+    for _ in range(3):
+        world.run_sender("updates")
+        world.clock.forward(minutes=1)
+    return sent_to(world)
+
+
+@pytest.mark.parametrize("interested", [[ANNA], [WHATSAPP], [ANNA, WHATSAPP]])
+@pytest.mark.parametrize(
+    ("written", "wanted"),
+    [([WHATSAPP], WHATSAPP), ([ANNA], ANNA), ([ANNA, WHATSAPP], WHATSAPP), ([WHATSAPP, ANNA], ANNA)],
+)
+def test_interest_of_one_number_leads_to_one_message(
+    interested: list[Contact], written: list[Contact], wanted: Contact
+) -> None:
+    """By the channel with the open window; of two, by the one that the person used last."""
+    world = World()
+    for number, contact in enumerate(written):
+        write(world, contact, NOON + timedelta(minutes=number))
+    for contact in interested:
+        interest(world, contact)
+    world.clock.forward(minutes=10)
+    sent = restock(world)
+    assert len(sent) == 1
+    if wanted in interested or len(written) == 1:
+        assert sent == [wanted]
+
+
+def test_an_announcement_reaches_a_linked_person_once() -> None:
+    world = World()
+    for number, contact in enumerate((ANNA, CHAT, OTHER_PHONE)):
+        write(world, contact, NOON + timedelta(minutes=number))
+    link(world)
+    link(world, CHAT, OTHER_PHONE)
+    day, at = "2026-03-04", NOON + HOUR
+    event = business("HolidayHoursAnnounced", subject_id="winter", contact=None, date=day, closed=True, send_at=at)
+    world.plan(event)
+    world.clock.now = NOON + HOUR
+    for _ in range(3):
+        world.run_sender("updates")
+    assert sent_to(world) == [OTHER_PHONE]

@@ -47,6 +47,7 @@ from .store import (
     SnapshotReader,
     Store,
     Thread,
+    ThreadsReader,
     WindowStore,
 )
 
@@ -98,6 +99,7 @@ __all__ = [
     "SnapshotReader",
     "Store",
     "Thread",
+    "ThreadsReader",
     "Unknown",
     "WindowStore",
     "Wording",

@@ -130,10 +130,13 @@ class PendingReader(Protocol):
         """
 
 
-class ErasureStore(PreferencesStore, ContactStore, PendingReader, Eraser, Protocol):
-    """What an erasure reads and writes."""
+class ThreadsReader(Protocol):
+    def read_threads(self, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]:
+        """Return each contact's thread; one request for 33."""
 
-    def read_threads(self, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]: ...
+
+class ErasureStore(PreferencesStore, ContactStore, PendingReader, Eraser, ThreadsReader, Protocol):
+    """What an erasure reads and writes."""
 
 
 class BrandReader(Protocol):
@@ -162,8 +165,10 @@ class ThreadReader(Protocol):
     def read_thread(self, contact: Contact, message_id: str | None = None) -> Thread: ...
 
 
-class AnswerStore(Protocol):
+class AnswerStore(ThreadsReader, Protocol):
     """What binding an answer to its question reads and writes."""
+
+    def read_preferences(self, contact: Contact) -> Preferences: ...
 
     def read_subject(self, ref: SubjectRef) -> Subject | None: ...
 
@@ -208,6 +213,8 @@ class ConversationStore(
 ):
     """What receiving a message reads and writes."""
 
+    def read_brand(self, brand: str) -> Brand | None: ...
+
     def pending_messages(self, contact: Contact, reason: str = "") -> list[ScheduledMessage]:
         """Return the contact's messages that are ``scheduled`` or being sent, of one reason or of all; one request a
         page.
@@ -233,12 +240,12 @@ class PlanWriter(Protocol):
         """
 
 
-class PlanStore(SnapshotReader, ThreadReader, BrandReader, SubjectReader, Eraser, PlanWriter, OpenerStore, Protocol):
+class PlanStore(
+    SnapshotReader, ThreadReader, BrandReader, SubjectReader, Eraser, ThreadsReader, PlanWriter, OpenerStore, Protocol
+):
     """What planning messages reads and writes."""
 
     def read_preferences(self, contact: Contact) -> Preferences: ...
-
-    def read_threads(self, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]: ...
 
     def write_subject(self, subject: Subject) -> bool:
         """Compare-and-set on ``subject.revision``."""
@@ -323,9 +330,6 @@ class BroadcastStore(MessageReader, BrandReader, SubjectReader, ErasureStore, Pl
         Compare-and-set on ``replacing``'s version, state and cursor.
         """
 
-    def read_threads(self, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]:
-        """Return each contact's thread; one request for 33."""
-
 
 class SilenceStore(Protocol):
     """Providers from which no receipt comes."""
@@ -342,7 +346,7 @@ class SilenceStore(Protocol):
         """Delete it."""
 
 
-class ReceiptStore(MessageReader, PreferencesStore, SilenceStore, Protocol):
+class ReceiptStore(MessageReader, PreferencesStore, ThreadsReader, SilenceStore, Protocol):
     """What recording a delivery receipt reads and writes."""
 
     def find_message(self, contact: Contact, scheduled_message_id: str) -> ScheduledMessage | None:
@@ -363,8 +367,6 @@ class ReceiptStore(MessageReader, PreferencesStore, SilenceStore, Protocol):
         ``last_receipt_id`` and ``undelivered_to``, whose last entry is new. ``False`` if the row has another end, or
         other entries before that one.
         """
-
-    def read_threads(self, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]: ...
 
 
 class BreakerStore(Protocol):

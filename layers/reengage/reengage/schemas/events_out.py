@@ -197,6 +197,7 @@ class AppointmentAnswered(AboutContact, kw_only=True):
     scheduled_message_id: str | Optional = UNSET
     reason: str | Optional = UNSET
     subject_id: str | Optional = UNSET
+    planned_for: Address | Optional = UNSET
     given: Annotated[str, Meta(description="if unclear")] | Optional = UNSET
     why: Annotated[str, Meta(description="if unclear")] | Optional = UNSET
     candidates: (

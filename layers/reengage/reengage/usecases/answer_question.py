@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from reengage.domain.answers import Answer, detect_answer, is_cancellation
+from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.keywords import Detection
@@ -19,6 +20,7 @@ from reengage.domain.requests import Request
 from reengage.domain.subject import Subject, SubjectRef
 from reengage.errors import WriteConflict
 from reengage.ports import AnswerStore
+from reengage.usecases.person import addresses_of
 
 ANSWERING_KINDS: Final = frozenset({"text", "button", "interactive"})
 """The kinds of messages that can answer. A reaction quotes the question, digits and all."""
@@ -72,9 +74,18 @@ def answer_candidate(
     given = button[0] if button else _detect(message)
     if given is None or (detection.request is not None and given is not Answer.CANCEL_REQUESTED):
         return None
-    asked = store.sent_questions(message.contact)
+    asked = _asked_at(message.contact, store)
     subjects = {ref: store.read_subject(ref) for ref in dict.fromkeys(row.subject for row in asked)}
     return AnswerCandidate(given, message, asked, subjects, now)
+
+
+def _asked_at(contact: Contact, store: AnswerStore) -> list[ScheduledMessage]:
+    """Return the reminders that asked at this address; a linked address may have the row of one that was sent here."""
+    asked = store.sent_questions(contact)
+    if store.read_preferences(contact).linked_to(contact):
+        for other in addresses_of(contact, store)[1:]:
+            asked += store.sent_questions(other)
+    return [row for row in asked if row.recipient == contact]
 
 
 def _detect(message: InboundMessage) -> Answer | None:

@@ -15,14 +15,15 @@ from reengage.domain.contact import Contact
 from reengage.domain.instants import parse_instant
 from reengage.domain.message import MessageKey, ScheduledMessage, State
 from reengage.domain.pause import stored_pauses
+from reengage.domain.person import other_channels
 from reengage.domain.planning import broadcasts
 from reengage.domain.policy import PolicyInput, PolicySettings, default_zone
 from reengage.domain.subject import Subject, SubjectRef
 from reengage.ports import BroadcastStore, Clock, Publish, Thread
 from reengage.usecases.erase_contact import forget
+from reengage.usecases.person import linked_with
 from reengage.usecases.plan_messages import context_of, planned_event
-
-PHONE_CHANNELS: Final = ("sms", "rcs", "whatsapp")
+from reengage.usecases.retry_conflicts import retry_conflicts
 
 PAGE: Final = 33
 """Recipients per page: their rows are read by one BatchGetItem."""
@@ -123,12 +124,12 @@ class _Page:
     def _one_for_each_person(
         self, recipients: Sequence[Recipient], threads: Mapping[Contact, Thread]
     ) -> list[Recipient]:
-        """Remove whose number is reached better on another channel: the one that the person used last.
+        """Remove whose person is reached better at another address, or channel: the one that the person used last.
 
-        If another channel already has the message, that one stays, even if the person has written here since.
+        If another one already has the message, that one stays, even if the person has written here since.
         """
-        others = {recipient.contact: _other_channels(recipient.contact) for recipient in recipients}
-        known = self.store.read_threads([other for of_one in others.values() for other in of_one])
+        others = {contact: self._beside(contact, threads[contact]) for contact, _ in recipients}
+        known = self.store.read_threads(list(dict.fromkeys(other for of_one in others.values() for other in of_one)))
         kept = []
         for recipient in recipients:
             own = _used_at(threads[recipient.contact], recipient.contact, self.now)
@@ -140,7 +141,26 @@ class _Page:
             has_it = any(self._has_message(other, recipient) for _, other in rivals)
             if not has_it and (not rivals or (own and (own, recipient.contact.channel) > _best(rivals))):
                 kept.append(recipient)
+                if own is None:
+                    self._note_used_channel(recipient.contact, known)
         return kept
+
+    def _beside(self, contact: Contact, thread: Thread) -> list[Contact]:
+        """Return the number's other channels, and the addresses that are linked with the contact."""
+        return list(dict.fromkeys([*other_channels(contact), *linked_with(contact, thread, self.store)]))
+
+    def _note_used_channel(self, contact: Contact, known: Mapping[Contact, Thread]) -> None:
+        """Record the number's channel with the open window, so that the sender finds it."""
+        used = [other.channel for other in other_channels(contact) if _used_at(known[other], other, self.now)]
+        if not used:
+            return
+
+        def attempt() -> bool | None:
+            before = self.store.read_preferences(contact)
+            after = before.use_channels([contact.channel, *used], self.now)
+            return True if after is before or self.store.write_preferences(contact, after) else None
+
+        retry_conflicts(attempt, "the preferences")
 
     def _is_recipient(self, other: Contact, recipient: Recipient) -> bool:
         """Whether the broadcast reaches the other channel, too: each channel has its own interest."""
@@ -159,13 +179,6 @@ class _Page:
 
     def _context(self, row: ScheduledMessage, thread: Thread) -> PolicyInput:
         return context_of(row, self.subject, thread, brand=self.brand, settings=self.settings, now=self.now)
-
-
-def _other_channels(contact: Contact) -> list[Contact]:
-    """Return the same phone number on the other channels."""
-    if not contact.address.startswith("+"):
-        return []
-    return [replace(contact, channel=channel) for channel in PHONE_CHANNELS if channel != contact.channel]
 
 
 def _used_at(thread: Thread, contact: Contact, now: datetime) -> datetime | None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from reengage.domain.commands import RecordChoice
 from reengage.domain.contact import CHANNELS, Contact, Profile
@@ -14,6 +14,8 @@ from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.keywords import Detection, detect_request
 from reengage.domain.message import ScheduledMessage
 from reengage.domain.openers import OPENED
+from reengage.domain.parameters import parse_length
+from reengage.domain.person import other_channels
 from reengage.domain.planning import reply
 from reengage.domain.preferences import Choice, OptOutScope, Preferences, Topic
 from reengage.domain.questions import Binding
@@ -23,6 +25,7 @@ from reengage.usecases.answer_question import AnswerCandidate, answer_candidate,
 from reengage.usecases.erase_contact import forget
 from reengage.usecases.ingest_settings import IngestSettings
 from reengage.usecases.openers import Bind, use_opener
+from reengage.usecases.person import addresses_of
 from reengage.usecases.recheck_window import Changed, recheck_holds
 from reengage.usecases.record_choice import announce_choice, store_choice
 from reengage.usecases.retry_conflicts import retry_conflicts
@@ -43,7 +46,23 @@ CHOICES: Final[Mapping[Request | None, tuple[Topic, bool]]] = MappingProxyType(
 
 OPT_OUTS: Final = (Request.STOP, Request.STOP_MARKETING)
 
+SOON: Final = timedelta(hours=1)
+"""A person who writes again within this does not return, unless ``WelcomeBackAfter`` is shorter."""
+
 Ingested = Literal["stored", "duplicate", "window_closed", "erased"]
+
+
+class _Stored(NamedTuple):
+    """What a message came to: the conversation if the window is open, and what changed of what messages are held for.
+
+    ``settings`` are those of the contact's brand. ``is_linked``: the person has other addresses.
+    """
+
+    came_to: Ingested
+    conversation: Conversation | None
+    changed: Changed
+    settings: IngestSettings
+    is_linked: bool = False
 
 
 def ingest_message(
@@ -75,7 +94,8 @@ def ingest_message(
 
     store_it = partial(store_choice, store=store, opt_out_scope=settings.opt_out_scope)
     changed = choice is not None and not choice.choice.allowed and store_it(choice, is_repeat=is_stored)
-    came_to, conversation, changes = _store_thread(message, settings=settings, store=store, now=now)
+    stored = _store_thread(message, settings=settings, store=store, now=now)
+    came_to, conversation, settings = stored.came_to, stored.conversation, stored.settings
     if came_to == "duplicate":
         return came_to
     if choice and choice.choice.allowed:
@@ -89,7 +109,7 @@ def ingest_message(
     binding = _bind(candidate, conversation, choice, store=store, publish=publish)
     _announce(message, conversation, None if binding else detection, publish)
     if conversation:
-        recheck_holds(message.contact, store=store, now=now, changed=changes)
+        _recheck_holds(message.contact, stored, store=store, now=now)
         if conversation.opened_by == message.message_id or conversation.warned_expires_at:
             # Nothing else waits for the window: what is to be looked at in time is asked again by then.
             recheck_contact(message.contact)
@@ -113,32 +133,80 @@ def _sent_at(message: InboundMessage, now: datetime) -> datetime:
 
 def _store_thread(
     message: InboundMessage, *, settings: IngestSettings, store: ConversationStore, now: datetime
-) -> tuple[Ingested, Conversation | None, Changed]:
-    """Write the conversation and the profile. Return the conversation if the window is open, and what changed of what
-    messages are held for.
-    """
-    nothing = Changed()
+) -> _Stored:
+    """Write the conversation and the profile."""
 
-    def attempt() -> tuple[Ingested, Conversation | None, Changed] | None:
+    def attempt() -> _Stored | None:
         thread = store.read_thread(message.contact, message.message_id)
         if _is_erased(message, thread.preferences, store):
-            return "erased", None, nothing
+            return _Stored("erased", None, Changed(), settings)
         if thread.known:
-            return "duplicate", None, nothing
+            return _Stored("duplicate", None, Changed(), settings)
         profile, conversation = _standing(message.contact, thread, now)
-        extended = _extended(message, conversation, profile, settings) if now < message.sent_at + WINDOW else None
+        own = _settings_of(message, profile, conversation, settings, store)
+        extended = _extended(message, conversation, profile, own) if now < message.sent_at + WINDOW else None
         is_news = extended is not conversation
         write = partial(store.write_conversation, message.contact, replacing=thread.conversation)
         if extended and is_news and not write(extended):
             return None
         seen = _seen(message, profile, conversation, settings.contact_retention)
-        if seen is not profile and not store.write_profile(message.contact, seen, replacing=thread.profile):
-            return None
+        if seen is not profile:
+            _note_channels(message, store)
+            if not store.write_profile(message.contact, seen, replacing=thread.profile):
+                return None
         has_moved = profile is not None and seen.timezone != profile.timezone
         changed = Changed(timezone=has_moved, free_text=_reopens_free_text(message, conversation))
-        return ("stored", extended, changed) if extended else ("window_closed", None, nothing)
+        if extended is None:
+            return _Stored("window_closed", None, Changed(), own)
+        return _Stored("stored", extended, changed, own, bool(thread.preferences.linked_to(message.contact)))
 
     return retry_conflicts(attempt, "the conversation")
+
+
+def _settings_of(
+    message: InboundMessage,
+    profile: Profile | None,
+    conversation: Conversation | None,
+    settings: IngestSettings,
+    store: ConversationStore,
+) -> IngestSettings:
+    """Return the settings with the brand's ``welcome_back_after``.
+
+    The brand is read only if the message may be a return: not for a first message, nor soon after the last one.
+    """
+    if conversation is None:
+        may_return = profile is not None
+    else:
+        soon = min(SOON, settings.welcome_back_after or SOON)
+        may_return = message.sent_at >= conversation.last_inbound_at + soon
+    brand = store.read_brand(message.contact.brand) if may_return else None
+    if brand is None or brand.welcome_back_after is None:
+        return settings
+    after = parse_length(brand.welcome_back_after) if brand.welcome_back_after else None
+    return replace(settings, welcome_back_after=after)
+
+
+def _note_channels(message: InboundMessage, store: ConversationStore) -> None:
+    """Record that the number writes on several channels: then caps and announcements count these together."""
+    contact = message.contact
+    known = store.read_threads(others) if (others := other_channels(contact)) else {}
+    used = [other.channel for other, thread in known.items() if thread.profile or thread.conversation]
+    if not used:
+        return
+
+    def attempt() -> bool | None:
+        before = store.read_preferences(contact)
+        after = before.use_channels([contact.channel, *used], message.sent_at)
+        return True if after is before or store.write_preferences(contact, after) else None
+
+    retry_conflicts(attempt, "the preferences")
+
+
+def _recheck_holds(contact: Contact, stored: _Stored, *, store: ConversationStore, now: datetime) -> None:
+    """Make due again what waits for the changes, at each address of the person."""
+    if any(stored.changed):
+        for address in addresses_of(contact, store) if stored.is_linked else [contact]:
+            recheck_holds(address, store=store, now=now, changed=stored.changed)
 
 
 def _reopens_free_text(message: InboundMessage, before: Conversation | None) -> bool:

@@ -1,15 +1,10 @@
 """Find all addresses of one person: those that a provider or an event has linked with a contact."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from reengage.domain.contact import Contact
 from reengage.domain.person import OtherAddress, explore
-from reengage.ports import Thread
-
-
-class ThreadsReader(Protocol):
-    def read_threads(self, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]: ...
+from reengage.ports import Thread, ThreadsReader
 
 
 def others_of(contact: Contact, thread: Thread, store: ThreadsReader) -> tuple[OtherAddress, ...]:

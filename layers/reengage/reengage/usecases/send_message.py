@@ -94,7 +94,7 @@ class Sender:
     """Send single messages of a send group.
 
     ``claim_ttl``: a claim that is older belongs to no running function. ``rate_limiter`` waits for a send slot of the
-    channel; ``False`` if none comes within this run. ``route_position``: the place of a contact's route among all.
+    channel; ``False`` if this run has no slot left. ``route_position``: the place of a contact's route among all.
     """
 
     send_group: SendGroup
@@ -207,7 +207,7 @@ class Sender:
             context = self._merged(context, others)
             if outbound := self._ready_in_time(context, decision, read_at):
                 return outbound, ready
-        return self._try_later(message, "the gate's answer was never fresh enough to act on")
+        return self._try_later(message, "no snapshot was fresh enough to act on")
 
     def _merged(self, context: PolicyInput, others: list[ScheduledMessage]) -> PolicyInput:
         """Return the context with those of the others that may be sent now; release the rest."""
@@ -400,7 +400,7 @@ class Sender:
         """What the provider knows holds here from now on."""
         cause = {"refused": message.scheduled_message_id}
         out = RecordChoice(message.recipient, topic, Choice(allowed=False, at=self.clock(), cause=cause))
-        announce_choice(out, self.publish)  # first: once it is stored, the gate lets nothing come here again
+        announce_choice(out, self.publish)  # first: once it is stored, no further decision leads here
         store_choice(out, store=self.store, opt_out_scope=self.opt_out_scope)
 
     def _give_up_or_retry(self, message: ScheduledMessage, error: Exception) -> Handled:
