@@ -12,7 +12,7 @@ from reengage.domain.message import ScheduledMessage
 from reengage.simulation.fault_app import Call, Handover, History, place_of
 from tests.simulation.faults import model
 from tests.simulation.faults.case import ONE_EACH, Case, Violation, is_by
-from tests.simulation.faults.liveness import liveness, unhindered
+from tests.simulation.faults.liveness import MERGED_WITHIN, liveness, unhindered
 from tests.simulation.faults.model import CATEGORIES, NEVER, View, Wanted, at_of, made_at
 from tests.simulation.faults.stories import Line, caps_of
 
@@ -124,7 +124,7 @@ def _wrong(view: View, handover: Handover, skew: timedelta) -> set[str]:
         broken.add("newest_version")
     elif at - skew >= wanted.valid_until:
         broken.add("validity")
-    elif at + skew < _earliest(wanted, message, view):
+    elif at + skew < _earliest(wanted, message, view) - (MERGED_WITHIN if handover.is_merged else timedelta()):
         broken.add("not_early")
     return broken
 
@@ -141,6 +141,8 @@ def _caps(case: Case) -> Iterator[Violation]:
     caps = caps_of(case.lines)
     sends: dict[tuple[str, str, datetime], list[datetime]] = defaultdict(list)
     for handover in case.history.handovers:
+        if handover.is_merged:
+            continue  # a text counts once, however many messages it names
         address, category = handover.message.contact.address, CATEGORIES[handover.message.reason]
         erased = case.erased_at(address, _before(case, handover.read))
         sends[address, category, erased].append(handover.call.at)

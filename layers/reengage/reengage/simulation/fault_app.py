@@ -49,12 +49,16 @@ class Call(NamedTuple):
 
 
 class Handover(NamedTuple):
-    """A message that a provider took, or may have taken. ``read`` is the call of the snapshot that it rests on."""
+    """A message that a provider took, or may have taken. ``read`` is the call of the snapshot that it rests on.
+
+    ``is_merged``: it was named in the text of another message.
+    """
 
     call: Call
     read: Call
     message: ScheduledMessage
-    outcome: Outcome | None
+    outcome: Outcome
+    is_merged: bool = False
 
 
 @dataclass(slots=True)
@@ -114,7 +118,7 @@ class FaultyApp(SimulatedApp):
         self._faults = faults
         self._meanwhile = meanwhile
         self._counts: Counter[tuple[str, str]] = Counter()
-        self._read_at: dict[str | None, Call] = {}
+        self._read_at: dict[MessageKey, Call] = {}
         self._former: defaultdict[Any, dict[Any, None]] = defaultdict(dict)
 
     @cached_property
@@ -157,7 +161,7 @@ class FaultyApp(SimulatedApp):
         began = self.call()
         self.history.places.append(place)
         if name == "read_snapshot":
-            self._read_at[args[0].claim_id] = began
+            self._read_at[args[0].key] = began
         if name == "write_plan":
             call = self._noting_plan(call, args[0])
         fault = self._faults.get(place)
@@ -176,18 +180,22 @@ class FaultyApp(SimulatedApp):
 
         return noting
 
-    def handed_over(self, message: ScheduledMessage, accept: Callable[[], Outcome]) -> Outcome:
-        """Make the provider's call, and note it if the provider took the message or may have."""
+    def handed_over(self, outbound: OutboundMessage, accept: Callable[[], Outcome]) -> Outcome:
+        """Make the provider's call, and note each message of its text if the provider took it or may have."""
         call = self.call()
 
         def take() -> Outcome:
             outcome = accept()
             if isinstance(outcome, Accepted | Unknown):
-                handover = Handover(call, self._read_at[message.claim_id], message, outcome)
-                self.history.handovers.append(handover)
+                self.history.handovers += [
+                    Handover(
+                        call, self._read_at[message.key], message, outcome, is_merged=message is not outbound.message
+                    )
+                    for message in (outbound.message, *outbound.others)
+                ]
             return outcome
 
-        outcome: Outcome = self.around("send", take, (message,))
+        outcome: Outcome = self.around("send", take, (outbound.message,))
         return outcome
 
     def _with_fault(self, fault: Fault, name: str, call: Callable[[], Any], args: Sequence[Any]) -> Any:
@@ -262,7 +270,7 @@ class _Provider:
     simulated: SimulatedProvider
 
     def send(self, provider: str, outbound: OutboundMessage) -> Outcome:
-        return self.app.handed_over(outbound.message, lambda: self.simulated.send(provider, outbound))
+        return self.app.handed_over(outbound, lambda: self.simulated.send(provider, outbound))
 
 
 _ANSWERS: Final[Mapping[str, Outcome]] = {"throttled": Retryable("throttled"), "refused": Refused("refused")}
