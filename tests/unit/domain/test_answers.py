@@ -226,6 +226,28 @@ def test_binds_nothing_by_guess(locale: str, text: str) -> None:
     assert detect_answer(text, locale) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "locale", "answer"),
+    [
+        ("I can't make it. Can we do another time?", "en", Answer.RESCHEDULE_REQUESTED),
+        ("Je ne peux pas venir, est-il possible de décaler ?", "fr", Answer.RESCHEDULE_REQUESTED),
+        ("No puedo ir, ¿podemos cambiar la hora?", "es", Answer.RESCHEDULE_REQUESTED),
+        ("Ich kann leider nicht kommen. Können wir den Termin verschieben?", "de", Answer.RESCHEDULE_REQUESTED),
+        ("Em bận không đến được, cho em đổi lịch ạ", "vi", Answer.RESCHEDULE_REQUESTED),
+        ("Hallo, ich muss leider absagen. Tut mir leid. LG Anna Schmidt", "de", Answer.CANCEL_REQUESTED),
+        ("Bonjour, je confirme ma présence. Cordialement, Anna", "fr", Answer.CONFIRMED),
+        ("Hi, I have to cancel, sorry. Best regards, Anna", "en", Answer.CANCEL_REQUESTED),
+        ("Hola, confirmo mi cita. Saludos, Ana María Pérez", "es", Answer.CONFIRMED),
+        ("Yes. Kind regards and see you in the city", "en", None),
+        ("LG Anna", "de", None),
+        *((text, locale, None) for text, locale in (("le 2", "fr"), ("la 1", "es"), ("no 1", "en"), ("à lundi", "fr"))),
+        *((text, locale, None) for text, locale in (("bis Montag", "de"), ("see you on Friday", "en"))),
+    ],
+)
+def test_an_answer_may_be_a_whole_letter(text: str, locale: str, answer: Answer | None) -> None:
+    assert detect_answer(text, locale) is answer
+
+
 def test_there_are_forty_answers_in_each_language() -> None:
     counts = {locale: sum(len(texts.split("|")) for texts in answers.values()) for locale, answers in NATURAL.items()}
     assert all(count >= 80 for count in counts.values()), counts

@@ -23,6 +23,10 @@ MAX_WORDS: Final = 20
 """A longer message is not parsed phrase by phrase."""
 
 
+MAX_NAMES: Final = 3
+"""Words of a signature."""
+
+
 def detect_answer(text: str, locale: str | None = None) -> Answer | None:
     """Detect the answer of a whole message: a digit, or the words of its locale, of English, or of another locale.
 
@@ -31,6 +35,7 @@ def detect_answer(text: str, locale: str | None = None) -> Answer | None:
     | one phrase of the lists, with courtesies around it | its answer |
     | several phrases and fillers, and nothing else: "Ja, ich komme", "Sorry, I can't make it" | the one that all have |
     | "I can't make it, another time please" | another time |
+    | an answer with a signature: "Ich sage ab. LG Anna Schmidt" | the answer |
     | phrases of different answers, or any other word | none |
     | "Confirmed?", "Cancelled?", "1?": a question to us; "Could you cancel?" is an answer | none |
     | "OK", "thanks", an emoji: perhaps only "I have read it" | none |
@@ -44,7 +49,15 @@ def detect_answer(text: str, locale: str | None = None) -> Answer | None:
     is_question = "?" in unicodedata.normalize("NFKC", text)
     if len(found) == 1 and not is_question and (answer := found.pop()):
         return answer
-    return _parse(" ".join(cores).split(), answers, is_question=is_question)
+    unsigned = strip_courtesies(_without_signature(" ".join(split_sentences(text))))
+    return _parse(unsigned.split(), answers, is_question=is_question)
+
+
+def _without_signature(words: str) -> str:
+    """Return the words before a sign-off such as "Kind regards" that at most ``MAX_NAMES`` names follow."""
+    signed = lists.words_pattern("sign-offs").search(words)
+    names = words[signed.end() :].split() if signed else []
+    return words[: signed.start()] if signed and len(names) <= MAX_NAMES else words
 
 
 def _parse(words: Sequence[str], answers: Mapping[str, Answer], *, is_question: bool) -> Answer | None:
