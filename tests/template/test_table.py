@@ -54,6 +54,27 @@ def test_due_and_audience_indexes_project_few_attributes(stack: Stack) -> None:
     ]
 
 
+FIRST_INDEXES: Final = {
+    "due": "due_shard due_at INCLUDE useful_until",
+    "audience": "audience_shard audience_day KEYS_ONLY",
+}
+"""The indexes of the last release. Move it on with each release."""
+
+
+def test_an_update_changes_at_most_one_index(stack: Stack) -> None:
+    """CloudFormation refuses a second new or deleted index in one update, and cannot change a projection in place."""
+    indexes = {}
+    for index in stack.of("AWS::DynamoDB::Table")["Table"]["GlobalSecondaryIndexes"]:
+        keys = [key["AttributeName"] for key in index["KeySchema"]]
+        projection = index["Projection"]
+        names = [*keys, projection["ProjectionType"], *projection.get("NonKeyAttributes", ())]
+        indexes[index["IndexName"]] = " ".join(names)
+    assert len(indexes.keys() ^ FIRST_INDEXES.keys()) <= 1
+    assert {name: indexes[name] for name in indexes.keys() & FIRST_INDEXES.keys()} == {
+        name: FIRST_INDEXES[name] for name in indexes.keys() & FIRST_INDEXES.keys()
+    }
+
+
 def test_it_costs_by_use_and_is_encrypted_and_backed_up(stack: Stack) -> None:
     table = stack.of("AWS::DynamoDB::Table")["Table"]
     assert table["BillingMode"] == "PAY_PER_REQUEST"
