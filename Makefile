@@ -242,6 +242,12 @@ send: $(PROJECT) ## Put an event on the bus and follow it: EVENT=name or file [C
 	$(call need,EVENT,make send EVENT=AppointmentBooked CONTACT=acme-dental/sms/+12025550101 IN=2d)
 	@$(REENGAGE) send "$(EVENT)" --stack $(STACK) --contact "$(CONTACT)" --brand "$(BRAND)" --in "$(or $(IN),2d)" --yes
 
+.PHONY: send-test
+send-test: $(PROJECT) ## Send a test message to a number of yours: TO=+49… BRAND=… [REASON=…] [CHANNEL=sms] [STACK=…].
+	$(call need,TO,make send-test TO=+4915112345678 BRAND=acme-dental REASON=appointment_reminder)
+	$(call need,BRAND,make send-test TO=+4915112345678 BRAND=acme-dental REASON=appointment_reminder)
+	@$(REENGAGE) send-test --to "$(TO)" --brand "$(BRAND)" --reason "$(or $(REASON),appointment_reminder)" --channel "$(or $(CHANNEL),sms)" --stack $(STACK)
+
 .PHONY: day
 day: $(PROJECT) ## List the appointments of a day, and who gets no reminder: BRAND=… [DATE=tomorrow] [STACK=…].
 	$(call need,BRAND,make day BRAND=acme-dental DATE=tomorrow)

@@ -49,6 +49,7 @@ SENDS = CALLED | {
     "MESSAGES_PER_SECOND": "",
     "SMS_CONFIGURATION_SET": "",
     "META_API_VERSION": "v26.0",
+    "TEST_NUMBERS": "",
     "WEBHOOK_URL": "https://webhook.example/",
 }
 ITS_OWN = {

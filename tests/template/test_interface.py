@@ -52,6 +52,7 @@ DEFAULTS = {
     "AlarmEmail": "",
     "EventsOut": "all",
     "SchemaRegistry": "false",
+    "TestNumbers": "",
     "AlarmTopicArn": "",
     "WebhookProxySecretHeader": "",
     "WebhookConcurrency": "",
@@ -115,7 +116,7 @@ def test_what_may_be_empty_is_what_can_be_switched_off() -> None:
         *("UtilityQuietHours", "MarketingQuietHours", "UtilityCaps", "MarketingCaps", "ConversationPause"),
     }
     providers = {"Routes", "MessagesPerSecond", "SmsConfigurationSet", "PublicWebhookUrl"}
-    providers |= {"WebhookProxySecretHeader", "WebhookConcurrency", "SenderAccountId"}
+    providers |= {"WebhookProxySecretHeader", "WebhookConcurrency", "SenderAccountId", "TestNumbers"}
     limits = {"EventConcurrency", "SendConcurrency", "KmsKeyArn"}
     assert empty == hours_and_caps | providers | limits | {
         "DefaultTimezone",

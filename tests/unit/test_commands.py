@@ -527,6 +527,36 @@ def test_texts_of_a_stack_are_asked_of_its_function(
     assert '<td lang="nl" dir="auto">&lt;b&gt;Acme&lt;/b&gt;</td>' in page.read_text(encoding="utf-8")
 
 
+def test_send_test_invokes_the_send_function_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[Any] = []
+    answers = [
+        {"state": "sent", "provider": "twilio", "provider_message_id": "SM1", "text": "Acme: hello", "facts": {}},
+        {"state": "skipped", "rule": "opted_out", "facts": {"word": "stop"}},
+    ]
+
+    def invoke(*query: Any) -> Any:
+        asked.append(query)
+        return answers[len(asked) - 1]
+
+    monkeypatch.setattr("reengage.cli.stack.stack_functions", lambda _: invoke)
+    arguments = ["send-test", "--to", "+4915112345678", "--brand", "acme", "--locale", "de", "--yes"]
+    assert main([*arguments, "--id", "t1"]) == 0
+    contact = {"brand": "acme", "channel": "sms", "address": "+4915112345678"}
+    test = {"contact": contact, "reason": "appointment_reminder", "id": "t1", "locale": "de"}
+    assert asked == [("SendUpdatesFunctionArn", {"send_test": test})]
+    assert capsys.readouterr().out == "sent by twilio, SM1\n  Acme: hello\n"
+    assert main(arguments) == 1
+    assert asked[1][1]["send_test"]["id"] != "t1"
+    assert capsys.readouterr().out == "skipped, opted_out\n  word: stop\n"
+
+
+def test_send_test_names_a_wrong_field_without_a_stack(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["send-test", "--to", "12", "--brand", "acme", "--yes"]) == 2
+    assert "$.send_test.contact.address: expected a phone number" in capsys.readouterr().err
+
+
 def test_question_about_texts_names_each_wrong_field() -> None:
     assert question({"texts": {"brand": "acme", "locales": ["de"]}}) == AboutTexts("acme", "sms", [], ["de"])
     with pytest.raises(InvalidEvent) as raised:

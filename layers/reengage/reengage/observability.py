@@ -134,10 +134,10 @@ def tracer() -> "Tracer | None":
     return Tracer()
 
 
-def lambda_handler(handler: Handler, *, logs_answer: bool = True) -> Handler:
+def lambda_handler(handler: Handler, *, logs_answer: Callable[[Any], bool] | bool = True) -> Handler:
     """Wrap a Lambda handler: add the request's ids to each log line, trace it, and write its metrics at the end.
 
-    ``logs_answer``: also log what it returns; false if that may contain personal data.
+    ``logs_answer``: whether to log what it returns; false, also for single answers, if that may contain personal data.
     """
 
     @cache
@@ -150,7 +150,8 @@ def lambda_handler(handler: Handler, *, logs_answer: bool = True) -> Handler:
     def handle(event: Any, context: Any) -> Any:
         try:
             answer = decorated()(event, context)
-            logger().info("answered", **({"answer": answer} if logs_answer else {}))
+            is_logged = logs_answer(answer) if callable(logs_answer) else logs_answer
+            logger().info("answered", **({"answer": answer} if is_logged else {}))
         finally:
             write_metrics()
         return answer

@@ -154,6 +154,7 @@ class SendSettings(PlanningSettings, ProviderSettings):
     sms_configuration_set: str | None
     meta_api_version: str
     webhook_url: str
+    test_numbers: frozenset[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,6 +201,14 @@ def _reasons(text: str) -> frozenset[str]:
     if not names <= {*REASONS, *(f"{reason}{WITH_REPLIES}" for reason in ASKING_REASONS)}:
         raise ValueError(f"expected reasons of {', '.join(REASONS)}, separated by commas")
     return names
+
+
+def _numbers(text: str) -> frozenset[str]:
+    """Parse phone numbers in E.164 form, separated by commas. Raises ``ValueError``."""
+    numbers = [part.strip() for part in text.split(",")]
+    if not all(number[:1] == "+" and number[1:].isdecimal() and number.isascii() for number in numbers):
+        raise ValueError("expected phone numbers with a country code, such as +4915112345678,+12025550101")
+    return frozenset(numbers)
 
 
 def _opt_out_scope(values: Values) -> OptOutScope:
@@ -263,6 +272,7 @@ READERS: Final[Mapping[str, Callable[[Values], Any]]] = {
     "sms_configuration_set": lambda values: values.optional("SMS_CONFIGURATION_SET", str, None),
     "meta_api_version": lambda values: values.text("META_API_VERSION"),
     "webhook_url": lambda values: values.optional("WEBHOOK_URL", str, ""),
+    "test_numbers": lambda values: values.optional("TEST_NUMBERS", _numbers, frozenset[str]()),
     "public_webhook_url": lambda values: values.optional("PUBLIC_WEBHOOK_URL", str, ""),
     "webhook_proxy_secret_header": lambda values: values.optional("WEBHOOK_PROXY_SECRET_HEADER", str, ""),
 }

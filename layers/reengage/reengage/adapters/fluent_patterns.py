@@ -20,17 +20,20 @@ def parse_pattern(reason: str, pattern: str) -> ast.Message | Problem:
         return Problem(1, "expected a text that is not empty")
     source = source_of(reason, pattern)
     entries = FluentParser(with_spans=True).parse(source).body
-    for entry in entries:
-        if isinstance(entry, ast.Junk):
-            note = entry.annotations[0] if entry.annotations else None
-            span = note.span if note else entry.span
-            return Problem(_line_of(source, span), f"not a Fluent text: {note.message if note else 'cannot be read'}")
+    if junk := next((entry for entry in entries if isinstance(entry, ast.Junk)), None):
+        return _problem_of(source, junk)
     message = entries[0] if len(entries) == 1 else None
     if not isinstance(message, ast.Message) or message.value is None:
         return Problem(1, "expected one text")
     if message.attributes:
         return Problem(_line_of(source, message.attributes[0].span), "expected a text alone, without attributes")
     return message
+
+
+def _problem_of(source: str, junk: ast.Junk) -> Problem:
+    note = junk.annotations[0] if junk.annotations else None
+    span = note.span if note else junk.span
+    return Problem(_line_of(source, span), f"not a Fluent text: {note.message if note else 'cannot be read'}")
 
 
 def _line_of(source: str, span: ast.Span | None) -> int:

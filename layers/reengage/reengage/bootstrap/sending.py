@@ -14,6 +14,7 @@ from .adapters import MAKING, ProviderKeys, StoreAdapters
 if TYPE_CHECKING:
     from ..adapters.channels.http import Http
     from ..adapters.channels.routed import RoutedChannel
+    from ..domain.message_to_test import MessageToTest
     from ..domain.reasons import SendGroup
     from ..ports import ProviderChannel, Render
     from ..usecases.send_message import Sender
@@ -58,6 +59,23 @@ class SendingApp(StoreAdapters, ProviderKeys):
                 all_held_for_timezone=measures.all_held_for_timezone(),
             )
         return count_unsent(summary(tally))
+
+    def send_test(self, test: MessageToTest, *, milliseconds: int) -> dict[str, Any]:
+        """Send a test message, and return its outcome."""
+        from dataclasses import replace
+
+        from ..usecases.send_test import send_test
+
+        sender = self._sender("updates", timedelta(milliseconds=milliseconds))
+        sender = replace(sender, settings=replace(sender.settings, caps={}))
+        return send_test(
+            test,
+            sender=lambda store, publish: replace(sender, store=store, publish=publish),
+            store=self.store,
+            publish=self.publish,
+            test_numbers=self.settings.test_numbers,
+            now=self.clock(),
+        )
 
     def sleep(self, seconds: float) -> None:
         """Wait until the rate limiter's next send slot."""

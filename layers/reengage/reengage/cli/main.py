@@ -14,6 +14,7 @@ from reengage.cli.preview import preview
 from reengage.cli.progress import progress
 from reengage.cli.redrive import redrive
 from reengage.cli.send import send
+from reengage.cli.send_test import send_test
 from reengage.cli.simulate import simulate
 from reengage.cli.texts import texts
 
@@ -24,6 +25,7 @@ COMMANDS = (
     preview,
     simulate,
     send,
+    send_test,
     texts,
     progress,
     import_opt_outs,
@@ -40,22 +42,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for run in (
-    explain,
-    export,
-    preview,
-    progress,
-    import_opt_outs,
-    pause,
-    resume,
-    send,
-    simulate,
-    texts,
-    doctor,
-    redrive,
-    day,
-    opener,
-):
+for run in COMMANDS:
     app.command(run.__name__.replace("_", "-"))(run)
 
 

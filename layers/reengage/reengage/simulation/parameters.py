@@ -42,6 +42,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = MappingProxyType(
         "DryRun": Parameter("DRY_RUN", "false"),
         "KeepTexts": Parameter("KEEP_TEXTS", "true"),
         "Routes": Parameter("ROUTES", ""),
+        "TestNumbers": Parameter("TEST_NUMBERS", ""),
         "MessagesPerSecond": Parameter("MESSAGES_PER_SECOND", ""),
         "SmsConfigurationSet": Parameter("SMS_CONFIGURATION_SET", ""),
         "MetaApiVersion": Parameter("META_API_VERSION", "v26.0"),
