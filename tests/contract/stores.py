@@ -53,7 +53,7 @@ class Memory:
     def size(self) -> int:
         store = self.store
         kept: list[Sized] = [store._profiles, store._conversations, store._messages, store._subjects, store._rows]
-        kept += [store._preferences, store._brands, store._links, store._taken, store._shards]
+        kept += [store._preferences, store._brands, store._links, store._taken, store._shards, store._unpublished]
         return sum(map(len, kept))
 
     def small_pages(self, rows: int) -> AbstractContextManager[None]:  # noqa: ARG002 - it has no pages at all

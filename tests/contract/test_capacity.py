@@ -145,6 +145,10 @@ WITHOUT_CAPS = replace(POLICY, caps={})
 POLICIES = {"without caps": WITHOUT_CAPS, "with caps": POLICY}
 
 
+LIST_UNITS: Final = 4
+"""Of a run with few messages: its list is written and deleted, in the table and in the index."""
+
+
 def _of_rows(calls: Calls) -> list[Call]:
     """The writes to scheduled messages, without those to their subject."""
     keys = [(call, call.params.get("Item", {}) | call.params.get("Key", {})) for call in calls.requests if call.writes]
@@ -290,10 +294,24 @@ def test_reminder_costs_five_write_units_and_one_for_caps(local: DynamoDB, polic
     lives = [(call.operation, call.units) for calls in (planning, sending) for call in _of_rows(calls)]
     assert lives == [("PutItem", 2), ("UpdateItem", 1), ("UpdateItem", 2)]
     of_the_caps = ["PutItem"] if policy == "with caps" else []
-    assert sending.write_units == 3 + len(of_the_caps)
+    assert sending.write_units == 3 + len(of_the_caps) + LIST_UNITS
     assert _keys_read(sending) == [7]  # the row of the stack's pauses beside the brand's
-    expected = ["Query"] * SHARDS + ["UpdateItem", "BatchGetItem", *of_the_caps, "UpdateItem"]
+    of_the_list = ["PutItem", "DeleteItem"]
+    expected = ["Query"] * SHARDS + ["UpdateItem", "BatchGetItem", *of_the_caps, "UpdateItem", *of_the_list]
     assert sorted(sending.operations) == sorted(expected)
+
+
+@pytest.mark.parametrize(("messages", "units"), [(1, 4), (20, 4), (100, 8)])
+def test_a_run_pays_for_its_list_and_not_each_message(local: DynamoDB, messages: int, units: int) -> None:
+    """The list of the messages whose events are not published yet: written and deleted, in the table and the index."""
+    rows = list(_rows(messages, shards=range(3, 4), due_at=NOON))
+    _fill(local, iter(rows))
+    answer, calls = _tick(local, NOON)
+    assert answer["due"] == messages
+    lists = [call for call in calls.requests if call.writes and "UNPUBLISHED#" in str(call.params)]
+    assert [call.operation for call in lists] == ["PutItem", "DeleteItem"]
+    assert sum(call.units for call in lists) <= units
+    assert calls.write_units - sum(call.units for call in lists) == 3 * messages
 
 
 @pytest.mark.parametrize("earlier", [0, 1])
@@ -308,9 +326,9 @@ def test_releasing_cap_usage_costs_two_writes_and_a_read(local: DynamoDB, earlie
     _book(local, starts_at=starts_at, at=NOON)
     answer, calls = _tick(local, starts_at - timedelta(days=1), Refused("131026"), policy=POLICY)
     assert answer["failed"] == 1
-    assert calls.write_units == 3 + 2
+    assert calls.write_units == 3 + 2 + LIST_UNITS
     assert _keys_read(calls) == [7, 1]
-    assert calls.operations.count("DeleteItem") == (earlier == 0)
+    assert calls.operations.count("DeleteItem") == (earlier == 0) + 1
 
 
 def test_usage_of_the_default_caps_is_one_write_unit(local: DynamoDB) -> None:
@@ -345,7 +363,9 @@ def test_however_it_ends_its_row_stays_under_1024_bytes(local: DynamoDB, ending:
     assert answer[ending] == 1
     (row,) = [item for item in local.items() if item["type"]["S"] == "scheduled_message"]
     assert _size(row) < 1024
-    assert calls.write_units <= 3 + (ending == "retried")  # due at another time, it leaves the index and enters it
+    assert (
+        calls.write_units <= 3 + (ending == "retried") + LIST_UNITS
+    )  # due at another time, it leaves the index and enters it
 
 
 def test_row_stays_below_1024_bytes_with_any_rule(local: DynamoDB) -> None:
@@ -356,7 +376,7 @@ def test_row_stays_below_1024_bytes_with_any_rule(local: DynamoDB) -> None:
     assert answer["skipped"] == {"window_closed": 1}
     (row,) = [item for item in local.items() if item["type"]["S"] == "scheduled_message"]
     assert _size(row) < 1024
-    assert calls.write_units == 3
+    assert calls.write_units == 3 + LIST_UNITS
 
 
 LONGEST = {
@@ -399,7 +419,7 @@ def test_row_with_all_facts_and_longest_ids_is_below_1024_bytes(local: DynamoDB,
     assert (REASONS[reason].category == "marketing") == ("consent" in facts)
     kept_text = ("text", "locale", "template")
     assert _size({name: value for name, value in row.items() if name not in kept_text}) < 1024
-    assert calls.write_units == 3 + 1 + (_size(row) > 1024)
+    assert calls.write_units == 3 + 1 + (_size(row) > 1024) + LIST_UNITS
 
 
 def _size(item: dict[str, dict[str, str]]) -> int:

@@ -17,6 +17,7 @@ from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation, InboundMessage
 from reengage.domain.message import GivenAnswer, MessageKey, ScheduledMessage
 from reengage.domain.openers import Consent, Opener
+from reengage.domain.outbox import UnpublishedList
 from reengage.domain.policy import Snapshot
 from reengage.domain.preferences import Preferences
 from reengage.domain.reasons import Audience, Category, Priority, SendGroup
@@ -60,7 +61,10 @@ class Holdings:
 
 @dataclass(frozen=True, slots=True)
 class DueKey:
-    """An entry of the ``due`` index: a message or a broadcast shard. It is a hint: only the row itself is true."""
+    """An entry of the ``due`` index: a message, a broadcast shard, or a list of messages with unpublished events.
+
+    It is a hint: only the item itself is true.
+    """
 
     key: MessageKey
     due_at: datetime
@@ -402,6 +406,20 @@ class RateLimitStore(Protocol):
         """
 
 
+class OutboxStore(Protocol):
+    """Lists of messages whose events may not be published yet."""
+
+    def write_unpublished(self, unpublished: UnpublishedList) -> None:
+        """Store a list; it enters the ``due`` index."""
+
+    def read_unpublished(self, key: MessageKey) -> UnpublishedList | None: ...
+
+    def delete_unpublished(self, key: MessageKey) -> None: ...
+
+    def read_messages(self, keys: Sequence[MessageKey]) -> Mapping[MessageKey, ScheduledMessage]:
+        """Read the rows that exist; one request for 100."""
+
+
 class SendStore(MessageReader, SnapshotReader, PlanWriter, Protocol):
     """What sending one message reads and writes."""
 
@@ -427,7 +445,7 @@ class SendStore(MessageReader, SnapshotReader, PlanWriter, Protocol):
         """
 
 
-class DueStore(SendStore, Protocol):
+class DueStore(SendStore, OutboxStore, Protocol):
     """What a run reads and writes besides."""
 
     def due(self, send_group: SendGroup, priority: Priority, shard: int, now: datetime) -> Iterator[Sequence[DueKey]]:

@@ -5,7 +5,6 @@ claim that no running function can own any more becomes ``unconfirmed``. It is r
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -17,6 +16,7 @@ from reengage.domain.contact import Contact
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.instants import iso
 from reengage.domain.message import ASKED, MERGED_INTO, MERGED_WITH, ScheduledMessage, State, bounded_id
+from reengage.domain.outbox import outcome_event
 from reengage.domain.parameters import parse_rates
 from reengage.domain.pause import MARK
 from reengage.domain.planning import replan
@@ -34,7 +34,6 @@ from reengage.domain.preferences import Choice, OptOutScope, Topic
 from reengage.domain.reasons import SendGroup
 from reengage.domain.recipient import Position, choose
 from reengage.domain.window_closing import plan_for_closing
-from reengage.errors import NotPublished
 from reengage.ports import (
     Accepted,
     Channel,
@@ -115,13 +114,15 @@ class Sender:
     def send_now(self, message: ScheduledMessage) -> None:
         """Send a message that cannot wait for the next run, by the same claim: called twice, it is sent once.
 
-        A message that cannot be handed over now is left for the next run of its send group. Raises the error that
-        prevented the send.
+        A message that cannot be handed over now is left for the next run of its send group. The first call may have
+        been killed before it published: a later call publishes the outcome again. Raises ``NotPublished``, and the
+        error that prevented the send.
         """
         row = self.store.write_plan(message, at=message.planned_at)
         handled = self.handle(DueKey(row.key, row.due_at, row.valid_until))
-        if handled and handled.event:
-            publish_if_possible(self.publish, [handled.event])
+        event = handled.event if handled else outcome_event(row)
+        if event:
+            self.publish([event])
         if handled and handled.error:
             raise handled.error
 
@@ -500,9 +501,3 @@ def _rebased(context: PolicyInput, wanted: ScheduledMessage) -> ScheduledMessage
         undelivered_to=message.undelivered_to,
     )
     return with_closing_plan(replace(context, message=renewed), renewed)
-
-
-def publish_if_possible(publish: Publish, events: Sequence[OutEvent]) -> None:
-    """Publish events whose facts are in the table already; ``publish`` itself logs and counts what failed."""
-    with suppress(NotPublished):
-        publish(events)

@@ -27,6 +27,11 @@ class SendQueue[Task]:
         for waiting in self._waiting.values():
             yield from (task for _, _, _, task in waiting)
 
+    def upcoming(self, most: int) -> Iterator[Task]:
+        """Yield tasks that come next: of each route those with about the earliest deadlines."""
+        for waiting in self._waiting.values():
+            yield from (task for _, _, _, task in waiting[:most])
+
     def put(self, task: Task, route: str, contact: str, deadline: Any) -> None:
         """Add a task. ``contact``: empty for a task of no contact."""
         heapq.heappush(self._waiting[route], (deadline, next(self._numbers), contact, task))

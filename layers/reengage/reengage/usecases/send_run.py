@@ -13,18 +13,16 @@ from typing import Final, NamedTuple
 
 from reengage.domain.broadcast import is_shard_key, shard_key
 from reengage.domain.contact import Contact
-from reengage.domain.events_out import OutEvent
 from reengage.domain.message import MessageKey
+from reengage.domain.outbox import is_list_key
 from reengage.domain.reasons import Priority
 from reengage.ports import DueKey
 from reengage.usecases.expand_broadcast import expand_broadcast
+from reengage.usecases.outbox import KEYS_AT_ONCE, Outbox, publish_list
 from reengage.usecases.pause_watch import PauseWatch
 from reengage.usecases.run_measures import RunMeasures
-from reengage.usecases.send_message import Handled, Sender, publish_if_possible
+from reengage.usecases.send_message import Handled, Sender
 from reengage.usecases.send_queue import SendQueue
-
-PUBLISH_AT_ONCE: Final = 10
-"""Events; PutEvents takes no more in one call."""
 
 READ_AHEAD: Final = 20_000
 """Due keys in memory, about 10 MB; further pages are read as the queue gets shorter."""
@@ -63,16 +61,28 @@ class Run:
     measures: RunMeasures = field(default_factory=RunMeasures)
     errors: list[Exception] = field(default_factory=list)
     _pauses: PauseWatch = field(init=False)
+    _outbox: Outbox = field(init=False)
     _queue: SendQueue[_Task] = field(init=False)
     _unread: deque[_Reader] = field(default_factory=deque)
     _busy: int = 0
+    _in_hand: set[MessageKey] = field(default_factory=set)
     _expanded: set[MessageKey] = field(default_factory=set)
-    _events: list[OutEvent] = field(default_factory=list)
     _outcomes: defaultdict[tuple[MessageKey, int], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     _changed: Condition = field(default_factory=Condition)
 
     def __post_init__(self) -> None:
         self._pauses = PauseWatch(self.sender.store, self.sender.clock)
+        sender = self.sender
+        self._outbox = Outbox(
+            sender.store,
+            sender.publish,
+            sender.clock,
+            sender.new_id,
+            sender.send_group,
+            self.priority,
+            self.shards[0],
+            sender.claim_ttl,
+        )
         self._queue = SendQueue(self.workers)
         self._unread.extend(self._reader(shard) for shard in self.shards)
 
@@ -85,12 +95,15 @@ class Run:
                     self._read(task)
                 elif is_shard_key(task.due.key):
                     self._expand(task)
+                elif is_list_key(task.due.key):
+                    self._publish_list(task)
                 else:
                     ok = self._send(task)
             finally:
                 with self._changed:
                     self._busy -= 1
                     if isinstance(task, _Task):
+                        self._in_hand.discard(task.due.key)
                         self._queue.done(task.route, task.due.key.pk, ok=ok)
                     self._changed.notify_all()
 
@@ -103,7 +116,8 @@ class Run:
             self.measures.left(task.due)
         self.measures.paused(self._pauses.known(), self.sender.clock())
         try:
-            self._flush()
+            self._outbox.close()
+            self._count_outcomes()
         except Exception as error:  # noqa: BLE001 - for the caller to raise, with the others
             self.errors.append(error)
 
@@ -118,6 +132,7 @@ class Run:
                     return None
                 if task := self._queue.take():
                     self._busy += 1
+                    self._in_hand.add(task.due.key)
                     return task
                 if not self._busy:
                     return None
@@ -147,12 +162,12 @@ class Run:
         with self._changed:
             for task in tasks:
                 last = is_shard_key(task.due.key)  # its messages are not planned yet
-                contact = "" if last else task.due.key.pk
+                contact = task.due.key.pk if _is_message(task.due) else ""
                 self._queue.put(task, task.route, contact, (last, task.due.valid_until))
             self._unread.append(reader._replace(is_first=False))
 
     def _route_of(self, due: DueKey) -> str:
-        return "" if is_shard_key(due.key) else next(iter(self.sender.channel.routes(_contact(due))), "")
+        return next(iter(self.sender.channel.routes(_contact(due))), "") if _is_message(due) else ""
 
     def _send(self, task: _Task) -> bool | None:
         """Process one message. ``False``: its route failed; ``None``: nothing is known of its route."""
@@ -166,10 +181,12 @@ class Run:
                 if not routes:
                     self._count(Handled("left"), task)
                     return None
+            self._outbox.cover(task.due.key, self._upcoming)
             handled = self.sender.handle(task.due, routes)
         except Exception as error:  # noqa: BLE001 - one message's failure; its claim is found again, and reported
             handled = Handled("left", error=error)
         if handled is None:
+            self._outbox.add(task.due.key, None)
             return None
         self._count(handled, task)
         return handled.outcome not in FAILED_CALLS
@@ -184,15 +201,14 @@ class Run:
             self.tally[handled.outcome, handled.rule] += 1
             self.measures.handled(task.due, handled)
             self.errors += [handled.error] if handled.error else []
-            self._events += [handled.event] if handled.event else []
             if handled.message and handled.message.reason_spec.audience:
                 of = shard_key(handled.message.subject, handled.message.reason, task.shard)
                 outcome = f"{handled.outcome}:{handled.rule}" if handled.rule else handled.outcome
                 self._outcomes[of, handled.message.version][outcome] += 1
-            is_full = len(self._events) >= PUBLISH_AT_ONCE
-        if is_full:
+        if self._outbox.add(task.due.key, handled.event):
             try:
-                self._flush()
+                self._outbox.flush()
+                self._count_outcomes()
             except Exception as error:  # noqa: BLE001 - the messages are settled; the run raises the error
                 self._note(error)
 
@@ -219,19 +235,38 @@ class Run:
                 self.tally["left", ""] += 1
             self._unread.append(self._reader(task.shard))
 
-    def _flush(self) -> None:
-        """Publish the events, and add to the broadcasts' own counts."""
+    def _upcoming(self) -> list[MessageKey]:
+        """Return the messages that the workers have in hand, or take next."""
         with self._changed:
-            events, outcomes = self._events, dict(self._outcomes)
-            self._events = []
+            tasks = self._queue.upcoming(KEYS_AT_ONCE)
+            return [*filter(_is_message_key, self._in_hand), *(task.due.key for task in tasks if _is_message(task.due))]
+
+    def _publish_list(self, task: _Task) -> None:
+        """Publish the events that a killed run, or the bus, has left."""
+        try:
+            publish_list(task.due.key, store=self.sender.store, publish=self.sender.publish)
+        except Exception as error:  # noqa: BLE001 - it stays due; the run raises the error
+            self._note(error)
+
+    def _count_outcomes(self) -> None:
+        """Add to the broadcasts' own counts."""
+        with self._changed:
+            outcomes = dict(self._outcomes)
             self._outcomes.clear()
-        publish_if_possible(self.sender.publish, events)
         for (broadcast_shard, version), counted in outcomes.items():
             self.sender.store.count_outcomes(broadcast_shard, version, counted)
 
     def _note(self, error: Exception) -> None:
         with self._changed:
             self.errors.append(error)
+
+
+def _is_message_key(key: MessageKey) -> bool:
+    return not is_shard_key(key) and not is_list_key(key)
+
+
+def _is_message(due: DueKey) -> bool:
+    return _is_message_key(due.key)
 
 
 def _contact(due: DueKey) -> Contact:

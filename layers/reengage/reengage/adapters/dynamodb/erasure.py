@@ -16,6 +16,7 @@ from .items.contacts import CapUsageItem, ConversationItem, InboundMessageItem, 
 from .items.messages import ScheduledMessageItem
 from .items.openers import ConsentItem
 from .items.subjects import SUBJECT, SubjectItem, SubjectLinkItem, subject_sk
+from .outbox import forget_contact
 from .sending import same_cap_usage
 from .subjects import Subjects, linked_subjects
 from .table import RawItem, Role
@@ -48,6 +49,7 @@ class Erasures(Role):
 
     def erase(self, contact: Contact, *, until: datetime) -> int:
         found, kept = 0, set[str]()
+        forget_contact(self.table, contact)
         for page in self.table.pages(contact.key, consistent_read=True):
             messages, items = _split_page(page)
             found += self._erase_messages(contact, messages, until)

@@ -10,6 +10,7 @@ from .failures import Failures
 from .holdings import ContactHoldings
 from .messages import Messages
 from .openers import Openers
+from .outbox import Outbox
 from .routes import Routes
 from .sending import Sending
 from .subjects import Subjects
@@ -17,7 +18,7 @@ from .table import Table
 
 
 class DynamoDBStore(
-    Contacts, Subjects, Messages, Sending, Routes, Failures, Broadcasts, ContactHoldings, Openers, Erasures
+    Contacts, Subjects, Messages, Sending, Outbox, Routes, Failures, Broadcasts, ContactHoldings, Openers, Erasures
 ):
     """The table behind ``ports.Store``; make one with ``connect``."""
 

@@ -34,5 +34,8 @@ class Erasures(Tables):
                 [(contact, category) for category in CATEGORIES],
                 lambda taken: all(at <= until for at in taken.cap_usage.instants()),
             )
+            for key, unpublished in self._unpublished.items():
+                left = tuple(key for key in unpublished.keys if key.pk != contact.key)
+                self._unpublished[key] = replace(unpublished, keys=left)
             self._tidy(contact.key)
             return found

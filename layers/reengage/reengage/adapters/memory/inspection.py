@@ -66,6 +66,7 @@ class Inspection(Tables):
             drop(self._subjects, list(self._subjects), lambda item: is_gone(item.expires_at))
             drop(self._rows, list(self._rows), lambda item: is_gone(item.expires_at))
             drop(self._shards, list(self._shards), lambda item: is_gone(item.expires_at))
+            drop(self._unpublished, list(self._unpublished), lambda item: is_gone(item.expires_at))
             drop(self._links, list(self._links), lambda item: is_gone(item.expires_at))
             drop(self._taken, list(self._taken), lambda item: is_gone(item.expires_at))
             drop(self._preferences, list(self._preferences), lambda item: is_gone(item.expires_at))

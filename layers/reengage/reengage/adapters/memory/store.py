@@ -8,12 +8,24 @@ from .holdings import ContactHoldings
 from .inspection import Inspection
 from .messages import Messages
 from .openers import Openers
+from .outbox import Outbox
 from .routes import Routes
 from .sending import Sending
 from .subjects import Subjects
 
 
 class MemoryStore(
-    Contacts, Subjects, Messages, Sending, Routes, Failures, Broadcasts, ContactHoldings, Openers, Erasures, Inspection
+    Contacts,
+    Subjects,
+    Messages,
+    Sending,
+    Outbox,
+    Routes,
+    Failures,
+    Broadcasts,
+    ContactHoldings,
+    Openers,
+    Erasures,
+    Inspection,
 ):
     """A store like DynamoDB's, held to the same contract, for previews, simulations and tests."""

@@ -15,6 +15,7 @@ from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation, InboundMessage
 from reengage.domain.message import MessageKey, ScheduledMessage
 from reengage.domain.openers import Consent, Opener
+from reengage.domain.outbox import UnpublishedList
 from reengage.domain.preferences import Preferences, preferences_of
 from reengage.domain.reasons import Category
 from reengage.domain.silence import Silence
@@ -76,6 +77,7 @@ class Tables:
     _shards: dict[MessageKey, BroadcastShard] = field(default_factory=dict)
     _openers: dict[tuple[str, str], Opener] = field(default_factory=dict)
     _consents: dict[tuple[Contact, str], tuple[Consent, int]] = field(default_factory=dict)
+    _unpublished: dict[MessageKey, UnpublishedList] = field(default_factory=dict)
     _due: DueIndex = field(default_factory=DueIndex)
     _of_contact: defaultdict[str, ContactKeys] = field(default_factory=lambda: defaultdict(ContactKeys))
     _audience: defaultdict[str, dict[str, tuple[str, Recipient]]] = field(default_factory=lambda: defaultdict(dict))
@@ -83,8 +85,10 @@ class Tables:
     hash_address: Callable[[str], str] = str
     """Makes the key of preferences from what identifies a contact; a restored store has the deployed app's."""
 
-    def _stored(self, key: MessageKey) -> ScheduledMessage | BroadcastShard | None:
-        return row.message if (row := self._rows.get(key)) else self._shards.get(key)
+    def _stored(self, key: MessageKey) -> ScheduledMessage | BroadcastShard | UnpublishedList | None:
+        if row := self._rows.get(key):
+            return row.message
+        return self._shards.get(key) or self._unpublished.get(key)
 
     def _put(self, row: Row) -> Row:
         message = row.message
