@@ -1,0 +1,197 @@
+"""A function is killed after it stored something and before it published: the repeated event publishes it.
+
+EventBridge, SQS and SNS deliver an event again to a function that was killed. The table has one row for each event
+out that such a function publishes. What a run of a send group publishes is in ``test_outbox``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import pytest
+
+from reengage.domain.answers import Answer
+from reengage.domain.commands import (
+    EraseContact,
+    LinkContact,
+    MoveContact,
+    PauseSending,
+    RecordChoice,
+    ResumeSending,
+)
+from reengage.domain.events_out import OutEvent
+from reengage.domain.policy import PolicyInput
+from reengage.domain.preferences import Choice
+from reengage.domain.questions import asks_for_answer, payload_of
+from reengage.errors import InvalidEvent
+from reengage.ports import QuickReply, Wording
+from reengage.usecases.link_contact import link_contact, move_contact
+from reengage.usecases.pause_sending import pause_sending
+from reengage.usecases.reject_event import reject_event
+from tests import fakes
+from tests.fakes import ANNA, NOON, Around, Crash, Fault, World, business, inbound, receipt
+
+DAY: Final = timedelta(days=1)
+STARTS: Final = NOON + 10 * DAY
+OTHER: Final = replace(ANNA, address="+4915187654321")
+Act = Callable[[World, Around | None, datetime], Any]
+"""The instant is that of the event, in each delivery."""
+
+plain_render = fakes.render
+
+
+def asking_render(context: PolicyInput) -> Wording:
+    asks = asks_for_answer(context.message, context.subject, context.brand)
+    replies = (QuickReply("Confirm", payload_of(context.message.scheduled_message_id, Answer.CONFIRMED)),)
+    return replace(plain_render(context), replies=replies if asks else ())
+
+
+def nothing(_: World) -> None:
+    """There is nothing before."""
+
+
+def written(world: World) -> None:
+    world.receive(inbound(NOON - DAY, message_id="first"))
+
+
+def booked(world: World) -> None:
+    written(world)
+    world.plan(business("AppointmentBooked", NOON - DAY, starts_at=STARTS, remind_before=["P2D"]))
+
+
+def reminded(world: World) -> None:
+    booked(world)
+    world.clock.now = STARTS - 2 * DAY
+    assert world.run_sender()["sent"] == 1
+    world.clock.forward(minutes=10)
+
+
+def opted_out(world: World) -> None:
+    world.record_choice(choice(allowed=False, at=NOON - DAY))
+
+
+def choice(*, allowed: bool, at: Any = NOON) -> RecordChoice:
+    return RecordChoice(ANNA, "contact", Choice(allowed=allowed, at=at, cause={"word": "word", "message_id": "m"}))
+
+
+def receives(text: str) -> Act:
+    def act(world: World, around: Around | None, at: datetime) -> None:
+        world.receive(inbound(at, message_id="now", text=text), around)
+
+    return act
+
+
+def plans(detail_type: str, **fields: Any) -> Act:
+    def act(world: World, around: Around | None, _: datetime) -> None:
+        world.plan(business(detail_type, NOON, **fields), around)
+
+    return act
+
+
+def ports(act: Callable[..., Any], command: Any) -> Act:
+    def call(world: World, around: Around | None, _: datetime) -> None:
+        given = world.ports(around)
+        act(command, store=given.store, publish=given.bus)
+
+    return call
+
+
+def rejects(world: World, around: Around | None, _: datetime) -> None:
+    event = {"id": "event-1", "detail-type": "Nonsense"}
+    reject_event(event, InvalidEvent(["$: wrong"]), keep=lambda *_: None, publish=world.ports(around).bus)
+
+
+def erases(world: World, around: Around | None, _: datetime) -> None:
+    world.erase(EraseContact(ANNA, NOON), around)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """``prepare`` makes the world, ``act`` is the function that is killed and then repeated."""
+
+    prepare: Callable[[World], None]
+    act: Act
+
+
+CASES: Final = {
+    "ConversationStarted": Case(nothing, receives("Hello")),
+    "OptOutSuspected": Case(written, receives("I want you to stop texting me all the time")),
+    "ContactOptedOut": Case(written, receives("STOP")),
+    "ContactOptedIn": Case(opted_out, receives("START")),
+    "AppointmentAnswered": Case(reminded, receives("1")),
+    "MessagePlanned": Case(written, plans("AppointmentBooked", starts_at=STARTS, remind_before=["P2D"])),
+    "MessageSkipped of a cancellation": Case(booked, plans("AppointmentCancelled", contact=None)),
+    "MessageSkipped of a reschedule": Case(
+        booked, plans("AppointmentRescheduled", starts_at=STARTS + DAY, remind_before=["P2D"])
+    ),
+    "MessageSkipped of one planned too late": Case(
+        written, plans("AppointmentBooked", starts_at=NOON + DAY, remind_before=["P2D"])
+    ),
+    "MessageSkipped of an erasure": Case(
+        booked, lambda world, around, _: world.erase(EraseContact(ANNA, NOON), around)
+    ),
+    "ContactErased": Case(written, lambda world, around, _: world.erase(EraseContact(ANNA, NOON), around)),
+    "MessageDelivered": Case(
+        reminded, lambda world, around, _: world.report(receipt(world.provider.handed[0], "delivered"), around)
+    ),
+    "MessageUndelivered": Case(
+        reminded, lambda world, around, _: world.report(receipt(world.provider.handed[0], "undelivered"), around)
+    ),
+    "ContactOptedOut of a receipt": Case(
+        reminded, lambda world, around, _: world.report(receipt(world.provider.handed[0], "opted_out"), around)
+    ),
+    "ContactOptedOut of a business": Case(
+        written, lambda world, around, _: world.record_choice(choice(allowed=False), around)
+    ),
+    "ContactLinked": Case(written, ports(link_contact, LinkContact(ANNA, OTHER, NOON))),
+    "ContactMoved": Case(written, ports(move_contact, MoveContact(ANNA, OTHER, NOON))),
+    "SendingPaused": Case(nothing, ports(pause_sending, PauseSending(None, "all", NOON))),
+    "SendingResumed": Case(
+        lambda world: ports(pause_sending, PauseSending(None, "all", NOON - DAY))(world, None, NOON),
+        ports(pause_sending, ResumeSending(None, "all", NOON)),
+    ),
+    "EventRejected": Case(nothing, rejects),
+}
+"""By the event that is published, and why."""
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_repeat_publishes_what_a_killed_function_stored(
+    monkeypatch: pytest.MonkeyPatch, name: str, *, meanwhile: bool
+) -> None:
+    """``meanwhile``: the send groups run for three days before the repeat comes."""
+    monkeypatch.setattr(fakes, "render", asking_render)
+    case, detail_type = CASES[name], name.partition(" ")[0]
+
+    def published(world: World) -> list[OutEvent]:
+        return [event for event in world.bus.events if event.type == detail_type]
+
+    wanted = prepared(case)
+    case.act(wanted, None, wanted.clock.now)
+    assert published(wanted)
+    for nth in range(1, len(wanted.bus.events) + 2):
+        world = prepared(case)
+        at = world.clock.now
+        try:
+            case.act(world, Fault(only="publish", nth=nth), at)
+        except Crash:
+            pass
+        else:
+            break
+        world.clock.forward(minutes=1)
+        if meanwhile:
+            world.clock.now = max(at, STARTS - 2 * DAY) + timedelta(minutes=1)
+            world.run_sender()
+        case.act(world, None, at)
+        ids = {event.detail.get("scheduled_message_id") for event in published(world)}
+        assert {event.detail.get("scheduled_message_id") for event in published(wanted)} <= ids, nth
+    assert nth > 1
+
+
+def prepared(case: Case) -> World:
+    world = World()
+    case.prepare(world)
+    world.bus.events.clear()
+    return world
