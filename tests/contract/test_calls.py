@@ -17,6 +17,7 @@ from reengage.domain.broadcast import ShardState
 from reengage.domain.caps import CapUsage
 from reengage.domain.instants import iso
 from reengage.domain.message import GivenAnswer, ScheduledMessage, State
+from reengage.domain.outbox import UnpublishedList
 from reengage.domain.preferences import Preferences
 from reengage.ports import Store, Thread
 from tests.contract.samples import (
@@ -104,6 +105,9 @@ def _recipients(store: Store) -> object:
 
 MANY = list(islice(contacts_of_shard(5), 70))
 
+UNPUBLISHED = UnpublishedList("list-1", "appointments", "high", 3, NOW, LATER, (reminder().key,))
+
+
 METHODS: dict[str, tuple[Callable[[Store], Act], list[str]]] = {
     "read_thread": (_alone(lambda store: store.read_thread(ANNA, "wamid.1")), [BATCH]),
     "write_conversation": (_alone(lambda store: store.write_conversation(ANNA, conversation(), replacing=None)), [PUT]),
@@ -123,6 +127,9 @@ METHODS: dict[str, tuple[Callable[[Store], Act], list[str]]] = {
         _alone(lambda store: store.write_breaker("twilio/sms/+12025550100", Breaker(NOW, NOW), replacing=None)),
         [PUT],
     ),
+    "write_unpublished": (_alone(lambda store: store.write_unpublished(UNPUBLISHED)), [PUT]),
+    "read_unpublished": (_alone(lambda store: store.read_unpublished(UNPUBLISHED.key)), [BATCH]),
+    "delete_unpublished": (_alone(lambda store: store.delete_unpublished(UNPUBLISHED.key)), [DELETE]),
     "read_brand": (_alone(lambda store: store.read_brand(ANNA.brand)), [BATCH]),
     "write_brand": (_alone(lambda store: store.write_brand(brand(name="Acme Dental"))), [PUT]),
     "index_subject": (_alone(lambda store: store.index_subject(ANNA, subject())), [PUT]),
@@ -220,12 +227,12 @@ METHODS: dict[str, tuple[Callable[[Store], Act], list[str]]] = {
     "read_holdings_page, further": (_alone(lambda store: store.read_holdings_page(ANNA, "MESSAGE#1")), [QUERY]),
     "erase": (
         _prepare(lambda store, _: store.erase(ANNA, until=LATER), _all_kinds),
-        [QUERY, BATCH_WRITE, BATCH, *[DELETE] * 6],
+        [QUERY, BATCH_WRITE, BATCH, *[DELETE] * 6, QUERY],
     ),
-    "erase, of nothing": (_alone(lambda store: store.erase(ANNA, until=LATER)), [QUERY]),
+    "erase, of nothing": (_alone(lambda store: store.erase(ANNA, until=LATER)), [QUERY, QUERY]),
     "erase, of what is younger": (
         _prepare(lambda store, m: store.erase(ANNA, until=m.planned_at - timedelta(days=1)), planned),
-        [QUERY],
+        [QUERY, QUERY],
     ),
 }
 

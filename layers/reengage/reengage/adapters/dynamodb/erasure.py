@@ -49,7 +49,6 @@ class Erasures(Role):
 
     def erase(self, contact: Contact, *, until: datetime) -> int:
         found, kept = 0, set[str]()
-        forget_contact(self.table, contact)
         for page in self.table.pages(contact.key, consistent_read=True):
             messages, items = _split_page(page)
             found += self._erase_messages(contact, messages, until)
@@ -60,6 +59,7 @@ class Erasures(Role):
                 found += 1  # another writer changed it: the caller erases again
                 kept.add(subject_sk(subject.ref))
             found += sum(self._erase_item(item, until) for item in items if item.sk not in kept)
+        forget_contact(self.table, contact)
         return found
 
     def _replace_subject(self, subject: Subject, rest: Subject | None) -> bool:

@@ -13,13 +13,13 @@ class Outbox(Role):
     """Store, read and delete lists."""
 
     def write_unpublished(self, unpublished: UnpublishedList) -> None:
-        self.table.put(unpublished_item(unpublished))
+        self.table.put(unpublished_item(unpublished), Item.pk.does_not_exist())
 
     def read_unpublished(self, key: MessageKey) -> UnpublishedList | None:
         return to_unpublished(self.table.read_one(key))
 
     def delete_unpublished(self, key: MessageKey) -> None:
-        self.table.delete(key)
+        self.table.delete(key, Item.pk.exists())
 
 
 def forget_contact(table: Table, contact: Contact) -> None:

@@ -172,7 +172,7 @@ class Table:
         changed: RawItem = answer["Attributes"]
         return changed
 
-    def delete(self, key: Key, condition: Condition | None = None) -> bool:
+    def delete(self, key: Key, condition: Condition) -> bool:
         """Delete the item if the condition is met; return whether it was."""
         pk, sk = key
         try:

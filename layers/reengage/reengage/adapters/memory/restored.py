@@ -24,6 +24,7 @@ from reengage.adapters.dynamodb.items.messages import (
     to_broadcast_shard,
     to_message,
 )
+from reengage.adapters.dynamodb.items.outbox import UnpublishedItem, to_unpublished
 from reengage.adapters.dynamodb.items.routes import BreakerItem, SendSlotItem, SilenceItem, to_breaker, to_silence
 from reengage.adapters.dynamodb.items.subjects import (
     BrandItem,
@@ -141,6 +142,12 @@ class RestoredStore(MemoryStore):
         shard = to_broadcast_shard(item)
         assert shard
         self._put_shard(shard)
+
+    @_restore.register
+    def _(self, item: UnpublishedItem) -> None:
+        unpublished = to_unpublished(item)
+        assert unpublished
+        self.write_unpublished(unpublished)
 
     @_restore.register
     def _(self, item: SendSlotItem) -> None:
