@@ -23,18 +23,14 @@ from .store import (
     ContactStore,
     ConversationStore,
     DayStore,
-    DueKey,
     DueStore,
     Eraser,
     ErasureStore,
     FailureStore,
-    Holdings,
-    KeptMessage,
     OpenerReader,
     OpenerStore,
     OpenerUseStore,
     OutboxStore,
-    Page,
     PlanStore,
     PreferencesStore,
     PreviewStore,
@@ -47,10 +43,10 @@ from .store import (
     SilenceStore,
     SnapshotReader,
     Store,
-    Thread,
     ThreadsReader,
     WindowStore,
 )
+from .stored import DueKey, Holdings, KeptMessage, Page, Thread
 
 __all__ = [
     "Accepted",

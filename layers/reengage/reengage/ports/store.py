@@ -5,13 +5,12 @@ an index. A write that depends on an earlier read is conditional (compare-and-se
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from reengage.domain.brand import Brand
 from reengage.domain.breaker import Breaker
-from reengage.domain.broadcast import BroadcastShard, Recipient
+from reengage.domain.broadcast import BroadcastShard
 from reengage.domain.caps import CapUsage
 from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import Conversation, InboundMessage
@@ -20,62 +19,11 @@ from reengage.domain.openers import Consent, Opener
 from reengage.domain.outbox import UnpublishedList
 from reengage.domain.policy import Snapshot
 from reengage.domain.preferences import Preferences
-from reengage.domain.reasons import Audience, Category, Priority, SendGroup
+from reengage.domain.reasons import Audience, Priority, SendGroup
 from reengage.domain.silence import Silence
 from reengage.domain.subject import Subject, SubjectRef
 
-
-@dataclass(frozen=True, slots=True)
-class Thread:
-    """What is stored of a contact when a message arrives. ``known``: that message is stored already."""
-
-    profile: Profile | None
-    conversation: Conversation | None
-    known: bool = False
-    preferences: Preferences = field(default_factory=Preferences)
-
-
-@dataclass(frozen=True, slots=True)
-class KeptMessage:
-    """What is stored of an inbound message."""
-
-    message_id: str
-    sent_at: datetime
-    text: str
-    kind: str = "text"
-
-
-@dataclass(frozen=True, slots=True)
-class Holdings:
-    """All data stored of a contact."""
-
-    profile: Profile | None
-    conversation: Conversation | None
-    preferences: Preferences
-    inbound: Sequence[KeptMessage]
-    scheduled: Sequence[ScheduledMessage]
-    subjects: Sequence[Subject]
-    cap_usage: Mapping[Category, CapUsage]
-    consents: Sequence[Consent] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class DueKey:
-    """An entry of the ``due`` index: a message, a broadcast shard, or a list of messages with unpublished events.
-
-    It is a hint: only the item itself is true.
-    """
-
-    key: MessageKey
-    due_at: datetime
-    valid_until: datetime
-
-
-class Page(NamedTuple):
-    """Some recipients of an audience. ``cursor``: where to go on; ``None`` after the last page."""
-
-    recipients: Sequence[Recipient]
-    cursor: str | None
+from .stored import DueKey, Holdings, Page, Thread
 
 
 class MessageReader(Protocol):

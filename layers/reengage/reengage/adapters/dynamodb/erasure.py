@@ -48,19 +48,24 @@ class Erasures(Role):
     """Delete what was stored of a contact until an instant."""
 
     def erase(self, contact: Contact, *, until: datetime) -> int:
-        found, kept = 0, set[str]()
+        found = 0
         for page in self.table.pages(contact.key, consistent_read=True):
             messages, items = _split_page(page)
             found += self._erase_messages(contact, messages, until)
-            for subject in linked_subjects(self.table, contact, items):
-                rest = without_contact(subject, contact, until)
-                if rest is subject or self._replace_subject(subject, rest):
-                    continue
-                found += 1  # another writer changed it: the caller erases again
-                kept.add(subject_sk(subject.ref))
-            found += sum(self._erase_item(item, until) for item in items if item.sk not in kept)
+            changed = self._erase_subjects(contact, items, until)
+            kept = {subject_sk(subject.ref) for subject in changed}
+            found += len(changed) + sum(self._erase_item(item, until) for item in items if item.sk not in kept)
         forget_contact(self.table, contact)
         return found
+
+    def _erase_subjects(self, contact: Contact, items: Sequence[Item], until: datetime) -> list[Subject]:
+        """Erase the contact's part of its subjects. Return those that another writer changed: to be erased again."""
+        changed = []
+        for subject in linked_subjects(self.table, contact, items):
+            rest = without_contact(subject, contact, until)
+            if rest is not subject and not self._replace_subject(subject, rest):
+                changed.append(subject)
+        return changed
 
     def _replace_subject(self, subject: Subject, rest: Subject | None) -> bool:
         """Return ``False`` if another writer changed the stored subject."""
