@@ -16,7 +16,7 @@ from reengage.domain.message import MERGED_INTO, MERGED_WITH, ScheduledMessage, 
 from reengage.domain.policy import PolicySettings
 from reengage.domain.subject import BusinessEvent
 from reengage.ports import OptedOut, Refused, Retryable, Unknown
-from tests.fakes import ANNA, CLAIM_LASTS, NOON, Crash, Fault, World, business, inbound
+from tests.fakes import ANNA, CLAIM_LASTS, NOON, Crash, Fault, World, business, inbound, worker
 
 HOUR = timedelta(hours=1)
 STARTS = NOON + timedelta(days=3)
@@ -67,6 +67,20 @@ def test_family_gets_one_text_with_all_appointments() -> None:
         assert other.facts[MERGED_INTO] == first.scheduled_message_id
         assert other.provider_message_id == first.provider_message_id == "provider-1"
     assert len(world.bus.details("MessageSent")) == 3
+
+
+def test_each_named_message_is_published_after_a_kill() -> None:
+    """The others were settled before they were due, so no list names them: the first one's row does."""
+    world = a_world(*FAMILY)
+    world.bus.events.clear()
+    with pytest.raises(Crash):
+        worker(world.sender(around=Fault(only="publish")), ANNA.shard, DUE + HOUR)
+    assert set(states(world).values()) == {State.SENT}
+    assert world.bus.events == []
+    world.clock.now += CLAIM_LASTS
+    world.run_sender()
+    published = [detail["scheduled_message_id"] for detail in world.bus.details("MessageSent")]
+    assert sorted(published) == sorted(row.scheduled_message_id for row in rows(world).values())
 
 
 def test_same_place_and_time_is_named_once() -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import pytest
 
 from reengage.domain.answers import Answer
+from reengage.domain.asking import asks_for_answer
 from reengage.domain.commands import (
     EraseContact,
     LinkContact,
@@ -23,7 +24,7 @@ from reengage.domain.commands import (
 from reengage.domain.events_out import OutEvent
 from reengage.domain.policy import PolicyInput
 from reengage.domain.preferences import Choice
-from reengage.domain.questions import asks_for_answer, payload_of
+from reengage.domain.questions import payload_of
 from reengage.errors import InvalidEvent
 from reengage.ports import QuickReply, Wording
 from reengage.usecases.link_contact import link_contact, move_contact

@@ -71,7 +71,7 @@ def event_again(message: ScheduledMessage, unpublished: UnpublishedList) -> OutE
 def outcome_event(message: ScheduledMessage) -> OutEvent | None:
     """Return the event of the message's outcome, as its row has it; ``None`` if it has no outcome."""
     state = message.state
-    if state in (State.DELIVERED, State.UNDELIVERED) and message.provider:
+    if state in (State.DELIVERED, State.UNDELIVERED) and message.provider and not message.undelivered_to:
         state = State.SENT  # a receipt came since; its own event is another
     fields: dict[State, dict[str, Any]] = {
         State.SENT: {
@@ -83,6 +83,7 @@ def outcome_event(message: ScheduledMessage) -> OutEvent | None:
         State.SKIPPED: {"rule": message.rule, "facts": message.facts},
         State.FAILED: {"error": message.error, "attempts": message.attempts},
         State.UNCONFIRMED: {"claimed_at": message.claimed_at},
+        State.UNDELIVERED: {"at": message.settled_at, "error": message.error},
     }
     return out_event(f"Message{state.capitalize()}", message, **fields[state]) if state in fields else None
 

@@ -364,6 +364,9 @@ class OutboxStore(Protocol):
 
     def delete_unpublished(self, key: MessageKey) -> None: ...
 
+    def find_message(self, contact: Contact, scheduled_message_id: str) -> ScheduledMessage | None:
+        """Find the message among the contact's; one request a page."""
+
     def read_messages(self, keys: Sequence[MessageKey]) -> Mapping[MessageKey, ScheduledMessage]:
         """Read the rows that exist; one request for 100."""
 

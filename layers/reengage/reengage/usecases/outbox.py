@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Final
 
 from reengage.domain.events_out import OutEvent
-from reengage.domain.message import MessageKey
+from reengage.domain.message import MERGED_WITH, MessageKey, ScheduledMessage
 from reengage.domain.outbox import UnpublishedList, event_again
 from reengage.domain.reasons import Priority, SendGroup
 from reengage.errors import NotPublished
@@ -57,11 +57,10 @@ class Outbox:
                 keys = dict.fromkeys([key, *upcoming()])
                 self._write([key for key in keys if key not in self._list_of][:KEYS_AT_ONCE])
 
-    def add(self, key: MessageKey, event: OutEvent | None) -> bool:
-        """Note that a message was handled, and its event. Return whether there is enough to publish."""
+    def add(self, key: MessageKey, events: Iterable[OutEvent]) -> bool:
+        """Note that a message was handled, and its events. Return whether there is enough to publish."""
         with self._lock:
-            if event:
-                self._events.append((key, event))
+            self._events += [(key, event) for event in events]
             if list_key := self._list_of.get(key):
                 self._to_do[list_key].discard(key)
             return len(self._events) >= PUBLISH_AT_ONCE
@@ -147,6 +146,12 @@ def publish_list(key: MessageKey, *, store: OutboxStore, publish: Publish) -> No
     An event may have been published before: each is published at least once.
     """
     if listed := store.read_unpublished(key):
-        rows = store.read_messages(listed.keys).values()
+        rows = [row for first in store.read_messages(listed.keys).values() for row in (first, *_others(first, store))]
         publish([event for row in rows if (event := event_again(row, listed))])
         store.delete_unpublished(key)
+
+
+def _others(message: ScheduledMessage, store: OutboxStore) -> list[ScheduledMessage]:
+    """Return the other messages that the text of this one named."""
+    found = (store.find_message(message.contact, each) for each in message.facts.get(MERGED_WITH, ()))
+    return [other for other in found if other]

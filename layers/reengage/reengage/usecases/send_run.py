@@ -186,15 +186,22 @@ class Run:
         except Exception as error:  # noqa: BLE001 - one message's failure; its claim is found again, and reported
             handled = Handled("left", error=error)
         if handled is None:
-            self._outbox.add(task.due.key, None)
+            self._outbox.add(task.due.key, ())
             return None
         self._count(handled, task)
         return handled.outcome not in FAILED_CALLS
 
     def _count(self, handled: Handled, task: _Task) -> None:
         """Count the message's outcome, and those of the others that its text named."""
-        for each in (handled, *handled.others):
+        every = (handled, *handled.others)
+        for each in every:
             self._count_one(each, task)
+        if self._outbox.add(task.due.key, [each.event for each in every if each.event]):
+            try:
+                self._outbox.flush()
+                self._count_outcomes()
+            except Exception as error:  # noqa: BLE001 - the messages are settled; the run raises the error
+                self._note(error)
 
     def _count_one(self, handled: Handled, task: _Task) -> None:
         with self._changed:
@@ -205,12 +212,6 @@ class Run:
                 of = shard_key(handled.message.subject, handled.message.reason, task.shard)
                 outcome = f"{handled.outcome}:{handled.rule}" if handled.rule else handled.outcome
                 self._outcomes[of, handled.message.version][outcome] += 1
-        if self._outbox.add(task.due.key, handled.event):
-            try:
-                self._outbox.flush()
-                self._count_outcomes()
-            except Exception as error:  # noqa: BLE001 - the messages are settled; the run raises the error
-                self._note(error)
 
     def _expand(self, task: _Task) -> None:
         """Plan a broadcast shard's messages once a run, then read the shard again: they are due now."""
