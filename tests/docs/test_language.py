@@ -37,7 +37,7 @@ def test_allowed_files_and_terms_exist() -> None:
         "self.mended = 1",
         "try:\n    pass\nexcept ValueError as said:\n    pass",
         "def test_nobody_is_notified() -> None: ...",
-        "family = 1",
+        "families = 1",
         "class SendDoor: ...",
     ],
 )
@@ -60,7 +60,7 @@ def test_check_finds_banned_words(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['"""Read the gate again."""', "x = 1  # the lane of a message", "LIMIT = 1  # by family"]
+    "text", ['"""Read the gate again."""', "x = 1  # the lane of a message", "LIMIT = 1  # by outlook"]
 )
 def test_check_finds_former_terms(text: str) -> None:
     assert kinds(text) == ["former term"]

@@ -258,9 +258,9 @@ def events_of(number: int) -> list[Mapping[str, Any]]:
     """A contact writes, and some orders are shipped to them."""
     at = datetime.now(UTC).replace(microsecond=0).isoformat()
     of = contact(number)
-    whom = {"brand": of.brand, "channel": of.channel, "address": of.address}
-    message = {"contact": whom, "message_id": f"m-{number}", "sent_at": at, "text": "Hello"}
-    shipped = [{"contact": whom, "order_id": f"o-{number}-{order}"} for order in range(MESSAGES)]
+    contact_fields = {"brand": of.brand, "channel": of.channel, "address": of.address}
+    message = {"contact": contact_fields, "message_id": f"m-{number}", "sent_at": at, "text": "Hello"}
+    shipped = [{"contact": contact_fields, "order_id": f"o-{number}-{order}"} for order in range(MESSAGES)]
     details = [("MessageReceived", message), *(("OrderShipped", each) for each in shipped)]
     return [
         {"id": f"{number}-{position}", "source": "test", "time": at, "detail-type": detail_type, "detail": detail}

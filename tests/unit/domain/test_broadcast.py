@@ -235,7 +235,7 @@ def valid_preview(at: datetime, send_at: datetime, **fields: Any) -> BusinessEve
 @pytest.mark.parametrize(
     ("moved_to", "lasts"), [(None, timedelta(minutes=30)), (timedelta(minutes=29), timedelta(minutes=1))]
 )
-def test_preview_lasts_until_the_business_says(moved_to: timedelta | None, lasts: timedelta) -> None:
+def test_preview_is_valid_until_the_given_end(moved_to: timedelta | None, lasts: timedelta) -> None:
     """A preview of tonight was sent at nine the next morning."""
     announced = valid_preview(NOON, NOON, valid_until=NOON + timedelta(minutes=30))
     subject = Subject(announced.subject).apply(announced)

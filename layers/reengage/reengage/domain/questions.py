@@ -206,25 +206,36 @@ def _only_open(
     asked = [question for question in questions if question.is_asked]
     to_come = [question for question in asked if question.status is None]
     if not to_come:
-        # Only a question about a time that is not over yet may still be in the person's mind.
-        old = [q.newest for q in asked if q.status in ("moved", "cancelled") and _is_to_come(q.newest, to.sent_at)]
-        newest = max(old, key=_sent_at, default=None)
-        status = next((q.status for q in asked if newest in q.messages), None)
-        return Binding(given, None, newest, None, status) if newest else None
+        return _about_a_former_time(given, to, asked)
     waiting = [question for question in to_come if question.is_open(to.message_id)]
-    if not waiting and all(question.answers(given, to.message_id) for question in to_come):
+    if not waiting and _is_answered(given, to, to_come):
         return None
     candidates = waiting or to_come
     named = tuple(sorted((question.newest for question in candidates), key=_next_visit))
     in_one_text = _in_one_text(named, [question.newest for question in to_come])
-    if given is not Answer.CONFIRMED and len(in_one_text) > 1:
+    confirms = given is Answer.CONFIRMED
+    if not confirms and len(in_one_text) > 1:
         # The text offered only to confirm all: it may be about one that was answered before.
         named = tuple(sorted({message.key: message for message in (*named, *in_one_text)}.values(), key=_next_visit))
-    if why := _doubt(to, named, agent_replied_at):
-        if why == "several_open" and given is Answer.CONFIRMED and all(message in in_one_text for message in named):
-            return _all_of(given, to, named, questions, "only_open_question")
-        return Binding(given, None, None, None, why, named)
-    return Binding(given, given, named[0], "only_open_question")
+    why = _doubt(to, named, agent_replied_at)
+    if why is None:
+        return Binding(given, given, named[0], "only_open_question")
+    if why == "several_open" and confirms and all(message in in_one_text for message in named):
+        return _all_of(given, to, named, questions, "only_open_question")
+    return Binding(given, None, None, None, why, named)
+
+
+def _is_answered(given: Answer, to: InboundMessage, questions: Sequence[_Question]) -> bool:
+    """Return whether every question has this answer already."""
+    return all(question.answers(given, to.message_id) for question in questions)
+
+
+def _about_a_former_time(given: Answer, to: InboundMessage, asked: Sequence[_Question]) -> Binding | None:
+    """Bind to a moved or cancelled appointment, if the time that the question named is not over yet."""
+    old = [q.newest for q in asked if q.status in ("moved", "cancelled") and _is_to_come(q.newest, to.sent_at)]
+    newest = max(old, key=_sent_at, default=None)
+    status = next((q.status for q in asked if newest in q.messages), None)
+    return Binding(given, None, newest, None, status) if newest else None
 
 
 def _next_visit(message: ScheduledMessage) -> tuple[datetime, str]:

@@ -41,23 +41,11 @@ def record_delivery(
     if message and _is_repeat(receipt, message):
         return "repeated"
     if receipt.status == "opted_out":
-        cause = {"receipt_of": receipt.scheduled_message_id}
-        out = RecordChoice(receipt.contact, "contact", Choice(allowed=False, at=receipt.at, cause=cause))
-        record_choice(out, store=store, publish=publish, opt_out_scope=opt_out_scope)
+        record_choice(_opt_out(receipt), store=store, publish=publish, opt_out_scope=opt_out_scope)
     if message is None:
         raise InvalidEvent(["$.detail.scheduled_message_id: this contact has no such message"])
     address = _address(receipt, message)
-    moved = replace(
-        message,
-        state=STATES[receipt.status],
-        provider_message_id=bounded_id(receipt.provider_message_id)
-        if receipt.provider_message_id
-        else message.provider_message_id,
-        error=_error(receipt) or message.error,
-        settled_at=message.settled_at or clock(),
-        last_receipt_id=receipt.mark,
-        sent_to=None if address == message.contact else address,
-    )
+    moved = _moved(message, receipt, address, clock())
     end_silence(message.provider, address.channel, store=store)
     if address in message.undelivered_to and not _is_delivered_after_all(moved, message):
         # The message has gone on to another address since. Only the event that made it do so is published again.
@@ -69,16 +57,41 @@ def record_delivery(
         publish([_undelivered(each, receipt) for each in (moved, *others) if _falls_back(each, moved, address, store)])
         return "recorded"
     recorded = store.record_receipt(moved)
-    if not recorded:
-        stored = store.read_message(message.key)
-        if stored is None or stored.state is not moved.state:
-            return "ignored"
-        if receipt.mark not in (None, stored.last_receipt_id):
-            return "repeated"
-        # The event is repeated: the first attempt may have stopped before it published.
+    if not recorded and (result := _already_recorded(moved, receipt, store)):
+        return result
     named = [moved, *(other for other in others if store.record_receipt(other) or _has(other, store))]
     publish([out_event(f"Message{each.state.capitalize()}", each, **_details(each, receipt)) for each in named])
     return "recorded" if recorded else "repeated"
+
+
+def _already_recorded(moved: ScheduledMessage, receipt: RecordDelivery, store: ReceiptStore) -> Recorded | None:
+    """Return the result of a receipt that changes nothing; ``None`` if this event stored the state before.
+
+    Its first attempt may have stopped before it published.
+    """
+    stored = store.read_message(moved.key)
+    if stored is None or stored.state is not moved.state:
+        return "ignored"
+    return "repeated" if receipt.mark not in (None, stored.last_receipt_id) else None
+
+
+def _opt_out(receipt: RecordDelivery) -> RecordChoice:
+    cause = {"receipt_of": receipt.scheduled_message_id}
+    return RecordChoice(receipt.contact, "contact", Choice(allowed=False, at=receipt.at, cause=cause))
+
+
+def _moved(message: ScheduledMessage, receipt: RecordDelivery, address: Contact, now: datetime) -> ScheduledMessage:
+    """Return the message in the state of the receipt."""
+    provider_message_id = receipt.provider_message_id
+    return replace(
+        message,
+        state=STATES[receipt.status],
+        provider_message_id=bounded_id(provider_message_id) if provider_message_id else message.provider_message_id,
+        error=_error(receipt) or message.error,
+        settled_at=message.settled_at or now,
+        last_receipt_id=receipt.mark,
+        sent_to=None if address == message.contact else address,
+    )
 
 
 def _others(message: ScheduledMessage, store: ReceiptStore) -> list[ScheduledMessage]:

@@ -12,8 +12,8 @@ from reengage.domain.pause import Pause, stored_pauses
 from reengage.domain.reasons import REASONS
 from reengage.domain.silence import silence_of
 from reengage.ports import BrandReader, DueKey, SilenceStore
+from reengage.usecases.outcome import Handled
 from reengage.usecases.receipt_watch import note_handed_over
-from reengage.usecases.send_message import Handled
 
 AFTER_TIMEZONE: Final = "quiet_hours"
 """The rule that only a message with a known time zone reaches."""

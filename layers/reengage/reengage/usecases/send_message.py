@@ -7,15 +7,15 @@ claim that no running function can own any more becomes ``unconfirmed``. It is r
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from reengage.domain.asking import asks_for_answer
 from reengage.domain.caps import longest
 from reengage.domain.commands import RecordChoice
 from reengage.domain.contact import Contact
-from reengage.domain.events_out import OutEvent, out_event
+from reengage.domain.events_out import out_event
 from reengage.domain.instants import iso
-from reengage.domain.message import ASKED, MERGED_INTO, MERGED_WITH, ScheduledMessage, State, bounded_id
+from reengage.domain.message import ASKED, MERGED_WITH, ScheduledMessage, State, bounded_id
 from reengage.domain.outbox import outcome_event
 from reengage.domain.parameters import parse_rates
 from reengage.domain.pause import MARK
@@ -26,7 +26,6 @@ from reengage.domain.policy import (
     Decision,
     PolicyInput,
     PolicySettings,
-    decide,
     deliver_before,
     free_text_until,
 )
@@ -50,8 +49,10 @@ from reengage.ports import (
     RunStore,
     Unknown,
 )
+from reengage.usecases import outcome as outcomes
 from reengage.usecases.merge_messages import claim_others, may_merge, postponed_with, split
-from reengage.usecases.recheck_window import LONGEST_BACKOFF, warn, with_closing_plan
+from reengage.usecases.outcome import Handled
+from reengage.usecases.recheck_window import LONGEST_BACKOFF, warn
 from reengage.usecases.recipient_routes import RecipientRoutes
 from reengage.usecases.record_choice import announce_choice, store_choice
 from reengage.usecases.route_health import AlwaysUsable, Health
@@ -66,18 +67,6 @@ MAX_ATTEMPTS: Final = 7
 FIRST_BACKOFF: Final = timedelta(minutes=1)
 MAX_BACKOFF: Final = LONGEST_BACKOFF
 """Each wait is twice as long as the one before, up to this; a message is retried for as long as it is valid."""
-
-
-class Handled(NamedTuple):
-    """The outcome of one message, the event to publish, and the error of ours that prevented a send."""
-
-    outcome: str
-    event: OutEvent | None = None
-    rule: str = ""
-    error: Exception | None = None
-    message: ScheduledMessage | None = None
-    others: tuple["Handled", ...] = ()
-    """The outcomes of the other messages that the text named."""
 
 
 def _unlimited(_channel: str) -> bool:
@@ -265,7 +254,7 @@ class Sender:
         """
         message = context.message
         if wanted.version != message.version:
-            return self._release(_rebased(context, wanted), Handled("retried"))
+            return self._release(outcomes.rebased(context, wanted), Handled("retried"))
         if context.now >= wanted.due_at:
             return None
         at, why = plan_for_closing(context, wanted.due_at)
@@ -306,7 +295,7 @@ class Sender:
             self.store.release_cap(message)
 
     def _outbound(self, context: PolicyInput, decision: Decision, snapshot_valid_until: datetime) -> OutboundMessage:
-        data = _data(context)
+        data = outcomes.subject_data(context)
         before = min(map(deliver_before, (context, *context.merged)))
         wording, text_until = self.render(context), free_text_until(context)
         if wording.replies and asks_for_answer(context.message, context.subject, context.brand):
@@ -314,7 +303,7 @@ class Sender:
         if context.merged:
             ids = [each.message.scheduled_message_id for each in context.merged]
             decision = replace(decision, facts={**decision.facts, MERGED_WITH: ids})
-            data["others"] = [_data(each) for each in context.merged]
+            data["others"] = [outcomes.subject_data(each) for each in context.merged]
         return OutboundMessage(
             message=context.message,
             wording=wording,
@@ -324,15 +313,8 @@ class Sender:
             # A template names one appointment.
             start_before=min(snapshot_valid_until, before, *([text_until] if context.merged else ())),
             deliver_before=before,
-            others=[self._decided(each, context.message, asks=bool(wording.replies)) for each in context.merged],
+            others=[outcomes.merged_into(context.message, each, asks=bool(wording.replies)) for each in context.merged],
         )
-
-    @staticmethod
-    def _decided(context: PolicyInput, into: ScheduledMessage, *, asks: bool) -> ScheduledMessage:
-        """Return one of the other messages with the facts of its own decision."""
-        is_asked = asks and asks_for_answer(context.message, context.subject, context.brand)
-        facts = {**decide(context).facts, **({ASKED: True} if is_asked else {})}
-        return replace(context.message, rule=None, facts={**facts, MERGED_INTO: into.scheduled_message_id})
 
     def _record(self, message: ScheduledMessage, outbound: OutboundMessage, outcome: Outcome) -> Handled:
         """Store the channel's answer in the row of each message that the text named."""
@@ -356,7 +338,7 @@ class Sender:
             case Accepted(provider, provider_id):
                 provider_message_id = bounded_id(provider_id)
                 sent = replace(
-                    self._with_text(decided, outbound),
+                    self._kept(decided, outbound),
                     state=State.SENT,
                     provider=provider,
                     provider_message_id=provider_message_id,
@@ -379,22 +361,18 @@ class Sender:
             case Retryable(error, retry_after):
                 return self._try_later(decided, error, retry_after)
             case Unknown(error):
-                unknown = replace(self._with_text(decided, outbound), state=State.UNCONFIRMED, error=error)
+                unknown = replace(self._kept(decided, outbound), state=State.UNCONFIRMED, error=error)
                 return self._settle(unknown, claimed_at=message.claimed_at)
 
-    def _with_text(self, message: ScheduledMessage, outbound: OutboundMessage) -> ScheduledMessage:
-        """Keep the text that the person has, or may have, received."""
-        if not self.settings.keep_texts:
-            return message
-        wording = outbound.wording
-        return replace(message, text=wording.text, locale=wording.locale, template=wording.template)
+    def _kept(self, message: ScheduledMessage, outbound: OutboundMessage) -> ScheduledMessage:
+        return outcomes.with_text(message, outbound) if self.settings.keep_texts else message
 
     def _hold(self, message: ScheduledMessage, decision: Decision) -> Handled:
         assert decision.until is not None
         published = out_event("MessageHeld", message, rule=decision.rule, until=decision.until, facts=decision.facts)
         rules = dict.fromkeys([*(message.hold_rules.split(", ") if message.hold_rules else ()), decision.rule or ""])
         due_at = decision.until - MARK if decision.rule == "paused" else decision.until
-        held = replace(_postponed(message, due_at), hold_rules=", ".join(rules))
+        held = replace(outcomes.postponed(message, due_at), hold_rules=", ".join(rules))
         return self._release(held, Handled("held", published))
 
     def _note_opt_out(self, message: ScheduledMessage, topic: Topic) -> None:
@@ -421,7 +399,9 @@ class Sender:
         exponent = 0 if is_down else min(message.attempts, MAX_ATTEMPTS)
         backoff = min(FIRST_BACKOFF * 2**exponent, MAX_BACKOFF)
         due_at = self.clock() + max(backoff, retry_after or timedelta())
-        return self._release_cap_unless_sent(message, self._release(_postponed(tried, due_at), Handled("retried")))
+        return self._release_cap_unless_sent(
+            message, self._release(outcomes.postponed(tried, due_at), Handled("retried"))
+        )
 
     def _fail(self, message: ScheduledMessage, error: str) -> Handled:
         if message.undelivered_to:
@@ -451,14 +431,14 @@ class Sender:
         if stored is None:
             facts = {"decided_at": iso(self.clock())}
             return Handled("skipped", out_event("MessageSkipped", message, rule="erased", facts=facts), "erased")
-        return handled if stored.state is State.SCHEDULED else _already_settled(stored)
+        return handled if stored.state is State.SCHEDULED else outcomes.already_settled(stored)
 
     def _settle(self, message: ScheduledMessage, **published: Any) -> Handled:
         """Store the final state. If a receipt already did, keep that and publish nothing."""
         settled = self.store.settle(replace(message, settled_at=self.clock()))
         stored = message if settled else self.store.read_message(message.key)
         if stored and stored.state is not message.state and message.state is not State.SENT:
-            return _already_settled(stored)
+            return outcomes.already_settled(stored)
         rule = message.rule or "" if message.state is State.SKIPPED else ""
         event = out_event(f"Message{message.state.capitalize()}", message, **published)
         # A fallback that ends without a send counts as failed in the run.
@@ -466,38 +446,3 @@ class Sender:
         handled = Handled(outcome, event, rule, message=message)
         # Where the contact was erased meanwhile, nothing of it must come back by this.
         return handled if stored else self._release_cap_safely(message, handled)
-
-
-def _data(context: PolicyInput) -> dict[str, Any]:
-    """Return the fields that the business gave about the subject, and its id."""
-    fields = context.track.fields if context.track else {}
-    given = {name: field.value for name, field in fields.items() if name != "contact"}
-    return {f"{context.message.subject.kind}_id": context.message.subject.id, **given}
-
-
-def _already_settled(message: ScheduledMessage) -> Handled:
-    """Return the outcome of a message that a receipt or another run has already settled."""
-    is_sent = message.state in (State.SENT, State.DELIVERED, State.UNDELIVERED)
-    rule = message.rule or "" if message.state is State.SKIPPED else ""
-    return Handled("sent" if is_sent else message.state, rule=rule, message=message)
-
-
-def _postponed(message: ScheduledMessage, due_at: datetime) -> ScheduledMessage:
-    return replace(message, due_at=due_at, planned_due_at=message.planned_due_at or message.due_at)
-
-
-def _rebased(context: PolicyInput, wanted: ScheduledMessage) -> ScheduledMessage:
-    """Return the same message in the subject's newer version, which still plans it.
-
-    A change that keeps this message's instant (another location, say) finds a claimed row and cannot replace it.
-    The sender replaces it, instead of skipping a message that is still planned.
-    """
-    message = context.message
-    renewed = replace(
-        wanted,
-        planned_at=message.planned_at,
-        attempts=message.attempts,
-        claim_id=message.claim_id,
-        undelivered_to=message.undelivered_to,
-    )
-    return with_closing_plan(replace(context, message=renewed), renewed)

@@ -19,9 +19,10 @@ from reengage.domain.reasons import Priority
 from reengage.ports import DueKey
 from reengage.usecases.expand_broadcast import expand_broadcast
 from reengage.usecases.outbox import KEYS_AT_ONCE, Outbox, publish_list
+from reengage.usecases.outcome import Handled
 from reengage.usecases.pause_watch import PauseWatch
 from reengage.usecases.run_measures import RunMeasures
-from reengage.usecases.send_message import Handled, Sender
+from reengage.usecases.send_message import Sender
 from reengage.usecases.send_queue import SendQueue
 
 READ_AHEAD: Final = 20_000

@@ -1,0 +1,72 @@
+"""The outcome of one message in a run, and how a message that is not sent yet goes back into the schedule."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from reengage.domain.asking import asks_for_answer
+from reengage.domain.events_out import OutEvent
+from reengage.domain.message import ASKED, MERGED_INTO, ScheduledMessage, State
+from reengage.domain.policy import PolicyInput, decide
+from reengage.ports import OutboundMessage
+from reengage.usecases.recheck_window import with_closing_plan
+
+
+class Handled(NamedTuple):
+    """The outcome of one message, the event to publish, and the error of ours that prevented a send."""
+
+    outcome: str
+    event: OutEvent | None = None
+    rule: str = ""
+    error: Exception | None = None
+    message: ScheduledMessage | None = None
+    others: tuple["Handled", ...] = ()
+    """The outcomes of the other messages that the text named."""
+
+
+def subject_data(context: PolicyInput) -> dict[str, Any]:
+    """Return the fields that the business gave about the subject, and its id."""
+    fields = context.track.fields if context.track else {}
+    given = {name: field.value for name, field in fields.items() if name != "contact"}
+    return {f"{context.message.subject.kind}_id": context.message.subject.id, **given}
+
+
+def merged_into(message: ScheduledMessage, context: PolicyInput, *, asks: bool) -> ScheduledMessage:
+    """Return another message that the text of ``message`` names, with the facts of its own decision."""
+    is_asked = asks and asks_for_answer(context.message, context.subject, context.brand)
+    facts = {**decide(context).facts, **({ASKED: True} if is_asked else {})}
+    return replace(context.message, rule=None, facts={**facts, MERGED_INTO: message.scheduled_message_id})
+
+
+def with_text(message: ScheduledMessage, outbound: OutboundMessage) -> ScheduledMessage:
+    """Return the message with the text that the person has, or may have, received."""
+    wording = outbound.wording
+    return replace(message, text=wording.text, locale=wording.locale, template=wording.template)
+
+
+def already_settled(message: ScheduledMessage) -> Handled:
+    """Return the outcome of a message that a receipt or another run has already settled."""
+    is_sent = message.state in (State.SENT, State.DELIVERED, State.UNDELIVERED)
+    rule = message.rule or "" if message.state is State.SKIPPED else ""
+    return Handled("sent" if is_sent else message.state, rule=rule, message=message)
+
+
+def postponed(message: ScheduledMessage, due_at: datetime) -> ScheduledMessage:
+    return replace(message, due_at=due_at, planned_due_at=message.planned_due_at or message.due_at)
+
+
+def rebased(context: PolicyInput, wanted: ScheduledMessage) -> ScheduledMessage:
+    """Return the same message in the subject's newer version, which still plans it.
+
+    A change that keeps this message's instant (another location, say) finds a claimed row and cannot replace it.
+    The sender replaces it, instead of skipping a message that is still planned.
+    """
+    message = context.message
+    renewed = replace(
+        wanted,
+        planned_at=message.planned_at,
+        attempts=message.attempts,
+        claim_id=message.claim_id,
+        undelivered_to=message.undelivered_to,
+    )
+    return with_closing_plan(replace(context, message=renewed), renewed)
