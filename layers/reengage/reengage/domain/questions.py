@@ -216,13 +216,17 @@ def _only_open(
     confirms = given is Answer.CONFIRMED
     if not confirms and len(in_one_text) > 1:
         # The text offered only to confirm all: it may be about one that was answered before.
-        named = tuple(sorted({message.key: message for message in (*named, *in_one_text)}.values(), key=_next_visit))
+        named = _without_repeats([*named, *in_one_text])
     why = _doubt(to, named, agent_replied_at)
     if why is None:
         return Binding(given, given, named[0], "only_open_question")
     if why == "several_open" and confirms and all(message in in_one_text for message in named):
         return _all_of(given, to, named, questions, "only_open_question")
     return Binding(given, None, None, None, why, named)
+
+
+def _without_repeats(messages: Sequence[ScheduledMessage]) -> tuple[ScheduledMessage, ...]:
+    return tuple(sorted({message.key: message for message in messages}.values(), key=_next_visit))
 
 
 def _is_answered(given: Answer, to: InboundMessage, questions: Sequence[_Question]) -> bool:
