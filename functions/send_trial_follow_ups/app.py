@@ -7,6 +7,6 @@ from reengage.observability import lambda_handler
 
 
 @lambda_handler
-def handler(_event: Any, context: Any) -> dict[str, Any]:
-    """Send what is due by the clock and return the run's summary. The event is not used."""
-    return app().send_due("trials", milliseconds=context.get_remaining_time_in_millis())
+def handler(event: Any, context: Any) -> dict[str, Any]:
+    """Send what is due by the clock and return the run's summary. The event may name ``shards``."""
+    return app().run("trials", event, context)

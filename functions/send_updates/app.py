@@ -14,12 +14,11 @@ def handler(event: Any, context: Any) -> dict[str, Any]:
 
     A person may invoke it with ``{"send_test": …}``: one test message, and its outcome. No event of the bus comes here.
     """
-    milliseconds = context.get_remaining_time_in_millis()
     if not isinstance(event, dict) or "send_test" not in event:
-        return app().send_due("updates", milliseconds=milliseconds)
+        return app().run("updates", event, context)
     from reengage.adapters.inbound.test_messages import parse_test_message  # noqa: PLC0415 - no run needs it
 
     try:
-        return app().send_test(parse_test_message(event["send_test"]), milliseconds=milliseconds)
+        return app().send_test(parse_test_message(event["send_test"]), milliseconds=context.get_remaining_time_in_millis())
     except InvalidEvent as error:
         return {"rejected": list(error.errors)}

@@ -36,6 +36,7 @@ BY_PATTERN: Final = {
     "SmsConfigurationSet": "x" * 256,
     "WebhookProxySecretHeader": "x" * 64,
     "ContactRetentionDays": "3650",
+    "SendRuns": "16",
 }
 """The longest value of each parameter whose pattern, not a MaxLength, bounds it."""
 

@@ -52,6 +52,7 @@ SENDS = CALLED | {
     "TEST_NUMBERS": "",
     "WEBHOOK_URL": "https://webhook.example/",
 }
+SCHEDULED = SENDS | {"SEND_RUNS": "6"}
 ITS_OWN = {
     "IngestMessageFunction": REJECTS
     | SENDS
@@ -59,9 +60,9 @@ ITS_OWN = {
     "PlanMessagesFunction": REJECTS | {"ROUTES": ""},
     "RecordDeliveryFunction": REJECTS,
     "WebhookFunction": REJECTS | CALLED | {"PUBLIC_WEBHOOK_URL": "", "WEBHOOK_PROXY_SECRET_HEADER": ""},
-    "SendAppointmentRemindersFunction": SENDS,
-    "SendTrialFollowUpsFunction": SENDS,
-    "SendUpdatesFunction": SENDS,
+    "SendAppointmentRemindersFunction": SCHEDULED,
+    "SendTrialFollowUpsFunction": SCHEDULED,
+    "SendUpdatesFunction": SCHEDULED,
     "ExplainFunction": {"ROUTES": ""},
 }
 

@@ -48,6 +48,7 @@ DEFAULTS = {
     "KmsKeyArn": "",
     "EventConcurrency": "",
     "SendConcurrency": "",
+    "SendRuns": "6",
     "PublicWebhookUrl": "",
     "AlarmEmail": "",
     "EventsOut": "all",

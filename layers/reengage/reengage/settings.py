@@ -148,13 +148,20 @@ class PlanningSettings(DecisionSettings, StackSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class SendSettings(PlanningSettings, ProviderSettings):
-    """What the three scheduled functions have, which send."""
+    """What every function has that sends."""
 
     messages_per_second: Mapping[str, float]
     sms_configuration_set: str | None
     meta_api_version: str
     webhook_url: str
     test_numbers: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduledSettings(SendSettings):
+    """What the three scheduled functions have. ``send_runs``: runs of one function at once, at most."""
+
+    send_runs: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +192,12 @@ class WebhookSettings(ProviderSettings, EventSettings):
 @dataclass(frozen=True, kw_only=True)
 class ExplainSettings(PlanningSettings):
     """What the function has that answers questions."""
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError("expected a whole number of at least 1")
+    return int(text)
 
 
 def _days(text: str) -> timedelta:
@@ -269,6 +282,8 @@ READERS: Final[Mapping[str, Callable[[Values], Any]]] = {
     "routes": lambda values: values.optional("ROUTES", parse_routes, Routes(), parse_valid_routes),
     "provider_secrets": lambda values: values.text("PROVIDER_SECRETS"),
     "messages_per_second": lambda values: values.optional("MESSAGES_PER_SECOND", parse_rates, dict[str, float]()),
+    # One run alone sends everything, only later.
+    "send_runs": lambda values: values.required("SEND_RUNS", _number, 1),
     "sms_configuration_set": lambda values: values.optional("SMS_CONFIGURATION_SET", str, None),
     "meta_api_version": lambda values: values.text("META_API_VERSION"),
     "webhook_url": lambda values: values.optional("WEBHOOK_URL", str, ""),

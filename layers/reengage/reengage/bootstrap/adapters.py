@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..errors import InvalidEvent
     from ..ports import KeepRejected, Publish
 
-CONNECTIONS: Final = 8
+CONNECTIONS: Final = 16
 """Kept open to each service: one for each worker of a run (``send_due_messages.WORKERS``)."""
 
 MAKING: Final = Lock()

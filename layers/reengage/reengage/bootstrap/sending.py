@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import timedelta
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from ..domain.contact import SHARDS
 from ..observability import count_measures, count_segments, count_unsent
-from ..settings import SendSettings
+from ..settings import ScheduledSettings, SendSettings
 from .adapters import MAKING, ProviderKeys, StoreAdapters
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from ..adapters.channels.http import Http
     from ..adapters.channels.routed import RoutedChannel
     from ..domain.message_to_test import MessageToTest
     from ..domain.reasons import SendGroup
     from ..ports import ProviderChannel, Render
+    from ..usecases.fan_out import FanOut
     from ..usecases.send_message import Sender
 
 SHUTDOWN_MARGIN: Final = timedelta(seconds=15)
@@ -36,7 +41,14 @@ class SendingApp(StoreAdapters, ProviderKeys):
     def settings(self) -> SendSettings:
         return SendSettings.from_env()
 
-    def send_due(self, send_group: SendGroup, *, milliseconds: int) -> dict[str, Any]:
+    def send_due(
+        self,
+        send_group: SendGroup,
+        *,
+        milliseconds: int,
+        shards: Collection[int] = range(SHARDS),
+        fan_out: FanOut | None = None,
+    ) -> dict[str, Any]:
         """Send what is due in one send group, within the time that the invocation has left."""
         from ..usecases.run_measures import RunMeasures, watch
         from ..usecases.send_due_messages import send_due_messages, summary
@@ -45,8 +57,8 @@ class SendingApp(StoreAdapters, ProviderKeys):
         sender = self._sender(send_group, time_left)
         try:
             stop_at = self.clock() + time_left - SHUTDOWN_MARGIN
-            tally = send_due_messages(sender, stop_at=stop_at, measures=measures)
-            brands, is_watch = self.settings.routes.brands, send_group == "updates"
+            tally = send_due_messages(sender, stop_at=stop_at, measures=measures, shards=shards, fan_out=fan_out)
+            brands, is_watch = self.settings.routes.brands, send_group == "updates" and len(shards) == SHARDS
             watch(measures, brands, store=self.store, now=self.clock(), is_watch=is_watch)
         finally:
             if http := self.__dict__.get("http"):  # built in this run or in an earlier one
@@ -165,6 +177,36 @@ class SendingApp(StoreAdapters, ProviderKeys):
             self.provider_secrets()
 
 
+class ScheduledApp(SendingApp):
+    """What a schedule runs each minute."""
+
+    @cached_property
+    def settings(self) -> ScheduledSettings:
+        return ScheduledSettings.from_env()
+
+    def run(self, send_group: SendGroup, event: Any, context: Any) -> dict[str, Any]:
+        """Execute one invocation of a scheduled function: by its schedule, or by another run for ``shards``."""
+        milliseconds, shards = context.get_remaining_time_in_millis(), shards_of(event)
+        fan_out = None if shards else self._fan_out(context.function_name)
+        return self.send_due(send_group, milliseconds=milliseconds, shards=shards or range(SHARDS), fan_out=fan_out)
+
+    def _fan_out(self, function_name: str) -> FanOut | None:
+        from ..usecases.fan_out import FanOut
+
+        def invoke(shards: Sequence[int]) -> None:
+            payload = json.dumps({"shards": list(shards)}).encode()
+            self._client("lambda").invoke(FunctionName=function_name, InvocationType="Event", Payload=payload)
+
+        most = self.settings.send_runs
+        return FanOut(invoke, most) if most > 1 else None
+
+
+def shards_of(event: Any) -> list[int]:
+    """Return the shards that another run asks this one to send; empty for the schedule's own event."""
+    shards = event.get("shards") if isinstance(event, dict) else None
+    return [shard for shard in shards if shard in range(SHARDS)] if isinstance(shards, list) else []
+
+
 @cache
-def app() -> SendingApp:
-    return SendingApp()
+def app() -> ScheduledApp:
+    return ScheduledApp()

@@ -25,7 +25,14 @@ from ..domain.policy import PolicyInput
 from ..domain.reasons import PRIORITIES, SendGroup
 from ..errors import InvalidEvent, ReengageError
 from ..ports import OutboundMessage, Outcome, ProviderChannel, Wording
-from ..settings import ExplainSettings, InboundSettings, PlanSettings, RecordSettings, WebhookSettings
+from ..settings import (
+    ExplainSettings,
+    InboundSettings,
+    PlanSettings,
+    RecordSettings,
+    ScheduledSettings,
+    WebhookSettings,
+)
 from ..usecases.send_due_messages import send_shard
 from .archive import HOST, SECRETS
 from .provider import ProviderRule, SimulatedProvider
@@ -76,7 +83,9 @@ class _Bus:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimulatedSettings(InboundSettings, PlanSettings, RecordSettings, WebhookSettings, ExplainSettings):
+class SimulatedSettings(
+    InboundSettings, ScheduledSettings, PlanSettings, RecordSettings, WebhookSettings, ExplainSettings
+):
     """What all functions have together that a simulation runs."""
 
 

@@ -53,6 +53,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = MappingProxyType(
         "KmsKeyArn": Parameter(None, ""),
         "EventConcurrency": Parameter(None, ""),
         "SendConcurrency": Parameter(None, ""),
+        "SendRuns": Parameter("SEND_RUNS", "6"),
         "PublicWebhookUrl": Parameter("PUBLIC_WEBHOOK_URL", ""),
         "OptOutScope": Parameter("OPT_OUT_SCOPE", "brand"),
         "MarketingConsent": Parameter("MARKETING_CONSENT", "implied"),

@@ -3,22 +3,31 @@
 High priority comes before low. The message with the earliest ``valid_until`` comes first; no route takes all workers.
 """
 
+import logging
 from collections import Counter
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Final
 
 from reengage.domain.contact import SHARDS
 from reengage.domain.reasons import PRIORITIES, Priority
+from reengage.usecases.fan_out import FanOut, shard_groups
 from reengage.usecases.run_measures import RunMeasures
 from reengage.usecases.send_message import Sender
 from reengage.usecases.send_run import Run, Tally
 
-WORKERS: Final = 8
+WORKERS: Final = 16
+"""Of a run. With a provider that answers in 200 ms they send some 70 messages a second."""
+
+_log = logging.getLogger(__name__)
 
 
 def summary(tally: Tally) -> dict[str, Any]:
-    """Return the summary of a run (events/README.md). ``due`` is the sum of all the others; ``left`` is still due."""
+    """Return the summary of a run (events/README.md). ``due`` is the sum of all the others; ``left`` is still due.
+
+    ``shared`` messages, if there are any, are in the hands of other invocations.
+    """
     counts = {outcome: tally[outcome, ""] for outcome in ("sent", "held", "failed", "unconfirmed", "retried", "left")}
     skipped = {rule: count for (outcome, rule), count in sorted(tally.items()) if outcome == "skipped"}
     return {
@@ -30,23 +39,35 @@ def summary(tally: Tally) -> dict[str, Any]:
         "unconfirmed": counts["unconfirmed"],
         "retried": counts["retried"],
         "left": counts["left"],
-    }
+    } | ({"shared": shared} if (shared := tally["shared", ""]) else {})
 
 
-def send_due_messages(sender: Sender, *, stop_at: datetime, measures: RunMeasures | None = None) -> Tally:
-    """Process every shard until ``stop_at``; return when every worker has ended.
+def send_due_messages(
+    sender: Sender,
+    *,
+    stop_at: datetime,
+    measures: RunMeasures | None = None,
+    shards: Collection[int] = range(SHARDS),
+    fan_out: FanOut | None = None,
+) -> Tally:
+    """Process every shard of ``shards`` until ``stop_at``; return when every worker has ended.
 
-    ``measures`` gets what the run measured for the alarms. One message's error does not delay the others. Raises an
-    ``ExceptionGroup`` of all errors at the end.
+    With ``fan_out``, other invocations get a part of the shards if more is due than one run can send. ``measures`` gets
+    what the run measured for the alarms. One message's error does not delay the others. Raises an ``ExceptionGroup`` of
+    all errors at the end.
     """
     # Each minute starts with another shard, so that with a backlog no shard always waits.
     first = int(sender.clock().timestamp()) // 60
-    shards = [(first + n) % SHARDS for n in range(SHARDS)]
+    own = [shard for n in range(SHARDS) if (shard := (first + n) % SHARDS) in shards]
     tally: Tally = Counter()
     errors: list[Exception] = []
     with ThreadPoolExecutor(WORKERS) as pool:
         for priority in PRIORITIES[sender.send_group]:
-            run = Run(sender, priority, shards, stop_at, workers=WORKERS)
+            run = Run(sender, priority, own, stop_at, workers=WORKERS)
+            list(pool.map(lambda _, run=run: run.read_first_pages(), range(WORKERS)))
+            if fan_out:
+                given = _share(run, fan_out)
+                own = [shard for shard in own if shard not in given]
             list(pool.map(lambda _, run=run: run.work(), range(WORKERS)))
             run.finish()
             tally += run.tally
@@ -56,6 +77,23 @@ def send_due_messages(sender: Sender, *, stop_at: datetime, measures: RunMeasure
     if errors:
         raise ExceptionGroup(f"{sender.send_group}: {len(errors)} errors in a run of {summary(tally)}", errors)
     return tally
+
+
+def _share(run: Run, fan_out: FanOut) -> set[int]:
+    """Start other runs for what this one cannot send in its time; return the shards that they have.
+
+    A group whose invocation fails stays with this run. Lambda may refuse it: an account has a limit of invocations.
+    """
+    given: set[int] = set()
+    for group in shard_groups(run.due_by_shard(), fan_out.most)[1:]:
+        try:
+            fan_out.invoke(group)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the messages are sent, only later
+            _log.warning("this run keeps %d shards: %s", len(group), type(error).__name__)
+        else:
+            given.update(group)
+            run.tally["shared", ""] += run.give_away(group)
+    return given
 
 
 def send_shard(sender: Sender, priority: Priority, shard: int, stop_at: datetime) -> Run:

@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
@@ -31,6 +31,15 @@ class SendQueue[Task]:
         """Yield tasks that come next: of each route those with about the earliest deadlines."""
         for waiting in self._waiting.values():
             yield from (task for _, _, _, task in waiting[:most])
+
+    def remove(self, is_removed: Callable[[Task], bool]) -> int:
+        """Remove the waiting tasks for which ``is_removed`` is true; return how many."""
+        before = self._size
+        for waiting in self._waiting.values():
+            waiting[:] = [entry for entry in waiting if not is_removed(entry[3])]
+            heapq.heapify(waiting)
+        self._size = sum(map(len, self._waiting.values()))
+        return before - self._size
 
     def put(self, task: Task, route: str, contact: str, deadline: Any) -> None:
         """Add a task. ``contact``: empty for a task of no contact."""

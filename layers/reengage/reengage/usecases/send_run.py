@@ -5,7 +5,7 @@ not fail. So a provider that does not answer delays no other route.
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Condition
@@ -87,6 +87,20 @@ class Run:
         self._queue = SendQueue(self.workers)
         self._unread.extend(self._reader(shard) for shard in self.shards)
 
+    def read_first_pages(self) -> None:
+        """Read the first page of each shard that no other worker reads."""
+        while (reader := self._first_reader()) is not None:
+            self._read(reader)
+
+    def due_by_shard(self) -> Counter[int]:
+        """Return how many of the messages that were read are due in each shard."""
+        return Counter(task.shard for task in self._queue.waiting())
+
+    def give_away(self, shards: Collection[int]) -> int:
+        """Leave what is due in these shards to another run; return how many messages of them were read."""
+        self._unread = deque(reader for reader in self._unread if reader.shard not in shards)
+        return self._queue.remove(lambda task: task.shard in shards)
+
     def work(self) -> None:
         """Take and process one task after another, until no task is left or the time ends."""
         while (task := self._take()) is not None:
@@ -139,6 +153,10 @@ class Run:
                     return None
                 self._changed.wait(WAIT)
         return None
+
+    def _first_reader(self) -> _Reader | None:
+        with self._changed:
+            return self._unread.popleft() if self._has_unread_shard() else None
 
     def _has_unread_shard(self) -> bool:
         return bool(self._unread) and self._unread[0].is_first
