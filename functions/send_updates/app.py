@@ -19,6 +19,8 @@ def handler(event: Any, context: Any) -> dict[str, Any]:
     from reengage.adapters.inbound.test_messages import parse_test_message  # noqa: PLC0415 - no run needs it
 
     try:
-        return app().send_test(parse_test_message(event["send_test"]), milliseconds=context.get_remaining_time_in_millis())
+        return app().send_test(
+            parse_test_message(event["send_test"]), milliseconds=context.get_remaining_time_in_millis()
+        )
     except InvalidEvent as error:
         return {"rejected": list(error.errors)}

@@ -49,7 +49,8 @@ RULE: Final = {
     "reengage.bootstrap": Allowed(ours=("reengage",), libraries=("botocore",)),
     "reengage.__main__": Allowed(ours=("reengage.cli",)),
     "reengage.cli": Allowed(
-        ours=("reengage",), libraries=("boto3", "botocore", "msgspec", "mypy_boto3_events", "phonenumbers", "rich", "segno", "typer")
+        ours=("reengage",),
+        libraries=("boto3", "botocore", "msgspec", "mypy_boto3_events", "phonenumbers", "rich", "segno", "typer"),
     ),
     "functions": Allowed(
         ours=(
