@@ -22,7 +22,8 @@ SAM_CLI := PATH="$(CURDIR)/$(TOOLS)/sam/bin:$$PATH" sam
 .PHONY: help setup unit test coverage mutation check security sbom demo reasons providers e2e-stories benchmark bench fuzz local-invoke build format lock clean
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Each environment has a stamp; it is made again when the requirements that it was made from are younger.
 
@@ -30,6 +31,8 @@ PROJECT := .venv/.stamp
 SAM := $(TOOLS)/sam/.stamp
 EMULATOR := $(TOOLS)/emulator/.stamp
 SECURITY := $(TOOLS)/security/.stamp
+
+##@ Set-up
 
 setup: $(PROJECT) $(SAM) $(EMULATOR) dynamodb-local chromium axe-core ## Make the environments; `make security` makes its own.
 
@@ -129,7 +132,7 @@ $(AXE):
 	@rm $(@D)/*.tgz
 	@touch $@
 
-# Proofs.
+##@ Tests and checks
 
 unit: $(PROJECT) ## Run the fast tests: units without the slow ones, in seconds.
 	@$(BIN)/pytest --numprocesses auto -m "not slow and not local and not dynamodb_local and not browser" tests/unit
@@ -203,7 +206,9 @@ fuzz: $(PROJECT) ## Call the webhook endpoints 100,000 times with wrong input, b
 local-invoke: $(PROJECT) $(SAM) $(EMULATOR) ## Run each file of events/ through `sam local invoke` (needs Docker).
 	@$(BIN)/python -m tests.local.local_invoke
 
-# The program `reengage`, a target for each command. STACK names a deployed stack; STACK=local is that of `make up`.
+##@ The program reengage: STACK=name of a deployed stack, or STACK=local after `make up`
+
+# A target for each command. STACK names a deployed stack; STACK=local is that of `make up`.
 
 STACK ?= reengage
 LOCAL_STACK := $(TOOLS)/local-stack.env
@@ -233,6 +238,7 @@ import-opt-outs: $(PROJECT) ## Import opt-outs: FILE=opt-outs.csv; a dry run unl
 	@$(REENGAGE) import-opt-outs --stack $(STACK) --brand "$(BRAND)" $(if $(APPLY),--apply) $(if $(NEW_BRAND),--new-brand) "$(FILE)"
 
 pause: $(PROJECT) ## Hold all sending: WHY=… [BRAND=…] [SCOPE=all|marketing|a reason] [UNTIL=instant] [STACK=…].
+	$(call need,WHY,make pause WHY="wrong prices" BRAND=acme-dental)
 	@$(REENGAGE) pause --stack $(STACK) --why "$(WHY)" --brand "$(BRAND)" --scope "$(or $(SCOPE),all)" --until "$(UNTIL)"
 
 resume: $(PROJECT) ## End a pause of the same brand and scope: [BRAND=…] [SCOPE=…] [STACK=…].
@@ -289,7 +295,7 @@ up: $(PROJECT) $(SAM) $(EMULATOR) ## Start a local stack that stays until `make 
 down: $(PROJECT) ## Stop the local stack.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.up down
 
-# Work.
+##@ Work on the code
 
 .PHONY: schemas
 schemas: $(PROJECT) ## Write events/schemas, the AsyncAPI document and the tables of events/README.md from the code's types.

@@ -152,7 +152,7 @@ class _Wrapped:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._port, name)
         if name in ("prepare", "routes", "keyed_hash"):  # they make no call
-            return method  # type: ignore[no-any-return]
+            return method  # type: ignore[no-any-return] # of the wrapped store
         return lambda *args, **kwargs: self._around(name, lambda: method(*args, **kwargs))
 
 

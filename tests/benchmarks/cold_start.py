@@ -154,7 +154,7 @@ def run(script: str, paths: list[Path], env: Mapping[str, str], given: str = "")
     """Run the script in an interpreter of its own; give what it measured, seconds of CPU."""
     setup = f"import json, sys\nsys.path[:0] = {[str(path) for path in paths]!r}\n"
     command = [str(BASE_PYTHON), "-I", "-S", "-B", "-c", setup + script + REPORT, str(paths[-1])]
-    done = subprocess.run(command, env=dict(env), input=given, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(command, env=dict(env), input=given, capture_output=True, text=True, check=False)  # noqa: S603 - ours
     if done.returncode:
         raise RuntimeError(done.stderr)
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

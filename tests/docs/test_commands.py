@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import boto3
 import botocore.session
-import jmespath  # type: ignore[import-untyped]
+import jmespath  # type: ignore[import-untyped] # it has no types
 import pytest
 import typer
 from botocore import xform_name

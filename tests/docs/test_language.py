@@ -1,9 +1,11 @@
 """Names, docstrings, comments and messages are plain English."""
 
+import re
+
 import pytest
 
 from tests.docs import language
-from tests.docs.documents import ROOT
+from tests.docs.documents import ROOT, tracked_files
 
 pytestmark = pytest.mark.docs
 
@@ -16,6 +18,16 @@ def kinds(text: str, path: str = FIXED) -> list[str]:
 
 def test_code_and_template_are_plain_english() -> None:
     assert [str(item) for items in language.all_findings().values() for item in items] == []
+
+
+def test_each_suppression_has_a_reason() -> None:
+    """A comment that silences Ruff or mypy says why, on its own line."""
+    silent = re.compile(
+        r"#\s*(?:noqa(?::\s*[A-Z]+\d+(?:,\s*[A-Z]+\d+)*)?|type:\s*ignore(?:\[[a-z, -]+\])?)\s*$", re.MULTILINE
+    )
+    sources = [path for path in tracked_files() if path.endswith(".py")]
+    found = {path: silent.findall((ROOT / path).read_text(encoding="utf-8")) for path in sources}
+    assert {path: comments for path, comments in found.items() if comments} == {}
 
 
 def test_allowed_files_and_terms_exist() -> None:

@@ -120,7 +120,7 @@ def errors_of_the_app(event: Mapping[str, Any]) -> list[str]:
 def warnings_of_the_decoder() -> Iterator[list[str]]:
     found: list[str] = []
     handler = logging.Handler()
-    handler.emit = lambda record: found.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: found.append(record.getMessage())  # type: ignore[method-assign] # a spy
     log = logging.getLogger(decoding.__name__)
     log.addHandler(handler)
     try:

@@ -408,7 +408,7 @@ def many(contacts: int, each: int) -> ReportData:
                     subject_id=f"order-{number}-{k}",
                     planned_at=due.isoformat(),
                     due_at=due.isoformat(),
-                    outcome=outcome,  # type: ignore[arg-type]
+                    outcome=outcome,  # type: ignore[arg-type] # one of the outcomes
                     at=at.isoformat(),
                     rule="window_closed" if outcome == "skipped" else None,
                     facts={"decided_at": at.strftime("%Y-%m-%dT%H:%M:%SZ"), "number": number},

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import boto3
-from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]
-from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]
+from samtranslator.parser.parser import Parser  # type: ignore[import-untyped] # it has no types
+from samtranslator.translator.translator import Translator  # type: ignore[import-untyped] # it has no types
 
 from tests.template_resources import template
 

@@ -711,7 +711,10 @@ def test_import_stores_nothing_if_brands_cannot_be_checked(
 def test_explain_takes_a_phone_number_in_any_spelling(
     phone: str, invoked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    on_sms = lambda event: LEDGER if event["contact"]["channel"] == "sms" else {**LEDGER, "entries": []}  # noqa: E731
+
+    def on_sms(event: dict[str, Any]) -> dict[str, Any]:
+        return LEDGER if event["contact"]["channel"] == "sms" else {**LEDGER, "entries": []}
+
     monkeypatch.setitem(ANSWERS, "ExplainFunctionArn", on_sms)
     assert main(["explain", "--phone", phone]) == 0
     asked = [event["contact"] for _, event in invoked]

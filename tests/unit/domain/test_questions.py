@@ -145,7 +145,9 @@ def test_an_answer_to_another_version_applies_to_none(by: str | None, event: str
         "button": {"payload": payload_of(message.scheduled_message_id, YES)},
         "quote": {"quoted_message_id": message.provider_message_id},
     }
-    assert bound(YES, [message], changed, **ways.get(by or "", {})) == Binding(YES, None, message, by, why)  # type: ignore[arg-type]
+    how: Any = ways.get(by or "", {})
+    expected: Any = (by, why)
+    assert bound(YES, [message], changed, **how) == Binding(YES, None, message, *expected)
 
 
 def test_an_answer_after_the_visit_is_none() -> None:

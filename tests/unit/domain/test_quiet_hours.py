@@ -156,7 +156,7 @@ BERLIN_ZONE: Final = ZoneInfo("Europe/Berlin")
 
 
 def _berlin(*local: int) -> datetime:
-    return datetime(2026, *local, tzinfo=BERLIN_ZONE)  # type: ignore[arg-type,misc]
+    return datetime(2026, *local, tzinfo=BERLIN_ZONE)  # type: ignore[arg-type,misc] # of any length
 
 
 @pytest.mark.parametrize(

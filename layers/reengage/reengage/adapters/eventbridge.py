@@ -29,7 +29,11 @@ _log = logging.getLogger(__name__)
 class EventsClient(Protocol):
     """botocore's ``events`` client, as far as it is used here."""
 
-    def put_events(self, *, Entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]: ...  # noqa: N803
+    def put_events(
+        self,
+        *,
+        Entries: Sequence[Mapping[str, Any]],  # noqa: N803 - botocore's name
+    ) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)

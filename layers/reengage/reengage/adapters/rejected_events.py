@@ -14,7 +14,7 @@ BODY: Final = 262_144
 class QueueClient(Protocol):
     """botocore's ``sqs`` client, as far as it is used here."""
 
-    def send_message(self, *, QueueUrl: str, MessageBody: str) -> Any: ...  # noqa: N803
+    def send_message(self, *, QueueUrl: str, MessageBody: str) -> Any: ...  # noqa: N803 - botocore's names
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,8 @@ class Inspection:
     def of(cls, name: str) -> "Inspection":
         import boto3  # noqa: PLC0415 - commands without a stack do not need it
 
-        return cls(stacks.describe(name), lambda service: boto3.client(service))  # type: ignore[call-overload]  # noqa: PLW0108 - its overloads know only literal names
+        make_client: Any = boto3.client  # its overloads know only literal names
+        return cls(stacks.describe(name), make_client)
 
     @cached_property
     def resources(self) -> Mapping[str, list[tuple[str, str]]]:

@@ -21,7 +21,7 @@ Queue = Literal["failed", "rejected"]
 MESSAGES = "messages"
 PROGRESS_EVERY = 100
 
-OUTPUTS: Mapping[Queue, str] = {"failed": "FailedEventsQueueUrl", "rejected": "RejectedEventsQueueUrl"}
+OUTPUTS: Mapping[str, str] = {"failed": "FailedEventsQueueUrl", "rejected": "RejectedEventsQueueUrl"}
 BATCH = 10
 """Messages that one ReceiveMessage takes; AWS, SQS API reference."""
 
@@ -59,7 +59,7 @@ def redrive(
         selection = Selection(brand, reason)
         counts = _redrive_messages(description.output("TableName"), selection, rate=rate, limit=limit, apply=apply)
     else:
-        runner = _Redrive(description.output("EventBusName"), description.output(OUTPUTS[queue]), rate, apply=apply)  # type: ignore[index]  # checked above
+        runner = _Redrive(description.output("EventBusName"), description.output(OUTPUTS[queue]), rate, apply=apply)
         counts = runner.run(limit)
     if as_json:
         write_json(dict(counts))

@@ -12,6 +12,8 @@ WhenWindowWillClose = Literal["wait", "pull_forward", "warn"]
 """What to do with a message that is due after the window closes."""
 
 MAX_RATE: Final = 9999
+FRACTION: Final = 2
+"""Digits of a rate after the point."""
 
 
 def parse_length(text: str) -> timedelta:
@@ -51,7 +53,7 @@ def parse_rates(text: str) -> dict[str, float]:
 
 
 def _is_rate(text: str) -> bool:
-    """Accept up to four digits, and two after the point; not zero."""
+    """Accept up to four digits, and ``FRACTION`` after the point; not zero."""
     whole, point, fraction = text.partition(".")
     digits = all(part.isascii() and part.isdigit() for part in ([whole, fraction] if point else [whole]))
-    return digits and len(whole) <= len(str(MAX_RATE)) and len(fraction) <= 2 and float(text) > 0  # noqa: PLR2004
+    return digits and len(whole) <= len(str(MAX_RATE)) and len(fraction) <= FRACTION and float(text) > 0

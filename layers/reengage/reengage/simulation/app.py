@@ -77,7 +77,7 @@ class _Bus:
 
     entries: list[Mapping[str, str]] = field(default_factory=list)
 
-    def put_events(self, *, Entries: Sequence[Mapping[str, str]]) -> Mapping[str, Any]:  # noqa: N803
+    def put_events(self, *, Entries: Sequence[Mapping[str, str]]) -> Mapping[str, Any]:  # noqa: N803 - botocore's name
         self.entries += Entries
         return {"Entries": [{"EventId": "simulated"} for _ in Entries]}
 
