@@ -42,7 +42,7 @@ https://www.twilio.com/docs/api/errors/90007. How long a carrier keeps it after 
 QUICK_REPLIES: Final = "quick_replies"
 """The name in ``twilio_content_sids`` of the content with three buttons.
 
-Its variables: {{1}} is the text, {{2}} the first label, {{3}} its id, and so on until {{7}}.
+Its variable 1 is the text. The variables 2 to 7 are the labels and ids of the buttons.
 """
 
 QUICK_REPLY_TEXT: Final = 1024
