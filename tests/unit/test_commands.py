@@ -17,6 +17,7 @@ from reengage.adapters.wording_samples import SAMPLE_FIELDS
 from reengage.cli import envelope
 from reengage.cli import stack as stacks
 from reengage.cli.main import main
+from reengage.domain.commands import LinkContact
 from reengage.domain.reasons import REASONS
 from reengage.domain.subject import SubjectRef
 from reengage.errors import InvalidEvent
@@ -378,10 +379,11 @@ def test_stack_functions_are_found_by_output(
     assert message in capsys.readouterr().err
 
 
-PINPOINT = """Id,ChannelType,Address,OptOut,User.UserId
-1,SMS,+12025550101,ALL,u-1
-2,SMS,+12025550102,NONE,u-2
-3,EMAIL,anna@example.com,ALL,u-1
+PINPOINT = """Id,ChannelType,Address,OptOut,User.UserId,Demographic.Timezone,Location.Country
+1,SMS,+12025550101,ALL,u-1,America/New_York,USA
+2,SMS,+12025550102,NONE,u-2,Atlantis,USA
+3,EMAIL,anna@example.com,ALL,u-1,,
+4,VOICE,+12025550103,NONE,u-1,,USA
 """
 
 
@@ -390,11 +392,39 @@ def test_imports_opt_outs_of_a_pinpoint_export(
 ) -> None:
     file = tmp_path / "endpoints.csv"
     file.write_text(PINPOINT, encoding="utf-8")
-    assert main(["import-opt-outs", "--brand", "acme-dental", str(file)]) == 1
+    assert main(["import-opt-outs", "--brand", "acme-dental", "--link-users", str(file)]) == 0
     assert invoked == []
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == ["line 2: would be stored", "line 3: has not opted out"]
-    assert lines[2].startswith("line 4: $.detail.contact.channel: expected one of sms")
+    assert capsys.readouterr().out.splitlines() == [
+        "line 2: would be stored",
+        "line 3: has not opted out",
+        "line 4: EMAIL has no counterpart here",
+        "line 5: has not opted out",
+        "brand acme-dental: 1",
+        "brand acme-dental: 3 addresses with a user id, 1 to link; 1 with a time zone, 1 with an unknown one",
+        "1 addresses would be linked.",
+        "A dry run: 1 would be stored, 0 are wrong. Nothing was stored; --apply stores them.",
+    ]
+
+
+def test_links_the_addresses_of_one_pinpoint_user(
+    invoked: list[tuple[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """JSON lines nest the user; the addresses are linked only if the business says that they are one person."""
+    endpoints = [
+        {"ChannelType": "SMS", "Address": f"+1202555010{n}", "OptOut": out, "User": {"UserId": "u-1"}, "Location": {}}
+        for n, out in enumerate(("ALL", "NONE", "NONE"))
+    ]
+    file = tmp_path / "endpoints.jsonl"
+    file.write_text("\n".join(map(json.dumps, endpoints)), encoding="utf-8")
+    arguments = ["import-opt-outs", "--brand", "acme-dental", "--stack", "reengage", "--apply", str(file)]
+    assert main(arguments) == 0
+    assert [event["detail-type"] for _, event in invoked] == ["ContactOptedOut"]
+    invoked.clear()
+    assert main([*arguments, "--link-users"]) == 0
+    linked = [event for _, event in invoked if event["detail-type"] == "ContactLinked"]
+    assert [event["detail"]["same_as"]["address"] for event in linked] == ["+12025550101", "+12025550102"]
+    assert all(isinstance(parse_business_event(event), LinkContact) for event in linked)
+    assert "2 addresses are linked." in capsys.readouterr().out
 
 
 class Bus(Aws):

@@ -72,13 +72,7 @@ class FluentWording:
 
     def _render(self, context: PolicyInput, own: Mapping[str, str]) -> Wording:
         reason, count = context.message.reason, 1 + len(context.merged)
-        wanted = tuple(
-            chain(
-                context.profile.locale if context.profile else None,
-                context.brand.locale if context.brand else None,
-                self.default_locale,
-            )
-        )
+        wanted = self._wanted(context)
         bundle = self._bundle_for(context, wanted, own)
         locale = bundle.locales[0]
         reader = Context(context, wanted, _writes_dates(wanted, locale))
@@ -89,9 +83,7 @@ class FluentWording:
             reason = f"{reason}{SEVERAL}"
             values |= _several(bundle, reader)
         replies = _replies(self._asking(bundle, context), context, values)
-        named = _format(bundle, reason, "parameters", values).split()
-        if unknown := set(named) - set(values):
-            raise WordingError(f"{locale}: {reason}.parameters: no such variable: {', '.join(sorted(unknown))}")
+        named = _parameters(bundle, reason, values)
         text, template = _format(bundle, reason, None, values), _format(bundle, reason, "template", values)
         has_buttons = bool(replies) and f"{reason}{WITH_REPLIES}" in context.settings.whatsapp_templates
         return Wording(
@@ -109,6 +101,12 @@ class FluentWording:
         locale, brand = bundle.locales[0], context.message.contact.brand
         question = stored_texts(context.brand, QUESTION).get(locale)
         return (_bundle(self.folder, brand, locale, QUESTION, question) if question else None) or bundle
+
+    def _wanted(self, context: PolicyInput) -> tuple[str, ...]:
+        """Return the person's locales, then the brand's, then the default; each with what it is a kind of."""
+        person = context.profile.locale if context.profile else None
+        brand = context.brand.locale if context.brand else None
+        return tuple(chain(person, brand, self.default_locale))
 
     def opener(self, brand: str, kind: str, code: str, *locales: str | None) -> str:
         """Return what a person sends to open the conversation about a subject of this kind."""
@@ -253,6 +251,14 @@ def _replies(bundle: FluentBundle, context: PolicyInput, values: dict[str, str])
     labels = [_format(bundle, name, answer, values)[:LABEL] or str(n) for n, answer in enumerate(answers, start=1)]
     payloads = [payload_of(context.message.scheduled_message_id, answer) for answer in answers]
     return tuple(map(QuickReply, labels, payloads))
+
+
+def _parameters(bundle: FluentBundle, reason: str, values: Mapping[str, str]) -> list[str]:
+    """Return the names of the template's parameters; each is a variable of the reason."""
+    named = _format(bundle, reason, "parameters", values).split()
+    if unknown := set(named) - set(values):
+        raise WordingError(f"{bundle.locales[0]}: {reason}.parameters: no such variable: {', '.join(sorted(unknown))}")
+    return named
 
 
 def _format(bundle: FluentBundle, name: str, attribute: str | None, values: Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ import typer
 from reengage.cli import stack as stacks
 from reengage.cli.brands import known_brands, unknown_brand
 from reengage.cli.console import ExitCode, UsageError, command, warn, write
+from reengage.cli.endpoints import links, summary
 from reengage.cli.opt_out_file import Row, read_rows
 
 WORKERS = 8
@@ -20,16 +21,22 @@ WORKERS = 8
 @command
 def import_opt_outs(
     file: Annotated[Path, typer.Argument(help="CSV with a first line of column names, or JSON lines")],
+    *,
     stack: Annotated[str, typer.Option("--stack", help="name of the deployed stack")] = "",
     brand: Annotated[str, typer.Option("--brand", help="brand of lines that name none (Amazon Pinpoint exports)")] = "",
     apply: Annotated[bool, typer.Option("--apply", help="store them; without it, only check")] = False,
+    link_users: Annotated[
+        bool, typer.Option("--link-users", help="addresses of one User.UserId are one person")
+    ] = False,
     new_brand: Annotated[bool, typer.Option("--new-brand", help="also of brands that the stack does not know")] = False,
 ) -> ExitCode:
     """Store contacts that opted out elsewhere, so that no message is sent to them.
 
     Columns: brand, channel, address; optional opted_out_at, cause. An Amazon Pinpoint endpoint export
-    (ChannelType, Address, OptOut) works with --brand. A brand that the stack does not know is refused, with the nearest
-    one's name. An opt-out of another spelling would stop no message. --new-brand allows it.
+    (ChannelType, Address, OptOut) works with --brand; its User.UserId and Demographic.Timezone are counted.
+
+    A brand that the stack does not know is refused, with the nearest one's name. An opt-out of another spelling would
+    stop no message. --new-brand allows it.
 
     Example: reengage import-opt-outs opt-outs.csv, then with --apply --stack reengage
     """
@@ -44,10 +51,29 @@ def import_opt_outs(
     write(*(f"line {number}: {text}" for number, (_, text) in sorted(outcomes.items())))
     wrong = sum(not done for done, _ in outcomes.values())
     write(*_summary(parsed, refused))
+    wrong += _users(rows, refused, stack if apply else "", link=link_users)
     fine = len(valid) - sum(not outcomes[row.number][0] for row in valid)
     done = f"{fine} are stored" if apply else f"A dry run: {fine} would be stored"
     write(f"{done}, {wrong} are wrong." + ("" if apply else " Nothing was stored; --apply stores them."))
     return ExitCode.FINDING if wrong else ExitCode.DONE
+
+
+def _users(rows: Sequence[Row], refused: Mapping[str, str], stack: str, *, link: bool) -> int:
+    """Report the users and time zones of endpoints, and ``link`` addresses; return how many could not be linked."""
+    endpoints = [row.endpoint for row in rows if row.endpoint and row.endpoint.contact.brand not in refused]
+    write(*summary(endpoints))
+    return _link(stack, links(endpoints, datetime.now(UTC))) if link else 0
+
+
+def _link(stack: str, events: Sequence[Any]) -> int:
+    """Link addresses of one person, unless ``stack`` is empty; return how many could not be linked."""
+    if not stack:
+        write(f"{len(events)} addresses would be linked.")
+        return 0
+    functions = stacks.stack_functions(stack)
+    failed = [text for event in events for done, text in [_store(functions, event)] if not done]
+    write(*failed, f"{len(events) - len(failed)} addresses are linked.")
+    return len(failed)
 
 
 def _not_stored(rows: Sequence[Row], refused: Mapping[str, str]) -> dict[int, tuple[bool, str]]:

@@ -11,13 +11,12 @@ from typing import Any
 
 from reengage.adapters.inbound.eventbridge import parse_business_event
 from reengage.cli.console import UsageError
+from reengage.cli.endpoints import PINPOINT_CHANNELS, WITHOUT_COUNTERPART, Endpoint, endpoint_of, flat
 from reengage.domain.instants import iso
 from reengage.errors import InvalidEvent
 
 COLUMNS = ("brand", "channel", "address")
 HEAD = f"expected a first line with the columns {', '.join(COLUMNS)}, separated by commas"
-PINPOINT_CHANNELS = {"SMS": "sms", "VOICE": "sms"}
-"""Channel types of Amazon Pinpoint endpoints that are phone numbers; Pinpoint API reference, Endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +27,7 @@ class Row:
     event: dict[str, Any]
     errors: Sequence[str] = ()
     skip: str = ""
+    endpoint: Endpoint | None = None
 
     @property
     def brand(self) -> str:
@@ -88,10 +88,13 @@ def _column(name: str) -> str:
 def _row(file: Path, number: int, line: Any, now: datetime, brand: str) -> Row:
     if not isinstance(line, dict):
         return Row(number, {}, [f"expected a JSON object with {', '.join(COLUMNS)}: {line}"])
-    fields = {_column(name): value for name, value in line.items()}
-    if str(fields.get("optout", "ALL")).upper() == "NONE":
-        return Row(number, {}, skip="has not opted out")
+    fields = {_column(name): value for name, value in flat(line).items()}
+    if str(fields.get("channel", "")).upper() in WITHOUT_COUNTERPART:
+        return Row(number, {}, skip=f"{str(fields['channel']).upper()} has no counterpart here")
     contact = fields.get("contact") or _contact(fields, brand)
+    endpoint = endpoint_of(fields, contact)
+    if str(fields.get("optout", "ALL")).upper() == "NONE":
+        return Row(number, {}, skip="has not opted out", endpoint=endpoint)
     detail = {"contact": contact, "cause": fields.get("cause") or f"imported from {file.name}, line {number}"}
     if opted_out_at := fields.get("opted_out_at"):
         detail["occurred_at"] = opted_out_at
@@ -106,7 +109,7 @@ def _row(file: Path, number: int, line: Any, now: datetime, brand: str) -> Row:
         parse_business_event(event)
     except InvalidEvent as error:
         return Row(number, event, [text.replace("$.detail.occurred_at", "opted_out_at") for text in error.errors])
-    return Row(number, event)
+    return Row(number, event, endpoint=endpoint)
 
 
 def _contact(fields: dict[str, Any], brand: str) -> dict[str, Any]:
