@@ -185,6 +185,7 @@ e2e-stories: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy it there, and play the stor
 
 benchmark: $(PROJECT) dynamodb-local ## Measure what a broadcast costs, in memory and on DynamoDB Local; and a connection.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.broadcast
+	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.fan_out
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.connection
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.webhook_refused
 

@@ -65,8 +65,8 @@ PER_GB_SECOND: Final = 0.0000133334
 VCPU_MB: Final = 1769
 """At so much memory a Lambda function has one vCPU, and at less the same share of one."""
 
-MEMORY_MB: Final = 512
-"""What template.yaml gives SendUpdates."""
+MEMORY_MB: Final = 1769
+"""What template.yaml gives the send functions."""
 
 EXPANSION: Final = frozenset(
     {
