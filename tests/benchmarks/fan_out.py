@@ -82,7 +82,7 @@ def send(endpoint: str, shards: Sequence[int], seconds: float) -> Measured:
         store=DynamoDBStore(local.store.table),
         channel=provider,
         render=FluentWording("en"),
-        publish=events.extend,
+        publish=lambda published: events.extend(published),
         clock=lambda: DUE + timedelta(seconds=time.monotonic() - begun),
         new_id=lambda: f"claim-{os.getpid()}-{next(ids)}",
         claim_ttl=RUN + timedelta(seconds=75),
@@ -138,9 +138,8 @@ def main() -> None:
         raise SystemExit(f"DynamoDB Local cannot run: {why}")
     contacts = audience(messages)
     print(f"{messages:,} messages in {SHARDS} shards, {WORKERS} workers a run, {os.cpu_count()} cores")
-    print(
-        f"{'provider':>10}{'runs':>6}{'seconds':>9}{'CPU ms a message':>18}{'on Lambda, ' + str(RUNS_ON_LAMBDA) + ' runs':>22}"
-    )
+    on_lambda = f"on Lambda, {RUNS_ON_LAMBDA} runs"
+    print(f"{'provider':>10}{'runs':>6}{'seconds':>9}{'CPU ms a message':>18}{on_lambda:>22}")
     with dynamodb_local.running() as endpoint:
         for seconds in (0.05, 0.2):
             for runs in (2, 4):
