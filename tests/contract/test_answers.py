@@ -28,6 +28,16 @@ def test_other_reasons_are_no_questions(harness: Harness) -> None:
 
 
 @pytest.mark.parametrize("state", State)
+def test_messages_that_name_a_time_and_were_handed_over(harness: Harness, state: State) -> None:
+    message = brought(harness.store, state)
+    check_in = claimed(harness.store, reminder(reason="online_check_in"))
+    claimed(harness.store, reminder(contact=BEN))
+    expected = [check_in, message] if state in HANDED_OVER else [check_in]
+    found = harness.store.sent_about_appointments(ANNA)
+    assert sorted(found, key=lambda row: row.key) == sorted(expected, key=lambda row: row.key)
+
+
+@pytest.mark.parametrize("state", State)
 def test_an_answer_is_stored_with_a_message_handed_over(harness: Harness, state: State) -> None:
     message = brought(harness.store, state)
     assert harness.store.record_answer(message, ANSWER) is (state in HANDED_OVER)

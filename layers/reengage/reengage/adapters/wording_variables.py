@@ -183,6 +183,12 @@ def _linked(context: Context) -> Values:
     return context.optional("check_in_url") if carried else perhaps("check_in_url", "")
 
 
+def _moved(context: Context) -> Values:
+    """The new time; or the time of an appointment that is on again after it was cancelled."""
+    is_on_again = context.policy_input.corrects == "appointment_cancelled"
+    return _starts(context) | {"on_again": _yes(is_on_again), QUESTION: ""}
+
+
 def _trial(context: Context) -> Values:
     """In the person's time, where one zone is known to be theirs."""
     ends_at = parse_instant(context.get("ends_at"))
@@ -235,7 +241,7 @@ def _help(context: Context) -> Values:
 VARIABLES: Final[Mapping[str, Callable[[Context], Values]]] = MappingProxyType(
     {
         "appointment_reminder": _reminder,
-        "appointment_moved": lambda context: _starts(context) | {QUESTION: ""},
+        "appointment_moved": _moved,
         "appointment_cancelled": _starts,
         "online_check_in": lambda context: _starts(context) | context.required("check_in_url"),
         "trial_follow_up": _trial,

@@ -1,6 +1,7 @@
 """Derive the messages that a subject asks for. The planner calls this, and the sender again before each send."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final
 from urllib.parse import quote
@@ -56,7 +57,7 @@ def replan(
     ``None`` if it is not wanted any more.
     """
     if message.reason_spec.correction:
-        wanted = corrections(subject, message.planned_at)
+        wanted = [replace(each, offset=message.offset) for each in corrections(subject, message.planned_at)]
     elif message.reason_spec.audience:
         wanted = [
             broadcast.message_for(message.contact, message.anchor_at, at=message.planned_at)
@@ -68,7 +69,7 @@ def replan(
 
 
 def corrections(subject: Subject | None, at: datetime) -> list[ScheduledMessage]:
-    """Return the messages that correct an earlier one, due at ``at``: the appointment was moved, or cancelled.
+    """Return the messages that may correct an earlier one, due at ``at``: the time now, or that it is cancelled.
 
     There is one a person at most. Whether an earlier message was sent at all is for the planner to find out.
     """
@@ -84,10 +85,8 @@ def _correction(view: Subject, at: datetime) -> ScheduledMessage | None:
     starts_at, former = parse_instant(track.get("starts_at")), track.former_time
     if not track.is_active:
         reason, valid_until = "appointment_cancelled", starts_at
-    elif former:
-        reason, valid_until = "appointment_moved", min(former, starts_at)
     else:
-        return None
+        reason, valid_until = "appointment_moved", min(former, starts_at) if former else starts_at
     return ScheduledMessage(
         contact=view.reached_at(named),
         reason=reason,

@@ -50,7 +50,7 @@ class PolicyInput:
     has marked, and not deleted yet, is left out.
 
     ``addresses`` are all of the person's, the contact's own first; empty for a contact without links. ``merged``:
-    the inputs of other messages that the text names, too.
+    the inputs of other messages that the text names, too. ``corrects``: the reason of the message that it corrects.
     """
 
     message: ScheduledMessage
@@ -67,6 +67,7 @@ class PolicyInput:
     purchases: Subject | None = None
     addresses: tuple[OtherAddress, ...] = ()
     merged: tuple["PolicyInput", ...] = ()
+    corrects: str | None = None
 
     @classmethod
     def of(

@@ -227,6 +227,9 @@ PRIORITIES: Final[Mapping[SendGroup, tuple[Priority, ...]]] = MappingProxyType(
 )
 """The priorities of each send group, in the order in which a run sends them."""
 
+TELLING_REASONS: Final = ("appointment_reminder", "online_check_in", "appointment_moved", "appointment_cancelled")
+"""The reasons whose texts name the time of an appointment."""
+
 ASKING_REASONS: Final = ("appointment_reminder", "appointment_moved")
 """The reasons whose texts ask for an answer."""
 

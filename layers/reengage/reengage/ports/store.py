@@ -117,6 +117,13 @@ class ThreadReader(Protocol):
     def read_thread(self, contact: Contact, message_id: str | None = None) -> Thread: ...
 
 
+class QuestionReader(Protocol):
+    def sent_about_appointments(self, contact: Contact) -> list[ScheduledMessage]:
+        """Return the contact's messages of ``TELLING_REASONS`` that were handed over; one request a page of reminders
+        and corrections, and of check-ins.
+        """
+
+
 class AnswerStore(ThreadsReader, Protocol):
     """What binding an answer to its question reads and writes."""
 
@@ -215,8 +222,10 @@ class PlanStore(
         page.
         """
 
-    def sent_questions(self, contact: Contact) -> list[ScheduledMessage]:
-        """Return the contact's messages of ``ASKING_REASONS`` that were handed over; one request a page."""
+    def sent_about_appointments(self, contact: Contact) -> list[ScheduledMessage]:
+        """Return the contact's messages of ``TELLING_REASONS`` that were handed over; one request a page of reminders
+        and corrections, and of check-ins.
+        """
 
     def write_shard(self, broadcast_shard: BroadcastShard) -> bool:
         """Store a broadcast shard if no shard, or one of an older version, is stored."""
@@ -238,11 +247,6 @@ class DayStore(SnapshotReader, BrandReader, Protocol):
         """Read the rows that exist; one request for 100."""
 
     def read_threads(self, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]: ...
-
-
-class QuestionReader(Protocol):
-    def sent_questions(self, contact: Contact) -> list[ScheduledMessage]:
-        """Return the contact's messages of ``ASKING_REASONS`` that were handed over; one request a page."""
 
 
 class PreviewStore(MessageReader, SnapshotReader, BrandReader, SubjectReader, QuestionReader, Protocol):
@@ -406,7 +410,7 @@ class DueStore(SendStore, OutboxStore, Protocol):
         """Add to the outcomes of the shard's messages, unless the shard is of an older version than they are."""
 
 
-class RunStore(DueStore, WindowStore, BroadcastStore, SilenceStore, Protocol):
+class RunStore(DueStore, WindowStore, BroadcastStore, SilenceStore, QuestionReader, Protocol):
     """What a run of a send group needs in all: messages, closing windows, broadcasts, opt-outs."""
 
 

@@ -20,6 +20,7 @@ from reengage.domain.planning import replan
 from reengage.domain.policy import Action, PolicyInput
 from reengage.domain.recipient import Position, choose
 from reengage.ports import Clock, DueKey, RunStore
+from reengage.usecases.corrections import CANCELLED, look_again
 
 MERGED_WITHIN: Final = timedelta(hours=1)
 MAX_MERGED: Final = 10
@@ -29,7 +30,7 @@ MAX_MERGED: Final = 10
 def may_merge(context: PolicyInput) -> bool:
     """Whether the text of the message may name other appointments, too."""
     free_text_for = CHANNELS[context.message.recipient.channel].free_text_for
-    if not context.message.reason_spec.can_be_merged or context.conversation is None:
+    if not context.message.reason_spec.can_be_merged or context.conversation is None or context.corrects == CANCELLED:
         return False
     return free_text_for is None or context.now < context.conversation.last_inbound_at + free_text_for
 
@@ -69,16 +70,24 @@ def split(
     unfit: list[ScheduledMessage] = []
     for other in others:
         context = PolicyInput.of(store.read_snapshot(other), other, first.settings, clock())
-        if chosen := _sendable(context, first.message.recipient, position):
+        if chosen := _sendable(context, first.message.recipient, store=store, position=position):
             fit.append(chosen)
         else:
             unfit.append(other)
     return fit, unfit
 
 
-def _sendable(context: PolicyInput, recipient: Contact, position: Position) -> PolicyInput | None:
+def _corrects_a_time(correction: ScheduledMessage, store: RunStore) -> bool:
+    """Whether it is needed, and says the same as the others: an appointment that is on again has its own words."""
+    verdict, corrects = look_again(correction, store)
+    return verdict == "needed" and corrects != CANCELLED
+
+
+def _sendable(context: PolicyInput, recipient: Contact, *, store: RunStore, position: Position) -> PolicyInput | None:
     wanted = replan(context.message, context.subject, context.default_zone)
     if wanted is None or wanted.version != context.message.version or wanted.due_at > context.now + MERGED_WITHIN:
+        return None
+    if context.message.reason_spec.correction and not _corrects_a_time(context.message, store):
         return None
     chosen, decision = choose(context, position)
     return chosen if decision.action is Action.SEND and chosen.message.recipient == recipient else None

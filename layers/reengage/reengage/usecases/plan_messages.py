@@ -26,7 +26,8 @@ from reengage.domain.reasons import REASONS
 from reengage.domain.subject import OPENER_USED, RETENTION, BusinessEvent, Subject, SubjectRef
 from reengage.domain.window_closing import ClosingPlan, forecast_of, plan_for_closing
 from reengage.errors import WriteConflict
-from reengage.ports import Clock, PlanStore, Publish, QuestionReader, Thread
+from reengage.ports import Clock, PlanStore, Publish, Thread
+from reengage.usecases.corrections import is_needed, numbered, sent_about
 from reengage.usecases.erase_contact import forget
 from reengage.usecases.openers import Invite, OpenerDesk
 from reengage.usecases.person import addresses_of, others_of
@@ -102,7 +103,8 @@ def plan_messages(
     before = replace(subject, tracks=subject.previous)
     is_repeat = former is not None and former.newest_revision == subject.newest_revision
     diff = plan_diff(event, subject, before, zone=zone, planned_at=last_event_at, is_repeat=is_repeat)
-    diff = _with_corrections(event, subject, before, _without_bought(event, subject, diff, store), store=store)
+    diff = _without_bought(event, subject, diff, store)
+    diff = _with_corrections(event, subject, before, diff, store=store, is_repeat=is_repeat)
     planner = _Planner(store, settings, brand, subject, now, min(now, max(event.arrived_at, now - RETRIED_WITHIN)))
     contexts = planner.contexts(diff.wanted)
     diff = replace(diff, wanted=[message for message in diff.wanted if message.key in contexts])
@@ -187,28 +189,25 @@ def _without_bought(event: BusinessEvent, subject: Subject, diff: PlanDiff, stor
 
 
 def _with_corrections(
-    event: BusinessEvent, subject: Subject, before: Subject, diff: PlanDiff, *, store: PlanStore
+    event: BusinessEvent, subject: Subject, before: Subject, diff: PlanDiff, *, store: PlanStore, is_repeat: bool
 ) -> PlanDiff:
-    """Add the message that corrects what the person last received about the appointment, if that is false now.
-
-    Not if the person asked for the change by an answer to it.
-    """
-    if event.track != CORRECTED_TRACK:
-        return diff
-    wanted = [message for message in corrections(subject, event.arrived_at) if is_needed(message, store)]
-    keys = {message.key for message in corrections(subject, event.arrived_at)}
-    former = [message for message in corrections(before, event.arrived_at) if message.key not in keys]
-    return PlanDiff([*diff.wanted, *wanted], [*diff.unwanted, *_with_rules(former, subject)])
-
-
-def is_needed(correction: ScheduledMessage, store: QuestionReader) -> bool:
-    """Return whether the contact was sent something that is no longer true, and did not ask for the change."""
-    sent = [row for row in store.sent_questions(correction.contact) if row.subject == correction.subject]
-    last = max(sent, key=lambda row: row.claimed_at or row.planned_at, default=None)
-    if last is None or (correction.reason_spec.correction == "moved" and last.anchor_at == correction.anchor_at):
-        return False
-    asked = {"moved": "reschedule_requested", "cancelled": "cancel_requested"}
-    return last.answer is None or last.answer.answer != asked[correction.reason_spec.correction or "moved"]
+    """Add the message to each person that corrects what they last received about the appointment."""
+    if event.track != CORRECTED_TRACK or event.track not in before.tracks:
+        return diff  # no message about it was sent before its first event
+    present = corrections(subject, event.arrived_at)
+    present = [message for message in present if concerns(event, message, subject, is_repeat=is_repeat)]
+    sent = {message.contact: sent_about(message, store) for message in present}
+    wanted = [
+        numbered(message, sent[message.contact]) for message in present if is_needed(message, sent[message.contact])
+    ]
+    keys = {message.key for message in wanted}
+    former = [
+        numbered(message, about)
+        for message in corrections(before, event.arrived_at)
+        if (about := sent.get(message.contact))
+    ]
+    unwanted = [message for message in former if message.key not in keys]
+    return PlanDiff([*diff.wanted, *wanted], [*diff.unwanted, *_with_rules(unwanted, subject)])
 
 
 def planned_event(message: ScheduledMessage, context: PolicyInput, invitation: Invitation | None = None) -> OutEvent:

@@ -15,7 +15,7 @@ from reengage.domain.recipient import choose
 from reengage.domain.subject import BusinessEvent, Subject
 from reengage.domain.window_closing import plan_for_closing
 from reengage.ports import Clock, PreviewStore, Render
-from reengage.usecases.plan_messages import is_needed
+from reengage.usecases.corrections import is_needed, numbered, sent_about
 
 HOLDS: Final = 20
 """A message may be held by several rules in turn: by a full cap, then through the night. More is no forecast."""
@@ -37,7 +37,7 @@ def preview(
     zone = default_zone(store.read_brand(subject.ref.brand), settings)
     is_repeat = former.newest_revision == subject.newest_revision
     plan = [replace(message, planned_at=now) for message in planned_messages(subject, zone)]
-    plan += [message for message in corrections(subject, now) if is_needed(message, store)]
+    plan += _corrections(event, subject, former, now, store)
     wanted = {message.key for message in plan}
     if event.person:
         plan = [message for message in plan if is_repeat or message.version == subject.newest_revision]
@@ -56,6 +56,15 @@ def preview(
         "withdrawn": [_about(row) for row in withdrawn],
         "stale": False,
     }
+
+
+def _corrections(
+    event: BusinessEvent, subject: Subject, former: Subject, now: datetime, store: PreviewStore
+) -> list[ScheduledMessage]:
+    if event.track not in former.tracks:
+        return []
+    sent = [(message, sent_about(message, store)) for message in corrections(subject, now)]
+    return [numbered(message, about) for message, about in sent if is_needed(message, about)]
 
 
 def _announced(

@@ -50,6 +50,7 @@ from reengage.ports import (
     Unknown,
 )
 from reengage.usecases import outcome as outcomes
+from reengage.usecases.corrections import look_again
 from reengage.usecases.merge_messages import claim_others, may_merge, postponed_with, split
 from reengage.usecases.outcome import Handled
 from reengage.usecases.recheck_window import LONGEST_BACKOFF, warn
@@ -183,6 +184,11 @@ class Sender:
             if isinstance(decided, Handled):
                 return decided
             context, decision = decided
+            if message.reason_spec.correction:
+                corrected = self._corrected(context)
+                if isinstance(corrected, Handled):
+                    return corrected
+                context = corrected
             ready, blocked_by = routes.of(context.message.recipient)
             if blocked_by:
                 return self._try_later(context.message, blocked_by.error)
@@ -198,6 +204,17 @@ class Sender:
             if outbound := self._ready_in_time(context, decision, read_at):
                 return outbound, ready
         return self._try_later(message, "no snapshot was fresh enough to act on")
+
+    def _corrected(self, context: PolicyInput) -> PolicyInput | Handled:
+        """Return the correction with what it corrects, if it is still needed: its reminder may not have been sent."""
+        verdict, corrects = look_again(context.message, self.store)
+        if verdict == "wait":
+            return self._release(outcomes.postponed(context.message, self.clock() + FIRST_BACKOFF), Handled("held"))
+        if verdict == "not_needed":
+            facts = {"decided_at": iso(context.now), "corrects": None}
+            skipped = replace(context.message, state=State.SKIPPED, rule="superseded", facts=facts)
+            return self._settle(skipped, rule=skipped.rule, facts=facts)
+        return replace(context, corrects=corrects)
 
     def _merged(self, context: PolicyInput, others: list[ScheduledMessage]) -> PolicyInput:
         """Return the context with those of the others that may be sent now; release the rest."""

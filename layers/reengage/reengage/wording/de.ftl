@@ -44,8 +44,14 @@ online_check_in =
     .template = online_check_in
     .parameters = brand date time check_in_url
 
-appointment_moved = { $brand }: Ihr Termin wurde verschoben auf { $date } um { $time } Uhr. { $question }
-    .template = appointment_moved
+appointment_moved = { $on_again ->
+    [yes] { $brand }: Ihr Termin am { $date } um { $time } Uhr findet doch statt.
+   *[no] { $brand }: Ihr Termin wurde verschoben auf { $date } um { $time } Uhr.
+} { $question }
+    .template = { $on_again ->
+        [yes] appointment_on_again
+       *[no] appointment_moved
+    }
     .parameters = brand date time
 
 appointment_cancelled = { $brand }: Ihr Termin am { $date } um { $time } Uhr wurde abgesagt.

@@ -48,8 +48,14 @@ online_check_in =
     .template = online_check_in
     .parameters = brand date time check_in_url
 
-appointment_moved = { $brand }: your appointment has been moved to { $date } at { $time }. { $question }
-    .template = appointment_moved
+appointment_moved = { $on_again ->
+    [yes] { $brand }: your appointment on { $date } at { $time } takes place after all.
+   *[no] { $brand }: your appointment has been moved to { $date } at { $time }.
+} { $question }
+    .template = { $on_again ->
+        [yes] appointment_on_again
+       *[no] appointment_moved
+    }
     .parameters = brand date time
 
 appointment_cancelled = { $brand }: your appointment on { $date } at { $time } has been cancelled.

@@ -46,8 +46,14 @@ online_check_in =
     .template = online_check_in
     .parameters = brand date time check_in_url
 
-appointment_moved = { $brand }: su cita se ha cambiado al { $date }, { $time }. { $question }
-    .template = appointment_moved
+appointment_moved = { $on_again ->
+    [yes] { $brand }: su cita del { $date }, { $time }, finalmente sigue en pie.
+   *[no] { $brand }: su cita se ha cambiado al { $date }, { $time }.
+} { $question }
+    .template = { $on_again ->
+        [yes] appointment_on_again
+       *[no] appointment_moved
+    }
     .parameters = brand date time
 
 appointment_cancelled = { $brand }: su cita del { $date }, { $time }, ha sido cancelada.

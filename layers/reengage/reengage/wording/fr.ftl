@@ -46,8 +46,14 @@ online_check_in =
     .template = online_check_in
     .parameters = brand date time check_in_url
 
-appointment_moved = { $brand } : votre rendez-vous a été déplacé au { $date } à { $time }. { $question }
-    .template = appointment_moved
+appointment_moved = { $on_again ->
+    [yes] { $brand } : votre rendez-vous du { $date } à { $time } a finalement lieu.
+   *[no] { $brand } : votre rendez-vous a été déplacé au { $date } à { $time }.
+} { $question }
+    .template = { $on_again ->
+        [yes] appointment_on_again
+       *[no] appointment_moved
+    }
     .parameters = brand date time
 
 appointment_cancelled = { $brand } : votre rendez-vous du { $date } à { $time } a été annulé.

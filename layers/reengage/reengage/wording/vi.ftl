@@ -45,8 +45,14 @@ online_check_in =
     .template = online_check_in
     .parameters = brand date time check_in_url
 
-appointment_moved = { $brand }: lịch hẹn của bạn đã được dời sang { $time }, { $date }. { $question }
-    .template = appointment_moved
+appointment_moved = { $on_again ->
+    [yes] { $brand }: lịch hẹn của bạn lúc { $time }, { $date } vẫn diễn ra.
+   *[no] { $brand }: lịch hẹn của bạn đã được dời sang { $time }, { $date }.
+} { $question }
+    .template = { $on_again ->
+        [yes] appointment_on_again
+       *[no] appointment_moved
+    }
     .parameters = brand date time
 
 appointment_cancelled = { $brand }: lịch hẹn của bạn lúc { $time }, { $date } đã bị hủy.

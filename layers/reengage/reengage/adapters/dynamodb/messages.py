@@ -8,7 +8,7 @@ from pynamodb.expressions.condition import Condition
 
 from reengage.domain.contact import Contact
 from reengage.domain.message import FOLLOWS, HANDED_OVER, GivenAnswer, MessageKey, ScheduledMessage, State
-from reengage.domain.reasons import ASKING_REASONS
+from reengage.domain.reasons import ASKING_REASONS, TELLING_REASONS
 
 from .items.base import Item
 from .items.messages import SCHEDULED, Row, address_json, answer_json, due_shard, row_item, to_message
@@ -78,6 +78,11 @@ class Messages(Role):
     def sent_questions(self, contact: Contact) -> list[ScheduledMessage]:
         messages = self._find(contact, Row.state.is_in(*HANDED_OVER), reasons="appointment_")
         return [message for message in messages if message.reason in ASKING_REASONS]
+
+    def sent_about_appointments(self, contact: Contact) -> list[ScheduledMessage]:
+        sent = Row.state.is_in(*HANDED_OVER)
+        prefixes = dict.fromkeys(f"{reason.partition('_')[0]}_" for reason in TELLING_REASONS)
+        return [row for prefix in prefixes for row in self._find(contact, sent, reasons=prefix)]
 
     def _find(self, contact: Contact, condition: Condition, *, reasons: str = "") -> Iterator[ScheduledMessage]:
         """Yield the contact's messages that meet the condition, of the reasons that begin so; one request a page."""

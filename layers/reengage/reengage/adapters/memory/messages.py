@@ -6,7 +6,7 @@ from datetime import datetime
 
 from reengage.domain.contact import Contact
 from reengage.domain.message import FOLLOWS, HANDED_OVER, GivenAnswer, MessageKey, ScheduledMessage, State
-from reengage.domain.reasons import ASKING_REASONS
+from reengage.domain.reasons import ASKING_REASONS, TELLING_REASONS
 
 from .row_updates import settled, with_answer
 from .tables import Row, Tables
@@ -78,6 +78,11 @@ class Messages(Tables):
         with self._lock:
             rows = self._messages_of(contact)
             return [row for row in rows if row.reason in ASKING_REASONS and row.state in HANDED_OVER]
+
+    def sent_about_appointments(self, contact: Contact) -> list[ScheduledMessage]:
+        with self._lock:
+            rows = self._messages_of(contact)
+            return [row for row in rows if row.reason in TELLING_REASONS and row.state in HANDED_OVER]
 
     def record_receipt(self, message: ScheduledMessage) -> bool:
         with self._lock:
