@@ -75,7 +75,11 @@ def send_due_messages(
             if measures:
                 measures.add(run.measures)
     if errors:
-        raise ExceptionGroup(f"{sender.send_group}: {len(errors)} errors in a run of {summary(tally)}", errors)
+        # The queue of failed runs keeps this text alone: it names the causes.
+        causes = dict(Counter(type(error).__name__ for error in errors))
+        raise ExceptionGroup(
+            f"{sender.send_group}: {len(errors)} errors in a run of {summary(tally)}: {causes}", errors
+        )
     return tally
 
 
