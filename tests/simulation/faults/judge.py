@@ -245,14 +245,17 @@ def _erasures(case: Case) -> Iterator[Violation]:
 
 
 def _published(case: Case) -> Iterator[Violation]:
-    """The bus has ``MessagePlanned``, or the skip, of each message that an event planned."""
+    """The bus has ``MessagePlanned``, or the skip, of each message that an event planned, and the outcome of each."""
     named = {
         event.detail["scheduled_message_id"]
         for _, event in case.history.events
         if "scheduled_message_id" in event.detail
     }
+    outcomes = {(event.detail.get("scheduled_message_id"), event.type) for _, event in case.history.events}
     for row in case.history.rows:
         if row.reason in NOT_PLANNED_BY_EVENTS or case.erasures(row.contact.address):
             continue
         if row.scheduled_message_id not in named:
             yield Violation("events_out", f"{row.reason} {row.subject.id} {row.offset} is {row.state}: never published")
+        elif (row.scheduled_message_id, f"Message{row.state.capitalize()}") not in outcomes:
+            yield Violation("events_out", f"{row.reason} {row.subject.id} {row.offset} is {row.state}: no such outcome")

@@ -186,6 +186,31 @@ def test_no_message_is_handled_if_the_list_is_not_stored() -> None:
     assert world.provider.handed == []
 
 
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_outcome_is_published_if_the_answer_of_its_write_is_lost(ending: str) -> None:
+    """The row was settled, the sender got an error, and took the message for one to retry."""
+    detail_type, prepare = ENDINGS[ending]
+    world = story()
+    prepare(world)
+    world.bus.events.clear()
+    fault = Fault(error=lambda: ConnectionError("lost"), only="settle", after=True)
+    worker(world.sender(around=fault), ANNA.shard, DUE + MINUTE)
+    assert row(world).state is State(ending)
+    assert world.bus.events == []
+    later_runs(world)
+    assert world.bus.types() == [detail_type]
+    assert lists(world) == 0
+
+
+def test_hold_is_published_if_the_answer_of_its_write_is_lost() -> None:
+    world = story(quiet_hours={"utility": QuietHours.parse("10:00-11:30")})
+    fault = Fault(error=lambda: ConnectionError("lost"), only="release", after=True)
+    worker(world.sender(around=fault), ANNA.shard, DUE + MINUTE)
+    world.clock.now += CLAIM_LASTS
+    world.run_sender()
+    assert world.bus.types() == ["MessageHeld"]
+
+
 def test_list_of_a_run_at_work_is_not_published() -> None:
     world = story()
     with pytest.raises(Crash):

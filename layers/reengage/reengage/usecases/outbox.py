@@ -57,10 +57,15 @@ class Outbox:
                 keys = dict.fromkeys([key, *upcoming()])
                 self._write([key for key in keys if key not in self._list_of][:KEYS_AT_ONCE])
 
-    def add(self, key: MessageKey, events: Iterable[OutEvent]) -> bool:
-        """Note that a message was handled, and its events. Return whether there is enough to publish."""
+    def add(self, key: MessageKey, events: Iterable[OutEvent], *, failed: bool = False) -> bool:
+        """Note that a message was handled, and its events. Return whether there is enough to publish.
+
+        ``failed``: an error came in between, and only the message's row shows what was done. It stays in a list.
+        """
         with self._lock:
             self._events += [(key, event) for event in events]
+            if failed:
+                self._failed[key] = None
             if list_key := self._list_of.get(key):
                 self._to_do[list_key].discard(key)
             return len(self._events) >= PUBLISH_AT_ONCE
@@ -78,7 +83,7 @@ class Outbox:
             self._publishing.release()
 
     def close(self) -> None:
-        """Publish what is left, and leave a list only of the messages whose events the bus did not take.
+        """Publish what is left, and leave a list only of the messages that failed: the bus did not take their events.
 
         Call it after every worker has ended.
         """

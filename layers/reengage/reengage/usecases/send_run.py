@@ -215,7 +215,8 @@ class Run:
         every = (handled, *handled.others)
         for each in every:
             self._count_one(each, task)
-        if self._outbox.add(task.due.key, [each.event for each in every if each.event]):
+        failed = any(each.error and not each.event for each in every)
+        if self._outbox.add(task.due.key, [each.event for each in every if each.event], failed=failed):
             try:
                 self._outbox.flush()
                 self._count_outcomes()
