@@ -254,7 +254,7 @@ class World:
         return record_choice(made, store=ports.store, publish=ports.bus, opt_out_scope=scope)
 
     def configure(self, command: ConfigureBrand, around: Around | None = None) -> bool:
-        return configure_brand(command, store=self.ports(around).store)
+        return configure_brand(command, store=self.ports(around).store, clock=self.clock)
 
     def erase(self, command: EraseContact, around: Around | None = None) -> int:
         ports = self.ports(around)

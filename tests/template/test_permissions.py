@@ -133,8 +133,9 @@ def test_explain_function_only_reads(stack: Stack) -> None:
     assert granted == {"dynamodb:BatchGetItem", "dynamodb:Query", "secretsmanager:GetSecretValue"}
 
 
-def test_only_send_functions_query_due_messages(stack: Stack) -> None:
-    senders = {name for name in stack.of(FUNCTION) if name.startswith("Send")}
+def test_only_senders_and_the_planner_query_due_messages(stack: Stack) -> None:
+    """The planner finds the messages that a brand's former settings hold."""
+    senders = {name for name in stack.of(FUNCTION) if name.startswith("Send")} | {"PlanMessagesFunction"}
     asking = {
         name
         for name, function in stack.of(FUNCTION).items()

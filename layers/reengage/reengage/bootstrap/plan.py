@@ -64,7 +64,7 @@ class PlanApp(PlanningApp, OptOutApp, EventAdapters):
         from ..usecases.record_agent_reply import record_agent_reply
 
         if isinstance(command, ConfigureBrand):
-            return {"changed": configure_brand(command, store=self.store)}
+            return {"changed": configure_brand(command, store=self.store, clock=self.clock)}
         return {"changed": record_agent_reply(command, store=self.store, clock=self.clock)}
 
 

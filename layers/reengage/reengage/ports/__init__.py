@@ -3,6 +3,7 @@
 from reengage.domain.policy import Snapshot
 
 from .basics import Clock, KeepRejected, NewId, Publish, QuickReply, Render, Wording
+from .held import HeldStore
 from .sending import (
     Accepted,
     Channel,
@@ -65,6 +66,7 @@ __all__ = [
     "Eraser",
     "ErasureStore",
     "FailureStore",
+    "HeldStore",
     "Holdings",
     "KeepRejected",
     "KeptMessage",

@@ -12,7 +12,6 @@ from typing import Any, Final
 from reengage.domain.asking import asks_for_answer
 from reengage.domain.caps import longest
 from reengage.domain.commands import RecordChoice
-from reengage.domain.contact import Contact
 from reengage.domain.events_out import out_event
 from reengage.domain.instants import iso
 from reengage.domain.message import ASKED, MERGED_WITH, ScheduledMessage, State, bounded_id
@@ -53,6 +52,7 @@ from reengage.usecases import outcome as outcomes
 from reengage.usecases.corrections import look_again
 from reengage.usecases.merge_messages import claim_others, may_merge, postponed_with, split
 from reengage.usecases.outcome import Handled
+from reengage.usecases.recheck_settings import recheck_cap
 from reengage.usecases.recheck_window import LONGEST_BACKOFF, warn
 from reengage.usecases.recipient_routes import RecipientRoutes
 from reengage.usecases.record_choice import announce_choice, store_choice
@@ -72,10 +72,6 @@ MAX_BACKOFF: Final = LONGEST_BACKOFF
 
 def _unlimited(_channel: str) -> bool:
     return True
-
-
-def _unordered(_contact: Contact) -> int:
-    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +94,7 @@ class Sender:
     opt_out_scope: OptOutScope = "brand"
     rate_limiter: Callable[[str], bool] = _unlimited
     brand_rate_limiter: Callable[[str, float], bool] | None = None
-    route_position: Position = _unordered
+    route_position: Position = lambda _: 0
     health: Health = field(default_factory=AlwaysUsable)
 
     def send_now(self, message: ScheduledMessage) -> None:
@@ -426,16 +422,20 @@ class Sender:
         else:
             failed = replace(message, state=State.FAILED, error=error)
             ended = self._settle(failed, error=error, attempts=failed.attempts)
-        return self._release_cap_unless_sent(message, ended)
+        return self._release_cap_unless_sent(message, ended, is_over=True)
 
-    def _release_cap_unless_sent(self, message: ScheduledMessage, handled: Handled) -> Handled:
+    def _release_cap_unless_sent(
+        self, message: ScheduledMessage, handled: Handled, *, is_over: bool = False
+    ) -> Handled:
         """Release the cap usage, unless a receipt reported meanwhile that the message was sent."""
-        return handled if handled.outcome == "sent" else self._release_cap_safely(message, handled)
+        return handled if handled.outcome == "sent" else self._release_cap_safely(message, handled, is_over=is_over)
 
-    def _release_cap_safely(self, message: ScheduledMessage, handled: Handled) -> Handled:
-        """Release the cap usage; if that fails, the outcome is still published."""
+    def _release_cap_safely(self, message: ScheduledMessage, handled: Handled, *, is_over: bool = False) -> Handled:
+        """Release the cap usage, for another message if this one is over; if that fails, the outcome is published."""
         try:
             self._release_cap(message)
+            if is_over and message.cap_holder:
+                recheck_cap(message, store=self.store, now=self.clock())
         except Exception as error:  # noqa: BLE001 - a place too few, for a while; run() raises the error
             return handled._replace(error=error)
         return handled
