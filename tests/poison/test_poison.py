@@ -29,9 +29,8 @@ NOW: Final = datetime(2031, 3, 19, 15, tzinfo=UTC)
 MUTATIONS: Final = 40
 """Of each file; their seeds are fixed, and as many are fresh."""
 
-EVENTS: Final = [
-    name for name in cases() if name.split("/")[0] in ("ingest_message", "plan_messages", "record_delivery")
-]
+HANDLERS: Final = ("ingest_message", "plan_messages", "record_delivery")
+EVENTS: Final = [name for name in cases() if name.split("/")[0] in HANDLERS]
 CALLS: Final = [name for name in cases() if name.startswith("webhook/")]
 WITHOUT_EVENTS: Final = frozenset({"webhook/meta_handshake", "webhook/rcs_set_up", "webhook/unsigned"})
 FUNCTIONS: Final = {"MessageReceived": "ingest_message", "DeliveryReported": "record_delivery"}
