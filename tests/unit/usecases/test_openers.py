@@ -164,6 +164,27 @@ def test_second_sender_binds_nothing() -> None:
     assert world.store.read_thread(CARO).conversation is not None
 
 
+def test_forwarded_link_diverts_no_reachable_person() -> None:
+    """The patient wrote from the booked number, so a friend with the link binds nothing."""
+    world = clinic()
+    token = book(world)
+    write(world, ANNA, "Hello")
+    write(world, BEN, token)
+    assert len(rows(world, ANNA)) == 2
+    assert rows(world, BEN) == []
+    write(world, ANNA, token)
+    assert len(rows(world, ANNA)) == 2
+    assert len(world.store.read_holdings(ANNA).consents) == 1
+
+
+def test_person_who_opted_out_may_ask_elsewhere() -> None:
+    world = clinic()
+    token = book(world)
+    write(world, ANNA, "STOP")
+    write(world, BEN, token)
+    assert len(rows(world, BEN)) == 2
+
+
 def test_first_sender_cannot_use_the_token_again() -> None:
     world = clinic()
     token = book(world)

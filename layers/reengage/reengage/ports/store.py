@@ -158,6 +158,8 @@ class OpenerStore(OpenerReader, Protocol):
 class OpenerUseStore(OpenerReader, Protocol):
     """What using an opener reads and writes."""
 
+    def read_thread(self, contact: Contact, message_id: str | None = None) -> Thread: ...
+
     def read_subject(self, ref: SubjectRef) -> Subject | None: ...
 
     def use_opener(self, opener: Opener, message: str, *, at: datetime) -> bool:

@@ -136,18 +136,21 @@ def use_opener(
 
 
 def _binding(opener: Opener, message: InboundMessage, *, store: OpenerUseStore, now: datetime) -> BusinessEvent | None:
-    """Return the event that binds the address; ``None`` if the subject is over, or no longer names the person."""
+    """Return the event that binds the address.
+
+    ``None`` if the subject is over, no longer names the person, or its messages can reach the person elsewhere by now.
+    """
     subject = store.read_subject(opener.subject)
     if subject is None:
         return None
-    named = {
-        person_of(subject, planned.contact, store): subject.named_for(planned.contact)
-        for planned in planned_messages(subject)
-        if now < planned.valid_until
-    }
-    if opener.person not in named:
+    planned = [
+        each
+        for each in planned_messages(subject)
+        if now < each.valid_until and person_of(subject, each.contact, store) == opener.person
+    ]
+    if not planned or _is_reached(planned, message.contact, store=store, now=now):
         return None
-    owner = named[opener.person]
+    owner = subject.named_for(planned[0].contact)
     return BusinessEvent(
         type=OPENER_USED,
         subject=opener.subject,
@@ -156,3 +159,16 @@ def _binding(opener: Opener, message: InboundMessage, *, store: OpenerUseStore, 
         contact=message.contact,
         fields={"part": part_of(opener.person), OPENER_OF: [owner.brand, owner.channel, owner.address]},
     )
+
+
+def _is_reached(planned: Sequence[ScheduledMessage], sender: Contact, *, store: OpenerUseStore, now: datetime) -> bool:
+    """Whether all messages can be sent to another address than the sender's: a forwarded link must not divert them."""
+    contact = planned[0].contact
+    if contact == sender:
+        return False
+    thread = store.read_thread(contact)
+    preferences, conversation = thread.preferences, thread.conversation
+    if conversation is None or preferences.refused("contact", contact.channel):
+        return False
+    is_left = preferences.left_since(conversation.last_inbound_at)
+    return not is_left and all(conversation.is_open(max(now, message.due_at)) for message in planned)
