@@ -279,7 +279,7 @@ simulate-faults: $(PROJECT) ## Play SEEDS=100 stories with faults, from seed FIR
 
 .PHONY: kills
 kills: $(PROJECT) dynamodb-local ## Kill workers at random moments, ROUNDS=300 times, against DynamoDB Local and a provider stub.
-	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.kills --rounds $(or $(ROUNDS),300) $(if $(SEED),--seed $(SEED))
+	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.kills --rounds $(or $(ROUNDS),300) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
 .PHONY: simulate texts
 simulate: $(PROJECT) ## Run a story of months in seconds: STORY=file.jsonl [SET=Name=value] [REPORT=page.html].

@@ -267,21 +267,25 @@ def events_of(number: int) -> list[Mapping[str, Any]]:
     ]
 
 
-def play(rounds: int, chance: random.Random) -> tuple[int, Counter[str]]:
-    """Let workers plan and send, kill them, and let the last ones finish. Returns the events, and who was killed."""
+def play(rounds: int, chance: random.Random, seconds: float) -> tuple[int, Counter[str]]:
+    """Let workers plan and send, kill them, and let the last ones finish. Returns the rounds, and who was killed."""
     killed: Counter[str] = Counter()
     warm()
     takes = {"plan": _plan_all(events_of(0)), "send": _send_all()}
     waiting: list[Mapping[str, Any]] = []
+    ends, played = time.monotonic() + seconds, 1
     for number in range(1, rounds):
+        if time.monotonic() > ends:
+            break
+        played += 1
         waiting += events_of(number)
         reading, done = os.pipe()
         workers = {worker(plan, waiting, done): "plan", worker(send): "send", worker(send): "send"}
         os.close(done)
         lives = sorted((chance.uniform(0, LONGEST * takes[name]), pid, name) for pid, name in workers.items())
         begins = time.monotonic()
-        for seconds, pid, name in lives:
-            time.sleep(max(0.0, begins + seconds - time.monotonic()))
+        for life, pid, name in lives:
+            time.sleep(max(0.0, begins + life - time.monotonic()))
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             killed[name] += _ended(pid) == -signal.SIGKILL
@@ -290,7 +294,7 @@ def play(rounds: int, chance: random.Random) -> tuple[int, Counter[str]]:
     _plan_all(waiting)
     _send_all()
     _send_all(AHEAD)
-    return rounds * MESSAGES, killed
+    return played, killed
 
 
 def _plan_all(events: Sequence[Mapping[str, Any]]) -> float:
@@ -314,16 +318,17 @@ def _send_all(ahead: timedelta = timedelta()) -> float:
     return first
 
 
-def run(rounds: int, seed: int) -> Result:
+def run(rounds: int, seed: int, seconds: float = float("inf")) -> Result:
     """Play the rounds on a fresh table, and compare the logs with it."""
-    log, result = Log(), Result(rounds)
-    player = Player(rounds, seed)  # first: only a process without threads may be forked
+    log, result = Log(), Result()
+    player = Player(rounds, seed, seconds)  # first: only a process without threads may be forked
     with dynamodb_local.running() as database, stub(log, seed) as services, pytest.MonkeyPatch.context() as patch:
         given = variables(database, services)
         for name, value in given.items():
             patch.setenv(name, value)
         boto3.client("dynamodb").create_table(TableName=TABLE, **table_definition())
-        result.planned, result.killed = player.play(given)
+        result.rounds, result.killed = player.play(given)
+        result.planned = result.rounds * MESSAGES
         store = DynamoDBStore.connect(TABLE, workers=1, hash_key=lambda: KEY)
         _compare(
             result, log, [row for number in range(rounds) for row in store.read_holdings(contact(number)).scheduled]
@@ -334,7 +339,7 @@ def run(rounds: int, seed: int) -> Result:
 class Player:
     """A process that plays the rounds once it has the environment, and answers with what it did."""
 
-    def __init__(self, rounds: int, seed: int) -> None:
+    def __init__(self, rounds: int, seed: int, seconds: float) -> None:
         (given, self._give), (self._taken, taking) = os.pipe(), os.pipe()
         self._pid = os.fork()
         if self._pid:
@@ -346,7 +351,7 @@ class Player:
         try:
             with os.fdopen(given) as pipe:
                 os.environ.update(json.loads(pipe.read()))
-            os.write(taking, json.dumps(play(rounds, random.Random(seed))).encode())
+            os.write(taking, json.dumps(play(rounds, random.Random(seed), seconds)).encode())
             code = 0
         except BaseException as error:  # noqa: BLE001 - it is the end of the process, which its code tells
             sys.stderr.write(f"the rounds ended: {error!r}\n")
@@ -360,8 +365,8 @@ class Player:
             text = pipe.read()
         if _ended(self._pid):
             raise RuntimeError("the rounds did not end well")
-        planned, killed = json.loads(text)
-        return planned, Counter(killed)
+        played, killed = json.loads(text)
+        return played, Counter(killed)
 
 
 def _compare(result: Result, log: Log, rows: Sequence[ScheduledMessage]) -> None:
@@ -388,11 +393,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.local.kills", description=__doc__)
     parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no round after this time")
     given = parser.parse_args()
     if why := dynamodb_local.why_unavailable():
         raise SystemExit(f"DynamoDB Local cannot run: {why}")
     begins = time.monotonic()
-    result = run(given.rounds, given.seed)
+    result = run(given.rounds, given.seed, given.seconds)
     sys.stdout.write(
         f"seed {given.seed}: {result.rounds} rounds, {time.monotonic() - begins:.0f} s; killed {dict(result.killed)}; "
         f"{result.planned} messages, {dict(result.states)}; {result.provided} calls of the provider, "
