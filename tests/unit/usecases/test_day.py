@@ -16,6 +16,7 @@ from reengage.domain.preferences import Choice
 from reengage.domain.quiet_hours import QuietHours
 from reengage.ports import Refused
 from reengage.usecases.day import WHAT_TO_DO, Day, DayEntry, DayState, Why, day, day_as_json
+from reengage.usecases.explain import explain_subject
 from tests.fakes import ANNA, NOON, World, business, inbound, receipt
 
 STARTS: Final = NOON + timedelta(days=2)
@@ -248,3 +249,29 @@ def test_the_persons_newest_answer_is_the_state(answers: list[str], state: DaySt
         at = world.clock.forward(minutes=1)
         assert world.store.record_answer(row, GivenAnswer(text, f"SM-{number}", "only_open_question", at))
     assert entry(world).state is state
+
+
+def test_each_person_of_an_appointment_has_a_row() -> None:
+    """Two people share a class: one confirmed, one was not reminded, and a third one left."""
+    ben, carl = (replace(ANNA, address=f"+491511234567{number}") for number in (7, 9))
+    world = World()
+    write(world)
+    write(world, ben)
+    for contact in (ANNA, ben, carl):
+        book(world, contact)
+    world.plan(business("AppointmentConfirmed", NOON + timedelta(seconds=1), subject_id="A-1", contact=ANNA))
+    world.plan(business("AppointmentCancelled", NOON + timedelta(seconds=2), subject_id="A-1", contact=carl))
+    states = {found.contact: found.state for found in read(world).entries}
+    assert states == {ANNA: DayState.CONFIRMED, ben: DayState.WILL_BE_REMINDED}
+
+
+def test_explanation_of_an_appointment_shows_each_person() -> None:
+    ben = replace(ANNA, address="+4915112345677")
+    world = World()
+    book(world)
+    book(world, ben)
+    ref = business("AppointmentCancelled", subject_id="A-1").subject
+    ledgers = explain_subject(ref, store=world.store, clock=world.clock)["ledgers"]
+    assert {ledger["contact"]["address"] for ledger in ledgers} == {ANNA.address, ben.address}
+    for ledger in ledgers:
+        assert {entry["step"] for entry in ledger["entries"] if entry.get("subject_id") == "A-1"} == {"P1D", "PT2H"}

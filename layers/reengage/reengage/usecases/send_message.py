@@ -5,6 +5,7 @@ claim that no running function can own any more becomes ``unconfirmed``. It is r
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -32,6 +33,7 @@ from reengage.domain.preferences import Choice, OptOutScope, Topic
 from reengage.domain.reasons import SendGroup
 from reengage.domain.recipient import Position, choose
 from reengage.domain.window_closing import plan_for_closing
+from reengage.errors import NotPublished
 from reengage.ports import (
     Accepted,
     Channel,
@@ -225,8 +227,11 @@ class Sender:
         return merged
 
     def _release_all(self, others: Sequence[ScheduledMessage]) -> None:
-        for other in others:
-            self.store.release(other)
+        """Put the others back into the schedule. Publish at once if one was erased meanwhile."""
+        released = [self._release(other, Handled("held")) for other in others]
+        if events := [handled.event for handled in released if handled.event]:
+            with suppress(NotPublished):  # the erasure deleted the rows: no list can name them
+                self.publish(events)
 
     def _wait_for_slot(self, context: PolicyInput) -> bool:
         """Wait for a slot of the brand's own limit, if it has one for the channel, else of the stack's."""
