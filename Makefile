@@ -34,7 +34,7 @@ SECURITY := $(TOOLS)/security/.stamp
 
 ##@ Set-up
 
-setup: $(PROJECT) $(SAM) $(EMULATOR) dynamodb-local chromium axe-core ## Make the environments; `make security` makes its own.
+setup: $(PROJECT) $(SAM) $(EMULATOR) dynamodb-local chromium axe-core node-sdk ## Make the environments; `make security` makes its own.
 
 $(UV): requirements-uv.txt
 	@echo "Setting up uv"
@@ -137,10 +137,10 @@ $(AXE):
 unit: $(PROJECT) ## Run the fast tests: units without the slow ones, in seconds.
 	@$(BIN)/pytest --numprocesses auto -m "not slow and not local and not dynamodb_local and not browser" tests/unit
 
-test: $(PROJECT) $(SAM) dynamodb-local chromium axe-core ## Run the tests: unit, property, contract, integration, template.
+test: $(PROJECT) $(SAM) dynamodb-local chromium axe-core node-sdk ## Run the tests: unit, property, contract, integration, template.
 	@$(BIN)/pytest --numprocesses auto
 
-coverage: $(PROJECT) $(SAM) dynamodb-local chromium axe-core ## Run the tests and list the lines and branches that none of them reaches.
+coverage: $(PROJECT) $(SAM) dynamodb-local chromium axe-core node-sdk ## Run the tests and list the lines and branches that none of them reaches.
 	@$(BIN)/pytest --numprocesses auto --cov --cov-report term-missing:skip-covered
 
 # The layer is called src there, for mutmut takes a module's name from its path; and all begins anew, for mutmut would

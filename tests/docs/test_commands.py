@@ -4,10 +4,12 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import boto3
@@ -33,7 +35,7 @@ pytestmark = pytest.mark.docs
 
 MAKEFILE: Final = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS: Final = set(re.findall(r"^([a-z][a-z0-9-]*):(?!=)", MAKEFILE, re.MULTILINE))
-SAM: Final = {"build", "deploy", "delete", "validate", "local invoke"}
+SAM: Final = {"build", "deploy", "delete", "validate", "local invoke", "package", "publish"}
 GLOBAL_OPTIONS: Final = {"--query", "--output", "--region", "--profile"}
 SUBCOMMANDS: Final = cast("click.Group", typer.main.get_command(app)).commands
 ASSIGNMENT: Final = re.compile(r"[A-Z_]+=.*")
@@ -230,3 +232,18 @@ def test_query_of_the_documents_finds_scheduled_messages() -> None:
 def test_key_pages_name_the_python_version() -> None:
     version = (ROOT / ".python-version").read_text(encoding="utf-8").strip()
     assert f"Python {version}" in document("README.md").text
+
+
+@pytest.mark.skipif(not shutil.which("terraform"), reason="Terraform is not installed")
+def test_terraform_snippet_is_well_formed(tmp_path: Path) -> None:
+    """`terraform fmt` parses the file and compares its form; it needs no network."""
+    (snippet,) = document("functions/DEPLOY.md").blocks("hcl")
+    (tmp_path / "main.tf").write_text(snippet, encoding="utf-8")
+    command = ["terraform", "fmt", "-check", "-diff", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own document
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_cdk_snippet_is_python() -> None:
+    (snippet,) = document("functions/DEPLOY.md").blocks("python")
+    compile(snippet, "functions/DEPLOY.md", "exec")

@@ -263,3 +263,22 @@ def _takes(parameter: dict[str, Any], value: Any) -> bool:
             return False
         return bool(parameter["MinValue"] <= float(value) <= parameter["MaxValue"])
     return True
+
+
+def test_application_repository_has_version_and_files() -> None:
+    application = template()["Metadata"]["AWS::ServerlessRepo::Application"]
+    project = tomllib.loads(TEMPLATE.with_name("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert application["SemanticVersion"] == project["version"]
+    assert application["SpdxLicenseId"] == project["license"]
+    assert application["Description"] == project["description"]
+    assert all(TEMPLATE.with_name(application[name]).is_file() for name in ("LicenseUrl", "ReadmeUrl"))
+
+
+def test_settings_name_eight_parameters_of_a_first_deployment() -> None:
+    """Uncommented, the lines of samconfig.toml are valid TOML with valid values."""
+    lines = TEMPLATE.with_name("samconfig.toml").read_text(encoding="utf-8").splitlines()
+    start = next(n for n, line in enumerate(lines) if line.startswith("# parameter_overrides"))
+    given = tomllib.loads("\n".join(line.removeprefix("# ") for line in lines[start:]))["parameter_overrides"]
+    values = dict(text.split("=", 1) for text in given)
+    assert len(values) == 8
+    assert all(_takes(_parameters()[name], value) for name, value in values.items())

@@ -557,6 +557,26 @@ def test_texts_of_a_stack_are_asked_of_its_function(
     assert '<td lang="nl" dir="auto">&lt;b&gt;Acme&lt;/b&gt;</td>' in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("reengage se", ["send", "send-test"]),
+        ("reengage send AppointmentB", ["AppointmentBooked"]),
+        ("reengage send-test --reason appointment_m", ["appointment_moved"]),
+        ("reengage send-test --loc", ["--locale"]),
+    ],
+)
+def test_shell_completes(words: str, completed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shell asks the program by these variables, as the script of --install-completion does."""
+    monkeypatch.setenv("_REENGAGE_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+    output = io.StringIO()
+    monkeypatch.setattr("sys.stdout", output)
+    main()
+    assert output.getvalue().split() == completed
+
+
 def test_send_test_invokes_the_send_function_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

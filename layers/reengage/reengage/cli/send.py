@@ -10,6 +10,7 @@ import typer
 
 from reengage.adapters.inbound.eventbridge import hints, inbound_message, parse_business_event
 from reengage.cli import stack as stacks
+from reengage.cli.completion import events
 from reengage.cli.console import ExitCode, UsageError, command, read_json, warn, write, write_json
 from reengage.cli.contacts import EXAMPLE, contact_fields, parse_contact
 from reengage.cli.envelope import build
@@ -21,7 +22,12 @@ POLL_SECONDS = 1.0
 
 @command
 def send(
-    event: Annotated[str, typer.Argument(help="event name such as AppointmentBooked, or a JSON file with one event")],
+    event: Annotated[
+        str,
+        typer.Argument(
+            help="event name such as AppointmentBooked, or a JSON file with one event", autocompletion=events
+        ),
+    ],
     *,
     contact: Annotated[str, typer.Option("--contact", help=f"brand/channel/address, for example {EXAMPLE}")] = "",
     brand: Annotated[str, typer.Option("--brand", help="brand of an event that names no contact")] = "",

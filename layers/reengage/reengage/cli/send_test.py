@@ -7,6 +7,7 @@ import typer
 
 from reengage.adapters.inbound.test_messages import parse_test_message
 from reengage.cli import stack as stacks
+from reengage.cli.completion import reasons
 from reengage.cli.console import ExitCode, command, printable, write, write_json
 from reengage.cli.explain import JsonOption, StackOption
 
@@ -18,7 +19,9 @@ def send_test(
     *,
     to: Annotated[str, typer.Option("--to", help="phone number that you own, such as +4915112345678")],
     brand: Annotated[str, typer.Option("--brand", help="brand whose route is used")],
-    reason: Annotated[str, typer.Option("--reason", help="reason whose text is sent")] = "appointment_reminder",
+    reason: Annotated[
+        str, typer.Option("--reason", help="reason whose text is sent", autocompletion=reasons)
+    ] = "appointment_reminder",
     channel: Annotated[str, typer.Option("--channel", help="sms, whatsapp or rcs")] = "sms",
     locale: Annotated[str, typer.Option("--locale", help="language of the text, such as de")] = "",
     test_id: Annotated[str, typer.Option("--id", help="id of the test; the same id is sent at most once")] = "",
