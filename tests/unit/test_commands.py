@@ -557,6 +557,68 @@ def test_texts_of_a_stack_are_asked_of_its_function(
     assert '<td lang="nl" dir="auto">&lt;b&gt;Acme&lt;/b&gt;</td>' in page.read_text(encoding="utf-8")
 
 
+SENT_TO = {"brand": "acme-dental", "channel": "sms", "address": "+12025550101"}
+
+
+@pytest.fixture
+def sending(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """A stack in which an event shows after the second look; the list has what was put on the bus."""
+    put: list[Any] = []
+    looks: list[Any] = []
+
+    def invoke(_output: str, event: Any) -> Any:
+        if "preview" in event:
+            return {"planned": [{"reason": "appointment_reminder", "due_at": "soon", "forecast": "send"}]}
+        looks.append(event)
+        subjects: dict[str, Any] = {"appointment a-17": {}} if put and len(looks) > 2 else {}
+        return {"contact": SENT_TO, "asked_at": str(len(looks)), "stands": {"subjects": subjects}, "entries": []}
+
+    monkeypatch.setattr(stacks, "stack_functions", lambda _stack: invoke)
+    monkeypatch.setattr(stacks, "put_events", lambda _stack, envelopes: put.extend(envelopes))
+    monkeypatch.setattr("reengage.cli.send.POLL_SECONDS", 0)
+    return put
+
+
+ARGUMENTS = ["send", "AppointmentBooked", "--contact", "acme-dental/sms/+12025550101", "--set", "appointment_id=a-17"]
+
+
+def test_send_waits_until_the_event_shows(sending: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """What was known before the event is no outcome; programs read one JSON object."""
+    assert main([*ARGUMENTS, "--yes", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["event"]["detail"]["appointment_id"] == "a-17"
+    assert result["preview"]["planned"][0]["reason"] == "appointment_reminder"
+    assert result["outcome"]["stands"]["subjects"] == {"appointment a-17": {}}
+    assert [envelope["detail-type"] for envelope in sending] == ["AppointmentBooked"]
+
+
+def test_send_says_if_nothing_has_changed(sending: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*ARGUMENTS, "--yes", "--wait", "0"]) == 1
+    assert "Nothing has changed after 0 seconds" in capsys.readouterr().err
+    assert len(sending) == 1
+
+
+def test_send_puts_nothing_on_the_bus_without_a_yes(
+    sending: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("typer.confirm", lambda *_, **__: False)
+    assert main(ARGUMENTS) == 1
+    assert main([*ARGUMENTS, "--dry-run", "--json"]) == 0
+    assert sending == []
+    assert "outcome" not in capsys.readouterr().out
+
+
+def test_send_reports_a_misspelled_field_of_a_file(
+    sending: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    detail = {"contact": SENT_TO, "appointment_id": "a", "starts_at": "2031-03-20T10:00:00Z", "timezon": "UTC"}
+    file = tmp_path / "event.json"
+    file.write_text(json.dumps({"detail-type": "AppointmentBooked", "detail": detail}), encoding="utf-8")
+    assert main(["send", str(file), "--dry-run"]) == 0
+    assert "$.detail.timezon: unknown field; did you mean timezone?" in capsys.readouterr().err
+    assert sending == []
+
+
 @pytest.mark.parametrize(
     ("words", "completed"),
     [

@@ -45,27 +45,42 @@ def send(
     """
     now = datetime.now(UTC)
     envelope = _envelope(event, contact, brand=brand, fields=fields or [], ahead=ahead, now=now)
-    write_json({name: envelope[name] for name in ("detail-type", "detail")})
+    shown = {name: envelope[name] for name in ("detail-type", "detail")}
+    result: dict[str, Any] = {"event": shown}
     functions = stacks.stack_functions(stack)
     if envelope["detail-type"] in EVENT_TYPES:
-        _show_preview(stacks.accepted(functions("ExplainFunctionArn", {"preview": envelope})))
-    if dry_run:
-        return ExitCode.DONE
-    if not yes and not typer.confirm(f"Put it on the bus of the stack {stack}?", err=True):
-        return ExitCode.FINDING
-    stacks.put_events(stack, [envelope])
-    receiver = envelope["detail"].get("contact")
-    if not receiver:
-        write("The event is on the bus.")
-        return ExitCode.DONE
-    answer = _outcome(functions, receiver, envelope, wait)
-    if answer is None:
-        warn(f"Nothing is stored of it after {wait:.0f} seconds. Look at the rejected and failed event queues.")
-        return ExitCode.FINDING
+        result["preview"] = stacks.accepted(functions("ExplainFunctionArn", {"preview": envelope}))
+    if not as_json:
+        _show(result)
+    code = ExitCode.DONE
+    if not dry_run:
+        code = _put(functions, stack, envelope, result, wait) if yes or _is_wanted(stack) else ExitCode.FINDING
     if as_json:
-        write_json(answer)
-    else:
-        write(*ledger(answer))
+        write_json(result)
+    elif "outcome" in result:
+        write(*ledger(result["outcome"]))
+    return code
+
+
+def _is_wanted(stack: str) -> bool:
+    return typer.confirm(f"Put it on the bus of the stack {stack}?", err=True)
+
+
+def _put(
+    functions: stacks.Functions, stack: str, envelope: Mapping[str, Any], result: dict[str, Any], wait: float
+) -> ExitCode:
+    """Put the event on the bus; ``result`` gets ``outcome``, what is known of its contact afterwards."""
+    receiver = envelope["detail"].get("contact")
+    before = _known(functions, receiver)[1] if receiver else None
+    stacks.put_events(stack, [envelope])
+    if not receiver:
+        warn("The event is on the bus.")
+        return ExitCode.DONE
+    outcome = _outcome(functions, receiver, before, wait)
+    if outcome is None:
+        warn(f"Nothing has changed after {wait:.0f} seconds. Look at the rejected and failed event queues.")
+        return ExitCode.FINDING
+    result["outcome"] = outcome
     return ExitCode.DONE
 
 
@@ -86,26 +101,31 @@ def _envelope(event: str, contact: str, *, brand: str, fields: list[str], ahead:
     return envelope
 
 
-def _show_preview(answer: Mapping[str, Any]) -> None:
-    for planned in answer["planned"]:
+def _show(result: Mapping[str, Any]) -> None:
+    write_json(result["event"])
+    if "preview" not in result:
+        return
+    for planned in result["preview"]["planned"]:
         what = planned.get("sent_at") or planned.get("rule")
         write(f"plans {planned['reason']} due {planned['due_at']}: {planned['forecast']} {what}")
         if "text" in planned:
             write(f"  {planned['text']}")
-    if not answer["planned"]:
+    if not result["preview"]["planned"]:
         write("plans nothing")
 
 
-def _outcome(functions: stacks.Functions, contact: Any, envelope: Mapping[str, Any], wait: float) -> Any:
-    """Ask for the contact until something is stored of this event, or ``wait`` seconds have passed."""
-    detail = envelope["detail"]
-    spec = EVENT_TYPES.get(envelope["detail-type"])
-    wanted = str(detail.get(spec.id_field) if spec else detail.get("message_id", ""))
+def _known(functions: stacks.Functions, contact: Any) -> tuple[Any, Any]:
+    """Return what is known of the contact, and the part of it that an event can change."""
+    answer = stacks.accepted(functions("ExplainFunctionArn", {"contact": contact}))
+    return answer, (answer["stands"], answer["entries"])
+
+
+def _outcome(functions: stacks.Functions, contact: Any, before: Any, wait: float) -> Any:
+    """Ask for the contact until something differs from ``before``, or ``wait`` seconds have passed."""
     deadline = time.monotonic() + wait
     while True:
-        answer = stacks.accepted(functions("ExplainFunctionArn", {"contact": contact}))
-        known = {*answer["stands"]["subjects"], *(str(e.get("message_id")) for e in answer["entries"])}
-        if not wanted or any(name.endswith(wanted) for name in known):
+        answer, now = _known(functions, contact)
+        if now != before:
             return answer
         if time.monotonic() >= deadline:
             return None
