@@ -239,7 +239,6 @@ import-opt-outs: $(PROJECT) ## Import opt-outs: FILE=opt-outs.csv; a dry run unl
 	@$(REENGAGE) import-opt-outs --stack $(STACK) --brand "$(BRAND)" $(if $(APPLY),--apply) $(if $(NEW_BRAND),--new-brand) "$(FILE)"
 
 pause: $(PROJECT) ## Hold all sending: WHY=… [BRAND=…] [SCOPE=all|marketing|a reason] [UNTIL=instant] [STACK=…].
-	$(call need,WHY,make pause WHY="wrong prices" BRAND=acme-dental)
 	@$(REENGAGE) pause --stack $(STACK) --why "$(WHY)" --brand "$(BRAND)" --scope "$(or $(SCOPE),all)" --until "$(UNTIL)"
 
 resume: $(PROJECT) ## End a pause of the same brand and scope: [BRAND=…] [SCOPE=…] [STACK=…].

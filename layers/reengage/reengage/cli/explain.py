@@ -45,11 +45,11 @@ def explain(
         raise UsageError(
             f"CONTACT (brand/channel/address) is missing. Usage: reengage explain {EXAMPLE}, or --appointment ID"
         )
+    parsed = parse_contact(contact) if contact else None
     invoke = stacks.stack_functions(stack)
     if phone:
         answer = _of_phone(invoke, stack, brand, phone)
-    elif contact:
-        parsed = parse_contact(contact)
+    elif parsed:
         answer = stacks.accepted(invoke("ExplainFunctionArn", {"contact": contact_fields(parsed)}))
         brand = parsed.brand
     else:

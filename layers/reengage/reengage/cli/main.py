@@ -1,9 +1,13 @@
 """The commands of ``reengage``, one module each. Exit codes: 0 done, 1 done with a finding, 2 wrong use."""
 
+import re
 from collections.abc import Sequence
+from typing import Any, Final
 
 import typer
+from typer.exceptions import TyperException
 
+from reengage.cli.console import ExitCode, warn
 from reengage.cli.day import day
 from reengage.cli.doctor import doctor
 from reengage.cli.explain import explain, export
@@ -36,6 +40,9 @@ COMMANDS = (
     opener,
 )
 
+EXAMPLE: Final = re.compile(r"Example: (reengage .*?)(?:,\s|\.?$)", re.MULTILINE)
+"""The first example of a command's help."""
+
 app = typer.Typer(
     name="reengage",
     help="Ask a deployed Reengage stack, preview events, import opt-outs, and stop or start sending.",
@@ -48,8 +55,21 @@ for run in COMMANDS:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    given = None if arguments is None else list(arguments)
     try:
-        app(args=None if arguments is None else list(arguments), prog_name="reengage")
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
+        return int(app(args=given, prog_name="reengage", standalone_mode=False) or ExitCode.DONE)
+    except typer.Abort:
+        warn("Stopped.")
+        return ExitCode.FINDING
+    except TyperException as error:
+        warn(what_to_type(error))
+        return ExitCode.WRONG_USE
+
+
+def what_to_type(error: TyperException) -> str:
+    """Return what is wrong with the arguments, and the example of the command's help."""
+    context: Any = getattr(error, "ctx", None)  # a wrong command has none
+    message = error.format_message() if isinstance(error, typer.BadParameter.__base__ or ()) else str(error)
+    example = EXAMPLE.search(context.command.help or "") if context else None
+    hint = f"Usage: {example[1]}" if example else "`reengage --help` lists the commands"
+    return f"{message} {hint}" if message.endswith((".", "?")) else f"{message}. {hint}"

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from reengage.errors import InvalidEvent, ReengageError
 
@@ -12,6 +12,15 @@ if TYPE_CHECKING:
 
 PUT_EVENTS_LIMIT = 10
 """Entries that one PutEvents call takes; AWS, EventBridge API reference."""
+
+
+HINTS: Final[Mapping[str, str]] = {
+    "must specify a region": " Set AWS_REGION, such as AWS_REGION=eu-central-1, or run `aws configure`.",
+    "Unable to locate credentials": ". Run `aws configure`, or `aws sso login`.",
+    "does not exist": ". Name another one with --stack, or another region with AWS_REGION.",
+    "ExpiredToken": ". Log in again, such as by `aws sso login`.",
+}
+"""What to do, by a part of botocore's error."""
 
 
 class StackError(ReengageError):
@@ -46,7 +55,8 @@ def describe(name: str) -> Stack:
     try:
         (stack,) = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     except (BotoCoreError, ClientError) as error:
-        raise StackError(f"the stack {name}: {error}") from error
+        hint = next((hint for text, hint in HINTS.items() if text in str(error)), "")
+        raise StackError(f"the stack {name}: {error}{hint}") from error
     return Stack(
         name,
         {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())},

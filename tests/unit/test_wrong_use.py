@@ -1,0 +1,71 @@
+"""A wrong call of ``reengage`` ends with 2 and says what to type."""
+
+import re
+from typing import Final
+
+import pytest
+
+from reengage.cli.main import COMMANDS, EXAMPLE, main
+
+BOOKED: Final = "events/plan_messages/appointment_booked.json"
+STORY: Final = "events/stories/clinic.jsonl"
+
+WRONG: Final = {
+    "explain": "CONTACT .* is missing. Usage: reengage explain acme-dental/sms/",
+    "explain foo": 'must look like brand/channel/address, for example acme-dental/sms/.*; got "foo"',
+    "explain acme/fax/1": "expected one of sms, rcs, whatsapp",
+    "explain acme/sms/abc": "expected a phone number in E.164 form, such as",
+    "export": "Missing argument 'contact'. Usage: reengage export acme-dental/sms/",
+    "preview": f"Missing argument 'event'. Usage: reengage preview {BOOKED}",
+    "preview none.json": "none.json: no such file",
+    "preview README.md": "README.md: expected JSON",
+    "preview events/ingest_message/first_message.json": "expected one of AppointmentBooked",
+    "simulate": "Missing argument 'story'. Usage: reengage simulate events/stories/clinic.jsonl",
+    "simulate none.jsonl": "none.jsonl: no such file",
+    f"simulate {STORY} {STORY}": "unexpected extra argument.* Usage: reengage simulate events/stories/",
+    f"simulate {STORY} --set Foo=1": 'unknown parameter "Foo"; use one of',
+    f"simulate {STORY} --set DryRum=true": 'unknown parameter "DryRum"; did you mean DryRun',
+    f"simulate {STORY} --set DryRun": "expected Parameter=value, for example",
+    f"simulate {STORY} --set DryRun=yes": 'DryRun is "yes": expected one of true, false',
+    f"simulate {STORY} --until tomorrow": "expected an ISO 8601 instant with an offset, such as",
+    "texts --locale xx": 'unknown "xx"; locales: de, en',
+    "day": "Missing option '--brand'. Usage: reengage day --brand acme-dental",
+    "day --brand acme --date later": "expected today, tomorrow, or a day such as",
+    "pause --scope foo": 'unknown --scope "foo"; use all, marketing, appointment_reminder',
+    "pause --until later": "expected an ISO 8601 instant with an offset",
+    "pause --nope": "No such option: --nope.* Usage: reengage pause --why",
+    "send": "Missing argument 'event'. Usage: reengage send AppointmentBooked",
+    "send Foo": 'unknown event "Foo"; use one of AgentReplied',
+    "send AppointmentBooked --in 2x": "expected 2d, 3h, 90m or an ISO 8601 duration such as",
+    "send-test": "Missing option '--to'. Usage: reengage send-test --to",
+    "progress acme": "Give either --announcement ID or --item ID",
+    "import-opt-outs": "Missing argument 'file'. Usage: reengage import-opt-outs opt-outs.csv",
+    "import-opt-outs none.csv": "none.csv: no such file",
+    "import-opt-outs none.csv --apply": "--apply needs --stack NAME",
+    "redrive --queue foo": 'unknown --queue "foo"; use failed, rejected',
+    "redrive --rate 0": "expected more than 0",
+    "redrive --limit many": "Invalid value for '--limit'.* Usage: reengage redrive",
+    "opener": "missing. Usage: reengage opener --appointment ID",
+    "exlpain": "No such command 'exlpain'. Did you mean 'explain'",
+    "--foo": "No such option: --foo. `reengage --help` lists the commands",
+}
+
+
+@pytest.mark.parametrize("call", WRONG)
+def test_wrong_call_says_what_to_type(call: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(call.split()) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert re.search(WRONG[call], printed.err), printed.err
+    assert "Traceback" not in printed.err
+
+
+@pytest.mark.parametrize("run", COMMANDS, ids=lambda run: run.__name__)
+def test_help_of_each_command_has_an_example(run: object) -> None:
+    assert EXAMPLE.search(run.__doc__ or "")
+
+
+def test_missing_region_says_how_to_set_it(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    assert main(["explain", "acme-dental/sms/+12025550101"]) == 1
+    assert "Set AWS_REGION, such as AWS_REGION=eu-central-1, or run `aws configure`." in capsys.readouterr().err
