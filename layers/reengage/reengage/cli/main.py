@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def what_to_type(error: TyperException) -> str:
     """Return what is wrong with the arguments, and the example of the command's help."""
-    context: Any = getattr(error, "ctx", None)  # a wrong command has none
+    context: Any = getattr(error, "ctx", None)  # a wrong command has no context
     message = error.format_message() if isinstance(error, typer.BadParameter.__base__ or ()) else str(error)
     example = EXAMPLE.search(context.command.help or "") if context else None
     hint = f"Usage: {example[1]}" if example else "`reengage --help` lists the commands"
