@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,3 +144,25 @@ def test_references_of_async_api_resolve() -> None:
             assert (ROOT / "events" / reference).is_file(), reference
     assert sum(reference.startswith("schemas/") for reference in found) == len(EVENTS_IN) + len(EVENTS_OUT)
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+", key) for key in document["components"]["messages"])
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="Node is not installed")
+def test_patterns_are_ecma_262() -> None:
+    """JSON Schema's patterns are JavaScript's; validators compile them with the flag u."""
+    script = """
+      const walk = (value) => {
+        if (Array.isArray(value)) value.forEach(walk);
+        else if (value && typeof value === "object") {
+          for (const [key, inner] of Object.entries(value)) {
+            if (key === "pattern" && typeof inner === "string") new RegExp(inner, "u");
+            if (key === "patternProperties") Object.keys(inner).forEach((each) => new RegExp(each, "u"));
+            walk(inner);
+          }
+        }
+      };
+      walk(JSON.parse(require("fs").readFileSync(0)));
+    """
+    node = shutil.which("node") or ""
+    given = json.dumps(schemas())
+    done = subprocess.run([node, "-e", script], input=given, capture_output=True, text=True, check=False)  # noqa: S603 - a script of ours
+    assert (done.returncode, done.stderr) == (0, "")
