@@ -21,7 +21,7 @@ OUTPUTS = {
     "ExplainFunctionArn": "arn",
     "PlanMessagesFunctionArn": "arn",
     "DashboardUrl": "https://console",
-    "ProviderSecretsArn": "secret",
+    "ProviderSecretsArn": "arn:aws:secretsmanager:eu-central-1:111122223333:secret:keys",
     "WebhookUrl": "https://hook/",
     "FailedEventsQueueUrl": "failed",
     "RejectedEventsQueueUrl": "rejected",
@@ -30,7 +30,9 @@ RESOURCES = [
     ("AWS::Scheduler::Schedule", "SendUpdatesFunctionSchedule", "updates"),
     ("AWS::SQS::Queue", "FailedEventsQueue", "failed"),
     ("AWS::CloudWatch::Alarm", "WebhookFailingAlarm", "alarm"),
+    ("AWS::CloudWatch::CompositeAlarm", "MessagesNotSentAlarm", "not-sent"),
     ("AWS::Lambda::Function", "WebhookFunction", "webhook"),
+    ("AWS::Lambda::Function", "IngestMessageFunction", "ingest"),
     ("AWS::SNS::Topic", "AlarmTopic", "topic"),
 ]
 
@@ -52,6 +54,9 @@ class Healthy:
     limit: int = 1000
     brand: dict[str, Any] = field(default_factory=lambda: {"name": "Acme", "timezone": "Europe/Berlin"})
     layers: tuple[str, ...] = ("layer:1",)
+    status: int = 200
+    composite: str = "OK"
+    parameters: dict[str, str] = field(default_factory=dict)
 
     def client(self, _service: str) -> "Healthy":
         return self
@@ -82,7 +87,8 @@ class Healthy:
         return {"Subscriptions": [{"SubscriptionArn": self.subscription}]}
 
     def describe_alarms(self, **_: Any) -> Any:
-        return {"MetricAlarms": [{"AlarmName": "alarm", "StateValue": self.alarm}]}
+        composite = {"AlarmName": "not-sent", "StateValue": self.composite}
+        return {"MetricAlarms": [{"AlarmName": "alarm", "StateValue": self.alarm}], "CompositeAlarms": [composite]}
 
     def get_queue_attributes(self, **_: Any) -> Any:
         return {"Attributes": {"ApproximateNumberOfMessages": str(self.messages)}}
@@ -100,8 +106,8 @@ class Healthy:
     def get_account_settings(self) -> Any:
         return {"AccountLimit": {"ConcurrentExecutions": self.limit}}
 
-    def get_function_configuration(self, **_: Any) -> Any:
-        return {"Layers": [{"Arn": arn} for arn in self.layers]}
+    def get_function_configuration(self, *, FunctionName: str) -> Any:  # noqa: N803 - AWS's name
+        return {"Layers": [{"Arn": self.layers[0] if FunctionName == "webhook" else self.layers[-1]}]}
 
     def get_item(self, **request: Any) -> Any:
         if request["Key"]["pk"]["S"] == "BRAND#":
@@ -110,7 +116,10 @@ class Healthy:
 
 
 def inspection(aws: Healthy, outputs: dict[str, str] | None = None) -> Inspection:
-    return Inspection(stacks.Stack("reengage", outputs or OUTPUTS, {"Routes": aws.routes}), aws.client)
+    stack = stacks.Stack("reengage", outputs or OUTPUTS, {"Routes": aws.routes, **aws.parameters})
+    seen = Inspection(stack, aws.client)
+    seen.get = lambda url, authorization: aws.status if url and authorization else 0  # type: ignore[method-assign]  # no socket
+    return seen
 
 
 def found(aws: Healthy, outputs: dict[str, str] | None = None) -> dict[str, list[str]]:
@@ -123,6 +132,9 @@ def test_a_healthy_stack_has_no_finding() -> None:
     assert found(Healthy()) == {}
 
 
+META = "acme/whatsapp/meta/106540352242922"
+META_KEYS = {"meta_access_token": "t", "meta_app_secret": "s"}
+SHARED = "acme/sms/aws/arn:aws:sms-voice:eu-central-1:999999999999:phone-number/phone-1"
 PAUSED = {"all": {"at": "2026-11-28T09:00:00+00:00", "why": "wrong text"}}
 
 
@@ -130,6 +142,12 @@ PAUSED = {"all": {"at": "2026-11-28T09:00:00+00:00", "why": "wrong text"}}
     ("aws", "check", "problem"),
     [
         (Healthy(keys={"twilio_account_sid": "AC1"}), "keys", "twilio_auth_token"),
+        (Healthy(status=401), "refused-keys", "twilio refuses the keys of acme with 401"),
+        (Healthy(status=404), "refused-keys", "twilio does not know the sender of acme"),
+        (Healthy(routes=META, keys=META_KEYS, status=403), "refused-keys", "meta refuses the keys of acme with 403"),
+        (Healthy(routes=SHARED), "senders", "of another account"),
+        (Healthy(composite="ALARM"), "alarming", "not-sent is on"),
+        (Healthy(layers=("layer:1", "layer:2"), brand={"name": "A", "timezone": "UTC"}), "deployment", "different"),
         (Healthy(routes=""), "listener", "no rule takes MessageSendRequested"),
         (Healthy(state="DISABLED"), "schedules", "SendUpdatesFunctionSchedule is disabled"),
         (Healthy(subscription="PendingConfirmation"), "alarms", "no confirmed subscriber"),
@@ -272,3 +290,13 @@ def test_redrive_rejects_an_unknown_queue(queues: Callable[..., Queues], capsys:
     queues()
     assert main(["redrive", "--queue", "other"]) == 2
     assert 'unknown --queue "other"; use failed, rejected, messages' in capsys.readouterr().err
+
+
+def test_a_shared_sender_is_fine_if_the_parameter_names_its_account() -> None:
+    assert found(Healthy(routes=SHARED, parameters={"SenderAccountId": "999999999999"})) == {}
+    own = SHARED.replace("999999999999", "111122223333")
+    assert found(Healthy(routes=own)) == {}
+
+
+def test_a_provider_that_does_not_answer_is_no_finding() -> None:
+    assert found(Healthy(status=0)) == {}

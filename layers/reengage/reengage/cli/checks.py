@@ -1,11 +1,16 @@
 """The checks of ``doctor``, one function each: what is wrong with a deployed stack, and how to fix it."""
 
+import base64
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from http import HTTPStatus
 from typing import Any, Literal
+from urllib.error import HTTPError
+from urllib.parse import quote
+from urllib.request import Request, urlopen
 
 from reengage.cli import stack as stacks
 from reengage.domain.brand import STACK
@@ -22,7 +27,14 @@ KEYS_OF = {
 }
 """By provider: names in the secret without which it cannot send, or its calls are refused."""
 
+TIMEOUT = 10.0
+"""Seconds for a provider's answer."""
+
 LOOK_BACK = timedelta(days=7)
+REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+ACCOUNT = 4
+"""Index of the account in the parts of an ARN."""
+
 CONCURRENCY = 50
 """Concurrent executions below which sends and the webhook share too little; new AWS accounts have 10."""
 
@@ -55,6 +67,17 @@ class Inspection:
         make_client: Any = boto3.client  # its overloads know only literal names
         return cls(stacks.describe(name), make_client)
 
+    def get(self, url: str, authorization: str) -> int:
+        """Make a GET request that changes nothing; return the status, 0 if there is no answer."""
+        request = Request(url, headers={"Authorization": authorization})  # noqa: S310 - https, from this module
+        try:
+            with urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310 - the same
+                return int(response.status)
+        except HTTPError as error:
+            return error.code
+        except OSError:
+            return 0
+
     @cached_property
     def resources(self) -> Mapping[str, list[tuple[str, str]]]:
         """By resource type: logical and physical ids."""
@@ -86,6 +109,50 @@ def keys(inspection: Inspection) -> Iterator[Finding]:
         if missing:
             hint = f"Put {', '.join(missing)} into the secret {inspection.stack.output('ProviderSecretsArn')}."
             yield Finding("problem", f"{provider} is in Routes, and its keys are missing: {', '.join(missing)}", hint)
+
+
+def refused_keys(inspection: Inspection) -> Iterator[Finding]:
+    """Check that providers accept the keys: a call that reads, and sends nothing."""
+    version = inspection.stack.parameters.get("MetaApiVersion", "v26.0")
+    for route in inspection.routes.routes:
+        call = _reading_call(route.provider, route.sender_id, inspection.keys, version)
+        if call is None:
+            continue
+        url, authorization = call
+        status = inspection.get(url, authorization)
+        if status in REFUSED:
+            yield Finding(
+                "problem",
+                f"{route.provider} refuses the keys of {route.brand} with {status}",
+                f"Correct them in the secret {inspection.stack.output('ProviderSecretsArn')}.",
+            )
+        elif status == HTTPStatus.NOT_FOUND:
+            hint = "Correct the identity in Routes, or give the key access to it."
+            yield Finding("problem", f"{route.provider} does not know the sender of {route.brand}", hint)
+
+
+def _reading_call(provider: str, sender: str, keys: Mapping[str, Any], version: str) -> tuple[str, str] | None:
+    """Return the URL of a call that reads the account or the sender, and its authorization; ``None`` without keys."""
+    if provider == "twilio" and (sid := keys.get("twilio_account_sid")) and (token := keys.get("twilio_auth_token")):
+        basic = base64.b64encode(f"{sid}:{token}".encode()).decode()
+        return f"https://api.twilio.com/2010-04-01/Accounts/{quote(str(sid))}.json", f"Basic {basic}"
+    if provider == "meta" and (token := keys.get("meta_access_token")):
+        return f"https://graph.facebook.com/{version}/{quote(sender)}?fields=id", f"Bearer {token}"
+    return None
+
+
+def foreign_senders(inspection: Inspection) -> Iterator[Finding]:
+    """Check that the functions may send by the ARNs in Routes."""
+    own = inspection.stack.output("ProviderSecretsArn").split(":")
+    allowed = {own[4] if len(own) > ACCOUNT else "", inspection.stack.parameters.get("SenderAccountId", "")}
+    for route in inspection.routes.routes:
+        parts = route.sender_id.split(":")
+        if route.provider == "aws" and parts[0] == "arn" and len(parts) > ACCOUNT and parts[ACCOUNT] not in allowed:
+            yield Finding(
+                "problem",
+                f"{route.brand} sends by {route.sender_id}, of another account: AWS denies it",
+                f"Set SenderAccountId to {parts[ACCOUNT]}.",
+            )
 
 
 def listener(inspection: Inspection) -> Iterator[Finding]:
@@ -277,6 +344,8 @@ def _brand_fields(inspection: Inspection, brand: str) -> Mapping[str, Any]:
 CHECKS: Mapping[str, Callable[[Inspection], Iterator[Finding]]] = {
     "deployment": deployment,
     "keys": keys,
+    "refused-keys": refused_keys,
+    "senders": foreign_senders,
     "listener": listener,
     "schedules": schedules,
     "alarms": alarms,
