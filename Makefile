@@ -264,7 +264,10 @@ opener: $(PROJECT) ## Print the link by which a person can write first: APPOINTM
 	$(call need,APPOINTMENT,make opener APPOINTMENT=a-17 QR=out.svg)
 	@$(REENGAGE) opener --appointment "$(APPOINTMENT)" --stack $(STACK) $(if $(BRAND),--brand "$(BRAND)") $(if $(QR),--qr "$(QR)")
 
-.PHONY: doctor redrive
+.PHONY: doctor redrive smoke
+smoke: $(PROJECT) ## Play a short story on a deployed stack, and check each step: [STACK=…].
+	@$(REENGAGE) smoke --stack $(STACK)
+
 doctor: $(PROJECT) ## Check a deployed stack, and say what is wrong and how to fix it: [STACK=…].
 	@$(REENGAGE) doctor --stack $(STACK)
 

@@ -292,7 +292,7 @@ def test_redrive_rejects_an_unknown_queue(queues: Callable[..., Queues], capsys:
     assert 'unknown --queue "other"; use failed, rejected, messages' in capsys.readouterr().err
 
 
-def test_a_shared_sender_is_fine_if_the_parameter_names_its_account() -> None:
+def test_a_shared_sender_needs_its_account_in_a_parameter() -> None:
     assert found(Healthy(routes=SHARED, parameters={"SenderAccountId": "999999999999"})) == {}
     own = SHARED.replace("999999999999", "111122223333")
     assert found(Healthy(routes=own)) == {}

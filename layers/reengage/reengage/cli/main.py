@@ -20,6 +20,7 @@ from reengage.cli.redrive import redrive
 from reengage.cli.send import send
 from reengage.cli.send_test import send_test
 from reengage.cli.simulate import simulate
+from reengage.cli.smoke import smoke
 from reengage.cli.texts import texts
 
 COMMANDS = (
@@ -37,6 +38,7 @@ COMMANDS = (
     resume,
     doctor,
     redrive,
+    smoke,
     opener,
 )
 
