@@ -17,6 +17,7 @@ from reengage.domain.policy_settings import PolicySettings
 from reengage.domain.quiet_hours import QuietHours
 from reengage.errors import InvalidEvent, NotPublished
 from reengage.ports import Refused, Retryable, Unknown
+from reengage.usecases.explain import explain, export
 from reengage.usecases.link_contact import link_contact, move_contact
 from tests.fakes import ANNA, NOON, Crash, Fault, World, business, inbound, receipt
 
@@ -589,3 +590,31 @@ def test_an_announcement_reaches_a_linked_person_once() -> None:
     for _ in range(3):
         world.run_sender("updates")
     assert sent_to(world) == [OTHER_PHONE]
+
+
+# What is stored of a person
+
+
+def test_the_ledger_covers_linked_addresses() -> None:
+    world = story((ANNA, HOUR), (CHAT, HOUR), booked=CHAT)
+    world.run_sender()
+    ledger = explain(ANNA, store=world.store, clock=world.clock)
+    assert [(each["channel"], each["address"]) for each in ledger["linked"]] == [(CHAT.channel, CHAT.address)]
+    assert ledger["linked"][0]["stands"]["window"] == "open"
+    (sent,) = [entry for entry in ledger["entries"] if entry["what"] == "sent"]
+    assert (sent["channel"], sent["address"]) == (CHAT.channel, CHAT.address)
+    assert [entry["at"] for entry in ledger["entries"]] == sorted(entry["at"] for entry in ledger["entries"])
+
+
+def test_an_export_names_linked_addresses() -> None:
+    world = story((ANNA, HOUR), (CHAT, HOUR))
+    assert export(ANNA, store=world.store, clock=world.clock)["linked"] == [
+        {"channel": CHAT.channel, "address": CHAT.address}
+    ]
+
+
+def test_nothing_is_linked_without_a_link() -> None:
+    world = World()
+    write(world, ANNA, NOON)
+    assert "linked" not in explain(ANNA, store=world.store, clock=world.clock)
+    assert "linked" not in export(ANNA, store=world.store, clock=world.clock)

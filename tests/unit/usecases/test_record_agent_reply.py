@@ -1,11 +1,13 @@
 """A person of the business writes to a contact: marketing waits, reminders do not."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 import pytest
 
-from reengage.domain.commands import EraseContact, RecordAgentReply
+from reengage.domain.commands import ConfigureBrand, EraseContact, RecordAgentReply
+from reengage.domain.message import State
 from reengage.domain.policy import PolicySettings
 from reengage.usecases.record_agent_reply import record_agent_reply
 from tests.fakes import ANNA, NOON, World, business, inbound
@@ -73,3 +75,59 @@ def test_an_erased_contact_does_not_come_back() -> None:
     world.erase(EraseContact(ANNA, LATER))
     assert not replies(world)
     assert world.store.read_thread(ANNA).conversation is None
+
+
+def test_a_pause_that_outlasts_a_message_is_in_the_ledger() -> None:
+    """Marketing that is valid for 48 hours met a talk that went on: the ledger names the talk, at each hold."""
+    world = talking()
+    world.plan(business("CartAbandoned", LATER, contact=ANNA, items=["Lamp"]))
+    world.clock.now = LATER + timedelta(hours=4)
+    while world.store.rows()[0].state is State.SCHEDULED:
+        record_agent_reply(RecordAgentReply(ANNA, world.clock.now), store=world.store, clock=world.clock)
+        world.run_sender("updates")
+        world.clock.forward(minutes=20)
+    (row,) = world.store.rows()
+    (skipped,) = world.bus.details("MessageSkipped")
+    assert (skipped["rule"], skipped["facts"]["held_by"]) == ("too_late", "in_conversation")
+    assert row.hold_rules == "in_conversation"
+    assert {held["rule"] for held in world.bus.details("MessageHeld")} == {"in_conversation"}
+
+
+@pytest.mark.parametrize("reason", ["welcome_back", "marketing", "utility"])
+def test_a_greeting_and_marketing_wait_and_a_reminder_does_not(reason: str) -> None:
+    world = World(
+        policy=PolicySettings(conversation_pause=30 * MINUTE),
+        ingest=replace(World().ingest, welcome_back_after=timedelta(days=7)),
+    )
+    world.receive(inbound(NOON))
+    world.clock.now = NOON + timedelta(days=9)
+    if reason == "welcome_back":
+        record_agent_reply(RecordAgentReply(ANNA, world.clock.now), store=world.store, clock=world.clock)
+        world.receive(inbound(world.clock.now))
+        (skipped,) = world.bus.details("MessageSkipped")
+        assert (skipped["rule"], skipped["facts"]["held_by"]) == ("too_late", "in_conversation")
+    elif reason == "marketing":
+        world.plan(business("CartAbandoned", world.clock.now, items=["Lamp"]))
+        world.clock.forward(hours=4)
+        world.receive(inbound(world.clock.now))
+        assert world.run_sender("updates")["held"] == 1
+    else:
+        world.plan(business("AppointmentBooked", starts_at=world.clock.now + timedelta(hours=3)))
+        world.clock.forward(hours=1)
+        world.receive(inbound(world.clock.now))
+        assert world.run_sender()["sent"] == 1
+
+
+@pytest.mark.parametrize(
+    ("stack", "brand", "greeted"),
+    [(7, "P10D", False), (7, "P9D", True), (None, "P1D", True), (7, "", False), (7, None, True), (20, "PT2H", True)],
+)
+def test_a_brand_sets_after_which_silence_a_greeting_comes(stack: int | None, brand: str | None, greeted: bool) -> None:
+    """A brand's own ``welcome_back_after`` had no effect."""
+    after = timedelta(days=stack) if stack else None
+    world = World(ingest=replace(World().ingest, welcome_back_after=after))
+    world.configure(ConfigureBrand(ANNA.brand, 1, {"name": "Acme", "welcome_back_after": brand}))
+    world.receive(inbound(NOON))
+    world.clock.now = NOON + timedelta(days=9)
+    world.receive(inbound(world.clock.now))
+    assert [detail["reason"] for detail in world.bus.details("MessageSent")] == ["welcome_back"] * greeted

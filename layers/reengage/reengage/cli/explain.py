@@ -125,17 +125,26 @@ def export(contact: ContactArgument, stack: StackOption = "reengage") -> ExitCod
 
     Example: reengage export acme-dental/sms/+12025550101 > contact.json
     """
-    event = {"contact": contact_fields(parse_contact(contact)), "export": True}
+    fields = contact_fields(parse_contact(contact))
     invoke = stacks.stack_functions(stack)
-    whole = stacks.accepted(invoke("ExplainFunctionArn", event))
+    whole = _whole(fields, invoke)
+    if linked := whole.pop("linked", []):
+        whole["linked"] = [_whole({**fields, **other}, invoke) for other in linked]
+    write_json(whole)
+    return ExitCode.DONE
+
+
+def _whole(contact: Mapping[str, str], invoke: stacks.Functions) -> dict[str, Any]:
+    """Return the whole export of one address."""
+    event = {"contact": contact, "export": True}
+    whole: dict[str, Any] = stacks.accepted(invoke("ExplainFunctionArn", event))
     while following := whole.pop("next", None):
         part = stacks.accepted(invoke("ExplainFunctionArn", {**event, "after": following}))
         for name in PARTS:
             whole[name] += part[name]
         whole["next"] = part.get("next")
         _fill(whole, part)
-    write_json(whole)
-    return ExitCode.DONE
+    return whole
 
 
 def _fill(whole: dict[str, Any], part: Mapping[str, Any]) -> None:

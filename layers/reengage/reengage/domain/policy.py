@@ -137,8 +137,11 @@ def _window_closed(context: PolicyInput) -> RuleResult:
 
 
 def _too_late(context: PolicyInput) -> RuleResult:
-    late = context.now >= context.message.valid_until
-    return RuleResult(stops=True, facts={"useful_until": iso(context.message.valid_until)}) if late else PASS
+    message = context.message
+    if context.now < message.valid_until:
+        return PASS
+    held_by = message.hold_rules.split(", ")[-1] if message.hold_rules else None
+    return RuleResult(stops=True, facts={"useful_until": iso(message.valid_until), "held_by": held_by})
 
 
 def _no_consent(context: PolicyInput) -> RuleResult:

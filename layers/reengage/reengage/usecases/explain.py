@@ -15,8 +15,9 @@ from reengage.domain.openers import FORECASTS
 from reengage.domain.policy import PolicyInput, PolicySettings
 from reengage.domain.preferences import Choice, Preferences
 from reengage.domain.subject import Subject, SubjectRef
-from reengage.ports import Clock, ContactStore, Holdings, SnapshotReader
+from reengage.ports import Clock, ContactStore, Holdings, SnapshotReader, ThreadsReader
 from reengage.usecases.openers import OpenerDesk
+from reengage.usecases.person import addresses_of
 
 Entry = dict[str, Any]
 """``at`` (ISO 8601, UTC), ``what`` happened or will happen, and details; JSON values; ``None`` if not known."""
@@ -31,7 +32,7 @@ CHOICE_LABELS: Final = {
 }
 
 
-class LedgerStore(ContactStore, SnapshotReader, Protocol):
+class LedgerStore(ContactStore, SnapshotReader, ThreadsReader, Protocol):
     """What a ledger reads."""
 
 
@@ -54,8 +55,35 @@ def explain(
     """The ledger: ``contact``, ``asked_at``, ``stands`` (how things stand) and ``entries``, in order of time.
 
     With ``settings``, each message that is still scheduled has its forecast, and its opener with ``desk``. JSON values;
-    the person's own texts are not among them.
+    the person's own texts are not among them. If other addresses are linked with the contact, ``linked`` has what
+    stands for each, and an entry about one of them has its ``channel`` and ``address``.
     """
+    ledger = _ledger(contact, store=store, clock=clock, settings=settings, desk=desk)
+    linked, entries = [], list(ledger["entries"])
+    for other in addresses_of(contact, store)[1:]:
+        about, theirs = _address(other), _ledger(other, store=store, clock=clock, settings=settings, desk=desk)
+        linked.append({**about, "stands": theirs["stands"]})
+        # Two channels of one number have the same choices.
+        entries += [entry | about for entry in theirs["entries"] if entry not in ledger["entries"]]
+    if linked:
+        entries.sort(key=lambda entry: datetime.fromisoformat(entry["at"]))
+        ledger |= {"linked": linked, "entries": entries}
+    return ledger
+
+
+def _address(contact: Contact) -> dict[str, str]:
+    return {"channel": contact.channel, "address": contact.address}
+
+
+def _ledger(
+    contact: Contact,
+    *,
+    store: LedgerStore,
+    clock: Clock,
+    settings: PolicySettings | None,
+    desk: OpenerDesk | None,
+) -> dict[str, Any]:
+    """Return the ledger of one address."""
     held, now = store.read_holdings(contact), clock()
     entries = [*_messages_in(held), *_choices(contact, held.preferences), *_consents(held)]
     for message in held.scheduled:
@@ -93,14 +121,17 @@ def explain_subject(
     return {"brand": ref.brand, "kind": ref.kind, "id": ref.id, "ledgers": ledgers}
 
 
-def export(contact: Contact, *, store: ContactStore, clock: Clock, cursor: str | None = None) -> dict[str, Any]:
+def export(contact: Contact, *, store: LedgerStore, clock: Clock, cursor: str | None = None) -> dict[str, Any]:
     """Return all data stored of a contact, its texts included, as JSON values, in parts.
 
-    ``next`` is in every part but the last: give it as ``cursor`` for the next part.
+    ``next`` is in every part but the last: give it as ``cursor`` for the next part. ``linked``, in the first part,
+    names the person's other addresses: each is exported by itself.
     """
+    linked = [_address(other) for other in addresses_of(contact, store)[1:]] if cursor is None else []
     holdings, following = store.read_holdings_page(contact, cursor)
     held: dict[str, Any] = msgspec.to_builtins(holdings)
-    return {**subject_of(contact), "exported_at": iso(clock()), **held, **({"next": following} if following else {})}
+    part = {**subject_of(contact), "exported_at": iso(clock()), **held}
+    return part | ({"next": following} if following else {}) | ({"linked": linked} if linked else {})
 
 
 def _state(contact: Contact, held: Holdings, now: datetime) -> dict[str, Any]:
