@@ -52,11 +52,11 @@ def explain(
     settings: PolicySettings | None = None,
     desk: OpenerDesk | None = None,
 ) -> dict[str, Any]:
-    """The ledger: ``contact``, ``asked_at``, ``stands`` (how things stand) and ``entries``, in order of time.
+    """The ledger: ``contact``, ``asked_at``, ``stands`` (the present state) and ``entries``, in order of time.
 
     With ``settings``, each message that is still scheduled has its forecast, and its opener with ``desk``. JSON values;
-    the person's own texts are not among them. If other addresses are linked with the contact, ``linked`` has what
-    stands for each, and an entry about one of them has its ``channel`` and ``address``.
+    the person's own texts are not among them. If other addresses are linked with the contact, ``linked`` has the
+    state of each, and an entry about one of them has its ``channel`` and ``address``.
     """
     ledger = _ledger(contact, store=store, clock=clock, settings=settings, desk=desk)
     linked, entries = [], list(ledger["entries"])
