@@ -108,7 +108,7 @@ class DeployedStory:
                 line["detail"]["text"] = text
 
     def _plan_receipts(self, detail: Mapping[str, Any], at: datetime) -> None:
-        rule = next((rule for rule in self.story.rules if _applies(rule, detail)), None)
+        rule = next((rule for rule in self.story.rules if _applies(rule, detail, at)), None)
         for receipt in rule.receipts if rule else ():
             reported = {
                 "contact": detail["contact"],
@@ -116,6 +116,7 @@ class DeployedStory:
                 "status": receipt.status,
                 "provider_message_id": f"story-{len(self.lines)}",
                 "occurred_at": iso(at + receipt.after),
+                **({"error": receipt.error} if receipt.error else {}),
             }
             heapq.heappush(self.receipts, (at + receipt.after, len(self.lines), reported))
 
@@ -133,7 +134,9 @@ def _envelope(event: Mapping[str, Any], name: str, at: datetime) -> Json:
     }
 
 
-def _applies(rule: ProviderRule, detail: Mapping[str, Any]) -> bool:
+def _applies(rule: ProviderRule, detail: Mapping[str, Any], at: datetime) -> bool:
+    if (rule.begins and at < rule.begins) or (rule.ends and at >= rule.ends):
+        return False
     values = {**detail["contact"], "reason": detail["reason"]}
     return all(values.get(name) == value for name, value in rule.matches.items())
 
