@@ -592,7 +592,7 @@ def test_send_waits_until_the_event_shows(sending: list[Any], capsys: pytest.Cap
     assert [envelope["detail-type"] for envelope in sending] == ["AppointmentBooked"]
 
 
-def test_send_says_if_nothing_has_changed(sending: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_send_reports_that_nothing_changed(sending: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*ARGUMENTS, "--yes", "--wait", "0"]) == 1
     assert "Nothing has changed after 0 seconds" in capsys.readouterr().err
     assert len(sending) == 1

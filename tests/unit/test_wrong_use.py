@@ -52,7 +52,7 @@ WRONG: Final = {
 
 
 @pytest.mark.parametrize("call", WRONG)
-def test_wrong_call_says_what_to_type(call: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_call_shows_what_to_type(call: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(call.split()) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -65,7 +65,7 @@ def test_help_of_each_command_has_an_example(run: object) -> None:
     assert EXAMPLE.search(run.__doc__ or "")
 
 
-def test_missing_region_says_how_to_set_it(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_region_shows_how_to_set(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     assert main(["explain", "acme-dental/sms/+12025550101"]) == 1
     assert "Set AWS_REGION, such as AWS_REGION=eu-central-1, or run `aws configure`." in capsys.readouterr().err

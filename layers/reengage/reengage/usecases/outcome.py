@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from reengage.domain.asking import asks_for_answer
 from reengage.domain.events_out import OutEvent
-from reengage.domain.message import ASKED, MERGED_INTO, ScheduledMessage, State
-from reengage.domain.policy import PolicyInput, decide
-from reengage.ports import OutboundMessage
+from reengage.domain.message import ASKED, MERGED_INTO, MERGED_WITH, ScheduledMessage, State
+from reengage.domain.policy import Decision, PolicyInput, decide, deliver_before, free_text_until
+from reengage.ports import OutboundMessage, Wording
 from reengage.usecases.recheck_window import with_closing_plan
 
 
@@ -36,6 +36,32 @@ def merged_into(message: ScheduledMessage, context: PolicyInput, *, asks: bool) 
     is_asked = asks and asks_for_answer(context.message, context.subject, context.brand)
     facts = {**decide(context).facts, **({ASKED: True} if is_asked else {})}
     return replace(context.message, rule=None, facts={**facts, MERGED_INTO: message.scheduled_message_id})
+
+
+def outbound(
+    context: PolicyInput, decision: Decision, wording: Wording, snapshot_valid_until: datetime
+) -> OutboundMessage:
+    """Return the message with its text, data and time limits."""
+    data = subject_data(context)
+    before = min(map(deliver_before, (context, *context.merged)))
+    text_until = free_text_until(context)
+    if wording.replies and asks_for_answer(context.message, context.subject, context.brand):
+        decision = replace(decision, facts={**decision.facts, ASKED: True})
+    if context.merged:
+        ids = [each.message.scheduled_message_id for each in context.merged]
+        decision = replace(decision, facts={**decision.facts, MERGED_WITH: ids})
+        data["others"] = [subject_data(each) for each in context.merged]
+    return OutboundMessage(
+        message=context.message,
+        wording=wording,
+        data=data,
+        decision=decision,
+        free_text_until=text_until,
+        # A template names one appointment.
+        start_before=min(snapshot_valid_until, before, *([text_until] if context.merged else ())),
+        deliver_before=before,
+        others=[merged_into(context.message, each, asks=bool(wording.replies)) for each in context.merged],
+    )
 
 
 def with_text(message: ScheduledMessage, outbound: OutboundMessage) -> ScheduledMessage:

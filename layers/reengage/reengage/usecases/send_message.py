@@ -10,12 +10,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from reengage.domain.asking import asks_for_answer
 from reengage.domain.caps import longest
 from reengage.domain.commands import RecordChoice
 from reengage.domain.events_out import out_event
 from reengage.domain.instants import iso
-from reengage.domain.message import ASKED, MERGED_WITH, ScheduledMessage, State, bounded_id
+from reengage.domain.message import ScheduledMessage, State, bounded_id
 from reengage.domain.outbox import outcome_event
 from reengage.domain.parameters import parse_rates
 from reengage.domain.pause import MARK
@@ -26,8 +25,6 @@ from reengage.domain.policy import (
     Decision,
     PolicyInput,
     PolicySettings,
-    deliver_before,
-    free_text_until,
 )
 from reengage.domain.preferences import Choice, OptOutScope, Topic
 from reengage.domain.reasons import SendGroup
@@ -257,7 +254,7 @@ class Sender:
         """Render the text and reserve the cap. ``None``: the snapshot is too old by now, and has to be read again."""
         if self.clock() - read_at > PREPARE_WITHIN:
             return None
-        outbound = self._outbound(context, decision, read_at + SNAPSHOT_VALID_FOR)
+        outbound = outcomes.outbound(context, decision, self.render(context), read_at + SNAPSHOT_VALID_FOR)
         if not self._reserve_cap(context):
             return None
         now = self.clock()
@@ -311,28 +308,6 @@ class Sender:
     def _release_cap(self, message: ScheduledMessage) -> None:
         if message.cap_holder or self.settings.caps.get(message.reason_spec.category):
             self.store.release_cap(message)
-
-    def _outbound(self, context: PolicyInput, decision: Decision, snapshot_valid_until: datetime) -> OutboundMessage:
-        data = outcomes.subject_data(context)
-        before = min(map(deliver_before, (context, *context.merged)))
-        wording, text_until = self.render(context), free_text_until(context)
-        if wording.replies and asks_for_answer(context.message, context.subject, context.brand):
-            decision = replace(decision, facts={**decision.facts, ASKED: True})
-        if context.merged:
-            ids = [each.message.scheduled_message_id for each in context.merged]
-            decision = replace(decision, facts={**decision.facts, MERGED_WITH: ids})
-            data["others"] = [outcomes.subject_data(each) for each in context.merged]
-        return OutboundMessage(
-            message=context.message,
-            wording=wording,
-            data=data,
-            decision=decision,
-            free_text_until=text_until,
-            # A template names one appointment.
-            start_before=min(snapshot_valid_until, before, *([text_until] if context.merged else ())),
-            deliver_before=before,
-            others=[outcomes.merged_into(context.message, each, asks=bool(wording.replies)) for each in context.merged],
-        )
 
     def _record(self, message: ScheduledMessage, outbound: OutboundMessage, outcome: Outcome) -> Handled:
         """Store the channel's answer in the row of each message that the text named."""
