@@ -7,12 +7,15 @@ from typing import Any, Final
 import pytest
 
 from reengage.domain.commands import ConfigureBrand, PauseSending, ResumeSending
+from reengage.domain.contact import Contact
 from reengage.domain.message import State
 from reengage.domain.planning import reply
 from reengage.errors import NotPublished
+from reengage.ports import OutboundMessage, Outcome
+from reengage.usecases import send_due_messages as run_of_updates
 from reengage.usecases.pause_sending import pause_sending
 from reengage.usecases.send_due_messages import send_due_messages
-from tests.fakes import ANNA, NOON, Fault, World, business, inbound
+from tests.fakes import ANNA, NOON, Fault, Provider, World, business, inbound
 
 STARTS: Final = NOON + timedelta(days=10)
 DUE: Final = STARTS - timedelta(hours=2)
@@ -187,3 +190,33 @@ def test_a_brands_own_rate_replaces_the_stacks() -> None:
     sender = replace(world.sender(), rate_limiter=lambda _: False, brand_rate_limiter=own)
     assert send_due_messages(sender, stop_at=DUE + MINUTE)["sent", ""] == 1
     assert asked == [("acme-dental/sms", 3.0)]
+
+
+class PausedAfterOne(Provider):
+    """While the first message is handed over, someone pauses the brand."""
+
+    world: World
+
+    def send(self, outbound: OutboundMessage, _route: str = "") -> Outcome:
+        if not self.handed:
+            pause(self.world, brand="acme-dental", scope="marketing", at=self.clock.now)
+        return Provider.send(self, outbound)
+
+
+def test_a_pause_stops_a_broadcast_in_the_middle_of_its_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_of_updates, "WORKERS", 1)  # several would hand over at the same time
+    world = World()
+    for n in range(5):
+        world.receive(inbound(contact=Contact("acme-dental", "sms", f"+491511234560{n}")))
+    at = NOON + timedelta(hours=1)
+    world.plan(business("HolidayHoursAnnounced", date="2026-04-06", send_at=at, closed=True))
+    world.clock.now = at + MINUTE
+    world.provider = provider = PausedAfterOne(world.clock)
+    provider.world = world
+    assert world.run_sender("updates")["sent"] == 1
+    world.clock.forward(minutes=2)
+    assert world.run_sender("updates")["sent"] == 0
+    resume(world, brand="acme-dental", scope="marketing", at=world.clock.now)
+    world.clock.forward(minutes=1)
+    assert world.run_sender("updates")["sent"] == 4
+    assert len(provider.handed) == len({outbound.message.contact for outbound in provider.handed}) == 5
