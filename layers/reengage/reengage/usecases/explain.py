@@ -55,8 +55,8 @@ def explain(
     """The ledger: ``contact``, ``asked_at``, ``stands`` (the present state) and ``entries``, in order of time.
 
     With ``settings``, each message that is still scheduled has its forecast, and its opener with ``desk``. JSON values;
-    the person's own texts are not among them. If other addresses are linked with the contact, ``linked`` has the
-    state of each, and an entry about one of them has its ``channel`` and ``address``.
+    the person's own texts are not among them. ``linked`` has the state of each address that is linked with the contact;
+    an entry about such an address has its ``channel`` and ``address``.
     """
     ledger = _ledger(contact, store=store, clock=clock, settings=settings, desk=desk)
     linked, entries = [], list(ledger["entries"])
