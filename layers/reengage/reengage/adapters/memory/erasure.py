@@ -15,13 +15,7 @@ class Erasures(Tables):
     def erase(self, contact: Contact, *, until: datetime) -> int:
         with self._lock:
             found = 0
-            for _, ref in self._links_of(contact):
-                subject = self._subjects.get(ref)
-                rest = without_contact(subject, contact, until) if subject else None
-                if rest and rest is not subject:
-                    self._subjects[ref] = replace(rest, revision=rest.revision + 1)
-                elif subject and rest is None:
-                    del self._subjects[ref]
+            self._erase_subjects(contact, until)
             found += drop(self._profiles, [contact], lambda item: item.last_seen_at <= until)
             found += drop(self._conversations, [contact], lambda item: item.last_inbound_at <= until)
             found += drop(self._messages, self._inbound_of(contact), lambda item: item[0].sent_at <= until)
@@ -34,8 +28,21 @@ class Erasures(Tables):
                 [(contact, category) for category in CATEGORIES],
                 lambda taken: all(at <= until for at in taken.cap_usage.instants()),
             )
-            for key, unpublished in self._unpublished.items():
-                left = tuple(key for key in unpublished.keys if key.pk != contact.key)
-                self._unpublished[key] = replace(unpublished, keys=left)
+            self._forget_unpublished(contact)
             self._tidy(contact.key)
             return found
+
+    def _erase_subjects(self, contact: Contact, until: datetime) -> None:
+        for _, ref in self._links_of(contact):
+            subject = self._subjects.get(ref)
+            rest = without_contact(subject, contact, until) if subject else None
+            if rest and rest is not subject:
+                self._subjects[ref] = replace(rest, revision=rest.revision + 1)
+            elif subject and rest is None:
+                del self._subjects[ref]
+
+    def _forget_unpublished(self, contact: Contact) -> None:
+        """Remove the contact's messages from every list."""
+        for key, unpublished in self._unpublished.items():
+            left = tuple(key for key in unpublished.keys if key.pk != contact.key)
+            self._unpublished[key] = replace(unpublished, keys=left)
