@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 
 from reengage.adapters.wording_samples import SAMPLE_FIELDS
-from tests.integration.replays import play
+from tests.integration.replays import TICK, play
 from tests.integration.stack import Stack, case
 
 NUMBER: Final = "+4915112345678"
@@ -56,7 +56,8 @@ def test_every_reason_can_be_tested(listed: Stack, reason: str) -> None:
         write_event(
             listed, "ConsentChanged", contact=CONTACT, marketing=True, evidence={"when": "2031-03-01T00:00:00Z"}
         )
-    assert send(listed, reason=reason)["state"] == "sent"
+    answer = send(listed, reason=reason)
+    assert answer["state"] == "sent", answer
     assert len(requests(listed)) == 1
 
 
@@ -104,6 +105,21 @@ def test_no_cap_counts_it(listed: Stack) -> None:
     # A cap of a brand does not count it either.
     write_event(listed, "BrandConfigured", brand="acme-dental", name="Acme", utility_caps="1/P1D")
     assert send(listed, id="t9")["state"] == "sent"
+
+
+def test_no_real_message_goes_along(listed: Stack) -> None:
+    """A run merges the due messages of one contact; a test must not take one past its rules."""
+    patient = case("ingest_message/first_message")["detail"]["contact"]
+    listed.resources = {**listed.resources, "TestNumbers": patient["address"]}
+    play(listed, "ingest_message/first_message")
+    play(listed, "plan_messages/appointment_booked")
+    listed.published()
+    answer = send(listed, TICK, contact=patient)
+    assert answer["state"] == "sent", answer
+    (request,) = requests(listed)
+    assert request["subject_id"] == "test-t1"
+    assert request["text"].count(" at ") == 1
+    assert {str(row.state) for row in listed.rows() if not row.subject.id.startswith("test-")} == {"scheduled"}
 
 
 def test_explain_shows_the_test(listed: Stack) -> None:

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
 from reengage.domain.brand import Brand
-from reengage.domain.contact import Profile
+from reengage.domain.contact import Contact, Profile
 from reengage.domain.conversation import WINDOW, Conversation, expiry
 from reengage.domain.events_out import OutEvent
-from reengage.domain.message import ScheduledMessage
+from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.message_to_test import MessageToTest
 from reengage.domain.policy import Snapshot
 from reengage.domain.reasons import REASONS
@@ -123,6 +123,16 @@ class StoreOfTest:
             profile=self._profile(snapshot.profile),
             others=(),
         )
+
+    def pending_messages(self, *_: Any) -> list[ScheduledMessage]:
+        """Return nothing: a test never takes a real message of the contact along."""
+        return []
+
+    def sent_about_appointments(self, _contact: Contact) -> list[ScheduledMessage]:
+        """Return the reminder that a test of a correction corrects: one with another time."""
+        message = _message(self.test, self.now)
+        reminder = replace(message, reason="appointment_reminder", offset="PT2H", anchor_at=self.now, state=State.SENT)
+        return [reminder] if message.reason_spec.correction else []
 
     def settle(self, message: ScheduledMessage) -> bool:
         return self.store.settle(replace(message, facts={**message.facts, TEST: True}))
