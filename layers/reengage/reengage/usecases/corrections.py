@@ -20,7 +20,6 @@ from reengage.domain.message import ScheduledMessage, State
 from reengage.ports import QuestionReader
 
 CANCELLED: Final = "appointment_cancelled"
-ASKED_FOR: Final = {"moved": "reschedule_requested", "cancelled": "cancel_requested"}
 
 Verdict = Literal["needed", "not_needed", "wait"]
 
@@ -37,11 +36,18 @@ def is_needed(correction: ScheduledMessage, sent: Sequence[ScheduledMessage]) ->
     if last is None:
         return False
     kind, was_cancelled = correction.reason_spec.correction, last.reason == CANCELLED
-    is_false = not was_cancelled if kind == "cancelled" else was_cancelled or last.anchor_at != correction.anchor_at
+    if kind == "cancelled":
+        return not was_cancelled and not _is_asked_for(last, sent, "cancel_requested")
+    if was_cancelled:
+        return True
+    return last.anchor_at != correction.anchor_at and not _is_asked_for(last, sent, "reschedule_requested")
+
+
+def _is_asked_for(last: ScheduledMessage, sent: Sequence[ScheduledMessage], answer: str) -> bool:
+    """Whether that is the newest answer to the messages that name the same time as the last one."""
     answers = [row.answer for row in sent if row.answer and row.anchor_at == last.anchor_at]
-    newest = max(answers, key=lambda answer: answer.at, default=None)
-    is_asked_for = newest is not None and not was_cancelled and newest.answer == ASKED_FOR[kind or "moved"]
-    return is_false and not is_asked_for
+    newest = max(answers, key=lambda given: given.at, default=None)
+    return newest is not None and newest.answer == answer
 
 
 def numbered(correction: ScheduledMessage, sent: Sequence[ScheduledMessage]) -> ScheduledMessage:
