@@ -35,8 +35,11 @@ def may_merge(context: PolicyInput) -> bool:
     return free_text_for is None or context.now < context.conversation.last_inbound_at + free_text_for
 
 
-def claim_others(message: ScheduledMessage, *, store: RunStore, now: datetime) -> list[ScheduledMessage]:
-    """Claim the messages that one text can name together with ``message``; one of each appointment."""
+def claim_others(context: PolicyInput, *, store: RunStore, now: datetime) -> list[ScheduledMessage]:
+    """Claim the messages that one text can name together with this one; one of each appointment."""
+    message = context.message
+    if not may_merge(context):
+        return []
     assert message.claim_id is not None
     pending = store.pending_messages(message.contact, message.reason)
     due = sorted((row for row in pending if _is_due(row, now)), key=lambda row: row.due_at)

@@ -195,19 +195,23 @@ def _with_corrections(
     if event.track != CORRECTED_TRACK or event.track not in before.tracks:
         return diff  # no message about it was sent before its first event
     present = corrections(subject, event.arrived_at)
-    present = [message for message in present if concerns(event, message, subject, is_repeat=is_repeat)]
-    sent = {message.contact: sent_about(message, store) for message in present}
-    wanted = [
-        numbered(message, sent[message.contact]) for message in present if is_needed(message, sent[message.contact])
-    ]
-    keys = {message.key for message in wanted}
-    former = [
-        numbered(message, about)
-        for message in corrections(before, event.arrived_at)
-        if (about := sent.get(message.contact))
-    ]
-    unwanted = [message for message in former if message.key not in keys]
-    return PlanDiff([*diff.wanted, *wanted], [*diff.unwanted, *_with_rules(unwanted, subject)])
+    changed = [message for message in present if concerns(event, message, subject, is_repeat=is_repeat)]
+    sent = {message.contact: sent_about(message, store) for message in changed}
+    wanted = _numbered([each for each in changed if is_needed(each, sent[each.contact])], sent)
+    former = _numbered(corrections(before, event.arrived_at), sent)
+    return PlanDiff([*diff.wanted, *wanted], [*diff.unwanted, *_with_rules(_without(former, wanted), subject)])
+
+
+def _without(messages: Sequence[ScheduledMessage], others: Sequence[ScheduledMessage]) -> list[ScheduledMessage]:
+    keys = {other.key for other in others}
+    return [message for message in messages if message.key not in keys]
+
+
+def _numbered(
+    messages: Sequence[ScheduledMessage], sent: Mapping[Contact, Sequence[ScheduledMessage]]
+) -> list[ScheduledMessage]:
+    """Return the corrections to the contacts of ``sent``, each with a key of its own."""
+    return [numbered(message, sent[message.contact]) for message in messages if message.contact in sent]
 
 
 def planned_event(message: ScheduledMessage, context: PolicyInput, invitation: Invitation | None = None) -> OutEvent:

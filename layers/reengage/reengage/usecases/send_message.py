@@ -179,20 +179,15 @@ class Sender:
             if isinstance(decided, Handled):
                 return decided
             context, decision = decided
-            if message.reason_spec.correction:
-                corrected = self._corrected(context)
-                if isinstance(corrected, Handled):
-                    return corrected
-                context = corrected
             ready, blocked_by = routes.of(context.message.recipient)
             if blocked_by:
                 return self._try_later(context.message, blocked_by.error)
             if not has_slot and not self._wait_for_slot(context):
                 return self._release(message, Handled("left"))
             has_slot = True
-            if not has_others and may_merge(context):
+            if not has_others:
                 has_others = True
-                others += claim_others(message, store=self.store, now=self.clock())
+                others += claim_others(context, store=self.store, now=self.clock())
                 if others:
                     continue  # the snapshots of all have to be fresh
             context = self._merged(context, others)
@@ -248,7 +243,9 @@ class Sender:
             return self._not_sent(chosen, decision, wanted)
         holder = (chosen.cap_usage.holder or chosen.message.contact) if chosen.caps else None
         message = replace(chosen.message, cap_holder=holder)
-        return replace(chosen, message=message), decision
+        chosen = replace(chosen, message=message)
+        corrected = self._corrected(chosen) if message.reason_spec.correction else chosen
+        return corrected if isinstance(corrected, Handled) else (corrected, decision)
 
     def _ready_in_time(self, context: PolicyInput, decision: Decision, read_at: datetime) -> OutboundMessage | None:
         """Render the text and reserve the cap. ``None``: the snapshot is too old by now, and has to be read again."""
