@@ -50,6 +50,7 @@ class DeployedStory:
     lines: list[Json] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
     receipts: list[tuple[datetime, int, Json]] = field(default_factory=list)
+    reported: int = 0
     delivered: int = 0
     last_tick: datetime | None = None
 
@@ -118,7 +119,8 @@ class DeployedStory:
                 "occurred_at": iso(at + receipt.after),
                 **({"error": receipt.error} if receipt.error else {}),
             }
-            heapq.heappush(self.receipts, (at + receipt.after, len(self.lines), reported))
+            self.reported += 1
+            heapq.heappush(self.receipts, (at + receipt.after, self.reported, reported))
 
 
 def _envelope(event: Mapping[str, Any], name: str, at: datetime) -> Json:
