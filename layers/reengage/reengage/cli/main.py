@@ -60,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = None if arguments is None else list(arguments)
     try:
         return int(app(args=given, prog_name="reengage", standalone_mode=False) or ExitCode.DONE)
+    except SystemExit as end:  # of the shell's completion
+        return int(end.code or 0)
     except typer.Abort:
         warn("Stopped.")
         return ExitCode.FINDING
