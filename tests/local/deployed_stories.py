@@ -264,8 +264,10 @@ def _is_same(found: Any, wanted: Any) -> bool:
     return bool(found == wanted)
 
 
-def cannot_be_played(story: Story) -> str | None:
+def cannot_be_played(name: str, story: Story) -> str | None:
     """Return why a story is left to the simulation alone."""
+    if name in stories.OF_ONE_KEY:
+        return "it has a token, which is made with the stack's own key"
     if any(setting.at for setting in story.settings):
         return "it changes parameters in its course"
     if any(rule.answer != "accepted" or rule.share < 1 for rule in story.rules):
@@ -285,7 +287,7 @@ def main(names: Sequence[str]) -> int:
     by_parameters: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for name in names:
         story = read_story(stories.FOLDER / f"{name}.jsonl")
-        if why := cannot_be_played(story):
+        if why := cannot_be_played(name, story):
             say(f"{name} is played in the simulation only: {why}")
             continue
         values = {key: value for setting in story.settings for key, value in setting.values.items()}

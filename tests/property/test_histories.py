@@ -141,6 +141,7 @@ class Histories(RuleBasedStateMachine):
         self.model = Model()
         self.snapshots: dict[str, Snapshot] = {}
         self.claims: dict[str, str] = {}
+        self.firsts: dict[str, MessageKey] = {}
         self.violations: list[str] = []
         self.entries: list[tuple[datetime, Input]] = []
         self.written: list[InboundMessage] = []
@@ -583,9 +584,8 @@ class Histories(RuleBasedStateMachine):
             case "write_preferences", EraseContact():
                 self.model.erases(actor.contact, started)
             case "write_preferences", InboundMessage() | RecordChoice() | RecordDelivery():
-                made = self._choice(actor)
-                assert made
-                self.model.chooses(made)
+                if made := self._choice(actor):  # else it stored a link between two addresses
+                    self.model.chooses(made)
             case "erase", _:
                 self._forget_what_is_gone()
             case _:
@@ -596,7 +596,11 @@ class Histories(RuleBasedStateMachine):
     ) -> None:
         """Record a run's snapshot, and the cap usage that it reserved or released."""
         now = self.world.clock.now
-        row = next((row for row in before.values() if row.claim_id == self.claims.get(name)), None)
+        # A text may name several messages: they have one claim, and the first one was claimed first.
+        claimed = [row for row in before.values() if row.claim_id is not None and row.claim_id == self.claims.get(name)]
+        if call_name == "claim" and answer:
+            self.firsts.setdefault(answer.claim_id, answer.key)
+        row = next((row for row in claimed if row.key == self.firsts.get(row.claim_id or "")), None)
         if call_name == "erase":
             for (contact, _), taken in self.model.cap_usage.items():
                 erased_at = self.model.erased.get(contact, NEVER)
@@ -606,7 +610,8 @@ class Histories(RuleBasedStateMachine):
             return
         cap_usage = self.model.cap_usage[row.contact, CATEGORIES[row.reason]]
         if call_name == "read_snapshot":
-            self.snapshots[name] = Snapshot(looked_at, now, self._verdicts(row, now))
+            verdicts = {key: each for other in claimed for key, each in self._verdicts(other, now).items()}
+            self.snapshots[name] = Snapshot(looked_at, now, verdicts)
         elif call_name == "reserve_cap" and answer:
             cap_usage[row.scheduled_message_id] = self.snapshots[name].now
         elif call_name == "release_cap":

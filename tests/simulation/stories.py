@@ -38,6 +38,9 @@ KEPT: Final = (
 )
 """What a file of expectations keeps of an event's detail."""
 
+OF_ONE_KEY: Final = frozenset({"opened_by_a_token"})
+"""Stories with a token in a text. A token is made with the stack's own key, so it is right in the simulation only."""
+
 Line = dict[str, Any]
 
 

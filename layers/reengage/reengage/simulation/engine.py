@@ -34,8 +34,10 @@ EXPIRES_EVERY: Final = timedelta(days=7)
 OURS: Final = "reengage"
 """Events of this source are the app's own: its rules on the bus leave them out."""
 
+KEYED: Final = frozenset({"preferences", "opener"})
+"""The types of items that are stored under a keyed hash."""
 PREFERENCES_KEY_HINT: Final = (
-    "the export has opt-outs, under hashes of the addresses; add --preferences-key FILE with the value of the stack's "
+    "the export has opt-outs or openers under keyed hashes; add --preferences-key FILE with the value of the stack's "
     "secret PreferencesKey"
 )
 
@@ -251,7 +253,7 @@ def _restored(story: Story, preferences_key: str | None) -> "RestoredStore":
             kind = store.restore(item)
         except ValueError as error:
             raise StoryError(f"item {number}: {error}") from error
-        if kind == "preferences" and not preferences_key:
+        if kind in KEYED and not preferences_key:
             raise StoryError(PREFERENCES_KEY_HINT)
     return store
 

@@ -8,7 +8,7 @@ from reengage.domain.conversation import expiry
 from reengage.domain.openers import Consent, Opener
 
 from .items.base import Item
-from .items.openers import OPENER, OpenerItem, consent_item, opener_item, to_opener
+from .items.openers import OPENER, OpenerItem, consent_item, opener_item, opener_pk, to_opener
 from .table import Key, Role
 
 
@@ -41,4 +41,4 @@ class Openers(Role):
         self.table.put(consent_item(contact, consent, expires_at), Item.pk.does_not_exist())
 
     def _key(self, brand: str, token: str) -> Key:
-        return f"{OPENER}#{self.table.keyed_hash(f'opener|{brand}|{token}')}", OPENER
+        return opener_pk(brand, token, self.table.keyed_hash), OPENER

@@ -1,6 +1,7 @@
 """A store in memory that holds the items of a deployed table, for simulations of what comes next."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import singledispatchmethod
 from typing import Any, Final
@@ -24,6 +25,7 @@ from reengage.adapters.dynamodb.items.messages import (
     to_broadcast_shard,
     to_message,
 )
+from reengage.adapters.dynamodb.items.openers import ConsentItem, OpenerItem, opener_pk, to_consent, to_opener
 from reengage.adapters.dynamodb.items.outbox import UnpublishedItem, to_unpublished
 from reengage.adapters.dynamodb.items.routes import BreakerItem, SendSlotItem, SilenceItem, to_breaker, to_silence
 from reengage.adapters.dynamodb.items.subjects import (
@@ -38,6 +40,7 @@ from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.instants import iso
 from reengage.domain.message import State
+from reengage.domain.openers import Opener
 from reengage.domain.subject import OF_ONE_CONTACT, SubjectRef
 
 from .store import MemoryStore
@@ -47,8 +50,32 @@ MICROSECONDS: Final = 1_000_000
 SENT: Final = frozenset({State.SENT, State.DELIVERED, State.UNDELIVERED})
 
 
+@dataclass
 class RestoredStore(MemoryStore):
-    """The store of a table's items."""
+    """The store of a table's items. An opener of the table is known by its token when the token is used."""
+
+    _opener_items: dict[str, OpenerItem] = field(default_factory=dict)
+
+    def keyed_hash(self, text: str) -> str:
+        return self.hash_address(text)
+
+    def read_openers(self, brand: str, tokens: Sequence[str]) -> Mapping[str, Opener]:
+        for token in tokens:
+            self._find_opener(brand, token)
+        return super().read_openers(brand, tokens)
+
+    def write_opener(self, opener: Opener) -> None:
+        self._find_opener(opener.brand, opener.token)
+        super().write_opener(opener)
+
+    def use_opener(self, opener: Opener, message: str, *, at: datetime) -> bool:
+        self._find_opener(opener.brand, opener.token)
+        return super().use_opener(opener, message, at=at)
+
+    def _find_opener(self, brand: str, token: str) -> None:
+        item = self._opener_items.pop(opener_pk(brand, token, self.hash_address), None)
+        if opener := to_opener(brand, token, item):
+            self._openers[brand, token] = opener
 
     def restore(self, attributes: Mapping[str, Any]) -> str:
         """Store one item of the table, in DynamoDB's JSON, and return its type.
@@ -158,6 +185,21 @@ class RestoredStore(MemoryStore):
         breaker = to_breaker(item)
         assert breaker
         self._breakers[item.pk.partition("#")[2]] = breaker
+
+    @_restore.register
+    def _(self, item: OpenerItem) -> None:
+        self._opener_items[item.pk] = item
+
+    @_restore.register
+    def _(self, item: ConsentItem) -> None:
+        contact = _contact(item)
+        self.write_consent(contact, to_consent(contact, item), expires_at=int(item.expires_at))
+
+    @_restore.register
+    def _(self, item: UnpublishedItem) -> None:
+        unpublished = to_unpublished(item)
+        assert unpublished
+        self.write_unpublished(unpublished)
 
     @_restore.register
     def _(self, item: SilenceItem) -> None:

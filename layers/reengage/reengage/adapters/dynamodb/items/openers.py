@@ -1,5 +1,6 @@
 """The item of an opener, under the keyed hash of its token, and the evidence of consent under its contact."""
 
+from collections.abc import Callable
 from typing import Final
 
 from pynamodb.attributes import UnicodeAttribute
@@ -32,6 +33,10 @@ class ConsentItem(Item, discriminator="consent"):
     text = UnicodeAttribute()
     kind = UnicodeAttribute()
     subject_id = UnicodeAttribute()
+
+
+def opener_pk(brand: str, token: str, keyed_hash: Callable[[str], str]) -> str:
+    return f"{OPENER}#{keyed_hash(f'opener|{brand}|{token}')}"
 
 
 def opener_item(pk: str, opener: Opener) -> OpenerItem:
