@@ -17,8 +17,10 @@ from reengage.domain.broadcast import ShardState
 from reengage.domain.caps import CapUsage
 from reengage.domain.instants import iso
 from reengage.domain.message import GivenAnswer, ScheduledMessage, State
+from reengage.domain.openers import Consent, Opener
 from reengage.domain.outbox import UnpublishedList
 from reengage.domain.preferences import Preferences
+from reengage.domain.silence import Silence
 from reengage.ports import Store, Thread
 from tests.contract.samples import (
     ANNA,
@@ -65,7 +67,7 @@ def _alone(act: Act) -> Callable[[Store], Act]:
 
 
 PUT, UPDATE, DELETE, QUERY, BATCH = "PutItem", "UpdateItem", "DeleteItem", "Query", "BatchGetItem"
-BATCH_WRITE = "BatchWriteItem"
+BATCH_WRITE, SCAN = "BatchWriteItem", "Scan"
 WEEK = timedelta(days=7)
 SECOND = timedelta(seconds=1)
 
@@ -103,6 +105,24 @@ def _recipients(store: Store) -> object:
     return store.audience_page("open_conversations", PREVIEW, ANNA.shard, day=TODAY, cursor=None, limit=33)
 
 
+def _failed(store: Store) -> ScheduledMessage:
+    failed = ended(claimed(store), State.FAILED)
+    assert store.settle(failed)
+    return failed
+
+
+def _delivered(store: Store) -> ScheduledMessage:
+    sent = ended(claimed(store), State.SENT)
+    assert store.settle(sent)
+    return sent
+
+
+def _fall_back(store: Store, sent: ScheduledMessage) -> bool:
+    return store.fall_back(replace(sent, state=State.SCHEDULED, undelivered_to=(ANNA,)))
+
+
+OPENER = Opener("acme-dental", "K7QMX4TRW9", APPOINTMENT, "a hash", LATER)
+CONSENT = Consent("wamid.1", NOW, "Remind me: K7QMX-4TRW9", APPOINTMENT)
 MANY = list(islice(contacts_of_shard(5), 70))
 
 UNPUBLISHED = UnpublishedList("list-1", "appointments", "high", 3, NOW, LATER, (reminder().key,))
@@ -130,6 +150,27 @@ METHODS: dict[str, tuple[Callable[[Store], Act], list[str]]] = {
     "write_unpublished": (_alone(lambda store: store.write_unpublished(UNPUBLISHED)), [PUT]),
     "read_unpublished": (_alone(lambda store: store.read_unpublished(UNPUBLISHED.key)), [BATCH]),
     "delete_unpublished": (_alone(lambda store: store.delete_unpublished(UNPUBLISHED.key)), [DELETE]),
+    "read_silence": (_alone(lambda store: store.read_silence("twilio")), [BATCH]),
+    "read_silences": (_alone(lambda store: store.read_silences()), [QUERY]),
+    "write_silence": (_alone(lambda store: store.write_silence("twilio", Silence(NOW, 1), replacing=None)), [PUT]),
+    "end_silence": (_alone(lambda store: store.end_silence("twilio")), [DELETE]),
+    "keyed_hash": (_alone(lambda store: store.keyed_hash("a text")), []),
+    "read_openers": (_alone(lambda store: store.read_openers(OPENER.brand, [OPENER.token])), [BATCH]),
+    "write_opener": (_alone(lambda store: store.write_opener(OPENER)), [PUT]),
+    "write_opener, known": (
+        _prepare(lambda store, _: store.write_opener(OPENER), lambda store: store.write_opener(OPENER)),
+        [PUT, UPDATE],
+    ),
+    "use_opener": (
+        _prepare(
+            lambda store, _: store.use_opener(OPENER, "wamid.1", at=NOW), lambda store: store.write_opener(OPENER)
+        ),
+        [UPDATE],
+    ),
+    "write_consent": (_alone(lambda store: store.write_consent(ANNA, CONSENT, expires_at=2_000_000_000)), [PUT]),
+    "failed_messages": (_alone(lambda store: list(store.failed_messages())), [SCAN]),
+    "requeue": (_prepare(lambda store, m: store.requeue(m, at=NOW), _failed), [UPDATE]),
+    "fall_back": (_prepare(_fall_back, _delivered), [UPDATE]),
     "read_brand": (_alone(lambda store: store.read_brand(ANNA.brand)), [BATCH]),
     "write_brand": (_alone(lambda store: store.write_brand(brand(name="Acme Dental"))), [PUT]),
     "index_subject": (_alone(lambda store: store.index_subject(ANNA, subject())), [PUT]),
@@ -263,6 +304,8 @@ def test_a_method_makes_these_requests_and_no_other(moto: DynamoDB, method: str)
             assert "ConditionExpression" in call.params
         elif call.operation == BATCH:
             assert call.params["RequestItems"][TABLE]["ConsistentRead"] is True
+        elif call.operation == SCAN:
+            assert method == "failed_messages", "an operator's list may be a second old: what follows has a condition"
         elif (name := method.split(",", maxsplit=1)[0]) in INDEXES:
             assert call.params["IndexName"] == INDEXES[name]
         else:
