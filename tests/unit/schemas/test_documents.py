@@ -106,7 +106,7 @@ def test_events_out_of_a_story_have_their_schema(story: str) -> None:
             continue
         name, detail = line["detail-type"], dict(line["detail"])
         if name == "MessageSent":
-            detail.pop("text")  # the simulation adds it
+            detail.pop("text")  # which the simulation adds
         event = {"source": "reengage", "detail-type": name, "time": line["at"], "detail": detail}
         jsonschema.validate(event, closed(read(f"schemas/out/{name}.json")), jsonschema.Draft7Validator)
 

@@ -218,7 +218,7 @@ class _Engine:
         published, self.app.events = self.app.events, []
         for at, event in published:
             detail = dict(event.detail)
-            text = self.app.texts.get(detail.get("scheduled_message_id", ""))
+            text = self.app.texts.get(message_with_text(detail))
             if text is not None and (event.type == "MessageSent" or detail.get("rule") == "dry_run"):
                 detail["text"] = text
             self._summary.count(event.type, detail)
@@ -230,6 +230,12 @@ def environment_of(values: Mapping[str, str]) -> dict[str, str]:
         return environment(values)
     except ValueError as error:
         raise StoryError(str(error)) from error
+
+
+def message_with_text(detail: Mapping[str, Any]) -> str:
+    """Return the id of the message whose text a message was sent with: its own, or the one that it was merged into."""
+    merged_into = detail.get("facts", {}).get("merged_into")
+    return str(merged_into or detail.get("scheduled_message_id", ""))
 
 
 def history(story: Story, preferences_key: str | None) -> list[Line]:

@@ -14,7 +14,7 @@ from ..domain.instants import iso
 from ..domain.message import ScheduledMessage
 from ..ports import Accepted
 from .app import RUN_TIME
-from .engine import MINUTE, OURS, Line, Summary, environment_of
+from .engine import MINUTE, OURS, Line, Summary, environment_of, message_with_text
 from .fault_app import Crash, Faults, FaultyApp, History
 from .faults import INVOKE, Place
 from .story import Story
@@ -109,7 +109,7 @@ class FaultRun:
         summary = Summary(self.story)
         for at, event in self.run().events:
             detail = dict(event.detail)
-            text = self.app.texts.get(detail.get("scheduled_message_id", ""))
+            text = self.app.texts.get(message_with_text(detail))
             if text is not None and event.type == "MessageSent":
                 detail["text"] = text
             summary.count(event.type, detail)
