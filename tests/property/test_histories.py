@@ -41,9 +41,10 @@ BEGINNINGS = (
 )
 
 ANNA_ON_WHATSAPP = replace(ANNA, channel="whatsapp")
+# Four people. Caps and opt-outs of one person on two channels: tests/unit/usecases/test_one_person.py.
 CONTACTS = (
     ANNA,
-    ANNA_ON_WHATSAPP,
+    Contact("acme-dental", "whatsapp", "+4915112345679"),
     Contact("acme-dental", "whatsapp", "+16502530000"),
     Contact("acme-dental", "whatsapp", "ben.1"),  # zone unknown
 )

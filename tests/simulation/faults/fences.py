@@ -12,7 +12,7 @@ from reengage.adapters.memory import MemoryStore
 from reengage.domain import policy
 from reengage.domain.message import State
 from reengage.domain.preferences import Preferences
-from reengage.usecases import send_message
+from reengage.usecases import outcome, send_message
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def without_quiet_hours() -> Iterator[None]:
     """Decide without quiet hours, and set no instant before which the provider must deliver."""
     with (
         without_rules("quiet_hours", "unknown_timezone"),
-        patch.object(send_message, "deliver_before", lambda context: context.message.valid_until),
+        patch.object(outcome, "deliver_before", lambda context: context.message.valid_until),
     ):
         yield
 
@@ -79,7 +79,7 @@ def without_quiet_hours() -> Iterator[None]:
 @contextmanager
 def without_validity() -> Iterator[None]:
     """Send what is not valid any more."""
-    with without_rules("too_late"), patch.object(send_message, "deliver_before", _in_a_year):
+    with without_rules("too_late"), patch.object(outcome, "deliver_before", _in_a_year):
         yield
 
 
