@@ -105,6 +105,27 @@ chromium:
 	  echo "Chromium is missing: the tests of the report page in a browser are skipped."; \
 	fi
 
+# The example in Node is tested with the SDK that it asks for; its version names the stamp.
+NODE_SDK_VERSION := 3.1169.0
+NODE_SDK := $(TOOLS)/node-sdk/.stamp-$(NODE_SDK_VERSION)
+
+.PHONY: node-sdk
+node-sdk:
+	@if npm --version >/dev/null 2>&1; then \
+	  $(MAKE) --silent $(NODE_SDK); \
+	elif [ "$${CI:-}" = true ]; then \
+	  echo "npm is missing: the example in Node cannot run, and under CI=true it must." >&2; exit 1; \
+	else \
+	  echo "npm is missing: the test of the example in Node is skipped."; \
+	fi
+
+$(NODE_SDK):
+	@echo "Setting up the SDK for the example in Node"
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@npm install --prefix $(@D) --no-save --no-audit --no-fund --ignore-scripts --loglevel error \
+	  @aws-sdk/client-eventbridge@$(NODE_SDK_VERSION) >/dev/null
+	@touch $@
+
 # axe-core checks the page's accessibility; its version names the stamp, its digest is pinned here.
 AXE_VERSION := 4.14.1
 AXE_SHA512 := 1477dafa598d8d065f273d6af302aa203c02e83131707b7fa648cd41bd3d6b734$\
