@@ -37,7 +37,7 @@ def publish(detail_type: str, detail: dict, attempts: int = ATTEMPTS) -> str:
         answer = client.put_events(Entries=[entry])
         if not answer["FailedEntryCount"]:
             return answer["Entries"][0]["EventId"]
-        time.sleep(0.2 * 2**attempt)
+        time.sleep(0.2 * 2**attempt)  # the bus may be throttled: wait twice as long each time
     raise RuntimeError(f"the bus did not take {detail_type}: {answer['Entries'][0]['ErrorCode']}")
 
 

@@ -107,7 +107,7 @@ class RestoredStore(MemoryStore):
 
     @singledispatchmethod
     def _restore(self, item: Item) -> None:
-        raise NotImplementedError(type(item))
+        raise TypeError(f"no way to restore {type(item).__name__}")
 
     @_restore.register
     def _(self, item: ProfileItem) -> None:
@@ -194,12 +194,6 @@ class RestoredStore(MemoryStore):
     def _(self, item: ConsentItem) -> None:
         contact = _contact(item)
         self.write_consent(contact, to_consent(contact, item), expires_at=int(item.expires_at))
-
-    @_restore.register
-    def _(self, item: UnpublishedItem) -> None:
-        unpublished = to_unpublished(item)
-        assert unpublished
-        self.write_unpublished(unpublished)
 
     @_restore.register
     def _(self, item: SilenceItem) -> None:
