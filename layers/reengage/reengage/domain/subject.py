@@ -71,6 +71,8 @@ class Subject:
     revision: int = 0
     last_event_at: datetime = EARLIEST
     era: int = 0
+    _seen_by: dict[Contact, "Subject"] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What ``for_contact`` has made: a send asks for it some ten times."""
 
     def contact_of(self, track: Track) -> Contact | None:
         """Return the contact that the track named last; if it named none, the newest of another track."""
@@ -129,6 +131,11 @@ class Subject:
         """
         if self.ref.kind not in OF_SEVERAL_PEOPLE:
             return self
+        if contact not in self._seen_by:
+            self._seen_by[contact] = self._made_for(contact)
+        return self._seen_by[contact]
+
+    def _made_for(self, contact: Contact) -> "Subject":
         known, contact = self._named, self.named_for(contact)
         if contact.person not in known and len(known) == 1:
             [contact] = known.values()
