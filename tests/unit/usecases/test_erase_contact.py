@@ -176,6 +176,23 @@ def test_repeated_erasure_keeps_newer_data() -> None:
     assert world.bus.types() == ["ContactErased"]
 
 
+def test_event_between_a_mark_and_its_retry_keeps_its_message() -> None:
+    """Lambda ended an erasure after its mark. The booking came again before the retry, which deleted its reminder."""
+    world = World()
+    world.clock.now = NOON - DAY
+    world.receive(inbound(world.clock.now))
+    world.plan(arrived(BOOKED, world.clock.now))
+    wanted = [row.key for row in world.store.rows()]
+    world.clock.now = NOON
+    with pytest.raises(Crash):
+        world.erase(COMMAND, Fault(only="erase"))
+    world.clock.forward(minutes=1)
+    world.plan(arrived(BOOKED, world.clock.now))
+    world.clock.forward(minutes=1)
+    world.erase(COMMAND)
+    assert [row.key for row in world.store.rows() if row.state is State.SCHEDULED] == wanted
+
+
 def test_a_later_erasure_takes_that_too() -> None:
     world = story()
     world.erase(COMMAND)

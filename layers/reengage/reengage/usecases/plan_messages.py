@@ -307,11 +307,17 @@ class _Planner:
             for message, rule in diff.unwanted
             if (row := self.store.withdraw(message, version=max(version, message.version), rule=rule, at=self.now))
         ]
-        rows = [
-            self.store.write_plan(self._as_planned(message, contexts[message.key]), at=self.now)
-            for message in diff.wanted
-        ]
+        rows = [self._write(message, contexts[message.key]) for message in diff.wanted]
         return Written(rows, withdrawn)
+
+    def _write(self, message: ScheduledMessage, context: PolicyInput) -> ScheduledMessage:
+        planned, erasures = self._as_planned(message, context), context.preferences
+        row = self.store.write_plan(planned, at=self.now)
+        if row.state is State.SCHEDULED and erasures.erased_since(row.contact.channel, row.planned_at):
+            # An erasure that has not ended yet will delete the row of the former event: it must not take this one's.
+            forget(row.contact, erasures.erasures[row.contact.channel].at, store=self.store)
+            row = self.store.write_plan(planned, at=self.now)
+        return row
 
     def _as_planned(self, message: ScheduledMessage, context: PolicyInput) -> ScheduledMessage:
         """Return the message; or its skip if its offset was past when the event arrived: it must not fire at once."""
