@@ -34,7 +34,7 @@ What next?
   make up                                    keep a local stack, and send your own events to it
   make preview EVENT=events/plan_messages/appointment_booked.json
                                              see what an event would plan
-  sam deploy --guided                        deploy to AWS; README.md has the three commands
+  sam build && sam deploy                    deploy to AWS; README.md has the three commands
 """
 PATIENCE: Final = timedelta(minutes=3)
 LEAD: Final = timedelta(seconds=30)
