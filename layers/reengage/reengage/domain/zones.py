@@ -71,6 +71,7 @@ def is_witness(name: str | None) -> bool:
     return name is not None and name not in NO_WITNESS and not name.startswith("Etc/")
 
 
+@lru_cache(maxsize=1024)
 def _known(*names: str | None) -> tuple[ZoneInfo, ...]:
     """A name that was once accepted and that tzdata has no more counts as never given: no send may fail of it."""
     zones = []

@@ -182,7 +182,7 @@ def clearable_fields(detail_type: str) -> frozenset[str] | None:
 
 
 def _optional_fields(schema: type[Struct]) -> frozenset[str]:
-    fields = {field.name for field in msgspec.structs.fields(schema) if not field.required}
+    fields = {field.name for field in fields_of(schema) if not field.required}
     return frozenset(fields - COMMON_FIELDS)
 
 
