@@ -18,22 +18,19 @@ from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.instants import iso, parse_instant
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.openers import FORECASTS, Invitation
-from reengage.domain.person import OtherAddress, other_channels
-from reengage.domain.planning import broadcasts, corrections, planned_messages
+from reengage.domain.person import OtherAddress
+from reengage.domain.planning import broadcasts, planned_messages
 from reengage.domain.policy import PolicyInput, PolicySettings, Snapshot, default_zone
-from reengage.domain.purchases import KIND, is_bought, purchases_of
 from reengage.domain.reasons import REASONS
-from reengage.domain.subject import OPENER_USED, RETENTION, BusinessEvent, Subject, SubjectRef
+from reengage.domain.subject import RETENTION, BusinessEvent, Subject, SubjectRef
 from reengage.domain.window_closing import ClosingPlan, forecast_of, plan_for_closing
 from reengage.errors import WriteConflict
 from reengage.ports import Clock, PlanStore, Publish, Thread
-from reengage.usecases.corrections import is_needed, numbered, sent_about
 from reengage.usecases.erase_contact import forget
 from reengage.usecases.openers import Invite, OpenerDesk
-from reengage.usecases.person import addresses_of, others_of
+from reengage.usecases.person import others_of
+from reengage.usecases.plan_diff import PlanDiff, plan_diff
 from reengage.usecases.retry_conflicts import retry_conflicts
-
-CORRECTED_TRACK: Final = "appointment"
 
 RETRIED_WITHIN: Final = timedelta(minutes=15)
 """Lambda retries an event after one minute and after two more.
@@ -56,14 +53,6 @@ class Planned:
     broadcasts: int = 0
     stale: bool = False
     erased: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class PlanDiff:
-    """What an event changes: the messages to write, and those to withdraw, each with its rule."""
-
-    wanted: Sequence[ScheduledMessage]
-    unwanted: Sequence[tuple[ScheduledMessage, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +91,7 @@ def plan_messages(
     zone = default_zone(brand, settings)
     before = replace(subject, tracks=subject.previous)
     is_repeat = former is not None and former.newest_revision == subject.newest_revision
-    diff = plan_diff(event, subject, before, zone=zone, planned_at=last_event_at, is_repeat=is_repeat)
-    diff = _without_bought(event, subject, diff, store)
-    diff = _with_corrections(event, subject, before, diff, store=store, is_repeat=is_repeat)
+    diff = plan_diff(event, subject, before, store=store, zone=zone, is_repeat=is_repeat)
     planner = _Planner(store, settings, brand, subject, now, min(now, max(event.arrived_at, now - RETRIED_WITHIN)))
     contexts = planner.contexts(diff.wanted)
     diff = replace(diff, wanted=[message for message in diff.wanted if message.key in contexts])
@@ -129,89 +116,6 @@ def plan_messages(
         # Its sender may skip it for the older version's sake; a retry finds out, and plans it then.
         raise WriteConflict("a message of an older version is in a sender's hands")
     return Planned(len(planned), len(too_late), len(withdrawn), changed_broadcasts)
-
-
-def plan_diff(
-    event: BusinessEvent,
-    subject: Subject,
-    before: Subject,
-    *,
-    zone: tzinfo | None,
-    planned_at: datetime,
-    is_repeat: bool = False,
-) -> PlanDiff:
-    """Compare what the subject wants now with what it wanted before the event.
-
-    A repeated event is planned for all its people: the run before may have ended early.
-    """
-    wanted = planned_messages(subject, zone)
-    keys = {message.key for message in wanted}
-    return PlanDiff(
-        wanted=[
-            replace(message, planned_at=planned_at)
-            for message in wanted
-            if concerns(event, message, subject, is_repeat=is_repeat)
-        ],
-        unwanted=_with_rules(
-            [message for message in planned_messages(before, zone) if message.key not in keys], subject
-        ),
-    )
-
-
-def _with_rules(messages: Sequence[ScheduledMessage], subject: Subject) -> list[tuple[ScheduledMessage, str]]:
-    """Return each unwanted message with the rule that it is skipped by."""
-    views = {message.contact: subject.for_contact(message.contact) for message in messages}
-    over = [views[message.contact].is_over(message.reason_spec, message.track) for message in messages]
-    return [
-        (message, "cancelled" if is_over else "superseded") for message, is_over in zip(messages, over, strict=True)
-    ]
-
-
-def _without_bought(event: BusinessEvent, subject: Subject, diff: PlanDiff, store: PlanStore) -> PlanDiff:
-    """Remove what the person bought since. For a purchase, withdraw the reminders of carts and products before it."""
-    if event.subject.kind == KIND and event.contact:
-        addresses = dict.fromkeys([*addresses_of(event.contact, store), *other_channels(event.contact)])
-        bought = [
-            (row, "cancelled")
-            for address in addresses
-            for row in store.pending_messages(address)
-            if row.reason_spec.ended_by_purchase
-            and is_bought(subject, store.read_subject(row.subject), row.reason_spec)
-        ]
-        return replace(diff, unwanted=[*diff.unwanted, *bought])
-    reminders = [message for message in diff.wanted if message.reason_spec.ended_by_purchase]
-    bought_keys = {
-        message.key
-        for message in reminders
-        if is_bought(store.read_subject(purchases_of(message.contact)), subject, message.reason_spec)
-    }
-    return replace(diff, wanted=[message for message in diff.wanted if message.key not in bought_keys])
-
-
-def _with_corrections(
-    event: BusinessEvent, subject: Subject, before: Subject, diff: PlanDiff, *, store: PlanStore, is_repeat: bool
-) -> PlanDiff:
-    """Add the message to each person that corrects what they last received about the appointment."""
-    if event.track != CORRECTED_TRACK or event.track not in before.tracks:
-        return diff  # no message about it was sent before its first event
-    present = corrections(subject, event.arrived_at)
-    changed = [message for message in present if concerns(event, message, subject, is_repeat=is_repeat)]
-    sent = {message.contact: sent_about(message, store) for message in changed}
-    wanted = _numbered([each for each in changed if is_needed(each, sent[each.contact])], sent)
-    former = _numbered(corrections(before, event.arrived_at), sent)
-    return PlanDiff([*diff.wanted, *wanted], [*diff.unwanted, *_with_rules(_without(former, wanted), subject)])
-
-
-def _without(messages: Sequence[ScheduledMessage], others: Sequence[ScheduledMessage]) -> list[ScheduledMessage]:
-    keys = {other.key for other in others}
-    return [message for message in messages if message.key not in keys]
-
-
-def _numbered(
-    messages: Sequence[ScheduledMessage], sent: Mapping[Contact, Sequence[ScheduledMessage]]
-) -> list[ScheduledMessage]:
-    """Return the corrections to the contacts of ``sent``, each with a key of its own."""
-    return [numbered(message, sent[message.contact]) for message in messages if message.contact in sent]
 
 
 def planned_event(message: ScheduledMessage, context: PolicyInput, invitation: Invitation | None = None) -> OutEvent:
@@ -246,18 +150,6 @@ def _events_of(
 
 def _blocks(row: ScheduledMessage, wanted: ScheduledMessage) -> bool:
     return row.state is State.SENDING and row.version < wanted.version
-
-
-def concerns(event: BusinessEvent, message: ScheduledMessage, subject: Subject, *, is_repeat: bool) -> bool:
-    """Whether the event may have changed the message.
-
-    It is of the event's track, or of one without people of its own; and the event changed it for this person.
-    """
-    if event.type == OPENER_USED:
-        return message.contact == event.contact
-    if message.track != event.track and subject.tracks[message.track].everyone:
-        return False
-    return is_repeat or event.person is None or message.version == subject.newest_revision
 
 
 def _contacts(subject: Subject, event: BusinessEvent, diff: PlanDiff) -> Collection[Contact]:

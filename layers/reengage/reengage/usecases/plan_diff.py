@@ -1,0 +1,122 @@
+"""Find what a business event changes: the messages to write, and those to withdraw."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import tzinfo
+from typing import Final
+
+from reengage.domain.contact import Contact
+from reengage.domain.message import ScheduledMessage
+from reengage.domain.person import other_channels
+from reengage.domain.planning import corrections, planned_messages
+from reengage.domain.purchases import KIND, is_bought, purchases_of
+from reengage.domain.subject import OPENER_USED, BusinessEvent, Subject
+from reengage.ports import PlanStore
+from reengage.usecases.corrections import is_needed, numbered, sent_about
+from reengage.usecases.person import addresses_of
+
+CORRECTED_TRACK: Final = "appointment"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanDiff:
+    """What an event changes: the messages to write, and those to withdraw, each with its rule."""
+
+    wanted: Sequence[ScheduledMessage]
+    unwanted: Sequence[tuple[ScheduledMessage, str]]
+
+
+def plan_diff(
+    event: BusinessEvent, subject: Subject, before: Subject, *, store: PlanStore, zone: tzinfo | None, is_repeat: bool
+) -> PlanDiff:
+    """Compare what the subject wants now with what it wanted ``before`` the event.
+
+    Without what the person bought since, and with the corrections of what they last received. A repeated event is
+    planned for all its people: the run before may have ended early.
+    """
+    diff = _of_tracks(event, subject, before, zone=zone, is_repeat=is_repeat)
+    diff = _without_bought(event, subject, diff, store)
+    return _with_corrections(event, subject, before, diff, store=store, is_repeat=is_repeat)
+
+
+def _of_tracks(
+    event: BusinessEvent, subject: Subject, before: Subject, *, zone: tzinfo | None, is_repeat: bool
+) -> PlanDiff:
+    """Compare the messages that the subject's own tracks want."""
+    wanted, former = planned_messages(subject, zone), planned_messages(before, zone)
+    return PlanDiff(
+        wanted=[
+            replace(message, planned_at=event.arrived_at)
+            for message in wanted
+            if _concerns(event, message, subject, is_repeat=is_repeat)
+        ],
+        unwanted=_with_rules(_without(former, wanted), subject),
+    )
+
+
+def _with_rules(messages: Sequence[ScheduledMessage], subject: Subject) -> list[tuple[ScheduledMessage, str]]:
+    """Return each unwanted message with the rule that it is skipped by."""
+    views = {message.contact: subject.for_contact(message.contact) for message in messages}
+    over = [views[message.contact].is_over(message.reason_spec, message.track) for message in messages]
+    return [
+        (message, "cancelled" if is_over else "superseded") for message, is_over in zip(messages, over, strict=True)
+    ]
+
+
+def _without_bought(event: BusinessEvent, subject: Subject, diff: PlanDiff, store: PlanStore) -> PlanDiff:
+    """Remove what the person bought since. For a purchase, withdraw the reminders of carts and products before it."""
+    if event.subject.kind == KIND and event.contact:
+        addresses = dict.fromkeys([*addresses_of(event.contact, store), *other_channels(event.contact)])
+        bought = [
+            (row, "cancelled")
+            for address in addresses
+            for row in store.pending_messages(address)
+            if row.reason_spec.ended_by_purchase
+            and is_bought(subject, store.read_subject(row.subject), row.reason_spec)
+        ]
+        return replace(diff, unwanted=[*diff.unwanted, *bought])
+    reminders = [message for message in diff.wanted if message.reason_spec.ended_by_purchase]
+    bought_keys = {
+        message.key
+        for message in reminders
+        if is_bought(store.read_subject(purchases_of(message.contact)), subject, message.reason_spec)
+    }
+    return replace(diff, wanted=[message for message in diff.wanted if message.key not in bought_keys])
+
+
+def _with_corrections(
+    event: BusinessEvent, subject: Subject, before: Subject, diff: PlanDiff, *, store: PlanStore, is_repeat: bool
+) -> PlanDiff:
+    """Add the message to each person that corrects what they last received about the appointment."""
+    if event.track != CORRECTED_TRACK or event.track not in before.tracks:
+        return diff  # no message about it was sent before its first event
+    present = corrections(subject, event.arrived_at)
+    changed = [message for message in present if _concerns(event, message, subject, is_repeat=is_repeat)]
+    sent = {message.contact: sent_about(message, store) for message in changed}
+    wanted = _numbered([each for each in changed if is_needed(each, sent[each.contact])], sent)
+    former = _numbered(corrections(before, event.arrived_at), sent)
+    return PlanDiff([*diff.wanted, *wanted], [*diff.unwanted, *_with_rules(_without(former, wanted), subject)])
+
+
+def _without(messages: Sequence[ScheduledMessage], others: Sequence[ScheduledMessage]) -> list[ScheduledMessage]:
+    keys = {other.key for other in others}
+    return [message for message in messages if message.key not in keys]
+
+
+def _numbered(
+    messages: Sequence[ScheduledMessage], sent: Mapping[Contact, Sequence[ScheduledMessage]]
+) -> list[ScheduledMessage]:
+    """Return the corrections to the contacts of ``sent``, each with a key of its own."""
+    return [numbered(message, sent[message.contact]) for message in messages if message.contact in sent]
+
+
+def _concerns(event: BusinessEvent, message: ScheduledMessage, subject: Subject, *, is_repeat: bool) -> bool:
+    """Whether the event may have changed the message.
+
+    It is of the event's track, or of one without people of its own; and the event changed it for this person.
+    """
+    if event.type == OPENER_USED:
+        return message.contact == event.contact
+    if message.track != event.track and subject.tracks[message.track].everyone:
+        return False
+    return is_repeat or event.person is None or message.version == subject.newest_revision
