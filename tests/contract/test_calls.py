@@ -219,6 +219,7 @@ METHODS: dict[str, tuple[Callable[[Store], Act], list[str]]] = {
         [UPDATE, BATCH],
     ),
     "pending_messages": (_prepare(lambda store, _: store.pending_messages(ANNA), planned), [QUERY]),
+    "unsent_messages": (_prepare(lambda store, _: store.unsent_messages(ANNA), planned), [QUERY]),
     "reschedule": (_prepare(lambda store, m: store.reschedule(m, due_at=LATER, planned_due_at=NOW), planned), [UPDATE]),
     "write_shard": (_alone(lambda store: store.write_shard(broadcast_shard())), [PUT]),
     "write_shard, in vain": (_prepare(lambda store, of: store.write_shard(of), written), [PUT]),

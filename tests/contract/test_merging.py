@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from reengage.domain.message import HANDED_OVER, State
-from tests.contract.samples import ANNA, APPOINTMENT, BEN, OTHER_CLAIM, brought, claimed, planned, reminder
+from tests.contract.samples import ANNA, APPOINTMENT, BEN, NOW, OTHER_CLAIM, brought, claimed, planned, reminder
 from tests.contract.stores import Harness
 
 SECOND = replace(APPOINTMENT, id="A-2002")
@@ -19,6 +19,18 @@ def test_pending_messages_of_one_reason(harness: Harness) -> None:
     planned(store, reminder(contact=BEN))
     assert {row.key for row in store.pending_messages(ANNA, "appointment_reminder")} == {mine.key, second.key}
     assert {row.key for row in store.pending_messages(ANNA)} == {mine.key, second.key, check_in.key}
+
+
+def test_unsent_messages_are_pending_or_withdrawn(harness: Harness) -> None:
+    store = harness.store
+    pending = planned(store, reminder())
+    in_hand = claimed(store, reminder(subject=SECOND))
+    withdrawn = planned(store, reminder(subject=replace(APPOINTMENT, id="A-3")))
+    assert store.withdraw(withdrawn, version=withdrawn.version, rule="cancelled", at=NOW)
+    brought(store, State.SENT, reminder(subject=replace(APPOINTMENT, id="A-4")))
+    brought(store, State.SKIPPED, reminder(subject=replace(APPOINTMENT, id="A-5")))
+    planned(store, reminder(contact=BEN))
+    assert {row.key for row in store.unsent_messages(ANNA)} == {pending.key, in_hand.key, withdrawn.key}
 
 
 @pytest.mark.parametrize("state", State)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
+from reengage.domain.message import ScheduledMessage
 from tests.simulation.faults import model
 from tests.simulation.faults.case import ONE_EACH, Case, Violation
 from tests.simulation.faults.model import CATEGORIES, View, Wanted, address_of, at_of, subject_of
@@ -91,18 +92,18 @@ def _nothing_hinders(
         return False
     is_allowed = then.window_is_open(due + HOUR) and not then.opted_out() and not then.is_paused(reason, ends)
     agrees = category != "marketing" or False not in then.consents()
-    return is_allowed and agrees and not _is_near_cap(case, address, name, due)
+    return is_allowed and agrees and not _is_near_cap(case, address, name, wanted)
 
 
-def _is_near_cap(case: Case, address: str, name: tuple[str, str, str], due: datetime) -> bool:
-    """Whether other messages of the category may fill a cap at that instant."""
-    category = CATEGORIES[name[0]]
+def _is_near_cap(case: Case, address: str, name: tuple[str, str, str], wanted: Wanted) -> bool:
+    """Whether other messages of the category, or of a former version, may fill a cap when it is due."""
+    category, due = CATEGORIES[name[0]], wanted.due_at
     others = [
         handover.call.at
         for handover in case.history.handovers
         if handover.message.contact.address == address
         and CATEGORIES[handover.message.reason] == category
-        and (handover.message.reason, handover.message.subject.id, handover.message.offset) != name
+        and not _is_same(handover.message, name, wanted)
     ]
     # A message that is unconfirmed keeps its place.
     others += [at for at, fault in case.history.faults if fault.place.where.startswith(address)]
@@ -110,6 +111,11 @@ def _is_near_cap(case: Case, address: str, name: tuple[str, str, str], due: date
         sum(due - period - HOUR <= at <= due + MINUTE for at in others) >= limit
         for limit, period in caps_of(case.lines)[category]
     )
+
+
+def _is_same(message: ScheduledMessage, name: tuple[str, str, str], wanted: Wanted) -> bool:
+    is_newest = wanted.anchor_at is None or message.anchor_at == wanted.anchor_at
+    return is_newest and (message.reason, message.subject.id, message.offset) == name
 
 
 def liveness(case: Case, expected: Iterable[Unhindered]) -> Iterator[Violation]:

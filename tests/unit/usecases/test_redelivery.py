@@ -25,7 +25,7 @@ from reengage.domain.events_out import OutEvent
 from reengage.domain.policy import PolicyInput
 from reengage.domain.preferences import Choice
 from reengage.domain.questions import payload_of
-from reengage.errors import InvalidEvent
+from reengage.errors import InvalidEvent, NotPublished
 from reengage.ports import QuickReply, Wording
 from reengage.usecases.link_contact import link_contact, move_contact
 from reengage.usecases.pause_sending import pause_sending
@@ -196,3 +196,20 @@ def prepared(case: Case) -> World:
     case.prepare(world)
     world.bus.events.clear()
     return world
+
+
+@pytest.mark.parametrize("bought_again", [False, True])
+def test_a_repeated_purchase_publishes_what_it_withdrew(*, bought_again: bool) -> None:
+    """A purchase withdrew a cart's reminder, and its publish failed: no retry published the skip."""
+    world = World()
+    world.receive(inbound(NOON, message_id="m-1"))
+    world.plan(business("CartAbandoned", NOON, contact=ANNA, items=["Lamp"]))
+    bought = business("PurchaseMade", NOON + timedelta(minutes=5), subject_id="all", contact=ANNA, cart=True)
+    world.clock.now = NOON + timedelta(minutes=5)
+    with pytest.raises(NotPublished):
+        world.plan(bought, Fault(error=lambda: NotPublished(1, 1), only="publish"))
+    if bought_again:
+        later = replace(bought, version=bought.version + 1, arrived_at=bought.arrived_at + timedelta(seconds=1))
+        world.plan(later)
+    world.plan(bought)
+    assert [skipped["rule"] for skipped in world.bus.details("MessageSkipped")] == ["cancelled"]

@@ -224,6 +224,9 @@ class PlanStore(
         page.
         """
 
+    def unsent_messages(self, contact: Contact) -> list[ScheduledMessage]:
+        """Return the contact's messages that are ``scheduled``, being sent or withdrawn; one request a page."""
+
     def sent_about_appointments(self, contact: Contact) -> list[ScheduledMessage]:
         """Return the contact's messages of ``TELLING_REASONS`` that were handed over; one request a page of reminders
         and corrections, and of check-ins.

@@ -35,7 +35,7 @@ def plan_diff(
     planned for all its people: the run before may have ended early.
     """
     diff = _of_tracks(event, subject, before, zone=zone, is_repeat=is_repeat)
-    diff = _without_bought(event, subject, diff, store)
+    diff = _without_bought(event, subject, diff, store, is_repeat=is_repeat)
     return _with_corrections(event, subject, before, diff, store=store, is_repeat=is_repeat)
 
 
@@ -63,14 +63,19 @@ def _with_rules(messages: Sequence[ScheduledMessage], subject: Subject) -> list[
     ]
 
 
-def _without_bought(event: BusinessEvent, subject: Subject, diff: PlanDiff, store: PlanStore) -> PlanDiff:
-    """Remove what the person bought since. For a purchase, withdraw the reminders of carts and products before it."""
+def _without_bought(
+    event: BusinessEvent, subject: Subject, diff: PlanDiff, store: PlanStore, *, is_repeat: bool
+) -> PlanDiff:
+    """Remove what the person bought since. For a purchase, withdraw the reminders of carts and products before it.
+
+    A repeated purchase withdraws them again: the run before may have ended before it published.
+    """
     if event.subject.kind == KIND and event.contact:
         addresses = dict.fromkeys([*addresses_of(event.contact, store), *other_channels(event.contact)])
         bought = [
             (row, "cancelled")
             for address in addresses
-            for row in store.pending_messages(address)
+            for row in (store.unsent_messages(address) if is_repeat else store.pending_messages(address))
             if row.reason_spec.ended_by_purchase
             and is_bought(subject, store.read_subject(row.subject), row.reason_spec)
         ]

@@ -21,6 +21,7 @@ from reengage.domain.openers import FORECASTS, Invitation
 from reengage.domain.person import OtherAddress
 from reengage.domain.planning import broadcasts, planned_messages
 from reengage.domain.policy import PolicyInput, PolicySettings, Snapshot, default_zone
+from reengage.domain.purchases import KIND as PURCHASE
 from reengage.domain.reasons import REASONS
 from reengage.domain.subject import RETENTION, BusinessEvent, Subject, SubjectRef
 from reengage.domain.window_closing import ClosingPlan, forecast_of, plan_for_closing
@@ -85,8 +86,8 @@ def plan_messages(
         return Planned(erased=True)
     former, subject = _store_subject(event, store=store, now=now, last_event_at=last_event_at)
     track = subject.tracks[event.track]
-    if not track.reflects(event):
-        return Planned(stale=True)
+    if not track.reflects(event) and event.subject.kind != PURCHASE:
+        return Planned(stale=True)  # an older purchase is kept: it may have withdrawn reminders and not published it
     brand = store.read_brand(event.subject.brand)
     zone = default_zone(brand, settings)
     before = replace(subject, tracks=subject.previous)

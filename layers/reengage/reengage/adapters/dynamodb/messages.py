@@ -7,7 +7,7 @@ from datetime import datetime
 from pynamodb.expressions.condition import Condition
 
 from reengage.domain.contact import Contact
-from reengage.domain.message import FOLLOWS, HANDED_OVER, GivenAnswer, MessageKey, ScheduledMessage, State
+from reengage.domain.message import FOLLOWS, HANDED_OVER, WITHDRAWN, GivenAnswer, MessageKey, ScheduledMessage, State
 from reengage.domain.reasons import ASKING_REASONS, TELLING_REASONS
 
 from .items.base import Item
@@ -66,6 +66,10 @@ class Messages(Role):
     def pending_messages(self, contact: Contact, reason: str = "") -> list[ScheduledMessage]:
         pending = Row.state.is_in(State.SCHEDULED, State.SENDING)
         return list(self._find(contact, pending, reasons=f"{reason}#" if reason else ""))
+
+    def unsent_messages(self, contact: Contact) -> list[ScheduledMessage]:
+        withdrawn = (Row.state == State.SKIPPED) & Row.rule.is_in(*WITHDRAWN)
+        return list(self._find(contact, Row.state.is_in(State.SCHEDULED, State.SENDING) | withdrawn))
 
     def claimed_together(self, message: ScheduledMessage) -> list[ScheduledMessage]:
         same = (Row.claim_id == message.claim_id) & Row.state.is_in(*HANDED_OVER)

@@ -59,6 +59,11 @@ class Messages(Tables):
             rows = [row for row in self._messages_of(contact) if reason in ("", row.reason)]
             return [message for message in rows if message.state in (State.SCHEDULED, State.SENDING)]
 
+    def unsent_messages(self, contact: Contact) -> list[ScheduledMessage]:
+        with self._lock:
+            rows = self._messages_of(contact)
+            return [row for row in rows if row.state in (State.SCHEDULED, State.SENDING) or row.is_withdrawn]
+
     def claimed_together(self, message: ScheduledMessage) -> list[ScheduledMessage]:
         with self._lock:
             same = (message.reason, message.claim_id)
