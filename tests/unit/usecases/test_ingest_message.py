@@ -122,6 +122,25 @@ def test_message_sent_in_its_arrival_second_keeps_its_instant() -> None:
     assert not thread.preferences.refused("contact", "sms")
 
 
+@pytest.mark.parametrize(("first", "last"), [("START", "STOP"), ("STOP", "START")])
+def test_a_slow_clock_keeps_the_order_of_choices(first: str, last: str) -> None:
+    """The clock of the second call's function was three seconds behind: its STOP counted as older than the START."""
+    world = World()
+    world.receive(inbound(NOON, text=first, message_id="first"))
+    world.clock.now = NOON + timedelta(seconds=1) - timedelta(seconds=3)
+    world.receive(inbound(NOON + timedelta(seconds=1), text=last, message_id="last"))
+    refused = world.store.read_thread(ANNA).preferences.refused("contact", "sms")
+    assert (refused is not None) is (last == "STOP")
+
+
+def test_a_clock_far_ahead_makes_no_later_choice() -> None:
+    world = World()
+    world.receive(replace(inbound(NOON + timedelta(hours=1), text="START", message_id="ahead"), arrived_at=NOON))
+    world.clock.now = NOON + timedelta(minutes=1)
+    world.receive(inbound(NOON + timedelta(minutes=1), text="STOP", message_id="stop"))
+    assert world.store.read_thread(ANNA).preferences.refused("contact", "sms")
+
+
 @pytest.mark.parametrize("ahead", [MICROSECOND, timedelta(hours=1), timedelta(days=400)])
 def test_a_message_from_the_future_is_clamped_to_its_arrival(ahead: timedelta) -> None:
     world = World()

@@ -39,6 +39,9 @@ FRESH_FOR: Final = timedelta(minutes=10)
 ARRIVAL_GRAIN: Final = timedelta(seconds=1)
 """An envelope's time is cut to whole seconds: what was sent within that second is no clock that runs ahead."""
 
+CLOCK_ERROR: Final = timedelta(seconds=5)
+"""A function's clock may be behind the bus by this: a STOP that follows a START must not count as the earlier one."""
+
 CHOICES: Final[Mapping[Request | None, tuple[Topic, bool]]] = MappingProxyType(
     {Request.STOP: ("contact", False), Request.STOP_MARKETING: ("marketing", False), Request.START: ("contact", True)}
 )
@@ -82,12 +85,13 @@ def ingest_message(
     repeats everything with the same result. Raises ``WriteConflict`` and ``NotPublished``; a retry resolves both.
     """
     now = clock()
+    chosen_at = _sent_at(message, now + CLOCK_ERROR)
     message = replace(message, sent_at=_sent_at(message, now))
     detection = _detect(message)
     candidate = answer_candidate(message, detection, store=store, now=now)
     if candidate and candidate.is_cancellation(detection):
         detection = Detection()
-    choice = _choice(message, detection, candidate)
+    choice = _choice(message, chosen_at, detection, candidate)
 
     def is_stored() -> bool:
         return store.read_thread(message.contact, message.message_id).known
@@ -239,7 +243,7 @@ def _detect(message: InboundMessage) -> Detection:
 
 
 def _choice(
-    message: InboundMessage, detection: Detection, candidate: AnswerCandidate | None = None
+    message: InboundMessage, at: datetime, detection: Detection, candidate: AnswerCandidate | None = None
 ) -> RecordChoice | None:
     """Return the opt-out, of marketing alone or of everything, or the opt-in that the message makes.
 
@@ -256,7 +260,7 @@ def _choice(
             "subject_id": question.subject.id,
             "scheduled_message_id": question.scheduled_message_id,
         }
-    return RecordChoice(message.contact, topic, Choice(allowed, message.sent_at, cause))
+    return RecordChoice(message.contact, topic, Choice(allowed, at, cause))
 
 
 def _extended(
@@ -312,12 +316,13 @@ def record_opt_out(
     For a function whose settings are wrong: a STOP must not wait for their correction. The message itself is handled by
     the retry.
     """
+    chosen_at = _sent_at(message, clock() + CLOCK_ERROR)
     message = replace(message, sent_at=_sent_at(message, clock()))
     detection = _detect(message)
     candidate = answer_candidate(message, detection, store=store, now=clock())
     if candidate and candidate.is_cancellation(detection):
         return False
-    choice = _choice(message, detection, candidate)
+    choice = _choice(message, chosen_at, detection, candidate)
     if choice is None or choice.choice.allowed:
         return False
 
