@@ -29,7 +29,11 @@ HOUR = timedelta(hours=1)
 DAYS_30 = timedelta(days=30)
 NEVER = datetime.min.replace(tzinfo=UTC)
 
-ZONE_OF_NUMBER: Mapping[str, str] = {"+4915112345678": "Europe/Berlin", "+16502530000": "America/Los_Angeles"}
+ZONE_OF_NUMBER: Mapping[str, str] = {
+    "+4915112345678": "Europe/Berlin",
+    "+4915112345679": "Europe/Berlin",
+    "+16502530000": "America/Los_Angeles",
+}
 CATEGORIES: Mapping[str, Category] = {
     "appointment_reminder": "utility",
     "appointment_moved": "utility",
