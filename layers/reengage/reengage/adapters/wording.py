@@ -263,6 +263,24 @@ def _parameters(bundle: FluentBundle, reason: str, values: Mapping[str, str]) ->
 
 def _format(bundle: FluentBundle, name: str, attribute: str | None, values: Mapping[str, str]) -> str:
     """A pattern with its variables filled in; what is left empty leaves no double space behind."""
+    if (constant := _constant(bundle, name, attribute)) is not None:
+        return _end_once(constant, values)
+    text, errors = _filled(bundle, name, attribute, values)
+    if errors:
+        raise WordingError(f"{bundle.locales[0]}: {name}: {'; '.join(map(str, errors))}")
+    return _end_once(text, values)
+
+
+@lru_cache(maxsize=1024)
+def _constant(bundle: FluentBundle, name: str, attribute: str | None) -> str | None:
+    """Return a text without variables, such as a button's label; ``None`` for one that has some."""
+    text, errors = _filled(bundle, name, attribute, {})
+    return None if errors else text
+
+
+def _filled(
+    bundle: FluentBundle, name: str, attribute: str | None, values: Mapping[str, str]
+) -> tuple[str, Sequence[Exception]]:
     try:
         message = bundle.get_message(name)
         pattern = message.attributes[attribute] if attribute else message.value
@@ -271,9 +289,7 @@ def _format(bundle: FluentBundle, name: str, attribute: str | None, values: Mapp
     if pattern is None:
         raise WordingError(f"{bundle.locales[0]}: {name} has no text")
     text, errors = bundle.format_pattern(pattern, dict(values))
-    if errors:
-        raise WordingError(f"{bundle.locales[0]}: {name}: {'; '.join(map(str, errors))}")
-    return _end_once(re.sub(" {2,}", " ", str(text)).strip(), values)
+    return re.sub(" {2,}", " ", str(text)).strip(), errors
 
 
 def _end_once(text: str, values: Mapping[str, str]) -> str:

@@ -8,6 +8,7 @@ import calendar
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -89,6 +90,7 @@ class Duration:
             raise ValueError(f"expected an ISO 8601 duration of at most {LONGEST.days} days")
         return cls(months, days, exact)
 
+    @lru_cache(maxsize=1024)  # noqa: B019 - few lengths are in use, and each is small
     def __str__(self) -> str:
         negative = self.months < 0 or self.days < 0 or self.exact < timedelta()
         minutes, seconds = divmod(abs(self.exact), timedelta(minutes=1))

@@ -69,7 +69,7 @@ def matches_possible_opt_out(text: str) -> bool:
     """
     unmarked = remove_marks(text)
     return any(
-        any(cue in unmarked for cue in _cues(locale))
+        _cues(locale).search(unmarked)
         and possible_opt_outs(locale).search(text if locale in _MARKS_MATTER else unmarked)
         for locale in sections()
     )
@@ -87,8 +87,9 @@ def possible_opt_outs(locale: str) -> re.Pattern[str]:
 
 
 @cache
-def _cues(locale: str) -> tuple[str, ...]:
-    return tuple(sections()[locale].get("cues", "").split())
+def _cues(locale: str) -> re.Pattern[str]:
+    """Return a pattern of the words of which an opt-out in free words has at least one; of nothing without any."""
+    return re.compile("|".join(map(re.escape, sections()[locale].get("cues", "").split())) or r"(?!)")
 
 
 def section_phrases(locale: str, name: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
@@ -119,7 +119,7 @@ def _id_of(key: MessageKey, version: int) -> str:
     return str(uuid.uuid5(_NAMESPACE, "\n".join((*key, str(version)))))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ScheduledMessage:
     """The plan, and its outcome.
 
@@ -177,14 +177,14 @@ class ScheduledMessage:
         """Return the address that it is handed over to."""
         return self.sent_to or self.contact
 
-    @property
+    @cached_property
     def key(self) -> MessageKey:
         # The subject's id may hold any character. No "#" follows it, so no two keys are equal.
         anchor_at = iso(self.anchor_at) if self.anchor_at else ONCE
         sk = f"SCHEDULED#{self.reason}#{self.subject.id}#{self.offset}#{anchor_at}"
         return MessageKey(self.contact.key, sk)
 
-    @property
+    @cached_property
     def scheduled_message_id(self) -> str:
         """Return an id that is the same for the same plan, so a repeated event or run names the same message."""
         return _id_of(self.key, self.version)

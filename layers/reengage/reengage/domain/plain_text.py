@@ -9,6 +9,7 @@ MAX_LENGTH: Final = 4096
 """Characters: WhatsApp's limit. Longer texts are cut, because composing marks takes quadratic time."""
 
 _APOSTROPHES: Final = "'’‘ʼ`´′＇"  # noqa: RUF001 - all that phones write for one
+_ASCII_APOSTROPHES: Final = str.maketrans("", "", "'`")
 _INVISIBLE: Final = "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0"
 """Unicode counts these as letters or marks, but they show nothing."""
 
@@ -54,6 +55,8 @@ def remove_marks(text: str) -> str:
 
 def _plain(text: str) -> str:
     """Remove marks that compose no letter, such as a strikethrough, after the others have composed one."""
+    if text.isascii():
+        return text.translate(_ASCII_APOSTROPHES).lower()
     seen = "".join(filter(_is_seen, text)).translate(_BLACK_LETTERS)
     folded = unicodedata.normalize("NFKC", seen).casefold()
     letters = "".join(c for c in folded if _is_seen(c) and not unicodedata.category(c).startswith("M"))

@@ -24,7 +24,13 @@ def planned_messages(subject: Subject | None, default_zone: tzinfo | None = None
     """
     if subject is None:
         return ()
-    return tuple(
+    if default_zone not in subject.plans:
+        subject.plans[default_zone] = tuple(_planned_messages(subject, default_zone))
+    return subject.plans[default_zone]
+
+
+def _planned_messages(subject: Subject, default_zone: tzinfo | None) -> Iterator[ScheduledMessage]:
+    return (
         message
         for view in subject.views()
         for name, reason, part in _wanted(view)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
+from functools import cached_property
 from typing import NamedTuple
 
 from .brand import Brand
@@ -41,7 +42,7 @@ class Snapshot(NamedTuple):
     others: tuple[OtherAddress, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PolicyInput:
     """What one strongly consistent read found, and the clock after it; ``cap_usage`` of the message's category.
 
@@ -186,8 +187,11 @@ class PolicyInput:
     def default_zone(self) -> tzinfo | None:
         return default_zone(self.brand, self.settings)
 
-    @property
+    @cached_property
     def zones(self) -> Zones:
+        return self.zones_at(self.now)
+
+    def zones_at(self, instant: datetime) -> Zones:
         """Return the contact's possible zones, and their source. Two that leave no hour count as the better one."""
         found = zones_of(
             self.message.recipient,
@@ -197,7 +201,7 @@ class PolicyInput:
             default_zone=self.settings.default_timezone,
         )
         hours = self.settings.quiet_hours.get(self.category)
-        if hours and found.source == BOTH and not hours.first_allowed(self.now, found.zones):
+        if hours and found.source == BOTH and not hours.first_allowed(instant, found.zones):
             return Zones("phone_number", found.zones[:1])
         return found
 

@@ -115,6 +115,8 @@ class QuietHours:
     def span_covers(self, instant: datetime, zone: tzinfo) -> bool:
         local = instant.astimezone(zone)
         wall, today = local.time(), local.weekday()
+        if self.days == EVERY_DAY:
+            return self.start <= wall < self.end if self.start < self.end else wall >= self.start or wall < self.end
         if self.start < self.end:
             return self.start <= wall < self.end and today in self.weekdays
         return (wall >= self.start and today in self.weekdays) or (wall < self.end and (today - 1) % 7 in self.weekdays)

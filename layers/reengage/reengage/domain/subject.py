@@ -6,8 +6,9 @@ in any order and with any repeats.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
-from typing import Final
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import cached_property
+from typing import Any, Final
 
 from .business_events import (
     EVENT_TYPES,
@@ -56,7 +57,7 @@ TRACKS_WITH_REASONS: Final = frozenset(reason.track for reason in REASONS.values
 """Other tracks only note what happened, such as a check-in or a confirmation."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Subject:
     """``previous`` is what ``tracks`` were before the last event that changed them. A planner that was cut short finds
     there what it had still to withdraw. ``expires_at`` (epoch seconds) only grows. ``revision`` counts the stored
@@ -71,8 +72,16 @@ class Subject:
     revision: int = 0
     last_event_at: datetime = EARLIEST
     era: int = 0
-    _seen_by: dict[Contact, "Subject"] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """What ``for_contact`` has made: a send asks for it some ten times."""
+
+    @cached_property
+    def _seen_by(self) -> dict[Contact, "Subject"]:
+        """What ``for_contact`` has made: a send asks for it some ten times."""
+        return {}
+
+    @cached_property
+    def plans(self) -> dict[tzinfo | None, tuple[Any, ...]]:
+        """What ``planning.planned_messages`` has derived, by default zone: a send asks for it three times."""
+        return {}
 
     def contact_of(self, track: Track) -> Contact | None:
         """Return the contact that the track named last; if it named none, the newest of another track."""
@@ -117,7 +126,7 @@ class Subject:
         """Return every contact that events name, also of people who left."""
         return list({person.contact: None for track in self._namers() for person in track.everyone.values()})
 
-    @property
+    @cached_property
     def _named(self) -> Mapping[str, Contact]:
         """Return the people that business events name; without any, those who used an opener."""
         uses = self._opener_uses()

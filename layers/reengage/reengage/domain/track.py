@@ -13,6 +13,7 @@ The newest event that is about a person decides. Other kinds have one contact, t
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Final, NamedTuple
 
 from .business_events import (
@@ -101,7 +102,7 @@ class Person:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Track:
     """One track's state: the newest event's version, whether that event ended the track, and the newest fields.
 
@@ -175,12 +176,12 @@ class Track:
         held = self.fields.get("contact")
         return datetime.fromtimestamp(held.version // VERSIONS_A_SECOND, UTC) if held else EARLIEST
 
-    @property
+    @cached_property
     def everyone(self) -> Mapping[str, Person]:
         """Return each person that events of the track name, by the person's key; also those who left."""
         return self.people or self._only_person()
 
-    @property
+    @cached_property
     def joined(self) -> set[str]:
         """Return the keys of the people that an event added, also of those who left."""
         return {key for key, person in self.everyone.items() if person.joined >= 0}

@@ -4,7 +4,6 @@ The contact may write again until then, which moves the window. So each plan is 
 of that time.
 """
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
@@ -39,8 +38,8 @@ def forecast(context: PolicyInput, due_at: datetime) -> Forecast:
     hours = context.settings.quiet_hours.get(context.category)
     if not hours:
         return "send"
-    at = replace(context, now=due_at)
-    allowed = hours.first_allowed(due_at, at.zones.zones) if at.zones.zones else None
+    zones = context.zones_at(due_at).zones
+    allowed = hours.first_allowed(due_at, zones) if zones else None
     if allowed is None:
         return "unknown_timezone"
     if allowed >= context.message.valid_until:

@@ -242,9 +242,9 @@ class Sender:
         if decision.action is not Action.SEND:
             return self._not_sent(chosen, decision, wanted)
         holder = (chosen.cap_usage.holder or chosen.message.contact) if chosen.caps else None
-        message = replace(chosen.message, cap_holder=holder)
-        chosen = replace(chosen, message=message)
-        corrected = self._corrected(chosen) if message.reason_spec.correction else chosen
+        if holder != chosen.message.cap_holder:
+            chosen = replace(chosen, message=replace(chosen.message, cap_holder=holder))
+        corrected = self._corrected(chosen) if chosen.message.reason_spec.correction else chosen
         return corrected if isinstance(corrected, Handled) else (corrected, decision)
 
     def _ready_in_time(self, context: PolicyInput, decision: Decision, read_at: datetime) -> OutboundMessage | None:

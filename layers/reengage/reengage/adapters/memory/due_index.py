@@ -28,6 +28,7 @@ class DueIndex:
     _queues: dict[Queue, list[_Entry]] = field(default_factory=dict)
     _places: dict[MessageKey, tuple[Queue, _Entry]] = field(default_factory=dict)
     _number: int = 0
+    _first: tuple[int, datetime | None] = (-1, None)
     changes: int = 0
 
     def put(self, key: MessageKey, queue: Queue, due_at: datetime) -> None:
@@ -61,7 +62,10 @@ class DueIndex:
     def first(self, after: datetime | None = None) -> datetime | None:
         """Return the earliest ``due_at`` of all queues, or the earliest later than ``after``."""
         if after is None:
-            return min((entries[0].due_at for entries in self._queues.values() if entries), default=None)
+            if self._first[0] != self.changes:
+                heads = (entries[0].due_at for entries in self._queues.values() if entries)
+                self._first = self.changes, min(heads, default=None)
+            return self._first[1]
         later = ((entries, bisect_right(entries, after, key=_due_at)) for entries in self._queues.values())
         return min((entries[at].due_at for entries, at in later if at < len(entries)), default=None)
 
