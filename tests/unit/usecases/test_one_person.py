@@ -483,13 +483,15 @@ def asked(world: World, text: str, contact: Contact, minutes: int) -> list[Any]:
     return [detail["answer"] for detail in world.bus.details("AppointmentAnswered")]
 
 
-def test_an_answer_is_bound_at_the_address_that_was_asked() -> None:
-    """A reminder for the number went to the user id: the answer from there was bound to nothing."""
+@pytest.mark.parametrize("answers_from", [ANNA, CHAT])
+def test_a_person_answers_at_any_of_their_addresses(answers_from: Contact) -> None:
+    """A reminder for the number went to the user id: the answer from either was once bound to nothing."""
     world = story((ANNA, HOUR), (CHAT, HOUR))
     world.run_sender()
     ask(world)
-    assert asked(world, "1", ANNA, 1) == [], "the number was asked nothing"
-    assert asked(world, "1", CHAT, 2) == ["confirmed"]
+    assert asked(world, "1", answers_from, 1) == ["confirmed"]
+    other = ANNA if answers_from is CHAT else CHAT
+    assert asked(world, "1", other, 2) == ["confirmed"], "the same answer again is not published again"
     (row,) = [row for row in world.store.rows() if row.reason == "appointment_reminder"]
     assert row.answer
     assert row.answer.answer == "confirmed"

@@ -11,7 +11,11 @@ def asks_for_answer(message: ScheduledMessage, subject: Subject | None, brand: B
     if message.reason not in ASKING_REASONS or subject is None or (brand and brand.ask_for_answers is False):
         return False
     subject = subject.for_contact(message.contact)
+    track = subject.tracks.get("appointment")
+    return track is not None and track.get("starts_at") is not None and not is_confirmed(subject)
+
+
+def is_confirmed(subject: Subject) -> bool:
+    """Whether ``AppointmentConfirmed`` is about the appointment as it is: a later change asks anew."""
     track, confirmation = subject.tracks.get("appointment"), subject.tracks.get("confirmation")
-    if track is None or track.get("starts_at") is None:
-        return False
-    return confirmation is None or confirmation.version < track.unchanged_since
+    return track is not None and confirmation is not None and confirmation.version >= track.unchanged_since

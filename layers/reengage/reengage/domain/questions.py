@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from .answers import Answer
+from .asking import is_confirmed
 from .conversation import InboundMessage
 from .instants import parse_instant
 from .message import ASKED, MERGED_INTO, MERGED_WITH, ScheduledMessage, State
@@ -111,10 +112,14 @@ def bind(
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """All messages that asked about one appointment at one time; ``status`` is ``None`` if that is still to come."""
+    """All messages that asked about one appointment at one time; ``status`` is ``None`` if that is still to come.
+
+    ``is_confirmed``: the business knows by other means that the person comes, and asks no more.
+    """
 
     messages: tuple[ScheduledMessage, ...]
     status: Why | None
+    is_confirmed: bool = False
 
     @property
     def newest(self) -> ScheduledMessage:
@@ -133,6 +138,8 @@ class _Question:
 
     def is_open(self, message_id: str) -> bool:
         """Whether no answer came since it was last asked, other than by this message."""
+        if self.is_confirmed:
+            return False
         answers = [message.answer for message in self.messages if message.answer]
         return all(
             answer.message_id == message_id or answer.at + CLOCK_GRAIN < _sent_at(self.newest) for answer in answers
@@ -149,12 +156,16 @@ def _questions(
     groups: dict[tuple[SubjectRef, datetime | None], list[ScheduledMessage]] = {}
     for message in messages:
         groups.setdefault((message.subject, message.anchor_at), []).append(message)
-    return [_Question(tuple(group), _status(group[0], subjects.get(ref), now)) for (ref, _), group in groups.items()]
+    return [_question(tuple(group), subjects.get(ref), now) for (ref, _), group in groups.items()]
+
+
+def _question(group: tuple[ScheduledMessage, ...], subject: Subject | None, now: datetime) -> _Question:
+    subject = subject.for_contact(group[0].contact) if subject else None
+    return _Question(group, _status(group[0], subject, now), subject is not None and is_confirmed(subject))
 
 
 def _status(message: ScheduledMessage, subject: Subject | None, now: datetime) -> Why | None:
     """Return why the message's appointment is not to come at the time that the message names."""
-    subject = subject.for_contact(message.contact) if subject else None
     track = subject.tracks.get("appointment") if subject else None
     if subject is None or track is None or subject.is_undone("appointment"):
         return "cancelled"

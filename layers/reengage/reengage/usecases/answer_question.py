@@ -15,12 +15,13 @@ from reengage.domain.conversation import InboundMessage
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.keywords import Detection
 from reengage.domain.message import GivenAnswer, ScheduledMessage
+from reengage.domain.person import OtherAddress
 from reengage.domain.questions import Binding, bind, newest_question, parse_payload
 from reengage.domain.requests import Request
 from reengage.domain.subject import Subject, SubjectRef
 from reengage.errors import WriteConflict
 from reengage.ports import AnswerStore
-from reengage.usecases.person import addresses_of
+from reengage.usecases.person import others_of
 
 ANSWERING_KINDS: Final = frozenset({"text", "button", "interactive"})
 """The kinds of messages that can answer. A reaction quotes the question, digits and all."""
@@ -28,13 +29,17 @@ ANSWERING_KINDS: Final = frozenset({"text", "button", "interactive"})
 
 @dataclass(frozen=True, slots=True)
 class AnswerCandidate:
-    """A message that looks like an answer, and the reminders that asked. ``now`` is the time of the read."""
+    """A message that looks like an answer, and the reminders that asked. ``now`` is the time of the read.
+
+    ``agent_replied_at`` is when a person of the business last wrote to another address of the person.
+    """
 
     given: Answer
     message: InboundMessage
     asked: Sequence[ScheduledMessage]
     subjects: Mapping[SubjectRef, Subject | None]
     now: datetime
+    agent_replied_at: datetime | None = None
 
     def bind(self, agent_replied_at: datetime | None = None) -> Binding | None:
         return bind(
@@ -42,7 +47,7 @@ class AnswerCandidate:
             self.message,
             asked=self.asked,
             subjects=self.subjects,
-            agent_replied_at=agent_replied_at,
+            agent_replied_at=_latest(self.agent_replied_at, agent_replied_at),
             now=self.now,
         )
 
@@ -74,18 +79,31 @@ def answer_candidate(
     given = button[0] if button else _detect(message)
     if given is None or (detection.request is not None and given is not Answer.CANCEL_REQUESTED):
         return None
-    asked = _asked_at(message.contact, store)
+    others = _linked_with(message.contact, store)
+    asked = _asked_at([message.contact, *(other.contact for other in others)], store)
     subjects = {ref: store.read_subject(ref) for ref in dict.fromkeys(row.subject for row in asked)}
-    return AnswerCandidate(given, message, asked, subjects, now)
+    agents = (other.conversation.agent_replied_at for other in others if other.conversation)
+    return AnswerCandidate(given, message, asked, subjects, now, _latest(*agents))
 
 
-def _asked_at(contact: Contact, store: AnswerStore) -> list[ScheduledMessage]:
-    """Return the reminders that asked at this address; a linked address may have the row of one that was sent here."""
-    asked = store.sent_questions(contact)
-    if store.read_preferences(contact).linked_to(contact):
-        for other in addresses_of(contact, store)[1:]:
-            asked += store.sent_questions(other)
-    return [row for row in asked if row.recipient == contact]
+def _asked_at(addresses: Sequence[Contact], store: AnswerStore) -> list[ScheduledMessage]:
+    """Return the reminders that asked there.
+
+    A row of one address may have been sent to another one, also to one that is no longer the person's.
+    """
+    return [row for each in addresses for row in store.sent_questions(each) if row.recipient in addresses]
+
+
+def _linked_with(contact: Contact, store: AnswerStore) -> list[OtherAddress]:
+    """Return the person's linked addresses: they may answer at another one than the reminder went to."""
+    if not store.read_preferences(contact).linked_to(contact):
+        return []
+    thread = store.read_threads([contact])[contact]
+    return [other for other in others_of(contact, thread, store) if other.is_linked]
+
+
+def _latest(*instants: datetime | None) -> datetime | None:
+    return max(filter(None, instants), default=None)
 
 
 def _detect(message: InboundMessage) -> Answer | None:

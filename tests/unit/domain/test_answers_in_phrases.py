@@ -1,0 +1,178 @@
+"""Answers as people phrase them: whole sentences, courtesies, typing habits and what only looks like an answer."""
+
+from typing import Final
+
+import pytest
+
+from reengage.domain.answers import Answer, detect_answer
+
+CONFIRMED, CANCELS, MOVES = Answer.CONFIRMED, Answer.CANCEL_REQUESTED, Answer.RESCHEDULE_REQUESTED
+
+PHRASES: Final = {
+    "en": {
+        CONFIRMED: (
+            " 1 |１|1 thanks!|1, see you then|1=confirm|yes 👍|Yep, see you tomorrow!|Yes, confirmed. Thank you!|"
+            "Confirmed 😊|I confirm.|I’ll be there!|We will be there|yes ill be there|Yes that works for me|"
+            "Yes - thank you!|yes I'll come|Yes we are coming|1!!!|1 ✅|confirm appointment please|"
+            "I confirm my appointment|Confirming, thanks|yea|Yes that's fine|Yes that is fine, thank you|Yes ok|"
+            "ok yes|ok 1|Ok, confirmed|I'll be there, thanks!|Will be there 👌|I can be there|"
+            "Yes looking forward to it"
+        ),
+        CANCELS: (
+            "2️⃣|Sorry I can’t come|Unfortunately I will not be able to attend.|Cancel my appointment.|"
+            "I won't be able to make it tomorrow|can't make it, sorry|CANCEL!!!|I have to cancel my appointment|"
+            "we can't come|I cannot come|2 cancel|2, sorry|I won't make it|won't make it|"
+            "We won't be able to attend|cancel it please|pls cancel|I would like to cancel, thanks.|"
+            "Please cancel. I'm sorry!|I am not able to make it|Two please|2 - cancel|2 cancel please"
+        ),
+        MOVES: (
+            "3!|Can we reschedule?|I need another time please|Could I get a different time?|"
+            "I can't make it, can we reschedule?|need to reschedule|Please reschedule my appointment|"
+            "can i change my appointment?|can we do another day?|Can I have another time?|"
+            "I'd like to reschedule my appointment|I would like to change my appointment|"
+            "Could we move the appointment?|Can I come another day?|Is it possible to reschedule?|"
+            "can you reschedule me|have to reschedule|Would like another time|reschedule pls|"
+            "please move my appointment|different date please|cancel and reschedule"
+        ),
+        None: (
+            "11|10|1 pm?|I am 1 minute away|Yes, but can I bring my son?|yes but running late|Yes I said stop|"
+            "Cancel my order|Don't cancel my appointment|cancel? no!|no need to cancel|3pm works|"
+            "another time zone?|What time is it?|1 hour late|yes and no|yes or no?|1 adult, 2 children|"
+            "I'm sick, can't come|Hi, I need to cancel my appointment. Thanks, Maria|Yes. See you tomorrow at 10|"
+            "Reply 1 to confirm|Yess|ya|correct|next week?|cancel or reschedule?|1 and 3|confirm 1 cancel 2|"
+            "yes cancel|no don't cancel|cancel?|I can't cancel|I didn't cancel|cancel Monday's|unsubscribe|"
+            "Cancel all messages|That's fine|we'll be there at 10|Looking forward to it"
+        ),
+    },
+    "de": {
+        CONFIRMED: (
+            "1!|1 danke|Ja, passt|ja passt 👍|Ich komme gerne|bestaetigt|Ich bestätige den Termin.|"
+            "Termin bestätigen|Passt, danke!|Ja, vielen Dank|Ja, bis morgen! Viele Grüße Anna|Ja klar, bis dann|"
+            "Ja, ich werde kommen|Ja, wir kommen gerne|Ja ich bestätige den Termin, danke|Ja, ist ok|Ja ok|ok ja|"
+            "Ja. Danke. LG Peter|JA!!! 😀|Ja das passt mir gut|Passt super|Ich bin da!|Ich nehme den Termin wahr|"
+            "Ich kann kommen|ja kann kommen|Nr. 1|1: ja"
+        ),
+        CANCELS: (
+            "Absagen bitte|Ich muss absagen.|Leider muss ich den Termin absagen|Termin bitte stornieren!|"
+            "ich moechte absagen|Muss absagen, sorry|Ich schaffe es leider nicht|Wir können leider nicht kommen|"
+            "Ich kann den Termin leider nicht wahrnehmen.|Leider kann ich den Termin nicht wahrnehmen|"
+            "Leider kann ich nicht kommen|leider kann ich nicht|Ich muss den Termin absagen|"
+            "Muss den Termin leider absagen|Leider muss ich absagen, tut mir leid|"
+            "Guten Morgen, ich muss leider absagen. MfG Schmidt|Kann morgen nicht|"
+            "Ich kann morgen leider nicht kommen|Bitte den Termin absagen|Bitte um Absage|"
+            "Können Sie den Termin absagen?|Bitte Termin löschen|Abgesagt|Ich möchte den Termin stornieren|"
+            "Nummer 2"
+        ),
+        MOVES: (
+            "ein anderer Termin bitte|Können wir den Termin verschieben?|Neuer Termin bitte|"
+            "Ich kann leider nicht, bitte einen neuen Termin|Könnte ich einen anderen Termin bekommen?|"
+            "Kann ich einen anderen Termin haben?|Bitte um einen anderen Termin|Bitte um Terminverschiebung|"
+            "Bitte neuen Termin|Geht auch ein anderer Tag?|Ich brauche einen neuen Termin|"
+            "Ich würde gerne verschieben|Ich würde den Termin gerne verschieben|Muss verschieben|"
+            "Termin verschieben bitte, danke!|Hallo, ich muss den Termin leider verschieben. Liebe Grüße, Jana|"
+            "Lieber ein anderer Termin"
+        ),
+        None: (
+            "Ja, aber erst um 11|ja oder nein?|Nicht absagen!|Hat die Praxis abgesagt?|kann ich absagen?|3 Uhr|"
+            "um 3|Wann ist der Termin?|Termin ist ok|Jaa|joa|Ich bin krank|bitte löschen|"
+            "Absagen oder verschieben?|zu 1"
+        ),
+    },
+    "vi": {
+        CONFIRMED: (
+            "một|Dạ vâng ạ|em sẽ đến ạ|Dạ em xác nhận ạ, cảm ơn|chắc chắn rồi|Dạ 1 ạ|Dạ con xác nhận|Ok xác nhận|"
+            "Vâng, tôi sẽ đến đúng giờ|Có, tôi sẽ đến|Có nha|Vâng cảm ơn|Dạ đồng ý ạ|xác nhận nhé|"
+            "Em xác nhận lịch hẹn ạ|Chị xác nhận nhé|Mình sẽ tới|Tôi có thể đến|Tôi đến được|toi xac nhan|"
+            "vâng ạ, hẹn gặp lại|Chúng tôi sẽ đến"
+        ),
+        CANCELS: (
+            "Hủy!|Em muốn hủy lịch ạ|Xin lỗi, tôi không đến được|cho em hủy lịch với ạ|Tôi không đến được ạ|"
+            "Dạ em bận không đến được ạ|Rất tiếc tôi không thể đến|Cho tôi hủy lịch hẹn nhé|Hủy giúp mình nhé|"
+            "huỷ lịch khám|Dạ cho em hủy hẹn ạ|Xin phép hủy lịch ạ|tôi cần hủy lịch hẹn|Vui lòng hủy lịch hẹn|"
+            "Làm ơn hủy giúp em|toi muon huy lich hen|huy lich|huy hen|khong den duoc"
+        ),
+        MOVES: (
+            "Tôi muốn đổi lịch hẹn|dời lịch hẹn giúp em|Tôi muốn hẹn giờ khác|Xin đổi giờ ạ|Tôi muốn dời lịch|"
+            "Cho em dời lịch ạ|Em muốn đổi giờ ạ|Cho mình đổi sang ngày khác nhé|Có thể đổi lịch không?|"
+            "Có thể dời lịch được không ạ?|Tôi muốn đổi ngày hẹn|đổi ngày hẹn|đổi lịch khám giúp em|"
+            "Vui lòng đổi lịch hẹn|toi muon doi lich hen|doi lich hen|Xin đổi lịch hẹn ạ"
+        ),
+        None: (
+            "Có chỗ đậu xe không?|có không?|hai|huy|ba|3 giờ|mấy giờ?|1 em nhé|em không đi được ạ|không đổi lịch|"
+            "đừng đổi lịch|1 giờ|2 giờ chiều được không?"
+        ),
+    },
+    "es": {
+        CONFIRMED: (
+            "SÍ!!|¡Sí!|Confirmado 👍|Confirmo la cita, gracias|alli estare|Sí, voy|Sí, iré|Sí, por supuesto|"
+            "Hola, sí confirmo|Buenos días, confirmo asistencia|Sí señorita, confirmo|Sí, confirmado, gracias|"
+            "si confirmo mi asistencia gracias|Sí, asistiré. Gracias|Sí, claro|Si, nos vemos mañana|"
+            "Confirmo que asistiré|Sí, ahí estaré sin falta|Hola buenas, confirmo la cita. Un saludo|"
+            "Confirmo mi cita para mañana|Confirmo para mañana|Sí, de acuerdo|Sí, vale|vale, confirmo|Sí ok|"
+            "Sí iré, gracias 🙏|1 porfa"
+        ),
+        CANCELS: (
+            "Cancelar!|Cancela|Quiero cancelar la cita|Quiero cancelar mi cita por favor|no podre ir|"
+            "Tengo que cancelar mi cita|No me es posible asistir|No podré ir, gracias|"
+            "Perdón, no voy a poder asistir|Hola, no puedo ir a la cita|No puedo asistir a la cita|"
+            "No podré acudir a mi cita|Necesito cancelar la cita|Quería cancelar la cita|"
+            "Me gustaría cancelar mi cita|Por favor, cancele la cita|Cancelen por favor|Anule mi cita por favor|"
+            "Quiero anular la cita|¿Pueden cancelar mi cita?|Desafortunadamente no puedo ir|"
+            "Lamentablemente no podré asistir|Mañana no puedo|no puedo mañana"
+        ),
+        MOVES: (
+            "Otro horario por favor|¿Podemos cambiar la cita?|Necesito otra fecha|No puedo ir, ¿otro día?|"
+            "Opción 3|¿Puedo cambiar de día?|¿Podría cambiar la hora?|¿Podrían darme otra fecha?|"
+            "Quisiera otra hora|Necesito reagendar mi cita|Necesito otro día, por favor|"
+            "Me gustaría cambiar la fecha|No puedo, otro día por favor|¿Sería posible otro horario?|"
+            "¿Tienen otra hora?|Cambio de cita"
+        ),
+        None: ("Si puedo|¿Sí?|¿Puedo cancelar?|siii|El 1|la 2|no quiero cambiar|cancelar o cambiar?|Sí, no puedo"),
+    },
+    "fr": {
+        CONFIRMED: (
+            "Oui !|Oui, merci|oui je confirme|Je confirme le rdv|confirme|je serai la|D'accord, je serai là|"
+            "Bonjour, je confirme. Merci|Oui, bien sûr !|Je serai présente 😊|Oui, à demain !|"
+            "Oui, c'est noté, je serai là|Oui je serai présent, merci|Oui d'accord|Oui ça me va|Oui, parfait|"
+            "Ok pour moi|C'est confirmé, merci !|Bonjour, je confirme ma présence. Bonne journée|"
+            "Bonjour je vous confirme le rendez-vous. Cordialement, Mme Durand|"
+            "Oui, je confirme mon RDV de demain|Je confirme pour demain|Nous serons présents|Je viens bien|"
+            "Oui je viens demain|N°1|choix 1"
+        ),
+        CANCELS: (
+            "Annule|j’annule|Désolé, je ne peux pas venir|Désolée je ne pourrai pas venir|annuler le rdv|"
+            "Je suis dans l’impossibilité de venir|n° 2|Je ne peux plus venir|Je ne pourrai pas être là|"
+            "Je ne pourrai pas venir demain|Désolé, je dois annuler mon rendez-vous|"
+            "Bonjour, je suis obligé d'annuler. Cordialement|Je suis contrainte d'annuler mon rdv|"
+            "Pouvez-vous annuler ?|Veuillez annuler svp|J'annule mon rendez-vous|Annulez mon rdv svp|"
+            "Je souhaiterais annuler|Je voudrais annuler s'il vous plaît|Impossible pour moi|J'ai un empêchement|"
+            "Je ne peux pas me rendre au rendez-vous"
+        ),
+        MOVES: (
+            "Déplacer le rendez-vous svp|une autre date svp|Peut-on reporter ?|"
+            "Je ne peux pas venir, est-il possible de reporter ?|Est-il possible de changer de date ?|"
+            "Serait-il possible de décaler ?|Je souhaiterais reporter|Je souhaiterais un autre horaire|"
+            "Pourriez-vous reporter mon rendez-vous ?|Pourrait-on déplacer le rdv ?|"
+            "Je dois déplacer mon rendez-vous|Je voudrais un autre rendez-vous|Avez-vous un autre créneau ?|"
+            "Autre date svp|je préfère un autre jour|On peut reporter ?|Possible de décaler ?|Reporter svp merci"
+        ),
+        None: (
+            "Oui ?|Puis-je annuler ?|à 3h|3h|Quelle heure ?|ouii|Le 1|Je suis malade|ne pas reporter|"
+            "annuler ou reporter ?|Oui annulez"
+        ),
+    },
+}
+"""By locale and answer; ``None`` is no answer, because it may mean something else."""
+
+
+@pytest.mark.parametrize(
+    ("locale", "answer", "text"),
+    [
+        (locale, answer, text)
+        for locale, answers in PHRASES.items()
+        for answer, texts in answers.items()
+        for text in texts.split("|")
+    ],
+)
+def test_phrase_is_this_answer(locale: str, answer: Answer | None, text: str) -> None:
+    assert detect_answer(text, locale) is answer
