@@ -205,6 +205,8 @@ class World:
     provider: Provider = field(init=False)
     ids: Iterator[int] = field(default_factory=lambda: count(1))
     has_breakers: bool = False
+    workers: int = 4
+    """Of a run. A real run has 16, but starting threads would cost most of a small run's time."""
     invite: Invite | None = None
     wording: Render | None = None
 
@@ -288,7 +290,9 @@ class World:
         budget: timedelta = timedelta(seconds=50),
     ) -> dict[str, Any]:
         """Run one send group, and return the summary."""
-        return summary(send_due_messages(self.sender(send_group, around), stop_at=self.clock.now + budget))
+        return summary(
+            send_due_messages(self.sender(send_group, around), stop_at=self.clock.now + budget, workers=self.workers)
+        )
 
     def states(self) -> list[tuple[str, str, str | None]]:
         """Step, state and rule of every scheduled message, in order of due time."""

@@ -9,7 +9,6 @@ import pytest
 from reengage.domain.contact import Contact
 from reengage.domain.message import ScheduledMessage, State
 from reengage.ports import OutboundMessage, Outcome, Retryable
-from reengage.usecases import send_due_messages
 from tests.contract.stores import DynamoDB
 from tests.fakes import NOON, Provider, World, business, inbound
 
@@ -41,12 +40,9 @@ def contact(number: int) -> Contact:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("outage", [HOUR / 2, 2 * HOUR, 6 * HOUR, 24 * HOUR], ids=["30 min", "2 h", "6 h", "24 h"])
-def test_after_an_outage_what_is_valid_is_sent(
-    local: DynamoDB, outage: timedelta, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_an_outage_what_is_valid_is_sent(local: DynamoDB, outage: timedelta) -> None:
     """Each reminder is valid for a day; those of the outage's first hour were lost after two hours."""
-    monkeypatch.setattr(send_due_messages, "WORKERS", 1)  # several would hand over at the same time
-    world = World(store=cast("Any", local.store), has_breakers=True)
+    world = World(store=cast("Any", local.store), has_breakers=True, workers=1)  # several would send at the same time
     world.provider = provider = Down(world.clock)
     provider.until = BEGINS + outage
     apart = outage / REMINDERS

@@ -20,6 +20,7 @@ from reengage.domain.commands import ConfigureBrand
 from reengage.domain.contact import Contact
 from reengage.domain.reasons import REASONS
 from reengage.errors import InvalidEvent
+from tests.cases import each_of
 
 NOW = datetime(2031, 9, 16, 12, tzinfo=UTC)
 CART = "{ $brand }: your cart waits: { $cart_url } { ending }"
@@ -102,7 +103,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("texts", "error"), WRONG)
+@each_of(("texts", "error"), WRONG)
 def test_wrong_text_is_rejected_with_reason_and_line(texts: dict[str, dict[str, str]], error: str) -> None:
     (found,) = check_texts(brand_with(texts))
     assert error in found

@@ -36,6 +36,7 @@ from reengage.domain.subject import (
     version_of,
 )
 from reengage.errors import InvalidEvent
+from tests.cases import each_of
 
 EVENT_ID: Final = "17793124-05d4-b198-2fde-7ededc63b103"
 TIME: Final = "2031-03-04T11:05:20Z"
@@ -373,8 +374,8 @@ def test_each_status(status: str) -> None:
     assert receipt(envelope("DeliveryReported", minimal("DeliveryReported") | {"status": status})).status == status
 
 
-@pytest.mark.parametrize("detail_type", [name for name in BUSINESS if name != "PurchaseMade"])
-@pytest.mark.parametrize("detail_of", [minimal, full])
+@each_of("detail_type", [name for name in BUSINESS if name != "PurchaseMade"])
+@each_of("detail_of", [minimal, full])
 def test_a_business_event(detail_type: str, detail_of: Callable[[str], dict[str, Any]]) -> None:
     detail = detail_of(detail_type)
     event = business_event(envelope(detail_type, detail))
@@ -395,7 +396,7 @@ def test_a_business_event(detail_type: str, detail_of: Callable[[str], dict[str,
     assert json.loads(json.dumps(event.fields)) == expected_fields
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("detail_type", "name"),
     [(kind, name) for kind in REQUIRED for name, of in (REQUIRED[kind] | OPTIONAL[kind]).items() if of is LOCALISED],
 )
@@ -455,23 +456,23 @@ def test_pauses_have_default_scope_and_no_brand() -> None:
     assert parse_business_event(envelope("SendingResumed", {})) == ResumeSending(None, "all", at)
 
 
-@pytest.mark.parametrize(("detail_type", "name"), FIELDS)
+@each_of(("detail_type", "name"), FIELDS)
 def test_a_value_of_another_kind_names_its_field(detail_type: str, name: str) -> None:
     for bad in (REQUIRED[detail_type] | OPTIONAL[detail_type])[name].bad:
         (error,) = errors_of(envelope(detail_type, full(detail_type) | {name: bad}))
         assert error.startswith((f"$.detail.{name}: ", f"$.detail.{name}[", f"$.detail.{name}.")), bad
 
 
-@pytest.mark.parametrize("detail_type", OF_A_CONTACT)
-@pytest.mark.parametrize("part", PARTS)
+@each_of("detail_type", OF_A_CONTACT)
+@each_of("part", PARTS)
 def test_contact_field_of_another_type_is_named(detail_type: str, part: str) -> None:
     for bad in PARTS[part].bad:
         (error,) = errors_of(envelope(detail_type, full(detail_type) | {"contact": CONTACT | {part: bad}}))
         assert error.startswith(f"$.detail.contact.{part}: "), bad
 
 
-@pytest.mark.parametrize(("detail_type", "name"), [(kind, name) for kind in REQUIRED for name in REQUIRED[kind]])
-@pytest.mark.parametrize("absent", ["missing", "null"])
+@each_of(("detail_type", "name"), [(kind, name) for kind in REQUIRED for name in REQUIRED[kind]])
+@each_of("absent", ["missing", "null"])
 def test_what_is_required(detail_type: str, name: str, absent: str) -> None:
     detail = full(detail_type) | {name: None}
     if absent == "missing":
@@ -480,27 +481,27 @@ def test_what_is_required(detail_type: str, name: str, absent: str) -> None:
     assert error.startswith(f"$.detail.{name}: is required")
 
 
-@pytest.mark.parametrize("detail_type", OF_A_CONTACT)
-@pytest.mark.parametrize("part", PARTS)
+@each_of("detail_type", OF_A_CONTACT)
+@each_of("part", PARTS)
 def test_a_contact_is_whole(detail_type: str, part: str) -> None:
     contact = {name: value for name, value in CONTACT.items() if name != part}
     error = f"$.detail.contact.{part}: is required"
     assert errors_of(envelope(detail_type, full(detail_type) | {"contact": contact})) == [error]
 
 
-@pytest.mark.parametrize("detail_type", sorted({*OF_A_CONTACT} - {*BUSINESS, "BrandConfigured"}))
+@each_of("detail_type", sorted({*OF_A_CONTACT} - {*BUSINESS, "BrandConfigured"}))
 def test_what_a_person_does_or_wants_is_somebodys(detail_type: str) -> None:
     detail = full(detail_type) | {"contact": None, "brand": "acme-dental"}
     assert errors_of(envelope(detail_type, detail)) == ["$.detail.contact: is required"]
 
 
-@pytest.mark.parametrize("detail_type", REQUIRED)
+@each_of("detail_type", REQUIRED)
 def test_null_is_left_out(detail_type: str) -> None:
     nulls = minimal(detail_type) | dict.fromkeys(OPTIONAL[detail_type])
     assert read(envelope(detail_type, nulls)) == read(envelope(detail_type, minimal(detail_type)))
 
 
-@pytest.mark.parametrize("detail_type", REQUIRED)
+@each_of("detail_type", REQUIRED)
 def test_unknown_fields_are_ignored(detail_type: str) -> None:
     event = envelope(detail_type, full(detail_type))
     more: dict[str, Any] = {"priority": 5, "metadata": {"a": [None]}, "": "", "type": "x"}
@@ -508,8 +509,8 @@ def test_unknown_fields_are_ignored(detail_type: str) -> None:
     assert read(wider) == read(event)
 
 
-@pytest.mark.parametrize("detail_type", REQUIRED)
-@pytest.mark.parametrize("value", ["x", 5, True, {"": [None]}])
+@each_of("detail_type", REQUIRED)
+@each_of("value", ["x", 5, True, {"": [None]}])
 def test_field_of_another_detail_type_is_unknown(detail_type: str, value: Any) -> None:
     """What an event says is kept with its subject, and field by field: one that slipped in there would stay."""
     known = {name for fields in (REQUIRED, OPTIONAL) for of_one in fields.values() for name in of_one}
@@ -518,7 +519,7 @@ def test_field_of_another_detail_type_is_unknown(detail_type: str, value: Any) -
     assert read(envelope(detail_type, event["detail"] | dict.fromkeys(foreign, value))) == read(event)
 
 
-@pytest.mark.parametrize("detail_type", OF_A_CONTACT)
+@each_of("detail_type", OF_A_CONTACT)
 def test_all_errors_are_reported_at_once(detail_type: str) -> None:
     wrong = dict.fromkeys(REQUIRED[detail_type] | OPTIONAL[detail_type], 5)
     event = envelope(detail_type, wrong | {"contact": CONTACT | {"address": "?"}}) | {"time": "now"}
@@ -527,34 +528,34 @@ def test_all_errors_are_reported_at_once(detail_type: str) -> None:
     assert paths == {"$.time", "$.detail.contact.address", *(f"$.detail.{name}" for name in named)}
 
 
-@pytest.mark.parametrize("detail_type", REQUIRED)
-@pytest.mark.parametrize("detail", [None, 5, "{}", [], True])
+@each_of("detail_type", REQUIRED)
+@each_of("detail", [None, 5, "{}", [], True])
 def test_a_detail_is_an_object(detail_type: str, detail: Any) -> None:
     assert errors_of(envelope(detail_type, detail)) == ["$.detail: expected an object"]
 
 
-@pytest.mark.parametrize("detail_type", OF_A_CONTACT)
-@pytest.mark.parametrize("contact", [5, "+447700900142", [], True])
+@each_of("detail_type", OF_A_CONTACT)
+@each_of("contact", [5, "+447700900142", [], True])
 def test_a_contact_is_an_object(detail_type: str, contact: Any) -> None:
     event = envelope(detail_type, full(detail_type) | {"contact": contact})
     assert errors_of(event) == ["$.detail.contact: expected an object"]
 
 
-@pytest.mark.parametrize("time", INSTANT.bad)
+@each_of("time", INSTANT.bad)
 def test_an_envelope_has_its_time(time: Any) -> None:
     (error,) = errors_of(envelope("TrialConverted", full("TrialConverted")) | {"time": time})
     assert error.startswith("$.time: ")
 
 
-@pytest.mark.parametrize("reader", [inbound_message, parse_business_event, receipt])
-@pytest.mark.parametrize("name", [None, "", 5, [], {}, ["TrialStarted"], "trialstarted", "EventRejected"])
+@each_of("reader", [inbound_message, parse_business_event, receipt])
+@each_of("name", [None, "", 5, [], {}, ["TrialStarted"], "trialstarted", "EventRejected"])
 def test_a_detail_type_of_another_kind(reader: Callable[[Any], Any], name: Any) -> None:
     (error,) = errors_of(envelope(name, {}), reader)
     assert error.startswith("$.detail-type: expected one of ")
 
 
-@pytest.mark.parametrize("reader", [inbound_message, parse_business_event, receipt])
-@pytest.mark.parametrize("event", [None, 5, "{}", [], [{}], True])
+@each_of("reader", [inbound_message, parse_business_event, receipt])
+@each_of("event", [None, 5, "{}", [], [{}], True])
 def test_an_event_is_an_object(reader: Callable[[Any], Any], event: Any) -> None:
     assert errors_of(event, reader) == ["$: expected an EventBridge event, a JSON object"]
 
@@ -709,15 +710,15 @@ def test_a_cause_and_evidence_may_be_so_long_and_no_longer() -> None:
 # Brand and contact
 
 
-@pytest.mark.parametrize("detail_type", sorted({*BUSINESS} - {*EACH_CONTACT_S_OWN, "PurchaseMade"}))
-@pytest.mark.parametrize("contact", [{}, {"contact": None}])
+@each_of("detail_type", sorted({*BUSINESS} - {*EACH_CONTACT_S_OWN, "PurchaseMade"}))
+@each_of("contact", [{}, {"contact": None}])
 def test_a_brand_is_enough_where_the_contact_is_not_known(detail_type: str, contact: dict[str, Any]) -> None:
     detail = {name: value for name, value in full(detail_type).items() if name != "contact"}
     event = business_event(envelope(detail_type, detail | contact | {"brand": "acme-dental"}))
     assert (event.contact, event.subject.brand) == (None, "acme-dental")
 
 
-@pytest.mark.parametrize("detail_type", [*BUSINESS, "BrandConfigured"])
+@each_of("detail_type", [*BUSINESS, "BrandConfigured"])
 def test_a_contact_has_its_brand_so_another_one_is_a_mistake(detail_type: str) -> None:
     event = envelope(detail_type, full(detail_type) | {"brand": "orbit-notes"})
     assert errors_of(event) == ["$.detail.brand: expected acme-dental, as the contact has it, or nothing"]
@@ -725,7 +726,7 @@ def test_a_contact_has_its_brand_so_another_one_is_a_mistake(detail_type: str) -
     assert parse_business_event(same) == parse_business_event(envelope(detail_type, full(detail_type)))
 
 
-@pytest.mark.parametrize("detail_type", [*BUSINESS, "BrandConfigured"])
+@each_of("detail_type", [*BUSINESS, "BrandConfigured"])
 def test_one_of_the_two_is_needed(detail_type: str) -> None:
     (error,) = errors_of(envelope(detail_type, full(detail_type) | {"contact": None}))
     assert error.startswith("$.detail.contact: is required")
@@ -733,15 +734,15 @@ def test_one_of_the_two_is_needed(detail_type: str) -> None:
         assert error == "$.detail.contact: is required; where it is not known, give $.detail.brand"
 
 
-@pytest.mark.parametrize("detail_type", EACH_CONTACT_S_OWN)
-@pytest.mark.parametrize("contact", [{}, {"contact": None}])
+@each_of("detail_type", EACH_CONTACT_S_OWN)
+@each_of("contact", [{}, {"contact": None}])
 def test_per_contact_subject_needs_a_contact(detail_type: str, contact: dict[str, Any]) -> None:
     detail = {name: value for name, value in full(detail_type).items() if name != "contact"}
     (error,) = errors_of(envelope(detail_type, detail | contact | {"brand": "acme-dental"}))
     assert error == "$.detail.contact: is required: every contact has this of its own"
 
 
-@pytest.mark.parametrize("detail_type", BUSINESS)
+@each_of("detail_type", BUSINESS)
 def test_only_per_contact_subjects_differ_between_contacts(detail_type: str) -> None:
     others = [CONTACT, CONTACT | {"address": "+447700900187"}, CONTACT | {"channel": "rcs"}]
     subjects = [
@@ -765,7 +766,7 @@ def test_announcement_keeps_no_contact(detail_type: str) -> None:
     assert CONTACT["address"] not in repr(named)
 
 
-@pytest.mark.parametrize("bad", PARTS["brand"].bad)
+@each_of("bad", PARTS["brand"].bad)
 def test_a_brand_of_another_kind_names_its_field(bad: Any) -> None:
     detail = {"trial_id": "T-1", "brand": bad}
     (error,) = errors_of(envelope("TrialConverted", detail))
@@ -792,8 +793,8 @@ def test_an_address_is_brought_to_its_one_form(channel: str, written: str, addre
 # When it happened
 
 
-@pytest.mark.parametrize("detail_type", KEPT)
-@pytest.mark.parametrize(
+@each_of("detail_type", KEPT)
+@each_of(
     ("occurred_at", "kept"),
     [
         (None, "2031-03-04T11:05:20+00:00"),
@@ -854,17 +855,15 @@ def test_a_day_on_which_it_is_closed_needs_no_hours(nothing: dict[str, Any]) -> 
     assert {name: fields[name] for name in _HOURS if name in fields} == {"closed": True}
 
 
-@pytest.mark.parametrize("closed", [{}, {"closed": None}, {"closed": False}])
-@pytest.mark.parametrize(
-    ("opens", "closes"), [("09:30", "12:00"), ("00:00", "23:59"), ("18:00", "02:00"), ("00:00", "00:00")]
-)
+@each_of("closed", [{}, {"closed": None}, {"closed": False}])
+@each_of(("opens", "closes"), [("09:30", "12:00"), ("00:00", "23:59"), ("18:00", "02:00"), ("00:00", "00:00")])
 def test_hours_mean_not_closed(closed: dict[str, Any], opens: str, closes: str) -> None:
     event = business_event(envelope("HolidayHoursAnnounced", hours(opens=opens, closes=closes, **closed)))
     assert {name: event.fields[name] for name in _HOURS} == {"opens": opens, "closes": closes, "closed": False}
 
 
-@pytest.mark.parametrize("closed", [{}, {"closed": None}, {"closed": False}])
-@pytest.mark.parametrize("missing", [["opens"], ["closes"], ["opens", "closes"]])
+@each_of("closed", [{}, {"closed": None}, {"closed": False}])
+@each_of("missing", [["opens"], ["closes"], ["opens", "closes"]])
 def test_what_is_missing_of_the_hours_is_named_at_once(closed: dict[str, Any], missing: list[str]) -> None:
     given = {name: "09:30" for name in ("opens", "closes") if name not in missing}
     errors = [f"$.detail.{name}: is required, unless closed is true" for name in missing]
@@ -917,9 +916,9 @@ def test_a_purchase_ends_carts_and_products(product_ids: list[str] | None) -> No
     assert event.fields == {"cart": True, "product:lamp" if product_ids else "product": True}
 
 
-@pytest.mark.parametrize("day", ["2031-12-24", "8999-12-31"])
-@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Etc/GMT+12", None])
-@pytest.mark.parametrize("send_at", ["2031-12-01T09:00:00+14:00", "2031-12-01T09:00:00-12:00"])
+@each_of("day", ["2031-12-24", "8999-12-31"])
+@each_of("zone", ["Pacific/Kiritimati", "Etc/GMT+12", None])
+@each_of("send_at", ["2031-12-01T09:00:00+14:00", "2031-12-01T09:00:00-12:00"])
 def test_the_end_of_every_day_that_is_taken_is_an_instant(day: str, zone: str | None, send_at: str) -> None:
     """The date 9999-12-31 has no next day: the event was accepted, and then each attempt to plan it failed."""
     event = business_event(
@@ -973,7 +972,7 @@ def test_within_a_second_undo_is_newest_and_begin_oldest() -> None:
     assert versions == sorted(set(versions))
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("undoing", "done"),
     [
         ("CheckInCompleted", "AppointmentBooked"),

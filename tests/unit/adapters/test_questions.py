@@ -13,6 +13,7 @@ from reengage.domain.contact import Contact
 from reengage.domain.reasons import REASONS
 from reengage.domain.subject import EVENT_TYPES, BusinessEvent, SubjectRef
 from reengage.errors import InvalidEvent
+from tests.cases import each_of
 
 CONTACT: Final = {"brand": "acme-dental", "channel": "sms", "address": "+44 7700 900142"}
 READ: Final = Contact("acme-dental", "sms", "+447700900142")
@@ -64,7 +65,7 @@ def test_each_broadcast_is_queried_by_its_events_id_field() -> None:
         assert query == AboutBroadcast(SubjectRef("acme-dental", kind, "X-1"))
 
 
-@pytest.mark.parametrize(
+@each_of(
     "query",
     [
         *(None, 5, "?", [], {}, {"export": True}, {"announcement_id": "X-1"}),
@@ -80,7 +81,7 @@ def test_unknown_question_lists_the_valid_ones(query: Any) -> None:
         assert asks in error
 
 
-@pytest.mark.parametrize("brand", [None, 5, True, "", "acme dental", "a#b", [], {}, ["acme-dental"], "x" * 65])
+@each_of("brand", [None, 5, True, "", "acme dental", "a#b", [], {}, ["acme-dental"], "x" * 65])
 def test_a_broadcast_is_one_brands(brand: Any) -> None:
     """Its key begins with the brand: a slip there would read another one's."""
     for query in ({"brand": brand, "item_id": "X-1"}, {"item_id": "X-1"}):
@@ -88,7 +89,7 @@ def test_a_broadcast_is_one_brands(brand: Any) -> None:
         assert error.startswith("$.broadcast.brand: ")
 
 
-@pytest.mark.parametrize(
+@each_of(
     "named",
     [
         *({}, {"id": "X-1"}, {"item_id": ""}, {"announcement_id": ""}, {"announcement_id": "X-1", "item_id": "X-1"}),

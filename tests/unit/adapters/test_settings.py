@@ -28,6 +28,7 @@ from reengage.settings import (
 from reengage.simulation.app import SimulatedSettings
 from reengage.simulation.parameters import PARAMETERS
 from reengage.usecases.ingest_settings import IngestSettings
+from tests.cases import each_of
 from tests.template_resources import environment, functions
 
 DAY: Final = timedelta(days=1)
@@ -233,7 +234,7 @@ def test_reads_each_setting(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert READ[name].read(SimulatedSettings.from_env()) == READ[name].value
 
 
-@pytest.mark.parametrize("name", READ)
+@each_of("name", READ)
 def test_a_missing_setting_is_named(name: str) -> None:
     environment = {other: value for other, value in ENVIRONMENT.items() if other != name}
     for tolerant in (False, True):
@@ -241,7 +242,7 @@ def test_a_missing_setting_is_named(name: str) -> None:
             SimulatedSettings.from_env(environment, tolerant=tolerant)
 
 
-@pytest.mark.parametrize("name", READ)
+@each_of("name", READ)
 def test_empty_setting_counts_as_unset(name: str) -> None:
     environment, variable = ENVIRONMENT | {name: ""}, READ[name]
     if variable.empty is not ConfigurationError:
@@ -251,7 +252,7 @@ def test_empty_setting_counts_as_unset(name: str) -> None:
         SimulatedSettings.from_env(environment)
 
 
-@pytest.mark.parametrize(("name", "wrong"), WRONG)
+@each_of(("name", "wrong"), WRONG)
 def test_wrong_setting_is_named_with_value_and_hint(name: str, wrong: str) -> None:
     begins = re.escape(f'{parameter_of(name)} is "{wrong}": ')
     with pytest.raises(ConfigurationError, match=rf"^{begins}(expected |row \d+ )"):
@@ -281,7 +282,7 @@ def test_a_function_refuses_only_what_it_uses() -> None:
         PlanSettings.from_env(ENVIRONMENT | {"DRY_RUN": "-", "META_API_VERSION": "-"})
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@each_of("function", FUNCTIONS)
 def test_template_gives_each_function_its_settings(function: str) -> None:
     """The variables of the template, and no other, with the default parameters."""
     logical_id = next(name for name, own in functions().items() if own["CodeUri"] == f"functions/{function}")

@@ -1,10 +1,10 @@
 """How many segments an SMS takes: at every limit, in both alphabets."""
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reengage.adapters.sms_segments import sms_segments
+from tests.cases import each_of
 
 SIGNS = "@£$¥_!\"#¤%&'()*+,-./0123456789:;<=>? ¡ABCDEFGHIJKLMNOPQRSTUVWXYZ§¿abcdefghijklmnopqrstuvwxyz\n\r"
 LETTERS = "èéùìòÇØøÅåÆæßÉÄÖÑÜäöñüàΔΦΓΛΩΠΨΣΘΞ"
@@ -16,25 +16,25 @@ def test_the_default_alphabet_has_all_its_characters() -> None:
     assert len(set(SIGNS + LETTERS)) == 127
 
 
-@pytest.mark.parametrize("character", SIGNS + LETTERS)
+@each_of("character", SIGNS + LETTERS)
 def test_one_septet(character: str) -> None:
     assert sms_segments(character * 160) == 1
     assert sms_segments(character * 161) == 2
 
 
-@pytest.mark.parametrize("character", ESCAPED)
+@each_of("character", ESCAPED)
 def test_two_septets(character: str) -> None:
     assert sms_segments(character * 80) == 1
     assert sms_segments(character * 80 + "a") == 2
 
 
-@pytest.mark.parametrize("character", "çêÀ’“„–…\u00a0\u202f\tứđ`Α漢\x1b\ue000")
+@each_of("character", "çêÀ’“„–…\u00a0\u202f\tứđ`Α漢\x1b\ue000")
 def test_one_character_outside_makes_the_whole_text_utf_16(character: str) -> None:
     assert sms_segments("a" * 69 + character) == 1
     assert sms_segments("a" * 70 + character) == 2
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "segments"),
     [
         ("", 1),

@@ -22,6 +22,7 @@ from reengage.domain.contact import CHANNELS
 from reengage.domain.policy import PolicyInput, PolicySettings
 from reengage.domain.questions import parse_payload
 from reengage.ports import Wording
+from tests.cases import each_of
 from tests.docs.test_wording import LOCALES, SAMPLES, input_of
 
 ACME: Final = Brand("acme-dental", name="Acme Dental")
@@ -309,7 +310,7 @@ def full(reason: str) -> dict[str, Any]:
     return {**SAMPLES[reason].given_fields[0], **SAMPLES[reason].optional}
 
 
-@pytest.mark.parametrize(("locale", "reason"), list(product(EXAMPLES, SAMPLES)))
+@each_of(("locale", "reason"), list(product(EXAMPLES, SAMPLES)))
 def test_a_whole_text(locale: str, reason: str) -> None:
     fields = full(reason)
     assert text(reason, fields, locale=locale, brand=ACME, display_name="Ada") == EXAMPLES[locale][reason]
@@ -423,7 +424,7 @@ STOP_HINTS: Final = {
 }
 
 
-@pytest.mark.parametrize(("channel", "reason"), list(product(CHANNELS, SAMPLES)))
+@each_of(("channel", "reason"), list(product(CHANNELS, SAMPLES)))
 def test_stop_hint_is_added_to_the_right_messages(channel: str, reason: str) -> None:
     """Marketing on SMS has the hint, and so has the answer to HELP on any channel."""
     tells = reason == "help_reply" or (SAMPLES[reason].category == "marketing" and channel == "sms")
@@ -432,7 +433,7 @@ def test_stop_hint_is_added_to_the_right_messages(channel: str, reason: str) -> 
         assert worded.endswith(f" {stop}") == ("STOP" in worded) == tells
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("items", "shown"),
     [
         (["Shoe"], "cart: Shoe. You"),
@@ -501,7 +502,7 @@ def test_the_chain(locales: tuple[str | None, ...], wanted: str) -> None:
     assert list(chain(*locales)) == wanted.split()
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("persons", "brands", "default", "spoken"),
     [
         ("de-AT", None, "en", "de"),
@@ -537,7 +538,7 @@ def test_unknown_contact_gets_the_default_language() -> None:
 LOCALISED: Final = {"fr": "Pro FR", "vi": "Pro VI", "de": "Pro DE", "de_AT": "Pro AT", "en": "Pro EN"}
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("names", "locale", "default", "chosen"),
     [
         (LOCALISED, "de-AT", "en", "Pro AT"),
@@ -563,7 +564,7 @@ def test_a_place_in_many_languages() -> None:
     assert ", tại Main Street. " in text("appointment_reminder", fields, locale="vi")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("locale", "shown"),
     [
         ("en", "on Wednesday, January 7, 2032 at 3:05 PM."),
@@ -597,8 +598,8 @@ def test_a_language_that_there_are_no_texts_in_writes_no_dates() -> None:
 LATE_EVENING: Final = "2031-03-20T22:30:00-04:00"
 
 
-@pytest.mark.parametrize("reason", ["appointment_reminder", "online_check_in"])
-@pytest.mark.parametrize(
+@each_of("reason", ["appointment_reminder", "online_check_in"])
+@each_of(
     ("starts_at", "place", "shown"),
     [
         (LATE_EVENING, "America/New_York", "Thursday, March 20, 2031 at 10:30 PM"),
@@ -654,8 +655,8 @@ HOSTILE: Final = (
 )
 
 
-@pytest.mark.parametrize("hostile", HOSTILE)
-@pytest.mark.parametrize("locale", LOCALES)
+@each_of("hostile", HOSTILE)
+@each_of("locale", LOCALES)
 def test_a_text_from_outside_is_data(hostile: str, locale: str) -> None:
     worded = FluentWording()(input_of("trial_follow_up", TRIAL | {"product": hostile}, locale=locale))
     plain = text("trial_follow_up", TRIAL | {"product": "PRODUCT"}, locale=locale)
@@ -671,7 +672,7 @@ def test_a_text_from_outside_is_data(hostile: str, locale: str) -> None:
     assert text("welcome_back", {}, locale=locale, display_name=hostile) == welcome.replace("NAME", hostile)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("value", "shown"),
     [
         ("Orbit\r\n\r\n.template = x", "Orbit .template = x"),
@@ -824,7 +825,7 @@ DATE: Final = "Wednesday, September 17, 2031"
 CHECK_IN: Final = "https://acme.example/check-in/7Q2M4K9XB"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("reason", "fields", "template", "parameters"),
     [
         ("appointment_reminder", APPOINTMENT, "", ["Thursday, March 20, 2031", "3:05 PM"]),

@@ -10,6 +10,7 @@ from reengage.domain.answers import Answer, detect_answer, is_cancellation
 from reengage.domain.keywords import detect_request
 from reengage.domain.plain_text import MAX_LENGTH
 from reengage.domain.requests import Request
+from tests.cases import each_of
 
 ANSWERS = {
     Answer.CONFIRMED: "1|1.|1️⃣|1 please|①|yes|Yes!|YES, thanks|y|confirm|Confirmed 👍|Yes, I'll be there|ja"
@@ -206,7 +207,7 @@ NO_ANSWERS: Final = {
 }
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("locale", "answer", "text"),
     [
         (locale, answer, text)
@@ -219,14 +220,12 @@ def test_detects_what_people_write(locale: str, answer: Answer, text: str) -> No
     assert detect_answer(text, locale) is answer
 
 
-@pytest.mark.parametrize(
-    ("locale", "text"), [(locale, text) for locale, texts in NO_ANSWERS.items() for text in texts.split("|")]
-)
+@each_of(("locale", "text"), [(locale, text) for locale, texts in NO_ANSWERS.items() for text in texts.split("|")])
 def test_binds_nothing_by_guess(locale: str, text: str) -> None:
     assert detect_answer(text, locale) is None
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "locale", "answer"),
     [
         ("I can't make it. Can we do another time?", "en", Answer.RESCHEDULE_REQUESTED),
@@ -260,13 +259,13 @@ def test_no_stop_is_an_answer(text: str) -> None:
     assert detect_answer(text, "en") is None
 
 
-@pytest.mark.parametrize(("answer", "text"), [(a, text) for a, texts in ANSWERS.items() for text in texts.split("|")])
-@pytest.mark.parametrize("locale", [None, "de-AT", "xx"])
+@each_of(("answer", "text"), [(a, text) for a, texts in ANSWERS.items() for text in texts.split("|")])
+@each_of("locale", [None, "de-AT", "xx"])
 def test_detects_an_answer(answer: Answer, text: str, locale: str | None) -> None:
     assert detect_answer(text, locale) is answer
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         *("", "👍", "no", "nein", "không", "ok", "thanks", "1 or 2?", "12", "4", "0", "1 2", "yes but later", "11:30"),
@@ -293,12 +292,13 @@ def test_no_phrase_has_two_answers() -> None:
     assert [one & other for one, other in combinations(phrases, 2)] == [frozenset()] * 3
 
 
+@pytest.mark.slow
 def test_only_cancel_words_are_both_answer_and_request() -> None:
     both = {phrase for answer in Answer for phrase in lists.phrase_set(answer) if detect_request(phrase).request}
     assert both == {"cancel", "hủy"}
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "channel", "address", "question_is_open", "stopped_by_provider", "expected"),
     [
         ("CANCEL", "sms", "+12025550123", True, False, False),  # the United States

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reengage.domain.caps import Cap, CapUsage, free_at, longest, parse_caps
+from tests.cases import each_of
 from tests.fakes import NOON
 
 MICROSECOND: Final = timedelta(microseconds=1)
@@ -35,7 +36,7 @@ def test_caps_are_written_as_a_number_and_a_duration(text: str, caps: tuple[Cap,
     assert parse_caps(text) == caps
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         "1",

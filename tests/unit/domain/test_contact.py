@@ -7,13 +7,14 @@ import pytest
 
 from reengage.domain.contact import SHARDS, Contact, Profile, normalise_address
 from reengage.domain.conversation import expiry
+from tests.cases import each_of
 from tests.fakes import NOON
 
 NO_PHONE_NUMBER = r"^expected a phone number in E\.164 form, such as"
 
 
-@pytest.mark.parametrize("channel", ["sms", "rcs", "whatsapp"])
-@pytest.mark.parametrize(
+@each_of("channel", ["sms", "rcs", "whatsapp"])
+@each_of(
     ("text", "normal"),
     [
         ("+4915112345678", "+4915112345678"),
@@ -39,8 +40,8 @@ def test_a_phone_number_has_one_form(channel: str, text: str, normal: str) -> No
     assert normalise_address(channel, text) == normal
 
 
-@pytest.mark.parametrize("channel", ["sms", "rcs", "whatsapp"])
-@pytest.mark.parametrize(
+@each_of("channel", ["sms", "rcs", "whatsapp"])
+@each_of(
     "text",
     [
         "",

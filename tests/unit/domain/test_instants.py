@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from reengage.domain.instants import Duration, at_wall_clock, iso, parse_instant, parse_zone, shift
+from tests.cases import each_of
 
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
 NEW_YORK = zoneinfo.ZoneInfo("America/New_York")
@@ -35,7 +36,7 @@ def test_an_instant_keeps_its_offset() -> None:
     assert parse_instant("2026-12-01T09:00:00-03:30").utcoffset() == -timedelta(hours=3, minutes=30)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         "2026-12-01T09:00:00",  # naive
@@ -73,7 +74,7 @@ def test_what_is_no_zone_is_rejected(name: str) -> None:
         parse_zone(name)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("spellings", "canonical"),
     [
         (("PT60M", "PT1H", "PT3600S", "PT0.5H30M", "PT0,5H30M", "+PT1H"), "PT1H"),
@@ -102,7 +103,7 @@ def test_a_calendar_day_is_not_24_hours() -> None:
     assert Duration.parse("P1D") != Duration.parse("PT24H")
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     ["", "P", "PT", "P1DT", "1D", "P1H", "PT1D", "P-1D", "P1.5D", "PT1H2H", "p1d", " P1D", "P1D ", "P1S", "--P1D"],
 )
@@ -134,7 +135,7 @@ def test_the_sign_turns_all_parts_and_minus_turns_it_back() -> None:
     assert all(Duration.parse(text).is_negative for text in ("-P1M", "-P2D", "-PT3H"))
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("start", "by", "end"),
     [
         ("2026-01-31T10:00:00+01:00", "P1M", "2026-02-28T10:00:00+01:00"),
@@ -255,17 +256,13 @@ GAPS = tuple(change for change in CHANGES if change.new > change.old)
 OVERLAPS = tuple(change for change in CHANGES if change.new < change.old)
 
 
-def _id(change: Change) -> str:
-    return f"{change.zone}-{change.at:%Y%m%d}"
-
-
 def test_the_years_hold_changes_enough_to_speak_of_dst() -> None:
     assert len({change.zone for change in CHANGES}) >= 20
     assert len(GAPS) > 60
     assert len(OVERLAPS) > 60
 
 
-@pytest.mark.parametrize("change", GAPS, ids=_id)
+@each_of("change", GAPS)
 def test_skipped_clock_time_becomes_the_end_of_the_gap(change: Change) -> None:
     zone = zoneinfo.ZoneInfo(change.zone)
     length = change.new - change.old
@@ -282,7 +279,7 @@ def test_skipped_clock_time_becomes_the_end_of_the_gap(change: Change) -> None:
     assert at_wall_clock(next_one, zone) == change.at
 
 
-@pytest.mark.parametrize("change", OVERLAPS, ids=_id)
+@each_of("change", OVERLAPS)
 def test_of_a_time_that_the_clock_shows_twice_it_is_the_first(change: Change) -> None:
     zone = zoneinfo.ZoneInfo(change.zone)
     length = change.old - change.new
@@ -298,7 +295,7 @@ def test_of_a_time_that_the_clock_shows_twice_it_is_the_first(change: Change) ->
     assert at_wall_clock(first_repeated - timedelta(seconds=1), zone) == change.at - length - timedelta(seconds=1)
 
 
-@pytest.mark.parametrize("change", CHANGES, ids=_id)
+@each_of("change", CHANGES)
 def test_clock_change_moves_24_hours_but_not_a_day(change: Change) -> None:
     zone = zoneinfo.ZoneInfo(change.zone)
     before = change.at - timedelta(hours=12)

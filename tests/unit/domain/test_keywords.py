@@ -19,6 +19,7 @@ from reengage.domain.answers import Answer
 from reengage.domain.keywords import Detection, detect_request, strip_courtesies
 from reengage.domain.plain_text import MAX_LENGTH, normalise, remove_marks
 from reengage.domain.requests import Request
+from tests.cases import each_of
 
 LISTED = sorted((*lists.exact_keywords().items(), *lists.phrases().items()))
 
@@ -59,14 +60,14 @@ def _cells(table: str) -> list[str]:
     return [cell.strip() for cell in re.split(r"[|\n]", table) if cell.strip()]
 
 
-@pytest.mark.parametrize("form", ["NFC", "NFD"])
-@pytest.mark.parametrize("text", _cells(STOPS))
+@each_of("form", ["NFC", "NFD"])
+@each_of("text", _cells(STOPS))
 def test_detects_stop(text: str, form: Literal["NFC", "NFD"]) -> None:
     for spelling in (text, text.upper(), text.lower(), text.title()):
         assert detect_request(unicodedata.normalize(form, spelling)).request is Request.STOP, spelling
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("request_", "text"),
     [(request, text) for request, table in ((Request.START, STARTS), (Request.HELP, HELPS)) for text in _cells(table)],
 )
@@ -74,7 +75,7 @@ def test_detects_start_and_help(request_: Request, text: str) -> None:
     assert detect_request(text).request is request_
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         "S T O P",
@@ -214,12 +215,12 @@ QUIET_IN_VIETNAMESE = """
 QUIET = QUIET_IN_ENGLISH + QUIET_IN_GERMAN + QUIET_IN_VIETNAMESE + QUIET_IN_OTHER_LANGUAGES
 
 
-@pytest.mark.parametrize("text", _cells(QUIET))
+@each_of("text", _cells(QUIET))
 def test_detects_nothing_in_ordinary_talk(text: str) -> None:
     assert detect_request(text) == Detection()
 
 
-@pytest.mark.parametrize("text", _cells(REACTIONS))
+@each_of("text", _cells(REACTIONS))
 def test_reaction_that_quotes_stop_requests_nothing(text: str) -> None:
     """A thumb on "Reply STOP to opt out" raised the alarm of possible opt-outs."""
     assert detect_request(text) == Detection()
@@ -245,14 +246,14 @@ def test_short_message_that_begins_with_stop_is_suspected() -> None:
 CASES = json.loads((Path(__file__).parents[2] / "payloads" / "keywords.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['language']}: {case['text']!a}")
+@each_of("case", CASES)
 def test_detects_what_people_write(case: dict[str, Any]) -> None:
     detection = detect_request(case["text"])
     found = detection.request or ("possible_opt_out" if detection.possible_opt_out else "nothing")
     assert found in case["expected"]
 
 
-@pytest.mark.parametrize("text", ["", " ", "🛑", "...", "\u200b", "please", "danke", "ạ", "1", "a b"])
+@each_of("text", ["", " ", "🛑", "...", "\u200b", "please", "danke", "ạ", "1", "a b"])
 def test_detects_nothing_without_words(text: str) -> None:
     assert detect_request(text) == Detection()
 
@@ -283,8 +284,8 @@ MARKETING_STOPS = """
 """
 
 
-@pytest.mark.parametrize("kind", ["text", "button"])
-@pytest.mark.parametrize("text", _cells(MARKETING_STOPS))
+@each_of("kind", ["text", "button"])
+@each_of("text", _cells(MARKETING_STOPS))
 def test_detects_stop_of_marketing_only(text: str, kind: str) -> None:
     """Its reminders are still welcome."""
     assert detect_request(text, kind).request is Request.STOP_MARKETING
@@ -293,16 +294,14 @@ def test_detects_stop_of_marketing_only(text: str, kind: str) -> None:
 # Buttons, and what has no words
 
 
-@pytest.mark.parametrize("kind", ["button", "interactive"])
-@pytest.mark.parametrize(
-    "text", ["Stop", "STOP ALL", "Unsubscribe", "Unsubscribe from all", "Opt out of all", "Abmelden", "Stop it"]
-)
+@each_of("kind", ["button", "interactive"])
+@each_of("text", ["Stop", "STOP ALL", "Unsubscribe", "Unsubscribe from all", "Opt out of all", "Abmelden", "Stop it"])
 def test_detects_stop_on_a_button(text: str, kind: str) -> None:
     assert detect_request(text, kind).request is Request.STOP
 
 
-@pytest.mark.parametrize("kind", ["button", "interactive"])
-@pytest.mark.parametrize(
+@each_of("kind", ["button", "interactive"])
+@each_of(
     "text",
     ["Cancel", "End", "Quit", "Remove", "TD", "Start", "START", "Info", "Help", "Hủy", "Change", "Bắt đầu", "Yes"],
 )
@@ -317,14 +316,14 @@ def test_button_in_free_words_is_possible_opt_out() -> None:
     assert detect_request("Please make these messages stop", "button") == Detection(possible_opt_out=True)
 
 
-@pytest.mark.parametrize("kind", ["location", "contacts", "reaction"])
-@pytest.mark.parametrize("text", ["END.", "TD", "Stop", "Start", "Remove", "how do I unsubscribe"])
+@each_of("kind", ["location", "contacts", "reaction"])
+@each_of("text", ["END.", "TD", "Stop", "Start", "Remove", "how do I unsubscribe"])
 def test_location_card_and_reaction_request_nothing(text: str, kind: str) -> None:
     """A bar called "END." was shared, and nobody wrote to the person again."""
     assert detect_request(text, kind) == Detection()
 
 
-@pytest.mark.parametrize("kind", ["text", "image", "video", "document", "order", "edit", "unsupported", "voice_note"])
+@each_of("kind", ["text", "image", "video", "document", "order", "edit", "unsupported", "voice_note"])
 def test_caption_counts_like_text(kind: str) -> None:
     assert detect_request("Stop", kind).request is Request.STOP
 
@@ -370,7 +369,7 @@ SUSPECTED = """
 """
 
 
-@pytest.mark.parametrize("text", _cells(SUSPECTED))
+@each_of("text", _cells(SUSPECTED))
 def test_stop_in_free_words_is_possible_opt_out(text: str) -> None:
     assert detect_request(text) == Detection(possible_opt_out=True)
 
@@ -500,14 +499,14 @@ def _all_patterns() -> str:
     return "|".join(lists.possible_opt_outs(locale).pattern for locale in lists.sections())
 
 
-@pytest.mark.parametrize(
+@each_of(
     "unit",
     [
         *("a", " ", "stop ", "s ", "please ", "not want ", "mich ", "bitte mir uns keine ", "đừng gửi ", "liked "),
         *("a\u0301\u0323", "\u0301\u0323", "\ufdfa", "\u200b", "."),
         " ".join(random.Random(7).choices(re.findall(r"\w{2,}", _all_patterns()), k=9000)),
     ],
-    ids=lambda unit: " ".join(f"{ord(character):x}" for character in unit[:6]),  # mutmut finds no test by an escape
+    # mutmut finds no test by an escape
 )
 def test_long_text_takes_bounded_time(unit: str) -> None:
     text = (unit * (65536 // len(unit) + 1))[:65536]

@@ -9,6 +9,7 @@ from reengage.domain.message import ERROR_BYTES, FOLLOWS, ScheduledMessage, Stat
 from reengage.domain.policy import RULES
 from reengage.domain.reasons import REASONS
 from reengage.domain.subject import SubjectRef
+from tests.cases import each_of
 from tests.fakes import ANNA, NOON
 
 MESSAGE = ScheduledMessage(
@@ -69,7 +70,7 @@ def test_states_only_move_forward() -> None:
     assert set(FOLLOWS) == set(State) - {State.SCHEDULED, State.SENDING}
 
 
-@pytest.mark.parametrize("rule", RULES)
+@each_of("rule", RULES)
 def test_withdrawn_is_what_was_skipped_because_of_its_subject(rule: str) -> None:
     """Only such a row gives way to a newer plan: one that was skipped for the person's sake stays skipped."""
     withdrawn = rule in ("superseded", "cancelled")
@@ -77,7 +78,7 @@ def test_withdrawn_is_what_was_skipped_because_of_its_subject(rule: str) -> None
     assert not replace(MESSAGE, state=State.SCHEDULED, rule=rule).is_withdrawn
 
 
-@pytest.mark.parametrize("reason", REASONS)
+@each_of("reason", REASONS)
 def test_a_message_goes_by_the_terms_of_its_reason(reason: str) -> None:
     message = replace(MESSAGE, reason=reason)
     assert message.reason_spec is REASONS[reason]

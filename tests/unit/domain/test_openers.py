@@ -19,6 +19,7 @@ from reengage.domain.openers import (
     token_source,
 )
 from reengage.domain.subject import Subject, SubjectRef
+from tests.cases import each_of
 
 REF = SubjectRef("acme-dental", "appointment", "a-17")
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -28,7 +29,7 @@ TOKENS = st.text(ALPHABET, min_size=LENGTH, max_size=LENGTH).filter(
 )
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         *("K7QMX-4TRW9", "K7QMX4TRW9", "k7qmx-4trw9", "K7QMX 4TRW9", " k7qmx  4trw9 ", "K7QMX–4TRW9", "K7QMX_4TRW9"),
@@ -42,7 +43,7 @@ def test_finds_the_token_in_a_message(text: str) -> None:
     assert TOKEN in find_tokens(text)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         *("", "Hello", "K7QMX-4TRW", "K7QMX-4TRW99", "AK7QMX-4TRW9", "K7QMX4TRW9X", "2345678923", "HAPPY TREES"),

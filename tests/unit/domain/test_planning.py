@@ -11,6 +11,7 @@ from reengage.domain.instants import parse_instant
 from reengage.domain.message import State
 from reengage.domain.planning import carries_check_in, planned_messages, replan, reply
 from reengage.domain.subject import Subject, SubjectRef
+from tests.cases import each_of
 from tests.fakes import ANNA, NOON, business, inbound
 
 STARTS = NOON + timedelta(days=10)
@@ -161,7 +162,7 @@ def _carried(**fields: Any) -> tuple[list[str], list[str]]:
     return own, [message.offset for message in messages if carries_check_in(message, subject)]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("fields", "own", "carried_by"),
     [
         ({}, [], ["P1D"]),

@@ -39,6 +39,7 @@ from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import REASONS, Reason
 from reengage.domain.subject import Subject
 from reengage.domain.zones import tzdata_version
+from tests.cases import each_of
 from tests.fakes import ANNA, NOON, RETENTION, apply_events, business, inbound
 
 STARTS: Final = NOON + timedelta(days=1)
@@ -250,12 +251,12 @@ def test_of_two_rules_that_stop_it_the_earlier_is_reported(
     assert alone.facts.get("held_by", alone.rule) == later
 
 
-@pytest.mark.parametrize("first", range(len(CONTRACTS_ORDER)))
+@each_of("first", range(len(CONTRACTS_ORDER)))
 def test_next_rule_decides_when_an_earlier_one_no_longer_applies(first: int) -> None:
     assert decide(_broken(CONTRACTS_ORDER[first:])).rule == CONTRACTS_ORDER[first]
 
 
-@pytest.mark.parametrize("rule", CONTRACTS_ORDER)
+@each_of("rule", CONTRACTS_ORDER)
 def test_a_reply_checks_its_own_rules_alone(rule: str) -> None:
     assert RULES_OF_REPLIES == ("erased", "opted_out", "too_late", "paused", "in_conversation", "dry_run")
     stopped = BROKEN[rule](replace(_to(REPLY, WHATSAPP), subject=FINE.subject, settings=FINE.settings))
@@ -271,7 +272,7 @@ def test_a_reply_checks_its_own_rules_alone(rule: str) -> None:
 # paused, in_conversation, dry_run, settings of a brand
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("scope", "case", "covered"),
     [
         ("all", ALLOWED, True),
@@ -283,7 +284,7 @@ def test_a_reply_checks_its_own_rules_alone(rule: str) -> None:
         ("appointment_reminder", MARKETING, False),
     ],
 )
-@pytest.mark.parametrize("by", ["stack", "brand"])
+@each_of("by", ["stack", "brand"])
 def test_a_pause_holds_what_its_scope_covers(scope: str, case: PolicyInput, covered: bool, by: str) -> None:
     row = _paused_row(scope)
     decision = decide(replace(case, stack=row) if by == "stack" else replace(case, brand=row))
@@ -359,7 +360,7 @@ def test_reply_goes_to_a_contact_without_stored_data() -> None:
     assert deliver_before(replace(REPLY, conversation=None)) == NOON + timedelta(minutes=10)
 
 
-@pytest.mark.parametrize("rule", CONTRACTS_ORDER)
+@each_of("rule", CONTRACTS_ORDER)
 def test_facts_are_json(rule: str) -> None:
     for rules in ([rule], CONTRACTS_ORDER[CONTRACTS_ORDER.index(rule) :]):
         facts = dict(decide(_broken(rules)).facts)
@@ -460,8 +461,8 @@ def test_row_without_planning_time_is_from_before_the_erasure() -> None:
     assert decide(replace(ALLOWED, message=message, preferences=preferences)).rule == "erased"
 
 
-@pytest.mark.parametrize("case", [ALLOWED, MARKETING, REPLY], ids=["utility", "marketing", "reply"])
-@pytest.mark.parametrize(("scope", "rule"), [(EVERYWHERE, "opted_out"), ("sms", "opted_out"), ("rcs", None)])
+@each_of("case", [ALLOWED, MARKETING, REPLY])
+@each_of(("scope", "rule"), [(EVERYWHERE, "opted_out"), ("sms", "opted_out"), ("rcs", None)])
 def test_an_opt_out_stops_whatever_it_applies_to(case: PolicyInput, scope: str, rule: str | None) -> None:
     decision = decide(_chose(case, "contact", allowed=False, scope=scope))
     assert decision.rule == rule
@@ -566,7 +567,7 @@ def test_marketing_consent_covers_only_its_channel() -> None:
 # channel_window
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("case", "contact", "since", "approved", "template_is"),
     [
         (ALLOWED, WHATSAPP, DAY - MICROSECOND, False, None),
@@ -608,7 +609,7 @@ def test_channel_window_ends_24_hours_after_the_last_message() -> None:
 # frequency_cap
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("sent", "waits", "counted"),
     [
         ({}, None, {"1/P1D": 0, "3/P7D": 0}),
@@ -814,7 +815,7 @@ def test_each_hold_becomes_a_skip_after_its_validity(rule: str, ends: str) -> No
 # The deadlines for the channel
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("case", "before"),
     [
         (ALLOWED, STARTS),
@@ -826,17 +827,6 @@ def test_each_hold_becomes_a_skip_after_its_validity(rule: str, ends: str) -> No
         (_set(ALLOWED, quiet_hours={"marketing": QuietHours(time(12), time(13))}), STARTS),
         (REPLY, NOON + timedelta(minutes=10)),
         (_last_message(REPLY, NOON - WINDOW + MICROSECOND), NOON + timedelta(minutes=10)),
-    ],
-    ids=[
-        "use",
-        "window",
-        "quiet soon",
-        "quiet just before",
-        "quiet from then",
-        "quiet later",
-        "of others",
-        "reply",
-        "r2",
     ],
 )
 def test_deadline_is_the_first_of_validity_window_quiet_hours(case: PolicyInput, before: datetime) -> None:

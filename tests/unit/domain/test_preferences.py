@@ -22,6 +22,7 @@ from reengage.domain.preferences import (
     preferences_of,
 )
 from reengage.domain.subject import RETENTION
+from tests.cases import each_of
 from tests.fakes import NOON
 
 SECOND: Final = timedelta(seconds=1)
@@ -91,6 +92,7 @@ def test_the_order_of_arrival_is_all_one(data: st.DataObject, choices: list[Vers
 
 @settings(max_examples=200, deadline=None)
 @given(choices=CHOICES)
+@pytest.mark.slow
 def test_latest_choice_counts_and_no_wins_a_tie(choices: list[VersionedValue]) -> None:
     preferences = apply_all(*choices)
     for topic in TOPICS:
@@ -173,7 +175,7 @@ def test_hearing_leaves_everything_else_as_it_was() -> None:
     assert before.contact == {}
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("opt_outs", "topic", "allowed", "scope"),
     [
         ("brand", "contact", False, EVERYWHERE),
@@ -229,6 +231,7 @@ def test_a_no_on_another_channel_keeps_no_consent_alive() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(choices=CHOICES, channel=st.sampled_from(CHANNELS))
+@pytest.mark.slow
 def test_an_erasure_changes_no_refusal_of_any_channel(choices: list[VersionedValue], channel: str) -> None:
     before = apply_all(*choices)
     after = before.erase(channel, asked_at=at(10), at=at(11))

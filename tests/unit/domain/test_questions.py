@@ -21,6 +21,7 @@ from reengage.domain.questions import (
 )
 from reengage.domain.reasons import ASKING_REASONS, REASONS
 from reengage.domain.subject import Subject, SubjectRef
+from tests.cases import each_of
 from tests.fakes import ANNA, NOON, apply_events, business, inbound
 
 DAY: Final = timedelta(days=1)
@@ -248,7 +249,7 @@ def test_a_confirmed_visit_is_asked_about_no_more() -> None:
     assert asks_for_answer(message, apply_events(confirmed, moved), None)
 
 
-@pytest.mark.parametrize("reason", sorted(set(REASONS) - set(ASKING_REASONS)))
+@each_of("reason", sorted(set(REASONS) - set(ASKING_REASONS)))
 def test_other_reasons_ask_nothing(reason: str) -> None:
     subject = appointment()
     assert not asks_for_answer(replace(asked(subject), reason=reason), subject, None)

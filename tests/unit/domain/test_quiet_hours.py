@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reengage.domain.quiet_hours import QuietHours
+from tests.cases import each_of
 
 MICROSECOND: Final = timedelta(microseconds=1)
 MINUTE: Final = timedelta(minutes=1)
@@ -98,7 +99,7 @@ def test_an_empty_text_is_no_quiet_hours() -> None:
     assert QuietHours.parse("") is None
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         "20:00",
@@ -125,7 +126,7 @@ def test_what_is_no_quiet_hours_is_rejected(text: str) -> None:
         QuietHours.parse(text)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         "Mon 20:00",
@@ -201,7 +202,7 @@ def test_a_quiet_weekend_ends_on_monday() -> None:
 # What they cover.
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "wall", "quiet"),
     [
         ("20:00-09:00", "19:59:59.999999", False),
@@ -431,6 +432,7 @@ def test_the_changes_are_of_every_kind() -> None:
     assert {"Africa/Cairo", "America/Havana", "America/Santiago", "Asia/Beirut"} <= set(at_midnight)
 
 
+@pytest.mark.slow
 def test_clocks_change_on_whole_minutes_and_not_twice_in_a_day() -> None:
     """What the search takes for granted."""
     for name in ZONES:
@@ -514,7 +516,7 @@ def scan_back(text: str, now: datetime, until: datetime, zones: Collection[tzinf
     return next(fitting, None)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("now", "until", "last"),
     [
         ("2026-03-02T12:00Z", "2026-03-02T18:00Z", "2026-03-02T18:00Z"),  # 19:00 in Berlin

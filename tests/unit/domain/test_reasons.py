@@ -15,6 +15,7 @@ from reengage.domain.instants import Duration
 from reengage.domain.planning import planned_messages
 from reengage.domain.reasons import PRIORITIES, REASONS, Category, SendGroup
 from reengage.domain.subject import EVENT_TYPES, BusinessEvent, EventEffect, Subject
+from tests.cases import each_of
 from tests.fakes import ANNA, NOON, apply_events, business
 
 MINUTE: Final = timedelta(minutes=1)
@@ -135,21 +136,21 @@ def test_each_reason_has_its_category_and_send_group(reason: str) -> None:
     assert (REASONS[reason].category, REASONS[reason].send_group) == (TABLE[reason].category, TABLE[reason].send_group)
 
 
-@pytest.mark.parametrize(("reason", "event_type"), BEGINNINGS)
+@each_of(("reason", "event_type"), BEGINNINGS)
 def test_each_event_plans_what_it_is_to_plan(reason: str, event_type: str) -> None:
     subject = after(begun(reason, event_type))
     assert plan(subject, reason) == list(TABLE[reason].dues)
     assert {message.contact for message in planned_messages(subject)} == {ANNA}
 
 
-@pytest.mark.parametrize(("reason", "event_type"), ENDINGS)
+@each_of(("reason", "event_type"), ENDINGS)
 def test_each_event_undoes_its_messages_in_any_order(reason: str, event_type: str) -> None:
     ended = business(event_type, NOON + HOUR, subject_id="S-1")
     for events in ([begun(reason), ended], [ended, begun(reason)], [ended, begun(reason), ended]):
         assert plan(after(*events), reason) == []
 
 
-@pytest.mark.parametrize(("reason", "event_type"), ENDINGS)
+@each_of(("reason", "event_type"), ENDINGS)
 def test_within_a_second_what_undoes_counts_as_the_later(reason: str, event_type: str) -> None:
     ended = business(event_type, NOON, subject_id="S-1")
     begins = begun(reason, at=NOON + timedelta(milliseconds=900))
@@ -157,7 +158,7 @@ def test_within_a_second_what_undoes_counts_as_the_later(reason: str, event_type
         assert plan(after(*events), reason) == []
 
 
-@pytest.mark.parametrize(("reason", "event_type"), ENDINGS)
+@each_of(("reason", "event_type"), ENDINGS)
 def test_what_happens_after_it_was_undone_plans_it_anew(reason: str, event_type: str) -> None:
     ended, anew = business(event_type, NOON - HOUR, subject_id="S-1"), begun(reason)
     # A check-in stays one until the appointment has another time.
@@ -166,7 +167,7 @@ def test_what_happens_after_it_was_undone_plans_it_anew(reason: str, event_type:
         assert plan(after(*events), reason) == wanted
 
 
-@pytest.mark.parametrize(("reason", "event_type"), BEGINNINGS)
+@each_of(("reason", "event_type"), BEGINNINGS)
 def test_subject_without_contact_plans_nothing(reason: str, event_type: str) -> None:
     event = begun(reason, event_type)
     assert planned_messages(after(replace(event, contact=None))) == ()
@@ -204,7 +205,7 @@ def test_only_a_preview_needs_a_recorded_consent_in_any_case() -> None:
     assert {name for name, reason in REASONS.items() if reason.needs_consent} == {"product_preview"}
 
 
-@pytest.mark.parametrize("name", REASONS)
+@each_of("name", REASONS)
 def test_a_message_is_pulled_forward_only_to_before_it_is_due(name: str) -> None:
     """A longest offset of the defaults says when it is due at the latest."""
     reason = REASONS[name]
@@ -225,14 +226,14 @@ def test_send_group_sends_high_priority_first() -> None:
     assert set(PRIORITIES) == set(get_args(SendGroup))
 
 
-@pytest.mark.parametrize("name", REASONS)
+@each_of("name", REASONS)
 def test_priority_of_a_reason_follows_its_category(name: str) -> None:
     reason = REASONS[name]
     assert reason.priority == ("low" if reason.category == "marketing" else "high")
     assert reason.priority in PRIORITIES[reason.send_group]
 
 
-@pytest.mark.parametrize("name", [name for name in REASONS if name not in REPLIES])
+@each_of("name", [name for name in REASONS if name not in REPLIES])
 def test_each_anchor_field_is_a_field_of_some_event(name: str) -> None:
     """Its anchor is a field of an event, or the instant at which an event of its track happened."""
     reason = REASONS[name]

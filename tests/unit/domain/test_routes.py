@@ -8,6 +8,7 @@ import pytest
 
 from reengage.domain.contact import CHANNELS, Contact
 from reengage.domain.routes import PROVIDERS, SELF_DELIVERED, Route, Routes, parse_routes
+from tests.cases import each_of
 
 ACME_SMS: Final = Route("acme-dental", "sms", "aws", "+12025550100")
 ACME_WHATSAPP: Final = Route("acme-dental", "whatsapp", "meta", "106540352242922")
@@ -39,8 +40,8 @@ def test_brand_is_found_by_the_address_written_to(route: Route) -> None:
     assert ROUTES.brand_of(route.provider, route.channel, route.sender_id) == route.brand
 
 
-@pytest.mark.parametrize("kept", ["+12025550199", "12025550199", "whatsapp:+12025550199"])
-@pytest.mark.parametrize("received", ["+12025550199", "12025550199", "whatsapp:+12025550199"])
+@each_of("kept", ["+12025550199", "12025550199", "whatsapp:+12025550199"])
+@each_of("received", ["+12025550199", "12025550199", "whatsapp:+12025550199"])
 def test_a_provider_may_spell_a_number_as_it_likes(kept: str, received: str) -> None:
     routes = Routes([Route("first", "whatsapp", "twilio", "+12025550100"), Route("own", "whatsapp", "twilio", kept)])
     assert routes.brand_of("twilio", "whatsapp", received) == "own"
@@ -170,7 +171,7 @@ def test_an_identity_may_have_slashes() -> None:
     assert route == Route("acme-dental", "rcs", "webhook", "https://acme.example/messages/out")
 
 
-@pytest.mark.parametrize(("provider", "channel"), list(product(PROVIDERS, CHANNELS)))
+@each_of(("provider", "channel"), list(product(PROVIDERS, CHANNELS)))
 def test_route_needs_a_provider_that_serves_the_channel(provider: str, channel: str) -> None:
     text = f"acme-dental/{channel}/{provider}/https://1"
     if channel in PROVIDERS[provider]:
@@ -180,7 +181,7 @@ def test_route_needs_a_provider_that_serves_the_channel(provider: str, channel: 
         parse_routes(text)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "error"),
     [
         (" ", 'row 1 (""): unknown channel ""; use sms, rcs or whatsapp'),

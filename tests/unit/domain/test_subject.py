@@ -7,6 +7,7 @@ from itertools import permutations
 import pytest
 
 from reengage.domain.subject import EVENT_TYPES, BusinessEvent, EventEffect, Subject, SubjectRef, Track, version_of
+from tests.cases import each_of
 from tests.fakes import ANNA, NOON, business
 
 STARTS = NOON + timedelta(days=10)
@@ -103,7 +104,7 @@ def test_tracks_of_the_event_types() -> None:
     }
 
 
-@pytest.mark.parametrize("event_type", EVENT_TYPES)
+@each_of("event_type", EVENT_TYPES)
 def test_only_what_is_due_by_when_it_happened_keeps_that(event_type: str) -> None:
     """What undoes must not say so: it would put a later instant in the place of the one that was."""
     terms = EVENT_TYPES[event_type]
@@ -143,7 +144,7 @@ def test_late_older_event_fills_only_missing_fields() -> None:
     assert (track.get("starts_at"), track.get("location")) == (LATER.isoformat(), "Main St 1")
 
 
-@pytest.mark.parametrize("order", list(permutations([BOOKED, MOVED, CANCELLED, REBOOKED])))
+@each_of("order", list(permutations([BOOKED, MOVED, CANCELLED, REBOOKED])))
 def test_every_order_leads_to_the_same_subject(order: tuple[object, ...]) -> None:
     tracks = _subject(*order).tracks
     assert tracks == _subject(BOOKED, MOVED, CANCELLED, REBOOKED).tracks

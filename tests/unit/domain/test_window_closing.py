@@ -21,6 +21,7 @@ from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import REASONS
 from reengage.domain.subject import BusinessEvent, Subject
 from reengage.domain.window_closing import CLOSING_MARGIN, ClosingPlan, plan_for_closing
+from tests.cases import each_of
 from tests.fakes import ANNA, NOON, business
 
 MINUTE: Final = timedelta(minutes=1)
@@ -87,7 +88,7 @@ def test_closed_window_has_no_closing_plan(when: WhenWindowWillClose) -> None:
     assert seen(replace(after, conversation=None)) == ClosingPlan(CLOSES + DAY, "due")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("topic", "event", "waits"),
     [
         ("contact", a_trial(), True),
@@ -96,7 +97,7 @@ def test_closed_window_has_no_closing_plan(when: WhenWindowWillClose) -> None:
         ("marketing", business("AppointmentBooked", starts_at=CLOSES + 2 * DAY), False),
     ],
 )
-@pytest.mark.parametrize("when", ["pull_forward", "warn"])
+@each_of("when", ["pull_forward", "warn"])
 def test_opted_out_contact_gets_no_closing_plan(
     topic: Topic, event: BusinessEvent, waits: bool, when: WhenWindowWillClose
 ) -> None:
@@ -220,7 +221,7 @@ def test_a_week_before_goes_by_the_wall_clock_of_the_events_zone() -> None:
     assert earliest(of.message, of.subject, CLOSES) == CLOSES - 7 * DAY + HOUR
 
 
-@pytest.mark.parametrize("name", REASONS)
+@each_of("name", REASONS)
 def test_no_reason_sends_before_its_facts_are_known(name: str) -> None:
     """A week before an appointment; but not before a product was viewed, or an order delivered."""
     reason = REASONS[name]
@@ -249,6 +250,7 @@ def test_unknown_zone_or_all_quiet_hours_makes_a_warning() -> None:
     steps=st.lists(st.sampled_from(["-P10D", "-P3D", "PT1H", "P1D", "P9D"]), min_size=1, unique=True),
     ends_after=st.integers(-5 * 24, 9 * 24),
 )
+@pytest.mark.slow
 def test_pulled_message_goes_as_late_as_quiet_hours_allow(
     minutes: int, now_before: int, hours: Sequence[int], steps: list[str], ends_after: int
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from reengage.domain.contact import Contact
 from reengage.domain.zones import Zones, _names_by_number, tzdata_version, zones_of
+from tests.cases import each_of
 
 GERMAN: Final = "+4915112345678"
 NEW_YORKER: Final = "+12125550123"
@@ -50,7 +51,7 @@ def keys(found: Zones) -> set[str]:
     return {zone.key for zone in found.zones}
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("address", "given", "source", "names"),
     [
         (GERMAN, {"contact": CONTACT, "event": EVENT, "brand": BRAND, "default": DEFAULT}, "contact", {CONTACT}),
@@ -94,7 +95,7 @@ def test_last_of_all_comes_each_zone_that_the_number_may_be_in(address: str, at_
 NEVER_GIVEN: Final = [None, "", "Mars/Olympus_Mons", "Etc/Unknown", "europe", "Europe", "../Europe/Berlin", "CEST+2"]
 
 
-@pytest.mark.parametrize("name", NEVER_GIVEN)
+@each_of("name", NEVER_GIVEN)
 def test_a_name_that_tzdata_does_not_know_counts_as_never_given(name: str | None) -> None:
     """A stored name may have gone from tzdata since it was accepted."""
     assert zones(SATELLITE, contact=name, event=EVENT).source == "event"

@@ -14,8 +14,8 @@ from reengage.domain.contact import Contact
 from reengage.domain.message import State
 from reengage.domain.policy import PolicySettings
 from reengage.ports import Accepted, OutboundMessage, Outcome, Refused, Retryable, Unknown
-from reengage.usecases import send_due_messages
 from reengage.usecases.route_health import RouteHealth
+from reengage.usecases.send_due_messages import WORKERS
 from tests.fakes import NOON, Clock, Fault, Provider, World, business, inbound
 
 DAY: Final = timedelta(days=1)
@@ -41,7 +41,7 @@ class Failing(Provider):
 
 def world_with(reminders: int, answers_at: Callable[[datetime], Outcome | None], *, apart: timedelta) -> World:
     """Contacts whose reminders, valid for a day, are due one after the other from the beginning of the outage."""
-    world = World(has_breakers=True)
+    world = World(has_breakers=True, workers=WORKERS)
     world.provider = Failing(world.clock, answers_at=answers_at)
     for n in range(reminders):
         contact = Contact("acme-dental", "sms", f"+49151123456{n:02}")
@@ -70,14 +70,12 @@ def run_until(world: World, end: datetime, *, every: timedelta) -> Counter[str]:
     ids=["30 minutes", "2 hours", "6 hours", "24 hours"],
 )
 @pytest.mark.slow
-def test_after_an_outage_all_that_is_valid_is_sent_in_order(
-    outage: timedelta, every: timedelta, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_an_outage_all_that_is_valid_is_sent_in_order(outage: timedelta, every: timedelta) -> None:
     """Reminders of the outage's first hour failed for good, although they were valid for another day."""
-    monkeypatch.setattr(send_due_messages, "WORKERS", 1)  # several would hand over at the same time
     apart = timedelta(minutes=7)
     ends = BEGINS + outage
     world = world_with(24, lambda now: DOWN if now < ends else None, apart=apart)
+    world.workers = 1  # several would send at the same time
     run_until(world, ends + 2 * HOUR + 24 * apart, every=every)
     handed = [outbound.message for outbound in world.provider.handed]
     assert max(Counter(message.scheduled_message_id for message in handed).values()) == 1

@@ -160,6 +160,7 @@ def many(messages: int) -> World:
     return world
 
 
+@pytest.mark.slow
 def test_a_run_writes_one_list_for_many_messages() -> None:
     world = many(KEYS_AT_ONCE)
     fault = Fault(nth=10_000)
@@ -169,6 +170,7 @@ def test_a_run_writes_one_list_for_many_messages() -> None:
     assert len(world.bus.events) == len(set(map(str, world.bus.events))) == KEYS_AT_ONCE
 
 
+@pytest.mark.slow
 def test_further_messages_get_further_lists() -> None:
     world = many(KEYS_AT_ONCE + 1)
     fault = Fault(nth=10_000)

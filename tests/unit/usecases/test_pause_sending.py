@@ -12,7 +12,6 @@ from reengage.domain.message import State
 from reengage.domain.planning import reply
 from reengage.errors import NotPublished
 from reengage.ports import OutboundMessage, Outcome
-from reengage.usecases import send_due_messages as run_of_updates
 from reengage.usecases.pause_sending import pause_sending
 from reengage.usecases.send_due_messages import send_due_messages
 from tests.fakes import ANNA, NOON, Fault, Provider, World, business, inbound
@@ -203,9 +202,8 @@ class PausedAfterOne(Provider):
         return Provider.send(self, outbound)
 
 
-def test_a_pause_stops_a_broadcast_in_the_middle_of_its_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_of_updates, "WORKERS", 1)  # several would hand over at the same time
-    world = World()
+def test_a_pause_stops_a_broadcast_in_the_middle_of_its_run() -> None:
+    world = World(workers=1)  # several would send at the same time
     for n in range(5):
         world.receive(inbound(contact=Contact("acme-dental", "sms", f"+491511234560{n}")))
     at = NOON + timedelta(hours=1)

@@ -62,6 +62,7 @@ def test_another_brands_messages_stay_held() -> None:
     assert world.run_sender()["due"] == 0
 
 
+@pytest.mark.slow
 def test_a_crash_while_rechecking_is_made_good_by_the_retry() -> None:
     for nth in range(1, 200):
         world = held()

@@ -148,6 +148,7 @@ def test_trial_ending_with_the_window_is_followed_up_once_before(seconds: int) -
 @pytest.mark.parametrize("seconds", [0, 7, 59])
 @pytest.mark.parametrize("minute", range(0, 60, 7))
 @pytest.mark.parametrize("hour", [18, 19, 22, 0, 4, 6, 7, 8])
+@pytest.mark.slow
 def test_window_closing_at_night_sends_before_the_night(hour: int, minute: int, seconds: int) -> None:
     """The last allowed minute would be too late for a run that comes in the next one: some way before is asked for."""
     since = datetime(2026, 3, 30, hour, minute, 40, tzinfo=BERLIN).astimezone(UTC) - WINDOW

@@ -77,6 +77,7 @@ def test_an_erased_contact_does_not_come_back() -> None:
     assert world.store.read_thread(ANNA).conversation is None
 
 
+@pytest.mark.slow
 def test_a_pause_that_outlasts_a_message_is_in_the_ledger() -> None:
     """Marketing that is valid for 48 hours met a talk that went on: the ledger names the talk, at each hold."""
     world = talking()

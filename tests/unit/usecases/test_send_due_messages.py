@@ -25,7 +25,6 @@ from reengage.domain.reasons import Priority, SendGroup
 from reengage.domain.subject import BusinessEvent
 from reengage.errors import WriteConflict
 from reengage.ports import DueKey, OptedOut, Outcome, Refused, Retryable, Unknown, Wording
-from reengage.usecases import send_due_messages as run_module
 from reengage.usecases.send_due_messages import send_due_messages, summary
 from reengage.usecases.send_message import FIRST_BACKOFF, MAX_ATTEMPTS, MAX_BACKOFF, MAX_CHECKS, Sender
 from tests.fakes import (
@@ -830,9 +829,8 @@ def test_snapshot_is_valid_for_two_seconds() -> None:
     assert timedelta(seconds=2) == SNAPSHOT_VALID_FOR
 
 
-def test_each_minute_another_shard_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_minute_another_shard_comes_first() -> None:
     """Under a backlog the shards that came last in every run were never reached, and what was in them went stale."""
-    monkeypatch.setattr(run_module, "WORKERS", 1)
     replying: list[int] = []
 
     class Recording(MemoryStore):
@@ -855,7 +853,7 @@ def test_each_minute_another_shard_comes_first(monkeypatch: pytest.MonkeyPatch) 
             new_id=lambda: "claim",
             claim_ttl=timedelta(minutes=2),
         )
-        send_due_messages(sender, stop_at=now + timedelta(minutes=1))
+        send_due_messages(sender, stop_at=now + timedelta(minutes=1), workers=1)
     runs = [replying[start : start + SHARDS] for start in range(0, len(replying), SHARDS)]
     assert all(sorted(run) == list(range(SHARDS)) for run in runs)
     assert sorted(run[0] for run in runs) == list(range(SHARDS))

@@ -49,6 +49,7 @@ def send_due_messages(
     measures: RunMeasures | None = None,
     shards: Collection[int] = range(SHARDS),
     fan_out: FanOut | None = None,
+    workers: int = WORKERS,
 ) -> Tally:
     """Process every shard of ``shards`` until ``stop_at``; return when every worker has ended.
 
@@ -61,14 +62,14 @@ def send_due_messages(
     own = [shard for n in range(SHARDS) if (shard := (first + n) % SHARDS) in shards]
     tally: Tally = Counter()
     errors: list[Exception] = []
-    with ThreadPoolExecutor(WORKERS) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         for priority in PRIORITIES[sender.send_group]:
-            run = Run(sender, priority, own, stop_at, workers=WORKERS)
-            list(pool.map(lambda _, run=run: run.read_first_pages(), range(WORKERS)))
+            run = Run(sender, priority, own, stop_at, workers=workers)
+            list(pool.map(lambda _, run=run: run.read_first_pages(), range(workers)))
             if fan_out:
                 given = _share(run, fan_out)
                 own = [shard for shard in own if shard not in given]
-            list(pool.map(lambda _, run=run: run.work(), range(WORKERS)))
+            list(pool.map(lambda _, run=run: run.work(), range(workers)))
             run.finish()
             tally += run.tally
             errors += run.errors

@@ -36,6 +36,7 @@ from reengage.domain.reasons import Category
 from reengage.domain.routes import Route, Routes
 from reengage.domain.subject import SubjectRef
 from reengage.ports import Accepted, OutboundMessage, QuickReply, Refused, Retryable, Unknown, Wording
+from tests.cases import each_of
 
 NOON: Final = datetime(2031, 3, 19, 12, tzinfo=UTC)
 ROUTES: Final = Routes(
@@ -303,8 +304,8 @@ FAILURES: Final[list[tuple[BotoCoreError, Retryable | Unknown]]] = [
 ]
 
 
-@pytest.mark.parametrize(("failure", "outcome"), FAILURES, ids=lambda case: type(case).__name__)
-@pytest.mark.parametrize("channel", ["sms", "rcs", "whatsapp"])
+@each_of(("failure", "outcome"), FAILURES)
+@each_of("channel", ["sms", "rcs", "whatsapp"])
 def test_only_failures_before_the_request_are_retryable(
     channel: str, failure: BotoCoreError, outcome: Retryable | Unknown
 ) -> None:

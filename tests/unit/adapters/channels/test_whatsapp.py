@@ -13,6 +13,7 @@ from reengage.domain.message import ScheduledMessage
 from reengage.domain.policy import Action, Decision
 from reengage.domain.subject import SubjectRef
 from reengage.ports import OutboundMessage, QuickReply, Wording
+from tests.cases import each_of
 
 NOON: Final = datetime(2031, 3, 19, 12, tzinfo=UTC)
 OUTBOUND: Final = OutboundMessage(
@@ -84,7 +85,7 @@ def test_a_template_without_parameters_has_no_components() -> None:
     assert worded(parameters=()) == {"name": "appointment_reminder", "language": {"code": "pt_BR"}}
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("locale", "code"),
     [
         ("en", "en"),

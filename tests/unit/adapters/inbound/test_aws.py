@@ -12,6 +12,7 @@ from reengage.domain.commands import RecordDelivery
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.requests import Request
+from tests.cases import each_of
 from tests.unit.adapters.inbound.payloads import (
     AGENT,
     AWS_RCS_RECEIPT,
@@ -90,7 +91,7 @@ def test_an_sms_that_looks_like_json_is_text() -> None:
     assert (got.messages[0].kind, got.messages[0].text) == ("text", RCS_TYPING)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("body", "kind", "text"),
     [
         ("Hi there", "text", "Hi there"),
@@ -194,7 +195,7 @@ def test_a_receipt_by_rcs_is_of_a_contact_there() -> None:
     assert got.receipts[0].contact == Contact("acme-dental", "rcs", "+13022640220")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("event_type", "is_final", "status"),
     [
         ("TEXT_QUEUED", False, "sent"),
@@ -242,7 +243,7 @@ def test_what_may_still_be_delivered_is_not_called_undelivered() -> None:
     assert gone.receipts[0].status == "undelivered"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("event_type", "message_status", "is_final", "status"),
     [
         ("RCS_DELIVERED", "DELIVERED", True, "delivered"),

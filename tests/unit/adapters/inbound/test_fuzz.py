@@ -19,6 +19,7 @@ from reengage.adapters.inbound.rcs import parse_business_messages, parse_rcs, se
 from reengage.adapters.inbound.twilio import form, parse_twilio
 from reengage.adapters.inbound.webhook import answer
 from reengage.domain.contact import Contact
+from tests.cases import each_of
 from tests.unit.adapters.inbound.payloads import (
     AWS_RCS_RECEIPT,
     AWS_RECEIPT,
@@ -177,7 +178,7 @@ def test_a_real_payload_with_anything_changed_never_raises(case: tuple[str, Any]
     holds(READERS[name](payload))
 
 
-@pytest.mark.parametrize("number", range(len(REAL)))
+@each_of("number", range(len(REAL)))
 def test_the_real_payloads_themselves_are_understood(number: int) -> None:
     name, payload = REAL[number]
     read = READERS[name](payload)

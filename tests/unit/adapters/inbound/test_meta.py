@@ -14,6 +14,7 @@ from reengage.domain.conversation import InboundMessage
 from reengage.domain.preferences import Choice
 from reengage.domain.requests import Request
 from reengage.domain.routes import Route, Routes
+from tests.cases import each_of
 from tests.unit.adapters.inbound.payloads import (
     NOW,
     OURS,
@@ -132,7 +133,7 @@ KINDS: Final[list[tuple[str, dict[str, Any], str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "content", "text"), KINDS)
+@each_of(("kind", "content", "text"), KINDS)
 def test_every_kind_of_message_is_read_with_its_readable_part(kind: str, content: dict[str, Any], text: str) -> None:
     got = message(meta_message({"type": kind, **content}))
     assert (got.kind, got.text, got.contact) == (kind, text, PERSON)
@@ -195,7 +196,7 @@ def test_invalid_message_does_not_block_the_others() -> None:
     ]
 
 
-@pytest.mark.parametrize("payload", [None, [], "x", 7, {}, {"entry": None}, {"entry": {}}, {"object": "page"}])
+@each_of("payload", [None, [], "x", 7, {}, {"entry": None}, {"entry": {}}, {"object": "page"}])
 def test_what_is_no_call_of_metas_is_one_error(payload: Any) -> None:
     assert read(payload) == ParsedCall(errors=["$.entry: expected a list"])
 
@@ -313,7 +314,7 @@ def test_a_name_is_kept_within_bounds(name: Any, kept: str | None) -> None:
     assert message(meta_message(sender={**SHEENA, "profile": {"name": name}})).display_name == kept
 
 
-@pytest.mark.parametrize("wrong", ["", "-5", "2.5", "1e9", "١٢٣٤٥٦٧٨٩٠", "9" * 30, True, 1.5, -1, 10**400, None, "0"])
+@each_of("wrong", ["", "-5", "2.5", "1e9", "١٢٣٤٥٦٧٨٩٠", "9" * 30, True, 1.5, -1, 10**400, None, "0"])
 def test_invalid_instant_is_an_error(wrong: Any) -> None:
     assert read(meta_message({"timestamp": wrong})).errors
 
@@ -503,9 +504,7 @@ def test_stop_with_a_parent_user_id_alone_is_a_message() -> None:
     assert parsed.messages[0].contact.address == "US.ENT.9"
 
 
-@pytest.mark.parametrize(
-    "sender", ["bla", "STOP", "us.1", "US.", "+1 650 555 1234", "12", "US.1\n", "1650555123456789"]
-)
+@each_of("sender", ["bla", "STOP", "us.1", "US.", "+1 650 555 1234", "12", "US.1\n", "1650555123456789"])
 def test_other_senders_are_errors(sender: str) -> None:
     """A call with ``from: "bla"`` made a contact of that name."""
     parsed = read(meta_message({"from": sender}))

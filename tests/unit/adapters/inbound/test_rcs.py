@@ -13,6 +13,7 @@ from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.requests import Request
 from reengage.domain.routes import Route, Routes, parse_routes
+from tests.cases import each_of
 from tests.unit.adapters.inbound.payloads import (
     BUSINESS_MESSAGE,
     NOW,
@@ -180,7 +181,7 @@ def test_the_secret_is_given_back_to_who_knows_our_token() -> None:
     assert set_up(call, ("an older one", "SJENCPGJESMGUFPY")) == "1234567890"
 
 
-@pytest.mark.parametrize(
+@each_of(
     "call",
     [
         {"clientToken": "another", "secret": "1234567890"},

@@ -13,6 +13,7 @@ from reengage.domain.conversation import InboundMessage
 from reengage.domain.preferences import Choice
 from reengage.domain.requests import Request
 from reengage.domain.routes import Routes
+from tests.cases import each_of
 from tests.unit.adapters.inbound.payloads import (
     NOW,
     OURS,
@@ -53,7 +54,7 @@ def test_brand_may_come_from_the_messaging_service() -> None:
     assert got.messages[0].contact.brand == "acme-optics"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("more", "kind", "text"),
     [
         ({"NumMedia": "1", "MediaContentType0": "image/jpeg", "Body": ""}, "image", ""),
@@ -111,7 +112,7 @@ def test_notice_of_a_short_code_is_ignored(sender: str) -> None:
     assert read({**TWILIO_SMS, "From": sender}) == ParsedCall(ignored=1)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "sender",
     [
         *("0012025550199", "12025550199", " +12025550199", "+12025550199 ", "+1 202 555 0199", "(+1)2025550199"),
@@ -125,7 +126,7 @@ def test_notice_of_a_short_code_is_ignored(sender: str) -> None:
         ),
     ],
 )
-@pytest.mark.parametrize("field", ["From", "To"])
+@each_of("field", ["From", "To"])
 def test_other_spellings_of_an_address_are_rejected(sender: str, field: str) -> None:
     """A signed call could be cut anew, with a sender of another spelling, into a START of someone else."""
     got = read({**TWILIO_SMS, field: sender})
@@ -140,7 +141,7 @@ def test_a_call_about_nothing_is_an_error() -> None:
 # Statuses
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("word", "status"),
     [
         ("accepted", "sent"),

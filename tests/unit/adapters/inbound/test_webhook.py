@@ -13,6 +13,7 @@ import pytest
 
 from reengage.adapters.inbound.parsing import ParsedCall
 from reengage.adapters.inbound.webhook import _ENDPOINTS, RETRIED_FOR, Answer, answer, without_secrets
+from tests.cases import each_of
 from tests.unit.adapters.inbound.payloads import (
     BUSINESS_MESSAGE,
     NOW,
@@ -116,7 +117,7 @@ def test_of_several_secrets_each_is_good() -> None:
     assert answered(from_meta(MESSAGE, ""), secrets=several).status == 403
 
 
-@pytest.mark.parametrize(
+@each_of(
     "secrets",
     [{}, *({"meta_app_secret": none} for none in ("", None, 7, [], [""], {"the app's": ""}, [["the app's"]]))],
 )
@@ -253,8 +254,8 @@ def test_setting_up_is_answered_with_the_secret(path: str, token: str) -> None:
     assert answered(event(path, json.dumps({"clientToken": "x", "secret": "1234567890"}))) == Answer(403)
 
 
-@pytest.mark.parametrize("path", ["/rcs", "/google-business-messages"])
-@pytest.mark.parametrize("body", ["", "{", "[]", "[" * 100_000])
+@each_of("path", ["/rcs", "/google-business-messages"])
+@each_of("body", ["", "{", "[]", "[" * 100_000])
 def test_what_is_neither_is_not_let_in(path: str, body: str) -> None:
     assert answered(event(path, body)) == Answer(403)
 
@@ -354,7 +355,7 @@ ACCOUNT: Final = "AC" + "0" * 31 + "1"
 OTHER: Final = "AC" + "0" * 31 + "2"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("tokens", "account", "status"),
     [
         ({ACCOUNT: "12345"}, ACCOUNT, 200),
