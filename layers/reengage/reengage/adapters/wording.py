@@ -106,7 +106,7 @@ class FluentWording:
         """Return the person's locales, then the brand's, then the default; each with what it is a kind of."""
         person = context.profile.locale if context.profile else None
         brand = context.brand.locale if context.brand else None
-        return tuple(chain(person, brand, self.default_locale))
+        return _chain(person, brand, self.default_locale)
 
     def opener(self, brand: str, kind: str, code: str, *locales: str | None) -> str:
         """Return what a person sends to open the conversation about a subject of this kind."""
@@ -128,6 +128,11 @@ class FluentWording:
         raise WordingError(f"{name} has no text in any of {', '.join(wanted)}")
 
 
+@lru_cache(maxsize=1024)
+def _chain(*locales: str | None) -> tuple[str, ...]:
+    return tuple(chain(*locales))
+
+
 def chain(*locales: str | None) -> Iterator[str]:
     """Each locale, then what it is a kind of: ``de-AT``, ``de``; English at the end. No tag can be a path."""
     for locale in (*locales, "en"):
@@ -144,7 +149,8 @@ def _canonical(parts: Sequence[str]) -> Iterator[str]:
         yield part.upper() if len(part) == _REGION else part.title() if len(part) == _SCRIPT else part.lower()
 
 
-def _writes_dates(wanted: Sequence[str], locale: str) -> Locale:
+@lru_cache(maxsize=1024)
+def _writes_dates(wanted: tuple[str, ...], locale: str) -> Locale:
     """The most wanted kind of the text's language: somebody in London reads our English with British dates."""
     language = _language(locale)
     kind = next(name for name in wanted if _language(name) == language)
