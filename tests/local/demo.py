@@ -37,6 +37,9 @@ What next?
   sam build && sam deploy                    deploy to AWS; README.md has the three commands
 """
 PATIENCE: Final = timedelta(minutes=3)
+PROGRESS: Final = {1: "Ada wrote", 2: "Ben wrote", 9: "Châu, Dora, Emil, Gus, Han, Ida and Jo wrote"}
+"""What the demo prints after so many people have written. The first invocations take seconds each."""
+
 LEAD: Final = timedelta(seconds=30)
 """How far ahead the messages are due, so that all events are stored before."""
 
@@ -209,7 +212,7 @@ class Story:
         wrote |= dict.fromkeys((DORA, EMIL, GUS, HAN, IDA, JO), timedelta(days=10))
         for number, (person, ago) in enumerate(wrote.items(), start=1):
             self.put("MessageReceived", message_received(person, now - ago))
-            self.until_there_are(number, "contact", f"{person.name} wrote", say)
+            self.until_there_are(number, "contact", PROGRESS.get(number, ""), say)
         self.put("AppointmentBooked", booked(GUS, now + timedelta(hours=3), ["P1D"]))
         self.until_there_are(1, "scheduled_message", "Gus booked for tonight", say)
         self.put("MessageReceived", message_received(JO, datetime.now(UTC), number=2))
@@ -219,20 +222,23 @@ class Story:
         visit = due_at + timedelta(hours=2)
         for number, person in enumerate((ADA, CHAU, DORA, EMIL, FAY, HAN), start=3):
             self.put("AppointmentBooked", booked(person, visit, ["PT2H"]))
-            self.until_there_are(number, "scheduled_message", f"{person.name} booked", say)
+            what = "Ada, Châu, Dora, Emil, Fay and Han booked" if person is HAN else ""
+            self.until_there_are(number, "scheduled_message", what, say)
         product = {"en": "Acme Aligners", "de": "Acme-Schienen"}
         ends_at = due_at + timedelta(days=3)
         trial = {"product": product, "ends_at": ends_at.isoformat()}
         self.put("TrialStarted", {"contact": BEN.contact, "trial_id": "trial-ben", **trial})
-        self.until_there_are(10, "scheduled_message", "Ben started a trial", say)
+        self.until_there_are(10, "scheduled_message", "", say)
         self.put("TrialStarted", {"contact": IDA.contact, "trial_id": "trial-ida", **trial})
-        self.until_there_are(12, "scheduled_message", "Ida started one, too", say)
+        self.until_there_are(12, "scheduled_message", "Ben and Ida started a trial", say)
         self.put("AppointmentRescheduled", booked(DORA, visit + timedelta(days=1), ["PT2H"]))
         self.until_there_are(13, "scheduled_message", "Dora moved her appointment to the day after", say)
         self.put("MessageReceived", message_received(HAN, datetime.now(UTC), "Please stop texting me!", number=2))
         self.until_there_are(1, "preferences", "Han asked for no more messages", say)
         self.put("AppointmentCancelled", {"brand": BRAND, "appointment_id": "visit-emil"})
-        self.until(lambda: "cancelled" in {row.get("rule") for row in self.rows()}, "Emil cancelled his", say)
+        self.until(
+            lambda: "cancelled" in {row.get("rule") for row in self.rows()}, "Emil cancelled his appointment", say
+        )
         self.put("AppointmentBooked", booked(GUS, visit, ["PT2H"]) | {"starts_at": "tomorrow"})
         self.put("AppointmentBoked", booked(GUS, visit, ["PT2H"]))
         say("  one event has an invalid time, and one an unknown name")
@@ -246,7 +252,8 @@ class Story:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{what}: no effect within {PATIENCE}")
             time.sleep(0.1)  # there is nothing to wait on but the table
-        say(f"  {what}")
+        if what:
+            say(f"  {what}")
 
     def wait(self, listening: str, say: emulator.Say) -> Seen:
         """Return what is to be seen once the story has ended, or the time limit is reached."""

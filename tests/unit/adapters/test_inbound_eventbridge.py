@@ -548,10 +548,17 @@ def test_an_envelope_has_its_time(time: Any) -> None:
 
 
 @each_of("reader", [inbound_message, parse_business_event, receipt])
-@each_of("name", [None, "", 5, [], {}, ["TrialStarted"], "trialstarted", "EventRejected"])
+@each_of("name", [None, "", 5, [], {}, ["TrialStarted"], "trial_begun", "EventRejected"])
 def test_a_detail_type_of_another_kind(reader: Callable[[Any], Any], name: Any) -> None:
     (error,) = errors_of(envelope(name, {}), reader)
     assert error.startswith("$.detail-type: expected one of ")
+
+
+@pytest.mark.parametrize("name", ["AppointmentBoked", "appointmentbooked", "AppointmentBooked "])
+def test_a_misspelled_detail_type_is_named_first(name: str) -> None:
+    """The right name was one of 35 in a line."""
+    (error,) = errors_of(envelope(name, {}))
+    assert error.startswith("$.detail-type: did you mean AppointmentBooked? expected one of AppointmentBooked, ")
 
 
 @each_of("reader", [inbound_message, parse_business_event, receipt])

@@ -48,7 +48,9 @@ def decode_detail(event: Any, types: Mapping[str, type[Struct]]) -> Struct:
     name = event.get("detail-type")
     wanted = types.get(name) if isinstance(name, str) else None
     if wanted is None:
-        errors.append(f"$.detail-type: expected one of {', '.join(types)}")
+        close = get_close_matches(name, types, n=1, cutoff=CLOSE) if isinstance(name, str) else []
+        hint = f"did you mean {close[0]}? " if close else ""
+        errors.append(f"$.detail-type: {hint}expected one of {', '.join(types)}")
         raise InvalidEvent(errors)
     detail = _decode(event.get("detail"), wanted, "$.detail", errors)
     if errors:
