@@ -91,8 +91,7 @@ def plan_messages(
     brand = store.read_brand(event.subject.brand)
     zone = default_zone(brand, settings)
     before = replace(subject, tracks=subject.previous)
-    is_repeat = former is not None and former.newest_revision == subject.newest_revision
-    diff = plan_diff(event, subject, before, store=store, zone=zone, is_repeat=is_repeat)
+    diff = plan_diff(event, subject, before, store=store, zone=zone, is_repeat=_is_repeat(former, subject))
     planner = _Planner(store, settings, brand, subject, now, min(now, max(event.arrived_at, now - RETRIED_WITHIN)))
     contexts = planner.contexts(diff.wanted)
     diff = replace(diff, wanted=[message for message in diff.wanted if message.key in contexts])
@@ -117,6 +116,11 @@ def plan_messages(
         # Its sender may skip it for the older version's sake; a retry finds out, and plans it then.
         raise WriteConflict("a message of an older version is in a sender's hands")
     return Planned(len(planned), len(too_late), len(withdrawn), changed_broadcasts)
+
+
+def _is_repeat(former: Subject | None, subject: Subject) -> bool:
+    """True if the event changed nothing: it was applied before."""
+    return former is not None and former.newest_revision == subject.newest_revision
 
 
 def planned_event(message: ScheduledMessage, context: PolicyInput, invitation: Invitation | None = None) -> OutEvent:
