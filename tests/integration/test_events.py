@@ -59,6 +59,23 @@ def test_the_log_names_the_event(played: Played) -> None:
         assert line["function_request_id"]
 
 
+def test_log_lines_have_no_more_fields_than_needed(played: Played) -> None:
+    """Each byte is paid for; Powertools' whole context would add 250 to each line."""
+    context = {"level", "message", "timestamp", "service", "function_request_id", "correlation_id"}
+    for line in played.stack.log_lines():
+        assert line.keys() - context <= {
+            "answer",
+            "detail",
+            "channel",
+            "count",
+            "door",
+            "status",
+            "exception",
+            "exception_name",
+            "stack_trace",
+        }
+
+
 def test_each_event_out_is_a_log_line(played: Played) -> None:
     detail_types = [event["detail-type"] for event in played.stack.published()]
     logged = [line["message"] for line in played.stack.log_lines()]

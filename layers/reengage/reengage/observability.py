@@ -121,7 +121,7 @@ _lock = Lock()
 @cache
 def logger() -> Logger:
     """Return the logger, named by POWERTOOLS_SERVICE_NAME, with the level of POWERTOOLS_LOG_LEVEL."""
-    return Logger(utc=True)
+    return Logger(utc=True, location=None)
 
 
 @cache
@@ -142,12 +142,14 @@ def lambda_handler(handler: Handler, *, logs_answer: Callable[[Any], bool] | boo
 
     @cache
     def decorated() -> Handler:
-        logged = logger().inject_lambda_context(correlation_id_path="id", clear_state=True)(handler)
         traces = tracer()
-        return traces.capture_lambda_handler(capture_response=False)(logged) if traces else logged
+        return traces.capture_lambda_handler(capture_response=False)(handler) if traces else handler
 
     @wraps(handler)
     def handle(event: Any, context: Any) -> Any:
+        # Not Powertools' whole context: the log group names the function, and each line would be 250 bytes longer.
+        event_id = event.get("id") if isinstance(event, dict) else None
+        logger().append_keys(function_request_id=context.aws_request_id, correlation_id=event_id)
         try:
             answer = decorated()(event, context)
             is_logged = logs_answer(answer) if callable(logs_answer) else logs_answer
