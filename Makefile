@@ -19,7 +19,7 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.13 --generate-h
 # `sam build` takes the first python3.13 on the path, and with it its pip.
 SAM_CLI := PATH="$(CURDIR)/$(TOOLS)/sam/bin:$$PATH" sam
 
-.PHONY: help setup unit test coverage mutation check security sbom demo reasons providers e2e-stories benchmark bench fuzz local-invoke build format lock clean
+.PHONY: help setup unit test coverage mutation check security sbom demo reasons providers e2e-stories benchmark bench costs fuzz local-invoke build format lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} \
@@ -212,6 +212,9 @@ benchmark: $(PROJECT) dynamodb-local ## Measure what a broadcast costs, in memor
 
 bench: $(PROJECT) $(SAM) ## Measure what a cold start of each function costs, against a bare botocore client.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.cold_start
+
+costs: $(PROJECT) dynamodb-local ## Print what it costs, line by line, from fresh measurements: [FIGURES=file] [JSON=1].
+	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.costs $(if $(FIGURES),--figures "$(FIGURES)") $(if $(JSON),--json)
 
 # libFuzzer sees the order of Python's sets as coverage, so that order is fixed like its seed. Where there is no atheris
 # (it is made for Linux on x86-64 alone), its half is left out.

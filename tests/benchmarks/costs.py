@@ -2,9 +2,9 @@
 
     PYTHONPATH=layers/reengage python -m tests.benchmarks.costs [--figures FILE] [--json] [--check]
 
-The quantities are those that ``tests.benchmarks.units`` measures; ``--figures`` names a file of it, else it measures now.
-The prices are those of ``prices.json``, each with its source and date. Amounts are at list price; the last line of a bill
-has what is left after the monthly allowances that AWS gives each account for ever.
+The quantities are those that ``tests.benchmarks.units`` measures. ``--figures`` names a file of them, else they are
+measured now. Each price in ``prices.json`` has its source and date. Amounts are at list price. The last line of a bill
+has what is left after the allowances that AWS gives each account every month.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from reengage.domain.events_out import BEFORE_THE_OUTCOME
 from tests.benchmarks import units
 from tests.template_resources import template
 
@@ -35,12 +36,19 @@ LINE_OVERHEAD: Final = 26
 LAMBDA_LINES: Final = (
     "START RequestId: 5f0c2d3e-6a1b-4c8d-9e7f-000000000000 Version: $LATEST\n",
     "END RequestId: 5f0c2d3e-6a1b-4c8d-9e7f-000000000000\n",
-    "REPORT RequestId: 5f0c2d3e-6a1b-4c8d-9e7f-000000000000\tDuration: 1234.56 ms\tBilled Duration: 1235 ms\t"
+    "REPORT RequestId: 5f0c2d3e-6a1b-4c8d-9e7f-000000000000\tDuration: 1234.56 ms\tBilled Duration: 1235 ms\t",
     "Memory Size: 1769 MB\tMax Memory Used: 123 MB\t\n",
 )
-"""What Lambda itself logs for each invocation."""
+"""What Lambda itself logs for each invocation: three lines, the last of them in two parts here."""
 
-TARGETS: Final = {"quiet month": 3.0, "million inbound": 3.6, "million reminders": 12.0}
+LINES: Final = 3
+
+QUIET: Final = "quiet month"
+INBOUND: Final = "million inbound"
+REMINDERS: Final = "million reminders, each with half a booking and a receipt"
+OUTCOMES: Final = f"{REMINDERS}; EventsOut=outcomes"
+ANNOUNCEMENTS: Final = "million announcements, each with a receipt"
+TARGETS: Final = {QUIET: 3.0, INBOUND: 3.6, OUTCOMES: 12.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +114,7 @@ def of_messages(scenario: Mapping[str, Any], count: int) -> list[tuple[str, str,
 def of_quiet_month(scenario: Mapping[str, Any]) -> list[tuple[str, str, float]]:
     """What the stack uses if no message comes and none is due."""
     resources = [
-        resource for resource in template()["Resources"].values() if "HasNotification" != resource.get("Condition")
+        resource for resource in template()["Resources"].values() if resource.get("Condition") != "HasNotification"
     ]
     kinds = [resource["Type"] for resource in resources]
     alarms = sum(
@@ -137,34 +145,37 @@ def _of_functions(steps: Sequence[Mapping[str, Any]], count: int) -> list[tuple[
     for step in steps:
         own = step["log_bytes"] + step["log_lines"] * LINE_OVERHEAD
         add(f"logs of {step['function']}", "log", own * count / 1e9)
-    of_lambda = sum(len(line) + LINE_OVERHEAD for line in LAMBDA_LINES)
+    of_lambda = sum(map(len, LAMBDA_LINES)) + LINES * LINE_OVERHEAD
     add("logs: Lambda's own lines", "log", sum(step["invocations"] for step in steps) * of_lambda * count / 1e9)
     return [*lines.values()]
 
 
 def gigabyte_seconds(step: Mapping[str, Any]) -> float:
-    """Return what Lambda bills: the CPU at the function's share of a vCPU, or longer if the requests' answers take longer."""
-    share = min(step["memory"] / VCPU_MB, 1.0)
-    waits = step["requests"] * WAIT_MS / step["workers"]
-    seconds = max(step["cpu_ms"] / share, step["cpu_ms"] + waits) / 1000
-    return seconds * step["memory"] / 1024
+    """Return what Lambda bills: the CPU at the function's share of a vCPU, or longer if the answers take longer."""
+    cpu, memory = float(step["cpu_ms"]), float(step["memory"])
+    waits = float(step["requests"]) * WAIT_MS / float(step["workers"])
+    return max(cpu / min(memory / VCPU_MB, 1.0), cpu + waits) / 1000 * memory / 1024
 
 
 def bills(figures: Mapping[str, Any], table: Mapping[str, Any]) -> list[Bill]:
     scenarios = figures["scenarios"]
-    reminders = of_messages(scenarios["reminder"], MILLION)
+    reminder = scenarios["reminder"]
+    published = {name: each for name, each in reminder["events_out"].items() if name not in BEFORE_THE_OUTCOME}
     return [
-        bill("quiet month", of_quiet_month(scenarios["quiet minute"]), table),
-        bill("million inbound", of_messages(scenarios["inbound"], MILLION), table),
-        bill("million reminders", reminders, table),
-        bill("million announcements", of_messages(scenarios["announcement"], MILLION), table),
+        bill(QUIET, of_quiet_month(scenarios["quiet minute"]), table),
+        bill(INBOUND, of_messages(scenarios["inbound"], MILLION), table),
+        bill(REMINDERS, of_messages(reminder, MILLION), table),
+        bill(OUTCOMES, of_messages(reminder | {"events_out": published}, MILLION), table),
+        bill(ANNOUNCEMENTS, of_messages(scenarios["announcement"], MILLION), table),
     ]
 
 
 def alternatives(table: Mapping[str, Any]) -> list[tuple[str, float]]:
     """What a million reminders cost by other means; the sending itself comes on top everywhere."""
-    schedule = _each(table, "schedule") * MILLION
-    found = [("one EventBridge schedule a reminder: the invocations alone, after 14 million free ones", schedule)]
+    schedule = (_each(table, "schedule") + _each(table, "invocation")) * MILLION
+    found = [
+        ("one EventBridge schedule and Lambda request a reminder, without decision and receipt", schedule)
+    ]
     for hosted in table["hosted"]:
         price = hosted["monthly"] + max(MILLION - hosted["included"], 0) * hosted["each"]
         found.append((f"{hosted['service']} ({hosted['dated']}): {hosted['unit']}", price))
@@ -172,25 +183,27 @@ def alternatives(table: Mapping[str, Any]) -> list[tuple[str, float]]:
 
 
 def traces(figures: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, float]:
-    """What X-Ray would add with `Tracing` `Active`, if the load is even and each invocation is the first of its second."""
+    """What X-Ray adds with `Tracing` `Active`, if each invocation is the first of its second: all are traced."""
     each = _each(table, "trace")
     found = {
         name: sum(step["invocations"] for step in figures["scenarios"][scenario]["steps"]) * MILLION * each
-        for name, scenario in (("million inbound", "inbound"), ("million reminders", "reminder"))
+        for name, scenario in ((INBOUND, "inbound"), (REMINDERS, "reminder"))
     }
-    return {"quiet month": len(figures["scenarios"]["quiet minute"]["steps"]) * MINUTES * each} | found
+    return {QUIET: len(figures["scenarios"]["quiet minute"]["steps"]) * MINUTES * each} | found
 
 
 def report(figures: Mapping[str, Any], table: Mapping[str, Any]) -> list[str]:
     source = figures["source"]
     lines = [
         f"Measured on {source['measured_on']} by `{source['command']}`: {source['machine']}; {source['provider']}.",
-        f"List prices of {table['region']}, from prices.json. Lambda time: CPU measured here, and {WAIT_MS:.0f} ms a request.",
+        f"List prices of {table['region']}, from prices.json. Lambda time: CPU measured here, {WAIT_MS:.0f} ms a request.",
     ]
     for each in bills(figures, table):
         lines += ["", f"{each.name}", f"  {'quantity':>16}  {'$':>8}"]
         lines += [f"  {line.quantity:16,.2f}  {line.amount:8.2f}  {line.text}" for line in each.lines]
-        target = f"; target {each.target:.2f}: {'met' if each.total <= each.target else 'MISSED'}" if each.target else ""
+        target = (
+            f"; target {each.target:.2f}: {'met' if each.total <= each.target else 'MISSED'}" if each.target else ""
+        )
         lines.append(f"  {'':16}  {each.total:8.2f}  together{target}")
         lines.append(f"  {'':16}  {each.after_free:8.2f}  after the account's monthly allowances")
     lines += ["", "X-Ray, if it is switched on (off by default)"]
@@ -198,6 +211,10 @@ def report(figures: Mapping[str, Any], table: Mapping[str, Any]) -> list[str]:
     lines += ["", "a million reminders by other means"]
     lines += [f"  {'':16}  {amount:8.2f}  {text}" for text, amount in alternatives(table)]
     return lines
+
+
+def _verdict(amount: float, target: float | None) -> str:
+    return f"; target {target:.2f}: {'met' if amount <= target else 'MISSED'}" if target else ""
 
 
 def as_json(figures: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:

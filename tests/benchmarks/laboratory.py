@@ -1,7 +1,7 @@
 """The functions as Lambda runs them, each in a process of its own, against DynamoDB Local and a stub of AWS.
 
-The stub is an HTTPS server of this machine that answers at once: the bus, the secrets, SMS of AWS and of Twilio. It runs
-in a process of its own, so the CPU of a function is that of its process alone.
+The stub is an HTTPS server of this machine that answers at once: the bus, the secrets, SMS of AWS and of Twilio. It
+runs in a process of its own, so the CPU of a function is that of its process alone.
 """
 
 import json
@@ -19,8 +19,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-import botocore
 import boto3
+import botocore
 
 from reengage.domain.instants import iso
 from tests.integration.channels.wire import certified

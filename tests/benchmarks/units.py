@@ -11,7 +11,7 @@ import json
 import platform
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +27,7 @@ PERSONS: Final = 24
 """Bookings, and reminders of one minute: a million a month, evenly spread, are 23 a minute."""
 
 RECIPIENTS: Final = 240
-"""Of the announcement: enough that its 16 shards cost little a recipient."""
+"""Of the announcement, at least ``PERSONS``: enough that its 16 shards cost little a recipient."""
 
 PARAMETERS: Final = {"Routes": f"{BRAND}/sms/aws/{SMS_NUMBER}"}
 """AWS End User Messaging delivers, and reports each delivery by SNS."""
@@ -174,7 +174,9 @@ def receipts(sent: Sequence[tuple[str, dict[str, Any]]], at: datetime) -> list[d
     return calls
 
 
-def _deliver(lab: Laboratory, into: Scenario, sent: Sequence[tuple[str, dict[str, Any]]], at: datetime, units: float) -> None:
+def _deliver(
+    lab: Laboratory, into: Scenario, sent: Sequence[tuple[str, dict[str, Any]]], at: datetime, units: float
+) -> None:
     """Report each delivery: the provider's call, and the event that the function ``webhook`` makes of it."""
     calls = receipts(sent, at)
     relayed = lab.invoke("webhook", calls, at + timedelta(seconds=1))
@@ -190,13 +192,13 @@ def _deliver(lab: Laboratory, into: Scenario, sent: Sequence[tuple[str, dict[str
     into.add(lab, "record_delivery", recorded, units)
 
 
-def _warm(lab: Laboratory) -> None:
+def _warm(lab: Laboratory, recipients: int) -> None:
     """Let each function have its first call, and each contact its first message."""
-    lab.invoke("ingest_message", [inbound(n, n, BEGINS) for n in range(RECIPIENTS)], BEGINS)
+    lab.invoke("ingest_message", [inbound(n, n, BEGINS) for n in range(recipients)], BEGINS)
     for folder in SENDERS:
         lab.invoke(folder, [TICK], BEGINS)
     # One more person gets all, from the booking to the receipt, before anything is counted.
-    person, at = RECIPIENTS, BEGINS
+    person, at = recipients, BEGINS
     lab.invoke("ingest_message", [inbound(person, 50_000, at)], at)
     early = booking(person, at)
     early["detail"]["starts_at"] = iso(BEGINS + timedelta(days=1, minutes=5))
@@ -239,7 +241,7 @@ def measure_inbound(lab: Laboratory) -> Scenario:
 
 
 def measure_reminders(lab: Laboratory) -> Scenario:
-    """Half a booking, the reminder that it planned, and its receipt; without the run that there is each minute anyway."""
+    """Half a booking, the reminder that it planned, and its receipt; without the run that each minute has anyway."""
     scenario, before = Scenario("reminder"), _kept(lab, BEGINS)
     at, reminders = BEGINS + timedelta(minutes=40), PERSONS * 2
     planned = lab.invoke("plan_messages", [booking(n, at) for n in range(PERSONS)], at + timedelta(seconds=1))
@@ -277,12 +279,12 @@ def _without(run: Used, idle: Used) -> Used:
     )
 
 
-def measure_announcement(lab: Laboratory) -> Scenario:
+def measure_announcement(lab: Laboratory, recipients: int) -> Scenario:
     """One recipient's share of an announcement to all, with the receipt."""
     scenario, before = Scenario("announcement"), _kept(lab, BEGINS)
     at = BEGINS + timedelta(hours=5)
     planned = lab.invoke("plan_messages", [announcement(at)], at)
-    recipients = RECIPIENTS + 1
+    recipients += 1  # the person that was first
     scenario.add(lab, "plan_messages", planned, recipients)
     scenario.events_in = 1 / recipients
     sent: list[tuple[str, dict[str, Any]]] = []
@@ -312,19 +314,14 @@ def measure_quiet_minute(lab: Laboratory) -> Scenario:
 
 def _sum(steps: Sequence[Step]) -> Step:
     numbers = ("invocations", "cpu_ms", "requests", "log_bytes", "log_lines")
-    return Step(
-        steps[0].function,
-        steps[0].memory,
-        *(sum(getattr(step, name) for step in steps) for name in numbers),
-        steps[0].workers,
-    )
+    return replace(steps[0], **{name: sum(getattr(step, name) for step in steps) for name in numbers})
 
 
-def measure() -> dict[str, Any]:
+def measure(recipients: int = RECIPIENTS) -> dict[str, Any]:
     """Measure all scenarios, and say where and when."""
     with laboratory(**PARAMETERS) as lab:
-        _warm(lab)
-        found = [measure_inbound(lab), measure_reminders(lab), measure_announcement(lab), measure_quiet_minute(lab)]
+        _warm(lab, recipients)
+        found = [measure_inbound(lab), measure_reminders(lab), measure_announcement(lab, recipients), measure_quiet_minute(lab)]
     return {
         "source": {
             "command": "python -m tests.benchmarks.units",
