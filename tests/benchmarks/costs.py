@@ -173,9 +173,7 @@ def bills(figures: Mapping[str, Any], table: Mapping[str, Any]) -> list[Bill]:
 def alternatives(table: Mapping[str, Any]) -> list[tuple[str, float]]:
     """What a million reminders cost by other means; the sending itself comes on top everywhere."""
     schedule = (_each(table, "schedule") + _each(table, "invocation")) * MILLION
-    found = [
-        ("one EventBridge schedule and Lambda request a reminder, without decision and receipt", schedule)
-    ]
+    found = [("one EventBridge schedule and Lambda request a reminder, without decision and receipt", schedule)]
     for hosted in table["hosted"]:
         price = hosted["monthly"] + max(MILLION - hosted["included"], 0) * hosted["each"]
         found.append((f"{hosted['service']} ({hosted['dated']}): {hosted['unit']}", price))
@@ -196,7 +194,7 @@ def report(figures: Mapping[str, Any], table: Mapping[str, Any]) -> list[str]:
     source = figures["source"]
     lines = [
         f"Measured on {source['measured_on']} by `{source['command']}`: {source['machine']}; {source['provider']}.",
-        f"List prices of {table['region']}, from prices.json. Lambda time: CPU measured here, {WAIT_MS:.0f} ms a request.",
+        f"List prices of {table['region']}, from prices.json. Lambda time: measured CPU, {WAIT_MS:.0f} ms a request.",
     ]
     for each in bills(figures, table):
         lines += ["", f"{each.name}", f"  {'quantity':>16}  {'$':>8}"]

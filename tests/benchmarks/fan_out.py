@@ -95,11 +95,11 @@ def send(endpoint: str, shards: Sequence[int], seconds: float) -> Measured:
     return measured
 
 
-def fill(local: DynamoDB, contacts: Sequence[Contact]) -> None:
+def fill(local: DynamoDB, contacts: Sequence[Contact], *, first: int = 0) -> None:
     """Store a reminder that is due now for each contact, as if all had booked an appointment."""
     store = MemoryStore()
     write(contacts, store)
-    for number, contact in enumerate(contacts):
+    for number, contact in enumerate(contacts, first):
         fields = {"starts_at": STARTS.isoformat(), "remind_before": ["PT2H"]}
         event = BusinessEvent(
             "AppointmentBooked",

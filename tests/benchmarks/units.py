@@ -321,7 +321,12 @@ def measure(recipients: int = RECIPIENTS) -> dict[str, Any]:
     """Measure all scenarios, and say where and when."""
     with laboratory(**PARAMETERS) as lab:
         _warm(lab, recipients)
-        found = [measure_inbound(lab), measure_reminders(lab), measure_announcement(lab, recipients), measure_quiet_minute(lab)]
+        found = [
+            measure_inbound(lab),
+            measure_reminders(lab),
+            measure_announcement(lab, recipients),
+            measure_quiet_minute(lab),
+        ]
     return {
         "source": {
             "command": "python -m tests.benchmarks.units",

@@ -7,7 +7,7 @@ from pynamodb.expressions.update import Action
 
 from reengage.domain.message import MessageKey, ScheduledMessage, brief
 
-from .items.messages import Row, address_json, to_message
+from .items.messages import Row, address_json, facts_json, to_message
 from .table import Table
 
 
@@ -28,7 +28,8 @@ def outcome(message: ScheduledMessage) -> list[Action]:
 
 def decision(message: ScheduledMessage) -> list[Action]:
     rule = Row.rule.set(message.rule) if message.rule else Row.rule.remove()
-    facts = Row.facts.set(dict(message.facts)) if message.facts else Row.facts.remove()
+    stored = facts_json(message.facts)
+    facts = Row.facts.set(stored) if stored else Row.facts.remove()
     return [rule, facts]
 
 
@@ -49,6 +50,12 @@ def provider_answer(message: ScheduledMessage) -> list[Action]:
         (Row.last_receipt_id, message.last_receipt_id),
         (Row.text, message.text),
         (Row.locale, message.locale),
-        (Row.template, message.template),
+        (Row.template, message.template if message.template != message.reason else None),
     )
-    return [attribute.set(value) for attribute, value in answers if value]
+    named = [Row.template.remove()] if message.template == message.reason else []
+    return [*named, *(attribute.set(value) for attribute, value in answers if value)]
+
+
+def tries(message: ScheduledMessage) -> Action:
+    """Set how often the message failed; most never did, and their rows have no such attribute."""
+    return Row.attempts.set(message.attempts) if message.attempts else Row.attempts.remove()

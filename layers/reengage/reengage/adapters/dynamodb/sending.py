@@ -32,7 +32,7 @@ from .items.contacts import (
 )
 from .items.messages import Row, due_shard
 from .items.subjects import BRAND, SUBJECT, brand_pk, to_brand, to_subject
-from .row_updates import decision, outcome, postponement, provider_answer, update_row
+from .row_updates import decision, outcome, postponement, provider_answer, tries, update_row
 from .table import DUE, Key, Role, at_revision
 
 
@@ -151,7 +151,7 @@ class Sending(Role):
             Row.planned_at.set(message.planned_at),
             *postponement(message),
             Row.scheduled_message_id.set(message.scheduled_message_id),
-            Row.attempts.set(message.attempts),
+            tries(message),
             Row.expires_at.set(message.expires_at(message.planned_at)),
             *decision(message),
             *provider_answer(message),
@@ -161,7 +161,7 @@ class Sending(Role):
 
     def settle(self, message: ScheduledMessage) -> bool:
         learned = [*decision(message), *provider_answer(message)]
-        actions = [*outcome(message), Row.attempts.set(message.attempts), *learned]
+        actions = [*outcome(message), tries(message), *learned]
         ours = Row.claim_id == message.claim_id
         if update_row(self.table, message.key, actions, ours & Row.state.is_in(*FOLLOWS[message.state])):
             return True

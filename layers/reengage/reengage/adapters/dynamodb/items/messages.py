@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from pynamodb.attributes import MapAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.attributes import UTCDateTimeAttribute as InstantAttribute
 
 from reengage.domain.broadcast import BroadcastShard, ShardState
 from reengage.domain.contact import Contact
-from reengage.domain.instants import parse_instant
+from reengage.domain.conversation import WINDOW
+from reengage.domain.instants import iso, parse_instant
 from reengage.domain.message import ONCE, GivenAnswer, ScheduledMessage, State
 from reengage.domain.reasons import REASONS, Priority, SendGroup
 from reengage.domain.subject import SubjectRef
@@ -75,6 +76,35 @@ class BroadcastShardItem(Item, discriminator="broadcast_part"):
     tally = MapAttribute[str, int]()  # type: ignore[no-untyped-call]  # pynamodb's own gap
 
 
+LAST_INBOUND: Final = "last_inbound_at"
+CLOSES: Final = "window_expires_at"
+
+
+def facts_json(facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the facts without the window's end if it follows from the last message: a row over 1 KB costs double."""
+    stored = dict(facts)
+    if stored.get(CLOSES) == _closes_at(stored):
+        stored.pop(CLOSES, None)
+    return stored or None
+
+
+def to_facts(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts with the window's end, at its own place."""
+    if CLOSES in stored or (closes_at := _closes_at(stored)) is None:
+        return dict(stored)
+    found: dict[str, Any] = {}
+    for name, fact in stored.items():
+        found[name] = fact
+        if name == LAST_INBOUND:
+            found[CLOSES] = closes_at
+    return found
+
+
+def _closes_at(facts: Mapping[str, Any]) -> str | None:
+    last = facts.get(LAST_INBOUND)
+    return iso(parse_instant(last) + WINDOW) if isinstance(last, str) else None
+
+
 def row_item(message: ScheduledMessage, at: datetime) -> ScheduledMessageItem:
     indexed = message.state is State.SCHEDULED
     return Row(
@@ -90,7 +120,7 @@ def row_item(message: ScheduledMessage, at: datetime) -> ScheduledMessageItem:
         scheduled_message_id=message.scheduled_message_id,
         state=message.state,
         rule=message.rule,
-        facts=dict(message.facts) or None,
+        facts=facts_json(message.facts),
         settled_at=message.settled_at,
         expires_at=message.expires_at(at),
     )
@@ -116,7 +146,7 @@ def to_message(item: Item) -> ScheduledMessage:
         hold_rules=item.hold_rules,
         state=State(item.state),
         rule=item.rule,
-        facts=item.facts or {},
+        facts=to_facts(item.facts or {}),
         attempts=int(item.attempts or 0),
         claim_id=item.claim_id,
         claimed_at=item.claimed_at,
@@ -127,7 +157,8 @@ def to_message(item: Item) -> ScheduledMessage:
         last_receipt_id=item.last_receipt_id,
         text=item.text,
         locale=item.locale,
-        template=item.template,
+        # A template that has the reason's name is not stored.
+        template=item.template or (reason if item.text else None),
         answer=_answer(item.answer),
         sent_to=Contact(brand, *item.sent_to) if item.sent_to else None,
         undelivered_to=tuple(Contact(brand, *address) for address in item.undelivered_to or ()),
