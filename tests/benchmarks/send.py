@@ -3,8 +3,9 @@
     PYTHONPATH=layers/reengage python -m tests.benchmarks.send [--messages 200] [--rounds 5] [--json FILE]
 
 Both send reminders that are due, from DynamoDB Local, by Twilio or by the bus. The peer does one call after another: it
-queries, and for each message it claims, reads three items, sends over a kept connection, and settles. The whole peer also
-reserves the cap and publishes an event, as Reengage does. Both take turns in one process; of each, the median counts.
+queries, and for each message it claims, reads three items, sends over a kept connection, and settles. The whole peer
+also reserves the cap and publishes an event, as Reengage does. Both take turns in one process; of each, the median
+counts.
 """
 
 import argparse
@@ -66,7 +67,7 @@ class Ours:
     def __init__(self, provider: str, services: str) -> None:
         self.began = time.monotonic()
         self.app = sending.ScheduledApp()
-        self.app.clock = self._clock  # type: ignore[method-assign]
+        self.app.clock = self._clock  # type: ignore[method-assign] # a clock of its own
         if provider == "twilio":
             app = self.app
             channel = TwilioChannel(

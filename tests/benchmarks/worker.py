@@ -53,7 +53,7 @@ def count_table_units(used: Used) -> None:
             used.writes += max(units, 1)
         return answer
 
-    Connection._make_api_call = calling  # type: ignore[method-assign, assignment]
+    Connection._make_api_call = calling  # type: ignore[method-assign, assignment] # to count or to set the time
 
 
 def count_calls(used: Used) -> None:
@@ -69,7 +69,7 @@ def count_calls(used: Used) -> None:
             used.published += [(entry["DetailType"], json.loads(entry["Detail"])) for entry in given["Entries"]]
         return answer
 
-    BaseClient._make_api_call = calling  # type: ignore[attr-defined]
+    BaseClient._make_api_call = calling  # type: ignore[attr-defined] # the type has no private names
 
 
 def main() -> None:
@@ -78,7 +78,7 @@ def main() -> None:
     with TemporaryFile("w+b") as log:
         os.dup2(log.fileno(), 1)
         clock = Clock()
-        adapters.Adapters.clock = lambda _: clock()  # type: ignore[method-assign, assignment]
+        adapters.Adapters.clock = lambda _: clock()  # type: ignore[method-assign, assignment] # to count or to set the time
         used = Used()
         count_table_units(used)
         count_calls(used)
