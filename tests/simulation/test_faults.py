@@ -3,8 +3,10 @@
 import json
 import random
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -12,9 +14,11 @@ from reengage.simulation import StoryError, parse_story, simulate
 from reengage.simulation.faults import INVOKE, KINDS, Fault, Place, parse_fault
 from tests.simulation.builders import books, of_type, run, writes
 from tests.simulation.faults.__main__ import main
+from tests.simulation.faults.case import Case
 from tests.simulation.faults.fences import FENCES, RARE
 from tests.simulation.faults.judge import judge
 from tests.simulation.faults.search import Draw, first_failure, play, shrunk, trial
+from tests.simulation.faults.settings import settings_of
 from tests.simulation.faults.stories import story_of
 
 SEEDS: Final = 8
@@ -61,6 +65,42 @@ def test_stories_reach_the_provider() -> None:
     verdicts = [trial(seed).verdict for seed in range(SEEDS)]
     assert sum(verdict.handovers for verdict in verdicts) > 20 * SEEDS
     assert sum(verdict.unhindered for verdict in verdicts) > 10 * SEEDS
+
+
+def test_stories_reach_each_part_of_the_model() -> None:
+    """Linked addresses, WhatsApp, a second address after a failed one, an early send, an appointment of two people."""
+    reached: Counter[str] = Counter()
+    for seed in range(SEEDS * 2):
+        lines = story_of(seed)
+        case = Case(lines, play(lines))
+        for handover in case.history.handovers:
+            message, people = handover.message, case.people_of(handover.message.subject.id)
+            reached["elsewhere"] += message.recipient != message.contact
+            reached["chat"] += message.recipient.channel == "whatsapp"
+            reached["early"] += message.planned_due_at is not None and handover.call.at < message.planned_due_at
+            reached["several"] += message.reason == "appointment_reminder" and len(people) > 1
+            reached["again"] += bool(message.undelivered_to)
+    assert all(reached[name] > 0 for name in ("elsewhere", "chat", "early", "several", "again")), reached
+
+
+@pytest.mark.parametrize(
+    ("at", "is_quiet", "allowed"),
+    [
+        ("2026-03-06T20:59", False, "2026-03-06T20:59"),  # a Friday
+        ("2026-03-06T21:00", True, "2026-03-07T08:00"),
+        ("2026-03-07T07:59", True, "2026-03-07T08:00"),
+        ("2026-03-07T18:00", True, "2026-03-08T11:00"),
+        ("2026-03-08T10:59", True, "2026-03-08T11:00"),
+        ("2026-03-09T10:59", True, "2026-03-09T11:00"),
+        ("2026-03-10T08:00", False, "2026-03-10T08:00"),
+    ],
+)
+def test_the_model_knows_quiet_hours_by_weekday(at: str, allowed: str, *, is_quiet: bool) -> None:
+    hours = "Mon-Fri 21:00-08:00, Sat-Sun 18:00-11:00"
+    settings, zone = settings_of([{"set": {"UtilityQuietHours": hours}}]), ZoneInfo("Europe/Berlin")
+    then = datetime.fromisoformat(at).replace(tzinfo=zone)
+    assert settings.is_quiet("utility", then, zone) is is_quiet
+    assert settings.allowed_from("utility", then, zone) == datetime.fromisoformat(allowed).replace(tzinfo=zone)
 
 
 @pytest.mark.slow

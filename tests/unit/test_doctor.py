@@ -217,16 +217,26 @@ class Queues:
     deleted: list[str] = field(default_factory=list)
     given_back: list[str] = field(default_factory=list)
     read: int = 0
+    attributes: dict[str, str] = field(default_factory=dict)
 
     def client(self, _service: str) -> "Queues":
         return self
 
-    def receive_message(self, *, MaxNumberOfMessages: int, **_: Any) -> Any:  # noqa: N803 - AWS's names
+    def receive_message(
+        self,
+        *,
+        MaxNumberOfMessages: int,
+        MessageAttributeNames: list[str],
+        **_: Any,  # noqa: N803 - AWS's names
+    ) -> Any:
+        assert MessageAttributeNames == ["All"]
+        attributes = {name: {"DataType": "String", "StringValue": value} for name, value in self.attributes.items()}
         batch = self.bodies[self.read : self.read + MaxNumberOfMessages]
         start, self.read = self.read, self.read + len(batch)
         return {
             "Messages": [
-                {"Body": json.dumps(body), "ReceiptHandle": str(number)} for number, body in enumerate(batch, start)
+                {"Body": json.dumps(body), "ReceiptHandle": str(number), "MessageAttributes": attributes}
+                for number, body in enumerate(batch, start)
             ]
         }
 
@@ -284,6 +294,39 @@ def test_redrive_leaves_what_the_bus_does_not_take(
     assert main(["redrive", "--apply"]) == 1
     assert aws.deleted == []
     assert "left" in capsys.readouterr().out
+
+
+FAILED = {
+    "requestContext": {"condition": "RetriesExhausted", "approximateInvokeCount": 3},
+    "requestPayload": EVENT,
+    "responsePayload": {"errorType": "WriteConflict", "errorMessage": "the subject"},
+}
+NOTIFICATION = {"Type": "Notification", "Message": "{}"}
+
+
+@pytest.mark.parametrize(
+    ("body", "attributes", "cause"),
+    [
+        (FAILED, {}, "RetriesExhausted, WriteConflict"),
+        (FAILED | {"responsePayload": None}, {}, "RetriesExhausted"),
+        (EVENT, {"ERROR_CODE": "NO_PERMISSIONS", "RULE_ARN": "arn"}, "NO_PERMISSIONS"),
+        (
+            EVENT,
+            {"ERROR_CODE": "SDK_CLIENT_ERROR", "EXHAUSTED_RETRY_CONDITION": "MaximumEventAgeInSeconds"},
+            "SDK_CLIENT_ERROR, MaximumEventAgeInSeconds",
+        ),
+        (NOTIFICATION, {"RequestID": "r", "ErrorCode": "403", "ErrorMessage": "AccessDenied"}, "403, AccessDenied"),
+        ({"errors": ["$.detail: missing", "$.id: missing"], "event": EVENT}, {}, "$.detail: missing"),
+        (EVENT, {}, "not given"),
+    ],
+)
+def test_redrive_counts_the_causes(
+    body: Any, attributes: dict[str, str], cause: str, queues: Callable[..., Queues], capsys: pytest.CaptureFixture[str]
+) -> None:
+    aws = queues(body, body)
+    aws.attributes = attributes
+    main(["redrive"])
+    assert f"cause: {cause}: 2\n" in capsys.readouterr().out
 
 
 def test_redrive_rejects_an_unknown_queue(queues: Callable[..., Queues], capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 
 from reengage.domain.message import MessageKey, ScheduledMessage
 from reengage.simulation.fault_app import Call, History
-from tests.simulation.faults.model import NEVER, View, address_of, at_of, made_at, subject_of
-from tests.simulation.faults.stories import Line
+from tests.simulation.faults.model import NEVER, View, address_of, at_of, linked, made_at, other_address, subject_of
+from tests.simulation.faults.settings import Line, Settings, settings_of
 
 MOST_UNSURE: Final = 6
 ONE_EACH: Final = frozenset({"cart_reminder", "order_shipped", "review_request", "product_preview", "holiday_hours"})
@@ -30,11 +30,16 @@ class Violation(NamedTuple):
 
 @dataclass
 class Case:
-    """A history with its events by contact and by subject. ``skew``: how far a function's clock was wrong, at most."""
+    """A history with its events by contact and by subject. ``skew``: how far a function's clock was wrong, at most.
+
+    ``people`` has all addresses of a person by each of them, as if all links were known from the start.
+    """
 
     lines: Sequence[Line]
     history: History
+    settings: Settings = field(init=False)
     events: list[Line] = field(init=False)
+    people: dict[str, frozenset[str]] = field(init=False)
     of_address: defaultdict[str, list[Line]] = field(init=False)
     of_subject: defaultdict[str, list[Line]] = field(init=False)
     pauses: list[Line] = field(init=False)
@@ -42,35 +47,56 @@ class Case:
     rows: dict[MessageKey, ScheduledMessage] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.settings = settings_of(self.lines)
         self.events = [line for line in self.lines if "detail-type" in line]
         self.of_address, self.of_subject = defaultdict(list), defaultdict(list)
         self.pauses = [line for line in self.events if line["detail-type"] in ("SendingPaused", "SendingResumed")]
         for line in self.events:
             if address := address_of(line):
                 self.of_address[address].append(line)
+            if other := other_address(line):
+                self.of_address[other].append(line)
             if subject := subject_of(line):
                 self.of_subject[subject].append(line)
+        links = [line for line in self.events if other_address(line)]
+        self.people = {address: linked(links, address) for address in self.of_address}
         skews = [abs(fault.time) for _, fault in self.history.faults if fault.kind == "skew"]
         self.skew = max(skews, default=timedelta())
         self.rows = {row.key: row for row in self.history.rows}
 
     def relevant(self, address: str, subject: str) -> list[Line]:
-        of_subject = [line for line in self.of_subject[subject] if address_of(line) in (None, address)]
-        others = [line for line in self.of_address[address] if line not in of_subject]
-        return [*of_subject, *others, *self.pauses]
+        """The events about the person, and about the subject: an appointment has those of its other people, too."""
+        people = self.people.get(address, frozenset({address}))
+        of_subject = self.of_subject[subject]
+        if not any("appointment_id" in line["detail"] for line in of_subject):
+            of_subject = [line for line in of_subject if address_of(line) in (None, *people)]
+        found = {line["id"]: line for line in of_subject}
+        found |= {line["id"]: line for each in people for line in self.of_address[each]}
+        return [*found.values(), *self.pauses]
+
+    def people_of(self, subject: str) -> set[str]:
+        """The addresses that the subject's events name."""
+        return {address for line in self.of_subject[subject] if (address := address_of(line))}
 
     def erasures(self, address: str) -> list[Line]:
-        return [line for line in self.of_address[address] if line["detail-type"] == "ContactErased"]
+        """The erasures of the person, at whichever address."""
+        people = self.people.get(address, frozenset({address}))
+        return [line for each in people for line in self.of_address[each] if line["detail-type"] == "ContactErased"]
 
-    def erased_at(self, address: str, lines: Iterable[Line]) -> datetime:
-        """Until when the contact was erased, by the erasures among ``lines``: at least until the first one began."""
+    def erased_at(self, people: frozenset[str], lines: Iterable[Line]) -> datetime:
+        """Until when the person was erased, by the erasures among ``lines``: at least until the first one began."""
         started = self.history.started
         ends = (
             started[line["id"]].at
             for line in lines
-            if line["detail-type"] == "ContactErased" and address_of(line) == address and line["id"] in started
+            if line["detail-type"] == "ContactErased" and address_of(line) in people and line["id"] in started
         )
         return max(ends, default=NEVER)
+
+    def view(self, address: str, lines: Sequence[Line]) -> View:
+        """What these lines come to for the contact."""
+        people = linked(lines, address)
+        return View(lines, address, self.settings, people, self.erased_at(people, lines))
 
     def is_perhaps_erased(self, line: Line) -> bool:
         """Whether the event came in while an erasure of its contact ran: then that may have taken it, or not."""
@@ -81,6 +107,8 @@ class Case:
             began, ended = history.started.get(erasure["id"]), history.done.get(erasure["id"])
             if began is None:
                 continue
+            if other_address(line) and not is_by(self.history.done.get(line["id"]), began.number):
+                return True
             last = ended.at if ended else datetime.max.replace(tzinfo=began.at.tzinfo)
             if began.at - self.skew <= made_at(line) <= last + (self.skew if ended else timedelta()):
                 return True
@@ -96,8 +124,7 @@ class Case:
         sure = [line for line in sure if not self.is_perhaps_erased(line)]
         unsure = [line for line in begun if line not in sure]
         for some in _choices(unsure):
-            seen = [*sure, *some]
-            yield View(seen, address, self.erased_at(address, seen))
+            yield self.view(address, [*sure, *some])
 
 
 def is_by(call: Call | None, number: int) -> bool:

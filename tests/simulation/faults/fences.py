@@ -9,10 +9,11 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from reengage.adapters.memory import MemoryStore
-from reengage.domain import policy
+from reengage.domain import policy, recipient
+from reengage.domain.caps import CapUsage
 from reengage.domain.message import State
 from reengage.domain.preferences import Preferences
-from reengage.usecases import outcome, send_message
+from reengage.usecases import link_contact, outcome, record_choice, send_message
 
 
 @contextmanager
@@ -121,6 +122,43 @@ def without_deletion() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def without_refusals_of_links() -> Iterator[None]:
+    """Look at the opt-outs of the address alone, and copy none to the person's other addresses."""
+    with (
+        patch.object(Preferences, "with_refusals_of", lambda preferences, _: preferences),
+        patch.object(record_choice, "apply_to_links", lambda *_, **__: None),
+        patch.object(link_contact, "apply_to_links", lambda *_, **__: None),
+    ):
+        yield
+
+
+@contextmanager
+def without_caps_of_links() -> Iterator[None]:
+    """Count the messages to the address alone."""
+    with patch.object(CapUsage, "of_person", lambda usage: next(iter(usage.values()))):
+        yield
+
+
+@contextmanager
+def without_moves() -> Iterator[None]:
+    """Write to an address that the person has left."""
+    with patch.object(Preferences, "left_since", lambda *_: False):
+        yield
+
+
+@contextmanager
+def without_failed_addresses() -> Iterator[None]:
+    """Forget that a message was tried at an address, and did not arrive."""
+    choose = recipient.choose
+
+    def chooses(context: Any, *args: Any) -> Any:
+        return choose(replace(context, message=replace(context.message, undelivered_to=())), *args)
+
+    with patch.object(send_message, "choose", chooses):
+        yield
+
+
 FENCES: Final[Mapping[str, tuple[Callable[[], Any], str]]] = {
     "claim": (without_claim, "at_most_once"),
     "abandoned claim": (with_abandoned_claims_retried, "at_most_once"),
@@ -138,6 +176,11 @@ FENCES: Final[Mapping[str, tuple[Callable[[], Any], str]]] = {
     "conversation": (lambda: without_rules("in_conversation"), "in_conversation"),
     "validity": (without_validity, "validity"),
     "deletion by an erasure": (without_deletion, "privacy"),
+    "channel window": (lambda: without_rules("channel_window"), "channel_window"),
+    "opt-outs of links": (without_refusals_of_links, "opt_out"),
+    "caps of links": (without_caps_of_links, "cap"),
+    "left addresses": (without_moves, "left_address"),
+    "tried addresses": (without_failed_addresses, "at_most_once"),
 }
 """Each fence: how it is removed, and the guarantee that the judge then finds broken."""
 

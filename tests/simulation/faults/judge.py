@@ -3,7 +3,7 @@
 A handover is wrong only if no choice among the uncertain events makes it right.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -13,8 +13,8 @@ from reengage.simulation.fault_app import Call, Handover, History, place_of
 from tests.simulation.faults import model
 from tests.simulation.faults.case import ONE_EACH, Case, Violation, is_by
 from tests.simulation.faults.liveness import MERGED_WITHIN, liveness, unhindered
-from tests.simulation.faults.model import CATEGORIES, NEVER, View, Wanted, at_of, made_at
-from tests.simulation.faults.stories import Line, caps_of
+from tests.simulation.faults.model import CATEGORIES, NEVER, View, at_of, linked, made_at, other_address
+from tests.simulation.faults.settings import Line
 
 FRESH: Final = timedelta(seconds=2)
 """A provider's call starts within this of the read that it rests on."""
@@ -38,7 +38,7 @@ class Verdict(NamedTuple):
 
 def judge(lines: Sequence[Line], history: History) -> Verdict:
     case = Case(lines, history)
-    expected = list(unhindered(case))
+    expected = list(dict.fromkeys(unhindered(case)))
     found = [
         *_events(case),
         *_once(case),
@@ -62,19 +62,26 @@ def _events(case: Case) -> Iterator[Violation]:
 def _logical(message: ScheduledMessage) -> tuple[object, ...]:
     """What the person would take for the same message."""
     once = message.reason in ONE_EACH
-    return (message.contact, message.reason, message.subject.id, message.offset, None if once else message.anchor_at)
+    return (message.recipient, message.reason, message.subject.id, message.offset, None if once else message.anchor_at)
 
 
 def _once(case: Case) -> Iterator[Violation]:
-    taken: dict[tuple[object, datetime], list[datetime]] = defaultdict(list)
+    """No message twice; but one that did not arrive may go to another address of the person, once to each."""
+    taken: dict[tuple[object, datetime], list[Handover]] = defaultdict(list)
+    fallbacks = Counter(
+        event.detail["scheduled_message_id"] for _, event in case.history.events if event.detail.get("falls_back")
+    )
     for handover in case.history.handovers:
-        erased = case.erased_at(handover.message.contact.address, _before(case, handover.read))
-        names: tuple[object, object] = (handover.message.key, _logical(handover.message))
-        for name in names:
-            taken[name, erased].append(handover.call.at)
-    for (same, _), instants in taken.items():
-        if len(instants) > 1:
-            yield Violation("at_most_once", f"{same} was handed over at {', '.join(map(str, instants))}")
+        message = handover.message
+        erased = case.erased_at(case.people[message.contact.address], _before(case, handover.read))
+        for name in (message.key, _logical(message)):
+            taken[name, erased].append(handover)
+    for (same, _), handovers in taken.items():
+        addresses = {handover.message.recipient for handover in handovers}
+        allowed = 1 + fallbacks[handovers[0].message.scheduled_message_id]
+        if len(handovers) > min(allowed, len(addresses)):
+            instants = ", ".join(str(handover.call.at) for handover in handovers)
+            yield Violation("at_most_once", f"{same} was handed over at {instants}")
 
 
 def _before(case: Case, call: Call) -> list[Line]:
@@ -83,7 +90,7 @@ def _before(case: Case, call: Call) -> list[Line]:
 
 def _handover(case: Case, handover: Handover) -> Iterator[Violation]:
     message, at = handover.message, handover.call.at
-    name = f"{message.reason} {message.subject.id} {message.offset} to {message.contact.address} at {at}"
+    name = f"{message.reason} {message.subject.id} {message.offset} to {message.recipient.address} at {at}"
     if at - handover.read.at > FRESH:
         yield Violation("fresh_decision", f"{name}: read at {handover.read.at}")
     least: set[str] | None = None
@@ -97,25 +104,24 @@ def _handover(case: Case, handover: Handover) -> Iterator[Violation]:
     if least:
         yield Violation(min(least), f"{name}: {', '.join(sorted(least))}")
     category = CATEGORIES[message.reason]
-    zone = model.zone_of(message.contact.address)
-    if all(model.is_quiet(category, at + shift, zone) for shift in (timedelta(), case.skew, -case.skew)):
+    zone = model.zone_of(message.recipient.address)
+    if all(case.settings.is_quiet(category, at + shift, zone) for shift in (timedelta(), case.skew, -case.skew)):
         yield Violation("quiet_hours", f"{name}: it is {at.astimezone(zone)} there")
 
 
 def _wrong(view: View, handover: Handover, skew: timedelta) -> set[str]:
     """Which guarantees the handover breaks, if the view is what was stored."""
     message, at = handover.message, handover.call.at
-    reason, category = message.reason, CATEGORIES[message.reason]
-    broken = set()
-    if category != "reply" and not view.window_is_open(at - skew):
-        broken.add("window")
+    reason = message.reason
+    broken = _wrong_address(view, handover, at - skew) if CATEGORIES[reason] != "reply" else set()
     if view.opted_out():
         broken.add("opt_out")
     if view.is_paused(reason, at - skew):
         broken.add("pause")
-    if category == "marketing":
+    if CATEGORIES[reason] == "marketing":
         consents = view.consents()
-        if consents == {False} or (reason == "product_preview" and True not in consents):
+        is_needed = reason == "product_preview" or view.settings.needs_consent
+        if consents == {False} or (is_needed and True not in consents):
             broken.add("consent")
         if view.is_in_conversation(at + skew):
             broken.add("in_conversation")
@@ -124,33 +130,55 @@ def _wrong(view: View, handover: Handover, skew: timedelta) -> set[str]:
         broken.add("newest_version")
     elif at - skew >= wanted.valid_until:
         broken.add("validity")
-    elif at + skew < _earliest(wanted, message, view) - (MERGED_WITHIN if handover.is_merged else timedelta()):
-        broken.add("not_early")
+    else:
+        earliest = view.earliest(reason, message.subject.id, message.offset, wanted)
+        if at + skew < earliest - (MERGED_WITHIN if handover.is_merged else timedelta()):
+            broken.add("not_early")
     return broken
 
 
-def _earliest(wanted: Wanted, message: ScheduledMessage, view: View) -> datetime:
-    """The instant from which it may be sent: when it is due, or before the night that would cost it."""
-    category, zone = CATEGORIES[message.reason], model.zone_of(view.address)
-    if wanted.anchor_at and model.allowed_from(category, wanted.due_at, zone) >= wanted.valid_until:
-        return wanted.anchor_at - model.EARLIEST
-    return wanted.due_at
+def _wrong_address(view: View, handover: Handover, at: datetime) -> set[str]:
+    """What is wrong with the address that was used."""
+    recipient = handover.message.recipient.address
+    checks = {
+        "not_the_person": recipient not in view.people,
+        "window": not view.window_is_open(at, recipient),
+        "channel_window": not view.channel_allows(handover.message.reason, at, recipient),
+        "left_address": view.has_left(recipient),
+    }
+    return {name for name, is_wrong in checks.items() if is_wrong}
 
 
 def _caps(case: Case) -> Iterator[Violation]:
-    caps = caps_of(case.lines)
-    sends: dict[tuple[str, str, datetime], list[datetime]] = defaultdict(list)
+    """The person's messages count, at whichever address; of before the last one's read, by the links of then."""
+    sends: dict[tuple[frozenset[str], str, datetime], list[Handover]] = defaultdict(list)
+    times = Counter(handover.message.key for handover in case.history.handovers)
     for handover in case.history.handovers:
-        if handover.is_merged:
-            continue  # a text counts once, however many messages it names
-        address, category = handover.message.contact.address, CATEGORIES[handover.message.reason]
-        erased = case.erased_at(address, _before(case, handover.read))
-        sends[address, category, erased].append(handover.call.at)
-    for (address, category, _), instants in sends.items():
-        for limit, period in caps.get(category, ()):
-            for first, last in zip(instants, instants[limit:], strict=False):
-                if last - first < period - 2 * case.skew:
-                    yield Violation("cap", f"{address}: more than {limit} {category} in {period}, from {first}")
+        if handover.is_merged or times[handover.message.key] > 1:
+            continue  # a text counts once, however many messages it names; and so does one that was tried elsewhere
+        people, category = case.people[handover.message.contact.address], CATEGORIES[handover.message.reason]
+        erased = case.erased_at(people, _before(case, handover.read))
+        sends[people, category, erased].append(handover)
+    for (_, category, _), handovers in sends.items():
+        for limit, period in case.settings.caps.get(category, ()):
+            for position, last in enumerate(handovers):
+                address = last.message.contact.address
+                known = linked(_done_before(case, address, last.read), address)
+                counted = [each.call.at for each in handovers[:position] if each.message.contact.address in known]
+                if len(counted) >= limit and last.call.at - counted[-limit] < period - 2 * case.skew:
+                    since = counted[-limit]
+                    yield Violation("cap", f"{address}: more than {limit} {category} in {period}, from {since}")
+
+
+def _done_before(case: Case, address: str, call: Call) -> list[Line]:
+    """The links of the person that were stored before the call, for certain."""
+    return [
+        line
+        for line in case.of_address[address]
+        if other_address(line)
+        and is_by(case.history.done.get(line["id"]), call.number)
+        and not case.is_perhaps_erased(line)
+    ]
 
 
 def _outcomes(case: Case) -> Iterator[Violation]:
@@ -202,12 +230,16 @@ def _is_cause(view: View, row: ScheduledMessage, at: datetime, skew: timedelta) 
         "superseded": is_changed,
         "cancelled": is_changed,
         "erased": view.erased_at > NEVER,
-        "opted_out": view.opted_out(),
-        "window_closed": not view.window_is_open(at + skew),
-        "no_conversation": view.last_inbound_at == NEVER,
+        "opted_out": view.opted_out() if len(view.people) == 1 else view.has_ever_opted_out(),
+        "window_closed": not view.window_is_open(at + skew) or view.has_left(row.contact.address),
+        "no_conversation": view.last_inbound_at() == NEVER,
+        "channel_window": not view.channel_allows(row.reason, at + skew, row.contact.address),
         "too_late": wanted is None or at + skew >= min(wanted.valid_until, wanted.due_at),
         "no_consent": view.consents() != {True},
     }
+    is_of_address = row.rule in ("window_closed", "no_conversation", "channel_window")
+    if is_of_address and view.reaches(row.reason, at + skew) and view.reaches(row.reason, at - skew):
+        return False
     return causes.get(row.rule or "", False)
 
 
@@ -232,9 +264,10 @@ def _erasures(case: Case) -> Iterator[Violation]:
     kept = [store._profiles, store._conversations, store._messages, store._subjects, store._rows, store._links]
     kept += [store._taken, store._audience]
     held: str | None = None
-    for address, lines in case.of_address.items():
-        erasures = [line for line in lines if line["detail-type"] == "ContactErased"]
+    for address, own in case.of_address.items():
+        erasures = [line for line in own if line["detail-type"] == "ContactErased"]
         begun = [case.history.started[line["id"]].at for line in erasures if line["id"] in case.history.done]
+        lines = [line for each in case.people[address] for line in case.of_address[each]]
         if not begun:
             continue
         others = [line for line in lines if line["detail-type"] != "ContactErased"]

@@ -6,10 +6,21 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from reengage.domain.message import ScheduledMessage
-from tests.simulation.faults import model
 from tests.simulation.faults.case import ONE_EACH, Case, Violation
-from tests.simulation.faults.model import CATEGORIES, View, Wanted, address_of, at_of, subject_of
-from tests.simulation.faults.stories import HOUR, Line, caps_of
+from tests.simulation.faults.model import (
+    CATEGORIES,
+    NEVER,
+    PULLED,
+    WINDOW,
+    View,
+    Wanted,
+    address_of,
+    at_of,
+    made_at,
+    subject_of,
+    zone_of,
+)
+from tests.simulation.faults.settings import DAY, HOUR, Line
 
 MINUTE: Final = timedelta(minutes=1)
 MERGED_WITHIN: Final = HOUR
@@ -20,13 +31,14 @@ UNDISTURBED: Final = timedelta(minutes=75)
 
 
 class Unhindered(NamedTuple):
-    """A message that nothing hinders. ``strictly``: no fault was near, so it is sent at once."""
+    """A message that nothing hinders, and when it is sent. ``strictly``: no fault was near, so it is sent at once."""
 
     address: str
     reason: str
     subject_id: str
     offset: str
     wanted: Wanted
+    due_at: datetime
     strictly: bool
 
 
@@ -43,34 +55,68 @@ PLANNED: Final = (
 
 def unhindered(case: Case) -> Iterator[Unhindered]:
     """Each message that nothing hinders, found by the event that planned it last."""
+    for address, planned_by, reason, subject_id, offsets in _plans(case):
+        lines = case.relevant(address, subject_id)
+        if any(each["id"] not in case.history.done for each in lines):
+            continue
+        named = [line for line in lines if at_of(line) <= at_of(planned_by)]
+        for offset in offsets:
+            wanted = case.view(address, named).wanted(reason, subject_id, offset)
+            if wanted is None:
+                continue
+            found = Unhindered(address, reason, subject_id, offset, wanted, wanted.due_at, strictly=True)
+            if case.settings.closing == "pull_forward":
+                found = found._replace(due_at=_before_closing(case, lines, found))
+            if _nothing_hinders(case, lines, planned_by, found):
+                yield found._replace(strictly=_is_calm(case, found))
+
+
+def _plans(case: Case) -> Iterator[tuple[str, Line, str, str, Sequence[str]]]:
+    """Each event that plans messages, with each contact that it plans them for."""
     for types, reason, offsets in PLANNED:
         for line in case.events:
-            address, subject_id = address_of(line), subject_of(line)
-            if line["detail-type"] not in types or address is None or subject_id is None:
+            subject_id = subject_of(line)
+            if line["detail-type"] not in types or subject_id is None:
                 continue
-            lines = case.relevant(address, subject_id)
-            if any(each["id"] not in case.history.done for each in lines):
-                continue
-            for offset in offsets:
-                wanted = View([line], address).wanted(reason, subject_id, offset)
-                if wanted and _nothing_hinders(case, lines, line, (reason, subject_id, offset), wanted):
-                    yield Unhindered(address, reason, subject_id, offset, wanted, _is_calm(case, wanted.due_at))
+            named = [each for other in case.of_subject[subject_id] if (each := address_of(other))]
+            people = named if reason == "appointment_reminder" else [address_of(line)]
+            for address in dict.fromkeys(people):
+                if address:
+                    yield address, line, reason, subject_id, offsets
 
 
-def _is_calm(case: Case, due: datetime) -> bool:
-    """Whether no fault is near; one that delays lasts until its end."""
+def _before_closing(case: Case, lines: Sequence[Line], message: Unhindered) -> datetime:
+    """When it is sent if the window closes before it is due: an hour before it closes; else when it is due."""
+    closes_at, due = NEVER, message.due_at
+    for line in sorted(lines, key=at_of):
+        if closes_at > NEVER and at_of(line) > closes_at - HOUR:
+            break
+        if line["detail-type"] == "MessageReceived":
+            closes_at = max(closes_at, made_at(line) + WINDOW)
+    view = case.view(message.address, [line for line in lines if at_of(line) < closes_at])
+    earliest = view.earliest(message.reason, message.subject_id, message.offset, message.wanted)
+    is_pulled = NEVER < closes_at <= due and earliest + DAY < closes_at
+    return closes_at - HOUR if is_pulled and message.reason in PULLED else due
+
+
+def _is_calm(case: Case, message: Unhindered) -> bool:
+    """Whether no fault is near, and none struck the message, which may be looked at before it is due.
+
+    A fault that delays lasts until its end.
+    """
+    due = message.due_at
+    own = f"{message.address} {message.reason}#{message.subject_id}#{message.offset}#"
     return not any(
-        due - UNDISTURBED <= at + (fault.time if fault.kind == "late" else timedelta()) and at <= due + MINUTE
+        fault.place.where.startswith(own)
+        or (due - UNDISTURBED <= at + (fault.time if fault.kind == "late" else timedelta()) and at <= due + MINUTE)
         for at, fault in case.history.faults
     )
 
 
-def _nothing_hinders(
-    case: Case, lines: Sequence[Line], planned_by: Line, name: tuple[str, str, str], wanted: Wanted
-) -> bool:
+def _nothing_hinders(case: Case, lines: Sequence[Line], planned_by: Line, message: Unhindered) -> bool:
     """Whether all events about the contact were over some time before or begin after, and allow the message."""
-    (reason, _, _), due, history = name, wanted.due_at, case.history
-    address, is_at_once = str(address_of(planned_by)), reason == "order_shipped"
+    reason, due, history = message.reason, message.due_at, case.history
+    is_at_once = reason == "order_shipped"
     begins, ends = (due if is_at_once else due - UNDISTURBED), due + MINUTE
     before = [line for line in lines if at_of(line) <= ends]
     around = [line for line in before if line is not planned_by or not is_at_once]
@@ -80,41 +126,60 @@ def _nothing_hinders(
         history.started[line["id"]].at <= ends for line in lines if line not in before
     ):
         return False
-    if (
-        reason in ONE_EACH
-        and sum(line["detail-type"] == planned_by["detail-type"] for line in case.of_subject[name[1]]) > 1
-    ):
+    if reason in ONE_EACH and _is_planned_again(case, planned_by, message):
         return False  # the first one may have been sent
-    then, category = View(before, address), CATEGORIES[reason]
-    if then.wanted(*name) != wanted or any(line["detail-type"] == "ContactErased" for line in before):
+    then = case.view(message.address, before)
+    name = (reason, message.subject_id, message.offset)
+    if then.wanted(*name) != message.wanted or any(line["detail-type"] == "ContactErased" for line in before):
         return False
-    if any(model.is_quiet(category, at, model.zone_of(address)) for at in (due, due + 5 * MINUTE)):
-        return False
-    is_allowed = then.window_is_open(due + HOUR) and not then.opted_out() and not then.is_paused(reason, ends)
-    agrees = category != "marketing" or False not in then.consents()
-    return is_allowed and agrees and not _is_near_cap(case, address, name, wanted)
+    return _allows(case, then, message) and not _is_near_cap(case, message.address, name, message)
 
 
-def _is_near_cap(case: Case, address: str, name: tuple[str, str, str], wanted: Wanted) -> bool:
+def _is_planned_again(case: Case, planned_by: Line, message: Unhindered) -> bool:
+    of_subject = case.of_subject[message.subject_id]
+    return len([line for line in of_subject if line["detail-type"] == planned_by["detail-type"]]) > 1
+
+
+def _allows(case: Case, then: View, message: Unhindered) -> bool:
+    """Whether the view allows the message when it is due, and for a while after, if it is not sent before a closing."""
+    reason, due, category = message.reason, message.due_at, CATEGORIES[message.reason]
+    zone, settings = zone_of(message.address), case.settings
+    if any(settings.is_quiet(category, at, zone) for at in (due, due + 5 * MINUTE)):
+        return False
+    is_pulled = due != message.wanted.due_at
+    if is_pulled and settings.allowed_from(category, message.wanted.due_at, zone) >= message.wanted.valid_until:
+        return False  # a night would cost it: it is sent before that night
+    lasts = 5 * MINUTE if is_pulled else HOUR
+    agrees, is_alone = then.consents(), len(then.people) == 1
+    is_marketing = category == "marketing"
+    refused = is_marketing and (False in agrees or (settings.needs_consent and agrees != {True}))
+    out = then.opted_out() if is_alone else then.has_ever_opted_out()
+    talks = is_marketing and then.is_in_conversation(due)
+    reached = then.reaches(reason, due) and then.reaches(reason, due + lasts)
+    return reached and not (refused or out or talks or then.is_paused(reason, due + MINUTE))
+
+
+def _is_near_cap(case: Case, address: str, name: tuple[str, str, str], unhindered: Unhindered) -> bool:
     """Whether other messages of the category, or of a former version, may fill a cap when it is due."""
-    category, due = CATEGORIES[name[0]], wanted.due_at
+    category, due, people = CATEGORIES[name[0]], unhindered.due_at, case.people[address]
     others = [
         handover.call.at
         for handover in case.history.handovers
-        if handover.message.contact.address == address
+        if handover.message.contact.address in people
         and CATEGORIES[handover.message.reason] == category
-        and not _is_same(handover.message, name, wanted)
+        and not _is_same(handover.message, name, unhindered)
     ]
     # A message that is unconfirmed keeps its place.
-    others += [at for at, fault in case.history.faults if fault.place.where.startswith(address)]
+    others += [at for at, fault in case.history.faults if fault.place.where.startswith(tuple(people))]
     return any(
         sum(due - period - HOUR <= at <= due + MINUTE for at in others) >= limit
-        for limit, period in caps_of(case.lines)[category]
+        for limit, period in case.settings.caps[category]
     )
 
 
-def _is_same(message: ScheduledMessage, name: tuple[str, str, str], wanted: Wanted) -> bool:
-    is_newest = wanted.anchor_at is None or message.anchor_at == wanted.anchor_at
+def _is_same(message: ScheduledMessage, name: tuple[str, str, str], unhindered: Unhindered) -> bool:
+    anchor_at = unhindered.wanted.anchor_at
+    is_newest = message.contact.address == unhindered.address and (anchor_at is None or message.anchor_at == anchor_at)
     return is_newest and (message.reason, message.subject.id, message.offset) == name
 
 
@@ -127,13 +192,13 @@ def liveness(case: Case, expected: Iterable[Unhindered]) -> Iterator[Violation]:
         taken[name].append(handover.call.at)
     planned = case.history.planned.values()
     known = {(row.contact.address, row.reason, row.subject.id, row.offset) for row in planned}
-    for address, reason, subject_id, offset, wanted, strictly in expected:
+    for address, reason, subject_id, offset, wanted, due_at, strictly in expected:
         name = (address, reason, subject_id, offset)
-        last = wanted.due_at + MINUTE if strictly else wanted.valid_until
-        first = wanted.due_at - (MERGED_WITHIN if reason == "appointment_reminder" else timedelta())
+        last = due_at + MINUTE if strictly else wanted.valid_until
+        first = due_at - (MERGED_WITHIN if reason == "appointment_reminder" else timedelta())
         if any(first - case.skew <= at <= last + case.skew for at in taken[name]):
             continue
         if not strictly and name in known:
             continue  # its outcome is judged as such
-        text = f"{reason} {subject_id} {offset} was due at {wanted.due_at}, and sent at {taken[name]}"
+        text = f"{reason} {subject_id} {offset} was due at {due_at}, and sent at {taken[name]}"
         yield Violation("liveness", text)

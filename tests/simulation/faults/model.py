@@ -3,19 +3,21 @@
 A view is what some of a story's events come to. It tells which messages are wanted, and what would be wrong with one.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from tests.simulation.faults.stories import DAY, HOUR, ZONES, Line
+from tests.simulation.faults.settings import DAY, HOUR, Line, Settings
+from tests.simulation.faults.stories import CHATS, ZONES
 
 WINDOW: Final = 30 * DAY
-CONVERSATION: Final = timedelta(minutes=30)
+FREE_TEXT: Final = DAY
+"""So long after the person's last message WhatsApp takes any text; then templates alone."""
+
 REPLY_LASTS: Final = timedelta(minutes=10)
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
-QUIET: Final = {"utility": (time(21), time(8)), "marketing": (time(20), time(9))}
 EARLIEST: Final = 8 * DAY
 """A reminder that the night would cost may go out so long before its appointment, or its trial's end."""
 
@@ -25,6 +27,16 @@ CATEGORIES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("back_in_stock", "product_preview", "holiday_hours"), "marketing"),
     **dict.fromkeys(("welcome_back", "help_reply", "answer_reply"), "reply"),
 }
+OFFSETS: Final = {"appointment_reminder": ("P1D", "PT2H"), "trial_follow_up": ("-P3D", "P1D")}
+PULLED: Final = {
+    "appointment_reminder": EARLIEST,
+    "trial_follow_up": EARLIEST,
+    "product_reminder": 3 * HOUR,
+    "cart_reminder": 3 * HOUR,
+    "review_request": 2 * DAY,
+}
+"""How long before it is due a message may be sent because the window closes; reminders count from the anchor."""
+
 RANKS: Final = {"AppointmentBooked": 0, "AppointmentRescheduled": 1, "AppointmentCancelled": 2}
 SUBJECTS: Final = ("appointment_id", "trial_id", "cart_id", "product_id", "order_id", "item_id", "announcement_id")
 
@@ -68,61 +80,107 @@ def wall(at: datetime, delta: timedelta, zone: ZoneInfo) -> datetime:
     return (at.astimezone(zone) + delta).astimezone(UTC)
 
 
-def is_quiet(category: str, at: datetime, zone: ZoneInfo) -> bool:
-    if category not in QUIET:
-        return False
-    begins, ends = QUIET[category]
-    local = at.astimezone(zone).time()
-    return local >= begins or local < ends
+def is_chat(address: str) -> bool:
+    """Whether it is a number on WhatsApp."""
+    return any(address.startswith(form.partition("{")[0]) for form in CHATS.values())
 
 
-def allowed_from(category: str, at: datetime, zone: ZoneInfo) -> datetime:
-    """The first instant from ``at`` on that is not quiet."""
-    if not is_quiet(category, at, zone):
-        return at
-    local, ends = at.astimezone(zone), QUIET[category][1]
-    day = local.date() if local.time() < ends else local.date() + timedelta(days=1)
-    return datetime.combine(day, ends, zone).astimezone(UTC)
+def other_address(line: Line) -> str | None:
+    """The address that a link, or a move, names beside the contact."""
+    other = line["detail"].get("same_as") or line["detail"].get("to")
+    return other["address"] if other else None
+
+
+def linked(lines: Iterable[Line], address: str) -> frozenset[str]:
+    """All addresses of the person by the links among the lines."""
+    pairs = [(address_of(line), other) for line in lines if (other := other_address(line))]
+    found = {address}
+    while more := {each for pair in pairs if found & {*pair} for each in pair if each} - found:
+        found |= more
+    return frozenset(found)
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What ``lines`` come to for one contact. ``erased_at`` is the instant until which the contact was erased."""
+    """What ``lines`` come to for one contact. ``erased_at`` is the instant until which the contact was erased.
+
+    ``people`` are all addresses of the person, the contact's own among them.
+    """
 
     lines: Sequence[Line]
     address: str
+    settings: Settings
+    people: frozenset[str]
     erased_at: datetime = NEVER
 
-    def _own(self, *types: str) -> Iterator[Line]:
-        """The contact's events of these types that no erasure took."""
+    def _kept(self, *types: str) -> Iterator[Line]:
+        """The person's events of these types that no erasure took, at any address."""
         for line in self.lines:
-            if line["detail-type"] in types and address_of(line) == self.address and made_at(line) > self.erased_at:
+            if line["detail-type"] in types and address_of(line) in self.people and made_at(line) > self.erased_at:
                 yield line
+
+    def _own(self, *types: str) -> Iterator[Line]:
+        return (line for line in self._kept(*types) if address_of(line) == self.address)
 
     def _newest(self, subject_id: str, *types: str) -> Line | None:
         """The subject's newest event; ``None`` if an erasure took the one that named the contact."""
-        of_subject = [line for line in self.lines if line["detail-type"] in types and subject_of(line) == subject_id]
-        if not any(address_of(line) == self.address and at_of(line) > self.erased_at for line in of_subject):
+        of_subject = list(self._of(subject_id, *types))
+        if not self._is_named(of_subject):
             return None
-        return max(of_subject, key=lambda line: (at_of(line), RANKS.get(line["detail-type"], 0)))
+        return max(of_subject, key=_rank)
 
-    @property
-    def last_inbound_at(self) -> datetime:
-        return max(map(made_at, self._own("MessageReceived")), default=NEVER)
+    def _is_named(self, lines: Sequence[Line]) -> bool:
+        return any(address_of(line) == self.address and at_of(line) > self.erased_at for line in lines)
 
-    def window_is_open(self, at: datetime) -> bool:
-        return self.last_inbound_at > NEVER and at < self.last_inbound_at + WINDOW
+    def last_inbound_at(self, address: str | None = None) -> datetime:
+        own = (line for line in self._kept("MessageReceived") if address_of(line) == (address or self.address))
+        return max(map(made_at, own), default=NEVER)
+
+    def window_is_open(self, at: datetime, address: str | None = None) -> bool:
+        last = self.last_inbound_at(address)
+        return last > NEVER and at < last + WINDOW
+
+    def closes_at(self) -> datetime:
+        """When the last of the person's windows closes."""
+        last = max(map(made_at, self._kept("MessageReceived")), default=NEVER)
+        return last + WINDOW if last > NEVER else NEVER
+
+    def has_left(self, address: str) -> bool:
+        """Whether the person left the address, and no one has written from there since."""
+        moves = (line for line in self.lines if line["detail-type"] == "ContactMoved" and address_of(line) == address)
+        left_at = max(map(at_of, moves), default=NEVER)
+        return left_at > NEVER and self.last_inbound_at(address) <= left_at
+
+    def channel_allows(self, reason: str, at: datetime, address: str) -> bool:
+        """Whether the channel takes this message then; after a day WhatsApp takes only what has a template."""
+        if not is_chat(address) or at < self.last_inbound_at(address) + FREE_TEXT:
+            return True
+        return reason in self.settings.templates and not (CATEGORIES[reason] == "marketing" and address[:2] == "+1")
+
+    def reaches(self, reason: str, at: datetime) -> bool:
+        """Whether an address of the person can be written to then."""
+        return any(
+            self.window_is_open(at, address) and self.channel_allows(reason, at, address) and not self.has_left(address)
+            for address in self.people
+        )
 
     def is_in_conversation(self, at: datetime) -> bool:
-        return any(at < made_at(line) + CONVERSATION for line in self._own("MessageReceived", "AgentReplied"))
+        lasts = self.settings.conversation
+        return any(at < made_at(line) + lasts for line in self._kept("MessageReceived", "AgentReplied"))
 
     def opted_out(self) -> bool:
         """The latest choice counts; at one instant, the opt-out. An opt-out outlives an erasure."""
-        choices = [(made_at(line), no) for line in self.lines if (no := self._choice(line)) is not None]
-        return max(choices, default=(None, False))[1]
+        return max(self._choices(), default=(None, False))[1]
+
+    def has_ever_opted_out(self) -> bool:
+        """Whether there was an opt-out: what undoes it for one address may not do so for another one."""
+        return any(no for _, no in self._choices())
+
+    def _choices(self) -> Iterator[tuple[datetime, bool]]:
+        return ((made_at(line), no) for line in self.lines if (no := self._choice(line)) is not None)
 
     def _choice(self, line: Line) -> bool | None:
-        if address_of(line) != self.address:
+        if address_of(line) not in self.people:
             return None
         if line["detail-type"] == "ContactOptedOut":
             return True
@@ -131,17 +189,18 @@ class View:
     def consents(self) -> set[bool | None]:
         """Whether the contact agrees to marketing; ``None``: no choice is known.
 
-        An erasure may leave a "yes" that excepts the contact from a "no", so there may be two answers.
+        An erasure may leave a "yes" that excepts the contact from a "no", so there may be two answers. A "yes" is for
+        one address, and a "no" for all: unless the latest choice is a "no", any answer is possible for two addresses.
         """
-        choices = [line for line in self.lines if line["detail-type"] == "ConsentChanged" and self._is_own(line)]
+        types = ("ConsentChanged",)
+        choices = [line for line in self.lines if line["detail-type"] in types and address_of(line) in self.people]
         since = [line for line in choices if made_at(line) > self.erased_at]
-        return {
+        found = {
             max(((made_at(line), line["detail"]["marketing"]) for line in some), default=(None, None))[1]
             for some in (choices, since)
         }
-
-    def _is_own(self, line: Line) -> bool:
-        return address_of(line) == self.address
+        is_certain = len(self.people) == 1 or found in ({None}, {False})
+        return found if is_certain else {True, False, None}
 
     def is_paused(self, reason: str, at: datetime) -> bool:
         newest: dict[tuple[Any, Any], tuple[datetime, bool]] = {}
@@ -157,19 +216,49 @@ class View:
         """The message as its subject wants it now; ``None`` if it does not."""
         return _WANTED[reason](self, subject_id, offset.partition("@")[0])
 
-    def appointment(self, subject_id: str) -> tuple[datetime | None, bool]:
-        """When the appointment starts, and whether it is cancelled."""
-        newest = self._newest(subject_id, *RANKS)
-        if newest is None:
-            return None, True
-        given = [line for line in self.lines if subject_of(line) == subject_id and "starts_at" in line["detail"]]
-        last = max(given, key=at_of, default=None)
-        starts_at = instant(last["detail"]["starts_at"]) if last else None
-        return starts_at, newest["detail-type"] == "AppointmentCancelled"
+    def earliest(self, reason: str, subject_id: str, offset: str, wanted: Wanted) -> datetime:
+        """From when it may be sent: when it is due, or before a night or the window's end that would cost it."""
+        category, zone = CATEGORIES[reason], zone_of(self.address)
+        if wanted.anchor_at and self.settings.allowed_from(category, wanted.due_at, zone) >= wanted.valid_until:
+            return wanted.anchor_at - EARLIEST
+        closes_at = self.closes_at()
+        if self.settings.closing != "pull_forward" or wanted.due_at < closes_at or reason not in PULLED:
+            return wanted.due_at
+        others = (self.wanted(reason, subject_id, each) for each in OFFSETS.get(reason, ()) if each != offset)
+        if any(other and closes_at <= other.due_at < wanted.due_at for other in others):
+            return wanted.due_at  # only the first one is sent before
+        by_anchor = wanted.anchor_at - EARLIEST if wanted.anchor_at and reason in OFFSETS else None
+        return by_anchor or wanted.due_at - PULLED[reason]
+
+    def appointment(self, subject_id: str) -> tuple[Line | None, datetime | None, bool]:
+        """The newest event that changed it for the person, when it starts, and whether the person takes part."""
+        lines = sorted(self._of(subject_id, *RANKS), key=_rank)
+        if not self._is_named(lines):
+            return None, None, False
+        dated = [line for line in lines if "starts_at" in line["detail"]]
+        concerns = [line for line in lines if address_of(line) in (None, self.address) or line in dated]
+        starts_at = instant(dated[-1]["detail"]["starts_at"]) if dated else None
+        return concerns[-1], starts_at, self._takes_part(lines)
+
+    def _takes_part(self, lines: Sequence[Line]) -> bool:
+        """Who leaves alone comes back alone, unless there is no one else."""
+        takes_part = has_left = has_others = False
+        for line in lines:
+            ends = line["detail-type"] == "AppointmentCancelled"
+            match address_of(line):
+                case self.address:
+                    takes_part, has_left = not ends, ends
+                case None if ends:
+                    takes_part = False
+                case None:
+                    takes_part = takes_part or not has_left or not has_others
+                case _:
+                    has_others = True
+        return takes_part
 
     def _reminder(self, subject_id: str, offset: str) -> Wanted | None:
-        starts_at, is_cancelled = self.appointment(subject_id)
-        if starts_at is None or is_cancelled:
+        _, starts_at, takes_part = self.appointment(subject_id)
+        if starts_at is None or not takes_part:
             return None
         day_before = wall(starts_at, -DAY, zone_of(self.address))
         last = starts_at - 2 * HOUR
@@ -179,11 +268,9 @@ class View:
         }.get(offset)
 
     def _correction(self, subject_id: str, *, cancelled: bool) -> Wanted | None:
-        starts_at, is_cancelled = self.appointment(subject_id)
-        if starts_at is None or is_cancelled is not cancelled:
+        newest, starts_at, takes_part = self.appointment(subject_id)
+        if newest is None or starts_at is None or takes_part is cancelled:
             return None
-        newest = self._newest(subject_id, *RANKS)
-        assert newest
         return Wanted(at_of(newest), starts_at, starts_at)
 
     def _trial(self, subject_id: str, offset: str) -> Wanted | None:
@@ -211,7 +298,7 @@ class View:
         return Wanted(at + 4 * HOUR, at + 48 * HOUR, at)
 
     def _bought_since(self, at: datetime) -> bool:
-        return any(at_of(line) > at for line in self._own("PurchaseMade"))
+        return any(at_of(line) > at for line in self._kept("PurchaseMade"))
 
     def _order(self, subject_id: str, _: str) -> Wanted | None:
         shipped = self._newest(subject_id, "OrderShipped")
@@ -264,6 +351,10 @@ class View:
             if line["detail"]["message_id"] == subject_id:
                 return Wanted(made_at(line), made_at(line) + REPLY_LASTS)
         return None
+
+
+def _rank(line: Line) -> tuple[datetime, int]:
+    return at_of(line), RANKS.get(line["detail-type"], 0)
 
 
 _WANTED: Final[Mapping[str, Callable[[View, str, str], Wanted | None]]] = {

@@ -13,7 +13,8 @@ from reengage.simulation.faults import INVOKE, Fault, Place
 from reengage.simulation.story import parse_story
 from tests.simulation.faults.case import Violation
 from tests.simulation.faults.judge import Verdict, judge
-from tests.simulation.faults.stories import Line, story_of
+from tests.simulation.faults.settings import Line
+from tests.simulation.faults.stories import story_of
 
 MOST_TICKS: Final = 4_000
 """A story needs a tenth of these; a message that never ends would need one a minute."""

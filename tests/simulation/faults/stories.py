@@ -1,6 +1,7 @@
 """Make a story from a seed: some people, what is planned for them, and what happens close to what is due.
 
-It lasts six weeks, longer than a window, so windows close and TTL deletes.
+It lasts six weeks, longer than a window, so windows close and TTL deletes. Some people have two addresses, some write
+on WhatsApp, and some appointments have two people.
 """
 
 import random
@@ -11,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from reengage.domain.instants import iso
+from tests.simulation.faults.settings import DAY, HOUR, Line, draw
 
 BEGINS: Final = datetime(2026, 3, 2, 15, tzinfo=UTC)
 """Clocks change in the story: on 8 March in New York, on 29 March in Berlin."""
@@ -21,24 +23,39 @@ ENDS: Final = BEGINS + timedelta(days=DAYS + 25)
 
 BRAND: Final = "north"
 ZONES: Final = (("America/New_York", "+1202555{:04}"), ("Europe/Berlin", "+4915112345{:03}"))
+CHATS: Final = {"America/New_York": "+1202556{:04}", "Europe/Berlin": "+4915198765{:03}"}
+"""The numbers on WhatsApp: all other numbers are on SMS."""
+
 NEAR: Final = (-600, -90, -61, -60, -2, -1, 0, 1, 2, 30, 59, 60, 61, 120, 1800)
 """Seconds around an instant at which something is due: what happens there races with sending."""
 
-DAY: Final = timedelta(days=1)
-HOUR: Final = timedelta(hours=1)
-Line = dict[str, Any]
-
 
 class Person(NamedTuple):
-    """``hot`` are the instants at which something is due to the person."""
+    """``hot`` are the instants at which something is due to the person.
+
+    ``other`` is a second address, which is linked at ``linked_at``, or to which the person ``moves`` then.
+    """
 
     contact: Line
     zone_name: str
     hot: list[datetime]
+    other: Line | None = None
+    linked_at: datetime = BEGINS
+    moves: bool = False
 
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.zone_name)
+
+    @property
+    def contacts(self) -> list[Line]:
+        return [self.contact, self.other] if self.other else [self.contact]
+
+    def contact_at(self, at: datetime, chance: random.Random) -> Line:
+        """Return an address that the person uses then."""
+        if self.other and self.moves:
+            return self.contact if at < self.linked_at else self.other
+        return chance.choice(self.contacts)
 
 
 @dataclass(slots=True)
@@ -49,6 +66,8 @@ class Story:
     people: list[Person] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     booked: dict[str, Line] = field(default_factory=dict)
+    shared: set[str] = field(default_factory=set)
+    erased: dict[str, datetime] = field(default_factory=dict)
     taken: set[datetime] = field(default_factory=set)
 
     def add(self, at: datetime, detail_type: str, **detail: Any) -> None:
@@ -70,46 +89,79 @@ class Story:
     def writes(self, person: Person, at: datetime, text: str, age: timedelta = timedelta()) -> None:
         message_id = f"m-{len(self.lines)}"
         sent_at = iso(at.replace(microsecond=0) - age)
-        self.add(at, "MessageReceived", contact=person.contact, message_id=message_id, sent_at=sent_at, text=text)
+        contact = person.contact_at(at, self.chance)
+        self.add(at, "MessageReceived", contact=contact, message_id=message_id, sent_at=sent_at, text=text)
+
+    def ends(self, person: Person, at: datetime) -> None:
+        """Let nothing of the person come after the erasure: nothing links the two addresses any more."""
+        for contact in person.contacts:
+            address = contact["address"]
+            self.erased[address] = min(self.erased.get(address, at), at) + timedelta(seconds=30)
+
+    def is_kept(self, line: Line) -> bool:
+        """Whether no erasure of a person with two addresses came before: afterwards nothing links them any more."""
+        address = line["detail"].get("contact", {}).get("address")
+        return address not in self.erased or datetime.fromisoformat(line["time"]) <= self.erased[address]
 
 
 def story_of(seed: int) -> list[Line]:
     """Return the lines of a seed's story in order of time; each event has an id of its own."""
     story = Story(random.Random(seed))
+    settings = _settings(story)
     for number in range(story.chance.randint(4, 9)):
-        zone_name, form = story.chance.choice(ZONES)
-        contact = {"brand": BRAND, "channel": "sms", "address": form.format(100 + number)}
-        story.people.append(Person(contact, zone_name, []))
+        story.people.append(_person(story, 100 + number))
     for person in story.people:
         _life(story, person)
+        if "MarketingConsent" in settings and story.chance.random() < 0.8:
+            _consents(story, person, at=story.any_time(3))
+    for _ in range(story.chance.choice((0, 1, 2, 4))):
+        _joins(story, *story.chance.sample(story.people, 2))
     for _ in range(story.chance.choice((0, 1, 1, 2))):
         story.chance.choice((_previews, _closes_on_a_day, _restocks))(story)
     for person in story.people:
         for _ in range(story.chance.choice((0, 1, 2, 4, 6))):
             story.chance.choice(HAPPENINGS)(story, person)
-    events = sorted(story.lines, key=lambda line: str(line["time"]))
+    events = sorted(filter(story.is_kept, story.lines), key=lambda line: str(line["time"]))
     return [
-        *_setting(story),
+        *([{"set": settings}] if settings else []),
+        *_provider(story),
         *(line | {"id": f"event-{number}", "source": "test.app"} for number, line in enumerate(events)),
         {"until": iso(ENDS)},
     ]
 
 
-def _setting(story: Story) -> list[Line]:
+def _settings(story: Story) -> Line:
+    return draw(story.chance)
+
+
+def _provider(story: Story) -> list[Line]:
     lines: list[Line] = []
+    if story.chance.random() < 0.5:
+        share = story.chance.choice((0.1, 0.4))
+        lines.append({"provider": {"share": share, "receipts": [{"status": "undelivered", "after": "PT6S"}]}})
     if story.chance.random() < 0.5:
         receipts = [{"status": "delivered", "after": "PT4S"}, {"status": "sent", "after": "PT9S"}]
         lines.append({"provider": {"share": 0.7, "receipts": receipts}})
-    if story.chance.random() < 0.3:
-        lines.append({"set": {"MarketingCaps": "2/P2D"}})
     return lines
 
 
-def caps_of(lines: Sequence[Line]) -> dict[str, list[tuple[int, timedelta]]]:
-    """Return the caps that the story's settings give to each category."""
-    is_set = any("MarketingCaps" in line.get("set", ()) for line in lines)
-    marketing = [(2, 2 * DAY)] if is_set else [(1, DAY), (3, 7 * DAY)]
-    return {"marketing": marketing, "utility": [(5, DAY)]}
+def _person(story: Story, number: int) -> Person:
+    """Most write by SMS alone; the others by WhatsApp, or from two addresses."""
+    chance = story.chance
+    zone_name, form = chance.choice(ZONES)
+    text = {"brand": BRAND, "channel": "sms", "address": form.format(number)}
+    chat = {"brand": BRAND, "channel": "whatsapp", "address": CHATS[zone_name].format(number)}
+    kind = chance.choice(("text", "text", "text", "text", "chat", "both", "both", "moves"))
+    first, second = (text, chat) if kind == "text" or chance.random() < 0.6 else (chat, text)
+    if kind in ("text", "chat"):
+        return Person(first if kind == "text" else chat, zone_name, [])
+    linked_at = story.any_time() if kind == "moves" or chance.random() < 0.3 else story.any_time(1)
+    linked_at = linked_at.replace(microsecond=0)
+    person = Person(first, zone_name, [], second, linked_at, moves=kind == "moves")
+    name, field_name = ("ContactMoved", "to") if person.moves else ("ContactLinked", "same_as")
+    story.add(linked_at, name, contact=first, **{field_name: {key: second[key] for key in ("channel", "address")}})
+    person.hot.append(linked_at)
+    return person
 
 
 def _life(story: Story, person: Person) -> None:
@@ -117,7 +169,7 @@ def _life(story: Story, person: Person) -> None:
     chance = story.chance
     age = 30 * DAY - chance.randint(1, 200) * HOUR if chance.random() < 0.2 else timedelta()
     story.writes(person, BEGINS + timedelta(seconds=chance.randint(0, 50)), "Hello", age)
-    for _ in range(chance.choice((0, 1, 2, 3))):
+    for _ in range(chance.choice((0, 1, 2, 3)) + (2 if person.other else 0)):
         story.writes(person, story.any_time(), chance.choice(("Hello again", "1", "2", "Help")))
     for _ in range(chance.randint(2, 6)):
         _books(story, person)
@@ -132,10 +184,10 @@ def _local(story: Story, person: Person, first: int, last: int) -> datetime:
     return day.replace(hour=hour, minute=story.chance.choice((0, 0, 30)), second=0, microsecond=0)
 
 
-def _appointment(person: Person, appointment_id: str, starts_at: datetime) -> Line:
+def _appointment(person: Person, contact: Line, appointment_id: str, starts_at: datetime) -> Line:
     person.hot.extend([(starts_at - DAY).astimezone(UTC), starts_at.astimezone(UTC) - 2 * HOUR])
     return {
-        "contact": person.contact,
+        "contact": contact,
         "appointment_id": appointment_id,
         "starts_at": starts_at.isoformat(),
         "timezone": person.zone_name,
@@ -144,14 +196,29 @@ def _appointment(person: Person, appointment_id: str, starts_at: datetime) -> Li
 
 def _books(story: Story, person: Person) -> None:
     starts_at = _local(story, person, 2, DAYS)
-    booked = _appointment(person, f"a-{len(story.lines)}", starts_at)
+    contact = story.chance.choice(person.contacts)
+    booked = _appointment(person, contact, f"a-{len(story.lines)}", starts_at)
     story.booked[booked["appointment_id"]] = booked
     earliest = (starts_at.astimezone(UTC) - BEGINS) / timedelta(minutes=1)
     story.add(BEGINS + timedelta(minutes=story.chance.randint(2, max(3, int(earliest)))), "AppointmentBooked", **booked)
 
 
+def _joins(story: Story, one: Person, other: Person) -> None:
+    """The second person joins an appointment of the first, and may leave it."""
+    booked = _of(story, one)
+    if booked is None or one.zone_name != other.zone_name:
+        return
+    appointment_id, contact = booked["appointment_id"], story.chance.choice(other.contacts)
+    story.shared.add(appointment_id)
+    starts_at = datetime.fromisoformat(booked["starts_at"])
+    joined = _appointment(other, contact, appointment_id, starts_at) | {"starts_at": booked["starts_at"]}
+    story.add(story.any_time(10), "AppointmentBooked", **joined | {"timezone": booked["timezone"]})
+    if story.chance.random() < 0.4:
+        story.add(story.near(other), "AppointmentCancelled", contact=contact, appointment_id=appointment_id)
+
+
 def _of(story: Story, person: Person) -> Line | None:
-    own = [booked for booked in story.booked.values() if booked["contact"] == person.contact]
+    own = [booked for booked in story.booked.values() if booked["contact"] in person.contacts]
     return story.chance.choice(own) if own else None
 
 
@@ -160,19 +227,23 @@ def _moves(story: Story, person: Person) -> None:
         at = story.near(person)
         passed = max(0, (at - BEGINS).days)
         starts_at = _local(story, person, passed if story.chance.random() < 0.1 else passed + 1, max(DAYS, passed + 2))
-        moved = _appointment(person, booked["appointment_id"], starts_at)
+        moved = _appointment(person, booked["contact"], booked["appointment_id"], starts_at)
+        if booked["appointment_id"] in story.shared and story.chance.random() < 0.5:
+            moved = {"brand": BRAND} | {name: value for name, value in moved.items() if name != "contact"}
         story.add(at, "AppointmentRescheduled", **moved)
 
 
 def _cancels(story: Story, person: Person) -> None:
     if booked := _of(story, person):
-        story.add(story.near(person), "AppointmentCancelled", brand=BRAND, appointment_id=booked["appointment_id"])
+        is_alone = booked["appointment_id"] in story.shared and story.chance.random() < 0.5
+        who = {"contact": booked["contact"]} if is_alone else {"brand": BRAND}
+        story.add(story.near(person), "AppointmentCancelled", **who, appointment_id=booked["appointment_id"])
 
 
 def _tries(story: Story, person: Person) -> None:
     ends_at, at = _local(story, person, 6, DAYS - 2), story.any_time(5)
     trial = {
-        "contact": person.contact,
+        "contact": story.chance.choice(person.contacts),
         "trial_id": f"t-{len(story.lines)}",
         "product": "Plan",
         "ends_at": ends_at.isoformat(),
@@ -196,7 +267,13 @@ def _rushes(story: Story, person: Person) -> None:
     at = story.any_time()
     _hot_after(person, at, 4 * HOUR)
     for _ in range(3):
-        story.add(at, "ProductViewed", contact=person.contact, product_id=f"w-{len(story.lines)}", name="Tea")
+        story.add(
+            at,
+            "ProductViewed",
+            contact=story.chance.choice(person.contacts),
+            product_id=f"w-{len(story.lines)}",
+            name="Tea",
+        )
 
 
 def _hot_after(person: Person, at: datetime, delay: timedelta) -> None:
@@ -205,19 +282,21 @@ def _hot_after(person: Person, at: datetime, delay: timedelta) -> None:
 
 def _fills_a_cart(story: Story, person: Person) -> None:
     cart, at = f"c-{len(story.lines)}", story.any_time()
-    given = {"contact": person.contact, "cart_id": cart, "items": ["Tea"], "cart_url": "https://example.com/c"}
+    contact = story.chance.choice(person.contacts)
+    given = {"contact": contact, "cart_id": cart, "items": ["Tea"], "cart_url": "https://example.com/c"}
     _hot_after(person, at, 4 * HOUR)
     story.add(at, "CartAbandoned", **given)
     due = at + 4 * HOUR + timedelta(seconds=story.chance.choice(NEAR))
     match story.chance.choice(("", "", "", "out", "empty", "again", "bought")):
         case "out":
-            story.add(due, "CartCheckedOut", contact=person.contact, cart_id=cart)
+            story.add(due, "CartCheckedOut", contact=contact, cart_id=cart)
         case "empty":
             story.add(due, "CartAbandoned", **(given | {"items": []}))
         case "again":
             story.add(due, "CartAbandoned", **given)
         case "bought":
-            story.add(due, "PurchaseMade", contact=person.contact, order_id=f"p-{len(story.lines)}")
+            bought_by = story.chance.choice(person.contacts)
+            story.add(due, "PurchaseMade", contact=bought_by, order_id=f"p-{len(story.lines)}")
         case _:
             pass
 
@@ -225,19 +304,21 @@ def _fills_a_cart(story: Story, person: Person) -> None:
 def _views(story: Story, person: Person) -> None:
     product, at = f"w-{len(story.lines)}", story.any_time()
     _hot_after(person, at, 4 * HOUR)
-    story.add(at, "ProductViewed", contact=person.contact, product_id=product, name="Tea")
+    contact = story.chance.choice(person.contacts)
+    story.add(at, "ProductViewed", contact=contact, product_id=product, name="Tea")
     if story.chance.random() < 0.3:
-        story.add(story.near(person), "ProductAddedToCart", contact=person.contact, product_id=product)
+        story.add(story.near(person), "ProductAddedToCart", contact=contact, product_id=product)
 
 
 def _orders(story: Story, person: Person) -> None:
     order, at = f"o-{len(story.lines)}", story.any_time(DAYS - 8)
     _hot_after(person, at, timedelta())
-    story.add(at, "OrderShipped", contact=person.contact, order_id=order)
+    contact = story.chance.choice(person.contacts)
+    story.add(at, "OrderShipped", contact=contact, order_id=order)
     if story.chance.random() < 0.7:
         delivered = at + timedelta(minutes=story.chance.choice((1, 60, 3_000)))
         _hot_after(person, delivered, 3 * DAY)
-        story.add(delivered, "OrderDelivered", contact=person.contact, order_id=order)
+        story.add(delivered, "OrderDelivered", contact=contact, order_id=order)
         if story.chance.random() < 0.3:
             later = delivered + 3 * DAY + timedelta(seconds=story.chance.choice(NEAR))
             story.add(later, story.chance.choice(("ReviewReceived", "OrderReturned")), brand=BRAND, order_id=order)
@@ -288,7 +369,8 @@ def _consents(story: Story, person: Person, at: datetime | None = None) -> None:
     given = at.replace(microsecond=0)
     allowed = story.chance.random() < 0.8
     evidence = {"evidence": {"when": iso(given), "where": "form"}} if allowed else {}
-    story.add(given, "ConsentChanged", contact=person.contact, marketing=allowed, **evidence)
+    contact = person.contact_at(given, story.chance)
+    story.add(given, "ConsentChanged", contact=contact, marketing=allowed, **evidence)
 
 
 def _stops(story: Story, person: Person) -> None:
@@ -303,13 +385,18 @@ def _chats(story: Story, person: Person) -> None:
 
 
 def _opted_out(story: Story, person: Person) -> None:
-    story.add(story.near(person), "ContactOptedOut", contact=person.contact)
+    at = story.near(person)
+    story.add(at, "ContactOptedOut", contact=person.contact_at(at, story.chance))
 
 
 def _erased(story: Story, person: Person) -> None:
-    at = story.near(person)
-    story.add(at, "ContactErased", contact=person.contact)
-    if story.chance.random() < 0.7:
+    if _is_in_shared(story, person) or (person.other and story.chance.random() < 0.6):
+        return
+    at = story.near(person).astimezone(UTC).replace(microsecond=0)
+    story.add(at, "ContactErased", contact=story.chance.choice(person.contacts))
+    if person.other:
+        story.ends(person, at)
+    elif story.chance.random() < 0.7:
         story.writes(person, at + timedelta(seconds=story.chance.choice((-1, 1, 60, 86_400))), "Hello")
         _books(story, person)
 
@@ -317,8 +404,21 @@ def _erased(story: Story, person: Person) -> None:
 def _booked_and_erased(story: Story, person: Person) -> None:
     """The erasure arrives while the booking, or the message, is being processed."""
     _books(story, person)
+    if _is_in_shared(story, person) or (person.other and story.chance.random() < 0.6):
+        return
     line = next(line for line in reversed(story.lines) if line["detail-type"] == "AppointmentBooked")
-    story.add(datetime.fromisoformat(line["time"]) + timedelta(seconds=1), "ContactErased", contact=person.contact)
+    at = datetime.fromisoformat(line["time"]) + timedelta(seconds=1)
+    story.add(at, "ContactErased", contact=story.chance.choice(person.contacts))
+    if person.other:
+        story.ends(person, at)
+
+
+def _is_in_shared(story: Story, person: Person) -> bool:
+    """Whether the person shares an appointment: what an erasure leaves of one is not in the model."""
+    return any(
+        line["detail"].get("appointment_id") in story.shared and line["detail"].get("contact") in person.contacts
+        for line in story.lines
+    )
 
 
 def _pauses(story: Story, person: Person) -> None:
@@ -331,7 +431,8 @@ def _pauses(story: Story, person: Person) -> None:
 
 
 def _agent_replies(story: Story, person: Person) -> None:
-    story.add(story.near(person), "AgentReplied", contact=person.contact)
+    at = story.near(person)
+    story.add(at, "AgentReplied", contact=person.contact_at(at, story.chance))
 
 
 HAPPENINGS: Final[Sequence[Callable[[Story, Person], None]]] = (

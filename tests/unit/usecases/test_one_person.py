@@ -620,3 +620,16 @@ def test_nothing_is_linked_without_a_link() -> None:
     write(world, ANNA, NOON)
     assert "linked" not in explain(ANNA, store=world.store, clock=world.clock)
     assert "linked" not in export(ANNA, store=world.store, clock=world.clock)
+
+
+def test_a_skip_has_the_rule_of_the_address_that_is_reached() -> None:
+    """A cap outlasted the message at the only open address, and the skip was put down to the closed one."""
+    at = DUE - HOUR
+    world = story((OTHER_PHONE, 2 * HOUR), booked=CHAT, caps={"utility": parse_caps("1/P1D")})
+    world.clock.now = at
+    world.plan(business("OrderShipped", at, subject_id="o-1", contact=OTHER_PHONE))
+    assert world.run_sender("updates")["sent"] == 1
+    world.clock.now = DUE
+    assert world.run_sender()["skipped"] == {"too_late": 1}
+    (skipped,) = world.bus.details("MessageSkipped")
+    assert skipped["facts"]["held_by"] == "frequency_cap"

@@ -43,8 +43,8 @@ def redrive(
 ) -> ExitCode:
     """Put failed or rejected events on the bus again, or failed messages into the schedule.
 
-    Each event keeps its own time; one that the bus does not take stays in the queue. Each message is sent by the next
-    run, after the same rules, if it is still valid. Example: reengage redrive --queue messages --apply
+    It also counts the causes. Each event keeps its own time; one that the bus does not take stays in the queue. Each
+    message is sent by the next run, after the same rules, if it is still valid. Example: reengage redrive --apply
     """
     if queue not in (*OUTPUTS, MESSAGES):
         raise UsageError(f'unknown --queue "{queue}"; use {", ".join((*OUTPUTS, MESSAGES))}')
@@ -96,17 +96,43 @@ def _redrive_messages(table: str, selection: Selection, *, rate: float, limit: i
     return counts
 
 
+def cause_of(message: Mapping[str, Any]) -> str:
+    """Return why a message is in a queue of failed or rejected events, without personal data.
+
+    | kept by | the cause |
+    |---|---|
+    | Lambda, after a failed invocation | in the body: the condition and the error's type |
+    | a rule of EventBridge | in the attributes ``ERROR_CODE`` and ``EXHAUSTED_RETRY_CONDITION`` |
+    | a subscription of SNS | in the attributes ``ErrorCode`` and ``ErrorMessage`` |
+    | the app, as invalid | in the body: ``errors`` |
+    """
+    body = json.loads(message["Body"])
+    attributes = {name: value.get("StringValue") for name, value in message.get("MessageAttributes", {}).items()}
+    context, response = body.get("requestContext") or {}, body.get("responsePayload") or {}
+    parts = (
+        *(context.get("condition"), response.get("errorType") if isinstance(response, dict) else None),
+        *(attributes.get(name) for name in ("ERROR_CODE", "EXHAUSTED_RETRY_CONDITION", "ErrorCode", "ErrorMessage")),
+        *(body.get("errors") or ())[:1],
+    )
+    return ", ".join(str(part) for part in parts if part) or "not given"
+
+
 class _Redrive:
     def __init__(self, bus: str, queue_url: str, rate: float, *, apply: bool) -> None:
         import boto3  # noqa: PLC0415 - commands without a stack do not need it
 
         self.bus, self.queue_url, self.rate, self.apply = bus, queue_url, rate, apply
         self.sqs, self.events = boto3.client("sqs"), boto3.client("events")
+        self.causes: Counter[str] = Counter()
 
     def run(self, limit: int) -> Counter[str]:
-        """Return how many events of each type went where. A dry run reads each message once and gives it back."""
+        """Return how many events of each type went where, and how many had each cause.
+
+        A dry run reads each message once and gives it back.
+        """
         counts: Counter[str] = Counter()
         for message in self._messages(limit):
+            self.causes[f"cause: {cause_of(message)}"] += 1
             entry = self._entry(message["Body"])
             if entry is None:
                 counts["left (no event of the bus: see events/README.md)"] += 1
@@ -120,7 +146,7 @@ class _Redrive:
                 if counts.total() % PROGRESS_EVERY == 0:
                     warn(f"{counts.total()} events …")
                 time.sleep(1 / self.rate)
-        return counts
+        return counts + self.causes
 
     def _messages(self, limit: int) -> Iterator[Any]:
         seen: list[Any] = []
@@ -130,6 +156,7 @@ class _Redrive:
                     QueueUrl=self.queue_url,
                     MaxNumberOfMessages=min(BATCH, limit - len(seen)),
                     VisibilityTimeout=HIDDEN_SECONDS,
+                    MessageAttributeNames=["All"],
                 ).get("Messages", [])
                 if not received:
                     return

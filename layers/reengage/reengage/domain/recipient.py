@@ -19,7 +19,8 @@ Position = Callable[[Contact], int]
 def choose(context: PolicyInput, position: Position = lambda _: 0) -> tuple[PolicyInput, Decision]:
     """Decide on the message at each of the person's addresses, and return the one to use with its decision.
 
-    An address that did not deliver the message before is left out.
+    An address that did not deliver the message before is left out. If no address may be used, the rule is that of an
+    address that can be reached, if there is one.
     """
     own, failed = decide(context), context.message.undelivered_to
     is_final = own.action is Action.SKIP and own.rule not in ELSEWHERE
@@ -34,7 +35,8 @@ def choose(context: PolicyInput, position: Position = lambda _: 0) -> tuple[Poli
         return min(holds, key=lambda pair: pair[1].until or context.now)
     if context.message.contact in failed:
         return context, Decision(Action.SKIP, None, {"decided_at": own.facts["decided_at"]})
-    return context, own
+    reached = [decision for _, decision in found if decision.rule not in ELSEWHERE or "held_by" in decision.facts]
+    return context, reached[0] if reached else own
 
 
 def _with(found: list[tuple[PolicyInput, Decision]], action: Action) -> list[tuple[PolicyInput, Decision]]:

@@ -1,0 +1,109 @@
+"""The settings of a story: the values that it may set, and what each means to the model."""
+
+import random
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+DAY: Final = timedelta(days=1)
+HOUR: Final = timedelta(hours=1)
+Line = dict[str, Any]
+Caps = Sequence[tuple[int, timedelta]]
+
+
+class Quiet(NamedTuple):
+    """Quiet hours over midnight: when they begin on a weekday, from Monday, and when they end on the next day."""
+
+    begins: Sequence[time]
+    ends: Sequence[time]
+
+
+def daily(begins: time, ends: time) -> Quiet:
+    return Quiet([begins] * 7, [ends] * 7)
+
+
+WEEKEND: Final = Quiet([time(21)] * 5 + [time(18)] * 2, [time(8)] * 5 + [time(11)] * 2)
+TEMPLATES: Final = ("appointment_reminder", "order_shipped", "trial_follow_up", "review_request")
+
+VALUES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "MarketingCaps": {
+        "1/P1D,3/P7D": [(1, DAY), (3, 7 * DAY)],
+        "2/P2D": [(2, 2 * DAY)],
+        "1/PT6H,4/P7D": [(1, 6 * HOUR), (4, 7 * DAY)],
+        "": [],
+    },
+    "UtilityCaps": {"5/P1D": [(5, DAY)], "2/P1D": [(2, DAY)], "": []},
+    "UtilityQuietHours": {
+        "21:00-08:00": daily(time(21), time(8)),
+        "22:30-07:15": daily(time(22, 30), time(7, 15)),
+        "Mon-Fri 21:00-08:00, Sat-Sun 18:00-11:00": WEEKEND,
+        "": None,
+    },
+    "MarketingQuietHours": {
+        "20:00-09:00": daily(time(20), time(9)),
+        "16:30-10:30": daily(time(16, 30), time(10, 30)),
+        "Mon-Fri 21:00-08:00, Sat-Sun 18:00-11:00": WEEKEND,
+        "": None,
+    },
+    "ConversationPause": {"PT30M": timedelta(minutes=30), "PT3H": 3 * HOUR, "": timedelta()},
+    "WhenWindowWillClose": {"wait": "wait", "pull_forward": "pull_forward", "warn": "warn"},
+    "WhatsAppTemplates": {"": frozenset(), ",".join(TEMPLATES): frozenset(TEMPLATES)},
+    "MarketingConsent": {"implied": False, "required": True},
+}
+"""The first value of each parameter is the stack's default."""
+
+OFTEN: Final = {"WhatsAppTemplates": 0.5, "WhenWindowWillClose": 0.4, "MarketingConsent": 0.1}
+"""How often a story sets the parameter; one time in four otherwise."""
+
+
+class Settings(NamedTuple):
+    """What the settings mean. ``caps`` and ``quiet`` by category; ``needs_consent``: all marketing does."""
+
+    caps: Mapping[str, Caps]
+    quiet: Mapping[str, Quiet | None]
+    conversation: timedelta
+    closing: str
+    templates: frozenset[str]
+    needs_consent: bool
+
+    def is_quiet(self, category: str, at: datetime, zone: ZoneInfo) -> bool:
+        hours = self.quiet.get(category)
+        if hours is None:
+            return False
+        local = at.astimezone(zone)
+        today, now = local.weekday(), local.time()
+        return now >= hours.begins[today] or now < hours.ends[(today - 1) % 7]
+
+    def allowed_from(self, category: str, at: datetime, zone: ZoneInfo) -> datetime:
+        """The first instant from ``at`` on that is not quiet."""
+        hours = self.quiet.get(category)
+        if hours is None or not self.is_quiet(category, at, zone):
+            return at
+        local = at.astimezone(zone)
+        begun = local if local.time() >= hours.begins[local.weekday()] else local - DAY
+        ends = hours.ends[begun.weekday()]
+        return datetime.combine((begun + DAY).date(), ends, zone).astimezone(UTC)
+
+
+def draw(chance: random.Random) -> Line:
+    """Return the values of some parameters."""
+    return {
+        name: chance.choice(list(values)[1:])
+        for name, values in VALUES.items()
+        if chance.random() < OFTEN.get(name, 0.25)
+    }
+
+
+def settings_of(lines: Sequence[Line]) -> Settings:
+    """Return what a story sets; what it does not set has its default."""
+    given = {name: value for line in lines for name, value in line.get("set", {}).items()}
+    means = {name: values[given.get(name, next(iter(values)))] for name, values in VALUES.items()}
+    return Settings(
+        caps={"marketing": means["MarketingCaps"], "utility": means["UtilityCaps"]},
+        quiet={"marketing": means["MarketingQuietHours"], "utility": means["UtilityQuietHours"]},
+        conversation=means["ConversationPause"],
+        closing=means["WhenWindowWillClose"],
+        templates=means["WhatsAppTemplates"],
+        needs_consent=means["MarketingConsent"],
+    )
