@@ -222,16 +222,10 @@ class Queues:
     def client(self, _service: str) -> "Queues":
         return self
 
-    def receive_message(
-        self,
-        *,
-        MaxNumberOfMessages: int,
-        MessageAttributeNames: list[str],
-        **_: Any,  # noqa: N803 - AWS's names
-    ) -> Any:
-        assert MessageAttributeNames == ["All"]
+    def receive_message(self, **given: Any) -> Any:
+        assert given["MessageAttributeNames"] == ["All"]
         attributes = {name: {"DataType": "String", "StringValue": value} for name, value in self.attributes.items()}
-        batch = self.bodies[self.read : self.read + MaxNumberOfMessages]
+        batch = self.bodies[self.read : self.read + given["MaxNumberOfMessages"]]
         start, self.read = self.read, self.read + len(batch)
         return {
             "Messages": [

@@ -23,7 +23,7 @@ from reengage.domain.planning import broadcasts, planned_messages
 from reengage.domain.policy import PolicyInput, PolicySettings, Snapshot, default_zone
 from reengage.domain.purchases import KIND as PURCHASE
 from reengage.domain.reasons import REASONS
-from reengage.domain.subject import RETENTION, BusinessEvent, Subject, SubjectRef
+from reengage.domain.subject import RETENTION, BusinessEvent, Subject, SubjectRef, Track
 from reengage.domain.window_closing import ClosingPlan, forecast_of, plan_for_closing
 from reengage.errors import WriteConflict
 from reengage.ports import Clock, PlanStore, Publish, Thread
@@ -86,8 +86,8 @@ def plan_messages(
         return Planned(erased=True)
     former, subject = _store_subject(event, store=store, now=now, last_event_at=last_event_at)
     track = subject.tracks[event.track]
-    if not track.reflects(event) and event.subject.kind != PURCHASE:
-        return Planned(stale=True)  # an older purchase is kept: it may have withdrawn reminders and not published it
+    if _is_stale(event, track):
+        return Planned(stale=True)
     brand = store.read_brand(event.subject.brand)
     zone = default_zone(brand, settings)
     before = replace(subject, tracks=subject.previous)
@@ -121,6 +121,11 @@ def plan_messages(
 def _is_repeat(former: Subject | None, subject: Subject) -> bool:
     """True if the event changed nothing: it was applied before."""
     return former is not None and former.newest_revision == subject.newest_revision
+
+
+def _is_stale(event: BusinessEvent, track: Track) -> bool:
+    """Whether newer events leave nothing of it. A purchase may have withdrawn reminders, and not published that."""
+    return not track.reflects(event) and event.subject.kind != PURCHASE
 
 
 def planned_event(message: ScheduledMessage, context: PolicyInput, invitation: Invitation | None = None) -> OutEvent:
