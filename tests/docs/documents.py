@@ -1,6 +1,7 @@
 """The Markdown documents of the repository, and the parts that the tests need of them."""
 
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 _PARTS = re.compile(r"^(?:[ ]*```.*?^[ ]*```[ ]*$)", re.DOTALL | re.MULTILINE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"*)]*\s+(?=[\"*(\[A-Z`])")
 _LIST_ITEM = re.compile(r"^\s*(?:[-*]|\d+\.)\s+")
+_ASSIGNMENT = re.compile(r"[A-Z_]+=.*")
+_COMMAND_SPAN = re.compile(r"`((?:BUS=\w+ )?(?:make|sam|aws|reengage|python|node)\s[^`]+)`")
 _TABLE_RULE = re.compile(r"\|(?:\s*:?-+:?\s*\|)+")
 
 
@@ -96,6 +99,46 @@ class Document:
         """The fragments that GitHub gives to the headings."""
         headings = re.findall(r"^#+ (.+)$", self.without_blocks, re.MULTILINE)
         return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of a document, on one line and without its comment, and the heading above it."""
+
+    heading: str
+    text: str
+
+
+def shell_lines(block: str) -> Iterator[str]:
+    """Yield the commands of a block; a quotation or a backslash may continue over lines."""
+    pending = ""
+    for line in block.replace("\\\n", " ").splitlines():
+        pending = f"{pending}\n{line}" if pending else line
+        try:
+            words = shlex.split(pending, comments=True)
+        except ValueError:
+            continue
+        if words and not all(map(_ASSIGNMENT.fullmatch, words)):
+            yield pending
+        pending = ""
+    assert not pending, pending
+
+
+def commands_of(doc: Document) -> Iterator[Command]:
+    """Yield each command of the shell blocks and of the code spans, with the heading above it."""
+    fenced = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+    parts = re.split(r"^#+ (.+)$", fenced.sub(_hide_headings, doc.text), flags=re.MULTILINE)
+    for heading, text in zip(parts[1::2], parts[2::2], strict=True):
+        for block in re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+            for line in shell_lines(block.replace("\0", "#")):
+                yield Command(heading, " ".join(re.sub(r"\s+#\s.*", "", line).split()))
+        for span in _COMMAND_SPAN.findall(fenced.sub("", text)):
+            yield Command(heading, " ".join(span.split()))
+
+
+def _hide_headings(block: re.Match[str]) -> str:
+    """Let a comment of a block not look like a heading."""
+    return re.sub(r"^#", "\0", block[0], flags=re.MULTILINE)
 
 
 def _split(paragraph: str) -> Iterator[str]:

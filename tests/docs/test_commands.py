@@ -24,8 +24,9 @@ from reengage.cli.explain import ledger
 from reengage.cli.main import app
 from reengage.domain.contact import Contact
 from reengage.usecases.explain import explain
-from tests.docs.documents import ROOT, document, documents
+from tests.docs.documents import ROOT, commands_of, document, documents, shell_lines
 from tests.fakes import ANNA, NOON, World, business, inbound
+from tests.local import runbook_scenes
 from tests.template_resources import template
 
 if TYPE_CHECKING:
@@ -45,26 +46,11 @@ def commands() -> Iterator[list[str]]:
     """Yield each command of the shell blocks, and each command in a code span, as its words."""
     for doc in documents():
         for block in doc.blocks("sh"):
-            for line in _lines(block):
+            for line in shell_lines(block):
                 for part in re.split(r" && ", line):
                     yield shlex.split(part, comments=True)
         for span in re.findall(r"`((?:make|sam|aws|reengage) [^`]+)`", doc.without_blocks):
             yield span.replace("'", "").split()
-
-
-def _lines(block: str) -> Iterator[str]:
-    """Yield the commands of a block; a quotation or a backslash may continue over lines."""
-    pending = ""
-    for line in block.replace("\\\n", " ").splitlines():
-        pending = f"{pending}\n{line}" if pending else line
-        try:
-            words = shlex.split(pending, comments=True)
-        except ValueError:
-            continue
-        if words and not all(map(ASSIGNMENT.fullmatch, words)):
-            yield pending
-        pending = ""
-    assert not pending, pending
 
 
 def of(program: str) -> list[list[str]]:
@@ -247,3 +233,10 @@ def test_terraform_snippet_is_well_formed(tmp_path: Path) -> None:
 def test_cdk_snippet_is_python() -> None:
     (snippet,) = document("functions/DEPLOY.md").blocks("python")
     compile(snippet, "functions/DEPLOY.md", "exec")
+
+
+def test_every_command_of_the_runbook_is_run_on_the_local_stack() -> None:
+    """`make runbook` runs them; a new command needs a scene, or a reason why it has none."""
+    assert list(runbook_scenes.unplayed()) == []
+    documented = {command.text for path in runbook_scenes.DOCUMENTS for command in commands_of(document(path))}
+    assert set(runbook_scenes.NOT_RUN) <= documented

@@ -12,6 +12,7 @@ from msgspec import UnsetType
 
 from reengage.adapters.inbound.event_types import EVENT_SCHEMAS, DeliveryReported, MessageReceived
 from reengage.adapters.inbound.eventbridge import inbound_message, parse_business_event
+from reengage.cli.checks import CHECKS
 from reengage.domain.contact import CHANNELS
 from reengage.domain.instants import Duration
 from reengage.domain.policy import RULES
@@ -61,6 +62,10 @@ def test_events_in() -> None:
         optional = {field.name for field in fields if UnsetType in getattr(field.type, "__args__", ())}
         expected[event] = ({field.name for field in fields} - optional, optional)
     assert documented == expected
+
+
+def test_checks_of_doctor_are_documented_in_their_order() -> None:
+    assert [names(row[0])[0] for row in FUNCTIONS.table("## Doctor", "check")] == list(CHECKS)
 
 
 def test_each_event_in_is_routed_to_one_function() -> None:

@@ -11,6 +11,7 @@ function's first invocation takes seconds, and a burst of events takes longer.
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import tempfile
@@ -127,12 +128,14 @@ def deploy(
     parameters: Mapping[str, str] | None = None,
     *,
     template: Path = ROOT / "template.yaml",
+    leave_out: str = "",
     say: Say = print,
 ) -> dict[str, str]:
     """Build `template` for this machine's processor, deploy it as `stack_name`, and return the outputs.
 
     `parameters` are the stack's; what they leave out has the template's default, but for `Architecture`.
-    A second call builds and changes only what differs. `say` gets a line for each step.
+    A second call builds and changes only what differs. `say` gets a line for each step. `leave_out` is the type of
+    resources that the emulator does not know; no other resource may refer to them.
     Raises SamError.
     """
     given = parameter_overrides(parameters)
@@ -141,6 +144,8 @@ def deploy(
     cache = ["--cached", "--cache-dir", str(BUILD.parent / "cache")]
     _sam([*build, *cache, *given], aws.env, say)
 
+    if leave_out:
+        _leave_out(leave_out)
     say(f"Deploying the stack {stack_name}")
     deploy = [
         "deploy",
@@ -155,6 +160,15 @@ def deploy(
     quietly = ["--no-progressbar", "--no-confirm-changeset", "--no-fail-on-empty-changeset"]
     _sam([*deploy, *onto, *quietly, *given], {**aws.env, "SAM_CLI_POLL_DELAY": "1"}, say)
     return outputs(aws, stack_name)
+
+
+def _leave_out(resource_type: str) -> None:
+    """Take the resources of a type out of the built template, which is YAML with a line `  Name:` a resource."""
+    resources = re.split(r"(?m)^(?=  \w+:$)", BUILT_TEMPLATE.read_text(encoding="utf-8"))
+    kept = [text for text in resources if f"\n    Type: {resource_type}\n" not in text]
+    if len(kept) == len(resources):
+        raise SamError(f"the built template has no resource of the type {resource_type}")
+    BUILT_TEMPLATE.write_text("".join(kept), encoding="utf-8")
 
 
 def outputs(aws: Emulator, stack_name: str) -> dict[str, str]:

@@ -166,14 +166,14 @@ class Stage(Story):
             "locale": "en",
             "timezone": NOON,
         }
-        self._publish("MessageReceived", detail)
+        self.publish("MessageReceived", detail)
         return detail
 
     def happens(self, detail_type: str, about: Person | str, **fields: Any) -> Json:
         """A business system tells of a person, or of something of a brand; answers with the event's detail."""
         whose = {"brand": about} if isinstance(about, str) else {"contact": about.contact}
         values = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in fields.items()}
-        self._publish(detail_type, whose | values)
+        self.publish(detail_type, whose | values)
         return whose | values
 
     def replan(self, function: str, detail_type: str, detail: Json) -> Json:
@@ -260,7 +260,7 @@ class Stage(Story):
                     found.append(f"{output} failed: {[line for line in run if line][-1]}")
         return found
 
-    def _publish(self, detail_type: str, detail: Json) -> None:
+    def publish(self, detail_type: str, detail: Json) -> None:
         """Put the event on the bus and wait until its function has run."""
         function = "IngestMessageFunctionArn" if detail_type == "MessageReceived" else "PlanMessagesFunctionArn"
         before = self._runs(function)

@@ -1,6 +1,7 @@
 """A local stack that stays: the template on the emulator, until it is stopped.
 
     make up       start it, deploy, print its outputs and the next commands
+    make up SET='DefaultTimezone=Europe/Berlin HelpReply=app'    the same with parameters of the template
     make down     stop it
 
 In a terminal, `make up` then prints the events that the app publishes, until Ctrl-C stops the stack. Otherwise it
@@ -9,6 +10,7 @@ ends, and the stack stays until `make down`.
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -30,6 +32,11 @@ ENV_FILE: Final = TOOLS / "local-stack.env"
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 10.0
 BRAND: Final = "acme-dental"
+PARAMETERS: Final = {"Routes": f"{BRAND}/sms/eventbridge/+12025550100", "TestNumbers": "+4915112345678"}
+"""What the documents' commands assume: one brand with a number that people write to, and a number for tests."""
+
+STAND_INS: Final = "AWS_ENDPOINT_URL_"
+"""Variables with this beginning reach the functions: they name a stand-in for one service, such as a provider."""
 
 NEXT: Final = """
 The stack runs until `make down`. Try:
@@ -46,17 +53,18 @@ For the AWS CLI and your own programs, set the environment first:
 
 def main(arguments: list[str]) -> int:
     match arguments:
-        case ["up"]:
-            return up()
+        case ["up", *given]:
+            return up(given)
         case ["down"]:
             return down()
         case _:
-            print("Usage: make up, or make down", file=sys.stderr)
+            print("Usage: make up [SET='Name=value …'], or make down", file=sys.stderr)
             return 2
 
 
-def up() -> int:
-    """Start the emulator, deploy the stack and print what to do next."""
+def up(given: list[str]) -> int:
+    """Start the emulator, deploy the stack with the parameters of ``given`` and print what to do next."""
+    parameters = PARAMETERS | dict(pair.split("=", 1) for words in given for pair in shlex.split(words) if "=" in pair)
     if _running():
         print("The local stack is already running. Stop it with `make down`.", file=sys.stderr)
         return 1
@@ -68,7 +76,7 @@ def up() -> int:
     say("Starting a local AWS")
     try:
         aws = _start()
-        outputs = emulator.deploy(aws, STACK, say=say)
+        outputs = emulator.deploy(aws, STACK, parameters, say=say)
         story = Story(aws, outputs)
         queue = story.listen()
         story.put("BrandConfigured", {"brand": BRAND, "name": "Acme Dental", "timezone": "America/New_York"})
@@ -109,10 +117,11 @@ def _start() -> emulator.Emulator:
     """Start the emulator apart from this process. Raises ``ServerError`` if it does not come up."""
     port = free_port() if answers(DEFAULT_PORT, "/") else DEFAULT_PORT
     folder = tempfile.mkdtemp(prefix="local-stack-", dir=emulator.scratch())
+    stand_ins = {name: value for name, value in os.environ.items() if name.startswith(STAND_INS)}
     with emulator.LOG.open("w") as log:
         process = subprocess.Popen(
             emulator.COMMAND,
-            env=emulator.server_env(port, "127.0.0.1", folder),
+            env=emulator.server_env(port, "127.0.0.1", folder) | stand_ins,
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=log,

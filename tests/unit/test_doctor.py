@@ -10,9 +10,10 @@ from typing import Any
 import boto3
 import pytest
 
-from reengage.cli import checks
+from reengage.cli import provider_checks
 from reengage.cli import stack as stacks
-from reengage.cli.checks import CHECKS, Inspection
+from reengage.cli.checks import CHECKS, QUEUE_HINTS
+from reengage.cli.inspection import Finding, Inspection
 from reengage.cli.main import main
 
 OUTPUTS = {
@@ -56,6 +57,9 @@ class Healthy:
     layers: tuple[str, ...] = ("layer:1",)
     status: int = 200
     composite: str = "OK"
+    reserved: int | None = None
+    version: str = "0.2.0"
+    tables: list[str] = field(default_factory=list)
     parameters: dict[str, str] = field(default_factory=dict)
 
     def client(self, _service: str) -> "Healthy":
@@ -64,7 +68,9 @@ class Healthy:
     def get_paginator(self, _name: str) -> "Healthy":
         return self
 
-    def paginate(self, **_: Any) -> Any:
+    def paginate(self, **request: Any) -> Any:
+        if "TableName" in request:
+            return [{"Items": [{"pk": {"S": pk}} for pk in self.tables]}]
         summaries = [
             {"ResourceType": kind, "LogicalResourceId": logical, "PhysicalResourceId": physical}
             for kind, logical, physical in RESOURCES
@@ -106,6 +112,13 @@ class Healthy:
     def get_account_settings(self) -> Any:
         return {"AccountLimit": {"ConcurrentExecutions": self.limit}}
 
+    def get_function_concurrency(self, **_: Any) -> Any:
+        return {} if self.reserved is None else {"ReservedConcurrentExecutions": self.reserved}
+
+    def get_template_summary(self, **_: Any) -> Any:
+        application = {"AWS::ServerlessRepo::Application": {"SemanticVersion": self.version}}
+        return {"Metadata": json.dumps(application)}
+
     def get_function_configuration(self, *, FunctionName: str) -> Any:  # noqa: N803 - AWS's name
         return {"Layers": [{"Arn": self.layers[0] if FunctionName == "webhook" else self.layers[-1]}]}
 
@@ -118,7 +131,7 @@ class Healthy:
 def inspection(aws: Healthy, outputs: dict[str, str] | None = None) -> Inspection:
     stack = stacks.Stack("reengage", outputs or OUTPUTS, {"Routes": aws.routes, **aws.parameters})
     seen = Inspection(stack, aws.client)
-    seen.get = lambda url, authorization: aws.status if url and authorization else 0  # type: ignore[method-assign]  # no socket
+    seen.get = lambda url, authorization: (aws.status if url and authorization else 0, None)  # type: ignore[method-assign]  # no socket
     return seen
 
 
@@ -160,6 +173,11 @@ PAUSED = {"all": {"at": "2026-11-28T09:00:00+00:00", "why": "wrong text"}}
         (Healthy(brand={"timezone": "Europe/Berlin"}), "brands", "acme has no name"),
         (Healthy(brand={"name": "Acme"}), "brands", "acme has no time zone"),
         (Healthy(brand={"name": "A", "timezone": "UTC", "pauses": PAUSED}), "pauses", "wrong text"),
+        (Healthy(brand={"name": "A", "timezone": "UTC", "dry_run": True}), "dry-run", "dry_run of acme is on"),
+        (Healthy(parameters={"DryRun": "true"}), "dry-run", "DryRun is on"),
+        (Healthy(routes=SHARED, calls=0, parameters={"SenderAccountId": "999999999999"}), "webhook", "no provider"),
+        (Healthy(reserved=0), "concurrency", "WebhookFunction never runs: its reserved concurrency is 0"),
+        (Healthy(version="0.1.0"), "deployment", "the stack has version 0.1.0"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -167,6 +185,51 @@ def test_a_planted_fault_is_the_only_finding(aws: Healthy, check: str, problem: 
     findings = found(aws)
     assert list(findings) == [check]
     assert problem in findings[check][0]
+
+
+def test_a_pause_that_has_ended_is_no_finding() -> None:
+    ended = {"all": PAUSED["all"] | {"until": "2026-11-28T10:00:00+00:00"}}
+    assert found(Healthy(brand={"name": "A", "timezone": "UTC", "pauses": ended})) == {}
+
+
+def test_a_resume_is_named_with_the_scope_and_brand_of_its_pause() -> None:
+    aws = Healthy(brand={"name": "A", "timezone": "UTC", "pauses": {"marketing": PAUSED["all"]}})
+    (finding,) = CHECKS["pauses"](inspection(aws))
+    assert finding.hint == "If the cause is gone: reengage resume --scope marketing --brand acme."
+
+
+def test_a_brand_without_a_route_is_checked() -> None:
+    aws = Healthy(routes="acme/sms/twilio/+12025550100", tables=["CONTACT#garden#sms#+1202", "BRAND#", "BRAND#acme"])
+    assert inspection(aws).brands == ["acme", "garden"]
+
+
+def test_the_brand_of_the_smoke_check_is_left_out() -> None:
+    assert inspection(Healthy(tables=["SUBJECT#reengage-smoke#appointment#smoke-1"])).brands == ["acme"]
+
+
+@pytest.mark.parametrize(("reserved", "is_found"), [(6, True), (7, False)])
+def test_send_functions_need_one_execution_more_than_runs(reserved: int, *, is_found: bool) -> None:
+    aws = Healthy(reserved=reserved, parameters={"SendRuns": "6"})
+    RESOURCES.append(("AWS::Lambda::Function", "SendUpdatesFunction", "send"))
+    try:
+        assert bool(found(aws)) == is_found
+    finally:
+        RESOURCES.pop()
+
+
+def test_each_queue_has_its_own_hint() -> None:
+    hints = {name: finding.hint for name in QUEUE_HINTS for finding in [_finding_of_queue(name)]}
+    assert "reengage redrive --queue rejected" in hints["RejectedEventsQueue"]
+    assert "reengage redrive --queue failed" in hints["FailedEventsQueue"]
+    assert "redrive" not in hints["FailedSchedulesQueue"]
+
+
+def _finding_of_queue(name: str) -> Finding:
+    aws = Healthy(messages=1)
+    seen = inspection(aws)
+    seen.resources = {"AWS::SQS::Queue": [(name, "url")]}
+    (finding,) = CHECKS["queues"](seen)
+    return finding
 
 
 def test_a_rule_with_a_target_listens() -> None:
@@ -195,7 +258,7 @@ def test_doctor_exits_with_one_if_anything_is_found(
 
 
 def test_each_provider_that_needs_keys_is_checked() -> None:
-    assert set(checks.KEYS_OF) == {"meta", "twilio", "webhook"}
+    assert set(provider_checks.KEYS_OF) == {"meta", "twilio", "webhook"}
 
 
 EVENT = {

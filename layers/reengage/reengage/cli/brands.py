@@ -27,7 +27,7 @@ def known_brands(stack: stacks.Stack, wanted: Iterable[str]) -> set[str]:
     known |= {brand for brand in set(wanted) - known if _is_configured(client, table, brand)}
     if not set(wanted) - known:
         return known
-    return known | _in_table(client, table)
+    return known | brands_in_table(client, table)
 
 
 def nearest(brand: str, known: Collection[str]) -> str | None:
@@ -55,7 +55,8 @@ def _is_configured(client: Any, table: str, brand: str) -> bool:
     return "Item" in client.get_item(TableName=table, Key=key, ProjectionExpression="pk")
 
 
-def _in_table(client: Any, table: str) -> set[str]:
+def brands_in_table(client: Any, table: str) -> set[str]:
+    """Return the brands that have a configuration, a contact or a subject in the table."""
     kinds = {":brand": {"S": "BRAND#"}, ":contact": {"S": "CONTACT#"}, ":subject": {"S": "SUBJECT#"}}
     pages = client.get_paginator("scan").paginate(
         TableName=table,

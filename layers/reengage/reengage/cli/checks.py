@@ -1,144 +1,23 @@
 """The checks of ``doctor``, one function each: what is wrong with a deployed stack, and how to fix it."""
 
-import base64
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from http import HTTPStatus
-from typing import Any, Literal
-from urllib.error import HTTPError
-from urllib.parse import quote
-from urllib.request import Request, urlopen
+from importlib.metadata import version
+from typing import Any
 
-from reengage.cli import stack as stacks
+from reengage.cli.inspection import Finding, Inspection
+from reengage.cli.provider_checks import keys, refused_keys, templates
 from reengage.domain.brand import STACK
 from reengage.domain.instants import iso
 from reengage.domain.pause import stored_pauses
-from reengage.domain.routes import Routes, parse_routes
-
-Level = Literal["problem", "warning", "unknown"]
-
-KEYS_OF = {
-    "meta": ("meta_access_token", "meta_app_secret"),
-    "twilio": ("twilio_account_sid", "twilio_auth_token"),
-    "webhook": ("webhook_secret",),
-}
-"""By provider: names in the secret without which it cannot send, or its calls are refused."""
-
-TIMEOUT = 10.0
-"""Seconds for a provider's answer."""
 
 LOOK_BACK = timedelta(days=7)
-REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 ACCOUNT = 4
 """Index of the account in the parts of an ARN."""
 
 CONCURRENCY = 50
 """Concurrent executions below which sends and the webhook share too little; new AWS accounts have 10."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    level: Level
-    problem: str
-    hint: str
-    check: str = ""
-
-    def of(self, check: str) -> "Finding":
-        return replace(self, check=check)
-
-    def as_dict(self) -> dict[str, str]:
-        return {"check": self.check, "level": self.level, "problem": self.problem, "hint": self.hint}
-
-
-class Inspection:
-    """A stack and its resources, read once; ``client`` makes AWS clients by service name."""
-
-    def __init__(self, stack: stacks.Stack, client: Callable[[str], Any]) -> None:
-        self.stack = stack
-        self.client = client
-
-    @classmethod
-    def of(cls, name: str) -> "Inspection":
-        import boto3  # noqa: PLC0415 - commands without a stack do not need it
-
-        make_client: Any = boto3.client  # its overloads know only literal names
-        return cls(stacks.describe(name), make_client)
-
-    def get(self, url: str, authorization: str) -> int:
-        """Make a GET request that changes nothing; return the status, 0 if there is no answer."""
-        request = Request(url, headers={"Authorization": authorization})  # noqa: S310 - https, from this module
-        try:
-            with urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310 - the same  # nosec B310 # https only
-                return int(response.status)
-        except HTTPError as error:
-            return error.code
-        except OSError:
-            return 0
-
-    @cached_property
-    def resources(self) -> Mapping[str, list[tuple[str, str]]]:
-        """By resource type: logical and physical ids."""
-        found: dict[str, list[tuple[str, str]]] = {}
-        pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self.stack.name)
-        for page in pages:
-            for resource in page["StackResourceSummaries"]:
-                ids = (resource["LogicalResourceId"], resource.get("PhysicalResourceId", ""))
-                found.setdefault(resource["ResourceType"], []).append(ids)
-        return found
-
-    @cached_property
-    def routes(self) -> Routes:
-        text = self.stack.parameters.get("Routes", "")
-        return parse_routes(text) if text else Routes()
-
-    @cached_property
-    def keys(self) -> Mapping[str, Any]:
-        """The providers' keys; only their names are ever shown."""
-        secret = self.client("secretsmanager").get_secret_value(SecretId=self.stack.output("ProviderSecretsArn"))
-        keys = json.loads(secret["SecretString"])
-        return keys if isinstance(keys, dict) else {}
-
-
-def keys(inspection: Inspection) -> Iterator[Finding]:
-    """Check that each provider in Routes has its keys."""
-    for provider in sorted({route.provider for route in inspection.routes.routes} & KEYS_OF.keys()):
-        missing = [name for name in KEYS_OF[provider] if not inspection.keys.get(name)]
-        if missing:
-            hint = f"Put {', '.join(missing)} into the secret {inspection.stack.output('ProviderSecretsArn')}."
-            yield Finding("problem", f"{provider} is in Routes, and its keys are missing: {', '.join(missing)}", hint)
-
-
-def refused_keys(inspection: Inspection) -> Iterator[Finding]:
-    """Check that providers accept the keys: a call that reads, and sends nothing."""
-    version = inspection.stack.parameters.get("MetaApiVersion", "v26.0")
-    for route in inspection.routes.routes:
-        call = _reading_call(route.provider, route.sender_id, inspection.keys, version)
-        if call is None:
-            continue
-        url, authorization = call
-        status = inspection.get(url, authorization)
-        if status in REFUSED:
-            yield Finding(
-                "problem",
-                f"{route.provider} refuses the keys of {route.brand} with {status}",
-                f"Correct them in the secret {inspection.stack.output('ProviderSecretsArn')}.",
-            )
-        elif status == HTTPStatus.NOT_FOUND:
-            hint = "Correct the identity in Routes, or give the key access to it."
-            yield Finding("problem", f"{route.provider} does not know the sender of {route.brand}", hint)
-
-
-def _reading_call(provider: str, sender: str, keys: Mapping[str, Any], version: str) -> tuple[str, str] | None:
-    """Return the URL of a call that reads the account or the sender, and its authorization; ``None`` without keys."""
-    if provider == "twilio" and (sid := keys.get("twilio_account_sid")) and (token := keys.get("twilio_auth_token")):
-        basic = base64.b64encode(f"{sid}:{token}".encode()).decode()
-        return f"https://api.twilio.com/2010-04-01/Accounts/{quote(str(sid))}.json", f"Basic {basic}"
-    if provider == "meta" and (token := keys.get("meta_access_token")):
-        return f"https://graph.facebook.com/{version}/{quote(sender)}?fields=id", f"Bearer {token}"
-    return None
 
 
 def foreign_senders(inspection: Inspection) -> Iterator[Finding]:
@@ -226,17 +105,22 @@ def alarming(inspection: Inspection) -> Iterator[Finding]:
                 )
 
 
+QUEUE_HINTS: Mapping[str, str] = {
+    "RejectedEventsQueue": "Each names the wrong field. Correct the sender, then: reengage redrive --queue rejected.",
+    "FailedEventsQueue": "Read the function's log, fix the cause, then: reengage redrive --queue failed.",
+    "FailedSchedulesQueue": "The next run sends what is due. Read the function's log, then delete the message.",
+}
+
+
 def queues(inspection: Inspection) -> Iterator[Finding]:
     """Check that the queues of rejected and failed events are empty."""
     sqs = inspection.client("sqs")
+    counts = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
     for logical, url in inspection.resources.get("AWS::SQS::Queue", []):
-        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])[
-            "Attributes"
-        ]
-        if count := int(attributes["ApproximateNumberOfMessages"]):
-            yield Finding(
-                "problem", f"{logical} has {count} messages", "Read why, fix the cause, then: reengage redrive."
-            )
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(counts))["Attributes"]
+        if count := sum(int(attributes.get(name, 0)) for name in counts):
+            messages = "1 message" if count == 1 else f"{count} messages"
+            yield Finding("problem", f"{logical} has {messages}", QUEUE_HINTS.get(logical, "Read them."))
 
 
 def table(inspection: Inspection) -> Iterator[Finding]:
@@ -257,9 +141,14 @@ def table(inspection: Inspection) -> Iterator[Finding]:
         )
 
 
+CALLING = ("meta", "twilio", "aws")
+"""The providers that call the webhook, or notify the topic, with each message and receipt."""
+
+
 def webhook(inspection: Inspection) -> Iterator[Finding]:
     """Check that the webhook was called, if a provider in Routes calls it."""
-    if not {route.provider for route in inspection.routes.routes} & {"meta", "twilio"}:
+    providers = {route.provider for route in inspection.routes.routes} & set(CALLING)
+    if not providers:
         return
     functions = dict(inspection.resources.get("AWS::Lambda::Function", []))
     now = datetime.now(UTC)
@@ -272,30 +161,43 @@ def webhook(inspection: Inspection) -> Iterator[Finding]:
         Period=86_400,
         Statistics=["Sum"],
     )["Datapoints"]
-    if not any(point["Sum"] for point in points):
-        url = inspection.stack.outputs.get("WebhookUrl")
-        yield Finding(
-            "warning",
-            "no provider has called the webhook in seven days: no STOP can arrive",
-            f"Enter {url}<provider> at the provider." if url else "Set PublicWebhook to auto: there is no public URL.",
-        )
+    if any(point["Sum"] for point in points):
+        return
+    problem = "no provider has called the webhook in seven days: no STOP can arrive"
+    if providers == {"aws"}:
+        topic = inspection.stack.outputs.get("ProviderEventsTopicArn", "")
+        yield Finding("warning", problem, f"Let AWS End User Messaging publish to {topic}: two-way SMS, and receipts.")
+        return
+    url = inspection.stack.outputs.get("WebhookUrl")
+    hint = f"Enter {url}<provider> at the provider." if url else "Set PublicWebhook to auto: there is no public URL."
+    yield Finding("warning", problem, hint)
 
 
 def concurrency(inspection: Inspection) -> Iterator[Finding]:
-    """Check that the account allows enough concurrent executions."""
-    limit = inspection.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
+    """Check that the account, and each function's reserved concurrency, allow enough executions."""
+    functions = inspection.client("lambda")
+    limit = functions.get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
     if limit < CONCURRENCY:
         yield Finding(
             "warning",
             f"the account allows {limit} concurrent executions, for all its functions",
             "Ask AWS for more: Service Quotas, Lambda, Concurrent executions.",
         )
+    runs = int(inspection.stack.parameters.get("SendRuns") or 1)
+    for logical, physical in inspection.resources.get("AWS::Lambda::Function", []):
+        reserved = functions.get_function_concurrency(FunctionName=physical).get("ReservedConcurrentExecutions")
+        if reserved == 0:
+            hint = "Set its reserved concurrency to none; to stop sending, use reengage pause."
+            yield Finding("problem", f"{logical} never runs: its reserved concurrency is 0", hint)
+        elif reserved is not None and logical.startswith("Send") and reserved <= runs:
+            hint = f"Set SendConcurrency to {runs + 1}, or SendRuns to {max(reserved - 1, 1)}."
+            yield Finding("warning", f"{logical} has {reserved} executions for its {runs} runs", hint)
 
 
 def brands(inspection: Inspection) -> Iterator[Finding]:
-    """Check that each brand in Routes has a name and a time zone."""
+    """Check that each brand has a name and a time zone."""
     default_zone = inspection.stack.parameters.get("DefaultTimezone")
-    for brand in sorted({route.brand for route in inspection.routes.routes if route.brand}):
+    for brand in inspection.brands:
         fields = _brand_fields(inspection, brand)
         if not fields.get("name"):
             yield Finding("warning", f"{brand} has no name: texts show its id", "Send BrandConfigured with a name.")
@@ -319,17 +221,42 @@ def deployment(inspection: Inspection) -> Iterator[Finding]:
         layers.add(tuple(layer["Arn"] for layer in configuration.get("Layers", [])))
     if len(layers) > 1:
         yield Finding("problem", "functions use different versions of the layer", "Deploy again.")
+    deployed, own = _deployed_version(inspection), version("reengage")
+    if deployed and deployed != own:
+        problem = f"the stack has version {deployed}, and this program is {own}"
+        yield Finding("warning", problem, "Deploy this version, or install the program of the stack's version.")
+
+
+def _deployed_version(inspection: Inspection) -> str | None:
+    """Return the version in the metadata of the stack's template."""
+    summary = inspection.client("cloudformation").get_template_summary(StackName=inspection.stack.name)
+    metadata = json.loads(summary.get("Metadata") or "{}")
+    found: str | None = metadata.get("AWS::ServerlessRepo::Application", {}).get("SemanticVersion")
+    return found
 
 
 def pauses(inspection: Inspection) -> Iterator[Finding]:
     """Check that nothing is paused."""
-    brand_ids = sorted({route.brand for route in inspection.routes.routes if route.brand})
-    for brand in (STACK, *brand_ids):
+    now = datetime.now(UTC)
+    for brand in (STACK, *inspection.brands):
         for pause in stored_pauses(_brand_fields(inspection, brand).get("pauses")):
-            what = (
-                f"{brand or 'the whole stack'}, {pause.scope}, since {iso(pause.at)}: {pause.why or 'no reason given'}"
-            )
-            yield Finding("problem", f"sending is paused: {what}", "If the cause is gone: reengage resume.")
+            if pause.until and pause.until <= now:
+                continue
+            ends = f", until {iso(pause.until)}" if pause.until else ""
+            what = f"{brand or 'the whole stack'}, {pause.scope}, since {iso(pause.at)}{ends}"
+            command = f"reengage resume --scope {pause.scope}" + (f" --brand {brand}" if brand else "")
+            problem = f"sending is paused: {what}: {pause.why or 'no reason given'}"
+            yield Finding("problem", problem, f"If the cause is gone: {command}.")
+
+
+def dry_run(inspection: Inspection) -> Iterator[Finding]:
+    """Check that messages are sent, and not only recorded."""
+    if inspection.stack.parameters.get("DryRun") == "true":
+        yield Finding("problem", "DryRun is on: every message is skipped as dry_run", "Deploy with DryRun=false.")
+    for brand in inspection.brands:
+        if _brand_fields(inspection, brand).get("dry_run"):
+            hint = "Send BrandConfigured with dry_run false."
+            yield Finding("problem", f"dry_run of {brand} is on: its messages are skipped as dry_run", hint)
 
 
 def _brand_fields(inspection: Inspection, brand: str) -> Mapping[str, Any]:
@@ -345,6 +272,7 @@ CHECKS: Mapping[str, Callable[[Inspection], Iterator[Finding]]] = {
     "deployment": deployment,
     "keys": keys,
     "refused-keys": refused_keys,
+    "templates": templates,
     "senders": foreign_senders,
     "listener": listener,
     "schedules": schedules,
@@ -356,4 +284,5 @@ CHECKS: Mapping[str, Callable[[Inspection], Iterator[Finding]]] = {
     "concurrency": concurrency,
     "brands": brands,
     "pauses": pauses,
+    "dry-run": dry_run,
 }

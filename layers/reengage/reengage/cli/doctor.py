@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
-from reengage.cli.checks import CHECKS, Finding, Inspection
+from reengage.cli.checks import CHECKS
 from reengage.cli.console import ExitCode, command, write, write_json
 from reengage.cli.explain import JsonOption, StackOption
+from reengage.cli.inspection import Finding, Inspection
 
 
 @command

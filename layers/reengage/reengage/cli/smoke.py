@@ -16,10 +16,11 @@ import typer
 from reengage.cli import stack as stacks
 from reengage.cli.console import ExitCode, command, write, write_json
 from reengage.cli.explain import JsonOption, StackOption
+from reengage.cli.inspection import SMOKE
 from reengage.domain.instants import iso
 from reengage.errors import ReengageError
 
-CONTACT: Final = {"brand": "reengage-smoke", "channel": "sms", "address": "+12025550199"}
+CONTACT: Final = {"brand": SMOKE, "channel": "sms", "address": "+12025550199"}
 """A brand of its own, without a route: its message goes to the bus. The number is reserved for fiction."""
 
 ZONES: Final = (
@@ -184,3 +185,5 @@ def _get(url: str) -> tuple[int, str]:
             return int(response.status), response.read().decode()
     except HTTPError as error:
         return error.code, error.read().decode(errors="replace")
+    except OSError as error:
+        raise StepError(f"{url} does not answer: {error}") from error

@@ -1,0 +1,122 @@
+"""A deployed stack as ``doctor`` looks at it: its resources, its keys, and calls of providers that change nothing."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from http import HTTPStatus
+from typing import Any, Final, Literal
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from reengage.cli import stack as stacks
+from reengage.cli.brands import brands_in_table
+from reengage.domain.routes import Routes, parse_routes
+
+Level = Literal["problem", "warning", "unknown"]
+
+TIMEOUT: Final = 10.0
+"""Seconds for a provider's answer."""
+
+BODY_LIMIT: Final = 4 * 1024 * 1024
+"""Bytes of an answer: more than a page of 250 templates has."""
+
+SMOKE: Final = "reengage-smoke"
+"""The brand of ``reengage smoke``, which has no configuration."""
+
+NO_ANSWER: Final = 0
+"""In place of a status: the provider did not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    level: Level
+    problem: str
+    hint: str
+    check: str = ""
+
+    def of(self, check: str) -> "Finding":
+        return replace(self, check=check)
+
+    def as_dict(self) -> dict[str, str]:
+        return {"check": self.check, "level": self.level, "problem": self.problem, "hint": self.hint}
+
+
+@dataclass(frozen=True, slots=True)
+class Providers:
+    """The addresses of the providers' APIs."""
+
+    meta: str = "https://graph.facebook.com"
+    twilio: str = "https://api.twilio.com"
+    twilio_content: str = "https://content.twilio.com"
+
+
+class Inspection:
+    """A stack and its resources, read once; ``client`` makes AWS clients by service name."""
+
+    def __init__(self, stack: stacks.Stack, client: Callable[[str], Any], providers: Providers | None = None) -> None:
+        self.stack = stack
+        self.client = client
+        self.providers = providers or Providers()
+
+    @classmethod
+    def of(cls, name: str) -> "Inspection":
+        import boto3  # noqa: PLC0415 - commands without a stack do not need it
+
+        make_client: Any = boto3.client  # its overloads know only literal names
+        return cls(stacks.describe(name), make_client)
+
+    def get(self, url: str, authorization: str) -> tuple[int, Any]:
+        """Make a GET request that changes nothing; return the status and the JSON, ``NO_ANSWER`` without an answer."""
+        request = Request(url, headers={"Authorization": authorization})  # noqa: S310 - a provider's https address
+        try:
+            with urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310 - the same  # nosec B310 # https only
+                return int(response.status), _json(response.read(BODY_LIMIT))
+        except HTTPError as error:
+            return error.code, None
+        except OSError:
+            return NO_ANSWER, None
+
+    @cached_property
+    def resources(self) -> Mapping[str, list[tuple[str, str]]]:
+        """By resource type: logical and physical ids."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self.stack.name)
+        for page in pages:
+            for resource in page["StackResourceSummaries"]:
+                ids = (resource["LogicalResourceId"], resource.get("PhysicalResourceId", ""))
+                found.setdefault(resource["ResourceType"], []).append(ids)
+        return found
+
+    @cached_property
+    def routes(self) -> Routes:
+        text = self.stack.parameters.get("Routes", "")
+        return parse_routes(text) if text else Routes()
+
+    @cached_property
+    def brands(self) -> list[str]:
+        """The brands of ``Routes``, and those of the table: without a route, messages go to the bus."""
+        in_table = brands_in_table(self.client("dynamodb"), self.stack.output("TableName"))
+        return sorted((self.routes.brands | in_table) - {"", SMOKE})
+
+    @cached_property
+    def keys(self) -> Mapping[str, Any]:
+        """The providers' keys; only their names are ever shown."""
+        secret = self.client("secretsmanager").get_secret_value(SecretId=self.stack.output("ProviderSecretsArn"))
+        keys = json.loads(secret["SecretString"])
+        return keys if isinstance(keys, dict) else {}
+
+    @property
+    def keys_hint(self) -> str:
+        return f"Correct them in the secret {self.stack.output('ProviderSecretsArn')}."
+
+
+def is_refused(status: int) -> bool:
+    return status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None

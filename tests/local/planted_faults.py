@@ -1,0 +1,262 @@
+"""Plant each fault that ``reengage doctor`` must see into the deployed stack, and look at what it finds.
+
+The stack is made healthy first: ``doctor`` must find nothing. Then each fault is planted alone, must be the only
+finding, and is undone.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from reengage.cli import stack as stacks
+from reengage.cli.checks import CHECKS
+from reengage.cli.inspection import Inspection
+from tests.local import emulator, up
+from tests.local.desk import BRAND, Desk
+from tests.local.emulator import Say
+from tests.local.provider_apis import PHONE_NUMBER_ID, SID, TOKEN, ProviderApis, provider_apis
+
+SHARED: Final = "arn:aws:sms-voice:us-east-1:999999999999:phone-number/phone-1"
+ROUTES: Final = (
+    f"{BRAND}/sms/eventbridge/+12025550100,{BRAND}/whatsapp/meta/{PHONE_NUMBER_ID},acme-optics/sms/twilio/+12025550188"
+)
+BRANDS: Final = (BRAND, "acme-optics")
+KEYS: Final = {
+    "meta_access_token": TOKEN,
+    "meta_app_secret": "s",
+    "twilio_account_sid": SID,
+    "twilio_auth_token": "t",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """``plant`` makes it and ``undo`` ends it; ``check`` must find it, in words that contain ``problem``."""
+
+    check: str
+    problem: str
+    plant: Callable[["Patient"], object]
+    undo: Callable[["Patient"], object]
+
+
+class Patient:
+    """The deployed stack, with routes over Meta and Twilio and a topic for alarms."""
+
+    def __init__(self, desk: Desk, apis: ProviderApis, topic: str) -> None:
+        self.desk, self.stage, self.apis, self.topic = desk, desk.stage, apis, topic
+        self.parameters: dict[str, str] = {}
+        self.subscription = ""
+
+    def findings(self) -> dict[str, list[str]]:
+        """Return what doctor finds, by check."""
+        stack = stacks.Stack(up.STACK, self.desk.outputs, self._deployed() | self.parameters)
+        inspection = Inspection(stack, self.desk.client, self.apis.addresses)
+        found = {name: [each.problem for each in check(inspection)] for name, check in CHECKS.items()}
+        return {name: problems for name, problems in found.items() if problems}
+
+    def _deployed(self) -> dict[str, str]:
+        (stack,) = self.desk.client("cloudformation").describe_stacks(StackName=up.STACK)["Stacks"]
+        return {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
+
+    def heal(self) -> None:
+        """Do what a careful operator does after a deployment, and what the emulator's CloudFormation leaves out."""
+        self.keys(**KEYS)
+        table = {"TableName": self.desk.outputs["TableName"]}
+        dynamodb = self.desk.client("dynamodb")
+        if dynamodb.describe_time_to_live(**table)["TimeToLiveDescription"]["TimeToLiveStatus"] != "ENABLED":
+            self.expiry(enabled=True)
+        self.backups(enabled=True)
+        self.purge()
+        self.subscribe()
+        for brand in BRANDS:
+            self.desk.happens("BrandConfigured", brand, name=brand.title(), timezone="America/New_York")
+        self.desk.client("cloudwatch").put_metric_data(
+            Namespace="AWS/Lambda",
+            MetricData=[
+                {
+                    "MetricName": "Invocations",
+                    "Dimensions": [{"Name": "FunctionName", "Value": self.desk.resource("WebhookFunction")}],
+                    "Timestamp": datetime.now(UTC),
+                    "Value": 1,
+                }
+            ],
+        )
+
+    def keys(self, **keys: Any) -> None:
+        secret = self.desk.outputs["ProviderSecretsArn"]
+        self.desk.client("secretsmanager").put_secret_value(SecretId=secret, SecretString=json.dumps(keys))
+
+    def expiry(self, *, enabled: bool) -> None:
+        attribute = {"Enabled": enabled, "AttributeName": "expires_at"}
+        self.desk.client("dynamodb").update_time_to_live(
+            TableName=self.desk.outputs["TableName"], TimeToLiveSpecification=attribute
+        )
+
+    def backups(self, *, enabled: bool) -> None:
+        self.desk.client("dynamodb").update_continuous_backups(
+            TableName=self.desk.outputs["TableName"],
+            PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": enabled},
+        )
+
+    def subscribe(self) -> None:
+        arn = self.desk.client("sqs").get_queue_attributes(QueueUrl=self.stage.queue, AttributeNames=["QueueArn"])[
+            "Attributes"
+        ]["QueueArn"]
+        answer = self.desk.client("sns").subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=arn)
+        self.subscription = answer["SubscriptionArn"]
+
+    def unsubscribe(self) -> None:
+        self.desk.client("sns").unsubscribe(SubscriptionArn=self.subscription)
+
+    def rule(self, *, enabled: bool) -> None:
+        events, rule = self.desk.client("events"), {"Name": "business-system", "EventBusName": up.STACK}
+        (events.enable_rule if enabled else events.disable_rule)(**rule)
+
+    def alarm(self, state: str) -> None:
+        self.desk.client("cloudwatch").set_alarm_state(
+            AlarmName=self.desk.resource("OverdueAlarm"), StateValue=state, StateReason="a planted fault"
+        )
+
+    def message(self, output: str) -> None:
+        self.desk.client("sqs").send_message(QueueUrl=self.desk.outputs[output], MessageBody="{}")
+
+    def purge(self) -> None:
+        for output in ("RejectedEventsQueueUrl", "FailedEventsQueueUrl"):
+            self.desk.client("sqs").purge_queue(QueueUrl=self.desk.outputs[output])
+
+    def reserve(self, function: str, executions: int | None) -> None:
+        functions, name = self.desk.client("lambda"), {"FunctionName": self.desk.resource(function)}
+        if executions is None:
+            functions.delete_function_concurrency(**name)
+        else:
+            functions.put_function_concurrency(**name, ReservedConcurrentExecutions=executions)
+
+    def brand(self, brand: str, **fields: Any) -> None:
+        self.desk.happens("BrandConfigured", brand, **fields)
+
+    def pause(self, **detail: Any) -> None:
+        self.stage.publish("SendingPaused", {"why": "a planted fault", **detail})
+
+    def resume(self, **detail: Any) -> None:
+        self.stage.publish("SendingResumed", detail)
+
+    def layer(self, version: str | None) -> None:
+        """Let one function use another layer, as after an update that stopped half-way."""
+        functions, name = self.desk.client("lambda"), self.desk.resource("ExplainFunction")
+        whole = functions.get_function_configuration(FunctionName=self.desk.resource("WebhookFunction"))["Layers"]
+        layers = [each["Arn"] for each in whole]
+        functions.update_function_configuration(FunctionName=name, Layers=layers if version is None else [])
+
+
+def faults() -> Iterator[Fault]:
+    """Yield what an operator may meet: the list of the runbook's paragraph about doctor, in its order."""
+    lacking = {name: value for name, value in KEYS.items() if name != "twilio_auth_token"}
+    yield Fault("keys", "twilio_auth_token", lambda p: p.keys(**lacking), lambda p: p.keys(**KEYS))
+    yield Fault(
+        "refused-keys",
+        f"meta refuses the keys of {BRAND} with 401",
+        lambda p: p.keys(**KEYS | {"meta_access_token": "an old token"}),
+        lambda p: p.keys(**KEYS),
+    )
+    yield Fault(
+        "templates",
+        "appointment_reminder of acme-dental is paused in en",
+        lambda p: p.apis.template("appointment_reminder", "en", "PAUSED"),
+        lambda p: p.apis.template("appointment_reminder", "en", "APPROVED"),
+    )
+    yield Fault(
+        "senders",
+        "of another account",
+        lambda p: p.parameters.update(Routes=f"{ROUTES},acme-optics/rcs/aws/{SHARED}"),
+        lambda p: p.parameters.clear(),
+    )
+    yield Fault("listener", "no rule takes", lambda p: p.rule(enabled=False), lambda p: p.rule(enabled=True))
+    yield Fault(
+        "schedules",
+        "SendUpdatesFunctionEveryMinute is disabled",
+        lambda p: p.stage.schedules(enabled=False),
+        lambda p: p.stage.schedules(enabled=True),
+    )
+    yield Fault("alarms", "no confirmed subscriber", lambda p: p.unsubscribe(), lambda p: p.subscribe())
+    yield Fault("alarming", "OverdueAlarm", lambda p: p.alarm("ALARM"), lambda p: p.alarm("OK"))
+    yield _in_queue("RejectedEventsQueue")
+    yield _in_queue("FailedEventsQueue")
+    yield Fault("table", "expired", lambda p: p.expiry(enabled=False), lambda p: p.expiry(enabled=True))
+    yield Fault("table", "recovery", lambda p: p.backups(enabled=False), lambda p: p.backups(enabled=True))
+    yield Fault(
+        "concurrency",
+        "SendUpdatesFunction never runs",
+        lambda p: p.reserve("SendUpdatesFunction", 0),
+        lambda p: p.reserve("SendUpdatesFunction", None),
+    )
+    yield Fault(
+        "concurrency",
+        "SendUpdatesFunction has 3 executions for its 6 runs",
+        lambda p: p.reserve("SendUpdatesFunction", 3),
+        lambda p: p.reserve("SendUpdatesFunction", None),
+    )
+    yield Fault("deployment", "versions of the layer", lambda p: p.layer("former"), lambda p: p.layer(None))
+    garden: dict[str, Any] = {"name": "Acme Garden", "timezone": "America/New_York"}
+    yield Fault(
+        "brands",
+        "acme-garden has no time zone",
+        lambda p: p.brand("acme-garden", name="Acme Garden"),
+        lambda p: p.brand("acme-garden", **garden),
+    )
+    yield Fault(
+        "brands",
+        "acme-roses has no name",
+        lambda p: p.stage.person(brand="acme-roses"),
+        lambda p: p.brand("acme-roses", **garden),
+    )
+    yield Fault(
+        "pauses",
+        "acme-garden, all",
+        lambda p: p.pause(brand="acme-garden"),
+        lambda p: p.resume(brand="acme-garden"),
+    )
+    yield Fault(
+        "pauses",
+        "the whole stack, marketing",
+        lambda p: p.pause(scope="marketing"),
+        lambda p: p.resume(scope="marketing"),
+    )
+    yield Fault(
+        "dry-run",
+        "dry_run of acme-garden is on",
+        lambda p: p.brand("acme-garden", **garden, dry_run=True),
+        lambda p: p.brand("acme-garden", **garden, dry_run=False),
+    )
+
+
+def _in_queue(queue: str) -> Fault:
+    return Fault("queues", f"{queue} has 1 message", lambda p: p.message(f"{queue}Url"), lambda p: p.purge())
+
+
+def undetected(desk: Desk, say: Say) -> Sequence[str]:
+    """Return what doctor does not find, and what it finds on a healthy stack."""
+    topic = desk.client("sns").create_topic(Name="alarms")["TopicArn"]
+    parameters = {"Routes": ROUTES, "WhatsAppTemplates": "appointment_reminder", "AlarmTopicArn": topic}
+    # The emulator's CloudFormation has no composite alarms; tests/integration/test_alarm_states.py drives ours.
+    desk.outputs |= emulator.deploy(
+        desk.aws, up.STACK, up.PARAMETERS | parameters, leave_out="AWS::CloudWatch::CompositeAlarm", say=say
+    )
+    wrong: list[str] = []
+    with provider_apis() as apis:
+        patient = Patient(desk, apis, topic)
+        patient.heal()
+        if found := patient.findings():
+            wrong.append(f"doctor finds faults on a healthy stack: {found}")
+        planted = list(faults())
+        for fault in planted:
+            fault.plant(patient)
+            found = patient.findings()
+            fault.undo(patient)
+            if list(found) != [fault.check] or fault.problem not in found[fault.check][0]:
+                wrong.append(f"doctor finds {found}; planted was {fault.check}: {fault.problem}")
+        if found := patient.findings():
+            wrong.append(f"doctor still finds {found}")
+    say(f"doctor was shown {len(planted)} faults; {len(wrong)} times it was wrong")
+    return wrong
