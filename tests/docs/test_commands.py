@@ -236,7 +236,7 @@ def test_cdk_snippet_is_python() -> None:
 
 
 def test_every_command_of_the_runbook_is_run_on_the_local_stack() -> None:
-    """`make runbook` runs them; a new command needs a scene, or a reason why it has none."""
+    """`make runbook` runs them; a new command needs a scene, or a reason in ``NOT_RUN``."""
     assert list(runbook_scenes.unplayed()) == []
     documented = {command.text for path in runbook_scenes.DOCUMENTS for command in commands_of(document(path))}
     assert set(runbook_scenes.NOT_RUN) <= documented

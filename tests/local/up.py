@@ -1,8 +1,9 @@
 """A local stack that stays: the template on the emulator, until it is stopped.
 
     make up       start it, deploy, print its outputs and the next commands
-    make up SET='DefaultTimezone=Europe/Berlin HelpReply=app'    the same with parameters of the template
     make down     stop it
+
+`make up SET='DefaultTimezone=Europe/Berlin HelpReply=app'` deploys it with these parameters.
 
 In a terminal, `make up` then prints the events that the app publishes, until Ctrl-C stops the stack. Otherwise it
 ends, and the stack stays until `make down`.

@@ -144,18 +144,23 @@ def _of_meta(inspection: Inspection, route: Route, _: Iterable[str]) -> Statuses
     account = _account(number)
     if not account:
         raise CannotRead(f"meta named no account of the number ({status or 'no answer'})")
-    url = f"{_graph(inspection)}/{quote(account, safe='')}/message_templates?fields=name,status,language&limit=100"
     found: defaultdict[str, dict[str, str]] = defaultdict(dict)
-    for _page in range(PAGES):
+    for template in _listed_at_meta(inspection, account, authorization):
+        found[template["name"]][template["language"]] = str(template["status"]).upper()
+    return found
+
+
+def _listed_at_meta(inspection: Inspection, account: str, authorization: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the templates of an account, page by page. Raises ``CannotRead``."""
+    url = f"{_graph(inspection)}/{quote(account, safe='')}/message_templates?fields=name,status,language&limit=100"
+    for _ in range(PAGES):
         status, answer = inspection.get(url, authorization)
         if status != HTTPStatus.OK or not isinstance(answer, dict):
             raise CannotRead(f"meta answered {status or 'nothing'}; the key needs whatsapp_business_management")
-        for template in answer.get("data", ()):
-            found[template["name"]][template["language"]] = str(template["status"]).upper()
+        yield from answer.get("data", ())
         url = answer.get("paging", {}).get("next", "")
         if not url.startswith(inspection.providers.meta):
-            break
-    return found
+            return
 
 
 def _account(number: Any) -> str:
