@@ -108,6 +108,31 @@ def test_fall_back_from_each_state(harness: Harness, state: State) -> None:
     assert fallen_back(store, CHAT, ANNA)
 
 
+def test_a_withdrawn_fallback_is_undelivered(harness: Harness) -> None:
+    """It was handed over and did not arrive; then its subject ended it, and it counted as skipped, as if never sent."""
+    store = harness.store
+    brought(store, State.SENT)
+    assert fallen_back(store, CHAT)
+    withdrawn = store.withdraw(reminder(), version=1, rule="cancelled", at=LATER)
+    assert withdrawn
+    assert (withdrawn.state, withdrawn.rule, withdrawn.settled_at) == (State.UNDELIVERED, "cancelled", LATER)
+    assert store.read_message(reminder().key) == withdrawn
+    assert everything_due(store, LATER) == []
+    assert store.withdraw(reminder(), version=1, rule="cancelled", at=LATER) == withdrawn, "the second says so, too"
+    assert store.write_plan(reminder(version=2), at=LATER) == withdrawn, "it is not sent once more"
+    assert store.unsent_messages(ANNA) == [withdrawn]
+
+
+def test_a_newer_plan_keeps_the_addresses_that_failed(harness: Harness) -> None:
+    """A cart was abandoned anew while its reminder waited for another address: it went to the first one again."""
+    store = harness.store
+    brought(store, State.SENT)
+    assert fallen_back(store, CHAT)
+    stored = store.read_message(reminder().key)
+    assert store.write_plan(reminder(version=2), at=LATER) == stored
+    assert store.read_message(reminder().key) == stored
+
+
 def test_the_used_address_is_kept_with_the_outcome(harness: Harness) -> None:
     store = harness.store
     taken = claimed(store)

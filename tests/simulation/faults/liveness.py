@@ -104,11 +104,17 @@ def _is_calm(case: Case, message: Unhindered) -> bool:
 
     A fault that delays lasts until its end.
     """
-    due = message.due_at
+    due, name = message.due_at, (message.address, message.reason, message.subject_id, message.offset)
     own = f"{message.address} {message.reason}#{message.subject_id}#{message.offset}#"
+    claims = [
+        row.claimed_at
+        for row in case.history.rows
+        if row.claimed_at and (row.contact.address, row.reason, row.subject.id, row.offset) == name
+    ]
     return not any(
         fault.place.where.startswith(own)
         or (due - UNDISTURBED <= at + (fault.time if fault.kind == "late" else timedelta()) and at <= due + MINUTE)
+        or any(claimed - MINUTE <= at <= claimed + 3 * MINUTE for claimed in claims)
         for at, fault in case.history.faults
     )
 

@@ -633,3 +633,19 @@ def test_a_skip_has_the_rule_of_the_address_that_is_reached() -> None:
     assert world.run_sender()["skipped"] == {"too_late": 1}
     (skipped,) = world.bus.details("MessageSkipped")
     assert skipped["facts"]["held_by"] == "frequency_cap"
+
+
+def test_a_delivery_ends_a_fallback_as_undelivered() -> None:
+    """An order arrived while the message that it was shipped waited for another address: it became skipped."""
+    world = story((ANNA, 2 * HOUR), (CHAT, HOUR), booked=ANNA)
+    world.plan(business("OrderShipped", DUE, subject_id="o-1", contact=ANNA))
+    assert world.run_sender("updates")["sent"] == 1
+    (sent,) = [row for row in world.store.rows() if row.reason == "order_shipped"]
+    world.report(receipt(world.provider.handed[0], "undelivered", world.clock.now, event_id="u1"))
+    world.clock.forward(seconds=20)
+    world.plan(business("OrderDelivered", world.clock.now, subject_id="o-1", contact=ANNA))
+    row = world.store.read_message(sent.key)
+    assert row
+    assert (row.state, row.rule) == (State.UNDELIVERED, "cancelled")
+    assert [event["rule"] for event in world.bus.details("MessageUndelivered") if "rule" in event] == ["cancelled"]
+    assert world.run_sender("updates")["due"] == 0

@@ -6,9 +6,11 @@ from typing import Final
 
 import pytest
 
-from reengage.domain.commands import ConfigureBrand, EraseContact, RecordAgentReply
+from reengage.domain.commands import ConfigureBrand, EraseContact, LinkContact, RecordAgentReply
+from reengage.domain.contact import Contact
 from reengage.domain.message import State
 from reengage.domain.policy import PolicySettings
+from reengage.usecases.link_contact import link_contact
 from reengage.usecases.record_agent_reply import record_agent_reply
 from tests.fakes import ANNA, NOON, World, business, inbound
 
@@ -132,3 +134,14 @@ def test_a_brand_sets_after_which_silence_a_greeting_comes(stack: int | None, br
     world.clock.now = NOON + timedelta(days=9)
     world.receive(inbound(world.clock.now))
     assert [detail["reason"] for detail in world.bus.details("MessageSent")] == ["welcome_back"] * greeted
+
+
+def test_a_reply_to_a_silent_address_counts_for_the_person() -> None:
+    """The business wrote to an address that was linked and had never written, and marketing went to the other one."""
+    world, chat = talking(), Contact(ANNA.brand, "whatsapp", "GB.1112223334445556")
+    link_contact(LinkContact(ANNA, chat, NOON), store=world.store, publish=world.bus)
+    assert record_agent_reply(RecordAgentReply(chat, LATER), store=world.store, clock=world.clock)
+    conversation = world.store.read_thread(ANNA).conversation
+    assert conversation
+    assert conversation.agent_replied_at == LATER
+    assert world.store.read_thread(chat).conversation is None

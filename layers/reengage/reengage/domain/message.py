@@ -191,7 +191,8 @@ class ScheduledMessage:
 
     @property
     def is_withdrawn(self) -> bool:
-        return self.state is State.SKIPPED and self.rule in WITHDRAWN
+        """Return whether its subject ended it; one that had been tried, and did not arrive, stays undelivered."""
+        return self.state in (State.SKIPPED, State.UNDELIVERED) and self.rule in WITHDRAWN
 
     @property
     def is_planned_too_late(self) -> bool:

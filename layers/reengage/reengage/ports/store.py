@@ -216,7 +216,7 @@ class PlanStore(
 
     def withdraw(self, message: ScheduledMessage, *, version: int, rule: str, at: datetime) -> ScheduledMessage | None:
         """Skip a row that is still ``scheduled`` and not newer than ``version``. Return the row if it is withdrawn
-        now, by this call or by an earlier one; else ``None``.
+        now, by this call or by an earlier one; else ``None``. One that was handed over before becomes ``undelivered``.
         """
 
     def pending_messages(self, contact: Contact, reason: str = "") -> list[ScheduledMessage]:

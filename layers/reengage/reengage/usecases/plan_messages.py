@@ -105,7 +105,7 @@ def plan_messages(
     publish(
         [
             *(planned_event(row, contexts[row.key], invitations.get(row.contact)) for row in planned),
-            *(out_event("MessageSkipped", row, rule=row.rule, facts=_why(row)) for row in [*too_late, *withdrawn]),
+            *(_ended(row) for row in [*too_late, *withdrawn]),
         ]
     )
     if erased:
@@ -348,6 +348,11 @@ def _instants(subject: Subject) -> Iterator[datetime]:
     for name, anchor in {(reason.track, reason.anchor) for reason in REASONS.values()}:
         if (track := subject.tracks.get(name)) and anchor and (text := track.get(anchor)):
             yield parse_instant(text)
+
+
+def _ended(row: ScheduledMessage) -> OutEvent:
+    at = {"at": row.settled_at} if row.state is State.UNDELIVERED else {}
+    return out_event(f"Message{row.state.capitalize()}", row, **at, rule=row.rule, facts=_why(row))
 
 
 def _why(row: ScheduledMessage) -> dict[str, Any]:

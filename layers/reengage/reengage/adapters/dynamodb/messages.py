@@ -21,7 +21,8 @@ class Messages(Role):
 
     def write_plan(self, message: ScheduledMessage, *, at: datetime) -> ScheduledMessage:
         free = Item.pk.does_not_exist() | ((Row.state == State.SKIPPED) & (Row.version < message.version))
-        in_time = (Row.state == State.SCHEDULED) & (Row.version < message.version)
+        untried = Row.undelivered_to.does_not_exist()
+        in_time = (Row.state == State.SCHEDULED) & (Row.version < message.version) & untried
         if message.state is State.SCHEDULED:
             tries = [(message, free | in_time)]
         else:
@@ -35,14 +36,15 @@ class Messages(Role):
         return stored or self.write_plan(message, at=at)
 
     def withdraw(self, message: ScheduledMessage, *, version: int, rule: str, at: datetime) -> ScheduledMessage | None:
-        actions = [
-            Row.state.set(State.SKIPPED),
-            Row.rule.set(rule),
-            Row.settled_at.set(at),
-            Row.due_shard.remove(),
-        ]
+        actions = [Row.rule.set(rule), Row.settled_at.set(at), Row.due_shard.remove()]
         withdrawable = (Row.state == State.SCHEDULED) & (Row.version <= version)
-        row = update_row(self.table, message.key, actions, withdrawable) or self.read_message(message.key)
+
+        def end(state: State, condition: Condition) -> ScheduledMessage | None:
+            return update_row(self.table, message.key, [Row.state.set(state), *actions], withdrawable & condition)
+
+        row = end(State.SKIPPED, Row.undelivered_to.does_not_exist()) or self.read_message(message.key)
+        if row and row.state is State.SCHEDULED and row.undelivered_to:
+            row = end(State.UNDELIVERED, Row.undelivered_to.exists()) or self.read_message(message.key)
         return row if row and row.is_withdrawn else None
 
     def reschedule(self, message: ScheduledMessage, *, due_at: datetime, planned_due_at: datetime) -> bool:
@@ -68,7 +70,7 @@ class Messages(Role):
         return list(self._find(contact, pending, reasons=f"{reason}#" if reason else ""))
 
     def unsent_messages(self, contact: Contact) -> list[ScheduledMessage]:
-        withdrawn = (Row.state == State.SKIPPED) & Row.rule.is_in(*WITHDRAWN)
+        withdrawn = Row.state.is_in(State.SKIPPED, State.UNDELIVERED) & Row.rule.is_in(*WITHDRAWN)
         return list(self._find(contact, Row.state.is_in(State.SCHEDULED, State.SENDING) | withdrawn))
 
     def claimed_together(self, message: ScheduledMessage) -> list[ScheduledMessage]:

@@ -22,7 +22,7 @@ class Messages(Tables):
             in_time = replace(message, state=State.SCHEDULED, rule=None, facts={}, settled_at=None)
             if stored is None or (stored.state is State.SKIPPED and stored.version < message.version):
                 planned = message
-            elif stored.state is State.SCHEDULED and stored.version < message.version:
+            elif stored.state is State.SCHEDULED and stored.version < message.version and not stored.undelivered_to:
                 planned = in_time
             else:
                 return stored
@@ -34,8 +34,9 @@ class Messages(Tables):
         with self._lock:
             row = self._rows.get(message.key)
             if row and row.message.state is State.SCHEDULED and row.message.version <= version:
-                skipped = replace(row.message, state=State.SKIPPED, rule=rule, settled_at=at)
-                row = self._put(replace(row, message=skipped, indexed=False))
+                ended = State.UNDELIVERED if row.message.undelivered_to else State.SKIPPED
+                withdrawn = replace(row.message, state=ended, rule=rule, settled_at=at)
+                row = self._put(replace(row, message=withdrawn, indexed=False))
             return row.message if row and row.message.is_withdrawn else None
 
     def reschedule(self, message: ScheduledMessage, *, due_at: datetime, planned_due_at: datetime) -> bool:
