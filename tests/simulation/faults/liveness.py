@@ -10,6 +10,7 @@ from tests.simulation.faults.case import ONE_EACH, Case, Violation
 from tests.simulation.faults.model import (
     CATEGORIES,
     NEVER,
+    OFFSETS,
     PULLED,
     WINDOW,
     View,
@@ -95,7 +96,9 @@ def _before_closing(case: Case, lines: Sequence[Line], message: Unhindered) -> d
             closes_at = max(closes_at, made_at(line) + WINDOW)
     view = case.view(message.address, [line for line in lines if at_of(line) < closes_at])
     earliest = view.earliest(message.reason, message.subject_id, message.offset, message.wanted)
-    is_pulled = NEVER < closes_at <= due and earliest + DAY < closes_at
+    # A reminder's earliest instant is known to a day, for clocks may change.
+    slack = DAY + 2 * HOUR if message.reason in OFFSETS else HOUR + 5 * MINUTE
+    is_pulled = NEVER < closes_at <= due and earliest + slack < closes_at
     return closes_at - HOUR if is_pulled and message.reason in PULLED else due
 
 
