@@ -54,26 +54,26 @@ from reengage.usecases.send_due_messages import send_due_messages, send_shard, s
 from reengage.usecases.send_message import Sender
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
-"""When most stories begin: a Monday, a month away from any change of clocks in Europe."""
+"""When most stories begin: a Monday, a month away from any clock change in Europe."""
 
 RETENTION = timedelta(days=365)
 CLAIM_LASTS = timedelta(seconds=120)
 
 Around = Callable[[str, Callable[[], Any]], Any]
-"""Called for each call of a port, with the method's name and the call itself still to be made."""
+"""Called for each call of a port, with the method's name and a function that makes the call."""
 
 
 class Crash(BaseException):
-    """The process dies here: no ``except Exception`` can hold it, as none holds a Lambda's time-out."""
+    """The process ends here: no ``except Exception`` catches it, as none catches a timeout of Lambda."""
 
 
 class Unreachable(Exception):
-    """The other side could not be reached, or its answer was lost."""
+    """The other side was not reachable, or its response was lost."""
 
 
 @dataclass(slots=True)
 class Clock:
-    """Shows ``now`` until it is set; with ``step`` it moves on by that much after each look."""
+    """Show ``now`` until it is set; with ``step`` it advances by that much after each reading."""
 
     now: datetime = NOON
     step: timedelta = timedelta()
@@ -90,7 +90,7 @@ class Clock:
 
 @dataclass(slots=True)
 class Bus:
-    """A publisher that remembers. The next ``failing`` events cannot be put on it."""
+    """A publisher that remembers its events. The next ``failing`` events cannot be published."""
 
     events: list[OutEvent] = field(default_factory=list)
     failing: int = 0
@@ -111,7 +111,7 @@ class Bus:
 
 @dataclass(slots=True)
 class Provider:
-    """A channel that remembers what it was handed, when, and what it answered: by ``script``, then it accepts."""
+    """A channel that remembers each message, its instant and its outcome, and answers by ``script``, then accepts."""
 
     clock: Clock
     script: deque[Outcome | BaseException] = field(default_factory=deque)
@@ -137,14 +137,14 @@ class Provider:
 
 
 def render(context: PolicyInput) -> Wording:
-    """A text that shows what the sender saw."""
+    """A text that shows the input of the sender."""
     track = context.track
     values = {name: field.value for name, field in track.fields.items() if name != "contact"} if track else {}
     return Wording(f"{context.message.reason} {sorted(values.items())}", "en", context.message.reason)
 
 
 class _Wrapped:
-    """Every call of every method goes through ``around``."""
+    """Pass every call of every method through ``around``."""
 
     def __init__(self, port: object, around: Around) -> None:
         self._port, self._around = port, around
@@ -158,7 +158,7 @@ class _Wrapped:
 
 @dataclass(slots=True)
 class Fault:
-    """Breaks the ``nth`` call (from 1) among those named ``only`` (all, where it is empty), once.
+    """Break the ``nth`` call (from 1) among those named ``only`` (all, if it is empty), once.
 
     ``after`` says that the call still has its effect, and only the answer is lost.
     """
@@ -186,7 +186,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the use cases are run with."""
+    """The ports of the use cases."""
 
     store: Store
     bus: Publish
@@ -195,7 +195,7 @@ class Ports:
 
 @dataclass(slots=True)
 class World:
-    """The app with a settable clock, a bus and a provider that remember, and nothing else outside."""
+    """The app with a settable clock, a bus and a provider that remember, and nothing outside."""
 
     clock: Clock = field(default_factory=Clock)
     store: MemoryStore = field(default_factory=MemoryStore)
@@ -214,7 +214,7 @@ class World:
         self.provider = Provider(self.clock)
 
     def ports(self, around: Around | None = None) -> Ports:
-        """The store, the bus and the channel; where ``around`` is given, each call of theirs goes through it."""
+        """The store, the bus and the channel; if ``around`` is given, each call passes through it."""
         if around is None:
             return Ports(self.store, self.bus, self.provider)
 
@@ -300,7 +300,7 @@ class World:
 
 
 def worker(sender: Sender, shard: int, stop_at: datetime) -> tuple[Counter[tuple[str, str]], list[Exception]]:
-    """What one shard comes to in a run, in the caller's own thread: the tally, and the errors for the run to raise."""
+    """Process one shard of a run in the caller's own thread; return the tally and the errors to raise."""
     tally: Counter[tuple[str, str]] = Counter()
     errors: list[Exception] = []
     for priority in PRIORITIES[sender.send_group]:
@@ -336,11 +336,11 @@ def inbound(
 
 
 JUST_NOW = datetime(9000, 1, 1, tzinfo=UTC)
-"""No event arrives later than the clock that reads it: so this one arrives as it is read."""
+"""No event arrives later than the reader's clock, so this one arrives when it is read."""
 
 
 def apply_events(subject: Subject, *events: BusinessEvent) -> Subject:
-    """The subject after these events, each stored before the next one came."""
+    """Return the subject after these events, applied one after the other."""
     for event in events:
         changed = subject.apply(event)
         subject = changed if changed is subject else replace(changed, revision=subject.revision + 1)
@@ -356,7 +356,7 @@ def business(
     brand: str = "acme-dental",
     **fields: Any,
 ) -> BusinessEvent:
-    """An event as the inbound adapter reads it; instants among ``fields`` become text, as they come in."""
+    """Return an event as the inbound adapter parses it; instants among ``fields`` become text."""
     terms = EVENT_TYPES[event_type]
     values = {k: v.isoformat() if isinstance(v, datetime) else v for k, v in fields.items()}
     if terms.at:
@@ -373,6 +373,6 @@ def business(
 
 
 def receipt(outbound: OutboundMessage, status: Status, at: datetime = NOON, **more: str) -> RecordDelivery:
-    """What a business system reports of a message that it was handed."""
+    """Return a business system's report of a message that it delivered."""
     message = outbound.message
     return RecordDelivery(message.recipient, message.scheduled_message_id, status, at, **more)

@@ -1,4 +1,6 @@
-"""What template.yaml says, for the tests that build on it: the very table, the very environment.
+"""The content of template.yaml, for the tests that build on it: the same table, the same environment. CloudFormation's
+short tags are read in their long form: `!Ref Table` is `{"Ref": "Table"}`, `!GetAtt Table.Arn` is `{"Fn::GetAtt":
+["Table", "Arn"]}`.
 
 CloudFormation's short tags are read in their long form: `!Ref Table` is `{"Ref": "Table"}`,
 `!GetAtt Table.Arn` is `{"Fn::GetAtt": ["Table", "Arn"]}`.
@@ -49,13 +51,13 @@ def table_definition() -> dict[str, Any]:
 
 
 def ttl_attribute() -> str:
-    """The attribute that tells DynamoDB when to delete an item, in epoch seconds."""
+    """The attribute in which DynamoDB finds the time to delete an item, in epoch seconds."""
     name: str = template()["Resources"]["Table"]["Properties"]["TimeToLiveSpecification"]["AttributeName"]
     return name
 
 
 def parameter_defaults() -> dict[str, str]:
-    """Each parameter's default, as CloudFormation hands it on: a string."""
+    """Return each parameter's default, as CloudFormation passes it: a string."""
     return {name: str(parameter["Default"]) for name, parameter in template()["Parameters"].items()}
 
 
@@ -76,7 +78,7 @@ def environment(function: str, resources: Mapping[str, str]) -> dict[str, str]:
 
 
 def _named(value: Mapping[str, Any]) -> str:
-    """The parameter or resource that a `!Ref` or a `!GetAtt` asks. By default no condition holds."""
+    """Return the parameter or resource of a `!Ref` or a `!GetAtt`. By default no condition holds."""
     if "Fn::If" in value:
         return _named(value["Fn::If"][2])
     name: str = value["Ref"] if "Ref" in value else value["Fn::GetAtt"][0]

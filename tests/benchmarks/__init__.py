@@ -1,1 +1,1 @@
-"""What things cost, measured: run by hand, and asserted nowhere."""
+"""Measure what things cost. Run these by hand; no test asserts the figures."""

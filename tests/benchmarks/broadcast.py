@@ -47,7 +47,7 @@ NOON: Final = datetime(2026, 3, 2, 12, tzinfo=UTC)
 BRAND, OTHER_BRAND = "acme-dental", "birch-bakery"
 ANNOUNCEMENT: Final = SubjectRef(BRAND, "announcement", "easter-2026")
 RUN: Final = timedelta(seconds=40)
-"""A scheduled function has 55 s, and takes on nothing new in the last 15."""
+"""A scheduled function has 55 s, and starts nothing new in the last 15."""
 
 POLICY: Final = PolicySettings(
     quiet_hours={"marketing": QuietHours(wall_time(20), wall_time(9))},
@@ -63,10 +63,10 @@ PER_EVENT: Final = 1.00 / MILLION
 PER_INVOCATION: Final = 0.20 / MILLION
 PER_GB_SECOND: Final = 0.0000133334
 VCPU_MB: Final = 1769
-"""At so much memory a Lambda function has one vCPU, and at less the same share of one."""
+"""With this memory a Lambda function has one vCPU; with less, the same share of one."""
 
 MEMORY_MB: Final = 1769
-"""What template.yaml gives the send functions."""
+"""The memory that template.yaml gives the send functions."""
 
 EXPANSION: Final = frozenset(
     {
@@ -74,7 +74,7 @@ EXPANSION: Final = frozenset(
         *("audience_page", "read_threads", "write_plan", "save_progress"),
     }
 )
-"""The store's calls that lead from the announcement to a planned message; the others bring that to its end."""
+"""The store's calls that lead from the announcement to a planned message. The others settle that message."""
 
 
 def say(text: str = "") -> None:
@@ -87,7 +87,7 @@ def say(text: str = "") -> None:
 
 @dataclass(slots=True)
 class Clock:
-    """A clock from ``now`` on, as fast as the machine's, or frozen, so that a run never ends by time."""
+    """A clock that runs from ``now`` on as fast as the machine's, or is frozen so that a run never ends by time."""
 
     now: datetime
     is_frozen: bool
@@ -134,7 +134,7 @@ class Cost:
 
 @dataclass(slots=True)
 class Meter:
-    """What each method of the store has cost. The threads of a run share it."""
+    """The cost of each method of the store. The threads of a run share it."""
 
     of: defaultdict[str, Cost] = field(default_factory=lambda: defaultdict(Cost))
     at: threading.local = field(default_factory=threading.local)
@@ -165,7 +165,7 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class Metered:
-    """A store whose requests are put down to the method that made them."""
+    """A store that counts requests by the method that made them."""
 
     store: Store
     meter: Meter
@@ -204,7 +204,7 @@ def metered(local: DynamoDB) -> Iterator[tuple[Store, Meter]]:
 
 
 class Measured(NamedTuple):
-    """Of one broadcast, from its announcement to its end."""
+    """The figures of one broadcast, from its announcement to its end."""
 
     contacts: int
     events: Counter[str]
@@ -222,7 +222,7 @@ def audience(size: int) -> list[Contact]:
 
 
 def write(contacts: Sequence[Contact], store: Store) -> None:
-    """Each of them wrote at some time of the last 29 days."""
+    """Each contact wrote at some time of the last 29 days."""
     for number, contact in enumerate(contacts):
         sent_at = NOON - timedelta(hours=1 + number % (29 * 24))
         ingest_message(
@@ -279,7 +279,7 @@ def _check(contacts: Sequence[Contact], outside: Outside, store: Store) -> None:
 
 
 def beside(size: int, local: DynamoDB) -> None:
-    """As many closed conversations of the brand, not yet deleted, and as many open ones of another."""
+    """Add as many closed conversations of the brand, not deleted yet, and as many open ones of another brand."""
     items = [item.serialize() for number in range(size) for item in _none_of_the_audience(number)]
     for some in batched(items, 25, strict=False):
         puts: Any = [{"PutRequest": {"Item": item}} for item in some]
@@ -325,7 +325,7 @@ def _line(title: str, cost: Cost, each: int) -> None:
 
 
 def _a_million(measured: Measured, meter: Meter) -> None:
-    """The same for a million, in money and in time, by what one contact costs."""
+    """The same figures for a million recipients, in money and time, from the cost of one contact."""
     each, total = measured.contacts, meter.total()
     vcpu = MEMORY_MB / VCPU_MB
     cpu = measured.cpu / each

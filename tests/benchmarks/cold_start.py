@@ -114,7 +114,7 @@ class Aws(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(folder: Path) -> Iterator[dict[str, str]]:
-    """Start the server; give the environment that leads to it."""
+    """Start the server, and return the environment that points to it."""
     tls, _ = certified(folder)
     bundle = folder / "bundle.pem"
     own = (folder / "certificate.pem").read_text()
@@ -151,7 +151,7 @@ def _shifted(instant: re.Match[str], by: timedelta) -> str:
 
 
 def run(script: str, paths: list[Path], env: Mapping[str, str], given: str = "") -> dict[str, Any]:
-    """Run the script in an interpreter of its own; give what it measured, seconds of CPU."""
+    """Run the script in an interpreter of its own, and return the measured seconds of CPU."""
     setup = f"import json, sys\nsys.path[:0] = {[str(path) for path in paths]!r}\n"
     command = [str(BASE_PYTHON), "-I", "-S", "-B", "-c", setup + script + REPORT, str(paths[-1])]
     done = subprocess.run(command, env=dict(env), input=given, capture_output=True, text=True, check=False)  # noqa: S603 - ours

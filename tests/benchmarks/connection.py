@@ -48,7 +48,7 @@ class Bus(BaseHTTPRequestHandler):
         self.wfile.write(TAKEN)
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def serving(tls: ssl.SSLContext) -> Iterator[str]:
 
 
 def milliseconds(client: Any) -> float:
-    """Of CPU, a call."""
+    """Seconds of CPU for each call."""
     began = time.process_time()
     for _ in range(CALLS):
         answer = invoke(client.put_events, REQUEST, start_within=timedelta(seconds=2))

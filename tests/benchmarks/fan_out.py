@@ -45,7 +45,7 @@ RUNS_ON_LAMBDA: Final = 6
 
 
 class Measured(NamedTuple):
-    """Of one run: ``handed`` names each message that the provider took."""
+    """The result of one run. ``handed`` names each message that the provider accepted."""
 
     handed: list[str]
     seconds: float

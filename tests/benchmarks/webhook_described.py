@@ -30,13 +30,13 @@ from tests.integration.stack import PROVIDER_KEYS
 Case = schemathesis.Case[Any]
 
 EXAMPLES: Final = 100
-"""Of each operation, in each of the two tests; what schemathesis derives from the description comes to it."""
+"""Examples of each operation in each of the two tests. The examples of the description are added."""
 
 DESCRIPTION: Final = Path(__file__).with_name("webhook.openapi.yaml")
 
 
 def description() -> schemathesis.BaseSchema:
-    """What is in base64 is generated as what it holds, and encoded then."""
+    """Base64 values are generated as their content, and then encoded."""
     raw = yaml.safe_load(DESCRIPTION.read_text(encoding="utf-8"))
     data = raw["components"]["schemas"]["Pushed"]["properties"]["message"]["properties"]["data"]
     schema = data["contentSchema"]
@@ -65,7 +65,7 @@ URL: Final = unsigned.raw_schema["servers"][0]["url"]
 
 @signed.auth(refresh_interval=None)  # each call has its own
 class Provider:
-    """Signs what is sent as it is sent, or knows the token."""
+    """Sign the body as it is sent, or add the token."""
 
     def get(self, case: Case, _context: schemathesis.AuthContext) -> str | None:
         event = event_of(EnvironBuilder(**WSGI_TRANSPORT.serialize_case(case, base_url=URL)).get_environ())

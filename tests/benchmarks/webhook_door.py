@@ -1,4 +1,4 @@
-"""The Lambda function behind its URL, as a WSGI app: no socket, and moto behind it."""
+"""The Lambda function behind its URL as a WSGI app: no socket, and moto in place of AWS."""
 
 import base64
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,7 +20,7 @@ CALL: Final[dict[str, Any]] = case("webhook/unsigned")
 
 
 def event_of(environ: WSGIEnvironment) -> dict[str, Any]:
-    """What a function URL makes of a request."""
+    """Build the event that a function URL makes of a request."""
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
     headers |= {"content-type": environ["CONTENT_TYPE"]} if environ.get("CONTENT_TYPE") else {}
@@ -35,7 +35,7 @@ def event_of(environ: WSGIEnvironment) -> dict[str, Any]:
 
 
 def _sent(body: bytes, content_type: str) -> dict[str, Any]:
-    """JSON as it is, and all else in base64."""
+    """JSON bodies are passed as text, all others as base64."""
     if content_type.startswith("application/json"):
         try:
             return {"body": body.decode(), "isBase64Encoded": False}
@@ -45,7 +45,7 @@ def _sent(body: bytes, content_type: str) -> dict[str, Any]:
 
 
 class FuzzTarget:
-    """Calls the function for each request, once it is ``open``."""
+    """Call the function for each request, once it is ``open``."""
 
     def __init__(self) -> None:
         self.tally = Tally()
@@ -54,7 +54,7 @@ class FuzzTarget:
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """With nothing behind it yet; what AWS is asked for is noted."""
+        """Start with an empty stack; every AWS request is recorded."""
         real = BaseClient._make_api_call  # type: ignore[attr-defined]  # private, so its stub leaves it out
 
         def call(client: BaseClient, name: str, arguments: Mapping[str, Any]) -> Any:
@@ -92,7 +92,7 @@ class FuzzTarget:
         assert operations <= ({"PutEvents", "SendMessage"} if signed else set())
 
     def _behind(self) -> tuple[list[Any], list[Any], list[Any]]:
-        """What is on the bus, what is kept, and of what the bus tells that it is."""
+        """Return the events of the bus, the rejected ones, and the rejections that the bus reports."""
         relayed = [(event["detail-type"], event["detail"]) for event in self._stack.relayed()]
         rejected = [event["errors"] for event in self._stack.rejected()]
         return relayed, rejected, [event["detail"]["errors"] for event in self._stack.published()]

@@ -36,10 +36,10 @@ SEED: Final = 20_310_319
 FOLDER: Final = Path("build/fuzz")
 LARGEST: Final = 64 * 1024
 SECONDS: Final = 10
-"""For one answer."""
+"""Seconds for one answer."""
 
 SHOWN: Final = 4000
-"""Characters of a call that is written out."""
+"""Characters of a call that is printed."""
 
 
 def say(text: str) -> None:
@@ -74,7 +74,7 @@ class FuzzTarget:
 
 
 def _corpus() -> Path:
-    """What it begins with, each as a file; what it finds on the way comes to it."""
+    """The inputs that the search begins with, one file each. Inputs that it finds are added."""
     folder = FOLDER / "corpus"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -26,7 +26,7 @@ _VALUE: Final = json.loads(META["body"])["entry"][0]["changes"][0]["value"]
 PATHS: Final = ("/meta", "/twilio", "/twilio/status", "/rcs", "/google-business-messages", "/rcs/", "/", "", "/nowhere")
 NOTHING_SIGNED: Final = '{"message": {"data": ""}}'
 TOO_MANY_DIGITS: Final = "9" * 5000
-"""Python refuses to read such a number."""
+"""Python refuses to parse a longer number."""
 
 
 def written(script: Any) -> bytes:
@@ -34,7 +34,7 @@ def written(script: Any) -> bytes:
 
 
 def read(data: bytes) -> Any | None:
-    """``None`` where it is no such input: libFuzzer begins with an empty one."""
+    """Return ``None`` if the input has another form: libFuzzer begins with an empty one."""
     try:
         script = json.loads(data.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError):
@@ -45,17 +45,17 @@ def read(data: bytes) -> Any | None:
 
 
 def content(script: Any) -> str:
-    """The name of the part that is changed."""
+    """Return the name of the changed part."""
     return next((name for name in ("raw", "payload") if name in script), "payload") if script["by"] else "event"
 
 
 def event_of(script: Any) -> Any:
-    """The function URL's event."""
+    """Build the function URL's event."""
     return _SENDERS[script["by"]](script) if script["by"] else script["event"]
 
 
 def text_of(script: Any) -> bytes:
-    """What a provider says, as bytes."""
+    """Return the body of a provider's call, as bytes."""
     if "raw" in script:
         return str(script["raw"]).encode("latin-1", "replace")
     if script["by"].startswith("twilio"):
@@ -113,7 +113,7 @@ def _form(payload: Any) -> bytes:
 
 
 def seeds() -> Iterator[Any]:
-    """Each call of events/webhook as it is, and as its provider might say it; and what no file has."""
+    """Return each call of events/webhook, variants that its provider may send, and forms that no file has."""
     for call in CALLS:
         yield {"by": None, "event": call}
         yield {"by": None, "event": call | {"body": body_of(call).decode(), "isBase64Encoded": False}}
@@ -134,7 +134,7 @@ def seeds() -> Iterator[Any]:
 
 
 def _of_each_kind() -> Iterator[Any]:
-    """A message with a part for each kind, as each of them; and a wish by a setting, and by an error."""
+    """Return a message with a part of each kind, and a choice by a setting and by an error."""
     text = {"text": "Is Friday free?", "id": "STOP", "title": "More", "caption": "Ours", "emoji": "🦷", "body": "Yes"}
     parts = ("text", "image", "button", "reaction", "location", "order", "contacts", "system", "unsupported")
     more = {**dict.fromkeys(parts, text), "interactive": {"button_reply": text}, "edit": {"message": {"type": "text"}}}

@@ -18,14 +18,14 @@ PADDINGS: Final = (1, 200_000, 3 * 1024 * 1024)
 """The last is longer than the webhook accepts, with any other content."""
 
 SEEN: Final = 0.4
-"""So many of the calls that a provider signs are seen by somebody, and changed as they then stand."""
+"""So many of the signed calls are changed after they were signed, as by an attacker who saw them."""
 
 Place = tuple[Any, ...]
-"""The names and numbers on the way to it."""
+"""The names and indexes that lead to the place."""
 
 
 def mutated(data: bytes, max_size: int, seed: int) -> bytes:
-    """With one to four changes; what would be too large is left as it was."""
+    """Make one to four changes. An input that would become too large stays unchanged."""
     by = random.Random(seed)
     script = read(data) or deepcopy(by.choice(SEEDS))
     if script["by"] and by.random() < SEEN:
@@ -37,9 +37,10 @@ def mutated(data: bytes, max_size: int, seed: int) -> bytes:
 
 
 def crossed(data: bytes, other: bytes, max_size: int, seed: int) -> bytes:
-    """The first, with one of its places as it is in the second; where there is no such place, with any of the second's.
+    """Copy one place of the second input into the first, at the same path if there is one. So a provider's call arrives
+    at another path, or with another provider's headers.
 
-    So a call of one provider comes to another's path, or with another's headers.
+        So a call of one provider comes to another's path, or with another's headers.
     """
     by = random.Random(seed)
     script, giver = read(data) or deepcopy(by.choice(SEEDS)), read(other) or by.choice(SEEDS)
@@ -64,7 +65,7 @@ def _changed(script: Any, by: random.Random) -> Any:
 
 
 def _rewritten(script: Any, by: random.Random) -> Any:
-    """The same payload in bytes that are damaged, too many or otherwise encoded, or after another query."""
+    """Damage the bytes, add some, encode them otherwise, or change the query."""
     match by.randrange(4):
         case 0:
             return {"raw": _noise(text_of(script).decode("latin-1"), "latin-1")}
@@ -81,7 +82,7 @@ def _has_a_body(event: Any) -> bool:
 
 
 def _other_body(body: str, by: random.Random) -> str:
-    """Changed after it was signed: as JSON, where it is any, or as text."""
+    """Change a signed call: its JSON, or else its text."""
     try:
         script = {"by": "anybody", "payload": json.loads(body)}
     except (ValueError, RecursionError):
@@ -109,7 +110,7 @@ def _change_a_place(script: Any, by: random.Random) -> None:
 
 
 def _noise(text: str, encoding: str = "utf-8") -> str:
-    """With some of its bytes changed by libFuzzer."""
+    """Let libFuzzer change some of its bytes."""
     raw = text.encode(encoding, "surrogatepass")
     return bytes(atheris.Mutate(raw, len(raw) + 16)).decode(encoding, "replace")
 
@@ -125,7 +126,7 @@ def _usages(script: Any) -> Iterator[tuple[Place, Any]]:
 
 
 def _put(script: Any, place: Place, value: Any) -> None:
-    """A copy, for what is put in is changed in its turn."""
+    """Return a copy, because the inserted value is changed later."""
     _holder(script, place)[place[-1]] = deepcopy(value)
 
 

@@ -1,5 +1,5 @@
-"""Who can have made a call: the providers' signatures and tokens, written from the providers' pages and apart from the
-code that is under test.
+"""Which calls a provider can have made: signatures and tokens, written from the providers' pages and independent of the
+tested code.
 """
 
 import base64
@@ -20,7 +20,7 @@ HEADERS: Final = {
     "twilio": "x-twilio-signature",
     "twilio/status": "x-twilio-signature",
 }
-"""Where each path has its signature."""
+"""The header that has the signature, by path."""
 
 
 def by_meta(body: bytes) -> str:
@@ -59,12 +59,12 @@ def signatures(event: Mapping[str, Any]) -> list[str]:
 
 
 def is_signed(event: Any) -> bool:
-    """Whether a provider can have made this very call."""
+    """Return whether a provider can have made this call."""
     return _holds(_has_its_signature, event)
 
 
 def knows_a_token(event: Any) -> bool:
-    """What sets a webhook up has no signature, and a token instead: Meta's in its query, Google's in its body."""
+    """A set-up call has no signature but a token: Meta's in the query, Google's in the body."""
     return _holds(_has_a_token, event)
 
 

@@ -24,7 +24,7 @@ _ROUTES: Final = parse_routes(ALL_ROUTES)
 
 
 class Violation(AssertionError):
-    """What must hold does not."""
+    """A condition of the webhook is broken."""
 
 
 def answered(event: Any) -> Answer:
@@ -54,7 +54,7 @@ _READERS: Final[Mapping[str, Callable[[Any], Any]]] = {"MessageReceived": inboun
 
 
 def _understood(read: ParsedCall) -> None:
-    """Behind the bus; raises ``InvalidEvent`` where it is not."""
+    """Parse the event behind the bus. Raises ``InvalidEvent`` if it is invalid."""
     for event in to_bus_events(read):
         detail = json.loads(json.dumps(event.detail, ensure_ascii=False).encode())
         envelope = {"id": "1", "detail-type": event.type, "time": "2031-03-19T15:00:00Z"} | {"detail": detail}
@@ -77,7 +77,7 @@ class Tally:
             self.read["errors"] += len(read.errors)
 
     def report(self) -> str:
-        """A line for each source, and what was read of all."""
+        """Print one line for each source, and the sum."""
         sources = sorted({source for source, _ in self.by_status})
         statuses = sorted({status for _, status in self.by_status})
         rows = {source: [self.by_status[source, status] for status in statuses] for source in sources}

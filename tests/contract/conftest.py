@@ -13,7 +13,7 @@ ON_DYNAMODB_LOCAL = (pytest.mark.dynamodb_local, pytest.mark.allow_hosts(["127.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever needs DynamoDB Local is marked so, and may reach this machine, and no other."""
+    """Mark whatever needs DynamoDB Local: it may connect to this machine only."""
     for item in items:
         needs = getattr(item, "fixturenames", ())
         stores = getattr(item, "callspec", None)
@@ -24,14 +24,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(params=["memory", "moto", "local"])
 def harness(request: pytest.FixtureRequest) -> Harness:
-    """Each store in its turn."""
+    """Return each store, one after the other."""
     each: Harness = request.getfixturevalue(request.param)
     return each
 
 
 @pytest.fixture(params=["moto", "local"])
 def dynamodb(request: pytest.FixtureRequest) -> DynamoDB:
-    """Each DynamoDB in its turn."""
+    """Return each DynamoDB, one after the other."""
     each: DynamoDB = request.getfixturevalue(request.param)
     return each
 

@@ -1,4 +1,4 @@
-"""Values of production's shape: what the tests plan, claim and settle."""
+"""Sample values in the form that production has: what the tests plan, claim and settle."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -71,7 +71,7 @@ def interested(
     event_type: str = "InterestShown",
     duration: timedelta = RETENTION,
 ) -> Subject:
-    """The contact's interest in the item after that event, as it is read once it was stored and noted."""
+    """The contact's interest in the item after that event, as the store returns it."""
     event = arrived(business(event_type, at, subject_id=item, contact=contact), at)
     before = store.read_subject(event.subject) or Subject(event.subject)
     after = replace(before.apply(event), last_event_at=at, expires_at=expiry(at + duration))
@@ -81,7 +81,7 @@ def interested(
 
 
 def viewed(store: Store, contact: Contact = ANNA, *, item: str = ITEM.id, at: datetime = NOW) -> Subject:
-    """What the contact has viewed, stored and noted like an interest."""
+    """A product that the contact viewed, stored like an interest."""
     return interested(store, contact, item=item, at=at, event_type="ProductViewed")
 
 
@@ -100,7 +100,7 @@ def written(store: Store, new: BroadcastShard | None = None) -> BroadcastShard:
 
 
 ENDLESS: Final = 10_000
-"""No audience here has so many pages."""
+"""No audience in these tests has more pages."""
 
 
 def recipients_in_pages(
@@ -112,7 +112,7 @@ def recipients_in_pages(
     day: date = TODAY,
     limit: int = 100,
 ) -> Iterator[Sequence[Recipient]]:
-    """The audience's shard to its end, each page when it is asked for."""
+    """Read the audience's shard to its end, each page on request."""
     cursor = None
     for _ in range(ENDLESS):
         page = store.audience_page(audience, subject, shard, day=day, cursor=cursor, limit=limit)
@@ -138,12 +138,12 @@ def whole_audience(
 
 
 def stopped(at: datetime = NOW, cause: Any = "STOP", scope: str = "*") -> Preferences:
-    """What is stored of a person who wrote STOP."""
+    """The stored choice of a person who wrote STOP."""
     return Preferences().apply("contact", scope, Choice(allowed=False, at=at, cause=cause))
 
 
 def preferring(store: Store, contact: Contact, preferences: Preferences) -> Preferences:
-    """The preferences as they are read once they were written."""
+    """The preferences as they are read after they were written."""
     assert store.write_preferences(contact, preferences)
     return replace(preferences, revision=preferences.revision + 1)
 
@@ -151,7 +151,7 @@ def preferring(store: Store, contact: Contact, preferences: Preferences) -> Pref
 def placed(
     store: Store, message: ScheduledMessage, *, at: datetime = NOW, retention: timedelta = timedelta(days=7)
 ) -> CapUsage:
-    """The places as they are read once the message has taken one."""
+    """The cap usage after the message reserved its part."""
     assert store.reserve_cap(message, store.read_snapshot(message).cap_usage, at=at, retention=retention)
     return store.read_snapshot(message).cap_usage
 
@@ -175,7 +175,7 @@ def reminder(**changes: Any) -> ScheduledMessage:
 
 
 def skip(message: ScheduledMessage, rule: str = "too_late") -> ScheduledMessage:
-    """The message as it is planned where its offset is past already."""
+    """The message as it is planned if its offset is already past."""
     return replace(message, state=State.SKIPPED, rule=rule, facts={"due_at": "2026-11-30T08:00:00Z"}, settled_at=NOW)
 
 
@@ -200,7 +200,7 @@ def ended(message: ScheduledMessage, state: State, **changes: Any) -> ScheduledM
 
 
 def _scheduled(store: Store, message: ScheduledMessage) -> None:
-    """Scheduled again, so that it still carries the claim."""
+    """The message scheduled again, with the claim still in it."""
     assert store.release(claimed(store, message))
 
 
@@ -232,7 +232,7 @@ BRING: Final[dict[State, Callable[[Store, ScheduledMessage], None]]] = {
     State.DELIVERED: _reported(State.DELIVERED),
     State.UNDELIVERED: _reported(State.UNDELIVERED),
 }
-"""How a message comes into each state, by the store's own methods."""
+"""How a message gets into each state by the store's own methods."""
 
 
 def brought(store: Store, state: State, message: ScheduledMessage | None = None) -> ScheduledMessage:
@@ -258,7 +258,7 @@ def contacts_of_shard(shard: int, brand: str = "acme-dental") -> Iterator[Contac
 def due_in(
     store: Store, shard: int, now: datetime, *, send_group: SendGroup = "appointments", priority: Priority = "high"
 ) -> list[DueKey]:
-    """Return all pages of one queue; by default that of the reminders."""
+    """Return all pages of one queue, by default that of the reminders."""
     return [due for page in store.due(send_group, priority, shard, now) for due in page]
 
 
@@ -271,5 +271,5 @@ QUEUES: Final = [
 
 
 def everything_due(store: Store, now: datetime) -> list[DueKey]:
-    """Of all reminders."""
+    """Return all pages of the reminders."""
     return [due for shard in range(SHARDS) for due in due_in(store, shard, now)]

@@ -24,7 +24,7 @@ REGION: Final = "eu-central-1"
 HASH_KEY: Final = "a secret of 32 letters and digits"
 
 TOO_OLD: Final = timedelta(days=5 * 365)
-"""Amazon DynamoDB, "Using time to live (TTL)": what expired longer ago than this is never deleted."""
+"""Amazon DynamoDB, "Using time to live (TTL)": an item that expired longer ago is never deleted."""
 
 
 class Harness(Protocol):
@@ -34,13 +34,13 @@ class Harness(Protocol):
     def store(self) -> Store: ...
 
     def expire(self, now: datetime) -> None:
-        """All that TTL would have deleted by `now`, at its quickest."""
+        """Delete everything that TTL would have deleted by `now` at the earliest."""
 
     def size(self) -> int:
-        """How many items there are, whatever they are."""
+        """Return the number of items of any kind."""
 
     def small_pages(self, rows: int) -> AbstractContextManager[None]:
-        """Meanwhile a page has at most so many rows, as DynamoDB's have past 1 MB."""
+        """Limit a page to so many rows during the block, as DynamoDB limits it to 1 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ _definition = cache(table_definition)
 
 @dataclass(frozen=True, slots=True)
 class DynamoDB:
-    """`client` is the test's own hand in the table: what it does is not counted among the store's calls."""
+    """`client` accesses the table for the test itself: its calls are not counted as the store's."""
 
     store: DynamoDBStore
     client: "DynamoDBClient"
@@ -124,7 +124,7 @@ class DynamoDB:
 
     @contextmanager
     def calls(self) -> Iterator["Calls"]:
-        """What the store asks of DynamoDB meanwhile, and what it costs."""
+        """Record the store's requests to DynamoDB during the block, and their cost."""
         seen = Calls()
         with (
             self.hook("before-parameter-build.dynamodb", seen.record_request),
@@ -134,7 +134,7 @@ class DynamoDB:
 
     @contextmanager
     def hook(self, event: str, handler: Any) -> Iterator[None]:
-        """Calls `handler` at that event of the store's botocore client."""
+        """Call `handler` at that event of the store's botocore client."""
         events: Any = self.store.table.client.meta.events
         events.register(event, handler)
         try:

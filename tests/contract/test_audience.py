@@ -1,4 +1,6 @@
-"""Who is in a broadcast's audience: every open conversation, everybody interested, each found whatever else happens."""
+"""Which contacts are in a broadcast's audience: every open conversation and every interest. Concurrent changes hide
+none.
+"""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -83,7 +85,7 @@ def test_audience_has_each_open_conversation_of_the_shard_once(harness: Harness,
 
 
 def test_each_shard_has_its_own(harness: Harness) -> None:
-    """Together they are all, and no two of them share anybody."""
+    """Together the shards have all contacts, and no contact is in two of them."""
     contacts = [contact for shard in range(SHARDS) for contact in islice(contacts_of_shard(shard), 2)]
     for contact in contacts:
         _receive(harness.store, contact)
@@ -189,7 +191,7 @@ def _erased(store: Store, contact: Contact) -> None:
 @pytest.mark.parametrize("limit", [1, 2, 3])
 @pytest.mark.parametrize("mover", range(5))
 def test_contact_who_writes_during_paging_is_found(harness: Harness, limit: int, mover: int) -> None:
-    """Before the cursor, at the very cursor, or ahead of it: their window closes later now, and so they come later."""
+    """Before the cursor, at the cursor, or behind it: their window closes later now, so they move behind it."""
     contacts = _five(harness.store)
     pages = recipients_in_pages(harness.store, shard=SHARD, limit=limit)
     found = [recipient.contact for recipient in next(pages)]
@@ -201,7 +203,7 @@ def test_contact_who_writes_during_paging_is_found(harness: Harness, limit: int,
 
 @pytest.mark.parametrize("limit", [1, 2, 3])
 def test_contacts_may_write_after_every_page(harness: Harness, limit: int) -> None:
-    """A contact that keeps writing is found again, yet the pages end: its window moves by a day at most."""
+    """A contact that keeps writing is found again, but the pages end: its window moves by a day at most."""
     contacts = _five(harness.store)
     found: list[Contact] = []
     for page in recipients_in_pages(harness.store, shard=SHARD, limit=limit):
@@ -298,7 +300,7 @@ ITEMS = ["SKU-7", "SKU", "SKU-7#red", "#SKU-7", "SKU-7#", "#", "", "ü/é e\u030
 
 
 def test_whatever_the_items_id_its_audience_is_its_own(harness: Harness) -> None:
-    """Of items, and addresses, that could be read as parts of one another."""
+    """Items and addresses whose parts could be mistaken for those of another one."""
     contacts = [Contact(ANNA.brand, "whatsapp", address) for address in ("a", "a#SKU-7", "a#", "#a", "é")]
     shown = {pair: NOW + number * timedelta(seconds=1) for number, pair in enumerate(product(contacts, ITEMS))}
     for (contact, item), at in shown.items():
@@ -422,7 +424,7 @@ def test_contact_that_returns_after_erasure_is_found_again(harness: Harness) -> 
 
 
 def test_index_has_only_conversations_and_live_interests(dynamodb: DynamoDB) -> None:
-    """What is in it, each write of a new day pays for."""
+    """Each write of a new day pays for every attribute in the index."""
     store = dynamodb.store
     _receive(store, ANNA)
     assert store.write_profile(ANNA, profile(), replacing=None)

@@ -57,7 +57,7 @@ def _due(store: Store, of: BroadcastShard, now: Any = NOW) -> list[Any]:
 
 
 def _is_stored(store: Store, expected: BroadcastShard) -> None:
-    """The stored part is that one, and in the index while it waits."""
+    """The stored part equals that one, and is in the index while it waits."""
     assert store.read_shard(expected.key) == expected
     assert _due(store, expected) == ([due_key(expected)] if expected.state is ShardState.WAITING else [])
 
@@ -98,7 +98,7 @@ def test_shard_is_read_as_written(harness: Harness, new: BroadcastShard) -> None
 def test_newer_version_replaces_only_its_own_shard(
     harness: Harness, before: ShardState, state: ShardState, version: int
 ) -> None:
-    """It begins anew: with no cursor, nothing planned, and nothing counted."""
+    """The shard restarts: without a cursor, and with zero counts."""
     old = written(harness.store, replace(WHOLE, version=2, state=before))
     due_at = NOW - TICK
     new = broadcast_shard(version=version, state=state, due_at=due_at, valid_until=NOW + timedelta(days=1))
@@ -108,7 +108,7 @@ def test_newer_version_replaces_only_its_own_shard(
 
 
 def test_finds_exactly_the_shards_of_a_subject(harness: Harness) -> None:
-    """One announcement may be of two reasons; ids may begin alike; and a part is not its subject."""
+    """One announcement may have two reasons; ids may begin alike; and a shard is not its subject."""
     store = harness.store
     assert store.write_subject(subject(PREVIEW))
     others = [
@@ -169,7 +169,7 @@ def test_broadcast_shards_are_due_only_at_their_priority(harness: Harness) -> No
 @pytest.mark.parametrize("reason", [name for name, terms in REASONS.items() if terms.audience])
 @pytest.mark.parametrize("state", ENDS)
 def test_ended_shard_is_not_due(harness: Harness, reason: str, state: ShardState) -> None:
-    """Whether it was written so, written over, or moved on."""
+    """Return whether it was written, replaced or advanced."""
     store = harness.store
     of = {"reason": reason, "subject": replace(PREVIEW, kind=REASONS[reason].kind)}
     from_the_start, over, moved = (
@@ -259,7 +259,7 @@ def test_saving_progress_creates_no_shard(harness: Harness) -> None:
 @pytest.mark.parametrize("before", [{}, OUTCOMES, {"held": 1}], ids=["nothing", "some", "another way"])
 @pytest.mark.parametrize("state", ShardState)
 def test_what_became_of_the_messages_adds_up(harness: Harness, before: dict[str, int], state: ShardState) -> None:
-    """Also of a part that has ended: its messages may be held for days."""
+    """The count includes a shard that has ended: its messages may be held for days."""
     of = written(harness.store, replace(WHOLE, outcomes=before, state=state))
     harness.store.count_outcomes(of.key, 1, {"sent": 2})
     harness.store.count_outcomes(of.key, 1, {"sent": 1, "skipped:opted_out": 5})
@@ -271,7 +271,7 @@ WAYS = ["sent", "skipped:frequency_cap", "skipped:erased", "skipped", "Sent", "s
 
 
 def test_each_outcome_is_counted_separately(harness: Harness) -> None:
-    """Nor for what an expression of DynamoDB's has of its own: a function, a placeholder."""
+    """An id may look like part of a DynamoDB expression: a function or a placeholder."""
     of = written(harness.store)
     for number, way in enumerate(WAYS, 1):
         harness.store.count_outcomes(of.key, 1, {way: number})
@@ -280,14 +280,14 @@ def test_each_outcome_is_counted_separately(harness: Harness) -> None:
 
 
 def test_the_messages_of_a_newer_version_are_not_counted(harness: Harness) -> None:
-    """The writer of that version's shard knows them."""
+    """Only the writer of that version's shard knows them."""
     of = written(harness.store, replace(WHOLE, version=2))
     harness.store.count_outcomes(of.key, 3, {"sent": 2})
     _is_stored(harness.store, of)
 
 
 def test_what_becomes_of_an_older_versions_messages_counts_still(harness: Harness) -> None:
-    """An announcement was withdrawn midway, and what was skipped for that stayed waiting for ever."""
+    """An announcement was withdrawn midway, and its skipped messages were counted as waiting for ever."""
     of = written(harness.store, replace(WHOLE, version=2))
     harness.store.count_outcomes(of.key, 1, {"skipped:cancelled": 2})
     _is_stored(harness.store, replace(of, outcomes={**of.outcomes, "skipped:cancelled": 2}))

@@ -1,4 +1,4 @@
-"""What the store asks of DynamoDB: one request a method, none to describe the table, every write conditional."""
+"""The store's requests to DynamoDB: one for each method, none that describes the table, every write conditional."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -73,7 +73,7 @@ SECOND = timedelta(seconds=1)
 
 
 def _another(store: Store) -> None:
-    """Anna's other reminder, which has taken a place too."""
+    """Anna's other reminder, which has also reserved a part of the cap."""
     placed(store, reminder(offset="PT2H"))
 
 
@@ -83,7 +83,7 @@ def _two_usages(store: Store) -> None:
 
 
 def _all_kinds(store: Store) -> None:
-    """One item of each kind under the contact's key, and the subject that one of them leads to."""
+    """One item of each kind under the contact's key, and the subject that one of them links to."""
     claimed(store)
     assert store.write_subject(subject())
     store.index_subject(ANNA, subject())
@@ -344,7 +344,7 @@ def _unprocessed(moto: DynamoDB, sk: str, *, times: int) -> Iterator[None]:
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("sk", ["CONTACT", "CONVERSATION", "MESSAGE#wamid.1", "PREFERENCES"])
 def test_unprocessed_keys_are_requested_again(moto: DynamoDB, sk: str, times: int) -> None:
-    """An item that was not read must not look like one that is not there."""
+    """An item that was not read must not look like a missing one."""
     moto.store.write_profile(ANNA, profile(), replacing=None)
     moto.store.write_conversation(ANNA, conversation(), replacing=None)
     moto.store.write_message(inbound("wamid.1"), expires_at=2_000_000_000)
@@ -383,7 +383,7 @@ def test_an_error_that_is_no_unmet_condition_is_raised(moto: DynamoDB, method: s
 
 @contextmanager
 def _sent_again(moto: DynamoDB) -> Iterator[None]:
-    """Every write is sent twice, and the second answer is the one that counts."""
+    """Send every write twice, and use the second response."""
     last: object = None
 
     def replan(request_dict: dict[str, Any], operation: Any, **_: Any) -> int | None:
@@ -398,8 +398,8 @@ def _sent_again(moto: DynamoDB) -> Iterator[None]:
 
 
 COUNTS_TWICE = {"count_outcomes", "reserve_send_slot"}
-"""Where the answer is lost, the same is counted again (a figure to look at, which decides nothing), and one slot more
-is left free.
+"""If the response is lost, the same message is counted again, and one slot more remains free. The count decides
+nothing.
 """
 
 

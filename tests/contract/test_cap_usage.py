@@ -1,4 +1,4 @@
-"""The places that the caps count: no two senders take one, and what is given back is free again."""
+"""Cap usage: no two senders reserve the same part, and a released part is free again."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ def _number(number: int) -> ScheduledMessage:
 
 
 def _usages(store: Store) -> CapUsage:
-    """Those of Anna's utility messages."""
+    """The usage of Anna's utility messages."""
     return store.read_snapshot(reminder()).cap_usage
 
 
@@ -36,7 +36,7 @@ def test_reserved_usage_is_counted(harness: Harness) -> None:
 
 
 def test_message_that_reserves_twice_counts_once(harness: Harness) -> None:
-    """Its first answer was lost: the later instant counts."""
+    """The first response was lost: the later instant counts."""
     placed(harness.store, _number(1))
     assert placed(harness.store, _number(1), at=LATER).taken == {_number(1).scheduled_message_id: LATER}
 
@@ -132,7 +132,7 @@ def test_reservation_needs_the_usage_that_was_read(harness: Harness, stored: int
 
 
 def test_new_usage_is_not_the_usage_that_was_read(harness: Harness) -> None:
-    """They count their writes from the beginning: the number alone would be the same."""
+    """A deleted item counts its revisions from the beginning, so the number alone would be the same."""
     read = placed(harness.store, _number(1))
     harness.store.release_cap(_number(1))
     anew = placed(harness.store, _number(2))

@@ -146,11 +146,11 @@ POLICIES = {"without caps": WITHOUT_CAPS, "with caps": POLICY}
 
 
 LIST_UNITS: Final = 4
-"""Of a run with few messages: its list is written and deleted, in the table and in the index."""
+"""The units of a run with few messages: its list is written and deleted, in the table and in the index."""
 
 
 def _of_rows(calls: Calls) -> list[Call]:
-    """The writes to scheduled messages, without those to their subject."""
+    """Return the writes to scheduled messages, without those to their subject."""
     keys = [(call, call.params.get("Item", {}) | call.params.get("Key", {})) for call in calls.requests if call.writes]
     return [call for call, key in keys if key["sk"]["S"].startswith("SCHEDULED#")]
 
@@ -180,12 +180,12 @@ def test_message_after_an_hour_reads_the_brand_too(local: DynamoDB) -> None:
 
 
 def test_first_message_reads_the_numbers_other_channels(local: DynamoDB) -> None:
-    """And once a week, with the profile: two items for each, and the preferences that they share."""
+    """The profile is written once a week: two items for each, and the preferences that they share."""
     assert _keys_read(_ingest(local, "wamid.1", NOON)) == [4, 5, 1]
 
 
 def test_reading_preferences_costs_two_more_read_units(local: DynamoDB) -> None:
-    """Where there are preferences: before anything is written, and after."""
+    """Preferences are read before anything is written, and after it."""
     _ingest(local, "wamid.1", NOON)
     preferring(local.store, CONTACT, stopped(NOON))
     calls = _ingest(local, "wamid.2", NOON + timedelta(hours=3))
@@ -205,7 +205,7 @@ def test_a_stop_is_one_write_unit_more(local: DynamoDB, stored: int, writes: int
 
 
 _CONVERSATION_MOVES_ON = (1, 0)
-"""Of two messages of one instant the second one leaves it as it is."""
+"""The second of two messages of one instant changes nothing."""
 
 
 def test_an_answer_to_no_question_is_one_query_more(local: DynamoDB) -> None:
@@ -316,7 +316,7 @@ def test_a_run_pays_for_its_list_and_not_each_message(local: DynamoDB, messages:
 
 @pytest.mark.parametrize("earlier", [0, 1])
 def test_releasing_cap_usage_costs_two_writes_and_a_read(local: DynamoDB, earlier: int) -> None:
-    """The place that was taken, and its return: with others left, or by deleting the item."""
+    """The cap usage that was reserved, and its release: an update, or a delete of the last one."""
     _ingest(local, "wamid.1", NOON)
     starts_at = NOON + timedelta(days=3)
     for number in range(earlier):
@@ -332,7 +332,7 @@ def test_releasing_cap_usage_costs_two_writes_and_a_read(local: DynamoDB, earlie
 
 
 def test_usage_of_the_default_caps_is_one_write_unit(local: DynamoDB) -> None:
-    """Thirteen are; caps that let more through cost a unit for each KB that is begun."""
+    """Thirteen sends fit into one unit; caps that allow more cost a unit for each further KB."""
     units = []
     for number in range(14):
         with local.calls() as calls:
@@ -385,7 +385,7 @@ LONGEST = {
     "timezone": "America/Argentina/ComodRivadavia",
     "provider_message_id": "wamid.HBgPNDkxNzExMjM0NTY3ODkwFQIAERgSOUEzQ0E1QjNENENENkU2N0U3AA==",
 }
-"""As long as they come: E.164 has 15 digits, no zone's name is longer, and WhatsApp's ids have some 66 characters."""
+"""The longest values: E.164 has 15 digits, no zone's name is longer, and WhatsApp's ids have some 66 characters."""
 
 
 @pytest.mark.parametrize("reason", ["appointment_reminder", "trial_follow_up"])
@@ -501,7 +501,7 @@ def _fill_audience(local: DynamoDB, contacts: Iterable[Contact], *, closes_at: d
 
 
 def _paged(local: DynamoDB, *, limit: int = PAGE) -> tuple[int, Calls]:
-    """How many there are in the audience's shard, and what it took to find them."""
+    """Return how many contacts are in the audience's shard, and the cost to find them."""
     with local.calls() as calls:
         found = whole_audience(local.store, subject=PREVIEW, shard=SHARD, day=NOON.date(), limit=limit)
     return len(found), calls
@@ -513,7 +513,7 @@ CLOSED: Final = 5000
 
 
 def test_audience_cost_depends_only_on_its_recipients(local: DynamoDB) -> None:
-    """Not by those whose window has closed and TTL has not deleted yet, nor by other brands, shards and items."""
+    """Contacts whose window has closed, other brands, shards and items cost nothing."""
     contacts = contacts_of_shard(SHARD)
     units: dict[int, float] = {}
     filled = 0

@@ -1,4 +1,4 @@
-"""Many at once: each row is claimed by one alone, and no update is lost."""
+"""Concurrent calls: each row is claimed by one caller, and no update is lost."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -29,7 +29,7 @@ from tests.contract.stores import WORKERS, Harness
 
 
 def together[T](work: Callable[[int], T]) -> list[T]:
-    """Each of eight threads does its work, all of them starting at once."""
+    """Let eight threads start at once, each with its work."""
     start = Barrier(WORKERS)
 
     def begin(number: int) -> T:
@@ -132,7 +132,7 @@ def test_a_claim_and_a_withdrawal_exclude_each_other(concurrent: Harness) -> Non
 
 
 def test_no_outcome_of_a_broadcast_is_lost_while_it_moves_on(concurrent: Harness) -> None:
-    """Several runs count, and another plans the next page."""
+    """Several runs count while another one plans the next page."""
     store, of = concurrent.store, written(concurrent.store)
 
     def count(number: int) -> int:

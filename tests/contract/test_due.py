@@ -1,4 +1,4 @@
-"""What is due is found by the index alone, and taken in hand by one run alone."""
+"""Due messages are found by the index alone, and one run at a time handles each."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -104,7 +104,7 @@ def test_messages_due_at_one_instant_are_all_read_across_pages(harness: Harness)
 
 @pytest.mark.parametrize("rows_a_page", [1, 2])
 def test_settling_between_pages_loses_no_message(harness: Harness, rows_a_page: int) -> None:
-    """The entry at which a page ended has left the index when the next one is asked for."""
+    """The entry at which a page ended has left the index when the next page is requested."""
     dues = [NOW - timedelta(minutes=minutes) for minutes in (9, 9, 9, 5, 4, 4, 0)]
     for due_at, contact in zip(dues, contacts_of_shard(3), strict=False):
         planned(harness.store, reminder(contact=contact, due_at=due_at))
@@ -160,7 +160,7 @@ def test_only_what_is_scheduled_can_be_claimed(harness: Harness, state: State) -
 
 @pytest.mark.parametrize("by", [-TICK, TICK], ids=["earlier", "later"])
 def test_a_stale_entry_claims_nothing(harness: Harness, by: timedelta) -> None:
-    """The row was planned anew, or held, after the index had been read."""
+    """The row was planned again, or held, after the index had been read."""
     stale = due_key(planned(harness.store))
     moved = planned(harness.store, reminder(version=2, due_at=NOW + by))
     assert harness.store.claim(stale, claim_id=CLAIM, at=LATER) is None
@@ -242,7 +242,7 @@ def test_released_row_without_decision_clears_the_old_one(harness: Harness) -> N
 
 
 def test_fields_outside_the_plan_stay_unchanged(harness: Harness) -> None:
-    """A renewed plan knows neither when the row was claimed nor what went wrong before."""
+    """A renewed plan has neither the claim's instant nor the former error."""
     taken = claimed(harness.store)
     assert harness.store.release(reminder(version=2, attempts=1, claim_id=CLAIM))
     expected = replace(taken, state=State.SCHEDULED, version=2, attempts=1)
@@ -275,7 +275,7 @@ def test_snapshot_of_an_empty_table_is_empty(harness: Harness) -> None:
 
 
 def test_snapshot_has_nothing_of_another_contact(harness: Harness) -> None:
-    """Another subject, contact or brand, and another category's places."""
+    """Cap usage of another subject, contact, brand or category."""
     store = harness.store
     trial = SubjectRef("acme-dental", "trial", APPOINTMENT.id)
     assert store.write_subject(subject(trial))

@@ -53,11 +53,11 @@ from tests.fakes import apply_events, business
 TICK = timedelta(microseconds=1)
 NOTHING = Holdings(None, None, Preferences(), [], [], [], {})
 KINDS = 6
-"""Of items under a contact's key; a linked subject is one more, under its own."""
+"""Items under a contact's key. A linked subject is one more, under its own key."""
 
 
 def _everything(store: Store, contact: Contact = ANNA, at: datetime = NOW, ref: SubjectRef = APPOINTMENT) -> Holdings:
-    """One of each kind, stored at that instant; answers with all that is stored of the contact."""
+    """Store one of each kind at that instant, and return everything that is stored of the contact."""
     message = planned(store, reminder(contact=contact, subject=ref, planned_at=at))
     assert store.write_subject(subject(ref, last_event_at=at))
     store.index_subject(contact, subject(ref, last_event_at=at))
@@ -163,7 +163,7 @@ def test_a_link_lasts_as_long_as_its_subject(harness: Harness) -> None:
 
 
 def test_a_link_never_goes_back(harness: Harness) -> None:
-    """Two planners raced: the one that read earlier writes later, and nothing of the erasure may hang on that."""
+    """Two planners raced: the one that read earlier writes later. The erasure must not depend on their order."""
     newer = subject(last_event_at=LATER)
     harness.store.index_subject(ANNA, newer)
     assert harness.store.write_subject(newer)
@@ -301,7 +301,7 @@ def _shared(harness: Harness, *events: BusinessEvent) -> Subject:
 
 
 def test_erasure_of_one_of_two_people_keeps_the_other(harness: Harness) -> None:
-    """Two people share an appointment. One asked for nothing to be erased, and is still reminded."""
+    """Two people share an appointment. The one who asked for no erasure is still reminded."""
     booked, cancelled = (
         business(name, NOW, subject_id=APPOINTMENT.id, contact=ANNA, starts_at=LATER, check_in_url="https://a.example")
         for name in ("AppointmentBooked", "AppointmentCancelled")

@@ -1,4 +1,4 @@
-"""The store in memory and DynamoDB's behave as one: whatever is asked of both, both give the same answer."""
+"""The store in memory and DynamoDB's behave as one: they return the same for the same calls."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -155,7 +155,7 @@ returns = st.fixed_dictionaries(
 
 
 def _comparable(held: Holdings) -> Holdings:
-    """Compare without an order, which no store guarantees."""
+    """Compare without an order, because no store guarantees one."""
     return replace(
         held,
         inbound=sorted(held.inbound, key=lambda message: message.message_id),
@@ -165,7 +165,7 @@ def _comparable(held: Holdings) -> Holdings:
 
 
 class Twins(RuleBasedStateMachine):
-    """Each rule does one thing to both stores and compares the answers; the end compares all that can be read."""
+    """Each rule does one thing to both stores and compares the results. The end compares all that can be read."""
 
     def __init__(self, dynamodb: DynamoDB) -> None:
         super().__init__()
@@ -223,7 +223,7 @@ class Twins(RuleBasedStateMachine):
 
 
 class Threads(Twins):
-    """What is kept of contacts and subjects."""
+    """Rules for stored contacts and subjects."""
 
     @rule(contact=contacts, new=profiles, expected=st.sampled_from(["stored", "nothing", "nearly"]), locale=texts)
     def write_profile(self, contact: Contact, new: Profile, expected: str, locale: str | None) -> None:
@@ -273,7 +273,7 @@ class Threads(Twins):
 
 
 class Choices(Twins):
-    """What is kept of a person's and a brand's word, and what the caps count."""
+    """Rules for choices, brands and cap usage."""
 
     @rule(contact=contacts, new=preferences, fresh=st.booleans())
     def write_preferences(self, contact: Contact, new: Preferences, *, fresh: bool) -> None:
@@ -315,7 +315,7 @@ class Choices(Twins):
 
 
 class Rows(Twins):
-    """What becomes of scheduled messages."""
+    """Rules for scheduled messages."""
 
     dues: Bundle[DueKey] = Bundle("dues")
     claims: Bundle[ScheduledMessage] = Bundle("claims")
@@ -375,7 +375,7 @@ class Rows(Twins):
 
 
 class Audiences(Twins):
-    """Who is in an audience, and how far a broadcast to them has come."""
+    """Rules for audiences, and for the progress of a broadcast."""
 
     days = st.sampled_from([START.date() + timedelta(days=days) for days in (0, 29, 30, 31, 44, 45, 46, 75)])
     audiences = st.sampled_from(("open_conversations", "interested"))

@@ -1,4 +1,4 @@
-"""Openers and consents: made once, used once, and gone with their time or their contact."""
+"""Openers and consents: created once, used once, and deleted after their time or with their contact."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""A plan is written over nothing, or over what may still change: never over what is being, or was, sent."""
+"""A plan replaces nothing, or a message that may still change: never one that is being sent or was sent."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -84,7 +84,7 @@ PLANS: Mapping[str, Callable[..., ScheduledMessage]] = {
 
 
 def _is_stored(harness: Harness, message: ScheduledMessage) -> None:
-    """The row is that message, and in the index where it is scheduled."""
+    """The row equals that message, and is in the index if it is scheduled."""
     assert harness.store.read_message(message.key) == message
     due = [due_key(message)] if message.state is State.SCHEDULED else []
     assert everything_due(harness.store, message.due_at) == due
@@ -101,7 +101,7 @@ def test_over_nothing_it_is_written(harness: Harness, plan: str) -> None:
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_over_a_scheduled_one_it_is_written_by_a_newer_version(harness: Harness, plan: str, version: int) -> None:
-    """One that is late from the start is brought up to the new version instead: it was planned in time."""
+    """A message that is late from the start gets the new version instead: it was planned in time."""
     planned(harness.store, ROW)
     message = PLANS[plan](version=version, due_at=NOW + timedelta(microseconds=1))
     in_time = reminder(version=version, due_at=message.due_at)
@@ -206,7 +206,7 @@ def test_a_newer_row_is_not_withdrawn(harness: Harness) -> None:
 @pytest.mark.parametrize("version", [1, 2, 9])
 @pytest.mark.parametrize("row", WITHDRAWN)
 def test_earlier_withdrawn_message_is_returned_again_unchanged(harness: Harness, row: str, version: int) -> None:
-    """So that a planner that was cut short can tell of it after all."""
+    """A planner that was stopped can publish it later."""
     WITHDRAWN[row](harness.store)
     before = harness.store.read_message(ROW.key)
     assert before is not None

@@ -106,7 +106,7 @@ def test_anyone_else_has_a_row_of_their_own(harness: Harness, other: Contact) ->
 
 
 def test_an_opaque_id_is_of_its_channel_alone(harness: Harness) -> None:
-    """The same id on another channel would be somebody else."""
+    """The same id on another channel would be another person."""
     one, other = (Contact("acme-dental", channel, "DE.1234567890") for channel in ("whatsapp", "messenger"))
     preferring(harness.store, one, stopped())
     assert harness.store.read_preferences(other) == Preferences()
@@ -180,7 +180,7 @@ def test_by_another_key_nothing_is_found(dynamodb: DynamoDB) -> None:
 
 
 def test_hash_key_is_read_only_if_preferences_are_used(dynamodb: DynamoDB) -> None:
-    """A tick with nothing due need not have the secret."""
+    """A run without due messages need not read the secret."""
 
     def refuse() -> str:
         raise PermissionError("not now")

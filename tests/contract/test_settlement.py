@@ -1,4 +1,4 @@
-"""How a message ends: by its claim's owner, by a receipt, or by both in either order; never backwards."""
+"""How a message is settled: by its claim's owner, by a receipt, or by both in either order. A state never goes back."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -136,7 +136,7 @@ def test_a_receipt_moves_it_forward_only(harness: Harness, state: State, to: Sta
 
 
 def test_a_receipt_takes_nothing_away(harness: Harness) -> None:
-    """The row was read before the sender had settled it: the receipt knows less, but for the state."""
+    """The row was read before the sender had settled it: the receipt knows only the state."""
     read_early = claimed(harness.store)
     sent = ended(read_early, State.SENT, provider="eventbridge", provider_message_id="event-1", facts=FACTS)
     assert harness.store.settle(sent)
@@ -211,7 +211,7 @@ def test_the_text_is_kept_if_the_receipt_came_first(harness: Harness) -> None:
 
 @pytest.mark.parametrize(("length", "units"), [(50, 1), (200, 1), (900, 2)])
 def test_a_long_text_costs_one_write_unit_more(local: DynamoDB, length: int, units: int) -> None:
-    """Beside the entry that leaves the index; and the same again for each receipt."""
+    """The units beside those of the index; each receipt costs the same again."""
     taken = claimed(local.store)
     with local.calls() as settling:
         assert local.store.settle(ended(taken, State.SENT, text="x" * length, locale="en"))

@@ -63,7 +63,7 @@ def test_who_finds_the_queue_too_long_does_not_make_it_longer(harness: Harness) 
     ids=["held still", "free at this moment", "free", "free long since"],
 )
 def test_channel_with_expired_slots_is_free_at_once(harness: Harness, later: timedelta, slot: timedelta) -> None:
-    """What was not used is not saved up either: two at once would be too many."""
+    """Unused slots are not saved: two messages at once would be too many."""
     harness.store.reserve_send_slot("sms", now=NOW, duration=SECOND, max_wait=timedelta())
     assert harness.store.reserve_send_slot("sms", now=NOW + later, duration=SECOND, max_wait=WEEK) == NOW + slot
     assert (
@@ -81,7 +81,7 @@ def test_a_queue_that_was_too_long_is_short_enough_later(harness: Harness) -> No
 
 
 def test_a_clock_that_is_slow_gets_no_slot_twice(harness: Harness) -> None:
-    """Each run goes by its own machine's clock."""
+    """Each run uses the clock of its own machine."""
     harness.store.reserve_send_slot("sms", now=NOW, duration=SECOND, max_wait=timedelta())
     assert harness.store.reserve_send_slot("sms", now=NOW - SECOND, duration=SECOND, max_wait=WEEK) == NOW + SECOND
 
@@ -98,7 +98,7 @@ def test_each_channel_has_its_own(harness: Harness) -> None:
 
 
 def test_many_that_take_slots_at_once_never_share_one(concurrent: Harness) -> None:
-    """Nor is any left out, or refused one: the queue is never too long here."""
+    """No slot is left out or refused: the queue is never too long here."""
     duration = timedelta(microseconds=12_500)
 
     def take(_: int) -> list[datetime]:
@@ -128,7 +128,7 @@ def test_concurrent_reservations_never_exceed_the_queue(concurrent: Harness) -> 
 
 
 def test_of_many_that_find_a_channel_free_all_have_a_slot(concurrent: Harness) -> None:
-    """A queue of a few is not too long because it came up that very moment."""
+    """A queue of a few is not too long only because it has just formed."""
     for minute in range(5):
         now = NOW + timedelta(minutes=minute)
         slots = together(partial(_take_a_second, concurrent.store, now))

@@ -1,4 +1,4 @@
-"""What business events are about, kept whole, and never written over blindly."""
+"""Subjects are stored whole, and never replaced without a condition."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""What is kept of a contact: profile, conversation, messages."""
+"""What is stored of a contact: profile, conversation, messages."""
 
 from dataclasses import replace
 from datetime import timedelta

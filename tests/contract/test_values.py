@@ -169,7 +169,7 @@ def test_every_instant_that_a_store_gives_is_aware(harness: Harness) -> None:
 
 
 def test_what_has_expired_is_still_read_until_ttl_comes(harness: Harness) -> None:
-    """So a reader compares with the clock; that the item exists means nothing."""
+    """A reader must compare with the clock: that the item exists proves nothing."""
     stored_conversation = conversation()
     assert harness.store.write_conversation(ANNA, stored_conversation, replacing=None)
     assert harness.store.write_profile(ANNA, profile(), replacing=None)
@@ -207,7 +207,7 @@ def test_expiry_over_five_years_old_opens_no_window_and_is_kept(harness: Harness
 
 
 def test_items_that_ttl_never_deletes_can_be_read_and_written(harness: Harness) -> None:
-    """Of the kinds that are not a conversation's: an erasure's mark, the places of the caps, and a subject's link."""
+    """Items of other kinds than a conversation's: an erasure's mark, cap usage, and a subject's link."""
     store, old = harness.store, NOW - timedelta(days=6 * 365)
     mark = preferring(store, ANNA, Preferences().erase("sms", asked_at=old, at=old))
     taken = placed(store, reminder(), at=old)

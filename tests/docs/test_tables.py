@@ -87,7 +87,7 @@ def test_each_event_in_is_routed_to_one_function() -> None:
 
 
 def test_events_out() -> None:
-    """Every event that the code names, and no other; each is counted but the request itself."""
+    """The table has every event that the code names, and no other. Each is counted except the request."""
     documented = {event for row in EVENTS.table("## Events out", "detail-type") for event in names(row[0])}
     assert documented == {*METRICS, "MessageSendRequested"}
 
@@ -121,7 +121,7 @@ def test_reasons() -> None:
 
 
 def _events(reason: Reason, *, ends: bool) -> set[str]:
-    """The events that begin or change what the reason is about, or undo it."""
+    """Return the events that begin, change or undo the reason's subject."""
     tracks = {reason.track} | ({reason.also_cancelled_by} if ends else set())
     ending = {event for event, terms in EVENT_TYPES.items() if ends and terms.track == (reason.ended_by or None)}
     ending |= {"PurchaseMade"} if ends and reason.ended_by_purchase else set()
@@ -238,7 +238,7 @@ def test_the_first_events_are_understood() -> None:
 
 
 def envelope(entry: dict[str, str]) -> dict[str, Any]:
-    """What EventBridge makes of an entry."""
+    """Build the event that EventBridge makes of an entry."""
     return {
         "id": "0",
         "source": entry["Source"],

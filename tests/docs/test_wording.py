@@ -1,4 +1,6 @@
-"""Every reason's text in every locale, and each brand's own: there, in the data's terms, signed, and short enough."""
+"""Every reason's text in every locale, and each brand's own: it exists, uses the event's fields, names the brand, and
+is short enough.
+"""
 
 import shutil
 from collections import defaultdict
@@ -155,7 +157,7 @@ def input_of(
 
 
 def samples(reason: str, locale: str, brand_id: str = BRAND) -> Iterator[PolicyInput]:
-    """On every channel, with and without each thing that may be left out, before and after."""
+    """On every channel, with and without each optional field, before and after the instant."""
     nows = (BEFORE, AFTER) if reason == "trial_follow_up" else (BEFORE,)
     display_names = (None, "Ada Example") if reason == "welcome_back" else (None,)
     for channel, sample_fields, now, display_name, brand in product(
@@ -170,7 +172,7 @@ def samples(reason: str, locale: str, brand_id: str = BRAND) -> Iterator[PolicyI
 
 @dataclass(frozen=True)
 class TextFile:
-    """One file of texts; a brand's own messages stand before ``ours``."""
+    """One file of texts; a brand's own messages come before ``ours``."""
 
     path: Path
     locale: str
@@ -213,11 +215,11 @@ def _messages(path: Path) -> dict[str, ast.Message]:
 
 
 Templates = defaultdict[tuple[str | None, str], set[int]]
-"""How many parameters each template of a brand, or of ours, was seen to take."""
+"""How many parameters each template takes, of a brand or of ours."""
 
 
 def problems(folder: Path) -> list[str]:
-    """What is wrong with the texts in a folder, each with its file and message."""
+    """Return the errors in a folder of texts, each with its file and message."""
     files = [TextFile.read(folder, path) for path in sorted(folder.rglob("*.ftl"))]
     there = {(str(file.path), name) for file in files for name in file.own}
     needed = [(f"{locale}.ftl", reason) for locale, reason in product(_expected(files), (*TEXTS, *PARTS))]
@@ -266,7 +268,7 @@ def _misplaced(file: TextFile) -> Iterator[str]:
 
 
 def _unreadable(file: TextFile) -> Iterator[str]:
-    """Fluent leaves out without a word what it cannot read."""
+    """Fluent ignores what it cannot parse, and reports nothing."""
     named: set[str] = set()
     for entry in file.entries:
         if isinstance(entry, ast.Junk):
@@ -307,7 +309,7 @@ def _unspeakable(file: TextFile) -> Iterator[str]:
 
 
 def _misspoken(file: TextFile, folder: Path, templates: Templates) -> Iterator[str]:
-    """What is wrong with a text once it is filled in; and how many parameters each template takes, for later."""
+    """Return the errors of a text with its values filled in, and collect each template's number of parameters."""
     speak = FluentWording(folder=folder)
     cases = [(reason, case) for reason in file.reasons for case in samples(reason, file.locale, file.brand or BRAND)]
     if file.brand is None:
@@ -400,7 +402,7 @@ def _attributes(message: ast.Message) -> dict[str, str]:
 
 
 def _included(name: str, messages: Mapping[str, ast.Message]) -> set[str]:
-    """The message and all that it includes, directly or not; one that is missing is found when it is filled in."""
+    """Return the message and all that it includes, directly or not. A missing one is found when it is rendered."""
     reached, ahead = set[str](), [name]
     while ahead:
         current = ahead.pop()
@@ -428,7 +430,7 @@ def test_there_is_a_sample_of_each_reason() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of the texts, to be broken."""
+    """Return a copy of the texts that a test may break."""
     return Path(shutil.copytree(FOLDER, tmp_path / "wording"))
 
 

@@ -1,4 +1,4 @@
-"""AWS at its worst."""
+"""Faults of AWS: errors and lost responses."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ Refuses = Callable[[Mapping[str, Any]], bool]
 
 @contextmanager
 def failing(operation: str, *, status: int = 400, only: Refuses = lambda _: True) -> Iterator[list[Mapping[str, Any]]]:
-    """Every call of ``operation`` for which ``only`` says so ends in an HTTP error; yields the calls that did."""
+    """Answer each call of ``operation`` that ``only`` selects with an HTTP error; yield these calls."""
     real = BaseClient._make_api_call  # type: ignore[attr-defined]  # private, so its stub leaves it out
     failed: list[Mapping[str, Any]] = []
 
@@ -32,5 +32,5 @@ def failing(operation: str, *, status: int = 400, only: Refuses = lambda _: True
 
 
 def telling(detail_type: str) -> Refuses:
-    """PutEvents with an event of that type."""
+    """Select PutEvents with an event of that type."""
     return lambda arguments: any(entry["DetailType"] == detail_type for entry in arguments["Entries"])

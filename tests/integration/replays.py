@@ -26,7 +26,7 @@ class Replay:
 
 
 def _has(answer: Any, expected: Any) -> bool:
-    """Every field that is expected, and the first items of a list."""
+    """Return the expected fields, and the first items of a list."""
     if isinstance(expected, dict):
         return all(name in answer and _has(answer[name], value) for name, value in expected.items())
     if isinstance(expected, list):
@@ -41,7 +41,7 @@ def play(stack: Stack, name: str) -> Any:
 
 
 def _begun(event: Any) -> datetime | None:
-    """A second after the event's own time, where it has one."""
+    """Return a second after the event's own time, if it has one."""
     match event:
         case {"time": time} | {"Records": [{"Sns": {"Timestamp": time}}, *_]}:
             return datetime.fromisoformat(time) + timedelta(seconds=1)
@@ -57,18 +57,18 @@ def planned(count: int, *, withdrawn: int = 0, broadcasts: int = 0) -> dict[str,
 
 
 def summary(**counts: int) -> dict[str, Any]:
-    """A send function's answer: nothing but ``due`` and what ``counts`` says."""
+    """Return the answer of a send function with only ``due`` and ``counts``."""
     nothing = dict.fromkeys(("sent", "held", "failed", "unconfirmed", "retried", "left"), 0)
     return {"due": sum(counts.values()), "skipped": {}} | nothing | counts
 
 
 def answered(status: int = 200, body: str = "", content_type: str = "text/plain") -> dict[str, Any]:
-    """What a provider that called is answered."""
+    """Return the response to a provider's call."""
     return {"statusCode": status, "headers": {"Content-Type": content_type}, "body": body}
 
 
 def understood(**counts: int) -> dict[str, Any]:
-    """What comes of SNS's records."""
+    """Return the outcome of SNS's records."""
     return dict.fromkeys(("messages", "receipts", "choices", "ignored", "rejected"), 0) | counts
 
 

@@ -1,4 +1,4 @@
-"""What a function may say in its log and metrics, and what it may not."""
+"""What a function may write to its log and metrics, and what it must not."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -38,14 +38,14 @@ _HARMLESS: Final = frozenset(
         *("source", "scheduled_message_id", "id", "account", "region", "time", "version", "resources", "event_id"),
     }
 )
-"""Fields that are no one's data: a choice from a list, an instant, or an id that AWS or this application makes."""
+"""Fields without personal data: a choice from a list, an instant, or an id of AWS or of this application."""
 
 _PUBLIC_VALUE: Final = re.compile(r"\d{4}-\d{2}-\d{2}(T.*)?|-?P[\dTDHWMS]+|\d{2}:\d{2}|.{0,3}", re.DOTALL)
 """Instants, days, durations, times of day, and texts too short to be distinguished from a part of another word."""
 
 
 def personal(*events: Any) -> set[str]:
-    """Return what of these events belongs in no log: each address, name, id, text and URL, in all their forms."""
+    """Return the values that no log may have: each address, name, id, text and URL, in all their forms."""
     return {form for event in events for text in _texts(_detail_of(event)) for form in (text, text.lstrip("+"))}
 
 
@@ -68,7 +68,7 @@ def _texts(value: Any, name: str = "") -> Iterator[str]:
 
 
 def documented(written: Mapping[str, Any], *, service: str) -> None:
-    """Asserts that a line in embedded metric format is one metric of the list, with just its dimensions."""
+    """Assert that a line in embedded metric format is one metric of the list, with its dimensions only."""
     (directive,) = written["_aws"]["CloudWatchMetrics"]
     assert directive["Namespace"] == "Reengage"
     ((name, unit),) = ((metric["Name"], metric["Unit"]) for metric in directive["Metrics"])

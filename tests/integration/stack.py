@@ -50,7 +50,7 @@ APPS: Final = tuple(module.app for module in (explain, ingest, plan, record, sen
 """What each function builds in its execution environment."""
 
 SECRETS: Final = {"PreferencesKey": "preferences-key", "ProviderSecrets": "provider-secrets"}
-"""What a `!Ref` to each secret answers."""
+"""The value of a `!Ref` to each secret."""
 
 PROVIDER_KEYS: Final = {
     "meta_app_secret": "a-meta-app-secret-for-tests",
@@ -68,22 +68,22 @@ ROUTES: Final = (
     "acme-optics/sms/aws/+12025550101,"
     "acme-optics/whatsapp/aws/phone-number-id-976c72a700aac43eaf573ae050example"
 )
-"""Of other brands than those that the rest of events/ is about, whose messages all go out on the bus."""
+"""Routes of other brands than those of events/, whose messages all go to the bus."""
 
 
 def cases() -> list[str]:
-    """Every file of events/, as ``<function>/<case>``."""
+    """Return every file of events/, as ``<function>/<case>``."""
     return sorted(path.relative_to(EVENTS).with_suffix("").as_posix() for path in EVENTS.glob("*/*.json"))
 
 
 def case(name: str) -> Any:
-    """The payload of one file of events/."""
+    """Return the payload of one file of events/."""
     return json.loads((EVENTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What Lambda hands to a handler beside the event, as far as ours look at it."""
+    """The context of Lambda, as far as the handlers read it."""
 
     function_name: str
     seconds_left: int = 55
@@ -153,24 +153,24 @@ class Stack:
                 self.printed = output.getvalue()
 
     def published(self, *detail_types: str) -> list[dict[str, Any]]:
-        """The events out since the last call, whole; with ``detail_types`` those alone."""
+        """Return the events out since the last call, whole; with ``detail_types`` only those."""
         events = [json.loads(body) for body in self._receive(self.listener_url)]
         return [event for event in events if not detail_types or event["detail-type"] in detail_types]
 
     def relayed(self) -> list[dict[str, Any]]:
-        """The events in that the webhook function put on the bus since the last call, whole."""
+        """Return the events in that the webhook function published since the last call, whole."""
         return [json.loads(body) for body in self._receive(self.relay_url)]
 
     def rejected(self) -> list[dict[str, Any]]:
-        """What came into the rejected-events queue since the last call."""
+        """Return what arrived in the queue of rejected events since the last call."""
         return [json.loads(body) for body in self._receive(self.resources["RejectedEventsQueue"])]
 
     def items(self) -> list[dict[str, Any]]:
-        """All that the table holds, in DynamoDB's own JSON."""
+        """Return all items of the table, in DynamoDB's own JSON."""
         return self.dynamodb.scan(TableName=self.resources["Table"])["Items"]
 
     def rows(self) -> list[ScheduledMessage]:
-        """Every scheduled message, in order of due time."""
+        """Return every scheduled message, in order of due time."""
         store = _connect(self.resources["Table"], workers=1)
         keys = [MessageKey(item["pk"]["S"], item["sk"]["S"]) for item in self.items()]
         messages = [store.read_message(key) for key in keys if key.sk.startswith("SCHEDULED#")]
@@ -198,8 +198,8 @@ class Stack:
 
 @contextmanager
 def deployed() -> Iterator[Stack]:
-    """The template's table, bus, secrets and queue, empty, and queues that hear every event out and every one that
-    comes in by the webhook function.
+    """Create the template's table, bus, secrets and queue, empty, and queues that receive the events out and those of
+    the webhook.
     """
     with mock_aws():
         dynamodb, events, secrets, sqs = _clients()
@@ -248,7 +248,7 @@ def _connect(table_name: str, *, workers: int, **_of_the_app: Any) -> DynamoDBSt
 
 @contextmanager
 def _written() -> Iterator[io.StringIO]:
-    """Everything that goes to a log in Lambda: both streams, and what libraries say to the root logger."""
+    """Collect everything that Lambda would log: both streams, and what libraries log."""
     output = io.StringIO()
     root = logging.StreamHandler(output)
     logging.getLogger().addHandler(root)

@@ -1,4 +1,4 @@
-"""Each alarm of the template goes on and off again by the very metrics that the handlers emit."""
+"""Each alarm of the template goes on and off by the metrics that the handlers emit."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,21 +40,21 @@ def template() -> templates.Stack:
 
 @dataclass
 class Watched:
-    """The stack, its template, and what CloudWatch has of it; the three send functions run unless a test stops them."""
+    """The stack, its template, and CloudWatch's data; the three send functions run unless a test stops them."""
 
     stack: Stack
     template: templates.Stack
     cloudwatch: CloudWatch = field(default_factory=CloudWatch)
 
     def run(self, function: str, event: Any, at: datetime, **how: Any) -> Any:
-        """Invoke a function, and give what it emitted to CloudWatch, also if it fails."""
+        """Invoke a function, and put its metrics to CloudWatch, also if it fails."""
         try:
             return self.stack.invoke(function, event, at=at, **how)
         finally:
             self.take(at)
 
     def take(self, at: datetime, *, times: int = 1) -> None:
-        """Give the last invocation's metrics to CloudWatch."""
+        """Put the last invocation's metrics to CloudWatch."""
         for line in self.stack.metrics() * times:
             self.cloudwatch.put_log_line(line, at)
 
@@ -90,7 +90,7 @@ def answering(outcome: Outcome) -> Any:
 
 
 def with_due(watched: Watched, function: str) -> Callable[..., Any]:
-    """Let a message be due; return what runs the function."""
+    """Make a message due; return a function that runs the send function."""
     for name in SENDERS[function]:
         play(watched.stack, name)
     return partial(watched.run, function, case(f"{function}/tick"))
@@ -203,7 +203,7 @@ def test_paused_for_more_than_four_hours(watched: Watched, brand: dict[str, str]
 
 
 def test_a_brands_pause_is_measured_where_it_holds(watched: Watched) -> None:
-    """A brand without a route is in no list: its pause is known from what it holds."""
+    """A brand without a route is in no list: its pause is known from the messages that it holds."""
     run = with_due(watched, "send_appointment_reminders")
     began = TICK - 10 * MINUTE
     watched.stack.invoke("plan_messages", pause(brand="acme-dental") | {"time": began.isoformat()}, at=began)
@@ -215,7 +215,7 @@ def test_a_brands_pause_is_measured_where_it_holds(watched: Watched) -> None:
 
 
 def test_no_receipt_of_what_was_handed_over(watched: Watched) -> None:
-    """Messages were handed to the bus, no rule took them, and they were "sent" for ever."""
+    """The bus accepted the messages, no rule matched them, and they stayed "sent" for ever."""
     for number in range(3):
         chat, booked = case("ingest_message/first_message"), case("plan_messages/appointment_booked")
         contact = chat["detail"]["contact"] | {"address": f"+44770090014{number}"}

@@ -1,4 +1,4 @@
-"""The composition root: adapters are built when they are first asked for, once, and with the right patience."""
+"""The composition root: adapters are built when they are first needed, once, and with the right timeouts."""
 
 import hmac
 import os
@@ -62,7 +62,7 @@ ADAPTERS: Final = (*("store", "publish", "channel", "keep_rejected", "provider_s
 
 @pytest.fixture(autouse=True)
 def variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give what the template gives to the function with most variables, and to the webhook function."""
+    """Set the variables of the function that has most, and those of the webhook function."""
     for function in ("IngestMessageFunction", "WebhookFunction"):
         for name, value in environment(function, RESOURCES).items():
             monkeypatch.setenv(name, value)
@@ -106,7 +106,7 @@ def test_now_is_in_utc_and_ids_are_fresh() -> None:
 
 
 def test_the_threads_of_a_run_read_the_key_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each made a client of its own at the same moment, which botocore's session does not bear."""
+    """Each thread built a client at the same moment, which botocore's session does not allow."""
     made: list[str] = []
 
     class Secrets:
@@ -196,7 +196,7 @@ BY_BOTOCORE: Final = [(provider, channel) for provider, channel in SERVED if pro
 @pytest.mark.parametrize(("provider", "channel"), BY_BOTOCORE)
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_send_is_one_request_whatever_is_answered(provider: str, channel: str, status: int) -> None:
-    """The SDK tries again by itself where it is let: after a lost answer the person would be written to twice."""
+    """The SDK retries by itself by default: after a lost response the person would get the message twice."""
     built, service = SendingApp(), Service(status)
     service.answers(built)
     outcome = built._provider(provider, channel).send(outbound(channel))
@@ -205,7 +205,7 @@ def test_a_send_is_one_request_whatever_is_answered(provider: str, channel: str,
 
 
 def test_what_is_not_a_send_may_be_tried_again() -> None:
-    """So the test above shows what ``sending`` does, and not what the SDK does anyway."""
+    """This shows that the test above proves what ``sending`` does, not what the SDK does anyway."""
     built, service = SendingApp(), Service(500)
     service.answers(built)
     client = built._client("secretsmanager", total_max_attempts=2)
@@ -236,14 +236,14 @@ class Service:
 
 
 class Silent:
-    """A channel of which nothing is wanted."""
+    """A channel that is never used."""
 
     def send(self, _outbound: OutboundMessage) -> Unknown:
         return Unknown("")
 
 
 def outbound(channel: str) -> OutboundMessage:
-    """A reminder for in two hours, by the clock of the machine."""
+    """A reminder for an appointment in two hours, by the machine's clock."""
     now = SendingApp().clock()
     later = now + timedelta(hours=2)
     message = ScheduledMessage(
@@ -271,7 +271,7 @@ def test_provider_is_built_once_before_the_first_send(monkeypatch: pytest.Monkey
 
 
 def test_preparation_failure_is_raised_before_the_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each snapshot expired while the keys were read once more, and the call began six seconds late."""
+    """Each snapshot expired while the keys were read again, and the call began six seconds late."""
     monkeypatch.setenv("ROUTES", "acme-dental/sms/twilio/+12025550100")
     built, service = SendingApp(), Service(500)
     service.answers(built)
@@ -301,7 +301,7 @@ def test_providers_may_call_by_way_of_a_proxy(monkeypatch: pytest.MonkeyPatch, p
 
 
 def test_every_send_trusts_the_configured_ca_bundle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Behind a company's proxy all other calls of AWS went through, and no message did."""
+    """Behind a company's proxy all other calls of AWS worked, but no message was sent."""
     certified(tmp_path)
     known = SendingApp().http.context.cert_store_stats()["x509"]
     monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "certificate.pem"))
@@ -319,7 +319,7 @@ def test_a_send_reads_no_keys(provider: str, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_claim_outlasts_its_run_by_the_grace_period() -> None:
-    """A claim that ends with its run would be reported as unconfirmed while the run still settles it."""
+    """If a claim ended with its run, the message would be reported as unconfirmed while the run still settles it."""
     time_left = timedelta(seconds=60)
     sender = SendingApp()._sender("updates", time_left)
     assert sender.claim_ttl == time_left + timedelta(seconds=60)

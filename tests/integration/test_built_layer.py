@@ -23,7 +23,7 @@ from tests.built_layer import ROOT, SOURCE, build, run, zipped_size
 from tests.docs.test_wording import LOCALES, samples
 
 MOST_BYTES: Final = 8_000_000
-"""Of the layer, zipped."""
+"""Bytes of the layer, zipped."""
 
 LAZY: Final = ("aws_xray_sdk", "babel", "boto3", "fluent", "phonenumbers", "pynamodb", "pytz", "wrapt")
 """Packages that take long to import, and that no function imports before it needs them."""

@@ -14,7 +14,7 @@ from tests.integration.stack import FUNCTIONS, Stack, case, cases, deployed
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """One file, what its function answered, and the stack after it."""
+    """One file, its function's answer, and the stack after it."""
 
     name: str
     event: Mapping[str, Any]
@@ -28,7 +28,7 @@ class Played:
 
 @pytest.fixture(scope="module", params=REPLAYS)
 def played(request: pytest.FixtureRequest) -> Iterator[Played]:
-    """One replay serves every test of this module."""
+    """All tests of this module share one replay."""
     name: str = request.param
     with deployed() as stack:
         for earlier in REPLAYS[name].after:

@@ -28,7 +28,9 @@ pytestmark = [pytest.mark.allow_hosts(["127.0.0.1"]), pytest.mark.enable_socket]
 
 @dataclass
 class Bus:
-    """The bus's side of PutEvents; refuses the first ``failures`` calls as EventBridge does: without an exception."""
+    """PutEvents as the bus answers it; the first ``failures`` calls are refused as by EventBridge: without an
+    exception.
+    """
 
     port: int = 0
     failures: int = 0
@@ -45,7 +47,7 @@ class Bus:
         return {"FailedEntryCount": 0, "Entries": [{"EventId": f"event-{len(self.entries)}"}]}
 
     def events(self) -> list[dict[str, Any]]:
-        """Return what EventBridge makes of the entries."""
+        """Return the events that EventBridge makes of the entries."""
         return [
             {"detail-type": entry["DetailType"], "source": entry["Source"], "detail": json.loads(entry["Detail"])}
             for entry in self.entries

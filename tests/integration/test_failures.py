@@ -1,4 +1,4 @@
-"""A failure of ours raises: Lambda tries again, and then keeps the event in the dead-letter queue."""
+"""A failure of the app raises an error: Lambda retries, and then keeps the event in the dead-letter queue."""
 
 from typing import Final
 
@@ -53,7 +53,7 @@ def test_unpublished_events_are_published_by_the_retry(stack: Stack, name: str) 
 
 
 def test_what_the_bus_did_not_take_of_a_run_is_counted(stack: Stack) -> None:
-    """The table is the truth: the message was sent, and a second run must not send it again."""
+    """The table is right: the message was sent, and a second run must not send it again."""
     for name in BOOKED:
         play(stack, name)
     with failing("PutEvents", only=telling("MessageSent")):
@@ -132,7 +132,7 @@ def test_a_sender_without_its_language_sends_nothing(stack: Stack, name: str, af
 
 
 def test_a_providers_own_words_are_not_logged(stack: Stack) -> None:
-    """They may quote the number: what went wrong is on the bus and in the table."""
+    """Errors may contain the number, so the log leaves them out. The bus and the table have them."""
     for name in SENT:
         play(stack, name)
     event = case("record_delivery/undelivered")

@@ -18,7 +18,7 @@ CONTEXT: Any = SimpleNamespace(function_name="reengage-SendUpdates-1", get_remai
 
 
 class App(ScheduledApp):
-    """The function without a table: ``given`` has what it was asked to send, ``invoked`` what it asked of Lambda."""
+    """The function without a table: ``given`` has its input, ``invoked`` its invocations of Lambda."""
 
     def __init__(self) -> None:
         self.given: list[dict[str, Any]] = []

@@ -62,7 +62,7 @@ RULE: Final = {
         )
     ),
 }
-"""Each module falls under the longest name here that it begins with."""
+"""The part of a module is the longest of these names that it begins with."""
 
 
 def modules() -> dict[str, Path]:
@@ -78,7 +78,7 @@ MODULES: Final = modules()
 
 
 def violations(module: str, source: str, path: str) -> list[str]:
-    """Each import that the rule forbids, as ``file:line: …``."""
+    """Return each import that breaks the rule, as ``file:line: …``."""
     allowed = RULE[_under(module, RULE)]
     return [
         f"{path}:{line}: {module} may not import {name}"
@@ -96,7 +96,7 @@ def _permits(allowed: Allowed, name: str) -> bool:
 
 
 def _imports(module: str, tree: ast.Module, *, is_package: bool) -> Iterator[tuple[int, str]]:
-    """Line and full name of everything imported, wherever in the file; ``from a import b`` is ``a.b``."""
+    """Return the line and the full name of each import in the file; ``from a import b`` is ``a.b``."""
     package = module.split(".") if is_package else module.split(".")[:-1]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -170,7 +170,7 @@ def test_the_rule_names_file_line_and_what_was_imported(module: str, source: str
 
 @pytest.mark.docs
 def test_the_rule_has_a_line_for_every_module() -> None:
-    """A new module without a rule fails here by name."""
+    """A new module without a rule fails here, with its name."""
     assert [name for name in MODULES if not any(_within(name, part) for part in RULE)] == ["reengage"]
 
 
@@ -219,7 +219,7 @@ print(json.dumps({"read": read, "made": made, "built": built}))
 
 
 def _import_afresh(*names: str, functions: Path = ROOT) -> dict[str, list[str]]:
-    """What importing these modules does in an interpreter of its own, with no environment and no sockets."""
+    """Return what importing these modules does in an interpreter of its own, without environment or sockets."""
     path = f"import sys; sys.path[:0] = {[str(LAYER), str(functions)]!r}\n"
     command = [sys.executable, "-c", path + FRESH_IMPORT, json.dumps(names)]
     run = subprocess.run(command, env={}, capture_output=True, text=True, check=False)  # noqa: S603 - our own script
@@ -259,7 +259,7 @@ def test_a_socket_at_import_is_an_error(tmp_path: Path) -> None:
 
 
 TEXT_PARSERS: Final = ("reengage.usecases.ingest_message", "reengage.adapters.inbound.webhook")
-"""What reads the words that people write."""
+"""Modules that read people's texts."""
 
 WITHOUT_KEYWORDS: Final = (
     "reengage.settings",
@@ -270,7 +270,7 @@ WITHOUT_KEYWORDS: Final = (
     "reengage.usecases.send_due_messages",
     "reengage.usecases.explain",
 )
-"""What every function, or one that parses no text, needs."""
+"""What every function needs, or a function that parses no text."""
 
 KEYWORDS: Final = """
 import importlib, json, sys
@@ -284,7 +284,7 @@ print(json.dumps("reengage.domain.keyword_lists" in sys.modules))
     ("names", "imported"), [(WITHOUT_KEYWORDS, False), *(((name,), True) for name in TEXT_PARSERS)]
 )
 def test_keyword_lists_are_imported_only_to_parse_texts(names: tuple[str, ...], imported: bool) -> None:
-    """They were imported by all functions, for the sake of one class of settings: 3 ms of each cold start."""
+    """All functions imported them because of one class of settings: 3 ms of each cold start."""
     path = f"import sys; sys.path[:0] = [{str(LAYER)!r}]\n"
     command = [sys.executable, "-c", path + KEYWORDS, json.dumps(names)]
     run = subprocess.run(command, env={}, capture_output=True, text=True, check=True)  # noqa: S603 - our own script

@@ -16,7 +16,7 @@ ROUNDS = 4
 @pytest.mark.slow
 @pytest.mark.dynamodb_local
 def test_killed_workers_send_nothing_twice_and_lose_nothing() -> None:
-    """It runs in a process of its own: the tests' process has threads, and must not be forked."""
+    """It runs in a separate process: the tests' process has threads, and must not be forked."""
     if why := dynamodb_local.why_unavailable():
         assert os.environ.get("CI") != "true", why
         pytest.skip(f"DynamoDB Local cannot run: {why}")

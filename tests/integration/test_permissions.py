@@ -1,4 +1,4 @@
-"""Least privilege, both ways: what a function may do is what its code calls, over every file of events/."""
+"""Least privilege in both directions: a function may do exactly what its code calls, over every file of events/."""
 
 import re
 from collections import defaultdict
@@ -29,7 +29,7 @@ BY_PROVIDERS: Final = {
 }
 LOOKS_AHEAD: Final = {"dynamodb:Query"}
 ERASES: Final = {"dynamodb:BatchWriteItem"}
-"""A write that overlaps an erasure removes what it wrote."""
+"""Calls of a write that overlaps an erasure, and removes what it wrote."""
 
 RARELY: Final = {
     # A message from before an erasure, that comes after it; and an answer by a provider.
@@ -44,7 +44,7 @@ RARELY: Final = {
     # A greeting that the ingest function could not send.
     "send_updates": REPLY | GIVES_IT_BACK | ERASES | LOOKS_AHEAD | BY_PROVIDERS,
 }
-"""What no file of events/ makes a function do.
+"""Calls that no file of events/ causes: each brand there delivers by the bus, and no window closes.
 
 In these files each brand has its own system on the bus, and no window closes.
 """
@@ -52,7 +52,7 @@ In these files each brand has its own system on the bus, and no window closes.
 
 @contextmanager
 def recorded(calls: set[str]) -> Iterator[None]:
-    """Every AWS call, as the action that IAM asks for, with the index or the secret that it is about."""
+    """Record every AWS call as an action of IAM, with its index or secret."""
     named = {physical_id: logical_id for logical_id, physical_id in SECRETS.items()}
     real = BaseClient._make_api_call  # type: ignore[attr-defined]  # private, so its stub leaves it out
 

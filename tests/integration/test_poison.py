@@ -1,4 +1,4 @@
-"""Mutated events on the template's own table: DynamoDB's limits of keys, items and numbers hold, too."""
+"""Mutated events on the template's own table: DynamoDB's limits of keys, items and numbers apply, too."""
 
 import random
 from datetime import UTC, datetime

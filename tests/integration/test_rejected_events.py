@@ -16,7 +16,7 @@ NOW: Final = datetime(2031, 3, 4, 12, tzinfo=UTC)
 
 
 def broken(name: str, **detail: Any) -> Any:
-    """A case with these fields of its detail put wrong."""
+    """Return a case with wrong values in these fields of its detail."""
     event = case(name)
     return event | {"detail": event["detail"] | detail}
 

@@ -1,4 +1,4 @@
-"""The report of what the real handlers published says of each message what the table says."""
+"""The report of the published events agrees with the table about each message."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A test message through the real send function: who may get one, and what it leaves."""
+"""A test message through the real send function: who may get one, and what is stored."""
 
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -108,7 +108,7 @@ def test_no_cap_counts_it(listed: Stack) -> None:
 
 
 def test_no_real_message_goes_along(listed: Stack) -> None:
-    """A run merges the due messages of one contact; a test must not take one past its rules."""
+    """A run merges the due messages of one contact; a test message must not help another one past its rules."""
     patient = case("ingest_message/first_message")["detail"]["contact"]
     listed.resources = {**listed.resources, "TestNumbers": patient["address"]}
     play(listed, "ingest_message/first_message")

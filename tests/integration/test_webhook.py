@@ -322,7 +322,7 @@ def _keep(stack: Stack, keys: Any) -> None:
 
 
 def test_a_secret_is_rotated_while_the_function_runs(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Meta signs with the new one from one moment to the next; what it had signed before it still tries again."""
+    """Meta signs with the new key at once, but still retries calls that it signed with the old one."""
     former, new = PROVIDER_KEYS["meta_app_secret"], "a-new-meta-app-secret"
     by_former, by_new = (
         from_meta(payload_of("webhook/meta_message")),
@@ -375,7 +375,7 @@ PERSONAL: Final = (
 
 
 def _logs_nothing_personal(stack: Stack, name: str) -> None:
-    """Nor anything by which somebody could come in: no key, no token, no signature."""
+    """Nor anything that grants access: no key, no token, no signature."""
     event = case(f"webhook/{name}")
     headers = event.get("headers", {})
     signatures = [value for header, value in headers.items() if "signature" in header]
@@ -404,7 +404,7 @@ def test_logs_of_invalid_entries_have_no_personal_data(stack: Stack) -> None:
 
 
 def test_the_files_hold_what_is_looked_for() -> None:
-    """A secret that is in no file would be looked for in vain."""
+    """Looking for a secret that no file names would find nothing."""
     written = json.dumps([case(name) for name in cases() if name.startswith("webhook/")], ensure_ascii=False)
     decoded = "".join(
         base64.b64decode(case(f"webhook/{name}")["body"]).decode() for name in ("twilio_message", "twilio_status")
@@ -415,7 +415,7 @@ def test_the_files_hold_what_is_looked_for() -> None:
 
 
 def test_entry_that_cannot_be_kept_does_not_block_others(stack: Stack) -> None:
-    """The queue refused what was to be kept at each of the provider's tries, and the good ones never came through."""
+    """The queue refused the rejected part at each retry of the provider, and the valid events never came through."""
     event = case("webhook/meta_message")
     payload = json.loads(event["body"])
     payload["entry"][0]["changes"][0]["value"]["messages"].append({"id": "wamid.bad"})

@@ -1,4 +1,4 @@
-"""A wrong setting fails the start of a function by name. It never fails a message in hand, and never a STOP."""
+"""A wrong setting fails the start of a function by name. It never fails a message that is being sent, or a STOP."""
 
 from typing import Final
 
@@ -17,7 +17,7 @@ WRONG: Final = {
     "WhatsAppTemplates": "apointment_reminder",
     "OptOutScope": "all",
 }
-"""Parameters of the function that has most of them, each with a value that it must not have."""
+"""Parameters of the function that has most, each with a wrong value."""
 
 
 def deploy(stack: Stack, **parameters: str) -> None:

@@ -87,7 +87,7 @@ JO = Person("Jo", "sms", "+12025550110", "de")
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How one message of the story must end: its state, and the rule, if one decided so."""
+    """The expected end of one message of the story: its state, and the rule that decided."""
 
     person: Person
     subject: str
@@ -256,7 +256,7 @@ class Story:
             say(f"  {what}")
 
     def wait(self, listening: str, say: emulator.Say) -> Seen:
-        """Return what is to be seen once the story has ended, or the time limit is reached."""
+        """Wait until the story has ended, or the time limit is reached; return what was seen."""
         texts: dict[str, str] = {}
         rejected: list[str] = []
         until = time.monotonic() + PATIENCE.total_seconds()

@@ -33,7 +33,7 @@ MINUTE: Final = timedelta(minutes=1)
 LATE: Final = timedelta(seconds=90)
 """How much later than in the simulation an event may be published: the clock runs while the functions work."""
 QUIET_SECONDS: Final = 0.1
-"""How long no event arrives before the bus is taken to have delivered all."""
+"""If no event arrives for so long, the bus has delivered all."""
 NAMESPACE: Final = uuid.UUID("6c1f3f7c-92b1-4b4d-9a0a-3f3f1c8f3f0e")
 
 INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
@@ -94,7 +94,7 @@ class DeployedStory:
             self.stack.deliver(_envelope(event_out, f"receipt-{number}", at))
 
     def _receive(self, at: datetime | None) -> None:
-        """Take what the bus delivered; with ``at``, plan the receipts of what was sent."""
+        """Receive what the bus delivered; with ``at``, plan the receipts of what was sent."""
         for event in self.stack.events_out():
             detail = event["detail"]
             if event["detail-type"] == "MessageSendRequested":
@@ -158,7 +158,7 @@ class Stack:
         self._stop_schedules(aws.session.client("scheduler", endpoint_url=aws.endpoint_url))
 
     def deliver(self, envelope: Json) -> None:
-        """Hand the event to each function that a deployed rule names for it, as the bus does."""
+        """Pass the event to each function that a deployed rule names for it, as the bus does."""
         wanted = [arn for pattern, arn in self.rules if _is_matched(pattern, envelope)]
         if not wanted:
             raise AssertionError(f"no rule of the stack takes {envelope['detail-type']}")
@@ -228,7 +228,7 @@ class Stack:
 
 
 def _is_matched(pattern: Mapping[str, Any], envelope: Mapping[str, Any]) -> bool:
-    """Whether an event pattern takes an event; of patterns, what the template uses."""
+    """Return whether an event pattern matches an event, as far as the template uses patterns."""
     return all(any(_takes(each, envelope.get(name)) for each in wanted) for name, wanted in pattern.items())
 
 
@@ -240,7 +240,7 @@ def _takes(wanted: Any, value: Any) -> bool:
 
 
 def differences(wanted: Sequence[Json], found: Sequence[Json]) -> list[str]:
-    """How the events out differ from the expectations, of which each names some fields of one event."""
+    """Return how the events out differ from the expectations, each of which names some fields of one event."""
     names = {line["detail-type"] for line in wanted}
     left = [line for line in found if line["detail-type"] not in stories.NOT_COMPARED - names]
     missing: list[str] = []

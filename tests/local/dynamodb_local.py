@@ -17,7 +17,7 @@ HOME = TOOLS / "dynamodb-local"
 
 
 def why_unavailable() -> str | None:
-    """Why DynamoDB Local cannot run here, in words for the reader; None if it can."""
+    """Return why DynamoDB Local cannot run here; ``None`` if it can."""
     java = shutil.which("java")
     if java is None or subprocess.run([java, "-version"], capture_output=True, check=False).returncode:
         return "Java is missing"
@@ -28,7 +28,7 @@ def why_unavailable() -> str | None:
 
 @contextmanager
 def running() -> Iterator[str]:
-    """Start it on a free port, with an empty store of its own; yields the endpoint's URL."""
+    """Start it on a free port, with an empty store; yield the endpoint's URL."""
     port = free_port()
     command = [
         *("java", "-Xmx512m", "-Djava.library.path=DynamoDBLocal_lib", "-jar", "DynamoDBLocal.jar"),

@@ -179,7 +179,7 @@ def outputs(aws: Emulator, stack_name: str) -> dict[str, str]:
 
 
 def parameter_overrides(parameters: Mapping[str, str] | None = None) -> list[str]:
-    """Arguments for `sam` that set the stack's parameters, and `Architecture` to this machine's."""
+    """Return the arguments for `sam` that set the stack's parameters, and `Architecture` to this machine's."""
     values = {"Architecture": host_architecture(), **(parameters or {})}
     return ["--parameter-overrides", *(f"{name}={json.dumps(value)}" for name, value in values.items())]
 
@@ -194,7 +194,7 @@ def sam(*arguments: str) -> list[str]:
 
 
 def _sam(arguments: Sequence[str], env: Mapping[str, str], say: Say) -> None:
-    """Run `sam` at the project's root; say from time to time how far it is, and in the end what it made."""
+    """Run `sam` at the project's root; report its progress from time to time, and at the end what it built."""
     begun = time.monotonic()
     printed: list[str] = []
     steps: Counter[str] = Counter()

@@ -42,7 +42,7 @@ from tests.template_resources import environment, table_definition
 TABLE: Final = "reengage"
 BRAND: Final = "north"
 MESSAGES: Final = 8
-"""Orders shipped in each round, one message each."""
+"""Orders that are shipped in each round, one message each."""
 
 LONGEST: Final = 1.3
 """A worker lives at most this many times as long as the first one took to finish."""
@@ -54,7 +54,7 @@ INVOCATION: Final = 55_000
 """Milliseconds of an invocation of a send function."""
 
 AHEAD: Final = timedelta(minutes=5)
-"""How much later the last run is: a claim lasts for two minutes."""
+"""How much later the last run is: a claim is valid for two minutes."""
 
 RESOURCES: Final = {
     "Table": TABLE,
@@ -70,7 +70,7 @@ KEY: Final = "a secret of 32 letters and digits"
 
 @dataclass(slots=True)
 class Log:
-    """What the stub was called with: the provider's messages, and the bus's events, in order."""
+    """The stub's calls: the provider's messages and the bus's events, in order."""
 
     provided: list[str] = field(default_factory=list)
     published: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
@@ -78,7 +78,7 @@ class Log:
 
 
 class _Stub(ThreadingHTTPServer):
-    """Answers as Amazon EventBridge, Secrets Manager and AWS End User Messaging do."""
+    """Answer as Amazon EventBridge, Secrets Manager and AWS End User Messaging do."""
 
     daemon_threads = True
 
@@ -136,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def stub(log: Log, seed: int) -> Iterator[str]:
-    """Run the stub; yields its URL."""
+    """Run the stub; yield its URL."""
     server = _Stub(log, seed)
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -237,7 +237,7 @@ def _ended(pid: int) -> int:
 
 @dataclass(slots=True)
 class Result:
-    """What was seen. ``killed`` counts workers that SIGKILL ended before they had finished."""
+    """The results. ``killed`` counts workers that SIGKILL ended before they had finished."""
 
     rounds: int = 0
     killed: Counter[str] = field(default_factory=Counter)
@@ -370,7 +370,7 @@ class Player:
 
 
 def _compare(result: Result, log: Log, rows: Sequence[ScheduledMessage]) -> None:
-    """Note what is wrong."""
+    """Record what is wrong."""
     result.provided, result.published = len(log.provided), len(log.published)
     result.states = Counter(str(row.state) for row in rows)
     result.problems += [f"{name} was handed over {n} times" for name, n in Counter(log.provided).items() if n > 1]

@@ -1,4 +1,4 @@
-"""Programs that are started for a while, and surely gone at the end, with all that they started in turn."""
+"""Start programs for a while, and end them with everything that they started."""
 
 import http.client
 import os
@@ -19,7 +19,7 @@ TOOLS = ROOT / ".tools"
 
 
 class ServerError(RuntimeError):
-    """A server that did not come up, with the end of what it had to say."""
+    """A server did not start; the message has the end of its output."""
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -97,7 +97,7 @@ def answers(port: int, path: str) -> bool:
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """Ask the whole group to end, and where it does not, or leaves someone behind, end it."""
+    """End the whole group: first politely, then by SIGKILL."""
     for how in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, how)
@@ -110,7 +110,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 @contextmanager
 def _sigterm_as_exit() -> Iterator[None]:
-    """Let SIGTERM unwind the stack: by default it would end us and leave the others behind."""
+    """Let SIGTERM unwind the stack: by default it would end this process and leave the others running."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -127,7 +127,7 @@ def _sigterm_as_exit() -> Iterator[None]:
 
 @contextmanager
 def progress(say: Callable[[str], None], text: Callable[[], str], every: float = 8.0) -> Iterator[None]:
-    """Call ``say(text())`` each ``every`` seconds until the block ends: a person must see that work goes on."""
+    """Call ``say(text())`` each ``every`` seconds until the block ends: a person must see that work continues."""
     ended = threading.Event()
 
     def report() -> None:

@@ -43,7 +43,7 @@ KEYS: Final = {
     "rcs_client_token": "a token of the agent",
 }
 PUBLIC: Final = "https://hooks.acme.example/"
-"""As if by way of a proxy: what Twilio was given, and signs."""
+"""The URL that Twilio calls, and signs, as if a proxy were in front."""
 
 WRITES_ON_WHATSAPP: Final = "447700900142"
 WRITES_BY_SMS: Final = "+12025550142"
@@ -53,7 +53,7 @@ WRITES_BY_RCS: Final = "+14155550145"
 
 
 class WebhookEndpoints:
-    """The function's URL, as a provider calls it: the emulator tells the functions apart by their host names."""
+    """Return the function's URL as a provider calls it: the emulator distinguishes functions by host name."""
 
     def __init__(self, aws: Emulator, url: str) -> None:
         self._at, self._host = aws.endpoint_url, urlsplit(url).netloc
@@ -69,7 +69,7 @@ class WebhookEndpoints:
 
 
 def main() -> int:
-    """The exit code."""
+    """Return the exit code."""
     wrong: list[str] = []
     with emulator.running() as aws:
         outputs = emulator.deploy(aws, STACK, {"Routes": ROUTES, "PublicWebhookUrl": PUBLIC})
@@ -132,13 +132,13 @@ TWILIOS: Final = (WRITES_BY_TWILIO, STOPS_BY_TWILIO)
 
 
 def function_url(client: Any, arn: str) -> str:
-    """The function's own, whatever providers are given."""
+    """Return the function's own URL, whatever URL providers call."""
     url: str = client.get_function_url_config(FunctionName=arn)["FunctionUrl"]
     return url
 
 
 def has_opted_out(client: Any, arn: str, number: str) -> bool:
-    """Whether that person has opted out, as ``explain`` says."""
+    """Return whether that person has opted out, by ``explain``."""
     question = {"contact": {"brand": "acme-optics", "channel": "sms", "address": number}}
     answer = json.loads(client.invoke(FunctionName=arn, Payload=json.dumps(question))["Payload"].read())
     opted_out: bool = answer["stands"]["opted_out"]

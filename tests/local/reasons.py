@@ -340,7 +340,7 @@ CASES: Final[tuple[Callable[[Stage], Acts], ...]] = (
 
 
 def _about(stage: Stage, reason: str, step: str, **always: Any) -> Callable[..., None]:
-    """What one row of the table wants, case by case."""
+    """The expected messages and broadcasts of one row of the table, case by case."""
 
     def wants(story: str, person: Person, subject: str, due_at: datetime | None, **more: Any) -> None:
         terms = {"step": step, **always, **more}
@@ -371,7 +371,7 @@ def main() -> int:
 
 
 def play(stage: Stage, say: emulator.Say) -> list[str]:
-    """Every case, act by act; answers with what is not as it must be."""
+    """Play every case, act by act; return what is not as expected."""
     stage.schedules(enabled=False)
     stage.happens("BrandConfigured", BRAND, name={"en": NAME})
     cases = [(case.__name__, case(stage)) for case in CASES]
@@ -416,7 +416,7 @@ def planned(stage: Stage, seen: Seen) -> list[str]:
 
 
 def ended(stage: Stage, seen: Seen) -> list[str]:
-    """In the end: each message has come to its own end, was handed over once or not at all, and nothing else was."""
+    """Check at the end: each message has its outcome, was handed over at most once, and there is no other."""
     found = _strays(stage.messages, seen)
     for message in stage.messages:
         found += _row(message, seen, message.ends, message.rule)
@@ -436,7 +436,7 @@ def ended(stage: Stage, seen: Seen) -> list[str]:
 
 
 def _rows(message: Message, seen: Seen) -> list[Json]:
-    """A message that was looked at before it is due, or put off, is still the one that was due then."""
+    """Return the message that was due then, also if it was rechecked early or put off."""
     start = f"SCHEDULED#{message.reason}#{message.subject}#{message.step}#"
     rows = [row for row in seen.rows if row["pk"] == message.person.pk and row["sk"].startswith(start)]
     return [row for row in rows if message.due_at is None or _first_due(row) == message.due_at]
@@ -462,14 +462,14 @@ def _strays(messages: list[Message], seen: Seen) -> list[str]:
 
 
 def _of(message: Message, seen: Seen, detail_type: str) -> list[Json]:
-    """What the app published of a message."""
+    """Return the events that the app published of a message."""
     about = (message.person.contact, message.reason, message.subject)
     published = seen.published(detail_type)
     return [detail for detail in published if (detail["contact"], detail["reason"], detail["subject_id"]) == about]
 
 
 def _published(message: Message, seen: Seen) -> list[str]:
-    """``MessagePlanned``, with the due time, or an earlier one before the window closes."""
+    """Check ``MessagePlanned``: the due time, or an earlier one before the window closes."""
     dues = {_instant(detail["due_at"]) for detail in _of(message, seen, "MessagePlanned")}
     if any(due < message.sent_before for due in dues) if message.sent_before else message.due_at in dues:
         return []
@@ -483,7 +483,7 @@ def _published_why(message: Message, seen: Seen) -> list[str]:
 
 
 def _handed_over(message: Message, seen: Seen) -> list[str]:
-    """A sent one exactly once, and with its text; another one never."""
+    """Check that a sent message was published exactly once, with its text, and another one never."""
     ids = {row["scheduled_message_id"] for row in _rows(message, seen)}
     times = Counter(
         kind
@@ -516,7 +516,7 @@ def _texts(message: Message, seen: Seen) -> list[str]:
 
 
 def _closings(stage: Stage, seen: Seen) -> list[str]:
-    """Each warned once, of its own messages, and no other."""
+    """Check that each was warned once, of its own messages only."""
     warned = [
         (
             detail["contact"]["address"],
@@ -532,7 +532,7 @@ def _closings(stage: Stage, seen: Seen) -> list[str]:
 
 
 def _progress(answer: Json) -> Json:
-    """A broadcast's one reason, as the app answers of it."""
+    """Return a broadcast's one reason, from the app's answer."""
     found = answer.get("broadcasts") or [{"state": f"unknown: {answer}"}]
     progress: Json = found[0]
     return progress

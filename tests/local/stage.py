@@ -45,7 +45,7 @@ class Person:
 
     @property
     def closes_at(self) -> datetime:
-        """When the window closes that the first message opened."""
+        """Return when the window of the first message closes."""
         assert self.wrote_at
         return self.wrote_at + WINDOW
 
@@ -60,9 +60,11 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message that must come of a case, and its end.
+    """One expected message of a case, and its end. ``due_at`` is the documented instant; ``None`` for a reply, which is
+    due at once. ``first`` is its state before anything was undone or sent; ``None`` if it does not exist yet.
+    ``sent_before``: it is pulled forward, before that instant.
 
-    ``due_at`` is the contract's instant; ``None`` for a reply, which is due at once. ``first`` is its state before
+        ``due_at`` is the contract's instant; ``None`` for a reply, which is due at once. ``first`` is its state before
     anything was undone or sent; ``None`` where it is not there yet. ``sent_before``: it is pulled forward, to before
     that instant.
     """
@@ -87,7 +89,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Broadcast:
-    """One broadcast, and what the app must answer when it is asked for its progress in the end."""
+    """One broadcast, and the answer that the app must give about its progress at the end."""
 
     row: str
     named: Mapping[str, str]
@@ -147,7 +149,7 @@ class Stage(Story):
     # Events
 
     def person(self, *, brand: str = BRAND, wrote: timedelta | None = timedelta(days=2), text: str = HELLO) -> Person:
-        """Return a new person whose local time is noon, and who wrote that long ago, or never."""
+        """Return a new person whose local time is noon; they wrote that long ago, or never."""
         # Numbers reserved for fiction: NANPA 555-0100 to 555-0199.
         person = Person(brand, f"+1202555{100 + self.people:04}", self.now() - wrote if wrote else None)
         self.people += 1
@@ -157,7 +159,7 @@ class Stage(Story):
         return person
 
     def writes(self, person: Person, at: datetime, text: str = HELLO) -> Json:
-        """Answers with the event's detail."""
+        """Publish the event; return its detail."""
         detail = {
             "contact": person.contact,
             "message_id": f"message-{uuid.uuid4()}",
@@ -170,14 +172,14 @@ class Stage(Story):
         return detail
 
     def happens(self, detail_type: str, about: Person | str, **fields: Any) -> Json:
-        """A business system tells of a person, or of something of a brand; answers with the event's detail."""
+        """Publish a business event about a person, or about a brand; return its detail."""
         whose = {"brand": about} if isinstance(about, str) else {"contact": about.contact}
         values = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in fields.items()}
         self.publish(detail_type, whose | values)
         return whose | values
 
     def replan(self, function: str, detail_type: str, detail: Json) -> Json:
-        """The bus hands the same event over once more, as it may; answers with the function's answer."""
+        """Deliver the same event again, as the bus may; return the function's answer."""
         answer: Json = self.ask(
             function,
             {
@@ -221,7 +223,7 @@ class Stage(Story):
     # What is seen.
 
     def schedules(self, *, enabled: bool) -> None:
-        """An operator's switch. The template's own schedules: what they invoke, and how often, stays as it is."""
+        """Enable or disable the template's schedules; what they invoke, and how often, stays the same."""
         taken = ("ScheduleExpression", "FlexibleTimeWindow", "Target", "Description", "ScheduleExpressionTimezone")
         names = [schedule["Name"] for schedule in self.scheduler.list_schedules()["Schedules"]]
         assert len(names) == len(SEND_FUNCTIONS), f"not one schedule a send function: {names}"
@@ -237,7 +239,7 @@ class Stage(Story):
         return Seen(self.rows(), self.received, progress)
 
     def until_all_is_well(self, deviations: Callable[["Stage", Seen], list[str]], say: Say) -> list[str]:
-        """What still deviates when patience has ended; nothing as soon as nothing does."""
+        """Return what still differs when the time is over; return at once if nothing differs."""
         deadline = time.monotonic() + PATIENCE.total_seconds()
         known: int | None = None
         while (found := deviations(self, self.look())) and time.monotonic() < deadline:
@@ -248,7 +250,7 @@ class Stage(Story):
         return found
 
     def failures(self) -> list[str]:
-        """What the functions' logs have of errors: a run that fails may yet have done all that can be seen of it."""
+        """Return the errors in the functions' logs: a failing run may still have done all that the tests see."""
         found: list[str] = []
         for output in self.log_groups:
             lines = self._logged(output)

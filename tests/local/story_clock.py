@@ -23,18 +23,18 @@ NANOSECONDS: Final = 10**9
 
 
 class NoCompilerError(RuntimeError):
-    """There is no C compiler to build the clock with."""
+    """There is no C compiler to build the clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoryClock:
-    """``environment`` makes a program, and what it starts, live by this clock. Its seconds are as long as ours."""
+    """``environment`` makes a program, and what it starts, use this clock. Its seconds are real ones."""
 
     environment: dict[str, str]
     _offset: mmap.mmap
 
     def go_to(self, at: datetime) -> None:
-        """Let ``at`` be now, for every program that lives by this clock."""
+        """Set the clock to ``at`` for every program that uses it."""
         self._offset[:] = OFFSET.pack(round(at.timestamp() * NANOSECONDS) - time.time_ns())
 
     def show_true_time(self) -> None:

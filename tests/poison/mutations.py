@@ -1,4 +1,4 @@
-"""Put something wrong into an event or a call: a value of another kind, a text that is hostile, a field too few."""
+"""Put something wrong into an event or a call: a value of another type, a hostile text, a missing field."""
 
 import copy
 import json
@@ -14,7 +14,7 @@ HOSTILE: Final[tuple[Any, ...]] = (
     *("2016-12-31T23:59:60Z", "P1D", "-P1D", "P9999999D", "PT0S", "P1Y", "Europe/Berlin", "../../etc/passwd", "en\n"),
     *("x" * 3_000, "x" * 300_000, ["x"] * 2_000, {"name": "x"}, [{"name": 1}], {"en": "x"}, {"xx": 5}, "1e400", -0.0),
 )
-"""Values of which each was once wrong somewhere, and their neighbours."""
+"""Values that once caused an error somewhere, and similar ones."""
 
 DEEPEST: Final = 12
 """Levels of the events themselves, and some more."""
@@ -31,7 +31,7 @@ def nested() -> Any:
 
 
 def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every place in a JSON value, the value itself included."""
+    """Yield every place in a JSON value, including the value itself."""
     yield path
     if len(path) > DEEPEST:
         return

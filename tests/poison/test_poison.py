@@ -27,7 +27,7 @@ from tests.poison.mutations import mutated, nested
 
 NOW: Final = datetime(2031, 3, 19, 15, tzinfo=UTC)
 MUTATIONS: Final = 40
-"""Of each file; their seeds are fixed, and as many are fresh."""
+"""Examples of each file: as many with fixed seeds as with fresh ones."""
 
 HANDLERS: Final = ("ingest_message", "plan_messages", "record_delivery")
 EVENTS: Final = [name for name in cases() if name.split("/")[0] in HANDLERS]
@@ -38,7 +38,7 @@ KNOWN: Final = frozenset(
     {HTTPStatus.OK, HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}
     | {HTTPStatus.CONTENT_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.MISDIRECTED_REQUEST}
 )
-"""The statuses of a call that is answered. A provider repeats only what has another one."""
+"""The statuses of an answered call. A provider repeats a call that gets another one."""
 
 
 class Queue:
@@ -68,7 +68,7 @@ def _not_json(text: str) -> Any:
 
 
 class PoisonedApp(SimulatedApp):
-    """The app over the store in memory, with a queue and a bus as strict as those of AWS."""
+    """The app over the store in memory, with a queue and a bus as strict as AWS's."""
 
     def __init__(self) -> None:
         values = environment({"Routes": ROUTES})
@@ -102,7 +102,7 @@ class PoisonedApp(SimulatedApp):
         self.ingest(message, milliseconds=55_000)
 
     def handled(self, function: str, event: Any) -> str:
-        """Invoke the function twice, and send what it led to; return ``answered`` or ``rejected``."""
+        """Invoke the function twice, and send what is due then; return ``answered`` or ``rejected``."""
         before = len(self.queue.bodies)
         self.invoke(function, event)
         self.invoke(function, event)
@@ -122,7 +122,7 @@ def seeds(count: int = MUTATIONS) -> list[int]:
 
 
 def started() -> PoisonedApp:
-    """An app in which a message was sent, so that receipts and answers find one."""
+    """Return an app in which a message was sent, so that receipts and answers refer to one."""
     app = PoisonedApp()
     for name in ("ingest_message/first_message", "plan_messages/appointment_booked"):
         app.deliver(case(name))
@@ -167,7 +167,7 @@ def test_a_function_that_fails_is_found(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def poisoned_call(call: Any, chance: random.Random) -> Any:
-    """Change the content of a call, and sign it anew: only with a signature it is looked at."""
+    """Change the content of a call, and sign it again: only a signed call is parsed."""
     if "Records" in call:
         message = json.loads(call["Records"][0]["Sns"]["Message"])
         changed = json.dumps(mutated(message, chance)) if chance.random() < 0.8 else chance.choice(("", "[", "null"))

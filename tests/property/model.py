@@ -63,7 +63,7 @@ type Plans = Callable[[Mapping[str, Any]], list[Planned]]
 
 
 def days(at: datetime, number: int, zone: tzinfo) -> datetime:
-    """The same time of day on that zone's clock; no history has one that its zone skips."""
+    """Return the same time of day on that zone's clock; no history uses one that the zone skips."""
     return (at.astimezone(zone) + timedelta(days=number)).astimezone(UTC)
 
 
@@ -90,7 +90,7 @@ TRACKS: Mapping[str, str] = {
     "ReviewReceived": "review",
     "OrderReturned": "review",
 }
-"""Those that are not called like what they are about."""
+"""Fields whose event has another name than their subject."""
 
 UNDOING = (
     "Cancelled",
@@ -107,7 +107,7 @@ UNDOING = (
 
 @dataclass(frozen=True)
 class Known:
-    """What the events that were stored say of one subject. ``standing``: the reasons that were not undone."""
+    """The stored events of one subject. ``standing``: the reasons that were not cancelled."""
 
     standing: Collection[str] = ()
     wanted: Mapping[MessageKey, Wanted] = field(default_factory=dict)
@@ -116,7 +116,7 @@ class Known:
 
 @dataclass(frozen=True)
 class TrackState:
-    """What the events of one track come to, for one person."""
+    """The merged events of one track, for one person."""
 
     version: int
     active: bool
@@ -130,7 +130,7 @@ ONES_OWN = ("check_in_url", "upgrade_url", "review_url")
 
 
 def state_of(events: Sequence[BusinessEvent], whose: object, *, about_all: bool) -> TrackState | None:
-    """In their order, each over the one before. ``about_all``: every event is about all people."""
+    """Merge the events in their order, each over the one before. ``about_all``: every event is about all people."""
     of_others = [event for event in events if not about_all and event.contact and person(event.contact) != whose]
     own = [event for event in events if event not in of_others]
     if not own:
@@ -150,7 +150,7 @@ def state_of(events: Sequence[BusinessEvent], whose: object, *, about_all: bool)
 
 
 def _takes_part(events: Sequence[BusinessEvent], whose: object) -> bool:
-    """Walk through the events: who left by name comes back by name, or with all if there was no one else."""
+    """Walk through the events: a person who left by name returns by name, or with all if no one else was there."""
     taking_part = left = False
     others = set[object]()
     for event in sorted(events, key=lambda event: event.version):
@@ -167,7 +167,7 @@ def _takes_part(events: Sequence[BusinessEvent], whose: object) -> bool:
 
 
 def _since(events: Sequence[BusinessEvent], newest: int) -> int:
-    """The version since which the appointment has its present time."""
+    """Return the version since which the appointment has its present time."""
     since, time = newest, None
     for event in sorted(events, key=lambda event: event.version, reverse=True):
         if (starts_at := event.fields.get("starts_at")) is None:
@@ -229,7 +229,7 @@ def _known_of(
 
 
 def _is_about(track: str, by_track: Mapping[str, Sequence[BusinessEvent]], whose: object) -> bool:
-    """Whether the person joined the track; if anybody joined it, else all of the other tracks' people are in it."""
+    """Return whether the person is in the track: they joined it, or no one did and they are in another one."""
     joined = {
         name: {person(event.contact) for event in events if event.contact and not event.type.endswith(UNDOING)}
         for name, events in by_track.items()
@@ -240,7 +240,7 @@ def _is_about(track: str, by_track: Mapping[str, Sequence[BusinessEvent]], whose
 
 
 class Planned(NamedTuple):
-    """One message, or, without ``use``, that a reason has something to say, if in no message of its own."""
+    """One message of the plan; without ``use``, only the fact that the reason has a message."""
 
     reason: str
     step: str = ""
@@ -294,7 +294,7 @@ PLANS: Mapping[str, Plans] = {
     "order": after("order_shipped", "shipped_at", "PT0S", 0 * HOUR, 72 * HOUR, once=True),
     "review": after("review_request", "delivered_at", "P3D", 72 * HOUR, 14 * 24 * HOUR, once=True),
 }
-"""The messages that each track asks for; a day has 24 hours if instants are given in UTC."""
+"""Return the messages that each track plans; a day has 24 hours if instants are given in UTC."""
 
 
 def zone_of(known_fields: Mapping[str, Any], about: datetime) -> tzinfo:
@@ -304,7 +304,7 @@ def zone_of(known_fields: Mapping[str, Any], about: datetime) -> tzinfo:
 
 
 def in_order(dues: Mapping[str, datetime]) -> list[tuple[str, datetime]]:
-    """By due time; of two that fall together the first named."""
+    """Sort by due time; of two with one due time, the first in the plan."""
     steps: dict[datetime, str] = {}
     for step, due in dues.items():
         steps.setdefault(due, step)
@@ -312,7 +312,7 @@ def in_order(dues: Mapping[str, datetime]) -> list[tuple[str, datetime]]:
 
 
 def uses(steps: Sequence[tuple[str, datetime]], end: datetime | None) -> list[tuple[str, Wanted]]:
-    """Each until the next; the last until ``end``, or for three days."""
+    """Set each message valid until the next; the last until ``end``, or for three days."""
     following = [*(due for _, due in steps[1:]), end]
     return [
         (step, Wanted(due, until or due + timedelta(days=3)))
@@ -321,7 +321,7 @@ def uses(steps: Sequence[tuple[str, datetime]], end: datetime | None) -> list[tu
 
 
 def is_quiet(hours: QuietHours | None, zone: str | None, instant: datetime) -> bool:
-    """Decide by the wall clock; an unknown zone counts as quiet."""
+    """Return whether the wall clock is in quiet hours; an unknown zone counts as quiet."""
     if hours is None or zone is None:
         return hours is not None
     wall = instant.astimezone(ZoneInfo(zone))
@@ -336,7 +336,7 @@ def first_allowed(hours: QuietHours | None, zone: str | None, instant: datetime)
 
 
 def first_free(caps: Collection[Cap], sends: Sequence[datetime], now: datetime) -> datetime:
-    """The first instant at which no cap is full; one is left as a period that began with some send ends."""
+    """Return the first instant at which no cap is full; a cap is free when a period that began with a send ends."""
     ends = sorted(end for cap in caps for sent_at in sends if (end := sent_at + cap.period) > now)
     return next(at for at in (now, *ends) if all(sends_in(sends, cap.period, at) < cap.limit for cap in caps))
 
@@ -347,8 +347,8 @@ def sends_in(sends: Sequence[datetime], period: timedelta, end: datetime) -> int
 
 @dataclass(frozen=True)
 class Verdict:
-    """Which rule stops the message, and until when, where not for good. From ``ends`` on it may not go in any case,
-    nor in ``hours`` on the clock of ``zone``.
+    """Return the rule that stops the message, and the end of a hold. From ``ends`` on it must not be sent, nor in
+    ``hours`` on the clock of ``zone``.
     """
 
     rule: str | None
@@ -364,7 +364,7 @@ Order = tuple[datetime, bool]
 
 @dataclass
 class Model:
-    """What was stored, as seen at the ports."""
+    """The stored data, as the ports show it."""
 
     policy: PolicySettings = field(default_factory=PolicySettings)
     ingest: IngestSettings = field(default_factory=lambda: IngestSettings(timedelta(days=365)))
@@ -387,7 +387,7 @@ class Model:
     # What is stored
 
     def receives(self, message: InboundMessage, sent_at: datetime) -> None:
-        """The window moves on. It restarts where the person comes back: after silence, or after it had closed."""
+        """Move the window. It restarts if the person returns after silence, or after it had closed."""
         contact, erased_at = message.contact, self.erased.get(message.contact, NEVER)
         silence = min(self.ingest.welcome_back_after or DAYS_30, DAYS_30)
         before = [last_event_at for last_event_at in self.windows[contact] if last_event_at > erased_at]
@@ -416,18 +416,20 @@ class Model:
         of_topic[scope] = max(of_topic.get(scope, (NEVER, False)), order_of(made))
 
     def chosen(self, made: RecordChoice) -> Order:
-        """The latest choice that applies to the same."""
+        """Return the latest choice with the same scope."""
         of_topic, scope = self._where(made)
         return of_topic.get(scope, (NEVER, False))
 
     def _where(self, made: RecordChoice) -> tuple[dict[str, Order], str]:
-        """A consent to marketing is for its channel; all else for the brand, or for its channel if so set."""
+        """Return the scope: a consent to marketing is for its channel; all others for the brand, or the channel if so
+        set.
+        """
         for_channel = self.ingest.opt_out_scope == "channel" or (made.topic == "marketing" and made.choice.allowed)
         scope = made.contact.channel if for_channel else EVERY_CHANNEL
         return self.choices[person(made.contact), made.topic], scope
 
     def erases(self, contact: Contact, at: datetime) -> None:
-        """A "no" stays, and so does a "yes" that without it would be a "no"."""
+        """Keep a "no", and a "yes" without which another "no" would count."""
         self.erased[contact] = at
         for topic in ("contact", "marketing"):
             of_topic = self.choices[person(contact), topic]
@@ -444,7 +446,7 @@ class Model:
         return max(applying)[1] if applying else None
 
     def zone(self, message: ScheduledMessage) -> str | None:
-        """The contact's own, else the event's, else the number's, else the brand's, else the default."""
+        """Return the zone of the contact, else of the event, the number, the brand, the default."""
         sources = (
             self.zones.get(message.contact),
             self.known(message.subject).timezone,
@@ -455,7 +457,9 @@ class Model:
         return next((zone for zone in sources if zone), None)
 
     def verdict(self, message: ScheduledMessage, now: datetime) -> Verdict:
-        """The first rule that stops the message, in the order of functions/README.md; without one, it may be sent."""
+        """Return the first rule that stops the message, in the order of functions/README.md; ``None`` if it may be
+        sent.
+        """
         contact, category = message.contact, CATEGORIES[message.reason]
         erased = message.planned_at <= self.erased.get(contact, NEVER)
         opted_out = self.has_refused(contact, "contact") is True
@@ -488,7 +492,7 @@ class Model:
         return Verdict(rule, until, ends, hours, zone)
 
     def _channel_allows(self, message: ScheduledMessage, category: Category, now: datetime) -> bool:
-        """WhatsApp takes free text for 24 hours, then templates; none of marketing to +1."""
+        """WhatsApp accepts free text for 24 hours, then templates; no marketing to +1."""
         contact = message.contact
         if contact.channel != "whatsapp" or any(now < sent_at + 24 * HOUR for sent_at in self.windows[contact]):
             return True
@@ -510,7 +514,7 @@ class Model:
 
 
 def person(contact: Contact) -> object:
-    """A phone number is one person on every channel of a brand."""
+    """One phone number is one person on every channel of a brand."""
     return contact.brand, contact.address, contact.channel * (not contact.address.startswith("+"))
 
 

@@ -15,11 +15,11 @@ NOT_SHARED = ("publish", "write_unpublished", "delete_unpublished")
 """No other actor reads what these calls write: a run's list is its own until the run can be at work no more."""
 
 Body = Callable[[Around], object]
-"""What an actor does; each port call goes through the ``Around`` that it is given."""
+"""The work of an actor; each port call passes through the ``Around`` that it gets."""
 
 
 class Option(NamedTuple):
-    """What may happen next: that actor makes its call, or dies before it."""
+    """A possible next step: that actor makes its call, or dies before it."""
 
     actor: str
     dies: bool = False
@@ -38,13 +38,13 @@ class Step(NamedTuple):
 
 @dataclass(slots=True)
 class Played:
-    """What happened, in order; and who died, or ended with an error, and so will be retried."""
+    """The steps that were made, in order; and the actors that died or ended with an error, and will be retried."""
 
     steps: list[Step] = field(default_factory=list)
     failed: dict[str, BaseException] = field(default_factory=dict)
 
     def index(self, actor: str, call: str, *, before: int | None = None) -> int | None:
-        """The position of the actor's last such call, before that position where one is given."""
+        """Return the index of the actor's last such call, before that index if one is given."""
         found = [i for i, step in enumerate(self.steps[:before]) if (step.actor, step.call) == (actor, call)]
         return found[-1] if found else None
 
@@ -92,7 +92,7 @@ class _Actor:
 
 
 def play(actors: Mapping[str, Body], choose: Choose, *, deaths: int = 0) -> Played:
-    """Runs the actors to their ends in the order that ``choose`` makes; at most ``deaths`` of them die on the way."""
+    """Run the actors to their ends in the order that ``choose`` makes; at most ``deaths`` of them die."""
     played = Played()
     running = [_Actor(name, body, played) for name, body in actors.items()]
     for actor in running:
@@ -107,7 +107,7 @@ def play(actors: Mapping[str, Body], choose: Choose, *, deaths: int = 0) -> Play
 
 
 def _chooser(prefix: list[int], taken: list[tuple[int, int]]) -> Choose:
-    """Chooses as ``prefix`` says, then the first option each time; notes in ``taken`` which, of how many."""
+    """Choose as ``prefix`` says, then the first option each time; record in ``taken`` which one of how many."""
 
     def choose(options: Sequence[Option]) -> Option:
         choice = prefix[len(taken)] if len(taken) < len(prefix) else 0
@@ -118,8 +118,8 @@ def _chooser(prefix: list[int], taken: list[tuple[int, int]]) -> Choose:
 
 
 def every_order[T](once: Callable[[Choose], T]) -> Iterator[T]:
-    """``once`` again and again, until each choice that there ever was has been made each way. ``once`` must start
-    from the same state each time.
+    """Run ``once`` again and again, until every choice was made in every way. ``once`` must start from the same state
+    each time.
     """
     prefix: list[int] = []
     while True:

@@ -62,7 +62,7 @@ ALLOWED: dict[Reason, frozenset[Case]] = {
     "holiday_hours": frozenset({"open", "no consent", "uninterested"}),
     "back_in_stock": frozenset({"open", "no consent"}),
 }
-"""The only recipients that may get it."""
+"""The only recipients that may get the message."""
 
 SKIPPED: dict[Case, str] = {
     "closed": "window_closed",
@@ -71,7 +71,7 @@ SKIPPED: dict[Case, str] = {
     "opted out": "opted_out",
     "no consent": "no_consent",
 }
-"""Who is found in some audience, and why they do not get it."""
+"""Contacts that some audience contains, and why they do not get the message."""
 
 SHARDS = (3, 11)
 
@@ -129,7 +129,7 @@ class Crowd:
         self.world.plan(BEGINS[self.reason], around)
 
     def tick(self, around: Around | None = None) -> list[Exception]:
-        """One run, in this thread; its errors, as it would raise them at its end."""
+        """Process one run in this thread; return the errors that it would raise at its end."""
         sender, stop_at = self.world.sender("updates", around), self.world.clock.now + MINUTE
         return [error for shard in SHARDS for error in worker(sender, shard, stop_at)[1]]
 
@@ -153,7 +153,7 @@ class Crowd:
         return Counter(outbound.message.contact for outbound in self.world.provider.handed)
 
     def check(self, *, kills: int, stopped: bool = False) -> None:
-        """What holds of everybody; ``stopped``: the broadcast was withdrawn at some time."""
+        """Check what holds for every contact; ``stopped``: the broadcast was withdrawn at some time."""
         handed, unconfirmed = self.handed(), 0
         assert max(handed.values(), default=0) <= 1, handed
         assert set(handed) <= set(self.allowed), handed
@@ -200,11 +200,11 @@ def _two_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
 ALL_CONTACTS: tuple[Case, ...] = (*CASES, "open", "open", "closed", "elsewhere")
 
 CLAIMED = frozenset({"claim", "read_snapshot", "reserve_cap", "send", "settle"})
-"""Killed at one of these, a message was in a run's hands: it may have been sent, as far as anybody can tell."""
+"""If it was killed at one of these calls, its message may have been sent."""
 
 
 def _struck(reason: Reason, nth: int, *, after: bool, error: Callable[[], BaseException]) -> str | None:
-    """Plays a broadcast that breaks at its ``nth`` call; answers which call that was, ``None`` past the last one."""
+    """Play a broadcast that fails at its ``nth`` call; return that call, or ``None`` after the last one."""
     crowd, fault = Crowd(reason, ALL_CONTACTS), Fault(error=error, nth=nth, after=after)
     with suppress(Crash, Unreachable):
         crowd.run(fault)
@@ -249,7 +249,7 @@ def test_crash_at_any_call_reaches_each_allowed_recipient_once(reason: Reason, *
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("reason", REASONS)
 def test_unanswered_call_reaches_each_allowed_recipient_once(reason: Reason, *, after: bool) -> None:
-    """The same, but the run lives on: the table, the bus or the provider could not be reached once."""
+    """The same, but the run continues: the table, the bus or the provider was not reachable once."""
     nth = 1
     while _struck(reason, nth, after=after, error=Unreachable):
         nth += 1
@@ -277,7 +277,7 @@ def breaks(draw: st.DrawFn) -> Callable[[], Fault]:
 def test_repeated_crashes_reach_each_allowed_recipient_once(
     reason: Reason, cases: list[Case], page: int, broken: list[Callable[[], Fault]], then: str
 ) -> None:
-    """Crowds of every kind; each run is cut short, some after the announcement was changed or withdrawn."""
+    """Contacts of every kind; each run is stopped early, some after the announcement was changed or withdrawn."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "PAGE", page)
         crowd = Crowd(reason, cases)
@@ -317,7 +317,7 @@ def draws(data: st.DataObject) -> Choose:
 def test_two_concurrent_runs_reach_each_allowed_recipient_once(
     data: st.DataObject, reason: Reason, cases: list[Case], deaths: int, then: str
 ) -> None:
-    """The schedule fired twice, or a run outlived its minute; and somebody writes again, so that the index moves."""
+    """The schedule fired twice, or a run took longer than its minute; and a contact writes, which changes the index."""
     crowd = Crowd(reason, cases)
     crowd.announce()
     news = {"changes": CHANGES[reason], "stops": STOPS[reason]}.get(then)
@@ -360,7 +360,7 @@ def meets(around: Around, *names: str) -> Around:
 
 
 def expands(crowd: Crowd, *names: str) -> Body:
-    """All of the first shard's part, without sending."""
+    """Expand the whole first shard, without sending."""
 
     def body(around: Around) -> None:
         ports = crowd.world.ports(meets(around, *names))
@@ -390,7 +390,7 @@ def race(make: Callable[[Crowd], dict[str, Body]], *, deaths: int = 0) -> Iterat
 
 
 def test_two_expansions_of_one_shard_count_each_recipient_once() -> None:
-    """Both find the part waiting, and each moves it on where the other has not."""
+    """Both find the waiting shard, and each continues it unless the other has."""
     names = ("write_plan", "save_progress")
     for crowd, _ in race(lambda crowd: {"one": expands(crowd, *names), "other": expands(crowd, *names)}):
         broadcast_shard = crowd.world.store.read_shard(shard_key(BEGINS[crowd.reason].subject, crowd.reason, SHARDS[0]))
@@ -447,7 +447,7 @@ def _first_shards(body: Body) -> Body:
 
 
 def test_new_message_during_expansion_gives_one_announcement() -> None:
-    """Their window moves to another day, and with it their place in the index: before, at or behind the cursor."""
+    """Their window moves to another day, and so does their entry in the index: before, at or behind the cursor."""
     for who in (0, 1):
         for crowd, _ in race(lambda crowd, who=who: _writes(crowd, who)):  # type: ignore[misc]  # who is bound
             _ends_without_announcing(crowd)

@@ -60,7 +60,7 @@ TEXTS = {
     "START": True,
     "Help": None,
 }
-"""What people write, and whether it says that they want to be written to."""
+"""People's texts, and whether each is an opt-in, an opt-out or neither."""
 
 ZONES = ("Europe/Berlin", "America/Los_Angeles", "Asia/Kathmandu")
 MINUTE = timedelta(minutes=1)
@@ -68,12 +68,12 @@ DAY = timedelta(days=1)
 FINAL = frozenset({State.SENT, State.DELIVERED, State.UNDELIVERED, State.FAILED, State.UNCONFIRMED})
 
 Input = BusinessEvent | InboundMessage | RecordChoice | EraseContact | ConfigureBrand | RecordDelivery
-"""What comes in from outside, and comes again where it failed."""
+"""The events from outside; one that failed is delivered again."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run's last snapshot: when it was requested and received, and what the model decided then."""
+    """A run's last snapshot: when it was requested and received, and the model's decision at that time."""
 
     read_at: datetime
     now: datetime
@@ -82,16 +82,16 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Trouble:
-    """What goes wrong, and in which order things happen; where a list ends, it begins again."""
+    """The faults, and the order of the steps; at its end, a list restarts."""
 
     order: Sequence[int]
     pauses: Sequence[float]
     deaths: int
     lost: int
-    """Which call of the first actor fails, if it has so many; 0 for none."""
+    """The call of the first actor that fails, if it makes so many; 0 for none."""
     lost_after: bool
     answer: Outcome | Exception | None = None
-    """What the provider answers first; ``None``: it accepts."""
+    """The provider's first answers; ``None``: it accepts."""
 
 
 TROUBLE = st.builds(
@@ -237,7 +237,7 @@ class Histories(RuleBasedStateMachine):
     def person_writes(
         self, *, contact: Contact, age: timedelta, near: timedelta, text: str, timezone: str | None, trouble: Trouble
     ) -> None:
-        """Where they are, somebody says only in what is new."""
+        """Zones are reported only by new messages."""
         zone = {"timezone": timezone} if timezone and age <= timedelta() else {}
         self._play(trouble, self._message(contact, age - near, text=text, **zone), "run")
 
@@ -261,8 +261,8 @@ class Histories(RuleBasedStateMachine):
         trouble: Trouble,
         due: bool,
     ) -> None:
-        """Of a choice with evidence, of a brand, or that somebody is to be forgotten: now, or as of long ago. It may
-        come just as something that the contact is to be sent falls due.
+        """Record a choice with evidence, configure a brand, or erase a contact: now, or with an old instant. It may
+        arrive exactly when a message of the contact is due.
         """
         if due:
             dues = [row.due_at for row in self.world.store.rows() if row.state is State.SCHEDULED]
@@ -282,7 +282,7 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self._recent())
     @rule(which=st.integers(0, 99), anew=st.booleans(), trouble=TROUBLE)
     def something_comes_again(self, which: int, anew: bool, trouble: Trouble) -> None:
-        """The same envelope, or in a new one."""
+        """Deliver it again: in the same envelope, or in a new one."""
         replan = self._one(which)
         if anew and isinstance(replan, BusinessEvent | InboundMessage):
             replan = replace(replan, arrived_at=self.world.clock.now)
@@ -314,7 +314,9 @@ class Histories(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 99), near=SHORT, past=st.booleans(), trouble=TROUBLE, runs=st.integers(0, 2))
     def time_comes_to_an_edge(self, which: int, near: timedelta, past: bool, trouble: Trouble, runs: int) -> None:
-        """To a due time, an appointment, a window's or a claim's end; or just before or after it. Then a run or two."""
+        """Advance to a due time, an appointment, or the end of a window or a claim; or just before or after it. Then a
+        run or two follow.
+        """
         edges = [edge for row in self.world.store.rows() for edge in (row.due_at, row.valid_until)]
         edges += [sent_at + DAYS_30 for sent in self.model.windows.values() for sent_at in sent]
         edges += [row.claimed_at + CLAIM_LASTS for row in self.world.store.rows() if row.claimed_at]
@@ -328,7 +330,7 @@ class Histories(RuleBasedStateMachine):
     def a_message_falls_due(
         self, *, late: timedelta, trouble: Trouble, runs: int, which: int, is_certain: bool
     ) -> None:
-        """And a run or two find it; just then an event may come again."""
+        """A run or two find it; at that moment an event may arrive again."""
         due = min(row.due_at for row in self.world.store.rows() if row.state is State.SCHEDULED)
         self._time_goes_on(due + late)
         replan = (self._one(which),) if is_certain and self._recent() else ()
@@ -384,7 +386,7 @@ class Histories(RuleBasedStateMachine):
                 assert all(instant > erased_at for instant in stored), f"a {name} of {contact} outlived its erasure"
 
     def teardown(self) -> None:
-        """Nothing goes wrong any more, and time goes on, until there is nothing left to do."""
+        """No more faults, and time advances until nothing is due."""
         self._retry_all()
         for _ in range(300):
             self._play(CALM, "run")
@@ -412,7 +414,7 @@ class Histories(RuleBasedStateMachine):
     # The machinery
 
     def _claim_numbers(self) -> Iterator[int]:
-        """Notes which actor has which claim: each is a thread of its own, and goes by its name."""
+        """Record which actor has which claim: each is a thread of its own, with its name."""
         for number in count(1):
             self.claims[current_thread().name] = f"claim-{number}"
             yield number
@@ -427,7 +429,7 @@ class Histories(RuleBasedStateMachine):
         return self._records(replace(self.written[-1], arrived_at=now))
 
     def _recent(self) -> list[Input]:
-        """What may come again: no queue and no archive keeps an event for longer."""
+        """The events that may be delivered again: no queue and no archive keeps an event for longer."""
         return [entry for happened_at, entry in self.entries if self.world.clock.now < happened_at + DAYS_30]
 
     def _one(self, which: int) -> Input:
@@ -441,7 +443,9 @@ class Histories(RuleBasedStateMachine):
             self.world.clock.forward(minutes=1)
 
     def _taken(self) -> list[OutboundMessage]:
-        """What a provider may have taken: all that it did not surely refuse. Who was erased since is not remembered."""
+        """The messages that a provider may have accepted: all that it did not surely refuse. Erased contacts are left
+        out.
+        """
         return [
             outbound
             for outbound, answer in zip(self.world.provider.handed, self.world.provider.answers, strict=True)
@@ -450,7 +454,7 @@ class Histories(RuleBasedStateMachine):
         ]
 
     def _play(self, trouble: Trouble, *actors: str | Input) -> None:
-        """The actors at once, in that order and with that trouble; what failed of them comes again later."""
+        """Run the actors at once, in that order and with those faults; what failed is delivered again later."""
         self.undisturbed = trouble is CALM
         self.world.provider.script.clear()
         if trouble.answer is not None:
@@ -512,7 +516,7 @@ class Histories(RuleBasedStateMachine):
                 worker(sender, shard, self.world.clock.now + MINUTE)
 
     def _ttl(self) -> None:
-        """Deletes what has expired; of the rows only those that are done, for ticks come every minute."""
+        """Delete what has expired; of the rows only those with an outcome, because ticks come every minute."""
         rows = dict(self.world.store._rows)
         self.world.store.expire(self.world.clock.now)
         for key in rows.keys() - self.world.store._rows.keys():
@@ -554,13 +558,13 @@ class Histories(RuleBasedStateMachine):
         return [entry.arrived_at for entry in entries if entry.message_id == message_id]
 
     def _check_stored(self, made: RecordChoice, before: Any) -> None:
-        """What was answered for is stored, but for a "yes" that an erasure took along."""
+        """An answered choice is stored, except a "yes" that an erasure removed."""
         taken_along = made.choice.allowed and made.choice.at <= self.model.erased.get(made.contact, NEVER)
         if order_of(made) > before and self.model.chosen(made) < order_of(made) and not taken_along:
             self.violations.append(f"{made} was answered for, and is not stored")
 
     def _watch(self, name: str, actor: object, around: Around, fault: Fault | None, pauses: Sequence[float]) -> Around:
-        """Sees each call at the moment at which it is made; time passes after it."""
+        """Observe each call at the moment at which it is made; time passes after it."""
         started = self.world.clock.now
         made = iter(range(1_000_000))
 
@@ -587,7 +591,7 @@ class Histories(RuleBasedStateMachine):
         return watched
 
     def _see_stored(self, call_name: str, answer: Any, actor: object, started: datetime) -> None:
-        """What this call stored, in the model."""
+        """Record in the model what this call stored."""
         if not answer and call_name != "erase":
             return
         match call_name, actor:
@@ -650,7 +654,7 @@ class Histories(RuleBasedStateMachine):
         return {} if row.reason_spec.correction else {row.key: self.model.verdict(row, now)}
 
     def _broken_by(self, message: ScheduledMessage, snapshot: Snapshot, now: datetime) -> set[str]:
-        """What always holds, and does not any more."""
+        """Invariants that are broken."""
         if message.reason_spec.correction:
             return set()  # the model does not know corrections; test_corrections.py and test_races.py do
         verdict = snapshot.verdicts.get(message.key)
@@ -684,7 +688,7 @@ class Histories(RuleBasedStateMachine):
     def _check_decisions(
         self, name: str, call_name: str, before: Mapping[MessageKey, ScheduledMessage], actor: object, started: datetime
     ) -> None:
-        """What was just skipped, or held, was so by the rule that the model names, and for as long."""
+        """A message that was just skipped or held has the rule that the model names, and the end of its hold."""
         for row in self.world.store.rows():
             was = before.get(row.key)
             if row == was or row.state not in (State.SKIPPED, State.SCHEDULED) or _is_left_out(row, was):

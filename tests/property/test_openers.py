@@ -1,4 +1,4 @@
-"""Whatever order of bookings, uses, erasures and cancellations: one address is reminded, and only one that may be."""
+"""In any order of bookings, uses, erasures and cancellations, one address is reminded, and only one that may be."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ STEPS = st.lists(
 
 @dataclass(slots=True)
 class Clinic:
-    """One appointment of ANNA, and every code that was ever published."""
+    """One appointment of ANNA, and every code that was published."""
 
     world: World = field(default_factory=lambda: World(invite=OpenerLinks(Routes(), FluentWording())))
     active: bool = False

@@ -1,4 +1,4 @@
-"""Plain text of ASCII, which has a shorter way, is what the way for all letters gives."""
+"""ASCII text has a faster path; it gives the same result as the path for all letters."""
 
 from hypothesis import given
 from hypothesis import strategies as st

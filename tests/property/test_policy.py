@@ -42,10 +42,10 @@ NUMBERS: Final = {
     "+881612345678": (),
     "anna.1": (),
 }
-"""Addresses, and zones in which each may be: one, some of many, or none that anybody knows."""
+"""Addresses, and their possible zones: one, some of many, or none."""
 
 ZONES: Final = ("Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "Mars/Olympus")
-"""The last one is no zone: a row may hold one that was taken out of tzdata."""
+"""The last one is no zone: a row may hold one that was removed from tzdata."""
 
 ORDER: Final = (
     *("superseded", "cancelled", "erased", "opted_out", "no_conversation", "window_closed", "too_late"),
@@ -55,7 +55,7 @@ ORDER: Final = (
 
 @dataclass(frozen=True)
 class History:
-    """What happened, as the people and businesses see it; ``case`` is the app's input for it."""
+    """The facts as the people and businesses see them; ``case`` is the app's input for them."""
 
     case: PolicyInput
     stored_after_the_plan: Sequence[BusinessEvent]
@@ -73,7 +73,7 @@ EVENTS: Final = (
 
 @dataclass(frozen=True)
 class Chance:
-    """What might have happened. Mostly nothing is wrong, or the later rules would hardly ever be asked."""
+    """Draw the facts. In most cases nothing is wrong, or the later rules would hardly ever decide."""
 
     random: Random
 
@@ -165,7 +165,7 @@ class Chance:
         return BEGIN + timedelta(minutes=self.random.randrange(40 * 24 * 60))
 
     def near(self, *instants: datetime) -> datetime:
-        """At one of the instants, a microsecond beside it, or off by hours or days."""
+        """Draw one of the instants, a microsecond beside it, or hours or days away."""
         off = timedelta(seconds=self.random.randint(-150_000, 150_000))
         return self.one_of(instants) + self.one_of(
             (timedelta(), MICROSECOND, -MICROSECOND, HOUR, -HOUR, DAY, -DAY, off)
@@ -189,7 +189,7 @@ def is_reply(case: PolicyInput) -> bool:
 
 
 def has_refused(history: History, topic: Topic) -> bool:
-    """Ordered by the instant of their cause; at a tie, out wins."""
+    """Sort by the instant of their cause; at a tie, the opt-out wins."""
     channel = history.case.message.contact.channel
     of_topic = [choice for about, scope, choice in history.choices if about == topic and scope in (EVERYWHERE, channel)]
     latest = max((choice.at for choice in of_topic), default=None)
@@ -242,7 +242,7 @@ def is_quiet(case: PolicyInput, now: datetime) -> bool:
 
 
 def broken_by_sending(history: History, now: datetime) -> set[int]:
-    """The rules under "What always holds" that a send at ``now`` would break."""
+    """Return the rules under "What always holds" that a send at ``now`` would break."""
     case, last_event_at = history.case, history.inbound_at
     answer = is_reply(case)
     broken = {

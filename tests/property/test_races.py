@@ -53,7 +53,7 @@ class Ended(NamedTuple):
 
 
 def story() -> World:
-    """Anna's reminder is due this minute."""
+    """Return a world in which Anna's reminder is due this minute."""
     world = World()
     world.receive(inbound())
     world.plan(BOOKED)
@@ -62,7 +62,7 @@ def story() -> World:
 
 
 def tick(world: World, around: Around | None = None) -> None:
-    """One scheduled run, of the shards that have anything: without threads of its own."""
+    """Process one scheduled run, of the shards that have messages, without threads of its own."""
     for shard in sorted({row.contact.shard for row in world.store.rows()}):
         _, errors = worker(world.sender(around=around), shard, world.clock.now + MINUTE)
         assert not errors
@@ -185,7 +185,7 @@ def test_two_runs_and_a_crash_send_at_most_once_and_report_it() -> None:
 
 
 def test_a_throttled_hand_over_is_tried_again_by_one_run_only() -> None:
-    """The provider refused the first try of one run; the other run found the row given back, but put off."""
+    """The provider refused the first attempt of one run; the other run found the row released, but postponed."""
 
     def throttled() -> World:
         world = story()
@@ -220,7 +220,7 @@ def test_a_run_against_a_reschedule() -> None:
 
 
 def test_a_run_against_a_reschedule_and_either_dies() -> None:
-    """The same, and Lambda ended one of the two at any of its calls; the planner's event comes again."""
+    """The same, and Lambda ended one of the two at any of its calls; the planner's event is delivered again."""
     for ended in race(run=run, plan=(MOVED,), deaths=1):
         (old,), (new,) = ended.rows(STARTS), ended.rows(LATER)
         assert new.state is State.SENT
@@ -395,8 +395,8 @@ def test_a_run_against_a_stop() -> None:
 
 
 def test_a_run_against_an_erasure() -> None:
-    """Anna was erased in the second in which her reminder was due. After the mark no snapshot allows it, and nothing
-    of her comes back.
+    """Anna was erased in the second in which her reminder was due. After the mark no snapshot allows a send, and none
+    of her data comes back.
     """
     command = EraseContact(ANNA, DUE)
 

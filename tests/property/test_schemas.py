@@ -1,4 +1,4 @@
-"""What a schema of ``events/schemas/in`` accepts, the app accepts, and the other way round."""
+"""A schema of ``events/schemas/in`` and the app accept the same events."""
 
 import json
 import logging

@@ -34,12 +34,12 @@ FIELDS: Mapping[str, st.SearchStrategy[dict[str, Any]]] = {
     "cart": st.fixed_dictionaries({"items": st.sampled_from([["Shoe"], ["Boot"]])}),
     "order": st.fixed_dictionaries({}, optional={"tracking_url": st.just("https://acme.example/track")}),
 }
-"""What the events of each kind say, beside what undoes."""
+"""The fields of each kind's events, and the events that undo them."""
 
 
 @st.composite
 def _events(draw: st.DrawFn) -> list[BusinessEvent]:
-    """Of one subject, some of them within one second, no two of one version."""
+    """Events of one subject, some within one second; no two have one version."""
     kind = draw(st.sampled_from(sorted(FIELDS)))
     names = st.sampled_from([name for name, terms in EVENT_TYPES.items() if terms.kind == kind])
     seconds = st.sampled_from([0, 0.25, 0.5, 0.75, 1, 3600])
@@ -68,7 +68,7 @@ def _apply(events: list[BusinessEvent]) -> Subject:
 
 
 def _sum(subject: Subject) -> dict[str, tuple[int, bool, object]]:
-    """Without how often it changed on the way."""
+    """Return the subject without its number of changes."""
     tracks: dict[str, Track] = dict(subject.tracks)
     return {name: (track.version, track.active, track.fields) for name, track in tracks.items()}
 
@@ -85,7 +85,7 @@ def test_order_and_repeats_of_events_do_not_change_the_subject(
 @settings(deadline=None)
 @given(events=_events())
 def test_it_wants_what_the_model_wants(events: list[BusinessEvent]) -> None:
-    """The model sorts the events and lays them over each other."""
+    """The model sorts the events and merges them in order."""
     wanted = {message.key: (message.due_at, message.valid_until) for message in planned_messages(_apply(events))}
     assert wanted == dict(known_of(events[0].subject, events).wanted)
 

@@ -1,4 +1,4 @@
-"""Make the event lines of a clinic and a shop, as ``reengage simulate --json`` prints them: seeded, always the same."""
+"""Make the event lines of a clinic and a shop, as ``reengage simulate --json`` prints them; one seed, one result."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

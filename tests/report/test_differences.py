@@ -1,4 +1,4 @@
-"""What a second run changes."""
+"""The differences between a first and a second run."""
 
 from dataclasses import replace
 from typing import Final

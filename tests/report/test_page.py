@@ -1,4 +1,4 @@
-"""The page as text: complete in itself, the same for the same data, and safe with any text in it."""
+"""The page as text: one complete file, the same for the same data, and safe with any text."""
 
 import base64
 import hashlib

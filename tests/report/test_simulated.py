@@ -1,4 +1,4 @@
-"""The report of what a real simulation gives: the same counts, and the same messages under other settings."""
+"""The report of a real simulation: the same counts, and the same messages under other settings."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta

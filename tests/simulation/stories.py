@@ -1,5 +1,5 @@
-"""The stories of events/stories and what is expected of each; ``python -m tests.simulation.stories NAME`` prints what
-a story comes to now, in the form of its file of expectations. Read it before you keep it.
+"""The stories of events/stories and their expected outcomes. ``python -m tests.simulation.stories NAME`` prints a
+story's present outcome in the form of its file of expectations. Read it before you keep it.
 """
 
 import json

@@ -145,7 +145,7 @@ class Talk:
         return self
 
     def on(self, channel: str, via: Via) -> Self:
-        """The person writes here from now on."""
+        """Let the person write from this address from now on."""
         self.channel, self.via = channel, via
         return self
 
@@ -160,7 +160,7 @@ class Talk:
         return self._adds(minute, label, appointment, number, more)
 
     def _adds(self, minute: float, text: str, quotes: str | None, button: int, more: Line) -> Self:
-        """Add the call; ids of messages that were sent are known when the talk is played."""
+        """Add the call; ids of sent messages are known when the talk is played."""
         self.count += 1
         # The channel of now; it may change before the talk is played.
         report: Callable[..., Line] = getattr(copy(self), f"_{self.via}_call_at")

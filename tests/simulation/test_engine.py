@@ -1,4 +1,4 @@
-"""The simulation's clock: what happens when, and in which order."""
+"""The simulation's clock: the instants and the order of what happens."""
 
 import json
 from datetime import UTC, datetime
@@ -94,7 +94,7 @@ def test_a_wrong_value_of_a_parameter_is_named() -> None:
 
 
 def test_a_rate_limit_lets_the_story_go_on() -> None:
-    """Sixty messages at one a second take a minute; who writes STOP meanwhile gets nothing after that."""
+    """Sixty messages at one a second take a minute; a person who writes STOP meanwhile gets nothing after that."""
     contacts = [{**ANNA, "address": f"+49151123456{n:02}"} for n in range(30)]
     people = [writes("2026-03-02T12:00:00Z", contact=contact) for contact in contacts]
     booked = [

@@ -173,7 +173,7 @@ def test_an_event_may_arrive_late_and_twice() -> None:
 
 
 def test_ticks_may_fail_to_come_for_hours() -> None:
-    """What was due meanwhile is sent if it is still valid, else skipped."""
+    """Messages that were due meanwhile are sent if they are still valid, else skipped."""
     short = run(WROTE, BOOKED, fault("2026-03-05T08:00:00Z", INVOKE, "late", 3_600.0))
     assert [line["at"] for line in of_type(short, "MessageSent")] == ["2026-03-05T09:01:00Z"]
     long = run(WROTE, BOOKED, fault("2026-03-05T08:00:00Z", INVOKE, "late", 90_000.0))

@@ -1,4 +1,4 @@
-"""The translated template, and the few questions that its tests ask of it."""
+"""The translated template, and queries that its tests need."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def as_list(value: Any) -> list[Any]:
 
 @dataclass(frozen=True)
 class Stack:
-    """What `sam deploy` would hand to CloudFormation: SAM's shorthands are resources here."""
+    """The template as `sam deploy` passes it to CloudFormation: SAM's shorthands are resources here."""
 
     resources: dict[str, dict[str, Any]]
 

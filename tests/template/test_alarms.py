@@ -1,4 +1,4 @@
-"""Every alarm watches something that exists, and everything that must be watched has an alarm."""
+"""Every alarm watches a metric that exists, and every failure that matters has an alarm."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_each_queue_has_an_alarm_that_names_it(stack: Stack) -> None:
 
 
 def test_each_publishing_function_has_an_alarm_for_failures(stack: Stack) -> None:
-    """By the names that its own environment has: Powertools adds the dimension `service`."""
+    """Alarms use the metric's own dimensions: Powertools adds the dimension `service`."""
     publishers = {
         (
             function["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"],
@@ -63,7 +63,7 @@ def test_each_scheduled_function_has_an_alarm_for_its_silence(stack: Stack) -> N
 
 
 def test_each_send_function_has_an_alarm_for_failing_providers(stack: Stack) -> None:
-    """A wrong key ended one reminder after the other as failed, and nothing rang."""
+    """A wrong key ended one reminder after the other as failed, and no alarm went off."""
     senders = [name for name in stack.of(FUNCTION) if name.startswith("Send")]
     services = {stack.of(FUNCTION)[name]["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] for name in senders}
     ring = {_metric(alarm): alarm for alarm in stack.of(ALARM).values() if alarm["MetricName"] == RETRIED.name}
@@ -105,7 +105,7 @@ def test_metrics_of_the_stack_have_one_alarm_each(stack: Stack) -> None:
 
 
 def test_composite_exists_only_if_someone_is_notified(stack: Stack) -> None:
-    """It costs as much as five alarms, and says nothing that the others do not say."""
+    """It costs as much as five alarms, and reports nothing that the others do not report."""
     (name,) = stack.of(COMPOSITE_ALARM)
     assert stack.resources[name]["Condition"] == "HasNotification"
     conditions = template()["Conditions"]
@@ -126,7 +126,7 @@ def test_no_alarm_watches_anything_else(stack: Stack) -> None:
 
 
 def test_custom_metrics_of_alarms_have_no_other_dimension(stack: Stack) -> None:
-    """The code adds ``service`` alone to these, as the alarms' dimensions are."""
+    """The code adds only ``service`` to these, like the alarms' dimensions."""
     metrics = (*ALARM_METRICS.values(), NOT_PUBLISHED, LEFT, RETRIED, SIGNATURES_REFUSED, *OF_STACK)
     emitted = {metric.name for metric in metrics}
     assert {alarm["MetricName"] for alarm in stack.of(ALARM).values() if alarm["Namespace"] == "Reengage"} == emitted

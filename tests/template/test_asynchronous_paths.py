@@ -1,4 +1,4 @@
-"""Nothing that is handed on asynchronously is lost: each path ends in a queue that takes it."""
+"""Nothing that is passed on asynchronously is lost: each path ends in a queue."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_an_event_is_tried_again_after_a_failure_of_ours(stack: Stack) -> None:
 
 
 def test_each_function_keeps_what_it_failed_on(stack: Stack) -> None:
-    """But the one that people ask: they wait for its answer, and see it fail."""
+    """All but the function that people call: they wait for its answer, and see it fail."""
     for name, function in stack.of(FUNCTION).items():
         if name == "ExplainFunction":
             continue
@@ -155,7 +155,7 @@ def test_each_queue_is_encrypted_and_keeps_messages_14_days(stack: Stack) -> Non
 
 
 def _invoke_config(stack: Stack, function: str) -> Properties:
-    """The only one of that function: a second would be another path to look after."""
+    """It is the function's only one: a second would be another path to watch."""
     (config,) = (config for config in stack.of(INVOKE_CONFIG).values() if config["FunctionName"] == ref(function))
     return config
 

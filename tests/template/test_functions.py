@@ -123,7 +123,7 @@ def test_each_function_has_a_log_group_of_its_own_that_forgets(stack: Stack) -> 
 
 
 def test_one_switch_sets_the_log_level(stack: Stack) -> None:
-    """Under Lambda's JSON format its own level wins over POWERTOOLS_LOG_LEVEL, without a word."""
+    """Under Lambda's JSON format its own level overrides POWERTOOLS_LOG_LEVEL without a warning."""
     for name, function in stack.of(FUNCTION).items():
         assert function["LoggingConfig"].keys() == {"LogGroup"}, name
 

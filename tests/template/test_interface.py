@@ -163,7 +163,7 @@ EDGES = (
 
 @pytest.mark.parametrize("value", EDGES)
 def test_cloudformation_takes_only_what_the_app_takes(value: str) -> None:
-    """A slip of the hand is found when the stack is deployed: at run time it stopped every send, and every STOP."""
+    """A wrong value fails the deployment: at run time it stopped every send, and every STOP."""
     for parameter in (
         *("UtilityQuietHours", "MarketingQuietHours", "UtilityCaps", "MarketingCaps", "WelcomeBackAfter"),
         *("MessagesPerSecond", "SmsConfigurationSet", "WhatsAppTemplates", "DefaultTimezone", "WhenWindowWillClose"),
@@ -204,7 +204,7 @@ def test_the_edges_are_taken_where_they_should_be() -> None:
 
 
 def test_each_reason_may_have_its_template_and_closing_action() -> None:
-    """But a reply, which goes out while the channel takes free text."""
+    """A reply is not limited: it is sent while the channel accepts free text."""
     templates, closing = _parameters()["WhatsAppTemplates"], _parameters()["WhenWindowWillClose"]
     for name, reason in REASONS.items():
         assert _takes(templates, name) == (reason.category != "reply"), name
@@ -251,7 +251,7 @@ def _parameters() -> dict[str, Any]:
 
 
 def _takes(parameter: dict[str, Any], value: Any) -> bool:
-    """Whether CloudFormation would take the value, by the parameter's bounds."""
+    """Return whether CloudFormation would accept the value, by the parameter's bounds."""
     if "AllowedValues" in parameter:
         return value in parameter["AllowedValues"]
     if len(str(value)) > parameter.get("MaxLength", 4096):

@@ -1,4 +1,4 @@
-"""Least privilege, literally: named actions on one named resource, and nothing that is not used."""
+"""Least privilege in detail: named actions on one named resource, and nothing unused."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_function_may_use_only_what_its_variables_name(stack: Stack) -> None:
 
 
 def test_no_function_scans(stack: Stack) -> None:
-    """What is due is found by the index, and what is held of a contact by its key."""
+    """Due messages are found by the index, and a contact's data by its key."""
     granted = {action for _, statement in stack.policy_documents() for action in as_list(statement["Action"])}
     assert "dynamodb:Scan" not in granted
 
@@ -145,7 +145,7 @@ def test_only_senders_and_the_planner_query_due_messages(stack: Stack) -> None:
 
 
 def _resource(value: Any) -> str | None:
-    """The logical id that one ARN is made from; None where it is a list, or not fully named."""
+    """Return the logical id of an ARN; ``None`` if it is a list, or not fully named."""
     match value:
         case {"Fn::GetAtt": [str(logical_id), "Arn"]} | {"Ref": str(logical_id)}:
             return logical_id

@@ -1,4 +1,4 @@
-"""The table: the keys that the store relies on, and nothing that could lose an opt-out."""
+"""The table: the keys that the store uses, and nothing that could lose an opt-out."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_its_keys_are_strings_named_pk_and_sk(stack: Stack) -> None:
 
 
 def test_due_and_audience_indexes_project_few_attributes(stack: Stack) -> None:
-    """A claim changes nothing that the index of what is due shows, and so writes nothing there."""
+    """A claim changes no attribute of the due index, and so writes nothing there."""
     assert stack.of("AWS::DynamoDB::Table")["Table"]["GlobalSecondaryIndexes"] == [
         {
             "IndexName": "due",
@@ -122,7 +122,7 @@ PINNED_SECRETS: Final = {
 
 @pytest.mark.parametrize("name", PINNED_SECRETS)
 def test_an_update_keeps_the_value_of_a_secret(stack: Stack, name: str) -> None:
-    """Another key finds no opt-out again; another literal removes the keys of the providers."""
+    """With another key no opt-out is found again; with another literal the providers' keys are removed."""
     field, value = PINNED_SECRETS[name]
     properties = stack.of("AWS::SecretsManager::Secret")[name]
     assert {each: properties[each] for each in properties if each not in ("Description", "Tags")} == {field: value}

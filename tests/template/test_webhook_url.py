@@ -19,7 +19,7 @@ def test_url_and_both_permissions_name_the_webhook(stack: Stack) -> None:
 
 
 def test_guided_deployment_asks_no_question_about_a_url(stack: Stack) -> None:
-    """Enter at every question ended the first deployment: SAM asks about FunctionUrlConfig."""
+    """The first deployment ended after Enter at every question: SAM asks about FunctionUrlConfig."""
     functions = [r for r in template()["Resources"].values() if r["Type"] == "AWS::Serverless::Function"]
     assert len(functions) == len(stack.of(FUNCTION))
     assert not [function for function in functions if "FunctionUrlConfig" in function["Properties"]]

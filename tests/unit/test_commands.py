@@ -249,7 +249,7 @@ def test_import_stores_valid_lines_and_reports_each(
 def test_import_rejects_a_file_with_an_open_quote(
     rows: str, message: str, invoked: list[tuple[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One open quote took in the next lines, and the dry run reported one line."""
+    """One open quotation mark included the next lines, and the dry run reported one line."""
     file = tmp_path / "opt-outs.csv"
     file.write_text("brand,channel,address,cause\n" + rows, encoding="utf-8")
     assert main(["import-opt-outs", "--stack", "reengage", "--apply", str(file)]) == 2
@@ -583,7 +583,7 @@ ARGUMENTS = ["send", "AppointmentBooked", "--contact", "acme-dental/sms/+1202555
 
 
 def test_send_waits_until_the_event_shows(sending: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
-    """What was known before the event is no outcome; programs read one JSON object."""
+    """Data from before the event is no outcome; programs read one JSON object."""
     assert main([*ARGUMENTS, "--yes", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["event"]["detail"]["appointment_id"] == "a-17"
@@ -784,7 +784,7 @@ UNKNOWN = {
 def test_import_refuses_a_brand_that_is_not_known(
     brand: str, invoked: list[tuple[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Opt-outs of ACME-DENTAL were stored, and the contact of acme-dental was written to."""
+    """Opt-outs of ACME-DENTAL were stored, and the contact of acme-dental still got messages."""
     file = tmp_path / "opt-outs.csv"
     file.write_text(f"brand,channel,address\n{brand},sms,+12025550101\nacme,sms,+12025550104\n", encoding="utf-8")
     assert main(["import-opt-outs", "--stack", "reengage", str(file)]) == 1

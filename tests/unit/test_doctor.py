@@ -1,4 +1,4 @@
-"""``reengage doctor`` and ``redrive`` over a stand-in for AWS with planted faults."""
+"""``reengage doctor`` and ``redrive`` over a substitute for AWS with planted faults."""
 
 import base64
 import gzip

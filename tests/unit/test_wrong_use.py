@@ -1,4 +1,4 @@
-"""A wrong call of ``reengage`` ends with 2 and says what to type."""
+"""A wrong call of ``reengage`` ends with exit code 2 and shows what to type."""
 
 import re
 from typing import Final

@@ -1,4 +1,4 @@
-"""What the first version stored is read, sent and erased by this one; both may run at the same time."""
+"""Data that the first version stored is read, sent and erased by this one; both may run at the same time."""
 
 import json
 import os
@@ -97,7 +97,7 @@ def test_stored_contacts_are_explained_and_erased(endpoint: str, stored: list[di
 
 
 def test_a_message_in_hand_of_the_first_version_is_not_sent(endpoint: str, stored: list[dict[str, Any]]) -> None:
-    """A run of the first version had claimed it and was cut off by the update."""
+    """A run of the first version had claimed it, and the update stopped that run."""
     (row,) = [item for item in stored if item["sk"]["S"].startswith("SCHEDULED#trial_follow_up#T-7f3a#-P3D")]
     claim = {"state": {"S": "sending"}, "claim_id": {"S": "of-the-first-version"}}
     claimed = row | claim | {"claimed_at": {"S": "2031-03-19T15:00:00.000000+0000"}}

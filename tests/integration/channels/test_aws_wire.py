@@ -1,4 +1,4 @@
-"""AWS's channels by the real clients, against a server of our own that speaks AWS's wire protocols and misbehaves."""
+"""AWS's channels by the real clients, against a server of ours that uses AWS's wire protocols and misbehaves."""
 
 import json
 import socket
@@ -55,17 +55,17 @@ TAKEN: Final = '{"MessageId": "m-1", "messageId": "m-1"}'
 PATIENT: Final = patient()
 
 Write = Callable[[BaseHTTPRequestHandler], None]
-"""What is written to a request."""
+"""The behaviour that a request meets."""
 
 
 def answering(status: int, body: str | bytes, **headers: str) -> Write:
-    """A whole answer; a header ``retry_after`` is written as ``Retry-After``."""
+    """A whole response; a header ``retry_after`` is written as ``Retry-After``."""
     content = body.encode() if isinstance(body, str) else body
     return cut(status, content, len(content), **headers)
 
 
 def cut(status: int, content: bytes, length: int, **headers: str) -> Write:
-    """An answer that promises ``length`` bytes."""
+    """A response that promises ``length`` bytes."""
 
     def write(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(status)
@@ -79,7 +79,7 @@ def cut(status: int, content: bytes, length: int, **headers: str) -> Write:
 
 
 def cut_chunk(handler: BaseHTTPRequestHandler) -> None:
-    """A chunk of 64 bytes that ends before them."""
+    """A response whose chunk of 64 bytes ends early."""
     handler.protocol_version = "HTTP/1.1"
     handler.send_response(200)
     handler.send_header("Transfer-Encoding", "chunked")
@@ -94,7 +94,7 @@ def reset(handler: BaseHTTPRequestHandler) -> None:
 
 
 def nothing(_: BaseHTTPRequestHandler) -> None:
-    """The connection is closed without an answer."""
+    """The connection is closed without a response."""
 
 
 @dataclass(slots=True)
@@ -130,7 +130,7 @@ def served() -> Iterator[Aws]:
             endpoint.write(self)
 
         def log_message(self, *_: object) -> None:
-            """Says nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         endpoint = Aws(f"http://127.0.0.1:{server.server_port}", answering(200, TAKEN))
@@ -143,7 +143,7 @@ def served() -> Iterator[Aws]:
 
 @pytest.fixture
 def aws(served: Aws) -> Iterator[Aws]:
-    """As new: takes everything, and has got nothing."""
+    """Reset the server: it accepts everything, and has no request."""
     served.write = answering(200, TAKEN)
     served.requests.clear()
     served.connections.clear()
@@ -157,7 +157,7 @@ Connect = Callable[..., ProviderChannel]
 
 @pytest.fixture(scope="module")
 def connect() -> Connect:
-    """The channel of that name, by a real client towards that URL."""
+    """Return the channel of that name, by a real client that calls the URL."""
 
     @cache
     def client(service: str, url: str, http: Http) -> Any:
@@ -196,7 +196,7 @@ def outbound(channel: str, **changes: Any) -> OutboundMessage:
 
 
 def error(code: str, reason: str = "", field_name: str = "") -> str:
-    """As both services say it, with what must not get further."""
+    """An error as both services write it, with data that must not reach the logs."""
     error_body: dict[str, Any] = {
         "__type": f"com.amazonaws.any#{code}",
         "message": f"{ADDRESS} said AWS",

@@ -1,4 +1,4 @@
-"""The channel that asks on the bus: what each answer of AWS means, by the real client against a server of our own."""
+"""The channel that publishes a request on the bus: what each response of AWS means, by the real client."""
 
 import json
 import socket
@@ -50,7 +50,7 @@ RESOURCES: Final = ("Table", "EventBus", "PreferencesKey", "ProviderSecrets", "W
 
 @dataclass(slots=True)
 class Aws:
-    """An endpoint that gives every request one answer; no answer at all where ``status`` is 0."""
+    """An endpoint that gives every request one response; none if ``status`` is 0."""
 
     url: str
     status: int = 200
@@ -71,7 +71,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
                 self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Says nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         served = Aws(f"http://127.0.0.1:{server.server_port}")
@@ -87,7 +87,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
 
 @pytest.fixture
 def channel(aws: Aws) -> Iterator[EventBridgeChannel]:
-    """As bootstrap makes it, towards ``aws``."""
+    """Build the channel as bootstrap does, with ``aws`` as its endpoint."""
     assert aws.url
     built = SendingApp()._provider("eventbridge", "sms")
     assert isinstance(built, EventBridgeChannel)

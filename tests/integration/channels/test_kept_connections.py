@@ -1,4 +1,4 @@
-"""A run keeps its connections to a provider; a call on a connection that has gone is never taken for not sent."""
+"""A run keeps its connections to a provider. A call on a closed connection never counts as "not sent"."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ SOON: Final = timedelta(seconds=2)
 
 @dataclass(slots=True)
 class Seen:
-    """What the server saw; ``behave`` may answer in another way than with an empty 200."""
+    """The requests that the server received; ``behave`` may respond otherwise than with an empty 200."""
 
     url: str = ""
     connections: int = 0
@@ -128,7 +128,7 @@ def _close(handler: BaseHTTPRequestHandler) -> None:
 
 
 def _hang_up_quietly(handler: BaseHTTPRequestHandler) -> None:
-    """Answer as if the connection stayed open, and close it."""
+    """Respond as if the connection stayed open, and close it."""
     handler.send_response(200)
     handler.send_header("Content-Length", "2")
     handler.end_headers()
@@ -157,7 +157,7 @@ def test_a_connection_that_the_provider_closed_is_not_used_again(
 
 
 def test_a_kept_connection_that_ends_within_a_call_is_unknown() -> None:
-    """The provider may have taken the request before it hung up: it is not sent again."""
+    """The provider may have accepted the request before it closed: it is not sent again."""
     with serving() as seen, keeping() as http:
         assert answered(http, seen)
 

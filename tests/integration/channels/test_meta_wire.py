@@ -1,4 +1,4 @@
-"""WhatsApp by Meta: what is asked, what each answer means, and what the fate of a request means, over real sockets."""
+"""WhatsApp by Meta over real sockets: the request, each response, and each way in which a request can fail."""
 
 import gzip
 import json
@@ -71,7 +71,7 @@ def channel(url: str, http: Http | None = None, **changes: Any) -> MetaChannel:
 
 
 def error(code: int, **more: Any) -> dict[str, Any]:
-    """As Meta writes one, with the address in it."""
+    """An error as Meta writes it, with the address in it."""
     return {"error": {"message": f"(#{code}) {ADDRESS}: {TEXT}", "type": "OAuthException", "code": code, **more}}
 
 
@@ -224,7 +224,7 @@ def test_throttling_waits_as_long_as_the_provider_requires(meta: Server, header:
 
 
 def used(*minutes: Any) -> str:
-    """How much is used up, as Meta tells it of each limit of a business."""
+    """The header in which Meta reports the use of each limit of a business."""
     limits: list[dict[str, Any]] = [{"type": "whatsapp", "call_count": 100, "total_time": 25} for _ in minutes]
     for limit, each in zip(limits, minutes, strict=True):
         if each is not ...:

@@ -1,4 +1,4 @@
-"""SMS and WhatsApp by Twilio: what is asked, and what each answer means, over real sockets."""
+"""SMS and WhatsApp by Twilio over real sockets: the request, and what each response means."""
 
 import json
 from base64 import b64decode
@@ -64,14 +64,14 @@ def channel(url: str, on: str = "sms", sender_id: str = "+15005550006", **change
 
 
 def form(server: Server) -> dict[str, str]:
-    """Of the only request; no name comes twice."""
+    """Return the form of the only request; no name is repeated."""
     pairs = parse_qsl(server.request.body.decode(), strict_parsing=True)
     assert len(dict(pairs)) == len(pairs)
     return dict(pairs)
 
 
 def late(**changes: Any) -> OutboundMessage:
-    """More than 24 hours after the person's last message."""
+    """The instant is more than 24 hours after the person's last message."""
     return outbound(free_text_until=NOON, **changes)
 
 
@@ -101,7 +101,7 @@ def test_the_status_goes_to_the_apps_own_webhook(twilio: Server, url: str) -> No
 
 
 def test_callback_url_lets_twilio_retry_failed_calls(twilio: Server) -> None:
-    """A status that met a 5xx was lost: by itself, Twilio tries again only where it could not connect."""
+    """A status that met a 5xx was lost: by default Twilio retries only if it could not connect."""
     channel(twilio.url, webhook_url="https://hooks.example").send(outbound("sms"))
     assert dict(parse_qsl(urlsplit(form(twilio)["StatusCallback"]).fragment)) == {"rc": "5", "rp": "all"}
 
@@ -244,7 +244,7 @@ def test_sms_is_free_text_at_any_time(twilio: Server) -> None:
     ],
 )
 def test_twilio_may_keep_it_until_it_is_of_no_use(twilio: Server, left: timedelta, validity: str) -> None:
-    """Counted from when Twilio takes it, and so after all that the request may take."""
+    """The time counts from when Twilio accepts the message, so after the longest request."""
     channel(twilio.url).send(outbound("sms", deliver_before=NOON + LONGEST + left))
     assert form(twilio)["ValidityPeriod"] == validity
 
@@ -302,7 +302,7 @@ def test_missing_secret_is_a_configuration_error(twilio: Server, name: str) -> N
 
 
 def error(code: int, status: int) -> dict[str, Any]:
-    """As Twilio writes one, with the address in it."""
+    """An error as Twilio writes it, with the address in it."""
     more_info = f"https://www.twilio.com/docs/errors/{code}"
     return {"code": code, "message": f"{ADDRESS}: {TEXT}", "more_info": more_info, "status": status}
 

@@ -1,4 +1,4 @@
-"""A business system's own endpoint over TLS: what is asked, how it is signed, and what each answer means."""
+"""A business system's own endpoint over TLS: the request, its signature, and what each response means."""
 
 import json
 import ssl
@@ -214,7 +214,7 @@ def test_certificate_of_another_host_gets_no_request(tmp_path: Path) -> None:
     ],
 )
 def test_a_failure_before_the_body_left_is_tried_again(contexts: Contexts, behaves: Behaviour, error_text: str) -> None:
-    """TLS never comes about, so no byte of the request can have gone out."""
+    """The TLS handshake never ends, so no byte of the request was sent."""
     with serving() as receiver:
         receiver.unread, receiver.behaves = True, behaves
         secure = sender(

@@ -1,4 +1,4 @@
-"""A local HTTP server that speaks as a provider does, or misbehaves; and a message to send through it."""
+"""A local HTTP server that behaves as a provider does, or misbehaves; and a message to send through it."""
 
 import ipaddress
 import json
@@ -44,7 +44,7 @@ def patient(**changes: Any) -> Http:
 
 
 def hasty(**changes: Any) -> Http:
-    """Time-outs that a test can wait for, once it is connected."""
+    """Timeouts that a test can wait for, once it is connected."""
     return patient(**{"read": 0.3, "total_timeout": 0.7} | changes)
 
 
@@ -80,7 +80,7 @@ def outbound(channel: str = "whatsapp", address: str = ADDRESS, **changes: Any) 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What came in. Names of headers are in lower case."""
+    """A received request. Names of headers are in lower case."""
 
     method: str
     target: str
@@ -93,7 +93,7 @@ Behaviour = Callable[["Server", socket.socket], None]
 
 @dataclass(slots=True)
 class Server:
-    """Does as ``behaves`` says once a request is read; ``unread``: before any of it is. ``over`` ends every wait."""
+    """Behave as ``behaves`` defines once a request is read; ``unread``: before that. ``over`` ends every wait."""
 
     url: str
     behaves: Behaviour
@@ -107,7 +107,7 @@ class Server:
 
     @property
     def request(self) -> Request:
-        """The only one."""
+        """Return the only request."""
         (request,) = self.requests
         return request
 
@@ -166,7 +166,7 @@ def _more(connection: socket.socket) -> bytes:
 
 
 def written(status: int, body: Any = b"", headers: Mapping[str, str] | None = None) -> bytes:
-    """A whole answer; a ``body`` that is not bytes already is written as JSON."""
+    """Write a whole response; a ``body`` that is not bytes is written as JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     all_headers = {"Content-Length": str(len(content)), **(headers or {})}
     lines = [f"HTTP/1.1 {status} Said", *(f"{name}: {value}" for name, value in all_headers.items())]
@@ -178,7 +178,7 @@ def answer(status: int, body: Any = b"", headers: Mapping[str, str] | None = Non
 
 
 def sends_bytes(total_timeout: bytes) -> Behaviour:
-    """Writes that, and closes the connection."""
+    """Write these bytes, and close the connection."""
     return lambda _, connection: connection.sendall(total_timeout)
 
 
@@ -187,7 +187,7 @@ def is_silent(server: Server, _: socket.socket) -> None:
 
 
 def stops_after(part: bytes) -> Behaviour:
-    """Writes that, and then nothing, with the connection left open."""
+    """Write these bytes, then nothing, and keep the connection open."""
 
     def behave(server: Server, connection: socket.socket) -> None:
         connection.sendall(part)
@@ -197,7 +197,7 @@ def stops_after(part: bytes) -> Behaviour:
 
 
 def drips(total_timeout: bytes, *, pause: float = 0.05) -> Behaviour:
-    """Byte by byte, so that no single read takes long."""
+    """Write byte by byte, so that no single read takes long."""
 
     def behave(server: Server, connection: socket.socket) -> None:
         for byte in total_timeout:
@@ -218,7 +218,7 @@ def resets(server: Server, connection: socket.socket) -> None:
 
 @contextmanager
 def full() -> Iterator[str]:
-    """The URL of a listener whose queue is full: connecting to it takes for ever."""
+    """Yield the URL of a listener whose queue is full: connecting never ends."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(0)
@@ -240,7 +240,7 @@ def closed_port() -> Iterator[str]:
 
 
 def certified(folder: Path, host: str = "127.0.0.1") -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's context for that address, and that of a client which trusts it."""
+    """Return a server's TLS context for that address, and a client's that trusts it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a test")])
     now = datetime.now(UTC)

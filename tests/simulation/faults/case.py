@@ -99,7 +99,7 @@ class Case:
         return View(lines, address, self.settings, people, self.erased_at(people, lines))
 
     def is_perhaps_erased(self, line: Line) -> bool:
-        """Whether the event came in while an erasure of its contact ran: then that may have taken it, or not."""
+        """Whether the event came in while an erasure of its contact ran: then its data may be erased or not."""
         address, history = address_of(line), self.history
         if address is None or line["detail-type"] == "ContactErased":
             return False
@@ -117,7 +117,7 @@ class Case:
         return False
 
     def views(self, address: str, subject: str, sure_by: int, begun_by: int) -> Iterator[View]:
-        """Every view that is possible: what is sure, with any choice of what is not."""
+        """Return every possible view: the certain events with any choice of the uncertain ones."""
         lines = self.relevant(address, subject)
         begun = [line for line in lines if is_by(self.history.started.get(line["id"]), begun_by)]
         sure = [line for line in begun if is_by(self.history.done.get(line["id"]), sure_by)]

@@ -1,4 +1,4 @@
-"""Remove one fence of the product at a time: the judge must find out, or its silence proves nothing."""
+"""Remove one fence of the product at a time: the judge must notice it, or its silence proves nothing."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -50,14 +50,14 @@ def without_age_of_the_decision() -> Iterator[None]:
 
 @contextmanager
 def without_settle_condition() -> Iterator[None]:
-    """Settle a message, but forget it: its row stays as it was claimed."""
+    """Settle a message without storing it: its row stays as it was claimed."""
     with patch.object(MemoryStore, "settle", lambda _store, _message: True):
         yield
 
 
 @contextmanager
 def with_abandoned_claims_retried() -> Iterator[None]:
-    """Send a message again whose run died."""
+    """Send a message again after its run died."""
 
     def retried(sender: Any, message: Any, now: Any) -> Any:
         if now >= message.claimed_at + sender.claim_ttl:
@@ -185,4 +185,4 @@ FENCES: Final[Mapping[str, tuple[Callable[[], Any], str]]] = {
 """Each fence: how it is removed, and the guarantee that the judge then finds broken."""
 
 RARE: Final = frozenset({"validity"})
-"""Another fence holds most of what this one holds: it takes hundreds of stories to find that it is gone."""
+"""Another fence covers most of this one's cases: hundreds of stories are needed to notice that it is missing."""

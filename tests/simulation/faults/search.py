@@ -17,7 +17,7 @@ from tests.simulation.faults.settings import Line
 from tests.simulation.faults.stories import story_of
 
 MOST_TICKS: Final = 4_000
-"""A story needs a tenth of these; a message that never ends would need one a minute."""
+"""Steps of a story: a tenth of these is normal; a message that never ends would need one a minute."""
 
 EVERYWHERE: Final = (
     *("error", "lost", "crash", "crash_after", "event", "event_after") * 2,
@@ -46,7 +46,7 @@ RACES: Final[Mapping[str, str]] = {
     ),
     "read_snapshot": "tick_after",
 }
-"""What happens after one of these calls is the race that matters most."""
+"""After one of these calls happens the race that matters most."""
 
 
 class Failure(NamedTuple):

@@ -118,7 +118,7 @@ def test_text_is_tried_without_each_optional_field() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("locale", standard_locales())
 def test_every_standard_text_is_accepted_as_an_own_text(locale: str) -> None:
-    """Each reason, in each language: the checks reject no text that is good enough for us."""
+    """Each reason, in each language: the checks accept all texts that ship with the app."""
     entries = [entry for entry in _resource(FOLDER / f"{locale}.ftl").body if isinstance(entry, Message)]
     own = {
         entry.id.name: serialize_pattern(entry.value)
@@ -136,7 +136,7 @@ def test_every_standard_text_is_accepted_as_an_own_text(locale: str) -> None:
 @settings(deadline=None)
 @given(pattern=st.text(st.characters(codec="utf-8"), min_size=1, max_size=40), reason=st.sampled_from(sorted(REASONS)))
 def test_any_text_is_either_right_or_named(pattern: str, reason: str) -> None:
-    """Whatever is sent, the check answers; what it accepts can be rendered."""
+    """For any input the check returns an answer; an accepted text can be rendered."""
     brand = brand_with({"en": {reason: pattern}})
     if not check_texts(brand):
         FluentWording(falls_back=False)(

@@ -1,4 +1,4 @@
-"""Events out: in batches, in order, and what the bus did not take once more."""
+"""Events out: in batches, in order, and refused entries are published again."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ Answer = Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Any]]
 
 @dataclass(slots=True)
 class Client:
-    """Answers by ``script``, then takes everything."""
+    """Answer by ``script``, then accept everything."""
 
     script: list[Answer | Exception] = field(default_factory=list)
     calls: list[list[int]] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Client:
 
 
 def refusing(*numbers: int) -> Answer:
-    """Takes every entry but these."""
+    """Accept every entry except these."""
 
     def answer(entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         failed = [json.loads(entry["Detail"])["n"] in numbers for entry in entries]
@@ -69,7 +69,7 @@ def test_ten_at_once_and_in_order(count: int, sizes: list[int]) -> None:
 
 @pytest.mark.parametrize(("letters", "sizes"), [(20_000, [10]), (60_000, [4, 4, 2]), (300_000, [1] * 10)])
 def test_no_more_at_once_than_putevents_takes(letters: int, sizes: list[int]) -> None:
-    """Ten long texts of one call made a batch that was refused as a whole, however often the call came again."""
+    """Ten long texts of one call made a batch that was refused as a whole, however often the call was repeated."""
     publish, client, _ = bus()
     publish([OutEvent("MessageReceived", {"n": n, "text": "x" * letters}) for n in range(10)])
     assert [len(call) for call in client.calls] == sizes

@@ -1,4 +1,4 @@
-"""Events in: what is read of them, and how each error names its field."""
+"""Events in: the parsed fields, and the field that each error names."""
 
 import json
 from collections.abc import Callable
@@ -45,7 +45,7 @@ AT: Final = datetime(2031, 3, 4, 11, 5, 20, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A value that a field of this kind takes, how it is read, and values that it does not take."""
+    """An example value of a field's type, its parsed form, and values that are invalid."""
 
     good: Any
     bad: tuple[Any, ...]
@@ -276,7 +276,7 @@ BUSINESS: Final = tuple(BUSINESS_EVENTS)
 OF_A_CONTACT: Final = [name for name in REQUIRED if name not in ("SendingPaused", "SendingResumed")]
 
 EACH_CONTACT_S_OWN: Final = ("ProductViewed", "ProductAddedToCart", "InterestShown", "InterestWithdrawn")
-"""Many look at one product: what one of them did is nothing to the others."""
+"""Several people look at one product: the view of one person changes nothing for the others."""
 
 WITHOUT_CONTACT: Final = (
     "ItemBackInStock",
@@ -295,11 +295,11 @@ KEPT: Final = {
     "InterestShown": "shown_at",
     "ItemBackInStock": "back_at",
 }
-"""The field that keeps when it happened: messages are due some time after that."""
+"""The field that keeps the instant at which it happened: messages are due some time after it."""
 
 
 def read(event: Any) -> Any:
-    """The event through the reader of its detail-type."""
+    """Parse the event by its detail-type."""
     readers: dict[Any, Callable[[Any], Any]] = {"MessageReceived": inbound_message, "DeliveryReported": receipt}
     reader = readers.get(event["detail-type"])
     return reader(event) if reader else parse_business_event(event)
@@ -512,7 +512,7 @@ def test_unknown_fields_are_ignored(detail_type: str) -> None:
 @each_of("detail_type", REQUIRED)
 @each_of("value", ["x", 5, True, {"": [None]}])
 def test_field_of_another_detail_type_is_unknown(detail_type: str, value: Any) -> None:
-    """What an event says is kept with its subject, and field by field: one that slipped in there would stay."""
+    """An event's fields are stored with its subject, one by one: an unknown field would stay."""
     known = {name for fields in (REQUIRED, OPTIONAL) for of_one in fields.values() for name in of_one}
     foreign = {*known, *KEPT.values()} - {*REQUIRED[detail_type], *OPTIONAL[detail_type], "occurred_at", "brand"}
     event = envelope(detail_type, full(detail_type))
@@ -596,7 +596,7 @@ def test_brand_command_has_only_the_events_fields(whose: dict[str, Any]) -> None
 
 
 def test_an_erasure_counts_from_when_it_arrived() -> None:
-    """A second request with the date of the first erased nothing newer, and reported that it had."""
+    """A second request with the date of the first erased nothing newer, but reported that it had."""
     assert parse_business_event(envelope("ContactErased", {"contact": CONTACT})) == EraseContact(READ_CONTACT, AT)
     earlier = parse_business_event(
         envelope("ContactErased", {"contact": CONTACT, "occurred_at": "2031-03-04T11:05:19.5Z"})
@@ -616,7 +616,7 @@ def test_an_erasure_counts_from_when_it_arrived() -> None:
 def test_a_stop_is_not_lost_for_a_fact_that_cannot_be_read(
     name: str, value: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A chat system that sent "PST" had every STOP rejected."""
+    """Every STOP of a chat system that sent "PST" was rejected."""
     detail = minimal("MessageReceived")
     assert inbound_message(envelope("MessageReceived", detail | {name: value})) == inbound_message(
         envelope("MessageReceived", detail)
@@ -628,7 +628,7 @@ def test_a_stop_is_not_lost_for_a_fact_that_cannot_be_read(
 
 @pytest.mark.parametrize("locale", ["de" + "-abcdefgh" * 4, "de" + "-ab" * 100])
 def test_a_locale_has_a_length(locale: str) -> None:
-    """One of 302 letters was taken for a file's name, and no message of the brand could be written any more."""
+    """A language tag of 302 letters was used as a file name, and no message of the brand could be rendered any more."""
     detail = minimal("BrandConfigured") | {"locale": locale}
     (error,) = errors_of(envelope("BrandConfigured", detail))
     assert error.startswith("$.detail.locale: ")
@@ -674,7 +674,7 @@ def test_evidence_from_after_the_event_counts_from_the_event() -> None:
     ],
 )
 def test_a_refusal_needs_no_evidence_and_keeps_what_there_is(evidence: Any, at: datetime, cause: Any) -> None:
-    """It is never refused for a form that was not filled in."""
+    """Its evidence is optional, so a missing form never rejects it."""
     made = parse_business_event(
         envelope("ConsentChanged", {"contact": CONTACT, "marketing": False, "evidence": evidence})
     )
@@ -812,7 +812,7 @@ def test_an_address_is_brought_to_its_one_form(channel: str, written: str, addre
     ],
 )
 def test_event_time_is_kept_unless_it_is_in_the_future(detail_type: str, occurred_at: str | None, kept: str) -> None:
-    """In its own offset, where days are counted by that; never the word of a clock that runs ahead."""
+    """It keeps its own offset if days are counted by it, and is never later than the arrival."""
     detail = minimal(detail_type) | {"occurred_at": occurred_at, KEPT[detail_type]: "2035-01-01T00:00:00Z"}
     event = business_event(envelope(detail_type, detail))
     assert event.fields[KEPT[detail_type]] == kept
@@ -831,7 +831,7 @@ def test_a_cart_has_at_most_a_hundred_things() -> None:
 
 
 def test_the_things_in_a_cart_take_at_most_so_many_bytes_of_json() -> None:
-    """They are kept in the row of their subject, and as they came."""
+    """The items are stored in their subject's row, unchanged."""
     room = MAX_ITEMS - len('["pot", {"note": ""}]')
     assert room % 2
     for note in ("x" * room, "é" * (room // 2) + "x", '"' * (room // 2) + "x"):
@@ -850,7 +850,7 @@ _HOURS: Final = ("opens", "closes", "closed")
 
 
 def hours(**expected_fields: Any) -> dict[str, Any]:
-    """A full announcement with nothing of the hours but what is given."""
+    """Return a full announcement with only the given fields of its hours."""
     return {
         name: value for name, value in full("HolidayHoursAnnounced").items() if name not in _HOURS
     } | expected_fields
@@ -886,7 +886,7 @@ def test_it_is_either_closed_or_has_hours(given: dict[str, Any]) -> None:
 @pytest.mark.parametrize("arrives_first", ["older", "newer"])
 @pytest.mark.parametrize("newest_is_closed", [True, False])
 def test_closed_comes_only_from_the_newest_event(arrives_first: str, *, newest_is_closed: bool) -> None:
-    """A missing field keeps its earlier value, so people read "closed" and found the shop open."""
+    """A missing field keeps its earlier value, so people read "closed" although the shop was open."""
     open_, closed = hours(opens="10:00", closes="14:00"), hours(closed=True)
     older, newer = (
         business_event(envelope("HolidayHoursAnnounced", detail | {"occurred_at": f"2031-03-0{day}T08:00:00Z"}))
@@ -972,7 +972,7 @@ def test_within_a_second_the_exact_instant_decides() -> None:
 
 
 def test_within_a_second_undo_is_newest_and_begin_oldest() -> None:
-    """Without fractions of a second."""
+    """The same without fractions of a second."""
     at = "2031-03-04T11:05:20Z"
     ordered = [(BOOKED, at), (MOVED, at), (UNDONE, at)]
     versions = [version(detail_type, at) for detail_type, at in ordered]

@@ -1,4 +1,4 @@
-"""Questions put by hand: which there are, and how each error names its field."""
+"""Questions to ExplainFunction: which exist, and the field that each error names."""
 
 from datetime import date
 from typing import Any, Final
@@ -83,7 +83,7 @@ def test_unknown_question_lists_the_valid_ones(query: Any) -> None:
 
 @each_of("brand", [None, 5, True, "", "acme dental", "a#b", [], {}, ["acme-dental"], "x" * 65])
 def test_a_broadcast_is_one_brands(brand: Any) -> None:
-    """Its key begins with the brand: a slip there would read another one's."""
+    """Its key begins with the brand: a typing error there would read another brand's data."""
     for query in ({"brand": brand, "item_id": "X-1"}, {"item_id": "X-1"}):
         (error,) = errors_of({"broadcast": query})
         assert error.startswith("$.broadcast.brand: ")
@@ -116,7 +116,7 @@ def test_all_wrong_fields_of_a_broadcast_are_reported_at_once() -> None:
 
 
 def test_error_repeats_no_value_of_the_question() -> None:
-    """Errors are logged, and what is in the wrong field may be about a person."""
+    """Errors are logged, and a wrong field may contain personal data."""
     personal = "Ada Beispiel +447700900142"
     for query in (
         {"contact": dict.fromkeys(("brand", "channel", "address"), personal)},

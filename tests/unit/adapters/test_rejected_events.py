@@ -42,7 +42,7 @@ def test_an_event_is_kept_whole(event: Any) -> None:
 
 
 def test_event_too_large_for_a_message_is_kept_whole() -> None:
-    """Its letters became six characters each, and the queue refused it at every retry."""
+    """Each of its letters became six characters, and the queue refused it at every retry."""
     client, event = Client(), {"detail": {"text": "ệ" * 60_000}}
     RejectedEventsQueue(client, "https://sqs.example/q")(event, ["$.id: is wrong"])
     body = client.sent[0]["body"]

@@ -1,4 +1,4 @@
-"""The providers' keys: read anew every five minutes, and never quoted."""
+"""The providers' keys: read again every five minutes, and never quoted."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,7 +18,7 @@ ABSENT: Final = ClientError({"Error": {"Code": "ResourceNotFoundException", "Mes
 
 @dataclass(slots=True)
 class Client:
-    """Secrets Manager's: answers with ``value``, or fails with it."""
+    """Secrets Manager: it returns ``value``, or fails with it."""
 
     value: str | Exception
     requests: list[str] = field(default_factory=list)
@@ -111,7 +111,7 @@ def test_corrected_secret_is_read_at_the_next_use() -> None:
 
 
 def test_former_keys_are_used_while_the_secret_is_unreadable(caplog: pytest.LogCaptureFixture) -> None:
-    """Secrets Manager had trouble for a quarter of an hour, and messages failed whose keys had not changed."""
+    """Secrets Manager failed for a quarter of an hour, and so did messages, although their keys had not changed."""
     client, time = Client('{"key": "a"}'), Time()
     secrets = ProviderSecrets(ARN, client, time)
     secrets()

@@ -1,4 +1,4 @@
-"""The settings of each function: parsed together, and refused by name."""
+"""The settings of each function: parsed together; an error names the parameter."""
 
 import re
 from collections.abc import Callable
@@ -70,7 +70,7 @@ ENVIRONMENT: Final = {
 
 
 class Variable(NamedTuple):
-    """How a variable is read, as what, what it is where it may be empty, and values that it must not have."""
+    """How a variable is read, its parsed value, its value if it is empty, and wrong values."""
 
     read: Callable[[SimulatedSettings], Any]
     value: Any

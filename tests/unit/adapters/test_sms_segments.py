@@ -12,7 +12,7 @@ ESCAPED = "^{}\\[~]|€\f"
 
 
 def test_the_default_alphabet_has_all_its_characters() -> None:
-    """It has 128 places, and one of them is the escape."""
+    """It has 128 places; one of them is the escape character."""
     assert len(set(SIGNS + LETTERS)) == 127
 
 

@@ -1,4 +1,4 @@
-"""What a person reads: every text in every language, in whose time, and what of it comes from outside."""
+"""The texts that people read: every reason in every language, in the right time zone, with values from outside."""
 
 import re
 import shutil
@@ -306,7 +306,7 @@ EXAMPLES: Final = {
 
 
 def full(reason: str) -> dict[str, Any]:
-    """The first way of telling it, with all that may be left out."""
+    """Return the first form of the sample, with all optional fields."""
     return {**SAMPLES[reason].given_fields[0], **SAMPLES[reason].optional}
 
 
@@ -408,7 +408,7 @@ def test_a_trial_that_is_over_has_ended(locale: str, ended: str) -> None:
 
 @pytest.mark.parametrize("locale", LOCALES)
 def test_a_service_is_never_named(locale: str) -> None:
-    """It may be about health."""
+    """It may contain health data."""
     for reason in ("appointment_reminder", "online_check_in"):
         plain = full(reason)
         for service in ("Root canal", {"en": "Root canal", "de": "Wurzelbehandlung"}, ""):
@@ -989,7 +989,7 @@ def test_a_template_has_buttons_if_it_was_approved_so(approved: set[str]) -> Non
 
 @pytest.mark.parametrize("locale", LOCALES)
 def test_each_answer_has_its_own_reply(locale: str) -> None:
-    """A reply that was held does not know the answer any more, so its text must fit each."""
+    """A held reply no longer knows the answer, so its text must fit every answer."""
     case = input_of("answer_reply", {}, locale=locale)
     known = [{"answer": str(answer)} for answer in (*Answer, "several_open", "moved")]
     texts = [FluentWording()(replace(case, message=replace(case.message, facts=facts))).text for facts in ({}, *known)]

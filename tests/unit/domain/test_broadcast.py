@@ -142,7 +142,7 @@ def test_recipient_found_twice_has_one_message() -> None:
 
 
 def test_recipient_keeps_the_row_if_announcement_changes() -> None:
-    """Otherwise those who got it before the change would get it again."""
+    """Otherwise recipients from before the change would get it again."""
     changed = apply_events(preview(), _announced(2, title="Summer shoes", send_at=NOON + 5 * HOUR))
     before, after = one(preview()).message_for(ANNA, None, at=NOON), one(changed).message_for(ANNA, None, at=NOON)
     assert before.key == after.key
@@ -193,7 +193,7 @@ def test_replanned_message_keeps_the_day_of_the_default_zone() -> None:
     ],
 )
 def test_holiday_hours_are_valid_until_the_brands_midnight(zone: str, until: datetime) -> None:
-    """On both sides of the date line: a day of Auckland's ends when that of Los Angeles has hardly begun."""
+    """On both sides of the date line: a day in Auckland ends when the day in Los Angeles has hardly begun."""
     assert one(holiday(), ZoneInfo(zone)).valid_until == until
 
 
@@ -221,7 +221,7 @@ ZONES = (
 @settings(deadline=None)  # the first look at a zone reads its file
 @given(day=st.dates(date(2026, 1, 1), date(2032, 12, 30)), zone=st.sampled_from(ZONES))
 def test_the_end_of_use_is_the_instant_at_which_the_day_is_over(day: date, zone: str) -> None:
-    """Also where midnight does not exist that night, or comes twice."""
+    """Also if midnight does not exist that night, or comes twice."""
     place = ZoneInfo(zone)
     until = one(holiday(date=day.isoformat()), place).valid_until
     assert (until - MICROSECOND).astimezone(place).date() == day
@@ -236,7 +236,7 @@ def valid_preview(at: datetime, send_at: datetime, **fields: Any) -> BusinessEve
     ("moved_to", "lasts"), [(None, timedelta(minutes=30)), (timedelta(minutes=29), timedelta(minutes=1))]
 )
 def test_preview_is_valid_until_the_given_end(moved_to: timedelta | None, lasts: timedelta) -> None:
-    """A preview of tonight was sent at nine the next morning."""
+    """A preview of this evening's event was sent at nine the next morning."""
     announced = valid_preview(NOON, NOON, valid_until=NOON + timedelta(minutes=30))
     subject = Subject(announced.subject).apply(announced)
     if moved_to:

@@ -92,7 +92,7 @@ def test_message_exactly_one_period_old_does_not_count() -> None:
 
 
 def test_every_cap_must_have_room() -> None:
-    """Three in the week, the last one two days ago: the day's place is free, the week's in a day."""
+    """Three in the week, the last one two days ago: the day's cap is free, the week's in a day."""
     sends = [NOON - 6 * DAY, NOON - 4 * DAY, NOON - 2 * DAY]
     assert free_at(DEFAULT[:1], sends, NOON) is None
     assert free_at(DEFAULT, sends, NOON) == NOON + DAY
@@ -101,7 +101,7 @@ def test_every_cap_must_have_room() -> None:
 
 
 def test_a_lowered_cap_waits_until_fewer_than_the_limit_remain() -> None:
-    """Five were sent while five were allowed; now it is two: not the oldest has to leave, but the fourth."""
+    """Five were sent while five were allowed; now two are allowed: the fourth must leave the period, not the oldest."""
     sends = [NOON - n * HOUR for n in (5, 4, 3, 2, 1)]
     assert free_at((Cap(2, DAY),), sends, NOON) == NOON - 2 * HOUR + DAY
 
@@ -159,7 +159,7 @@ def test_the_instant_is_exact(caps: list[Cap], gaps: list[timedelta]) -> None:
 @given(caps=CAPS, gaps=GAPS)
 @pytest.mark.slow
 def test_no_period_ever_has_more_sends_than_its_limit(caps: list[Cap], gaps: list[timedelta]) -> None:
-    """Sends that ask first and are remembered as ``Places``; what these forget never matters."""
+    """A sequence of sends and the remembered usage: instants that it forgets never matter."""
     cap_usage, sent = CapUsage(), list[datetime]()
     for number, now in enumerate(instants(gaps)):
         wait = free_at(caps, cap_usage.instants(), now)

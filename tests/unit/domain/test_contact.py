@@ -70,7 +70,7 @@ def test_what_is_no_phone_number_is_rejected(channel: str, text: str) -> None:
     "text", ["+1 800 FLOWERS", "+1 650 253 0000 ext. 5", "+1 650 253 0000x5", "call +1 650 253 0000", "anna@acme.test"]
 )
 def test_letters_make_no_phone_number(text: str) -> None:
-    """The phone library would dial a vanity number; to us it is a slip of the hand, and another person's number."""
+    """The phone library would dial a vanity number; to this app it is a typing error, and another person's number."""
     with pytest.raises(ValueError, match=NO_PHONE_NUMBER):
         normalise_address("sms", text)
 
@@ -121,7 +121,7 @@ def test_two_spellings_are_one_contact_with_one_key() -> None:
 
 
 def test_a_shard_is_stable_and_contacts_spread_evenly() -> None:
-    """The first one is pinned: rows in the table know their shard, so a new formula would lose them."""
+    """The first one is fixed: rows in the table use their shard, so a new formula would lose them."""
     assert Contact("acme-dental", "sms", "+4915112345678").shard == 7
     spread = Counter(Contact("acme-dental", "sms", f"+49151{n:08}").shard for n in range(3200))
     assert set(spread) == set(range(SHARDS))
@@ -142,7 +142,7 @@ def test_whatsapp_mexican_mobiles_lose_their_extra_1() -> None:
 
 @pytest.mark.parametrize("text", ["551187654321", "+551187654321", "5511987654321", "+55 11 98765-4321"])
 def test_whatsapp_brazilian_mobiles_get_their_ninth_digit(text: str) -> None:
-    """WhatsApp's id is of the time before 2012, the booking system's number is not: one person."""
+    """WhatsApp's id is from before 2012, the booking system's number is not: one person."""
     assert normalise_address("whatsapp", text) == "+5511987654321"
 
 
@@ -169,7 +169,7 @@ def test_spaces_do_not_change_an_eight_digit_number(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["22997123456", "+229 97 12 34 56", "2290197123456"])
 def test_whatsapp_knows_numbers_of_benin_by_eight_digits(text: str) -> None:
-    """They were rejected, a STOP among them."""
+    """These were rejected, and a STOP was among them."""
     assert normalise_address("whatsapp", text) == "+2290197123456"
 
 

@@ -37,7 +37,7 @@ def test_window_is_open_to_its_last_microsecond(fraction: int) -> None:
 
 
 def test_30_days_are_720_hours_whatever_the_clocks_do() -> None:
-    """From winter into summer time, and in whichever zone the sender wrote."""
+    """From winter into summer time, and in any zone of the sender."""
     sent_at = datetime(2026, 3, 10, 9, tzinfo=timezone(timedelta(hours=-8)))
     conversation = receive(sent_at)
     assert conversation.closes_at == sent_at + timedelta(hours=720)

@@ -1,4 +1,4 @@
-"""What the tables of the other tests leave open."""
+"""Cases that the tables of the other tests do not cover."""
 
 from datetime import datetime, timedelta
 
@@ -32,7 +32,7 @@ def test_only_the_last_follow_up_is_valid_for_three_days(
 
 @pytest.mark.parametrize("reason", ["welcome_back", "help_reply"])
 def test_a_reply_is_at_no_offset_and_of_no_version(reason: str) -> None:
-    """Both are in its row and its name, so they stay as they are."""
+    """Both are in its row and its name, so they must not change."""
     message = reply(reason, inbound(), NOON)
     assert (message.offset, message.version) == ("PT0S", 0)
 
@@ -42,7 +42,7 @@ def test_first_value_of_a_field_counts_with_any_version() -> None:
 
 
 def test_a_messages_name_is_stable() -> None:
-    """Rows in the table have theirs, and business systems know a message by it."""
+    """Rows in the table have these ids, and business systems know messages by them."""
     event = business("AppointmentBooked", starts_at=NOON + 10 * DAY)
     first, _ = planned_messages(Subject(event.subject).apply(event))
     assert first.scheduled_message_id == "fa359422-577c-514d-b910-dd12c555786d"
@@ -55,7 +55,7 @@ def test_the_name_of_a_message_that_comes_once_is_stable() -> None:
 
 
 def test_keys_of_subjects_are_stable() -> None:
-    """Those in the table have theirs; an address may hold any character but for those that part it from the id."""
+    """Stored ids must not change; an address may hold any character except the separators."""
     cart, product = business("CartAbandoned", subject_id="C-1"), business("ProductViewed", subject_id="P#1")
     assert cart.subject.key == "SUBJECT#acme-dental#cart#C-1"
     assert product.subject.key == "SUBJECT#acme-dental#product#sms#+4915112345678#P#1"

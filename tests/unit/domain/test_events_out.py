@@ -1,4 +1,4 @@
-"""What every event out carries, and how it is written."""
+"""The fields of every event out, and their form."""
 
 from datetime import timedelta, timezone
 

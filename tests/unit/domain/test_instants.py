@@ -166,7 +166,9 @@ def test_without_a_zone_a_day_goes_by_the_offset_of_the_instant() -> None:
 
 
 def test_exact_time_is_added_after_the_days() -> None:
-    """2026-03-28 02:30 exists in Berlin; a day later it does not, so the day ends at 03:00, and an hour on is 04:00."""
+    """2026-03-28 02:30 exists in Berlin; a day later it does not, so the day ends at 03:00, and an hour later it is
+    04:00.
+    """
     start = parse_instant("2026-03-28T02:30:00+01:00")
     assert shift(start, Duration.parse("P1DT1H"), BERLIN) == parse_instant("2026-03-29T04:00:00+02:00")
 
@@ -220,7 +222,7 @@ ZONES = (
 
 
 class Change(NamedTuple):
-    """At ``at`` clocks in ``zone`` go from offset ``old`` to ``new``."""
+    """At ``at`` the clocks of ``zone`` change from offset ``old`` to ``new``."""
 
     zone: str
     at: datetime

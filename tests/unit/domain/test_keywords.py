@@ -1,4 +1,4 @@
-"""A STOP that is ignored and a STOP that is imagined are both incidents."""
+"""Both are incidents: a STOP that is missed, and a STOP that nobody wrote."""
 
 import json
 import random
@@ -222,7 +222,7 @@ def test_detects_nothing_in_ordinary_talk(text: str) -> None:
 
 @each_of("text", _cells(REACTIONS))
 def test_reaction_that_quotes_stop_requests_nothing(text: str) -> None:
-    """A thumb on "Reply STOP to opt out" raised the alarm of possible opt-outs."""
+    """A thumb on "Reply STOP to opt out" set off the alarm of possible opt-outs."""
     assert detect_request(text) == Detection()
 
 
@@ -287,7 +287,7 @@ MARKETING_STOPS = """
 @each_of("kind", ["text", "button"])
 @each_of("text", _cells(MARKETING_STOPS))
 def test_detects_stop_of_marketing_only(text: str, kind: str) -> None:
-    """Its reminders are still welcome."""
+    """Reminders are still sent."""
     assert detect_request(text, kind).request is Request.STOP_MARKETING
 
 
@@ -319,7 +319,7 @@ def test_button_in_free_words_is_possible_opt_out() -> None:
 @each_of("kind", ["location", "contacts", "reaction"])
 @each_of("text", ["END.", "TD", "Stop", "Start", "Remove", "how do I unsubscribe"])
 def test_location_card_and_reaction_request_nothing(text: str, kind: str) -> None:
-    """A bar called "END." was shared, and nobody wrote to the person again."""
+    """A person shared a bar called "END.", and got no message any more."""
     assert detect_request(text, kind) == Detection()
 
 
@@ -379,7 +379,7 @@ def test_stop_in_free_words_is_possible_opt_out(text: str) -> None:
 
 @pytest.fixture
 def written_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
-    """Replaces the lists of all locales by those that a test writes."""
+    """Replace the lists of all locales by those of a test."""
     monkeypatch.setattr(lists, "FOLDER", tmp_path)
     caches = [value for value in vars(lists).values() if hasattr(value, "cache_clear")]
 
@@ -432,7 +432,7 @@ def test_a_locale_may_have_a_few_lists_only(written_lists: Callable[[str, str], 
 
 
 def test_no_phrase_contains_a_courtesy() -> None:
-    """A message is compared without its courtesies, so such a phrase would never be found."""
+    """A message is compared without its courtesies, so such a phrase would never match."""
     assert [phrase for phrase in lists.phrases() if strip_courtesies(phrase) != phrase] == []
 
 
@@ -516,6 +516,6 @@ def test_long_text_takes_bounded_time(unit: str) -> None:
 
 
 def test_no_pattern_repeats_words_without_bound() -> None:
-    """What is repeated freely is within one word."""
+    """Only the letters within one word repeat freely."""
     free = re.findall(r"(?<!\\w)[*+]|\{\d+,\}", _all_patterns())
     assert free == []

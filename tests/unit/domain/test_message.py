@@ -42,7 +42,7 @@ def test_each_key_field_makes_another_row() -> None:
 
 
 def test_a_message_that_comes_once_is_one_row_whenever_it_is_due() -> None:
-    """An abandoned cart that is abandoned again is about another instant, and asks for no other message."""
+    """A cart that is abandoned again has another instant, and plans no second message."""
     once = replace(MESSAGE, reason="cart_reminder", anchor_at=None)
     assert replace(once, due_at=NOON + timedelta(days=1)).key == once.key
     assert once.key.sk == "SCHEDULED#cart_reminder#A-1001#PT2H#once"
@@ -50,7 +50,7 @@ def test_a_message_that_comes_once_is_one_row_whenever_it_is_due() -> None:
 
 
 def test_a_subject_id_cannot_pretend_to_be_another_row() -> None:
-    """An id is the business's own text, and may hold the character that parts the key."""
+    """An id is the business's own text, and may contain the separator of the key."""
     step, about = MESSAGE.key.sk.rsplit("#", 2)[1:]
     for subject_id in (f"A-1001#{step}#{about}", "A-1001#", "#", "A#P1D"):
         message = replace(MESSAGE, subject=SubjectRef("acme-dental", "appointment", subject_id))
@@ -72,7 +72,7 @@ def test_states_only_move_forward() -> None:
 
 @each_of("rule", RULES)
 def test_withdrawn_is_what_was_skipped_because_of_its_subject(rule: str) -> None:
-    """Only such a row gives way to a newer plan: one that was skipped for the person's sake stays skipped."""
+    """Only such a row is replaced by a newer plan: one that the person's choice skipped stays skipped."""
     withdrawn = rule in ("superseded", "cancelled")
     assert replace(MESSAGE, state=State.SKIPPED, rule=rule).is_withdrawn == withdrawn
     assert not replace(MESSAGE, state=State.SCHEDULED, rule=rule).is_withdrawn

@@ -63,7 +63,7 @@ def test_empty_offsets_plan_no_message(event_type: str, fields: Mapping[str, Any
 
 
 def test_of_two_offsets_that_fall_together_the_first_named_stays() -> None:
-    """Where no clock changes in between, a day and 24 hours are one instant: one message, not two."""
+    """If no clock changes in between, a day and 24 hours are one instant: one message, not two."""
     for offsets in (["P1D", "PT24H"], ["PT24H", "P1D"]):
         subject = _subject("AppointmentBooked", starts_at=STARTS, timezone="Europe/Berlin", remind_before=offsets)
         assert _plan(subject) == [(offsets[0], STARTS - timedelta(days=1), STARTS)]
@@ -145,7 +145,7 @@ def test_replies_to_two_messages_or_of_two_reasons_are_two() -> None:
 
 
 def test_no_subject_wants_a_reply() -> None:
-    """They are planned by ingest alone."""
+    """Only ingest plans these."""
     subjects = [_subject("AppointmentBooked", starts_at=STARTS), _subject("TrialStarted", ends_at=STARTS)]
     assert {m.reason for subject in subjects for m in planned_messages(subject)}.isdisjoint(REPLIES)
     assert planned_messages(replace(subjects[0], ref=SubjectRef("acme-dental", "message", "SM1"))) == ()
@@ -155,7 +155,7 @@ CHECK_IN = "https://acme.example/check-in"
 
 
 def _carried(**fields: Any) -> tuple[list[str], list[str]]:
-    """The steps of the check-ins of their own, and of the reminders that carry the link."""
+    """The offsets of separate check-in messages, and of reminders that contain the link."""
     subject = _subject("AppointmentBooked", **{"starts_at": STARTS, "check_in_url": CHECK_IN, **fields})
     messages = planned_messages(subject)
     own = [message.offset for message in messages if message.reason == "online_check_in"]
@@ -186,7 +186,7 @@ def test_last_reminder_within_an_hour_carries_the_check_in(
 
 
 def test_a_day_of_25_hours_is_an_hour_from_24_hours() -> None:
-    """And so the reminder of the day before still brings the link."""
+    """So the reminder of the day before still contains the link."""
     concert = parse_instant("2026-10-25T20:00:00+01:00")
     assert _carried(starts_at=concert, timezone="Europe/Berlin") == ([], ["P1D"])
     assert _carried(starts_at=concert, timezone="Europe/Berlin", check_in_before="PT23H59M") == (["PT23H59M"], [])

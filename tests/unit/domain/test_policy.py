@@ -1,4 +1,6 @@
-"""Each rule on its own, their order, their facts, and holds. A rule taken out of the table turns one of these red."""
+"""Each rule alone, their order, their facts, and holds. If a rule is removed from the table, one of these
+tests fails.
+"""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -53,9 +55,9 @@ WHATSAPP: Final = replace(ANNA, channel="whatsapp")
 AMERICAN: Final = Contact("acme-dental", "whatsapp", "+12125550123")
 CANADIAN: Final = Contact("acme-dental", "whatsapp", "+14165550123")
 AUSTRALIAN: Final = Contact("acme-dental", "sms", "+61412345678")
-"""A mobile number of all of Australia: its zones are many."""
+"""A mobile number of Australia: it has many zones."""
 SATELLITE: Final = Contact("acme-dental", "sms", "+881612345678")
-"""A number of no country: it has no zone."""
+"""A number without a country: it has no zone."""
 
 _booked = business("AppointmentBooked", starts_at=STARTS, remind_before=["PT2H"])
 _started = business("TrialStarted", ends_at=NOON + timedelta(days=4), product="Pro")
@@ -66,7 +68,7 @@ def _planned(subject: Subject) -> ScheduledMessage:
 
 
 def _case(subject: Subject) -> PolicyInput:
-    """A message that may go out as it falls due."""
+    """A message that may be sent when it is due."""
     message = _planned(subject)
     return PolicyInput(
         message=message,
@@ -113,7 +115,7 @@ def _set(case: PolicyInput, **settings: Any) -> PolicyInput:
 
 
 def _capped(case: PolicyInput, caps: str, **sent: timedelta) -> PolicyInput:
-    """With ``caps``, and earlier messages that were handed over so long ago at the latest."""
+    """With ``caps``, and earlier messages that were sent so long ago at the latest."""
     cap_usage = CapUsage({message_id: case.now - ago - SNAPSHOT_VALID_FOR for message_id, ago in sent.items()})
     return replace(_set(case, caps={case.category: parse_caps(caps)}), cap_usage=cap_usage)
 
@@ -402,7 +404,7 @@ def test_newest_version_with_the_same_message_does_not_supersede() -> None:
 
 
 def test_a_late_older_event_that_changes_the_plan_supersedes_it() -> None:
-    """An older event, late, named the reminders; the newest event is the same, but wants another message now."""
+    """A late, older event named the reminders; the newest event is the same, but now plans another message."""
     late = business("AppointmentBooked", NOON - HOUR, starts_at=STARTS, remind_before=["PT1H"])
     newest = business("AppointmentRescheduled", NOON, starts_at=STARTS)
     before = apply_events(Subject(newest.subject), newest)
@@ -414,7 +416,7 @@ def test_a_late_older_event_that_changes_the_plan_supersedes_it() -> None:
 
 
 def test_message_of_a_subject_created_anew_is_superseded() -> None:
-    """Whatever asked for it is not known any more; the sender looks whether the subject wants it still."""
+    """The event that planned it is not known any more; the sender checks whether the subject still plans it."""
     newer = replace(ALLOWED.message, version=ALLOWED.message.version + 1)
     assert decide(replace(ALLOWED, message=newer)).rule == "superseded"
 
@@ -437,7 +439,7 @@ def test_what_was_planned_until_the_erasure_is_not_sent(erased_at: datetime, cha
 
 
 def test_what_an_erasure_has_still_to_delete_counts_as_gone() -> None:
-    """The function that erased died after its mark, and the old conversation let a new booking's reminder out."""
+    """The function that erased ended after its mark, and the old conversation allowed a new booking's reminder."""
     at = ALLOWED.now - HOUR
     planned_since = replace(ALLOWED.message, planned_at=ALLOWED.now)
     case = replace(ALLOWED, message=planned_since, preferences=Preferences().erase("sms", asked_at=at, at=at))
@@ -732,7 +734,7 @@ def test_quiet_hours_hold_until_the_first_allowed_instant(local: str, until: str
 
 
 def test_of_several_zones_all_have_to_allow_it() -> None:
-    """Cocos is four and a half hours behind Lord Howe's summer: quiet for all until it is nine there, too."""
+    """Cocos is four and a half hours behind Lord Howe's summer: quiet until it is nine there, too."""
     noon_in_sydney = parse_instant("2026-03-03T12:00:00+11:00")
     case = _quiet(replace(_to(MARKETING, AUSTRALIAN), now=noon_in_sydney), "20:00-09:00")
     decision = decide(case)
@@ -758,7 +760,7 @@ def test_each_category_has_hours_and_caps_of_its_own() -> None:
 
 @pytest.fixture(name="holding")
 def _holding(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
-    """A rule of the test's own holds every message until an instant."""
+    """A rule of this test holds every message until an instant."""
 
     def hold(until: datetime) -> None:
         rule: Rule = lambda _case: RuleResult(stops=True, facts={"seen": 1}, until=until)  # noqa: E731 - typed by its name

@@ -84,7 +84,7 @@ def test_contact_without_choices_has_neither_yes_nor_no(topic: Topic) -> None:
 @given(data=st.data(), choices=CHOICES)
 @pytest.mark.slow
 def test_the_order_of_arrival_is_all_one(data: st.DataObject, choices: list[VersionedValue]) -> None:
-    """Also where some of it comes twice."""
+    """Also if some of it arrives twice."""
     replan = data.draw(st.lists(st.sampled_from(choices), max_size=3)) if choices else []
     other_order = data.draw(st.permutations([*choices, *replan]))
     assert everything_that_holds(apply_all(*choices)) == everything_that_holds(apply_all(*other_order))
@@ -216,7 +216,7 @@ def test_an_erasure_leaves_no_yes_but_one_that_excepts_from_a_no() -> None:
 
 
 def test_an_erasure_of_one_channel_leaves_the_others_alone() -> None:
-    """The person is to be forgotten on sms; on WhatsApp they are another contact."""
+    """The erasure is for SMS; on WhatsApp the person is another contact."""
     before = apply_all(("contact", "whatsapp", no(1)), ("marketing", "whatsapp", yes(1)), ("marketing", "sms", yes(2)))
     after = before.erase("sms", asked_at=at(5), at=at(6))
     assert after.contact == {"whatsapp": no(1)}
@@ -249,7 +249,7 @@ def test_an_erasure_changes_no_refusal_of_any_channel(choices: list[VersionedVal
 def test_repeated_erasure_keeps_newer_choices(
     choices: list[VersionedValue], since: list[VersionedValue], channel: str
 ) -> None:
-    """Once more from the queue, or an older one that was late."""
+    """It is delivered again, or an older one arrives late."""
     erased = apply_all(*choices).erase(channel, asked_at=at(10), at=at(11))
     later = apply_all(
         *((topic, scope, replace(one, at=one.at + 20 * SECOND)) for topic, scope, one in since), before=erased
@@ -295,7 +295,7 @@ def test_a_choice_never_expires(choices: list[VersionedValue], channel: str) -> 
 
 
 def test_a_mere_mark_of_an_erasure_expires() -> None:
-    """Not before whatever was on its way at that instant has arrived."""
+    """Not before everything that was in flight at that instant has arrived."""
     marked = apply_all(("marketing", "sms", yes(1))).erase("sms", asked_at=at(5), at=at(6))
     assert marked.expires_at == int((at(6) + ERASURE_MARK_LASTS).timestamp())
     assert ERASURE_MARK_LASTS >= RETENTION
@@ -323,7 +323,7 @@ def test_an_opaque_address_has_a_row_of_its_own_channel() -> None:
 
 
 def test_change_is_judged_by_the_channel_of_the_choice() -> None:
-    """After a change of the scope, choices of both kinds stand side by side."""
+    """After a change of the scope, choices of both kinds exist side by side."""
     at = [NOON + timedelta(hours=n) for n in range(6)]
     out = Preferences().apply("contact", EVERYWHERE, Choice(allowed=False, at=at[0]), channel="sms")
     back = out.apply("contact", "sms", Choice(allowed=True, at=at[1]), channel="sms")

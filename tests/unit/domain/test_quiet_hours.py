@@ -46,7 +46,7 @@ def minute_of_day(instant: datetime, zone: tzinfo) -> int:
 
 
 def scan(text: str, now: datetime, zones: Collection[tzinfo], *, for_quiet: bool = False) -> datetime | None:
-    """The first of ``now`` and the whole minutes after it that is quiet nowhere; ``for_quiet``, somewhere."""
+    """Return the first minute from ``now`` on that is quiet in no zone; with ``for_quiet``, quiet in some zone."""
     quiet, instant = quiet_minutes(text), now
     while instant <= now + timedelta(days=2):
         if any(minute_of_day(instant, zone) in quiet for zone in zones) is for_quiet:
@@ -220,7 +220,7 @@ def test_a_quiet_weekend_ends_on_monday() -> None:
     ],
 )
 def test_quiet_hours_include_the_start_and_exclude_the_end(text: str, wall: str, quiet: bool) -> None:
-    """By the clock of the person's zone, in whichever zone the instant was given."""
+    """By the clock of the person's zone, whatever zone the instant has."""
     instant = datetime.fromisoformat(f"2026-07-01T{wall}").replace(tzinfo=BERLIN)
     for same in (instant, instant.astimezone(UTC), instant.astimezone(timezone(-9 * HOUR))):
         assert hours(text).cover(same, BERLIN) is quiet
@@ -263,7 +263,7 @@ def test_skipped_allowed_hour_moves_to_the_next_day() -> None:
 
 
 def test_without_a_zone_nothing_is_quiet() -> None:
-    """Whether a zone is known at all is another rule's question."""
+    """Another rule decides whether a zone is known at all."""
     now = datetime(2026, 7, 1, 3, tzinfo=UTC)
     assert hours("20:00-09:00").first_allowed(now, []) == now
 
@@ -419,7 +419,7 @@ def test_every_change_of_clocks_where_a_zone_changed_its_rule(name: str, first_y
 
 @pytest.mark.slow
 def test_the_changes_are_of_every_kind() -> None:
-    """Otherwise the tests above would prove less than they say."""
+    """Otherwise the tests above would prove less than they claim."""
     changes = [change for name in ZONES for change in transitions(ZoneInfo(name), 2026, 2028)]
     assert len(changes) >= 120
     assert {abs(change.by) for change in changes} >= {timedelta(minutes=30), HOUR, 2 * HOUR}
@@ -434,7 +434,7 @@ def test_the_changes_are_of_every_kind() -> None:
 
 @pytest.mark.slow
 def test_clocks_change_on_whole_minutes_and_not_twice_in_a_day() -> None:
-    """What the search takes for granted."""
+    """The search relies on this."""
     for name in ZONES:
         instants = [change.at for change in transitions(ZoneInfo(name), 2026, 2028)]
         assert all(instant.second == 0 for instant in instants)
@@ -507,7 +507,7 @@ QUARTER: Final = timedelta(minutes=15)
 
 
 def scan_back(text: str, now: datetime, until: datetime, zones: Collection[tzinfo]) -> datetime | None:
-    """The last of ``until``, the whole minutes before it, and ``now`` that is quiet nowhere; in two days before it."""
+    """Return the last minute before ``until`` that is quiet in no zone, and not before ``now``."""
     quiet, first = quiet_minutes(text), max(now, until - timedelta(days=2))
     minutes = [until]
     while (minute := (minutes[-1] - MICROSECOND).replace(second=0, microsecond=0)) > first:

@@ -98,7 +98,7 @@ ENDINGS: Final = [(reason, event_type) for reason, row in TABLE.items() for even
 
 
 def begun(reason: str, event_type: str | None = None, at: datetime = NOON, **fields: Any) -> BusinessEvent:
-    """The event that plans a reason's messages, which happened at ``at``."""
+    """Return the event that plans a reason's messages; it happened at ``at``."""
     row = TABLE[reason]
     return business(event_type or row.planned_by[0], at, subject_id="S-1", **{**row.event_fields, **fields})
 
@@ -123,7 +123,7 @@ def test_the_table_is_of_all_reasons() -> None:
 
 
 def test_every_event_belongs_to_a_reason() -> None:
-    """Interest is asked for by a broadcast, and ends as well as begins. A confirmation changes a text only."""
+    """A broadcast needs an interest, which can begin and end. A confirmation changes a text only."""
     named = {event_type for row in TABLE.values() for event_type in (*row.planned_by, *row.undone_by)}
     kinds = {REASONS[name].kind for name in BROADCASTS} | {"interest"}
     # Of what a reminder asks, of all carts, and of where a person is reached.
@@ -196,7 +196,7 @@ def test_each_view_of_a_product_is_a_message_of_its_own() -> None:
 
 
 def test_only_what_is_sent_at_once_catches_up() -> None:
-    """Of what was due already as the event came, all else is too late."""
+    """Of messages that were due when the event came, all others are too late."""
     catching_up = {name for name, reason in REASONS.items() if reason.send_if_late}
     assert catching_up == {"order_shipped"} | BROADCASTS | CORRECTIONS
 
@@ -207,7 +207,7 @@ def test_only_a_preview_needs_a_recorded_consent_in_any_case() -> None:
 
 @each_of("name", REASONS)
 def test_a_message_is_pulled_forward_only_to_before_it_is_due(name: str) -> None:
-    """A longest offset of the defaults says when it is due at the latest."""
+    """The longest default offset is the latest instant at which it is due."""
     reason = REASONS[name]
     if reason.earliest_offset is None:
         return

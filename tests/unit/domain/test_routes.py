@@ -49,7 +49,7 @@ def test_a_provider_may_spell_a_number_as_it_likes(kept: str, received: str) -> 
 
 @pytest.mark.parametrize("sender_id", ["pool-1", "ACMEDENTAL", "arn:aws:sms-voice:eu-central-1:1:pool/pool-1"])
 def test_a_number_that_no_route_can_name_is_the_one_brands(sender_id: str) -> None:
-    """A pool writes from numbers that no route names, and people answer to those."""
+    """A pool sends from numbers that no route names, and people answer to those."""
     routes = Routes([ACME_SMS._replace(sender_id=sender_id)])
     assert routes.brand_of("aws", "sms", "+12025550177") == "acme-dental"
 
@@ -63,7 +63,7 @@ def test_message_to_another_businesss_number_has_no_brand() -> None:
 
 
 def test_unknown_address_has_no_brand_if_two_share_the_channel() -> None:
-    """A guess would write one brand's person into another brand's table, and lose a STOP."""
+    """A guess would store one brand's person under another brand, and lose a STOP."""
     assert ROUTES.brand_of("aws", "sms", "+12025550000") is None
 
 
@@ -106,7 +106,7 @@ def test_a_route_with_further_names_is_not_guessed_at() -> None:
 
 @pytest.mark.parametrize("own", sorted(SELF_DELIVERED))
 def test_self_delivered_brand_may_receive_from_any_provider(own: str) -> None:
-    """By its name alone: that it is delivered by a system of theirs says nothing of another's number."""
+    """It is found by its name alone: a system of one brand proves nothing about another brand's number."""
     routes = Routes([Route("acme-dental", "rcs", own, "https://acme.example/out", ("acme_agent",))])
     assert routes.brand_of("aws", "rcs", "acme_agent") == "acme-dental"
     assert routes.brand_of("aws", "rcs", "another_agent") is None
@@ -146,7 +146,7 @@ def test_aliases_follow_the_sender_id() -> None:
     ],
 )
 def test_a_number_is_one_brands_alone(first: str, second: str) -> None:
-    """Each message to it would have no brand, also a STOP."""
+    """Each message to it would have no brand, and so would a STOP."""
     with pytest.raises(ValueError, match=r"is used by two brands: \S+, \S+; give it to one brand"):
         parse_routes(f"acme-dental/sms/aws/{first},other-brand/sms/aws/{second}")
 

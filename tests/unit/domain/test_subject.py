@@ -15,7 +15,7 @@ LATER = STARTS + timedelta(days=2)
 
 
 def test_versions_go_by_second_then_instant_then_rank() -> None:
-    """Without a fraction: what begins and changes goes first, what undoes goes last. With one, the instant decides."""
+    """Without a fraction: first events that begin, then changes, then undoing ones. With one, the instant decides."""
     second = timedelta(seconds=1)
     half = timedelta(milliseconds=500)
     in_order = [
@@ -39,7 +39,7 @@ def test_a_version_knows_no_zone() -> None:
 
 
 def test_a_version_is_stable() -> None:
-    """Subjects in the table have theirs: a new formula would take old events for new ones."""
+    """Stored subjects have these versions: a new formula would mistake old events for new ones."""
     assert version_of(NOON, EventEffect.CHANGE) == 17724528001000000
     assert version_of(NOON + timedelta(milliseconds=250), EventEffect.CHANGE) == 17724528002750001
 
@@ -83,7 +83,7 @@ def test_each_event_has_its_rank() -> None:
 
 
 def test_tracks_of_the_event_types() -> None:
-    """A version is kept for each of these, apart from all others."""
+    """Each of these has its own version."""
     tracks = {(terms.kind, terms.track) for terms in EVENT_TYPES.values()}
     assert tracks == {
         ("appointment", "appointment"),
@@ -106,7 +106,7 @@ def test_tracks_of_the_event_types() -> None:
 
 @each_of("event_type", EVENT_TYPES)
 def test_only_what_is_due_by_when_it_happened_keeps_that(event_type: str) -> None:
-    """What undoes must not say so: it would put a later instant in the place of the one that was."""
+    """An event that undoes must not set it: a later instant would replace the right one."""
     terms = EVENT_TYPES[event_type]
     assert not (terms.at and terms.rank is EventEffect.UNDO)
 
@@ -212,7 +212,7 @@ def test_later_arrival_wins_between_equal_versions() -> None:
 
 
 def test_subject_keeps_only_its_state_before_the_last_change() -> None:
-    """A planner that was cut short finds there what it had still to withdraw."""
+    """A planner that was stopped finds there what it still had to withdraw."""
     subject = _subject(BOOKED, MOVED)
     assert subject.previous == _subject(BOOKED).tracks
     assert subject.apply(MOVED) is subject
@@ -256,7 +256,7 @@ def test_a_repeat_is_no_news() -> None:
 
 
 def test_a_subject_keeps_who_wrote_it_apart_from_what_it_is() -> None:
-    """``revision`` and ``expires_at`` are the store's; hearing an event leaves them alone."""
+    """``revision`` and ``expires_at`` belong to the store; applying an event does not change them."""
     subject = replace(_subject(BOOKED), revision=3, expires_at=99)
     assert (subject.apply(MOVED).revision, subject.apply(MOVED).expires_at) == (3, 99)
 
@@ -294,7 +294,7 @@ def test_subject_with_its_own_id_has_one_key() -> None:
     ("address", "subject_id"), [("a#b", "c"), ("a", "b#c"), ("a%23b", "c"), ("a", "#"), ("a#", "")]
 )
 def test_no_address_and_id_can_pretend_to_be_others(address: str, subject_id: str) -> None:
-    """Both are somebody else's text, and may hold the character that parts them."""
+    """Both come from outside, and may contain the separator."""
     others = [("a#b", "c"), ("a", "b#c"), ("a%23b", "c"), ("a", "#"), ("a#", "")]
 
     def key(address: str, subject_id: str) -> str:
@@ -305,7 +305,7 @@ def test_no_address_and_id_can_pretend_to_be_others(address: str, subject_id: st
 
 
 def test_track_without_contact_uses_another_tracks_contact() -> None:
-    """The parcel service knows the order's number only."""
+    """The parcel service knows only the order's number."""
     for events in permutations([SHIPPED, DELIVERED]):
         subject = Subject(SHIPPED.subject)
         for event in events:
@@ -336,14 +336,14 @@ def test_track_is_undone_by_its_own_or_another_later_event() -> None:
 
 
 def test_a_check_in_of_the_same_version_undoes_nothing() -> None:
-    """Only what happened after; a rank keeps the two apart within a second, so this is of one instant and rank."""
+    """Only later events count; a rank orders events within a second, so this case has one instant and one rank."""
     completed = replace(business("CheckInCompleted", contact=None), version=BOOKED.version)
     assert not _subject(BOOKED, completed).is_undone("appointment", also_by="check_in")
 
 
 @pytest.mark.parametrize("order", list(permutations([SHIPPED, DELIVERED])))
 def test_each_track_keeps_its_own_version(order: tuple[object, ...]) -> None:
-    """An order that was delivered before the news of its dispatch came was dispatched all the same."""
+    """An order that was delivered before its dispatch was reported counts as dispatched."""
     subject = Subject(SHIPPED.subject)
     for event in order:
         assert isinstance(event, type(SHIPPED))

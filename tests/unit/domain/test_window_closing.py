@@ -1,4 +1,4 @@
-"""What is to become of a message that is due only after the window has closed, as it is seen now."""
+"""The plan for a message that is due only after the window has closed, as it is known now."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -47,7 +47,7 @@ def case(
     step: int = 0,
     **settings: Any,
 ) -> PolicyInput:
-    """One of the event's messages: by itself, the first."""
+    """Return one of the event's messages, by default the first."""
     subject = Subject(event.subject).apply(event)
     return PolicyInput(
         message=planned_messages(subject)[step],

@@ -1,4 +1,4 @@
-"""Whose clock quiet hours go by, from the best source that there is."""
+"""The zone for quiet hours, from the best source that exists."""
 
 import re
 import sys
@@ -28,7 +28,7 @@ DEFAULT: Final = "America/Lima"
 
 @pytest.fixture(autouse=True)
 def without_cached_numbers() -> Iterator[None]:
-    """The zones of a number are cached; these tests replace what they come from."""
+    """The zones of a number are cached; these tests replace their sources."""
     _names_by_number.cache_clear()
     yield
     _names_by_number.cache_clear()
@@ -116,7 +116,7 @@ def test_opaque_address_has_no_zone(address: str) -> None:
 
 
 def test_number_with_two_zones_is_not_surely_in_the_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The numbering plans may name a zone before tzdata does: then the brand's goes before the number's."""
+    """The numbering plans may name a zone before tzdata does: then the brand's zone counts before the number's."""
     names = ("Europe/Berlin", "Europe/Yet_To_Come")
     monkeypatch.setattr("phonenumbers.timezone.time_zones_for_number", lambda _number: names)
     assert zones(GERMAN, brand=BRAND).source == "brand"

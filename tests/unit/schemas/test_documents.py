@@ -88,7 +88,7 @@ def _verdicts(event: dict[str, Any]) -> tuple[bool, bool]:
 
 
 def closed(schema: Any) -> Any:
-    """Return the schema of an event out without room for unknown fields."""
+    """Return the schema of an event out without unknown fields."""
     if isinstance(schema, list):
         return [closed(item) for item in schema]
     if not isinstance(schema, dict):

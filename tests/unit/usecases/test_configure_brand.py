@@ -20,7 +20,7 @@ FIELDS: Final = ("name", "timezone", "locale", "help_text", "stop_text")
 
 
 def configured(second: int, **fields: Any) -> ConfigureBrand:
-    """The event, through the reader of such events."""
+    """Parse the event as the app does."""
     at = iso(NOON + timedelta(seconds=second))
     read = parse_business_event(
         {"detail-type": "BrandConfigured", "time": at, "detail": {"brand": ACME, "name": "Acme", **fields}}

@@ -149,7 +149,7 @@ def test_change_of_the_room_corrects_nothing() -> None:
 
 
 def test_check_in_names_the_time_too() -> None:
-    """The person checked in for the old time, and got no correction, since no reminder was sent."""
+    """The person checked in for the old time, and got no correction, because no reminder was sent."""
     world = World()
     world.receive(inbound(NOON))
     fields: dict[str, Any] = {"remind_before": [], "check_in_url": "https://acme.example/c", "check_in_before": "P1D"}

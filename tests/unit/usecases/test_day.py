@@ -145,7 +145,7 @@ USER_ID: Final = replace(ANNA, channel="whatsapp", address="GB.1112223334445556"
 
 
 def test_day_shows_quiet_hours_until_the_appointment() -> None:
-    """A reminder that quiet hours would cost goes out before them; booked within them, it cannot."""
+    """A reminder that quiet hours would outlast is sent before them; if it is booked within them, it cannot."""
     world = World()
     write(world)
     world.clock.now = NOON + timedelta(hours=44)

@@ -1,4 +1,4 @@
-"""A contact is forgotten: whatever crashes or comes in between, nothing older remains, comes back or goes out."""
+"""Erase a contact: after any crash or overlap, no older data remains, returns or is sent."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -37,7 +37,7 @@ def arrived(event: BusinessEvent, at: datetime) -> BusinessEvent:
 
 
 def story(contact: Contact = ANNA) -> World:
-    """Anna has written, was sent a reminder, has two more to come, and asked to stop marketing."""
+    """Anna has written, got a reminder, has two more to come, and opted out of marketing."""
     world = World(policy=CAPPED)
     world.clock.now = NOON - DAY
     world.receive(inbound(world.clock.now, contact=contact, locale="de", display_name="Anna"))
@@ -55,7 +55,7 @@ def story(contact: Contact = ANNA) -> World:
 
 
 def is_empty(held: Holdings) -> bool:
-    """But for the preferences."""
+    """Nothing is left except the preferences."""
     return not (held.profile or held.conversation or held.inbound or held.scheduled or held.subjects or held.cap_usage)
 
 
@@ -64,7 +64,7 @@ def holdings(world: World, contact: Contact = ANNA) -> Holdings:
 
 
 def nothing_is_left(world: World, contact: Contact = ANNA) -> bool:
-    """Neither by the contact nor in any corner of the store."""
+    """The address is found neither under the contact nor in the store's lists."""
     store, names = world.store, ("_profiles", "_conversations", "_messages", "_subjects", "_rows", "_links", "_taken")
     return is_empty(holdings(world, contact)) and not any(getattr(store, name) for name in names)
 
@@ -271,7 +271,7 @@ def test_a_no_survives_without_its_cause_and_still_holds(topic: Topic) -> None:
 
 
 def test_late_stop_from_before_erasure_counts_without_cause() -> None:
-    """The person wrote STOP, and asked to be forgotten; the messages took their time."""
+    """The person wrote STOP, and requested an erasure; the messages arrived late."""
     world = story()
     world.erase(COMMAND)
     world.bus.events.clear()
@@ -323,9 +323,10 @@ def erases(world: World) -> Body:
 def in_many_orders(
     setting: Callable[[], World], other: Callable[[World, Around], object], *, dies: bool
 ) -> list[tuple[World, Played]]:
-    """Interleave an erasure and another process, and then retry both.
+    """Interleave an erasure and another process, and then retry both. The other makes some calls, then the erasure
+    some. Then the other ends or crashes, and last the erasure ends.
 
-    The other makes some calls, then the erasure some. Then the other ends or crashes, and last the erasure ends.
+        The other makes some calls, then the erasure some. Then the other ends or crashes, and last the erasure ends.
     """
     ended = []
     for of_other, of_erasure in product(range(12), range(8)):
@@ -341,7 +342,7 @@ def in_many_orders(
 
 
 def _in_turn(turns: Iterator[str], *, dies: bool) -> Choose:
-    """The actor whose turn it is; then the other one than the erasure, as long as it runs."""
+    """The actor whose turn it is; then the other process, as long as it runs."""
 
     def choose(options: Sequence[Option]) -> Option:
         actor = next(turns, None)
@@ -369,7 +370,7 @@ GREETING: Final = IngestSettings(RETENTION, welcome_back_after=timedelta(hours=1
 @pytest.mark.parametrize("age", [SECOND, 40 * DAY])
 @pytest.mark.slow
 def test_inbound_in_flight_does_not_survive_erasure(setting: Callable[[], World], age: timedelta, dies: bool) -> None:
-    """Wherever the erasure comes between its calls; also one that is a month old."""
+    """Whatever calls the erasure falls between; also one that is a month old."""
 
     def receives(world: World, around: Around) -> None:
         world.receive(inbound(world.clock.now - age, display_name="Anna"), around)
@@ -379,7 +380,7 @@ def test_inbound_in_flight_does_not_survive_erasure(setting: Callable[[], World]
 
 
 def test_answer_in_flight_does_not_survive_erasure() -> None:
-    """Also where the erasure had read its clock before the message was taken in hand."""
+    """Also if the erasure had read its clock before the message was claimed."""
     for nth in range(1, 20):
         world = early()
         world.ingest = GREETING
@@ -452,7 +453,9 @@ def test_nothing_is_sent_after_the_erasure_mark(dies: bool) -> None:
 
 
 def test_choice_during_the_erasure_is_kept() -> None:
-    """A new message comes when the mark is there, and the old things are not yet gone: it must not carry them on."""
+    """A new message arrives when the mark exists, and the old data is not yet deleted: it must not keep the
+    old data.
+    """
     for nth in range(3, 8):
         world = story()
         world.ingest = GREETING

@@ -1,4 +1,4 @@
-"""Broadcasts from announcement to send: who gets them, and what may happen on the way."""
+"""Broadcasts from announcement to send: the recipients, and what may happen in between."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -34,7 +34,7 @@ SHARD = 5
 
 
 def shardmates(number: int) -> list[Contact]:
-    """Contacts of one shard: one part has all of them."""
+    """Contacts of one shard, so one broadcast shard has all of them."""
     numbered = (Contact("acme-dental", "sms", f"+49151{n:08}") for n in range(10**8))
     return list(islice((contact for contact in numbered if contact.shard == SHARD), number))
 
@@ -73,7 +73,7 @@ def consents(world: World, contact: Contact) -> None:
 
 
 def of(*contacts: Contact, at: datetime = NOON) -> World:
-    """They have all written then."""
+    """All of them have written by then."""
     world = World()
     world.clock.now = at
     for contact in contacts:
@@ -89,7 +89,7 @@ def reached(world: World) -> list[Contact]:
 
 
 def ticks(world: World, until: datetime, *, step: timedelta = MINUTE) -> None:
-    """One a minute, or however seldom, and the last one at that instant."""
+    """Run once a minute or less often, and a last time at that instant."""
     while world.clock.now < until:
         world.clock.now = min(until, world.clock.now + step)
         world.run_sender("updates")
@@ -103,7 +103,7 @@ def expand(
     pages: int = 99,
     around: Around | None = None,
 ) -> bool:
-    """The part of ``SHARD`` alone, for at most so many pages."""
+    """Expand ``SHARD`` alone, for at most so many pages."""
     ports = world.ports(around)
     start, world.clock.step = world.clock.now, SECOND
     try:
@@ -154,7 +154,7 @@ def test_announcement_reaches_each_open_conversation_once() -> None:
 
 
 def test_closed_conversations_and_other_brands_cost_no_call_more() -> None:
-    """An audience is found through its index: what is not in it is never looked at."""
+    """An audience is found through its index: other conversations are never read."""
 
     def calls(world: World) -> Counter[str]:
         counted = Fault(nth=-1)
@@ -193,7 +193,7 @@ def test_restock_reaches_contacts_with_interest() -> None:
 
 
 def test_interest_without_a_message_is_skipped_and_published() -> None:
-    """It must not just vanish: the business may want to reach them otherwise."""
+    """It must not disappear: the business may want to reach them otherwise."""
     world = World()
     world.plan(interest())
     world.plan(back(0))
@@ -546,7 +546,7 @@ def test_contact_erased_during_expansion_leaves_no_row(call: str) -> None:
 
 
 def test_contact_marked_as_erased_is_not_in_the_audience() -> None:
-    """The erasure was cut short after its mark, and its retry is minutes away."""
+    """The erasure was stopped after its mark, and its retry is minutes away."""
     anna, ben = shardmates(2)
     world = of(anna, ben)
     for contact in (anna, ben):
@@ -593,7 +593,7 @@ def test_contact_who_writes_during_the_run_gets_it_once(who: int, pages: int) ->
 
 @one_a_page
 def test_first_message_during_the_broadcast_gives_it_once() -> None:
-    """Their window closes last of all, and so they stand where the cursor comes last."""
+    """Their window closes last, so their entries come last in the index."""
     *people, new = shardmates(4)
     world = of(*people, at=NOON - DAY)
     world.plan(holiday(send_at=NOON))
@@ -607,7 +607,7 @@ def test_first_message_during_the_broadcast_gives_it_once() -> None:
 
 @one_a_page
 def test_expansion_past_midnight_continues_at_its_cursor() -> None:
-    """Whose window has closed by then costs nothing more; whose has not is not missed."""
+    """A contact whose window has closed by then costs nothing more; one whose window is open is not missed."""
     people = shardmates(4)
     world = World()
     midnight = NOON + 12 * HOUR
@@ -719,7 +719,7 @@ def test_shard_of_an_older_revision_is_left_alone() -> None:
 
 @one_a_page
 def test_slower_run_does_not_move_a_shard_back() -> None:
-    """It had planned the first page when another one came to the end."""
+    """It had planned the first page when another run finished."""
     world = of(*shardmates(3))
     world.plan(holiday(send_at=NOON))
     states = []

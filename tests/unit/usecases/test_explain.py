@@ -1,4 +1,4 @@
-"""A contact's ledger tells the whole story and none of the person's words; an export leaves nothing out."""
+"""A contact's ledger has the whole story without the person's words; an export leaves nothing out."""
 
 import json
 from dataclasses import replace
@@ -46,7 +46,7 @@ def whats(ledger: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def story() -> World:
-    """Booked, reminded, moved, corrected, reminded no more: Anna has opted out in between."""
+    """Booked, reminded, moved, corrected, not reminded again: Anna has opted out in between."""
     world = World(policy=PolicySettings(caps={"utility": parse_caps("5/P1D")}))
     world.receive(inbound(text="I love your dentist, he is so gentle", display_name="Anna Beispiel", locale="de"))
     world.clock.forward(hours=1)
@@ -202,7 +202,7 @@ def test_unknown_contact_has_an_empty_ledger() -> None:
 
 @pytest.mark.parametrize(("days", "window"), [(364, "closed"), (365, "never opened")])
 def test_contact_past_its_retention_counts_as_unknown(days: int, window: str) -> None:
-    """Though TTL may not have deleted the profile yet."""
+    """It is so although TTL may not have deleted the profile yet."""
     world = World()
     world.receive(inbound())
     world.store._conversations.clear()

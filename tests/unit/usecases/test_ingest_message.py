@@ -37,7 +37,7 @@ def profile(world: World) -> Profile:
 
 
 def calls(world: World, *, locale: str) -> list[str]:
-    """The names of the store's calls that one more message from the known contact makes."""
+    """Return the names of the store's calls for one more message of the known contact."""
     counted = Fault(nth=99)
     assert world.receive(inbound(world.clock.now, locale=locale), counted) == "stored"
     return [name for name in counted.calls if name != "publish"]
@@ -101,7 +101,9 @@ def test_an_old_message_leaves_an_open_window_alone() -> None:
 
 
 def test_an_old_message_again_after_ttl_opens_nothing() -> None:
-    """A redrive from the dead-letter queue brings messages that are two weeks old, when nothing knows them any more."""
+    """A redrive of the dead-letter queue brings messages that are two weeks old, when nothing about them is stored any
+    more.
+    """
     world = World()
     world.receive(inbound(NOON))
     world.store.expire(world.clock.forward(days=31))
@@ -110,7 +112,9 @@ def test_an_old_message_again_after_ttl_opens_nothing() -> None:
 
 
 def test_message_sent_in_its_arrival_second_keeps_its_instant() -> None:
-    """Envelopes' times are cut to whole seconds: a START right after a STOP was taken for one at the same instant."""
+    """Envelopes' times are cut to whole seconds: a START right after a STOP was mistaken for one at the same
+    instant.
+    """
     world = World()
     world.clock.now = NOON + timedelta(seconds=2)
     for milliseconds, text in ((200, "STOP"), (900, "START")):
@@ -211,7 +215,7 @@ def test_late_message_fills_only_unknown_fields() -> None:
 
 
 def test_lateness_goes_by_the_last_message_though_last_seen_lags() -> None:
-    """``last_seen_at`` is up to a week behind; a message older than the last one must not pass for the newest."""
+    """``last_seen_at`` is up to a week behind; a message older than the last one must not count as the newest."""
     world = World()
     world.receive(inbound(NOON, locale="de"))
     world.clock.forward(days=3)
@@ -296,7 +300,7 @@ def test_publish_failure_raises_to_be_retried() -> None:
 
 @pytest.mark.parametrize("write", ["write_conversation", "write_profile"])
 def test_a_lost_race_reads_again_and_keeps_both_messages(write: str) -> None:
-    """Two messages of one person at once: whichever writes second must not undo the first."""
+    """Two messages of one person at once: the second write must not undo the first."""
     world = World()
     raced: list[str] = []
 
@@ -371,7 +375,7 @@ def silent(*, days: float, ingest: IngestSettings = WELCOME) -> World:
 
 
 def greetings(world: World, reason: str = "welcome_back") -> list[ScheduledMessage]:
-    """What was handed over."""
+    """Return the messages that were sent."""
     return [outbound.message for outbound in world.provider.handed if outbound.message.reason == reason]
 
 
@@ -400,7 +404,7 @@ def test_who_writes_after_the_silence_is_greeted_once(silence: timedelta, greete
 
 @pytest.mark.parametrize("deleted", [True, False])
 def test_who_writes_after_the_window_has_closed_is_greeted(deleted: bool) -> None:
-    """Though that be a shorter silence than the one that is asked for; and whatever TTL has deleted."""
+    """Also if the silence is shorter than the configured one, and whatever TTL has deleted."""
     world = silent(days=31, ingest=replace(WELCOME, welcome_back_after=60 * DAY))
     if deleted:
         world.store.expire(world.clock.now)
@@ -500,7 +504,7 @@ def receives(world: World, message: InboundMessage) -> Body:
 
 @pytest.mark.parametrize("apart", [None, timedelta(), timedelta(seconds=1), -timedelta(seconds=1)])
 def test_two_concurrent_deliveries_greet_once(apart: timedelta | None) -> None:
-    """``None``: of the same message; else two messages, so far apart."""
+    """``None``: the same message twice; else two messages with this distance."""
     for nth in range(1, 30):
         world = silent(days=7)
         now = world.clock.forward(seconds=5)
@@ -581,7 +585,7 @@ def test_opted_out_contact_gets_no_help_and_that_is_published() -> None:
 
 @pytest.mark.parametrize("age", [timedelta(), WINDOW])
 def test_possible_opt_out_is_only_published(age: timedelta) -> None:
-    """Also of an old message: the person may write, and so be written to, any day."""
+    """Also for an old message: the person may write any day, and then get messages."""
     world = silent(days=31)
     message = inbound(world.clock.now - age, text="stop sending me these stupid ads", message_id="SM-1")
     world.receive(message)
@@ -595,7 +599,7 @@ def test_possible_opt_out_is_only_published(age: timedelta) -> None:
 
 
 def test_repeated_start_does_not_undo_a_later_stop() -> None:
-    """A call that was made again bears the instant at which it came, and so was the latest word."""
+    """A repeated call had the instant of its arrival, and so counted as the latest choice."""
     world = World()
     start = inbound(NOON, message_id="SM-start", text="START")
     world.receive(start)

@@ -1,4 +1,4 @@
-"""Two addresses of one person: an opt-out at one covers the other, and a left address is not written to."""
+"""Two addresses of one person: an opt-out at one covers the other, and a left address gets no message."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -70,7 +70,7 @@ def test_family_gets_one_text_with_all_appointments() -> None:
 
 
 def test_each_named_message_is_published_after_a_kill() -> None:
-    """The others were settled before they were due, so no list names them: the first one's row does."""
+    """The others were settled before they were due, so no list has them: the first one's row does."""
     world = a_world(*FAMILY)
     world.bus.events.clear()
     with pytest.raises(Crash):
@@ -270,7 +270,7 @@ def test_one_confirms_all_appointments_of_the_text(quotes: bool) -> None:
 @pytest.mark.parametrize("text", ["2", "cancel", "3"])
 @pytest.mark.parametrize("quotes", [False, True])
 def test_cancel_of_one_of_several_is_unclear(text: str, quotes: bool) -> None:
-    """The text offers only to confirm all: nothing else is bound by guess."""
+    """The text offers only to confirm all: nothing else is bound by a guess."""
     world = a_world(*FAMILY)
     world.run_sender()
     quoted: dict[str, Any] = {"quoted_message_id": "provider-1"} if quotes else {}

@@ -1,4 +1,4 @@
-"""One person, several addresses: a message goes by the one whose window is open, the cheapest first, and once."""
+"""One person, several addresses: a message goes to the one with an open window, the cheapest first, and once."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -88,7 +88,7 @@ DAYS: Final = timedelta(days=1)
     ],
 )
 def test_goes_to_the_open_window_the_cheapest_first(written: list[tuple[Contact, timedelta]], wanted: Contact) -> None:
-    """A booking by number was skipped though the person had written with a username a day before."""
+    """A booking by number was skipped although the person had written with a username a day before."""
     world = story(*written)
     assert world.run_sender()["sent"] == 1
     assert sent_to(world) == [wanted]
@@ -118,7 +118,7 @@ def test_all_closed_windows_skip_by_the_contacts_own_rule() -> None:
 
 
 def test_one_number_on_two_channels_is_no_link() -> None:
-    """What was planned for SMS does not go by WhatsApp unless an event links the two."""
+    """A message planned for SMS does not go to WhatsApp unless an event links the two."""
     world = World()
     whatsapp = replace(ANNA, channel="whatsapp")
     write(world, whatsapp, DUE - HOUR)
@@ -242,7 +242,7 @@ def test_a_move_takes_planned_messages_along() -> None:
 
 
 def test_nothing_goes_to_an_address_that_has_a_new_owner() -> None:
-    """A number was given up and given to someone else, who wrote from it: the reminder is not theirs."""
+    """A number was given to someone else, who wrote from it: the reminder is not for them."""
     world = World()
     write(world, OTHER_PHONE, NOON - HOUR)
     world.clock.now = NOON
@@ -485,7 +485,7 @@ def asked(world: World, text: str, contact: Contact, minutes: int) -> list[Any]:
 
 @pytest.mark.parametrize("answers_from", [ANNA, CHAT])
 def test_a_person_answers_at_any_of_their_addresses(answers_from: Contact) -> None:
-    """A reminder for the number went to the user id: the answer from either was once bound to nothing."""
+    """A reminder for the number went to the user id: the answer from either was bound to nothing."""
     world = story((ANNA, HOUR), (CHAT, HOUR))
     world.run_sender()
     ask(world)
@@ -520,7 +520,7 @@ WHATSAPP: Final = replace(ANNA, channel="whatsapp")
 
 
 def test_caps_count_one_number_on_two_channels() -> None:
-    """A marketing cap of one a day let one message a channel through."""
+    """A marketing cap of one a day allowed one message for each channel."""
     world = World(policy=PolicySettings(caps={"marketing": parse_caps("1/P1D")}))
     for contact, minutes in ((ANNA, 0), (WHATSAPP, 1)):
         write(world, contact, NOON + timedelta(minutes=minutes))
@@ -566,7 +566,7 @@ def restock(world: World) -> list[Contact]:
 def test_interest_of_one_number_leads_to_one_message(
     interested: list[Contact], written: list[Contact], wanted: Contact
 ) -> None:
-    """By the channel with the open window; of two, by the one that the person used last."""
+    """The channel with the open window; of two, the one that the person used last."""
     world = World()
     for number, contact in enumerate(written):
         write(world, contact, NOON + timedelta(minutes=number))

@@ -291,7 +291,7 @@ def test_late_cancellation_from_before_the_use_counts() -> None:
 
 
 def test_move_after_a_use_plans_for_the_sender() -> None:
-    """The booking system goes on to name the address that it knows."""
+    """The booking system still names the address that it knows."""
     world = clinic()
     write(world, BEN, book(world))
     world.clock.forward(minutes=5)
@@ -468,7 +468,7 @@ def test_day_has_the_opener_of_who_must_write_first() -> None:
 
 @pytest.mark.parametrize("second", [False, True])
 def test_one_of_two_people_uses_an_opener(second: bool) -> None:
-    """Each person of an appointment has an opener, and binds only the own reminders."""
+    """Each person of an appointment has an opener, which binds only their own reminders."""
     world = clinic()
     dora = Contact("acme-dental", "sms", "+4915100000004")
     tokens = [book(world, contact=ANNA), book(world, contact=dora)]

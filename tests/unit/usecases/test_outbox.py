@@ -26,7 +26,7 @@ OPT_OUT = RecordChoice(ANNA, "contact", Choice(allowed=False, at=DUE, cause={"wo
 
 
 def story(**policy: Any) -> World:
-    """One reminder of Anna's, due this very moment, with an open window."""
+    """Return a world with one reminder of Anna's, due at this moment, with an open window."""
     world = World(policy=PolicySettings(**policy))
     world.receive(inbound(timezone="Europe/Berlin"))
     world.plan(business("AppointmentBooked", starts_at=STARTS, remind_before=["PT2H"]))
@@ -150,7 +150,7 @@ def test_only_events_that_failed_are_published_again() -> None:
 
 
 def many(messages: int) -> World:
-    """Reminders of Anna's that are due now."""
+    """Return a world with reminders of Anna's that are due now."""
     world = World()
     world.receive(inbound())
     for number in range(messages):
@@ -190,7 +190,7 @@ def test_no_message_is_handled_if_the_list_is_not_stored() -> None:
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_outcome_is_published_if_the_answer_of_its_write_is_lost(ending: str) -> None:
-    """The row was settled, the sender got an error, and took the message for one to retry."""
+    """The row was settled, the sender got an error, and retried the message."""
     detail_type, prepare = ENDINGS[ending]
     world = story()
     prepare(world)

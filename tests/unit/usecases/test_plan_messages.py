@@ -1,4 +1,4 @@
-"""Business events become rows, whatever their order; and what an event undoes is withdrawn."""
+"""Business events become rows, in any order; rows that an event undoes are withdrawn."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -101,7 +101,7 @@ def test_forecast_shows_if_the_window_is_open_when_due(
     forecast: str,
     deleted: bool,
 ) -> None:
-    """TTL has deleted what had expired, or not yet: the forecast is the same."""
+    """TTL has deleted the expired items or not: the forecast is the same."""
     world = World()
     if last_event_at is not None:
         world.clock.now = last_event_at
@@ -148,8 +148,8 @@ def test_an_offset_due_at_this_very_moment_is_not_past(before: timedelta, planne
 
 
 def test_change_after_the_due_time_keeps_the_message() -> None:
-    """The reminder was due a second ago, the next tick is about to send it, and the address of the practice is
-    corrected. That must not turn the reminder into one that came too late.
+    """The reminder was due a second ago, the next run is about to send it, and the practice's address is corrected. The
+    reminder must not become one that came too late.
     """
     world = World()
     world.receive(inbound())
@@ -265,7 +265,7 @@ def test_a_cancel_needs_no_contact_and_a_booking_waits_for_one() -> None:
 
 
 def test_older_event_fills_only_missing_fields() -> None:
-    """The reschedule overtakes its booking, which alone knows the contact: planned is the new time."""
+    """The reschedule overtakes its booking, which alone names the contact: the new time is planned."""
     world = World()
     overtaking = moved(contact=None)
     assert world.plan(overtaking) == Planned()
@@ -332,7 +332,7 @@ def test_reminders_renamed_and_renamed_back_are_restored() -> None:
 
 
 def test_two_moves_in_a_second_and_a_repeat_keep_reminders() -> None:
-    """Both carry the same whole second. Whichever wins, one of the two times is reminded of, all along."""
+    """Both have the same whole second. Whichever wins, a reminder of one of the two times exists all the time."""
     one, other = moved(starts_at=STARTS), moved(starts_at=LATER)
     for order in permutations([one, other, one, other]):
         world = World()
@@ -389,9 +389,10 @@ _STORIES: dict[str, tuple[BusinessEvent, ...]] = {
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("story", _STORIES)
 def test_retry_completes_after_a_crash_at_any_call(story: str, after: bool, error: Callable[[], BaseException]) -> None:
-    """Lambda ran out of time between two writes, and the event was retried: the result is as without the crash.
+    """Lambda's time ended between two writes, and the event was retried: the result is the same as without it. A row of
+    the old plan that was not withdrawn is stopped before its send.
 
-    A row of the old plan that was not withdrawn is stopped before its send.
+        A row of the old plan that was not withdrawn is stopped before its send.
     """
     *before, last = _STORIES[story]
     undisturbed = World()
@@ -433,7 +434,7 @@ def test_publish_failure_raises_and_the_retry_publishes() -> None:
 @pytest.mark.parametrize("error", [Crash, Unreachable])
 def test_retry_publishes_a_stored_withdrawal(error: Callable[[], BaseException]) -> None:
     """The reschedule withdrew the old reminder, and the bus did not answer. A system that waits for each message's
-    end would wait for this one for ever.
+    outcome would wait for ever.
     """
     world = World()
     world.plan(booked(remind_before=["PT2H"]))

@@ -1,4 +1,4 @@
-"""What an event would plan: the same messages as the planner's, their texts, and what the policy would say of each."""
+"""The plan of an event: the same messages as the planner's, their texts, and the policy's forecast of each."""
 
 import copy
 import json
@@ -41,7 +41,7 @@ CANCELLED: Final = business("AppointmentCancelled", NOON + HOUR, contact=None)
 
 
 def apply(*events: BusinessEvent, policy: PolicySettings | None = None) -> World:
-    """Anna has written, and these events have come."""
+    """Anna has written, and these events have arrived."""
     world = World(policy=policy or PolicySettings())
     world.receive(inbound())
     for event in events:
@@ -139,7 +139,7 @@ def test_text_is_rendered_from_the_unstored_event() -> None:
 
 
 def test_message_held_at_night_goes_at_the_first_allowed_instant() -> None:
-    """A concert at six in the morning: the reminder of the day before would come at six, and comes at eight."""
+    """A concert at six in the morning: the reminder of the day before would be sent at six, and is sent at eight."""
     world = apply(policy=AT_NIGHT)
     event = booked(datetime.fromisoformat("2026-03-12T06:00+01:00"), remind_before=["P1D"])
     (message,) = previewed(world, event)["planned"]

@@ -1,4 +1,4 @@
-"""How far a broadcast has come: asked before it begins, while it runs, and when it has ended."""
+"""The progress of a broadcast: before it begins, while it runs, and after its end."""
 
 import json
 from collections.abc import Callable
@@ -31,7 +31,7 @@ PEOPLE = list(
         (contact for n in range(10**8) if (contact := Contact("acme-dental", "sms", f"+49151{n:08}")).shard == SHARD), 5
     )
 )
-"""All of one shard."""
+"""Contacts of one shard."""
 
 
 def announced(hours: float = 0, **fields: Any) -> BusinessEvent:
@@ -50,7 +50,7 @@ def story(*answers: Outcome) -> World:
 
 
 def progress_of(world: World) -> dict[str, Any]:
-    """The one broadcast's progress."""
+    """Return the one broadcast's progress."""
     (shown,) = progress(REF, store=world.store, clock=world.clock)["broadcasts"]
     assert isinstance(shown, dict)
     return shown
@@ -116,7 +116,7 @@ def test_what_is_due_and_not_begun_is_running() -> None:
 
 
 def test_running_broadcast_shows_recipients_and_outcomes() -> None:
-    """A run was out of time after two pages of the shard; the next one after its first message; then one ends it."""
+    """A run's time ended after two pages of the shard; the next one's after its first message; then one finishes."""
     world = story()
     world.clock.now = DUE
     expand(world, pages=2)
@@ -185,7 +185,7 @@ def test_what_is_held_is_waiting() -> None:
 
 
 def test_a_page_that_is_planned_twice_is_counted_once() -> None:
-    """A run was killed after it had planned a page, and before it could note that."""
+    """A run was killed after it had planned a page, and before it could store that."""
     world = story()
     world.clock.now = DUE
     with pytest.raises(Crash):

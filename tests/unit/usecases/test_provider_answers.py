@@ -1,4 +1,4 @@
-"""What a provider may answer, what comes of it, and the wait for the channel's turn before it is asked."""
+"""A provider's possible responses, their effects, and the wait for the channel's rate limit before the call."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -28,7 +28,7 @@ NOTHING: Final = {"due": 0, "sent": 0, "held": 0, "skipped": {}, "failed": 0, "u
 
 
 def story(*answers: Outcome, policy: PolicySettings = CAPPED) -> World:
-    """One reminder of Anna's, due this very moment, with an open window; the provider answers so."""
+    """Return a world with one reminder of Anna's, due now, with an open window; the provider responds so."""
     world = World(policy=policy)
     world.provider.script.extend(answers)
     world.receive(inbound())
@@ -44,7 +44,7 @@ def row(world: World) -> ScheduledMessage:
 
 
 def cap_usage(world: World) -> Mapping[str, datetime]:
-    """Those that Anna's reminders have taken of their cap."""
+    """Return the cap usage of Anna's reminders."""
     return world.store.read_snapshot(row(world)).cap_usage.taken
 
 
@@ -175,7 +175,7 @@ FAULTS: Final = {
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_opt_out_that_failed_to_store_or_publish_is_not_lost(fault: Callable[[], Around]) -> None:
-    """The provider says so once, and perhaps never again; the business has to hear of it."""
+    """The provider reports it once, and perhaps never again; the business must be notified."""
     world = story(OptedOut("21610"), OptedOut("21610"))
     with pytest.raises(ExceptionGroup):
         world.run_sender(around=fault())
@@ -203,7 +203,7 @@ def test_message_with_unstored_opt_out_is_retried() -> None:
 
 
 def _goes_on(world: World) -> None:
-    """What the next ticks must come to, whatever stood in the way of this one."""
+    """Return the expected result of the next runs, whatever stopped this one."""
     for _ in range(3):
         world.clock.forward(minutes=5)
         world.run_sender()
@@ -262,7 +262,7 @@ def test_a_wait_beyond_its_use_ends_the_message_and_not_the_rule() -> None:
 
 @dataclass(slots=True)
 class Turn:
-    """A pace that does ``meanwhile`` and takes ``wait``, and then answers ``comes``."""
+    """A rate limiter that does ``meanwhile`` and takes ``wait``, and then returns ``comes``."""
 
     world: World
     wait: timedelta = timedelta()
@@ -405,7 +405,7 @@ def test_what_cannot_be_made_ready_is_tried_again() -> None:
 
 
 def test_what_may_not_be_sent_does_not_wait_for_keys() -> None:
-    """A night without keys ended as failed what would have been held until the morning."""
+    """A night without keys ended messages as failed that would have been held until the morning."""
     world = story()
     world.record_choice(STOP)
     assert run(without_keys(world)) == {**NOTHING, "due": 1, "skipped": {"opted_out": 1}}

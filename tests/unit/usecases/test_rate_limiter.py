@@ -46,7 +46,7 @@ class Time:
         assert bell.wait(timeout=10)
 
     def together(self, *bodies: Callable[[], None]) -> None:
-        """Each body in a thread of its own, until all have ended."""
+        """Run each body in a thread of its own, until all have ended."""
 
         def run(body: Callable[[], None]) -> None:
             try:
@@ -69,7 +69,7 @@ class Time:
 
 @dataclass(slots=True)
 class TimedLock:
-    """A lock that ``Time`` knows of: who waits for it lets time pass."""
+    """A lock that ``Time`` knows: time passes while a thread waits for it."""
 
     time: Time
     held: bool = False
@@ -96,7 +96,7 @@ class TimedLock:
 
 @dataclass(slots=True)
 class Counting:
-    """The store, and what was reserved of it: from when on, and for how long."""
+    """The store, and each reservation: its beginning and its length."""
 
     store: MemoryStore = field(default_factory=MemoryStore)
     requests: int = 0
@@ -113,7 +113,7 @@ class Counting:
 
 
 def rate_of(time: Time, store: Counting, rate: float, *, duration: timedelta = 60 * SECOND) -> RateLimiter:
-    """One run's."""
+    """Return the rate limiter of one run."""
     return RateLimiter(
         store=cast("Store", store),
         clock=time,
@@ -125,12 +125,12 @@ def rate_of(time: Time, store: Counting, rate: float, *, duration: timedelta = 6
 
 
 def most_in_a_second(sent: Sequence[datetime]) -> int:
-    """A millisecond short of it: a spacing is a whole number of microseconds, and three thirds are not quite one."""
+    """Return a millisecond less: a spacing is a whole number of microseconds, and three thirds are not quite one."""
     return max(sum(first <= at < first + SECOND - MILLISECOND for at in sent) for first in sent)
 
 
 def simulated(rate: float, runs: Sequence[Sequence[Sequence[float]]]) -> list[datetime]:
-    """When each message was sent: by runs, of threads, of so many seconds' work after each message."""
+    """Return when each message was sent: by runs, of threads, with so many seconds of work after each message."""
     time, store, sent = Time(), Counting(), list[datetime]()
 
     def thread(rate_limiter: RateLimiter, works: Sequence[float]) -> Callable[[], None]:
@@ -237,7 +237,7 @@ def test_one_write_reserves_at_most_a_tenth_of_a_second(rate: float, at_once: in
 
 
 def _sent_by_one(rate: float, messages: int) -> Counting:
-    """By a thread that has nothing else to do."""
+    """Only this thread runs."""
     time, store = Time(), Counting()
     rate_limiter = rate_of(time, store, rate)
 
@@ -262,7 +262,7 @@ def test_a_run_at_its_end_reserves_nothing_and_sends_nothing(past: timedelta) ->
 
 
 def test_a_run_whose_turn_does_not_come_ends_within_its_time() -> None:
-    """Others hold the channel to the end; the run looks again, and gives up when its time is over."""
+    """Others use the channel until the end; the run checks again, and stops when its time is over."""
     time, store = Time(), Counting()
     store.store.reserve_send_slot("sms", now=NOON, duration=3600 * SECOND, max_wait=SECOND)
     rate_limiter, ended = rate_of(time, store, 1.0, duration=5 * SECOND), list[tuple[bool, datetime]]()
@@ -282,7 +282,9 @@ def test_slot_after_the_end_of_the_run_is_not_awaited() -> None:
 
 @pytest.mark.parametrize("rate", [1.0, 10.0, 80.0])
 def test_unused_slots_of_an_ended_run_delay_no_other_run(rate: float) -> None:
-    """Killed with all of its threads in the queue, it holds the channel for two seconds and one reservation more."""
+    """Killed with all of its threads in the queue, a run blocks the channel for two seconds and one
+    reservation more.
+    """
     time, store = Time(), Counting()
     killed, sent = rate_of(time, store, rate, duration=SECOND), list[datetime]()
 
@@ -312,7 +314,7 @@ def test_store_failure_gives_no_slot() -> None:
 
 @pytest.mark.parametrize(("ahead", "comes"), [(SECOND - MICROSECOND, True), (SECOND, False)])
 def test_a_slot_at_the_end_of_the_run_is_not_used(ahead: timedelta, comes: bool) -> None:
-    """A run that ends at 12:00:01 uses a slot just before that, and none at that very instant."""
+    """A run that ends at 12:00:01 uses a slot just before that, and none at that instant."""
     store, clock = MemoryStore(), Clock()
     store.reserve_send_slot("sms", now=NOON, duration=ahead, max_wait=timedelta())
 

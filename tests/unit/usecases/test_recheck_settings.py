@@ -102,7 +102,7 @@ def test_a_brands_new_cap_ends_a_hold() -> None:
 
 
 class Slow(Provider):
-    """While it has the first message, another run decides on the second one."""
+    """While it processes the first message, another run decides the second one."""
 
     def meanwhile(self, decide: Callable[[], Handled | None]) -> "Slow":
         self._decide: Callable[[], Handled | None] | None = decide
@@ -119,7 +119,7 @@ class Slow(Provider):
 
 
 def test_a_place_given_back_frees_the_held_message() -> None:
-    """A refused message gave its place under the cap back, and the next one still waited for a day."""
+    """A refused message released its part of the cap, but the next one still waited for a day."""
     world = World(policy=PolicySettings(caps={"marketing": parse_caps("1/P1D")}))
     carts(world)
     ((first, second),) = world.store.due("updates", "low", ANNA.shard, world.clock.now)

@@ -1,4 +1,4 @@
-"""Messages due after the window closes are left, sent before, or published to the business in time."""
+"""Messages due after the window closes are left, sent earlier, or published to the business in time."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ QUIET: Final[Mapping[Category, QuietHours]] = {"marketing": NIGHT, "utility": NI
 SEND_GROUPS: Final[Sequence[SendGroup]] = ("appointments", "trials", "updates")
 
 SATELLITE: Final = Contact("acme-dental", "sms", "+881612345678")
-"""A number of no country: it has no zone."""
+"""A number without a country: it has no zone."""
 
 
 def live(world: World, until: datetime, *, seconds: int = 7) -> None:
@@ -76,7 +76,9 @@ def trial(days: float = 30, since: datetime = NOON, **fields: Any) -> BusinessEv
 
 
 def signed_up(world: World, since: datetime = NOON, **fields: Any) -> World:
-    """Anna writes as she signs up for a trial of 30 days: it ends as her window closes, and is followed up after."""
+    """Anna writes as she signs up for a trial of 30 days: it ends when her window closes, and its follow-up is due
+    after that.
+    """
     world.clock.now = since
     write(world, since)
     world.plan(trial(since=since, **fields))
@@ -89,7 +91,7 @@ def write(world: World, at: datetime, **fields: Any) -> None:
 
 
 def sent(world: World, reason: str = "trial_follow_up") -> list[datetime]:
-    """When messages of a reason were handed over."""
+    """Return when messages of a reason were sent."""
     handed = zip(world.provider.handed, world.provider.handed_at, strict=True)
     return [at for outbound, at in handed if outbound.message.reason == reason]
 
@@ -150,7 +152,7 @@ def test_trial_ending_with_the_window_is_followed_up_once_before(seconds: int) -
 @pytest.mark.parametrize("hour", [18, 19, 22, 0, 4, 6, 7, 8])
 @pytest.mark.slow
 def test_window_closing_at_night_sends_before_the_night(hour: int, minute: int, seconds: int) -> None:
-    """The last allowed minute would be too late for a run that comes in the next one: some way before is asked for."""
+    """The last allowed minute would be too late for a run in the next minute: the send is planned some time before."""
     since = datetime(2026, 3, 30, hour, minute, 40, tzinfo=BERLIN).astimezone(UTC) - WINDOW
     world = signed_up(a_world("pull_forward"), since)
     live(world, since + timedelta(days=40), seconds=seconds)
@@ -181,7 +183,7 @@ def test_pulled_follow_up_describes_an_unfinished_trial() -> None:
 
 
 def test_first_follow_up_is_pulled_and_the_second_warned_of() -> None:
-    """Together they would say one thing twice."""
+    """Two messages would have the same content."""
     world = signed_up(a_world("pull_forward"), follow_up=["P1D", "P2D"])
     live(world, NOON + timedelta(days=40))
     assert [CLOSES - HOUR <= at < CLOSES - HOUR + MINUTE for at in sent(world)] == [True]
@@ -190,7 +192,7 @@ def test_first_follow_up_is_pulled_and_the_second_warned_of() -> None:
 
 
 def test_what_was_pulled_forward_is_never_sent_again() -> None:
-    """Whatever comes after: the person writes again, the event comes again, at its own time the window is open."""
+    """Whatever follows: the person writes again, the event is repeated, the window is open at the original time."""
     world = signed_up(a_world("pull_forward"))
     live(world, CLOSES - timedelta(minutes=30))
     assert len(sent(world)) == 1
@@ -212,7 +214,7 @@ def test_trial_event_before_the_first_message_is_followed_up() -> None:
 
 
 def test_nothing_is_pulled_before_its_reason_allows_it() -> None:
-    """A trial of 60 days is at most a week from its end when it is followed up: a business is warned instead."""
+    """At its follow-up, a trial of 60 days ends in a week at most: the business is warned instead."""
     world = signed_up(a_world("pull_forward"), ends_at=NOON + 60 * DAY)
     live(world, NOON + timedelta(days=70))
     assert sent(world) == []
@@ -220,7 +222,7 @@ def test_nothing_is_pulled_before_its_reason_allows_it() -> None:
 
 
 def test_full_cap_leaves_a_pulled_message_at_its_own_time() -> None:
-    """Another trial's message took the only place of the day; then she writes, and there is room when it is due."""
+    """Another trial's message used the only message of the day; then she writes, and the cap is free when it is due."""
     world = signed_up(a_world("pull_forward", caps={"marketing": (Cap(1, DAY),)}))
     world.plan(trial(subject_id="T-0", ends_at=CLOSES - 5 * HOUR, follow_up=["PT0S"]))
     live(world, CLOSES - 30 * MINUTE)
@@ -268,7 +270,7 @@ def test_unknown_time_zone_warns_the_business_instead() -> None:
 
 
 def test_a_brand_whose_zone_is_known_by_then_needs_no_warning() -> None:
-    """What was planned is asked again when it is time."""
+    """The plan is checked again when it is due."""
     world = a_world("pull_forward")
     write(world, NOON, contact=SATELLITE)
     world.plan(trial(contact=SATELLITE))
@@ -301,7 +303,7 @@ def test_cancelled_trial_sends_and_publishes_nothing(undo: str, when: WhenWindow
 
 @pytest.mark.parametrize("when", ["pull_forward", "warn"])
 def test_cancel_cut_short_publishes_no_warning(when: WhenWindowWillClose) -> None:
-    """Only the subject was stored: its row is due for a look, and is asked whether it is wanted."""
+    """Only the subject was stored: its row is due for a check, which asks whether the subject still plans it."""
     world = signed_up(a_world(when))
     event = business("TrialConverted", NOON + DAY, subject_id="T-1", contact=None)
     subject = world.store.read_subject(event.subject)
@@ -432,7 +434,7 @@ def test_no_warning_for_an_opted_out_contact(when: WhenWindowWillClose, before: 
 
 
 def test_a_warning_leaves_out_what_the_person_refused() -> None:
-    """She wants no marketing: of the appointment the business may tell her otherwise, of the trial not."""
+    """She wants no marketing: the business may remind her of the appointment by other means, but not of the trial."""
     world = signed_up(a_world("warn"))
     world.plan(business("AppointmentBooked", NOON, subject_id="A-1", starts_at=NOON + 33 * DAY, remind_before=["P1D"]))
     world.record_choice(choice("marketing", NOON + HOUR, allowed=False))
@@ -464,7 +466,7 @@ def test_unpublished_warning_is_retried() -> None:
 @pytest.mark.parametrize("call", ["read_snapshot", "pending_messages", "release", "read_message"])
 @pytest.mark.parametrize("nth", [1, 2])
 def test_short_table_failure_does_not_lose_the_warning(call: str, nth: int) -> None:
-    """Two messages are to be looked at in the minute in which one kind of call breaks, once."""
+    """Two messages are rechecked in the minute in which one kind of call fails, once."""
     world = signed_up(a_world("warn"))
     world.plan(trial(subject_id="T-2"))
     world.clock.now = CLOSES - DAY
@@ -505,7 +507,7 @@ def test_two_functions_at_once_warn_once() -> None:
 
 
 def test_new_message_just_before_the_warning_prevents_it() -> None:
-    """The mark goes onto the conversation that was read, and onto no newer one."""
+    """The mark is stored on the conversation that was read, and on no newer one."""
     world = signed_up(a_world("warn"))
     live(world, CLOSES - DAY - MINUTE)
     world.clock.now = CLOSES - DAY
@@ -527,7 +529,7 @@ def test_new_message_just_before_the_warning_prevents_it() -> None:
 
 
 def test_reopened_window_rechecks_messages_planned_while_closed() -> None:
-    """Anna came back after months: in the meantime an appointment had been booked, 35 days ahead."""
+    """Anna returned after months: meanwhile an appointment had been booked, 35 days ahead."""
     world = a_world("warn")
     write(world, NOON - 90 * DAY)
     world.clock.now = NOON
@@ -538,7 +540,7 @@ def test_reopened_window_rechecks_messages_planned_while_closed() -> None:
 
 
 def test_an_opening_window_leaves_alone_what_was_put_off() -> None:
-    """It was held until her morning: its sender asks, then."""
+    """It was held until her morning: then its sender checks."""
     world = a_world("warn")
     write(world, NOON)
     evening = datetime(2026, 3, 2, 21, tzinfo=BERLIN).astimezone(UTC)
@@ -569,9 +571,10 @@ ZONES: Final = (None, "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Au
 
 @st.composite
 def _stories(draw: st.DrawFn) -> tuple[World, list[datetime]]:
-    """A person of any zone, or of none; trials and appointments of any length; messages of theirs, each with its time.
+    """A person in any zone, or in no known one; trials and appointments of any length; messages of theirs, each with
+    its time. Some windows close in a night in which the clocks change.
 
-    Some windows close in a night in which the clocks change.
+        Some windows close in a night in which the clocks change.
     """
     begin = draw(st.sampled_from([datetime(2026, 2, 20, tzinfo=UTC), datetime(2026, 9, 20, tzinfo=UTC)]))
     begin += timedelta(minutes=draw(st.integers(0, 20 * 24 * 60)), seconds=draw(st.integers(0, 59)))
@@ -651,7 +654,7 @@ def test_sends_only_in_allowed_time_with_one_warning_per_window(
 
 
 def _due(message: ScheduledMessage) -> datetime:
-    """By the message's own step: days on the wall clock in UTC, as these events are given in."""
+    """Shift by the message's own offset: days on the clock of UTC, in which these events are given."""
     assert message.anchor_at
     steps = {"-P3D": -3 * DAY, "P1D": DAY, "P2D": 2 * DAY, "PT5H": 5 * HOUR}
     if message.reason == "appointment_reminder":
@@ -661,7 +664,7 @@ def _due(message: ScheduledMessage) -> datetime:
 
 @pytest.mark.slow
 def test_the_stories_are_of_every_kind() -> None:
-    """Otherwise the property above would prove less than it says."""
+    """Otherwise the property above would prove less than it claims."""
     seen = set[str]()
 
     @settings(max_examples=150, deadline=None, derandomize=True, database=None)

@@ -81,7 +81,7 @@ def test_an_erased_contact_does_not_come_back() -> None:
 
 @pytest.mark.slow
 def test_a_pause_that_outlasts_a_message_is_in_the_ledger() -> None:
-    """Marketing that is valid for 48 hours met a talk that went on: the ledger names the talk, at each hold."""
+    """Marketing that is valid for 48 hours met a conversation that continued: the ledger names it at each hold."""
     world = talking()
     world.plan(business("CartAbandoned", LATER, contact=ANNA, items=["Lamp"]))
     world.clock.now = LATER + timedelta(hours=4)

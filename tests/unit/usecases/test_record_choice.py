@@ -1,4 +1,4 @@
-"""Who wants to be written to: a person's word counts at once and from its own instant, a business needs evidence."""
+"""Opt-outs and opt-ins: a person's choice counts at once and from its own instant; a business needs evidence."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,7 +27,7 @@ EVIDENCE: Final = {"where": "front desk", "wording": "v3", "signed": True, "page
 
 
 def world_with(scope: OptOutScope = "brand") -> World:
-    """Anna wrote a month ago, so that whatever she writes now has a past to lie in."""
+    """Anna wrote a month ago, so a message that she writes now may have an earlier instant."""
     world = World(ingest=IngestSettings(RETENTION, opt_out_scope=scope))
     world.clock.now = NOON - WINDOW + DAY
     world.receive(inbound(world.clock.now))
@@ -45,7 +45,7 @@ def start(at: datetime = NOON) -> InboundMessage:
 
 
 def spoken(detail_type: str, occurred_at: datetime = NOON, **fields: Any) -> RecordChoice:
-    """A business system's event, through the reader of such events."""
+    """Parse a business system's event as the app does."""
     detail = {
         "contact": {"brand": ANNA.brand, "channel": ANNA.channel, "address": ANNA.address},
         "occurred_at": iso(occurred_at),
@@ -214,7 +214,7 @@ def test_marketing_stop_keeps_reminders_and_window() -> None:
 
 
 def test_repeated_provider_start_does_not_undo_a_later_stop() -> None:
-    """Twilio tells no time, and its repeat of a START counted as a new one: the STOP in between was undone."""
+    """Twilio sends no time, and its repeat of a START counted as a new one: the STOP in between was undone."""
     world = world_with()
     world.receive(stop(NOON - SECOND))
     replan = inbound(text="basta", asks=Request.START, message_id="SM-1")
@@ -255,7 +255,7 @@ def test_losing_every_race_raises_and_the_retry_stores_it() -> None:
 
 
 def test_two_choices_at_once_are_both_kept() -> None:
-    """Of marketing and of all: one row holds both, so the one that writes second builds on the first."""
+    """One for marketing and one for all: one row has both, so the second write keeps the first."""
     world = world_with()
     refused = RecordChoice(ANNA, "marketing", Choice(allowed=False, at=NOON))
     raced: list[bool] = []
@@ -288,7 +288,7 @@ def test_a_business_opts_a_person_out_with_its_cause() -> None:
 
 @pytest.mark.parametrize(("evidence_at", "back"), [(NOON - SECOND, False), (NOON, False), (NOON + SECOND, True)])
 def test_only_evidence_from_after_a_stop_undoes_it(evidence_at: datetime, back: bool) -> None:
-    """Whenever the business says so."""
+    """Whenever the business sends it."""
     world = world_with()
     world.receive(stop(NOON))
     made = spoken("ContactOptedIn", NOON + 12 * SECOND, evidence=agreed(evidence_at))
@@ -298,7 +298,7 @@ def test_only_evidence_from_after_a_stop_undoes_it(evidence_at: datetime, back: 
 
 
 def test_evidence_is_dated_by_the_event_at_the_latest() -> None:
-    """A business cannot date it ahead, to win over a STOP that is still to come."""
+    """A business cannot give it a later instant to override a STOP that is still to come."""
     world = world_with()
     world.record_choice(spoken("ContactOptedIn", NOON, evidence=agreed(NOON + DAY)))
     world.clock.forward(hours=1)
@@ -391,7 +391,7 @@ def test_latest_marketing_choice_counts_without_an_event(
 
 
 def yes(at: datetime, contact: Contact, text: str = "YES") -> InboundMessage:
-    """Return a message that Twilio took for START."""
+    """Return a message that Twilio interpreted as START."""
     return inbound(at, contact=contact, message_id=f"SM-{text}", text=text, asks=Request.START)
 
 
@@ -404,7 +404,7 @@ def is_opted_out(world: World, contact: Contact) -> bool:
 
 
 def test_provider_start_does_not_undo_a_stop_of_another_channel() -> None:
-    """The person wrote STOP by WhatsApp; Twilio took a later YES by SMS for START, and every channel was open."""
+    """The person wrote STOP by WhatsApp; Twilio interpreted a later YES by SMS as START, and every channel was open."""
     world = world_with()
     world.receive(stop(NOON - timedelta(minutes=40), contact=WHATSAPP))
     world.receive(yes(NOON, SMS))

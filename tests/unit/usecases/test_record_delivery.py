@@ -1,4 +1,4 @@
-"""Receipts come twice, out of order, and before their message was settled; a state only moves forward."""
+"""Receipts are repeated, out of order, or earlier than their message's settlement; a state only moves forward."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -44,7 +44,7 @@ def about(world: World, status: Status, **more: Any) -> RecordDelivery:
 
 
 def replan(world: World, status: Status, **more: Any) -> RecordDelivery:
-    """What the provider tells once more: another event, of a later time."""
+    """A repeat by the provider: another event, with a later time."""
     return receipt(world.provider.handed[0], status, world.clock.now, event_id=f"again {status}", **more)
 
 
@@ -89,7 +89,7 @@ def test_repeated_receipt_is_published_once(status: Status) -> None:
 
 @pytest.mark.parametrize("error", ["30003", "21610"])
 def test_opt_out_after_another_failure_is_not_a_repeat(error: str) -> None:
-    """Both end as undelivered, and by the same error: the opt-out was taken for a repeat, and lost."""
+    """Both end as undelivered with the same error: the opt-out was mistaken for a repeat, and lost."""
     world = sent()
     world.report(about(world, "undelivered", error=error))
     world.report(about(world, "opted_out", error="21610"))
@@ -269,7 +269,7 @@ def test_opt_out_at_the_provider_counts_from_that_instant(scope: OptOutScope) ->
 
 
 def test_opt_out_counts_even_if_the_message_is_unknown() -> None:
-    """A provider's list of opt-outs, say, or a message that another system sent."""
+    """It may be a provider's list of opt-outs, or a message that another system sent."""
     world = World()
     for _ in range(2):
         with pytest.raises(InvalidEvent, match=r"\$\.detail\.scheduled_message_id"):
@@ -304,7 +304,7 @@ def test_the_next_message_is_not_sent_any_more() -> None:
 
 
 def test_a_repeat_undoes_no_start_from_in_between() -> None:
-    """Twilio's callbacks are dated by when they come, and one that came again opted out who had come back."""
+    """Twilio's callbacks have the instant of their arrival, and a repeated one opted out a person who had returned."""
     world = sent()
     world.report(about(world, "opted_out", error="21610"))
     assert refused(world)
@@ -319,7 +319,7 @@ def test_a_repeat_undoes_no_start_from_in_between() -> None:
 
 
 def test_an_old_receipt_undoes_no_later_start() -> None:
-    """Receipts come late; the person's own word from after it holds."""
+    """Receipts come late; the person's own later choice holds."""
     world = sent()
     world.clock.forward(minutes=1)
     world.receive(inbound(world.clock.now, text="START"))

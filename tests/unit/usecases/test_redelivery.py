@@ -49,7 +49,7 @@ def asking_render(context: PolicyInput) -> Wording:
 
 
 def nothing(_: World) -> None:
-    """There is nothing before."""
+    """Nothing is published before."""
 
 
 def written(world: World) -> None:
@@ -154,7 +154,7 @@ CASES: Final = {
     ),
     "EventRejected": Case(nothing, rejects),
 }
-"""By the event that is published, and why."""
+"""Return the published event and its rule."""
 
 
 @pytest.mark.parametrize("name", CASES)

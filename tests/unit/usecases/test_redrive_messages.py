@@ -18,7 +18,7 @@ DUE = NOON + timedelta(days=3)
 
 
 def with_failures(*brands: str) -> World:
-    """A contact of each brand, whose reminder of tomorrow was refused."""
+    """A contact of each brand, whose reminder for tomorrow was refused."""
     world = World()
     for brand in brands:
         contact = Contact(brand, "sms", "+4915112345678")

@@ -50,7 +50,7 @@ def test_errors_are_as_many_as_the_bus_takes(errors: int) -> None:
     [("Unknown", "Unknown"), ("x" * 9999, "x" * 256), ("a\ud800b", "a?b"), (5, None), (["x"], None)],
 )
 def test_names_of_the_sender_are_cut_and_valid(name: object, expected: str | None) -> None:
-    """Half of a surrogate pair as detail-type raised, and a sender could publish a text of any length."""
+    """Half of a surrogate pair as detail-type raised an error, and a sender could publish a text of any length."""
     bus = Bus()
     reject_event({"detail-type": name, "id": name}, WHY, keep=lambda _event, _errors: None, publish=bus)
     (detail,) = bus.details("EventRejected")

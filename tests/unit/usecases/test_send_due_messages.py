@@ -1,4 +1,4 @@
-"""The sender: claim, snapshot, hand-over and settlement, and every failure in between."""
+"""The sender: claim, snapshot, send and settlement, and every failure in between."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -62,7 +62,7 @@ NOTHING = {
 
 
 def story(**fields: Any) -> World:
-    """One reminder of Anna's, due this very moment, with an open window."""
+    """Return a world with one reminder of Anna's, due now, with an open window."""
     world = World()
     world.receive(inbound())
     world.plan(business("AppointmentBooked", **{"starts_at": STARTS, "remind_before": ["PT2H"], **fields}))
@@ -137,7 +137,7 @@ def test_another_send_group_does_not_send_it(send_group: SendGroup) -> None:
 
 
 def test_free_text_ends_a_day_after_the_last_message_on_whatsapp() -> None:
-    """Meta takes free-form text for 24 hours; the business system that delivers must know."""
+    """Meta accepts free text for 24 hours; the business system that delivers must know until when."""
     whatsapp = replace(ANNA, channel="whatsapp")
     world = World(policy=PolicySettings(whatsapp_templates=frozenset({"appointment_reminder"})))
     world.receive(inbound(contact=whatsapp))
@@ -195,7 +195,7 @@ def test_each_rule_skips_with_its_name_and_facts(why: str) -> None:
 
 
 def _store_subject(world: World, event: BusinessEvent) -> None:
-    """As a planner stores it before it touches any row."""
+    """Store the subject only, as a planner does before it changes any row."""
     subject = world.store.read_subject(event.subject)
     assert subject is not None
     assert world.store.write_subject(subject.apply(event))
@@ -224,7 +224,7 @@ def test_the_window_decides_to_the_microsecond_whatever_ttl_did(
 
 
 def test_policy_uses_the_clock_after_the_snapshot() -> None:
-    """The tick came in time, but the claim's answer took so long that the appointment had begun."""
+    """The run came in time, but the claim's response took so long that the appointment had begun."""
     world = story()
     world.clock.now = STARTS - timedelta(seconds=1)
 
@@ -237,7 +237,7 @@ def test_policy_uses_the_clock_after_the_snapshot() -> None:
 
 
 def test_a_decision_is_dated_after_the_read_that_it_rests_on() -> None:
-    """The read took most of a second: what was decided before it would be decided on nothing."""
+    """The read took most of a second: a decision by the older instant would be wrong."""
     world = story()
 
     def slow(name: str, call: Callable[[], Any]) -> Any:
@@ -352,7 +352,7 @@ def test_hold_delays_the_message_and_has_its_end(add_rule: Callable[[str, Rule],
 
 
 def test_quiet_hours_put_a_message_off_to_their_end() -> None:
-    """At 11:00 in Berlin, where that is quiet until 12:30."""
+    """At 11:00 in Berlin, where it is quiet until 12:30."""
     world = story()
     world.policy = PolicySettings(quiet_hours={"utility": QuietHours(time(22), time(12, 30))})
     assert world.run_sender()["held"] == 1
@@ -447,7 +447,7 @@ def test_one_that_was_throttled_and_then_taken_is_sent() -> None:
 
 
 def test_retry_reads_a_new_snapshot() -> None:
-    """It was throttled; when its turn came again, the appointment had begun."""
+    """It was throttled; at its next attempt, the appointment had begun."""
     world = story()
     world.clock.now = STARTS - timedelta(seconds=30)
     world.provider.script.append(Retryable("Throttled"))
@@ -503,7 +503,7 @@ def test_one_that_can_never_be_rendered_fails_in_the_end() -> None:
 
 
 def test_one_message_that_fails_does_not_hold_up_the_others() -> None:
-    """Neither those of its own shard nor those of another."""
+    """Neither the other messages of its shard nor those of another one stop."""
     world = World()
     contacts = [Contact("acme-dental", "sms", f"+49151123456{n}") for n in range(10, 40)]
     for n, contact in enumerate(contacts):
@@ -540,8 +540,8 @@ def test_failure_at_any_call_never_sends_twice(
     error: Callable[[], BaseException],
     after: bool,
 ) -> None:
-    """The provider may have taken it whenever it was handed over and did not surely refuse. Whatever breaks then,
-    and however often a tick comes afterwards, the row ends in one state, and says so.
+    """The provider may have accepted it whenever it was sent and not surely refused. After any failure, and any number
+    of later runs, the row has one outcome.
     """
     for nth in range(1, 60):
         world = story()
@@ -572,7 +572,7 @@ def test_failure_at_any_call_never_sends_twice(
 
 
 def test_the_claims_answer_lost_on_its_way_is_still_our_claim() -> None:
-    """The request was sent again below us, and failed on the condition that its first try had fulfilled."""
+    """A lower layer sent the request again, and it failed on the condition that its first attempt had fulfilled."""
     world = story()
 
     def lost(name: str, call: Callable[[], Any]) -> Any:
@@ -599,7 +599,7 @@ def test_claim_of_another_run_is_kept_until_it_expires() -> None:
 
 
 def test_a_stale_entry_of_the_index_is_no_work() -> None:
-    """The index lags: it still names what was settled, put off, or deleted."""
+    """The index is behind: it still names messages that were settled, postponed or deleted."""
     world = story()
     (stale,) = due_now(world.store, "appointments", ANNA.shard, DUE)
     world.run_sender()
@@ -629,7 +629,7 @@ def test_late_owner_records_the_real_outcome() -> None:
 
 
 def _while(method: str, act: Callable[[], object]) -> Callable[[str, Callable[[], Any]], Any]:
-    """``act`` just before the first call of ``method``."""
+    """Do ``act`` just before the first call of ``method``."""
     acted: list[object] = []
 
     def around(name: str, call: Callable[[], Any]) -> Any:
@@ -641,7 +641,7 @@ def _while(method: str, act: Callable[[], object]) -> Callable[[str, Callable[[]
 
 
 def _in_vain(world: World, event: BusinessEvent) -> None:
-    """The planner stores the subject, finds the row in a run's hands, and asks to be called again."""
+    """The planner stores the subject, finds that a run has claimed the row, and needs a retry."""
     with pytest.raises(WriteConflict):
         world.plan(event)
 
@@ -825,12 +825,12 @@ def test_receipt_before_the_settlement_is_final() -> None:
 
 
 def test_snapshot_is_valid_for_two_seconds() -> None:
-    """The number of the guarantee, on which a test of the clock above relies."""
+    """The number of the guarantee, on which a test of the clock above depends."""
     assert timedelta(seconds=2) == SNAPSHOT_VALID_FOR
 
 
 def test_each_minute_another_shard_comes_first() -> None:
-    """Under a backlog the shards that came last in every run were never reached, and what was in them went stale."""
+    """Under a backlog the last shards of every run were never read, and their messages expired."""
     replying: list[int] = []
 
     class Recording(MemoryStore):
@@ -915,7 +915,7 @@ def test_an_answer_that_comes_after_its_receipt_is_still_news() -> None:
 
 
 def _after(method: str, act: Callable[[], object]) -> Around:
-    """``act`` just after the first call of ``method``."""
+    """Do ``act`` just after the first call of ``method``."""
     acted: list[object] = []
 
     def around(name: str, call: Callable[[], Any]) -> Any:
@@ -942,7 +942,7 @@ def follow_ups(caps: str = "1/P1D", count: int = 2) -> World:
 
 
 def taken(world: World) -> set[str]:
-    """The messages that have a place."""
+    """Return the messages that have reserved a part of the cap."""
     return {
         message_id for cap_usage in world.store.read_holdings(ANNA).cap_usage.values() for message_id in cap_usage.taken
     }
@@ -1210,7 +1210,7 @@ def test_message_given_up_before_its_hold_ends_once() -> None:
 
 
 def is_forgotten(world: World) -> bool:
-    """Nothing is stored of Anna, but for the mark of her erasure."""
+    """Nothing is stored of Anna except the mark of her erasure."""
     holdings = world.store.read_holdings(ANNA)
     found = (holdings.profile, holdings.conversation, holdings.inbound, holdings.scheduled, holdings.subjects)
     return not any(found) and holdings.cap_usage == {} and holdings.preferences.erased_since("sms", DUE)
@@ -1222,7 +1222,7 @@ def final_events(world: World) -> list[str]:
 
 
 def test_returning_erased_contact_gets_only_newer_plans() -> None:
-    """A run had the old reminder in hand: in its snapshot the person who returned looks like the erased one."""
+    """A run had claimed the old reminder: in its snapshot the person who returned looks like the erased one."""
     world = story()
 
     def come_back() -> None:
@@ -1242,7 +1242,7 @@ def test_returning_erased_contact_gets_only_newer_plans() -> None:
 
 
 def test_new_booking_after_erasure_ignores_the_old_time() -> None:
-    """The appointment's versions began anew as well, and the reminder in hand looked like one of the newest."""
+    """The appointment's versions restarted as well, and the claimed reminder looked like one of the newest version."""
     world = story()
 
     def book_again() -> None:
@@ -1266,7 +1266,9 @@ QUESTION = inbound(DUE, message_id="SM-help", text="HELP")
 
 
 def replying() -> tuple[World, ScheduledMessage]:
-    """Anna has just asked for help; an answer to her passes quiet hours, caps and all that is not about her wish."""
+    """Anna has just asked for help; an answer to her passes quiet hours, caps and all rules that are not about her
+    choice.
+    """
     hours, caps = QuietHours(time(0), time(23, 59)), parse_caps("1/P7D")
     world = World(policy=PolicySettings("required", {"utility": hours, "marketing": hours}, {"utility": caps}))
     world.clock.now = DUE

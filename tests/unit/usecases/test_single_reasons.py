@@ -1,4 +1,6 @@
-"""Each reason from its events to what is handed over: late, repeated, out of order, and several of one person's."""
+"""Each reason from its events to its sent messages: late, repeated, out of order, and several messages of one
+person.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -42,7 +44,7 @@ def a_world(at: datetime = NOON) -> World:
 
 
 def receive_events(world: World, *events: BusinessEvent, at: datetime | None = None) -> World:
-    """They arrive one after the other, all at one instant."""
+    """The events arrive one after the other, all at one instant."""
     world.clock.now = at or world.clock.now
     for event in events:
         world.plan(replace(event, arrived_at=world.clock.now))
@@ -50,7 +52,7 @@ def receive_events(world: World, *events: BusinessEvent, at: datetime | None = N
 
 
 def handed(world: World) -> list[tuple[str, str, datetime]]:
-    """Reason, address and the minute in which it was handed over."""
+    """Return reason, address and minute of each sent message."""
     return [
         (outbound.message.reason, outbound.message.contact.address, at.replace(second=0))
         for outbound, at in zip(world.provider.handed, world.provider.handed_at, strict=True)
@@ -62,7 +64,7 @@ def sent(world: World, reason: str) -> list[datetime]:
 
 
 def standing(world: World) -> set[tuple[Any, ...]]:
-    """What is scheduled, whatever its version."""
+    """Return what is scheduled, of any version."""
     rows = [row for row in world.store.rows() if row.state is State.SCHEDULED]
     return {(row.key, row.due_at, row.valid_until, row.planned_due_at) for row in rows}
 
@@ -334,7 +336,7 @@ def test_checked_in_contact_is_reminded_without_a_link(before: str) -> None:
 
 
 def test_a_new_room_asks_for_no_new_check_in() -> None:
-    """A person had checked in; then only the room changed, and they were asked to check in again."""
+    """A person had checked in; then only the room changed, and they got a second invitation."""
     new_room = booked(2, "AppointmentRescheduled", starts_at=STARTS, check_in_before="PT12H", location="Room 2")
     for events in permutations([booked(check_in_before="PT12H"), completed(1), new_room]):
         links_sent = links(receive_events(a_world(), *events))
@@ -424,7 +426,7 @@ def test_order_and_repeats_of_events_do_not_change_the_plan(
 def test_any_event_order_sends_each_message_once_and_in_time(
     history: tuple[list[BusinessEvent], datetime], data: st.DataObject
 ) -> None:
-    """They come hours apart, and the functions run in between."""
+    """They arrive hours apart, and the functions run in between."""
     events, _ = history
     world = a_world()
     for event in data.draw(st.permutations(events)):
@@ -441,7 +443,7 @@ def test_any_event_order_sends_each_message_once_and_in_time(
 
 
 def test_contact_with_several_subjects_gets_messages_in_order() -> None:
-    """At most one message of marketing and two of the rest a day; none at night."""
+    """At most one marketing message and two others a day; none at night."""
     night = QuietHours(time(20), time(9))
     world = a_world()
     caps: dict[Category, tuple[Cap, ...]] = {"marketing": (Cap(1, DAY),), "utility": (Cap(2, DAY),)}
@@ -468,7 +470,7 @@ def test_contact_with_several_subjects_gets_messages_in_order() -> None:
 
 
 def test_run_sends_high_priority_first_then_shorter_validity() -> None:
-    """All is due when the run begins; marketing has been so for longer, and lasts no longer than the rest."""
+    """All is due when the run begins; marketing is the oldest, and valid no longer than the others."""
     world = a_world()
     receive_events(
         world, begun("review_request", at=NOON - 10 * HOUR), begun("product_reminder", at=NOON + 60 * HOUR), at=NOON

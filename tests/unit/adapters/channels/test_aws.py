@@ -1,4 +1,4 @@
-"""AWS's channels: what they ask for fits botocore's own models, and the tables know every documented error."""
+"""AWS's channels: the requests fit botocore's own models, and the tables have every documented error."""
 
 import json
 import re
@@ -61,7 +61,7 @@ def operation(method: str) -> OperationModel:
 
 
 def breaches(shape: Shape | None, value: Any, where: str = "request") -> list[str]:
-    """The limits and patterns of the model that the value breaks; botocore itself asks for minimums only."""
+    """Return the limits and patterns of the model that the value breaks; botocore itself checks minimums only."""
     assert shape is not None
     match shape.type_name:
         case "structure":
@@ -86,7 +86,7 @@ def breaches(shape: Shape | None, value: Any, where: str = "request") -> list[st
 
 @dataclass(slots=True)
 class Aws:
-    """Both clients: holds what was asked against botocore's models, and answers that it was taken, or fails."""
+    """Both clients: check the request against botocore's models, and accept it or fail."""
 
     failure: Exception | None = None
     requests: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
@@ -147,7 +147,7 @@ def channels(aws: Aws, now: datetime = NOON) -> dict[str, AwsSms | AwsRcs | AwsW
 
 
 def request_of(of: OutboundMessage) -> Mapping[str, Any]:
-    """What AWS is asked for; exactly once."""
+    """Return the only request to AWS."""
     aws = Aws()
     channels(aws)[of.message.contact.channel].send(of)
     ((_, request),) = aws.requests

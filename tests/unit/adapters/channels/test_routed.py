@@ -33,7 +33,7 @@ class Provider:
 
 @dataclass(slots=True)
 class Providers:
-    """Answers with an adapter, and remembers which was asked for."""
+    """Return an adapter, and record which one was requested."""
 
     outcome: Outcome = field(default_factory=lambda: Accepted("some", "m-1"))
     made: dict[tuple[str, str], Provider] = field(default_factory=dict)

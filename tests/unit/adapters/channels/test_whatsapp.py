@@ -1,4 +1,4 @@
-"""A WhatsApp message as Meta's Cloud API takes it."""
+"""A WhatsApp message in the form of Meta's Cloud API."""
 
 import json
 from dataclasses import replace
@@ -44,7 +44,7 @@ def to(address: str) -> OutboundMessage:
 
 
 def worded(**changes: Any) -> dict[str, Any]:
-    """The template of a message so worded."""
+    """Return the template of a message with this wording."""
     message = whatsapp_message(replace(OUTBOUND, wording=replace(OUTBOUND.wording, **changes)), NOON)
     template: dict[str, Any] = message["template"]
     return template
@@ -121,7 +121,7 @@ def test_a_parameter_is_on_one_line() -> None:
     ],
 )
 def test_a_number_has_its_plus_and_a_user_id_a_field_of_its_own(address: str, named: dict[str, str]) -> None:
-    """As each comes in, and is stored."""
+    """Each form in which an address arrives and is stored."""
     outbound = to(CHANNELS["whatsapp"].normalise(address))
     message = whatsapp_message(outbound, NOON)
     assert {name: message[name] for name in ("to", "recipient") if name in message} == named

@@ -1,4 +1,4 @@
-"""What providers send, as their own documentation shows it (each with its page), with the ids of our routes."""
+"""Providers' calls as their own documentation shows them (each with its page), with the ids of the tests' routes."""
 
 import base64
 import json

@@ -82,7 +82,7 @@ def test_invalid_sender_is_an_error_that_does_not_quote_it(sender: Any) -> None:
 
 @pytest.mark.parametrize("sender", ["72975", "BANK"])
 def test_notice_of_a_short_code_is_ignored(sender: str) -> None:
-    """A carrier's notices rang the alarm of rejected events each time."""
+    """A carrier's notices set off the alarm of rejected events each time."""
     assert read(sns_event({**AWS_SMS, "originationNumber": sender})) == ParsedCall(ignored=1)
 
 
@@ -271,7 +271,7 @@ def test_what_may_still_be_delivered_is_not_called_undelivered() -> None:
 def test_rcs_outcome_comes_from_the_status_field(
     event_type: str, message_status: str | None, is_final: bool, status: str | None
 ) -> None:
-    """A message that was rejected was called delivered."""
+    """A rejected message was published as delivered."""
     more = {"eventType": event_type, "messageStatus": message_status, "isFinal": is_final}
     got = read(sns_event({**AWS_RCS_RECEIPT, **more, "context": WHOSE}))
     assert (got.errors, [each.status for each in got.receipts]) == ([], [status] if status else [])

@@ -1,4 +1,4 @@
-"""Whatever comes in, no reader raises: what it cannot understand it counts, and quotes nothing of it."""
+"""No input makes a parser raise: a part that it cannot parse is counted, and never quoted."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -65,7 +65,7 @@ Reader = Callable[[Any], ParsedCall]
 
 
 def by_aws(message: Any) -> ParsedCall:
-    """As it comes inside SNS's envelope."""
+    """Wrap it in SNS's envelope."""
     return parse_sns(sns_event(json.dumps(message)), routes=ROUTES, arrived_at=NOW)
 
 
@@ -115,7 +115,7 @@ REAL: Final[list[tuple[str, Any]]] = [
 
 
 def cap_usage(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every place within: each is a path of names and numbers."""
+    """Return every place within: each is a path of names and indexes."""
     yield path
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, item in items:
@@ -123,7 +123,7 @@ def cap_usage(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...
 
 
 def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    """A copy with ``new`` at that place; without the place, where ``new`` is ``...``."""
+    """Return a copy with ``new`` at that place; without the place, if ``new`` is ``...``."""
     if not path:
         return None if new is ... else new
     name, *rest = path
@@ -135,7 +135,7 @@ def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 @st.composite
 def mutated(draw: st.DrawFn) -> tuple[str, Any]:
-    """A real payload with up to three of its places changed."""
+    """Draw a real payload with up to three of its places changed."""
     name, payload = draw(st.sampled_from(REAL))
     for _ in range(draw(st.integers(1, 3))):
         place = draw(st.sampled_from(list(cap_usage(payload))))
@@ -144,7 +144,9 @@ def mutated(draw: st.DrawFn) -> tuple[str, Any]:
 
 
 def holds(read: ParsedCall) -> None:
-    """What was read can be stored and acted on; something was read, ignored or wrong; and no error quotes it."""
+    """Check that the result can be stored and used, that something was parsed, ignored or wrong, and that no error
+    quotes it.
+    """
     assert read.messages or read.receipts or read.choices or read.errors or read.ignored or read == ParsedCall()
     for message in read.messages:
         assert 0 < len(message.message_id.encode()) <= MAX_ID

@@ -438,7 +438,7 @@ def test_preference_counts_by_user_id_without_a_number() -> None:
     ],
 )
 def test_a_button_that_means_stop_is_one_whatever_it_is_called(content: dict[str, Any]) -> None:
-    """A business named the button in its own words, and who pressed it was written to again."""
+    """A business named the button in its own words, and a person who pressed it still got messages."""
     assert message(meta_message(content)).asks is Request.STOP
 
 

@@ -83,7 +83,7 @@ def test_invalid_message_is_one_error(more: Any, error: str) -> None:
 
 
 def test_brand_comes_from_the_agent_of_a_route() -> None:
-    """Both brands have a system of their own at an URL, which Google does not know of."""
+    """Both brands have their own system at a URL, which Google does not know."""
     url = "https://acme.example/out"
     routes = Routes(
         [Route("a", "rcs", "webhook", url, ("acme_agent@rbm.goog",)), Route("b", "rcs", "eventbridge", url, ("other",))]
@@ -94,7 +94,7 @@ def test_brand_comes_from_the_agent_of_a_route() -> None:
 
 
 def test_a_message_without_an_id_of_its_own_has_its_events() -> None:
-    """As Google's page shows the tap on a suggestion."""
+    """A tap on a suggestion, as on Google's page."""
     tap = {
         "senderPhoneNumber": PERSON.address,
         "suggestionResponse": {"postbackData": "stop"},
@@ -141,7 +141,7 @@ def test_events_of_other_systems_are_ignored(data: Any) -> None:
 
 @pytest.mark.parametrize(("word", "asks"), [("UNSUBSCRIBE", Request.STOP), ("SUBSCRIBE", Request.START)])
 def test_tap_on_a_suggestion_is_a_message(word: str, asks: Request) -> None:
-    """One that comes again is known by its id: a SUBSCRIBE without a time undid the STOP that had come after it."""
+    """A repeat is known by its id: a SUBSCRIBE without a time undid the STOP that had come after it."""
     data = {**RCS_DELIVERED, "eventType": word, "sendTime": "2014-10-02T15:01:23.045123456Z"}
     content = InboundMessage(PERSON, "MsHmdWmmqRR2yVYIJ1S7D3rw", SENT, NOW, "", kind=word.lower(), asks=asks)
     assert read(data) == ParsedCall(messages=[content])

@@ -1,4 +1,4 @@
-"""What was read goes on the bus, and is there what it was here: nothing of it is lost, added or refused."""
+"""The parsed parts of a call arrive behind the bus unchanged: nothing is lost, added or refused."""
 
 import json
 from dataclasses import replace
@@ -38,7 +38,7 @@ STOP: Final = RecordChoice(
 
 
 def on_the_bus(event: OutEvent, time: datetime = AT) -> dict[str, Any]:
-    """As a listener receives it: PutEvents' entry, and the bus's own time in whole seconds."""
+    """Return it as a listener receives it: PutEvents' entry, and the bus's own time in whole seconds."""
     entry = EventBus(Unused(), "reengage", source=SOURCE).entry(event)
     return {
         "id": "1",
@@ -55,7 +55,7 @@ class Unused:
 
 
 def test_it_does_not_come_from_us() -> None:
-    """The rules leave out what the app says itself, by its source: ``reengage``."""
+    """The rules exclude the app's own events by their source: ``reengage``."""
     assert SOURCE == "reengage.webhook"
 
 
@@ -162,7 +162,7 @@ def test_a_receipt_is_the_same_receipt_behind_the_bus(
 
 @pytest.mark.parametrize("character", ["x", '"', "\n", "ü", "🦷", "\x00"])
 def test_the_longest_message_fits_into_an_event(character: str) -> None:
-    """PutEvents takes 256 KB, counted in bytes as they are sent."""
+    """PutEvents accepts 256 KB, counted in bytes as they are sent."""
     (event,) = to_bus_events(
         ParsedCall(messages=[replace(MESSAGE, text=character * MAX_TEXT, display_name="🦷" * MAX_NAME)])
     )
@@ -177,7 +177,7 @@ OTHER: Final = Contact("acme-clinic", "whatsapp", "GB.811")
 
 
 def test_links_come_before_choices_and_messages() -> None:
-    """A STOP by one address must find the other."""
+    """A STOP at one address must find the other."""
     call = ParsedCall(messages=[MESSAGE], choices=[STOP], links=[LinkContact(PERSON, OTHER, AT)])
     assert [event.type for event in to_bus_events(call)] == ["ContactLinked", "ContactOptedOut", "MessageReceived"]
 

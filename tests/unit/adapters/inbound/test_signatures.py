@@ -1,4 +1,4 @@
-"""Signatures: the vectors that the providers publish, and all that must not pass for one."""
+"""Signatures: the examples that the providers publish, and everything that must be refused."""
 
 import base64
 import hashlib

@@ -108,7 +108,7 @@ def test_invalid_message_is_one_error_without_its_address(more: dict[str, str], 
 
 @pytest.mark.parametrize("sender", ["72975", "32665", "ACME Bank"])
 def test_notice_of_a_short_code_is_ignored(sender: str) -> None:
-    """A carrier's notices rang the alarm of rejected events each time."""
+    """A carrier's notices set off the alarm of rejected events each time."""
     assert read({**TWILIO_SMS, "From": sender}) == ParsedCall(ignored=1)
 
 
@@ -128,7 +128,7 @@ def test_notice_of_a_short_code_is_ignored(sender: str) -> None:
 )
 @each_of("field", ["From", "To"])
 def test_other_spellings_of_an_address_are_rejected(sender: str, field: str) -> None:
-    """A signed call could be cut anew, with a sender of another spelling, into a START of someone else."""
+    """A signed call could be cut into other fields: a START of someone else, by another spelling of the sender."""
     got = read({**TWILIO_SMS, field: sender})
     assert (got.messages, got.choices, got.links) == ([], [], [])
     assert len(got.errors) == 1
@@ -202,7 +202,7 @@ def test_a_callback_for_whatsapp_finds_the_contact_there() -> None:
 
 
 POOL: Final = {**TWILIO_STATUS, "From": "+15017122699"}
-"""Of a messaging service's message: a number of its pool, and not the service."""
+"""The status of a messaging service's message names a number of its pool, and not the service."""
 
 
 def addressee(query: Mapping[str, str], params: Mapping[str, str] = POOL, routes: Routes = ROUTES) -> Contact:
@@ -211,7 +211,7 @@ def addressee(query: Mapping[str, str], params: Mapping[str, str] = POOL, routes
 
 
 def test_a_callback_is_of_the_contact_that_its_query_names() -> None:
-    """The number of a pool is no route's, so a delivery or an opt-out had no contact."""
+    """No route has the number of a pool, so a delivery or an opt-out had no contact."""
     assert read(POOL).errors == ["$: no route of twilio for sms has this number or account: add it to Routes"]
     assert addressee({"brand": "acme-garden", "channel": "sms"}) == Contact("acme-garden", "sms", "+15558675310")
 
@@ -238,7 +238,7 @@ def test_it_is_on_the_channel_that_the_message_was_planned_for(to: str, channel:
     ],
 )
 def test_a_query_that_does_not_name_both_leaves_it_to_the_number(query: dict[str, str]) -> None:
-    """As that of a message which went out before the query had them."""
+    """The status of a message that was sent before the query had the name."""
     assert addressee(query, TWILIO_STATUS) == PERSON
 
 
@@ -271,7 +271,7 @@ def test_form_with_too_many_fields_is_refused() -> None:
 
 
 def test_a_service_that_sends_as_rcs_by_itself_is_the_same_route() -> None:
-    """Twilio made an RCS message of an SMS, and the STOP that came back had no contact."""
+    """Twilio sent an SMS as RCS, and the STOP that came back had no contact."""
     got = read({**TWILIO_SMS, "From": f"rcs:{TWILIO_SMS['From']}"}, {})
     assert got.messages[0].contact == PERSON
 

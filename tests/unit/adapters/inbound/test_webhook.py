@@ -110,7 +110,7 @@ def test_the_former_secret_is_good_while_it_is_changed() -> None:
 
 
 def test_of_several_secrets_each_is_good() -> None:
-    """Two accounts of Twilio's call in, each with a token of its own; so do agents of RCS."""
+    """Two accounts of Twilio call, each with its own token; so do agents of RCS."""
     several = {**SECRETS, "meta_app_secret": ["the app's", "another's", "", 7]}
     assert answered(from_meta(MESSAGE), secrets=several).status == 200
     assert answered(from_meta(MESSAGE, "another's"), secrets=several).status == 200
@@ -126,7 +126,7 @@ def test_no_call_is_accepted_without_a_secret(secrets: Any) -> None:
 
 
 def test_a_call_of_twilios_cannot_be_cut_anew() -> None:
-    """Who had texted "STOPFrom+12025559999FromA" cut their own signed call into a STOP from that number."""
+    """A person who had texted "STOPFrom+12025559999FromA" cut their own signed call into a STOP from that number."""
     texted = {"Body": "STOPFrom+12025559999FromA", "From": "+12025550123", "FromCity": "RENO", "MessageSid": "SM1"}
     cut = {"Body": "STOP", "From": "+12025559999", "FromA": "From+12025550123", "FromCity": "RENO", "MessageSid": "SM1"}
     both = [from_twilio(each) for each in (texted, cut)]
@@ -236,7 +236,7 @@ def test_rcs_signs_the_data_inside_the_call() -> None:
 
 
 def test_business_messages_signs_the_whole_body() -> None:
-    """It is of 2020, as all that is replayed: the service was retired in 2024."""
+    """The call is of 2020, as all replayed calls are: the service was retired in 2024."""
     body = json.dumps(dict(BUSINESS_MESSAGE))
     got = answered(from_google("/google-business-messages", body, body.encode(), "the partner's"))
     assert got.status == 200
@@ -442,7 +442,7 @@ def _with(call: Mapping[str, Any], content_type: str) -> dict[str, Any]:
 
 
 def event_at(*instants: datetime) -> bytes:
-    """A call of Meta's with one message for each instant."""
+    """Return a call of Meta's with one message for each instant."""
     messages = [{**TEXT, "id": f"wamid.{number}", "timestamp": _epoch(at)} for number, at in enumerate(instants)]
     return json.dumps(meta_call(meta_entry({"contacts": [dict(SHEENA)], "messages": messages}))).encode()
 
@@ -492,7 +492,7 @@ def test_what_is_ahead_of_our_clock_is_not_old() -> None:
 
 
 def test_call_without_instants_is_never_too_old() -> None:
-    """Errors are kept, and what is ignored does no harm."""
+    """Errors are kept, and ignored parts do no harm."""
     broken = meta_message({"timestamp": "yesterday"})
     got = answered(from_meta(json.dumps(broken).encode()))
     assert got.status == 200
