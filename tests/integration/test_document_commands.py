@@ -1,6 +1,6 @@
 """Every command in a shell block of a document is executed: here, or by a target of ``.ci/run`` that a table names.
 
-Not here: the commands of functions/README.md and ``make up``, which need a stack that keeps running.
+The commands of functions/README.md need a stack that runs: ``make runbook`` plays them (``runbook_scenes.py``).
 """
 
 import json
@@ -51,6 +51,7 @@ class Place(NamedTuple):
 EXECUTED_BY: Final = {
     "make demo": Place("demo", ".ci/run", "step make demo"),
     "make test": Place("test", ".ci/run", "step make test"),
+    "make up": Place("runbook", "tests/local/runbook.py", '["make", "up"]'),
     "sam build": Place("demo", "tests/local/emulator.py", 'build = ["build", "--template-file"'),
     "sam deploy": Place("demo", "tests/local/emulator.py", '"deploy",'),
     ".venv/bin/ruff check --fix .": Place("check", "Makefile", "@$(BIN)/ruff check\n"),
@@ -330,7 +331,7 @@ def test_sam_knows_the_options(command: str) -> None:
 
 @pytest.mark.docs
 def test_each_command_is_executed_somewhere() -> None:
-    found = {command for command, path in commands().items() if path != "functions/README.md"} - {"make up"}
+    found = {command for command, path in commands().items() if path != "functions/README.md"}
     by_test = {*put_events_of_the_readme(), *(c for c in found if c.startswith("aws secretsmanager put-secret-value"))}
     executed = [*IN_A_PROCESS, *EXECUTED_BY, *PARSED_BY_SAM, *ON_MOTO, *by_test]
     assert len(executed) == len(set(executed))
