@@ -175,14 +175,14 @@ def answer(
         allowed = endpoint.methods if endpoint and status is HTTPStatus.METHOD_NOT_ALLOWED else ()
         return Answer(status, allow=", ".join(allowed))
     assert endpoint
+    if call.method == "GET" and endpoint.handle_get:
+        return endpoint.handle_get(call)
     try:
         _ = call.body
     except (binascii.Error, ValueError, TypeError):
         return Answer(HTTPStatus.BAD_REQUEST)
     if len(call.body) > endpoint.max_body:
         return Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    if call.method == "GET" and endpoint.handle_get:
-        return endpoint.handle_get(call)
     answered = endpoint.handle(call)
     if answered.parsed and not endpoint.is_replayed and _is_old(answered.parsed, arrived_at):
         return Answer(HTTPStatus.BAD_REQUEST)
