@@ -88,6 +88,7 @@ conversations = st.builds(
     opening=st.sampled_from(["started", "restarted"]),
     expires_at=expiries,
     warned_expires_at=st.none() | st.sampled_from([1_796_000_000, 1_800_000_000]),
+    warned_at=st.none() | instants,
     agent_replied_at=st.none() | instants,
 )
 # The parser of events lets only an instant through: DynamoDB's index of days reads it.

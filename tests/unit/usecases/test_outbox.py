@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from reengage.domain.commands import EraseContact, RecordChoice
+from reengage.domain.conversation import WINDOW
+from reengage.domain.events_out import OutEvent
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.outbox import event_again, is_list_key
 from reengage.domain.planning import reply
@@ -15,7 +17,7 @@ from reengage.domain.policy import PolicySettings
 from reengage.domain.preferences import Choice
 from reengage.domain.quiet_hours import QuietHours
 from reengage.errors import NotPublished
-from reengage.ports import Refused, Unknown
+from reengage.ports import OptedOut, Refused, Unknown
 from reengage.usecases.outbox import KEYS_AT_ONCE, PUBLISH_AT_ONCE
 from tests.fakes import ANNA, CLAIM_LASTS, NOON, Crash, Fault, World, business, due_now, inbound, receipt, worker
 
@@ -299,3 +301,84 @@ def test_row_without_an_outcome_has_no_event() -> None:
     (listed,) = world.store._unpublished.values()
     assert row(world).state is State.SCHEDULED
     assert event_again(row(world), listed) is None
+
+
+# A closing window, and an opt-out that the provider reports
+
+
+def closing() -> World:
+    """A trial that ends after Anna's window closes: the business is to be warned now."""
+    world = World(policy=PolicySettings(when_window_will_close="warn"))
+    world.receive(inbound(timezone="Europe/Berlin"))
+    ends_at = NOON + WINDOW + timedelta(days=1)
+    world.plan(business("TrialStarted", ends_at=ends_at, product="Pro", follow_up=["P1D", "P2D"], subject_id="T-1"))
+    world.bus.events.clear()
+    world.clock.now = min(row.due_at for row in world.store.rows())
+    return world
+
+
+def closings(world: World) -> list[OutEvent]:
+    return [event for event in world.bus.events if event.type == "ConversationClosing"]
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_closing_window_is_published_after_a_kill_at_any_call(after: bool) -> None:
+    """A run was killed after it had marked a conversation, so no run published ``ConversationClosing``."""
+    wanted = closing()
+    assert not worker(wanted.sender("trials"), ANNA.shard, wanted.clock.now + MINUTE)[1]
+    [event] = closings(wanted)
+    for nth in count(1):
+        world = closing()
+        fault = Fault(nth=nth, after=after)
+        try:
+            worker(world.sender("trials", around=fault), ANNA.shard, world.clock.now + MINUTE)
+        except Crash:
+            pass
+        else:
+            assert not fault.struck
+            break
+        for _ in range(3):
+            world.clock.now += CLAIM_LASTS
+            world.run_sender("trials")
+        assert closings(world), (nth, fault.calls)
+        assert closings(world)[0].detail["expires_at"] == event.detail["expires_at"]
+        assert {each["subject_id"] for each in closings(world)[0].detail["scheduled_messages"]} == {"T-1"}
+        assert lists(world) == 0
+    assert nth > 5
+
+
+def test_closing_window_of_a_run_that_ended_is_published_once() -> None:
+    world = closing()
+    for _ in range(3):
+        world.run_sender("trials")
+        world.clock.now += CLAIM_LASTS
+    assert len(closings(world)) == 1
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_opt_out_by_the_provider_survives_a_kill_at_any_call(after: bool) -> None:
+    """A provider that knows of a STOP refuses each message, so the next run learns what a killed run has lost."""
+    for nth in count(1):
+        world = World()
+        world.receive(inbound(timezone="Europe/Berlin"))
+        world.plan(business("AppointmentBooked", starts_at=STARTS, remind_before=["PT2H", "PT1H"]))
+        world.provider.script += [OptedOut("21610")] * 2
+        world.clock.now = DUE
+        fault = Fault(nth=nth, after=after)
+        try:
+            worker(world.sender(around=fault), ANNA.shard, DUE + MINUTE)
+        except Crash:
+            pass
+        else:
+            assert not fault.struck
+            break
+        is_stored = world.store.read_preferences(ANNA).refused("contact", "sms") is not None
+        assert not is_stored or "ContactOptedOut" in world.bus.types(), (nth, fault.calls)
+        later_runs(world)
+        world.clock.now = DUE + 61 * MINUTE
+        later_runs(world)
+        assert world.store.read_preferences(ANNA).refused("contact", "sms"), (nth, fault.calls)
+        assert "ContactOptedOut" in world.bus.types(), (nth, fault.calls)
+        assert all(row.state is not State.SENT for row in world.store.rows())
+        assert len(world.provider.handed) <= 2
+    assert nth > 5

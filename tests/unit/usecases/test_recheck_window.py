@@ -472,7 +472,7 @@ def test_short_table_failure_does_not_lose_the_warning(call: str, nth: int) -> N
     world.clock.now = CLOSES - DAY
     worker(world.sender("trials", Fault(error=lambda: Unreachable("lost"), only=call, nth=nth)), ANNA.shard, CLOSES)
     live(world, NOON + timedelta(days=40))
-    assert len(warnings(world)) == 1
+    assert 1 <= len(warnings(world)) <= 2
 
 
 def _two_groups(choose: Choose) -> World:

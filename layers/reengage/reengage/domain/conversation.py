@@ -47,7 +47,8 @@ class Conversation:
 
     ``opened_by`` is the id of the message that opened the conversation, and ``opening`` is how. A repeat of that
     message is recognised by it, and finishes what a crash left undone. ``warned_expires_at`` is the expiry that a
-    business was last warned of. ``agent_replied_at`` is when a person of the business last wrote to the contact.
+    business was last warned of, at ``warned_at``. ``agent_replied_at`` is when a person of the business last wrote to
+    the contact.
     """
 
     last_inbound_at: datetime
@@ -56,6 +57,7 @@ class Conversation:
     expires_at: int
     warned_expires_at: int | None = None
     agent_replied_at: datetime | None = None
+    warned_at: datetime | None = None
 
     @property
     def closes_at(self) -> datetime:

@@ -5,7 +5,7 @@ killed run leaves its lists, and a later run publishes again what they name. A r
 about four write units for up to 25 messages, and eight for 100.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import batched
@@ -145,14 +145,19 @@ class Outbox:
                 del self._lists[list_key]
 
 
-def publish_list(key: MessageKey, *, store: OutboxStore, publish: Publish) -> None:
+Closings = Callable[[Sequence[ScheduledMessage], UnpublishedList], Sequence[OutEvent]]
+"""Return the events of the conversations that the list's run marked as closing."""
+
+
+def publish_list(key: MessageKey, *, store: OutboxStore, publish: Publish, closings: Closings) -> None:
     """Publish the events of a list that a run left behind, and delete the list. Raises ``NotPublished``.
 
     An event may have been published before: each is published at least once.
     """
     if listed := store.read_unpublished(key):
-        rows = [row for first in store.read_messages(listed.keys).values() for row in (first, *_others(first, store))]
-        publish([event for row in rows if (event := event_again(row, listed))])
+        found = list(store.read_messages(listed.keys).values())
+        rows = [row for first in found for row in (first, *_others(first, store))]
+        publish([*(event for row in rows if (event := event_again(row, listed))), *closings(found, listed)])
         store.delete_unpublished(key)
 
 

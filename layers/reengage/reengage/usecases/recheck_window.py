@@ -4,13 +4,13 @@ The window moves whenever the contact writes. So a message only gets a time for 
 again whether the window will close before it is due.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from reengage.domain.contact import Contact
-from reengage.domain.events_out import out_event
+from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.instants import iso
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.planning import replan
@@ -18,6 +18,7 @@ from reengage.domain.policy import PolicyInput, PolicySettings
 from reengage.domain.window_closing import is_refused, plan_for_closing
 from reengage.errors import NotPublished
 from reengage.ports import Clock, ConversationStore, Publish, WindowStore
+from reengage.usecases.person import addresses_of
 
 HELD_BY_FACTS: Final = frozenset({"quiet_hours", "unknown_timezone"})
 """The rules whose hold may end before its time: they depend on the person's zone, which a message may name."""
@@ -63,6 +64,12 @@ def recheck_holds(contact: Contact, *, store: ConversationStore, now: datetime, 
             store.reschedule(row, due_at=now, planned_due_at=row.planned_due_at)
 
 
+def recheck_person(contact: Contact, *, store: ConversationStore, now: datetime) -> None:
+    """Make due again what waits for the person's time zone, after an address was linked: it may have the zone."""
+    for address in addresses_of(contact, store):
+        recheck_holds(address, store=store, now=now, changed=Changed(timezone=True))
+
+
 def _is_held_by_timezone(row: ScheduledMessage) -> bool:
     return row.rule in HELD_BY_FACTS and row.attempts == 0
 
@@ -81,22 +88,40 @@ def warn(context: PolicyInput, due_after: ScheduledMessage, *, store: WindowStor
     conversation, contact = context.conversation, context.message.recipient
     assert conversation is not None
     late = [due_after, *_also_after(context, due_after, store)]
-    warned = replace(conversation, warned_expires_at=conversation.expires_at)
+    warned = replace(conversation, warned_expires_at=conversation.expires_at, warned_at=context.now)
     # Two functions may warn in the same minute: the one that marks the conversation does.
     if not store.write_conversation(contact, warned, replacing=conversation):
         return False
-    event = out_event(
-        "ConversationClosing",
-        contact,
-        expires_at=conversation.closes_at,
-        scheduled_messages=[_about(message) for message in sorted(late, key=lambda message: message.due_at)],
-    )
     try:
-        publish([event])
+        publish([_closing_event(contact, conversation.closes_at, late)])
     except NotPublished:
         store.write_conversation(contact, conversation, replacing=warned)
         return False
     return True
+
+
+def closing_again(
+    row: ScheduledMessage,
+    *,
+    store: WindowStore,
+    settings: PolicySettings,
+    now: datetime,
+    since: datetime,
+    until: datetime,
+) -> OutEvent | None:
+    """Return ``ConversationClosing`` once more, if a run marked the conversation then: it may not have published it."""
+    context = PolicyInput.of(store.read_snapshot(row), row, settings, now).with_longest_window()
+    conversation = context.conversation
+    if conversation is None or conversation.warned_at is None or not conversation.already_warned:
+        return None
+    if not since <= conversation.warned_at < until:
+        return None
+    return _closing_event(context.message.recipient, conversation.closes_at, [row, *_also_after(context, row, store)])
+
+
+def _closing_event(contact: Contact, closes_at: datetime, late: Sequence[ScheduledMessage]) -> OutEvent:
+    about = [_about(message) for message in sorted(late, key=lambda message: message.due_at)]
+    return out_event("ConversationClosing", contact, expires_at=closes_at, scheduled_messages=about)
 
 
 def _also_after(context: PolicyInput, due_after: ScheduledMessage, store: WindowStore) -> Iterator[ScheduledMessage]:

@@ -8,19 +8,22 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from threading import Condition
 from typing import Final, NamedTuple
 
 from reengage.domain.broadcast import is_shard_key, shard_key
 from reengage.domain.contact import Contact
-from reengage.domain.message import MessageKey
-from reengage.domain.outbox import is_list_key
+from reengage.domain.events_out import OutEvent
+from reengage.domain.message import MessageKey, ScheduledMessage
+from reengage.domain.outbox import UnpublishedList, is_list_key
 from reengage.domain.reasons import Priority
 from reengage.ports import DueKey
 from reengage.usecases.expand_broadcast import expand_broadcast
 from reengage.usecases.outbox import KEYS_AT_ONCE, Outbox, publish_list
 from reengage.usecases.outcome import Handled
 from reengage.usecases.pause_watch import PauseWatch
+from reengage.usecases.recheck_window import closing_again
 from reengage.usecases.run_measures import RunMeasures
 from reengage.usecases.send_message import Sender
 from reengage.usecases.send_queue import SendQueue
@@ -265,9 +268,18 @@ class Run:
     def _publish_list(self, task: _Task) -> None:
         """Publish the events that a killed run, or the bus, has left."""
         try:
-            publish_list(task.due.key, store=self.sender.store, publish=self.sender.publish)
+            sender = self.sender
+            publish_list(task.due.key, store=sender.store, publish=sender.publish, closings=self._closings)
         except Exception as error:  # noqa: BLE001 - it stays due; the run raises the error
             self._note(error)
+
+    def _closings(self, rows: Sequence[ScheduledMessage], listed: UnpublishedList) -> list[OutEvent]:
+        """Return the events of the conversations that the list's run marked as closing: one for each contact."""
+        sender = self.sender
+        known = partial(closing_again, store=sender.store, settings=sender.settings, now=sender.clock())
+        first = {row.contact: row for row in reversed(rows)}
+        found = (known(row, since=listed.at, until=listed.due_at) for row in first.values())
+        return [event for event in found if event]
 
     def _count_outcomes(self) -> None:
         """Add to the broadcasts' own counts."""

@@ -49,6 +49,7 @@ class ConversationItem(Item, discriminator="conversation"):
     opened_by = UnicodeAttribute()
     opening = UnicodeAttribute()
     warned_expires_at = NumberAttribute(attr_name="told_to_close", null=True)
+    warned_at = InstantAttribute(null=True)
     agent_replied_at = InstantAttribute(null=True)
 
 
@@ -66,6 +67,7 @@ class PreferencesItem(Item, discriminator="preferences"):
     moved_at = InstantAttribute(null=True)
     channels = CompactJSONAttribute(null=True)
     used_channels = CompactJSONAttribute(null=True)
+    left_channels = CompactJSONAttribute(null=True)
     revision = NumberAttribute()
 
 
@@ -115,6 +117,7 @@ def conversation_item(contact: Contact, conversation: Conversation) -> Conversat
         audience_shard=audience_shard(contact.brand, contact.shard),
         audience_day=conversation.closes_at.astimezone(UTC).date().isoformat(),
         warned_expires_at=conversation.warned_expires_at,
+        warned_at=conversation.warned_at,
         agent_replied_at=conversation.agent_replied_at,
         last_inbound_at=conversation.last_inbound_at,
         opened_by=conversation.opened_by,
@@ -133,6 +136,7 @@ def to_conversation(item: Item | None) -> Conversation | None:
         int(item.expires_at),
         int(item.warned_expires_at) if item.warned_expires_at else None,
         item.agent_replied_at,
+        item.warned_at,
     )
 
 
@@ -169,6 +173,7 @@ def preferences_item(pk: str, preferences: Preferences) -> PreferencesItem:
         moved_at=preferences.moved_at,
         channels={channel: iso(at) for channel, at in preferences.channels.items()} or None,
         used_channels={channel: iso(at) for channel, at in preferences.used_channels.items()} or None,
+        left_channels={channel: iso(at) for channel, at in preferences.left_channels.items()} or None,
         revision=preferences.revision + 1,
         expires_at=preferences.expires_at,
     )
@@ -180,11 +185,11 @@ def to_preferences(item: Item | None) -> Preferences:
     erasures = {channel: Erasure(*map(parse_instant, instants)) for channel, instants in item.erasures.items()}
     links = {key: _link(link) for key, link in (item.links or {}).items()}
     choices = _choices(item.contact), _choices(item.marketing)
-    channels, used_channels = (
+    channels = (
         {channel: parse_instant(at) for channel, at in (marks or {}).items()}
-        for marks in (item.channels, item.used_channels)
+        for marks in (item.channels, item.used_channels, item.left_channels)
     )
-    return Preferences(*choices, erasures, int(item.revision), links, item.moved_at, channels, used_channels)
+    return Preferences(*choices, erasures, int(item.revision), links, item.moved_at, *channels)
 
 
 def _link_json(link: Link) -> list[str]:
