@@ -12,7 +12,8 @@ from reengage.observability import lambda_handler, with_hints
 def handler(event: Any, _context: Any) -> dict[str, Any]:
     """Return the result: for an event about a subject
     ``{"planned": n, "too_late": n, "withdrawn": n, "broadcasts": n, "stale": bool, "erased": bool}``, for a choice or
-    a brand ``{"changed": bool}``, for an erasure ``{"erased": n}``; ``hints`` if a field is misspelled.
+    a brand ``{"changed": bool}``, for an erasure ``{"erased": n}``; ``hints`` if a field is misspelled, or if the event
+    ends something for a contact that no event added.
     An invalid event returns ``{"rejected": [error, …]}``.
     """
     try:

@@ -43,7 +43,8 @@ def test_preferences_keep_links_and_channels(harness: Harness) -> None:
     at = NOW.replace(microsecond=0)
     links = {"a": Link(at, "whatsapp", CHAT), "of an older version": Link(at, "whatsapp")}
     channels = {"sms": at, "whatsapp": at}
-    stored = preferring(harness.store, ANNA, Preferences(links=links, channels=channels, used_channels=channels))
+    preferences = Preferences(links=links, channels=channels, used_channels=channels, left_channels={"sms": at})
+    stored = preferring(harness.store, ANNA, preferences)
     assert harness.store.read_preferences(ANNA) == stored
 
 

@@ -21,6 +21,7 @@ from reengage.domain.routes import PROVIDERS, parse_routes
 from reengage.domain.subject import EVENT_TYPES, BusinessEvent, EventEffect
 from reengage.observability import (
     ALL_HELD_FOR_TIMEZONE,
+    CONTACTS_UNKNOWN,
     FIELDS_MISSPELLED,
     LEFT,
     METRICS,
@@ -180,6 +181,7 @@ def test_metrics() -> None:
         (PAUSED.name, ()),
         (WITHOUT_RECEIPT.name, ()),
         (FIELDS_MISSPELLED.name, ()),
+        (CONTACTS_UNKNOWN.name, ()),
         (SIGNATURES_REFUSED.name, ()),
         (WEBHOOKS_REFUSED.name, WEBHOOKS_REFUSED.dimensions),
         (SMS_OVER_THREE_SEGMENTS.name, SMS_OVER_THREE_SEGMENTS.dimensions),

@@ -103,7 +103,10 @@ WITHOUT_RECEIPT: Final = Metric("MinutesWithoutReceipt", of_stack=True)
 WEBHOOKS_REFUSED: Final = Metric("WebhooksRefused", ("door", "status"))
 SIGNATURES_REFUSED: Final = Metric("WebhookSignaturesRefused")
 FIELDS_MISSPELLED: Final = Metric("FieldsMisspelled")
+CONTACTS_UNKNOWN: Final = Metric("ContactsUnknown")
 SMS_OVER_THREE_SEGMENTS: Final = Metric("SmsOverThreeSegments", ("reason",))
+
+UNKNOWN_CONTACT: Final = "$.detail.contact: no event added this contact, so nothing ended for anyone else"
 
 MOST_SEGMENTS: Final = 3
 """An SMS should have no more segments; each is billed."""
@@ -219,7 +222,15 @@ def with_hints(answer: dict[str, Any], hints: Sequence[str]) -> dict[str, Any]:
     if not hints:
         return answer
     count(FIELDS_MISSPELLED, len(hints))
-    return answer | {"hints": list(hints)}
+    return answer | {"hints": [*hints, *answer.get("hints", ())]}
+
+
+def with_unknown_contact(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer with a hint, and count it, if the event ended something for a contact that no event added."""
+    if answer.pop("unknown_contact"):
+        count(CONTACTS_UNKNOWN)
+        answer["hints"] = [UNKNOWN_CONTACT]
+    return answer
 
 
 def count_unsent(summary: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from reengage.domain.message import ScheduledMessage
+from reengage.domain.reasons import REASONS
 from reengage.simulation.fault_app import Call, Handover, History, place_of
 from tests.simulation.faults import model
 from tests.simulation.faults.case import ONE_EACH, Case, Violation, is_by
@@ -150,7 +151,11 @@ def _wrong_address(view: View, handover: Handover, at: datetime) -> set[str]:
 
 
 def _caps(case: Case) -> Iterator[Violation]:
-    """The person's messages count, at whichever address; of before the last one's read, by the links of then."""
+    """The person's messages count, at whichever address; of before the last one's read, by the links of then.
+
+    A correction may exceed a cap that would make it useless.
+    """
+    over_cap = {row.key for row in case.history.rows if row.facts.get("over_cap") and REASONS[row.reason].correction}
     sends: dict[tuple[frozenset[str], str, datetime], list[Handover]] = defaultdict(list)
     times = Counter(handover.message.key for handover in case.history.handovers)
     for handover in case.history.handovers:
@@ -162,6 +167,8 @@ def _caps(case: Case) -> Iterator[Violation]:
     for (_, category, _), handovers in sends.items():
         for limit, period in case.settings.caps.get(category, ()):
             for position, last in enumerate(handovers):
+                if last.message.key in over_cap:
+                    continue
                 address = last.message.contact.address
                 known = linked(_done_before(case, address, last.read), address)
                 counted = [each.call.at for each in handovers[:position] if each.message.contact.address in known]

@@ -7,7 +7,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
-from ..observability import logger
+from ..observability import logger, with_unknown_contact
 from ..settings import PlanSettings
 from .adapters import EventAdapters
 from .opt_outs import OptOutApp
@@ -36,7 +36,7 @@ class PlanApp(PlanningApp, OptOutApp, EventAdapters):
             case RecordChoice() | EraseContact() | PauseSending() | ResumeSending():
                 return self._protecting().execute(command)
             case BusinessEvent():
-                return asdict(self._plan(command))
+                return with_unknown_contact(asdict(self._plan(command)))
             case LinkContact() | MoveContact():
                 return self._link(command)
             case _:
@@ -53,10 +53,15 @@ class PlanApp(PlanningApp, OptOutApp, EventAdapters):
     def _link(self, command: LinkContact | MoveContact) -> dict[str, Any]:
         from ..domain.commands import LinkContact
         from ..usecases.link_contact import link_contact, move_contact
+        from ..usecases.recheck_window import recheck_person
 
         if isinstance(command, LinkContact):
-            return {"changed": link_contact(command, store=self.store, publish=self.publish)}
-        return {"changed": move_contact(command, store=self.store, publish=self.publish)}
+            changed = link_contact(command, store=self.store, publish=self.publish)
+        else:
+            changed = move_contact(command, store=self.store, publish=self.publish)
+        if changed:
+            recheck_person(command.contact, store=self.store, now=self.clock())
+        return {"changed": changed}
 
     def _store(self, command: ConfigureBrand | RecordAgentReply) -> dict[str, Any]:
         from ..domain.commands import ConfigureBrand

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from .caps import CapUsage
 from .contact import CHANNELS, Contact, Profile
 from .conversation import Conversation
+from .instants import EARLIEST
 from .preferences import Preferences
 from .subject import Subject
 from .zones import is_witness
@@ -41,14 +42,17 @@ class OtherAddress(NamedTuple):
 
     @property
     def has_left(self) -> bool:
-        return self.preferences.moved_at is not None and not self.has_new_owner
+        if self.preferences.moved_at is not None and not self.has_new_owner:
+            return True
+        written_at = self.conversation.last_inbound_at if self.conversation else EARLIEST
+        return self.preferences.left_since(written_at, self.contact.channel)
 
 
 def has_new_owner(preferences: Preferences, conversation: Conversation | None) -> bool:
     """Whether someone wrote from an address after the person left it: what is linked with it is not that person."""
     if preferences.moved_at is None or conversation is None:
         return False
-    return not preferences.left_since(conversation.last_inbound_at)
+    return not preferences.moved_since(conversation.last_inbound_at)
 
 
 def other_channels(contact: Contact) -> list[Contact]:
@@ -74,7 +78,7 @@ def explore(
     ``preferences`` and ``conversation`` are the contact's own. An address that has a new owner is not the person's;
     but what was planned before the person left it, at ``planned_at``, still is.
     """
-    if has_new_owner(preferences, conversation) and not (planned_at and preferences.left_since(planned_at)):
+    if has_new_owner(preferences, conversation) and not (planned_at and preferences.moved_since(planned_at)):
         return ()
     others: dict[Contact, OtherAddress] = {}
     seen = {contact}

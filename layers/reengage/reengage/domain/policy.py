@@ -81,6 +81,8 @@ def _superseded(context: PolicyInput) -> RuleResult:
     track = context.track
     if not track or context.subject is None or context.is_undone:
         return PASS
+    if context.subject.is_planned_elsewhere(context.message.contact):
+        return RuleResult(stops=True, facts={"same_person": True})
     newest = context.subject.revision_of(track)
     if context.message.version == newest:
         return PASS
@@ -130,7 +132,8 @@ def _no_conversation(context: PolicyInput) -> RuleResult:
 
 
 def _window_closed(context: PolicyInput) -> RuleResult:
-    conversation, moved_at = context.conversation, context.preferences.moved_at
+    conversation = context.conversation
+    moved_at = context.preferences.left_at(context.message.recipient.channel)
     if conversation and moved_at and context.is_left:
         return RuleResult(stops=True, facts={"moved_at": iso(moved_at)})
     return PASS if conversation and conversation.is_open(context.now) else STOP
@@ -187,6 +190,9 @@ def _frequency_cap(context: PolicyInput) -> RuleResult:
     until = free_at(context.caps, sends, context.now)
     if until is None:
         return RuleResult(stops=False, facts={"counted": counted})
+    if context.message.reason_spec.correction and until >= context.message.valid_until:
+        # Else the person would act on what is false. It counts for the messages after it.
+        return RuleResult(stops=False, facts={"counted": counted, "over_cap": True})
     name = {"utility": "UtilityCaps", "marketing": "MarketingCaps"}.get(context.category, "")
     source = context.settings.source(name, f"{context.category}_caps")
     return RuleResult(stops=True, facts={"counted": counted, **source}, until=until)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from .brand import Brand
 from .caps import Cap, CapUsage
-from .contact import Profile
+from .contact import Contact, Profile
 from .conversation import Conversation
 from .instants import parse_zone
 from .message import ScheduledMessage
@@ -17,6 +17,7 @@ from .policy_settings import PolicySettings
 from .preferences import Preferences
 from .purchases import is_bought
 from .reasons import Category
+from .same_person import merge_people
 from .subject import Subject, Track
 from .zones import BOTH, Zones, zones_of
 
@@ -136,7 +137,7 @@ class PolicyInput:
     def is_left(self) -> bool:
         """Whether the person left the recipient's address after the message was planned, or has not written since."""
         since = [self.message.planned_at, *([self.conversation.last_inbound_at] if self.conversation else [])]
-        return any(map(self.preferences.left_since, since))
+        return any(self.preferences.left_since(instant, self.message.recipient.channel) for instant in since)
 
     @property
     def closes_at(self) -> datetime | None:
@@ -159,8 +160,18 @@ class PolicyInput:
         object.__setattr__(self, "profile", profile)
         object.__setattr__(self, "conversation", conversation)
         if self.subject:
-            object.__setattr__(self, "subject", self.subject.for_contact(self.message.contact))
+            subject = merge_people(self.subject, self._linked) if self.addresses else self.subject
+            object.__setattr__(self, "subject", subject.for_contact(self.message.contact))
         object.__setattr__(self, "settings", self.settings.for_brand(self.brand))
+
+    @property
+    def all_addresses(self) -> list[Contact]:
+        """Return the person's addresses, and the other channels of one number; empty for a contact without any."""
+        return [each.contact for each in self.addresses]
+
+    @property
+    def _linked(self) -> list[Contact]:
+        return [each.contact for each in self.addresses if each.is_linked and not each.has_new_owner]
 
     @property
     def track(self) -> Track | None:

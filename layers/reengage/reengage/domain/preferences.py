@@ -77,7 +77,8 @@ class Preferences:
 
     ``links`` are by the keys of the same person's other addresses, hashed too. ``moved_at``: the person left this
     address; a conversation from before is closed. ``channels`` are those of one phone number that are linked by an
-    event, each since when; ``used_channels`` those on which someone wrote, if there are several.
+    event, each since when; ``used_channels`` those on which someone wrote, if there are several; ``left_channels``
+    those that the person left for another channel of the number.
     """
 
     contact: Choices = field(default_factory=dict)
@@ -88,12 +89,13 @@ class Preferences:
     moved_at: datetime | None = None
     channels: Mapping[str, datetime] = field(default_factory=dict)
     used_channels: Mapping[str, datetime] = field(default_factory=dict)
+    left_channels: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
         """Return whether nothing is stored: such a row is deleted."""
         choices = self.contact or self.marketing or self.erasures
-        return not (choices or self.links or self.moved_at or self.channels or self.used_channels)
+        return not (choices or self.links or self.moved_at or self.channels or self.used_channels or self.left_channels)
 
     def link(self, key: str, link: Link) -> "Preferences":
         """Add a link; the same object if it is known and not old."""
@@ -145,8 +147,25 @@ class Preferences:
         """Record that the person left the address; the same object if a later move is known."""
         return self if self.moved_at and self.moved_at >= at else replace(self, moved_at=at)
 
-    def left_since(self, instant: datetime) -> bool:
+    def move_channel(self, channel: str, to: str, at: datetime) -> "Preferences":
+        """Record that the person left a channel of the number; the same object if a later move is known."""
+        if channel in self.left_channels and self.left_channels[channel] >= at:
+            return self
+        left = {name: since for name, since in self.left_channels.items() if name != to}
+        return replace(self, left_channels={**left, channel: at})
+
+    def left_at(self, channel: str) -> datetime | None:
+        """Return when the person left the number, or this channel of it."""
+        instants = [at for at in (self.moved_at, self.left_channels.get(channel)) if at]
+        return max(instants, default=None)
+
+    def left_since(self, instant: datetime, channel: str) -> bool:
         """Return whether the person left the address at or after ``instant``, usually that of their last message."""
+        left_at = self.left_at(channel)
+        return left_at is not None and instant <= left_at
+
+    def moved_since(self, instant: datetime) -> bool:
+        """Return whether the person left the number, on all channels, at or after ``instant``."""
         return self.moved_at is not None and instant <= self.moved_at
 
     def choice(self, topic: Topic, channel: str) -> Choice | None:
@@ -209,6 +228,7 @@ class Preferences:
             links={key: link for key, link in self.links.items() if link.channel != channel},
             channels=_several(self.channels, but=channel),
             used_channels=_several(self.used_channels, but=channel),
+            left_channels={name: at for name, at in self.left_channels.items() if name != channel},
         )
 
     @property
@@ -219,6 +239,7 @@ class Preferences:
         ends = [erasure.at + ERASURE_MARK_LASTS for erasure in self.erasures.values()]
         ends += [link.at + LINK_RETENTION for link in self.links.values()]
         ends += [at + LINK_RETENTION for at in (*self.channels.values(), *self.used_channels.values())]
+        ends += [at + LINK_RETENTION for at in self.left_channels.values()]
         ends += [self.moved_at + LINK_RETENTION] if self.moved_at else []
         return expiry(max(ends)) if ends else None
 

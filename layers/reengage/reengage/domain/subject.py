@@ -72,6 +72,7 @@ class Subject:
     revision: int = 0
     last_event_at: datetime = EARLIEST
     era: int = 0
+    aliases: Mapping[str, Contact] = field(default_factory=dict)
 
     @cached_property
     def _seen_by(self) -> dict[Contact, "Subject"]:
@@ -100,7 +101,7 @@ class Subject:
 
     def named_for(self, contact: Contact) -> Contact:
         """Return the contact that events name for the person who is reached at ``contact``."""
-        if contact.person in self._named:
+        if contact.person in self.named_people:
             return contact
         return next((use.owner for use in self._opener_uses() if use.contact == contact and use.owner), contact)
 
@@ -127,7 +128,7 @@ class Subject:
         return list({person.contact: None for track in self._namers() for person in track.everyone.values()})
 
     @cached_property
-    def _named(self) -> Mapping[str, Contact]:
+    def named_people(self) -> Mapping[str, Contact]:
         """Return the people that business events name; without any, those who used an opener."""
         uses = self._opener_uses()
         named = [person for track in self._namers() if track not in uses for person in track.everyone.values()]
@@ -145,18 +146,24 @@ class Subject:
         return self._seen_by[contact]
 
     def _made_for(self, contact: Contact) -> "Subject":
-        known, contact = self._named, self.named_for(contact)
+        known, contact = self.named_people, self.named_for(contact)
+        contact = self.aliases.get(contact.person, contact)
         if contact.person not in known and len(known) == 1:
             [contact] = known.values()
         tracks = {name: own for name in self.tracks if (own := self._of_person(name, contact.person))}
         return replace(self, tracks=tracks)
+
+    def is_planned_elsewhere(self, contact: Contact) -> bool:
+        """Return whether the person's messages are planned for another address that events name."""
+        planned_for = {self.reached_at(named) for named in self.named_people.values()}
+        return contact.person in self.aliases and contact not in planned_for
 
     def views(self) -> Iterator["Subject"]:
         """Yield the subject as it is for each of its people; a subject of one contact as it is."""
         if self.ref.kind not in OF_SEVERAL_PEOPLE:
             yield self
             return
-        yield from map(self.for_contact, self._named.values())
+        yield from map(self.for_contact, self.named_people.values())
 
     def _of_person(self, name: str, person: str) -> Track | None:
         if _is_opener(name):

@@ -239,7 +239,7 @@ class Track:
         return Track(
             version=max(for_all.version, known.version),
             active=self._takes_part(person, known),
-            fields=_newest_of(fields, known.fields) | named,
+            fields=newest_of(fields, known.fields) | named,
             revision=max(self.revision, known.revision),
             named_at=known.named_at,
             began=max(self.began, known.began),
@@ -364,10 +364,10 @@ class Track:
 
 def newest_fields(known: Fields, given: Mapping[str, Json], version: int) -> dict[str, VersionedValue]:
     """Return the fields with those of an event of that version: an older value replaces none."""
-    return _newest_of(known, {name: VersionedValue(version, value) for name, value in given.items()})
+    return newest_of(known, {name: VersionedValue(version, value) for name, value in given.items()})
 
 
-def _newest_of(known: Fields, others: Fields) -> dict[str, VersionedValue]:
+def newest_of(known: Fields, others: Fields) -> dict[str, VersionedValue]:
     values = dict(known)
     for name, value in others.items():
         if name not in values or value.version >= values[name].version:

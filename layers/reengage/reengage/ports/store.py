@@ -254,7 +254,7 @@ class DayStore(SnapshotReader, BrandReader, Protocol):
     def read_threads(self, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]: ...
 
 
-class PreviewStore(MessageReader, SnapshotReader, BrandReader, SubjectReader, QuestionReader, Protocol):
+class PreviewStore(MessageReader, SnapshotReader, BrandReader, SubjectReader, ThreadsReader, QuestionReader, Protocol):
     """What a preview reads."""
 
 

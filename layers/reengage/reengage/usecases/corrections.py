@@ -12,10 +12,11 @@
 | is still in a sender's hands | any | planned; the sender looks again before it sends |
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final, Literal
 
+from reengage.domain.contact import Contact
 from reengage.domain.message import ScheduledMessage, State
 from reengage.ports import QuestionReader
 
@@ -24,9 +25,16 @@ CANCELLED: Final = "appointment_cancelled"
 Verdict = Literal["needed", "not_needed", "wait"]
 
 
-def sent_about(correction: ScheduledMessage, store: QuestionReader) -> list[ScheduledMessage]:
-    """Read the contact's messages about the same appointment that were handed over, oldest first."""
-    rows = [row for row in store.sent_about_appointments(correction.contact) if row.subject == correction.subject]
+def sent_about(
+    correction: ScheduledMessage, store: QuestionReader, addresses: Iterable[Contact] = ()
+) -> list[ScheduledMessage]:
+    """Read the messages about the same appointment that were handed over to the person, oldest first.
+
+    ``addresses`` are the person's other ones: an earlier event may have named another address.
+    """
+    contacts = dict.fromkeys([correction.contact, *addresses])
+    found = (row for contact in contacts for row in store.sent_about_appointments(contact))
+    rows = [row for row in found if row.subject == correction.subject]
     return sorted(rows, key=lambda row: row.claimed_at or row.planned_at)
 
 
@@ -56,9 +64,11 @@ def numbered(correction: ScheduledMessage, sent: Sequence[ScheduledMessage]) -> 
     return replace(correction, offset=f"{correction.offset}.{same + 1}") if same else correction
 
 
-def look_again(correction: ScheduledMessage, store: QuestionReader) -> tuple[Verdict, str | None]:
+def look_again(
+    correction: ScheduledMessage, store: QuestionReader, addresses: Iterable[Contact] = ()
+) -> tuple[Verdict, str | None]:
     """Return whether the correction is needed when it is due, and the reason of the message that it corrects."""
-    sent = [row for row in sent_about(correction, store) if row.key != correction.key]
+    sent = [row for row in sent_about(correction, store, addresses) if row.key != correction.key]
     if any(row.state is State.SENDING for row in sent):
         return "wait", None
     return ("needed", sent[-1].reason) if is_needed(correction, sent) else ("not_needed", None)

@@ -158,11 +158,12 @@ def _store_thread(
             _note_channels(message, store)
             if not store.write_profile(message.contact, seen, replacing=thread.profile):
                 return None
-        has_moved = profile is not None and seen.timezone != profile.timezone
+        is_linked = bool(thread.preferences.linked_to(message.contact))
+        has_moved = seen.timezone != profile.timezone if profile else is_linked and seen.timezone is not None
         changed = Changed(timezone=has_moved, free_text=_reopens_free_text(message, conversation))
         if extended is None:
             return _Stored("window_closed", None, Changed(), own)
-        return _Stored("stored", extended, changed, own, bool(thread.preferences.linked_to(message.contact)))
+        return _Stored("stored", extended, changed, own, is_linked)
 
     return retry_conflicts(attempt, "the conversation")
 

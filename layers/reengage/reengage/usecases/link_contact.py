@@ -30,7 +30,7 @@ def link_contact(command: LinkContact, *, store: PreferencesStore, publish: Publ
 
 
 def move_contact(command: MoveContact, *, store: PreferencesStore, publish: Publish) -> bool:
-    """Record that the person left an address, and link it with the new one. Return whether the link is new.
+    """Record that the person left an address, and link it with the new one. Return whether that is news.
 
     The opt-outs of the old address apply to the new one. The old address is not written to any more, until someone
     writes from there.
@@ -41,15 +41,22 @@ def move_contact(command: MoveContact, *, store: PreferencesStore, publish: Publ
         before = store.read_preferences(command.contact)
         if before.erased_since(command.contact.channel, command.at):
             return False
-        after = before.move(command.at)
-        return (
-            after.moved_at == command.at if after is before or store.write_preferences(command.contact, after) else None
-        )
+        after = _moved(before, command)
+        if after is before or store.write_preferences(command.contact, after):
+            return after.left_at(command.contact.channel) == command.at
+        return None
 
     is_new = retry_conflicts(attempt, "the preferences")
     if is_new:
         publish([out_event("ContactMoved", command.contact, to=subject_of(command.to)["contact"])])
     return is_new
+
+
+def _moved(preferences: Preferences, command: MoveContact) -> Preferences:
+    """Return the preferences after the move. A move to another channel of the same number leaves that channel only."""
+    if command.contact.person == command.to.person:
+        return preferences.move_channel(command.contact.channel, command.to.channel, command.at)
+    return preferences.move(command.at)
 
 
 def unlink(contact: Contact, preferences: Preferences, *, store: PreferencesStore) -> None:

@@ -80,9 +80,9 @@ def split(
     return fit, unfit
 
 
-def _corrects_a_time(correction: ScheduledMessage, store: RunStore) -> bool:
+def _corrects_a_time(context: PolicyInput, store: RunStore) -> bool:
     """Whether it is needed, and says the same as the others: an appointment that is on again has its own words."""
-    verdict, corrects = look_again(correction, store)
+    verdict, corrects = look_again(context.message, store, context.all_addresses)
     return verdict == "needed" and corrects != CANCELLED
 
 
@@ -90,7 +90,7 @@ def _sendable(context: PolicyInput, recipient: Contact, *, store: RunStore, posi
     wanted = replan(context.message, context.subject, context.default_zone)
     if wanted is None or wanted.version != context.message.version or wanted.due_at > context.now + MERGED_WITHIN:
         return None
-    if context.message.reason_spec.correction and not _corrects_a_time(context.message, store):
+    if context.message.reason_spec.correction and not _corrects_a_time(context, store):
         return None
     chosen, decision = choose(context, position)
     return chosen if decision.action is Action.SEND and chosen.message.recipient == recipient else None

@@ -170,5 +170,5 @@ def _is_reached(planned: Sequence[ScheduledMessage], sender: Contact, *, store: 
     preferences, conversation = thread.preferences, thread.conversation
     if conversation is None or preferences.refused("contact", contact.channel):
         return False
-    is_left = preferences.left_since(conversation.last_inbound_at)
+    is_left = preferences.left_since(conversation.last_inbound_at, contact.channel)
     return not is_left and all(conversation.is_open(max(now, message.due_at)) for message in planned)

@@ -5,15 +5,17 @@ from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Final
 
+from reengage.domain.business_events import OF_SEVERAL_PEOPLE
 from reengage.domain.contact import Contact
 from reengage.domain.message import ScheduledMessage
 from reengage.domain.person import other_channels
 from reengage.domain.planning import corrections, planned_messages
 from reengage.domain.purchases import KIND, is_bought, purchases_of
+from reengage.domain.same_person import aliases_of, with_aliases
 from reengage.domain.subject import OPENER_USED, BusinessEvent, Subject
 from reengage.ports import PlanStore
 from reengage.usecases.corrections import is_needed, numbered, sent_about
-from reengage.usecases.person import addresses_of
+from reengage.usecases.person import Addresses, addresses_of
 
 CORRECTED_TRACK: Final = "appointment"
 
@@ -27,23 +29,57 @@ class PlanDiff:
 
 
 def plan_diff(
-    event: BusinessEvent, subject: Subject, before: Subject, *, store: PlanStore, zone: tzinfo | None, is_repeat: bool
+    event: BusinessEvent,
+    subject: Subject,
+    before: Subject,
+    *,
+    store: PlanStore,
+    addresses: Addresses,
+    zone: tzinfo | None,
+    is_repeat: bool,
 ) -> PlanDiff:
     """Compare what the subject wants now with what it wanted ``before`` the event.
 
     Without what the person bought since, and with the corrections of what they last received. A repeated event is
-    planned for all its people: the run before may have ended early.
+    planned for all its people: the run before may have ended early. Several addresses of one person count as one.
     """
-    diff = _of_tracks(event, subject, before, zone=zone, is_repeat=is_repeat)
-    diff = _without_bought(event, subject, diff, store, is_repeat=is_repeat)
-    return _with_corrections(event, subject, before, diff, store=store, is_repeat=is_repeat)
+    aliases = aliases_for(event, subject, addresses)
+    merged = with_aliases(subject, aliases)
+    diff = _of_tracks(event, merged, before, aliases, zone=zone, is_repeat=is_repeat)
+    diff = _without_bought(event, merged, diff, store, is_repeat=is_repeat)
+    before = with_aliases(before, aliases)
+    return _with_corrections(event, merged, before, diff, store=store, addresses=addresses, is_repeat=is_repeat)
+
+
+def aliases_for(event: BusinessEvent, subject: Subject, addresses: Addresses) -> Mapping[str, Contact]:
+    """Return which addresses that events name are one person's, of the people that this event is about."""
+    if subject.ref.kind not in OF_SEVERAL_PEOPLE or len(subject.named_people) == 1:
+        return {}
+    aliases: dict[str, Contact] = {}
+    for contact in [event.person] if event.person else subject.named_people.values():
+        if contact.person not in aliases:
+            aliases |= aliases_of(subject, [contact, *addresses.linked(contact)])
+    return aliases
 
 
 def _of_tracks(
-    event: BusinessEvent, subject: Subject, before: Subject, *, zone: tzinfo | None, is_repeat: bool
+    event: BusinessEvent,
+    subject: Subject,
+    before: Subject,
+    aliases: Mapping[str, Contact],
+    *,
+    zone: tzinfo | None,
+    is_repeat: bool,
 ) -> PlanDiff:
-    """Compare the messages that the subject's own tracks want."""
+    """Compare the messages that the subject's own tracks want.
+
+    Before a link was known, messages were planned for each address.
+    """
     wanted, former = planned_messages(subject, zone), planned_messages(before, zone)
+    if aliases:
+        former = tuple(
+            {each.key: each for each in (*planned_messages(with_aliases(before, aliases), zone), *former)}.values()
+        )
     return PlanDiff(
         wanted=[
             replace(message, planned_at=event.arrived_at)
@@ -90,14 +126,21 @@ def _without_bought(
 
 
 def _with_corrections(
-    event: BusinessEvent, subject: Subject, before: Subject, diff: PlanDiff, *, store: PlanStore, is_repeat: bool
+    event: BusinessEvent,
+    subject: Subject,
+    before: Subject,
+    diff: PlanDiff,
+    *,
+    store: PlanStore,
+    addresses: Addresses,
+    is_repeat: bool,
 ) -> PlanDiff:
     """Add the message to each person that corrects what they last received about the appointment."""
     if event.track != CORRECTED_TRACK or event.track not in before.tracks:
         return diff  # no message about it was sent before its first event
     present = corrections(subject, event.arrived_at)
     changed = [message for message in present if _concerns(event, message, subject, is_repeat=is_repeat)]
-    sent = {message.contact: sent_about(message, store) for message in changed}
+    sent = {message.contact: sent_about(message, store, addresses.all(message.contact)) for message in changed}
     wanted = _numbered([each for each in changed if is_needed(each, sent[each.contact])], sent)
     former = _numbered(corrections(before, event.arrived_at), sent)
     return PlanDiff([*diff.wanted, *wanted], [*diff.unwanted, *_with_rules(_without(former, wanted), subject)])

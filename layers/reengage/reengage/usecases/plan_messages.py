@@ -29,7 +29,7 @@ from reengage.errors import WriteConflict
 from reengage.ports import Clock, PlanStore, Publish, Thread
 from reengage.usecases.erase_contact import forget
 from reengage.usecases.openers import Invite, OpenerDesk
-from reengage.usecases.person import others_of
+from reengage.usecases.person import Addresses
 from reengage.usecases.plan_diff import PlanDiff, plan_diff
 from reengage.usecases.retry_conflicts import retry_conflicts
 
@@ -45,7 +45,8 @@ replayed days later does not.
 class Planned:
     """How many messages the event planned, found past their due time, and withdrew, and how many broadcasts it started
     or stopped. ``stale``: newer events leave nothing of this one. ``erased``: the contact was erased after the event
-    arrived, so nothing of it was stored.
+    arrived, so nothing of it was stored. ``unknown_contact``: the event ends something for a contact that no event
+    added, although others were added.
     """
 
     planned: int = 0
@@ -54,6 +55,7 @@ class Planned:
     broadcasts: int = 0
     stale: bool = False
     erased: bool = False
+    unknown_contact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,10 @@ def plan_messages(
     brand = store.read_brand(event.subject.brand)
     zone = default_zone(brand, settings)
     before = replace(subject, tracks=subject.previous)
-    diff = plan_diff(event, subject, before, store=store, zone=zone, is_repeat=_is_repeat(former, subject))
-    planner = _Planner(store, settings, brand, subject, now, min(now, max(event.arrived_at, now - RETRIED_WITHIN)))
+    addresses, is_repeat = Addresses(store), _is_repeat(former, subject)
+    diff = plan_diff(event, subject, before, store=store, addresses=addresses, zone=zone, is_repeat=is_repeat)
+    arrived_at = min(now, max(event.arrived_at, now - RETRIED_WITHIN))
+    planner = _Planner(store, addresses, settings, brand, subject, now, arrived_at)
     contexts = planner.contexts(diff.wanted)
     diff = replace(diff, wanted=[message for message in diff.wanted if message.key in contexts])
     written = planner.write(diff, contexts, version=subject.newest_revision)
@@ -111,11 +115,19 @@ def plan_messages(
     if erased:
         # An erasure at the same time has not seen what was written since.
         return Planned(erased=True)
-    in_hand = [row for row, m in zip(written.rows, diff.wanted, strict=True) if _blocks(row, m)]
-    if in_hand:
-        # Its sender may skip it for the older version's sake; a retry finds out, and plans it then.
-        raise WriteConflict("a message of an older version is in a sender's hands")
-    return Planned(len(planned), len(too_late), len(withdrawn), changed_broadcasts)
+    _check_none_is_in_hand(written.rows, diff.wanted)
+    is_unknown = _is_of_unknown_contact(event, subject, addresses)
+    return Planned(len(planned), len(too_late), len(withdrawn), changed_broadcasts, unknown_contact=is_unknown)
+
+
+def _is_of_unknown_contact(event: BusinessEvent, subject: Subject, addresses: Addresses) -> bool:
+    """Return whether the event ends something for a contact that no event added, although others were added."""
+    if event.person is None or not event.ends:
+        return False
+    added = set().union(*(track.joined for track in subject.tracks.values()))
+    if not added or event.person.person in added:
+        return False
+    return added.isdisjoint(contact.person for contact in addresses.linked(event.person))
 
 
 def _is_repeat(former: Subject | None, subject: Subject) -> bool:
@@ -158,8 +170,14 @@ def _events_of(
     return [row for row in ours if not row.is_planned_too_late], too_late
 
 
-def _blocks(row: ScheduledMessage, wanted: ScheduledMessage) -> bool:
-    return row.state is State.SENDING and row.version < wanted.version
+def _check_none_is_in_hand(rows: Sequence[ScheduledMessage], wanted: Sequence[ScheduledMessage]) -> None:
+    """Raise ``WriteConflict`` if a sender has a message of an older version.
+
+    The sender may skip it for the older version's sake; a retry finds out, and plans it then.
+    """
+    for row, message in zip(rows, wanted, strict=True):
+        if row.state is State.SENDING and row.version < message.version:
+            raise WriteConflict("a message of an older version is in a sender's hands")
 
 
 def _contacts(subject: Subject, event: BusinessEvent, diff: PlanDiff) -> Collection[Contact]:
@@ -175,6 +193,7 @@ class _Planner:
     """Writes the rows of one event. ``arrived_at`` is the time before which an offset counts as past."""
 
     store: PlanStore
+    addresses: Addresses
     settings: PolicySettings
     brand: Brand | None
     subject: Subject
@@ -186,8 +205,8 @@ class _Planner:
 
         Messages to a contact that is being erased are left out.
         """
-        threads = {contact: self.store.read_thread(contact) for contact in {message.contact for message in wanted}}
-        others = {contact: others_of(contact, thread, self.store) for contact, thread in threads.items()}
+        threads = {contact: self.addresses.thread(contact) for contact in {message.contact for message in wanted}}
+        others = {contact: self.addresses.others(contact) for contact in threads}
         erased = {contact for contact in threads if _is_erasing(contact, self.subject, threads[contact], self.store)}
         return {
             message.key: context_of(

@@ -12,10 +12,13 @@ from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.planning import broadcasts, corrections, planned_messages
 from reengage.domain.policy import Action, Decision, PolicyInput, PolicySettings, default_zone
 from reengage.domain.recipient import choose
+from reengage.domain.same_person import with_aliases
 from reengage.domain.subject import BusinessEvent, Subject
 from reengage.domain.window_closing import plan_for_closing
 from reengage.ports import Clock, PreviewStore, Render
 from reengage.usecases.corrections import is_needed, numbered, sent_about
+from reengage.usecases.person import Addresses
+from reengage.usecases.plan_diff import aliases_for
 
 HOLDS: Final = 20
 """A message may be held by several rules in turn: by a full cap, then through the night. More is no forecast."""
@@ -31,13 +34,16 @@ def preview(
     now = clock()
     former = store.read_subject(event.subject) or Subject(event.subject)
     subject = former.apply(event)
+    addresses = Addresses(store)
     if not subject.tracks[event.track].reflects(event):
         return {"planned": [], "broadcasts": [], "withdrawn": [], "stale": True}
     # It arrives now: an erasure stops only what was planned before.
     zone = default_zone(store.read_brand(subject.ref.brand), settings)
     is_repeat = former.newest_revision == subject.newest_revision
+    aliases = aliases_for(event, subject, addresses)
+    subject, former = with_aliases(subject, aliases), with_aliases(former, aliases)
     plan = [replace(message, planned_at=now) for message in planned_messages(subject, zone)]
-    plan += _corrections(event, subject, former, now, store)
+    plan += _corrections(event, subject, former, now, store=store, addresses=addresses)
     wanted = {message.key for message in plan}
     if event.person:
         plan = [message for message in plan if is_repeat or message.version == subject.newest_revision]
@@ -59,11 +65,18 @@ def preview(
 
 
 def _corrections(
-    event: BusinessEvent, subject: Subject, former: Subject, now: datetime, store: PreviewStore
+    event: BusinessEvent,
+    subject: Subject,
+    former: Subject,
+    now: datetime,
+    *,
+    store: PreviewStore,
+    addresses: Addresses,
 ) -> list[ScheduledMessage]:
     if event.track not in former.tracks:
         return []
-    sent = [(message, sent_about(message, store)) for message in corrections(subject, now)]
+    present = corrections(subject, now)
+    sent = [(message, sent_about(message, store, addresses.all(message.contact))) for message in present]
     return [numbered(message, about) for message, about in sent if is_needed(message, about)]
 
 

@@ -197,7 +197,7 @@ class Sender:
 
     def _corrected(self, context: PolicyInput) -> PolicyInput | Handled:
         """Return the correction with what it corrects, if it is still needed: its reminder may not have been sent."""
-        verdict, corrects = look_again(context.message, self.store)
+        verdict, corrects = look_again(context.message, self.store, context.all_addresses)
         if verdict == "wait":
             return self._release(outcomes.postponed(context.message, self.clock() + FIRST_BACKOFF), Handled("held"))
         if verdict == "not_needed":

@@ -1,0 +1,241 @@
+"""Two addresses that are linked, both named for one appointment, trial or order: one person, and one message."""
+
+from datetime import datetime, timedelta
+from itertools import permutations
+from typing import Any, Final
+
+import pytest
+
+from reengage.domain.caps import parse_caps
+from reengage.domain.commands import LinkContact, MoveContact
+from reengage.domain.contact import Contact
+from reengage.domain.message import State
+from reengage.domain.policy_settings import PolicySettings
+from reengage.domain.quiet_hours import QuietHours
+from reengage.usecases.link_contact import link_contact, move_contact
+from reengage.usecases.recheck_window import recheck_person
+from tests.fakes import ANNA, NOON, World, business, inbound
+
+OTHER: Final = Contact(ANNA.brand, "sms", "+447700900123")
+CHAT: Final = Contact(ANNA.brand, "whatsapp", ANNA.address)
+STRANGER: Final = Contact(ANNA.brand, "sms", "+447700900199")
+HOUR: Final = timedelta(hours=1)
+STARTS: Final = NOON + timedelta(days=3)
+DUE: Final = STARTS - 2 * HOUR
+
+
+def write(world: World, contact: Contact, at: datetime = NOON) -> None:
+    world.clock.now = at
+    world.receive(inbound(at, contact=contact, message_id=f"{contact}{at}"))
+
+
+def link(world: World, one: Contact = ANNA, other: Contact = OTHER) -> None:
+    link_contact(LinkContact(one, other, world.clock.now), store=world.store, publish=world.bus)
+
+
+def move(world: World, one: Contact = ANNA, to: Contact = OTHER) -> None:
+    move_contact(MoveContact(one, to, world.clock.now), store=world.store, publish=world.bus)
+
+
+def book(world: World, contact: Contact | None, name: str = "AppointmentBooked", **fields: Any) -> None:
+    if name != "AppointmentCancelled":
+        fields = {"starts_at": STARTS, "remind_before": ["P1D", "PT2H"]} | fields
+    world.plan(business(name, world.clock.now, contact=contact, subject_id="A-1", **fields))
+
+
+def run(world: World, at: datetime) -> None:
+    """Send what is due then, and what the first run puts back into the schedule."""
+    for minutes in range(3):
+        world.clock.now = at + timedelta(minutes=minutes)
+        world.run_sender("appointments")
+
+
+def sent(world: World) -> list[tuple[str, Contact]]:
+    return [(out.message.reason, out.message.recipient) for out in world.provider.handed]
+
+
+def both() -> World:
+    world = World()
+    write(world, ANNA)
+    write(world, OTHER)
+    return world
+
+
+@pytest.mark.parametrize("steps", list(permutations(("link", "one", "other"))), ids="-".join)
+def test_linked_addresses_of_one_visit_get_one_text(steps: tuple[str, ...]) -> None:
+    """A practice booked a patient by two numbers that it had linked, and the patient got each reminder twice."""
+    world = both()
+    for step in steps:
+        world.clock.now += timedelta(minutes=1)
+        if step == "link":
+            link(world)
+        else:
+            book(world, ANNA if step == "one" else OTHER)
+    run(world, STARTS - 24 * HOUR)
+    run(world, DUE)
+    assert [reason for reason, _ in sent(world)] == ["appointment_reminder"] * 2
+    assert not [row for row in world.store.rows() if row.state is State.SCHEDULED]
+    skipped = [event.detail for event in world.bus.events if event.type == "MessageSkipped"]
+    assert {event["rule"] for event in skipped} <= {"superseded"}
+
+
+def test_addresses_that_are_not_linked_are_two_people() -> None:
+    world = both()
+    write(world, STRANGER)
+    link(world, ANNA, STRANGER)
+    book(world, ANNA)
+    book(world, OTHER)
+    run(world, DUE)
+    assert {recipient for _, recipient in sent(world)} >= {OTHER}
+    assert len(sent(world)) == 2
+
+
+def test_a_cancellation_by_the_new_address_ends_the_visit() -> None:
+    """A patient changed number; the visit was cancelled under the new one, and the reminder went out all the same."""
+    world = both()
+    book(world, ANNA)
+    run(world, STARTS - 24 * HOUR)
+    move(world)
+    book(world, OTHER, "AppointmentCancelled")
+    run(world, STARTS - 20 * HOUR)
+    run(world, DUE)
+    assert sent(world) == [("appointment_reminder", ANNA), ("appointment_cancelled", OTHER)]
+
+
+def test_a_stranger_cannot_cancel_the_visit_of_another() -> None:
+    world = both()
+    book(world, ANNA)
+    book(world, OTHER, "AppointmentCancelled")
+    run(world, DUE)
+    assert sent(world) == [("appointment_reminder", ANNA)]
+
+
+def test_a_reschedule_by_the_new_address_is_corrected_once() -> None:
+    """After a move to a new number, the rescheduled visit was reminded of twice, both times at the new number."""
+    world = both()
+    book(world, ANNA)
+    run(world, STARTS - 24 * HOUR)
+    move(world)
+    book(world, OTHER, "AppointmentRescheduled", starts_at=STARTS + HOUR, remind_before=["PT2H"])
+    run(world, STARTS - 20 * HOUR)
+    run(world, DUE + HOUR)
+    assert sent(world) == [
+        ("appointment_reminder", ANNA),
+        ("appointment_moved", OTHER),
+        ("appointment_reminder", OTHER),
+    ]
+
+
+def test_a_correction_follows_to_another_channel_of_the_number() -> None:
+    """A visit was moved under the person's WhatsApp contact, and the old time that went by SMS stayed uncorrected."""
+    world = World(policy=PolicySettings(whatsapp_templates=frozenset({"appointment_moved", "appointment_reminder"})))
+    write(world, ANNA)
+    write(world, CHAT)
+    book(world, ANNA)
+    run(world, STARTS - 24 * HOUR)
+    book(world, CHAT, "AppointmentRescheduled", starts_at=STARTS + HOUR, remind_before=["PT2H"])
+    run(world, STARTS - 20 * HOUR)
+    assert [reason for reason, _ in sent(world)] == ["appointment_reminder", "appointment_moved"]
+
+
+@pytest.mark.parametrize("returns", [False, True])
+def test_a_move_to_another_channel_leaves_that_channel_only(*, returns: bool) -> None:
+    """A person asked to be written to by WhatsApp and not by SMS; then neither channel of the number got a message."""
+    world = World(policy=PolicySettings(whatsapp_templates=frozenset({"appointment_reminder"})))
+    write(world, ANNA)
+    write(world, CHAT)
+    book(world, ANNA, remind_before=["PT2H"])
+    world.clock.now = NOON + HOUR
+    move(world, ANNA, CHAT)
+    if returns:
+        world.clock.now = NOON + 2 * HOUR
+        move(world, CHAT, ANNA)
+        write(world, ANNA, NOON + 3 * HOUR)
+        book(world, ANNA, remind_before=["PT2H"])
+    run(world, DUE)
+    assert sent(world) == [("appointment_reminder", ANNA if returns else CHAT)]
+
+
+def test_check_in_and_links_of_both_addresses_are_the_persons() -> None:
+    world = both()
+    link(world)
+    book(world, ANNA, check_in_before="PT5H", remind_before=["PT1H"])
+    book(world, OTHER, remind_before=["PT1H"], check_in_url="https://in.example/1")
+    run(world, STARTS - 5 * HOUR)
+    assert [reason for reason, _ in sent(world)] == ["online_check_in"]
+    world.plan(business("CheckInCompleted", world.clock.now, contact=OTHER, subject_id="A-1"))
+    run(world, STARTS - HOUR)
+    assert [reason for reason, _ in sent(world)] == ["online_check_in", "appointment_reminder"]
+
+
+@pytest.mark.parametrize(("caps", "counted"), [("1/P1D", True), ("2/P1D", None)])
+def test_a_full_cap_makes_no_correction_useless(caps: str, *, counted: bool | None) -> None:
+    """A person had all messages of the day, and got none about the visit that was cancelled."""
+    world = World(policy=PolicySettings(caps={"utility": parse_caps(caps)}))
+    write(world, ANNA)
+    book(world, ANNA, remind_before=["PT2H"])
+    run(world, DUE)
+    book(world, ANNA, "AppointmentCancelled")
+    run(world, DUE + HOUR)
+    assert [reason for reason, _ in sent(world)] == ["appointment_reminder", "appointment_cancelled"]
+    assert world.provider.handed[-1].decision.facts.get("over_cap") is counted
+
+
+def test_a_cap_holds_a_correction_that_stays_valid() -> None:
+    world = World(policy=PolicySettings(caps={"utility": parse_caps("1/PT3H")}))
+    write(world, ANNA)
+    book(world, ANNA, remind_before=["P1D"])
+    run(world, STARTS - 24 * HOUR)
+    book(world, ANNA, "AppointmentCancelled")
+    run(world, STARTS - 23 * HOUR)
+    assert len(sent(world)) == 1
+    run(world, STARTS - 20 * HOUR)
+    assert [reason for reason, _ in sent(world)] == ["appointment_reminder", "appointment_cancelled"]
+
+
+@pytest.mark.parametrize("by", ["link", "message"])
+def test_a_linked_address_with_a_zone_ends_a_hold(by: str) -> None:
+    """A reminder waited for the morning in Berlin, although the other number had reported New York by then."""
+    hours = QuietHours.parse("21:00-08:00")
+    assert hours
+    world = World(policy=PolicySettings(quiet_hours={"utility": hours}))
+    night = datetime.fromisoformat("2026-03-03T20:30:00Z")
+    german = Contact(ANNA.brand, "sms", "+4915112345601")
+    write(world, german)
+    starts_at = night + timedelta(days=1)
+    world.clock.now = NOON + HOUR
+    world.plan(business("AppointmentBooked", NOON, contact=german, starts_at=starts_at, remind_before=["P1D"]))
+    run(world, night)
+    assert sent(world) == []
+    if by == "message":
+        relink(world, german)
+    world.receive(inbound(world.clock.now, contact=OTHER, message_id="x", timezone="America/New_York"))
+    if by == "link":
+        relink(world, german)
+    run(world, night + HOUR)
+    assert [reason for reason, _ in sent(world)] == ["appointment_reminder"]
+
+
+def relink(world: World, contact: Contact) -> None:
+    """Link the other address by the planning function's own path."""
+    if link_contact(LinkContact(contact, OTHER, world.clock.now), store=world.store, publish=world.bus):
+        recheck_person(contact, store=world.store, now=world.clock.now)
+
+
+@pytest.mark.parametrize(
+    ("named", "is_unknown"), [(ANNA, False), (OTHER, False), (STRANGER, True), (None, False)], ids=str
+)
+def test_an_end_for_an_unknown_contact_is_reported(named: Contact | None, *, is_unknown: bool) -> None:
+    """A cancellation named a mistyped number; nothing was cancelled, and the answer did not show it."""
+    world = both()
+    link(world)
+    book(world, ANNA)
+    event = business("AppointmentCancelled", NOON + HOUR, contact=named, subject_id="A-1")
+    assert world.plan(event).unknown_contact is is_unknown
+    assert world.plan(event).unknown_contact is is_unknown
+
+
+def test_an_early_cancellation_is_of_no_unknown_contact() -> None:
+    """It may have overtaken its booking."""
+    world = both()
+    assert not world.plan(business("AppointmentCancelled", NOON, subject_id="A-1")).unknown_contact
