@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from reengage.adapters.wording import FluentWording
 from reengage.domain.brand import Brand
 from reengage.domain.caps import Cap
-from reengage.domain.commands import RecordChoice
+from reengage.domain.commands import LinkContact, RecordChoice
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import WINDOW
 from reengage.domain.message import ScheduledMessage, State
@@ -25,6 +25,8 @@ from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import Category, SendGroup
 from reengage.domain.subject import BusinessEvent
 from reengage.ports import Accepted, Retryable
+from reengage.usecases.link_contact import link_contact
+from reengage.usecases.recheck_window import recheck_closing
 from reengage.usecases.send_due_messages import send_due_messages
 from tests.fakes import ANNA, NOON, Fault, Unreachable, World, business, inbound, worker
 from tests.property.schedules import Choose, every_order, play
@@ -679,3 +681,22 @@ def test_the_stories_are_of_every_kind() -> None:
 
     look()
     assert seen >= {"ConversationClosing", "MessageSent", "pulled", "window_closed"}
+
+
+@pytest.mark.parametrize("linked_first", [False, True])
+def test_a_linked_window_pulls_a_message_forward(*, linked_first: bool) -> None:
+    """A message for an address that never wrote was not looked at before the window of the linked one closed."""
+    world, chat = a_world("pull_forward"), Contact(ANNA.brand, "whatsapp", "GB.1112223334445556")
+    world.clock.now = NOON
+
+    def link() -> None:
+        link_contact(LinkContact(ANNA, chat, world.clock.now), store=world.store, publish=world.bus)
+        recheck_closing(ANNA, settings=world.policy, store=world.store, clock=world.clock)
+
+    steps = (link, lambda: write(world, NOON)) if linked_first else (lambda: write(world, NOON), link)
+    world.plan(trial(contact=chat))
+    for step in steps:
+        step()
+    live(world, CLOSES + 3 * DAY)
+    assert [in_berlin(at) for at in sent(world)] == ["01.04. 13:00"]
+    assert world.provider.handed[0].message.recipient == ANNA

@@ -53,7 +53,7 @@ class PlanApp(PlanningApp, OptOutApp, EventAdapters):
     def _link(self, command: LinkContact | MoveContact) -> dict[str, Any]:
         from ..domain.commands import LinkContact
         from ..usecases.link_contact import link_contact, move_contact
-        from ..usecases.recheck_window import recheck_person
+        from ..usecases.recheck_window import recheck_closing, recheck_person
 
         if isinstance(command, LinkContact):
             changed = link_contact(command, store=self.store, publish=self.publish)
@@ -61,6 +61,7 @@ class PlanApp(PlanningApp, OptOutApp, EventAdapters):
             changed = move_contact(command, store=self.store, publish=self.publish)
         if changed:
             recheck_person(command.contact, store=self.store, now=self.clock())
+        recheck_closing(command.contact, settings=self.settings.policy, store=self.store, clock=self.clock)
         return {"changed": changed}
 
     def _store(self, command: ConfigureBrand | RecordAgentReply) -> dict[str, Any]:

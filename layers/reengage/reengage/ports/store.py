@@ -265,6 +265,10 @@ class WindowStore(SnapshotReader, ConversationWriter, PendingReader, Protocol):
         """Move a row that is still ``scheduled`` for ``message.due_at``."""
 
 
+class LinkedWindowStore(WindowStore, ThreadsReader, Protocol):
+    """The same for all addresses of a person."""
+
+
 class ProgressStore(Protocol):
     """What a report about a broadcast reads."""
 

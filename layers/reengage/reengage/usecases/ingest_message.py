@@ -114,9 +114,7 @@ def ingest_message(
     _announce(message, conversation, None if binding else detection, publish)
     if conversation:
         _recheck_holds(message.contact, stored, store=store, now=now)
-        if conversation.opened_by == message.message_id or conversation.warned_expires_at:
-            # Nothing else waits for the window: what is to be looked at in time is asked again by then.
-            recheck_contact(message.contact)
+        _recheck_closing(message, conversation, stored, store=store, recheck_contact=recheck_contact)
         opened = _use_opener(message, detection, settings=settings, store=store, now=now, bind=bind)
         if answer := _reply(
             message, conversation, detection, binding, choice, opened=opened, settings=settings, now=now
@@ -210,8 +208,29 @@ def _note_channels(message: InboundMessage, store: ConversationStore) -> None:
 def _recheck_holds(contact: Contact, stored: _Stored, *, store: ConversationStore, now: datetime) -> None:
     """Make due again what waits for the changes, at each address of the person."""
     if any(stored.changed):
-        for address in addresses_of(contact, store) if stored.is_linked else [contact]:
+        for address in _addresses(contact, stored, store):
             recheck_holds(address, store=store, now=now, changed=stored.changed)
+
+
+def _recheck_closing(
+    message: InboundMessage,
+    conversation: Conversation,
+    stored: _Stored,
+    *,
+    store: ConversationStore,
+    recheck_contact: Callable[[Contact], None],
+) -> None:
+    """Look again at what is due after the window closes, if the message opened the window, or followed a warning.
+
+    Nothing else waits for the window: what is to be looked at in time is asked again by then.
+    """
+    if conversation.opened_by == message.message_id or conversation.warned_expires_at:
+        for address in _addresses(message.contact, stored, store):
+            recheck_contact(address)
+
+
+def _addresses(contact: Contact, stored: _Stored, store: ConversationStore) -> list[Contact]:
+    return addresses_of(contact, store) if stored.is_linked else [contact]
 
 
 def _reopens_free_text(message: InboundMessage, before: Conversation | None) -> bool:

@@ -17,7 +17,7 @@ from reengage.domain.planning import replan
 from reengage.domain.policy import PolicyInput, PolicySettings
 from reengage.domain.window_closing import is_refused, plan_for_closing
 from reengage.errors import NotPublished
-from reengage.ports import Clock, ConversationStore, Publish, WindowStore
+from reengage.ports import Clock, ConversationStore, LinkedWindowStore, Publish, WindowStore
 from reengage.usecases.person import addresses_of
 
 HELD_BY_FACTS: Final = frozenset({"quiet_hours", "unknown_timezone"})
@@ -45,6 +45,13 @@ def recheck_contact(contact: Contact, *, settings: PolicySettings, store: Window
             ahead = with_closing_plan(context, row)
             if ahead is not row:
                 store.reschedule(row, due_at=ahead.due_at, planned_due_at=row.due_at)
+
+
+def recheck_closing(contact: Contact, *, settings: PolicySettings, store: LinkedWindowStore, clock: Clock) -> None:
+    """An address was linked: a message for one address may be sent while another one's window is open."""
+    if settings.plans_for_closing:
+        for address in addresses_of(contact, store):
+            recheck_contact(address, settings=settings, store=store, clock=clock)
 
 
 class Changed(NamedTuple):
