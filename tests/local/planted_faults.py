@@ -172,6 +172,12 @@ def faults() -> Iterator[Fault]:
         lambda p: p.parameters.update(Routes=f"{ROUTES},acme-optics/rcs/aws/{SHARED}"),
         lambda p: p.parameters.clear(),
     )
+    yield Fault(
+        "settings",
+        'DefaultTimezone is "Mars/Olympus"',
+        lambda p: p.parameters.update(DefaultTimezone="Mars/Olympus"),
+        lambda p: p.parameters.clear(),
+    )
     yield Fault("listener", "no rule takes", lambda p: p.rule(enabled=False), lambda p: p.rule(enabled=True))
     yield Fault(
         "schedules",

@@ -146,6 +146,7 @@ def test_a_healthy_stack_has_no_finding() -> None:
 
 
 META = "acme/whatsapp/meta/106540352242922"
+TWILIO = "acme/sms/twilio/+12025550100"
 META_KEYS = {"meta_access_token": "t", "meta_app_secret": "s"}
 SHARED = "acme/sms/aws/arn:aws:sms-voice:eu-central-1:999999999999:phone-number/phone-1"
 PAUSED = {"all": {"at": "2026-11-28T09:00:00+00:00", "why": "wrong text"}}
@@ -178,6 +179,13 @@ PAUSED = {"all": {"at": "2026-11-28T09:00:00+00:00", "why": "wrong text"}}
         (Healthy(routes=SHARED, calls=0, parameters={"SenderAccountId": "999999999999"}), "webhook", "no provider"),
         (Healthy(reserved=0), "concurrency", "WebhookFunction never runs: its reserved concurrency is 0"),
         (Healthy(version="0.1.0"), "deployment", "the stack has version 0.1.0"),
+        (
+            Healthy(parameters={"DefaultTimezone": "Mars/Olympus"}),
+            "settings",
+            'DefaultTimezone is "Mars/Olympus": expected an IANA time zone, such as Europe/Berlin',
+        ),
+        (Healthy(routes=f"{TWILIO},{TWILIO}"), "settings", "row 1 is for the same brand and channel"),
+        (Healthy(routes=f"{TWILIO},acme/fax/aws/1"), "settings", 'unknown channel "fax"; use sms, rcs or whatsapp'),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

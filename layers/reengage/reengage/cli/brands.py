@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from reengage.cli import stack as stacks
-from reengage.domain.routes import parse_routes
+from reengage.domain.routes import parse_valid_routes
 
 PAGES = 200
 """Pages of 1 MB that are looked through for brands; a larger table has its brands in the first pages too."""
@@ -18,7 +18,7 @@ def known_brands(stack: stacks.Stack, wanted: Iterable[str]) -> set[str]:
     The table is only read if one of ``wanted`` is not in Routes: first the configurations of these, then page by page.
     """
     text = stack.parameters.get("Routes", "")
-    known = set(parse_routes(text).brands) if text else set()
+    known = set(parse_valid_routes(text).brands) if text else set()
     if not set(wanted) - known:
         return known
     import boto3  # noqa: PLC0415 - commands without a stack do not need it

@@ -8,6 +8,7 @@ from typing import Any
 
 from reengage.cli.inspection import Finding, Inspection
 from reengage.cli.provider_checks import keys, refused_keys, templates
+from reengage.cli.settings_check import settings
 from reengage.domain.brand import STACK
 from reengage.domain.instants import iso
 from reengage.domain.pause import stored_pauses
@@ -270,6 +271,7 @@ def _brand_fields(inspection: Inspection, brand: str) -> Mapping[str, Any]:
 
 CHECKS: Mapping[str, Callable[[Inspection], Iterator[Finding]]] = {
     "deployment": deployment,
+    "settings": settings,
     "keys": keys,
     "refused-keys": refused_keys,
     "templates": templates,

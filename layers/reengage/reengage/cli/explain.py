@@ -10,7 +10,7 @@ from reengage.cli.brands import known_brands, unknown_brand
 from reengage.cli.console import ExitCode, UsageError, command, flat, printable, warn, write, write_json
 from reengage.cli.contacts import EXAMPLE, contact_fields, parse_contact
 from reengage.domain.preferences import EVERYWHERE
-from reengage.domain.routes import Routes, parse_routes
+from reengage.domain.routes import Routes, parse_valid_routes
 
 ContactArgument = Annotated[str, typer.Argument(help=f"brand/channel/address, for example {EXAMPLE}")]
 StackOption = Annotated[str, typer.Option("--stack", help="name of the deployed stack")]
@@ -73,7 +73,7 @@ def explain(
 def _of_phone(invoke: stacks.Functions, stack: str, brand: str, phone: str) -> dict[str, Any]:
     """Return the ledgers of a phone number on each channel on which something is stored of it."""
     text = stacks.describe(stack).parameters.get("Routes", "")
-    routes = parse_routes(text) if text else Routes()
+    routes = parse_valid_routes(text) if text else Routes()
     brands = [brand] if brand else sorted(routes.brands)
     if len(brands) != 1:
         raise UsageError(f"--brand is missing; brands in Routes: {', '.join(brands) or 'none'}")

@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 
 from reengage.cli import stack as stacks
 from reengage.cli.brands import brands_in_table
-from reengage.domain.routes import Routes, parse_routes
+from reengage.domain.routes import Routes, parse_valid_routes
 
 Level = Literal["problem", "warning", "unknown"]
 
@@ -90,8 +90,8 @@ class Inspection:
 
     @cached_property
     def routes(self) -> Routes:
-        text = self.stack.parameters.get("Routes", "")
-        return parse_routes(text) if text else Routes()
+        """The rows of ``Routes`` that are right; the check ``settings`` finds the others."""
+        return parse_valid_routes(self.stack.parameters.get("Routes", ""))
 
     @cached_property
     def brands(self) -> list[str]:
