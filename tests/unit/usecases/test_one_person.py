@@ -433,6 +433,24 @@ def test_a_crash_of_the_receipt_is_made_good_by_its_retry(nth: int, *, after: bo
     assert sent_to(world) == [CHAT, ANNA]
 
 
+@pytest.mark.parametrize("status", ["delivered", "undelivered"])
+def test_a_crash_of_a_fallbacks_receipt_is_made_good(status: Status) -> None:
+    """The receipt of the second address was stored, and not published: its retry took it for the first address's."""
+    world = story((ANNA, HOUR), (CHAT, HOUR))
+    world.run_sender()
+    world.report(receipt(world.provider.handed[0], "undelivered", world.clock.now, event_id="u1"))
+    world.run_sender()
+    assert sent_to(world) == [CHAT, ANNA]
+    world.bus.events.clear()
+    given = receipt(world.provider.handed[1], status, world.clock.now, event_id="r2")
+    with pytest.raises(Crash):
+        world.report(given, Fault(only="record_receipt", after=True))
+    world.report(given)
+    (published,) = world.bus.details(f"Message{status.capitalize()}")
+    assert published["contact"]["channel"] == ANNA.channel
+    assert "falls_back" not in published
+
+
 def test_an_unpublished_fallback_is_published_by_the_retry() -> None:
     world = story((ANNA, HOUR), (CHAT, HOUR))
     world.run_sender()

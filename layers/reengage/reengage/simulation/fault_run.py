@@ -229,5 +229,5 @@ class FaultRun:
 def _with_id(at: datetime, receipt: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a receipt that arrives at that instant; its id depends on its content alone."""
     detail = receipt["detail"]
-    name = f"{detail['scheduled_message_id']} {detail['status']}"
+    name = f"{detail['scheduled_message_id']} {detail['status']} {detail.get('provider_message_id')}"
     return {"id": str(uuid.uuid5(_NAMESPACE, name)), "time": iso(at), **receipt}

@@ -145,7 +145,9 @@ def _find(receipt: RecordDelivery, store: ReceiptStore) -> ScheduledMessage | No
 
 def _address(receipt: RecordDelivery, message: ScheduledMessage) -> Contact:
     """Return the address that the receipt is about. A business may report by the one that it planned for."""
-    if message.undelivered_to and receipt.mark and receipt.mark == message.last_receipt_id:
+    is_stored = receipt.mark is not None and receipt.mark == message.last_receipt_id
+    fell_back = receipt.status == "undelivered" and message.state is not State.UNDELIVERED
+    if message.undelivered_to and is_stored and fell_back:
         return message.undelivered_to[-1]  # the very event that made the message fall back
     never_tried = receipt.contact == message.contact and message.contact not in message.undelivered_to
     return message.sent_to if message.sent_to and never_tried else receipt.contact
