@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from reengage.domain.message import ScheduledMessage
-from reengage.domain.reasons import REASONS
 from reengage.simulation.fault_app import Call, Handover, History, place_of
 from tests.simulation.faults import model
 from tests.simulation.faults.case import ONE_EACH, Case, Violation, is_by
@@ -153,9 +152,8 @@ def _wrong_address(view: View, handover: Handover, at: datetime) -> set[str]:
 def _caps(case: Case) -> Iterator[Violation]:
     """The person's messages count, at whichever address; of before the last one's read, by the links of then.
 
-    A correction may exceed a cap that would make it useless.
+    A correction exceeds a cap if it would be useless by the time that the cap allows it.
     """
-    over_cap = {row.key for row in case.history.rows if row.facts.get("over_cap") and REASONS[row.reason].correction}
     sends: dict[tuple[frozenset[str], str, datetime], list[Handover]] = defaultdict(list)
     times = Counter(handover.message.key for handover in case.history.handovers)
     for handover in case.history.handovers:
@@ -167,14 +165,17 @@ def _caps(case: Case) -> Iterator[Violation]:
     for (_, category, _), handovers in sends.items():
         for limit, period in case.settings.caps.get(category, ()):
             for position, last in enumerate(handovers):
-                if last.message.key in over_cap:
-                    continue
                 address = last.message.contact.address
                 known = linked(_done_before(case, address, last.read), address)
                 counted = [each.call.at for each in handovers[:position] if each.message.contact.address in known]
-                if len(counted) >= limit and last.call.at - counted[-limit] < period - 2 * case.skew:
+                is_over = len(counted) >= limit and last.call.at - counted[-limit] < period - 2 * case.skew
+                if is_over and not _is_useless_at(last.message, counted[-limit] + period + FRESH + case.skew):
                     since = counted[-limit]
                     yield Violation("cap", f"{address}: more than {limit} {category} in {period}, from {since}")
+
+
+def _is_useless_at(message: ScheduledMessage, at: datetime) -> bool:
+    return message.reason in model.CORRECTIONS and at >= message.valid_until
 
 
 def _done_before(case: Case, address: str, call: Call) -> list[Line]:

@@ -37,6 +37,7 @@ PULLED: Final = {
 }
 """How long before it is due a message may be sent because the window closes; reminders count from the anchor."""
 
+CORRECTIONS: Final = ("appointment_moved", "appointment_cancelled")
 RANKS: Final = {"AppointmentBooked": 0, "AppointmentRescheduled": 1, "AppointmentCancelled": 2}
 SUBJECTS: Final = ("appointment_id", "trial_id", "cart_id", "product_id", "order_id", "item_id", "announcement_id")
 
