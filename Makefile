@@ -19,7 +19,7 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.13 --generate-h
 # `sam build` takes the first python3.13 on the path, and with it its pip.
 SAM_CLI := PATH="$(CURDIR)/$(TOOLS)/sam/bin:$$PATH" sam
 
-.PHONY: help setup unit test coverage mutation check security sbom demo reasons providers e2e-stories benchmark bench costs fuzz local-invoke build format lock clean
+.PHONY: help setup unit test coverage mutation-test check security sbom demo e2e-reasons e2e-providers e2e-stories benchmark bench costs fuzz local-invoke build format lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} \
@@ -170,7 +170,7 @@ coverage: $(PROJECT) $(SAM) dynamodb-local chromium axe-core node-sdk ## Run the
 
 # The layer is called src there, for mutmut takes a module's name from its path; and all begins anew, for mutmut would
 # keep a verdict though a test has changed. MUTANTS names some of them only, such as 'reengage.domain.caps*'.
-mutation: $(PROJECT) ## Change the domain's code bit by bit; list each change that no test notices, at most 5 % of them.
+mutation-test: $(PROJECT) ## Run mutation tests on domain/; fail if more than 5 % of the changes survive. [MUTANTS='reengage.domain.caps*']
 	@rm -rf mutants && mkdir mutants
 	@ln -s ../layers/reengage mutants/src && ln -s ../tests ../pyproject.toml mutants
 	@cd mutants && ../$(BIN)/mutmut run $(MUTANTS)
@@ -199,18 +199,24 @@ sbom: $(SECURITY) ## Write the layer's bill of materials, in CycloneDX form, to 
 demo: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy the app onto a local AWS and play a story through it.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.demo
 
-reasons: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy it there, and see each reason planned, sent and undone.
+e2e-reasons: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy to a local AWS; plan, send and cancel a message of each reason.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.reasons
 
-providers: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy it there, and call in as Meta, Twilio, Google and AWS do.
+e2e-providers: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy to a local AWS; call the webhook as Meta, Twilio, Google and AWS do.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.providers
 
-e2e-stories: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy it there, and play the stories at their own instants: STORY=clinic.
+e2e-stories: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy to a local AWS; play the stories at their own instants. [STORY=clinic]
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.deployed_stories $(STORY)
 
 .PHONY: runbook
 runbook: $(PROJECT) $(SAM) $(EMULATOR) $(AWSCLI) node-sdk ## Start the local stack; run each command of the runbook, the examples and planted faults on it.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.runbook
+
+# The former names of three targets.
+.PHONY: mutation reasons providers
+mutation: mutation-test
+reasons: e2e-reasons
+providers: e2e-providers
 
 benchmark: $(PROJECT) dynamodb-local ## Measure what a broadcast costs, in memory and on DynamoDB Local; and a connection.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.broadcast
@@ -235,6 +241,15 @@ fuzz: $(PROJECT) ## Call the webhook endpoints 100,000 times with wrong input, b
 	else \
 	  echo "atheris is missing: that half is skipped."; \
 	fi
+
+.PHONY: simulate-faults
+simulate-faults: $(PROJECT) ## Play stories with faults, and judge them. [SEEDS=100] [FIRST=seed] [SECONDS=…] [FENCES=1]
+	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.simulation.faults --seeds $(or $(SEEDS),100) \
+	  $(if $(FIRST),--first $(FIRST)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(FENCES),--fences)
+
+.PHONY: kills
+kills: $(PROJECT) dynamodb-local ## Kill workers at random moments, against DynamoDB Local and a provider stub. [ROUNDS=300]
+	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.kills --rounds $(or $(ROUNDS),300) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
 local-invoke: $(PROJECT) $(SAM) $(EMULATOR) ## Run each file of events/ through `sam local invoke` (needs Docker).
 	@$(BIN)/python -m tests.local.local_invoke
@@ -305,15 +320,6 @@ doctor: $(PROJECT) ## Check a deployed stack, and say what is wrong and how to f
 
 redrive: $(PROJECT) ## Put failed events or messages back: [QUEUE=failed|rejected|messages]; a dry run unless APPLY=1 [STACK=…].
 	@$(REENGAGE) redrive --stack $(STACK) --queue "$(or $(QUEUE),failed)" $(if $(APPLY),--apply)
-
-.PHONY: simulate-faults
-simulate-faults: $(PROJECT) ## Play SEEDS=100 stories with faults, from seed FIRST on; FENCES=1 removes each fence instead.
-	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.simulation.faults --seeds $(or $(SEEDS),100) \
-	  $(if $(FIRST),--first $(FIRST)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(FENCES),--fences)
-
-.PHONY: kills
-kills: $(PROJECT) dynamodb-local ## Kill workers at random moments, ROUNDS=300 times, against DynamoDB Local and a provider stub.
-	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.kills --rounds $(or $(ROUNDS),300) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
 .PHONY: simulate texts
 simulate: $(PROJECT) ## Run a story of months in seconds: STORY=file.jsonl [SET=Name=value] [REPORT=page.html].

@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection
 from schemathesis.transport.wsgi import WSGI_TRANSPORT
 from werkzeug.test import EnvironBuilder
 
-from tests.benchmarks.webhook_door import FuzzTarget, event_of
+from tests.benchmarks.webhook_endpoint import FuzzTarget, event_of
 from tests.benchmarks.webhook_signatures import HEADERS, signatures
 from tests.integration.stack import PROVIDER_KEYS
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.integration.log_content import documented, personal
 from tests.integration.replays import REPLAYS, play
-from tests.integration.speech import documented, personal
 from tests.integration.stack import FUNCTIONS, Stack, case, cases, deployed
 
 

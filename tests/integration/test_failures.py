@@ -8,8 +8,8 @@ from pynamodb.exceptions import PynamoDBException
 from reengage.domain.message import State
 from reengage.errors import ConfigurationError, NotPublished
 from tests.integration.faults import failing, telling
+from tests.integration.log_content import documented, personal
 from tests.integration.replays import BOOKED, REPLAYS, SENT, TICK, TRIED, play, summary
-from tests.integration.speech import documented, personal
 from tests.integration.stack import Stack, case
 
 ONE_OF_EACH: Final = (

@@ -273,7 +273,7 @@ def cannot_be_played(name: str, story: Story) -> str | None:
     if any(rule.answer != "accepted" or rule.share < 1 for rule in story.rules):
         return "it scripts refusals of a provider, and the deployed stack hands its messages to the bus"
     if any(event.is_call for event in story.events):
-        return "it has calls of providers, which `make providers` plays"
+        return "it has calls of providers, which `make e2e-providers` plays"
     return None
 
 

@@ -1,6 +1,6 @@
 """Call the deployed app as providers do: over its real URL and its real topic, signed and unsigned.
 
-    make providers
+    make e2e-providers
 
 At the end the table has a message of each provider. Unsigned calls leave nothing.
 """

@@ -1,6 +1,6 @@
 """Every reason for which a message may be sent, end to end: planned, sent and undone, on the deployed template.
 
-    make reasons
+    make e2e-reasons
 
 Each function below plays one row of the reasons' table in three acts: the events, their undoing, and repeats after all
 was sent. Between the acts the deployed system is checked. Every row of its table and every published event must belong

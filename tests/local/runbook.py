@@ -30,7 +30,7 @@ ROUTES: Final = f"{up.PARAMETERS['Routes']},{up.BRAND}/rcs/aws/rcs-agent-1"
 PARAMETERS: Final = f"Routes={ROUTES} MessagesPerSecond=rcs=5 PublicWebhook=off"
 """A route of its own for what the stand-in of a provider takes, so slow that a pause finds a broadcast running.
 
-No name server knows the emulator's public URL, so it is off: `make providers` calls it."""
+No name server knows the emulator's public URL, so it is off: `make e2e-providers` calls it."""
 
 FIRST_EVENT_SECONDS: Final = 300.0
 """A newcomer's first event must be planned within five minutes."""
