@@ -67,9 +67,6 @@ class Desk:
         self.outputs = emulator.outputs(aws, up.STACK)
         self.stage = Stage(aws, self.outputs)
         self.stage.people = 10  # the numbers before are those of the documents
-        self.mark = 0
-        """How many messages the provider had taken when a situation began."""
-
         self.wrong: list[str] = []
         bin_folders = (ROOT / ".venv" / "bin", TOOLS / "awscli" / "bin")
         self.env = {

@@ -31,10 +31,13 @@ def widgets(stack: Stack) -> list[dict[str, Any]]:
     return body
 
 
+SEARCH = re.compile(r"""SEARCH\('\{Reengage,([\w,]+)\} MetricName="(\w+)"'""")
+"""The dimensions and the metric of a search."""
+
+
 def test_searches_name_emitted_metrics_and_dimensions(stack: Stack) -> None:
-    pattern = re.compile(r"""SEARCH\('\{Reengage,([\w,]+)\} MetricName="(\w+)"'""")
     queries = [row[0] for widget in widgets(stack) for row in widget["properties"].get("metrics", [])]
-    found = [pattern.findall(query["expression"]) for query in queries if isinstance(query, dict)]
+    found = [SEARCH.findall(query["expression"]) for query in queries if isinstance(query, dict)]
     found = [match for (match,) in found]
     assert len(found) == 5
     for dimensions, name in found:
@@ -53,9 +56,9 @@ def test_single_series_name_emitted_metrics(stack: Stack) -> None:
 
 def test_log_queries_name_events_out_and_logged_fields(stack: Stack) -> None:
     queries = [widget["properties"]["query"] for widget in widgets(stack) if widget["type"] == "log"]
-    assert len(queries) == 2
+    assert len(queries) == 4
     for query in queries:
-        assert set(re.findall(r"'(Message\w+)'", query)) <= set(METRICS)
+        assert set(re.findall(r"'((?:Message|Sending)\w+)'", query)) <= set(METRICS)
         groups = re.findall(r"SOURCE '\$\{(\w+)\}'", query)
         assert set(groups) <= set(stack.of("AWS::Logs::LogGroup"))
 

@@ -4,6 +4,7 @@ Logs hold no personal data: no address, no text, only ids, reasons, rules and in
 """
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -92,6 +93,9 @@ PRIVATE_FACTS: Final = frozenset({"text", "why", "word"})
 
 MEASURED: Final = ("subject_id", "scheduled_messages", "rejected_detail_type")
 """Fields of which only the length is logged, as ``…_length``."""
+
+ERROR_CODE: Final = r"(?:\d{3,6}|HTTP \d{3}|[A-Za-z]{3,40}(?:Error|Exception))(?!\S)"
+"""The beginning of an ``error`` that is logged as ``error_code``: a provider's code, shorter than an address."""
 
 NOT_PUBLISHED: Final = Metric("EventsNotPublished")
 LEFT: Final = Metric("DueMessagesLeft")
@@ -213,6 +217,8 @@ def _loggable(event: OutEvent) -> dict[str, Any]:
     detail = {name: value for name, value in event.detail.items() if name not in PRIVATE}
     if isinstance(facts := detail.get("facts"), Mapping):
         detail["facts"] = {name: value for name, value in facts.items() if name not in PRIVATE_FACTS}
+    if code := re.match(ERROR_CODE, str(event.detail.get("error") or "")):
+        detail["error_code"] = code[0]
     lengths = {f"{name}_length": len(value) for name in MEASURED if (value := event.detail.get(name)) is not None}
     return detail | lengths
 
