@@ -1,9 +1,7 @@
-"""The content of template.yaml, for the tests that build on it: the same table, the same environment. CloudFormation's
-short tags are read in their long form: `!Ref Table` is `{"Ref": "Table"}`, `!GetAtt Table.Arn` is `{"Fn::GetAtt":
-["Table", "Arn"]}`.
+"""The content of template.yaml, for the tests that build on it: the same table, the same environment.
 
-CloudFormation's short tags are read in their long form: `!Ref Table` is `{"Ref": "Table"}`,
-`!GetAtt Table.Arn` is `{"Fn::GetAtt": ["Table", "Arn"]}`.
+CloudFormation's short tags are read in their long form: `!Ref Table` is `{"Ref": "Table"}`, `!GetAtt Table.Arn` is
+`{"Fn::GetAtt": ["Table", "Arn"]}`.
 """
 
 from __future__ import annotations

@@ -74,10 +74,10 @@ UNUSED: Final = (
     "phonenumbers/carrierdata",
     "phonenumbers/shortdata/region_*",
 )
-"""What is installed and not in use: patterns of paths in the layer."""
+"""Files that are installed and not used: patterns of paths in the layer."""
 
 USED: Final = ("aws_lambda_powertools/utilities/jmespath_utils",)
-"""What a pattern of ``UNUSED`` names and is in use all the same: Logger finds the id of a request by it."""
+"""Files that a pattern of ``UNUSED`` matches and that are used: Logger finds a request's id by one."""
 
 LOCALE_KEYS: Final = frozenset(
     {
@@ -101,7 +101,7 @@ LOCALE_KEYS: Final = frozenset(
         "week_data",
     }
 )
-"""What a date, a time, a number and a plural need of a locale. Every locale of CLDR stays: a brand may use any."""
+"""Locale data for dates, times, numbers and plurals. Every locale of CLDR stays: a brand may use any."""
 
 GLOBAL_KEYS: Final = frozenset(
     {
@@ -113,7 +113,7 @@ GLOBAL_KEYS: Final = frozenset(
         "variant_aliases",
     }
 )
-"""What it takes to find a locale by its tag."""
+"""Data to find a locale by its tag."""
 
 
 class BuildError(Exception):
@@ -144,7 +144,7 @@ def build(output: Path) -> None:
 
 
 def install_all(output: Path) -> None:
-    """Install for one processor, and of the other ones add the native modules: all else is the same."""
+    """Install for one processor, and add the native modules of the others: all other files are the same."""
     first, *others = PROCESSORS
     install(first, output)
     native = {path.parent for path in output.rglob("*.so")}
@@ -189,7 +189,7 @@ def _remove(output: Path, pattern: str, kept: set[Path]) -> bool:
 
 
 def trim_botocore(data: Path) -> None:
-    """Keep the services in use, their newest version, and of a model what is not prose."""
+    """Keep only the services in use, their newest version, and no prose of their models."""
     for folder in filter(Path.is_dir, [*data.iterdir()]):
         if folder.name not in SERVICES:
             shutil.rmtree(folder)
@@ -213,7 +213,7 @@ def _only(endpoints: Any, prefixes: set[str]) -> Any:
 
 
 def _without_prose(model: Any) -> Any:
-    """A model without the documentation of its parts; a member that is named `documentation` is an object and stays."""
+    """Return a model without the documentation of its parts; a member named `documentation` is an object and stays."""
     if isinstance(model, dict):
         return {
             name: _without_prose(value)
@@ -232,7 +232,7 @@ def _write_json(path: Path, value: Any) -> None:
 
 
 def trim_babel(babel: Path) -> None:
-    """Keep of each locale what a text of ours may need."""
+    """Keep the parts of each locale that a text of the app may need."""
     sys.path.insert(0, str(babel.parent))  # its pickles hold a class of its own
     sys.dont_write_bytecode = True
     try:
@@ -250,7 +250,7 @@ def _keep(path: Path, keys: frozenset[str]) -> None:
 
 
 def shorten_metadata(output: Path) -> None:
-    """Keep of each wheel's metadata the name, the version and the licence: what a scanner for weaknesses reads."""
+    """Keep name, version and licence of each wheel's metadata: vulnerability scanners read them."""
     for folder in output.glob("*.dist-info"):
         metadata = folder / "METADATA"
         header = metadata.read_text(encoding="utf-8").partition("\n\n")[0]

@@ -37,10 +37,9 @@ def mutated(data: bytes, max_size: int, seed: int) -> bytes:
 
 
 def crossed(data: bytes, other: bytes, max_size: int, seed: int) -> bytes:
-    """Copy one place of the second input into the first, at the same path if there is one. So a provider's call arrives
-    at another path, or with another provider's headers.
+    """Copy one place of the second input into the first, at the same path if there is one.
 
-        So a call of one provider comes to another's path, or with another's headers.
+    So a provider's call arrives at another path, or with another provider's headers.
     """
     by = random.Random(seed)
     script, giver = read(data) or deepcopy(by.choice(SEEDS)), read(other) or by.choice(SEEDS)

@@ -60,12 +60,10 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One expected message of a case, and its end. ``due_at`` is the documented instant; ``None`` for a reply, which is
-    due at once. ``first`` is its state before anything was undone or sent; ``None`` if it does not exist yet.
-    ``sent_before``: it is pulled forward, before that instant.
+    """One expected message of a case, and its end.
 
-        ``due_at`` is the contract's instant; ``None`` for a reply, which is due at once. ``first`` is its state before
-    anything was undone or sent; ``None`` where it is not there yet. ``sent_before``: it is pulled forward, to before
+    ``due_at`` is the documented instant; ``None`` for a reply, which is due at once. ``first`` is its state before
+    anything was undone or sent; ``None`` if it does not exist yet. ``sent_before``: it is pulled forward, before
     that instant.
     """
 

@@ -1,7 +1,6 @@
-"""Whole conversations in five languages, as providers report them, and their outcomes. Each line of the table is a talk
-about a reminder that was sent at minute 0, and what is published after it.
+"""Whole conversations in five languages, as providers report them, and their outcomes.
 
-Each line of the table is a talk about a reminder that was sent at minute 0, and all that is published after it.
+Each line of the table is a talk about a reminder that was sent at minute 0, and what is published after it.
 """
 
 from typing import Final

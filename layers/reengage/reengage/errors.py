@@ -1,4 +1,4 @@
-"""What can go wrong, by type."""
+"""The app's errors, by type."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ class ConfigurationError(ReengageError):
 
 
 class WriteConflict(ReengageError):
-    """Others kept writing the same item between our read and our write. A retry will do."""
+    """Other writers kept changing the same item between the read and the write. A retry helps."""
 
 
 class NotPublished(ReengageError):

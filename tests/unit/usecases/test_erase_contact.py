@@ -323,10 +323,9 @@ def erases(world: World) -> Body:
 def in_many_orders(
     setting: Callable[[], World], other: Callable[[World, Around], object], *, dies: bool
 ) -> list[tuple[World, Played]]:
-    """Interleave an erasure and another process, and then retry both. The other makes some calls, then the erasure
-    some. Then the other ends or crashes, and last the erasure ends.
+    """Interleave an erasure and another process, and then retry both.
 
-        The other makes some calls, then the erasure some. Then the other ends or crashes, and last the erasure ends.
+    The other makes some calls, then the erasure some. Then the other ends or crashes, and last the erasure ends.
     """
     ended = []
     for of_other, of_erasure in product(range(12), range(8)):

@@ -389,10 +389,9 @@ _STORIES: dict[str, tuple[BusinessEvent, ...]] = {
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("story", _STORIES)
 def test_retry_completes_after_a_crash_at_any_call(story: str, after: bool, error: Callable[[], BaseException]) -> None:
-    """Lambda's time ended between two writes, and the event was retried: the result is the same as without it. A row of
-    the old plan that was not withdrawn is stopped before its send.
+    """Lambda's time ended between two writes, and the event was retried: the result is the same as without it.
 
-        A row of the old plan that was not withdrawn is stopped before its send.
+    A row of the old plan that was not withdrawn is stopped before its send.
     """
     *before, last = _STORIES[story]
     undisturbed = World()

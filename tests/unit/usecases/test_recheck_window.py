@@ -574,9 +574,9 @@ ZONES: Final = (None, "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Au
 @st.composite
 def _stories(draw: st.DrawFn) -> tuple[World, list[datetime]]:
     """A person in any zone, or in no known one; trials and appointments of any length; messages of theirs, each with
-    its time. Some windows close in a night in which the clocks change.
+    its time.
 
-        Some windows close in a night in which the clocks change.
+    Some windows close in a night in which the clocks change.
     """
     begin = draw(st.sampled_from([datetime(2026, 2, 20, tzinfo=UTC), datetime(2026, 9, 20, tzinfo=UTC)]))
     begin += timedelta(minutes=draw(st.integers(0, 20 * 24 * 60)), seconds=draw(st.integers(0, 59)))

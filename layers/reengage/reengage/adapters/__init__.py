@@ -1,1 +1,1 @@
-"""The ports' implementations: tables, buses, channels, wording, and the forms in which the outside speaks."""
+"""The implementations of the ports: tables, buses, channels and texts, and the parsers of what arrives from outside."""

@@ -57,7 +57,7 @@ class FluentWording:
     default_locale: str = "en"
     folder: Path = FOLDER
     falls_back: bool = True
-    """If a text of the brand's settings cannot be rendered any more, render the standard text."""
+    """Render the standard text if a text of the brand's settings cannot be rendered any more."""
 
     def __call__(self, context: PolicyInput) -> Wording:
         """Raises ``WordingError`` where a text of ours is at fault."""
@@ -151,7 +151,7 @@ def _canonical(parts: Sequence[str]) -> Iterator[str]:
 
 @lru_cache(maxsize=1024)
 def _writes_dates(wanted: tuple[str, ...], locale: str) -> Locale:
-    """The most wanted kind of the text's language: somebody in London reads our English with British dates."""
+    """Return the most specific locale of the text's language: a person in London reads English with British dates."""
     language = _language(locale)
     kind = next(name for name in wanted if _language(name) == language)
     try:
@@ -224,7 +224,7 @@ def _resource(path: Path) -> Resource:
 
 
 def _names_several(folder: Path, context: PolicyInput, bundle: FluentBundle) -> bool:
-    """Whether there is a text for several appointments, and the brand's file has no own text for one alone."""
+    """Return whether there is a text for several appointments, and the brand has no own text for one."""
     reason, brand = context.message.reason, context.message.contact.brand
     path = folder / "brands" / parse_brand(brand) / f"{bundle.locales[0]}.ftl"
     own = {entry.id.name for entry in _resource(path).body if isinstance(entry, Message)} if path.is_file() else set()
@@ -268,7 +268,7 @@ def _parameters(bundle: FluentBundle, reason: str, values: Mapping[str, str]) ->
 
 
 def _format(bundle: FluentBundle, name: str, attribute: str | None, values: Mapping[str, str]) -> str:
-    """A pattern with its variables filled in; what is left empty leaves no double space behind."""
+    """Render a pattern with its variables; an empty variable leaves no double space."""
     if (constant := _constant(bundle, name, attribute)) is not None:
         return _end_once(constant, values)
     text, errors = _filled(bundle, name, attribute, values)
@@ -299,7 +299,7 @@ def _filled(
 
 
 def _end_once(text: str, values: Mapping[str, str]) -> str:
-    """A time such as "3:05 p.m." has the full stop of its sentence: there is no second one."""
+    """Remove a second full stop after a time such as "3:05 p.m.", which ends its sentence."""
     for time in filter(lambda value: value.endswith("."), (values.get(name, "") for name in TIMES)):
         text = text.replace(f"{time}.", time)
     return text

@@ -80,7 +80,7 @@ class Context:
         return {key: value for name in names for key, value in perhaps(name, self._field(name)).items()}
 
     def _field(self, name: str) -> str:
-        """A link that is cut leads nowhere."""
+        """A link must never be cut."""
         return self.text(self.get(name)) if name.endswith("url") else self.named(self.get(name))
 
     def day(self, value: date) -> str:
@@ -116,7 +116,7 @@ class Context:
 
 
 def variables(context: Context) -> Values:
-    """Everything that the text of the case's reason may speak of."""
+    """Return all variables of the reason's text."""
     message, configured = context.policy_input.message, context.policy_input.brand
     stop_text = context.text(configured.stop_text if configured else None)
     common = {"brand": context.brand, "channel": message.recipient.channel} | perhaps("stop_text", stop_text)
@@ -124,7 +124,7 @@ def variables(context: Context) -> Values:
 
 
 def localised(value: Any, wanted: Sequence[str]) -> str:
-    """A text for all, or out of a map of locale to text the one that is wanted most."""
+    """Return a text for all, or the preferred language of a map of locale to text."""
     if isinstance(value, Mapping):
         texts = {name.replace("_", "-").lower(): text for name, text in value.items()}
         fitting = (texts[name.lower()] for name in wanted if name.lower() in texts)
@@ -143,7 +143,7 @@ def one_line(text: str) -> str:
 
 
 def perhaps(name: str, value: str) -> Values:
-    """A variable that may be empty, and another to select by."""
+    """Return a variable that may be empty, and another one to select by."""
     return {f"has_{name}": "yes" if value else "no", name: value}
 
 
@@ -156,13 +156,13 @@ def _yes(condition: object) -> str:
 
 
 def _starts(context: Context) -> Values:
-    """In the place's time. The service stays out: it may be about health."""
+    """Return the variables in the appointment's time zone. The service is left out: it may be about health."""
     starts_at = parse_instant(context.get("starts_at"))
     return context.moment(starts_at, context.place_zone(starts_at))
 
 
 def _reminder(context: Context) -> Values:
-    """With the link for the online check-in where no message of its own brings that."""
+    """Return the same with the link for the online check-in, unless a separate message brings it."""
     carries = carries_check_in(
         context.policy_input.message, context.policy_input.subject, context.policy_input.default_zone
     )
@@ -184,13 +184,13 @@ def _linked(context: Context) -> Values:
 
 
 def _moved(context: Context) -> Values:
-    """The new time; or the time of an appointment that is on again after it was cancelled."""
+    """Return the new time, or the time of an appointment that takes place after it was cancelled."""
     is_on_again = context.policy_input.corrects == "appointment_cancelled"
     return _starts(context) | {"on_again": _yes(is_on_again), QUESTION: ""}
 
 
 def _trial(context: Context) -> Values:
-    """In the person's time, where one zone is known to be theirs."""
+    """Return the instant in the person's zone, if exactly one is known to be theirs."""
     ends_at = parse_instant(context.get("ends_at"))
     zones = context.policy_input.zones.zones
     ends = context.moment(ends_at, zones[0] if len(zones) == 1 else context.place_zone(ends_at))
@@ -199,7 +199,7 @@ def _trial(context: Context) -> Values:
 
 
 def _cart(context: Context) -> Values:
-    """The first things in the cart, and how many more there are; none where no name is known."""
+    """Return the first items of the cart and the number of others; empty if no name is known."""
     given = context.get("items")
     items = given if isinstance(given, list) else []
     # An object without a name is nothing to read: its other fields are the shop's own.
@@ -210,7 +210,7 @@ def _cart(context: Context) -> Values:
 
 
 def _hours(context: Context) -> Values:
-    """Dates and times of the place as they stand: no zone moves them."""
+    """Return dates and times of the place unchanged: they have no time zone."""
     closed = bool(context.get("closed"))
     hours = {
         name: "" if closed else context.clock(time.fromisoformat(context.get(name))) for name in ("opens", "closes")
@@ -224,14 +224,14 @@ def _welcome(context: Context) -> Values:
 
 
 def _answer(context: Context) -> Values:
-    """What the person answered, as the reply was planned with it; a reply that was held does not know it any more."""
+    """Return the person's answer, as the reply was planned with it; a held reply no longer knows it."""
     answer = context.policy_input.message.facts.get("answer")
     known = {*Answer, OPENED}
     return {"answer": "other" if answer is None else str(answer) if answer in known else "unclear"}
 
 
 def _help(context: Context) -> Values:
-    """The brand's own answer; its name goes before it where it does not say it."""
+    """Return the brand's own answer, after its name if the answer does not contain it."""
     brand = context.policy_input.brand
     text = context.text(brand.help_text if brand else None)
     silent = text and context.brand.casefold() not in text.casefold()
@@ -257,4 +257,4 @@ VARIABLES: Final[Mapping[str, Callable[[Context], Values]]] = MappingProxyType(
         "answer_reply": _answer,
     }
 )
-"""What each reason's text may speak of, beside the brand, the channel and how to stop."""
+"""The variables of each reason's text, beside the brand, the channel and how to stop."""

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from ..ports import KeepRejected, Publish
 
 CONNECTIONS: Final = 16
-"""Kept open to each service: one for each worker of a run (``send_due_messages.WORKERS``)."""
+"""Connections that stay open for each service: one for each worker of a run (``send_due_messages.WORKERS``)."""
 
 MAKING: Final = Lock()
-"""An adapter is made once, though a run's threads need it at the same time."""
+"""Build an adapter once, although a run's threads need it at the same time."""
 
 
 class Adapters:

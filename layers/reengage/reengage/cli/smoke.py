@@ -42,7 +42,7 @@ Entry = Mapping[str, Any]
 
 
 class StepError(ReengageError):
-    """A step had not the effect that it must have."""
+    """A step did not have its effect."""
 
 
 @dataclass(frozen=True, slots=True)

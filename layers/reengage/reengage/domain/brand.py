@@ -1,11 +1,11 @@
-"""How a brand presents itself: its name, and what holds where nothing is known of the person."""
+"""A brand's presentation: its name, and the defaults for contacts about which nothing is known."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 STACK: Final = ""
-"""The id of the row with what applies to all brands; no brand has an empty id."""
+"""The id of the row that applies to all brands; no brand has an empty id."""
 
 Localised = str | Mapping[str, str]
 """One text for all, or one for each locale."""

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from .contact import Contact
 
 Json = Any
-"""What ``json.loads`` can give: a field's value as the event brought it, already validated."""
+"""A value as ``json.loads`` returns it: an event's field, already validated."""
 
 
 OPENER: Final = "opener"
@@ -82,13 +82,13 @@ EVENT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
 TRACKS_WITH_AN_END: Final = frozenset(event_type.track for event_type in EVENT_TYPES.values() if event_type.final)
 
 OF_ONE_CONTACT: Final = frozenset({"product", "interest", "purchase"})
-"""Kinds of which each contact has its own: many contacts look at one product."""
+"""Kinds of subject that each contact has separately: many contacts view one product."""
 
 OF_ONE_PERSON: Final = frozenset({"purchase"})
-"""Kinds of which a phone number has one, over all channels."""
+"""Kinds of subject that a phone number has once, over all channels."""
 
 OF_SEVERAL_PEOPLE: Final = frozenset({"appointment", "trial", "order"})
-"""Kinds that may have several people: an event that names one of them adds, or ends, only that one."""
+"""Kinds that may have several people: an event that names one adds, or ends, only that one."""
 
 OF_THE_BRAND: Final = frozenset({"item", "announcement"})
 """Kinds that have no contact."""

@@ -1,4 +1,4 @@
-"""How often one contact is written to: at most so many messages of a category in any period of such a length."""
+"""Frequency caps: at most so many messages of a category to one contact in any period of a given length."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -27,10 +27,10 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class CapUsage:
-    """The places that one contact's messages of one category have taken: when each was sent, by its id.
+    """The cap usage of one contact in one category: when each message was sent, by its id.
 
-    ``revision`` counts the writes, for compare-and-set. For a person with several addresses, ``holder`` is the address
-    whose row is written, and ``elsewhere`` has what the rows of the others hold.
+    ``revision`` counts the writes, for compare-and-set. For a person with several addresses, ``holder`` is the
+    address whose row is written, and ``elsewhere`` has what the rows of the others hold.
     """
 
     taken: Mapping[str, datetime] = field(default_factory=dict)
@@ -47,11 +47,13 @@ class CapUsage:
         return replace(rows[holder], elsewhere=elsewhere, holder=holder)
 
     def instants(self, *, but: str | None = None) -> tuple[datetime, ...]:
-        """When the messages were sent; ``but`` leaves one out, which need not make way for itself."""
+        """Return when the messages were sent; ``but`` is left out: a message never counts against itself."""
         return tuple(at for message_id, at in {**self.elsewhere, **self.taken}.items() if message_id != but)
 
     def take(self, scheduled_message_id: str, at: datetime, retention: timedelta) -> "CapUsage":
-        """With a place taken at ``at``, and without those that no period of ``retention`` counts any more."""
+        """Return the usage with a message reserved at ``at``, and without those that no period of ``retention`` counts
+        any more.
+        """
         kept = {message_id: sent_at for message_id, sent_at in self.taken.items() if sent_at > at - retention}
         return replace(self, taken={**kept, scheduled_message_id: at})
 
@@ -81,7 +83,8 @@ def _parse(text: str) -> Cap:
 
 
 def free_at(caps: Sequence[Cap], sends: Collection[datetime], now: datetime) -> datetime | None:
-    """The first instant at which every cap has a place, given the instants of earlier sends; ``None``: now.
+    """Return the first instant at which every cap allows a message, given the instants of earlier sends; ``None``:
+    now.
 
     A message that was sent exactly one period ago no longer counts.
     """
@@ -95,5 +98,5 @@ def free_at(caps: Sequence[Cap], sends: Collection[datetime], now: datetime) -> 
 
 
 def longest(caps: Sequence[Cap]) -> timedelta:
-    """How long a send has to be remembered."""
+    """Return how long a send must be remembered."""
     return max((cap.period for cap in caps), default=timedelta())

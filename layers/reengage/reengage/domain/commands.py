@@ -1,4 +1,4 @@
-"""What the outside asks this application to do: one frozen value for each command.
+"""Commands: one frozen value for each thing that the outside can request.
 
 Adapters decode an event or a provider's call into a command; use cases execute it. ``BusinessEvent`` and
 ``InboundMessage`` are commands too; they are defined beside the state that they change.
@@ -34,14 +34,14 @@ RECEIPT_ID_LENGTH: Final = 8
 """Characters of an event's id, which is a UUID: one message has only a few receipts."""
 
 Status = Literal["sent", "delivered", "undelivered", "opted_out"]
-"""What a provider reports of a message."""
+"""A provider's report about a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigureBrand:
-    """Change how a brand presents itself and how it sends.
+    """Change a brand's name, texts and settings.
 
-    ``fields`` holds only what the event gave; ``None`` as a value means that the event cleared the field.
+    ``fields`` has only the fields of the event; ``None`` as a value means that the event cleared the field.
     """
 
     brand: str
@@ -51,7 +51,7 @@ class ConfigureBrand:
 
 @dataclass(frozen=True, slots=True)
 class EraseContact:
-    """Forget a contact. ``at`` is the bus's time, because a list of erasures may carry one date, long past."""
+    """Erase a contact. ``at`` is the bus's time, because a list of erasures may have one date, long past."""
 
     contact: Contact
     at: datetime
@@ -162,4 +162,4 @@ Command = (
     | LinkContact
     | MoveContact
 )
-"""What an event of a business system asks for."""
+"""The command of a business system's event."""

@@ -9,7 +9,7 @@ from .recipient import choose
 from .window_closing import plan_for_closing
 
 MAX_HOLDS: Final = 20
-"""Several rules may hold a message in turn: a full cap, then the night. More is no forecast."""
+"""Several rules may hold a message in turn: first a full cap, then quiet hours. More would be no forecast."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,8 @@ def parse_zone(name: str) -> ZoneInfo:
 class Duration:
     """A signed ISO 8601 duration: calendar months and days, then exact seconds.
 
-    Two spellings of one length are equal and print alike: ``P1W`` is ``P7D``, ``PT60M`` is ``PT1H``.
-    ``P1D`` is not ``PT24H``.
+    Two spellings of one length are equal and print the same: ``P1W`` is ``P7D``, ``PT60M`` is ``PT1H``. ``P1D`` is
+    not ``PT24H``.
     """
 
     months: int = 0

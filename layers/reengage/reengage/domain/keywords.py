@@ -171,7 +171,7 @@ _LONGEST_WORD: Final = 20
 
 
 def _has_misspelled_keyword(words: list[str]) -> bool:
-    """Return whether a short message has a slip of a keyword; of a short keyword only if it is the only word."""
+    """Return whether a short message has a misspelled keyword; a short keyword must be the only word."""
     return len(words) <= MAX_WORDS and any(_is_misspelled(word, alone=len(words) == 1) for word in words)
 
 
@@ -194,7 +194,7 @@ def _is_slip(word: str, keyword: str) -> bool:
 
 @cache
 def _keyboard_slips(word: str) -> frozenset[str]:
-    """Return the word with two letters swapped, one left out, or one key hit that lies beside the right one."""
+    """Return the word with two letters swapped, one left out, or one replaced by a neighbour on the keyboard."""
     swapped = {word[:n] + word[n + 1] + word[n] + word[n + 2 :] for n in range(len(word) - 1)}
     left_out = {word[:n] + word[n + 1 :] for n in range(1, len(word))}
     beside = {word[:n] + key + word[n + 1 :] for n, letter in enumerate(word) for key in _neighbours(letter)}

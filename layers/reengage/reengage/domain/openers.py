@@ -22,7 +22,7 @@ from .plain_text import MAX_LENGTH, remove_marks, split_sentences
 from .subject import OF_ONE_CONTACT, OF_THE_BRAND, OPENER, Subject, SubjectRef
 
 ALPHABET: Final = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
-"""Without 0, 1, I, L, O and U: what is read aloud or copied by hand stays clear."""
+"""Without 0, 1, I, L, O and U, which are easily mistaken when read aloud or copied by hand."""
 
 LENGTH: Final = 10
 GROUP: Final = 5
@@ -44,10 +44,8 @@ PART_LENGTH: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Opener:
-    """``person`` is the keyed hash of the person that the subject names.
-
-    ``used_by`` is the keyed hash of the message that used it, with its sender.
-    ``token`` is as ``ALPHABET`` writes it, without a dash.
+    """``person`` is the keyed hash of the person that the subject names. ``used_by`` is the keyed hash of the message
+    that used the opener, with its sender. ``token`` is written in ``ALPHABET``, without a dash.
     """
 
     brand: str

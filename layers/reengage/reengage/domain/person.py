@@ -1,7 +1,7 @@
-"""One person, several addresses: who they are, and by which of them a message goes.
+"""One person with several addresses: which addresses they are, and which one a message uses.
 
-Addresses are one person because a provider, or an event of the business, links them; never by a guess. Channels of one
-phone number count as one person for frequency caps and announcements.
+Addresses are linked by a provider or by an event of the business, never by a guess. Channels of one phone number
+count as one person for frequency caps and announcements.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -49,7 +49,7 @@ class OtherAddress(NamedTuple):
 
 
 def has_new_owner(preferences: Preferences, conversation: Conversation | None) -> bool:
-    """Whether someone wrote from an address after the person left it: what is linked with it is not that person."""
+    """Return whether someone wrote from an address after the person left it: its links are not about that person."""
     if preferences.moved_at is None or conversation is None:
         return False
     return not preferences.moved_since(conversation.last_inbound_at)
@@ -108,7 +108,7 @@ def _next_to(contact: Contact, preferences: Preferences, *, is_linked: bool) -> 
 
 
 def is_free(contact: Contact, conversation: Conversation | None, now: datetime) -> bool:
-    """Whether a message costs nothing: WhatsApp charges none within 24 hours of the person's message."""
+    """Return whether a message is free: WhatsApp charges nothing within 24 hours of the person's message."""
     free_for = CHANNELS[contact.channel].free_text_for
     return free_for is not None and conversation is not None and now < conversation.last_inbound_at + free_for
 

@@ -1,7 +1,7 @@
-"""May this due message go out now? One pure function over a table of rules (functions/README.md).
+"""Decide whether a due message may be sent now: one pure function over a table of rules (functions/README.md).
 
-The rules are asked in order, and the first one that stops the message is the one that is reported. A new rule
-is a function and a row in ``RULES``.
+The rules are checked in order, and the first one that stops the message is reported. A new rule is a function and a
+row in ``RULES``.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -63,7 +63,7 @@ class Decision:
 
 
 class RuleResult(NamedTuple):
-    """What a rule saw, and whether that stops the message: with ``until`` for a time, without it for good."""
+    """What a rule found, and whether it stops the message: with ``until`` for a time, without it for good."""
 
     stops: bool
     facts: Mapping[str, Any] = MappingProxyType({})
@@ -77,7 +77,7 @@ Rule = Callable[[PolicyInput], RuleResult]
 
 
 def _superseded(context: PolicyInput) -> RuleResult:
-    """The subject has moved on since it asked for this message."""
+    """The subject has changed since it planned this message."""
     track = context.track
     if not track or context.subject is None or context.is_undone:
         return PASS
@@ -118,7 +118,7 @@ def _opted_out(context: PolicyInput) -> RuleResult:
 
 
 def _word(cause: Any) -> str | None:
-    """The person's own word, short; a cause that a business wrote may say anything."""
+    """Return the person's own keyword, shortened; a business's cause may contain anything."""
     written = isinstance(cause, Mapping) and ("message_id" in cause or cause.get("linked") is True)
     word = cause.get("word") if written else None
     return word[:MAX_WORD] if isinstance(word, str) else None
@@ -148,7 +148,7 @@ def _too_late(context: PolicyInput) -> RuleResult:
 
 
 def _no_consent(context: PolicyInput) -> RuleResult:
-    """Marketing alone needs it: none was taken back, and one is on record where that is asked for."""
+    """Check marketing consent: none was withdrawn, and one is on record if it is required."""
     if context.category != "marketing":
         return PASS
     choice = context.preferences.choice("marketing", context.message.recipient.channel)
@@ -165,7 +165,7 @@ def _no_consent(context: PolicyInput) -> RuleResult:
 
 
 def _channel_window(context: PolicyInput) -> RuleResult:
-    """Past the channel's own window only an approved template may go."""
+    """Allow only an approved template after the channel's own window."""
     contact = context.message.recipient
     terms = CHANNELS[contact.channel]
     if terms.free_text_for is None or context.conversation is None:
@@ -300,7 +300,7 @@ RULES_OF_REPLIES: Final = ("erased", "opted_out", "too_late", "paused", "in_conv
 
 
 def decide(context: PolicyInput) -> Decision:
-    """The decision on one due message, with the facts that it rests on."""
+    """Decide on one due message, and return the facts of the decision."""
     facts = _facts(context)
     for name, rule in RULES.items():
         if context.category == "reply" and name not in RULES_OF_REPLIES:
@@ -326,7 +326,7 @@ def deliver_before(context: PolicyInput) -> datetime:
 
 
 def free_text_until(context: PolicyInput) -> datetime:
-    """The end of the time in which the channel takes free text from us."""
+    """Return the end of the time in which the channel accepts free text."""
     before = deliver_before(context)
     free_text_for = CHANNELS[context.message.recipient.channel].free_text_for
     if free_text_for is None or context.conversation is None:
@@ -335,7 +335,7 @@ def free_text_until(context: PolicyInput) -> datetime:
 
 
 def _held(context: PolicyInput, rule: str, until: datetime, facts: dict[str, Any]) -> Decision:
-    """A hold that would outlast the message's use, or its window, is a skip at once."""
+    """Skip the message at once if the hold would outlast its validity, or its window."""
     if until >= context.message.valid_until:
         return Decision(Action.SKIP, "too_late", facts | {"held_by": rule, "until": iso(until)})
     if context.conversation and not context.conversation.is_open(until):
@@ -344,7 +344,7 @@ def _held(context: PolicyInput, rule: str, until: datetime, facts: dict[str, Any
 
 
 def _facts(context: PolicyInput) -> dict[str, Any]:
-    """What every decision reports: when it was made, and how the window stood."""
+    """Return the facts of every decision: its instant, and the state of the window."""
     facts: dict[str, Any] = {"decided_at": iso(context.now)}
     if context.conversation:
         facts["last_inbound_at"] = iso(context.conversation.last_inbound_at)

@@ -1,4 +1,4 @@
-"""What a decision on a message depends on: one strongly consistent read, the settings and the clock."""
+"""The input of a decision on a message: one strongly consistent read, the settings and the clock."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo

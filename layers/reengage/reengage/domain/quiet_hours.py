@@ -1,4 +1,4 @@
-"""Hours in which a contact is not written to, by the wall clocks of the contact's zone."""
+"""Quiet hours: when a contact gets no message, by the clocks of the contact's zone."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
@@ -8,10 +8,10 @@ from typing import Final
 MINUTE: Final = timedelta(minutes=1)
 DAY: Final = timedelta(days=1)
 HORIZON: Final = timedelta(days=2)
-"""How far ahead an allowed hour is searched if the hours are the same each day."""
+"""How far ahead an allowed hour is searched, if the hours are the same each day."""
 
 WEEK: Final = timedelta(days=8)
-"""The same if they differ by weekday."""
+"""The same, if they differ by weekday."""
 
 STEP_BACK: Final = timedelta(minutes=15)
 DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

@@ -1,4 +1,4 @@
-"""By which of the person's addresses a message goes: one whose window is open, the cheapest first."""
+"""Choose the person's address for a message: one with an open window, the cheapest first."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,10 +10,10 @@ from .policy import Action, Decision, decide
 from .policy_input import PolicyInput
 
 ELSEWHERE: Final = frozenset({"no_conversation", "window_closed", "channel_window"})
-"""The rules that stop a message at one address only. What any other rule stops goes nowhere."""
+"""The rules that stop a message at one address only. A message that another rule stops is sent to no address."""
 
 Position = Callable[[Contact], int]
-"""The place of the contact's route among the stack's routes: the first row is the preferred one."""
+"""The position of the contact's route among the stack's routes: the first row is preferred."""
 
 
 def choose(context: PolicyInput, position: Position = lambda _: 0) -> tuple[PolicyInput, Decision]:

@@ -1,11 +1,11 @@
-"""A provider from which no receipt comes: what was handed over since the last one, by provider and channel."""
+"""A provider that sends no receipts: the messages since its last one, by provider and channel."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 ENOUGH: Final = 3
-"""Messages without a receipt that make a silence: one phone alone may be switched off."""
+"""Messages without a receipt that make a silence: a single phone may be switched off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Silence:
         return replace(self, messages=min(self.messages + messages, ENOUGH))
 
     def lasted(self, now: datetime) -> timedelta:
-        """How long it has lasted; nothing before there are enough messages."""
+        """Return how long it has lasted; ``None`` before there are enough messages."""
         return now - self.since if self.messages >= ENOUGH else timedelta()
 
 

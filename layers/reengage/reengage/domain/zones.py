@@ -1,4 +1,4 @@
-"""The time zone of the person, by which quiet hours count: from the best source that is known."""
+"""The person's time zone for quiet hours, from the best source that is known."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -73,7 +73,9 @@ def is_witness(name: str | None) -> bool:
 
 @lru_cache(maxsize=1024)
 def _known(*names: str | None) -> tuple[ZoneInfo, ...]:
-    """A name that was once accepted and that tzdata has no more counts as never given: no send may fail of it."""
+    """Return the zone of a stored name; a name that tzdata no longer has counts as never given, so that no
+    send fails.
+    """
     zones = []
     for name in filter(None, names):
         with suppress(ValueError):
@@ -83,7 +85,9 @@ def _known(*names: str | None) -> tuple[ZoneInfo, ...]:
 
 @lru_cache(maxsize=1024)
 def _names_by_number(address: str) -> tuple[str, ...]:
-    """The zones in which a phone number may be used; for a number of nowhere ``Etc/Unknown``, which tzdata has not."""
+    """Return the zones in which a phone number may be used; ``Etc/Unknown``, which tzdata has not, if it has no
+    country.
+    """
     if not address.startswith("+"):
         return ()
     import phonenumbers  # noqa: PLC0415 - 0.1 s to import, and most sends know the zone without it

@@ -1,4 +1,4 @@
-"""Providers: what the sender hands over, and the outcome."""
+"""Providers: the message that the sender passes on, and the outcome."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from .basics import Wording
 
 @dataclass(frozen=True, slots=True)
 class OutboundMessage:
-    """What a channel delivers.
+    """A message for a channel to deliver.
 
-    The provider's call starts before ``start_before``, or not at all: until then the snapshot is valid. Free text is
-    allowed until ``free_text_until``. The provider must not deliver the message at ``deliver_before`` or later.
-    ``sender_id``: the route's identity; empty for that of the contact's first route. ``others``: the
-    claimed messages whose appointments the text names, too.
+    The provider's call starts before ``start_before``, or not at all: until then the snapshot is valid. Free text
+    is allowed until ``free_text_until``. The provider must not deliver the message at ``deliver_before`` or later.
+    ``sender_id``: the route's identity; empty for that of the contact's first route. ``others``: the claimed
+    messages whose appointments the text names, too.
     """
 
     message: ScheduledMessage

@@ -23,7 +23,7 @@ Target = tuple[str | None, str, int | None]
 
 @dataclass(slots=True)
 class KeptConnections:
-    """Idle connections, the one used last first."""
+    """Idle connections, the last used one first."""
 
     idle: float = IDLE
     _kept: defaultdict[Target, list[tuple[HTTPConnection, float]]] = field(default_factory=lambda: defaultdict(list))

@@ -31,34 +31,34 @@ from reengage.ports import Outcome, Refused, Retryable, Unknown
 from .connections import KeptConnections
 
 BODY_LIMIT: Final = 64 * 1024
-"""Bytes of an answer. Nothing is read of a longer one: no provider's answer is."""
+"""Bytes of a response. A longer one is not read: no provider sends one."""
 
 CONNECT: Final = 2
 WHOLE: Final = 6
 LONGEST: Final = timedelta(seconds=CONNECT + WHOLE)
-"""After so long from its start, no call is still under way whose request could be taken."""
+"""After this time from its start, no call can still be accepted."""
 
 LONGEST_HINT: Final = timedelta(days=1)
 """A ``Retry-After`` beyond this counts as this."""
 
 BROKEN: Final = (HTTPError, HTTPException, OSError, ValueError)
-"""What a broken answer raises; the last, say, of a chunk whose length is below zero."""
+"""The errors of a broken response, such as a chunk with a negative length."""
 
 HTTP_1_1: Final = 11
 """As ``http.client`` writes the version."""
 
 Secrets = Callable[[], Mapping[str, Any]]
-"""The providers' secrets by name, asked for at each send: a rotated one is used from then on."""
+"""The providers' secrets by name, read at each send, so that a rotated one is used."""
 
 
 OutcomeFactory = Callable[[str], Outcome]
 """An outcome of the error's text: its class, or what makes one of it."""
 
 Codes = Mapping[int, tuple[OutcomeFactory, str]]
-"""What a provider's own codes mean for the message, and their short titles."""
+"""The outcome of each provider code, and its short title."""
 
 OF_MESSAGE: Final[OutcomeFactory] = partial(Retryable, of_recipient=True)
-"""Such as a template that does not exist: the route delivers other messages."""
+"""Errors such as a missing template: the route delivers other messages."""
 
 WAIT_A_DAY: Final[OutcomeFactory] = partial(Retryable, retry_after=timedelta(days=1), of_recipient=True)
 """Meta limits marketing to one recipient for a while; its documents advise to wait at least a day."""
@@ -85,7 +85,7 @@ Any other 4xx refuses this message. After any other status (a 5xx, a redirect) t
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """A whole answer. ``body`` is empty where it was longer than ``BODY_LIMIT``."""
+    """A whole response. ``body`` is empty if it was longer than ``BODY_LIMIT``."""
 
     status: int
     headers: Mapping[str, str]
@@ -209,7 +209,7 @@ class Http:
 
 
 def _connect(connection: HTTPConnection, connect_timeout: float) -> Retryable | None:
-    """Connecting is a step of its own: whatever fails in it, no byte of the request has left."""
+    """Connect as a step of its own: if it fails, no byte of the request has left."""
     began = monotonic()
     try:
         connection.connect()
@@ -256,13 +256,13 @@ def _ask(
 
 
 def _cut(sock: socket) -> None:
-    """Ends what another thread is waiting for, below TLS: that thread still holds the TLS session."""
+    """End what another thread waits for, below TLS: that thread still holds the TLS session."""
     with suppress(OSError):
         socket.shutdown(sock, SHUT_RDWR)
 
 
 def _name(error: Exception) -> str:
-    """The type alone: a message may hold the address that was written to."""
+    """Return the type only: a message may contain the recipient's address."""
     return type(error).__name__
 
 

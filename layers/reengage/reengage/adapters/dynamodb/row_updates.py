@@ -42,7 +42,7 @@ def postponement(message: ScheduledMessage) -> list[Action]:
 
 
 def provider_answer(message: ScheduledMessage) -> list[Action]:
-    """Set what the message knows of the provider's answer; what it does not know stays as it is."""
+    """Set the fields of the provider's answer that are known; the others stay."""
     answers = (
         (Row.provider, message.provider),
         (Row.provider_message_id, message.provider_message_id),
@@ -57,5 +57,5 @@ def provider_answer(message: ScheduledMessage) -> list[Action]:
 
 
 def tries(message: ScheduledMessage) -> Action:
-    """Set how often the message failed; most never did, and their rows have no such attribute."""
+    """Set how often the message failed. Most messages never fail, and have no such attribute."""
     return Row.attempts.set(message.attempts) if message.attempts else Row.attempts.remove()

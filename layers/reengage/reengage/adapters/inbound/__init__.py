@@ -1,1 +1,1 @@
-"""The forms in which the outside speaks, one module each, read into the domain's values or rejected by field."""
+"""Parsers of events and providers' calls, one module each. Invalid input is rejected with the field."""

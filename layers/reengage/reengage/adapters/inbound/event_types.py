@@ -87,7 +87,7 @@ Cause = str | Document
 
 
 class Evidence(Struct):
-    """Where, when and by which wording somebody agreed: ``whole`` is kept as it is, and ``when`` counts."""
+    """Evidence of consent: where, when and by which wording. ``whole`` is stored unchanged; ``when`` counts."""
 
     whole: Document
     when: Instant | Optional = UNSET
@@ -334,4 +334,4 @@ class DayFields(Struct):
 
 
 MAX_BYTES: Final[Mapping[Any, int]] = {Cause: MAX_CAUSE, Document: MAX_CAUSE, Items: MAX_ITEMS, Texts: MAX_TEXTS}
-"""Of JSON, for what is kept as it comes."""
+"""The type of a value that is stored unchanged, as JSON."""

@@ -72,7 +72,7 @@ WESTERNMOST: Final = timezone(timedelta(hours=-12))
 """The last zone in which a day ends."""
 
 COMMON_FIELDS: Final = frozenset({"contact", "brand", "occurred_at", "cleared"})
-"""What is not a field of the subject or the brand."""
+"""Names that are no fields of the subject or the brand."""
 
 
 def inbound_message(event: Any) -> InboundMessage:
@@ -215,7 +215,7 @@ def _check_offsets(detail: BusinessFields) -> None:
 
 
 def _hours(detail: HolidayHoursAnnounced) -> HolidayHoursAnnounced:
-    """Closed all day, or open from one time to another: the newer event's word alone holds."""
+    """Return closed all day, or open from one time to another: only the newer event counts."""
     if detail.closed is True:
         if detail.opens or detail.closes:
             raise InvalidEvent(["$.detail.closed: expected opens with closes, or closed: true, and not both"])
@@ -281,7 +281,7 @@ def _record_choice(detail: ContactOptedIn | ContactOptedOut | ConsentChanged, at
 
 
 def _brand_and_contact(detail: BusinessFields | BrandConfigured) -> tuple[str, Contact | None]:
-    """The contact, where it is known, and the brand in any case."""
+    """Return the contact, if it is known, and the brand."""
     contact = _contact(detail.contact) if detail.contact else None
     if contact and detail.brand and detail.brand != contact.brand:
         raise InvalidEvent([f"$.detail.brand: expected {contact.brand}, as the contact has it, or nothing"])
@@ -292,7 +292,7 @@ def _brand_and_contact(detail: BusinessFields | BrandConfigured) -> tuple[str, C
 
 
 def _fields(detail: Struct, apart: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """What the event gave of its own, beside whose it is, when it happened, and ``apart``."""
+    """Return the event's own fields, without its contact, its time and ``apart``."""
     names = {field.name for field in fields_of(type(detail))} - apart - COMMON_FIELDS
     return {name: plain(value) for name in sorted(names) if (value := getattr(detail, name)) is not UNSET}
 

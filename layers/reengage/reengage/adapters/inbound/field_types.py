@@ -63,7 +63,7 @@ class Zone(CheckedText):
 
 
 class Ahead(CheckedText):
-    """A duration that counts backwards from what it is about, so it cannot be negative."""
+    """A duration that counts back from the subject's instant, so it cannot be negative."""
 
     @staticmethod
     def check(text: str) -> str:
@@ -182,7 +182,7 @@ class RatesText(CheckedText):
 
 
 Document = dict[str, Any]
-"""Whatever a business notes: kept as it is, within bounds."""
+"""A note of a business, stored unchanged within bounds."""
 
 Locale = Annotated[
     str, Meta(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*\Z", max_length=35, description="a locale, such as de-AT")
@@ -201,9 +201,9 @@ Payload = Annotated[str, Meta(min_length=1, max_length=2048)]
 """The data of a button. RCS for Business allows the most: 2,048 characters."""
 
 Localised = Line | Annotated[dict[Locale, Line], Meta(min_length=1, max_length=20)]
-"""What a person will read: one text for all, or one for each locale."""
+"""A text for people: one for all, or one for each locale."""
 
 Items = Annotated[list[Line | Document], Meta(max_length=100)]
-"""What is in a cart: names, or objects with a ``name``."""
+"""The items of a cart: names, or objects with a ``name``."""
 
 Optional = UnsetType
