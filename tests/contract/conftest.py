@@ -1,12 +1,15 @@
-"""The same tests for every store: in memory, DynamoDB by moto, and Amazon's own DynamoDB Local."""
+"""The same tests for every store: in memory, DynamoDB by moto, and Amazon's own DynamoDB Local by both clients."""
 
 import os
 from collections.abc import Iterator
 
 import pytest
+from botocore.credentials import Credentials
 from moto import mock_aws
 
-from tests.contract.stores import DynamoDB, Harness, Memory
+from reengage.adapters.dynamodb import DynamoDBStore
+from reengage.adapters.dynamodb.lean_client import LeanClient
+from tests.contract.stores import HASH_KEY, TABLE, WORKERS, DynamoDB, Harness, LeanDynamoDB, Memory
 from tests.local import dynamodb_local
 
 ON_DYNAMODB_LOCAL = (pytest.mark.dynamodb_local, pytest.mark.allow_hosts(["127.0.0.1"]))
@@ -17,12 +20,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         needs = getattr(item, "fixturenames", ())
         stores = getattr(item, "callspec", None)
-        if "local" in needs or (stores and "local" in stores.params.values()):
+        chosen = map(str, stores.params.values()) if stores else ()
+        if {"local", "lean"}.intersection([*needs, *chosen]):
             for mark in ON_DYNAMODB_LOCAL:
                 item.add_marker(mark)
 
 
-@pytest.fixture(params=["memory", "moto", "local"])
+@pytest.fixture(params=["memory", "moto", "local", "lean"])
 def harness(request: pytest.FixtureRequest) -> Harness:
     """Return each store, one after the other."""
     each: Harness = request.getfixturevalue(request.param)
@@ -36,7 +40,7 @@ def dynamodb(request: pytest.FixtureRequest) -> DynamoDB:
     return each
 
 
-@pytest.fixture(params=["memory", "local"])
+@pytest.fixture(params=["memory", "local", "lean"])
 def concurrent(request: pytest.FixtureRequest) -> Harness:
     """Return each store that many threads may use at once; moto's cannot be shared."""
     each: Harness = request.getfixturevalue(request.param)
@@ -60,6 +64,20 @@ def local(local_client: DynamoDB) -> Iterator[DynamoDB]:
     local_client.create_table()
     yield local_client
     local_client.delete_table()
+
+
+@pytest.fixture
+def lean(local: DynamoDB, lean_store: DynamoDBStore) -> DynamoDB:
+    """Return DynamoDB Local by the client that the functions use."""
+    return LeanDynamoDB(lean_store, local.client)
+
+
+@pytest.fixture(scope="session")
+def lean_store(local_client: DynamoDB) -> Iterator[DynamoDBStore]:
+    botocore = local_client.store.table.client
+    client = LeanClient(botocore, Credentials("testing", "testing"))
+    yield DynamoDBStore.connect(TABLE, workers=WORKERS, hash_key=lambda: HASH_KEY, make_client=lambda: client)
+    client.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
+from unittest.mock import patch
 
 import boto3
 import pytest
 
 from reengage.adapters.dynamodb import DynamoDBStore
+from reengage.adapters.dynamodb.lean_client import LeanClient
 from reengage.adapters.memory import MemoryStore
 from reengage.ports import Store
 from tests.template_resources import table_definition
@@ -141,6 +143,20 @@ class DynamoDB:
             yield
         finally:
             events.unregister(event, handler)
+
+
+class LeanDynamoDB(DynamoDB):
+    """By the client that the functions use; botocore's hooks see nothing of its calls."""
+
+    @contextmanager
+    def small_pages(self, rows: int) -> Iterator[None]:
+        call = LeanClient._make_api_call
+
+        def limited(client: LeanClient, operation: str, given: dict[str, Any]) -> dict[str, Any]:
+            return call(client, operation, given | ({"Limit": rows} if operation == "Query" else {}))
+
+        with patch.object(LeanClient, "_make_api_call", limited):
+            yield
 
 
 @dataclass(slots=True)

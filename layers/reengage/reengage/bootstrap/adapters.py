@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..adapters.aws_clients import AwsClients
 from ..adapters.eventbridge import SOURCE, EventBus, only_outcomes
-from ..observability import observed
+from ..observability import observed, tracer
 from ..settings import BusSettings, EventSettings, ProviderSettings, StackSettings
 
 if TYPE_CHECKING:
@@ -66,8 +66,10 @@ class StoreAdapters(Adapters):
     def store(self) -> DynamoDBStore:
         from ..adapters.dynamodb import DynamoDBStore
 
+        # X-Ray's SDK traces botocore's clients alone.
+        make_client = self._aws.table if tracer() else self._aws.lean_table
         return DynamoDBStore.connect(
-            self.settings.table_name, workers=CONNECTIONS, hash_key=self.preferences_key, make_client=self._aws.table
+            self.settings.table_name, workers=CONNECTIONS, hash_key=self.preferences_key, make_client=make_client
         )
 
     @cached_property

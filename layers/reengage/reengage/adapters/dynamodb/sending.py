@@ -157,17 +157,17 @@ class Sending(Role):
             *provider_answer(message),
         ]
         held = (Row.claim_id == message.claim_id) & (Row.state == State.SENDING)
-        return update_row(self.table, message.key, actions, held) is not None
+        return self.table.change_unread(message.key, actions, held)
 
     def settle(self, message: ScheduledMessage) -> bool:
         learned = [*decision(message), *provider_answer(message)]
         actions = [*outcome(message), tries(message), *learned]
         ours = Row.claim_id == message.claim_id
-        if update_row(self.table, message.key, actions, ours & Row.state.is_in(*FOLLOWS[message.state])):
+        if self.table.change_unread(message.key, actions, ours & Row.state.is_in(*FOLLOWS[message.state])):
             return True
         if message.provider:  # a receipt came first; the provider's answer is still news
             reported = Row.state.is_in(State.DELIVERED, State.UNDELIVERED)
-            update_row(self.table, message.key, learned, ours & reported)
+            self.table.change_unread(message.key, learned, ours & reported)
         return False
 
 

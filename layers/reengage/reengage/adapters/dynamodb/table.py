@@ -159,6 +159,15 @@ class Table:
         """Update the item and return it; ``None`` if the condition is not met. Never creates an item."""
         return self.set(key, actions, Item.pk.exists() & condition)
 
+    def change_unread(self, key: Key, actions: Sequence[Action], condition: Condition) -> bool:
+        """Do the same, and return only whether the condition was met: the item is neither sent nor parsed."""
+        pk, sk = key
+        try:
+            self.connection.update_item(pk, range_key=sk, actions=list(actions), condition=Item.pk.exists() & condition)
+        except UpdateError as error:
+            return _unmet(error)
+        return True
+
     def set(self, key: Key, actions: Sequence[Action], condition: Condition) -> RawItem | None:
         """Do the same; it creates the item if the condition allows that."""
         pk, sk = key
