@@ -316,7 +316,10 @@ def test_a_run_pays_for_its_list_and_not_each_message(local: DynamoDB, messages:
 
 @pytest.mark.parametrize("earlier", [0, 1])
 def test_releasing_cap_usage_costs_two_writes_and_a_read(local: DynamoDB, earlier: int) -> None:
-    """The cap usage that was reserved, and its release: an update, or a delete of the last one."""
+    """The cap usage that was reserved, and its release: an update, or a delete of the last one.
+
+    After a refusal the person's other addresses are read.
+    """
     _ingest(local, "wamid.1", NOON)
     starts_at = NOON + timedelta(days=3)
     for number in range(earlier):
@@ -327,7 +330,7 @@ def test_releasing_cap_usage_costs_two_writes_and_a_read(local: DynamoDB, earlie
     answer, calls = _tick(local, starts_at - timedelta(days=1), Refused("131026"), policy=POLICY)
     assert answer["failed"] == 1
     assert calls.write_units == 3 + 2 + LIST_UNITS
-    assert _keys_read(calls) == [7, 1]
+    assert _keys_read(calls) == [7, 3, 1]
     assert calls.operations.count("DeleteItem") == (earlier == 0) + 1
 
 

@@ -39,7 +39,7 @@ KEPT: Final = (
 """What a file of expectations keeps of an event's detail."""
 
 OF_ONE_KEY: Final = frozenset({"opened_by_a_token"})
-"""Stories with a token in a text. A token is made with the stack's own key, so it is right in the simulation only."""
+"""Stories with a token of the simulation's own key in a text: it is another one in a table with another key."""
 
 Line = dict[str, Any]
 

@@ -47,6 +47,23 @@ def test_opener_prints_link_text_and_end(answering: Answering, capsys: pytest.Ca
     )
 
 
+def test_opener_without_a_contact_names_no_one(answering: Answering, capsys: pytest.CaptureFixture[str]) -> None:
+    answering([{name: value for name, value in OPENER.items() if name != "contact"}], True)
+    assert main(["opener", "--appointment", "a-17"]) == 0
+    assert "  for the first person who sends it, until 2026-12-01T09:00:00Z\n" in capsys.readouterr().out
+
+
+def test_explain_shows_the_opener_of_no_contact(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = {"brand": "acme-dental", "kind": "appointment", "id": "a-17", "ledgers": [], "openers": [OPENER]}
+    monkeypatch.setattr(stacks, "stack_functions", lambda _stack: lambda _output, _event: answer)
+    assert main(["explain", "--appointment", "a-17"]) == 0
+    assert capsys.readouterr().out == (
+        f"No contact is known. The first person who sends this becomes the contact: {OPENER['opener']}\n"
+    )
+
+
 def test_opener_prints_json(answering: Answering, capsys: pytest.CaptureFixture[str]) -> None:
     events = answering([OPENER], True)
     assert main(["opener", "--trial", "t-1", "--brand", "acme-dental", "--json"]) == 0

@@ -64,7 +64,11 @@ def explain(
             write(*ledger(found))
     if not any(found["entries"] for found in ledgers) and (hint := _brand_hint(stack, brand)):
         warn(hint)
-    if not ledgers:
+    for opener in answer.get("openers", ()):
+        write(
+            f"No contact is known. The first person who sends this becomes the contact: {printable(opener['opener'])}"
+        )
+    if not ledgers and not answer.get("openers"):
         write("Nothing is stored of it. Check the id and the brand, then the rejected and failed event queues.")
         return ExitCode.FINDING
     return ExitCode.DONE

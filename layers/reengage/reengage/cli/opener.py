@@ -45,7 +45,8 @@ def show(found: dict[str, Any], qr: Path | None, *, as_json: bool) -> ExitCode:
         write_json(found)
     for each in openers if not as_json else ():
         write(printable(each["opener"]), f"  text: {printable(each['opener_text'])}")
-        write(f"  for {'/'.join(each['contact'].values())}, until {each['opener_expires_at']}")
+        person = "/".join(each["contact"].values()) if "contact" in each else "the first person who sends it"
+        write(f"  for {person}, until {each['opener_expires_at']}")
     if not found["found"]:
         warn("Nothing is stored of it. Check the id and the brand, then the rejected and failed event queues.")
     elif not openers:

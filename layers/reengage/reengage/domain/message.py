@@ -137,7 +137,7 @@ class ScheduledMessage:
     | ``claim_id`` | the run that claimed it last |
     | ``last_receipt_id`` | the receipt that changed it last |
     | ``sent_to`` | the person's other address that it goes to, if that is not ``contact`` |
-    | ``undelivered_to`` | the addresses at which it did not arrive, by a final receipt |
+    | ``undelivered_to`` | the addresses at which it did not arrive, by a final receipt or a refusal |
     | ``cap_holder`` | the address whose row counts it while it is sent; not stored |
     """
 
@@ -188,6 +188,11 @@ class ScheduledMessage:
     def scheduled_message_id(self) -> str:
         """Return an id that is the same for the same plan, so a repeated event or run names the same message."""
         return _id_of(self.key, self.version)
+
+    @property
+    def was_accepted(self) -> bool:
+        """Return whether a provider took it, as far as the row knows."""
+        return self.provider is not None or self.provider_message_id is not None
 
     @property
     def is_withdrawn(self) -> bool:

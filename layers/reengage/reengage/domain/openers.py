@@ -17,6 +17,7 @@ from functools import cache
 from typing import Final
 from urllib.parse import quote
 
+from .contact import Contact
 from .instants import iso
 from .plain_text import MAX_LENGTH, remove_marks, split_sentences
 from .subject import OF_ONE_CONTACT, OF_THE_BRAND, OPENER, Subject, SubjectRef
@@ -85,6 +86,11 @@ class Consent:
     subject: SubjectRef
 
 
+def no_contact(brand: str) -> Contact:
+    """Return the person of an opener for a subject that names no one: its first sender becomes the contact."""
+    return Contact(brand, "", "")
+
+
 def is_opened(kind: str) -> bool:
     """Return whether a subject of this kind can have an opener: it has one owner, who may have another address."""
     return kind not in OF_ONE_CONTACT | OF_THE_BRAND
@@ -133,6 +139,16 @@ def _has_shape(token: str) -> bool:
 def part_of(person: str) -> str:
     """Return the part of the track ``opener`` that belongs to the person with this keyed hash."""
     return person[:PART_LENGTH]
+
+
+def link_to_agent(agent: str, number: str | None, text: str) -> str:
+    """Return the link that writes ``text`` to an RCS agent. A phone without RCS writes it to the number.
+
+    Both forms: GSMA RCC.07 3.6.3.4, and developers.google.com/business-communications/rcs-business-messaging/guides/
+    build/deeplinks.
+    """
+    service, body = quote(agent, safe=""), quote(text, safe="")
+    return f"sms:{number}?service_id={service}&body={body}" if number else f"sms:{service}?body={body}"
 
 
 def link_to(channel: str, number: str, text: str) -> str:

@@ -4,7 +4,7 @@ A run writes a list before it handles the messages of it, and deletes it after i
 becomes due belongs to a run that was killed, or that could not publish.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -65,6 +65,8 @@ def event_again(message: ScheduledMessage, unpublished: UnpublishedList) -> OutE
         return outcome_event(message) if unpublished.at <= message.settled_at < unpublished.due_at else None
     is_held = message.hold_rules and message.attempts == 0 and message.state is State.SCHEDULED
     is_of_run = message.claimed_at and unpublished.at <= message.claimed_at < unpublished.due_at
+    if is_of_run and message.undelivered_to and not message.was_accepted:
+        return falls_back_event(message, message.claimed_at)
     return _held_event(message) if is_held and is_of_run else None
 
 
@@ -86,6 +88,13 @@ def outcome_event(message: ScheduledMessage) -> OutEvent | None:
         State.UNDELIVERED: {"at": message.settled_at, "error": message.error},
     }
     return out_event(f"Message{state.capitalize()}", message, **fields[state]) if state in fields else None
+
+
+def falls_back_event(message: ScheduledMessage, at: datetime | None) -> OutEvent:
+    """Return the event of a message that its provider refused, and that is tried at another address."""
+    refused_by = message.undelivered_to[-1]
+    refused = replace(message, sent_to=None if refused_by == message.contact else refused_by)
+    return out_event("MessageUndelivered", refused, at=at, error=message.error, falls_back=True)
 
 
 def _held_event(message: ScheduledMessage) -> OutEvent:

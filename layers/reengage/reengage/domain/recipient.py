@@ -16,11 +16,18 @@ Position = Callable[[Contact], int]
 """The position of the contact's route among the stack's routes: the first row is preferred."""
 
 
-def choose(context: PolicyInput, position: Position = lambda _: 0) -> tuple[PolicyInput, Decision]:
+IsBlocked = Callable[[Contact], bool]
+"""Whether no route to the contact takes a message now."""
+
+
+def choose(
+    context: PolicyInput, position: Position = lambda _: 0, is_blocked: IsBlocked = lambda _: False
+) -> tuple[PolicyInput, Decision]:
     """Decide on the message at each of the person's addresses, and return the one to use with its decision.
 
     An address that did not deliver the message before is left out. If no address may be used, the rule is that of an
-    address that can be reached, if there is one.
+    address that can be reached, if there is one. A blocked address is used only if every other one is blocked, too:
+    then the message waits.
     """
     own, failed = decide(context), context.message.undelivered_to
     is_final = own.action is Action.SKIP and own.rule not in ELSEWHERE
@@ -29,7 +36,8 @@ def choose(context: PolicyInput, position: Position = lambda _: 0) -> tuple[Poli
     elsewhere = [(other, decide(other)) for other in context.elsewhere()]
     found = [pair for pair in [(context, own), *elsewhere] if pair[0].message.recipient not in failed]
     if sends := _with(found, Action.SEND):
-        chosen, decision = min(sends, key=lambda pair: _order(pair[0], position))
+        usable = [pair for pair in sends if not is_blocked(pair[0].message.recipient)]
+        chosen, decision = min(usable or sends, key=lambda pair: _order(pair[0], position))
         return chosen, replace(decision, facts={**decision.facts, **_why(chosen)})
     if holds := _with(found, Action.HOLD):
         return min(holds, key=lambda pair: pair[1].until or context.now)

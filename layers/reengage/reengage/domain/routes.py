@@ -24,6 +24,9 @@ PROVIDERS: Final = MappingProxyType(
 _COMMON: Final = ("sms", "rcs", "whatsapp")
 """The channels that an error suggests."""
 
+_AGENT: Final = re.compile(r"[\w.-]+@[\w-]+(?:\.[\w-]+)+", re.ASCII)
+"""The service id of an RCS agent: a URL or AWS's name of an agent is none."""
+
 _NUMBER: Final = re.compile(r"\+[1-9]\d{6,14}")
 """E.164 with its plus sign: Meta's ids of phone numbers have digits only."""
 
@@ -105,6 +108,13 @@ class Routes:
                 if _NUMBER.fullmatch(name.removeprefix("whatsapp:")):
                     return name.removeprefix("whatsapp:")
         return None
+
+    def agent_of(self, brand: str) -> str | None:
+        """Return the service id of the brand's RCS agent, such as ``agent@rbm.goog``, if a route names it."""
+        names = (
+            name for route in self._by_channel.get((brand, "rcs"), ()) for name in (route.sender_id, *route.aliases)
+        )
+        return next((name for name in names if _AGENT.fullmatch(name)), None)
 
     def brand_of(self, provider: str, channel: str, *identities: str) -> str | None:
         """Return the brand that was written to: the brand of the first identity that ``Routes`` contains.

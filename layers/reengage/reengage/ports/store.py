@@ -311,7 +311,19 @@ class SilenceStore(Protocol):
         """Delete it."""
 
 
-class ReceiptStore(MessageReader, PreferencesStore, ThreadsReader, SilenceStore, Protocol):
+class FallbackStore(Protocol):
+    """What it takes to send a message to another address."""
+
+    def read_threads(self, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]: ...
+
+    def fall_back(self, message: ScheduledMessage) -> bool:
+        """Put a row that was handed over, but not delivered, back into the schedule: with ``due_at``, ``error``,
+        ``last_receipt_id`` and ``undelivered_to``, whose last entry is new. ``False`` if the row has another end, or
+        other entries before that one.
+        """
+
+
+class ReceiptStore(MessageReader, PreferencesStore, ThreadsReader, SilenceStore, FallbackStore, Protocol):
     """What recording a delivery receipt reads and writes."""
 
     def find_message(self, contact: Contact, scheduled_message_id: str) -> ScheduledMessage | None:
@@ -325,12 +337,6 @@ class ReceiptStore(MessageReader, PreferencesStore, ThreadsReader, SilenceStore,
     def record_receipt(self, message: ScheduledMessage) -> bool:
         """Move a row forward to ``message.state``. ``False`` if that state cannot follow the row's, or if the row is of
         another version now. A row that was tried and is scheduled again was delivered after all.
-        """
-
-    def fall_back(self, message: ScheduledMessage) -> bool:
-        """Put a row that was handed over, but not delivered, back into the schedule: with ``due_at``, ``error``,
-        ``last_receipt_id`` and ``undelivered_to``, whose last entry is new. ``False`` if the row has another end, or
-        other entries before that one.
         """
 
 
@@ -419,7 +425,7 @@ class DueStore(SendStore, OutboxStore, Protocol):
         """Add to the outcomes of the shard's messages, unless the shard is of an older version than they are."""
 
 
-class RunStore(DueStore, WindowStore, BroadcastStore, SilenceStore, QuestionReader, Protocol):
+class RunStore(DueStore, WindowStore, BroadcastStore, SilenceStore, FallbackStore, QuestionReader, Protocol):
     """What a run of a send group needs in all: messages, closing windows, broadcasts, opt-outs."""
 
 

@@ -130,7 +130,7 @@ class MessageDelivered(AboutMessage, kw_only=True):
 
 
 class MessageUndelivered(MessageDelivered, kw_only=True):
-    """A receipt arrived."""
+    """A receipt arrived, or the provider rejected it and it is tried at another address."""
 
     falls_back: Annotated[bool, Meta(description="it is tried at another address")] | Optional = UNSET
     rule: Annotated[str, Meta(description="that ended a fallback")] | Optional = UNSET

@@ -79,19 +79,24 @@ def answer_candidate(
     given = button[0] if button else _detect(message)
     if given is None or (detection.request is not None and given is not Answer.CANCEL_REQUESTED):
         return None
+    asked = store.sent_questions(message.contact)
     others = _linked_with(message.contact, store)
-    asked = _asked_at([message.contact, *(other.contact for other in others)], store)
+    asked = _asked_at(message.contact, others, asked, store)
     subjects = {ref: store.read_subject(ref) for ref in dict.fromkeys(row.subject for row in asked)}
     agents = (other.conversation.agent_replied_at for other in others if other.conversation)
     return AnswerCandidate(given, message, asked, subjects, now, _latest(*agents))
 
 
-def _asked_at(addresses: Sequence[Contact], store: AnswerStore) -> list[ScheduledMessage]:
-    """Return the reminders that asked there.
+def _asked_at(
+    contact: Contact, others: Sequence[OtherAddress], asked: Sequence[ScheduledMessage], store: AnswerStore
+) -> list[ScheduledMessage]:
+    """Return the reminders that asked at the person's addresses; ``asked`` are those in the contact's own rows.
 
     A row of one address may have been sent to another one, also to one that is no longer the person's.
     """
-    return [row for each in addresses for row in store.sent_questions(each) if row.recipient in addresses]
+    addresses = [contact, *(other.contact for other in others)]
+    every = [*asked, *(row for other in others for row in store.sent_questions(other.contact))]
+    return [row for row in every if row.recipient in addresses]
 
 
 def _linked_with(contact: Contact, store: AnswerStore) -> list[OtherAddress]:

@@ -15,6 +15,7 @@ from reengage.domain.contact import Contact
 from reengage.domain.forecast import Forecast, forecast
 from reengage.domain.instants import at_wall_clock, parse_instant, parse_zone
 from reengage.domain.message import MessageKey, ScheduledMessage, State
+from reengage.domain.openers import no_contact
 from reengage.domain.planning import planned_messages
 from reengage.domain.policy import PolicyInput, PolicySettings, default_zone
 from reengage.domain.subject import Subject, Track
@@ -69,7 +70,7 @@ WHY_OF_RULE: Final[Mapping[str, Why]] = MappingProxyType(
 
 WHAT_TO_DO: Final[Mapping[Why, str]] = MappingProxyType(
     {
-        Why.NO_CONTACT: "Call the person, and add the contact to the booking.",
+        Why.NO_CONTACT: "Give the person the opener, or call them, and add the contact to the booking.",
         Why.NOT_PLANNED: "Call the person: the reminder's time had passed when the booking arrived.",
         Why.NEVER_WROTE: "Give the person the opener, or ask them to write to the business once.",
         Why.WINDOW_CLOSES_FIRST: "Give the person the opener, or ask them to write before the window closes.",
@@ -166,7 +167,7 @@ def day(
     return Day(brand, of, name, sorted(entries, key=lambda entry: (entry.starts_at, entry.appointment_id)))
 
 
-NEEDS_OPENER: Final = (Why.NEVER_WROTE, Why.WINDOW_CLOSES_FIRST)
+NEEDS_OPENER: Final = (Why.NEVER_WROTE, Why.WINDOW_CLOSES_FIRST, Why.NO_CONTACT)
 
 
 def _with_openers(
@@ -174,13 +175,16 @@ def _with_openers(
 ) -> list[DayEntry]:
     """Add the openers of those that must write first; one read for all."""
     by_id = {subject.ref.id: subject for subject in subjects}
+    brand_id = next((subject.ref.brand for subject in subjects), "")
     wanted = [
-        (by_id[each.appointment_id], each.contact) for each in entries if each.why in NEEDS_OPENER and each.contact
+        (by_id[each.appointment_id], each.contact or no_contact(brand_id))
+        for each in entries
+        if each.why in NEEDS_OPENER
     ]
     found = desk.find(wanted, brand=brand, now=now)
     openers = {key: invitation.link or invitation.text for key, invitation in found.items()}
     return [
-        replace(each, opener=openers.get((each.appointment_id, each.contact)) if each.contact else None)
+        replace(each, opener=openers.get((each.appointment_id, each.contact or no_contact(brand_id))))
         for each in entries
     ]
 

@@ -14,10 +14,11 @@ from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.openers import FORECASTS
 from reengage.domain.policy import PolicyInput, PolicySettings
 from reengage.domain.preferences import Choice, Preferences
-from reengage.domain.subject import Subject, SubjectRef
+from reengage.domain.subject import SubjectRef
 from reengage.ports import Clock, ContactStore, Holdings, SnapshotReader, ThreadsReader
 from reengage.usecases.openers import OpenerDesk
 from reengage.usecases.person import addresses_of
+from reengage.usecases.read_openers import OpenerQueryStore, read_openers
 
 Entry = dict[str, Any]
 """``at`` (ISO 8601, UTC), ``what`` happened or will happen, and details; JSON values; ``None`` if not known."""
@@ -36,8 +37,8 @@ class LedgerStore(ContactStore, SnapshotReader, ThreadsReader, Protocol):
     """What a ledger reads."""
 
 
-class SubjectLedgerStore(LedgerStore, Protocol):
-    def read_subject(self, ref: SubjectRef) -> Subject | None: ...
+class SubjectLedgerStore(LedgerStore, OpenerQueryStore, Protocol):
+    """What the ledgers of a subject read."""
 
 
 FORMER_FACTS: Final = {"mend": "hint"}
@@ -111,14 +112,17 @@ def explain_subject(
 ) -> dict[str, Any]:
     """Return the ledgers of the contacts that an appointment, a trial or an order names, one for each contact.
 
-    Each has only the entries about this subject, beside those about the contact. Empty if the subject is not stored.
+    Each has only the entries about this subject, beside those about the contact. Empty if the subject is not stored. If
+    it names no contact, ``openers`` has the one that binds its sender.
     """
     subject = store.read_subject(ref)
     named = subject.contacts if subject else ()
+    no_one = read_openers(ref, store=store, invite=desk.invite, clock=clock) if desk and subject and not named else None
     ledgers = [explain(contact, store=store, clock=clock, settings=settings, desk=desk) for contact in named]
     for ledger in ledgers:
         ledger["entries"] = [entry for entry in ledger["entries"] if entry.get("subject_id") in (None, ref.id)]
-    return {"brand": ref.brand, "kind": ref.kind, "id": ref.id, "ledgers": ledgers}
+    openers = {"openers": no_one["openers"]} if no_one else {}
+    return {"brand": ref.brand, "kind": ref.kind, "id": ref.id, "ledgers": ledgers, **openers}
 
 
 def export(contact: Contact, *, store: LedgerStore, clock: Clock, cursor: str | None = None) -> dict[str, Any]:

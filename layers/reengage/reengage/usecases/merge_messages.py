@@ -9,7 +9,7 @@ Each message keeps its own row and outcome. All rows are claimed before the one 
 | only an approved template may be sent (WhatsApp after 24 hours) | not merged: a template names one appointment |
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,10 +17,12 @@ from typing import Final
 from reengage.domain.contact import CHANNELS, Contact
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.planning import replan
-from reengage.domain.policy import Action, PolicyInput
-from reengage.domain.recipient import Position, choose
+from reengage.domain.policy import Action, Decision, PolicyInput
 from reengage.ports import Clock, DueKey, RunStore
 from reengage.usecases.corrections import CANCELLED, look_again
+
+Choose = Callable[[PolicyInput], tuple[PolicyInput, Decision]]
+"""Decide by which address a message goes, and whether."""
 
 MERGED_WITHIN: Final = timedelta(hours=1)
 MAX_MERGED: Final = 10
@@ -66,14 +68,14 @@ def _claim(row: ScheduledMessage, claim_id: str, *, store: RunStore, now: dateti
 
 
 def split(
-    first: PolicyInput, others: Sequence[ScheduledMessage], *, store: RunStore, clock: Clock, position: Position
+    first: PolicyInput, others: Sequence[ScheduledMessage], *, store: RunStore, clock: Clock, choose: Choose
 ) -> tuple[list[PolicyInput], list[ScheduledMessage]]:
     """Read each message's snapshot; return those that may be sent now to the first one's recipient, and the rest."""
     fit: list[PolicyInput] = []
     unfit: list[ScheduledMessage] = []
     for other in others:
         context = PolicyInput.of(store.read_snapshot(other), other, first.settings, clock())
-        if chosen := _sendable(context, first.message.recipient, store=store, position=position):
+        if chosen := _sendable(context, first.message.recipient, store=store, choose=choose):
             fit.append(chosen)
         else:
             unfit.append(other)
@@ -86,13 +88,13 @@ def _corrects_a_time(context: PolicyInput, store: RunStore) -> bool:
     return verdict == "needed" and corrects != CANCELLED
 
 
-def _sendable(context: PolicyInput, recipient: Contact, *, store: RunStore, position: Position) -> PolicyInput | None:
+def _sendable(context: PolicyInput, recipient: Contact, *, store: RunStore, choose: Choose) -> PolicyInput | None:
     wanted = replan(context.message, context.subject, context.default_zone)
     if wanted is None or wanted.version != context.message.version or wanted.due_at > context.now + MERGED_WITHIN:
         return None
     if context.message.reason_spec.correction and not _corrects_a_time(context, store):
         return None
-    chosen, decision = choose(context, position)
+    chosen, decision = choose(context)
     return chosen if decision.action is Action.SEND and chosen.message.recipient == recipient else None
 
 

@@ -25,6 +25,7 @@ from reengage.domain.openers import (
     as_token,
     find_tokens,
     is_opened,
+    no_contact,
     part_of,
     token_source,
 )
@@ -55,11 +56,20 @@ class OpenerDesk:
     invite: Invite
 
     def invitations(
-        self, subject: Subject, planned: Iterable[ScheduledMessage], contexts: Mapping[MessageKey, PolicyInput]
+        self,
+        subject: Subject,
+        planned: Iterable[ScheduledMessage],
+        contexts: Mapping[MessageKey, PolicyInput],
+        now: datetime,
     ) -> Mapping[Contact, Invitation]:
-        """Store an opener for each contact that has to write before a message can be sent to it."""
+        """Store an opener for each contact that has to write before a message can be sent to it.
+
+        Also for a subject without a contact: it has no message yet, so no invitation is returned.
+        """
         if not is_opened(subject.ref.kind):
             return {}
+        if not subject.contacts and (ends_at := _end_for_a_sender(subject, now)):
+            self._store(subject, no_contact(subject.ref.brand), ends_at, now)
         ends: dict[Contact, datetime] = {}
         context_of: dict[Contact, PolicyInput] = {}
         for message in planned:
@@ -70,12 +80,15 @@ class OpenerDesk:
         return {contact: self._make(subject, contact, end, context_of[contact]) for contact, end in ends.items()}
 
     def _make(self, subject: Subject, contact: Contact, end: datetime, context: PolicyInput) -> Invitation:
-        person = self._person(subject, contact)
-        expires_at = min(end, context.now + VALID_FOR)
-        opener = Opener(subject.ref.brand, self._token(subject, person), subject.ref, person, expires_at)
-        self.store.write_opener(opener)
+        opener = self._store(subject, contact, end, context.now)
         locale = context.profile.locale if context.profile else None
         return self.invite(opener, contact.channel, brand=context.brand, locale=locale)
+
+    def _store(self, subject: Subject, contact: Contact, end: datetime, now: datetime) -> Opener:
+        person, expires_at = self._person(subject, contact), min(end, now + VALID_FOR)
+        opener = Opener(subject.ref.brand, self._token(subject, person), subject.ref, person, expires_at)
+        self.store.write_opener(opener)
+        return opener
 
     def find(
         self, subjects: Sequence[tuple[Subject, Contact]], *, brand: Brand | None, now: datetime
@@ -148,6 +161,8 @@ def _binding(opener: Opener, message: InboundMessage, *, store: OpenerUseStore, 
         for each in planned_messages(subject)
         if now < each.valid_until and person_of(subject, each.contact, store) == opener.person
     ]
+    if not planned and opener.person == store.keyed_hash(no_contact(opener.brand).person):
+        return _binding_of_a_sender(subject, message, part_of(opener.person), now)
     if not planned or _is_reached(planned, message.contact, store=store, now=now):
         return None
     owner = subject.named_for(planned[0].contact)
@@ -159,6 +174,33 @@ def _binding(opener: Opener, message: InboundMessage, *, store: OpenerUseStore, 
         contact=message.contact,
         fields={"part": part_of(opener.person), OPENER_OF: [owner.brand, owner.channel, owner.address]},
     )
+
+
+def _binding_of_a_sender(subject: Subject, message: InboundMessage, part: str, now: datetime) -> BusinessEvent | None:
+    """Return the event that makes the sender the contact of a subject that names no one else."""
+    event = BusinessEvent(
+        type=OPENER_USED,
+        subject=subject.ref,
+        version=version_of(message.sent_at, EventEffect.BEGIN),
+        arrived_at=message.arrived_at,
+        contact=message.contact,
+        fields={"part": part},
+    )
+    is_free = set(subject.contacts) <= {message.contact}
+    return event if is_free and _is_to_come(subject.apply(event), now) else None
+
+
+def _is_to_come(subject: Subject, now: datetime) -> bool:
+    return any(now < message.valid_until for message in planned_messages(subject))
+
+
+def _end_for_a_sender(subject: Subject, now: datetime) -> datetime | None:
+    """Return when the last message would be over that the subject has as soon as it has a contact."""
+    sender = no_contact(subject.ref.brand)
+    version = version_of(now, EventEffect.BEGIN)
+    used = BusinessEvent(OPENER_USED, subject.ref, version, now, sender, {"part": ""})
+    ends = [message.valid_until for message in planned_messages(subject.apply(used))]
+    return max((end for end in ends if now < end), default=None)
 
 
 def _is_reached(planned: Sequence[ScheduledMessage], sender: Contact, *, store: OpenerUseStore, now: datetime) -> bool:

@@ -5,9 +5,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from reengage.domain.asking import asks_for_answer
+from reengage.domain.commands import RecordChoice
 from reengage.domain.events_out import OutEvent
 from reengage.domain.message import ASKED, MERGED_INTO, MERGED_WITH, ScheduledMessage, State
 from reengage.domain.policy import Decision, PolicyInput, decide, deliver_before, free_text_until
+from reengage.domain.preferences import Choice, Topic
 from reengage.ports import OutboundMessage, Wording
 from reengage.usecases.recheck_window import with_closing_plan
 
@@ -70,11 +72,28 @@ def with_text(message: ScheduledMessage, outbound: OutboundMessage) -> Scheduled
     return replace(message, text=wording.text, locale=wording.locale, template=wording.template)
 
 
+def opt_out(message: ScheduledMessage, topic: Topic, at: datetime) -> RecordChoice:
+    """Return the opt-out that a provider reports by refusing the message: it holds here from now on."""
+    cause = {"refused": message.scheduled_message_id}
+    return RecordChoice(message.recipient, topic, Choice(allowed=False, at=at, cause=cause))
+
+
 def already_settled(message: ScheduledMessage) -> Handled:
     """Return the outcome of a message that a receipt or another run has already settled."""
     is_sent = message.state in (State.SENT, State.DELIVERED, State.UNDELIVERED)
     rule = message.rule or "" if message.state is State.SKIPPED else ""
     return Handled("sent" if is_sent else message.state, rule=rule, message=message)
+
+
+def ended(message: ScheduledMessage, decision: Decision) -> ScheduledMessage:
+    """Return a message that a rule stops, in its final state.
+
+    One that a provider took before, and that did not arrive, stays undelivered. If no address took it, it failed.
+    """
+    if message.undelivered_to and message.was_accepted:
+        return replace(message, state=State.UNDELIVERED)
+    is_failed = message.undelivered_to and decision.rule is None
+    return replace(message, state=State.FAILED if is_failed else State.SKIPPED)
 
 
 def postponed(message: ScheduledMessage, due_at: datetime) -> ScheduledMessage:

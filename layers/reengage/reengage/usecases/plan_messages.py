@@ -105,7 +105,7 @@ def plan_messages(
     kept = [row for row in written.rows if row.contact not in erased]
     planned, too_late = _events_of(kept, diff.wanted)
     withdrawn = [row for row in written.withdrawn if row.contact not in erased]
-    invitations = OpenerDesk(store, invite).invitations(subject, planned, contexts) if invite else {}
+    invitations = OpenerDesk(store, invite).invitations(subject, planned, contexts, now) if invite else {}
     publish(
         [
             *(planned_event(row, contexts[row.key], invitations.get(row.contact)) for row in planned),

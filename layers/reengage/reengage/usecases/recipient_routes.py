@@ -32,6 +32,17 @@ class RecipientRoutes:
             self._ready[contact] = self._prepared(contact)
         return self._ready[contact]
 
+    def is_blocked(self, contact: Contact) -> bool:
+        """Return whether the breakers of all routes to the contact are open.
+
+        A message that failed before is no probe, if it can go elsewhere.
+        """
+        if contact == self.message.contact and self.given is not None and not self.given:
+            return True
+        routes = self.channel.routes(contact)
+        is_shut = self.health.opened_at if self.message.attempts else self.health.is_blocked
+        return bool(routes) and all(map(is_shut, routes))
+
     def _prepared(self, contact: Contact) -> tuple[Sequence[str], Retryable | None]:
         ready: list[str] = []
         blocked_by: Retryable | None = None
@@ -46,4 +57,4 @@ class RecipientRoutes:
     def _usable(self, contact: Contact) -> Sequence[str]:
         if contact == self.message.contact and self.given is not None:
             return self.given
-        return self.channel.routes(contact)
+        return self.health.usable(self.channel.routes(contact))

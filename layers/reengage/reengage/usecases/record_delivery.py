@@ -8,10 +8,10 @@ from reengage.domain.commands import RecordChoice, RecordDelivery, Status
 from reengage.domain.contact import Contact
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.message import MERGED_WITH, ScheduledMessage, State, bounded_id
-from reengage.domain.person import OtherAddress
 from reengage.domain.preferences import Choice, OptOutScope
 from reengage.errors import InvalidEvent
 from reengage.ports import Clock, Publish, ReceiptStore
+from reengage.usecases.elsewhere import fall_back
 from reengage.usecases.person import others_of
 from reengage.usecases.receipt_watch import end_silence
 from reengage.usecases.record_choice import record_choice
@@ -53,7 +53,7 @@ def record_delivery(
             publish([_undelivered(moved, receipt)])
         return "repeated"
     others = _others(moved, store)
-    if receipt.status == "undelivered" and _fall_back(moved, address, store=store, now=clock()):
+    if receipt.status == "undelivered" and fall_back(moved, address, store=store, now=clock()):
         publish([_undelivered(each, receipt) for each in (moved, *others) if _falls_back(each, moved, address, store)])
         return "recorded"
     recorded = store.record_receipt(moved)
@@ -155,36 +155,6 @@ def _address(receipt: RecordDelivery, message: ScheduledMessage) -> Contact:
 
 def _is_delivered_after_all(moved: ScheduledMessage, message: ScheduledMessage) -> bool:
     return moved.state is State.DELIVERED and message.state is State.SCHEDULED
-
-
-def _fall_back(moved: ScheduledMessage, address: Contact, *, store: ReceiptStore, now: datetime) -> bool:
-    """Make the message due again if it is still valid and the person has another address with an open window.
-
-    A final receipt says that it did not arrive at ``address``, so it may be sent once more, elsewhere. The sender
-    decides anew: an opt-out or a cancellation since then stops it.
-    """
-    if moved.reason_spec.category == "reply" or now >= moved.valid_until:
-        return False
-    thread = store.read_threads([moved.contact])[moved.contact]
-    own = OtherAddress(moved.contact, thread.profile, thread.conversation, thread.preferences)
-    failed = (*moved.undelivered_to, address)
-    others = others_of(moved.contact, thread, store)
-    if not any(other.contact not in failed and _can_receive(other, moved, now) for other in (own, *others)):
-        return False
-    planned_due_at = moved.planned_due_at or moved.due_at
-    return store.fall_back(replace(moved, due_at=now, planned_due_at=planned_due_at, undelivered_to=failed))
-
-
-def _can_receive(other: OtherAddress, message: ScheduledMessage, now: datetime) -> bool:
-    preferences, channel = other.preferences, other.contact.channel
-    _, conversation = preferences.without_erased(channel, None, other.conversation)
-    return (
-        (other.is_linked or message.reason_spec.audience is not None)
-        and not other.has_left
-        and conversation is not None
-        and conversation.is_open(now)
-        and not preferences.refused("contact", channel)
-    )
 
 
 def _undelivered(moved: ScheduledMessage, receipt: RecordDelivery) -> OutEvent:

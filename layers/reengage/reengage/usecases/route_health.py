@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from threading import Lock
 from typing import Protocol
 
@@ -19,6 +20,12 @@ class Health(Protocol):
     def is_open(self, route: str) -> bool:
         """Whether the route's breaker is open."""
 
+    def is_blocked(self, route: str) -> bool:
+        """Whether the route's breaker is open and allows no probe now."""
+
+    def opened_at(self, route: str) -> datetime | None:
+        """Return since when the route's breaker is open."""
+
     def record(self, route: str, outcome: Outcome, *, attempts: int) -> None:
         """Count the outcome of a call; open or close the route's breaker.
 
@@ -34,6 +41,12 @@ class AlwaysUsable:
 
     def is_open(self, route: str) -> bool:  # noqa: ARG002 - the protocol's
         return False
+
+    def is_blocked(self, route: str) -> bool:  # noqa: ARG002 - the protocol's
+        return False
+
+    def opened_at(self, route: str) -> datetime | None:  # noqa: ARG002 - the protocol's
+        return None
 
     def record(self, route: str, outcome: Outcome, *, attempts: int) -> None:
         """Remember nothing."""
@@ -62,6 +75,14 @@ class RouteHealth:
     def is_open(self, route: str) -> bool:
         return self._of(route).breaker is not None
 
+    def is_blocked(self, route: str) -> bool:
+        breaker = self._read(route).breaker
+        return breaker is not None and self.clock() < breaker.probe_at
+
+    def opened_at(self, route: str) -> datetime | None:
+        breaker = self._read(route).breaker
+        return breaker.opened_at if breaker else None
+
     def record(self, route: str, outcome: Outcome, *, attempts: int) -> None:
         state = self._of(route)
         with state.lock:
@@ -77,10 +98,8 @@ class RouteHealth:
                 state.breaker = None
 
     def _may_use(self, route: str) -> bool:
-        state = self._of(route)
+        state = self._read(route)
         with state.lock:
-            if not state.is_read:
-                state.breaker, state.is_read = self.store.read_breaker(route), True
             if state.breaker is None:
                 return True
             now = self.clock()
@@ -91,6 +110,14 @@ class RouteHealth:
             is_ours = self.store.write_breaker(route, probing, replacing=state.breaker)
             state.breaker = probing if is_ours else self.store.read_breaker(route)
             return is_ours or state.breaker is None
+
+    def _read(self, route: str) -> _Route:
+        """Return what is known of the route, from the table at first."""
+        state = self._of(route)
+        with state.lock:
+            if not state.is_read:
+                state.breaker, state.is_read = self.store.read_breaker(route), True
+        return state
 
     def _of(self, route: str) -> _Route:
         with self._lock:

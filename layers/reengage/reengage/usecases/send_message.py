@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from reengage.domain.caps import longest
-from reengage.domain.commands import RecordChoice
 from reengage.domain.events_out import out_event
 from reengage.domain.instants import iso
 from reengage.domain.message import ScheduledMessage, State, bounded_id
-from reengage.domain.outbox import outcome_event
+from reengage.domain.outbox import falls_back_event, outcome_event
 from reengage.domain.parameters import parse_rates
 from reengage.domain.pause import MARK
 from reengage.domain.planning import replan
@@ -26,7 +26,7 @@ from reengage.domain.policy import (
     PolicyInput,
     PolicySettings,
 )
-from reengage.domain.preferences import Choice, OptOutScope, Topic
+from reengage.domain.preferences import OptOutScope
 from reengage.domain.reasons import SendGroup
 from reengage.domain.recipient import Position, choose
 from reengage.domain.window_closing import plan_for_closing
@@ -49,7 +49,8 @@ from reengage.ports import (
 )
 from reengage.usecases import outcome as outcomes
 from reengage.usecases.corrections import look_again
-from reengage.usecases.merge_messages import claim_others, may_merge, postponed_with, split
+from reengage.usecases.elsewhere import fall_back
+from reengage.usecases.merge_messages import Choose, claim_others, may_merge, postponed_with, split
 from reengage.usecases.outcome import Handled
 from reengage.usecases.recheck_settings import recheck_cap
 from reengage.usecases.recheck_window import LONGEST_BACKOFF, warn
@@ -175,13 +176,16 @@ class Sender:
         for _ in range(MAX_CHECKS):
             read_at = self.clock()
             snapshot = self.store.read_snapshot(message)
-            decided = self._decide(PolicyInput.of(snapshot, message, self.settings, self.clock()))
+            select = partial(choose, position=self.route_position, is_blocked=routes.is_blocked)
+            decided = self._decide(PolicyInput.of(snapshot, message, self.settings, self.clock()), select)
             if isinstance(decided, Handled):
                 return decided
             context, decision = decided
             ready, blocked_by = routes.of(context.message.recipient)
             if blocked_by:
                 return self._try_later(context.message, blocked_by.error)
+            if not ready and routes.is_blocked(context.message.recipient):
+                return self._release(message, Handled("left"))
             if not has_slot and not self._wait_for_slot(context):
                 return self._release(message, Handled("left"))
             has_slot = True
@@ -190,7 +194,7 @@ class Sender:
                 others += claim_others(context, store=self.store, now=self.clock())
                 if others:
                     continue  # the snapshots of all have to be fresh
-            context = self._merged(context, others)
+            context = self._merged(context, others, select)
             if outbound := self._ready_in_time(context, decision, read_at):
                 return outbound, ready
         return self._try_later(message, "no snapshot was fresh enough to act on")
@@ -206,11 +210,11 @@ class Sender:
             return self._settle(skipped, rule=skipped.rule, facts=facts)
         return replace(context, corrects=corrects)
 
-    def _merged(self, context: PolicyInput, others: list[ScheduledMessage]) -> PolicyInput:
+    def _merged(self, context: PolicyInput, others: list[ScheduledMessage], select: Choose) -> PolicyInput:
         """Return the context with those of the others that may be sent now; release the rest."""
         if not others:
             return context
-        fit, unfit = split(context, others, store=self.store, clock=self.clock, position=self.route_position)
+        fit, unfit = split(context, others, store=self.store, clock=self.clock, choose=select)
         merged = replace(context, merged=tuple(fit))
         if not may_merge(context) or (fit and self.render(merged).names == 1):
             unfit, merged = list(others), context
@@ -233,12 +237,12 @@ class Sender:
             return self.brand_rate_limiter(f"{brand.id}/{channel}", own[channel])
         return self.rate_limiter(channel)
 
-    def _decide(self, context: PolicyInput) -> tuple[PolicyInput, Decision] | Handled:
+    def _decide(self, context: PolicyInput, select: Choose) -> tuple[PolicyInput, Decision] | Handled:
         """Return the decision to send and the address that it is for, or what was done with the message instead."""
         wanted = replan(context.message, context.subject, context.default_zone)
         if wanted and (rescheduled := self._rescheduled(context.with_longest_window(), wanted)):
             return rescheduled
-        chosen, decision = choose(context, self.route_position)
+        chosen, decision = select(context)
         if decision.action is not Action.SEND:
             return self._not_sent(chosen, decision, wanted)
         holder = (chosen.cap_usage.holder or chosen.message.contact) if chosen.caps else None
@@ -288,11 +292,11 @@ class Sender:
         if decision.rule == "dry_run":
             wording = self.render(context)
             decided = replace(decided, facts={**decision.facts, "text": wording.text, "locale": wording.locale})
-        # One that was handed over before, and did not arrive, stays undelivered.
-        if decided.undelivered_to:
-            undelivered = replace(decided, state=State.UNDELIVERED)
-            return self._settle(undelivered, at=context.now, rule=decision.rule, facts=decided.facts)
-        return self._settle(replace(decided, state=State.SKIPPED), rule=decision.rule, facts=decided.facts)
+        ended = outcomes.ended(decided, decision)
+        if ended.state is State.FAILED:
+            return self._fail(ended, ended.error or "")
+        at = context.now if ended.state is State.UNDELIVERED else None
+        return self._settle(ended, at=at, rule=decision.rule, facts=decided.facts)
 
     def _reserve_cap(self, context: PolicyInput) -> bool:
         """Reserve the caps; ``False`` if another run changed them since the snapshot, which must be read again."""
@@ -341,10 +345,12 @@ class Sender:
                     facts=outbound.decision.facts,
                 )
             case Refused(error):
-                return self._fail(replace(decided, attempts=decided.attempts + 1), error)
+                return self._refused(replace(decided, attempts=decided.attempts + 1, error=error), error)
             case OptedOut(error, topic):
                 try:
-                    self._note_opt_out(message, topic)
+                    opt_out = outcomes.opt_out(message, topic, self.clock())
+                    announce_choice(opt_out, self.publish)  # first: once it is stored, no further decision leads here
+                    store_choice(opt_out, store=self.store, opt_out_scope=self.opt_out_scope)
                 except Exception as failed:  # noqa: BLE001 - surely not sent, so it is asked again; run() raises the error
                     return self._give_up_or_retry(decided, failed)
                 return self._fail(replace(decided, attempts=decided.attempts + 1), error)
@@ -353,6 +359,14 @@ class Sender:
             case Unknown(error):
                 unknown = replace(self._kept(decided, outbound), state=State.UNCONFIRMED, error=error)
                 return self._settle(unknown, claimed_at=message.claimed_at)
+
+    def _refused(self, message: ScheduledMessage, error: str) -> Handled:
+        """Try the person's next address, else fail."""
+        now = self.clock()
+        again = fall_back(message, message.recipient, store=self.store, now=now)
+        if again is None:
+            return self._fail(message, error)
+        return self._release_cap_unless_sent(message, Handled("retried", falls_back_event(again, now)))
 
     def _kept(self, message: ScheduledMessage, outbound: OutboundMessage) -> ScheduledMessage:
         return outcomes.with_text(message, outbound) if self.settings.keep_texts else message
@@ -364,13 +378,6 @@ class Sender:
         due_at = decision.until - MARK if decision.rule == "paused" else decision.until
         held = replace(outcomes.postponed(message, due_at), hold_rules=", ".join(rules))
         return self._release(held, Handled("held", published))
-
-    def _note_opt_out(self, message: ScheduledMessage, topic: Topic) -> None:
-        """What the provider knows holds here from now on."""
-        cause = {"refused": message.scheduled_message_id}
-        out = RecordChoice(message.recipient, topic, Choice(allowed=False, at=self.clock(), cause=cause))
-        announce_choice(out, self.publish)  # first: once it is stored, no further decision leads here
-        store_choice(out, store=self.store, opt_out_scope=self.opt_out_scope)
 
     def _give_up_or_retry(self, message: ScheduledMessage, error: Exception) -> Handled:
         """Retry after an error of our own, ``MAX_ATTEMPTS`` times in all; the run raises the error."""
@@ -394,7 +401,7 @@ class Sender:
         )
 
     def _fail(self, message: ScheduledMessage, error: str) -> Handled:
-        if message.undelivered_to:
+        if message.undelivered_to and message.was_accepted:
             ended = self._settle(replace(message, state=State.UNDELIVERED, error=error), at=self.clock(), error=error)
         else:
             failed = replace(message, state=State.FAILED, error=error)
@@ -435,7 +442,7 @@ class Sender:
             return outcomes.already_settled(stored)
         rule = message.rule or "" if message.state is State.SKIPPED else ""
         event = out_event(f"Message{message.state.capitalize()}", message, **published)
-        # A fallback that ends without a send counts as failed in the run.
+        # A fallback that did not arrive counts as failed in the run.
         outcome = State.FAILED if message.state is State.UNDELIVERED else message.state
         handled = Handled(outcome, event, rule, message=message)
         # Where the contact was erased meanwhile, nothing of it must come back by this.

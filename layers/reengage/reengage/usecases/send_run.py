@@ -19,6 +19,7 @@ from reengage.domain.message import MessageKey, ScheduledMessage
 from reengage.domain.outbox import UnpublishedList, is_list_key
 from reengage.domain.reasons import Priority
 from reengage.ports import DueKey
+from reengage.usecases.elsewhere import may_go_elsewhere
 from reengage.usecases.expand_broadcast import expand_broadcast
 from reengage.usecases.outbox import KEYS_AT_ONCE, Outbox, publish_list
 from reengage.usecases.outcome import Handled
@@ -199,10 +200,11 @@ class Run:
                 return None
             routes = self.sender.channel.routes(_contact(task.due))
             if task.due.valid_until > self.sender.clock():  # else it is settled as too late, by whatever route
-                routes = self.sender.health.usable(routes)
-                if not routes:
+                usable = self.sender.health.usable(routes)
+                if not usable and not self._may_go_elsewhere(task.due, routes):
                     self._count(Handled("left"), task)
                     return None
+                routes = usable
             self._outbox.cover(task.due.key, self._upcoming)
             handled = self.sender.handle(task.due, routes)
         except Exception as error:  # noqa: BLE001 - one message's failure; its claim is found again, and reported
@@ -212,6 +214,11 @@ class Run:
             return None
         self._count(handled, task)
         return handled.outcome not in FAILED_CALLS
+
+    def _may_go_elsewhere(self, due: DueKey, routes: Sequence[str]) -> bool:
+        sender = self.sender
+        now = sender.clock()
+        return may_go_elsewhere(_contact(due), due, routes, health=sender.health, store=sender.store, now=now)
 
     def _count(self, handled: Handled, task: _Task) -> None:
         """Count the message's outcome, and those of the others that its text named."""
