@@ -299,3 +299,16 @@ CONVERSATIONS: Final[dict[str, tuple[Talk, list[str]]]] = {
 def test_conversation_comes_to(name: str) -> None:
     talk, expected = CONVERSATIONS[name]
     assert talk.comes_to() == expected
+
+
+def test_a_talk_of_two_days_leaves_a_skip_with_its_cause() -> None:
+    """The pause holds a marketing message until it is over; the ledger names what held it."""
+    talk = Talk("en").cart(-238)
+    for minute in range(1, 50 * 60, 25):
+        talk.writes(minute, "Are you still there?")
+    cart = [line for line in talk.out if line.get("detail", {}).get("reason") == "cart_reminder"]
+    assert [line["detail-type"] for line in cart if line["detail-type"] not in ("MessageHeld", "MessagePlanned")] == [
+        "MessageSkipped"
+    ]
+    assert cart[-1]["detail"]["rule"] == "too_late"
+    assert cart[-1]["detail"]["facts"]["held_by"] == "in_conversation"

@@ -254,9 +254,19 @@ def _replies(bundle: FluentBundle, context: PolicyInput, values: dict[str, str])
     values[QUESTION] = _format(bundle, name, None, values)
     if not values[QUESTION]:
         return ()
-    labels = [_format(bundle, name, answer, values)[:LABEL] or str(n) for n, answer in enumerate(answers, start=1)]
+    labels = _labels([_format(bundle, name, answer, values) for answer in answers])
     payloads = [payload_of(context.message.scheduled_message_id, answer) for answer in answers]
     return tuple(map(QuickReply, labels, payloads))
+
+
+def _labels(texts: Sequence[str]) -> list[str]:
+    """Return the labels of buttons; a number for one without text, and for all if two would be equal.
+
+    WhatsApp refuses a message with two equal labels, or with an empty one.
+    """
+    labels = [text.strip()[:LABEL].strip() or str(number) for number, text in enumerate(texts, start=1)]
+    numbers = [str(number) for number in range(1, len(texts) + 1)]
+    return labels if len({label.casefold() for label in labels}) == len(labels) else numbers
 
 
 def _parameters(bundle: FluentBundle, reason: str, values: Mapping[str, str]) -> list[str]:
