@@ -337,7 +337,7 @@ def _short(line: Line) -> Iterator[str]:
             yield "replies"
         case "MessageSent":
             yield f"sent {message}{_other_address(detail)}".replace("appointment_reminder", "reminder")
-        case "MessageSkipped" if detail["reason"] == "answer_reply":
+        case "MessageSkipped" if detail["reason"] in ("answer_reply", "welcome_back"):
             yield f"skipped reply: {detail['rule']}"
         case "MessageSkipped":
             yield f"skipped {message}: {detail['rule']}".replace("appointment_reminder", "reminder")

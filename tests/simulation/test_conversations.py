@@ -251,6 +251,40 @@ CONVERSATIONS: Final[dict[str, tuple[Talk, list[str]]]] = {
     "suspected": (Talk("en").writes(3, "please no more of these messages"), ["OptOutSuspected"]),
     # Acknowledgement off, questions off
     "no acknowledgement": (Talk("de", AnswerReply="off").writes(3, "1"), ["confirmed: a by only_open_question"]),
+    # A correction only of what the person does not know yet
+    "3, then moved": (
+        Talk("en", "sms", "aws").writes(3, "3").moves(30, "a", 50),
+        ["reschedule_requested: a by only_open_question", "replies", "sent reminder a"],
+    ),
+    "2, then cancelled": (
+        Talk("de").writes(3, "Ich sage ab").cancels(30, "a"),
+        ["cancel_requested: a by only_open_question", "replies"],
+    ),
+    "1, then cancelled": (
+        Talk("es").writes(3, "Sí").cancels(30, "a"),
+        ["confirmed: a by only_open_question", "replies", "sent appointment_cancelled a"],
+    ),
+    "1, then moved": (
+        Talk("fr", "sms", "aws").writes(3, "Oui").moves(30, "a", 26),
+        ["confirmed: a by only_open_question", "replies", "sent appointment_moved a", "sent reminder a"],
+    ),
+    "unclear 3, then moved": (
+        Talk("vi", "sms", "twilio").books(-20, "b", 28).writes(260, "3").moves(270, "a", 50),
+        ["sent reminder b", "unclear: several_open a b", "replies", "sent appointment_moved a", "sent reminder a"],
+    ),
+    # A greeting only to a person who returns by themselves
+    "an answer in free words is no return": (
+        Talk("en", "sms", "twilio", hello=-10 * DAY).writes(3, "OK, Thursday at 3 then, as you wrote to me"),
+        [],
+    ),
+    "an answer to the desk of this morning": (
+        Talk("de", "sms", "aws", hello=-12 * DAY).cancels(-11 * DAY, "a").agent(-300).writes(5, "Danke für den Anruf!"),
+        ["skipped reply: too_late"],
+    ),
+    "a return": (
+        Talk("fr", "sms", "aws", hello=-12 * DAY).cancels(-11 * DAY, "a").writes(5, "Bonjour, avez-vous des lampes ?"),
+        ["sent welcome_back in-1"],
+    ),
     # One person
     "goes to WhatsApp while that is free": (two_channels("en"), []),
     "answer on the other channel": (

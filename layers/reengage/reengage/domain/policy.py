@@ -239,29 +239,36 @@ def _paused(context: PolicyInput) -> RuleResult:
     return RuleResult(stops=True, facts=facts_of(pause, source), until=pause.held_until(context.now))
 
 
+ANSWERS_FOR: Final = timedelta(days=1)
+"""How long a message of a person of the business may wait for its answer."""
+
+
 def _in_conversation(context: PolicyInput) -> RuleResult:
-    """Hold marketing and a greeting while the contact and the business write to each other."""
+    """Hold marketing and a greeting while the contact and the business write to each other.
+
+    A person who writes within a day of a message of the business answers it, and gets no greeting.
+    """
     pause, is_greeting = context.settings.conversation_pause, context.message.reason == "welcome_back"
     if pause is None or not (context.category == "marketing" or is_greeting):
         return PASS
-    until = max((at + pause for at in _written_at(context)), default=context.now)
+    until = max(_talks_until(context, pause, max(pause, ANSWERS_FOR) if is_greeting else pause), default=context.now)
     if context.now >= until:
         return PASS
     facts = {"conversation_until": iso(until), "setting": "ConversationPause", "setting_from": "stack"}
     return RuleResult(stops=True, facts=facts, until=until)
 
 
-def _written_at(context: PolicyInput) -> Iterator[datetime]:
-    """Yield when the person and the business last wrote, at each address.
+def _talks_until(context: PolicyInput, pause: timedelta, agents_pause: timedelta) -> Iterator[datetime]:
+    """Yield until when what the person and the business last wrote counts, at each address.
 
     A greeting does not wait for the message that it answers.
     """
     is_greeting = context.message.reason == "welcome_back"
     for conversation in context.conversations:
         if not is_greeting or conversation.last_inbound_at > _answered_at(context):
-            yield conversation.last_inbound_at
+            yield conversation.last_inbound_at + pause
         if conversation.agent_replied_at:
-            yield conversation.agent_replied_at
+            yield conversation.agent_replied_at + agents_pause
 
 
 def _answered_at(context: PolicyInput) -> datetime:

@@ -49,6 +49,9 @@ CHOICES: Final[Mapping[Request | None, tuple[Topic, bool]]] = MappingProxyType(
 
 OPT_OUTS: Final = (Request.STOP, Request.STOP_MARKETING)
 
+ANSWERS_FOR: Final = timedelta(days=1)
+"""A person who writes this soon after a message about an appointment does not return: no greeting goes out."""
+
 SOON: Final = timedelta(hours=1)
 """A person who writes again within this does not return, unless ``WelcomeBackAfter`` is shorter."""
 
@@ -117,7 +120,7 @@ def ingest_message(
         _recheck_closing(message, conversation, stored, store=store, recheck_contact=recheck_contact)
         opened = _use_opener(message, detection, settings=settings, store=store, now=now, bind=bind)
         if answer := _reply(
-            message, conversation, detection, binding, choice, opened=opened, settings=settings, now=now
+            message, conversation, detection, binding, choice, opened=opened, settings=settings, store=store, now=now
         ):
             # An erasure takes what the message led to along with the message.
             send_now(replace(answer, planned_at=message.sent_at))
@@ -396,6 +399,7 @@ def _reply(
     *,
     opened: bool,
     settings: IngestSettings,
+    store: ConversationStore,
     now: datetime,
 ) -> ScheduledMessage | None:
     """Return our reply, if there is one; none to an old message."""
@@ -408,12 +412,16 @@ def _reply(
     if opened:
         thanks = replace(reply("answer_reply", message, now), facts={"answer": OPENED})
         return thanks if settings.acknowledges_answers else None
-    reason = _reason_to_reply(message, conversation, detection, settings)
+    reason = _reason_to_reply(message, conversation, detection, settings, store)
     return reply(reason, message, now) if reason else None
 
 
 def _reason_to_reply(
-    message: InboundMessage, conversation: Conversation, detection: Detection, settings: IngestSettings
+    message: InboundMessage,
+    conversation: Conversation,
+    detection: Detection,
+    settings: IngestSettings,
+    store: ConversationStore,
 ) -> str | None:
     """Return the reason: HELP, or a person who returns and requests nothing."""
     if detection.request is Request.HELP:
@@ -421,4 +429,10 @@ def _reason_to_reply(
     comes_back = conversation.opened_by == message.message_id and conversation.opening == "restarted"
     if not comes_back or settings.welcome_back_after is None or detection.request or detection.possible_opt_out:
         return None
-    return "welcome_back"
+    return None if _was_written_to(message, store) else "welcome_back"
+
+
+def _was_written_to(message: InboundMessage, store: ConversationStore) -> bool:
+    """Return whether a message about an appointment went out shortly before: the person answers it, in free words."""
+    sent = (row.claimed_at for row in store.sent_questions(message.contact) if row.recipient == message.contact)
+    return any(at and at <= message.sent_at < at + ANSWERS_FOR for at in sent)

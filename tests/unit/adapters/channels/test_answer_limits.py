@@ -9,6 +9,7 @@
 """  # noqa: E501 - a table's row
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +23,8 @@ from reengage.adapters.wording import FOLDER, FluentWording
 from reengage.domain.policy import Action, Decision, PolicyInput, PolicySettings
 from reengage.domain.questions import parse_payload
 from reengage.ports import OutboundMessage, QuickReply, Wording
-from tests.unit.adapters.test_wording import APPOINTMENT, input_of
+from tests.docs.test_wording import input_of
+from tests.unit.adapters.test_wording import APPOINTMENT
 
 LOCALES: Final = sorted(path.stem for path in FOLDER.glob("*.ftl"))
 LONG: Final = """question = Coming? 1 or 2
@@ -51,7 +53,7 @@ def outbound_of(case: PolicyInput, wording: Wording, *, is_free: bool) -> Outbou
     )
 
 
-def assert_within_limits(replies: tuple[QuickReply, ...]) -> None:
+def assert_within_limits(replies: Sequence[QuickReply]) -> None:
     assert 1 <= len(replies) <= 3
     labels = [reply.label for reply in replies]
     assert len({label.casefold() for label in labels}) == len(labels)
