@@ -63,11 +63,15 @@ def event_again(message: ScheduledMessage, unpublished: UnpublishedList) -> OutE
     """
     if message.settled_at:
         return outcome_event(message) if unpublished.at <= message.settled_at < unpublished.due_at else None
-    is_held = message.hold_rules and message.attempts == 0 and message.state is State.SCHEDULED
     is_of_run = message.claimed_at and unpublished.at <= message.claimed_at < unpublished.due_at
-    if is_of_run and message.undelivered_to and not message.was_accepted:
+    return _event_of_scheduled(message) if is_of_run and message.state is State.SCHEDULED else None
+
+
+def _event_of_scheduled(message: ScheduledMessage) -> OutEvent | None:
+    """Return the event of a message that a run put back into the schedule."""
+    if message.undelivered_to and not message.was_accepted:
         return falls_back_event(message, message.claimed_at)
-    return _held_event(message) if is_held and is_of_run else None
+    return _held_event(message) if message.hold_rules and message.attempts == 0 else None
 
 
 def outcome_event(message: ScheduledMessage) -> OutEvent | None:

@@ -25,7 +25,7 @@ _COMMON: Final = ("sms", "rcs", "whatsapp")
 """The channels that an error suggests."""
 
 _AGENT: Final = re.compile(r"[\w.-]+@[\w-]+(?:\.[\w-]+)+", re.ASCII)
-"""The service id of an RCS agent: a URL or AWS's name of an agent is none."""
+"""The service id of an RCS agent: not a URL, and not AWS's name of an agent."""
 
 _NUMBER: Final = re.compile(r"\+[1-9]\d{6,14}")
 """E.164 with its plus sign: Meta's ids of phone numbers have digits only."""

@@ -8,6 +8,7 @@ from reengage.domain.asking import asks_for_answer
 from reengage.domain.commands import RecordChoice
 from reengage.domain.events_out import OutEvent
 from reengage.domain.message import ASKED, MERGED_INTO, MERGED_WITH, ScheduledMessage, State
+from reengage.domain.parameters import parse_rates
 from reengage.domain.policy import Decision, PolicyInput, decide, deliver_before, free_text_until
 from reengage.domain.preferences import Choice, Topic
 from reengage.ports import OutboundMessage, Wording
@@ -76,6 +77,13 @@ def opt_out(message: ScheduledMessage, topic: Topic, at: datetime) -> RecordChoi
     """Return the opt-out that a provider reports by refusing the message: it holds here from now on."""
     cause = {"refused": message.scheduled_message_id}
     return RecordChoice(message.recipient, topic, Choice(allowed=False, at=at, cause=cause))
+
+
+def own_rate(context: PolicyInput) -> tuple[str, float] | None:
+    """Return the brand's own limit of messages a second on the recipient's channel, with its name."""
+    brand, channel = context.brand, context.message.recipient.channel
+    rates = parse_rates(brand.messages_per_second) if brand and brand.messages_per_second else {}
+    return (f"{brand.id}/{channel}", rates[channel]) if brand and channel in rates else None
 
 
 def already_settled(message: ScheduledMessage) -> Handled:

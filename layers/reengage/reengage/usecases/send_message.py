@@ -16,16 +16,9 @@ from reengage.domain.events_out import out_event
 from reengage.domain.instants import iso
 from reengage.domain.message import ScheduledMessage, State, bounded_id
 from reengage.domain.outbox import falls_back_event, outcome_event
-from reengage.domain.parameters import parse_rates
 from reengage.domain.pause import MARK
 from reengage.domain.planning import replan
-from reengage.domain.policy import (
-    SNAPSHOT_VALID_FOR,
-    Action,
-    Decision,
-    PolicyInput,
-    PolicySettings,
-)
+from reengage.domain.policy import SNAPSHOT_VALID_FOR, Action, Decision, PolicyInput, PolicySettings
 from reengage.domain.preferences import OptOutScope
 from reengage.domain.reasons import SendGroup
 from reengage.domain.recipient import Position, choose
@@ -181,11 +174,9 @@ class Sender:
             if isinstance(decided, Handled):
                 return decided
             context, decision = decided
-            ready, blocked_by = routes.of(context.message.recipient)
-            if blocked_by:
-                return self._try_later(context.message, blocked_by.error)
-            if not ready and routes.is_blocked(context.message.recipient):
-                return self._release(message, Handled("left"))
+            ready = self._ready_routes(context.message, routes)
+            if isinstance(ready, Handled):
+                return ready
             if not has_slot and not self._wait_for_slot(context):
                 return self._release(message, Handled("left"))
             has_slot = True
@@ -198,6 +189,14 @@ class Sender:
             if outbound := self._ready_in_time(context, decision, read_at):
                 return outbound, ready
         return self._try_later(message, "no snapshot was fresh enough to act on")
+
+    def _ready_routes(self, message: ScheduledMessage, routes: RecipientRoutes) -> Sequence[str] | Handled:
+        """Return the routes that are ready; if no route is, what was done with the message instead."""
+        ready, blocked_by = routes.of(message.recipient)
+        if blocked_by:
+            return self._try_later(message, blocked_by.error)
+        is_blocked = not ready and routes.is_blocked(message.recipient)
+        return self._release(message, Handled("left")) if is_blocked else ready
 
     def _corrected(self, context: PolicyInput) -> PolicyInput | Handled:
         """Return the correction with what it corrects, if it is still needed: its reminder may not have been sent."""
@@ -231,11 +230,9 @@ class Sender:
 
     def _wait_for_slot(self, context: PolicyInput) -> bool:
         """Wait for a slot of the brand's own limit, if it has one for the channel, else of the stack's."""
-        brand, channel = context.brand, context.message.recipient.channel
-        own = parse_rates(brand.messages_per_second) if brand and brand.messages_per_second else {}
-        if brand and channel in own and self.brand_rate_limiter:
-            return self.brand_rate_limiter(f"{brand.id}/{channel}", own[channel])
-        return self.rate_limiter(channel)
+        if self.brand_rate_limiter and (own := outcomes.own_rate(context)):
+            return self.brand_rate_limiter(*own)
+        return self.rate_limiter(context.message.recipient.channel)
 
     def _decide(self, context: PolicyInput, select: Choose) -> tuple[PolicyInput, Decision] | Handled:
         """Return the decision to send and the address that it is for, or what was done with the message instead."""
