@@ -43,7 +43,7 @@ class AwsClients:
         return self._make("dynamodb", total_max_attempts=2, connect_timeout=2, parameter_validation=False)
 
     def lean_table(self) -> Any:
-        """Make the client of the table that needs a quarter of the CPU; botocore's hooks see nothing of it."""
+        """Make the client of the table that needs a third of the CPU; botocore's hooks see nothing of it."""
         from .dynamodb.lean_client import LeanClient  # noqa: PLC0415 - only for a function that has the table
 
         return LeanClient(self.table(), self.session.get_credentials())

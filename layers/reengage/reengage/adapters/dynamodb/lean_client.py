@@ -1,8 +1,7 @@
-"""A client of the table with a quarter of the CPU of botocore's: it writes JSON, and signs it by Signature Version 4.
+"""A client of the table with a third of the CPU of botocore's: it writes JSON, and signs it by Signature Version 4.
 
-botocore's client keeps its part: endpoint, credentials, TLS and exceptions. For every service, botocore also validates
-by models, calls hooks and applies endpoint rules; this client leaves that out. pynamodb makes requests in DynamoDB's own
-JSON, so nothing has to be translated.
+botocore's client keeps its part: endpoint, credentials, TLS and exceptions. This client leaves out what botocore does
+for every service: validation by models, hooks, endpoint rules. pynamodb makes requests in DynamoDB's own JSON already.
 """
 
 import hashlib
