@@ -66,9 +66,9 @@ def unhindered(case: Case) -> Iterator[Unhindered]:
             if wanted is None:
                 continue
             found = Unhindered(address, reason, subject_id, offset, wanted, wanted.due_at, strictly=True)
-            if case.settings.closing == "pull_forward":
-                found = found._replace(due_at=_before_closing(case, lines, found))
-            if _nothing_hinders(case, lines, planned_by, found):
+            at = _sent_at(case, lines, planned_by, found)
+            found = found._replace(due_at=at or wanted.due_at)
+            if at and _nothing_hinders(case, lines, planned_by, found):
                 yield found._replace(strictly=_is_calm(case, found))
 
 
@@ -86,20 +86,34 @@ def _plans(case: Case) -> Iterator[tuple[str, Line, str, str, Sequence[str]]]:
                     yield address, line, reason, subject_id, offsets
 
 
-def _before_closing(case: Case, lines: Sequence[Line], message: Unhindered) -> datetime:
-    """When it is sent if the window closes before it is due: an hour before it closes; else when it is due."""
-    closes_at, due = NEVER, message.due_at
+def _sent_at(case: Case, lines: Sequence[Line], planned_by: Line, message: Unhindered) -> datetime | None:
+    """When it is sent: when it is due, or an hour before a window closes; ``None`` if that is not certain."""
+    due = message.due_at
+    if case.settings.closing != "pull_forward" or message.reason not in PULLED:
+        return due
+    for closes_at in _closings(lines):
+        view = case.view(message.address, [line for line in lines if at_of(line) < closes_at])
+        earliest = view.earliest(message.reason, message.subject_id, message.offset, message.wanted)
+        # A reminder's earliest instant is known to a day, for clocks may change.
+        slack = DAY + 2 * HOUR if message.reason in OFFSETS else HOUR + 5 * MINUTE
+        if closes_at > due or closes_at <= max(earliest, at_of(planned_by)):
+            continue
+        is_at_night = case.settings.is_quiet(CATEGORIES[message.reason], closes_at - HOUR, zone_of(message.address))
+        is_certain = closes_at > max(earliest + slack, at_of(planned_by) + UNDISTURBED + HOUR)
+        return closes_at - HOUR if is_certain and not is_at_night else None
+    return due
+
+
+def _closings(lines: Sequence[Line]) -> Iterator[datetime]:
+    """Each instant at which the person's window would close if they did not write in the hour before."""
+    closes_at = NEVER
     for line in sorted(lines, key=at_of):
-        if closes_at > NEVER and at_of(line) > closes_at - HOUR:
-            break
         if line["detail-type"] == "MessageReceived":
+            if closes_at > NEVER and closes_at - HOUR < at_of(line):
+                yield closes_at
             closes_at = max(closes_at, made_at(line) + WINDOW)
-    view = case.view(message.address, [line for line in lines if at_of(line) < closes_at])
-    earliest = view.earliest(message.reason, message.subject_id, message.offset, message.wanted)
-    # A reminder's earliest instant is known to a day, for clocks may change.
-    slack = DAY + 2 * HOUR if message.reason in OFFSETS else HOUR + 5 * MINUTE
-    is_pulled = NEVER < closes_at <= due and earliest + slack < closes_at
-    return closes_at - HOUR if is_pulled and message.reason in PULLED else due
+    if closes_at > NEVER:
+        yield closes_at
 
 
 def _is_calm(case: Case, message: Unhindered) -> bool:

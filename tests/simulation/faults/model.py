@@ -234,12 +234,17 @@ class View:
     def appointment(self, subject_id: str) -> tuple[Line | None, datetime | None, bool]:
         """The newest event that changed it for the person, when it starts, and whether the person takes part."""
         lines = sorted(self._of(subject_id, *RANKS), key=_rank)
-        if not self._is_named(lines):
+        if not self._is_named(lines) or self._first_named(lines) != self.address:
             return None, None, False
         dated = [line for line in lines if "starts_at" in line["detail"]]
-        concerns = [line for line in lines if address_of(line) in (None, self.address) or line in dated]
+        concerns = [line for line in lines if address_of(line) in (None, *self.people) or line in dated]
         starts_at = instant(dated[-1]["detail"]["starts_at"]) if dated else None
         return concerns[-1], starts_at, self._takes_part(lines)
+
+    def _first_named(self, lines: Sequence[Line]) -> str | None:
+        """The address of the person for which the messages are: the one that was added first."""
+        added = (address_of(line) for line in lines if line["detail-type"] != "AppointmentCancelled")
+        return next((address for address in added if address in self.people), None)
 
     def _takes_part(self, lines: Sequence[Line]) -> bool:
         """Who leaves alone comes back alone, unless there is no one else."""
@@ -247,7 +252,7 @@ class View:
         for line in lines:
             ends = line["detail-type"] == "AppointmentCancelled"
             match address_of(line):
-                case self.address:
+                case address if address in self.people:
                     takes_part, has_left = not ends, ends
                 case None if ends:
                     takes_part = False

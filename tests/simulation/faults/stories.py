@@ -227,7 +227,8 @@ def _moves(story: Story, person: Person) -> None:
         at = story.near(person)
         passed = max(0, (at - BEGINS).days)
         starts_at = _local(story, person, passed if story.chance.random() < 0.1 else passed + 1, max(DAYS, passed + 2))
-        moved = _appointment(person, booked["contact"], booked["appointment_id"], starts_at)
+        contact = booked["contact"] if story.chance.random() < 0.6 else story.chance.choice(person.contacts)
+        moved = _appointment(person, contact, booked["appointment_id"], starts_at)
         if booked["appointment_id"] in story.shared and story.chance.random() < 0.5:
             moved = {"brand": BRAND} | {name: value for name, value in moved.items() if name != "contact"}
         story.add(at, "AppointmentRescheduled", **moved)

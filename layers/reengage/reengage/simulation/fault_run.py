@@ -131,11 +131,13 @@ class FaultRun:
         return min(heads, default=None)
 
     def _tick(self) -> None:
-        changed = [False]
+        is_over = [False]
         self._ticks += 1
 
         def tick() -> None:
-            changed[0] = self.app.tick()
+            failed = len(self.app.errors)
+            changed = self.app.tick()
+            is_over[0] = not changed and len(self.app.errors) == failed  # what failed is tried again a minute later
 
         minute = self.app.now.replace(second=0, microsecond=0)
         fault = self._faults.get(Place(iso(minute), INVOKE, 1))
@@ -143,7 +145,7 @@ class FaultRun:
             self.history.faults.append((self.app.now, fault))
             self._last_tick, self._is_idle = (minute + fault.time).replace(second=0), False
             return
-        self._is_idle = self._invoke(iso(minute), tick, RUN_TIME) and not changed[0]
+        self._is_idle = self._invoke(iso(minute), tick, RUN_TIME) and is_over[0]
 
     def _deliver(self, delivery: _Delivery) -> None:
         self._is_idle = False
