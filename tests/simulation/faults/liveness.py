@@ -91,29 +91,31 @@ def _sent_at(case: Case, lines: Sequence[Line], planned_by: Line, message: Unhin
     due = message.due_at
     if case.settings.closing != "pull_forward" or message.reason not in PULLED:
         return due
-    for closes_at in _closings(lines):
-        view = case.view(message.address, [line for line in lines if at_of(line) < closes_at])
+    for closes_at, next_at in _closings(lines):
+        seen = [line for line in lines if at_of(line) < min(closes_at, next_at)]
+        view = case.view(message.address, seen)
         earliest = view.earliest(message.reason, message.subject_id, message.offset, message.wanted)
+        if closes_at > due or min(closes_at, next_at) <= max(earliest, at_of(planned_by)):
+            continue
         # A reminder's earliest instant is known to a day, for clocks may change.
         slack = DAY + 2 * HOUR if message.reason in OFFSETS else HOUR + 5 * MINUTE
-        if closes_at > due or closes_at <= max(earliest, at_of(planned_by)):
-            continue
         is_at_night = case.settings.is_quiet(CATEGORIES[message.reason], closes_at - HOUR, zone_of(message.address))
         is_certain = closes_at > max(earliest + slack, at_of(planned_by) + UNDISTURBED + HOUR)
-        return closes_at - HOUR if is_certain and not is_at_night else None
+        is_in_time = next_at > closes_at - HOUR
+        return closes_at - HOUR if is_certain and is_in_time and not is_at_night else None
     return due
 
 
-def _closings(lines: Sequence[Line]) -> Iterator[datetime]:
-    """Each instant at which the person's window would close if they did not write in the hour before."""
+def _closings(lines: Sequence[Line]) -> Iterator[tuple[datetime, datetime]]:
+    """Each instant at which the window would close, and when the person writes next: then, or in the day before."""
     closes_at = NEVER
     for line in sorted(lines, key=at_of):
         if line["detail-type"] == "MessageReceived":
-            if closes_at > NEVER and closes_at - HOUR < at_of(line):
-                yield closes_at
+            if closes_at > NEVER and closes_at - DAY < at_of(line):
+                yield closes_at, at_of(line)
             closes_at = max(closes_at, made_at(line) + WINDOW)
     if closes_at > NEVER:
-        yield closes_at
+        yield closes_at, closes_at
 
 
 def _is_calm(case: Case, message: Unhindered) -> bool:
