@@ -25,6 +25,10 @@ COMMAND_SECONDS: Final = 420.0
 EFFECT_SECONDS: Final = 60.0
 
 
+type Situation = Callable[["Desk"], object]
+"""Makes or ends a situation."""
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """A documented command, what a person types for it, and what it must print.
@@ -39,7 +43,7 @@ class Case:
     code: int = 0
     completed: Mapping[str, str] = field(default_factory=dict)
     answer: str = ""
-    before: "Callable[[Desk], object] | None" = None
+    before: Situation | None = None
 
     def typed(self, desk: "Desk") -> str:
         text = self.command
@@ -55,8 +59,8 @@ class Scene:
     document: str
     heading: str
     cases: Sequence[Case]
-    before: "Callable[[Desk], object] | None" = None
-    after: "Callable[[Desk], object] | None" = None
+    before: Situation | None = None
+    after: Situation | None = None
 
 
 class Desk:

@@ -5,7 +5,7 @@ from typing import Final
 
 from reengage.domain.instants import iso
 from tests.docs.documents import commands_of, document
-from tests.local.desk import BRAND, NUMBER, Case, Scene
+from tests.local.desk import BRAND, NUMBER, Case, Scene, Situation
 from tests.local.runbook_situations import (
     EXAMPLE_INSTANT,
     FUNCTIONS,
@@ -13,11 +13,15 @@ from tests.local.runbook_situations import (
     announced,
     booked_by_a_stranger,
     booked_by_both,
+    came_at_the_wrong_time,
     concurrency,
     failed_event,
     failed_event_is_stored,
     files,
     first_events,
+    got_it_after_stop,
+    got_it_twice,
+    got_nothing,
     has_qr_code,
     history,
     in_days,
@@ -47,6 +51,7 @@ ADA: Final = f"{BRAND}/sms/{NUMBER}"
 EXPLAIN: Final = "make explain"
 DOCTOR: Final = "make doctor"
 SAMPLE: Final = "make preview EVENT=events/plan_messages/appointment_booked.json"
+PHONE: Final = f'{EXPLAIN} PHONE="+1 202 555 0101"'
 OF_ADA: Final = f"CONTACT={ADA}"
 
 NOT_RUN: Final = {
@@ -67,6 +72,11 @@ BY_THE_PROGRAM: Final = {"make up", "make down", "make smoke"}
 def explained(address: str, *shows: str, channel: str = "sms") -> Case:
     """``make explain`` of a contact, which the text only mentions."""
     return Case(EXPLAIN, shows, completed={EXPLAIN: f"{EXPLAIN} CONTACT={BRAND}/{channel}/{address}"})
+
+
+def complaint(command: str, number: str, before: Situation, *shows: str) -> Case:
+    """A person complains, and the operator has only the phone number."""
+    return Case(command, shows, completed={"+1 202 555 0101": number}, before=before)
 
 
 def finding(*shows: str) -> Case:
@@ -315,8 +325,30 @@ def of_complaints() -> Iterator[Scene]:
         FUNCTIONS,
         "Complaints",
         [
-            Case(f'{EXPLAIN} PHONE="+1 202 555 0101"', PLANNED),
+            Case(PHONE, PLANNED),
             Case(f"{EXPLAIN} APPOINTMENT=a-17", PLANNED),
+            complaint(PHONE, "+12025550161", got_nothing, r"skipped order_shipped o-61.*rule opted_out"),
+            complaint(
+                PHONE,
+                "+12025550162",
+                got_it_twice,
+                r"sent order_shipped o-62.*provider_message_id provider-\d+",
+                r"sent order_shipped o-63.*provider_message_id provider-\d+",
+            ),
+            complaint(
+                PHONE,
+                "+12025550163",
+                got_it_after_stop,
+                r"opted out: scope every phone channel, word stop",
+                r"sent order_shipped o-64.*decided_at 20",
+            ),
+            complaint(
+                PHONE,
+                "+12025550164",
+                came_at_the_wrong_time,
+                r"o-65.*quiet_hours 21:00-08:00.*zone \S+, zone_from contact, local_time 20\S+",
+                r"o-65.*setting UtilityQuietHours, setting_from stack",
+            ),
             Case('make pause WHY="messages after STOP"', ["Paused: the whole stack, all"]),
             Case("make resume", ["Resumed"]),
             Case(DOCTOR, ["queues"], code=1),

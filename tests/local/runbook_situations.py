@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from reengage.domain.instants import iso
 from tests.docs.documents import document
+from tests.local.demo import zone_where_it_is
 from tests.local.desk import BRAND, NUMBER, Desk
 from tests.local.message_provider import REFUSES, TAKES, THROTTLES
 from tests.local.stage import Person
@@ -139,6 +140,35 @@ def undelivered(desk: Desk) -> None:
     receipt = {"scheduled_message_id": sent["scheduled_message_id"], "status": "undelivered", "error": "30003"}
     desk.stage.put("DeliveryReported", {"contact": person.contact, **receipt})
     desk.until(lambda: "undelivered" in {each["what"] for each in desk.entries(person)}, "the receipt")
+
+
+def got_nothing(desk: Desk) -> None:
+    """A person booked, wrote STOP, and the message became due."""
+    person = desk.writes("+12025550161")
+    desk.writes("+12025550161", "STOP")
+    desk.happens("OrderShipped", person, order_id="o-61")
+    desk.tick()
+
+
+def got_it_twice(desk: Desk) -> None:
+    """Two orders are two messages, each with the provider's id."""
+    for order in ("o-62", "o-63"):
+        shipped(desk, "+12025550162", order, TAKES)
+
+
+def got_it_after_stop(desk: Desk) -> None:
+    shipped(desk, "+12025550163", "o-64", TAKES)
+    desk.writes("+12025550163", "STOP", channel="rcs", ago=timedelta())
+
+
+def came_at_the_wrong_time(desk: Desk) -> None:
+    """It is the middle of the person's night when the message is due."""
+    contact = {"brand": BRAND, "channel": "sms", "address": "+12025550164"}
+    at = iso(desk.stage.now() - timedelta(minutes=1))
+    written = {"contact": contact, "message_id": "m-64", "sent_at": at, "text": "Hi", "timezone": zone_where_it_is(2)}
+    desk.stage.publish("MessageReceived", written)
+    desk.happens("OrderShipped", Person(BRAND, contact["address"], None), order_id="o-65")
+    desk.tick()
 
 
 def messages_in(desk: Desk, output: str) -> int:

@@ -65,6 +65,23 @@ def test_the_longest_environment_fits(name: str) -> None:
     assert len(text) <= LIMIT, len(text)
 
 
+BLANKS: Final = ("ä", "\u4e2d", '"', "\\", "\n")
+"""Characters that are longer as JSON, or as UTF-8, than one byte."""
+
+
+@pytest.mark.parametrize("character", BLANKS, ids=ascii)
+def test_no_value_has_a_character_of_several_bytes(character: str) -> None:
+    """The limit counts bytes of JSON; a bound of a parameter counts characters."""
+    environment = json.dumps([template()["Globals"], functions()], default=str)
+    for name, parameter in template()["Parameters"].items():
+        if f'"{name}"' in environment and "AllowedPattern" in parameter:
+            classes = re.findall(r"\[(?:\\.|[^\]\\])+\]", parameter["AllowedPattern"])
+            rest = re.sub(r"\[(?:\\.|[^\]\\])+\]|\\.|\(\?!\(\.\{5\}\)-\\1\$\)", "", parameter["AllowedPattern"])
+            assert not [each for each in classes if re.fullmatch(each, character)], name
+            assert "." not in rest, name
+            assert character not in rest, name
+
+
 def test_bounds_by_pattern_are_the_longest() -> None:
     for name, value in BY_PATTERN.items():
         parameter = template()["Parameters"][name]

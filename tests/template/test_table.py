@@ -128,5 +128,11 @@ def test_an_update_keeps_the_value_of_a_secret(stack: Stack, name: str) -> None:
     assert {each: properties[each] for each in properties if each not in ("Description", "Tags")} == {field: value}
 
 
+def test_the_key_of_the_opt_outs_outlives_the_stack(stack: Stack) -> None:
+    """A replaced or deleted key would make every stored opt-out unfindable."""
+    key = stack.resources["PreferencesKey"]
+    assert (key["UpdateReplacePolicy"], key["DeletionPolicy"]) == ("Retain", "RetainExceptOnCreate")
+
+
 def test_no_other_secret_is_made(stack: Stack) -> None:
     assert set(stack.of("AWS::SecretsManager::Secret")) == set(PINNED_SECRETS)
