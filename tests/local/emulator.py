@@ -129,21 +129,20 @@ def deploy(
     *,
     template: Path = ROOT / "template.yaml",
     leave_out: str = "",
+    is_built: bool = False,
     say: Say = print,
 ) -> dict[str, str]:
     """Build `template` for this machine's processor, deploy it as `stack_name`, and return the outputs.
 
     `parameters` are the stack's; what they leave out has the template's default, but for `Architecture`.
     A second call builds and changes only what differs. `say` gets a line for each step. `leave_out` is the type of
-    resources that the emulator does not know; no other resource may refer to them.
+    resources that the emulator does not know; no other resource may refer to them. `is_built`: deploy what the last
+    call built.
     Raises SamError.
     """
     given = parameter_overrides(parameters)
-    say(f"Building {template.name} for {host_architecture()}")
-    build = ["build", "--template-file", str(template), "--build-dir", str(BUILD), "--parallel"]
-    cache = ["--cached", "--cache-dir", str(BUILD.parent / "cache")]
-    _sam([*build, *cache, *given], aws.env, say)
-
+    if not is_built:
+        _build(template, given, aws, say)
     if leave_out:
         _leave_out(leave_out)
     say(f"Deploying the stack {stack_name}")
@@ -160,6 +159,13 @@ def deploy(
     quietly = ["--no-progressbar", "--no-confirm-changeset", "--no-fail-on-empty-changeset"]
     _sam([*deploy, *onto, *quietly, *given], {**aws.env, "SAM_CLI_POLL_DELAY": "1"}, say)
     return outputs(aws, stack_name)
+
+
+def _build(template: Path, given: Sequence[str], aws: Emulator, say: Say) -> None:
+    say(f"Building {template.name} for {host_architecture()}")
+    build = ["build", "--template-file", str(template), "--build-dir", str(BUILD), "--parallel"]
+    cache = ["--cached", "--cache-dir", str(BUILD.parent / "cache")]
+    _sam([*build, *cache, *given], aws.env, say)
 
 
 def _leave_out(resource_type: str) -> None:

@@ -65,7 +65,11 @@ def main(arguments: list[str]) -> int:
 
 def up(given: list[str]) -> int:
     """Start the emulator, deploy the stack with the parameters of ``given`` and print what to do next."""
-    parameters = PARAMETERS | dict(pair.split("=", 1) for words in given for pair in shlex.split(words) if "=" in pair)
+    pairs = [pair.partition("=") for words in given for pair in shlex.split(words)]
+    if wrong := [name for name, is_pair, _ in pairs if not is_pair]:
+        print(f"SET has {' '.join(wrong)}; expected Name=value, such as SET='HelpReply=app'", file=sys.stderr)
+        return 2
+    parameters = PARAMETERS | {name: value for name, _, value in pairs}
     if _running():
         print("The local stack is already running. Stop it with `make down`.", file=sys.stderr)
         return 1
