@@ -315,7 +315,7 @@ opener: $(PROJECT) ## Print the link by which a person can write first: APPOINTM
 smoke: $(PROJECT) ## Play a short story on a deployed stack, and check each step: [STACK=…].
 	@$(REENGAGE) smoke --stack $(STACK)
 
-doctor: $(PROJECT) ## Check a deployed stack, and say what is wrong and how to fix it: [STACK=…].
+doctor: $(PROJECT) ## Check a deployed stack, and show what is wrong and how to fix it: [STACK=…].
 	@$(REENGAGE) doctor --stack $(STACK)
 
 redrive: $(PROJECT) ## Put failed events or messages back: [QUEUE=failed|rejected|messages]; a dry run unless APPLY=1 [STACK=…].

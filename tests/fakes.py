@@ -160,7 +160,7 @@ class _Wrapped:
 class Fault:
     """Break the ``nth`` call (from 1) among those named ``only`` (all, if it is empty), once.
 
-    ``after`` says that the call still has its effect, and only the answer is lost.
+    ``after`` means that the call still has its effect, and only the answer is lost.
     """
 
     error: Callable[[], BaseException] = Crash

@@ -117,7 +117,7 @@ GLOBAL_KEYS: Final = frozenset(
 
 
 class BuildError(Exception):
-    """The layer cannot be built; the message says what to do."""
+    """The layer cannot be built; the message shows what to do."""
 
 
 def main() -> None:

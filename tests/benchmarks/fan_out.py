@@ -1,7 +1,7 @@
 """How long 10,000 reminders of one minute take if several runs share them: ``python -m tests.benchmarks.fan_out``.
 
 Each run is a process, with the real sender on DynamoDB Local, and a provider that answers after 50 or 200 ms. This
-machine has few cores, so processes beyond them show only that the runs do not disturb each other. The model says what
+machine has few cores, so processes beyond them show only that the runs do not disturb each other. The model gives what
 they need on Lambda: a run has one vCPU, and 16 workers that wait for the table and the provider.
 """
 

@@ -169,7 +169,7 @@ def test_any_address_is_found_once_in_both_audiences(harness: Harness, address: 
     assert found == [Recipient(contact, NOW)]
 
 
-# While somebody pages
+# While a run reads pages
 
 
 def _five(store: Store) -> list[Contact]:

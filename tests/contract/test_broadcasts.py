@@ -108,7 +108,7 @@ def test_newer_version_replaces_only_its_own_shard(
 
 
 def test_finds_exactly_the_shards_of_a_subject(harness: Harness) -> None:
-    """One announcement may have two reasons; ids may begin alike; and a shard is not its subject."""
+    """One announcement may have two reasons; ids may have the same beginning; and a shard is not its subject."""
     store = harness.store
     assert store.write_subject(subject(PREVIEW))
     others = [

@@ -127,7 +127,7 @@ def test_a_claim_and_a_withdrawal_exclude_each_other(concurrent: Harness) -> Non
         won = [state for state in together(partial(race, message)) if state]
         stored = concurrent.store.read_message(message.key)
         assert stored
-        # Every withdrawal of a withdrawn row says so; a claim succeeds once.
+        # Every withdrawal of a withdrawn row reports it; a claim succeeds once.
         assert won == [stored.state] * (1 if stored.state is State.SENDING else WORKERS // 2)
 
 

@@ -63,7 +63,7 @@ def test_a_repeated_message_changes_nothing(harness: Harness) -> None:
     assert not harness.store.read_thread(ANNA, "wamid.1").known
 
 
-# Compare-and-set: each stored value, each expectation. It is written where the two are alike, and nowhere else.
+# Compare-and-set: each stored value, each expectation. It is written only where the two agree, and nowhere else.
 
 FORMER_PROFILES = {
     "nothing": None,

@@ -20,7 +20,9 @@ MAX_TEST_NAME = 60
 
 BANNED = re.compile(
     r"\b(?:told|said|heard|hears|whoever|whom|nobody|mend(?:s|ed|ing)?|stands|became of|of (?:no )?(?:more )?use"
-    r"|(?:is|was|are|were|has|have|had|where|if) (?-i:none)(?! of))\b",
+    r"|(?:is|was|are|were|has|have|had|where|if) (?-i:none)(?! of)"
+    r"|speaks?|tell(?:s|ing)? (?:of|the|what|which|how|that|when)|says? (?:what|that|so|which|nothing|of|why|how)"
+    r"|came to|comes? of|sake|anybody|somebody|everybody|alike)\b",
     re.IGNORECASE,
 )
 """Words that describe data as speech, or a fact by what it is not."""
@@ -35,7 +37,7 @@ endpoint, shard worker, conflict.
 BANNED_IN_NAMES = frozenset(
     {"told", "said", "says", "heard", "hear", "hears", "whoever", "whom", "nobody", "mend", "mended", "mends", "stands"}
     | {"nobodys", "door", "doors", "lane", "lanes", "gate", "gates", "drain", "drains", "families", "outlook"}
-    | {"circumstances", "contended", "anybody", "somebody", "everybody"}
+    | {"circumstances", "contended", "anybody", "somebody", "everybody", "tells", "speak", "speaks", "speech"}
 )
 
 ALLOWED_FILES = {

@@ -65,6 +65,9 @@ def test_check_finds_banned_names(text: str) -> None:
         "LIMIT = 3  # whoever comes first",
         'raise ValueError("what became of it")',
         'print(f"a zone that is none: {1}")',
+        '"""Return what the event tells of the person."""',
+        '"""Raise an error that says what to do."""',
+        "LIMIT = 3  # the parts that speak",
     ],
 )
 def test_check_finds_banned_words(text: str) -> None:
@@ -85,6 +88,7 @@ def test_check_finds_former_terms(text: str) -> None:
         '"""Read ``told_to_close`` and "I told you"."""',
         'KEY = "told"',
         '"""Return the outcome."""\n# One reason.\nvalue = 1',
+        '"""Say hello; tell a person; call for the last time."""',
     ],
 )
 def test_check_accepts_plain_text_and_stored_names(text: str) -> None:

@@ -310,13 +310,13 @@ def _unspeakable(file: TextFile) -> Iterator[str]:
 
 def _misspoken(file: TextFile, folder: Path, templates: Templates) -> Iterator[str]:
     """Return the errors of a text with its values filled in, and collect each template's number of parameters."""
-    speak = FluentWording(folder=folder)
+    wording = FluentWording(folder=folder)
     cases = [(reason, case) for reason in file.reasons for case in samples(reason, file.locale, file.brand or BRAND)]
     if file.brand is None:
         cases += [(f"{name}{SEVERAL}", _with_another(case)) for name, case in cases if f"{name}{SEVERAL}" in TEXTS]
     for reason, case in cases:
         try:
-            worded = speak(case)
+            worded = wording(case)
         except WordingError as error:
             yield f"{reason}: {error}"
             continue
@@ -336,9 +336,9 @@ def _wrong_openers(file: TextFile, folder: Path) -> Iterator[str]:
     """A person sends the opener's text, so it must carry the code, request nothing else, and stay short."""
     if file.brand is not None and OPENER_TEXT not in file.own:
         return
-    speak = FluentWording(folder=folder)
+    wording = FluentWording(folder=folder)
     for kind in ("appointment", "trial", "order", "cart"):
-        text = speak.opener(file.brand or BRAND, kind, CODE, file.locale)
+        text = wording.opener(file.brand or BRAND, kind, CODE, file.locale)
         if find_tokens(text) != [CODE.replace("-", "")]:
             yield f"{OPENER_TEXT}: its code is not found: {text}"
         if detect_request(text) != Detection() or detect_answer(text, file.locale):

@@ -158,7 +158,7 @@ def test_metrics_of_aws_name_resources_of_the_stack() -> None:
 
 
 def test_the_last_messages_that_were_not_sent(seen: Seen) -> None:
-    """Each row says which message, and why: the rule, until when, or what the provider answered."""
+    """Each row names the message and the cause: the rule, until when, or what the provider answered."""
     found = rows(seen, "Why were messages not sent")
     assert [row["@timestamp"] for row in found] == sorted((row["@timestamp"] for row in found), reverse=True)
     assert {row["message"] for row in found} == {"MessageHeld", "MessageSkipped", "MessageFailed", "MessageUnconfirmed"}

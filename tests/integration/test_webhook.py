@@ -48,7 +48,7 @@ def published_events(stack: Stack) -> list[tuple[str, dict[str, Any]]]:
     return [(event["detail-type"], event["detail"]) for event in stack.relayed()]
 
 
-# What comes of a call
+# The effects of a call
 
 
 def test_a_message_by_meta_is_on_the_bus(stack: Stack) -> None:

@@ -94,23 +94,23 @@ class Ending:
     step: str
     state: str
     rule: str = ""
-    tells: str = ""
+    story: str = ""
 
 
 ENDINGS: Final = (
-    Ending(ADA, "visit-ada", "PT2H", "delivered", tells="wrote 3 days ago"),
-    Ending(BEN, "trial-ben", "-P3D", "sent", tells="wrote 2 hours ago, and tries the product"),
-    Ending(BEN, "trial-ben", "P1D", "scheduled", tells="follows when the trial has ended"),
+    Ending(ADA, "visit-ada", "PT2H", "delivered", story="wrote 3 days ago"),
+    Ending(BEN, "trial-ben", "-P3D", "sent", story="wrote 2 hours ago, and tries the product"),
+    Ending(BEN, "trial-ben", "P1D", "scheduled", story="follows when the trial has ended"),
     Ending(CHAU, "visit-chau", "PT2H", "skipped", "window_closed", "last wrote 31 days ago"),
     Ending(DORA, "visit-dora", "PT2H", "skipped", "superseded", "moved to the day after: not at the old time"),
-    Ending(DORA, "visit-dora/new", "PT2H", "scheduled", tells="but at the new one"),
+    Ending(DORA, "visit-dora/new", "PT2H", "scheduled", story="but at the new one"),
     Ending(EMIL, "visit-emil", "PT2H", "skipped", "cancelled", "cancelled in time"),
     Ending(FAY, "visit-fay", "PT2H", "skipped", "no_conversation", "never wrote"),
     Ending(GUS, "visit-gus", "P1D", "skipped", "too_late", "booked for tonight: one day before is past"),
     Ending(HAN, "visit-han", "PT2H", "skipped", "opted_out", "wrote STOP after booking"),
     Ending(IDA, "trial-ida", "-P3D", "scheduled", "quiet_hours", "it is night in her time zone: held until nine"),
-    Ending(IDA, "trial-ida", "P1D", "scheduled", tells="follows when the trial has ended"),
-    Ending(JO, "message-Jo-2", "PT0S", "sent", tells="came back after ten days: greeted at once"),
+    Ending(IDA, "trial-ida", "P1D", "scheduled", story="follows when the trial has ended"),
+    Ending(JO, "message-Jo-2", "PT0S", "sent", story="came back after ten days: greeted at once"),
 )
 
 
@@ -368,7 +368,7 @@ def report(seen: Seen, explained: list[str], say: emulator.Say) -> int:
         row = row_of(ending, seen.rows)
         if row:
             reason, due = row["sk"].split("#")[1], row["due_at"][:16].replace("T", " ")
-            lines.append((ending.person.name, reason, due, row["state"], row.get("rule", "") or "-", ending.tells))
+            lines.append((ending.person.name, reason, due, row["state"], row.get("rule", "") or "-", ending.story))
     widths = [max(map(len, column)) for column in zip(*[head, *lines], strict=True)]
     for line in [head, tuple("-" * width for width in widths), *lines]:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

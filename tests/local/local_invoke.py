@@ -1,8 +1,8 @@
 """Run each file of events/ through `sam local invoke`: `make local-invoke`.
 
 The functions run in containers of Docker, against the real stack on the emulator. A case fails where
-`sam` does, or where the function ends with an error. Without a Docker engine this says so and ends
-well; under CI=true it must run.
+`sam` does, or where the function ends with an error. Without a Docker engine it prints that and ends
+with 0; under CI=true it must run.
 """
 
 import json

@@ -201,7 +201,7 @@ class Stage(Story):
     def soon(self) -> datetime:
         return self.now() + LEAD
 
-    # What must come of it.
+    # The expected effects.
 
     def wants(
         self, story: str, person: Person, reason: str, *, subject: str, step: str, due_at: datetime | None, **more: Any

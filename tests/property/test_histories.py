@@ -545,7 +545,7 @@ class Histories(RuleBasedStateMachine):
             case RecordChoice():
                 return entry
             case InboundMessage() if TEXTS[entry.text] is not None:
-                # A sender's clock may be ahead; a repeat of the message says nothing new.
+                # A sender's clock may be ahead; a repeat of the message changes nothing.
                 at = min(entry.sent_at, entry.arrived_at, *self._arrivals_of(entry.message_id))
                 return RecordChoice(entry.contact, "contact", Choice(TEXTS[entry.text] is True, at))
             case RecordDelivery() if entry.status == "opted_out":

@@ -84,7 +84,7 @@ class Chance:
         conversation = (
             extend(None, is_known_contact=True, message_id="m1", sent_at=last_event_at) if last_event_at else None
         )
-        if conversation and self.in_10(1):  # some tool of somebody's wrote milliseconds
+        if conversation and self.in_10(1):  # another tool wrote milliseconds
             conversation = replace(conversation, expires_at=conversation.expires_at * 1000)
         ends = [message.valid_until, *([last_event_at + DAYS_30] if last_event_at else [])]
         now = self.near(message.due_at, *ends * self.in_10(2))

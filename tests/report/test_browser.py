@@ -75,7 +75,7 @@ def messages_of(data: ReportData) -> list[tuple[ContactHistory, Message]]:
 
 
 def count(page: Page) -> int:
-    """The number of messages that the page says it shows."""
+    """The number of messages that the page claims to show."""
     page.settle()
     text: str = page.run("document.getElementById('count').textContent")
     return int(text.split(" of ", maxsplit=1)[0].replace(",", ""))

@@ -1,4 +1,4 @@
-"""Conversations as providers report them: a builder of stories, and what they come to in short lines.
+"""Conversations as providers report them: a builder of stories, and their outcome in short lines.
 
 A talk has one appointment, ``a``, one day after its reminder. Minutes count from the reminder. Messages of the person
 are calls of the provider's own shape, so that the parsing is tried too.
@@ -309,7 +309,7 @@ class Talk:
         given = {name: value for name, value in (detail | more).items() if value is not None}
         return {"time": self.at(minute), "detail-type": "MessageReceived", "source": "test.app", "detail": given}
 
-    # What it comes to
+    # The outcome
 
     @cached_property
     def out(self) -> list[Line]:

@@ -409,7 +409,7 @@ def test_imports_opt_outs_of_a_pinpoint_export(
 def test_links_the_addresses_of_one_pinpoint_user(
     invoked: list[tuple[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """JSON lines nest the user; the addresses are linked only if the business says that they are one person."""
+    """JSON lines nest the user; the addresses are linked only if the business links them as one person."""
     endpoints = [
         {"ChannelType": "SMS", "Address": f"+1202555010{n}", "OptOut": out, "User": {"UserId": "u-1"}, "Location": {}}
         for n, out in enumerate(("ALL", "NONE", "NONE"))

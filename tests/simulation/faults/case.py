@@ -94,7 +94,7 @@ class Case:
         return max(ends, default=NEVER)
 
     def view(self, address: str, lines: Sequence[Line]) -> View:
-        """What these lines come to for the contact."""
+        """The view of these lines for the contact."""
         people = linked(lines, address)
         return View(lines, address, self.settings, people, self.erased_at(people, lines))
 

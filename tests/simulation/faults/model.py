@@ -1,6 +1,6 @@
 """A small model of what is promised, which uses nothing of the product's policy, planning or subjects.
 
-A view is what some of a story's events come to. It tells which messages are wanted, and what would be wrong with one.
+A view is the result of some of a story's events. It has the messages that are wanted, and what would be wrong with one.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -427,10 +427,10 @@ STOP_HINTS: Final = {
 @each_of(("channel", "reason"), list(product(CHANNELS, SAMPLES)))
 def test_stop_hint_is_added_to_the_right_messages(channel: str, reason: str) -> None:
     """Marketing on SMS has the hint, and so has the answer to HELP on any channel."""
-    tells = reason == "help_reply" or (SAMPLES[reason].category == "marketing" and channel == "sms")
+    expected = reason == "help_reply" or (SAMPLES[reason].category == "marketing" and channel == "sms")
     for locale, stop in STOP_HINTS.items():
         worded = text(reason, full(reason), locale=locale, channel=channel)
-        assert worded.endswith(f" {stop}") == ("STOP" in worded) == tells
+        assert worded.endswith(f" {stop}") == ("STOP" in worded) == expected
 
 
 @each_of(
@@ -748,8 +748,8 @@ def write(folder: Path, brand: str, locale: str, source: str) -> None:
 
 def test_brand_text_replaces_ours(folder: Path) -> None:
     write(folder, "acme-dental", "en", SHIPPED)
-    speak = FluentWording(folder=folder)
-    worded = speak(input_of("order_shipped", full("order_shipped"), brand=ACME))
+    wording = FluentWording(folder=folder)
+    worded = wording(input_of("order_shipped", full("order_shipped"), brand=ACME))
     assert (worded.text, worded.locale) == ("Acme Dental: on its way!", "en")
     assert (worded.template, worded.parameters) == ("shipped", ("Acme Dental",))
     for case in (
@@ -757,7 +757,7 @@ def test_brand_text_replaces_ours(folder: Path) -> None:
         input_of("order_shipped", full("order_shipped"), brand_id="acme-dental.2"),
         input_of("review_request", full("review_request")),
     ):
-        assert speak(case) == FluentWording()(case)
+        assert wording(case) == FluentWording()(case)
 
 
 def test_brand_fragment_is_in_every_text(folder: Path) -> None:
@@ -766,14 +766,14 @@ def test_brand_fragment_is_in_every_text(folder: Path) -> None:
     assert text("review_request", {}, folder=folder, brand_id="other").endswith("think of it? Reply STOP to opt out.")
 
 
-def test_a_brand_may_speak_a_language_of_its_own(folder: Path) -> None:
+def test_a_brand_may_have_its_own_language(folder: Path) -> None:
     """A brand's own texts use its language; other texts use the next language of the chain."""
     write(folder, "acme-dental", "pt", SHIPPED.replace("on its way", "o pacote vai { $carrier }"))
     write(folder, "acme-dental", "de-AT", SHIPPED.replace("on its way", "Servus"))
-    speak = FluentWording("de", folder)
+    wording = FluentWording("de", folder)
 
     def spoken(reason: str, locale: str, brand_id: str = "acme-dental") -> tuple[str, str]:
-        worded = speak(input_of(reason, full(reason), locale=locale, brand_id=brand_id))
+        worded = wording(input_of(reason, full(reason), locale=locale, brand_id=brand_id))
         return worded.locale, worded.text.removeprefix(f"{brand_id}: ")[:14]
 
     assert spoken("order_shipped", "pt-BR") == ("pt", "o pacote vai E")

@@ -92,7 +92,7 @@ def test_aliases_behind_two_pools_find_two_brands() -> None:
 
 
 def test_a_name_that_is_known_comes_before_a_guess() -> None:
-    """Twilio tells the number and the messaging service: the one brand without a number got the other's messages."""
+    """Twilio reports the number and the messaging service: the one brand without a number got the other's messages."""
     service = Route("acme-dental", "sms", "twilio", "MG" + "0" * 32)
     routes = Routes([Route("other-brand", "sms", "twilio", "OTHERBRAND"), service])
     assert routes.brand_of("twilio", "sms", "+12025550177", service.sender_id) == "acme-dental"

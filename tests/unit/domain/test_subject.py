@@ -190,7 +190,7 @@ def test_a_converted_trial_is_not_extended() -> None:
         assert not _subject(*order).is_undone("trial")
 
 
-def test_history_tells_since_when_the_time_is_the_same() -> None:
+def test_history_has_since_when_the_time_is_the_same() -> None:
     moved_twice = [
         business("AppointmentRescheduled", NOON + timedelta(minutes=n), starts_at=at)
         for n, at in enumerate([LATER, STARTS, STARTS, STARTS])

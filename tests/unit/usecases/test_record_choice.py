@@ -271,7 +271,7 @@ def test_two_choices_at_once_are_both_kept() -> None:
     assert is_out(world, topic="marketing")
 
 
-# A business says so
+# A choice of a business
 
 
 def test_a_business_opts_a_person_out_with_its_cause() -> None:

@@ -884,8 +884,8 @@ def test_receipt_before_the_response_is_kept(answer: Outcome, status: Status) ->
     """The provider sent the receipt during the call, and then dropped the call: two final events were published."""
     world = follow_ups(caps="1/P1D", count=1)
     world.provider.script.append(answer)
-    tells = _after("send", lambda: world.report(receipt(world.provider.handed[0], status)))
-    assert world.run_sender("trials", around=tells) == {**NOTHING, "due": 1, "sent": 1}
+    reports = _after("send", lambda: world.report(receipt(world.provider.handed[0], status)))
+    assert world.run_sender("trials", around=reports) == {**NOTHING, "due": 1, "sent": 1}
     assert row(world).state == status
     ends = {"MessageSent", "MessageDelivered", "MessageUndelivered", "MessageFailed", "MessageUnconfirmed"}
     assert [end for end in world.bus.types() if end in ends] == [f"Message{status.capitalize()}"]
@@ -908,8 +908,8 @@ def test_outcome_is_published_if_the_cap_release_fails(answer: Outcome) -> None:
 
 def test_an_answer_that_comes_after_its_receipt_is_still_news() -> None:
     world = story()
-    tells = _after("send", lambda: world.report(receipt(world.provider.handed[0], "delivered")))
-    assert world.run_sender(around=tells)["sent"] == 1
+    reports = _after("send", lambda: world.report(receipt(world.provider.handed[0], "delivered")))
+    assert world.run_sender(around=reports)["sent"] == 1
     assert (row(world).state, row(world).provider) == (State.DELIVERED, "fake")
     assert world.bus.types()[-2:] == ["MessageDelivered", "MessageSent"]
 

@@ -69,7 +69,7 @@ def standing(world: World) -> set[tuple[Any, ...]]:
     return {(row.key, row.due_at, row.valid_until, row.planned_due_at) for row in rows}
 
 
-# All reasons alike
+# All reasons
 
 
 @pytest.mark.parametrize(("reason", "event_type"), BEGINNINGS)

@@ -212,7 +212,7 @@ def base_messages(locale: str) -> frozenset[str]:
 
 
 def how_to_stop(context: PolicyInput, locale: str) -> str:
-    """Return how the message of this input says how to opt out."""
+    """Return how the message of this input explains the opt-out."""
     bundle = next(found for name in chain(locale) if (found := _bundle(FOLDER, context.message.contact.brand, name)))
     values = variables(Context(context, (locale,), _writes_dates((locale,), locale)))
     return _format(bundle, "how_to_stop", None, values)

@@ -40,7 +40,7 @@ def nearest(brand: str, known: Collection[str]) -> str | None:
 
 
 def unknown_brand(brand: str, known: Collection[str]) -> str:
-    """Say that no such brand is known, and which one may be meant."""
+    """Return that no such brand is known, and which one may be meant."""
     meant = nearest(brand, known)
     hint = f"did you mean {meant}?" if meant else f"known brands: {', '.join(sorted(known)) or 'none'}"
     return f"no brand {brand} is known; {hint}"

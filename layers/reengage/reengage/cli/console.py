@@ -21,7 +21,7 @@ class ExitCode(IntEnum):
 
 
 class UsageError(ReengageError):
-    """The command was called with a wrong or missing argument; the message says what to type."""
+    """The command was called with a wrong or missing argument; the message shows what to type."""
 
 
 def command[**P](run: Callable[P, ExitCode]) -> Callable[P, None]:

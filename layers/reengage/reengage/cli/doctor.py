@@ -1,4 +1,4 @@
-"""``doctor``: check a deployed stack, and say what is wrong and how to fix it."""
+"""``doctor``: check a deployed stack, and show what is wrong and how to fix it."""
 
 from typing import Annotated
 

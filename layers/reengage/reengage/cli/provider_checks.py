@@ -37,7 +37,7 @@ Statuses = Mapping[str, Mapping[str, str]]
 
 
 class CannotRead(Exception):
-    """The templates cannot be read; the message says why."""
+    """The templates cannot be read; the message has the cause."""
 
 
 class KeysRefused(Exception):

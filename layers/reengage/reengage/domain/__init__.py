@@ -1,1 +1,1 @@
-"""Pure rules and frozen values. Imports nothing of ours from outside this folder, and no AWS."""
+"""Pure rules and frozen values. Imports nothing of the app from outside this folder, and no AWS."""

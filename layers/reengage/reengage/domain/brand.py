@@ -26,7 +26,7 @@ class Brand:
 
     ``pauses``: by scope, as ``domain/pause.py`` stores them; the whole stack's are in the row ``STACK``.
 
-    ``versions`` says of each field which event gave it; ``revision`` counts the writes, for compare-and-set.
+    ``versions`` names the event of each field; ``revision`` counts the writes, for compare-and-set.
     """
 
     id: str

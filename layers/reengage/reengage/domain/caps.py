@@ -66,7 +66,7 @@ class CapUsage:
 
 
 def parse_caps(text: str) -> tuple[Cap, ...]:
-    """``1/P1D,3/P7D``; empty for none. Raises ``ValueError`` that says what is wanted."""
+    """``1/P1D,3/P7D``; empty for none. Raises ``ValueError`` that names what is expected."""
     return tuple(_parse(part) for part in text.split(",")) if text else ()
 
 

@@ -42,7 +42,7 @@ def _planned_messages(subject: Subject, default_zone: tzinfo | None) -> Iterator
 def broadcasts(subject: Subject | None, default_zone: tzinfo | None = None) -> tuple[Broadcast, ...]:
     """Return the broadcasts that the subject's newest version calls for.
 
-    ``default_zone``: whose calendar its days go by, if the event names no zone.
+    ``default_zone``: the zone of its days, if the event names no zone.
     """
     if subject is None:
         return ()
@@ -241,7 +241,7 @@ def _carrier(subject: Subject, default_zone: tzinfo | None) -> str | None:
 
 
 def wall_zone(track: Track, anchor_at: datetime, default_zone: tzinfo | None) -> tzinfo:
-    """Return the zone whose clocks and calendar the subject goes by.
+    """Return the zone of the subject's clocks and calendar.
 
     The event's zone comes first. Next is the offset of the instant, unless that is UTC, which is no wall clock. Then
     comes the default zone, then UTC.

@@ -192,7 +192,7 @@ def _named(
 def _all_of(
     given: Answer, to: InboundMessage, found: Sequence[ScheduledMessage], questions: Sequence[_Question], by: BoundBy
 ) -> Binding | None:
-    """Bind a confirmation to each appointment that one text named; any other answer does not say which one it means."""
+    """Bind a confirmation to each appointment that one text named; any other answer does not name one."""
     to_come = [m for m in found if next(each for each in questions if m in each.messages).status is None]
     if given is not Answer.CONFIRMED and to_come:
         return Binding(given, None, None, by, "several_open", tuple(sorted(to_come, key=_next_visit)))

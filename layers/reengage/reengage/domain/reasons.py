@@ -36,7 +36,7 @@ class Reason:
     | ``send_if_late`` | a late event still leads to a message while that is valid |
     | ``earliest_offset`` | the earliest send, if the window closes first; ``None``: not before it is due |
     | ``needs_consent`` | marketing that always needs a recorded consent |
-    | ``valid_until_instant`` | the field with the instant until which the business says that a message is valid |
+    | ``valid_until_instant`` | the field with the instant until which a message is valid, by the business |
     | ``can_be_merged`` | one text may name several subjects of one contact |
     | ``audience`` | a broadcast to all of these contacts, instead of the subject's own contact |
 

@@ -62,6 +62,6 @@ def _order(context: PolicyInput, position: Position) -> tuple[float, ...]:
 
 
 def _why(chosen: PolicyInput) -> dict[str, Any]:
-    """Return the fact that the message goes by another address than it was planned for."""
+    """Return the fact that the message is sent to another address than planned."""
     message = chosen.message
     return {} if message.recipient == message.contact else {"instead_of": message.contact.channel}

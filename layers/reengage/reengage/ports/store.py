@@ -1,6 +1,6 @@
 """The table, as role protocols: a use case names the few methods that it needs. ``Store`` is their sum.
 
-Every method is one round trip, or one a page if its docstring says so. Reads are strongly consistent, except reads of
+Every method is one round trip, or one a page if its docstring states it. Reads are strongly consistent, except reads of
 an index. A write that depends on an earlier read is conditional (compare-and-set) and returns ``False`` on a conflict.
 """
 

@@ -36,7 +36,7 @@ def is_call(line: Mapping[str, Any]) -> bool:
 
 
 def event_of(line: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the Lambda event of a line; a function URL's is signed. Raises ``ValueError`` that says what to do."""
+    """Return the Lambda event of a line; a function URL's is signed. Raises ``ValueError`` that shows what to do."""
     if "Records" in line:
         return line
     if "call" in line:

@@ -239,7 +239,7 @@ def message_with_text(detail: Mapping[str, Any]) -> str:
 
 
 def history(story: Story, preferences_key: str | None) -> list[Line]:
-    """Return what the story's items tell of the time before its start, as events. Raises ``StoryError``."""
+    """Return what the story's items report about the time before its start, as events. Raises ``StoryError``."""
     if not story.items:
         return []
     lines = _restored(story, preferences_key).history()

@@ -1,4 +1,4 @@
-"""The simulated app with ports that fail where a story's faults say so."""
+"""The simulated app with ports that fail as a story's faults define."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""A business says how its brand presents itself."""
+"""Change a brand's name, texts and settings."""
 
 from reengage.domain.brand import Brand
 from reengage.domain.commands import ConfigureBrand

@@ -59,7 +59,7 @@ Ingested = Literal["stored", "duplicate", "window_closed", "erased"]
 
 
 class _Stored(NamedTuple):
-    """What a message came to: the conversation if the window is open, and what changed of what messages are held for.
+    """The effect of a message: the conversation if the window is open, and what changed of what messages are held for.
 
     ``settings`` are those of the contact's brand. ``is_linked``: the person has other addresses.
     """
@@ -320,7 +320,7 @@ def _seen(
 def _announce(
     message: InboundMessage, conversation: Conversation | None, detection: Detection | None, publish: Publish
 ) -> None:
-    """Tells of the conversation that this very message opened, again where a crash made it come again."""
+    """Publish the conversation that this message opened, again where a crash made it come again."""
     events: list[OutEvent] = []
     if conversation and conversation.opened_by == message.message_id:
         opening, last_inbound_at = conversation.opening.capitalize(), conversation.last_inbound_at

@@ -83,7 +83,7 @@ def split(
 
 
 def _corrects_a_time(context: PolicyInput, store: RunStore) -> bool:
-    """Whether it is needed, and says the same as the others: an appointment that is on again has its own words."""
+    """Return whether it is needed, with the content of the others; an appointment that is on again has its own text."""
     verdict, corrects = look_again(context.message, store, context.all_addresses)
     return verdict == "needed" and corrects != CANCELLED
 

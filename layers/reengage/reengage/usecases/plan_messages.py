@@ -44,7 +44,7 @@ replayed days later does not.
 @dataclass(frozen=True, slots=True)
 class Planned:
     """How many messages the event planned, found past their due time, and withdrew, and how many broadcasts it started
-    or stopped. ``stale``: newer events leave nothing of this one. ``erased``: the contact was erased after the event
+    or stopped. ``stale``: newer events replace all of this one. ``erased``: the contact was erased after the event
     arrived, so nothing of it was stored. ``unknown_contact``: the event ends something for a contact that no event
     added, although others were added.
     """
@@ -136,7 +136,7 @@ def _is_repeat(former: Subject | None, subject: Subject) -> bool:
 
 
 def _is_stale(event: BusinessEvent, track: Track) -> bool:
-    """Whether newer events leave nothing of it. A purchase may have withdrawn reminders, and not published that."""
+    """Return whether newer events replace all of it. A purchase may still have to publish what it withdrew."""
     return not track.reflects(event) and event.subject.kind != PURCHASE
 
 
@@ -173,7 +173,7 @@ def _events_of(
 def _check_none_is_in_hand(rows: Sequence[ScheduledMessage], wanted: Sequence[ScheduledMessage]) -> None:
     """Raise ``WriteConflict`` if a sender has a message of an older version.
 
-    The sender may skip it for the older version's sake; a retry finds out, and plans it then.
+    The sender may skip it because of the older version; a retry finds out, and plans it then.
     """
     for row, message in zip(rows, wanted, strict=True):
         if row.state is State.SENDING and row.version < message.version:

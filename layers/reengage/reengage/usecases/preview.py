@@ -1,4 +1,4 @@
-"""What an event would plan, before anything is stored: texts, due times, and what the policy would say of each."""
+"""What an event would plan, before anything is stored: texts, due times, and the policy's forecast of each."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -29,7 +29,7 @@ def preview(
 ) -> dict[str, Any]:
     """``planned``: each message with its due time, its text and its forecast, should nothing change until then;
     ``broadcasts``: what would go to an audience, and its text; ``withdrawn``: those that would no longer be sent;
-    ``stale``: newer events leave nothing of this one. Reads the store, and writes nothing. JSON values.
+    ``stale``: newer events replace all of this one. Reads the store, and writes nothing. JSON values.
     """
     now = clock()
     former = store.read_subject(event.subject) or Subject(event.subject)
@@ -106,7 +106,7 @@ def _announced(
 
 
 def _is_to_come(row: ScheduledMessage | None) -> bool:
-    """A plan is not written over what is in a sender's hands, or has come to its end."""
+    """A plan is not written over what is in a sender's hands, or has an outcome."""
     return row is None or row.state in (State.SCHEDULED, State.SKIPPED)
 
 

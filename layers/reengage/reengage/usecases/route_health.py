@@ -125,5 +125,5 @@ class RouteHealth:
 
 
 def is_failure(outcome: Outcome) -> bool:
-    """Whether the outcome says that the route fails, not that this message or this recipient is refused."""
+    """Return whether the outcome shows that the route fails, not that this message or this recipient is refused."""
     return isinstance(outcome, Unknown) or (isinstance(outcome, Retryable) and not outcome.of_recipient)

@@ -101,7 +101,7 @@ def brand_of(tmp_path: Path, source: str) -> FluentWording:
 
 
 def test_labels_of_a_brand_that_become_equal_are_numbers(tmp_path: Path) -> None:
-    """Two labels began alike, so both were cut to the same 20 characters: WhatsApp refused the message."""
+    """Two labels had the same beginning, so both were cut to the same 20 characters: WhatsApp refused the message."""
     wording = brand_of(tmp_path, LONG)(case_of("en", is_merged=False))
     assert_within_limits(wording.replies)
     assert [reply.label for reply in wording.replies] == ["1", "2", "3"]

@@ -174,8 +174,7 @@ class Sending(Role):
 def same_cap_usage(cap_usage: CapUsage) -> Condition:
     """Return the condition that the stored cap usage is the one that was read.
 
-    An item that was deleted and created again counts its revisions from the beginning. Only its content tells the two
-    apart.
+    An item that was deleted and created again counts its revisions from the beginning: only its content differs.
     """
     unchanged = at_revision(CapUsageItem, cap_usage.revision)
     return unchanged & (CapUsageItem.taken == sends_json(cap_usage)) if cap_usage.revision else unchanged

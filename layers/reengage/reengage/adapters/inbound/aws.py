@@ -195,8 +195,8 @@ _IGNORED_KINDS: Final = frozenset({"typing", "pricing"})
 def _parse_receipt(notification: _Notification) -> Iterator[Parsed]:
     """Parse a receipt such as ``TEXT_DELIVERED`` or ``RCS_READ``. For RCS, ``messageStatus`` is more exact.
 
-    A message can go by another channel than planned: RCS falls back to SMS, and a pool picks a number. So the context
-    names ``brand`` and ``channel`` beside the ``scheduled_message_id``. Without that id, another system sent it.
+    A message can be sent by another channel than planned: RCS falls back to SMS, and a pool picks a number. So the
+    context names ``brand`` and ``channel`` beside the ``scheduled_message_id``. Without it, another system sent it.
     """
     message, context = notification.message, get(notification.message, "context")
     sent_by, _, event = get_word(message, "eventType").partition("_")

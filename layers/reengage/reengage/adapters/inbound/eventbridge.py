@@ -170,7 +170,7 @@ def _cleared(detail: BusinessFields | BrandConfigured, allowed: AbstractSet[str]
 def clearable_fields(detail_type: str) -> frozenset[str] | None:
     """Return the fields that an event can clear: the optional ones of all events of its track, which share them.
 
-    ``None`` if the event's ``cleared`` is not read. ``closed`` cannot be cleared: the event always says it.
+    ``None`` if the event's ``cleared`` is not read. ``closed`` cannot be cleared: the event always has it.
     """
     if detail_type == "PurchaseMade":
         return None

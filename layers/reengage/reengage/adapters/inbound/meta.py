@@ -331,7 +331,7 @@ _PREFERENCES: Final = MappingProxyType({"stop": False, "resume": True, "signup":
 
 
 def _account_error(item: Any, _: _Change) -> Iterable[Parsed]:
-    """Raise an error that concerns no single message. Meta's code says which."""
+    """Raise an error that concerns no single message. Meta's code names the cause."""
     code = get(item, "code")
     raise ParseError(f"error {log_label(code)}" if isinstance(code, int) else "an error without a code")
 

@@ -78,7 +78,7 @@ class ParsedCall:
 
 
 class ParseError(Exception):
-    """An entry that cannot be parsed. The text says why and quotes nothing of it."""
+    """An entry that cannot be parsed. The text has the cause, and no quotation."""
 
 
 class CallParser:

@@ -1,7 +1,7 @@
 """The forms of instants, days and times that events in may have, as regular expressions.
 
 The schemas of ``events/schemas`` contain the same expressions, so an event is valid for both or for neither. They use
-only what Python's ``re`` and ECMA 262 understand alike.
+only what Python's ``re`` and ECMA 262 both understand.
 """
 
 from typing import Final

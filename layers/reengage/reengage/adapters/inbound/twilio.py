@@ -123,7 +123,7 @@ _CHANNELS: Final = MappingProxyType({None: "sms", "whatsapp": "whatsapp", "rcs":
 
 
 def _parse_message(params: Mapping[str, str], routes: Routes, arrived_at: datetime) -> Iterator[Parsed]:
-    """Parse a message. ``OptOutType`` says that Twilio handled it as STOP or START, whatever its words are.
+    """Parse a message. ``OptOutType`` shows that Twilio handled it as STOP or START, whatever its words are.
 
     Twilio has then replied, and after a STOP it refuses messages to the person (21610).
     """

@@ -40,7 +40,7 @@ class ProfileItem(Item, discriminator="contact"):
 class ConversationItem(Item, discriminator="conversation"):
     """``audience_shard`` and ``audience_day`` put it into the index of the brand's open conversations.
 
-    The index is written only if the window comes to close on another day.
+    The index is written only if the window then closes on another day.
     """
 
     audience_shard = UnicodeAttribute()
