@@ -17,11 +17,13 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Final
 
 from reengage.domain.instants import iso, parse_instant
 from reengage.domain.openers import ALPHABET, GROUP
 from reengage.simulation import Story, read_story, simulate
+from reengage.simulation.archive import SECRETS
 from reengage.simulation.provider import ProviderRule
 from tests.local import emulator
 from tests.local.emulator import Emulator
@@ -35,6 +37,8 @@ LATE: Final = timedelta(seconds=90)
 """How much later than in the simulation an event may be published: the clock runs while the functions work."""
 QUIET_SECONDS: Final = 0.1
 """If no event arrives for so long, the bus has delivered all."""
+QUIET_SECONDS_OF_A_CALL: Final = 3.0
+"""The same after a provider's call: its events go over the bus to the next function."""
 NAMESPACE: Final = uuid.UUID("6c1f3f7c-92b1-4b4d-9a0a-3f3f1c8f3f0e")
 
 INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
@@ -91,7 +95,10 @@ class DeployedStory:
         while self.delivered < len(self.story.events) and self.story.events[self.delivered].at == at:
             event = self.story.events[self.delivered]
             self.delivered += 1
-            self.stack.deliver(self.tokens.translate(_envelope(event.envelope, str(event.number), at)))
+            if event.is_call:
+                self.stack.call(event.envelope)
+            else:
+                self.stack.deliver(self.tokens.translate(_envelope(event.envelope, str(event.number), at)))
         while self.receipts and self.receipts[0][0] <= at:
             _, number, detail = heapq.heappop(self.receipts)
             event_out = {"detail-type": "DeliveryReported", "source": "provider", "detail": detail}
@@ -195,6 +202,9 @@ class Stack:
         self.bus = aws.session.client("events", endpoint_url=aws.endpoint_url)
         self.queues = aws.session.client("sqs", endpoint_url=aws.endpoint_url)
         self.table = aws.session.client("dynamodb", endpoint_url=aws.endpoint_url)
+        secrets = aws.session.client("secretsmanager", endpoint_url=aws.endpoint_url)
+        secrets.put_secret_value(SecretId=outputs["ProviderSecretsArn"], SecretString=json.dumps(dict(SECRETS)))
+        self.quiet_seconds = QUIET_SECONDS
         self.rules = list(self._rules())
         self.queue = self._listen()
         self._stop_schedules(aws.session.client("scheduler", endpoint_url=aws.endpoint_url))
@@ -206,6 +216,13 @@ class Stack:
             raise AssertionError(f"no rule of the stack takes {envelope['detail-type']}")
         for arn in wanted:
             self._invoke(arn, envelope)
+
+    def call(self, event: Mapping[str, Any]) -> None:
+        """Hand a provider's signed call to the webhook function. What that publishes goes over the bus itself."""
+        answer = self._invoke(self.outputs["WebhookFunctionArn"], dict(event))
+        if "Records" not in event and answer["statusCode"] != HTTPStatus.OK:
+            raise AssertionError(f"the webhook answered {answer['statusCode']}")
+        self.quiet_seconds = QUIET_SECONDS_OF_A_CALL
 
     def tick(self) -> None:
         """Run the scheduled functions once, as their schedules do each minute."""
@@ -221,12 +238,13 @@ class Stack:
         """Return the events out since the last call, once no more arrive."""
         found: list[Json] = []
         quiet_since = time.monotonic()
-        while time.monotonic() - quiet_since < QUIET_SECONDS:
+        while time.monotonic() - quiet_since < self.quiet_seconds:
             answer = self.queues.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10)
             for message in answer.get("Messages", []):
                 self.queues.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
                 found.append(json.loads(message["Body"]))
                 quiet_since = time.monotonic()
+        self.quiet_seconds = QUIET_SECONDS
         return found
 
     def clear(self) -> None:
@@ -240,10 +258,12 @@ class Stack:
         pages = self.table.get_paginator("scan").paginate(TableName=self.outputs["TableName"], ConsistentRead=True)
         return [item for page in pages for item in page["Items"]]
 
-    def _invoke(self, arn: str, event: Json) -> None:
+    def _invoke(self, arn: str, event: Json) -> Any:
         answer = self.functions.invoke(FunctionName=arn, Payload=json.dumps(event).encode())
-        if "FunctionError" in answer:
-            raise AssertionError(f"{arn}: {answer['Payload'].read().decode()}")
+        returned = answer["Payload"].read().decode()
+        if answer.get("FunctionError"):
+            raise AssertionError(f"{arn}: {returned}")
+        return json.loads(returned or "null")
 
     def _rules(self) -> Iterator[tuple[Json, str]]:
         bus = self.outputs["EventBusName"]
@@ -312,8 +332,6 @@ def cannot_be_played(story: Story) -> str | None:
         return "it changes parameters in its course"
     if any(rule.answer != "accepted" or rule.share < 1 for rule in story.rules):
         return "it scripts refusals of a provider, and the deployed stack hands its messages to the bus"
-    if any(event.is_call for event in story.events):
-        return "it has calls of providers, which `make e2e-providers` plays"
     return None
 
 
