@@ -601,6 +601,9 @@ def test_after_24_hours_whatsapp_allows_only_a_template(
     assert decision.facts.get("template_is") == template_is
     assert decision.facts.get("template") == (reason if template_is else None)
     assert ("free_text_until" in decision.facts) == (template_is is not None)
+    is_setting = template_is == "not among WhatsAppTemplates"
+    assert decision.facts.get("setting") == ("WhatsAppTemplates" if is_setting else None)
+    assert decision.facts.get("setting_from") == ("stack" if is_setting else None)
 
 
 def test_channel_window_ends_24_hours_after_the_last_message() -> None:

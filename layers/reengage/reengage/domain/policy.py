@@ -175,7 +175,8 @@ def _channel_window(context: PolicyInput) -> RuleResult:
         return PASS
     facts = {"free_text_until": iso(until), "template": context.message.reason}
     if context.message.reason not in context.settings.whatsapp_templates:
-        return RuleResult(stops=True, facts=facts | {"template_is": "not among WhatsAppTemplates"})
+        source = context.settings.source("WhatsAppTemplates")
+        return RuleResult(stops=True, facts=facts | {"template_is": "not among WhatsAppTemplates", **source})
     if context.category == "marketing" and contact.address.startswith(terms.no_marketing_templates_to):
         return RuleResult(stops=True, facts=facts | {"template_is": "marketing to a number that may not get it"})
     return PASS

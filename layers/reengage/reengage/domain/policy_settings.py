@@ -59,8 +59,11 @@ class PolicySettings:
             settings = OVERRIDES[name](settings, value)
         return replace(settings, overridden=frozenset(given))
 
-    def source(self, parameter: str, brand_field: str) -> dict[str, Any]:
-        """Return the facts that name the setting which decided, and whether the stack or the brand set it."""
+    def source(self, parameter: str, brand_field: str = "") -> dict[str, Any]:
+        """Return the facts that name the setting which decided, and whether the stack or the brand set it.
+
+        Without ``brand_field``, only the stack can set it.
+        """
         if brand_field in self.overridden:
             return {"setting": brand_field, "setting_from": "brand"}
         return {"setting": parameter, "setting_from": "stack"}
