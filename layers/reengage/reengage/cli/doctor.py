@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from reengage.cli.checks import CHECKS
-from reengage.cli.console import ExitCode, command, write, write_json
+from reengage.cli.console import ExitCode, UsageError, command, write, write_json
 from reengage.cli.explain import JsonOption, StackOption
 from reengage.cli.inspection import Finding, Inspection
 
@@ -23,6 +23,8 @@ def doctor(
     """
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - commands without a stack do not need it
 
+    if unknown := sorted(set(only or ()) - CHECKS.keys()):
+        raise UsageError(f'unknown --only "{unknown[0]}"; use {", ".join(CHECKS)}')
     inspection = Inspection.of(stack)
     findings: list[Finding] = []
     for name, check in CHECKS.items():
