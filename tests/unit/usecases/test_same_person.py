@@ -9,6 +9,7 @@ import pytest
 from reengage.domain.caps import parse_caps
 from reengage.domain.commands import LinkContact, MoveContact
 from reengage.domain.contact import Contact
+from reengage.domain.conversation import WINDOW
 from reengage.domain.message import State
 from reengage.domain.policy_settings import PolicySettings
 from reengage.domain.quiet_hours import QuietHours
@@ -219,7 +220,7 @@ def test_a_linked_address_with_a_zone_ends_a_hold(by: str) -> None:
 def relink(world: World, contact: Contact) -> None:
     """Link the other address by the planning function's own path."""
     if link_contact(LinkContact(contact, OTHER, world.clock.now), store=world.store, publish=world.bus):
-        recheck_person(contact, store=world.store, now=world.clock.now)
+        recheck_person(contact, settings=world.policy, store=world.store, clock=world.clock)
 
 
 @pytest.mark.parametrize(
@@ -239,3 +240,16 @@ def test_an_early_cancellation_is_of_no_unknown_contact() -> None:
     """It may have overtaken its booking."""
     world = both()
     assert not world.plan(business("AppointmentCancelled", NOON, subject_id="A-1")).unknown_contact
+
+
+def test_a_link_to_a_closing_window_pulls_the_message_forward() -> None:
+    """A reminder was due after the other address's window closed; the link came after the plan, and it was skipped."""
+    world = World(policy=PolicySettings(when_window_will_close="pull_forward"))
+    write(world, OTHER)
+    closes_at = NOON + WINDOW
+    world.clock.now = closes_at - 48 * HOUR
+    book(world, ANNA, starts_at=closes_at + HOUR, remind_before=["P1D", "PT30M"])
+    relink(world, ANNA)
+    for hours in range(48, 0, -1):
+        run(world, closes_at - hours * HOUR)
+    assert [recipient for _, recipient in sent(world)] == [OTHER, OTHER]

@@ -60,7 +60,7 @@ class PlanApp(PlanningApp, OptOutApp, EventAdapters):
         else:
             changed = move_contact(command, store=self.store, publish=self.publish)
         if changed:
-            recheck_person(command.contact, store=self.store, now=self.clock())
+            recheck_person(command.contact, settings=self.settings.policy, store=self.store, clock=self.clock)
         recheck_closing(command.contact, settings=self.settings.policy, store=self.store, clock=self.clock)
         return {"changed": changed}
 

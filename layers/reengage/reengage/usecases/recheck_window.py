@@ -7,7 +7,7 @@ again whether the window will close before it is due.
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from reengage.domain.contact import Contact
 from reengage.domain.events_out import OutEvent, out_event
@@ -54,6 +54,10 @@ def recheck_closing(contact: Contact, *, settings: PolicySettings, store: Linked
             recheck_contact(address, settings=settings, store=store, clock=clock)
 
 
+class PersonStore(ConversationStore, WindowStore, Protocol):
+    """What a recheck of all of a person's messages reads and writes."""
+
+
 class Changed(NamedTuple):
     """What a contact's message changed: the person's time zone; or the channel allows free text again."""
 
@@ -71,10 +75,11 @@ def recheck_holds(contact: Contact, *, store: ConversationStore, now: datetime, 
             store.reschedule(row, due_at=now, planned_due_at=row.planned_due_at)
 
 
-def recheck_person(contact: Contact, *, store: ConversationStore, now: datetime) -> None:
-    """Make due again what waits for the person's time zone, after an address was linked: it may have the zone."""
+def recheck_person(contact: Contact, *, settings: PolicySettings, store: PersonStore, clock: Clock) -> None:
+    """Recheck the person's messages after an address was linked: it may have the time zone, or an open window."""
     for address in addresses_of(contact, store):
-        recheck_holds(address, store=store, now=now, changed=Changed(timezone=True))
+        recheck_holds(address, store=store, now=clock(), changed=Changed(timezone=True))
+        recheck_contact(address, settings=settings, store=store, clock=clock)
 
 
 def _is_held_by_timezone(row: ScheduledMessage) -> bool:
