@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.log_check import checked_log
+
 # Time zones come from the tzdata package, as in Lambda by PYTHONTZPATH, whatever the machine has of its own.
 zoneinfo.reset_tzpath(to=())
 
@@ -23,3 +25,12 @@ def dummy_account() -> Iterator[None]:
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Search the log of each test for addresses; a test that needs one in its log has the mark ``logs_an_address``."""
+    if item.get_closest_marker("logs_an_address"):
+        return (yield)
+    with checked_log():
+        return (yield)

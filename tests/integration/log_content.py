@@ -1,12 +1,20 @@
 """What a function may write to its log and metrics, and what it must not."""
 
+import base64
+import binascii
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import cache
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from reengage.observability import (
     ALARM_METRICS,
     ALL_HELD_FOR_TIMEZONE,
+    CONTACTS_UNKNOWN,
+    FIELDS_MISSPELLED,
     LEFT,
     METRICS,
     NOT_PUBLISHED,
@@ -23,6 +31,7 @@ from reengage.observability import (
 _SERIES: Final = (
     *(*METRICS.values(), *ALARM_METRICS.values()),
     *(NOT_PUBLISHED, LEFT, RETRIED, SMS_OVER_THREE_SEGMENTS, WEBHOOKS_REFUSED, SIGNATURES_REFUSED),
+    *(CONTACTS_UNKNOWN, FIELDS_MISSPELLED),
     *(OLDEST_DUE, ALL_HELD_FOR_TIMEZONE, PAUSED, WITHOUT_RECEIPT),
 )
 
@@ -34,7 +43,19 @@ DIMENSIONS: Final = {
 
 _HARMLESS: Final = frozenset(
     {
-        *("brand", "channel", "timezone", "locale", "kind", "asks", "status", "scope", "marketing", "detail-type"),
+        *(
+            "brand",
+            "channel",
+            "reason",
+            "timezone",
+            "locale",
+            "kind",
+            "asks",
+            "status",
+            "scope",
+            "marketing",
+            "detail-type",
+        ),
         *("source", "scheduled_message_id", "id", "account", "region", "time", "version", "resources", "event_id"),
     }
 )
@@ -47,6 +68,75 @@ _PUBLIC_VALUE: Final = re.compile(r"\d{4}-\d{2}-\d{2}(T.*)?|-?P[\dTDHWMS]+|\d{2}
 def personal(*events: Any) -> set[str]:
     """Return the values that no log may have: each address, name, id, text and URL, in all their forms."""
     return {form for event in events for text in _texts(_detail_of(event)) for form in (text, text.lstrip("+"))}
+
+
+def personal_of_call(event: Any) -> set[str]:
+    """Return the same for any event of a function. Of a provider's call only some fields are a person's."""
+    if not isinstance(event, dict):
+        return set()
+    bodies = [record.get("Sns", {}).get("Message") for record in event.get("Records", ())]
+    if "requestContext" in event:
+        bodies.append(_body_of(event))
+    elif not bodies:
+        return personal(event)
+    return {text for body in bodies for text in _texts_of_person(_parsed(body))}
+
+
+def leaks(secrets: Iterable[str], printed: str) -> list[str]:
+    """Return the secrets that the output has, as they are, as JSON has them, or in base64."""
+    return [secret for secret in secrets if any(form in printed for form in _forms(secret))]
+
+
+@cache
+def _forms(secret: str) -> tuple[str, ...]:
+    whole = secret.encode(errors="replace")
+    return secret, json.dumps(secret)[1:-1], base64.b64encode(whole).decode().rstrip("=")
+
+
+def _body_of(event: Mapping[str, Any]) -> Any:
+    body = event.get("body")
+    if not isinstance(body, str) or not event.get("isBase64Encoded"):
+        return body
+    with suppress(binascii.Error):
+        return base64.b64decode(body).decode(errors="replace")
+    return None
+
+
+def _parsed(text: Any) -> Any:
+    """Return the content of JSON, of JSON inside JSON, of Google's base64, or of a form."""
+    if not isinstance(text, str):
+        return text
+    with suppress(ValueError, RecursionError):
+        return json.loads(text)
+    return dict(parse_qsl(text))
+
+
+def _texts_of_person(value: Any, name: str = "") -> Iterator[str]:
+    match value:
+        case dict():
+            for inner, each in value.items():
+                yield from _texts_of_person(each, inner)
+        case list():
+            for each in value:
+                yield from _texts_of_person(each, name)
+        case str() if name == "whatsAppWebhookEntry":
+            yield from _texts_of_person(_parsed(value))
+        case str() if name == "data":
+            with suppress(binascii.Error):
+                yield from _texts_of_person(_parsed(base64.b64decode(value).decode(errors="replace")))
+        case str() if name in _OF_A_PERSON and not _PUBLIC_VALUE.fullmatch(value):
+            yield from (value, value.lstrip("+"))
+
+
+_OF_A_PERSON: Final = frozenset(
+    {
+        *("from", "wa_id", "user_id", "from_user_id", "recipient_id", "body", "text", "name", "payload", "title"),
+        *("From", "To", "Body", "ProfileName", "WaId", "MessageSid", "SmsSid", "ButtonText", "ButtonPayload"),
+        *("originationNumber", "destinationNumber", "messageBody", "destinationPhoneNumber", "inboundMessageId"),
+        *("senderPhoneNumber", "phoneNumber", "messageId", "displayName", "conversationId"),
+    }
+)
+"""The fields of providers' calls that a person fills, or that name a person or a message."""
 
 
 def _detail_of(event: Any) -> Any:

@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, partial
 from importlib import import_module
@@ -31,6 +31,7 @@ from reengage.adapters.dynamodb import DynamoDBStore
 from reengage.adapters.eventbridge import EventBus
 from reengage.bootstrap import adapters, explain, ingest, opt_outs, plan, record, sending, webhook
 from reengage.domain.message import MessageKey, ScheduledMessage
+from tests.integration.speech import leaks, personal_of_call
 from tests.template_resources import environment, functions, table_definition
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Context:
 @dataclass(slots=True)
 class Stack:
     """``resources`` has what a ``!Ref`` to each answers, and the parameters that are not at their default; ``printed``
-    is all that the last invocation wrote.
+    is all that the last invocation wrote. ``used``: the addresses, names, ids and texts of all events so far.
     """
 
     resources: Mapping[str, str]
@@ -111,6 +112,7 @@ class Stack:
     listener_url: str
     relay_url: str
     printed: str = ""
+    used: set[str] = field(default_factory=set)
 
     def invoke(
         self,
@@ -125,8 +127,10 @@ class Stack:
         """What the function's own handler answers when the clock shows ``at``; what it raises is raised.
 
         ``without``: environment variables that are left out. ``warm``: in the execution environment of the last
-        invocation, which must have been of the same function; what it logs is not caught.
+        invocation, which must have been of the same function; what it logs is not caught. Raises ``AssertionError`` if
+        the function wrote an address, a name, an id or a text of any event so far.
         """
+        self.used |= personal_of_call(event)
         module = f"functions.{function}.app"
         if not warm:
             # A new execution environment: nothing of an earlier one is left.
@@ -151,6 +155,8 @@ class Stack:
                 return json.loads(json.dumps(handler(json.loads(json.dumps(event)), Context(function, seconds_left))))
             finally:
                 self.printed = output.getvalue()
+                found = leaks(self.used, self.printed)
+                assert not found, f"{function} wrote {found}"
 
     def published(self, *detail_types: str) -> list[dict[str, Any]]:
         """Return the events out since the last call, whole; with ``detail_types`` only those."""
