@@ -14,6 +14,7 @@ from reengage.observability import (
     ALARM_METRICS,
     ALL_HELD_FOR_TIMEZONE,
     CONTACTS_UNKNOWN,
+    ERROR_CODE,
     FIELDS_MISSPELLED,
     LEFT,
     METRICS,
@@ -153,6 +154,8 @@ def _texts(value: Any, name: str = "") -> Iterator[str]:
         case list():
             for each in value:
                 yield from _texts(each, name)
+        case str() if name == "error" and re.fullmatch(ERROR_CODE, value):
+            pass  # a provider's code, which is logged
         case str() if not _PUBLIC_VALUE.fullmatch(value):
             yield value
 

@@ -31,7 +31,7 @@ from reengage.adapters.dynamodb import DynamoDBStore
 from reengage.adapters.eventbridge import EventBus
 from reengage.bootstrap import adapters, explain, ingest, opt_outs, plan, record, sending, webhook
 from reengage.domain.message import MessageKey, ScheduledMessage
-from tests.integration.speech import leaks, personal_of_call
+from tests.integration.log_content import leaks, personal_of_call
 from tests.template_resources import environment, functions, table_definition
 
 if TYPE_CHECKING:

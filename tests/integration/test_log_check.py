@@ -6,8 +6,8 @@ from unittest.mock import patch
 import pytest
 
 from reengage import observability
+from tests.integration.log_content import leaks, personal_of_call
 from tests.integration.replays import CHATTED, TICK, play
-from tests.integration.speech import leaks, personal_of_call
 from tests.integration.stack import Stack, case
 from tests.log_check import checked_log
 
