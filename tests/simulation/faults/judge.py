@@ -246,7 +246,8 @@ def _is_cause(view: View, row: ScheduledMessage, at: datetime, skew: timedelta) 
         "no_consent": view.consents() != {True},
     }
     is_of_address = row.rule in ("window_closed", "no_conversation", "channel_window")
-    if is_of_address and view.reaches(row.reason, at + skew) and view.reaches(row.reason, at - skew):
+    tried = {contact.address for contact in row.undelivered_to}
+    if is_of_address and all(view.reaches(row.reason, at + shift, but=tried) for shift in (skew, -skew)):
         return False
     return causes.get(row.rule or "", False)
 

@@ -3,7 +3,7 @@
 A view is the result of some of a story's events. It has the messages that are wanted, and what would be wrong with one.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, NamedTuple
@@ -158,11 +158,12 @@ class View:
             return True
         return reason in self.settings.templates and not (CATEGORIES[reason] == "marketing" and address[:2] == "+1")
 
-    def reaches(self, reason: str, at: datetime) -> bool:
-        """Whether an address of the person can be written to then."""
+    def reaches(self, reason: str, at: datetime, but: Collection[str] = ()) -> bool:
+        """Whether an address of the person can be written to then, ``but`` those that were tried."""
         return any(
             self.window_is_open(at, address) and self.channel_allows(reason, at, address) and not self.has_left(address)
             for address in self.people
+            if address not in but
         )
 
     def is_in_conversation(self, at: datetime) -> bool:

@@ -667,3 +667,18 @@ def test_a_delivery_ends_a_fallback_as_undelivered() -> None:
     assert (row.state, row.rule) == (State.UNDELIVERED, "cancelled")
     assert [event["rule"] for event in world.bus.details("MessageUndelivered") if "rule" in event] == ["cancelled"]
     assert world.run_sender("updates")["due"] == 0
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("nth", range(1, 18))
+def test_a_retry_erases_each_linked_address(nth: int, *, after: bool) -> None:
+    """A crash after the second address was marked left its data for good: the first one had lost the link to it."""
+    world = story((ANNA, HOUR), (CHAT, HOUR))
+    command, fault = EraseContact(ANNA, world.clock.now), Fault(nth=nth, after=after)
+    with pytest.raises(Crash):
+        world.erase(command, fault)
+    world.erase(command)
+    for contact in (ANNA, CHAT):
+        holdings = world.store.read_holdings(contact)
+        assert (holdings.profile, holdings.conversation, holdings.scheduled, holdings.subjects) == (None, None, [], [])
+        assert not world.store.read_preferences(contact).links

@@ -69,7 +69,9 @@ class _Erasure:
             if others:
                 before = store.read_preferences(contact)
             if before.links:
-                unlink(contact, before, store=store)  # first: a retry finds the links until they are gone
+                # First: a retry finds the links until they are gone. An address that is erased, too, keeps its link
+                # until its own mark: a retry finds this one from there, and deletes what is left of it.
+                unlink(contact, before, store=store, but=self.begun)
             after = before.erase(contact.channel, asked_at=self.command.at, at=now)
             if after is before or store.write_preferences(contact, after):
                 return after.erasures[contact.channel].at

@@ -5,7 +5,7 @@ send reads only its own preferences. The first write of a link also reads the ch
 that is stored at the same moment is copied either by its own command or by this one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import partial
 
@@ -59,11 +59,13 @@ def _moved(preferences: Preferences, command: MoveContact) -> Preferences:
     return preferences.move(command.at)
 
 
-def unlink(contact: Contact, preferences: Preferences, *, store: PreferencesStore) -> None:
-    """Remove the contact's key from the preferences of the addresses that its own preferences link to."""
+def unlink(
+    contact: Contact, preferences: Preferences, *, store: PreferencesStore, but: Collection[Contact] = ()
+) -> None:
+    """Remove the contact's key from the preferences of the addresses that its own preferences link to, ``but`` some."""
     own = store.preferences_key(contact)
     for key, link in preferences.links.items():
-        if link.channel == contact.channel:
+        if link.channel == contact.channel and link.other not in but:
             retry_conflicts(partial(_unlink, key, own, store), "the preferences of a linked address")
 
 
