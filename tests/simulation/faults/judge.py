@@ -200,12 +200,20 @@ def _outcomes(case: Case) -> Iterator[Violation]:
             yield Violation("one_outcome", f"{name} at the end")
         elif row.scheduled_message_id in ids and row.state not in SENT:
             yield Violation("one_outcome", f"{name}, and was handed over")
-        elif row.key not in taken and row.state in SENT - {"unconfirmed"}:
+        elif row.key not in taken and row.state in SENT - {"unconfirmed"} and not _is_refused(case, row):
             yield Violation("one_outcome", f"{name}, and was not handed over")
         elif row.state in ("unconfirmed", "failed") and not _has_cause(case, row):
             yield Violation("one_outcome", f"{name} without a fault")
         elif row.state == "skipped" and not _may_be_skipped(case, row):
             yield Violation("one_outcome", f"{name}, at {row.settled_at}, and the model knows no cause")
+
+
+def _is_refused(case: Case, row: ScheduledMessage) -> bool:
+    """Whether one address refused it, and no other one took it."""
+    name = place_of(row.key)
+    return row.state == "undelivered" and any(
+        fault.kind == "refused" and fault.place.where == name for _, fault in case.history.faults
+    )
 
 
 def _has_cause(case: Case, row: ScheduledMessage) -> bool:
@@ -224,10 +232,24 @@ def _may_be_skipped(case: Case, row: ScheduledMessage) -> bool:
     held = row.facts.get("held_by")
     if row.rule in ("too_late", "window_closed") and held:
         return True  # what held it is judged by what was sent instead
+    if row.rule == "superseded" and row.reason in model.CORRECTIONS and _knows_time(case, row):
+        return True
     begun = [call.number for call in case.history.started.values() if call.at <= at + case.skew]
     sure = [call.number for call in case.history.done.values() if call.at < at - MINUTE - case.skew]
     views = case.views(address, row.subject.id, max(sure, default=0), max(begun, default=0))
     return any(_is_cause(view, row, at, case.skew) for view in views)
+
+
+def _knows_time(case: Case, row: ScheduledMessage) -> bool:
+    """Whether the person received another message with the time that the correction names."""
+    assert row.settled_at is not None
+    return any(
+        handover.message.subject == row.subject
+        and handover.message.anchor_at == row.anchor_at
+        and handover.message.contact.address in case.people[row.contact.address]
+        and handover.call.at <= row.settled_at + case.skew
+        for handover in case.history.handovers
+    )
 
 
 def _is_cause(view: View, row: ScheduledMessage, at: datetime, skew: timedelta) -> bool:

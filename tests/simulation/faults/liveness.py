@@ -18,6 +18,7 @@ from tests.simulation.faults.model import (
     address_of,
     at_of,
     made_at,
+    other_address,
     subject_of,
     zone_of,
 )
@@ -91,6 +92,8 @@ def _sent_at(case: Case, lines: Sequence[Line], planned_by: Line, message: Unhin
     due = message.due_at
     if case.settings.closing != "pull_forward" or message.reason not in PULLED:
         return due
+    if any(other_address(line) and at_of(line) > at_of(planned_by) for line in lines):
+        return None
     for closes_at, next_at in _closings(lines):
         seen = [line for line in lines if at_of(line) < min(closes_at, next_at)]
         view = case.view(message.address, seen)
