@@ -224,8 +224,8 @@ benchmark: $(PROJECT) dynamodb-local ## Measure what a broadcast costs, in memor
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.connection
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.webhook_refused
 
-bench: $(PROJECT) $(SAM) ## Measure what a cold start of each function costs, against a bare botocore client.
-	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.cold_start
+bench: $(PROJECT) $(SAM) dynamodb-local ## Measure speed, size, units and starvation against their peers: a table, and build/bench.json.
+	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.bench $(if $(QUICK),--quick)
 
 costs: $(PROJECT) dynamodb-local ## Print what it costs, line by line, from fresh measurements: [FIGURES=file] [JSON=1].
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.benchmarks.costs $(if $(FIGURES),--figures "$(FIGURES)") $(if $(JSON),--json)

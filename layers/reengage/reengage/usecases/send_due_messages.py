@@ -1,6 +1,7 @@
 """Send what is due in one send group: all its shards, with several workers, until the run's time ends.
 
-High priority comes before low. The message with the earliest ``valid_until`` comes first; no route takes all workers.
+High priority comes before low. Of a brand, the message with the earliest ``valid_until`` comes first. No route takes
+all workers, and no brand those of a route.
 """
 
 import logging

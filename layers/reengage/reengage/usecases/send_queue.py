@@ -1,10 +1,20 @@
-"""A run's queue: earliest deadline first, a bound of workers for each route, one message a contact at a time."""
+"""A run's queue: a bound of workers for each route, shared by its brands; one message a contact at a time.
+
+Of a brand, the message with the earliest deadline comes first.
+"""
 
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class Lane(NamedTuple):
+    """The messages of one brand that go by one route."""
+
+    route: str
+    brand: str = ""
 
 
 class SendQueue[Task]:
@@ -12,8 +22,9 @@ class SendQueue[Task]:
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
-        self._waiting: defaultdict[str, list[tuple[Any, int, str, Task]]] = defaultdict(list)
+        self._waiting: defaultdict[Lane, list[tuple[Any, int, str, Task]]] = defaultdict(list)
         self._running: Counter[str] = Counter()
+        self._running_of: Counter[Lane] = Counter()
         self._limit: Counter[str] = Counter()
         self._contacts: set[str] = set()
         self._numbers = count()
@@ -28,7 +39,7 @@ class SendQueue[Task]:
             yield from (task for _, _, _, task in waiting)
 
     def upcoming(self, most: int) -> Iterator[Task]:
-        """Yield tasks that come next: of each route those with about the earliest deadlines."""
+        """Yield tasks that come next: of each route and brand those with about the earliest deadlines."""
         for waiting in self._waiting.values():
             yield from (task for _, _, _, task in waiting[:most])
 
@@ -41,39 +52,44 @@ class SendQueue[Task]:
         self._size = sum(map(len, self._waiting.values()))
         return before - self._size
 
-    def put(self, task: Task, route: str, contact: str, deadline: Any) -> None:
+    def put(self, task: Task, lane: Lane, contact: str, deadline: Any) -> None:
         """Add a task. ``contact``: empty for a task of no contact."""
-        heapq.heappush(self._waiting[route], (deadline, next(self._numbers), contact, task))
+        heapq.heappush(self._waiting[lane], (deadline, next(self._numbers), contact, task))
         self._size += 1
 
     def take(self) -> Task | None:
         """Return the next task that may run now, or ``None``.
 
-        Of the routes below their bound, the one with the fewest workers comes first; then the earliest deadline.
+        Of the routes below their bound, the one with the fewest workers comes first, and of it the brand with the
+        fewest; then the earliest deadline. So a brand with many messages does not delay another one with few.
         """
-        routes = [
-            route for route, waiting in self._waiting.items() if waiting and self._running[route] < self._bound(route)
-        ]
-        for route in sorted(routes, key=lambda route: (self._waiting[route][0][0][0], self._running[route])):
-            if (task := self._take_of(route)) is not None:
+        lanes = [lane for lane, waiting in self._waiting.items() if waiting and self._is_free(lane.route)]
+        for lane in sorted(lanes, key=self._order):
+            if (task := self._take_of(lane)) is not None:
                 return task
         return None
 
-    def done(self, route: str, contact: str, *, ok: bool | None) -> None:
+    def done(self, lane: Lane, contact: str, *, ok: bool | None) -> None:
         """Release the task's worker and contact; ``ok``: whether its route works, ``None`` if that is not known."""
+        route = lane.route
         self._running[route] -= 1
+        self._running_of[lane] -= 1
         self._contacts.discard(contact)
         if ok:
             self._limit[route] = min(self._limit[route] + 1, self._workers)
         elif ok is False:
             self._limit[route] //= 2
 
-    def _bound(self, route: str) -> int:
-        return min(self._workers, 1 + self._limit[route])
+    def _is_free(self, route: str) -> bool:
+        return self._running[route] < min(self._workers, 1 + self._limit[route])
 
-    def _take_of(self, route: str) -> Task | None:
-        """Return the route's first task whose contact has no message in hand."""
-        waiting, skipped, found = self._waiting[route], [], None
+    def _order(self, lane: Lane) -> tuple[Any, ...]:
+        deadline, *_ = self._waiting[lane][0]
+        return (deadline[0], self._running[lane.route], self._running_of[lane], deadline)
+
+    def _take_of(self, lane: Lane) -> Task | None:
+        """Return the first task whose contact has no message in hand."""
+        waiting, skipped, found = self._waiting[lane], [], None
         while waiting:
             entry = heapq.heappop(waiting)
             _, _, contact, task = entry
@@ -83,7 +99,8 @@ class SendQueue[Task]:
             found = task
             if contact:
                 self._contacts.add(contact)
-            self._running[route] += 1
+            self._running[lane.route] += 1
+            self._running_of[lane] += 1
             self._size -= 1
             break
         for entry in skipped:

@@ -1,7 +1,7 @@
 """One run of a send group: due messages of all shards in one queue, from which every worker takes the next.
 
 No shard and no route is bound to a worker. A route starts with one worker, and gets one more for each message that does
-not fail. So a provider that does not answer delays no other route.
+not fail. So a provider that does not answer delays no other route. The brands of a route share its workers.
 """
 
 from collections import Counter, defaultdict, deque
@@ -27,10 +27,11 @@ from reengage.usecases.pause_watch import PauseWatch
 from reengage.usecases.recheck_window import closing_again
 from reengage.usecases.run_measures import RunMeasures
 from reengage.usecases.send_message import Sender
-from reengage.usecases.send_queue import SendQueue
+from reengage.usecases.send_queue import Lane, SendQueue
 
-READ_AHEAD: Final = 20_000
-"""Due keys in memory, about 10 MB; further pages are read as the queue gets shorter."""
+READ_AHEAD: Final = 200_000
+"""Due keys in memory, about 100 MB; further pages are read as the queue gets shorter. A run must read far: the message
+that is due last may be the only one of its brand."""
 
 WAIT: Final = 0.05
 """Seconds after which a worker without work looks at the clock again."""
@@ -50,7 +51,7 @@ class _Reader(NamedTuple):
 class _Task(NamedTuple):
     due: DueKey
     shard: int
-    route: str
+    lane: Lane
 
 
 @dataclass(slots=True)
@@ -123,7 +124,7 @@ class Run:
                     self._busy -= 1
                     if isinstance(task, _Task):
                         self._in_hand.discard(task.due.key)
-                        self._queue.done(task.route, task.due.key.pk, ok=ok)
+                        self._queue.done(task.lane, task.due.key.pk, ok=ok)
                     self._changed.notify_all()
 
     def finish(self) -> None:
@@ -181,16 +182,19 @@ class Run:
             return
         if page is None:
             return
-        tasks = [_Task(due, reader.shard, self._route_of(due)) for due in page]
+        tasks = [_Task(due, reader.shard, self._lane_of(due)) for due in page]
         with self._changed:
             for task in tasks:
                 last = is_shard_key(task.due.key)  # its messages are not planned yet
                 contact = task.due.key.pk if _is_message(task.due) else ""
-                self._queue.put(task, task.route, contact, (last, task.due.valid_until))
+                self._queue.put(task, task.lane, contact, (last, task.due.valid_until))
             self._unread.append(reader._replace(is_first=False))
 
-    def _route_of(self, due: DueKey) -> str:
-        return next(iter(self.sender.channel.routes(_contact(due))), "") if _is_message(due) else ""
+    def _lane_of(self, due: DueKey) -> Lane:
+        if not _is_message(due):
+            return Lane("")
+        contact = _contact(due)
+        return Lane(next(iter(self.sender.channel.routes(contact)), ""), contact.brand)
 
     def _send(self, task: _Task) -> bool | None:
         """Process one message. ``False``: its route failed; ``None``: nothing is known of its route."""
