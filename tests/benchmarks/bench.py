@@ -2,7 +2,7 @@
 
     PYTHONPATH=layers/reengage python -m tests.benchmarks.bench [--rounds 5] [--json build/bench.json] [--quick]
 
-A figure says what it is measured against, and its target if it has one. ``make costs FIGURES=build/bench.json`` prices
+Each row names the peer, and its target if it has one. ``make costs FIGURES=build/bench.json`` prices
 its units. ``--quick`` takes fewer rounds and a smaller backlog.
 """
 

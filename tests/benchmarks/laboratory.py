@@ -164,9 +164,8 @@ class Function:
         return Used(**json.loads(answer))
 
     def close(self) -> None:
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.wait(timeout=10)
+        with self._process as process:  # it closes the pipes, and waits
+            assert process.stdin
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any, NamedTuple
 
 
-class Lane(NamedTuple):
+class Share(NamedTuple):
     """The messages of one brand that go by one route."""
 
     route: str
@@ -22,9 +22,9 @@ class SendQueue[Task]:
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
-        self._waiting: defaultdict[Lane, list[tuple[Any, int, str, Task]]] = defaultdict(list)
+        self._waiting: defaultdict[Share, list[tuple[Any, int, str, Task]]] = defaultdict(list)
         self._running: Counter[str] = Counter()
-        self._running_of: Counter[Lane] = Counter()
+        self._running_of: Counter[Share] = Counter()
         self._limit: Counter[str] = Counter()
         self._contacts: set[str] = set()
         self._numbers = count()
@@ -52,28 +52,28 @@ class SendQueue[Task]:
         self._size = sum(map(len, self._waiting.values()))
         return before - self._size
 
-    def put(self, task: Task, lane: Lane, contact: str, deadline: Any) -> None:
+    def put(self, task: Task, share: Share, contact: str, deadline: Any) -> None:
         """Add a task. ``contact``: empty for a task of no contact."""
-        heapq.heappush(self._waiting[lane], (deadline, next(self._numbers), contact, task))
+        heapq.heappush(self._waiting[share], (deadline, next(self._numbers), contact, task))
         self._size += 1
 
     def take(self) -> Task | None:
         """Return the next task that may run now, or ``None``.
 
-        Of the routes below their bound, the one with the fewest workers comes first, and of it the brand with the
-        fewest; then the earliest deadline. So a brand with many messages does not delay another one with few.
+        Of the routes below their bound, the one with the fewest workers comes first. Of its brands, the one with the
+        fewest workers comes first; then the earliest deadline. So a brand with many messages does not delay others.
         """
-        lanes = [lane for lane, waiting in self._waiting.items() if waiting and self._is_free(lane.route)]
-        for lane in sorted(lanes, key=self._order):
-            if (task := self._take_of(lane)) is not None:
+        shares = [share for share, waiting in self._waiting.items() if waiting and self._is_free(share.route)]
+        for share in sorted(shares, key=self._order):
+            if (task := self._take_of(share)) is not None:
                 return task
         return None
 
-    def done(self, lane: Lane, contact: str, *, ok: bool | None) -> None:
+    def done(self, share: Share, contact: str, *, ok: bool | None) -> None:
         """Release the task's worker and contact; ``ok``: whether its route works, ``None`` if that is not known."""
-        route = lane.route
+        route = share.route
         self._running[route] -= 1
-        self._running_of[lane] -= 1
+        self._running_of[share] -= 1
         self._contacts.discard(contact)
         if ok:
             self._limit[route] = min(self._limit[route] + 1, self._workers)
@@ -83,13 +83,13 @@ class SendQueue[Task]:
     def _is_free(self, route: str) -> bool:
         return self._running[route] < min(self._workers, 1 + self._limit[route])
 
-    def _order(self, lane: Lane) -> tuple[Any, ...]:
-        deadline, *_ = self._waiting[lane][0]
-        return (deadline[0], self._running[lane.route], self._running_of[lane], deadline)
+    def _order(self, share: Share) -> tuple[Any, ...]:
+        deadline, *_ = self._waiting[share][0]
+        return (deadline[0], self._running[share.route], self._running_of[share], deadline)
 
-    def _take_of(self, lane: Lane) -> Task | None:
+    def _take_of(self, share: Share) -> Task | None:
         """Return the first task whose contact has no message in hand."""
-        waiting, skipped, found = self._waiting[lane], [], None
+        waiting, skipped, found = self._waiting[share], [], None
         while waiting:
             entry = heapq.heappop(waiting)
             _, _, contact, task = entry
@@ -99,8 +99,8 @@ class SendQueue[Task]:
             found = task
             if contact:
                 self._contacts.add(contact)
-            self._running[lane.route] += 1
-            self._running_of[lane] += 1
+            self._running[share.route] += 1
+            self._running_of[share] += 1
             self._size -= 1
             break
         for entry in skipped:

@@ -27,7 +27,7 @@ from reengage.usecases.pause_watch import PauseWatch
 from reengage.usecases.recheck_window import closing_again
 from reengage.usecases.run_measures import RunMeasures
 from reengage.usecases.send_message import Sender
-from reengage.usecases.send_queue import Lane, SendQueue
+from reengage.usecases.send_queue import SendQueue, Share
 
 READ_AHEAD: Final = 200_000
 """Due keys in memory, about 100 MB; further pages are read as the queue gets shorter. A run must read far: the message
@@ -51,7 +51,7 @@ class _Reader(NamedTuple):
 class _Task(NamedTuple):
     due: DueKey
     shard: int
-    lane: Lane
+    share: Share
 
 
 @dataclass(slots=True)
@@ -124,7 +124,7 @@ class Run:
                     self._busy -= 1
                     if isinstance(task, _Task):
                         self._in_hand.discard(task.due.key)
-                        self._queue.done(task.lane, task.due.key.pk, ok=ok)
+                        self._queue.done(task.share, task.due.key.pk, ok=ok)
                     self._changed.notify_all()
 
     def finish(self) -> None:
@@ -182,19 +182,19 @@ class Run:
             return
         if page is None:
             return
-        tasks = [_Task(due, reader.shard, self._lane_of(due)) for due in page]
+        tasks = [_Task(due, reader.shard, self._share_of(due)) for due in page]
         with self._changed:
             for task in tasks:
                 last = is_shard_key(task.due.key)  # its messages are not planned yet
                 contact = task.due.key.pk if _is_message(task.due) else ""
-                self._queue.put(task, task.lane, contact, (last, task.due.valid_until))
+                self._queue.put(task, task.share, contact, (last, task.due.valid_until))
             self._unread.append(reader._replace(is_first=False))
 
-    def _lane_of(self, due: DueKey) -> Lane:
+    def _share_of(self, due: DueKey) -> Share:
         if not _is_message(due):
-            return Lane("")
+            return Share("")
         contact = _contact(due)
-        return Lane(next(iter(self.sender.channel.routes(contact)), ""), contact.brand)
+        return Share(next(iter(self.sender.channel.routes(contact)), ""), contact.brand)
 
     def _send(self, task: _Task) -> bool | None:
         """Process one message. ``False``: its route failed; ``None``: nothing is known of its route."""
