@@ -31,7 +31,7 @@ def send(
     *,
     contact: Annotated[str, typer.Option("--contact", help=f"brand/channel/address, for example {EXAMPLE}")] = "",
     brand: Annotated[str, typer.Option("--brand", help="brand of an event that names no contact")] = "",
-    ahead: Annotated[str, typer.Option("--in", help="how far ahead instants lie: 2d, 3h, 90m")] = "2d",
+    ahead: Annotated[str, typer.Option("--in", help="how far ahead of now instants are: 2d, 3h, 90m")] = "2d",
     fields: Annotated[list[str] | None, typer.Option("--set", help="a field as name=value; repeat it")] = None,
     stack: StackOption = "reengage",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show the event and what it plans; send nothing")] = False,

@@ -24,7 +24,7 @@ COLUMNS = {"reason": "reason", "locale": "locale", "text": "text", "characters":
 def texts(
     *,
     brand: Annotated[str, typer.Option("--brand", help="brand id; its own texts in the layer count")] = "acme-dental",
-    name: Annotated[str, typer.Option("--name", help="the brand's name, if no --stack is asked")] = "",
+    name: Annotated[str, typer.Option("--name", help="the brand's name, if --stack is not given")] = "",
     locale: Annotated[list[str] | None, typer.Option("--locale", help="only this language; repeat it")] = None,
     reason: Annotated[list[str] | None, typer.Option("--reason", help="only this reason; repeat it")] = None,
     channel: Annotated[str, typer.Option("--channel", help="sms, whatsapp or rcs")] = "sms",
