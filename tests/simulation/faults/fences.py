@@ -152,8 +152,8 @@ def without_failed_addresses() -> Iterator[None]:
     """Forget that a message was tried at an address, and did not arrive."""
     choose = recipient.choose
 
-    def chooses(context: Any, *args: Any) -> Any:
-        return choose(replace(context, message=replace(context.message, undelivered_to=())), *args)
+    def chooses(context: Any, **given: Any) -> Any:
+        return choose(replace(context, message=replace(context.message, undelivered_to=())), **given)
 
     with patch.object(send_message, "choose", chooses):
         yield

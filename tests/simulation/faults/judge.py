@@ -256,11 +256,12 @@ def _is_cause(view: View, row: ScheduledMessage, at: datetime, skew: timedelta) 
     """Whether the view gives the row's rule a cause."""
     wanted = view.wanted(row.reason, row.subject.id, row.offset)
     is_changed = wanted is None or wanted.anchor_at != row.anchor_at or row.reason in ONE_EACH
+    is_simple = len(view.people) == 1 and view.erased_at == NEVER  # an erasure forgets an opt-in
     causes = {
         "superseded": is_changed,
         "cancelled": is_changed,
         "erased": view.erased_at > NEVER,
-        "opted_out": view.opted_out() if len(view.people) == 1 else view.has_ever_opted_out(),
+        "opted_out": view.opted_out() if is_simple else view.has_ever_opted_out(),
         "window_closed": not view.window_is_open(at + skew) or view.has_left(row.contact.address),
         "no_conversation": view.last_inbound_at() == NEVER,
         "channel_window": not view.channel_allows(row.reason, at + skew, row.contact.address),

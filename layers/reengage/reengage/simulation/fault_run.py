@@ -135,9 +135,9 @@ class FaultRun:
         self._ticks += 1
 
         def tick() -> None:
-            failed = len(self.app.errors)
-            changed = self.app.tick()
-            is_over[0] = not changed and len(self.app.errors) == failed  # what failed is tried again a minute later
+            struck = len(self.history.faults)
+            # What a fault hid, or made fail, is looked at again a minute later.
+            is_over[0] = not self.app.tick() and len(self.history.faults) == struck
 
         minute = self.app.now.replace(second=0, microsecond=0)
         fault = self._faults.get(Place(iso(minute), INVOKE, 1))
