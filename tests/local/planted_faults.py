@@ -168,6 +168,12 @@ def faults() -> Iterator[Fault]:
         lambda p: p.apis.template("appointment_reminder", "en", "APPROVED"),
     )
     yield Fault(
+        "settings",
+        "Europe/Atlantis",
+        lambda p: p.parameters.update(DefaultTimezone="Europe/Atlantis"),
+        lambda p: p.parameters.clear(),
+    )
+    yield Fault(
         "senders",
         "of another account",
         lambda p: p.parameters.update(Routes=f"{ROUTES},acme-optics/rcs/aws/{SHARED}"),
