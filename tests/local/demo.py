@@ -29,13 +29,12 @@ if TYPE_CHECKING:
 BRAND: Final = "acme-dental"
 STACK: Final = "reengage-demo"
 PAGE: Final = ROOT / "build" / "demo.html"
-NEXT: Final = """
+NEXT: Final = """\
 What next?
   make up                                    keep a local stack, and send your own events to it
   make preview EVENT=events/plan_messages/appointment_booked.json
                                              see what an event would plan
-  sam build && sam deploy                    deploy to AWS; README.md has the three commands
-"""
+  sam build && sam deploy                    deploy to AWS; README.md has the three commands"""
 PATIENCE: Final = timedelta(minutes=3)
 PROGRESS: Final = {1: "Ada wrote", 2: "Ben wrote", 9: "Châu, Dora, Emil, Gus, Han, Ida and Jo wrote"}
 """What the demo prints after so many people have written. The first invocations take seconds each."""
@@ -136,8 +135,7 @@ def main() -> int:
         explained = functions(aws, outputs)("ExplainFunctionArn", {"contact": HAN.contact})
         failed = report(seen, list(ledger(explained)), say)
         page = write_page(story.lines)
-        print(f"The whole story as a page: {page.relative_to(Path.cwd())}")
-        print(NEXT)
+        print(f"The whole story as a page: {page.relative_to(Path.cwd())}", NEXT, sep="\n")
         say("Stopping the local AWS")
     say("Done. Everything that was started is stopped.")
     return failed
@@ -360,8 +358,7 @@ def row_of(ending: Ending, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def report(seen: Seen, explained: list[str], say: emulator.Say) -> int:
-    say("The table holds now")
-    print()
+    say("The table holds now:")
     head = ("who", "reason", "due (UTC)", "decision", "why", "story")
     lines = []
     for ending in ENDINGS:
@@ -372,14 +369,12 @@ def report(seen: Seen, explained: list[str], say: emulator.Say) -> int:
     widths = [max(map(len, column)) for column in zip(*[head, *lines], strict=True)]
     for line in [head, tuple("-" * width for width in widths), *lines]:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-    print()
-    print("Sent:")
+    print("\nSent:")
     for row in seen.rows:
         if text := seen.texts.get(row["scheduled_message_id"]):
             print(f"  “{text}”")
     print("Why did Han get nothing? `make explain` shows:", *explained, sep="\n  ")
     print("Rejected events, kept whole in a queue:", *seen.rejected, sep="\n  ")
-    print()
     if wrong := problems(seen):
         print("The story did not end as it should:", *wrong, sep="\n  ", file=sys.stderr)
         return 1

@@ -126,7 +126,7 @@ def _sigterm_as_exit() -> Iterator[None]:
 
 
 @contextmanager
-def progress(say: Callable[[str], None], text: Callable[[], str], every: float = 8.0) -> Iterator[None]:
+def progress(say: Callable[[str], None], text: Callable[[], str], every: float = 9.0) -> Iterator[None]:
     """Call ``say(text())`` each ``every`` seconds until the block ends: a person must see that work continues."""
     ended = threading.Event()
 
