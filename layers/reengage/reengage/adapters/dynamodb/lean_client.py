@@ -142,7 +142,8 @@ class LeanClient:
                 error = self._error(operation, status, headers, answer)
                 if attempt == ATTEMPTS or not _is_temporary(status, error):
                     raise error
-            self.pause(random.random() * LONGEST_PAUSE)  # so that not all try again at once
+            # A random part, so that not all try again at once.
+            self.pause(random.random() * LONGEST_PAUSE)  # nosec B311 # a pause guards no secret
         raise AssertionError("unreachable")
 
     def _send(self, operation: str, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
