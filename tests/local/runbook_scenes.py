@@ -62,6 +62,7 @@ NOT_RUN: Final = {
     "make demo": "a step of its own in .ci/run",
     "make test": "a step of its own in .ci/run",
     "make benchmark": "it measures for minutes and needs no stack; tests/benchmarks/test_* check its parts",
+    "make costs": "it measures for a minute and needs no stack; tests/contract/test_use.py runs what it measures",
 }
 """Commands that are not run here, and why."""
 
