@@ -126,6 +126,13 @@ class Case:
         unsure = [line for line in begun if line not in sure]
         for some in _choices(unsure):
             yield self.view(address, [*sure, *some])
+            if any(line["detail-type"] == "ContactMoved" for line in some):
+                yield self.view(address, [*sure, *map(_only_linked, some)])
+
+
+def _only_linked(line: Line) -> Line:
+    """A move stores the link first: an unfinished one may have stored no more."""
+    return line | {"detail-type": "ContactLinked"} if line["detail-type"] == "ContactMoved" else line
 
 
 def is_by(call: Call | None, number: int) -> bool:
