@@ -130,7 +130,7 @@ def _is_calm(case: Case, message: Unhindered) -> bool:
     own = f"{message.address} {message.reason}#{message.subject_id}#{message.offset}#"
     claims = [
         row.claimed_at
-        for row in case.history.rows
+        for row in [*case.history.rows, *(row for _, row in case.history.deleted.values())]
         if row.claimed_at and (row.contact.address, row.reason, row.subject.id, row.offset) == name
     ]
     return not any(
