@@ -378,6 +378,21 @@ def test_a_refused_fallback_ends_undelivered() -> None:
     assert world.bus.details("MessageFailed") == []
 
 
+@pytest.mark.parametrize(("refused_first", "sent"), [(False, 0), (True, 1)])
+def test_a_failed_fallback_counts_if_one_took_it(*, refused_first: bool, sent: int) -> None:
+    """The person may have received what a provider took, though a receipt says that they did not."""
+    world = story((ANNA, HOUR), (CHAT, HOUR), caps={"utility": parse_caps("1/P1D")})
+    world.provider.script += [Refused("30006")] * (2 if refused_first else 0)
+    world.run_sender()
+    if not refused_first:
+        report(world, "undelivered")
+        world.provider.script.append(Refused("30006"))
+    world.run_sender()
+    book(world, subject_id="a-2")
+    world.clock.forward(minutes=1)
+    assert world.run_sender()["sent"] == sent
+
+
 def test_an_opt_out_by_receipt_leads_to_no_fallback() -> None:
     world = story((ANNA, HOUR), (CHAT, HOUR))
     world.run_sender()

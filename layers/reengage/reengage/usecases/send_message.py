@@ -408,8 +408,10 @@ class Sender:
     def _release_cap_unless_sent(
         self, message: ScheduledMessage, handled: Handled, *, is_over: bool = False
     ) -> Handled:
-        """Release the cap usage, unless a receipt reported meanwhile that the message was sent."""
-        return handled if handled.outcome == "sent" else self._release_cap_safely(message, handled, is_over=is_over)
+        """Release the cap usage, unless the message was sent: to an address that it did not reach, or by a receipt."""
+        if handled.outcome == "sent" or (message.undelivered_to and message.was_accepted):
+            return handled
+        return self._release_cap_safely(message, handled, is_over=is_over)
 
     def _release_cap_safely(self, message: ScheduledMessage, handled: Handled, *, is_over: bool = False) -> Handled:
         """Release the cap usage, for another message if this one is over; if that fails, the outcome is published."""
