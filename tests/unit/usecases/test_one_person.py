@@ -380,7 +380,7 @@ def test_a_refused_fallback_ends_undelivered() -> None:
 
 @pytest.mark.parametrize(("refused_first", "sent"), [(False, 0), (True, 1)])
 def test_a_failed_fallback_counts_if_one_took_it(*, refused_first: bool, sent: int) -> None:
-    """The person may have received what a provider took, though a receipt says that they did not."""
+    """The person may have received what a provider took, whatever the receipt reports."""
     world = story((ANNA, HOUR), (CHAT, HOUR), caps={"utility": parse_caps("1/P1D")})
     world.provider.script += [Refused("30006")] * (2 if refused_first else 0)
     world.run_sender()
