@@ -206,12 +206,14 @@ def _known_of(
     about_all = ref.kind not in SEVERAL_PEOPLE
     states = {name: state_of(events, whose, about_all=about_all) for name, events in by_track.items()}
     tracks = {name: state for name, state in states.items() if state}
-    named = [state for state in sorted(tracks.values(), key=lambda state: state.version) if state.contact]
+    # Who only ended a track that others joined is not in it: such an event does not say where to write to.
+    about = {name: state for name, state in tracks.items() if about_all or _is_about(name, by_track, whose)}
+    named = [state for state in sorted(about.values(), key=lambda state: state.version) if state.contact]
     standing = set[str]()
     wanted: dict[MessageKey, Wanted] = {}
     for name, state in tracks.items():
         contact = state.contact or (named[-1].contact if named else None)
-        if not state.active or not (about_all or _is_about(name, by_track, whose)):
+        if not state.active or name not in about:
             continue
         checked_in = tracks.get("check_in")
         completed = name == "appointment" and checked_in is not None and checked_in.version > state.since
@@ -221,8 +223,8 @@ def _known_of(
                 continue
             standing.add(planned.reason)
             if contact is not None and planned.use:
-                about = planned.about.astimezone(UTC).isoformat().replace("+00:00", "Z") if planned.about else "once"
-                sk = f"SCHEDULED#{planned.reason}#{ref.id}#{planned.step}#{about}"
+                anchor = planned.about.astimezone(UTC).isoformat().replace("+00:00", "Z") if planned.about else "once"
+                sk = f"SCHEDULED#{planned.reason}#{ref.id}#{planned.step}#{anchor}"
                 key = MessageKey(f"CONTACT#{contact.brand}#{contact.channel}#{contact.address}", sk)
                 wanted[key] = planned.use
     return standing, wanted
