@@ -118,7 +118,7 @@ class Desk:
     def run(self, command: str, answer: str = "") -> tuple[int, str]:
         """Run a command in a shell, as a person would; return its exit code and all that it prints.
 
-        An exit code of the program reaches us through ``make`` as the number in its error.
+        An exit code of the program reaches us through ``make``, which another ``make`` may run, as the number in its error.
         """
         done = subprocess.run(
             ["bash", "-c", command],
@@ -131,7 +131,7 @@ class Desk:
             timeout=COMMAND_SECONDS,
         )
         printed = done.stdout + done.stderr
-        ended = re.search(r"^make: \*\*\* .* Error (\d+)$", printed, re.MULTILINE)
+        ended = re.search(r"^make(?:\[\d+\])?: \*\*\* .* Error (\d+)$", printed, re.MULTILINE)
         return int(ended[1]) if ended else done.returncode, printed
 
     # Situations

@@ -138,10 +138,10 @@ class Patient:
         self.desk.happens("BrandConfigured", brand, **fields)
 
     def pause(self, **detail: Any) -> None:
-        self.stage.publish("SendingPaused", {"why": "a planted fault", **detail})
+        self.stage.publish("SendingPaused", {"why": "a planted fault", **_now(), **detail})
 
     def resume(self, **detail: Any) -> None:
-        self.stage.publish("SendingResumed", detail)
+        self.stage.publish("SendingResumed", {**_now(), **detail})
 
     def layer(self, version: str | None) -> None:
         """Let one function use another layer, as after an update that stopped half-way."""
@@ -149,6 +149,11 @@ class Patient:
         whole = functions.get_function_configuration(FunctionName=self.desk.resource("WebhookFunction"))["Layers"]
         layers = [each["Arn"] for each in whole]
         functions.update_function_configuration(FunctionName=name, Layers=layers if version is None else [])
+
+
+def _now() -> dict[str, str]:
+    """Return the exact instant: an event's own time has whole seconds, and of two in one second the pause stays."""
+    return {"occurred_at": datetime.now(UTC).isoformat()}
 
 
 def faults() -> Iterator[Fault]:
