@@ -118,7 +118,7 @@ class Desk:
     def run(self, command: str, answer: str = "") -> tuple[int, str]:
         """Run a command in a shell, as a person would; return its exit code and all that it prints.
 
-        An exit code of the program reaches us through ``make``, which another ``make`` may run, as the number in its error.
+        An exit code of the program reaches us through ``make`` as the number in its error, also below another ``make``.
         """
         done = subprocess.run(
             ["bash", "-c", command],
