@@ -102,7 +102,8 @@ class Context:
 @dataclass(slots=True)
 class Stack:
     """``resources`` has what a ``!Ref`` to each answers, and the parameters that are not at their default; ``printed``
-    is all that the last invocation wrote. ``used``: the addresses, names, ids and texts of all events so far.
+    is all that the last invocation wrote. ``used``: the addresses, names, ids and texts of all events so far, for
+    which it is searched, unless ``is_searched`` is false.
     """
 
     resources: Mapping[str, str]
@@ -113,6 +114,7 @@ class Stack:
     relay_url: str
     printed: str = ""
     used: set[str] = field(default_factory=set)
+    is_searched: bool = True
 
     def invoke(
         self,
@@ -130,7 +132,8 @@ class Stack:
         invocation, which must have been of the same function; what it logs is not caught. Raises ``AssertionError`` if
         the function wrote an address, a name, an id or a text of any event so far.
         """
-        self.used |= personal_of_call(event)
+        if self.is_searched:
+            self.used |= personal_of_call(event)
         module = f"functions.{function}.app"
         if not warm:
             # A new execution environment: nothing of an earlier one is left.
