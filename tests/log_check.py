@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-ADDRESS: Final = re.compile(r"(?<![\w.-])\+[1-9]\d{7,14}(?!\d)|\b[A-Z]{2}\.\d{3,}\b|\bwamid\.\w+")
-"""A phone number in E.164 form, a WhatsApp user id or the id of a WhatsApp message."""
+ADDRESS: Final = re.compile(r"(?<![\w.-])(?<!expected )\+[1-9]\d{7,14}(?!\d)|\b[A-Z]{2}\.\d{3,}\b|\bwamid\.\w+")
+"""A phone number in E.164 form, a WhatsApp user id or the id of a WhatsApp message; not the example of an error."""
 
 LIBRARIES: Final = ("botocore", "boto3", "urllib3", "moto", "werkzeug", "hypothesis", "asyncio", "faker", "playwright")
 """Below ``WARNING`` they write nothing on Lambda."""
