@@ -378,6 +378,20 @@ def test_a_refused_fallback_ends_undelivered() -> None:
     assert world.bus.details("MessageFailed") == []
 
 
+def test_a_fallback_is_published_after_the_next_receipt() -> None:
+    """The receipt's first try is cut short, and the second address reports before it is tried again."""
+    world = story((ANNA, HOUR), (CHAT, HOUR))
+    world.run_sender()
+    world.bus.failing = 1
+    with pytest.raises(NotPublished):
+        report(world, "undelivered", 0)
+    world.run_sender()
+    report(world, "delivered", event_id="second")
+    report(world, "undelivered", 0)
+    (undelivered,) = world.bus.details("MessageUndelivered")
+    assert undelivered["falls_back"] is True
+
+
 @pytest.mark.parametrize(("refused_first", "sent"), [(False, 0), (True, 1)])
 def test_a_failed_fallback_counts_if_one_took_it(*, refused_first: bool, sent: int) -> None:
     """The person may have received what a provider took, whatever the receipt reports."""

@@ -48,8 +48,8 @@ def record_delivery(
     moved = _moved(message, receipt, address, clock())
     end_silence(message.provider, address.channel, store=store)
     if address in message.undelivered_to and not _is_delivered_after_all(moved, message):
-        # The message has gone on to another address since. Only the event that made it do so is published again.
-        if moved.state is State.UNDELIVERED and receipt.mark == message.last_receipt_id:
+        # The message has gone on to another address since. The event that made it do so is published again.
+        if moved.state is State.UNDELIVERED and not _is_of_another_event(receipt, address, message):
             publish([_undelivered(moved, receipt)])
         return "repeated"
     others = _others(moved, store)
@@ -151,6 +151,16 @@ def _address(receipt: RecordDelivery, message: ScheduledMessage) -> Contact:
         return message.undelivered_to[-1]  # the very event that made the message fall back
     never_tried = receipt.contact == message.contact and message.contact not in message.undelivered_to
     return message.sent_to if message.sent_to and never_tried else receipt.contact
+
+
+def _is_of_another_event(receipt: RecordDelivery, address: Contact, message: ScheduledMessage) -> bool:
+    """Return whether the row names another event as the one that made the message go on.
+
+    A later receipt replaces that name. Then this event may be the one, and its first attempt may not have published.
+    """
+    is_newest = address == message.undelivered_to[-1] and message.state is not State.UNDELIVERED
+    by_receipt = (message.last_receipt_id or "").startswith(receipt.status[0])
+    return is_newest and by_receipt and receipt.mark != message.last_receipt_id
 
 
 def _is_delivered_after_all(moved: ScheduledMessage, message: ScheduledMessage) -> bool:
