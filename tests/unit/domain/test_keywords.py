@@ -1,4 +1,4 @@
-"""Both are incidents: a STOP that is missed, and a STOP that nobody wrote."""
+"""Both are incidents: a STOP that is missed, and a STOP that no one wrote."""
 
 import json
 import random

@@ -213,3 +213,23 @@ def test_a_repeated_purchase_publishes_what_it_withdrew(*, bought_again: bool) -
         world.plan(later)
     world.plan(bought)
     assert [skipped["rule"] for skipped in world.bus.details("MessageSkipped")] == ["cancelled"]
+
+
+def test_a_stale_retry_publishes_what_it_withdrew() -> None:
+    """A function died after it withdrew the reminders, and a newer event came before the retry."""
+    world = World()
+    starts_at = NOON + timedelta(days=7)
+    world.plan(business("AppointmentBooked", NOON, contact=ANNA, starts_at=starts_at))
+    world.clock.now = NOON + timedelta(seconds=2)
+    later = [
+        replace(business("AppointmentRescheduled", at, starts_at=starts_at + timedelta(days=n)), arrived_at=at)
+        for n, at in ((1, NOON + timedelta(seconds=1)), (2, NOON + timedelta(seconds=2)))
+    ]
+    with pytest.raises(NotPublished):
+        world.plan(later[0], Fault(error=lambda: NotPublished(1, 1), only="publish"))
+    world.plan(later[1])
+    world.bus.events.clear()
+    world.clock.forward(minutes=1)
+    assert world.plan(later[0]).stale
+    rules = [skipped["rule"] for skipped in world.bus.details("MessageSkipped")]
+    assert rules == ["superseded"] * 4, "two of the first time, and two of the second one"

@@ -403,6 +403,30 @@ def _histories(draw: st.DrawFn) -> tuple[list[BusinessEvent], datetime]:
     return events, draw(st.sampled_from([NOON + 7 * HOUR, NOON + 9 * HOUR, NOON + 3 * DAY + 3 * HOUR]))
 
 
+def _order(detail_type: str, minutes: int, contact: Contact | None) -> BusinessEvent:
+    at = NOON + minutes * MINUTE
+    field = "delivered_at" if detail_type == "OrderDelivered" else "shipped_at"
+    return business(detail_type, at, subject_id="S-1", contact=contact, **{field: at})
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [_order("OrderShipped", 0, ANNA), _order("OrderDelivered", 2, BEN), _order("OrderShipped", 61, None)],
+        [_order("OrderDelivered", 2, ANNA), _order("OrderShipped", 3, None), _order("OrderShipped", 64, BEN)],
+    ],
+)
+def test_a_second_person_is_planned_in_any_order(events: list[BusinessEvent]) -> None:
+    """An event about all people, or one on another track, may be what adds a message for one of them."""
+    plans = []
+    for arriving in permutations(events):
+        world = a_world()
+        live(world, NOON + 7 * HOUR)
+        plans.append(standing(receive_events(world, *arriving, at=NOON + 7 * HOUR)))
+    assert all(plan == plans[0] for plan in plans)
+    assert {key.pk for key, *_ in plans[0] if "order_shipped" in key.sk} == {ANNA.key, BEN.key}
+
+
 @settings(max_examples=400, deadline=None)
 @given(history=_histories(), data=st.data())
 @pytest.mark.slow

@@ -204,15 +204,22 @@ class Subject:
             return not self.is_undone(reason.track)
         return self.is_undone(track or reason.track, also_by=reason.also_cancelled_by, ended_by=reason.ended_by)
 
+    def reflects(self, event: BusinessEvent) -> bool:
+        """Return whether the event still decides something: on its track, or for people that only another track names."""
+        track = self.tracks[event.track]
+        is_about_others = track.is_newest_for_all(event) and not self.named_people.keys() <= track.everyone.keys()
+        return track.reflects(event) or is_about_others
+
     def apply(self, event: BusinessEvent) -> "Subject":
         """Return this subject with ``event``; the same one if the event adds nothing."""
         before = self.tracks.get(event.track, Track(version=-1, active=False)).prepared_for(self.ref.kind)
         after = before.apply(event)
         if after == before:
             return self
-        if after.same_but_for_arrivals(before) or not after.reflects(event):
+        changed = replace(self, tracks={**self.tracks, event.track: after})
+        if after.same_but_for_arrivals(before) or not changed.reflects(event):
             # The event only names the contact again, or adds a former value: no message of the track changes.
-            return replace(self, tracks={**self.tracks, event.track: after})
+            return changed
         after = after.with_revision(self.era + self.revision + 1, event, before)
         return replace(self, tracks={**self.tracks, event.track: after}, previous=self.tracks)
 

@@ -260,6 +260,10 @@ class Track:
         is_newer = for_all.active and for_all.version > person.ended
         return is_newer and all(other.first > for_all.version for other in others)
 
+    def is_newest_for_all(self, event: BusinessEvent) -> bool:
+        """Return whether no newer event is about all people."""
+        return event.version == self._for_all.version
+
     def reflects(self, event: BusinessEvent) -> bool:
         """Return whether the event is the newest, or still decides a field, ``is_active`` or ``unchanged_since``."""
         deciding = {self.version, self.began, self.finally_ended}

@@ -80,11 +80,12 @@ def _of_tracks(
         former = tuple(
             {each.key: each for each in (*planned_messages(with_aliases(before, aliases), zone), *former)}.values()
         )
+    added = _without(wanted, former)  # also on another track: a delivery to one more person may name who is on it
     return PlanDiff(
         wanted=[
             replace(message, planned_at=event.arrived_at)
             for message in wanted
-            if _concerns(event, message, subject, is_repeat=is_repeat)
+            if message in added or _concerns(event, message, subject, is_repeat=is_repeat)
         ],
         unwanted=_with_rules(_without(former, wanted), subject),
     )

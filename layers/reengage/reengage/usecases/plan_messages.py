@@ -23,7 +23,7 @@ from reengage.domain.planning import broadcasts, planned_messages
 from reengage.domain.policy import PolicyInput, PolicySettings, Snapshot, default_zone
 from reengage.domain.purchases import KIND as PURCHASE
 from reengage.domain.reasons import REASONS
-from reengage.domain.subject import RETENTION, BusinessEvent, Subject, SubjectRef, Track
+from reengage.domain.subject import RETENTION, BusinessEvent, Subject, SubjectRef
 from reengage.domain.window_closing import ClosingPlan, forecast_of, plan_for_closing
 from reengage.errors import WriteConflict
 from reengage.ports import Clock, PlanStore, Publish, Thread
@@ -32,6 +32,9 @@ from reengage.usecases.openers import Invite, OpenerDesk
 from reengage.usecases.person import Addresses
 from reengage.usecases.plan_diff import PlanDiff, plan_diff
 from reengage.usecases.retry_conflicts import retry_conflicts
+
+RETRIED_AFTER: Final = timedelta(seconds=30)
+"""Lambda waits a minute before the first retry; the rest is for clocks that differ."""
 
 RETRIED_WITHIN: Final = timedelta(minutes=15)
 """Lambda retries an event after one minute and after two more.
@@ -88,7 +91,9 @@ def plan_messages(
         return Planned(erased=True)
     former, subject = _store_subject(event, store=store, now=now, last_event_at=last_event_at)
     track = subject.tracks[event.track]
-    if _is_stale(event, track):
+    if _is_stale(event, subject):
+        if now - last_event_at >= RETRIED_AFTER:
+            publish(_withdrawn_since(event, subject, store))
         return Planned(stale=True)
     brand = store.read_brand(event.subject.brand)
     zone = default_zone(brand, settings)
@@ -135,9 +140,19 @@ def _is_repeat(former: Subject | None, subject: Subject) -> bool:
     return former is not None and former.newest_revision == subject.newest_revision
 
 
-def _is_stale(event: BusinessEvent, track: Track) -> bool:
+def _is_stale(event: BusinessEvent, subject: Subject) -> bool:
     """Return whether newer events replace all of it. A purchase may still have to publish what it withdrew."""
-    return not track.reflects(event) and event.subject.kind != PURCHASE
+    return not subject.reflects(event) and event.subject.kind != PURCHASE
+
+
+def _withdrawn_since(event: BusinessEvent, subject: Subject, store: PlanStore) -> list[OutEvent]:
+    """Return the skips of the subject's messages that were withdrawn since the event arrived.
+
+    If this is a retry, the run before may have withdrawn them and ended before it published.
+    """
+    rows = [row for contact in subject.contacts for row in store.unsent_messages(contact)]
+    ours = [row for row in rows if row.subject == subject.ref and row.is_withdrawn]
+    return [_ended(row) for row in ours if row.settled_at and row.settled_at >= event.arrived_at]
 
 
 def planned_event(message: ScheduledMessage, context: PolicyInput, invitation: Invitation | None = None) -> OutEvent:

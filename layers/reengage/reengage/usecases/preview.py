@@ -35,7 +35,7 @@ def preview(
     former = store.read_subject(event.subject) or Subject(event.subject)
     subject = former.apply(event)
     addresses = Addresses(store)
-    if not subject.tracks[event.track].reflects(event):
+    if not subject.reflects(event):
         return {"planned": [], "broadcasts": [], "withdrawn": [], "stale": True}
     # It arrives now: an erasure stops only what was planned before.
     zone = default_zone(store.read_brand(subject.ref.brand), settings)
