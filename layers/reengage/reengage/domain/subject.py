@@ -205,7 +205,7 @@ class Subject:
         return self.is_undone(track or reason.track, also_by=reason.also_cancelled_by, ended_by=reason.ended_by)
 
     def reflects(self, event: BusinessEvent) -> bool:
-        """Return whether the event still decides something: on its track, or for people that only another track names."""
+        """Return whether the event still decides something, on its track or for people that only another track has."""
         track = self.tracks[event.track]
         is_about_others = track.is_newest_for_all(event) and not self.named_people.keys() <= track.everyone.keys()
         return track.reflects(event) or is_about_others
