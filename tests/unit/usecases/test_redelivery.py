@@ -233,3 +233,18 @@ def test_a_stale_retry_publishes_what_it_withdrew() -> None:
     assert world.plan(later[0]).stale
     rules = [skipped["rule"] for skipped in world.bus.details("MessageSkipped")]
     assert rules == ["superseded"] * 4, "two of the first time, and two of the second one"
+
+
+def test_a_repeat_plans_nothing_that_ttl_has_deleted() -> None:
+    """Months later a cancellation for one of two people was retried: the other's sent reminders became skips."""
+    world, ben = World(), replace(ANNA, address="+16502530000")
+    starts_at = NOON + timedelta(days=7)
+    for contact in (ANNA, ben):
+        world.plan(business("AppointmentBooked", NOON, contact=contact, starts_at=starts_at))
+    world.clock.now = starts_at + timedelta(days=31)
+    world.store.expire(world.clock.now)
+    assert world.store.rows() == []
+    cancelled = replace(business("AppointmentCancelled", world.clock.now, contact=ben), arrived_at=world.clock.now)
+    world.plan(cancelled)
+    assert world.plan(cancelled).too_late == 0
+    assert world.store.rows() == []

@@ -405,8 +405,8 @@ def _histories(draw: st.DrawFn) -> tuple[list[BusinessEvent], datetime]:
 
 def _order(detail_type: str, minutes: int, contact: Contact | None) -> BusinessEvent:
     at = NOON + minutes * MINUTE
-    field = "delivered_at" if detail_type == "OrderDelivered" else "shipped_at"
-    return business(detail_type, at, subject_id="S-1", contact=contact, **{field: at})
+    fields: dict[str, Any] = {"delivered_at" if detail_type == "OrderDelivered" else "shipped_at": at}
+    return business(detail_type, at, subject_id="S-1", contact=contact, **fields)
 
 
 @pytest.mark.parametrize(

@@ -168,4 +168,6 @@ def _concerns(event: BusinessEvent, message: ScheduledMessage, subject: Subject,
         return message.contact == event.contact
     if message.track != event.track and subject.tracks[message.track].everyone:
         return False
-    return is_repeat or event.person is None or message.version == subject.newest_revision
+    # What TTL may have deleted was handed over, or skipped, long ago: a repeat must not plan it again.
+    is_kept = message.expires_at(message.due_at) > event.arrived_at.timestamp()
+    return (is_repeat and is_kept) or event.person is None or message.version == subject.newest_revision
