@@ -9,7 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -24,7 +24,7 @@ from moto import mock_aws
 
 from reengage.cli import stack as stacks
 from reengage.cli.main import main
-from tests.docs.documents import ROOT, documents
+from tests.docs.documents import ROOT, documents, shell_lines
 from tests.integration.stack import Stack
 
 MAKEFILE: Final = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -87,27 +87,14 @@ def commands() -> dict[str, str]:
     found: dict[str, str] = {}
     for doc in documents():
         for block in re.findall(r"^ *```sh\n(.*?)^ *```$", doc.text, re.DOTALL | re.MULTILINE):
-            for line in _lines(block):
-                for command in re.split(r" && ", line):
+            for line in shell_lines(block):
+                for command in re.split(r" && ", _without_comment(line)):
                     found.setdefault(command.strip(), doc.path)
     return found
 
 
-def _lines(block: str) -> Iterator[str]:
-    """Yield the lines of a block without comments; a quotation may continue over lines."""
-    pending = ""
-    for line in block.replace("\\\n", " ").splitlines():
-        pending = f"{pending}\n{line}" if pending else line
-        try:
-            words = shlex.split(pending, comments=True)
-        except ValueError:
-            continue
-        if words and not re.fullmatch(r"[A-Z_]+=.*", words[0]):
-            yield _without_comment(pending, words)
-        pending = ""
-
-
-def _without_comment(line: str, words: list[str]) -> str:
+def _without_comment(line: str) -> str:
+    words = shlex.split(line, comments=True)
     for comment in re.finditer(r"\s+#", line):
         try:
             if shlex.split(line[: comment.start()]) == words:

@@ -9,6 +9,7 @@ from typing import Final
 from tests.local.desk import BRAND, Desk
 from tests.local.emulator import Say
 from tests.local.message_provider import TAKES
+from tests.local.runbook_situations import resume
 from tests.local.stage import Person
 
 PEOPLE: Final = 40
@@ -56,8 +57,7 @@ def pause_problems(desk: Desk, say: Say) -> list[str]:
 
 def _after(desk: Desk, people: list[Person], before: int) -> list[str]:
     """Resume; return who got nothing, or something twice."""
-    desk.run("make resume")
-    desk.until(lambda: not desk.pauses(), "the end of the pause")
+    resume(desk)
 
     def all_are_sent() -> bool:
         desk.tick()

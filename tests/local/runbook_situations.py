@@ -70,13 +70,18 @@ def rejected_and_stopped(desk: Desk) -> None:
 
 
 def pause(desk: Desk, why: str) -> None:
-    desk.run(f'make pause WHY="{why}"')
+    done(desk, f'make pause WHY="{why}"')
     paused(desk)
 
 
 def resume(desk: Desk) -> None:
-    desk.run("make resume")
+    done(desk, "make resume")
     resumed(desk)
+
+
+def done(desk: Desk, command: str) -> None:
+    code, printed = desk.run(command)
+    assert code == 0, printed
 
 
 def marketing_is_held(desk: Desk) -> None:

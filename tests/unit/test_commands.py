@@ -17,11 +17,14 @@ from reengage.adapters.wording_samples import SAMPLE_FIELDS
 from reengage.cli import envelope
 from reengage.cli import stack as stacks
 from reengage.cli.main import main
-from reengage.domain.commands import LinkContact
+from reengage.domain.brand import STACK
+from reengage.domain.commands import LinkContact, PauseSending, ResumeSending
+from reengage.domain.pause import stored_pauses
 from reengage.domain.reasons import REASONS
 from reengage.domain.subject import SubjectRef
 from reengage.errors import InvalidEvent
 from reengage.usecases.explain import explain_subject
+from reengage.usecases.pause_sending import pause_sending
 from tests.fakes import ANNA as FAKE_ANNA
 from tests.fakes import NOON, World, business, inbound
 
@@ -450,7 +453,24 @@ def test_pause_and_resume_are_events_on_the_bus(monkeypatch: pytest.MonkeyPatch)
     assert paused[1]["scope"] == "marketing"
     assert paused[1]["why"].startswith("wrong text (by ")
     assert paused[1]["until"] == "2026-12-01T08:00:00+00:00"
-    assert resumed == ("SendingResumed", {"brand": "acme", "scope": "cart_reminder"})
+    assert resumed[0] == "SendingResumed"
+    assert {**resumed[1], "occurred_at": ""} == {"brand": "acme", "scope": "cart_reminder", "occurred_at": ""}
+
+
+def test_a_resume_ends_a_pause_of_the_same_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    bus = Bus()
+    monkeypatch.setattr(boto3, "client", bus.client)
+    assert main(["pause"]) == main(["resume"]) == 0
+    sent_at = datetime.now(UTC).replace(microsecond=0).isoformat()  # of both, as the bus would say
+    world = World()
+    for entry in bus.entries:
+        event = {"detail-type": entry["DetailType"], "detail": json.loads(entry["Detail"]), "time": sent_at, "id": "e"}
+        command = parse_business_event({**event, "source": entry["Source"]})
+        assert isinstance(command, PauseSending | ResumeSending)
+        assert pause_sending(command, store=world.store, publish=world.bus)
+    stored = world.store.read_brand(STACK)
+    assert stored is not None
+    assert stored_pauses(stored.pauses) == []
 
 
 @pytest.mark.parametrize(

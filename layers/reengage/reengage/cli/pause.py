@@ -1,6 +1,7 @@
 """``pause`` and ``resume``: hold what a stack, a brand, marketing or one reason sends, and end it."""
 
 import getpass
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -51,6 +52,8 @@ def resume(brand: BrandOption = "", scope: ScopeOption = "all", stack: StackOpti
 
 
 def _detail(brand: str, scope: str) -> dict[str, Any]:
+    """Return what both events need. The bus has whole seconds only: a resume in its pause's second would be lost."""
     if scope not in SCOPES:
         raise UsageError(f'unknown --scope "{scope}"; use {", ".join(SCOPES)}')
-    return {"scope": scope, **({"brand": brand} if brand else {})}
+    occurred_at = datetime.now(UTC).isoformat(timespec="microseconds")
+    return {"scope": scope, "occurred_at": occurred_at, **({"brand": brand} if brand else {})}
