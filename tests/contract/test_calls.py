@@ -188,7 +188,7 @@ METHODS: dict[str, tuple[Callable[[Store], Act], list[str]]] = {
         _prepare(lambda store, _: store.sent_about_appointments(ANNA), claimed),
         [QUERY, QUERY],
     ),
-    "claimed_together": (_prepare(lambda store, row: store.claimed_together(row), claimed), [QUERY]),
+    "claimed_together": (_prepare(lambda store, row: store.claimed_together(row, row.contact), claimed), [QUERY]),
     "sent_questions": (_prepare(lambda store, _: store.sent_questions(ANNA), claimed), [QUERY]),
     "record_answer": (
         _prepare(lambda store, m: store.record_answer(m, GivenAnswer("confirmed", "wamid.7", "quote", NOW)), claimed),

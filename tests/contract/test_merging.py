@@ -41,4 +41,4 @@ def test_messages_of_one_claim_that_were_handed_over(harness: Harness, state: St
     claimed(store, reminder(reason="online_check_in"))
     other = brought(store, state, reminder())
     expected = [other] if state in HANDED_OVER and other.claim_id == first.claim_id else []
-    assert store.claimed_together(first) == expected
+    assert store.claimed_together(first, first.contact) == expected

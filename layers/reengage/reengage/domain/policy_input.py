@@ -160,7 +160,7 @@ class PolicyInput:
         object.__setattr__(self, "profile", profile)
         object.__setattr__(self, "conversation", conversation)
         if self.subject:
-            subject = merge_people(self.subject, self._linked) if self.addresses else self.subject
+            subject = merge_people(self.subject, self.linked) if self.addresses else self.subject
             object.__setattr__(self, "subject", subject.for_contact(self.message.contact))
         object.__setattr__(self, "settings", self.settings.for_brand(self.brand))
 
@@ -170,7 +170,8 @@ class PolicyInput:
         return [each.contact for each in self.addresses]
 
     @property
-    def _linked(self) -> list[Contact]:
+    def linked(self) -> list[Contact]:
+        """Return the person's linked addresses, the contact's own among them; empty for a contact without links."""
         return [each.contact for each in self.addresses if each.is_linked and not each.has_new_owner]
 
     @property

@@ -20,6 +20,10 @@ IsBlocked = Callable[[Contact], bool]
 """Whether no route to the contact takes a message now."""
 
 
+Choose = Callable[[PolicyInput], tuple[PolicyInput, Decision]]
+"""Decide by which address a message goes, and whether."""
+
+
 def choose(
     context: PolicyInput, position: Position = lambda _: 0, is_blocked: IsBlocked = lambda _: False
 ) -> tuple[PolicyInput, Decision]:
@@ -45,6 +49,16 @@ def choose(
         return context, Decision(Action.SKIP, None, {"decided_at": own.facts["decided_at"]})
     reached = [decision for _, decision in found if decision.rule not in ELSEWHERE or "held_by" in decision.facts]
     return context, reached[0] if reached else own
+
+
+def decide_at(context: PolicyInput, recipient: Contact) -> tuple[PolicyInput, Decision] | None:
+    """Decide on the message at one of the person's addresses; ``None`` if it may not go there."""
+    own = decide(context)
+    if own.action is Action.SKIP and own.rule not in ELSEWHERE:
+        return None
+    found = (each for each in (context, *context.elsewhere()) if each.message.recipient == recipient)
+    at = next(found, None)
+    return None if at is None or recipient in context.message.undelivered_to else (at, decide(at))
 
 
 def _with(found: list[tuple[PolicyInput, Decision]], action: Action) -> list[tuple[PolicyInput, Decision]]:

@@ -329,8 +329,8 @@ class ReceiptStore(MessageReader, PreferencesStore, ThreadsReader, SilenceStore,
     def find_message(self, contact: Contact, scheduled_message_id: str) -> ScheduledMessage | None:
         """Find the message among the contact's; one request a page."""
 
-    def claimed_together(self, message: ScheduledMessage) -> list[ScheduledMessage]:
-        """Return the contact's other messages of the same reason and claim that were handed over; one request a
+    def claimed_together(self, message: ScheduledMessage, contact: Contact) -> list[ScheduledMessage]:
+        """Return this contact's other messages of the same reason and claim that were handed over; one request a
         page.
         """
 
@@ -375,6 +375,8 @@ class RateLimitStore(Protocol):
 
 class OutboxStore(Protocol):
     """Lists of messages whose events may not be published yet."""
+
+    def read_threads(self, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]: ...
 
     def write_unpublished(self, unpublished: UnpublishedList) -> None:
         """Store a list; it enters the ``due`` index."""

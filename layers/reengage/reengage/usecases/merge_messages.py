@@ -2,14 +2,14 @@
 
 Each message keeps its own row and outcome. All rows are claimed before the one call to the provider.
 
-| message of the same reason to the same contact | result |
+| message of the same reason to the same person | result |
 |---|---|
-| about another appointment, due within an hour, and no rule stops it | named in the text |
+| about another appointment, due within an hour, and no rule stops it at the first one's address | named in the text |
 | a rule stops it, or its appointment has changed | released: it goes its own way at its own time |
 | only an approved template may be sent (WhatsApp after 24 hours) | not merged: a template names one appointment |
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,12 +17,11 @@ from typing import Final
 from reengage.domain.contact import CHANNELS, Contact
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.planning import replan
-from reengage.domain.policy import Action, Decision, PolicyInput
+from reengage.domain.policy import Action, PolicyInput
+from reengage.domain.recipient import decide_at
+from reengage.domain.subject import SubjectRef
 from reengage.ports import Clock, DueKey, RunStore
 from reengage.usecases.corrections import CANCELLED, look_again
-
-Choose = Callable[[PolicyInput], tuple[PolicyInput, Decision]]
-"""Decide by which address a message goes, and whether."""
 
 MERGED_WITHIN: Final = timedelta(hours=1)
 MAX_MERGED: Final = 10
@@ -38,15 +37,19 @@ def may_merge(context: PolicyInput) -> bool:
 
 
 def claim_others(context: PolicyInput, *, store: RunStore, now: datetime) -> list[ScheduledMessage]:
-    """Claim the messages that one text can name together with this one; one of each appointment."""
+    """Claim the messages that one text can name together with this one; one for each appointment and address.
+
+    It makes one query, and one more for each address that is linked with the contact.
+    """
     message = context.message
     if not may_merge(context):
         return []
     assert message.claim_id is not None
-    pending = store.pending_messages(message.contact, message.reason)
+    addresses = dict.fromkeys([message.contact, *context.linked])
+    pending = (row for address in addresses for row in store.pending_messages(address, message.reason))
     due = sorted((row for row in pending if _is_due(row, now)), key=lambda row: row.due_at)
     due = [row for row in due if row.subject != message.subject and row.undelivered_to == message.undelivered_to]
-    firsts = {row.subject: row for row in reversed(due)}
+    firsts = {(row.contact, row.subject): row for row in reversed(due)}
     others = sorted(firsts.values(), key=lambda row: row.due_at)[: MAX_MERGED - 1]
     claimed = (_claim(row, message.claim_id, store=store, now=now) for row in others)
     return [other for other in claimed if other]
@@ -68,18 +71,19 @@ def _claim(row: ScheduledMessage, claim_id: str, *, store: RunStore, now: dateti
 
 
 def split(
-    first: PolicyInput, others: Sequence[ScheduledMessage], *, store: RunStore, clock: Clock, choose: Choose
+    first: PolicyInput, others: Iterable[ScheduledMessage], *, store: RunStore, clock: Clock
 ) -> tuple[list[PolicyInput], list[ScheduledMessage]]:
     """Read each message's snapshot; return those that may be sent now to the first one's recipient, and the rest."""
-    fit: list[PolicyInput] = []
+    fit: dict[SubjectRef, PolicyInput] = {}
     unfit: list[ScheduledMessage] = []
     for other in others:
         context = PolicyInput.of(store.read_snapshot(other), other, first.settings, clock())
-        if chosen := _sendable(context, first.message.recipient, store=store, choose=choose):
-            fit.append(chosen)
+        chosen = _sendable(context, first.message.recipient, store=store)
+        if chosen and other.subject not in fit:
+            fit[other.subject] = chosen
         else:
             unfit.append(other)
-    return fit, unfit
+    return list(fit.values()), unfit
 
 
 def _corrects_a_time(context: PolicyInput, store: RunStore) -> bool:
@@ -88,14 +92,14 @@ def _corrects_a_time(context: PolicyInput, store: RunStore) -> bool:
     return verdict == "needed" and corrects != CANCELLED
 
 
-def _sendable(context: PolicyInput, recipient: Contact, *, store: RunStore, choose: Choose) -> PolicyInput | None:
+def _sendable(context: PolicyInput, recipient: Contact, *, store: RunStore) -> PolicyInput | None:
     wanted = replan(context.message, context.subject, context.default_zone)
     if wanted is None or wanted.version != context.message.version or wanted.due_at > context.now + MERGED_WITHIN:
         return None
     if context.message.reason_spec.correction and not _corrects_a_time(context, store):
         return None
-    chosen, decision = choose(context)
-    return chosen if decision.action is Action.SEND and chosen.message.recipient == recipient else None
+    found = decide_at(context, recipient)
+    return found[0] if found and found[1].action is Action.SEND else None
 
 
 def postponed_with(other: ScheduledMessage, first: ScheduledMessage | None) -> ScheduledMessage:

@@ -12,12 +12,14 @@ from itertools import batched
 from threading import Lock
 from typing import Final
 
+from reengage.domain.contact import Contact
 from reengage.domain.events_out import OutEvent
 from reengage.domain.message import MERGED_WITH, MessageKey, ScheduledMessage
 from reengage.domain.outbox import UnpublishedList, event_again
 from reengage.domain.reasons import Priority, SendGroup
 from reengage.errors import NotPublished
 from reengage.ports import Clock, NewId, OutboxStore, Publish
+from reengage.usecases.person import addresses_of
 
 PUBLISH_AT_ONCE: Final = 10
 """Events; PutEvents takes no more in one call."""
@@ -162,6 +164,15 @@ def publish_list(key: MessageKey, *, store: OutboxStore, publish: Publish, closi
 
 
 def _others(message: ScheduledMessage, store: OutboxStore) -> list[ScheduledMessage]:
-    """Return the other messages that the text of this one named."""
-    found = (store.find_message(message.contact, each) for each in message.facts.get(MERGED_WITH, ()))
-    return [other for other in found if other]
+    """Return the other messages that the text of this one named; those of linked addresses only if some are missing."""
+    ids = message.facts.get(MERGED_WITH, ())
+    found = _found(ids, [message.contact], store)
+    known = {row.scheduled_message_id for row in found}
+    if missing := [each for each in ids if each not in known]:
+        found += _found(missing, addresses_of(message.contact, store)[1:], store)
+    return found
+
+
+def _found(ids: Sequence[str], contacts: Sequence[Contact], store: OutboxStore) -> list[ScheduledMessage]:
+    rows = (store.find_message(contact, each) for each in ids for contact in contacts)
+    return [row for row in rows if row]

@@ -12,7 +12,7 @@ from reengage.domain.preferences import Choice, OptOutScope
 from reengage.errors import InvalidEvent
 from reengage.ports import Clock, Publish, ReceiptStore
 from reengage.usecases.elsewhere import fall_back
-from reengage.usecases.person import others_of
+from reengage.usecases.person import addresses_of, others_of
 from reengage.usecases.receipt_watch import end_silence
 from reengage.usecases.record_choice import record_choice
 
@@ -95,13 +95,7 @@ def _moved(message: ScheduledMessage, receipt: RecordDelivery, address: Contact,
 
 
 def _others(message: ScheduledMessage, store: ReceiptStore) -> list[ScheduledMessage]:
-    """Return the other messages that the text named, in the state of the receipt.
-
-    The receipt may come before the row has the fact that it was merged.
-    """
-    is_single = bool(message.facts) and MERGED_WITH not in message.facts
-    if not message.reason_spec.can_be_merged or is_single:
-        return []
+    """Return the other messages that the text named, in the state of the receipt."""
     return [
         replace(
             other,
@@ -110,10 +104,26 @@ def _others(message: ScheduledMessage, store: ReceiptStore) -> list[ScheduledMes
             error=message.error,
             settled_at=other.settled_at or message.settled_at,
             last_receipt_id=message.last_receipt_id,
-            sent_to=message.sent_to,
+            sent_to=None if other.contact == message.recipient else message.recipient,
         )
-        for other in store.claimed_together(message)
+        for other in _named_with(message, store)
     ]
+
+
+def _named_with(message: ScheduledMessage, store: ReceiptStore) -> list[ScheduledMessage]:
+    """Find the other messages that the text named; those of linked addresses only if some are missing.
+
+    The receipt may come before the row has the fact that it was merged.
+    """
+    is_settled = bool(message.facts)
+    if not message.reason_spec.can_be_merged or (is_settled and MERGED_WITH not in message.facts):
+        return []
+    found = store.claimed_together(message, message.contact)
+    missing = set(message.facts.get(MERGED_WITH, ())) - {other.scheduled_message_id for other in found}
+    if missing or not is_settled:
+        _, *linked = addresses_of(message.contact, store)
+        found += [other for address in linked for other in store.claimed_together(message, address)]
+    return found
 
 
 def _has(other: ScheduledMessage, store: ReceiptStore) -> bool:

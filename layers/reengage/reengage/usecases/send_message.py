@@ -21,7 +21,7 @@ from reengage.domain.planning import replan
 from reengage.domain.policy import SNAPSHOT_VALID_FOR, Action, Decision, PolicyInput, PolicySettings
 from reengage.domain.preferences import OptOutScope
 from reengage.domain.reasons import SendGroup
-from reengage.domain.recipient import Position, choose
+from reengage.domain.recipient import Choose, Position, choose
 from reengage.domain.window_closing import plan_for_closing
 from reengage.errors import NotPublished
 from reengage.ports import (
@@ -43,7 +43,7 @@ from reengage.ports import (
 from reengage.usecases import outcome as outcomes
 from reengage.usecases.corrections import look_again
 from reengage.usecases.elsewhere import fall_back
-from reengage.usecases.merge_messages import Choose, claim_others, may_merge, postponed_with, split
+from reengage.usecases.merge_messages import claim_others, may_merge, postponed_with, split
 from reengage.usecases.outcome import Handled
 from reengage.usecases.recheck_settings import recheck_cap
 from reengage.usecases.recheck_window import LONGEST_BACKOFF, warn
@@ -185,7 +185,7 @@ class Sender:
                 others += claim_others(context, store=self.store, now=self.clock())
                 if others:
                     continue  # the snapshots of all have to be fresh
-            context = self._merged(context, others, select)
+            context = self._merged(context, others)
             if outbound := self._ready_in_time(context, decision, read_at):
                 return outbound, ready
         return self._try_later(message, "no snapshot was fresh enough to act on")
@@ -209,11 +209,11 @@ class Sender:
             return self._settle(skipped, rule=skipped.rule, facts=facts)
         return replace(context, corrects=corrects)
 
-    def _merged(self, context: PolicyInput, others: list[ScheduledMessage], select: Choose) -> PolicyInput:
+    def _merged(self, context: PolicyInput, others: list[ScheduledMessage]) -> PolicyInput:
         """Return the context with those of the others that may be sent now; release the rest."""
         if not others:
             return context
-        fit, unfit = split(context, others, store=self.store, clock=self.clock, choose=select)
+        fit, unfit = split(context, others, store=self.store, clock=self.clock)
         merged = replace(context, merged=tuple(fit))
         if not may_merge(context) or (fit and self.render(merged).names == 1):
             unfit, merged = list(others), context

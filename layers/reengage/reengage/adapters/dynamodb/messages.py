@@ -73,9 +73,9 @@ class Messages(Role):
         withdrawn = Row.state.is_in(State.SKIPPED, State.UNDELIVERED) & Row.rule.is_in(*WITHDRAWN)
         return list(self._find(contact, Row.state.is_in(State.SCHEDULED, State.SENDING) | withdrawn))
 
-    def claimed_together(self, message: ScheduledMessage) -> list[ScheduledMessage]:
+    def claimed_together(self, message: ScheduledMessage, contact: Contact) -> list[ScheduledMessage]:
         same = (Row.claim_id == message.claim_id) & Row.state.is_in(*HANDED_OVER)
-        found = self._find(message.contact, same, reasons=f"{message.reason}#")
+        found = self._find(contact, same, reasons=f"{message.reason}#")
         return [other for other in found if other.key != message.key]
 
     def find_message(self, contact: Contact, scheduled_message_id: str) -> ScheduledMessage | None:

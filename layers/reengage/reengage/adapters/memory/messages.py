@@ -65,10 +65,10 @@ class Messages(Tables):
             rows = self._messages_of(contact)
             return [row for row in rows if row.state in (State.SCHEDULED, State.SENDING) or row.is_withdrawn]
 
-    def claimed_together(self, message: ScheduledMessage) -> list[ScheduledMessage]:
+    def claimed_together(self, message: ScheduledMessage, contact: Contact) -> list[ScheduledMessage]:
         with self._lock:
             same = (message.reason, message.claim_id)
-            rows = [row for row in self._messages_of(message.contact) if (row.reason, row.claim_id) == same]
+            rows = [row for row in self._messages_of(contact) if (row.reason, row.claim_id) == same]
             return [row for row in rows if row.key != message.key and row.state in HANDED_OVER]
 
     def find_message(self, contact: Contact, scheduled_message_id: str) -> ScheduledMessage | None:
