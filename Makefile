@@ -251,6 +251,10 @@ simulate-faults: $(PROJECT) ## Play stories with faults, and judge them. [SEEDS=
 kills: $(PROJECT) dynamodb-local ## Kill workers at random moments, against DynamoDB Local and a provider stub. [ROUNDS=300]
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.kills --rounds $(or $(ROUNDS),300) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
+.PHONY: outages
+outages: $(PROJECT) dynamodb-local ## Play a provider's outages with real processes, against DynamoDB Local. [OUTAGE="6 hours"]
+	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.outages $(if $(OUTAGE),"$(OUTAGE)")
+
 local-invoke: $(PROJECT) $(SAM) $(EMULATOR) ## Run each file of events/ through `sam local invoke` (needs Docker).
 	@$(BIN)/python -m tests.local.local_invoke
 

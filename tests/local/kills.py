@@ -23,7 +23,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Lock, Thread
 from typing import Any, Final
 
@@ -37,6 +36,7 @@ from reengage.bootstrap import plan as planning
 from reengage.domain.contact import Contact
 from reengage.domain.message import ScheduledMessage, State
 from tests.local import dynamodb_local
+from tests.local.processes import ForkedCall, exit_code, forked
 from tests.template_resources import environment, table_definition
 
 TABLE: Final = "reengage"
@@ -187,17 +187,12 @@ def plan(events: Sequence[Mapping[str, Any]], done: int) -> None:
         os.write(done, b".")
 
 
-class MoreToDo(Exception):
-    """The run found something due: another one may find more."""
-
-
-def send(ahead: timedelta = timedelta()) -> None:
-    """Run one invocation of the function that sends updates."""
+def send(ahead: timedelta = timedelta()) -> int:
+    """Run one invocation of the function that sends updates; return ``MORE`` if it found something due."""
     app = sending.app()
     if ahead:
         app.clock = lambda: datetime.now(UTC) + ahead  # type: ignore[method-assign] # the last run is later than the others
-    if app.send_due("updates", milliseconds=INVOCATION)["due"]:
-        raise MoreToDo
+    return MORE if app.send_due("updates", milliseconds=INVOCATION)["due"] else 0
 
 
 def warm() -> None:
@@ -206,30 +201,6 @@ def warm() -> None:
         _ = app.store, app.publish
     sending.app()._provider("aws", "sms")
     _ = sending.app().render
-
-
-def worker(work: Any, *args: Any) -> int:
-    """Start a process that does the work; it ends with 0 or ``MORE`` if it could finish. Returns its id."""
-    pid = os.fork()
-    if pid:
-        return pid
-    code = 1
-    try:
-        with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-            os.dup2(nowhere.fileno(), 1)
-            work(*args)
-        code = 0
-    except MoreToDo:
-        code = MORE
-    except BaseException as error:  # noqa: BLE001 - it is the end of the process, which its code tells
-        sys.stderr.write(f"a worker failed: {error!r}\n")
-    finally:
-        os._exit(code)
-
-
-def _ended(pid: int) -> int:
-    """Wait for the process; return its exit code: 0, ``MORE``, or what ended it."""
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 # The rounds
@@ -267,9 +238,10 @@ def events_of(number: int) -> list[Mapping[str, Any]]:
     ]
 
 
-def play(rounds: int, chance: random.Random, seconds: float) -> tuple[int, Counter[str]]:
+def play(rounds: int, seed: int, seconds: float) -> tuple[int, Counter[str]]:
     """Let workers plan and send, kill them, and let the last ones finish. Returns the rounds, and who was killed."""
     killed: Counter[str] = Counter()
+    chance = random.Random(seed)
     warm()
     takes = {"plan": _plan_all(events_of(0)), "send": _send_all()}
     waiting: list[Mapping[str, Any]] = []
@@ -280,7 +252,7 @@ def play(rounds: int, chance: random.Random, seconds: float) -> tuple[int, Count
         played += 1
         waiting += events_of(number)
         reading, done = os.pipe()
-        workers = {worker(plan, waiting, done): "plan", worker(send): "send", worker(send): "send"}
+        workers = {forked(plan, waiting, done): "plan", forked(send): "send", forked(send): "send"}
         os.close(done)
         lives = sorted((chance.uniform(0, LONGEST * takes[name]), pid, name) for pid, name in workers.items())
         begins = time.monotonic()
@@ -288,7 +260,7 @@ def play(rounds: int, chance: random.Random, seconds: float) -> tuple[int, Count
             time.sleep(max(0.0, begins + life - time.monotonic()))
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            killed[name] += _ended(pid) == -signal.SIGKILL
+            killed[name] += exit_code(pid) == -signal.SIGKILL
         with os.fdopen(reading, "rb") as pipe:
             waiting = waiting[len(pipe.read()) :]
     _plan_all(waiting)
@@ -300,7 +272,7 @@ def play(rounds: int, chance: random.Random, seconds: float) -> tuple[int, Count
 def _plan_all(events: Sequence[Mapping[str, Any]]) -> float:
     """Let a worker handle the events; return how long it took."""
     begins, (reading, done) = time.monotonic(), os.pipe()
-    code = _ended(worker(plan, events, done))
+    code = exit_code(forked(plan, events, done))
     os.close(reading)
     os.close(done)
     if code:
@@ -311,7 +283,7 @@ def _plan_all(events: Sequence[Mapping[str, Any]]) -> float:
 def _send_all(ahead: timedelta = timedelta()) -> float:
     """Let workers send until nothing is due; return how long the first one took."""
     begins, first = time.monotonic(), 0.0
-    while (code := _ended(worker(send, ahead))) == MORE:
+    while (code := exit_code(forked(send, ahead))) == MORE:
         first = first or time.monotonic() - begins
     if code:
         raise RuntimeError(f"a sender ended with {code}")
@@ -321,52 +293,20 @@ def _send_all(ahead: timedelta = timedelta()) -> float:
 def run(rounds: int, seed: int, seconds: float = float("inf")) -> Result:
     """Play the rounds on a fresh table, and compare the logs with it."""
     log, result = Log(), Result()
-    player = Player(rounds, seed, seconds)  # first: only a process without threads may be forked
+    player = ForkedCall(play)  # first: only a process without threads may be forked
     with dynamodb_local.running() as database, stub(log, seed) as services, pytest.MonkeyPatch.context() as patch:
         given = variables(database, services)
         for name, value in given.items():
             patch.setenv(name, value)
         boto3.client("dynamodb").create_table(TableName=TABLE, **table_definition())
-        result.rounds, result.killed = player.play(given)
+        result.rounds, killed = player.run(given, rounds, seed, seconds)
+        result.killed = Counter(killed)
         result.planned = result.rounds * MESSAGES
         store = DynamoDBStore.connect(TABLE, workers=1, hash_key=lambda: KEY)
         _compare(
             result, log, [row for number in range(rounds) for row in store.read_holdings(contact(number)).scheduled]
         )
     return result
-
-
-class Player:
-    """A process that plays the rounds once it has the environment, and answers with what it did."""
-
-    def __init__(self, rounds: int, seed: int, seconds: float) -> None:
-        (given, self._give), (self._taken, taking) = os.pipe(), os.pipe()
-        self._pid = os.fork()
-        if self._pid:
-            os.close(given)
-            os.close(taking)
-            return
-        os.close(self._give)
-        code = 1
-        try:
-            with os.fdopen(given) as pipe:
-                os.environ.update(json.loads(pipe.read()))
-            os.write(taking, json.dumps(play(rounds, random.Random(seed), seconds)).encode())
-            code = 0
-        except BaseException as error:  # noqa: BLE001 - it is the end of the process, which its code tells
-            sys.stderr.write(f"the rounds ended: {error!r}\n")
-        finally:
-            os._exit(code)
-
-    def play(self, environment: Mapping[str, str]) -> tuple[int, Counter[str]]:
-        with os.fdopen(self._give, "w") as pipe:
-            pipe.write(json.dumps(environment))
-        with os.fdopen(self._taken) as pipe:
-            text = pipe.read()
-        if _ended(self._pid):
-            raise RuntimeError("the rounds did not end well")
-        played, killed = json.loads(text)
-        return played, Counter(killed)
 
 
 def _compare(result: Result, log: Log, rows: Sequence[ScheduledMessage]) -> None:

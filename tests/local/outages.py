@@ -9,7 +9,6 @@ workers is the outage's: it is moved on from run to run, and runs on within one.
 - the bus has the outcome of each message.
 """
 
-import json
 import os
 import sys
 import time
@@ -17,6 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 import boto3
@@ -30,9 +30,9 @@ from reengage.domain.contact import Contact
 from reengage.domain.message import ScheduledMessage, State
 from reengage.usecases.send_due_messages import WORKERS
 from tests.local import dynamodb_local
-from tests.local.kills import BRAND, INVOCATION, KEY, TABLE, Log, _ended, stub, variables, worker
+from tests.local.kills import BRAND, INVOCATION, KEY, TABLE, Log, stub, variables
 from tests.local.message_provider import VARIABLE
-from tests.local.processes import free_port
+from tests.local.processes import ForkedCall, exit_code, forked, free_port
 from tests.template_resources import table_definition
 
 HOUR: Final = timedelta(hours=1)
@@ -127,12 +127,12 @@ def warm() -> None:
 def play(outage: Outage, up: str, down: str) -> int:
     """Play the outage in processes; return the number of runs."""
     warm()
-    if code := _ended(worker(plan, outage)):
+    if code := exit_code(forked(plan, outage)):
         raise RuntimeError(f"a planner ended with {code}")
     runs = 0
     for at in outage.runs():
-        senders = [worker(send, at, down if at < outage.ends else up) for _ in range(SENDERS)]
-        codes = [_ended(pid) for pid in senders]
+        senders = [forked(send, at, down if at < outage.ends else up) for _ in range(SENDERS)]
+        codes = [exit_code(pid) for pid in senders]
         if any(codes):
             raise RuntimeError(f"senders ended with {codes}")
         runs += len(senders)
@@ -142,51 +142,17 @@ def play(outage: Outage, up: str, down: str) -> int:
 def run(outage: Outage) -> Result:
     """Play the outage on a fresh table, and compare the logs with it."""
     log, result = Log(), Result()
-    player = _Player(outage)  # first: only a process without threads may be forked
+    player = ForkedCall(partial(play, outage))  # first: only a process without threads may be forked
     with dynamodb_local.running() as database, stub(log, 1) as services, pytest.MonkeyPatch.context() as patch:
         given = variables(database, services)
         for name, value in given.items():
             patch.setenv(name, value)
         boto3.client("dynamodb").create_table(TableName=TABLE, **table_definition())
-        result.runs = player.play(given, services)
+        result.runs = player.run(given, services, f"http://127.0.0.1:{free_port()}")
         store = DynamoDBStore.connect(TABLE, workers=1, hash_key=lambda: KEY)
         rows = [row for n in range(REMINDERS) for row in store.read_holdings(outage.contact(n)).scheduled]
     _compare(result, outage, log, rows)
     return result
-
-
-class _Player:
-    """A process that plays the outage once it has the environment."""
-
-    def __init__(self, outage: Outage) -> None:
-        (given, self._give), (self._taken, taking) = os.pipe(), os.pipe()
-        self._pid = os.fork()
-        if self._pid:
-            os.close(given)
-            os.close(taking)
-            return
-        os.close(self._give)
-        code = 1
-        try:
-            with os.fdopen(given) as pipe:
-                environment, up = json.loads(pipe.read())
-            os.environ.update(environment)
-            os.write(taking, json.dumps(play(outage, up, f"http://127.0.0.1:{free_port()}")).encode())
-            code = 0
-        except BaseException as error:  # noqa: BLE001 - it is the end of the process, which its code tells
-            sys.stderr.write(f"the outage ended: {error!r}\n")
-        finally:
-            os._exit(code)
-
-    def play(self, environment: dict[str, str], up: str) -> int:
-        with os.fdopen(self._give, "w") as pipe:
-            pipe.write(json.dumps([environment, up]))
-        with os.fdopen(self._taken) as pipe:
-            text = pipe.read()
-        if _ended(self._pid):
-            raise RuntimeError("the outage did not end well")
-        runs: int = json.loads(text)
-        return runs
 
 
 def _compare(result: Result, outage: Outage, log: Log, rows: Sequence[ScheduledMessage]) -> None:

@@ -1,6 +1,7 @@
-"""Start programs for a while, and end them with everything that they started."""
+"""Start programs for a while, and end them with everything that they started; fork processes of our own code."""
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / ".tools"
@@ -145,3 +146,64 @@ def progress(say: Callable[[str], None], text: Callable[[], str], every: float =
 
 def _tail(log: Path, lines: int = 30) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+
+
+# Processes of our own code. Only a process without threads may be forked.
+
+
+def forked(work: Callable[..., int | None], *args: Any) -> int:
+    """Start a process that does the work, and return its id. It prints nothing.
+
+    It ends with the exit code that the work returns, 0 if that is ``None``, and 1 after an exception.
+    """
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+            code = work(*args) or 0
+    except BaseException as error:  # noqa: BLE001 - it is the end of the process, and its code reports it
+        sys.stderr.write(f"a forked process failed: {error!r}\n")
+    finally:
+        os._exit(code)
+
+
+def exit_code(pid: int) -> int:
+    """Wait for the process; return its exit code, or the negative number of the signal that ended it."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+class ForkedCall:
+    """A call in a process of its own, which is forked at once and begins once it has its input.
+
+    Create it before any thread starts. ``work`` gets the arguments of ``run`` and returns what JSON can carry.
+    """
+
+    def __init__(self, work: Callable[..., Any]) -> None:
+        (given, self._give), (self._taken, taking) = os.pipe(), os.pipe()
+
+        def begin() -> None:
+            os.close(self._give)
+            os.close(self._taken)
+            with os.fdopen(given) as pipe:
+                environment, arguments = json.loads(pipe.read())
+            os.environ.update(environment)
+            answer = work(*arguments)
+            with os.fdopen(taking, "w") as pipe:
+                pipe.write(json.dumps(answer))
+
+        self._pid = forked(begin)
+        os.close(given)
+        os.close(taking)
+
+    def run(self, environment: Mapping[str, str], *arguments: Any) -> Any:
+        """Let it begin with these variables; return its answer. Raises ``RuntimeError`` if it failed."""
+        with os.fdopen(self._give, "w") as pipe:
+            pipe.write(json.dumps([dict(environment), arguments]))
+        with os.fdopen(self._taken) as pipe:
+            answer = pipe.read()
+        if code := exit_code(self._pid):
+            raise RuntimeError(f"the forked process ended with {code}")
+        return json.loads(answer)
