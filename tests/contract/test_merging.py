@@ -21,7 +21,7 @@ def test_pending_messages_of_one_reason(harness: Harness) -> None:
     assert {row.key for row in store.pending_messages(ANNA)} == {mine.key, second.key, check_in.key}
 
 
-def test_unsent_messages_are_pending_or_withdrawn(harness: Harness) -> None:
+def test_unsent_messages_are_pending_or_ended_by_an_event(harness: Harness) -> None:
     store = harness.store
     pending = planned(store, reminder())
     in_hand = claimed(store, reminder(subject=SECOND))
@@ -29,8 +29,12 @@ def test_unsent_messages_are_pending_or_withdrawn(harness: Harness) -> None:
     assert store.withdraw(withdrawn, version=withdrawn.version, rule="cancelled", at=NOW)
     brought(store, State.SENT, reminder(subject=replace(APPOINTMENT, id="A-4")))
     brought(store, State.SKIPPED, reminder(subject=replace(APPOINTMENT, id="A-5")))
+    late = replace(
+        reminder(subject=replace(APPOINTMENT, id="A-6")), state=State.SKIPPED, rule="too_late", settled_at=NOW
+    )
+    store.write_plan(late, at=NOW)
     planned(store, reminder(contact=BEN))
-    assert {row.key for row in store.unsent_messages(ANNA)} == {pending.key, in_hand.key, withdrawn.key}
+    assert {row.key for row in store.unsent_messages(ANNA)} == {pending.key, in_hand.key, withdrawn.key, late.key}
 
 
 @pytest.mark.parametrize("state", State)

@@ -82,6 +82,28 @@ def _once(case: Case) -> Iterator[Violation]:
         if len(handovers) > min(allowed, len(addresses)):
             instants = ", ".join(str(handover.call.at) for handover in handovers)
             yield Violation("at_most_once", f"{same} was handed over at {instants}")
+    yield from _once_a_person(case)
+
+
+def _once_a_person(case: Case) -> Iterator[Violation]:
+    """The same message, planned for two addresses of a person, goes to one of them, as soon as a link is stored."""
+    taken: dict[tuple[object, ...], list[Handover]] = defaultdict(list)
+    for handover in case.history.handovers:
+        _, *name = _logical(handover.message)
+        taken[tuple(name)].append(handover)
+    for handovers in taken.values():
+        for position, last in enumerate(handovers):
+            address = last.message.contact.address
+            known = linked(_done_before(case, address, last.read), address) - {address}
+            before = [each for each in handovers[:position] if each.message.contact.address in known]
+            if any(_may_have_arrived(case, each.message) for each in before):
+                name = f"{last.message.reason} {last.message.subject.id} {last.message.offset}"
+                yield Violation("at_most_once", f"{name} to {address} at {last.call.at}, and before to {known}")
+
+
+def _may_have_arrived(case: Case, message: ScheduledMessage) -> bool:
+    row = case.rows.get(message.key)
+    return row is None or row.state != "undelivered"
 
 
 def _before(case: Case, call: Call) -> list[Line]:
@@ -232,7 +254,7 @@ def _may_be_skipped(case: Case, row: ScheduledMessage) -> bool:
     held = row.facts.get("held_by")
     if row.rule in ("too_late", "window_closed") and held:
         return True  # what held it is judged by what was sent instead
-    if row.rule == "superseded" and row.reason in model.CORRECTIONS and _knows_time(case, row):
+    if row.rule == "superseded" and (_has_it_elsewhere(case, row) or _knows_time(case, row)):
         return True
     begun = [call.number for call in case.history.started.values() if call.at <= at + case.skew]
     sure = [call.number for call in case.history.done.values() if call.at < at - MINUTE - case.skew]
@@ -240,10 +262,23 @@ def _may_be_skipped(case: Case, row: ScheduledMessage) -> bool:
     return any(_is_cause(view, row, at, case.skew) for view in views)
 
 
-def _knows_time(case: Case, row: ScheduledMessage) -> bool:
-    """Whether the person received another message with the time that the correction names."""
+def _has_it_elsewhere(case: Case, row: ScheduledMessage) -> bool:
+    """Whether the person received the same message, planned for another address: each is sent at most once."""
     assert row.settled_at is not None
+    _, *name = _logical(row)
     return any(
+        _logical(handover.message)[1:] == (*name,)
+        and handover.message.contact != row.contact
+        and handover.message.contact.address in case.people[row.contact.address]
+        and handover.call.at <= row.settled_at + case.skew
+        for handover in case.history.handovers
+    )
+
+
+def _knows_time(case: Case, row: ScheduledMessage) -> bool:
+    """Whether the row is a correction, and the person received another message with the time that it names."""
+    assert row.settled_at is not None
+    return row.reason in model.CORRECTIONS and any(
         handover.message.subject == row.subject
         and handover.message.anchor_at == row.anchor_at
         and handover.message.contact.address in case.people[row.contact.address]

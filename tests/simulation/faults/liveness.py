@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from reengage.domain.message import ScheduledMessage
+from reengage.simulation.fault_app import place_of
 from tests.simulation.faults.case import ONE_EACH, Case, Violation
 from tests.simulation.faults.model import (
     CATEGORIES,
@@ -17,6 +18,7 @@ from tests.simulation.faults.model import (
     Wanted,
     address_of,
     at_of,
+    linked,
     made_at,
     other_address,
     subject_of,
@@ -95,7 +97,8 @@ def _sent_at(case: Case, lines: Sequence[Line], planned_by: Line, message: Unhin
     if any(other_address(line) and at_of(line) > at_of(planned_by) for line in lines):
         return None
     for closes_at, next_at in _closings(lines):
-        seen = [line for line in lines if at_of(line) < min(closes_at, next_at)]
+        # What comes after it was sent does not matter any more.
+        seen = [line for line in lines if at_of(line) < min(closes_at - HOUR, next_at)]
         view = case.view(message.address, seen)
         earliest = view.earliest(message.reason, message.subject_id, message.offset, message.wanted)
         if closes_at > due or min(closes_at, next_at) <= max(earliest, at_of(planned_by)):
@@ -126,13 +129,10 @@ def _is_calm(case: Case, message: Unhindered) -> bool:
 
     A fault that delays lasts until its end.
     """
-    due, name = message.due_at, (message.address, message.reason, message.subject_id, message.offset)
+    due = message.due_at
     own = f"{message.address} {message.reason}#{message.subject_id}#{message.offset}#"
-    claims = [
-        row.claimed_at
-        for row in [*case.history.rows, *(row for _, row in case.history.deleted.values())]
-        if row.claimed_at and (row.contact.address, row.reason, row.subject.id, row.offset) == name
-    ]
+    # Also of a row that an erasure deleted. A run looks at other messages, too: its fault may be at one of those.
+    claims = [at for key, at in case.history.claimed.items() if place_of(key).startswith(own)]
     return not any(
         fault.place.where.startswith(own)
         or (due - UNDISTURBED <= at + (fault.time if fault.kind == "late" else timedelta()) and at <= due + MINUTE)
@@ -211,6 +211,13 @@ def _is_same(message: ScheduledMessage, name: tuple[str, str, str], unhindered: 
     return is_newest and (message.reason, message.subject.id, message.offset) == name
 
 
+def _linked_before(case: Case, address: str, at: datetime) -> frozenset[str]:
+    """All addresses of the person by the links that had come in by then."""
+    started = case.history.started
+    lines = [line for line in case.events if line["id"] in started and started[line["id"]].at <= at]
+    return linked(lines, address)
+
+
 def liveness(case: Case, expected: Iterable[Unhindered]) -> Iterator[Violation]:
     """What nothing hindered was sent when it was due; after a fault, it has an outcome at least."""
     taken: dict[tuple[str, str, str, str], list[datetime]] = defaultdict(list)
@@ -228,5 +235,8 @@ def liveness(case: Case, expected: Iterable[Unhindered]) -> Iterator[Violation]:
             continue
         if not strictly and name in known:
             continue  # its outcome is judged as such
+        elsewhere = _linked_before(case, address, first) - {address}
+        if any(at <= last for other in elsewhere for at in taken[(other, *name[1:])]):
+            continue  # at most once to a person: it was sent for another address before the two were linked
         text = f"{reason} {subject_id} {offset} was due at {due_at}, and sent at {taken[name]}"
         yield Violation("liveness", text)

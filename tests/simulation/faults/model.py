@@ -63,6 +63,12 @@ def made_at(line: Line) -> datetime:
     return instant(line["detail"].get("sent_at", line["time"]))
 
 
+def chosen_at(line: Line) -> datetime:
+    """When the contact chose: a consent counts by its evidence, which may be older than the event."""
+    evidence = line["detail"].get("evidence", {})
+    return instant(evidence["when"]) if "when" in evidence else made_at(line)
+
+
 def zone_of(address: str) -> ZoneInfo:
     return ZoneInfo(next(name for name, form in ZONES if address.startswith(form[:3])))
 
@@ -191,15 +197,15 @@ class View:
     def consents(self) -> set[bool | None]:
         """Whether the contact agrees to marketing; ``None``: no choice is known.
 
-        An erasure may leave a "yes" that excepts the contact from a "no", so there may be two answers. A "yes" is for
-        one address, and a "no" for all: unless the latest choice is a "no", any answer is possible for two addresses.
+        The latest choice counts; at one instant, the "no". An erasure may leave a "yes" that excepts the contact from
+        a "no", so there may be two answers. A "yes" is for one address, and a "no" for all: unless the latest choice
+        is a "no", any answer is possible for two addresses.
         """
         types = ("ConsentChanged",)
         choices = [line for line in self.lines if line["detail-type"] in types and address_of(line) in self.people]
         since = [line for line in choices if made_at(line) > self.erased_at]
         found = {
-            max(((made_at(line), line["detail"]["marketing"]) for line in some), default=(None, None))[1]
-            for some in (choices, since)
+            _latest([(chosen_at(line), not line["detail"]["marketing"]) for line in some]) for some in (choices, since)
         }
         is_certain = len(self.people) == 1 or found in ({None}, {False})
         return found if is_certain else {True, False, None}
@@ -358,6 +364,11 @@ class View:
             if line["detail"]["message_id"] == subject_id:
                 return Wanted(made_at(line), made_at(line) + REPLY_LASTS)
         return None
+
+
+def _latest(refusals: Collection[tuple[datetime, bool]]) -> bool | None:
+    """Whether the latest choice allows; at one instant, a refusal counts. ``None``: there is no choice."""
+    return not max(refusals)[1] if refusals else None
 
 
 def _rank(line: Line) -> tuple[datetime, int]:

@@ -22,6 +22,7 @@ from reengage.domain.commands import (
     ResumeSending,
 )
 from reengage.domain.events_out import OutEvent
+from reengage.domain.message import State
 from reengage.domain.policy import PolicyInput
 from reengage.domain.preferences import Choice
 from reengage.domain.questions import payload_of
@@ -233,6 +234,47 @@ def test_a_stale_retry_publishes_what_it_withdrew() -> None:
     assert world.plan(later[0]).stale
     rules = [skipped["rule"] for skipped in world.bus.details("MessageSkipped")]
     assert rules == ["superseded"] * 4, "two of the first time, and two of the second one"
+
+
+def test_a_stale_retry_publishes_what_it_planned_too_late() -> None:
+    """A function found a reminder too late, and died; a newer event came before the retry, and the skip was lost."""
+    world = World()
+    at = NOON + timedelta(minutes=1)
+    soon = replace(business("AppointmentBooked", at, contact=ANNA, starts_at=NOON + timedelta(hours=5)), arrived_at=at)
+    moved = business("AppointmentRescheduled", at + timedelta(seconds=1), starts_at=STARTS)
+    world.clock.now = at
+    with pytest.raises(NotPublished):
+        world.plan(soon, Fault(error=lambda: NotPublished(1, 1), only="publish"))
+    world.plan(moved)
+    assert [skipped["rule"] for skipped in world.bus.details("MessageSkipped")] == ["superseded"]
+    world.clock.forward(minutes=1)
+    assert world.plan(soon).stale
+    skipped = {event["scheduled_message_id"]: event["rule"] for event in world.bus.details("MessageSkipped")}
+    assert skipped == {row.scheduled_message_id: row.rule for row in world.store.rows() if row.state is State.SKIPPED}
+    assert sorted(skipped.values()) == ["superseded", "too_late"]
+
+
+@pytest.mark.parametrize("seconds_behind", [0, 3])
+def test_a_retry_publishes_a_correction_that_was_too_late(seconds_behind: int) -> None:
+    """A visit was cancelled after it, and booked again before the retry: the bus had no outcome of the correction."""
+    world = World()
+    written(world)
+    world.plan(business("AppointmentBooked", NOON, contact=ANNA, starts_at=NOON + DAY, remind_before=["PT2H"]))
+    world.clock.now = NOON + timedelta(hours=22)
+    world.run_sender()
+    assert len(world.provider.handed) == 1
+    at = NOON + 2 * DAY
+    cancelled = replace(business("AppointmentCancelled", at, contact=ANNA), arrived_at=at)
+    again = business("AppointmentRescheduled", at + timedelta(seconds=2), starts_at=STARTS)
+    world.clock.now = at - timedelta(seconds=seconds_behind)
+    with pytest.raises(NotPublished):
+        world.plan(cancelled, Fault(error=lambda: NotPublished(1, 1), only="publish"))
+    world.clock.now = at + timedelta(seconds=2)
+    world.plan(replace(again, arrived_at=world.clock.now))
+    world.clock.forward(minutes=1)
+    world.plan(cancelled)
+    published = {event["reason"]: event["rule"] for event in world.bus.details("MessageSkipped")}
+    assert published["appointment_cancelled"] == "too_late"
 
 
 def test_a_repeat_plans_nothing_that_ttl_has_deleted() -> None:

@@ -13,9 +13,10 @@ from reengage.domain.conversation import WINDOW
 from reengage.domain.message import State
 from reengage.domain.policy_settings import PolicySettings
 from reengage.domain.quiet_hours import QuietHours
+from reengage.ports import Accepted, DueKey, Unknown
 from reengage.usecases.link_contact import link_contact, move_contact
 from reengage.usecases.recheck_window import recheck_person
-from tests.fakes import ANNA, NOON, World, business, inbound
+from tests.fakes import ANNA, NOON, Fault, World, business, inbound
 
 OTHER: Final = Contact(ANNA.brand, "sms", "+447700900123")
 CHAT: Final = Contact(ANNA.brand, "whatsapp", ANNA.address)
@@ -253,3 +254,77 @@ def test_a_link_to_a_closing_window_pulls_the_message_forward() -> None:
     for hours in range(48, 0, -1):
         run(world, closes_at - hours * HOUR)
     assert [recipient for _, recipient in sent(world)] == [OTHER, OTHER]
+
+
+def planned_for_both(*answers: Any) -> World:
+    """Both addresses of one person are booked, ``OTHER`` first; at the first reminder the provider answers so."""
+    world = both()
+    book(world, OTHER)
+    world.clock.now += timedelta(minutes=1)
+    book(world, ANNA)
+    world.clock.now = STARTS - 24 * HOUR
+    world.provider.script.extend(answers)
+    return world
+
+
+def skips(world: World) -> list[tuple[Contact, str | None, Any]]:
+    rows = [row for row in world.store.rows() if row.state is State.SKIPPED and row.offset == "P1D"]
+    return [(row.contact, row.rule, row.facts.get("same_person")) for row in rows]
+
+
+@pytest.mark.parametrize("answer", [Accepted("fake", "provider-1"), Unknown("timed out")], ids=["sent", "unconfirmed"])
+def test_a_late_link_repeats_no_reminder(answer: Any) -> None:
+    """A person got a reminder at one number; the numbers were linked, and the same reminder came at the other one."""
+    world = planned_for_both(answer)
+    hold(world, OTHER)
+    world.run_sender("appointments")
+    assert [out.message.contact for out in world.provider.handed] == [ANNA]
+    link(world)
+    run(world, STARTS - 23 * HOUR)
+    assert len(world.provider.handed) == 1
+    assert skips(world) == [(OTHER, "superseded", True)]
+    run(world, DUE)
+    assert [out.message.offset for out in world.provider.handed] == ["P1D", "PT2H"]
+
+
+def test_a_reminder_waits_for_the_one_in_a_senders_hands() -> None:
+    """The run that has it may still release it, so it is not skipped before the outcome is known."""
+    world = planned_for_both()
+    mine = next(row for row in world.store.rows() if row.contact == ANNA and row.offset == "P1D")
+    assert world.store.claim(DueKey(mine.key, mine.due_at, mine.valid_until), claim_id="dead", at=world.clock.now)
+    link(world)
+    world.run_sender("appointments")
+    assert (world.provider.handed, skips(world)) == ([], [])
+    run(world, STARTS - 23 * HOUR)
+    assert skips(world) == [(OTHER, "superseded", True)]
+    states = {row.contact: row.state for row in world.store.rows() if row.offset == "P1D"}
+    assert states == {ANNA: State.UNCONFIRMED, OTHER: State.SKIPPED}
+
+
+def test_a_text_for_two_visits_repeats_no_reminder() -> None:
+    """Of two visits that one text could name, the person had got the reminder of the second one elsewhere."""
+    world = planned_for_both()
+    hold(world, OTHER)
+    world.run_sender("appointments")
+    link(world)
+    world.plan(
+        business("AppointmentBooked", world.clock.now, contact=OTHER, subject_id="A-2", starts_at=STARTS + HOUR / 2)
+    )
+    run(world, STARTS - 23 * HOUR)
+    assert [(out.message.subject.id, len(out.others)) for out in world.provider.handed] == [("A-1", 0), ("A-2", 0)]
+
+
+def test_an_address_that_no_event_names_takes_no_read() -> None:
+    world = both()
+    link(world)
+    book(world, ANNA)
+    world.clock.now = STARTS - 24 * HOUR
+    reads = Fault(only="read_message")
+    world.run_sender("appointments", around=reads)
+    assert (len(world.provider.handed), reads.calls) == (1, [])
+
+
+def hold(world: World, contact: Contact) -> None:
+    """Put the contact's first reminder off for an hour, as quiet hours would."""
+    row = next(row for row in world.store.rows() if row.contact == contact and row.offset == "P1D")
+    assert world.store.reschedule(row, due_at=row.due_at + HOUR, planned_due_at=row.due_at)

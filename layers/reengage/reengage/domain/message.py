@@ -204,6 +204,11 @@ class ScheduledMessage:
         """Return whether its time was past when it was planned: it was never scheduled."""
         return self.state is State.SKIPPED and self.rule == TOO_LATE and self.claimed_at is None
 
+    @property
+    def is_ended_by_event(self) -> bool:
+        """Return whether an event ended it, or planned it too late."""
+        return self.is_withdrawn or self.is_planned_too_late
+
     def expires_at(self, written_at: datetime) -> int:
         """Return epoch seconds for a row that is written then: its retention after the latest of its instants."""
         only_one = self.reason_spec.once or self.reason_spec.audience

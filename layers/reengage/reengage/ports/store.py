@@ -202,7 +202,18 @@ class PlanWriter(Protocol):
 
 
 class PlanStore(
-    SnapshotReader, ThreadReader, BrandReader, SubjectReader, Eraser, ThreadsReader, PlanWriter, OpenerStore, Protocol
+    MessageReader,
+    SnapshotReader,
+    ThreadReader,
+    BrandReader,
+    SubjectReader,
+    PendingReader,
+    Eraser,
+    ThreadsReader,
+    PlanWriter,
+    OpenerStore,
+    QuestionReader,
+    Protocol,
 ):
     """What planning messages reads and writes."""
 
@@ -219,17 +230,9 @@ class PlanStore(
         now, by this call or by an earlier one; else ``None``. One that was handed over before becomes ``undelivered``.
         """
 
-    def pending_messages(self, contact: Contact, reason: str = "") -> list[ScheduledMessage]:
-        """Return the contact's messages that are ``scheduled`` or being sent, of one reason or of all; one request a
-        page.
-        """
-
     def unsent_messages(self, contact: Contact) -> list[ScheduledMessage]:
-        """Return the contact's messages that are ``scheduled``, being sent or withdrawn; one request a page."""
-
-    def sent_about_appointments(self, contact: Contact) -> list[ScheduledMessage]:
-        """Return the contact's messages of ``TELLING_REASONS`` that were handed over; one request a page of reminders
-        and corrections, and of check-ins.
+        """Return the contact's messages that are ``scheduled``, being sent, withdrawn or planned too late; one request
+        a page.
         """
 
     def write_shard(self, broadcast_shard: BroadcastShard) -> bool:

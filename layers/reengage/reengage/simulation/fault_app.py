@@ -63,7 +63,10 @@ class Handover(NamedTuple):
 
 @dataclass(slots=True)
 class History:
-    """What happened. ``started`` and ``done`` name each event by its id, ``faults`` each fault that did something."""
+    """What happened. ``started`` and ``done`` name each event by its id, ``faults`` each fault that did something.
+
+    ``claimed``: when each message was claimed last, also one whose row is gone.
+    """
 
     started: dict[str, Call] = field(default_factory=dict)
     done: dict[str, Call] = field(default_factory=dict)
@@ -75,6 +78,7 @@ class History:
     places: list[Place] = field(default_factory=list)
     planned: dict[MessageKey, ScheduledMessage] = field(default_factory=dict)
     deleted: dict[MessageKey, tuple[datetime, ScheduledMessage]] = field(default_factory=dict)
+    claimed: dict[MessageKey, datetime] = field(default_factory=dict)
 
 
 class _Store:
@@ -164,6 +168,8 @@ class FaultyApp(SimulatedApp):
             self._read_at[args[0].key] = began
         if name == "write_plan":
             call = self._noting_plan(call, args[0])
+        if name == "claim":
+            call = self._noting_claim(call)
         fault = self._faults.get(place)
         if name in ("due", "audience_page"):
             return self._indexed(fault, name, call, args)
@@ -177,6 +183,15 @@ class FaultyApp(SimulatedApp):
             written = write()
             self.history.planned[message.key] = message
             return written
+
+        return noting
+
+    def _noting_claim(self, claim: Callable[[], Any]) -> Callable[[], Any]:
+        def noting() -> Any:
+            claimed = claim()
+            if claimed:
+                self.history.claimed[claimed.key] = self.now
+            return claimed
 
         return noting
 

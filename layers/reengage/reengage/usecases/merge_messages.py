@@ -21,7 +21,8 @@ from reengage.domain.policy import Action, PolicyInput
 from reengage.domain.recipient import decide_at
 from reengage.domain.subject import SubjectRef
 from reengage.ports import Clock, DueKey, RunStore
-from reengage.usecases.corrections import CANCELLED, look_again
+from reengage.usecases.corrections import CANCELLED
+from reengage.usecases.still_needed import need_of
 
 MERGED_WITHIN: Final = timedelta(hours=1)
 MAX_MERGED: Final = 10
@@ -86,17 +87,17 @@ def split(
     return list(fit.values()), unfit
 
 
-def _corrects_a_time(context: PolicyInput, store: RunStore) -> bool:
+def _is_needed(context: PolicyInput, store: RunStore) -> bool:
     """Return whether it is needed, with the content of the others; an appointment that is on again has its own text."""
-    verdict, corrects = look_again(context.message, store, context.all_addresses)
-    return verdict == "needed" and corrects != CANCELLED
+    verdict, needed, _ = need_of(context, store)
+    return verdict == "needed" and needed.corrects != CANCELLED
 
 
 def _sendable(context: PolicyInput, recipient: Contact, *, store: RunStore) -> PolicyInput | None:
     wanted = replan(context.message, context.subject, context.default_zone)
     if wanted is None or wanted.version != context.message.version or wanted.due_at > context.now + MERGED_WITHIN:
         return None
-    if context.message.reason_spec.correction and not _corrects_a_time(context, store):
+    if not _is_needed(context, store):
         return None
     found = decide_at(context, recipient)
     return found[0] if found and found[1].action is Action.SEND else None

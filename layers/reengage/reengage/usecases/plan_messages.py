@@ -36,6 +36,9 @@ from reengage.usecases.retry_conflicts import retry_conflicts
 RETRIED_AFTER: Final = timedelta(seconds=30)
 """Lambda waits a minute before the first retry; the rest is for clocks that differ."""
 
+CLOCKS_DIFFER: Final = timedelta(seconds=5)
+"""The clock of the run before may have been so far behind: what it stored looks older than the event."""
+
 RETRIED_WITHIN: Final = timedelta(minutes=15)
 """Lambda retries an event after one minute and after two more.
 
@@ -104,7 +107,7 @@ def plan_messages(
     planner = _Planner(store, addresses, settings, brand, subject, now, arrived_at)
     contexts = planner.contexts(diff.wanted)
     diff = replace(diff, wanted=[message for message in diff.wanted if message.key in contexts])
-    written = planner.write(diff, contexts, version=subject.newest_revision)
+    written = planner.write(diff, contexts, version=subject.newest_revision, is_repeat=is_repeat)
     changed_broadcasts = _store_shards(subject, before, version=track.revision, store=store, zone=zone)
     erased = {c for c in _contacts(subject, event, diff) if _is_erased(c, event.subject, last_event_at, store)}
     kept = [row for row in written.rows if row.contact not in erased]
@@ -146,13 +149,14 @@ def _is_stale(event: BusinessEvent, subject: Subject) -> bool:
 
 
 def _withdrawn_since(event: BusinessEvent, subject: Subject, store: PlanStore) -> list[OutEvent]:
-    """Return the skips of the subject's messages that were withdrawn since the event arrived.
+    """Return the skips of the subject's messages that an event has ended since this one arrived.
 
-    If this is a retry, the run before may have withdrawn them and ended before it published.
+    If this is a retry, the run before may have ended them, and died before it published.
     """
     rows = [row for contact in subject.contacts for row in store.unsent_messages(contact)]
-    ours = [row for row in rows if row.subject == subject.ref and row.is_withdrawn]
-    return [_ended(row) for row in ours if row.settled_at and row.settled_at >= event.arrived_at]
+    ours = [row for row in rows if row.subject == subject.ref and row.is_ended_by_event]
+    since = event.arrived_at - CLOCKS_DIFFER
+    return [_ended(row) for row in ours if row.settled_at and row.settled_at >= since]
 
 
 def planned_event(message: ScheduledMessage, context: PolicyInput, invitation: Invitation | None = None) -> OutEvent:
@@ -237,14 +241,27 @@ class _Planner:
             if message.contact not in erased
         }
 
-    def write(self, diff: PlanDiff, contexts: Mapping[Any, PolicyInput], *, version: int) -> Written:
+    def write(self, diff: PlanDiff, contexts: Mapping[Any, PolicyInput], *, version: int, is_repeat: bool) -> Written:
         withdrawn = [
             row
             for message, rule in diff.unwanted
-            if (row := self.store.withdraw(message, version=max(version, message.version), rule=rule, at=self.now))
+            if (row := self._withdraw(message, rule, version=version, is_repeat=is_repeat))
         ]
         rows = [self._write(message, contexts[message.key]) for message in diff.wanted]
         return Written(rows, withdrawn)
+
+    def _withdraw(
+        self, message: ScheduledMessage, rule: str, *, version: int, is_repeat: bool
+    ) -> ScheduledMessage | None:
+        """Return the row if its skip has to be published.
+
+        The run before a repeat may have planned it too late, and died before it published; then a newer event came.
+        """
+        row = self.store.withdraw(message, version=max(version, message.version), rule=rule, at=self.now)
+        if row or not is_repeat:
+            return row
+        stored = self.store.read_message(message.key)
+        return stored if stored and stored.is_planned_too_late else None
 
     def _write(self, message: ScheduledMessage, context: PolicyInput) -> ScheduledMessage:
         planned, erasures = self._as_planned(message, context), context.preferences

@@ -41,7 +41,6 @@ from reengage.ports import (
     Unknown,
 )
 from reengage.usecases import outcome as outcomes
-from reengage.usecases.corrections import look_again
 from reengage.usecases.elsewhere import fall_back
 from reengage.usecases.merge_messages import claim_others, may_merge, postponed_with, split
 from reengage.usecases.outcome import Handled
@@ -50,6 +49,7 @@ from reengage.usecases.recheck_window import LONGEST_BACKOFF, warn
 from reengage.usecases.recipient_routes import RecipientRoutes
 from reengage.usecases.record_choice import announce_choice, store_choice
 from reengage.usecases.route_health import AlwaysUsable, Health
+from reengage.usecases.still_needed import need_of
 
 MAX_CHECKS: Final = 3
 PREPARE_WITHIN: Final = SNAPSHOT_VALID_FOR / 2
@@ -198,16 +198,16 @@ class Sender:
         is_blocked = not ready and routes.is_blocked(message.recipient)
         return self._release(message, Handled("left")) if is_blocked else ready
 
-    def _corrected(self, context: PolicyInput) -> PolicyInput | Handled:
-        """Return the correction with what it corrects, if it is still needed: its reminder may not have been sent."""
-        verdict, corrects = look_again(context.message, self.store, context.all_addresses)
+    def _needed(self, context: PolicyInput) -> PolicyInput | Handled:
+        """Return the input if the person still needs the message, by what they received; else wait, or skip it."""
+        verdict, needed, why = need_of(context, self.store)
         if verdict == "wait":
             return self._release(outcomes.postponed(context.message, self.clock() + FIRST_BACKOFF), Handled("held"))
         if verdict == "not_needed":
-            facts = {"decided_at": iso(context.now), "corrects": None}
+            facts = {"decided_at": iso(context.now), **why}
             skipped = replace(context.message, state=State.SKIPPED, rule="superseded", facts=facts)
             return self._settle(skipped, rule=skipped.rule, facts=facts)
-        return replace(context, corrects=corrects)
+        return needed
 
     def _merged(self, context: PolicyInput, others: list[ScheduledMessage]) -> PolicyInput:
         """Return the context with those of the others that may be sent now; release the rest."""
@@ -245,8 +245,8 @@ class Sender:
         holder = (chosen.cap_usage.holder or chosen.message.contact) if chosen.caps else None
         if holder != chosen.message.cap_holder:
             chosen = replace(chosen, message=replace(chosen.message, cap_holder=holder))
-        corrected = self._corrected(chosen) if chosen.message.reason_spec.correction else chosen
-        return corrected if isinstance(corrected, Handled) else (corrected, decision)
+        needed = self._needed(chosen)
+        return needed if isinstance(needed, Handled) else (needed, decision)
 
     def _ready_in_time(self, context: PolicyInput, decision: Decision, read_at: datetime) -> OutboundMessage | None:
         """Render the text and reserve the cap. ``None``: the snapshot is too old by now, and has to be read again."""

@@ -7,7 +7,16 @@ from datetime import datetime
 from pynamodb.expressions.condition import Condition
 
 from reengage.domain.contact import Contact
-from reengage.domain.message import FOLLOWS, HANDED_OVER, WITHDRAWN, GivenAnswer, MessageKey, ScheduledMessage, State
+from reengage.domain.message import (
+    FOLLOWS,
+    HANDED_OVER,
+    TOO_LATE,
+    WITHDRAWN,
+    GivenAnswer,
+    MessageKey,
+    ScheduledMessage,
+    State,
+)
 from reengage.domain.reasons import ASKING_REASONS, TELLING_REASONS
 
 from .items.base import Item
@@ -71,7 +80,8 @@ class Messages(Role):
 
     def unsent_messages(self, contact: Contact) -> list[ScheduledMessage]:
         withdrawn = Row.state.is_in(State.SKIPPED, State.UNDELIVERED) & Row.rule.is_in(*WITHDRAWN)
-        return list(self._find(contact, Row.state.is_in(State.SCHEDULED, State.SENDING) | withdrawn))
+        too_late = (Row.state == State.SKIPPED) & (Row.rule == TOO_LATE) & Row.claimed_at.does_not_exist()
+        return list(self._find(contact, Row.state.is_in(State.SCHEDULED, State.SENDING) | withdrawn | too_late))
 
     def claimed_together(self, message: ScheduledMessage, contact: Contact) -> list[ScheduledMessage]:
         same = (Row.claim_id == message.claim_id) & Row.state.is_in(*HANDED_OVER)

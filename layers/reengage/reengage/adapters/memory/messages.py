@@ -63,7 +63,7 @@ class Messages(Tables):
     def unsent_messages(self, contact: Contact) -> list[ScheduledMessage]:
         with self._lock:
             rows = self._messages_of(contact)
-            return [row for row in rows if row.state in (State.SCHEDULED, State.SENDING) or row.is_withdrawn]
+            return [row for row in rows if row.state in (State.SCHEDULED, State.SENDING) or row.is_ended_by_event]
 
     def claimed_together(self, message: ScheduledMessage, contact: Contact) -> list[ScheduledMessage]:
         with self._lock:

@@ -1,0 +1,135 @@
+"""The model of the faults has the right values: small stories that it once judged wrongly, or that once failed."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import pytest
+
+from reengage.usecases import still_needed
+from tests.simulation.faults.case import Case
+from tests.simulation.faults.judge import judge
+from tests.simulation.faults.liveness import unhindered
+from tests.simulation.faults.model import View
+from tests.simulation.faults.search import play
+from tests.simulation.faults.settings import Line, settings_of
+
+SMS: Final = {"brand": "north", "channel": "sms", "address": "+12025550103"}
+CHAT: Final = {"brand": "north", "channel": "whatsapp", "address": "+12025560103"}
+NEW_YORK: Final = {"timezone": "America/New_York"}
+PULLED: Final = {"set": {"WhenWindowWillClose": "pull_forward", "UtilityCaps": "", "WhatsAppTemplates": ""}}
+
+
+def story(*lines: tuple[str, str, Line], settings: Line | None = None) -> list[Line]:
+    events = (
+        {"time": at, "detail-type": name, "detail": detail, "id": f"event-{number}", "source": "test.app"}
+        for number, (at, name, detail) in enumerate(lines)
+    )
+    return [*([settings] if settings else []), *events]
+
+
+def writes(at: str, contact: Line = SMS, sent_at: str = "") -> tuple[str, str, Line]:
+    detail = {"contact": contact, "message_id": f"m-{at}", "sent_at": sent_at or at, "text": "Hello"}
+    return at, "MessageReceived", detail
+
+
+def books(at: str, starts_at: str, name: str = "AppointmentBooked", contact: Line = SMS) -> tuple[str, str, Line]:
+    return at, name, {"contact": contact, "appointment_id": "a-1", "starts_at": starts_at, **NEW_YORK}
+
+
+def consents(at: str, when: str = "", *, allowed: bool = True) -> tuple[str, str, Line]:
+    evidence = {"evidence": {"when": when, "where": "form"}} if when else {}
+    return at, "ConsentChanged", {"contact": SMS, "marketing": allowed, **evidence}
+
+
+def codes(lines: Sequence[Line]) -> list[str]:
+    return [violation.code for violation in judge(lines, play(lines)).violations]
+
+
+@pytest.mark.parametrize(
+    ("when", "is_allowed"),
+    [
+        ("2026-04-02T12:24:46Z", False),
+        ("2026-04-02T12:24:47Z", False),  # at a tie the refusal counts
+        ("2026-04-02T12:24:48Z", True),
+    ],
+)
+def test_the_model_dates_a_consent_by_its_evidence(when: str, *, is_allowed: bool) -> None:
+    lines = story(consents("2026-04-02T12:24:47Z", allowed=False), consents("2026-04-02T12:25:00Z", when))
+    view = View(lines, SMS["address"], settings_of(lines), frozenset({SMS["address"]}))
+    assert view.consents() == {is_allowed}
+
+
+@pytest.mark.parametrize(("when", "outcome"), [("12:24:47", "skipped"), ("12:24:48", "sent")])
+def test_app_and_model_agree_on_a_consent(when: str, outcome: str) -> None:
+    viewed = {"contact": SMS, "product_id": "w-1", "name": "Tea"}
+    lines = story(
+        writes("2026-04-01T13:28:59Z"),
+        consents("2026-04-02T12:24:47Z", allowed=False),
+        consents("2026-04-02T12:25:00Z", f"2026-04-02T{when}Z"),
+        ("2026-04-06T15:05:44Z", "ProductViewed", viewed),
+    )
+    assert [row.state.value for row in play(lines).rows] == [outcome]
+    assert codes(lines) == []
+
+
+def test_only_the_first_reminder_goes_before_the_window_closes() -> None:
+    """The model expected the second one, too, because the appointment moved after the first one was sent."""
+    lines = story(
+        writes("2026-03-02T15:00:07Z"),
+        books("2026-03-16T12:59:00Z", "2026-04-04T14:30:00-04:00", "AppointmentRescheduled"),
+        books("2026-04-01T14:51:00Z", "2026-04-11T11:00:00-04:00"),
+        settings=PULLED,
+    )
+    expected = [(each.offset, each.due_at) for each in unhindered(Case(lines, play(lines)))]
+    assert expected == [("P1D", datetime(2026, 4, 1, 14, 0, 7, tzinfo=UTC))]
+    assert codes(lines) == []
+
+
+def test_a_fault_in_a_warning_may_cost_another_message() -> None:
+    """A run warned of the closing window and died while it read the person's other appointment; the row was erased."""
+    other = {"contact": SMS, "appointment_id": "a-2", "starts_at": "2026-04-07T11:00:00-04:00", **NEW_YORK}
+    lines = story(
+        writes("2026-03-02T15:00:34Z", sent_at="2026-02-06T15:00:34Z"),
+        ("2026-03-02T17:07:00Z", "AppointmentBooked", other),
+        books("2026-03-03T16:01:00Z", "2026-03-18T11:30:00-04:00"),
+        writes("2026-03-17T08:21:14Z"),
+        ("2026-03-18T14:05:01Z", "ContactErased", {"contact": SMS}),
+        settings={"set": {"WhenWindowWillClose": "warn"}},
+    )
+    fault = {"in": f"{SMS['address']} appointment_reminder#a-2#P1D#2026-04-07T15:00:00Z", "call": "read_snapshot"}
+    history = play([*lines, {"fault": fault | {"nth": 1, "kind": "crash"}}])
+    assert [event.detail["subject_id"] for _, event in history.events if event.type == "MessageUnconfirmed"] == ["a-1"]
+    assert judge(lines, history).violations == []
+
+
+LINKED_LATE: Final = story(
+    writes("2026-03-04T08:29:29Z"),
+    books("2026-03-06T10:58:00Z", "2026-04-08T14:00:00-04:00", contact=CHAT),
+    books("2026-03-31T09:22:45Z", "2026-04-08T10:00:00-04:00", "AppointmentRescheduled"),
+    writes("2026-04-03T08:00:32Z"),
+    (
+        "2026-04-03T08:12:38Z",
+        "ContactLinked",
+        {"contact": CHAT, "same_as": {"channel": "sms", "address": SMS["address"]}},
+    ),
+    settings=PULLED,
+)
+"""The reminder goes to one address before the window closes; only then are the two addresses linked."""
+
+
+def test_a_late_link_repeats_no_reminder() -> None:
+    history = play(LINKED_LATE)
+    assert [each.message.offset for each in history.handovers if each.message.reason == "appointment_reminder"] == [
+        "P1D",
+        "PT2H",
+    ]
+    assert judge(LINKED_LATE, history).violations == []
+
+
+def test_the_judge_finds_a_reminder_at_both_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: Any) -> list[Any]:
+        return []
+
+    monkeypatch.setattr(still_needed, "_keys_at_aliases", none)
+    assert set(codes(LINKED_LATE)) == {"at_most_once"}
