@@ -89,16 +89,15 @@ def _once_a_person(case: Case) -> Iterator[Violation]:
     """The same message, planned for two addresses of a person, goes to one of them, as soon as a link is stored."""
     taken: dict[tuple[object, ...], list[Handover]] = defaultdict(list)
     for handover in case.history.handovers:
-        _, *name = _logical(handover.message)
-        taken[tuple(name)].append(handover)
+        taken[_logical(handover.message)[1:]].append(handover)
     for handovers in taken.values():
         for position, last in enumerate(handovers):
             address = last.message.contact.address
             known = linked(_done_before(case, address, last.read), address) - {address}
             before = [each for each in handovers[:position] if each.message.contact.address in known]
             if any(_may_have_arrived(case, each.message) for each in before):
-                name = f"{last.message.reason} {last.message.subject.id} {last.message.offset}"
-                yield Violation("at_most_once", f"{name} to {address} at {last.call.at}, and before to {known}")
+                same = f"{last.message.reason} {last.message.subject.id} {last.message.offset}"
+                yield Violation("at_most_once", f"{same} to {address} at {last.call.at}, and before to {known}")
 
 
 def _may_have_arrived(case: Case, message: ScheduledMessage) -> bool:
@@ -265,9 +264,8 @@ def _may_be_skipped(case: Case, row: ScheduledMessage) -> bool:
 def _has_it_elsewhere(case: Case, row: ScheduledMessage) -> bool:
     """Whether the person received the same message, planned for another address: each is sent at most once."""
     assert row.settled_at is not None
-    _, *name = _logical(row)
     return any(
-        _logical(handover.message)[1:] == (*name,)
+        _logical(handover.message)[1:] == _logical(row)[1:]
         and handover.message.contact != row.contact
         and handover.message.contact.address in case.people[row.contact.address]
         and handover.call.at <= row.settled_at + case.skew

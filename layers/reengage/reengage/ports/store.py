@@ -314,10 +314,8 @@ class SilenceStore(Protocol):
         """Delete it."""
 
 
-class FallbackStore(Protocol):
+class FallbackStore(ThreadsReader, Protocol):
     """What it takes to send a message to another address."""
-
-    def read_threads(self, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]: ...
 
     def fall_back(self, message: ScheduledMessage) -> bool:
         """Put a row that was handed over, but not delivered, back into the schedule: with ``due_at``, ``error``,
@@ -326,7 +324,7 @@ class FallbackStore(Protocol):
         """
 
 
-class ReceiptStore(MessageReader, PreferencesStore, ThreadsReader, SilenceStore, FallbackStore, Protocol):
+class ReceiptStore(MessageReader, PreferencesStore, SilenceStore, FallbackStore, Protocol):
     """What recording a delivery receipt reads and writes."""
 
     def find_message(self, contact: Contact, scheduled_message_id: str) -> ScheduledMessage | None:

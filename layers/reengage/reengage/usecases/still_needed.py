@@ -38,8 +38,9 @@ def need_of(context: PolicyInput, store: RunStore) -> Need:
     if context.message.reason_spec.correction:
         verdict, corrects = look_again(context.message, store, context.all_addresses)
         return Need(verdict, replace(context, corrects=corrects), NOT_CORRECTED)
-    rows = (store.read_message(key) for key in _keys_at_aliases(context))
-    states = {row.state for row in rows if row}
+    rows = [row for key in _keys_at_aliases(context) if (row := store.read_message(key))]
+    # A run that has both by one claim, for one text, skips the other one.
+    states = {row.state for row in rows if row.claim_id != context.message.claim_id}
     if State.SENDING in states:
         return Need("wait", context)
     return Need("not_needed" if states & {*HANDED_OVER} else "needed", context, SAME_PERSON)
