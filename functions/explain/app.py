@@ -10,7 +10,7 @@ from reengage.observability import lambda_handler
 
 
 @partial(lambda_handler, logs_answer=False)
-def handler(event: Any, _context: Any) -> dict[str, Any]:
+def handler(event: Any, _context: Any) -> dict[str, Any] | str:
     """Return the answer to one question, or ``{"rejected": [error, …]}``.
 
     | question | answer |
@@ -21,8 +21,9 @@ def handler(event: Any, _context: Any) -> dict[str, Any]:
     | ``{"broadcast": {"brand", "announcement_id" or "item_id"}}`` | the progress of the broadcast |
     | ``{"texts": {"brand"}}`` | the brand's texts with sample data |
     | ``{"simulate": [line of a story, …]}`` | the outcome of the story, with this stack's parameters |
+    | ``{"pauses": true}`` | what is paused, since when and why; HTML for a dashboard |
     """
     try:
-        return app().answer(question(event))
+        return app().respond(question(event))
     except InvalidEvent as error:
         return {"rejected": list(error.errors)}

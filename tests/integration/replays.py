@@ -181,6 +181,7 @@ REPLAYS: Final[Mapping[str, Replay]] = {
         after=(*ANNOUNCED, "send_updates/tick"),
         in_part=True,
     ),
+    "explain/pauses": Replay({"pauses": []}, after=(CHATTED,)),
     "explain/simulate": Replay(
         {
             "events": [{"detail-type": "ConversationStarted"}],

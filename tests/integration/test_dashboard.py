@@ -29,7 +29,8 @@ SENDERS: Final = {
     "send_trial_follow_ups": TRIED,
     "send_updates": ANNOUNCED,
 }
-PAUSE: Final = {"id": "pause", "source": "ops", "detail-type": "SendingPaused", "detail": {"why": "Ada was angry"}}
+WHY: Final = "Ada was <b>angry</b> (by otto)"
+PAUSE: Final = {"id": "pause", "source": "ops", "detail-type": "SendingPaused", "detail": {"why": WHY}}
 RESUME: Final = PAUSE | {"id": "resume", "detail-type": "SendingResumed", "detail": {}}
 STOP: Final = {"text": "STOP", "message_id": "stop"}
 
@@ -203,7 +204,42 @@ def test_pauses_and_their_ends(seen: Seen) -> None:
 
 def test_the_reason_of_a_pause_is_not_logged(seen: Seen) -> None:
     """It is free text, and may name a person."""
-    assert "Ada" not in str(dict(seen.logs))
+    assert not [name for name in ("Ada", "otto") if name in str(dict(seen.logs))]
+
+
+def test_what_is_paused_who_paused_and_why() -> None:
+    """CloudWatch invokes the widget's function with its parameters, and shows the HTML; nothing of it is logged."""
+    stack = translate()
+    (widget,) = [widget for widget in widgets(stack) if widget["type"] == "custom"]
+    endpoint = widget["properties"]["endpoint"].removeprefix("${").removesuffix(".Arn}")
+    (function,) = [name for name, logical_id in FUNCTIONS.items() if logical_id == endpoint]
+    context = {
+        "dashboardName": "Dashboard-1A2B3C4D",
+        "widgetId": "widget-16",
+        "accountId": "111122223333",
+        "theme": "light",
+    }
+    asked = widget["properties"]["params"] | {"widgetContext": context}
+    with deployed() as deployment:
+
+        def shown(at: datetime) -> str:
+            html: str = deployment.invoke(function, asked, at=at)
+            assert "otto" not in str(deployment.log_lines())
+            return html
+
+        assert "Nothing is paused" in shown(TICK)
+        of_brand = {"brand": "acme-clinic", "scope": "marketing", "until": (TICK + 60 * MINUTE).isoformat()}
+        for name, detail in (("stack", {"why": WHY}), ("brand", of_brand)):
+            event = PAUSE | {"id": name, "time": TICK.isoformat(), "detail": detail}
+            deployment.invoke("plan_messages", event, at=TICK)
+        since = TICK.strftime("%Y-%m-%dT%H:%M:%SZ")
+        stack_row = f"<td>the whole stack</td><td>all</td><td>{since}</td><td>someone resumes it</td>"
+        why = "<td>Ada was &lt;b&gt;angry&lt;/b&gt; (by otto)</td>"
+        assert stack_row + why in shown(TICK + MINUTE)
+        assert "<td>acme-clinic</td><td>marketing</td>" in shown(TICK + MINUTE)
+        assert "acme-clinic" not in shown(TICK + 61 * MINUTE)
+        deployment.invoke("plan_messages", RESUME | {"time": (TICK + 62 * MINUTE).isoformat()}, at=TICK + 62 * MINUTE)
+        assert "Nothing is paused" in shown(TICK + 63 * MINUTE)
 
 
 @pytest.mark.parametrize(

@@ -72,3 +72,12 @@ def test_widgets_do_not_overlap(stack: Stack) -> None:
     ]
     assert len(cells) == len(set(cells))
     assert all(0 <= x < 24 for x, _ in cells)
+
+
+def test_the_widget_of_pauses_asks_the_function_of_questions(stack: Stack) -> None:
+    """It is invoked with the rights of the person who looks at the dashboard; the function reads only."""
+    (widget,) = [widget for widget in widgets(stack) if widget["type"] == "custom"]
+    assert widget["properties"]["endpoint"] == "${ExplainFunction.Arn}"
+    assert widget["properties"]["params"] == {"pauses": True}
+    assert widget["properties"]["updateOn"]["refresh"] is True
+    assert (widget["x"], widget["y"]) == (0, 0), "it is the first question"

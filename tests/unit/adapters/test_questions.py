@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reengage.adapters.inbound.eventbridge import parse_business_event
-from reengage.adapters.inbound.questions import AboutBroadcast, AboutContact, AboutDay, AboutEvent, AboutStory, question
+from reengage.adapters.inbound.questions import (
+    AboutBroadcast,
+    AboutContact,
+    AboutDay,
+    AboutEvent,
+    AboutPauses,
+    AboutStory,
+    question,
+)
 from reengage.domain.contact import Contact
 from reengage.domain.reasons import REASONS
 from reengage.domain.subject import EVENT_TYPES, BusinessEvent, SubjectRef
@@ -205,3 +213,14 @@ def test_parses_a_query_for_the_next_export_page() -> None:
         assert errors_of({"contact": CONTACT, **wrong}) == [
             '$.after: expected the text of "next" in the part of an export before'
         ]
+
+
+@pytest.mark.parametrize(("more", "is_widget"), [({}, False), ({"widgetContext": {"theme": "dark"}}, True)])
+def test_question_about_pauses_of_a_dashboard(more: dict[str, Any], *, is_widget: bool) -> None:
+    """CloudWatch adds the context of the widget, and shows HTML."""
+    assert question({"pauses": True, **more}) == AboutPauses(is_widget)
+
+
+@pytest.mark.parametrize("value", [False, {}, "acme", 1])
+def test_question_about_pauses_names_its_value(value: Any) -> None:
+    assert errors_of({"pauses": value}) == ["$.pauses: expected true"]

@@ -22,6 +22,17 @@ class ExplainApp(InvitingApp):
     def settings(self) -> ExplainSettings:
         return ExplainSettings.from_env()
 
+    def respond(self, question: Question) -> dict[str, Any] | str:
+        """Return the answer as its reader shows it: HTML for a widget of the dashboard."""
+        from ..adapters.inbound.questions import AboutPauses
+
+        answer = self.answer(question)
+        if isinstance(question, AboutPauses) and question.is_widget:
+            from ..adapters.pause_widget import pauses_as_html
+
+            return pauses_as_html(answer["pauses"])
+        return answer
+
     def answer(self, question: Question) -> dict[str, Any]:  # noqa: PLR0911 - one for each question
         """Read the stored data and return the answer."""
         from ..adapters.inbound.questions import (
@@ -30,6 +41,7 @@ class ExplainApp(InvitingApp):
             AboutDay,
             AboutEvent,
             AboutOpener,
+            AboutPauses,
             AboutStory,
             AboutSubject,
             AboutTexts,
@@ -57,6 +69,11 @@ class ExplainApp(InvitingApp):
                 return read_openers(ref, store=self.store, invite=self._invite, clock=self.clock)
             case AboutTexts():
                 return self._texts(question)
+            case AboutPauses():
+                from ..usecases.read_pauses import read_pauses
+
+                brands = self.settings.routes.brands
+                return {"pauses": read_pauses(brands, store=self.store, clock=self.clock)}
             case AboutSubject():
                 from ..usecases.explain import explain_subject
 

@@ -1,4 +1,4 @@
-"""Parse the queries of ``ExplainFunction``: a contact, an event to preview, a broadcast, a story, a day or texts."""
+"""Parse the queries of ``ExplainFunction``: a contact, an event to preview, a broadcast, a story, pauses and others."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
@@ -72,7 +72,23 @@ class AboutOpener(NamedTuple):
     subject: AboutSubject
 
 
-Question = AboutSubject | AboutOpener | AboutContact | AboutEvent | AboutBroadcast | AboutStory | AboutDay | AboutTexts
+class AboutPauses(NamedTuple):
+    """``is_widget``: the dashboard wants HTML."""
+
+    is_widget: bool
+
+
+Question = (
+    AboutSubject
+    | AboutOpener
+    | AboutContact
+    | AboutEvent
+    | AboutBroadcast
+    | AboutStory
+    | AboutDay
+    | AboutTexts
+    | AboutPauses
+)
 
 
 def question(query: Any) -> Question:
@@ -156,6 +172,13 @@ def _about_story(query: Mapping[str, Any]) -> AboutStory:
     return AboutStory(query["simulate"])
 
 
+def _about_pauses(query: Mapping[str, Any]) -> AboutPauses:
+    """CloudWatch adds ``widgetContext`` if a dashboard asks."""
+    if query["pauses"] is not True:
+        raise InvalidEvent(["$.pauses: expected true"])
+    return AboutPauses("widgetContext" in query)
+
+
 QUESTIONS: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Question]]]] = {
     "contact": (
         '{"contact": {"brand", "channel", "address"}}, for all stored data with "export": true, then "after"',
@@ -174,5 +197,6 @@ QUESTIONS: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Question]
     "day": ('{"day": {"brand", "date"}}', lambda query: AboutDay(*day_at(query["day"], "$.day"))),
     "opener": ('{"opener": {"kind", "id", optional "brand"}}', _about_opener),
     "subject": ('{"subject": {"kind", "id", optional "brand"}}', lambda query: _about_subject(query["subject"])),
+    "pauses": ('{"pauses": true}', _about_pauses),
 }
 """By the field that names a query: its form, and its parser."""
