@@ -118,6 +118,30 @@ LINKED_LATE: Final = story(
 """The reminder goes to one address before the window closes; only then are the two addresses linked."""
 
 
+ANNOUNCED: Final = story(
+    writes("2026-03-04T15:29:29Z"),
+    writes("2026-03-10T23:30:00Z", CHAT),
+    (
+        "2026-03-10T23:45:00Z",
+        "HolidayHoursAnnounced",
+        {
+            "brand": "north",
+            "announcement_id": "n-1",
+            "send_at": "2026-03-11T01:00:00Z",
+            "date": "2026-03-13",
+            "closed": True,
+            **NEW_YORK,
+        },
+    ),
+    (
+        "2026-03-11T03:00:00Z",
+        "ContactLinked",
+        {"contact": CHAT, "same_as": {"channel": "sms", "address": SMS["address"]}},
+    ),
+)
+"""The addresses are linked while quiet hours hold an announcement to both."""
+
+
 def test_a_late_link_repeats_no_reminder() -> None:
     history = play(LINKED_LATE)
     assert [each.message.offset for each in history.handovers if each.message.reason == "appointment_reminder"] == [
@@ -127,9 +151,18 @@ def test_a_late_link_repeats_no_reminder() -> None:
     assert judge(LINKED_LATE, history).violations == []
 
 
-def test_the_judge_finds_a_reminder_at_both_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_link_repeats_no_announcement() -> None:
+    history = play(ANNOUNCED)
+    assert [each.message.reason for each in history.handovers] == ["holiday_hours"]
+    assert judge(ANNOUNCED, history).violations == []
+
+
+@pytest.mark.parametrize(("lines", "fence"), [(LINKED_LATE, "_at_aliases"), (ANNOUNCED, "_of_audience")])
+def test_the_judge_finds_a_message_at_both_addresses(
+    lines: list[Line], fence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def none(*_: Any) -> list[Any]:
         return []
 
-    monkeypatch.setattr(still_needed, "_keys_at_aliases", none)
-    assert set(codes(LINKED_LATE)) == {"at_most_once"}
+    monkeypatch.setattr(still_needed, fence, none)
+    assert set(codes(lines)) == {"at_most_once"}

@@ -46,6 +46,7 @@ from .store import (
     SilenceStore,
     SnapshotReader,
     Store,
+    SubjectReader,
     ThreadsReader,
     WindowStore,
 )
@@ -102,6 +103,7 @@ __all__ = [
     "Snapshot",
     "SnapshotReader",
     "Store",
+    "SubjectReader",
     "Thread",
     "ThreadsReader",
     "Unknown",

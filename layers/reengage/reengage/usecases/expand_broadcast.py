@@ -12,18 +12,18 @@ from typing import Final
 from reengage.domain.brand import STACK, Brand
 from reengage.domain.broadcast import Broadcast, BroadcastShard, Recipient, ShardState
 from reengage.domain.contact import Contact
-from reengage.domain.instants import parse_instant
 from reengage.domain.message import MessageKey, ScheduledMessage, State
 from reengage.domain.pause import stored_pauses
 from reengage.domain.person import other_channels
 from reengage.domain.planning import broadcasts
 from reengage.domain.policy import PolicyInput, PolicySettings, default_zone
-from reengage.domain.subject import Subject, SubjectRef
+from reengage.domain.subject import Subject
 from reengage.ports import BroadcastStore, Clock, Publish, Thread
 from reengage.usecases.erase_contact import forget
 from reengage.usecases.person import linked_with
 from reengage.usecases.plan_messages import context_of, planned_event
 from reengage.usecases.retry_conflicts import retry_conflicts
+from reengage.usecases.still_needed import interest_since
 
 PAGE: Final = 33
 """Recipients per page: their rows are read by one BatchGetItem."""
@@ -167,10 +167,7 @@ class _Page:
         return recipient.since is None or self._interest_since(other) is not None
 
     def _interest_since(self, contact: Contact) -> datetime | None:
-        interest = self.store.read_subject(SubjectRef.known_to(contact, "interest", self.shard.subject.id))
-        if interest is None or interest.is_undone("interest"):
-            return None
-        return parse_instant(interest.tracks["interest"].get("shown_at"))
+        return interest_since(contact, self.shard.subject.id, self.store)
 
     def _has_message(self, other: Contact, recipient: Recipient) -> bool:
         since = self._interest_since(other) if recipient.since else None

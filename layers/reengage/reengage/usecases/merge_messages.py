@@ -89,8 +89,8 @@ def split(
 
 def _is_needed(context: PolicyInput, store: RunStore) -> bool:
     """Return whether it is needed, with the content of the others; an appointment that is on again has its own text."""
-    verdict, needed, _ = need_of(context, store)
-    return verdict == "needed" and needed.corrects != CANCELLED
+    need = need_of(context, store)
+    return need.verdict == "needed" and need.context.corrects != CANCELLED
 
 
 def _sendable(context: PolicyInput, recipient: Contact, *, store: RunStore) -> PolicyInput | None:

@@ -200,9 +200,9 @@ class Sender:
 
     def _needed(self, context: PolicyInput) -> PolicyInput | Handled:
         """Return the input if the person still needs the message, by what they received; else wait, or skip it."""
-        verdict, needed, why = need_of(context, self.store)
+        verdict, needed, why, wait = need_of(context, self.store)
         if verdict == "wait":
-            return self._release(outcomes.postponed(context.message, self.clock() + FIRST_BACKOFF), Handled("held"))
+            return self._release(outcomes.postponed(context.message, self.clock() + wait), Handled("held"))
         if verdict == "not_needed":
             facts = {"decided_at": iso(context.now), **why}
             skipped = replace(context.message, state=State.SKIPPED, rule="superseded", facts=facts)

@@ -4,29 +4,41 @@
 |---|---|---|
 | a correction | see ``corrections.py`` | see there |
 | about a subject whose events name another linked address, too | the same message, planned for that address | skipped |
-| the same | the same message is in a sender's hands | it waits for the outcome |
+| of a broadcast, to a person with other addresses | the same message, planned for another address | skipped |
+| either of these two | the same message is in a sender's hands | it waits for the outcome |
 | any other | any | needed, without a read |
 
-Messages are planned for each address that events name, until a link shows that two of them are one person.
+Messages are planned for each address that events name, or that is in the audience. Later, a link may show that two of
+them are one person.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from reengage.domain.message import HANDED_OVER, MessageKey, State
+from reengage.domain.contact import Contact
+from reengage.domain.instants import parse_instant
+from reengage.domain.message import HANDED_OVER, ScheduledMessage, State
 from reengage.domain.policy import PolicyInput
-from reengage.ports import RunStore
+from reengage.domain.subject import SubjectRef
+from reengage.ports import RunStore, SubjectReader
 from reengage.usecases.corrections import Verdict, look_again
+
+WAITS: Final = timedelta(minutes=1)
 
 
 class Need(NamedTuple):
-    """``context``: that of a correction has the reason of the message that it corrects. ``facts`` are of the skip."""
+    """``context``: that of a correction has the reason of the message that it corrects. ``facts`` are of the skip.
+
+    ``wait``: when to look again, if another message is in a sender's hands.
+    """
 
     verdict: Verdict
     context: PolicyInput
     facts: Mapping[str, Any] = MappingProxyType({})
+    wait: timedelta = WAITS
 
 
 SAME_PERSON: Final = MappingProxyType({"same_person": True})
@@ -34,23 +46,55 @@ NOT_CORRECTED: Final = MappingProxyType({"corrects": None})
 
 
 def need_of(context: PolicyInput, store: RunStore) -> Need:
-    """Return whether the person needs the message; only a correction and a person with aliases take a read."""
+    """Return whether the person needs the message.
+
+    A correction takes reads, and so does a message to a person with other addresses that may have the same message.
+    """
     if context.message.reason_spec.correction:
         verdict, corrects = look_again(context.message, store, context.all_addresses)
         return Need(verdict, replace(context, corrects=corrects), NOT_CORRECTED)
-    rows = [row for key in _keys_at_aliases(context) if (row := store.read_message(key))]
+    taken = _taken_elsewhere(context, store)
+    if not taken:
+        return Need("needed", context)
+    in_hand = [row.contact.key for row in taken if row.state is State.SENDING]
+    if not in_hand:
+        return Need("not_needed", context, SAME_PERSON)
+    # Of two runs that have one each, both wait: then one of them must come first.
+    return Need("wait", context, wait=WAITS if context.message.contact.key < min(in_hand) else 2 * WAITS)
+
+
+def _taken_elsewhere(context: PolicyInput, store: RunStore) -> list[ScheduledMessage]:
+    """Return the rows of the same message at the person's other addresses, if they are handed over or in hand."""
+    message = context.message
+    twins = _of_audience(context, store) if message.reason_spec.audience else _at_aliases(context)
+    rows = [row for twin in twins if (row := store.read_message(twin.key))]
     # A run that has both by one claim, for one text, skips the other one.
-    states = {row.state for row in rows if row.claim_id != context.message.claim_id}
-    if State.SENDING in states:
-        return Need("wait", context)
-    return Need("not_needed" if states & {*HANDED_OVER} else "needed", context, SAME_PERSON)
+    return [row for row in rows if row.state in HANDED_OVER and row.claim_id != message.claim_id]
 
 
-def _keys_at_aliases(context: PolicyInput) -> list[MessageKey]:
-    """Return the keys of the same message at the person's other addresses that the subject's events name."""
+def interest_since(contact: Contact, item_id: str, store: SubjectReader) -> datetime | None:
+    """Return since when the contact is interested in the item; ``None`` if it is not."""
+    interest = store.read_subject(SubjectRef.known_to(contact, "interest", item_id))
+    if interest is None or interest.is_undone("interest"):
+        return None
+    return parse_instant(interest.tracks["interest"].get("shown_at"))
+
+
+def _at_aliases(context: PolicyInput) -> list[ScheduledMessage]:
+    """Return the same message at the person's other addresses that the subject's events name."""
     subject, message = context.subject, context.message
     if subject is None or not subject.aliases:
         return []
     named = [address for address in context.all_addresses if address.person in subject.aliases]
-    used = [contact for contact in map(subject.reached_at, named) if contact != message.contact]
-    return [replace(message, contact=contact).key for contact in dict.fromkeys(used)]
+    used = dict.fromkeys(map(subject.reached_at, named))
+    return [replace(message, contact=contact) for contact in used if contact != message.contact]
+
+
+def _of_audience(context: PolicyInput, store: RunStore) -> list[ScheduledMessage]:
+    """Return the same message of a broadcast at the person's other addresses."""
+    message = context.message
+    others = [address for address in context.all_addresses if address != message.contact]
+    if message.reason_spec.audience != "interested":
+        return [replace(message, contact=other) for other in others]
+    since = {other: interest_since(other, message.subject.id, store) for other in others}
+    return [replace(message, contact=other, anchor_at=at) for other, at in since.items() if at]
