@@ -2,11 +2,12 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from reengage.domain.contact import Contact
-from reengage.simulation import StoryError, parse_story
+from reengage.simulation import StoryError, parse_story, read_story
 from reengage.simulation.app import SimulatedApp
 from reengage.simulation.engine import _Engine
 from tests.simulation.builders import ANNA, books, event, instants, of_type, run, summary, writes
@@ -193,3 +194,12 @@ def test_ttl_deletes_what_has_expired() -> None:
     stored = engine.app.store.read_thread(Contact("acme-dental", "sms", "+4915112345678"), "m-2026-03-02T12:00:00Z")
     assert stored.conversation is not None
     assert not stored.known
+
+
+def test_a_line_separator_in_a_text_splits_no_line(tmp_path: Path) -> None:
+    contact = {"brand": "acme", "channel": "sms", "address": "+12025550101"}
+    detail = {"contact": contact, "message_id": "m-1", "sent_at": "2026-11-02T08:00:00Z", "text": "Hi\u2028there\x85!"}
+    event = {"time": "2026-11-02T08:00:00Z", "detail-type": "MessageReceived", "detail": detail}
+    story = tmp_path / "story.jsonl"
+    story.write_bytes(json.dumps(event, ensure_ascii=False).encode() + b"\r\n")
+    assert len(read_story(story).events) == 1

@@ -37,6 +37,8 @@ WRONG: Final = {
     "send": "Missing argument 'event'. Usage: reengage send AppointmentBooked",
     "send Foo": 'unknown event "Foo"; use one of AgentReplied',
     "send AppointmentBooked --in 2x": "expected 2d, 3h, 90m or an ISO 8601 duration such as",
+    "send AppointmentBooked --in 9999999999999d": "expected 2d, 3h, 90m",
+    "send AppointmentBooked --in 9999d": "expected at most 3650d",
     "send-test": "Missing option '--to'. Usage: reengage send-test --to",
     "progress acme": "Give either --announcement ID or --item ID",
     "import-opt-outs": "Missing argument 'file'. Usage: reengage import-opt-outs opt-outs.csv",

@@ -72,13 +72,19 @@ def flat(details: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} {value}"
 
 
-def read_json(file: Path) -> Any:
-    """Read a JSON file. Raises ``UsageError`` that names the file and what is wrong with it."""
+def read_text(file: Path) -> str:
+    """Read a text file. Raises ``UsageError`` that names the file and what is wrong with it."""
     if not file.is_file():
         raise UsageError(f"{file}: no such file")
     try:
-        return json.loads(file.read_text(encoding="utf-8-sig"))
+        return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"{file}: expected UTF-8: {error}") from error
+
+
+def read_json(file: Path) -> Any:
+    """Read a JSON file. Raises ``UsageError`` that names the file and what is wrong with it."""
+    try:
+        return json.loads(read_text(file))
     except (json.JSONDecodeError, RecursionError) as error:
         raise UsageError(f"{file}: expected JSON: {error}") from error

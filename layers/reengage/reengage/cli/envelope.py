@@ -6,7 +6,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from difflib import get_close_matches
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 import msgspec
 
@@ -14,6 +14,8 @@ from reengage.adapters.inbound.event_types import EVENT_SCHEMAS, MessageReceived
 from reengage.cli.console import UsageError
 from reengage.domain.instants import Duration, iso
 
+UNITS: Final = {"d": "days", "h": "hours", "m": "minutes"}
+FARTHEST: Final = timedelta(days=3650)
 EVENT_TYPES: Mapping[str, type[msgspec.Struct]] = {"MessageReceived": MessageReceived, **EVENT_SCHEMAS}
 EXAMPLES: Mapping[str, Callable[[str, datetime], Any]] = {
     "Instant": lambda _, at: iso(at.replace(second=0, microsecond=0)),
@@ -60,15 +62,18 @@ def _check_names(detail_type: str, detail: Mapping[str, Any]) -> None:
 
 
 def parse_ahead(text: str) -> timedelta:
-    """Parse ``2d``, ``3h``, ``90m`` or an ISO 8601 duration of days or hours. Raises ``UsageError``."""
-    units = {"d": "days", "h": "hours", "m": "minutes"}
-    if text[:-1].isdecimal() and text[-1:] in units:
-        return timedelta(**{units[text[-1]]: int(text[:-1])})
+    """Parse ``2d``, ``3h``, ``90m`` or an ISO 8601 duration of at most ten years. Raises ``UsageError``."""
     try:
-        duration = Duration.parse(text)
-    except ValueError as error:
+        if text[:-1].isdecimal() and text[-1:] in UNITS:
+            ahead = timedelta(**{UNITS[text[-1]]: int(text[:-1])})
+        else:
+            duration = Duration.parse(text)
+            ahead = timedelta(days=duration.days) + duration.exact
+    except (ValueError, OverflowError) as error:
         raise UsageError(f'--in "{text}": expected 2d, 3h, 90m or an ISO 8601 duration such as P2D') from error
-    return timedelta(days=duration.days) + duration.exact
+    if ahead > FARTHEST:
+        raise UsageError(f'--in "{text}": expected at most {FARTHEST.days}d')
+    return ahead
 
 
 def _given(fields: Sequence[str]) -> Iterator[tuple[str, Any]]:

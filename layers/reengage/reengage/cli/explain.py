@@ -100,7 +100,10 @@ def _international(phone: str, senders: Sequence[str]) -> str:
     for sender in senders:
         if sender.startswith("+"):
             region = phonenumbers.region_code_for_number(phonenumbers.parse(sender))
-            number = phonenumbers.parse(phone, region)
+            try:
+                number = phonenumbers.parse(phone, region)
+            except phonenumbers.NumberParseException:
+                break
             if phonenumbers.is_possible_number(number):
                 return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     raise UsageError(f'--phone: write the number with its country, such as "+1 202 555 0101"; got "{phone}"')

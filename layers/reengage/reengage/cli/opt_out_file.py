@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reengage.adapters.inbound.eventbridge import parse_business_event
-from reengage.cli.console import UsageError
+from reengage.cli.console import UsageError, read_text
 from reengage.cli.endpoints import PINPOINT_CHANNELS, WITHOUT_COUNTERPART, Endpoint, endpoint_of, flat
 from reengage.domain.instants import iso
 from reengage.errors import InvalidEvent
@@ -45,17 +45,12 @@ def read_rows(file: Path, now: datetime, brand: str = "") -> list[Row]:
 
 def _lines(file: Path) -> Iterator[tuple[int, Any]]:
     """Yield the number and fields of each line; an error takes the place of a line that cannot be parsed."""
-    if not file.is_file():
-        raise UsageError(f"{file}: no such file")
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{file}: expected UTF-8: {error}") from error
+    text = read_text(file)
     yield from _csv_lines(file, text) if file.suffix.lower() == ".csv" else _json_lines(text)
 
 
 def _json_lines(text: str) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # JSON allows the other line separators in a string
         if line.strip():
             try:
                 yield number, json.loads(line)

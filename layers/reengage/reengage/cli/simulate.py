@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from reengage.cli.console import ExitCode, UsageError, command, write
+from reengage.cli.console import ExitCode, UsageError, command, read_text, write
 from reengage.cli.explain import JsonOption
 from reengage.domain.instants import iso, parse_instant
 from reengage.report import Run, render_report, report_data
@@ -92,10 +92,7 @@ def _story(path: Path) -> Story:
 
 
 def _secret(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except FileNotFoundError as error:
-        raise UsageError(f"{path}: no such file") from error
+    return read_text(path).strip()
 
 
 def _instant(option: str, text: str) -> datetime:

@@ -13,7 +13,9 @@
 A folder of DynamoDB's export to S3 is a story too, and so is the output of ``aws dynamodb scan``.
 """
 
+import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -103,10 +105,13 @@ def read_story(path: str | Path) -> Story:
     """
     if Path(path).is_dir():
         return _export(Path(path))
-    text = Path(path).read_text(encoding="utf-8-sig")
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise StoryError(f"expected UTF-8: {error}") from error
     if (items := scanned(text)) is not None:
         return parse_story({"Item": item} for item in items)
-    lines = enumerate(text.splitlines(), start=1)
+    lines = enumerate(text.split("\n"), start=1)  # JSON allows the other line separators in a string
     return _story((number, _parsed(number, line)) for number, line in lines if line.strip())
 
 
@@ -119,7 +124,7 @@ def _export(folder: Path) -> Story:
     try:
         exported_at, lines = export_of(folder)
         items = [line["Item"] for line in lines]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise StoryError(f"no full export of a table: {error}") from error
     return replace(parse_story({"Item": item} for item in items), start=exported_at)
 
@@ -127,7 +132,7 @@ def _export(folder: Path) -> Story:
 def _parsed(number: int, text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StoryError(f"line {number}: {error}; use one JSON object a line") from error
 
 

@@ -42,7 +42,7 @@ def scanned(text: str) -> list[Item] | None:
     """Return the items that a scan printed; ``None`` if the text is something else."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     items = value.get("Items") if isinstance(value, dict) else None
     return items if isinstance(items, list) else None
