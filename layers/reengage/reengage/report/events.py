@@ -1,17 +1,17 @@
 """Derive a report from event lines: of a simulation (``reengage simulate --json``) or of a deployed stack's bus."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
-from zoneinfo import ZoneInfo
 
 from ..domain.contact import Contact
 from ..domain.conversation import WINDOW
 from ..domain.instants import iso, parse_instant, parse_zone
-from .data import SENT, Comparison, ContactHistory, Hold, Inbound, Mark, Message, Outcome, ReportData, totals_of
+from .data import SENT, Comparison, ContactHistory, Hold, Inbound, Mark, Outcome, ReportData, totals_of
+from .drafts import ContactDraft, MessageDraft, zone_of
 
 Line = Mapping[str, Any]
 
@@ -70,94 +70,12 @@ def report_data(
     )
 
 
-@dataclass(slots=True)
-class _MessageDraft:
-    """A message while its events are read."""
-
-    id: str
-    reason: str
-    subject_id: str
-    planned_at: datetime | None = None
-    due_at: datetime | None = None
-    outcome: Outcome = "scheduled"
-    at: datetime | None = None
-    reported_at: datetime | None = None
-    held: list[Hold] = field(default_factory=list)
-    held_until: datetime | None = None
-    rule: str | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    text: str | None = None
-
-    def finished(self, zone: str | None) -> Message:
-        sent_at = self.at if self.outcome in SENT else None
-        late = (sent_at - self.due_at).total_seconds() if sent_at and self.due_at else None
-        return Message(
-            id=self.id,
-            reason=self.reason,
-            subject_id=self.subject_id,
-            planned_at=_iso(self.planned_at),
-            due_at=_iso(self.due_at),
-            outcome=self.outcome,
-            at=_iso(self.at) if self.outcome != "scheduled" else None,
-            held=tuple(self.held),
-            rule=self.rule,
-            facts=self.facts,
-            text=self.text,
-            local_hour=sent_at.astimezone(_zone_of(zone)).hour if sent_at and zone else None,
-            lateness_seconds=late,
-            reported_at=_iso(self.reported_at),
-        )
-
-
-@dataclass(slots=True)
-class _ContactDraft:
-    """A contact while its events are read. ``opened_at`` are the instants of messages, which open a window."""
-
-    key: str
-    name: str | None = None
-    given_zone: str | None = None
-    used_zone: str | None = None
-    opened_at: set[datetime] = field(default_factory=set)
-    erased_at: list[datetime] = field(default_factory=list)
-    inbound: dict[tuple[str, str, str], Inbound] = field(default_factory=dict)
-    opt_outs: list[Mark] = field(default_factory=list)
-    notes: dict[Mark, None] = field(default_factory=dict)
-    messages: dict[str, _MessageDraft] = field(default_factory=dict)
-    open_plans: dict[tuple[str, str, datetime | None], str] = field(default_factory=dict)
-
-    def windows(self) -> tuple[tuple[str, str], ...]:
-        """Return the spans in which the window is open, merged; an erasure closes it."""
-        spans: list[list[datetime]] = []
-        for opens in sorted(self.opened_at):
-            closes = min(
-                (erased for erased in self.erased_at if opens <= erased < opens + WINDOW), default=opens + WINDOW
-            )
-            if spans and opens <= spans[-1][1]:
-                spans[-1][1] = max(spans[-1][1], closes)
-            else:
-                spans.append([opens, closes])
-        return tuple((iso(opens), iso(closes)) for opens, closes in spans)
-
-    def finished(self, default_zone: str | None) -> ContactHistory:
-        zone = self.used_zone or self.given_zone or default_zone
-        return ContactHistory(
-            contact=self.key,
-            name=self.name,
-            zone=zone,
-            windows=self.windows(),
-            inbound=tuple(sorted(self.inbound.values(), key=lambda message: parse_instant(message.at))),
-            opt_outs=tuple(self.opt_outs),
-            notes=tuple(sorted(self.notes, key=lambda note: parse_instant(note.at))),
-            messages=tuple(draft.finished(zone) for draft in self.messages.values()),
-        )
-
-
 class _Reader:
     """Apply events, in order of time, to the contacts that they are about."""
 
     def __init__(self, default_zone: str | None) -> None:
         self.default_zone = default_zone
-        self.contacts: dict[str, _ContactDraft] = {}
+        self.contacts: dict[str, ContactDraft] = {}
         self.settings: dict[str, str] = {}
         self.pauses: list[tuple[str | None, Mark]] = []
         self.starts: list[datetime] = []
@@ -186,7 +104,7 @@ class _Reader:
         key = _contact_key(where.get("brand"), where.get("channel"), where.get("address"))
         contact = self.contacts.get(key)
         if contact is None:
-            contact = self.contacts[key] = _ContactDraft(key)
+            contact = self.contacts[key] = ContactDraft(key)
         _APPLY[kind](contact, at, detail)
 
 
@@ -221,10 +139,6 @@ def _contact_key(brand: object, channel: object, address: object) -> str:
     return f"{contact.brand}/{contact.channel}/{contact.address}"
 
 
-def _iso(instant: datetime | None) -> str | None:
-    return iso(instant) if instant else None
-
-
 def _instant(value: object) -> datetime | None:
     """Return a field's instant; ``None`` if it is not one: only the envelope's instant must be right."""
     try:
@@ -235,18 +149,10 @@ def _instant(value: object) -> datetime | None:
 
 def _zone(value: object) -> str | None:
     """Return the zone's name, if it is one: facts may hold ``3 zones``."""
-    return value if isinstance(value, str) and _zone_of(value) else None
+    return value if isinstance(value, str) and zone_of(value) else None
 
 
-@cache
-def _zone_of(name: str) -> ZoneInfo | None:
-    try:
-        return parse_zone(name)
-    except ValueError:
-        return None
-
-
-def _received(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
+def _received(contact: ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
     sent_at = _instant(detail.get("sent_at")) or at
     contact.opened_at.add(sent_at)
     contact.name = detail.get("display_name") or contact.name
@@ -255,20 +161,20 @@ def _received(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -
     contact.inbound.setdefault((str(detail.get("message_id", "")), message.at, message.text), message)
 
 
-def _agent_replied(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
+def _agent_replied(contact: ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
     message = Inbound(iso(_instant(detail.get("occurred_at")) or at), str(detail.get("text", "")), "agent")
     contact.inbound.setdefault(("agent", message.at, message.text), message)
 
 
-def _draft(contact: _ContactDraft, detail: Mapping[str, Any]) -> _MessageDraft:
+def _draft(contact: ContactDraft, detail: Mapping[str, Any]) -> MessageDraft:
     name = str(detail.get("scheduled_message_id", ""))
     if name not in contact.messages:
-        draft = _MessageDraft(name, str(detail.get("reason", "")), str(detail.get("subject_id", "")))
+        draft = MessageDraft(name, str(detail.get("reason", "")), str(detail.get("subject_id", "")))
         contact.messages[name] = draft
     return contact.messages[name]
 
 
-def _planned(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
+def _planned(contact: ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
     draft = _draft(contact, detail)
     if draft.outcome in SENT:
         return  # published twice
@@ -288,13 +194,13 @@ def _planned(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) ->
         contact.opened_at.add(closes - WINDOW)
 
 
-def _requested(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
+def _requested(contact: ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
     draft = _draft(contact, detail)
     draft.text = detail.get("text") or draft.text
     draft.at = draft.at or at
 
 
-def _held(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
+def _held(contact: ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
     draft = _draft(contact, detail)
     rule, until, facts = (
         str(detail.get("rule", "")),
@@ -310,7 +216,7 @@ def _held(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> No
     draft.held_until = until
 
 
-def _sent(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
+def _sent(contact: ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
     draft = _draft(contact, detail)
     draft.text = detail.get("text") or draft.text
     draft.facts = dict(detail.get("facts") or {}) | _named(detail, "provider")
@@ -321,8 +227,8 @@ def _sent(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> No
         draft.outcome = "sent"
 
 
-def _receipt(outcome: Outcome) -> Callable[[_ContactDraft, datetime, Mapping[str, Any]], None]:
-    def reported(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
+def _receipt(outcome: Outcome) -> Callable[[ContactDraft, datetime, Mapping[str, Any]], None]:
+    def reported(contact: ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
         draft = _draft(contact, detail)
         draft.reported_at = _instant(detail.get("at")) or at
         draft.outcome = outcome
@@ -332,8 +238,8 @@ def _receipt(outcome: Outcome) -> Callable[[_ContactDraft, datetime, Mapping[str
     return reported
 
 
-def _ended(outcome: Outcome, *named: str) -> Callable[[_ContactDraft, datetime, Mapping[str, Any]], None]:
-    def ended(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
+def _ended(outcome: Outcome, *named: str) -> Callable[[ContactDraft, datetime, Mapping[str, Any]], None]:
+    def ended(contact: ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
         draft = _draft(contact, detail)
         if draft.outcome in SENT:
             return  # the receipt of a message that counted as unconfirmed or failed was first
@@ -350,15 +256,15 @@ def _named(detail: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: detail[name] for name in names if detail.get(name) is not None}
 
 
-def _learn(contact: _ContactDraft, facts: Mapping[str, Any]) -> None:
+def _learn(contact: ContactDraft, facts: Mapping[str, Any]) -> None:
     """Take the zone and the window from the facts of a decision."""
     contact.used_zone = _zone(facts.get("zone")) or contact.used_zone
     if last := _instant(facts.get("last_inbound_at")):
         contact.opened_at.add(last)
 
 
-def _choice(kind: str) -> Callable[[_ContactDraft, datetime, Mapping[str, Any]], None]:
-    def chosen(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
+def _choice(kind: str) -> Callable[[ContactDraft, datetime, Mapping[str, Any]], None]:
+    def chosen(contact: ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
         if contact.opt_outs and contact.opt_outs[-1].kind == kind:
             return  # nothing changed
         cause = detail.get("cause")
@@ -368,16 +274,16 @@ def _choice(kind: str) -> Callable[[_ContactDraft, datetime, Mapping[str, Any]],
     return chosen
 
 
-def _note(kind: str, *named: str) -> Callable[[_ContactDraft, datetime, Mapping[str, Any]], None]:
-    def noted(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
+def _note(kind: str, *named: str) -> Callable[[ContactDraft, datetime, Mapping[str, Any]], None]:
+    def noted(contact: ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
         note = ", ".join(str(value) for value in _named(detail, *named).values())
         contact.notes[Mark(iso(at), kind, note)] = None
 
     return noted
 
 
-def _opened(kind: str) -> Callable[[_ContactDraft, datetime, Mapping[str, Any]], None]:
-    def opened(contact: _ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
+def _opened(kind: str) -> Callable[[ContactDraft, datetime, Mapping[str, Any]], None]:
+    def opened(contact: ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
         if last := _instant(detail.get("last_inbound_at")):
             contact.opened_at.add(last)
         contact.notes[Mark(iso(at), kind)] = None
@@ -385,7 +291,7 @@ def _opened(kind: str) -> Callable[[_ContactDraft, datetime, Mapping[str, Any]],
     return opened
 
 
-def _erased(contact: _ContactDraft, at: datetime, _detail: Mapping[str, Any]) -> None:
+def _erased(contact: ContactDraft, at: datetime, _detail: Mapping[str, Any]) -> None:
     """Forget the name and every text so far: the report shows no more than the table holds."""
     contact.erased_at.append(at)
     contact.name = None
@@ -406,7 +312,7 @@ _PAUSES: Final[Mapping[str, str]] = MappingProxyType(
 _INPUTS: Final = frozenset({"MessageReceived", "AgentReplied"})
 """The events in that the report shows. Of the others it shows the outcome."""
 
-_APPLY: Final[Mapping[str, Callable[[_ContactDraft, datetime, Mapping[str, Any]], None]]] = MappingProxyType(
+_APPLY: Final[Mapping[str, Callable[[ContactDraft, datetime, Mapping[str, Any]], None]]] = MappingProxyType(
     {
         "MessageReceived": _received,
         "AgentReplied": _agent_replied,
