@@ -68,7 +68,7 @@ def test_stories_reach_the_provider() -> None:
 
 
 def test_stories_reach_each_part_of_the_model() -> None:
-    """Linked addresses, WhatsApp, a second address after a failed one, an early send, an appointment of two people."""
+    """Linked addresses, WhatsApp, a second address after a failed one, early sends, what two people share."""
     reached: Counter[str] = Counter()
     for seed in range(SEEDS * 2):
         lines = story_of(seed)
@@ -79,8 +79,9 @@ def test_stories_reach_each_part_of_the_model() -> None:
             reached["chat"] += message.recipient.channel == "whatsapp"
             reached["early"] += message.planned_due_at is not None and handover.call.at < message.planned_due_at
             reached["several"] += message.reason == "appointment_reminder" and len(people) > 1
+            reached["trial"] += message.reason == "trial_follow_up" and len(people) > 1
             reached["again"] += bool(message.undelivered_to)
-    assert all(reached[name] > 0 for name in ("elsewhere", "chat", "early", "several", "again")), reached
+    assert all(reached[name] > 0 for name in ("elsewhere", "chat", "early", "several", "trial", "again")), reached
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,17 @@ from typing import Final, NamedTuple
 
 from reengage.domain.message import MessageKey, ScheduledMessage
 from reengage.simulation.fault_app import Call, History
-from tests.simulation.faults.model import NEVER, View, address_of, at_of, linked, made_at, other_address, subject_of
+from tests.simulation.faults.model import (
+    NEVER,
+    OF_SEVERAL_PEOPLE,
+    View,
+    address_of,
+    at_of,
+    linked,
+    made_at,
+    other_address,
+    subject_of,
+)
 from tests.simulation.faults.settings import Line, Settings, settings_of
 
 MOST_UNSURE: Final = 6
@@ -65,10 +75,10 @@ class Case:
         self.rows = {row.key: row for row in self.history.rows}
 
     def relevant(self, address: str, subject: str) -> list[Line]:
-        """The events about the person, and about the subject: an appointment has those of its other people, too."""
+        """The events about the person, and about the subject: those of its other people, too."""
         people = self.people.get(address, frozenset({address}))
         of_subject = self.of_subject[subject]
-        if not any("appointment_id" in line["detail"] for line in of_subject):
+        if not any(name in line["detail"] for line in of_subject for name in OF_SEVERAL_PEOPLE):
             of_subject = [line for line in of_subject if address_of(line) in (None, *people)]
         found = {line["id"]: line for line in of_subject}
         found |= {line["id"]: line for each in people for line in self.of_address[each]}

@@ -83,7 +83,7 @@ def _plans(case: Case) -> Iterator[tuple[str, Line, str, str, Sequence[str]]]:
             if line["detail-type"] not in types or subject_id is None:
                 continue
             named = [each for other in case.of_subject[subject_id] if (each := address_of(other))]
-            people = named if reason == "appointment_reminder" else [address_of(line)]
+            people = named if reason in ("appointment_reminder", "trial_follow_up") else [address_of(line)]
             for address in dict.fromkeys(people):
                 if address:
                     yield address, line, reason, subject_id, offsets

@@ -39,6 +39,10 @@ PULLED: Final = {
 
 CORRECTIONS: Final = ("appointment_moved", "appointment_cancelled")
 RANKS: Final = {"AppointmentBooked": 0, "AppointmentRescheduled": 1, "AppointmentCancelled": 2}
+ENDS: Final = frozenset({"AppointmentCancelled", "TrialConverted"})
+OF_SEVERAL_PEOPLE: Final = ("appointment_id", "trial_id")
+"""Subjects of which an event with a contact adds or ends that person alone; its instants are those of all."""
+
 SUBJECTS: Final = ("appointment_id", "trial_id", "cart_id", "product_id", "order_id", "item_id", "announcement_id")
 
 
@@ -240,24 +244,27 @@ class View:
 
     def appointment(self, subject_id: str) -> tuple[Line | None, datetime | None, bool]:
         """The newest event that changed it for the person, when it starts, and whether the person takes part."""
-        lines = sorted(self._of(subject_id, *RANKS), key=_rank)
+        return self._shared(sorted(self._of(subject_id, *RANKS), key=_rank), "starts_at")
+
+    def _shared(self, lines: Sequence[Line], field: str) -> tuple[Line | None, datetime | None, bool]:
+        """The same by the events of a subject that may have several people; ``field`` has its instant."""
         if not self._is_named(lines) or self._first_named(lines) != self.address:
             return None, None, False
-        dated = [line for line in lines if "starts_at" in line["detail"]]
+        dated = [line for line in lines if field in line["detail"]]
         concerns = [line for line in lines if address_of(line) in (None, *self.people) or line in dated]
-        starts_at = instant(dated[-1]["detail"]["starts_at"]) if dated else None
-        return concerns[-1], starts_at, self._takes_part(lines)
+        at = instant(dated[-1]["detail"][field]) if dated else None
+        return concerns[-1], at, self._takes_part(lines)
 
     def _first_named(self, lines: Sequence[Line]) -> str | None:
         """The address of the person for which the messages are: the one that was added first."""
-        added = (address_of(line) for line in lines if line["detail-type"] != "AppointmentCancelled")
+        added = (address_of(line) for line in lines if line["detail-type"] not in ENDS)
         return next((address for address in added if address in self.people), None)
 
     def _takes_part(self, lines: Sequence[Line]) -> bool:
         """Who leaves alone comes back alone, unless there is no one else."""
         takes_part = has_left = has_others = False
         for line in lines:
-            ends = line["detail-type"] == "AppointmentCancelled"
+            ends = line["detail-type"] in ENDS
             match address_of(line):
                 case address if address in self.people:
                     takes_part, has_left = not ends, ends
@@ -287,10 +294,11 @@ class View:
         return Wanted(at_of(newest), starts_at, starts_at)
 
     def _trial(self, subject_id: str, offset: str) -> Wanted | None:
-        newest = self._newest(subject_id, "TrialStarted", "TrialExtended", "TrialConverted")
-        if newest is None or "ends_at" not in newest["detail"]:
+        lines = sorted(self._of(subject_id, "TrialStarted", "TrialExtended", "TrialConverted"), key=_rank)
+        _, ends_at, takes_part = self._shared(lines, "ends_at")
+        if ends_at is None or not takes_part:
             return None
-        ends_at, zone = instant(newest["detail"]["ends_at"]), zone_of(self.address)
+        zone = zone_of(self.address)
         last = wall(ends_at, DAY, zone)
         return {
             "-P3D": Wanted(wall(ends_at, -3 * DAY, zone), last, ends_at),

@@ -95,6 +95,18 @@ def draw(chance: random.Random) -> Line:
     }
 
 
+def provider_of(chance: random.Random) -> list[Line]:
+    """Return what the provider does: some messages do not arrive, and others do so with two receipts."""
+    lines: list[Line] = []
+    if chance.random() < 0.5:
+        share = chance.choice((0.1, 0.4))
+        lines.append({"provider": {"share": share, "receipts": [{"status": "undelivered", "after": "PT6S"}]}})
+    if chance.random() < 0.5:
+        receipts = [{"status": "delivered", "after": "PT4S"}, {"status": "sent", "after": "PT9S"}]
+        lines.append({"provider": {"share": 0.7, "receipts": receipts}})
+    return lines
+
+
 def settings_of(lines: Sequence[Line]) -> Settings:
     """Return what a story sets; what it does not set has its default."""
     given = {name: value for line in lines for name, value in line.get("set", {}).items()}

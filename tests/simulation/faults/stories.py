@@ -1,7 +1,7 @@
 """Make a story from a seed: some people, what is planned for them, and what happens close to what is due.
 
 It lasts six weeks, longer than a window, so windows close and TTL deletes. Some people have two addresses, some write
-on WhatsApp, and some appointments have two people.
+on WhatsApp, and some appointments and trials have two people.
 """
 
 import random
@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from reengage.domain.instants import iso
-from tests.simulation.faults.settings import DAY, HOUR, Line, draw
+from tests.simulation.faults.settings import DAY, HOUR, Line, draw, provider_of
 
 BEGINS: Final = datetime(2026, 3, 2, 15, tzinfo=UTC)
 """Clocks change in the story: on 8 March in New York, on 29 March in Berlin."""
@@ -107,7 +107,7 @@ class Story:
 def story_of(seed: int) -> list[Line]:
     """Return the lines of a seed's story in order of time; each event has an id of its own."""
     story = Story(random.Random(seed))
-    settings = _settings(story)
+    settings = draw(story.chance)
     for number in range(story.chance.randint(4, 9)):
         story.people.append(_person(story, 100 + number))
     for person in story.people:
@@ -116,6 +116,8 @@ def story_of(seed: int) -> list[Line]:
             _consents(story, person, at=story.any_time(3))
     for _ in range(story.chance.choice((0, 1, 2, 4))):
         _joins(story, *story.chance.sample(story.people, 2))
+    for _ in range(story.chance.choice((0, 1, 2))):
+        _shares_a_trial(story, *story.chance.sample(story.people, 2))
     for _ in range(story.chance.choice((0, 1, 1, 2))):
         story.chance.choice((_previews, _closes_on_a_day, _restocks))(story)
     for person in story.people:
@@ -124,25 +126,10 @@ def story_of(seed: int) -> list[Line]:
     events = sorted(filter(story.is_kept, story.lines), key=lambda line: str(line["time"]))
     return [
         *([{"set": settings}] if settings else []),
-        *_provider(story),
+        *provider_of(story.chance),
         *(line | {"id": f"event-{number}", "source": "test.app"} for number, line in enumerate(events)),
         {"until": iso(ENDS)},
     ]
-
-
-def _settings(story: Story) -> Line:
-    return draw(story.chance)
-
-
-def _provider(story: Story) -> list[Line]:
-    lines: list[Line] = []
-    if story.chance.random() < 0.5:
-        share = story.chance.choice((0.1, 0.4))
-        lines.append({"provider": {"share": share, "receipts": [{"status": "undelivered", "after": "PT6S"}]}})
-    if story.chance.random() < 0.5:
-        receipts = [{"status": "delivered", "after": "PT4S"}, {"status": "sent", "after": "PT9S"}]
-        lines.append({"provider": {"share": 0.7, "receipts": receipts}})
-    return lines
 
 
 def _person(story: Story, number: int) -> Person:
@@ -215,6 +202,22 @@ def _joins(story: Story, one: Person, other: Person) -> None:
     story.add(story.any_time(10), "AppointmentBooked", **joined | {"timezone": booked["timezone"]})
     if story.chance.random() < 0.4:
         story.add(story.near(other), "AppointmentCancelled", contact=contact, appointment_id=appointment_id)
+
+
+def _shares_a_trial(story: Story, one: Person, other: Person) -> None:
+    """The second person joins a trial of the first, and may buy alone."""
+    started = [line for line in story.lines if line["detail-type"] == "TrialStarted"]
+    own = [line for line in started if line["detail"]["contact"] in one.contacts]
+    if not own or one.zone_name != other.zone_name:
+        return
+    trial = story.chance.choice(own)["detail"] | {"contact": story.chance.choice(other.contacts)}
+    story.shared.add(trial["trial_id"])
+    ends_at = datetime.fromisoformat(trial["ends_at"])
+    other.hot.extend([(ends_at - 3 * DAY).astimezone(UTC), (ends_at + DAY).astimezone(UTC)])
+    story.add(story.any_time(10), "TrialStarted", **trial)
+    if story.chance.random() < 0.4:
+        gone = {"contact": trial["contact"], "trial_id": trial["trial_id"]}
+        story.add(story.near(other), "TrialConverted", **gone)
 
 
 def _of(story: Story, person: Person) -> Line | None:
@@ -415,11 +418,9 @@ def _booked_and_erased(story: Story, person: Person) -> None:
 
 
 def _is_in_shared(story: Story, person: Person) -> bool:
-    """Whether the person shares an appointment: what an erasure leaves of one is not in the model."""
-    return any(
-        line["detail"].get("appointment_id") in story.shared and line["detail"].get("contact") in person.contacts
-        for line in story.lines
-    )
+    """Whether the person shares an appointment or a trial: what an erasure leaves of one is not in the model."""
+    own = (line["detail"] for line in story.lines if line["detail"].get("contact") in person.contacts)
+    return any(detail.get(name) in story.shared for detail in own for name in ("appointment_id", "trial_id"))
 
 
 def _pauses(story: Story, person: Person) -> None:
