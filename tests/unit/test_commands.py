@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -350,13 +351,15 @@ class Aws:
 
     def __init__(self, outputs: dict[str, str], answer: Any, *, fails: bool = False) -> None:
         self.outputs, self.answer, self.fails = outputs, answer, fails
+        self.clock: datetime | None = None
 
     def client(self, _service: str) -> "Aws":
         return self
 
     def describe_stacks(self, **_name: str) -> Any:
         outputs = [{"OutputKey": name, "OutputValue": value} for name, value in self.outputs.items()]
-        return {"Stacks": [{"Outputs": outputs}]}
+        headers = {"date": format_datetime(self.clock)} if self.clock else {}
+        return {"Stacks": [{"Outputs": outputs}], "ResponseMetadata": {"HTTPHeaders": headers}}
 
     def invoke(self, *, FunctionName: str, Payload: bytes) -> Any:  # noqa: N803 - AWS's names
         assert FunctionName == self.outputs["ExplainFunctionArn"]
@@ -455,6 +458,16 @@ def test_pause_and_resume_are_events_on_the_bus(monkeypatch: pytest.MonkeyPatch)
     assert paused[1]["until"] == "2026-12-01T08:00:00+00:00"
     assert resumed[0] == "SendingResumed"
     assert {**resumed[1], "occurred_at": ""} == {"brand": "acme", "scope": "cart_reminder", "occurred_at": ""}
+
+
+def test_a_pause_is_dated_by_the_clock_of_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of this machine is an hour behind; another operator's is not."""
+    bus = Bus()
+    bus.clock = datetime.now(UTC) + timedelta(hours=1)
+    monkeypatch.setattr(boto3, "client", bus.client)
+    assert main(["pause"]) == 0
+    occurred_at = datetime.fromisoformat(json.loads(bus.entries[0]["Detail"])["occurred_at"])
+    assert abs(occurred_at - bus.clock) < timedelta(minutes=1)
 
 
 def test_a_resume_ends_a_pause_of_the_same_second(monkeypatch: pytest.MonkeyPatch) -> None:

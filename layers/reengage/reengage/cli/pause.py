@@ -1,7 +1,6 @@
 """``pause`` and ``resume``: hold what a stack, a brand, marketing or one reason sends, and end it."""
 
 import getpass
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -29,12 +28,13 @@ def pause(
 
     Example: reengage pause --why "wrong text" --scope marketing
     """
-    detail = _detail(brand, scope) | {"why": f"{why or 'no reason given'} (by {getpass.getuser()})"}
+    more = {"why": f"{why or 'no reason given'} (by {getpass.getuser()})"}
     if until:
         try:
-            detail["until"] = parse_instant(until).isoformat()
+            more["until"] = parse_instant(until).isoformat()
         except ValueError as error:
             raise UsageError(f'--until "{until}": {error}') from error
+    detail = _detail(stack, brand, scope) | more
     stacks.put_events(stack, [{"detail-type": "SendingPaused", "detail": detail}])
     write(f"Paused: {brand or 'the whole stack'}, {scope}{f', until {until}' if until else ''}.")
     return ExitCode.DONE
@@ -46,14 +46,14 @@ def resume(brand: BrandOption = "", scope: ScopeOption = "all", stack: StackOpti
 
     Example: reengage resume --scope marketing
     """
-    stacks.put_events(stack, [{"detail-type": "SendingResumed", "detail": _detail(brand, scope)}])
+    stacks.put_events(stack, [{"detail-type": "SendingResumed", "detail": _detail(stack, brand, scope)}])
     write(f"Resumed: {brand or 'the whole stack'}, {scope}.")
     return ExitCode.DONE
 
 
-def _detail(brand: str, scope: str) -> dict[str, Any]:
+def _detail(stack: str, brand: str, scope: str) -> dict[str, Any]:
     """Return what both events need. The bus has whole seconds only: a resume in its pause's second would be lost."""
     if scope not in SCOPES:
         raise UsageError(f'unknown --scope "{scope}"; use {", ".join(SCOPES)}')
-    occurred_at = datetime.now(UTC).isoformat(timespec="microseconds")
+    occurred_at = stacks.describe(stack).now().isoformat(timespec="microseconds")
     return {"scope": scope, "occurred_at": occurred_at, **({"brand": brand} if brand else {})}

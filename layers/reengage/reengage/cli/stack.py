@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from reengage.errors import InvalidEvent, ReengageError
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 PUT_EVENTS_LIMIT = 10
 """Entries that one PutEvents call takes; AWS, EventBridge API reference."""
 
+CALL_TIME: Final = timedelta(seconds=2)
+"""An answer's ``Date`` has whole seconds, and the answer takes its time: a smaller difference is none."""
 
 HINTS: Final[Mapping[str, str]] = {
     "must specify a region": " Set AWS_REGION, such as AWS_REGION=eu-central-1, or run `aws configure`.",
@@ -35,11 +39,19 @@ class Functions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """``outputs`` and ``parameters`` are as CloudFormation reports them."""
+    """``outputs`` and ``parameters`` are as CloudFormation reports them.
+
+    ``clock_behind`` is how far the clock of this machine is behind AWS's.
+    """
 
     name: str
     outputs: Mapping[str, str]
     parameters: Mapping[str, str]
+    clock_behind: timedelta = timedelta()
+
+    def now(self) -> datetime:
+        """Return the present instant by AWS's clock: events of several operators keep their order."""
+        return datetime.now(UTC) + self.clock_behind
 
     def output(self, name: str) -> str:
         if name not in self.outputs:
@@ -53,15 +65,25 @@ def describe(name: str) -> Stack:
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - the same
 
     try:
-        (stack,) = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+        answer = boto3.client("cloudformation").describe_stacks(StackName=name)
     except (BotoCoreError, ClientError) as error:
         hint = next((hint for text, hint in HINTS.items() if text in str(error)), "")
         raise StackError(f"the stack {name}: {error}{hint}") from error
+    (stack,) = answer["Stacks"]
     return Stack(
         name,
         {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())},
         {given["ParameterKey"]: given.get("ParameterValue", "") for given in stack.get("Parameters", ())},
+        _clock_behind(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})),
     )
+
+
+def _clock_behind(headers: Mapping[str, str]) -> timedelta:
+    """Return how far our clock is behind the one of the ``Date`` header; nothing within the time of a call."""
+    if "date" not in headers:
+        return timedelta()
+    behind = parsedate_to_datetime(headers["date"]) - datetime.now(UTC)
+    return behind if abs(behind) > CALL_TIME else timedelta()
 
 
 def stack_functions(name: str) -> Functions:
