@@ -24,7 +24,7 @@ class OtherAddress(NamedTuple):
     """What a decision reads of the person's other address.
 
     ``is_linked``: by a provider or an event; else it is another channel of the same number. ``cap_usage`` is of the
-    message's category.
+    message's category. ``interest`` is the product or interest that the message is about, as known at this address.
     """
 
     contact: Contact
@@ -33,12 +33,22 @@ class OtherAddress(NamedTuple):
     preferences: Preferences
     cap_usage: CapUsage = CapUsage()
     purchases: Subject | None = None
+    interest: Subject | None = None
     is_linked: bool = True
 
     @property
     def has_new_owner(self) -> bool:
         """Whether someone wrote from the address after the person left it."""
         return has_new_owner(self.preferences, self.conversation)
+
+    @property
+    def has_interest(self) -> bool:
+        """Whether events name the address for the interest, and the newest of them did not end it."""
+        return self.interest is not None and not self.has_ended_interest
+
+    @property
+    def has_ended_interest(self) -> bool:
+        return self.interest is not None and self.interest.is_undone(self.interest.ref.kind)
 
     @property
     def has_left(self) -> bool:
@@ -72,17 +82,19 @@ def explore(
     read: Callable[[Sequence[Contact]], Found],
     *,
     planned_at: datetime | None = None,
+    named: Iterable[Contact] = (),
 ) -> tuple[OtherAddress, ...]:
     """Read the person's other addresses, link by link; no request for a contact without links.
 
     ``preferences`` and ``conversation`` are the contact's own. An address that has a new owner is not the person's;
-    but what was planned before the person left it, at ``planned_at``, still is.
+    but what was planned before the person left it, at ``planned_at``, still is. ``named`` are other channels of the
+    number that events name for the same interest.
     """
     if has_new_owner(preferences, conversation) and not (planned_at and preferences.moved_since(planned_at)):
         return ()
     others: dict[Contact, OtherAddress] = {}
     seen = {contact}
-    waiting = _next_to(contact, preferences, is_linked=True)
+    waiting = dict.fromkeys(named, False) | _next_to(contact, preferences, is_linked=True)
     while waiting := {other: is_linked for other, is_linked in waiting.items() if other not in seen}:
         seen |= waiting.keys()
         read_now = [address for address in read(list(waiting)).values() if not address.has_new_owner]

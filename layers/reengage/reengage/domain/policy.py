@@ -85,7 +85,8 @@ def _superseded(context: PolicyInput) -> RuleResult:
         return RuleResult(stops=True, facts={"same_person": True})
     newest = context.subject.revision_of(track)
     if context.message.version == newest:
-        return PASS
+        is_elsewhere = context.message.reason_spec.audience is None and context.newest_elsewhere is not None
+        return RuleResult(stops=True, facts={"same_person": True}) if is_elsewhere else PASS
     return RuleResult(stops=True, facts={"version": context.message.version, "subject_version": newest})
 
 

@@ -1,5 +1,6 @@
 """The input of a decision on a message: one strongly consistent read, the settings and the clock."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from functools import cached_property
@@ -17,6 +18,7 @@ from .policy_settings import PolicySettings
 from .preferences import Preferences
 from .purchases import is_bought
 from .reasons import Category
+from .same_interest import newest_elsewhere
 from .same_person import merge_people
 from .subject import Subject, Track
 from .zones import BOTH, Zones, zones_of
@@ -26,6 +28,16 @@ def default_zone(brand: Brand | None, settings: PolicySettings) -> tzinfo | None
     """Return the zone of the brand's own days."""
     name = (brand and brand.timezone) or settings.default_timezone
     return parse_zone(name) if name else None
+
+
+def _is_counted(address: OtherAddress, addresses: Sequence[OtherAddress]) -> bool:
+    """Return whether caps count the address: not a channel of the number on which no one wrote, and that no link names.
+
+    Messages about other things do not read such a channel, and would not find what is counted there.
+    """
+    is_used = address.conversation is not None or address.profile is not None
+    is_own = address is addresses[0]
+    return is_used or (any(other.is_linked for other in addresses[1:]) if is_own else address.is_linked)
 
 
 class Snapshot(NamedTuple):
@@ -85,7 +97,7 @@ class PolicyInput:
             snapshot.purchases,
         )
         addresses = (own, *snapshot.others) if snapshot.others else ()
-        usage = {address.contact: address.cap_usage for address in addresses}
+        usage = {address.contact: address.cap_usage for address in addresses if _is_counted(address, addresses)}
         return cls(
             message=message,
             subject=snapshot.subject,
@@ -107,11 +119,12 @@ class PolicyInput:
     def elsewhere(self) -> "list[PolicyInput]":
         """Return the input for the same message at each of the person's other addresses.
 
-        A broadcast may also go to another channel of the same number.
+        A broadcast may also go to another channel of the same number; so may a message about a product that was viewed
+        there, too.
         """
         is_broadcast = self.message.reason_spec.audience is not None
-        others = [other for other in self.addresses[1:] if other.is_linked or is_broadcast]
-        return [self._at(other) for other in others]
+        others = [other for other in self.addresses[1:] if other.is_linked or is_broadcast or other.has_interest]
+        return [self._at(other) for other in others if other.is_linked or not other.has_ended_interest]
 
     def with_longest_window(self) -> "PolicyInput":
         """Return the input for the address whose window is open for longest: until then the message can be sent."""
@@ -184,8 +197,25 @@ class PolicyInput:
         reason_spec = self.message.reason_spec
         if self.subject is None or self.subject.is_over(reason_spec, self.message.track):
             return True
+        if (newest := self.newest_elsewhere) and newest.is_undone(newest.ref.kind):
+            return True
         known = [self.purchases, *(address.purchases for address in self.addresses if address.is_linked)]
         return any(is_bought(purchases, self.subject, reason_spec) for purchases in known)
+
+    @property
+    def newest_elsewhere(self) -> Subject | None:
+        """Return the same product or interest at another address, if that has the newest event; what was erased, or
+        refused there, does not count.
+        """
+        own = self.interest if self.message.reason_spec.audience else self.subject
+        others = (other for other in self.addresses[1:] if other.interest and self._counts(other))
+        return newest_elsewhere(own, [other.interest for other in others if other.interest])
+
+    def _counts(self, other: OtherAddress) -> bool:
+        assert other.interest
+        channel, preferences = other.contact.channel, other.preferences
+        is_erased = preferences.erased_since(channel, other.interest.last_event_at)
+        return not (is_erased or (other.has_interest and preferences.refused("contact", channel)))
 
     @property
     def category(self) -> Category:

@@ -66,9 +66,14 @@ def _with(found: list[tuple[PolicyInput, Decision]], action: Action) -> list[tup
 
 
 def _order(context: PolicyInput, position: Position) -> tuple[float, ...]:
-    """Of a broadcast, the address that was used last goes first; else the free one, then by route, templates last."""
+    """Return the order in which the address is preferred.
+
+    Of a broadcast, and of what several channels of a number viewed, the address that was used last goes first; else
+    the free one, then by route, templates last.
+    """
     recipient, conversation = context.message.recipient, context.conversation
-    if context.message.reason_spec.audience and conversation:
+    is_viewed_on_channels = any(each.has_interest and not each.is_linked for each in context.addresses)
+    if conversation and (context.message.reason_spec.audience or is_viewed_on_channels):
         return (-conversation.last_inbound_at.timestamp(),)
     has_templates = CHANNELS[recipient.channel].free_text_for is not None
     price = 0 if is_free(recipient, conversation, context.now) else 1 + has_templates

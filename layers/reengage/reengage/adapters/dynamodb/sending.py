@@ -14,6 +14,7 @@ from reengage.domain.message import FOLLOWS, MessageKey, ScheduledMessage, State
 from reengage.domain.person import OtherAddress, explore
 from reengage.domain.purchases import purchases_of
 from reengage.domain.reasons import Priority, SendGroup
+from reengage.domain.same_interest import interest_of, interests_on_other_channels
 from reengage.domain.subject import SubjectRef
 from reengage.ports import DueKey, Snapshot
 
@@ -77,6 +78,8 @@ class Sending(Role):
         purchases = purchases_of(contact)
         if message.reason_spec.ended_by_purchase:
             keys.append((purchases.key, SUBJECT))
+        beside = {ref.key: ref.of for ref in interests_on_other_channels(message) if ref.of}
+        keys += [(key, SUBJECT) for key in beside]
         items = self.table.read(keys)
         conversation = to_conversation(items.get((contact.key, CONVERSATION)))
         own = to_preferences(items.get(preferences))
@@ -91,7 +94,12 @@ class Sending(Role):
             interest=to_subject(interest, items.get((interest.key, SUBJECT))),
             purchases=to_subject(purchases, items.get((purchases.key, SUBJECT))),
             others=explore(
-                contact, own, conversation, partial(self._read_addresses, message), planned_at=message.planned_at
+                contact,
+                own,
+                conversation,
+                partial(self._read_addresses, message),
+                planned_at=message.planned_at,
+                named=[other for key, other in beside.items() if (key, SUBJECT) in items],
             ),
         )
 
@@ -105,6 +113,8 @@ class Sending(Role):
             keys[self.table.preferences_pk(contact), PREFERENCES] = None
             if bought:
                 keys[purchases_of(contact).key, SUBJECT] = None
+            if interest := interest_of(message, contact):
+                keys[interest.key, SUBJECT] = None
         items = self.table.read_all(keys)
         return {
             contact: OtherAddress(
@@ -114,8 +124,10 @@ class Sending(Role):
                 to_preferences(items.get((self.table.preferences_pk(contact), PREFERENCES))),
                 to_cap_usage(items.get((contact.key, cap_usage))),
                 to_subject(purchases_of(contact), items.get((purchases_of(contact).key, SUBJECT))),
+                to_subject(interest, items.get((interest.key, SUBJECT))) if interest else None,
             )
             for contact in contacts
+            for interest in [interest_of(message, contact)]
         }
 
     def reserve_cap(

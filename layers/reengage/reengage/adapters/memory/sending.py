@@ -14,6 +14,7 @@ from reengage.domain.message import FOLLOWS, ScheduledMessage, State
 from reengage.domain.person import OtherAddress, explore
 from reengage.domain.purchases import purchases_of
 from reengage.domain.reasons import Category, Priority, SendGroup
+from reengage.domain.same_interest import interest_of, interests_on_other_channels
 from reengage.domain.subject import Subject, SubjectRef
 from reengage.ports import DueKey, Snapshot
 
@@ -46,6 +47,7 @@ class Sending(Tables):
         with self._lock:
             contact = message.contact
             interest = SubjectRef.known_to(contact, "interest", message.subject.id)
+            named = [ref.of for ref in interests_on_other_channels(message) if ref.of and ref in self._subjects]
             return Snapshot(
                 subject=self._subjects.get(message.subject),
                 profile=self._profiles.get(contact),
@@ -62,6 +64,7 @@ class Sending(Tables):
                     self._conversations.get(contact),
                     lambda contacts: {other: self._address(other, message) for other in contacts},
                     planned_at=message.planned_at,
+                    named=named,
                 ),
             )
 
@@ -73,6 +76,7 @@ class Sending(Tables):
             self._preferences_of(contact),
             self._cap_usage(contact, message.reason_spec.category),
             self._purchases(contact, message),
+            self._subjects.get(interest) if (interest := interest_of(message, contact)) else None,
         )
 
     def _purchases(self, contact: Contact, message: ScheduledMessage) -> Subject | None:
