@@ -6,17 +6,18 @@ import pytest
 
 from reengage.domain.contact import Contact
 from reengage.domain.reasons import REASONS
-from reengage.domain.subject import Subject, SubjectRef
-
-from tests.contract.conftest import Harness
+from reengage.domain.subject import Subject, SubjectRef, VersionedValue
 from tests.contract.samples import ANNA, BEN, conversation, reminder, subject
+from tests.contract.stores import Harness
 
 CHAT = replace(ANNA, channel="whatsapp")
 
 
 def known(contact: Contact, kind: str, name: str = "lamp") -> Subject:
     ref = SubjectRef.known_to(contact, kind, name)
-    return replace(subject(ref), tracks={kind: subject().tracks["appointment"]}, previous={})
+    track = subject().tracks["appointment"]
+    shown = {"shown_at": VersionedValue(track.version, "2026-03-02T12:00:00Z")}
+    return replace(subject(ref), tracks={kind: replace(track, fields={**track.fields, **shown})}, previous={})
 
 
 @pytest.mark.parametrize(("reason", "kind"), [("product_reminder", "product"), ("back_in_stock", "interest")])

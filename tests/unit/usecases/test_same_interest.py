@@ -1,6 +1,6 @@
 """One number on several channels: a product, or an interest, leads to one message to the person."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import permutations
@@ -123,14 +123,14 @@ BACK: Final = replace(
 
 
 @pytest.mark.parametrize("ended", [CHAT, ANNA, RCS])
-def test_interest_withdrawn_on_one_channel_ends_it_for_the_number(ended: Contact) -> None:
+def test_interest_withdrawn_on_one_channel_ends_for_all(ended: Contact) -> None:
     """A person who waited on SMS withdrew it on WhatsApp, and was written to nevertheless."""
     world = world_of((ANNA, 3 * HOUR), (CHAT, 2 * HOUR))
     events = [shown(ANNA, NOON), shown(CHAT, NOON + MINUTE), withdrawn(ended, NOON + 2 * MINUTE), BACK]
     assert play(world, events) == []
 
 
-def test_interest_shown_again_after_a_withdrawal_elsewhere_counts() -> None:
+def test_interest_shown_after_a_withdrawal_elsewhere_counts() -> None:
     world = world_of((ANNA, 3 * HOUR), (CHAT, 2 * HOUR))
     assert play(world, [withdrawn(CHAT, NOON), shown(ANNA, NOON + MINUTE), BACK]) == [ANNA]
 
@@ -140,3 +140,36 @@ def test_caps_count_a_product_that_went_to_another_channel() -> None:
     world = world_of((ANNA, 2 * HOUR), caps={"marketing": parse_caps("1/P2D")})
     events = [viewed(ANNA), viewed(RCS, NOON + MINUTE), viewed(ANNA, NOON + 2 * MINUTE, "p2")]
     assert play(world, events, NOON + 47 * HOUR) == [ANNA]
+
+
+# Once a cart, once an order
+
+
+def abandoned(contact: Contact, at: datetime, name: str = "c1") -> BusinessEvent:
+    items = [{"name": "Lamp"}]
+    url = "https://acme.example/c1"
+    return business("CartAbandoned", at, subject_id=name, contact=contact, abandoned_at=at, items=items, cart_url=url)
+
+
+def shipped(contact: Contact, at: datetime) -> BusinessEvent:
+    return business("OrderShipped", at, subject_id="o1", contact=contact, shipped_at=at)
+
+
+@pytest.mark.parametrize("event", [abandoned, shipped])
+@pytest.mark.parametrize("other", [CHAT, USER])
+def test_once_a_cart_or_order_counts_all_addresses(
+    event: Callable[[Contact, datetime], BusinessEvent], other: Contact
+) -> None:
+    """The shop named the SMS number, and after the reminder the WhatsApp number: the person got it twice."""
+    world = world_of((ANNA, 3 * HOUR), (other, 2 * HOUR))
+    link_contact(LinkContact(ANNA, USER, NOON), store=world.store, publish=world.bus)
+    assert len(play(world, [event(ANNA, NOON)], NOON + 6 * HOUR)) == 1
+    later = world.clock.now
+    assert len(play(world, [event(other, later)], later + timedelta(days=2))) == 1
+    assert all(detail["facts"]["same_person"] for detail in world.bus.details("MessageSkipped"))
+
+
+def test_another_cart_on_another_channel_is_another_message() -> None:
+    world = world_of((ANNA, 3 * HOUR), (CHAT, 2 * HOUR))
+    events = [abandoned(ANNA, NOON), abandoned(CHAT, NOON + MINUTE, "c2")]
+    assert len(play(world, events)) == 2

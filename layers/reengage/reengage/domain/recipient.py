@@ -68,8 +68,8 @@ def _with(found: list[tuple[PolicyInput, Decision]], action: Action) -> list[tup
 def _order(context: PolicyInput, position: Position) -> tuple[float, ...]:
     """Return the order in which the address is preferred.
 
-    Of a broadcast, and of what several channels of a number viewed, the address that was used last goes first; else
-    the free one, then by route, templates last.
+    A broadcast, and a product that was viewed on several channels, goes to the address that was used last. Any other
+    message goes to the free address, then by route, templates last.
     """
     recipient, conversation = context.message.recipient, context.conversation
     is_viewed_on_channels = any(each.has_interest and not each.is_linked for each in context.addresses)

@@ -5,7 +5,8 @@
 | a correction | see ``corrections.py`` | see there |
 | about a subject whose events name another linked address, too | the same message, planned for that address | skipped |
 | of a broadcast, to a person with other addresses | the same message, planned for another address | skipped |
-| either of these two | the same message is in a sender's hands | it waits for the outcome |
+| once a cart or an order, to a person with other addresses | the same message, planned for another address | skipped |
+| any of these three | the same message is in a sender's hands | it waits for the outcome |
 | any other | any | needed, without a read |
 
 Messages are planned for each address that events name, or that is in the audience. Later, a link may show that two of
@@ -81,8 +82,13 @@ def interest_since(contact: Contact, item_id: str, store: SubjectReader) -> date
 
 
 def _at_aliases(context: PolicyInput) -> list[ScheduledMessage]:
-    """Return the same message at the person's other addresses that the subject's events name."""
+    """Return the same message at the person's other addresses that the subject's events name.
+
+    A cart keeps only the address that was named last, and an order only the last channel of a number.
+    """
     subject, message = context.subject, context.message
+    if message.reason_spec.once:
+        return [replace(message, contact=each) for each in context.all_addresses if each != message.contact]
     if subject is None or not subject.aliases:
         return []
     named = [address for address in context.all_addresses if address.person in subject.aliases]
