@@ -42,7 +42,7 @@ from reengage.ports import (
 )
 from reengage.usecases.configure_brand import configure_brand
 from reengage.usecases.erase_contact import erase_contact
-from reengage.usecases.ingest_message import Ingested, ingest_message
+from reengage.usecases.ingest_message import ingest_message
 from reengage.usecases.ingest_settings import IngestSettings
 from reengage.usecases.openers import Invite
 from reengage.usecases.plan_messages import Planned, plan_messages
@@ -52,6 +52,7 @@ from reengage.usecases.record_delivery import Recorded, record_delivery
 from reengage.usecases.route_health import AlwaysUsable, RouteHealth
 from reengage.usecases.send_due_messages import send_due_messages, send_shard, summary
 from reengage.usecases.send_message import Sender
+from reengage.usecases.store_thread import Ingested
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 """When most stories begin: a Monday, a month away from any clock change in Europe."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..domain.contact import Contact
     from ..domain.conversation import InboundMessage
     from ..domain.message import ScheduledMessage
-    from ..usecases.ingest_message import Ingested
+    from ..usecases.store_thread import Ingested
 
 
 class IngestApp(SendingApp, PlanningApp, EventAdapters):

@@ -16,7 +16,7 @@ PUT_EVENTS_LIMIT = 10
 """Entries that one PutEvents call takes; AWS, EventBridge API reference."""
 
 CALL_TIME: Final = timedelta(seconds=2)
-"""An answer's ``Date`` has whole seconds, and the answer takes its time: a smaller difference is none."""
+"""An answer's ``Date`` has whole seconds, and a call takes its time: a smaller difference does not count."""
 
 HINTS: Final[Mapping[str, str]] = {
     "must specify a region": " Set AWS_REGION, such as AWS_REGION=eu-central-1, or run `aws configure`.",

@@ -5,33 +5,27 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final
 
 from reengage.domain.commands import RecordChoice
-from reengage.domain.contact import CHANNELS, Contact, Profile
-from reengage.domain.conversation import WINDOW, Conversation, InboundMessage, expiry, extend
+from reengage.domain.contact import Contact
+from reengage.domain.conversation import WINDOW, Conversation, InboundMessage, expiry
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.keywords import Detection, detect_request
 from reengage.domain.message import ScheduledMessage
 from reengage.domain.openers import OPENED
-from reengage.domain.parameters import parse_length
-from reengage.domain.person import other_channels
 from reengage.domain.planning import reply
-from reengage.domain.preferences import Choice, OptOutScope, Preferences, Topic
+from reengage.domain.preferences import Choice, OptOutScope, Topic
 from reengage.domain.questions import Binding
 from reengage.domain.requests import Request
-from reengage.ports import Clock, ConversationStore, Publish, Thread
+from reengage.ports import Clock, ConversationStore, Publish
 from reengage.usecases.answer_question import AnswerCandidate, answer_candidate, answered_event, store_answer
-from reengage.usecases.erase_contact import forget
 from reengage.usecases.ingest_settings import IngestSettings
 from reengage.usecases.openers import Bind, use_opener
 from reengage.usecases.person import addresses_of
-from reengage.usecases.recheck_window import Changed, recheck_holds
+from reengage.usecases.recheck_window import recheck_holds
 from reengage.usecases.record_choice import announce_choice, store_choice
-from reengage.usecases.retry_conflicts import retry_conflicts
-
-LAST_SEEN_GRAIN: Final = timedelta(days=7)
-"""``last_seen_at`` is written at most this often, so that a daily chat costs no write more."""
+from reengage.usecases.store_thread import Ingested, StoredThread, is_erased, store_thread
 
 FRESH_FOR: Final = timedelta(minutes=10)
 """A message older than this was imported or long delayed, and needs no reply."""
@@ -51,24 +45,6 @@ OPT_OUTS: Final = (Request.STOP, Request.STOP_MARKETING)
 
 ANSWERS_FOR: Final = timedelta(days=1)
 """A person who writes this soon after a message about an appointment does not return: no greeting goes out."""
-
-SOON: Final = timedelta(hours=1)
-"""A person who writes again within this does not return, unless ``WelcomeBackAfter`` is shorter."""
-
-Ingested = Literal["stored", "duplicate", "window_closed", "erased"]
-
-
-class _Stored(NamedTuple):
-    """The effect of a message: the conversation if the window is open, and what changed of what messages are held for.
-
-    ``settings`` are those of the contact's brand. ``is_linked``: the person has other addresses.
-    """
-
-    came_to: Ingested
-    conversation: Conversation | None
-    changed: Changed
-    settings: IngestSettings
-    is_linked: bool = False
 
 
 def ingest_message(
@@ -101,7 +77,7 @@ def ingest_message(
 
     store_it = partial(store_choice, store=store, opt_out_scope=settings.opt_out_scope)
     changed = choice is not None and not choice.choice.allowed and store_it(choice, is_repeat=is_stored)
-    stored = _store_thread(message, settings=settings, store=store, now=now)
+    stored = store_thread(message, settings=settings, store=store, now=now)
     came_to, conversation, settings = stored.came_to, stored.conversation, stored.settings
     if came_to == "duplicate":
         return came_to
@@ -126,7 +102,7 @@ def ingest_message(
             send_now(replace(answer, planned_at=message.sent_at))
         store.write_message(message, expires_at=expiry(message.sent_at + WINDOW))
     # An erasure that came in between has not seen what was written since.
-    return "erased" if _is_erased(message, store.read_preferences(message.contact), store) else came_to
+    return "erased" if is_erased(message, store.read_preferences(message.contact), store) else came_to
 
 
 def _sent_at(message: InboundMessage, now: datetime) -> datetime:
@@ -136,79 +112,7 @@ def _sent_at(message: InboundMessage, now: datetime) -> datetime:
     return message.sent_at if is_past else arrived_at
 
 
-def _store_thread(
-    message: InboundMessage, *, settings: IngestSettings, store: ConversationStore, now: datetime
-) -> _Stored:
-    """Write the conversation and the profile."""
-
-    def attempt() -> _Stored | None:
-        thread = store.read_thread(message.contact, message.message_id)
-        if _is_erased(message, thread.preferences, store):
-            return _Stored("erased", None, Changed(), settings)
-        if thread.known:
-            return _Stored("duplicate", None, Changed(), settings)
-        profile, conversation = _standing(message.contact, thread, now)
-        own = _settings_of(message, profile, conversation, settings, store)
-        extended = _extended(message, conversation, profile, own) if now < message.sent_at + WINDOW else None
-        is_news = extended is not conversation
-        write = partial(store.write_conversation, message.contact, replacing=thread.conversation)
-        if extended and is_news and not write(extended):
-            return None
-        seen = _seen(message, profile, conversation, settings.contact_retention)
-        if seen is not profile:
-            _note_channels(message, store)
-            if not store.write_profile(message.contact, seen, replacing=thread.profile):
-                return None
-        is_linked = bool(thread.preferences.linked_to(message.contact))
-        has_moved = seen.timezone != profile.timezone if profile else is_linked and seen.timezone is not None
-        changed = Changed(timezone=has_moved, free_text=_reopens_free_text(message, conversation))
-        if extended is None:
-            return _Stored("window_closed", None, Changed(), own)
-        return _Stored("stored", extended, changed, own, is_linked)
-
-    return retry_conflicts(attempt, "the conversation")
-
-
-def _settings_of(
-    message: InboundMessage,
-    profile: Profile | None,
-    conversation: Conversation | None,
-    settings: IngestSettings,
-    store: ConversationStore,
-) -> IngestSettings:
-    """Return the settings with the brand's ``welcome_back_after``.
-
-    The brand is read only if the message may be a return: not for a first message, nor soon after the last one.
-    """
-    if conversation is None:
-        may_return = profile is not None
-    else:
-        soon = min(SOON, settings.welcome_back_after or SOON)
-        may_return = message.sent_at >= conversation.last_inbound_at + soon
-    brand = store.read_brand(message.contact.brand) if may_return else None
-    if brand is None or brand.welcome_back_after is None:
-        return settings
-    after = parse_length(brand.welcome_back_after) if brand.welcome_back_after else None
-    return replace(settings, welcome_back_after=after)
-
-
-def _note_channels(message: InboundMessage, store: ConversationStore) -> None:
-    """Record that the number writes on several channels: then caps and announcements count these together."""
-    contact = message.contact
-    known = store.read_threads(others) if (others := other_channels(contact)) else {}
-    used = [other.channel for other, thread in known.items() if thread.profile or thread.conversation]
-    if not used:
-        return
-
-    def attempt() -> bool | None:
-        before = store.read_preferences(contact)
-        after = before.use_channels([contact.channel, *used], message.sent_at)
-        return True if after is before or store.write_preferences(contact, after) else None
-
-    retry_conflicts(attempt, "the preferences")
-
-
-def _recheck_holds(contact: Contact, stored: _Stored, *, store: ConversationStore, now: datetime) -> None:
+def _recheck_holds(contact: Contact, stored: StoredThread, *, store: ConversationStore, now: datetime) -> None:
     """Make due again what waits for the changes, at each address of the person."""
     if any(stored.changed):
         for address in _addresses(contact, stored, store):
@@ -218,7 +122,7 @@ def _recheck_holds(contact: Contact, stored: _Stored, *, store: ConversationStor
 def _recheck_closing(
     message: InboundMessage,
     conversation: Conversation,
-    stored: _Stored,
+    stored: StoredThread,
     *,
     store: ConversationStore,
     recheck_contact: Callable[[Contact], None],
@@ -232,31 +136,8 @@ def _recheck_closing(
             recheck_contact(address)
 
 
-def _addresses(contact: Contact, stored: _Stored, store: ConversationStore) -> list[Contact]:
+def _addresses(contact: Contact, stored: StoredThread, store: ConversationStore) -> list[Contact]:
     return addresses_of(contact, store) if stored.is_linked else [contact]
-
-
-def _reopens_free_text(message: InboundMessage, before: Conversation | None) -> bool:
-    """Whether the channel allowed only templates, and this message allows free text again."""
-    free_text_for = CHANNELS[message.contact.channel].free_text_for
-    return bool(free_text_for and before and before.last_inbound_at + free_text_for <= message.sent_at)
-
-
-def _is_erased(message: InboundMessage, preferences: Preferences, store: ConversationStore) -> bool:
-    """Whether the contact was erased since the message was sent; then whatever was stored of it is gone."""
-    channel = message.contact.channel
-    if not preferences.erased_since(channel, message.sent_at):
-        return False
-    forget(message.contact, preferences.erasures[channel].at, store=store)
-    return True
-
-
-def _standing(contact: Contact, thread: Thread, now: datetime) -> tuple[Profile | None, Conversation | None]:
-    """What of the thread still counts: no profile past its retention, and nothing that an erasure has yet to delete."""
-    profile, conversation = thread.preferences.without_erased(contact.channel, thread.profile, thread.conversation)
-    if profile and not profile.is_kept(now):
-        profile = None
-    return profile, conversation
 
 
 def _detect(message: InboundMessage) -> Detection:
@@ -284,37 +165,6 @@ def _choice(
             "scheduled_message_id": question.scheduled_message_id,
         }
     return RecordChoice(message.contact, topic, Choice(allowed, at, cause))
-
-
-def _extended(
-    message: InboundMessage, conversation: Conversation | None, profile: Profile | None, settings: IngestSettings
-) -> Conversation:
-    """The conversation after this message; the very same where it is not news."""
-    return extend(
-        conversation,
-        is_known_contact=profile is not None,
-        message_id=message.message_id,
-        sent_at=message.sent_at,
-        restarts_after=settings.welcome_back_after,
-    )
-
-
-def _seen(
-    message: InboundMessage, profile: Profile | None, conversation: Conversation | None, retention: timedelta
-) -> Profile:
-    """The profile after this message; the very same where nothing changed that is worth a write."""
-    fields = {"locale": message.locale, "timezone": message.timezone, "display_name": message.display_name}
-    sent_at = message.sent_at
-    if profile is None:
-        return Profile(sent_at, sent_at, expiry(sent_at + retention), **fields)
-    # A late message fills in what is not known yet; only the newest may change what is.
-    late = sent_at < max(profile.last_seen_at, conversation.last_inbound_at if conversation else profile.last_seen_at)
-    known = {name: getattr(profile, name) for name in fields}
-    facts = {name: value if value and not (late and known[name]) else known[name] for name, value in fields.items()}
-    if facts == known and sent_at < profile.last_seen_at + LAST_SEEN_GRAIN:
-        return profile
-    last_seen_at = max(profile.last_seen_at, sent_at)
-    return Profile(min(profile.first_seen_at, sent_at), last_seen_at, expiry(last_seen_at + retention), **facts)
 
 
 def _announce(
