@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from tempfile import TemporaryFile
@@ -15,8 +16,9 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 from botocore.client import BaseClient
-from pynamodb.connection.base import Connection
 
+from reengage.adapters.dynamodb.requests import Requests
+from reengage.adapters.lean_aws.client import LeanClient
 from reengage.bootstrap import adapters
 from tests.benchmarks.laboratory import Used
 
@@ -38,10 +40,10 @@ class Clock:
 
 def count_table_units(used: Used) -> None:
     """Count what DynamoDB would bill. DynamoDB Local counts nothing for a key without an item and an empty query."""
-    call = Connection._make_api_call
+    call = Requests._call
 
-    def calling(connection: Connection, operation: str, given: dict[str, Any]) -> dict[str, Any]:
-        answer = call(connection, operation, given)
+    def calling(requests: Requests, operation: str, purpose: str, made: Any) -> Mapping[str, Any]:
+        answer, given = call(requests, operation, purpose, made), made.given()
         consumed = answer.get("ConsumedCapacity", [])
         units = sum(table["CapacityUnits"] for table in (consumed if isinstance(consumed, list) else [consumed]))
         used.calls[f"dynamodb.{operation}"] = used.calls.get(f"dynamodb.{operation}", 0) + 1
@@ -53,23 +55,28 @@ def count_table_units(used: Used) -> None:
             used.writes += max(units, 1)
         return answer
 
-    Connection._make_api_call = calling  # type: ignore[method-assign, assignment] # to count or to set the time
+    Requests._call = calling  # type: ignore[method-assign, assignment] # to count or to set the time
 
 
 def count_calls(used: Used) -> None:
-    """Count the calls of the other services, and keep the events that go onto the bus."""
-    call = BaseClient._make_api_call  # type: ignore[attr-defined] # the type has no private names
+    """Count the calls of the other services by either client, and keep the events that go onto the bus."""
 
-    def calling(client: Any, operation: str, given: dict[str, Any]) -> dict[str, Any]:
-        answer: dict[str, Any] = call(client, operation, given)
-        service = client.meta.service_model.service_name
-        if service != "dynamodb":
-            used.calls[f"{service}.{operation}"] = used.calls.get(f"{service}.{operation}", 0) + 1
-        if operation == "PutEvents":
-            used.published += [(entry["DetailType"], json.loads(entry["Detail"])) for entry in given["Entries"]]
-        return answer
+    def counted(call: Any, service_of: Callable[[Any], str]) -> Callable[[Any, str, dict[str, Any]], dict[str, Any]]:
+        def calling(client: Any, operation: str, given: dict[str, Any]) -> dict[str, Any]:
+            answer: dict[str, Any] = call(client, operation, given)
+            service = service_of(client)
+            if service != "dynamodb":
+                used.calls[f"{service}.{operation}"] = used.calls.get(f"{service}.{operation}", 0) + 1
+            if operation == "PutEvents":
+                used.published += [(entry["DetailType"], json.loads(entry["Detail"])) for entry in given["Entries"]]
+            return answer
 
-    BaseClient._make_api_call = calling  # type: ignore[attr-defined] # the type has no private names
+        return calling
+
+    whole: Any = BaseClient  # the type has no private names
+    whole._make_api_call = counted(whole._make_api_call, lambda client: client.meta.service_model.service_name)
+    lean: Any = LeanClient
+    lean._make_api_call = counted(lean._make_api_call, lambda client: client.signer.service.name)
 
 
 def main() -> None:

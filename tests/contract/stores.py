@@ -12,7 +12,7 @@ import boto3
 import pytest
 
 from reengage.adapters.dynamodb import DynamoDBStore
-from reengage.adapters.dynamodb.lean_client import LeanClient
+from reengage.adapters.lean_aws.client import LeanClient
 from reengage.adapters.memory import MemoryStore
 from reengage.ports import Store
 from tests.template_resources import table_definition

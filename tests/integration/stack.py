@@ -148,6 +148,8 @@ class Stack:
             patch.dict(os.environ, given, clear=True),
             patch.object(adapters.Adapters, "clock", lambda _: at),
             patch.object(adapters, "EventBus", partial(EventBus, pause=lambda _: None)),
+            # moto sees botocore's requests alone.
+            patch.object(adapters.Adapters, "_lean", lambda _, *service, **options: _client(*service, **options)),
             patch.object(adapters.Adapters, "_client", lambda _, *service, **options: _client(*service, **options)),
             patch.object(DynamoDBStore, "connect", _connect),
             _written() as output,

@@ -15,10 +15,10 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
 from reengage.adapters.channels.aws import AwsRcs, AwsSms, AwsWhatsApp
+from reengage.adapters.channels.eventbridge import EventBridgeChannel
 from reengage.adapters.channels.meta import MetaChannel
 from reengage.adapters.channels.twilio import TwilioChannel
 from reengage.adapters.channels.webhook import WebhookChannel
-from reengage.adapters.eventbridge import EventBridgeChannel
 from reengage.bootstrap.adapters import Adapters
 from reengage.bootstrap.explain import ExplainApp
 from reengage.bootstrap.ingest import IngestApp
@@ -118,7 +118,7 @@ def test_the_threads_of_a_run_read_the_key_once(monkeypatch: pytest.MonkeyPatch)
         sleep(0.05)  # as long as the others need to come as far
         return Secrets()
 
-    monkeypatch.setattr(SendingApp, "_client", client)
+    monkeypatch.setattr(SendingApp, "_lean", client)
     built = SendingApp()
     with ThreadPoolExecutor(8) as pool:
         keys = list(pool.map(lambda _: built.preferences_key(), range(8)))
@@ -273,6 +273,7 @@ def test_provider_is_built_once_before_the_first_send(monkeypatch: pytest.Monkey
 def test_preparation_failure_is_raised_before_the_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each snapshot expired while the keys were read again, and the call began six seconds late."""
     monkeypatch.setenv("ROUTES", "acme-dental/sms/twilio/+12025550100")
+    monkeypatch.setattr(SendingApp, "_lean", SendingApp._client)  # the service below replaces botocore's connection
     built, service = SendingApp(), Service(500)
     service.answers(built)
     blocked_by = built.channel.prepare(Contact("acme-dental", "sms", "+12025550101"))

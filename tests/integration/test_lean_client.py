@@ -1,6 +1,7 @@
-"""The lean client of the table over a local socket: signature, answers, errors, retries and connections."""
+"""The lean client over a local socket: signature, answers, errors, retries and connections."""
 
 import json
+import ssl
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -9,25 +10,26 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 from unittest.mock import patch
+from urllib.parse import urlsplit
 from zlib import crc32
 
-import botocore.session
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.config import Config
-from botocore.credentials import Credentials
+from botocore.credentials import Credentials as BotocoreCredentials
 from botocore.exceptions import (
     ClientError,
     ConnectionClosedError,
     EndpointConnectionError,
-    NoCredentialsError,
     ReadTimeoutError,
 )
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reengage.adapters.dynamodb.lean_client import DamagedAnswer, LeanClient, Signer
+from reengage.adapters.lean_aws.client import DamagedAnswer, LeanClient
+from reengage.adapters.lean_aws.connections import Connections
+from reengage.adapters.lean_aws.signer import Signer
+from reengage.adapters.lean_aws.surroundings import SERVICES, Credentials
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -95,16 +97,12 @@ def client(*answers: Any, **options: Any) -> Iterator[tuple[LeanClient, Server, 
     with Server([*answers]) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        config = Config(connect_timeout=1, read_timeout=0.3)
-        made = botocore.session.get_session().create_client(
-            "dynamodb",
-            region_name="eu-central-1",
-            endpoint_url=options.pop("endpoint_url", f"http://127.0.0.1:{server.server_port}"),
-            aws_access_key_id="an-id",
-            aws_secret_access_key="a-key",  # noqa: S106 - of no account
-            config=config,
-        )
-        lean = LeanClient(made, options.pop("credentials", Credentials("an-id", "a-key")), pause=pauses.append)
+        url = options.get("url", f"http://127.0.0.1:{server.server_port}")
+        service = SERVICES[options.get("service", "dynamodb")]
+        signer = Signer(service, urlsplit(url).netloc, "eu-central-1", Credentials("an-id", "a-key"))
+        tls = ssl.create_default_context()
+        connections = Connections(url, connect_timeout=1, read_timeout=0.3, tls=tls, certificates="none.pem")
+        lean = LeanClient(signer, connections, options.get("attempts", 2), pause=pauses.append)
         try:
             yield lean, server, pauses
         finally:
@@ -117,30 +115,26 @@ def client(*answers: Any, **options: Any) -> Iterator[tuple[LeanClient, Server, 
     token=st.none() | st.text("abcXYZ/+=", min_size=1, max_size=40),
     body=st.dictionaries(st.text(max_size=8), st.text(max_size=20), max_size=4),
     region=st.sampled_from(["us-east-1", "eu-central-1", "cn-north-1"]),
-    operation=st.sampled_from(["PutItem", "BatchGetItem"]),
+    operation=st.sampled_from(["PutItem", "PutEvents"]),
+    service=st.sampled_from(sorted(SERVICES)),
 )
-def test_signature_is_that_of_botocore(token: str | None, body: Any, region: str, operation: str) -> None:
-    credentials, content = Credentials("AKID", "a/secret+key", token), json.dumps(body).encode()
-    host = f"dynamodb.{region}.amazonaws.com"
-    found = Signer(host, region).headers(credentials.get_frozen_credentials(), operation, content, NOON)
-    unsigned = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"DynamoDB_20120810.{operation}"}
+def test_signature_is_that_of_botocore(token: str | None, body: Any, region: str, operation: str, service: str) -> None:
+    key, content, host = ("AKID", "a/secret+key", token), json.dumps(body).encode(), f"{service}.{region}.amazonaws.com"
+    found = Signer(SERVICES[service], host, region, Credentials(*key)).headers(operation, content, NOON)
+    unsigned = {name: found[name] for name in ("content-type", "x-amz-target")}
     request = AWSRequest("POST", f"https://{host}/", unsigned, content)
     with patch("botocore.auth.get_current_datetime", return_value=NOON):
-        SigV4Auth(credentials, "dynamodb", region).add_auth(request)
+        SigV4Auth(BotocoreCredentials(*key), service, region).add_auth(request)
     assert found["authorization"] == request.headers["Authorization"]
     assert found["x-amz-date"] == request.headers["X-Amz-Date"]
     assert found.get("x-amz-security-token") == request.headers.get("X-Amz-Security-Token")
 
 
-def test_signing_key_changes_with_day_and_secret() -> None:
-    signer, first = Signer("host", "eu-central-1"), Credentials("AKID", "one").get_frozen_credentials()
-    other = Credentials("AKID", "two").get_frozen_credentials()
-    signed = [
-        signer.headers(who, "PutItem", b"{}", at)["authorization"]
-        for who, at in ((first, NOON), (other, NOON), (first, NOON.replace(day=8)), (first, NOON))
-    ]
-    assert len(set(signed)) == 3
-    assert signed[0] == signed[3]
+def test_signing_key_changes_with_day() -> None:
+    signer = Signer(SERVICES["dynamodb"], "host", "eu-central-1", Credentials("AKID", "one"))
+    signed = [signer.headers("PutItem", b"{}", at)["authorization"] for at in (NOON, NOON.replace(day=8), NOON)]
+    assert len(set(signed)) == 2
+    assert signed[0] == signed[2]
 
 
 def test_request_is_json_with_its_operation() -> None:
@@ -184,7 +178,6 @@ def test_condition_that_is_not_met_is_not_tried_again() -> None:
         with pytest.raises(ClientError) as caught:
             lean._make_api_call("PutItem", GIVEN)
         assert len(server.requests) == 1
-    assert isinstance(caught.value, lean.exceptions.ConditionalCheckFailedException)
     assert caught.value.response["Error"] == {
         "Code": "ConditionalCheckFailedException",
         "Message": "The conditional request failed",
@@ -234,24 +227,58 @@ def test_second_failure_is_raised_as_botocore_does(failure: str) -> None:
 
 def test_endpoint_that_is_not_there_is_named() -> None:
     with (
-        client(endpoint_url="http://127.0.0.1:1") as (lean, _, pauses),
+        client(url="http://127.0.0.1:1") as (lean, _, pauses),
         pytest.raises(EndpointConnectionError, match=r"127\.0\.0\.1:1"),
     ):
         lean._make_api_call("GetItem", GIVEN)
     assert len(pauses) == 1
 
 
-def test_absent_credentials_raise() -> None:
-    with client(credentials=None) as (lean, _, _), pytest.raises(NoCredentialsError):
-        lean._make_api_call("GetItem", GIVEN)
+def test_one_attempt_is_one_request() -> None:
+    with client(answer(503), attempts=1) as (lean, server, pauses):
+        with pytest.raises(ClientError, match="503"):
+            lean.put_events(Entries=[])
+        assert len(server.requests) == 1
+    assert pauses == []
 
 
-def test_proxy_is_used_by_botocores_own_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    with client(answer(body={"Item": KEY})) as (through, server, _):
-        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{server.server_port}")
-        monkeypatch.delenv("NO_PROXY", raising=False)
-        monkeypatch.delenv("no_proxy", raising=False)
-        with client(endpoint_url="http://dynamodb.example") as (lean, _, _):
-            assert lean._make_api_call("GetItem", GIVEN) == {"Item": KEY}
-        assert server.requests[0][0]["host"] == "dynamodb.example"
-        assert through.meta.region_name == "eu-central-1"
+def test_third_attempt_waits_up_to_two_seconds() -> None:
+    with client(hang_up, hang_up, answer(), attempts=3) as (lean, _, pauses), patch("random.random", return_value=0.5):
+        lean.send_message(QueueUrl="-", MessageBody="{}")
+    assert pauses == [0.5, 1.0]
+
+
+CALLS: Final[dict[str, tuple[Callable[[LeanClient], Any], str, str]]] = {
+    "events": (lambda lean: lean.put_events(Entries=[]), "AWSEvents.PutEvents", "application/x-amz-json-1.1"),
+    "secretsmanager": (
+        lambda lean: lean.get_secret_value(SecretId="a"),
+        "secretsmanager.GetSecretValue",
+        "application/x-amz-json-1.1",
+    ),
+    "sqs": (
+        lambda lean: lean.send_message(QueueUrl="-", MessageBody="{}"),
+        "AmazonSQS.SendMessage",
+        "application/x-amz-json-1.0",
+    ),
+}
+
+
+@pytest.mark.parametrize("service", CALLS)
+def test_each_service_is_called_by_its_own_name(service: str) -> None:
+    call, target, content_type = CALLS[service]
+    with client(answer(body={"a": 1}), service=service) as (lean, server, _):
+        assert call(lean) == {"a": 1}
+        [(headers, _)] = server.requests
+    assert (headers["x-amz-target"], headers["content-type"]) == (target, content_type)
+    assert f"/eu-central-1/{service}/aws4_request" in headers["authorization"]
+
+
+def test_code_of_sqs_is_that_of_its_former_protocol() -> None:
+    refused = answer(
+        400,
+        {"__type": "com.amazonaws.sqs#QueueDoesNotExist", "message": "no queue"},
+        x_amzn_query_error="AWS.SimpleQueueService.NonExistentQueue;Sender",
+    )
+    with client(refused, service="sqs") as (lean, _, _), pytest.raises(ClientError) as caught:
+        lean.send_message(QueueUrl="-", MessageBody="{}")
+    assert caught.value.response["Error"]["Code"] == "AWS.SimpleQueueService.NonExistentQueue"

@@ -12,7 +12,8 @@ from typing import Any, Final
 import pytest
 from botocore.exceptions import NoCredentialsError, ReadTimeoutError, SSLError
 
-from reengage.adapters.eventbridge import REFUSALS, EventBridgeChannel, EventBus
+from reengage.adapters.channels.eventbridge import REFUSALS, EventBridgeChannel
+from reengage.adapters.eventbridge import EventBus
 from reengage.bootstrap.sending import SendingApp
 from reengage.domain.contact import CHANNELS, Contact
 from reengage.domain.events_out import OutEvent

@@ -1,4 +1,4 @@
-"""The app's own bus: it publishes the events out, and it is the channel that needs no provider."""
+"""The app's own bus: it publishes the events out."""
 
 import json
 import logging
@@ -11,9 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from reengage.domain.events_out import BEFORE_THE_OUTCOME, OutEvent, out_event
 from reengage.errors import NotPublished
-from reengage.ports import Accepted, Clock, OutboundMessage, Outcome, Publish, Refused, Retryable, Unknown
-
-from .channels.aws_client import NO_KINDS, classify_error, invoke
+from reengage.ports import OutboundMessage, Publish
 
 SOURCE: Final = "reengage"
 ENTRIES_AT_ONCE: Final = 10
@@ -96,44 +94,6 @@ def _batches(entries: Iterable[dict[str, str]]) -> Iterator[list[dict[str, str]]
         size += length
     if batch:
         yield batch
-
-
-# https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html: an entry with an error
-# code was not published. With these codes no retry can succeed.
-REFUSALS: Final = frozenset(
-    {
-        "InvalidArgument",
-        "MalformedDetail",
-        "NotAuthorizedForDetailTypeException",
-        "NotAuthorizedForSourceException",
-    }
-)
-
-
-@dataclass(frozen=True, slots=True)
-class EventBridgeChannel:
-    """Publish ``MessageSendRequested`` once for each message, so that a business system delivers it.
-
-    ``bus.client`` uses ``Http`` (``aws_client.over``) and makes one attempt per call: a hidden retry after a lost
-    response would request the message twice.
-    """
-
-    bus: EventBus
-    clock: Clock
-
-    def send(self, outbound: OutboundMessage) -> Outcome:
-        request = {"Entries": [self.bus.entry(send_requested(outbound))]}
-        match invoke(self.bus.client.put_events, request, start_within=outbound.start_before - self.clock()):
-            case Retryable() | Unknown() as outcome:
-                return outcome
-            case ClientError() as error:
-                return classify_error(error, NO_KINDS, self.clock())
-            case {"Entries": [{"ErrorCode": str(code)}]}:
-                return Refused(code) if code in REFUSALS else Retryable(code)
-            case {"Entries": [{"EventId": str(event_id)}]}:
-                return Accepted("eventbridge", event_id)
-            case _:
-                return Unknown("an answer without a result")
 
 
 def send_requested(outbound: OutboundMessage) -> OutEvent:

@@ -45,7 +45,7 @@ class Adapters:
 
     def _bus(self, source: str = SOURCE) -> EventBus:
         # The bus tries again by itself, entry by entry: no more than 10 s in all, so that a run can end in time.
-        return EventBus(self._client("events", total_max_attempts=1), self.settings.event_bus_name, source=source)
+        return EventBus(self._lean("events", total_max_attempts=1), self.settings.event_bus_name, source=source)
 
     @cached_property
     def _aws(self) -> AwsClients:
@@ -53,6 +53,10 @@ class Adapters:
 
     def _client(self, service: str, *, total_max_attempts: int = 3) -> Any:
         return self._aws.client(service, total_max_attempts=total_max_attempts)
+
+    def _lean(self, service: str, *, total_max_attempts: int = 3) -> Any:
+        make = self._aws.client if tracer() else self._aws.lean_client  # X-Ray's SDK traces botocore's clients alone
+        return make(service, total_max_attempts=total_max_attempts)
 
 
 class StoreAdapters(Adapters):
@@ -84,7 +88,7 @@ class StoreAdapters(Adapters):
     @cached_property
     def _preferences_key(self) -> str:
         # Read once: with another key, no stored opt-out would be found.
-        secret = self._client("secretsmanager").get_secret_value(SecretId=self.settings.preferences_key_secret)
+        secret = self._lean("secretsmanager").get_secret_value(SecretId=self.settings.preferences_key_secret)
         return str(secret["SecretString"])
 
 
@@ -99,7 +103,7 @@ class EventAdapters(Adapters):
     def keep_rejected(self) -> KeepRejected:
         from ..adapters.rejected_events import RejectedEventsQueue
 
-        return RejectedEventsQueue(self._client("sqs"), self.settings.rejected_events_queue_url)
+        return RejectedEventsQueue(self._lean("sqs"), self.settings.rejected_events_queue_url)
 
     def reject(self, event: Any, error: InvalidEvent) -> dict[str, Any]:
         """Keep an invalid event with its errors, and publish ``EventRejected``."""
@@ -119,4 +123,4 @@ class ProviderKeys(Adapters):
     def provider_secrets(self) -> ProviderSecrets:
         from ..adapters.secrets import ProviderSecrets
 
-        return ProviderSecrets(self.settings.provider_secrets, self._client("secretsmanager"))
+        return ProviderSecrets(self.settings.provider_secrets, self._lean("secretsmanager"))

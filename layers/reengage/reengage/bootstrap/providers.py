@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from ..adapters.eventbridge import EventBridgeChannel, EventBus
 from ..domain import routes
 
 if TYPE_CHECKING:
@@ -16,6 +15,9 @@ SMS_VOICE: Final = "pinpoint-sms-voice-v2"
 
 
 def _eventbridge(app: SendingApp) -> ProviderChannel:
+    from ..adapters.channels.eventbridge import EventBridgeChannel
+    from ..adapters.eventbridge import EventBus
+
     return EventBridgeChannel(EventBus(app.sending("events"), app.settings.event_bus_name), app.clock)
 
 

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from ..adapters.channels.http import Http
     from ..adapters.channels.routed import RoutedChannel
     from ..domain.message_to_test import MessageToTest
+    from ..domain.policy_input import PolicyInput
     from ..domain.reasons import SendGroup
-    from ..ports import ProviderChannel, Render
+    from ..ports import ProviderChannel, Render, Wording
     from ..usecases.fan_out import FanOut
     from ..usecases.send_message import Sender
 
@@ -100,11 +101,15 @@ class SendingApp(StoreAdapters, ProviderKeys):
 
         return count_segments(FluentWording(self.settings.default_locale), sms_segments)
 
+    def _render(self, context: PolicyInput) -> Wording:
+        """Render a message's text; a run without a message does not build ``render``."""
+        return self.render(context)
+
     @cached_property
     def channel(self) -> RoutedChannel:
         from ..adapters.channels.routed import RoutedChannel
 
-        return RoutedChannel(self.settings.routes, self._provider, self._read_keys)
+        return RoutedChannel(self.settings.routes, self._provider, self._prepare)
 
     def sending(self, service: str) -> Any:
         """Return a client that makes one attempt a call, by ``http``.
@@ -124,7 +129,7 @@ class SendingApp(StoreAdapters, ProviderKeys):
         from ..adapters.channels.http import Http
 
         context = ssl.create_default_context()
-        if bundle := self._aws.session.get_config_variable("ca_bundle"):
+        if bundle := self._aws.ca_bundle:
             context.load_verify_locations(bundle)
         return Http(context=context, kept=KeptConnections())
 
@@ -147,7 +152,7 @@ class SendingApp(StoreAdapters, ProviderKeys):
             settings=settings.policy,
             store=self.store,
             channel=self.channel,
-            render=self.render,
+            render=self._render,
             publish=self.publish,
             clock=self.clock,
             new_id=self.new_id,
@@ -171,6 +176,12 @@ class SendingApp(StoreAdapters, ProviderKeys):
     @cached_property
     def _providers(self) -> dict[tuple[str, str], ProviderChannel]:
         return {}
+
+    def _prepare(self, provider: str) -> None:
+        """Load the texts and read the provider's keys: between a decision and its send, this would take too long."""
+        with MAKING:
+            _ = self.render
+        self._read_keys(provider)
 
     def _read_keys(self, provider: str) -> None:
         if provider in WITH_KEYS:

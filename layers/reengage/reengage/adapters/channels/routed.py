@@ -13,13 +13,13 @@ from reengage.ports import OutboundMessage, Outcome, ProviderChannel, Retryable
 
 @dataclass(frozen=True, slots=True)
 class RoutedChannel:
-    """``provider`` returns the adapter of a provider for a channel, built at its first call; ``read_keys`` reads the
-    provider's keys, if it needs any.
+    """``provider`` returns the adapter of a provider for a channel, built at its first call; ``make_ready``
+    loads the texts, and reads the provider's keys, if it needs any.
     """
 
     table: Routes
     provider: Callable[[str, str], ProviderChannel]
-    read_keys: Callable[[str], None] = lambda _: None
+    make_ready: Callable[[str], None] = lambda _: None
 
     def routes(self, contact: Contact) -> Sequence[str]:
         return [route.name for route in self.table.all_of(contact)]
@@ -28,7 +28,7 @@ class RoutedChannel:
         found = self._named(contact, route)
         try:
             self.provider(found.provider, found.channel)
-            self.read_keys(found.provider)
+            self.make_ready(found.provider)
         except ReengageError as error:
             return Retryable(f"{found.provider} cannot be made ready: {error}")
         except BotoCoreError as error:

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 from itertools import batched
 from time import sleep
-from typing import Any, Final
+from typing import Final
 
 from reengage.domain.contact import Contact
 from reengage.domain.erasure import without_contact
@@ -92,16 +92,13 @@ class Erasures(Role):
 
     def _delete_all(self, pk: str, keys: Sequence[str]) -> None:
         """Make one BatchWriteItem; others for keys that DynamoDB left unprocessed."""
-        wanted: list[Any] = [{"pk": pk, "sk": sk} for sk in keys]
+        wanted = [(pk, sk) for sk in keys]
         for tries in range(WRITES):
             if tries:
-                sleep(UNPROCESSED_PAUSE * 2**tries)  # DynamoDB throttles, and botocore does not retry a part of a batch
-            answer = self.table.connection.batch_write_item(delete_items=wanted)
-            unprocessed = (answer or {}).get("UnprocessedItems", {}).get(self.table.name, ())
-            if not unprocessed:
+                sleep(UNPROCESSED_PAUSE * 2**tries)  # DynamoDB throttles, and no client retries a part of a batch
+            wanted = self.table.requests.batch_delete_item(wanted)
+            if not wanted:
                 return
-            requests = [request["DeleteRequest"]["Key"] for request in unprocessed]
-            wanted = [{name: value["S"] for name, value in key.items()} for key in requests]
         raise TimeoutError(f"{len(wanted)} items were left unprocessed in {WRITES} writes")
 
     def _erase_item(self, item: Item, until: datetime) -> bool:

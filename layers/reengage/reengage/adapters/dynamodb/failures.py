@@ -17,12 +17,10 @@ class Failures(Role):
     def failed_messages(self) -> Iterator[ScheduledMessage]:
         start = None
         while True:
-            answer = self.table.connection.scan(
-                filter_condition=Item.sk.startswith(f"{SCHEDULED}#") & (Row.state == State.FAILED),
-                exclusive_start_key=start,
-            )
-            yield from (to_message(Row.from_raw_data(raw)) for raw in answer["Items"])
-            if not (start := answer.get("LastEvaluatedKey")):
+            failed = Item.sk.startswith(f"{SCHEDULED}#") & (Row.state == State.FAILED)
+            items, start = self.table.requests.scan(failed, start=start)
+            yield from (to_message(Row.from_raw_data(raw)) for raw in items)
+            if not start:
                 return
 
     def requeue(self, message: ScheduledMessage, *, at: datetime) -> bool:

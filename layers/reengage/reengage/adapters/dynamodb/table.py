@@ -1,9 +1,9 @@
-"""The requests to the table, and the conditions of its writes.
+"""The table: its reads, and the conditions of its writes.
 
-pynamodb's models turn items into attributes and back, and write its expressions. One ``TableConnection`` makes the
-calls: no class holds the table's name, and no call describes the table first.
+pynamodb's attributes turn items into DynamoDB's JSON and back. No class holds the table's name, and no call describes
+the table first.
 
-If the answer to a write is lost, botocore sends the write again. The second try then fails on the condition that the
+If the answer to a write is lost, the client sends the write again. The second try then fails on the condition that the
 first one met. A caller that this could mislead reads the stored item.
 """
 
@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from itertools import batched
 from typing import Any, Final
 
-from pynamodb.connection import TableConnection
-from pynamodb.connection.base import MetaTable
-from pynamodb.exceptions import DeleteError, PutError, PynamoDBException, UpdateError
+from pynamodb.exceptions import PynamoDBException
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
@@ -25,42 +23,15 @@ from reengage.domain.preferences import preferences_of
 from .items.base import Item
 from .items.contacts import PREFERENCES, CapUsageItem, PreferencesItem, keyed_hash
 from .items.subjects import BrandItem, SubjectItem
+from .requests import AUDIENCE, DUE, Key, RawItem, Requests
 
-DUE: Final = "due"
-AUDIENCE: Final = "audience"
-
-_SCHEMA: Final = {
-    "KeySchema": [
-        {"AttributeName": "pk", "KeyType": "HASH"},
-        {"AttributeName": "sk", "KeyType": "RANGE"},
-    ],
-    "AttributeDefinitions": [
-        {"AttributeName": name, "AttributeType": "S"}
-        for name in ("pk", "sk", "due_shard", "due_at", "audience_shard", "audience_day")
-    ],
-    "GlobalSecondaryIndexes": [
-        {
-            "IndexName": index,
-            "KeySchema": [
-                {"AttributeName": shard, "KeyType": "HASH"},
-                {"AttributeName": order, "KeyType": "RANGE"},
-            ],
-        }
-        for index, shard, order in ((DUE, "due_shard", "due_at"), (AUDIENCE, "audience_shard", "audience_day"))
-    ],
-}
+__all__ = ["AUDIENCE", "DUE", "Key", "RawItem", "Role", "Table", "at_revision", "unchanged"]
 
 READS: Final = 3
 """Requests for the keys of one batch, before those that are still unprocessed raise."""
 
 BATCH: Final = 100
 """BatchGetItem takes no more keys."""
-
-Key = tuple[str, str]
-"""An item's ``pk`` and ``sk``."""
-
-RawItem = dict[str, Any]
-"""An item in DynamoDB's own JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,27 +41,24 @@ class Table:
     ``hash_key`` returns the secret by which the addresses of preferences are hashed; it is called when first needed.
     """
 
-    connection: TableConnection
+    requests: Requests
     hash_key: Callable[[], str]
 
     @classmethod
     def connect(
         cls, name: str, *, workers: int, hash_key: Callable[[], str], make_client: Callable[[], Any] | None
     ) -> "Table":
-        connection = TableConnection(name, meta_table=MetaTable({"TableName": name, **_SCHEMA}))
         client = (make_client or AwsClients(max_connections=workers).table)()
-        connection.connection._client = client  # noqa: SLF001 - pynamodb would make a botocore session of its own
-        return cls(connection, hash_key)
+        return cls(Requests(client, name), hash_key)
 
     @property
     def name(self) -> str:
-        name: str = self.connection.table_name
-        return name
+        return self.requests.table_name
 
     @property
     def client(self) -> Any:
-        """Return the botocore client that makes the requests."""
-        return self.connection.connection.client
+        """Return the client that makes the requests."""
+        return self.requests.client
 
     def preferences_key(self, contact: Contact) -> str:
         """Return a keyed hash: the table alone does not show whose preferences they are."""
@@ -104,16 +72,13 @@ class Table:
 
     def read(self, keys: Iterable[Key]) -> dict[Key, Item]:
         """Make one strongly consistent BatchGetItem; another for keys that DynamoDB left unprocessed."""
-        wanted: Any = [{"pk": pk, "sk": sk} for pk, sk in keys]  # pynamodb says Sequence[str], and takes keys
+        wanted = list(keys)
         items: dict[Key, Item] = {}
         for _ in range(READS):
-            answer = self.connection.batch_get_item(wanted, consistent_read=True)
-            for raw in answer["Responses"].get(self.name, ()):
-                items[raw["pk"]["S"], raw["sk"]["S"]] = Item.from_raw_data(raw)
-            unread = answer["UnprocessedKeys"].get(self.name, {}).get("Keys")
-            if not unread:
+            found, wanted = self.requests.batch_get_item(wanted)
+            items |= {(raw["pk"]["S"], raw["sk"]["S"]): Item.from_raw_data(raw) for raw in found}
+            if not wanted:
                 return items
-            wanted = [{name: value["S"] for name, value in key.items()} for key in unread]
         raise TimeoutError(f"{len(wanted)} keys were left unprocessed in {READS} reads")
 
     def read_one(self, key: Key) -> Item | None:
@@ -129,8 +94,7 @@ class Table:
 
     def page(self, pk: str, *, start: RawItem | None = None, **query: Any) -> tuple[Sequence[RawItem], RawItem | None]:
         """Query one page. Return its items and the key to go on from; ``None`` after the last page."""
-        answer = self.connection.query(pk, exclusive_start_key=start, **query)
-        return answer["Items"], answer.get("LastEvaluatedKey")
+        return self.requests.query(pk, start=start, **query)
 
     def pages(self, pk: str, **query: Any) -> Iterator[Sequence[RawItem]]:
         """Yield the pages of a query; each request is made when its page is needed."""
@@ -147,11 +111,9 @@ class Table:
 
     def put(self, item: Item, condition: Condition | None = None) -> bool:
         """Write the item if the condition is met; return whether it was."""
-        raw = item.serialize()
-        pk, sk = raw.pop("pk")["S"], raw.pop("sk")["S"]
         try:
-            self.connection.put_item(pk, range_key=sk, attributes=raw, condition=condition)
-        except PutError as error:
+            self.requests.put_item(item.serialize(), condition)
+        except PynamoDBException as error:
             return _unmet(error)
         return True
 
@@ -161,32 +123,25 @@ class Table:
 
     def change_unread(self, key: Key, actions: Sequence[Action], condition: Condition) -> bool:
         """Do the same, and return only whether the condition was met: the item is neither sent nor parsed."""
-        pk, sk = key
         try:
-            self.connection.update_item(pk, range_key=sk, actions=list(actions), condition=Item.pk.exists() & condition)
-        except UpdateError as error:
+            self.requests.update_item(key, actions, Item.pk.exists() & condition)
+        except PynamoDBException as error:
             return _unmet(error)
         return True
 
     def set(self, key: Key, actions: Sequence[Action], condition: Condition) -> RawItem | None:
         """Do the same; it creates the item if the condition allows that."""
-        pk, sk = key
         try:
-            answer = self.connection.update_item(
-                pk, range_key=sk, actions=list(actions), condition=condition, return_values="ALL_NEW"
-            )
-        except UpdateError as error:
+            return self.requests.update_item(key, actions, condition, return_values="ALL_NEW")
+        except PynamoDBException as error:
             _unmet(error)
             return None
-        changed: RawItem = answer["Attributes"]
-        return changed
 
     def delete(self, key: Key, condition: Condition) -> bool:
         """Delete the item if the condition is met; return whether it was."""
-        pk, sk = key
         try:
-            self.connection.delete_item(pk, range_key=sk, condition=condition)
-        except DeleteError as error:
+            self.requests.delete_item(key, condition)
+        except PynamoDBException as error:
             return _unmet(error)
         return True
 

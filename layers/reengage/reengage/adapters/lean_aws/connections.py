@@ -1,7 +1,6 @@
-"""Connections to DynamoDB that are kept open, each for one request at a time, over ``http.client``.
+"""Connections to one service that are kept open, each for one request at a time, over ``http.client``.
 
-urllib3's pools need as much CPU for a request again as the request itself. Time-outs, certificates and exceptions are
-those of botocore's HTTP session.
+urllib3's pools need as much CPU for a request again as the request itself. The exceptions are botocore's.
 """
 
 import ssl
@@ -9,7 +8,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import Any
+from select import POLLIN, poll
 from urllib.parse import urlsplit
 
 from botocore.exceptions import (
@@ -19,32 +18,21 @@ from botocore.exceptions import (
     ReadTimeoutError,
     SSLError,
 )
-from botocore.httpsession import get_cert_path
-from urllib3.util.wait import wait_for_read
 
 Answer = tuple[int, Mapping[str, str], bytes]
 """Status, headers and the whole body."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Connections:
-    """To one endpoint. ``timeout``: seconds to connect, and without a byte of the answer."""
+    """To one endpoint. ``connect_timeout`` and ``read_timeout``, without a byte of the answer, are in seconds."""
 
     url: str
-    timeout: float
-    tls: ssl.SSLContext | None
-    certificates: str | None = None
+    connect_timeout: float
+    read_timeout: float
+    tls: ssl.SSLContext
+    certificates: str
     _idle: deque[HTTPConnection] = field(default_factory=deque)
-
-    @classmethod
-    def of(cls, session: Any, url: str) -> "Connections | None":
-        """Return connections as botocore's session makes them; ``None`` if it would use a proxy."""
-        if session._proxy_config.proxy_url_for(url):  # noqa: SLF001 - no public name
-            return None
-        kept = session._manager.connection_pool_kw  # noqa: SLF001 - the options of botocore's own connections
-        if not url.startswith("https:"):
-            return cls(url, kept["timeout"].read_timeout, None)
-        return cls(url, kept["timeout"].read_timeout, kept["ssl_context"], get_cert_path(session._verify))  # noqa: SLF001 - no public name
 
     def post(self, headers: Mapping[str, str], body: bytes) -> Answer:
         """Make one request. Raises botocore's exceptions."""
@@ -78,19 +66,18 @@ class Connections:
                 connection = self._idle.pop()
             except IndexError:
                 return None
-            # Readable without a request: the other side closed it.
-            if connection.sock is not None and not wait_for_read(connection.sock, timeout=0):
+            if connection.sock is not None and not _is_readable(connection):
                 return connection
             connection.close()
 
     def _connected(self) -> HTTPConnection:
         endpoint = urlsplit(self.url)
         host = endpoint.hostname or ""
-        if self.tls is None:
-            connection = HTTPConnection(host, endpoint.port, timeout=self.timeout)
+        if endpoint.scheme == "http":
+            connection = HTTPConnection(host, endpoint.port, timeout=self.connect_timeout)
         else:
             self.tls.load_verify_locations(self.certificates)  # once: the context remembers it
-            connection = HTTPSConnection(host, endpoint.port, timeout=self.timeout, context=self.tls)
+            connection = HTTPSConnection(host, endpoint.port, timeout=self.connect_timeout, context=self.tls)
         try:
             connection.connect()
         except ssl.SSLError as error:
@@ -102,4 +89,12 @@ class Connections:
         except OSError as error:
             connection.close()
             raise EndpointConnectionError(endpoint_url=self.url, error=error) from error
+        connection.sock.settimeout(self.read_timeout)
         return connection
+
+
+def _is_readable(connection: HTTPConnection) -> bool:
+    """Return whether there are bytes although nothing was requested: the other side has closed the connection."""
+    waiting = poll()
+    waiting.register(connection.sock, POLLIN)
+    return bool(waiting.poll(0))
