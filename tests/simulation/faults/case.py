@@ -104,6 +104,12 @@ class Case:
         last = max(ends, default=NEVER)
         return last - self.skew if last > NEVER else last  # a slow clock dates the erasure before that
 
+    def linked_by(self, address: str, at: datetime) -> frozenset[str]:
+        """All addresses of the person by the links that had come in by then."""
+        started = self.history.started
+        lines = [line for line in self.events if line["id"] in started and started[line["id"]].at <= at + self.skew]
+        return linked(lines, address)
+
     def view(self, address: str, lines: Sequence[Line]) -> View:
         """The view of these lines for the contact."""
         people = linked(lines, address)

@@ -262,12 +262,13 @@ def _may_be_skipped(case: Case, row: ScheduledMessage) -> bool:
 
 
 def _has_it_elsewhere(case: Case, row: ScheduledMessage) -> bool:
-    """Whether the person received the same message, planned for another address: each is sent at most once."""
+    """Whether the person received the same message, planned for an address that is linked by then: at most once."""
     assert row.settled_at is not None
+    people = case.linked_by(row.contact.address, row.settled_at)
     return any(
         _logical(handover.message)[1:] == _logical(row)[1:]
         and handover.message.contact != row.contact
-        and handover.message.contact.address in case.people[row.contact.address]
+        and handover.message.contact.address in people
         and handover.call.at <= row.settled_at + case.skew
         for handover in case.history.handovers
     )

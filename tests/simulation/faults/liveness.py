@@ -18,7 +18,6 @@ from tests.simulation.faults.model import (
     Wanted,
     address_of,
     at_of,
-    linked,
     made_at,
     other_address,
     subject_of,
@@ -211,13 +210,6 @@ def _is_same(message: ScheduledMessage, name: tuple[str, str, str], unhindered: 
     return is_newest and (message.reason, message.subject.id, message.offset) == name
 
 
-def _linked_before(case: Case, address: str, at: datetime) -> frozenset[str]:
-    """All addresses of the person by the links that had come in by then."""
-    started = case.history.started
-    lines = [line for line in case.events if line["id"] in started and started[line["id"]].at <= at]
-    return linked(lines, address)
-
-
 def liveness(case: Case, expected: Iterable[Unhindered]) -> Iterator[Violation]:
     """What nothing hindered was sent when it was due; after a fault, it has an outcome at least."""
     taken: dict[tuple[str, str, str, str], list[datetime]] = defaultdict(list)
@@ -235,7 +227,7 @@ def liveness(case: Case, expected: Iterable[Unhindered]) -> Iterator[Violation]:
             continue
         if not strictly and name in known:
             continue  # its outcome is judged as such
-        elsewhere = _linked_before(case, address, first) - {address}
+        elsewhere = case.linked_by(address, first) - {address}
         if any(at <= last for other in elsewhere for at in taken[(other, *name[1:])]):
             continue  # at most once to a person: it was sent for another address before the two were linked
         text = f"{reason} {subject_id} {offset} was due at {due_at}, and sent at {taken[name]}"
