@@ -157,7 +157,7 @@ def test_a_late_link_repeats_no_announcement() -> None:
     assert judge(ANNOUNCED, history).violations == []
 
 
-@pytest.mark.parametrize(("lines", "fence"), [(LINKED_LATE, "_at_aliases"), (ANNOUNCED, "_of_audience")])
+@pytest.mark.parametrize(("lines", "fence"), [(LINKED_LATE, "_at_other_addresses"), (ANNOUNCED, "_of_audience")])
 def test_the_judge_finds_a_message_at_both_addresses(
     lines: list[Line], fence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from reengage.domain.quiet_hours import QuietHours
 from reengage.ports import Accepted, DueKey, Unknown
 from reengage.usecases.link_contact import link_contact, move_contact
 from reengage.usecases.recheck_window import recheck_person
-from tests.fakes import ANNA, NOON, Fault, World, business, inbound
+from tests.fakes import ANNA, NOON, Fault, World, business, inbound, receipt
 
 OTHER: Final = Contact(ANNA.brand, "sms", "+447700900123")
 CHAT: Final = Contact(ANNA.brand, "whatsapp", ANNA.address)
@@ -328,3 +328,39 @@ def hold(world: World, contact: Contact) -> None:
     """Put the contact's first reminder off for an hour, as quiet hours would."""
     row = next(row for row in world.store.rows() if row.contact == contact and row.offset == "P1D")
     assert world.store.reschedule(row, due_at=row.due_at + HOUR, planned_due_at=row.due_at)
+
+
+def early(first: Contact, second: Contact) -> World:
+    """A reminder goes out before the night to ``first``; then an event names ``second``, at the same time of day."""
+    world = World(
+        policy=PolicySettings(
+            quiet_hours={"utility": QuietHours.parse("21:00-08:00")},
+            whatsapp_templates=frozenset({"appointment_reminder"}),
+        )
+    )
+    write(world, first)
+    write(world, second)
+    starts_at = NOON.replace(hour=7) + timedelta(days=3)  # 08:00 in Berlin
+    book(world, first, starts_at=starts_at, remind_before=["PT2H"])
+    world.clock.now = starts_at - timedelta(hours=12, minutes=15)
+    world.run_sender("appointments")
+    assert sent(world) == [("appointment_reminder", first)]
+    world.clock.now += timedelta(minutes=20)
+    book(world, second, "AppointmentRescheduled", starts_at=starts_at, remind_before=["PT2H"])
+    return world
+
+
+@pytest.mark.parametrize(("first", "second"), [(ANNA, CHAT), (CHAT, ANNA)], ids=["to whatsapp", "to sms"])
+def test_another_channel_of_a_number_gets_no_second_reminder(first: Contact, second: Contact) -> None:
+    """A reminder went out before the night. A room then changed under the person's other channel: it came again."""
+    world = early(first, second)
+    run(world, world.clock.now)
+    assert sent(world) == [("appointment_reminder", first)]
+    assert {row.rule for row in world.store.rows() if row.state is State.SKIPPED} == {"superseded"}
+
+
+def test_what_did_not_arrive_goes_to_the_channel_named_next() -> None:
+    world = early(ANNA, CHAT)
+    world.report(receipt(world.provider.handed[0], "undelivered", world.clock.now))
+    run(world, world.clock.now)
+    assert sent(world) == [("appointment_reminder", ANNA), ("appointment_reminder", CHAT)]

@@ -3,14 +3,14 @@
 | the message | what the person received | result |
 |---|---|---|
 | a correction | see ``corrections.py`` | see there |
-| about a subject whose events name another linked address, too | the same message, planned for that address | skipped |
+| about a subject whose events name another address, too | the same message, planned for that address | skipped |
 | of a broadcast, to a person with other addresses | the same message, planned for another address | skipped |
 | once a cart or an order, to a person with other addresses | the same message, planned for another address | skipped |
 | any of these three | the same message is in a sender's hands | it waits for the outcome |
 | any other | any | needed, without a read |
 
 Messages are planned for each address that events name, or that is in the audience. Later, a link may show that two of
-them are one person.
+them are one person. Another channel of a number is the same person, and messages are planned for the one named last.
 """
 
 from collections.abc import Mapping
@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from reengage.domain.business_events import OF_SEVERAL_PEOPLE
 from reengage.domain.contact import Contact
 from reengage.domain.instants import parse_instant
 from reengage.domain.message import HANDED_OVER, ScheduledMessage, State
@@ -67,10 +68,17 @@ def need_of(context: PolicyInput, store: RunStore) -> Need:
 def _taken_elsewhere(context: PolicyInput, store: RunStore) -> list[ScheduledMessage]:
     """Return the rows of the same message at the person's other addresses, if they are handed over or in hand."""
     message = context.message
-    twins = _of_audience(context, store) if message.reason_spec.audience else _at_aliases(context)
+    twins = _of_audience(context, store) if message.reason_spec.audience else _at_other_addresses(context)
     rows = [row for twin in twins if (row := store.read_message(twin.key))]
     # A run that has both by one claim, for one text, skips the other one.
-    return [row for row in rows if row.state in HANDED_OVER and row.claim_id != message.claim_id]
+    return [row for row in rows if row.claim_id != message.claim_id and _may_have_arrived(row, message)]
+
+
+def _may_have_arrived(row: ScheduledMessage, message: ScheduledMessage) -> bool:
+    """Return whether the person may have the row's message; one that did not arrive is not tried there again."""
+    if row.state is State.UNDELIVERED:
+        return message.recipient in (row.recipient, *row.undelivered_to)
+    return row.state in HANDED_OVER
 
 
 def interest_since(contact: Contact, item_id: str, store: SubjectReader) -> datetime | None:
@@ -81,17 +89,18 @@ def interest_since(contact: Contact, item_id: str, store: SubjectReader) -> date
     return parse_instant(interest.tracks["interest"].get("shown_at"))
 
 
-def _at_aliases(context: PolicyInput) -> list[ScheduledMessage]:
-    """Return the same message at the person's other addresses that the subject's events name.
+def _at_other_addresses(context: PolicyInput) -> list[ScheduledMessage]:
+    """Return the same message at the person's other addresses that the subject's events name, or may have named.
 
-    A cart keeps only the address that was named last, and an order only the last channel of a number.
+    A cart keeps only the address that was named last. Other subjects keep the last channel of each number.
     """
     subject, message = context.subject, context.message
+    others = [each for each in context.all_addresses if each != message.contact]
     if message.reason_spec.once:
-        return [replace(message, contact=each) for each in context.all_addresses if each != message.contact]
-    if subject is None or not subject.aliases:
+        return [replace(message, contact=each) for each in others]
+    if subject is None or subject.ref.kind not in OF_SEVERAL_PEOPLE:
         return []
-    named = [address for address in context.all_addresses if address.person in subject.aliases]
+    named = [each for each in others if each.person in {message.contact.person, *subject.aliases}]
     used = dict.fromkeys(map(subject.reached_at, named))
     return [replace(message, contact=contact) for contact in used if contact != message.contact]
 
