@@ -332,12 +332,10 @@ def hold(world: World, contact: Contact) -> None:
 
 def early(first: Contact, second: Contact) -> World:
     """A reminder goes out before the night to ``first``; then an event names ``second``, at the same time of day."""
-    world = World(
-        policy=PolicySettings(
-            quiet_hours={"utility": QuietHours.parse("21:00-08:00")},
-            whatsapp_templates=frozenset({"appointment_reminder"}),
-        )
-    )
+    hours = QuietHours.parse("21:00-08:00")
+    assert hours
+    templates = frozenset({"appointment_reminder"})
+    world = World(policy=PolicySettings(quiet_hours={"utility": hours}, whatsapp_templates=templates))
     write(world, first)
     write(world, second)
     starts_at = NOON.replace(hour=7) + timedelta(days=3)  # 08:00 in Berlin

@@ -90,19 +90,18 @@ def interest_since(contact: Contact, item_id: str, store: SubjectReader) -> date
 
 
 def _at_other_addresses(context: PolicyInput) -> list[ScheduledMessage]:
-    """Return the same message at the person's other addresses that the subject's events name, or may have named.
-
-    A cart keeps only the address that was named last. Other subjects keep the last channel of each number.
-    """
+    """Return the same message at the person's other addresses that the subject's events name, or may have named."""
     subject, message = context.subject, context.message
     others = [each for each in context.all_addresses if each != message.contact]
     if message.reason_spec.once:
-        return [replace(message, contact=each) for each in others]
-    if subject is None or subject.ref.kind not in OF_SEVERAL_PEOPLE:
-        return []
-    named = [each for each in others if each.person in {message.contact.person, *subject.aliases}]
-    used = dict.fromkeys(map(subject.reached_at, named))
-    return [replace(message, contact=contact) for contact in used if contact != message.contact]
+        used = others  # a cart keeps only the address that was named last
+    elif subject and subject.ref.kind in OF_SEVERAL_PEOPLE:
+        # Of each number, the last channel is kept.
+        named = {message.contact.person, *subject.aliases}
+        used = [subject.reached_at(each) for each in others if each.person in named]
+    else:
+        used = []
+    return [replace(message, contact=each) for each in dict.fromkeys(used) if each != message.contact]
 
 
 def _of_audience(context: PolicyInput, store: RunStore) -> list[ScheduledMessage]:
