@@ -4,7 +4,9 @@ The stack is made healthy first: ``doctor`` must find nothing. Then each fault i
 finding, and is undone.
 """
 
+import io
 import json
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +18,7 @@ from reengage.cli.inspection import Inspection
 from tests.local import emulator, up
 from tests.local.desk import BRAND, Desk
 from tests.local.emulator import Say
-from tests.local.provider_apis import PHONE_NUMBER_ID, SID, TOKEN, ProviderApis, provider_apis
+from tests.local.provider_apis import AUTH_TOKEN, PHONE_NUMBER_ID, SID, TOKEN, ProviderApis, provider_apis
 
 SHARED: Final = "arn:aws:sms-voice:us-east-1:999999999999:phone-number/phone-1"
 ROUTES: Final = (
@@ -28,7 +30,7 @@ KEYS: Final = {
     "meta_access_token": TOKEN,
     "meta_app_secret": "s",
     "twilio_account_sid": SID,
-    "twilio_auth_token": "t",
+    "twilio_auth_token": AUTH_TOKEN,
 }
 
 
@@ -49,6 +51,7 @@ class Patient:
         self.desk, self.stage, self.apis, self.topic = desk, desk.stage, apis, topic
         self.parameters: dict[str, str] = {}
         self.subscription = ""
+        self.kept: dict[str, Any] = {}
 
     def findings(self) -> dict[str, list[str]]:
         """Return what doctor finds, by check."""
@@ -124,8 +127,8 @@ class Patient:
         self.desk.client("sqs").send_message(QueueUrl=self.desk.outputs[output], MessageBody="{}")
 
     def purge(self) -> None:
-        for output in ("RejectedEventsQueueUrl", "FailedEventsQueueUrl"):
-            self.desk.client("sqs").purge_queue(QueueUrl=self.desk.outputs[output])
+        for queue in ("RejectedEventsQueue", "FailedEventsQueue", "FailedSchedulesQueue"):
+            self.desk.client("sqs").purge_queue(QueueUrl=self.desk.resource(queue))
 
     def reserve(self, function: str, executions: int | None) -> None:
         functions, name = self.desk.client("lambda"), {"FunctionName": self.desk.resource(function)}
@@ -143,12 +146,99 @@ class Patient:
     def resume(self, **detail: Any) -> None:
         self.stage.publish("SendingResumed", {**_now(), **detail})
 
-    def layer(self, version: str | None) -> None:
-        """Let one function use another layer, as after an update that stopped half-way."""
-        functions, name = self.desk.client("lambda"), self.desk.resource("ExplainFunction")
+    def layer(self, *, former: bool) -> None:
+        """Let one function use another version of the layer, as after an update that stopped half-way."""
+        functions, name = self.desk.client("lambda"), self.desk.resource("IngestMessageFunction")
         whole = functions.get_function_configuration(FunctionName=self.desk.resource("WebhookFunction"))["Layers"]
         layers = [each["Arn"] for each in whole]
-        functions.update_function_configuration(FunctionName=name, Layers=layers if version is None else [])
+        if former:
+            package = {"ZipFile": _zip("python/reengage/__init__.py", "")}
+            published = functions.publish_layer_version(LayerName=layers[0].split(":")[-2], Content=package)
+            layers = [published["LayerVersionArn"]]
+        functions.update_function_configuration(FunctionName=name, Layers=layers)
+
+    def code(self, *, former: bool) -> None:
+        """Let one function have the code of an older version: someone uploaded it by hand."""
+        functions, name = self.desk.client("lambda"), {"FunctionName": self.desk.resource("RecordDeliveryFunction")}
+        if former:
+            functions.update_function_code(**name, ZipFile=_zip("app.py", "def handler(event, context): ..."))
+        else:
+            template = self.desk.client("cloudformation").get_template(StackName=up.STACK)["TemplateBody"]
+            package = template["Resources"]["RecordDeliveryFunction"]["Properties"]["Code"]
+            functions.update_function_code(**name, S3Bucket=package["S3Bucket"], S3Key=package["S3Key"])
+
+    def own_rule(self, *, enabled: bool) -> None:
+        """Switch the rule by which the app gets its messages."""
+        events = self.desk.client("events")
+        rule = {"Name": self._rule_name(), "EventBusName": up.STACK}
+        (events.enable_rule if enabled else events.disable_rule)(**rule)
+
+    def rule_target(self, *, present: bool) -> None:
+        """Remove the function from its rule, or let it be its target again."""
+        events, rule = self.desk.client("events"), {"Rule": self._rule_name(), "EventBusName": up.STACK}
+        if present:
+            events.put_targets(**rule, Targets=self.kept["targets"])
+            return
+        self.kept["targets"] = events.list_targets_by_rule(**rule)["Targets"]
+        events.remove_targets(**rule, Ids=[each["Id"] for each in self.kept["targets"]])
+
+    def _rule_name(self) -> str:
+        resources = self.desk.client("cloudformation").describe_stack_resources(StackName=up.STACK)["StackResources"]
+        rules = [each for each in resources if each["ResourceType"] == "AWS::Events::Rule"]
+        (rule,) = [each for each in rules if each["LogicalResourceId"].startswith("IngestMessageFunction")]
+        name: str = rule["PhysicalResourceId"].rpartition("|")[2]
+        return name
+
+    def schedule(self, *, present: bool) -> None:
+        """Delete a schedule by hand, or create it as it was."""
+        scheduler = self.desk.client("scheduler")
+        if present:
+            fields = ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target", "State")
+            scheduler.create_schedule(**{name: self.kept["schedule"][name] for name in fields})
+            return
+        name = self.desk.resource("SendTrialFollowUpsFunctionEveryMinute").rpartition("/")[2].rpartition("|")[2]
+        self.kept["schedule"] = scheduler.get_schedule(Name=name)
+        scheduler.delete_schedule(Name=name)
+
+    def slow_schedule(self, rate: str) -> None:
+        scheduler = self.desk.client("scheduler")
+        name = self.desk.resource("SendTrialFollowUpsFunctionEveryMinute").rpartition("/")[2].rpartition("|")[2]
+        fields = ("Name", "FlexibleTimeWindow", "Target", "State")
+        known = scheduler.get_schedule(Name=name)
+        scheduler.update_schedule(**{each: known[each] for each in fields}, ScheduleExpression=rate)
+
+    def secret_text(self, text: str) -> None:
+        secret = self.desk.outputs["ProviderSecretsArn"]
+        self.desk.client("secretsmanager").put_secret_value(SecretId=secret, SecretString=text)
+
+    def key_of_opt_outs(self, *, deleted: bool) -> None:
+        """Delete the key with a time to restore it, as a person who tidies up would."""
+        secrets, key = self.desk.client("secretsmanager"), {"SecretId": self.desk.resource("PreferencesKey")}
+        if deleted:
+            secrets.delete_secret(**key, RecoveryWindowInDays=7)
+        else:
+            secrets.restore_secret(**key)
+
+    def failed_schedule(self) -> None:
+        self.desk.client("sqs").send_message(QueueUrl=self.desk.resource("FailedSchedulesQueue"), MessageBody="{}")
+
+    def alarm_actions(self, *, enabled: bool) -> None:
+        cloudwatch, names = self.desk.client("cloudwatch"), {"AlarmNames": [self.desk.resource("WebhookRefusedAlarm")]}
+        (cloudwatch.enable_alarm_actions if enabled else cloudwatch.disable_alarm_actions)(**names)
+
+    def contact(self, brand: str, *, present: bool) -> None:
+        """Let a system send a message of a brand that is spelled differently, or erase its contact."""
+        if present:
+            self.kept["person"] = self.desk.stage.person(brand=brand)
+        else:
+            self.desk.happens("ContactErased", self.kept["person"])
+
+
+def _zip(name: str, text: str) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as package:
+        package.writestr(name, text)
+    return packed.getvalue()
 
 
 def _now() -> dict[str, str]:
@@ -197,10 +287,23 @@ def faults() -> Iterator[Fault]:
         lambda p: p.stage.schedules(enabled=False),
         lambda p: p.stage.schedules(enabled=True),
     )
+    yield Fault(
+        "schedules",
+        "SendTrialFollowUpsFunctionEveryMinute was deleted",
+        lambda p: p.schedule(present=False),
+        lambda p: p.schedule(present=True),
+    )
+    yield Fault(
+        "schedules",
+        "SendTrialFollowUpsFunctionEveryMinute runs rate(1 hour)",
+        lambda p: p.slow_schedule("rate(1 hour)"),
+        lambda p: p.slow_schedule("rate(1 minute)"),
+    )
     yield Fault("alarms", "no confirmed subscriber", lambda p: p.unsubscribe(), lambda p: p.subscribe())
     yield Fault("alarming", "OverdueAlarm", lambda p: p.alarm("ALARM"), lambda p: p.alarm("OK"))
     yield _in_queue("RejectedEventsQueue")
     yield _in_queue("FailedEventsQueue")
+    yield Fault("queues", "FailedSchedulesQueue has 1", lambda p: p.failed_schedule(), lambda p: p.purge())
     yield Fault("table", "expired", lambda p: p.expiry(enabled=False), lambda p: p.expiry(enabled=True))
     yield Fault("table", "recovery", lambda p: p.backups(enabled=False), lambda p: p.backups(enabled=True))
     yield Fault(
@@ -215,7 +318,8 @@ def faults() -> Iterator[Fault]:
         lambda p: p.reserve("SendUpdatesFunction", 3),
         lambda p: p.reserve("SendUpdatesFunction", None),
     )
-    yield Fault("deployment", "versions of the layer", lambda p: p.layer("former"), lambda p: p.layer(None))
+    yield Fault("deployment", "versions of the layer", lambda p: p.layer(former=True), lambda p: p.layer(former=False))
+    yield from _changed_by_hand()
     garden: dict[str, Any] = {"name": "Acme Garden", "timezone": "America/New_York"}
     yield Fault(
         "brands",
@@ -246,6 +350,42 @@ def faults() -> Iterator[Fault]:
         "dry_run of acme-garden is on",
         lambda p: p.brand("acme-garden", **garden, dry_run=True),
         lambda p: p.brand("acme-garden", **garden, dry_run=False),
+    )
+
+
+def _changed_by_hand() -> Iterator[Fault]:
+    """Yield what a person does in the console, without a deployment."""
+    yield Fault(
+        "code",
+        "the code of RecordDeliveryFunction is not that of the last deployment",
+        lambda p: p.code(former=True),
+        lambda p: p.code(former=False),
+    )
+    yield Fault("rules", "is disabled", lambda p: p.own_rule(enabled=False), lambda p: p.own_rule(enabled=True))
+    yield Fault("rules", "has no target", lambda p: p.rule_target(present=False), lambda p: p.rule_target(present=True))
+    yield Fault(
+        "secrets",
+        "PreferencesKey will be deleted",
+        lambda p: p.key_of_opt_outs(deleted=True),
+        lambda p: p.key_of_opt_outs(deleted=False),
+    )
+    yield Fault(
+        "alarms",
+        "WebhookRefusedAlarm",
+        lambda p: p.alarm_actions(enabled=False),
+        lambda p: p.alarm_actions(enabled=True),
+    )
+    yield Fault(
+        "refused-keys",
+        "twilio refuses the keys of acme-optics with 401",
+        lambda p: p.keys(**KEYS | {"twilio_auth_token": "a token of another account"}),
+        lambda p: p.keys(**KEYS),
+    )
+    yield Fault(
+        "brands",
+        "Acme-Dental is in the table and has no route, and acme-dental has one",
+        lambda p: p.contact("Acme-Dental", present=True),
+        lambda p: p.contact("Acme-Dental", present=False),
     )
 
 

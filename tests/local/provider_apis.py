@@ -1,5 +1,6 @@
 """A stand-in for the reading calls of Meta and Twilio: the account, the sender, the templates and their approval."""
 
+import base64
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ PHONE_NUMBER_ID: Final = "106540352242922"
 ACCOUNT: Final = "102290129340398"
 TOKEN: Final = "a token of Meta"  # noqa: S105 - it opens nothing
 SID: Final = "AC00000000000000000000000000000000"
+AUTH_TOKEN: Final = "t"  # noqa: S105 - the same
+AUTHORIZED: Final = (f"Bearer {TOKEN}", f"Basic {base64.b64encode(f'{SID}:{AUTH_TOKEN}'.encode()).decode()}")
 LANGUAGES: Final = ("en", "de", "es", "fr", "vi")
 NAMES: Final = ("appointment_reminder", "appointment_reminder_check_in", "appointment_reminder_several")
 
@@ -82,8 +85,7 @@ def provider_apis() -> Iterator[ProviderApis]:
             apis.methods.append(self.command)
             url = urlsplit(self.path)
             given = self.headers["Authorization"]
-            is_authorized = given == f"Bearer {TOKEN}" or given.startswith("Basic ")
-            status, answer = apis.answer(url.path, parse_qs(url.query)) if is_authorized else (401, {})
+            status, answer = apis.answer(url.path, parse_qs(url.query)) if given in AUTHORIZED else (401, {})
             body = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))

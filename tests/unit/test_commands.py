@@ -89,6 +89,7 @@ LEDGER = {
         "locale": "en",
         "subjects": {"appointment a-17": {"appointment": "active"}},
     },
+    "times": {"appointment a-17": {"starts_at": "2026-11-23T10:00:00+01:00", "timezone": "Europe/Berlin"}},
     "entries": [
         {"at": "2026-11-20T09:30:00Z", "what": "wrote", "message_id": "SM-1"},
         {
@@ -114,7 +115,7 @@ def test_explain_prints_the_state_and_the_ledger(
         "acme-dental/sms/+12025550101 at 2026-11-22T03:00:00Z",
         "  window open until 2026-12-20T09:30:00Z; opted out: yes; marketing: not recorded",
         "  reported by the contact: time zone -, language en",
-        "  appointment a-17: appointment active",
+        "  appointment a-17: appointment active, starts_at 2026-11-23T10:00:00+01:00, timezone Europe/Berlin",
         "2026-11-20T09:30:00Z         wrote: message_id SM-1",
         "2026-11-22T02:00:00Z         skipped appointment_reminder a-17 P1D: rule opted_out, word stop",
     ]

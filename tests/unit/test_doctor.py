@@ -2,6 +2,8 @@
 
 import base64
 import gzip
+import hashlib
+import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,6 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from reengage.cli import provider_checks
 from reengage.cli import stack as stacks
@@ -35,6 +38,9 @@ RESOURCES = [
     ("AWS::Lambda::Function", "WebhookFunction", "webhook"),
     ("AWS::Lambda::Function", "IngestMessageFunction", "ingest"),
     ("AWS::SNS::Topic", "AlarmTopic", "topic"),
+    ("AWS::Events::Rule", "IngestMessageFunctionMessageReceived", "bus|rule"),
+    ("AWS::SecretsManager::Secret", "PreferencesKey", "arn:key"),
+    ("AWS::SecretsManager::Secret", "ProviderSecrets", "arn:keys"),
 ]
 
 
@@ -43,7 +49,7 @@ class Healthy:
     """Every AWS client in one: a stack without a fault."""
 
     routes: str = "acme/sms/twilio/+12025550100"
-    keys: dict[str, Any] = field(default_factory=lambda: {"twilio_account_sid": "AC1", "twilio_auth_token": "t"})
+    keys: Any = field(default_factory=lambda: {"twilio_account_sid": "AC1", "twilio_auth_token": "t"})
     rules: list[Any] = field(default_factory=list)
     state: str = "ENABLED"
     subscription: str = "arn"
@@ -61,6 +67,16 @@ class Healthy:
     version: str = "0.2.0"
     tables: list[str] = field(default_factory=list)
     parameters: dict[str, str] = field(default_factory=dict)
+    gone: str = ""
+    rate: str = "rate(1 minute)"
+    rule: str = "ENABLED"
+    targets: int = 1
+    expiry: str = "expires_at"
+    index: str = "ACTIVE"
+    secret: dict[str, Any] = field(default_factory=dict)
+    actions: bool = True
+    uploaded: str = "the code"
+    update: str = "Successful"
 
     def client(self, _service: str) -> "Healthy":
         return self
@@ -78,29 +94,54 @@ class Healthy:
         return [{"StackResourceSummaries": summaries}]
 
     def get_secret_value(self, **_: Any) -> Any:
-        return {"SecretString": json.dumps(self.keys)}
+        return {"SecretString": self.keys if isinstance(self.keys, str) else json.dumps(self.keys)}
 
     def list_rules(self, **_: Any) -> Any:
         return {"Rules": self.rules}
 
     def list_targets_by_rule(self, **_: Any) -> Any:
-        return {"Targets": [{"Id": "1"}]}
+        return {"Targets": [{"Id": "1"}] * self.targets}
+
+    def find(self, name: str, answer: Any) -> Any:
+        """Return the answer, unless this thing was deleted."""
+        if name == self.gone:
+            raise ClientError({"Error": {"Code": "ResourceNotFoundException"}}, name)
+        return answer
+
+    def describe_rule(self, **_: Any) -> Any:
+        return self.find("rule", {"State": self.rule})
+
+    def describe_secret(self, **_: Any) -> Any:
+        return self.find("secret", {"VersionIdsToStages": {"v1": ["AWSCURRENT"]}} | self.secret)
+
+    def describe_table(self, **_: Any) -> Any:
+        indexes = [{"IndexName": "due", "IndexStatus": self.index}, {"IndexName": "audience", "IndexStatus": "ACTIVE"}]
+        return {"Table": {"GlobalSecondaryIndexes": indexes}}
+
+    def get_template(self, **_: Any) -> Any:
+        code = {"S3Bucket": "packages", "S3Key": "key"}
+        function = {"Type": "AWS::Lambda::Function", "Properties": {"Code": code}}
+        return {"TemplateBody": {"Resources": {"IngestMessageFunction": function}}}
+
+    def get_object(self, **_: Any) -> Any:
+        return {"Body": io.BytesIO(b"the code")}
 
     def get_schedule(self, **_: Any) -> Any:
-        return {"State": self.state}
+        return self.find("schedule", {"State": self.state, "ScheduleExpression": self.rate})
 
     def list_subscriptions_by_topic(self, **_: Any) -> Any:
         return {"Subscriptions": [{"SubscriptionArn": self.subscription}]}
 
     def describe_alarms(self, **_: Any) -> Any:
         composite = {"AlarmName": "not-sent", "StateValue": self.composite}
-        return {"MetricAlarms": [{"AlarmName": "alarm", "StateValue": self.alarm}], "CompositeAlarms": [composite]}
+        alarm = {"AlarmName": "alarm", "StateValue": self.alarm, "ActionsEnabled": self.actions}
+        return {"MetricAlarms": [] if self.gone == "alarm" else [alarm], "CompositeAlarms": [composite]}
 
     def get_queue_attributes(self, **_: Any) -> Any:
         return {"Attributes": {"ApproximateNumberOfMessages": str(self.messages)}}
 
     def describe_time_to_live(self, **_: Any) -> Any:
-        return {"TimeToLiveDescription": {"TimeToLiveStatus": self.ttl}}
+        return {"TimeToLiveDescription": {"TimeToLiveStatus": self.ttl, "AttributeName": self.expiry}}
 
     def describe_continuous_backups(self, **_: Any) -> Any:
         status = {"PointInTimeRecoveryStatus": self.backups}
@@ -120,7 +161,10 @@ class Healthy:
         return {"Metadata": json.dumps(application)}
 
     def get_function_configuration(self, *, FunctionName: str) -> Any:  # noqa: N803 - AWS's name
-        return {"Layers": [{"Arn": self.layers[0] if FunctionName == "webhook" else self.layers[-1]}]}
+        layer = {"Arn": self.layers[0] if FunctionName == "webhook" else self.layers[-1]}
+        sha = base64.b64encode(hashlib.sha256(self.uploaded.encode()).digest()).decode()
+        status = {"State": "Active", "LastUpdateStatus": self.update, "LastUpdateStatusReason": "no such layer"}
+        return {"Layers": [layer], "CodeSha256": sha, **status}
 
     def get_item(self, **request: Any) -> Any:
         if request["Key"]["pk"]["S"] == "BRAND#":
@@ -149,6 +193,8 @@ META = "acme/whatsapp/meta/106540352242922"
 TWILIO = "acme/sms/twilio/+12025550100"
 META_KEYS = {"meta_access_token": "t", "meta_app_secret": "s"}
 SHARED = "acme/sms/aws/arn:aws:sms-voice:eu-central-1:999999999999:phone-number/phone-1"
+ROTATED = {"v1": ["AWSPREVIOUS"], "v2": ["AWSCURRENT"]}
+OVER_AWS = "acme/sms/aws/+12025550100"
 PAUSED = {"all": {"at": "2026-11-28T09:00:00+00:00", "why": "wrong text"}}
 
 
@@ -185,6 +231,22 @@ PAUSED = {"all": {"at": "2026-11-28T09:00:00+00:00", "why": "wrong text"}}
             'DefaultTimezone is "Mars/Olympus": expected an IANA time zone, such as Europe/Berlin',
         ),
         (Healthy(routes=f"{TWILIO},{TWILIO}"), "settings", "row 1 is for the same brand and channel"),
+        (Healthy(gone="schedule"), "schedules", "SendUpdatesFunctionSchedule was deleted"),
+        (Healthy(rate="rate(1 hour)"), "schedules", "SendUpdatesFunctionSchedule runs rate(1 hour)"),
+        (Healthy(rule="DISABLED"), "rules", "IngestMessageFunctionMessageReceived is disabled"),
+        (Healthy(gone="rule"), "rules", "IngestMessageFunctionMessageReceived was deleted"),
+        (Healthy(targets=0), "rules", "IngestMessageFunctionMessageReceived has no target"),
+        (Healthy(expiry="expires"), "table", "the table does not delete expired items"),
+        (Healthy(index="CREATING"), "table", "the table's index due is not active"),
+        (Healthy(gone="secret"), "secrets", "the secret PreferencesKey was deleted"),
+        (Healthy(secret={"DeletedDate": "2026-12-05"}), "secrets", "PreferencesKey will be deleted on 2026-12-05"),
+        (Healthy(secret={"VersionIdsToStages": ROTATED}), "secrets", "PreferencesKey was changed"),
+        (Healthy(routes=OVER_AWS, keys="twilio"), "secrets", "ProviderSecrets is no JSON object"),
+        (Healthy(gone="alarm"), "alarms", "WebhookFailingAlarm was deleted"),
+        (Healthy(actions=False), "alarms", "alarm notifies no one"),
+        (Healthy(uploaded="an old zip"), "code", "the code of IngestMessageFunction is not that of the last"),
+        (Healthy(update="Failed"), "deployment", "Function is in the state Failed. no such layer"),
+        (Healthy(tables=["BRAND#Acme"]), "brands", "Acme is in the table and has no route, and acme has one"),
         (Healthy(routes=f"{TWILIO},acme/fax/aws/1"), "settings", 'unknown channel "fax"; use sms, rcs or whatsapp'),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -186,6 +186,15 @@ def test_after_erasure_only_the_mark_and_opt_out_are_shown() -> None:
     assert (ledger["stands"]["opted_out"], ledger["stands"]["window"]) == (True, "never opened")
 
 
+def test_ledger_shows_when_an_appointment_is() -> None:
+    """A reminder with a wrong hour comes from a wrong offset or zone of the event, so both are shown as they came."""
+    world = story()
+    assert explained(world)["times"] == {"appointment A-1001": {"starts_at": (STARTS + 2 * HOUR).isoformat()}}
+    given = {"starts_at": "2026-03-12T14:00:00+01:00", "timezone": "Europe/Berlin"}
+    world.plan(business("AppointmentRescheduled", world.clock.now + HOUR, **given))
+    assert explained(world)["times"] == {"appointment A-1001": given}
+
+
 def test_unknown_contact_has_an_empty_ledger() -> None:
     state: dict[str, Any] = {
         "window": "never opened",

@@ -3,12 +3,13 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
 from typing import Any
 
+from reengage.cli.brands import nearest
 from reengage.cli.inspection import Finding, Inspection
 from reengage.cli.provider_checks import keys, refused_keys, templates
 from reengage.cli.settings_check import settings
+from reengage.cli.stack_checks import alarming, alarms, code, deployment, rules, schedules, secrets, table
 from reengage.domain.brand import STACK
 from reengage.domain.instants import iso
 from reengage.domain.pause import stored_pauses
@@ -57,55 +58,6 @@ def listener(inspection: Inspection) -> Iterator[Finding]:
     )
 
 
-def schedules(inspection: Inspection) -> Iterator[Finding]:
-    """Check that the three schedules are enabled."""
-    scheduler = inspection.client("scheduler")
-    for logical, physical in inspection.resources.get("AWS::Scheduler::Schedule", []):
-        name = physical.rpartition("/")[2].rpartition("|")[2]
-        if scheduler.get_schedule(Name=name)["State"] != "ENABLED":
-            yield Finding(
-                "problem",
-                f"the schedule {logical} is disabled: its messages are not sent",
-                "Enable it; to stop sending, use reengage pause.",
-            )
-
-
-def alarms(inspection: Inspection) -> Iterator[Finding]:
-    """Check that alarms notify someone."""
-    parameters = inspection.stack.parameters
-    topic = parameters.get("AlarmTopicArn") or _topic(inspection)
-    if not topic:
-        yield Finding("problem", "alarms notify no one", "Set AlarmEmail or AlarmTopicArn.")
-        return
-    subscriptions = inspection.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
-    if not any(subscription["SubscriptionArn"] != "PendingConfirmation" for subscription in subscriptions):
-        yield Finding(
-            "problem",
-            "the topic of the alarms has no confirmed subscriber",
-            "Confirm the mail from AWS, or subscribe to the topic.",
-        )
-
-
-def _topic(inspection: Inspection) -> str:
-    topics = dict(inspection.resources.get("AWS::SNS::Topic", []))
-    return topics.get("AlarmTopic", "")
-
-
-def alarming(inspection: Inspection) -> Iterator[Finding]:
-    """Check that no alarm is on."""
-    types = ("AWS::CloudWatch::CompositeAlarm", "AWS::CloudWatch::Alarm")
-    names = [physical for type_ in types for _, physical in inspection.resources.get(type_, [])]
-    for start in range(0, len(names), 100):
-        found = inspection.client("cloudwatch").describe_alarms(
-            AlarmNames=names[start : start + 100], AlarmTypes=["CompositeAlarm", "MetricAlarm"]
-        )
-        for alarm in (*found.get("CompositeAlarms", ()), *found["MetricAlarms"]):
-            if alarm["StateValue"] == "ALARM":
-                yield Finding(
-                    "problem", f"{alarm['AlarmName']} is on", alarm.get("AlarmDescription", "See functions/README.md.")
-                )
-
-
 QUEUE_HINTS: Mapping[str, str] = {
     "RejectedEventsQueue": "Each names the wrong field. Correct the sender, then: reengage redrive --queue rejected.",
     "FailedEventsQueue": "Read the function's log, fix the cause, then: reengage redrive --queue failed.",
@@ -122,24 +74,6 @@ def queues(inspection: Inspection) -> Iterator[Finding]:
         if count := sum(int(attributes.get(name, 0)) for name in counts):
             messages = "1 message" if count == 1 else f"{count} messages"
             yield Finding("problem", f"{logical} has {messages}", QUEUE_HINTS.get(logical, "Read them."))
-
-
-def table(inspection: Inspection) -> Iterator[Finding]:
-    """Check that the table deletes expired items and has backups."""
-    dynamodb, name = inspection.client("dynamodb"), inspection.stack.output("TableName")
-    ttl = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]["TimeToLiveStatus"]
-    if ttl not in ("ENABLED", "ENABLING"):
-        yield Finding(
-            "problem", "the table does not delete expired items", "Deploy the template again: TTL is part of it."
-        )
-    backups = dynamodb.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
-    status = backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
-    if status != "ENABLED":
-        yield Finding(
-            "warning",
-            "the table has no point-in-time recovery",
-            "Deploy the template again, or enable it.",
-        )
 
 
 CALLING = ("meta", "twilio", "aws")
@@ -196,9 +130,15 @@ def concurrency(inspection: Inspection) -> Iterator[Finding]:
 
 
 def brands(inspection: Inspection) -> Iterator[Finding]:
-    """Check that each brand has a name and a time zone."""
+    """Check that each brand has a name and a time zone, and one spelling."""
     default_zone = inspection.stack.parameters.get("DefaultTimezone")
+    routed = inspection.routes.brands
     for brand in inspection.brands:
+        if brand not in routed and (meant := nearest(brand, routed)):
+            problem = f"{brand} is in the table and has no route, and {meant} has one: perhaps a wrong spelling"
+            hint = f"Let the system that sends {brand} send {meant}; its opt-outs do not count for {meant}."
+            yield Finding("warning", problem, hint)
+            continue
         fields = _brand_fields(inspection, brand)
         if not fields.get("name"):
             yield Finding("warning", f"{brand} has no name: texts show its id", "Send BrandConfigured with a name.")
@@ -208,32 +148,6 @@ def brands(inspection: Inspection) -> Iterator[Finding]:
                 f"{brand} has no time zone: contacts without one are held",
                 "Send BrandConfigured with a timezone, or set DefaultTimezone.",
             )
-
-
-def deployment(inspection: Inspection) -> Iterator[Finding]:
-    """Check that one version is deployed, with every output that this program needs."""
-    for name in ("EventBusName", "TableName", "ExplainFunctionArn", "PlanMessagesFunctionArn", "DashboardUrl"):
-        if name not in inspection.stack.outputs:
-            yield Finding("problem", f"the stack has no output {name}", "Deploy this version of the template.")
-    functions = inspection.client("lambda")
-    layers: set[tuple[str, ...]] = set()
-    for _, physical in inspection.resources.get("AWS::Lambda::Function", []):
-        configuration = functions.get_function_configuration(FunctionName=physical)
-        layers.add(tuple(layer["Arn"] for layer in configuration.get("Layers", [])))
-    if len(layers) > 1:
-        yield Finding("problem", "functions use different versions of the layer", "Deploy again.")
-    deployed, own = _deployed_version(inspection), version("reengage")
-    if deployed and deployed != own:
-        problem = f"the stack has version {deployed}, and this program is {own}"
-        yield Finding("warning", problem, "Deploy this version, or install the program of the stack's version.")
-
-
-def _deployed_version(inspection: Inspection) -> str | None:
-    """Return the version in the metadata of the stack's template."""
-    summary = inspection.client("cloudformation").get_template_summary(StackName=inspection.stack.name)
-    metadata = json.loads(summary.get("Metadata") or "{}")
-    found: str | None = metadata.get("AWS::ServerlessRepo::Application", {}).get("SemanticVersion")
-    return found
 
 
 def pauses(inspection: Inspection) -> Iterator[Finding]:
@@ -271,12 +185,15 @@ def _brand_fields(inspection: Inspection, brand: str) -> Mapping[str, Any]:
 
 CHECKS: Mapping[str, Callable[[Inspection], Iterator[Finding]]] = {
     "deployment": deployment,
+    "code": code,
     "settings": settings,
+    "secrets": secrets,
     "keys": keys,
     "refused-keys": refused_keys,
     "templates": templates,
     "senders": foreign_senders,
     "listener": listener,
+    "rules": rules,
     "schedules": schedules,
     "alarms": alarms,
     "alarming": alarming,

@@ -8,6 +8,7 @@ from reengage.cli.checks import CHECKS
 from reengage.cli.console import ExitCode, UsageError, command, write, write_json
 from reengage.cli.explain import JsonOption, StackOption
 from reengage.cli.inspection import Finding, Inspection
+from reengage.cli.stack import StackError
 
 
 @command
@@ -34,6 +35,8 @@ def doctor(
             found = list(check(inspection))
         except (BotoCoreError, ClientError) as error:
             found = [Finding("unknown", f"could not be checked: {error}", "Allow your credentials this call.")]
+        except StackError as error:
+            found = [Finding("unknown", f"could not be checked: {error}", "Look at the finding of deployment.")]
         findings += [finding.of(name) for finding in found]
         if not as_json:
             title = (check.__doc__ or name).partition("\n")[0].removeprefix("Check that ").rstrip(".")

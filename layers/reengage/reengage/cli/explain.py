@@ -69,7 +69,10 @@ def explain(
             f"No contact is known. The first person who sends this becomes the contact: {printable(opener['opener'])}"
         )
     if not ledgers and not answer.get("openers"):
-        write("Nothing is stored of it. Check the id and the brand, then the rejected and failed event queues.")
+        write(
+            "Nothing is stored of it. Check the id and the brand. `reengage doctor` shows rejected and failed events, "
+            "and brands that a system spells differently."
+        )
         return ExitCode.FINDING
     return ExitCode.DONE
 
@@ -170,7 +173,9 @@ def ledger(answer: Mapping[str, Any]) -> Iterator[str]:
     yield f"  window {state['window']}{closes}; opted out: {opted_out}; marketing: {consent}"
     yield f"  reported by the contact: time zone {state['timezone'] or '-'}, language {state['locale'] or '-'}"
     for subject, tracks in state["subjects"].items():
-        yield printable(f"  {subject}: {', '.join(f'{track} {status}' for track, status in tracks.items())}")
+        statuses = [f"{track} {status}" for track, status in tracks.items()]
+        times = [f"{name} {value}" for name, value in answer.get("times", {}).get(subject, {}).items()]
+        yield printable(f"  {subject}: {', '.join((*statuses, *times))}")
     if not answer["entries"]:
         yield "  No data for this contact. Check the address, then the rejected and failed event queues."
     for entry in answer["entries"]:

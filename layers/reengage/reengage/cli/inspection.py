@@ -101,10 +101,20 @@ class Inspection:
 
     @cached_property
     def keys(self) -> Mapping[str, Any]:
-        """The providers' keys; only their names are ever shown."""
-        secret = self.client("secretsmanager").get_secret_value(SecretId=self.stack.output("ProviderSecretsArn"))
-        keys = json.loads(secret["SecretString"])
+        """The providers' keys; only their names are ever shown. Without any, ``keys_problem`` has the cause."""
+        keys = self._stored_keys
         return keys if isinstance(keys, dict) else {}
+
+    @property
+    def keys_problem(self) -> str:
+        """What is wrong with the secret's text; empty if it is an object, as it must be."""
+        return "" if isinstance(self._stored_keys, dict) else "is no JSON object"
+
+    @cached_property
+    def _stored_keys(self) -> Any:
+        """The secret's JSON; ``None`` if it is no JSON."""
+        secret = self.client("secretsmanager").get_secret_value(SecretId=self.stack.output("ProviderSecretsArn"))
+        return _json(secret["SecretString"])
 
     @property
     def keys_hint(self) -> str:
@@ -115,7 +125,7 @@ def is_refused(status: int) -> bool:
     return status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
-def _json(body: bytes) -> Any:
+def _json(body: bytes | str) -> Any:
     try:
         return json.loads(body)
     except ValueError:

@@ -14,7 +14,7 @@ from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.openers import FORECASTS
 from reengage.domain.policy import PolicyInput, PolicySettings
 from reengage.domain.preferences import Choice, Preferences
-from reengage.domain.subject import SubjectRef
+from reengage.domain.subject import Subject, SubjectRef
 from reengage.ports import Clock, ContactStore, Holdings, SnapshotReader, ThreadsReader
 from reengage.usecases.openers import OpenerDesk
 from reengage.usecases.person import addresses_of
@@ -22,6 +22,9 @@ from reengage.usecases.read_openers import OpenerQueryStore, read_openers
 
 Entry = dict[str, Any]
 """``at`` (ISO 8601, UTC), ``what`` happened or will happen, and details; JSON values; ``None`` if not known."""
+
+TIMES: Final = ("starts_at", "ends_at", "timezone")
+"""Fields of a subject that say when it is."""
 
 UNSETTLED: Final = (State.SCHEDULED, State.SENDING)
 
@@ -94,10 +97,12 @@ def _ledger(
             ahead = forecast(context, max(message.due_at, message.planned_due_at or message.due_at))
             expected = _forecast(ahead) | (_opener(context, desk) if ahead.decision.rule in FORECASTS and desk else {})
         entries += _of_message(message, expected)
+    times = {f"{of.ref.kind} {of.ref.id}": found for of in held.subjects if (found := _times(of))}
     return {
         **subject_of(contact),
         "asked_at": iso(now),
         "stands": _state(contact, held, now),
+        **({"times": times} if times else {}),
         "entries": sorted(entries, key=lambda entry: datetime.fromisoformat(entry["at"])),
     }
 
@@ -159,6 +164,12 @@ def _state(contact: Contact, held: Holdings, now: datetime) -> dict[str, Any]:
             for subject in held.subjects
         },
     }
+
+
+def _times(subject: Subject) -> dict[str, str]:
+    """Return when it starts or ends, as its newest event has it: a wrong offset or zone explains a wrong hour."""
+    found = {name: track.get(name) for track in subject.tracks.values() for name in TIMES}
+    return {name: str(value) for name, value in found.items() if value is not None}
 
 
 def _messages_in(held: Holdings) -> Iterator[Entry]:
