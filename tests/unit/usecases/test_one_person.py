@@ -556,9 +556,7 @@ def test_two_open_questions_at_one_address_are_unclear() -> None:
 def ask(world: World) -> None:
     """Let the reminders ask for an answer."""
     for row in world.store.rows():
-        world.store._rows[row.key] = replace(
-            world.store._rows[row.key], message=replace(row, facts={"asks_for_answer": True})
-        )
+        world.store._rows[row.key] = world.store._rows[row.key].changed(facts={"asks_for_answer": True})
 
 
 # One number on two channels

@@ -10,7 +10,7 @@ from reengage.domain.conversation import Conversation, InboundMessage
 from reengage.domain.preferences import Preferences, preferences_of
 from reengage.ports import Thread
 
-from .tables import Tables, open_audience
+from .tables import NO_PREFERENCES, Tables, open_audience
 
 
 class Contacts(Tables):
@@ -60,7 +60,7 @@ class Contacts(Tables):
         return self.hash_address(preferences_of(contact))
 
     def read_linked(self, key: str) -> Preferences:
-        return self._preferences.get(key, Preferences())
+        return self._preferences.get(key, NO_PREFERENCES)
 
     def write_linked(self, key: str, preferences: Preferences) -> bool:
         with self._lock:

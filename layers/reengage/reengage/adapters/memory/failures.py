@@ -1,12 +1,11 @@
 """Messages that ended as ``failed``, and the way back into the schedule."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 
 from reengage.domain.message import ScheduledMessage, State, again
 
-from .tables import Tables
+from .tables import Row, Tables
 
 
 class Failures(Tables):
@@ -23,5 +22,5 @@ class Failures(Tables):
             if row is None or row.message.state is not State.FAILED or row.message.claim_id != message.claim_id:
                 return False
             queued = again(row.message, at)
-            self._put(replace(row, message=queued, indexed=True, expires_at=queued.expires_at(at)))
+            self._put(message.key, Row(queued, queued.expires_at(at), indexed=True))
             return True

@@ -8,7 +8,7 @@ from reengage.domain.contact import Contact
 from reengage.domain.message import FOLLOWS, HANDED_OVER, GivenAnswer, MessageKey, ScheduledMessage, State
 from reengage.domain.reasons import ASKING_REASONS, TELLING_REASONS
 
-from .row_updates import settled, with_answer
+from .row_updates import outcome, postponement, provider_answer
 from .tables import Row, Tables
 
 
@@ -19,15 +19,13 @@ class Messages(Tables):
         with self._lock:
             row = self._rows.get(message.key)
             stored = row.message if row else None
-            in_time = replace(message, state=State.SCHEDULED, rule=None, facts={}, settled_at=None)
             if stored is None or (stored.state is State.SKIPPED and stored.version < message.version):
                 planned = message
             elif stored.state is State.SCHEDULED and stored.version < message.version and not stored.undelivered_to:
-                planned = in_time
+                planned = replace(message, state=State.SCHEDULED, rule=None, facts={}, settled_at=None)
             else:
                 return stored
-            expires_at = message.expires_at(at)
-            self._put(Row(planned, expires_at, planned.state is State.SCHEDULED))
+            self._put(message.key, Row(planned, message.expires_at(at), planned.state is State.SCHEDULED))
             return planned
 
     def withdraw(self, message: ScheduledMessage, *, version: int, rule: str, at: datetime) -> ScheduledMessage | None:
@@ -35,8 +33,8 @@ class Messages(Tables):
             row = self._rows.get(message.key)
             if row and row.message.state is State.SCHEDULED and row.message.version <= version:
                 ended = State.UNDELIVERED if row.message.undelivered_to else State.SKIPPED
-                withdrawn = replace(row.message, state=ended, rule=rule, settled_at=at)
-                row = self._put(replace(row, message=withdrawn, indexed=False))
+                withdrawn = row.changed(state=ended, rule=rule, settled_at=at)
+                row = self._put(message.key, withdrawn._replace(indexed=False))
             return row.message if row and row.message.is_withdrawn else None
 
     def reschedule(self, message: ScheduledMessage, *, due_at: datetime, planned_due_at: datetime) -> bool:
@@ -45,7 +43,7 @@ class Messages(Tables):
             if row is None or row.message.state is not State.SCHEDULED or row.message.due_at != message.due_at:
                 return False
             moved = replace(row.message, due_at=due_at, planned_due_at=planned_due_at)
-            self._put(replace(row, message=moved, expires_at=moved.expires_at(row.message.planned_at)))
+            self._put(message.key, row._replace(message=moved, expires_at=moved.expires_at(row.message.planned_at)))
             return True
 
     def read_message(self, key: MessageKey) -> ScheduledMessage | None:
@@ -99,7 +97,8 @@ class Messages(Tables):
             tried = is_tried and row.message.state is State.SCHEDULED
             if not tried and row.message.state not in FOLLOWS[message.state] - {message.state}:
                 return False
-            self._put(replace(row, message=settled(row.message, message), indexed=False))
+            answered = row.changed(**outcome(message), **provider_answer(message))
+            self._put(message.key, answered._replace(indexed=False))
             return True
 
     def fall_back(self, message: ScheduledMessage) -> bool:
@@ -110,17 +109,15 @@ class Messages(Tables):
             former = row.message.undelivered_to
             if row.message.state not in FOLLOWS[State.UNDELIVERED] or former != message.undelivered_to[:-1]:
                 return False
-            again = replace(
-                with_answer(row.message, message),
+            again = row.changed(
+                **provider_answer(message),
+                **postponement(message),
                 state=State.SCHEDULED,
-                due_at=message.due_at,
-                planned_due_at=message.planned_due_at,
-                hold_rules=message.hold_rules,
                 undelivered_to=message.undelivered_to,
                 sent_to=None,
                 settled_at=None,
             )
-            self._put(replace(row, message=again, indexed=True))
+            self._put(message.key, again._replace(indexed=True))
             return True
 
     def record_answer(self, message: ScheduledMessage, answer: GivenAnswer) -> bool:
@@ -130,5 +127,5 @@ class Messages(Tables):
                 return False
             if (row.message.scheduled_message_id, row.message.answer) != (message.scheduled_message_id, message.answer):
                 return False
-            self._put(replace(row, message=replace(row.message, answer=answer)))
+            self._put(message.key, row.changed(answer=answer))
             return True

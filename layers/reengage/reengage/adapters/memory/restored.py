@@ -162,7 +162,7 @@ class RestoredStore(MemoryStore):
     @_restore.register
     def _(self, item: ScheduledMessageItem) -> None:
         message = to_message(item)
-        self._put(Row(message, int(item.expires_at), item.due_shard is not None))
+        self._put(message.key, Row(message, int(item.expires_at), item.due_shard is not None))
 
     @_restore.register
     def _(self, item: BroadcastShardItem) -> None:

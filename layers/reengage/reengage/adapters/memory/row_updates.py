@@ -1,28 +1,39 @@
-"""How an update changes a message's row."""
+"""The fields of a message's row that an update changes, by their names: the row is copied once with all of them."""
 
-from dataclasses import replace
+from typing import Any
 
 from reengage.domain.message import ScheduledMessage, brief
 
-
-def with_decision(stored: ScheduledMessage, message: ScheduledMessage) -> ScheduledMessage:
-    return replace(stored, rule=message.rule, facts=message.facts)
+Fields = dict[str, Any]
 
 
-def settled(stored: ScheduledMessage, message: ScheduledMessage) -> ScheduledMessage:
-    sent_to = message.sent_to or stored.sent_to
-    return replace(with_answer(stored, message), state=message.state, settled_at=message.settled_at, sent_to=sent_to)
+def decision(message: ScheduledMessage) -> Fields:
+    return {"rule": message.rule, "facts": message.facts}
 
 
-def with_answer(stored: ScheduledMessage, message: ScheduledMessage) -> ScheduledMessage:
-    """Return the row with what the message knows of the provider's answer; what it does not know stays as it is."""
-    return replace(
-        stored,
-        provider=message.provider or stored.provider,
-        provider_message_id=message.provider_message_id or stored.provider_message_id,
-        error=brief(message.error) if message.error else stored.error,
-        last_receipt_id=message.last_receipt_id or stored.last_receipt_id,
-        text=message.text or stored.text,
-        locale=message.locale or stored.locale,
-        template=message.template or stored.template,
-    )
+def postponement(message: ScheduledMessage) -> Fields:
+    return {
+        "due_at": message.due_at,
+        "planned_due_at": message.planned_due_at,
+        "hold_rules": message.hold_rules,
+    }
+
+
+def outcome(message: ScheduledMessage) -> Fields:
+    """Return the final state, and the address if it is not the contact's own."""
+    sent_to = {"sent_to": message.sent_to} if message.sent_to else {}
+    return {"state": message.state, "settled_at": message.settled_at} | sent_to
+
+
+def provider_answer(message: ScheduledMessage) -> Fields:
+    """Return the fields of the provider's answer that are known; the others stay."""
+    answer = {
+        "provider": message.provider,
+        "provider_message_id": message.provider_message_id,
+        "error": brief(message.error) if message.error else None,
+        "last_receipt_id": message.last_receipt_id,
+        "text": message.text,
+        "locale": message.locale,
+        "template": message.template,
+    }
+    return {name: value for name, value in answer.items() if value}

@@ -18,7 +18,7 @@ from reengage.domain.same_interest import interest_of, interests_on_other_channe
 from reengage.domain.subject import Subject, SubjectRef
 from reengage.ports import DueKey, Snapshot
 
-from .row_updates import settled, with_answer, with_decision
+from .row_updates import decision, outcome, postponement, provider_answer
 from .tables import CapItem, Row, Tables
 
 PAGE: Final = 1000
@@ -40,19 +40,20 @@ class Sending(Tables):
             if row is None or row.message.state is not State.SCHEDULED or row.message.due_at != due.due_at:
                 return None
             claimed = replace(row.message, state=State.SENDING, claim_id=claim_id, claimed_at=at)
-            self._put(replace(row, message=claimed))
+            self._rows[due.key] = row._replace(message=claimed)  # it is due at the same instant
             return claimed
 
     def read_snapshot(self, message: ScheduledMessage) -> Snapshot:
         with self._lock:
             contact = message.contact
+            preferences, conversation = self._preferences_of(contact), self._conversations.get(contact)
             interest = SubjectRef.known_to(contact, "interest", message.subject.id)
             named = [ref.of for ref in interests_on_other_channels(message) if ref.of and ref in self._subjects]
             return Snapshot(
                 subject=self._subjects.get(message.subject),
                 profile=self._profiles.get(contact),
-                conversation=self._conversations.get(contact),
-                preferences=self._preferences_of(contact),
+                conversation=conversation,
+                preferences=preferences,
                 brand=self._brands.get(contact.brand),
                 stack=self._brands.get(STACK),
                 cap_usage=self._cap_usage(contact, message.reason_spec.category),
@@ -60,8 +61,8 @@ class Sending(Tables):
                 purchases=self._purchases(contact, message),
                 others=explore(
                     contact,
-                    self._preferences_of(contact),
-                    self._conversations.get(contact),
+                    preferences,
+                    conversation,
                     lambda contacts: {other: self._address(other, message) for other in contacts},
                     planned_at=message.planned_at,
                     named=named,
@@ -112,28 +113,28 @@ class Sending(Tables):
             if row is None:
                 return False
             released = replace(
-                with_answer(with_decision(row.message, message), message),
+                row.message,
+                **decision(message),
+                **provider_answer(message),
+                **postponement(message),
                 state=State.SCHEDULED,
-                due_at=message.due_at,
                 valid_until=message.valid_until,
                 version=message.version,
                 planned_at=message.planned_at,
-                planned_due_at=message.planned_due_at,
-                hold_rules=message.hold_rules,
                 attempts=message.attempts,
             )
-            self._put(replace(row, message=released, indexed=True, expires_at=released.expires_at(released.planned_at)))
+            self._put(message.key, Row(released, released.expires_at(released.planned_at), indexed=True))
             return True
 
     def settle(self, message: ScheduledMessage) -> bool:
         with self._lock:
             if row := self._held(message, FOLLOWS[message.state]):
-                ended = replace(with_decision(row.message, message), attempts=message.attempts)
-                self._put(replace(row, message=settled(ended, message), indexed=False))
+                ended = outcome(message) | {"attempts": message.attempts}
+                learned = decision(message) | provider_answer(message)
+                self._put(message.key, row.changed(**learned, **ended)._replace(indexed=False))
                 return True
             if message.provider and (row := self._held(message, frozenset({State.DELIVERED, State.UNDELIVERED}))):
-                answered = with_answer(with_decision(row.message, message), message)
-                self._put(replace(row, message=answered))
+                self._put(message.key, row.changed(**decision(message), **provider_answer(message)))
             return False
 
     def _cap_usage(self, contact: Contact, category: Category) -> CapUsage:

@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import RLock
-from typing import Final, NamedTuple, get_args
+from typing import Any, Final, NamedTuple, get_args
 
 from reengage.domain.brand import Brand
 from reengage.domain.breaker import Breaker
@@ -24,15 +24,19 @@ from reengage.domain.subject import Subject, SubjectRef
 from .due_index import DueIndex
 
 CATEGORIES: Final[tuple[Category, ...]] = get_args(Category)
+NO_PREFERENCES: Final = Preferences()
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A scheduled message. ``indexed``: it is in the ``due`` index."""
 
     message: ScheduledMessage
     expires_at: int
     indexed: bool
+
+    def changed(self, **fields: Any) -> "Row":
+        """Return the row with other values of its message's fields."""
+        return self._replace(message=replace(self.message, **fields))
 
 
 class Link(NamedTuple):
@@ -90,9 +94,8 @@ class Tables:
             return row.message
         return self._shards.get(key) or self._unpublished.get(key)
 
-    def _put(self, row: Row) -> Row:
+    def _put(self, key: MessageKey, row: Row) -> Row:
         message = row.message
-        key = message.key
         self._rows[key] = row
         self._of_contact[key.pk].rows[key] = None
         if row.indexed:
@@ -142,7 +145,7 @@ class Tables:
         return [consent for (owner, _), (consent, _) in self._consents.items() if owner == contact]
 
     def _preferences_of(self, contact: Contact) -> Preferences:
-        return self._preferences.get(self.hash_address(preferences_of(contact)), Preferences())
+        return self._preferences.get(self.hash_address(preferences_of(contact)), NO_PREFERENCES)
 
 
 def open_audience(brand: str, shard: int) -> str:
