@@ -836,7 +836,7 @@ def test_each_hold_becomes_a_skip_after_its_validity(rule: str, ends: str) -> No
 )
 def test_deadline_is_the_first_of_validity_window_quiet_hours(case: PolicyInput, before: datetime) -> None:
     assert decide(case).action is Action.SEND
-    assert deliver_before(case) == free_text_until(case) == before
+    assert deliver_before(case) == free_text_until(case, deliver_before(case)) == before
 
 
 @pytest.mark.parametrize(
@@ -844,9 +844,9 @@ def test_deadline_is_the_first_of_validity_window_quiet_hours(case: PolicyInput,
 )
 def test_free_text_ends_with_the_channels_own_window(since: timedelta, ends: datetime) -> None:
     case = _last_message(_to(ALLOWED, WHATSAPP), ALLOWED.now - since)
-    assert free_text_until(case) == ends
+    assert free_text_until(case, STARTS) == ends
     assert deliver_before(case) == STARTS
-    assert free_text_until(_to(case, ANNA)) == STARTS
+    assert free_text_until(_to(case, ANNA), STARTS) == STARTS
 
 
 # Another track, or the person's own interest, decides about a message.

@@ -280,7 +280,7 @@ def _parameters(bundle: FluentBundle, reason: str, values: Mapping[str, str]) ->
 def _format(bundle: FluentBundle, name: str, attribute: str | None, values: Mapping[str, str]) -> str:
     """Render a pattern with its variables; an empty variable leaves no double space."""
     if (constant := _constant(bundle, name, attribute)) is not None:
-        return _end_once(constant, values)
+        return constant
     text, errors = _filled(bundle, name, attribute, values)
     if errors:
         raise WordingError(f"{bundle.locales[0]}: {name}: {'; '.join(map(str, errors))}")

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, tzinfo
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -84,11 +85,11 @@ class Context:
         return self.text(self.get(name)) if name.endswith("url") else self.named(self.get(name))
 
     def day(self, value: date) -> str:
-        return one_line(format_date(value, "full", locale=self.locale))
+        return _full_date(date(value.year, value.month, value.day), self.locale)
 
     def clock(self, value: time | datetime) -> str:
         """Return the wall clock's time of ``value``, unchanged."""
-        return one_line(format_time(value, "short", locale=self.locale))
+        return _short_time(value.time() if isinstance(value, datetime) else value, self.locale)
 
     def moment(self, instant: datetime, zone: tzinfo | None) -> Values:
         """Show the instant on the zone's wall clock; without a zone as it was given, and UTC by its name."""
@@ -139,7 +140,19 @@ def one_line(text: str) -> str:
     capacity of an SMS.
     """
     composed = unicodedata.normalize("NFC", text).translate(_BIDI_CONTROLS)
-    return " ".join("".join(" " if unicodedata.category(c) in _BLANK else c for c in composed).split())
+    if not composed.isprintable():
+        composed = "".join(" " if unicodedata.category(c) in _BLANK else c for c in composed)
+    return " ".join(composed.split())
+
+
+@lru_cache(maxsize=1024)  # appointments of one day have one date, and few times
+def _full_date(value: date, locale: Locale) -> str:
+    return one_line(format_date(value, "full", locale=locale))
+
+
+@lru_cache(maxsize=1024)
+def _short_time(value: time, locale: Locale) -> str:
+    return one_line(format_time(value, "short", locale=locale))
 
 
 def perhaps(name: str, value: str) -> Values:

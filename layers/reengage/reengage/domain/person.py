@@ -5,7 +5,6 @@ count as one person for frequency caps and announcements.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -69,7 +68,9 @@ def other_channels(contact: Contact) -> list[Contact]:
     """Return the same phone number on the other channels."""
     if not contact.address.startswith("+") or contact.channel not in PHONE_CHANNELS:
         return []
-    return [replace(contact, channel=channel) for channel in PHONE_CHANNELS if channel != contact.channel]
+    return [
+        Contact(contact.brand, channel, contact.address) for channel in PHONE_CHANNELS if channel != contact.channel
+    ]
 
 
 Found = Mapping[Contact, OtherAddress]

@@ -1,6 +1,6 @@
 """Derive the messages that a subject asks for. The planner calls this, and the sender again before each send."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final
@@ -15,6 +15,22 @@ from .subject import Subject, SubjectRef, Track
 
 CARRIED_WITHIN: Final = timedelta(hours=1)
 """A reminder that is due within this time of the online check-in carries its link, which saves a message."""
+
+Reasons = Mapping[str, Sequence[tuple[str, Reason]]]
+"""Reasons with their names, by the kind of their subject."""
+
+
+def _by_kind(reasons: Iterable[tuple[str, Reason]]) -> Reasons:
+    by_kind: dict[str, list[tuple[str, Reason]]] = {}
+    for name, reason in reasons:
+        by_kind.setdefault(reason.kind, []).append((name, reason))
+    return by_kind
+
+
+OWN_REASONS: Final = _by_kind(each for each in REASONS.items() if not each[1].audience and not each[1].correction)
+"""The reasons of messages to the subject's own contact, without corrections."""
+
+BROADCAST_REASONS: Final = _by_kind(each for each in REASONS.items() if each[1].audience)
 
 
 def planned_messages(subject: Subject | None, default_zone: tzinfo | None = None) -> tuple[ScheduledMessage, ...]:
@@ -33,8 +49,8 @@ def _planned_messages(subject: Subject, default_zone: tzinfo | None) -> Iterator
     return (
         message
         for view in subject.views()
-        for name, reason, part in _wanted(view)
-        if not reason.audience and not (name == "online_check_in" and _carrier(view, default_zone))
+        for name, reason, part in _wanted(view, OWN_REASONS)
+        if not (name == "online_check_in" and _carrier(view, default_zone))
         for message in _of_reason(view, name, reason, part, default_zone)
     )
 
@@ -48,8 +64,7 @@ def broadcasts(subject: Subject | None, default_zone: tzinfo | None = None) -> t
         return ()
     return tuple(
         Broadcast(name, subject.ref, due_at=dues[0][1], valid_until=ends[-1], version=track.revision)
-        for name, reason, part in _wanted(subject)
-        if reason.audience
+        for name, reason, part in _wanted(subject, BROADCAST_REASONS)
         for track in [subject.tracks[part]]
         for _, dues, ends in [_times(reason, track, default_zone)]
     )
@@ -145,11 +160,9 @@ def reply(reason: str, to: InboundMessage, now: datetime) -> ScheduledMessage:
     )
 
 
-def _wanted(subject: Subject) -> Iterator[tuple[str, Reason, str]]:
+def _wanted(subject: Subject, reasons: Reasons) -> Iterator[tuple[str, Reason, str]]:
     """Yield each reason for which the subject wants messages now, with the name of its track, or of a part of it."""
-    for name, reason in REASONS.items():
-        if reason.kind != subject.ref.kind or reason.correction:
-            continue
+    for name, reason in reasons.get(subject.ref.kind, ()):
         for part, track in subject.tracks.items():
             if part.partition(":")[0] != reason.track:
                 continue
@@ -228,7 +241,7 @@ def _last_use(
 
 def _carrier(subject: Subject, default_zone: tzinfo | None) -> str | None:
     """Return the offset of the reminder that carries the check-in's link: the last within an hour of the check-in."""
-    wanted = {name: (reason, subject.tracks[part]) for name, reason, part in _wanted(subject)}
+    wanted = {name: (reason, subject.tracks[part]) for name, reason, part in _wanted(subject, OWN_REASONS)}
     if not {"online_check_in", "appointment_reminder"} <= wanted.keys():
         return None
     [(_, check_in)] = _times(*wanted["online_check_in"], default_zone)[1]

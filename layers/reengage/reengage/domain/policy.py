@@ -205,18 +205,17 @@ def _unknown_timezone(context: PolicyInput) -> RuleResult:
     hours = context.settings.quiet_hours.get(context.category)
     if not hours:
         return PASS
-    zones = context.zones
-    if zones.zones and hours.first_allowed(context.now, zones.zones):
+    if context.allowed_from:
         return PASS
-    return RuleResult(stops=True, facts={"zone_from": zones.source, "hint": HINT}, until=context.now + RECHECK_AFTER)
+    facts = {"zone_from": context.zones.source, "hint": HINT}
+    return RuleResult(stops=True, facts=facts, until=context.now + RECHECK_AFTER)
 
 
 def _quiet_hours(context: PolicyInput) -> RuleResult:
     hours = context.settings.quiet_hours.get(context.category)
     if not hours:
         return PASS
-    zone_from, zones = context.zones
-    allowed = hours.first_allowed(context.now, zones)
+    (zone_from, zones), allowed = context.zones, context.allowed_from
     assert allowed is not None
     facts = {
         "quiet_hours": str(hours),
@@ -310,9 +309,9 @@ RULES_OF_REPLIES: Final = ("erased", "opted_out", "too_late", "paused", "in_conv
 
 def decide(context: PolicyInput) -> Decision:
     """Decide on one due message, and return the facts of the decision."""
-    facts = _facts(context)
+    facts, is_reply = _facts(context), context.category == "reply"
     for name, rule in RULES.items():
-        if context.category == "reply" and name not in RULES_OF_REPLIES:
+        if is_reply and name not in RULES_OF_REPLIES:
             continue
         answer = rule(context)
         facts |= {name: value for name, value in answer.facts.items() if value is not None}
@@ -334,9 +333,8 @@ def deliver_before(context: PolicyInput) -> datetime:
     return min(ends)
 
 
-def free_text_until(context: PolicyInput) -> datetime:
-    """Return the end of the time in which the channel accepts free text."""
-    before = deliver_before(context)
+def free_text_until(context: PolicyInput, before: datetime) -> datetime:
+    """Return the end of the time in which the channel accepts free text; at most ``before``, its ``deliver_before``."""
     free_text_for = CHANNELS[context.message.recipient.channel].free_text_for
     if free_text_for is None or context.conversation is None:
         return before

@@ -233,19 +233,29 @@ class PolicyInput:
     def zones(self) -> Zones:
         return self.zones_at(self.now)
 
+    @cached_property
+    def allowed_from(self) -> datetime | None:
+        """Return the first instant from now on without quiet hours; ``None`` if there is none, or it is not known."""
+        hours, zones = self.settings.quiet_hours.get(self.category), self.zones.zones
+        return hours.first_allowed(self.now, zones) if hours and zones else None
+
     def zones_at(self, instant: datetime) -> Zones:
         """Return the contact's possible zones, and their source. Two that leave no hour count as the better one."""
-        found = zones_of(
-            self.message.recipient,
-            contact_zone=self._contact_zone,
-            event_zone=self.track.get("timezone") if self.track else None,
-            brand_zone=self.brand.timezone if self.brand else None,
-            default_zone=self.settings.default_timezone,
-        )
-        hours = self.settings.quiet_hours.get(self.category)
+        found, hours = self._known_zones, self.settings.quiet_hours.get(self.category)
         if hours and found.source == BOTH and not hours.first_allowed(instant, found.zones):
             return Zones("phone_number", found.zones[:1])
         return found
+
+    @cached_property
+    def _known_zones(self) -> Zones:
+        track = self.track
+        return zones_of(
+            self.message.recipient,
+            contact_zone=self._contact_zone,
+            event_zone=track.get("timezone") if track else None,
+            brand_zone=self.brand.timezone if self.brand else None,
+            default_zone=self.settings.default_timezone,
+        )
 
     @property
     def _contact_zone(self) -> str | None:

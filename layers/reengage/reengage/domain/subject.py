@@ -57,6 +57,10 @@ TRACKS_WITH_REASONS: Final = frozenset(reason.track for reason in REASONS.values
 """Other tracks only note what happened, such as a check-in or a confirmation."""
 
 
+DERIVED: Final = ("plans", "named_people", "_seen_by")
+"""What a subject derives from its tracks and aliases alone, once."""
+
+
 @dataclass(frozen=True)
 class Subject:
     """``previous`` is what ``tracks`` were before the last event that changed them. A planner that was cut short finds
@@ -83,6 +87,15 @@ class Subject:
     def plans(self) -> dict[tzinfo | None, tuple[Any, ...]]:
         """What ``planning.planned_messages`` has derived, by default zone: a send asks for it three times."""
         return {}
+
+    def with_bookkeeping(self, **changes: Any) -> "Subject":
+        """Return the subject with other ``expires_at``, ``revision`` or ``last_event_at``.
+
+        What was derived from its tracks stays: a plan is derived once for the planner and its store.
+        """
+        changed = replace(self, **changes)
+        changed.__dict__.update({name: made for name in DERIVED if (made := self.__dict__.get(name)) is not None})
+        return changed
 
     def contact_of(self, track: Track) -> Contact | None:
         """Return the contact that the track named last; if it named none, the newest of another track."""

@@ -46,8 +46,8 @@ def outbound(
 ) -> OutboundMessage:
     """Return the message with its text, data and time limits."""
     data = subject_data(context)
-    before = min(map(deliver_before, (context, *context.merged)))
-    text_until = free_text_until(context)
+    own_end = deliver_before(context)
+    before, text_until = min([own_end, *map(deliver_before, context.merged)]), free_text_until(context, own_end)
     if wording.replies and asks_for_answer(context.message, context.subject, context.brand):
         decision = replace(decision, facts={**decision.facts, ASKED: True})
     if context.merged:
@@ -67,10 +67,10 @@ def outbound(
     )
 
 
-def with_text(message: ScheduledMessage, outbound: OutboundMessage) -> ScheduledMessage:
-    """Return the message with the text that the person has, or may have, received."""
+def text_fields(outbound: OutboundMessage) -> dict[str, str]:
+    """Return the fields of a message with the text that the person has, or may have, received."""
     wording = outbound.wording
-    return replace(message, text=wording.text, locale=wording.locale, template=wording.template)
+    return {"text": wording.text, "locale": wording.locale, "template": wording.template}
 
 
 def opt_out(message: ScheduledMessage, topic: Topic, at: datetime) -> RecordChoice:

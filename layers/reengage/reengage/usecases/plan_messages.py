@@ -46,6 +46,9 @@ An offset that was in the future when the event arrived stays valid in these ret
 replayed days later does not.
 """
 
+ANCHORS: Final = frozenset((reason.track, reason.anchor) for reason in REASONS.values() if reason.anchor)
+"""The tracks of subjects, each with a field that is an instant."""
+
 
 @dataclass(frozen=True, slots=True)
 class Planned:
@@ -366,7 +369,8 @@ def _store_subject(
         if subject == former:
             return former, subject
         expires_at = max(subject.expires_at, _expires_at(subject, now))
-        subject = replace(subject, expires_at=expires_at, last_event_at=max(subject.last_event_at, last_event_at))
+        event_at = max(subject.last_event_at, last_event_at)
+        subject = subject.with_bookkeeping(expires_at=expires_at, last_event_at=event_at)
         linked = _to_link(event, subject, former)
         for contact in linked:
             store.index_subject(contact, subject)
@@ -396,8 +400,8 @@ def _instants(subject: Subject) -> Iterator[datetime]:
         yield from (message.due_at, message.valid_until)
     for broadcast in broadcasts(subject):
         yield from (broadcast.due_at, broadcast.valid_until)
-    for name, anchor in {(reason.track, reason.anchor) for reason in REASONS.values()}:
-        if (track := subject.tracks.get(name)) and anchor and (text := track.get(anchor)):
+    for name, anchor in ANCHORS:
+        if (track := subject.tracks.get(name)) and (text := track.get(anchor)):
             yield parse_instant(text)
 
 

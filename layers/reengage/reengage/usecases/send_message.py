@@ -324,37 +324,26 @@ class Sender:
         return handled._replace(others=tuple(others))
 
     def _record_one(self, message: ScheduledMessage, outbound: OutboundMessage, outcome: Outcome) -> Handled:
-        decided = replace(message, rule=outbound.decision.rule, facts=outbound.decision.facts)
+        decided = partial(replace, message, rule=outbound.decision.rule, facts=outbound.decision.facts)
         match outcome:
             case Accepted(provider, provider_id):
-                provider_message_id = bounded_id(provider_id)
-                sent = replace(
-                    self._kept(decided, outbound),
-                    state=State.SENT,
-                    provider=provider,
-                    provider_message_id=provider_message_id,
-                )
-                return self._settle(
-                    sent,
-                    provider=provider,
-                    provider_message_id=provider_message_id,
-                    sent_at=self.clock(),
-                    facts=outbound.decision.facts,
-                )
+                answer = {"provider": provider, "provider_message_id": bounded_id(provider_id)}
+                sent = decided(state=State.SENT, **answer, **self._kept_text(outbound))
+                return self._settle(sent, **answer, sent_at=self.clock(), facts=outbound.decision.facts)
             case Refused(error):
-                return self._refused(replace(decided, attempts=decided.attempts + 1, error=error), error)
+                return self._refused(decided(attempts=message.attempts + 1, error=error), error)
             case OptedOut(error, topic):
                 try:
                     opt_out = outcomes.opt_out(message, topic, self.clock())
                     announce_choice(opt_out, self.publish)  # first: once it is stored, no further decision leads here
                     store_choice(opt_out, store=self.store, opt_out_scope=self.opt_out_scope)
                 except Exception as failed:  # noqa: BLE001 - surely not sent, so it is asked again; run() raises the error
-                    return self._give_up_or_retry(decided, failed)
-                return self._fail(replace(decided, attempts=decided.attempts + 1), error)
+                    return self._give_up_or_retry(decided(), failed)
+                return self._fail(decided(attempts=message.attempts + 1), error)
             case Retryable(error, retry_after):
-                return self._try_later(decided, error, retry_after)
+                return self._try_later(decided(), error, retry_after)
             case Unknown(error):
-                unknown = replace(self._kept(decided, outbound), state=State.UNCONFIRMED, error=error)
+                unknown = decided(state=State.UNCONFIRMED, error=error, **self._kept_text(outbound))
                 return self._settle(unknown, claimed_at=message.claimed_at)
 
     def _refused(self, message: ScheduledMessage, error: str) -> Handled:
@@ -365,8 +354,8 @@ class Sender:
             return self._fail(message, error)
         return self._release_cap_unless_sent(message, Handled("retried", falls_back_event(again, now)))
 
-    def _kept(self, message: ScheduledMessage, outbound: OutboundMessage) -> ScheduledMessage:
-        return outcomes.with_text(message, outbound) if self.settings.keep_texts else message
+    def _kept_text(self, outbound: OutboundMessage) -> dict[str, str]:
+        return outcomes.text_fields(outbound) if self.settings.keep_texts else {}
 
     def _hold(self, message: ScheduledMessage, decision: Decision) -> Handled:
         assert decision.until is not None
@@ -435,8 +424,8 @@ class Sender:
 
     def _settle(self, message: ScheduledMessage, **published: Any) -> Handled:
         """Store the final state. If a receipt already did, keep that and publish nothing."""
-        settled = self.store.settle(replace(message, settled_at=self.clock()))
-        stored = message if settled else self.store.read_message(message.key)
+        message = replace(message, settled_at=self.clock())
+        stored = message if self.store.settle(message) else self.store.read_message(message.key)
         if stored and stored.state is not message.state and message.state is not State.SENT:
             return outcomes.already_settled(stored)
         rule = message.rule or "" if message.state is State.SKIPPED else ""

@@ -24,7 +24,7 @@ class Subjects(Tables):
             stored = self._subjects.get(subject.ref)
             if (stored.revision if stored else 0) != subject.revision:
                 return False
-            self._subjects[subject.ref] = replace(subject, revision=subject.revision + 1)
+            self._subjects[subject.ref] = subject.with_bookkeeping(revision=subject.revision + 1)
             if subject.ref.of and subject.ref.kind == "interest":
                 self._note_interest(subject.ref.of, subject)
             return True
