@@ -310,6 +310,7 @@ def _filled(
 
 def _end_once(text: str, values: Mapping[str, str]) -> str:
     """Remove a second full stop after a time such as "3:05 p.m.", which ends its sentence."""
-    for time in filter(lambda value: value.endswith("."), (values.get(name, "") for name in TIMES)):
-        text = text.replace(f"{time}.", time)
+    for name in TIMES:
+        if (time := values.get(name, "")).endswith("."):
+            text = text.replace(f"{time}.", time)
     return text

@@ -1,6 +1,5 @@
 """The person's time zone for quiet hours, from the best source that is known."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
@@ -28,6 +27,9 @@ class Zones(NamedTuple):
 
 UNKNOWN: Final = Zones("unknown", ())
 
+NUMBERS: Final = 16_384
+"""Phone numbers of which the zones are kept: about 5 MB. A lookup takes as long as the rest of a decision's zones."""
+
 
 def zones_of(
     contact: Contact,
@@ -42,23 +44,21 @@ def zones_of(
 
     An event's zone is often the place's, not the person's. So if it differs from the number's single zone, both count.
     """
-
-    def sources() -> Iterator[Zones]:
-        yield Zones("contact", _known(contact_zone if is_witness(contact_zone) else None))
-        by_event = Zones("event", _known(event_zone))
-        names = _names_by_number(contact.address)
-        by_number = Zones("phone_number", _known(*names))
-        is_single = len(names) == len(by_number.zones) == 1
-        if is_single and by_event.zones and by_event.zones != by_number.zones:
-            yield Zones(BOTH, by_number.zones + by_event.zones)
-        if is_single:
-            yield by_number
-        yield by_event
-        yield Zones("brand", _known(brand_zone))
-        yield Zones("default", _known(default_zone))
-        yield by_number
-
-    return next((source for source in sources() if source.zones), UNKNOWN)
+    if is_witness(contact_zone) and (known := _known(contact_zone)):
+        return Zones("contact", known)
+    by_event, names = _known(event_zone), _names_by_number(contact.address)
+    by_number = _known(*names)
+    own_number = by_number if len(names) == len(by_number) == 1 else ()
+    both = own_number + by_event if own_number and by_event and by_event != own_number else ()
+    sources: tuple[tuple[Source, tuple[ZoneInfo, ...]], ...] = (
+        (BOTH, both),
+        ("phone_number", own_number),
+        ("event", by_event),
+        ("brand", _known(brand_zone)),
+        ("default", _known(default_zone)),
+        ("phone_number", by_number),
+    )
+    return next((Zones(source, zones) for source, zones in sources if zones), UNKNOWN)
 
 
 def tzdata_version() -> str:
@@ -83,7 +83,7 @@ def _known(*names: str | None) -> tuple[ZoneInfo, ...]:
     return tuple(zones)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=NUMBERS)
 def _names_by_number(address: str) -> tuple[str, ...]:
     """Return the zones in which a phone number may be used; ``Etc/Unknown``, which tzdata has not, if it has no
     country.

@@ -55,7 +55,7 @@ def outbound(
         decision = replace(decision, facts={**decision.facts, MERGED_WITH: ids})
         data["others"] = [subject_data(each) for each in context.merged]
     return OutboundMessage(
-        message=context.message,
+        message=_with_cap_holder(context),
         wording=wording,
         data=data,
         decision=decision,
@@ -65,6 +65,13 @@ def outbound(
         deliver_before=before,
         others=[merged_into(context.message, each, asks=bool(wording.replies)) for each in context.merged],
     )
+
+
+def _with_cap_holder(context: PolicyInput) -> ScheduledMessage:
+    """Return the message with the address whose row counts it, if there are caps."""
+    if not context.caps:
+        return context.message
+    return replace(context.message, cap_holder=context.cap_usage.holder or context.message.contact)
 
 
 def text_fields(outbound: OutboundMessage) -> dict[str, str]:

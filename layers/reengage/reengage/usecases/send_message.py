@@ -242,9 +242,6 @@ class Sender:
         chosen, decision = select(context)
         if decision.action is not Action.SEND:
             return self._not_sent(chosen, decision, wanted)
-        holder = (chosen.cap_usage.holder or chosen.message.contact) if chosen.caps else None
-        if holder != chosen.message.cap_holder:
-            chosen = replace(chosen, message=replace(chosen.message, cap_holder=holder))
         needed = self._needed(chosen)
         return needed if isinstance(needed, Handled) else (needed, decision)
 
@@ -258,7 +255,7 @@ class Sender:
         now = self.clock()
         if now - read_at <= PREPARE_WITHIN and now < outbound.start_before:
             return outbound
-        self._release_cap(context.message)
+        self._release_cap(outbound.message)
         return None
 
     def _rescheduled(self, context: PolicyInput, wanted: ScheduledMessage) -> Handled | None:

@@ -2,9 +2,9 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 import msgspec
@@ -18,6 +18,9 @@ from .field_types import CheckedText, Document, Instant
 
 CLOSE = 0.8
 """Similarity from which an unknown name counts as misspelled: one letter of five; difflib's ratio."""
+
+Decoder = Callable[[Any, str, list[str]], Any]
+"""Decode a value at a path; what is wrong goes to the list of errors."""
 
 _log = logging.getLogger(__name__)
 
@@ -76,28 +79,46 @@ def misspelled_fields(event: Any, types: Mapping[str, type[Struct]]) -> list[str
 
 def _decode(value: Any, wanted: Any, path: str, errors: list[str]) -> Any:
     """``value`` as ``wanted``; what is wrong goes to ``errors``, each with its path. msgspec stops at the first."""
+    return _decoder(wanted)(value, path, errors)
+
+
+@cache
+def _decoder(wanted: Any) -> Decoder:
+    """Return how a value of the type is decoded."""
     if wanted in (ContactFields, AddressFields):
-        return decode_address(value, wanted, path, errors)
+        return lambda value, path, errors: decode_address(value, wanted, path, errors)
     if wanted is Evidence:
-        return _decode_evidence(value, path, errors)
+        return _decode_evidence
     if isinstance(wanted, type) and issubclass(wanted, Struct):
-        return decode_fields(value, wanted, path, errors)
-    if get_origin(wanted) is Literal and value not in get_args(wanted):
+        return lambda value, path, errors: decode_fields(value, wanted, path, errors)
+    allowed, most = get_args(wanted) if get_origin(wanted) is Literal else None, MAX_BYTES.get(wanted)
+    return partial(_convert, wanted=wanted, allowed=allowed, most=most)
+
+
+def _convert(
+    value: Any, path: str, errors: list[str], *, wanted: Any, allowed: tuple[Any, ...] | None, most: int | None
+) -> Any:
+    if allowed is not None and value not in allowed:
         # msgspec would quote the value, which may be anything, and errors are logged.
-        errors.append(f"{path}: expected one of {', '.join(get_args(wanted))}")
+        errors.append(f"{path}: expected one of {', '.join(allowed)}")
         return None
     try:
-        written = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        written = _encoder().encode(value).encode()
         read = msgspec.convert(value, wanted, dec_hook=_check)
     except (msgspec.ValidationError, RecursionError, ValueError) as error:
         inside, problem = _problem(error)
         errors.append(f"{path}{inside}: {problem}")
-    else:
-        most = MAX_BYTES.get(wanted, len(written))
-        if len(written) <= most:
-            return read
+        return None
+    if most is not None and len(written) > most:
         errors.append(f"{path}: expected at most {most} bytes of JSON")
-    return None
+        return None
+    return read
+
+
+@cache
+def _encoder() -> json.JSONEncoder:
+    """Refuse what JSON or a database cannot hold: infinity, and half of a surrogate pair."""
+    return json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 def _problem(error: Exception) -> tuple[str, str]:
@@ -127,7 +148,7 @@ def decode_fields[T: Struct](value: Any, wanted: type[T], path: str, errors: lis
             errors += [f"{path}.{field.name}: is required"] if field.required else []
             continue
         wrong: list[str] = []
-        read[field.name] = _decode(content, field.type, f"{path}.{field.name}", wrong)
+        read[field.name] = field.decode(content, f"{path}.{field.name}", wrong)
         if wrong and wanted is MessageReceived and not field.required:
             # Drop an invalid optional field and keep the message: it may be a STOP.
             _log.warning("left out: %s", "; ".join(wrong))
@@ -165,17 +186,19 @@ def _decode_evidence(value: Any, path: str, errors: list[str]) -> Evidence | Non
 
 
 class Field(NamedTuple):
-    """A field of an event's schema: ``type`` is its type if it is present."""
+    """A field of an event's schema: its type if it is present, and how that is decoded."""
 
     name: str
     type: Any
     required: bool
+    decode: Decoder
 
 
 @cache
 def fields_of(schema: type[Struct]) -> tuple[Field, ...]:
     """Read a schema's fields once: that takes as long as decoding an event."""
-    return tuple(Field(field.name, _required(field.type), field.required) for field in msgspec.structs.fields(schema))
+    fields = ((field.name, _required(field.type), field.required) for field in msgspec.structs.fields(schema))
+    return tuple(Field(name, wanted, required, _decoder(wanted)) for name, wanted, required in fields)
 
 
 def _required(wanted: Any) -> Any:
