@@ -8,7 +8,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reengage.domain.contact import Contact
 from reengage.domain.planning import planned_messages
+from reengage.domain.same_person import aliases_of, with_aliases
 from reengage.domain.subject import EVENT_TYPES, OF_ONE_CONTACT, BusinessEvent, EventEffect, Subject, Track
 from tests.fakes import ANNA, NOON, business
 from tests.property.model import known_of
@@ -88,6 +90,25 @@ def test_it_wants_what_the_model_wants(events: list[BusinessEvent]) -> None:
     """The model sorts the events and merges them in order."""
     wanted = {message.key: (message.due_at, message.valid_until) for message in planned_messages(_apply(events))}
     assert wanted == dict(known_of(events[0].subject, events).wanted)
+
+
+@settings(deadline=None)
+@given(events=_events(), contact=st.sampled_from([ANNA, BEN]))
+def test_a_persons_view_is_its_own_view(events: list[BusinessEvent], contact: Contact) -> None:
+    view = _apply(events).for_contact(contact)
+    assert view.for_contact(contact) is view
+    assert replace(view).for_contact(contact) == view
+
+
+@settings(deadline=None)
+@given(events=_events(), is_linked=st.booleans())
+def test_the_view_of_the_only_person_plans_all(events: list[BusinessEvent], is_linked: bool) -> None:
+    """The plan is derived once, for the planner and for the sender."""
+    subject = _apply(events)
+    if is_linked:
+        subject = with_aliases(subject, aliases_of(subject, [ANNA, BEN]))
+    if view := subject.only_view:
+        assert planned_messages(replace(view)) == planned_messages(replace(subject))
 
 
 @settings(deadline=None)

@@ -41,7 +41,10 @@ def planned_messages(subject: Subject | None, default_zone: tzinfo | None = None
     if subject is None:
         return ()
     if default_zone not in subject.plans:
-        subject.plans[default_zone] = tuple(_planned_messages(subject, default_zone))
+        plan = tuple(_planned_messages(subject, default_zone))
+        for each in (subject, subject.only_view):
+            if each:
+                each.plans[default_zone] = plan
     return subject.plans[default_zone]
 
 

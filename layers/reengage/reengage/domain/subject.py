@@ -57,7 +57,7 @@ TRACKS_WITH_REASONS: Final = frozenset(reason.track for reason in REASONS.values
 """Other tracks only note what happened, such as a check-in or a confirmation."""
 
 
-DERIVED: Final = ("plans", "named_people", "_seen_by")
+DERIVED: Final = ("plans", "named_people", "by_contact")
 """What a subject derives from its tracks and aliases alone, once."""
 
 
@@ -79,7 +79,7 @@ class Subject:
     aliases: Mapping[str, Contact] = field(default_factory=dict)
 
     @cached_property
-    def _seen_by(self) -> dict[Contact, "Subject"]:
+    def by_contact(self) -> dict[Contact, "Subject"]:
         """What ``for_contact`` has made: a send asks for it some ten times."""
         return {}
 
@@ -154,9 +154,10 @@ class Subject:
         """
         if self.ref.kind not in OF_SEVERAL_PEOPLE:
             return self
-        if contact not in self._seen_by:
-            self._seen_by[contact] = self._made_for(contact)
-        return self._seen_by[contact]
+        if contact not in self.by_contact:
+            view = self.by_contact[contact] = self._made_for(contact)
+            view.by_contact[contact] = view
+        return self.by_contact[contact]
 
     def _made_for(self, contact: Contact) -> "Subject":
         known, contact = self.named_people, self.named_for(contact)
@@ -177,6 +178,14 @@ class Subject:
             yield self
             return
         yield from map(self.for_contact, self.named_people.values())
+
+    @property
+    def only_view(self) -> "Subject | None":
+        """Return the view of the only person, if it plans all that the subject plans; ``None`` if it may not."""
+        if self.ref.kind not in OF_SEVERAL_PEOPLE or len(self.named_people) != 1 or self._opener_uses():
+            return None
+        [view] = self.views()
+        return view
 
     def _of_person(self, name: str, person: str) -> Track | None:
         if _is_opener(name):
