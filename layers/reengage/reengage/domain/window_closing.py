@@ -47,12 +47,19 @@ def forecast(context: PolicyInput, due_at: datetime) -> Forecast:
     return "send" if conversation.is_open(allowed) else "window_closed"
 
 
-def forecast_of(message: ScheduledMessage, context: PolicyInput) -> tuple[datetime, Forecast]:
+class DueForecast(NamedTuple):
+    """When a message will be due, and what will happen to it then."""
+
+    due_at: datetime
+    forecast: Forecast
+
+
+def forecast_of(message: ScheduledMessage, context: PolicyInput) -> DueForecast:
     """Return when the message will be due, and what will happen to it then."""
     due_at = message.planned_due_at or message.due_at
     closing = plan_for_closing(context, due_at)
     due_at = closing.at if closing.why == "pull_forward" else due_at
-    return due_at, forecast(context, due_at)
+    return DueForecast(due_at, forecast(context, due_at))
 
 
 def plan_for_closing(context: PolicyInput, due_at: datetime) -> ClosingPlan:

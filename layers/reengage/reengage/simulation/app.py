@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -22,7 +22,7 @@ from ..domain.events_out import OutEvent
 from ..domain.instants import iso
 from ..domain.pause import RECHECK, stored_pauses
 from ..domain.policy import PolicyInput
-from ..domain.reasons import PRIORITIES, SendGroup
+from ..domain.reasons import PRIORITIES, Priority, SendGroup
 from ..errors import InvalidEvent, ReengageError
 from ..ports import OutboundMessage, Outcome, ProviderChannel, Wording
 from ..settings import (
@@ -34,6 +34,7 @@ from ..settings import (
     WebhookSettings,
 )
 from ..usecases.send_due_messages import send_shard
+from ..usecases.send_message import Sender
 from .archive import HOST, SECRETS
 from .provider import ProviderRule, SimulatedProvider
 
@@ -226,11 +227,16 @@ class SimulatedApp(IngestApp, PlanApp, RecordApp, WebhookApp, ExplainApp):
         before = (self.store.due_changes, len(self.events), self._ids)
         first = int(self.now.timestamp()) // 60
         for send_group in SEND_GROUPS:
-            sender = self._sender(send_group, RUN_TIME)
-            for priority in PRIORITIES[send_group]:
-                for shard in self.store.due_shards(send_group, priority, self.now, first=first):
-                    self.errors += send_shard(sender, priority, shard, self.now + RUN_TIME).errors
+            sender: Sender | None = None
+            for priority, shard in self._due_shards(send_group, first):
+                sender = sender or self._sender(send_group, RUN_TIME)
+                self.errors += send_shard(sender, priority, shard, self.now + RUN_TIME).errors
         return before != (self.store.due_changes, len(self.events), self._ids)
+
+    def _due_shards(self, send_group: SendGroup, first: int) -> Iterator[tuple[Priority, int]]:
+        """Yield the shards in which something is due, from shard ``first`` on, of one priority after the other."""
+        for priority in PRIORITIES[send_group]:
+            yield from ((priority, n) for n in self.store.due_shards(send_group, priority, self.now, first=first))
 
     def next_change(self) -> datetime | None:
         """Return when a tick may do more than the last one, which changed nothing.

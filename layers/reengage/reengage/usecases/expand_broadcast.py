@@ -18,6 +18,7 @@ from reengage.domain.person import other_channels
 from reengage.domain.planning import broadcasts
 from reengage.domain.policy import PolicyInput, PolicySettings, default_zone
 from reengage.domain.subject import Subject
+from reengage.domain.window_closing import forecast_of
 from reengage.ports import BroadcastStore, Clock, Publish, Thread
 from reengage.usecases.erase_contact import forget
 from reengage.usecases.person import linked_with
@@ -116,7 +117,8 @@ class _Page:
             if row.scheduled_message_id == message.scheduled_message_id and row.planned_at == reflects[row.contact]
         ]
         # Whatever a row's state is by now: an earlier run may have ended after the write and before the event.
-        self.publish([planned_event(row, self._context(row, threads[row.contact])) for row in ours])
+        contexts = [(row, self._context(row, threads[row.contact])) for row in ours]
+        self.publish([planned_event(row, context, forecast_of(row, context)) for row, context in contexts])
         # The cursor names a contact: it is removed as soon as it is not needed.
         state = ShardState.WAITING if page.cursor else ShardState.DONE
         return replace(shard, state=state, cursor=page.cursor, planned=shard.planned + len(ours))

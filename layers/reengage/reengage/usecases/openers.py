@@ -32,7 +32,7 @@ from reengage.domain.openers import (
 from reengage.domain.planning import planned_messages
 from reengage.domain.policy import PolicyInput
 from reengage.domain.subject import OPENER_OF, OPENER_USED, BusinessEvent, EventEffect, Subject, version_of
-from reengage.domain.window_closing import forecast_of
+from reengage.domain.window_closing import DueForecast
 from reengage.ports import OpenerReader, OpenerStore, OpenerUseStore
 
 
@@ -60,6 +60,7 @@ class OpenerDesk:
         subject: Subject,
         planned: Iterable[ScheduledMessage],
         contexts: Mapping[MessageKey, PolicyInput],
+        forecasts: Mapping[MessageKey, DueForecast],
         now: datetime,
     ) -> Mapping[Contact, Invitation]:
         """Store an opener for each contact that has to write before a message can be sent to it.
@@ -73,10 +74,9 @@ class OpenerDesk:
         ends: dict[Contact, datetime] = {}
         context_of: dict[Contact, PolicyInput] = {}
         for message in planned:
-            context = contexts[message.key]
-            if message.state is State.SCHEDULED and forecast_of(message, context)[1] in FORECASTS:
+            if message.state is State.SCHEDULED and forecasts[message.key].forecast in FORECASTS:
                 ends[message.contact] = max(message.valid_until, ends.get(message.contact, message.valid_until))
-                context_of[message.contact] = context
+                context_of[message.contact] = contexts[message.key]
         return {contact: self._make(subject, contact, end, context_of[contact]) for contact, end in ends.items()}
 
     def _make(self, subject: Subject, contact: Contact, end: datetime, context: PolicyInput) -> Invitation:

@@ -24,7 +24,7 @@ from reengage.domain.policy import PolicyInput, PolicySettings, Snapshot, defaul
 from reengage.domain.purchases import KIND as PURCHASE
 from reengage.domain.reasons import REASONS
 from reengage.domain.subject import RETENTION, BusinessEvent, Subject, SubjectRef
-from reengage.domain.window_closing import ClosingPlan, forecast_of, plan_for_closing
+from reengage.domain.window_closing import ClosingPlan, DueForecast, forecast_of, plan_for_closing
 from reengage.errors import WriteConflict
 from reengage.ports import Clock, PlanStore, Publish, Thread
 from reengage.usecases.erase_contact import forget
@@ -116,10 +116,14 @@ def plan_messages(
     kept = [row for row in written.rows if row.contact not in erased]
     planned, too_late = _events_of(kept, diff.wanted)
     withdrawn = [row for row in written.withdrawn if row.contact not in erased]
-    invitations = OpenerDesk(store, invite).invitations(subject, planned, contexts, now) if invite else {}
+    forecasts = {row.key: forecast_of(row, contexts[row.key]) for row in planned}
+    invitations = OpenerDesk(store, invite).invitations(subject, planned, contexts, forecasts, now) if invite else {}
     publish(
         [
-            *(planned_event(row, contexts[row.key], invitations.get(row.contact)) for row in planned),
+            *(
+                planned_event(row, contexts[row.key], forecasts[row.key], invitations.get(row.contact))
+                for row in planned
+            ),
             *(_ended(row) for row in [*too_late, *withdrawn]),
         ]
     )
@@ -162,19 +166,20 @@ def _withdrawn_since(event: BusinessEvent, subject: Subject, store: PlanStore) -
     return [_ended(row) for row in ours if row.settled_at and row.settled_at >= since]
 
 
-def planned_event(message: ScheduledMessage, context: PolicyInput, invitation: Invitation | None = None) -> OutEvent:
+def planned_event(
+    message: ScheduledMessage, context: PolicyInput, expected: DueForecast, invitation: Invitation | None = None
+) -> OutEvent:
     """Build ``MessagePlanned``, with a forecast: what will happen if the person does not write again.
 
     If they have to write first, it has the opener.
     """
-    due_at, expected = forecast_of(message, context)
     return out_event(
         "MessagePlanned",
         message,
-        due_at=due_at,
+        due_at=expected.due_at,
         window_expires_at=context.conversation.closes_at if context.conversation else None,
-        forecast=expected,
-        **(invitation.as_fields if invitation and expected in FORECASTS else {}),
+        forecast=expected.forecast,
+        **(invitation.as_fields if invitation and expected.forecast in FORECASTS else {}),
     )
 
 
