@@ -190,7 +190,7 @@ def test_ledger_shows_when_an_appointment_is() -> None:
     """A reminder with a wrong hour comes from a wrong offset or zone of the event, so both are shown as they came."""
     world = story()
     assert explained(world)["times"] == {"appointment A-1001": {"starts_at": (STARTS + 2 * HOUR).isoformat()}}
-    given = {"starts_at": "2026-03-12T14:00:00+01:00", "timezone": "Europe/Berlin"}
+    given: dict[str, Any] = {"starts_at": "2026-03-12T14:00:00+01:00", "timezone": "Europe/Berlin"}
     world.plan(business("AppointmentRescheduled", world.clock.now + HOUR, **given))
     assert explained(world)["times"] == {"appointment A-1001": given}
 
