@@ -41,7 +41,9 @@ KEYS: Final = {
     "twilio_account_sid": "AC00000000000000000000000000000000",
     "twilio_auth_token": "a token of the account",
     "rcs_client_token": "a token of the agent",
+    "webhook_proxy_secret": "a secret of the proxy",
 }
+PROXY_HEADER: Final = "x-proxy-secret"
 PUBLIC: Final = "https://hooks.acme.example/"
 """The URL that Twilio calls, and signs, as if a proxy were in front."""
 
@@ -63,7 +65,10 @@ class WebhookEndpoints:
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> tuple[int, str]:
         answer = self._http.request(
-            method, f"{self._at}/{path}", body=body, headers={"Host": self._host, **(headers or {})}
+            method,
+            f"{self._at}/{path}",
+            body=body,
+            headers={"Host": self._host, PROXY_HEADER: KEYS["webhook_proxy_secret"], **(headers or {})},
         )
         return answer.status, answer.data.decode()
 
@@ -72,7 +77,9 @@ def main() -> int:
     """Return the exit code."""
     wrong: list[str] = []
     with emulator.running() as aws:
-        outputs = emulator.deploy(aws, STACK, {"Routes": ROUTES, "PublicWebhookUrl": PUBLIC})
+        outputs = emulator.deploy(
+            aws, STACK, {"Routes": ROUTES, "PublicWebhookUrl": PUBLIC, "WebhookProxySecretHeader": PROXY_HEADER}
+        )
         made, endpoint = aws.session.client, aws.endpoint_url
         dynamodb, sns = made("dynamodb", endpoint_url=endpoint), made("sns", endpoint_url=endpoint)
         functions = made("lambda", endpoint_url=endpoint)
@@ -94,6 +101,8 @@ def main() -> int:
         expect("Meta's handshake", webhook.call("GET", f"meta?{urlencode(handshake)}"), (200, "1158201444"))
         message = from_meta()
         expect("unsigned", webhook.call("POST", "meta", message, {"Content-Type": "application/json"})[0], 403)
+        direct = signed(message) | {PROXY_HEADER: ""}
+        expect("signed, but around the proxy", webhook.call("POST", "meta", message, direct)[0], 403)
         expect("elsewhere", webhook.call("POST", "nowhere", message, {"Content-Type": "application/json"})[0], 404)
         expect("Meta's message", webhook.call("POST", "meta", message, signed(message))[0], 200)
         for number, more in ((WRITES_BY_TWILIO, {}), (STOPS_BY_TWILIO, {"Body": "basta", "OptOutType": "STOP"})):

@@ -89,3 +89,27 @@ def test_each_sender_gets_a_url_only_if_there_is_one() -> None:
     expected = {"Fn::If": ["HasPublicWebhookUrl", ref("PublicWebhookUrl"), {"Fn::If": ["IsWithoutUrl", "", url]}]}
     given = [function["Environment"]["Variables"].get("WEBHOOK_URL") for function in functions().values()]
     assert [value for value in given if value is not None] == [expected] * 4
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_refused"),
+    [
+        ({}, False),
+        ({"PublicWebhookUrl": "https://acme.example/"}, True),
+        ({"PublicWebhookUrl": "https://acme.example/", "WebhookProxySecretHeader": "x-proxy-secret"}, False),
+        ({"WebhookProxySecretHeader": "x-proxy-secret"}, False),
+    ],
+    ids=str,
+)
+def test_a_proxy_without_a_secret_is_refused(changed: dict[str, str], is_refused: bool) -> None:
+    """With the URL of a proxy alone, a call to the function's own URL went around the proxy's firewall."""
+    parameters = parameter_defaults() | changed
+    broken = [
+        assertion["AssertDescription"]
+        for rule in template()["Rules"].values()
+        if evaluated(rule["RuleCondition"], parameters)
+        for assertion in rule["Assertions"]
+        if not evaluated(assertion["Assert"], parameters)
+    ]
+    assert bool(broken) == is_refused
+    assert all("WebhookProxySecretHeader" in description for description in broken)

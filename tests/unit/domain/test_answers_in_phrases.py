@@ -4,7 +4,7 @@ from typing import Final
 
 import pytest
 
-from reengage.domain.answers import Answer, detect_answer
+from reengage.domain.answers import Answer, DetectedAnswer, detect_answer, detect_signed_answer
 
 CONFIRMED, CANCELS, MOVES = Answer.CONFIRMED, Answer.CANCEL_REQUESTED, Answer.RESCHEDULE_REQUESTED
 
@@ -38,7 +38,7 @@ PHRASES: Final = {
             "11|10|1 pm?|I am 1 minute away|Yes, but can I bring my son?|yes but running late|Yes I said stop|"
             "Cancel my order|Don't cancel my appointment|cancel? no!|no need to cancel|3pm works|"
             "another time zone?|What time is it?|1 hour late|yes and no|yes or no?|1 adult, 2 children|"
-            "I'm sick, can't come|Hi, I need to cancel my appointment. Thanks, Maria|Yes. See you tomorrow at 10|"
+            "I'm sick, can't come|Hi, I need to cancel my appointment. Thanks for Maria|Yes. See you tomorrow at 10|"
             "Reply 1 to confirm|Yess|ya|correct|next week?|cancel or reschedule?|1 and 3|confirm 1 cancel 2|"
             "yes cancel|no don't cancel|cancel?|I can't cancel|I didn't cancel|cancel Monday's|unsubscribe|"
             "Cancel all messages|That's fine|we'll be there at 10|Looking forward to it"
@@ -127,7 +127,7 @@ PHRASES: Final = {
             "Me gustaría cambiar la fecha|No puedo, otro día por favor|¿Sería posible otro horario?|"
             "¿Tienen otra hora?|Cambio de cita"
         ),
-        None: ("Si puedo|¿Sí?|¿Puedo cancelar?|siii|El 1|la 2|no quiero cambiar|cancelar o cambiar?|Sí, no puedo"),
+        None: ("Si puedo|¿Sí?|¿Puedo cancelar?|siii|el 2|la 2|la 1|no quiero cambiar|cancelar o cambiar?|Sí, no puedo"),
     },
     "fr": {
         CONFIRMED: (
@@ -157,7 +157,7 @@ PHRASES: Final = {
             "Autre date svp|je préfère un autre jour|On peut reporter ?|Possible de décaler ?|Reporter svp merci"
         ),
         None: (
-            "Oui ?|Puis-je annuler ?|à 3h|3h|Quelle heure ?|ouii|Le 1|Je suis malade|ne pas reporter|"
+            "Oui ?|Puis-je annuler ?|à 3h|3h|Quelle heure ?|ouii|le 2|Je suis malade|ne pas reporter|"
             "annuler ou reporter ?|Oui annulez"
         ),
     },
@@ -175,4 +175,103 @@ PHRASES: Final = {
     ],
 )
 def test_phrase_is_this_answer(locale: str, answer: Answer | None, text: str) -> None:
+    assert detect_answer(text, locale) is answer
+
+
+SIGNED: Final = {
+    CONFIRMED: {
+        "en": "1 - Maria|1\nMaria|Yes, Maria|yes, maria|YES, MARIA|1 Tom|Maria Lopez - yes|Maria: 1|"
+        "Yes (Anna)|1 - Siobhan|"
+        "Yes. Thanks, Maria|1, thanks! Dave",
+        "de": "Ja, Anna Schmidt|1 - Anna|Ja, Frau Müller|Ja, Familie Öztürk|Ja danke, Jürgen",
+        "es": "Sí, María José|1 María|1 gracias, Juan Pérez|Confirmo, Sra. Ortega",
+        "fr": "Oui, Mme Dupont|Oui, Dupont|1 - Le Goff|Je confirme, Émilie",
+        "vi": "Có, Nguyễn Văn An|1 - Lan|Dạ có, chị Lan",
+    },
+    CANCELS: {
+        "en": "Cancel, Maria|2 - Maria|I can't come. Maria|Not coming, Tom",
+        "de": "Ich muss absagen, Frau Klein",
+    },
+    MOVES: {"en": "Reschedule, Mike|3 - Ann-Marie", "fr": "3 - Chloé"},
+    None: {
+        "en": "Thanks, Maria|Maria|Yes, Monday|Yes, May|Yes. Late|Yes. Running Late|Yes, But|"
+        "Yes, No|Yes - Cancel|1, Two|"
+        "1 - 2|Yes, Maria and Tom|1 Anna, 2 Ben|Anna yes, Ben no|Yes for Anna|yes, sick|Yes, Traffic|1 Call Me",
+        "de": "Ja, Urlaub|Ja, Montag|1 - Urlaub|Ja, Stau|Ja, Hund dabei|ja, anna krank",
+        "es": "Sí, Martes|Sí, Pero tarde",
+        "fr": "Oui, Mardi|Oui, Mais",
+        "vi": "Có, Mai",
+    },
+}
+"""Answers that a name follows, by answer and locale."""
+
+
+@pytest.mark.parametrize(
+    ("locale", "answer", "text"),
+    [
+        (locale, answer, text)
+        for answer, texts in SIGNED.items()
+        for locale, listed in texts.items()
+        for text in listed.split("|")
+    ],
+)
+def test_a_signature_changes_no_answer(locale: str, answer: Answer | None, text: str) -> None:
+    """People sign their messages: "1 - Maria" answered nothing."""
+    assert detect_answer(text, locale) is answer
+
+
+@pytest.mark.parametrize("text", ["1 - Siobhán", "1, Siobhán O'Neill", "ja, siobhán"])
+def test_a_persons_own_name_is_a_signature(text: str) -> None:
+    assert detect_signed_answer(text, "de").answer is None
+    assert detect_signed_answer(text, "de", "Siobhán O'Neill") == DetectedAnswer(CONFIRMED, names_someone=True)
+
+
+NUMBERED: Final = {
+    "en": "1 please|Option 1|option one|#1|(1)|1.|I choose 1|my answer is 1|Press 1|№ 1|1️⃣|I pick option 1",
+    "de": "die 1|Ich wähle 1|Nr. 1",
+    "es": "El 1|nº 1|N.º 1|la opción 1|Elijo 1|1 por favor",
+    "fr": "Le 1|n°1|N° 1|je choisis le 1|réponse 1",
+    "vi": "chọn 1|em chọn số 1 ạ|1 nhé",
+}
+
+
+@pytest.mark.parametrize(
+    ("locale", "text"), [(key, text) for key, texts in NUMBERED.items() for text in texts.split("|")]
+)
+def test_a_number_is_an_answer_however_it_is_named(locale: str, text: str) -> None:
+    assert detect_answer(text, locale) is CONFIRMED
+
+
+OTHER_TIMES: Final = {
+    MOVES: {
+        "en": "can we do 3pm instead?|Could we do Thursday instead|3 pm instead|"
+        "can you move it to 3pm|reschedule to Friday|"
+        "Can't make it, can we do 3pm instead?|10:30 instead please|move it to 2",
+        "de": "Geht auch 15 Uhr?|Können wir Donnerstag machen?|Bitte verschieben auf Freitag|Geht Freitag?|lieber um 3",
+        "es": "¿podemos a las 3?|¿puede ser el jueves?|mejor a las 5|no puedo, mejor el jueves",
+        "fr": "on peut faire 15h ?|peut-on décaler à jeudi ?|plutôt jeudi",
+        "vi": "đổi sang thứ sáu|đổi sang 3 giờ chiều|cho em dời sang thứ sáu ạ",
+    },
+    None: {
+        "en": "3pm|at 3|Tuesday|See you Tuesday|yes at 3pm|yes, Thursday|cancel Thursday|1 at 3pm|"
+        "can we do 1?|2 instead|"
+        "I can't do Tuesday",
+        "de": "Freitag geht|passt am Freitag|Dienstag geht nicht|um 3",
+        "es": "podemos el jueves|no puedo el martes|a las 3",
+        "fr": "jeudi|je ne peux pas mardi",
+        "vi": "hẹn thứ năm|thứ ba tôi không đến được",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("locale", "answer", "text"),
+    [
+        (locale, answer, text)
+        for answer, texts in OTHER_TIMES.items()
+        for locale, listed in texts.items()
+        for text in listed.split("|")
+    ],
+)
+def test_a_day_counts_only_if_it_is_asked_for(locale: str, answer: Answer | None, text: str) -> None:
     assert detect_answer(text, locale) is answer

@@ -1,16 +1,18 @@
 """Detect the answer to a reminder's question: confirm, cancel, or another time."""
 
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import cache
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from . import keyword_lists as lists
 from .keywords import Detection, strip_courtesies
 from .plain_text import MAX_LENGTH, split_sentences
 from .requests import Request
+from .signatures import signatures_of
 
 
 class Answer(StrEnum):
@@ -24,26 +26,51 @@ MAX_WORDS: Final = 20
 
 
 MAX_NAMES: Final = 3
-"""Words of a signature."""
+"""Words of a signature after a sign-off."""
+
+
+class DetectedAnswer(NamedTuple):
+    """``names_someone``: a name stands beside it, perhaps that of the one family member whom it is about."""
+
+    answer: Answer | None
+    names_someone: bool = False
 
 
 def detect_answer(text: str, locale: str | None = None) -> Answer | None:
+    """Detect the answer of a whole message; see ``detect_signed_answer``."""
+    return detect_signed_answer(text, locale).answer
+
+
+def detect_signed_answer(text: str, locale: str | None = None, name: str | None = None) -> DetectedAnswer:
     """Detect the answer of a whole message: a digit, or the words of its locale, of English, or of another locale.
+
+    ``name`` is the person's own, if known.
 
     | message | answer |
     |---|---|
     | one phrase of the lists, with courtesies around it | its answer |
     | several phrases and fillers, and nothing else: "Ja, ich komme", "Sorry, I can't make it" | the one that all have |
     | "I can't make it, another time please" | another time |
-    | an answer with a signature: "Ich sage ab. LG Anna Schmidt" | the answer |
+    | an answer with a signature: "Ich sage ab. LG Anna Schmidt", "1 - Maria" | the answer |
+    | asks for a day or an hour: "can we do Thursday instead?" | another time |
     | phrases of different answers, or any other word | none |
     | "Confirmed?", "Cancelled?", "1?": a question to us; "Could you cancel?" is an answer | none |
     | "OK", "thanks", an emoji: perhaps only "I have read it" | none |
     | "No" alone: it may reply to "confirm?" and to "cancel?" | none |
     """
     if len(text) > MAX_LENGTH:
-        return None
-    answers = _answers((locale or "").replace("_", "-").partition("-")[0].lower())
+        return DetectedAnswer(None)
+    language = (locale or "").replace("_", "-").partition("-")[0].lower()
+    if answer := _detect(text, language):
+        return DetectedAnswer(answer)
+    signed = ((_detect(each.answer, language), each) for each in signatures_of(text, language, name))
+    found = [DetectedAnswer(answer, not each.thanks) for answer, each in signed if answer]
+    return found[0] if found and len({each.answer for each in found}) == 1 else DetectedAnswer(None)
+
+
+def _detect(text: str, language: str) -> Answer | None:
+    answers = _answers(language)
+    text = _number_sign().sub("", text)
     cores = [core for core in map(strip_courtesies, split_sentences(text)) if core]
     found = {answers.get(core) for core in cores}
     is_question = "?" in unicodedata.normalize("NFKC", text)
@@ -51,6 +78,12 @@ def detect_answer(text: str, locale: str | None = None) -> Answer | None:
         return answer
     unsigned = strip_courtesies(_without_signature(" ".join(split_sentences(text))))
     return _parse(unsigned.split(), answers, is_question=is_question)
+
+
+@cache
+def _number_sign() -> re.Pattern[str]:
+    """Return a pattern of "nº" and the like before a digit: in plain text it would be "no"."""
+    return re.compile(r"(?:\b[nN]\.?\s*[º°]|№)\s*(?=\d)")
 
 
 def _without_signature(words: str) -> str:
@@ -68,19 +101,23 @@ def _parse(words: Sequence[str], answers: Mapping[str, Answer], *, is_question: 
     read: list[set[frozenset[str]]] = [{frozenset()}, *(set[frozenset[str]]() for _ in words)]
     for start in range(len(words)):
         for end in range(start + 1, len(words) + 1) if read[start] else ():
-            for part in _parts(" ".join(words[start:end]), answers):
+            for part in _parts(" ".join(words[start:end]), answers, is_question=is_question):
                 read[end] |= {before | part for before in read[start]}
     found = {_CLEAR[parts] for parts in read[-1] if parts in _CLEAR and not (is_question and parts in _UNASKED)}
     return found.pop() if len(found) == 1 else None
 
 
-def _parts(phrase: str, answers: Mapping[str, Answer]) -> Iterator[frozenset[str]]:
+def _parts(phrase: str, answers: Mapping[str, Answer], *, is_question: bool) -> Iterator[frozenset[str]]:
     """Yield what a phrase may add to the parts of a message: a filler adds nothing."""
     if phrase in lists.phrase_set("answer fillers"):
         yield frozenset()
     for part in (_REQUEST, _QUESTION):
         if phrase in lists.phrase_set(f"{part} fillers"):
             yield frozenset({part})
+    if phrase in lists.phrase_set("other times") or (is_question and phrase in lists.phrase_set("asked times")):
+        yield frozenset({_OTHER_TIMES})
+    if phrase in lists.phrase_set("times") or _hours().fullmatch(phrase):
+        yield frozenset({_TIMES})
     if answer := answers.get(phrase):
         yield frozenset({answer})
 
@@ -90,6 +127,21 @@ _REQUEST: Final = "request"
 
 _QUESTION: Final = "question"
 """The part of a message that has words such as "can I": "can I cancel?" may only ask how."""
+
+_TIMES: Final = "times"
+"""The part of a message that names a day or an hour. It counts only beside words that ask for another time."""
+
+_OTHER_TIMES: Final = "other times"
+"""The part of a message that has words such as "instead" or "move it to": they ask for the time that it names."""
+
+
+@cache
+def _hours() -> re.Pattern[str]:
+    """Return a pattern of an hour, such as "3 pm" or "at 15 30": with a word before or after, or with minutes."""
+    before, after = ("|".join(sorted(lists.phrase_set(f"{side} hours"), reverse=True)) for side in ("before", "after"))
+    hour = r"\d{1,2}(?: ?[h ] ?[0-5]\d)?"
+    return re.compile(rf"(?:(?:{before}) {hour}(?: ?(?:{after}))?|{hour} ?(?:{after})|\d{{1,2}}[h ][0-5]\d)")
+
 
 _CLEAR: Final[Mapping[frozenset[str], Answer]] = MappingProxyType(
     {
@@ -101,6 +153,12 @@ _CLEAR: Final[Mapping[frozenset[str], Answer]] = MappingProxyType(
                 (Answer.RESCHEDULE_REQUESTED,),
                 (Answer.CANCEL_REQUESTED, Answer.RESCHEDULE_REQUESTED),
             )
+            for polite in ((), (_REQUEST,), (_QUESTION,), (_REQUEST, _QUESTION))
+        },
+        **{
+            frozenset({*asked, _TIMES, *cancels, *polite}): Answer.RESCHEDULE_REQUESTED
+            for asked in ((_OTHER_TIMES,), (Answer.RESCHEDULE_REQUESTED,), (_OTHER_TIMES, Answer.RESCHEDULE_REQUESTED))
+            for cancels in ((), (Answer.CANCEL_REQUESTED,))
             for polite in ((), (_REQUEST,), (_QUESTION,), (_REQUEST, _QUESTION))
         },
     }

@@ -94,10 +94,12 @@ def bind(
     subjects: Mapping[SubjectRef, Subject | None],
     agent_replied_at: datetime | None,
     now: datetime,
+    names_someone: bool = False,
 ) -> Binding | None:
     """Bind the answer; ``None`` if no question was asked, or the same answer was given before.
 
     ``asked`` are the contact's messages of ``ASKING_REASONS`` that were handed over, ``subjects`` what they are about.
+    ``names_someone``: of several appointments in one text, it may be about that family member's alone.
     """
     messages = _sent_before(asked, to.sent_at)
     questions = _questions(messages, subjects, now)
@@ -106,8 +108,18 @@ def bind(
         return _named(given, to, _in_one_text(pressed, messages), questions, "button")
     quoted = [m for m in messages if to.quoted_message_id and m.provider_message_id == to.quoted_message_id]
     if quoted:
-        return _named(given, to, _in_one_text(quoted, messages), questions, "quote")
-    return _only_open(given, to, questions, agent_replied_at)
+        bound = _named(given, to, _in_one_text(quoted, messages), questions, "quote")
+    else:
+        bound = _only_open(given, to, questions, agent_replied_at)
+    return _of_one(bound) if bound and names_someone else bound
+
+
+def _of_one(bound: Binding) -> Binding:
+    """Return the binding; an unclear one if it is to several appointments, and the person named someone."""
+    messages = [each.message for each in bound.each if each.answer and each.message]
+    if len(messages) < 2:  # noqa: PLR2004 - one appointment is the one of the person who is named
+        return bound
+    return Binding(bound.given, None, None, bound.bound_by, "several_open", _without_repeats(messages))
 
 
 @dataclass(frozen=True, slots=True)

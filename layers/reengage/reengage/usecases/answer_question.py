@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from reengage.domain.answers import Answer, detect_answer, is_cancellation
+from reengage.domain.answers import Answer, DetectedAnswer, detect_signed_answer, is_cancellation
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.events_out import OutEvent, out_event
@@ -40,6 +40,7 @@ class AnswerCandidate:
     subjects: Mapping[SubjectRef, Subject | None]
     now: datetime
     agent_replied_at: datetime | None = None
+    names_someone: bool = False
 
     def bind(self, agent_replied_at: datetime | None = None) -> Binding | None:
         return bind(
@@ -49,6 +50,7 @@ class AnswerCandidate:
             subjects=self.subjects,
             agent_replied_at=_latest(self.agent_replied_at, agent_replied_at),
             now=self.now,
+            names_someone=self.names_someone,
         )
 
     def open_question(self) -> ScheduledMessage | None:
@@ -76,7 +78,7 @@ def answer_candidate(
 ) -> AnswerCandidate | None:
     """Read the reminders that asked, if the message looks like an answer; else make no request."""
     button = parse_payload(message.payload)
-    given = button[0] if button else _detect(message)
+    given, names_someone = DetectedAnswer(button[0]) if button else _detect(message)
     if given is None or (detection.request is not None and given is not Answer.CANCEL_REQUESTED):
         return None
     asked = store.sent_questions(message.contact)
@@ -84,7 +86,7 @@ def answer_candidate(
     asked = _asked_at(message.contact, others, asked, store)
     subjects = {ref: store.read_subject(ref) for ref in dict.fromkeys(row.subject for row in asked)}
     agents = (other.conversation.agent_replied_at for other in others if other.conversation)
-    return AnswerCandidate(given, message, asked, subjects, now, _latest(*agents))
+    return AnswerCandidate(given, message, asked, subjects, now, _latest(*agents), names_someone)
 
 
 def _asked_at(
@@ -111,8 +113,10 @@ def _latest(*instants: datetime | None) -> datetime | None:
     return max(filter(None, instants), default=None)
 
 
-def _detect(message: InboundMessage) -> Answer | None:
-    return detect_answer(message.text, message.locale) if message.kind in ANSWERING_KINDS else None
+def _detect(message: InboundMessage) -> DetectedAnswer:
+    if message.kind not in ANSWERING_KINDS:
+        return DetectedAnswer(None)
+    return detect_signed_answer(message.text, message.locale, message.display_name)
 
 
 def store_answer(binding: Binding, message: InboundMessage, *, store: AnswerStore) -> None:

@@ -1,0 +1,143 @@
+"""Find the name with which a person signs a message: "1 - Maria", "Ja, Anna Schmidt", "Yes. Thanks, Tom".
+
+| words at the end | a signature |
+|---|---|
+| begin with a common given name, or are the person's own name | yes |
+| a title and capitalised words | yes |
+| other capitalised words after a comma or a dash | yes, but not in German: it capitalises all nouns |
+| a word of the lists of answers, days or other words that are no names | no |
+"""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Final, NamedTuple
+
+from . import keyword_lists as lists
+from .plain_text import normalise, remove_marks
+
+MAX_NAMES: Final = 4
+"""Words of a signature."""
+
+MAX_SIGNED: Final = 200
+"""Characters: a longer message is no short answer with a name."""
+
+
+class Signed(NamedTuple):
+    """``answer`` is the text without the name. ``thanks``: a courtesy or a sign-off stands before the name."""
+
+    answer: str
+    thanks: bool
+
+
+def signatures_of(text: str, locale: str = "", name: str | None = None) -> list[Signed]:
+    """Return each way to read the message as a text and a name; ``name`` is the person's own, if known."""
+    if len(text) > MAX_SIGNED:
+        return []
+    patterns = _patterns()
+    stripped = patterns["end"].sub("", text)
+    words = list(patterns["word"].finditer(stripped))
+    found = []
+    for count in range(1, min(MAX_NAMES, len(words)) + 1):
+        last = words[-count:]
+        before = stripped[: last[0].start()]
+        if (
+            before.strip()
+            and patterns["joined"].fullmatch(stripped[last[0].start() :])
+            and _is_name([word[0] for word in last], before, locale, name)
+        ):
+            found.append(Signed(before, thanks=_ends_with_courtesy(before)))
+    return found + _named_first(stripped)
+
+
+def _named_first(text: str) -> list[Signed]:
+    """Return the text after a common given name and a colon, comma or dash."""
+    named = _patterns()["first"].match(text)
+    if named is None:
+        return []
+    first, *others = named["names"].split()
+    is_name = first[0].isupper() and _is_listed(first) and all(word[0].isupper() for word in others)
+    return [Signed(text[named.end() :], thanks=False)] if is_name else []
+
+
+def _is_name(words: Sequence[str], before: str, locale: str, name: str | None) -> bool:
+    if any(_plain(word) in _plain_set("not names") for word in words):
+        return False
+    is_parted = _patterns()["parted"].search(before) is not None or _ends_with_courtesy(before)
+    if name and normalise(" ".join(words)) in _parts_of(name):
+        return True
+    untitled = list(words)
+    while untitled and _plain(untitled[0]) in _plain_set("titles"):
+        del untitled[0]
+    if not untitled or not all(word[0].isupper() for word in untitled[1:]):
+        return False
+    if _is_listed(untitled[0]):
+        return is_parted or untitled[0][0].isupper()
+    if not is_parted or not all(map(_is_capitalised, untitled)):
+        return False
+    is_after_mark = _patterns()["mark"].search(before) is not None
+    return len(untitled) < len(words) or (is_after_mark and not _is_german(before, locale))
+
+
+def _is_capitalised(word: str) -> bool:
+    """Return whether the word may be a name by its letters, and is no word of an answer."""
+    return word[0].isupper() and _plain(word) not in _words_of_answers()
+
+
+def _parts_of(name: str) -> set[str]:
+    """Return the person's name in plain form: all of it, and its first word."""
+    plain = normalise(name)
+    return {plain, plain.partition(" ")[0]} - {""}
+
+
+def _is_listed(word: str) -> bool:
+    return _plain(word) in _plain_set("given names")
+
+
+def _ends_with_courtesy(before: str) -> bool:
+    words = normalise(before)
+    return any(words.endswith(phrase) for name in ("courtesies", "sign-offs") for phrase in lists.phrase_set(name))
+
+
+def _is_german(before: str, locale: str) -> bool:
+    words = set(normalise(before).split())
+    return locale == "de" or not words.isdisjoint(_own_words("de") - _own_words("en"))
+
+
+def _plain(word: str) -> str:
+    return remove_marks(normalise(word))
+
+
+@cache
+def _plain_set(name: str) -> frozenset[str]:
+    return frozenset(map(remove_marks, lists.phrase_set(name)))
+
+
+_SECTIONS: Final = (
+    *("confirmed", "cancel_requested", "reschedule_requested", "answer fillers", "request fillers"),
+    *("question fillers", "courtesies", "sign-offs", "times", "other times", "stop", "stop exact", "softeners"),
+)
+
+
+@cache
+def _words_of_answers() -> frozenset[str]:
+    return frozenset(map(remove_marks, frozenset().union(*(_own_words(locale) for locale in lists.sections()))))
+
+
+@cache
+def _own_words(locale: str) -> frozenset[str]:
+    phrases = (phrase for name in _SECTIONS for phrase in lists.section_phrases(locale, name))
+    return frozenset(word for phrase in phrases for word in phrase.split())
+
+
+@cache
+def _patterns() -> dict[str, re.Pattern[str]]:
+    word = r"[^\W\d_]+(?:[-'\u2019.][^\W\d_]+)*"
+    return {
+        "word": re.compile(word),
+        "joined": re.compile(rf"{word}(?:\.? +{word}){{0,{MAX_NAMES - 1}}}"),
+        "end": re.compile(r"[\W_]+\Z"),
+        "parted": re.compile(r"[,;.!:\n\-\u2013\u2014/(|]\s*\Z"),
+        "mark": re.compile(r"[,\-\u2013\u2014/(|]\s*\Z"),
+        "first": re.compile(rf"\s*(?P<names>{word}(?: {word}){{0,2}})\s*[:,\-\u2013\u2014]\s*"),
+    }
