@@ -45,7 +45,7 @@ STOPS = """
     disiscrivimi|basta messaggi|non voglio più messaggi|non scrivetemi più|cancellami dalla lista|stop grazie
     afmelden|uitschrijven|geen berichten meer|ik wil me afmelden|haal me van de lijst|laat me met rust|stop aub
     wypisz|WYPISZ MNIE|rezygnuję|rezygnuje|nie chcę więcej wiadomości|proszę przestać pisać|stop proszę
-    Stop reminding me|stop reminding us please|don't remind me again|Hört auf, mich zu erinnern|erinnert mich nicht mehr
+    Stop reminding me|stop reminding us please|don't remind me again|Hört auf mich zu erinnern|erinnert mich nicht mehr
     dejen de recordarme|no me recuerden más|no recibir más|arrêtez de me rappeler|đừng nhắc tôi nữa
     xin đừng liên lạc nữa ạ|từ chối quảng cáo|ngung nhan tin cho toi|đừng làm phiền tôi nữa
 """

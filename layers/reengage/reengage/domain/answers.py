@@ -30,7 +30,7 @@ MAX_NAMES: Final = 3
 
 
 class DetectedAnswer(NamedTuple):
-    """``names_someone``: a name stands beside it, perhaps that of the one family member whom it is about."""
+    """``names_someone``: a name is beside it, perhaps that of the one family member that it is about."""
 
     answer: Answer | None
     names_someone: bool = False

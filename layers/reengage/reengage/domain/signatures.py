@@ -11,6 +11,7 @@
 import re
 from collections.abc import Sequence
 from functools import cache
+from itertools import dropwhile
 from typing import Final, NamedTuple
 
 from . import keyword_lists as lists
@@ -24,7 +25,7 @@ MAX_SIGNED: Final = 200
 
 
 class Signed(NamedTuple):
-    """``answer`` is the text without the name. ``thanks``: a courtesy or a sign-off stands before the name."""
+    """``answer`` is the text without the name. ``thanks``: a courtesy or a sign-off is before the name."""
 
     answer: str
     thanks: bool
@@ -63,20 +64,36 @@ def _named_first(text: str) -> list[Signed]:
 def _is_name(words: Sequence[str], before: str, locale: str, name: str | None) -> bool:
     if any(_plain(word) in _plain_set("not names") for word in words):
         return False
-    is_parted = _patterns()["parted"].search(before) is not None or _ends_with_courtesy(before)
-    if name and normalise(" ".join(words)) in _parts_of(name):
-        return True
-    untitled = list(words)
-    while untitled and _plain(untitled[0]) in _plain_set("titles"):
-        del untitled[0]
+    return _is_own_name(words, before, name) or _is_signature(words, before, locale)
+
+
+def _is_own_name(words: Sequence[str], before: str, name: str | None) -> bool:
+    return name is not None and _is_parted(before) and normalise(" ".join(words)) in _parts_of(name)
+
+
+def _is_signature(words: Sequence[str], before: str, locale: str) -> bool:
+    untitled = _without_titles(words)
     if not untitled or not all(word[0].isupper() for word in untitled[1:]):
         return False
     if _is_listed(untitled[0]):
-        return is_parted or untitled[0][0].isupper()
-    if not is_parted or not all(map(_is_capitalised, untitled)):
+        return _is_parted(before) or untitled[0][0].isupper()
+    return _is_unknown_name(untitled, before, locale, has_title=len(untitled) < len(words))
+
+
+def _is_unknown_name(words: Sequence[str], before: str, locale: str, *, has_title: bool) -> bool:
+    """Return whether words that no list has may be a name, by their letters and what is before them."""
+    if not _is_parted(before) or not all(map(_is_capitalised, words)):
         return False
     is_after_mark = _patterns()["mark"].search(before) is not None
-    return len(untitled) < len(words) or (is_after_mark and not _is_german(before, locale))
+    return has_title or (is_after_mark and not _is_german(before, locale))
+
+
+def _without_titles(words: Sequence[str]) -> list[str]:
+    return list(dropwhile(lambda word: _plain(word) in _plain_set("titles"), words))
+
+
+def _is_parted(before: str) -> bool:
+    return _patterns()["parted"].search(before) is not None or _ends_with_courtesy(before)
 
 
 def _is_capitalised(word: str) -> bool:
