@@ -4,10 +4,14 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import pytest
 
+from reengage.adapters.dynamodb import DynamoDBStore
+from reengage.domain.message import MessageKey
+from reengage.domain.outbox import UnpublishedList
 from tests.local import dynamodb_local
 from tests.upgrade import versions
 from tests.upgrade.versions import DATA, ROOT, STOPPED, TICK, Step, Version, first_version, is_in_history, step
@@ -17,6 +21,9 @@ pytestmark = [pytest.mark.dynamodb_local, pytest.mark.allow_hosts(["127.0.0.1"])
 TICKS: Final = ("send_appointment_reminders", "send_updates", "send_trial_follow_ups")
 AFTER: Final = ("2031-03-19T15:05:00Z", "2031-03-20T13:01:00Z", "2031-03-20T15:06:00Z")
 """When the functions run after the update: the second reminder is due at 13:00, and a day later a cap is free again."""
+
+MINUTE: Final = timedelta(minutes=1)
+HOUR: Final = timedelta(hours=1)
 
 PATIENT: Final = {"brand": "acme-dental", "channel": "sms", "address": "+447700900142"}
 USER: Final = {"brand": "orbit-notes", "channel": "rcs", "address": "+447700900163"}
@@ -144,3 +151,97 @@ def test_the_stored_data_is_what_the_first_version_writes(endpoint: str) -> None
 
 def _without_random(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in item.items() if name != "claim_id"} for item in items]
+
+
+def person(number: int) -> dict[str, str]:
+    return {"brand": "acme-dental", "channel": "sms", "address": f"+4477009001{number}"}
+
+
+def wrote(number: int, at: str, text: str = "Hello") -> Step:
+    fields = {"contact": person(number), "message_id": f"m-{number}-{at}", "sent_at": at, "text": text}
+    return step("ingest_message", "MessageReceived", at, **fields)
+
+
+def about(detail_type: str, number: int, at: str, **fields: Any) -> Step:
+    return step("plan_messages", detail_type, at, appointment_id=f"B-{number}", contact=person(number), **fields)
+
+
+def books(number: int, at: str) -> Step:
+    fields = {"timezone": "Europe/London", "remind_before": ["PT2H"], "starts_at": "2031-03-21T16:00:00Z"}
+    return about("AppointmentBooked", number, at, **fields)
+
+
+def moves(number: int, at: str) -> Step:
+    return about("AppointmentRescheduled", number, at, starts_at="2031-03-21T17:00:00Z")
+
+
+BY_THE_FIRST: Final = (50, 52, 54, 56)
+"""People whose appointments the first version plans; it plans those of the next number by this version."""
+
+
+@pytest.mark.skipif(not is_in_history(), reason="the clone has not the first version's commit: fetch the whole history")
+def test_changes_by_either_version_count_for_the_other(endpoint: str, stored: list[dict[str, Any]]) -> None:
+    """A move, a cancellation, a STOP and a receipt of one version change what the other one planned and sends."""
+    this = Version(ROOT, endpoint)
+    early, late = "2031-03-19T15:20:00Z", "2031-03-19T15:40:00Z"
+    with first_version(endpoint) as first:
+        for version, people in ((first, BY_THE_FIRST), (this, [number + 1 for number in BY_THE_FIRST])):
+            version.play(*(wrote(number, early) for number in people), *(books(number, early) for number in people))
+        for version, (moved, cancelled, stopped, _) in (
+            (this, BY_THE_FIRST),
+            (first, [number + 1 for number in BY_THE_FIRST]),
+        ):
+            cancel = about("AppointmentCancelled", cancelled, late)
+            version.play(moves(moved, late), cancel, wrote(stopped, late, "STOP"))
+        outcomes = first.play(*ticks("2031-03-21T14:00:30Z"))
+        outcomes += this.play(*ticks("2031-03-21T14:01:00Z", "2031-03-21T15:00:30Z"))
+        outcomes += first.play(*ticks("2031-03-21T15:01:00Z"))
+        outcomes += this.play(*ticks("2031-03-21T18:00:00Z"))
+    found = {name: count for name, count in sent(outcomes).items() if " B-" in name}
+    assert found == {f"appointment_reminder B-{number}": 1 for number in (50, 51, 56, 57)}
+    at = {
+        detail["subject_id"]: detail["sent_at"][:13]
+        for outcome in outcomes
+        for kind, detail in outcome["published"]
+        if kind == "MessageSent"
+    }
+    assert [at[f"B-{number}"] for number in (50, 51, 56, 57)] == ["2031-03-21T15"] * 2 + ["2031-03-21T14"] * 2
+    left = {state for key, state in states(endpoint).items() if "#B-" in key}
+    assert left == {"sent", "skipped"}
+    assert stored
+
+
+@pytest.mark.skipif(not is_in_history(), reason="the clone has not the first version's commit: fetch the whole history")
+def test_the_first_version_sends_beside_an_unpublished_list(
+    endpoint: str, stored: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of this version was killed, and its list is due in the index that the first version reads, too.
+
+    The first version's run fails at its end, after it has sent what is due; this version publishes the list.
+    """
+    for name, value in {"AWS_ENDPOINT_URL_DYNAMODB": endpoint, "AWS_DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    at = datetime.fromisoformat(TICK)
+    (key,) = [
+        MessageKey(item["pk"]["S"], item["sk"]["S"])
+        for item in stored
+        if item["sk"]["S"].startswith("SCHEDULED#") and item["state"]["S"] in ("sent", "delivered")
+    ]
+    store = DynamoDBStore.connect(versions.TABLE, workers=1, hash_key=lambda: "key")
+    unpublished = UnpublishedList("of-a-killed-run", "appointments", "high", 0, at - HOUR, at + MINUTE, (key,))
+    store.write_unpublished(unpublished)
+    tick: Step = {"case": "send_appointment_reminders/tick", "at": AFTER[1]}
+    with (
+        first_version(endpoint) as first,
+        pytest.raises(RuntimeError, match="Unknown discriminator value: unpublished"),
+    ):
+        first.play(tick)
+    reminders = [state for name, state in states(endpoint).items() if "#appointment_reminder#A-20931#" in name]
+    assert sorted(reminders) == ["delivered", "sent"]
+    outcomes = Version(ROOT, endpoint).play(*ticks(*AFTER[1:]))
+    again = [detail for outcome in outcomes for kind, detail in outcome["published"] if kind == "MessageSent"]
+    of_list = [detail for detail in again if detail["reason"] == "appointment_reminder"]
+    assert [detail["subject_id"] for detail in of_list] == ["A-20931"]
+    assert store.read_unpublished(unpublished.key) is None
