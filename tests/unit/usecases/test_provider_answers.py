@@ -15,7 +15,8 @@ from reengage.domain.policy import SNAPSHOT_VALID_FOR, PolicySettings
 from reengage.domain.preferences import Choice, OptOutScope
 from reengage.ports import Accepted, OptedOut, Outcome, Refused, Retryable, Unknown
 from reengage.usecases.send_due_messages import send_due_messages, summary
-from reengage.usecases.send_message import FIRST_BACKOFF, PREPARE_WITHIN, Sender
+from reengage.usecases.send_message import PREPARE_WITHIN, Sender
+from reengage.usecases.settle_message import FIRST_BACKOFF
 from tests.fakes import ANNA, NOON, Around, Fault, Unreachable, World, business, inbound
 
 STARTS: Final = NOON + timedelta(days=10)

@@ -26,7 +26,8 @@ from reengage.domain.subject import BusinessEvent
 from reengage.errors import WriteConflict
 from reengage.ports import DueKey, OptedOut, Outcome, Refused, Retryable, Unknown, Wording
 from reengage.usecases.send_due_messages import send_due_messages, summary
-from reengage.usecases.send_message import FIRST_BACKOFF, MAX_ATTEMPTS, MAX_BACKOFF, MAX_CHECKS, Sender
+from reengage.usecases.send_message import MAX_CHECKS, Sender
+from reengage.usecases.settle_message import FIRST_BACKOFF, MAX_ATTEMPTS, MAX_BACKOFF
 from tests.fakes import (
     ANNA,
     CLAIM_LASTS,
