@@ -9,10 +9,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
 SHARDS: Final = 16
+NUMBERS: Final = 16_384
+"""Phone numbers of which the normal form and the zones are kept, about 5 MB each: both come from long tables."""
+
 MAX_ADDRESS: Final = 256
 
 _BRAND: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -92,6 +96,7 @@ def normalise_address(channel: str, text: str) -> str:
     return CHANNELS[channel].normalise(text)
 
 
+@lru_cache(maxsize=NUMBERS)
 def _phone(text: str) -> str:
     """Return the number in E.164 form (ITU-T), by libphonenumber's numbering plans."""
     import phonenumbers  # noqa: PLC0415 - 0.1 s to import, and the senders never need it

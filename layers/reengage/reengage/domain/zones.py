@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import tzdata  # type: ignore[import-untyped]  # it has no types
 
-from .contact import Contact
+from .contact import NUMBERS, Contact
 from .instants import parse_zone
 
 Source = Literal["contact", "event", "phone_number", "phone_number_and_event", "brand", "default", "unknown"]
@@ -26,9 +26,6 @@ class Zones(NamedTuple):
 
 
 UNKNOWN: Final = Zones("unknown", ())
-
-NUMBERS: Final = 16_384
-"""Phone numbers of which the zones are kept: about 5 MB. A lookup takes as long as the rest of a decision's zones."""
 
 
 def zones_of(
