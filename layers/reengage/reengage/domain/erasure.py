@@ -26,9 +26,22 @@ def part_of(subject: Subject, contact: Contact) -> Subject | None:
     own, before = subject.for_contact(contact), replace(subject, tracks=subject.previous).for_contact(contact)
     tracks = {name: track for name, track in own.tracks.items() if own.contact_of(track) == contact}
     previous = {name: track for name, track in before.tracks.items() if track.contact in (None, contact)}
+    tracks = {**_only_named(subject.tracks, contact), **tracks}
+    previous = {**_only_named(subject.previous, contact), **previous}
     if not tracks and not any(track.contact for track in previous.values()):
         return None
     return replace(subject, tracks=_without_owners(tracks), previous=_without_owners(previous))
+
+
+def _only_named(tracks: Tracks, contact: Contact) -> Tracks:
+    """Return the name that each track has of the contact. Its other fields may be about other people."""
+    named = {}
+    for name, track in tracks.items():
+        own = track.of_person(contact.person) if track.everyone else None
+        if own and own.contact == contact:
+            fields = {field: value for field, value in own.fields.items() if field == "contact"}
+            named[name] = replace(own, fields=fields, history=())
+    return named
 
 
 def without_contact(subject: Subject, contact: Contact, until: datetime) -> Subject | None:

@@ -235,7 +235,7 @@ class PolicyInput:
 
     @cached_property
     def allowed_from(self) -> datetime | None:
-        """Return the first instant from now on without quiet hours; ``None`` if there is none, or it is not known."""
+        """Return the first instant from now on without quiet hours; ``None`` if it is not known, or no hour is."""
         hours, zones = self.settings.quiet_hours.get(self.category), self.zones.zones
         return hours.first_allowed(self.now, zones) if hours and zones else None
 

@@ -40,7 +40,7 @@ _MESSAGE_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MEDIA: Final = MappingProxyType(
     {"image": "image", "audio": "audio", "video": "video", "text/vcard": "contacts", "text/x-vcard": "contacts"}
 )
-_NO_REPLY: Final = re.compile(r"[0-9]{3,6}|(?=.*[A-Za-z])[A-Za-z0-9 ]{1,11}", re.ASCII)
+_NO_REPLY: Final = re.compile(r"[0-9]{3,6}|(?=.*[A-Za-z])[A-Za-z0-9 _&+-]{1,11}", re.ASCII)
 _NOT_LOGGABLE: Final = re.compile(r"[^\w .,:;'()/-]+")
 
 

@@ -9,7 +9,7 @@ count only in Twilio's exact spelling: see ``has_two_senders``.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from types import MappingProxyType
@@ -76,7 +76,27 @@ def has_two_senders(fields: Iterable[tuple[str, str]]) -> bool:
 
     A person who texts "STOPFrom+12025550123" could cut their own signed call into a STOP from that number.
     """
-    return len(_SENDER.findall("".join(name + value for name, value in sorted(set(fields))))) > 1
+    return len(_SENDER.findall(_signed_text(fields))) > 1
+
+
+def without_forged_links(fields: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Leave out the fields with further addresses of the sender if they may have been cut out of the person's text.
+
+    A person who texts "hiExternalUserIdUS.1349" could cut their own signed call into one that links that user id. Each
+    message of WhatsApp has one ``ChannelMetadata``, so a second one, or a field without it, shows the cut.
+    """
+    signed = _signed_text(fields)
+    if signed.count("ChannelMetadata") == 1 and signed.count("ExternalUserId") <= 1:
+        return list(fields)
+    return [(name, value) for name, value in fields if name not in _LINKING]
+
+
+_LINKING: Final = ("ChannelMetadata", "ExternalUserId")
+"""``WaId`` is signed after the sender's own address: no text of the person can become that."""
+
+
+def _signed_text(fields: Iterable[tuple[str, str]]) -> str:
+    return "".join(name + value for name, value in sorted(set(fields)))
 
 
 def parse_twilio(

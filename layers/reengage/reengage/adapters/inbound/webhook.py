@@ -39,7 +39,7 @@ from .meta import parse_meta
 from .parsing import ParsedCall, ParseError, get, parse_json
 from .rcs import parse_business_messages, parse_rcs, set_up, signed_data
 from .relay import Relay, to_bus_events
-from .twilio import form, has_two_senders, parse_twilio
+from .twilio import form, has_two_senders, parse_twilio, without_forged_links
 
 RETRIED_FOR: Final = timedelta(days=8)
 """Meta and Google retry for seven days."""
@@ -320,7 +320,8 @@ def _twilio(call: Call) -> Answer:
     if has_two_senders(fields):
         parsed = ParsedCall(errors=["$: the signed text could be that of two senders"])
     else:
-        parsed = parse_twilio(dict(fields), dict(form(call.query)), routes=call.routes, arrived_at=call.arrived_at)
+        params = dict(without_forged_links(fields))
+        parsed = parse_twilio(params, dict(form(call.query)), routes=call.routes, arrived_at=call.arrived_at)
     return Answer(HTTPStatus.OK, EMPTY_TWIML, "text/xml", _bound(parsed, valid))
 
 
