@@ -22,6 +22,8 @@ from reengage.adapters.dynamodb.items.base import Item
 from reengage.adapters.dynamodb.items.contacts import conversation_item, profile_item
 from reengage.adapters.dynamodb.items.messages import row_item
 from reengage.adapters.dynamodb.items.subjects import subject_item
+from reengage.adapters.dynamodb.requests import Requests
+from reengage.adapters.dynamodb.table import Table
 from reengage.adapters.memory import MemoryStore
 from reengage.adapters.wording import FluentWording
 from reengage.domain.contact import SHARDS, Contact
@@ -34,7 +36,7 @@ from reengage.usecases.plan_messages import plan_messages
 from reengage.usecases.send_due_messages import WORKERS, send_due_messages, summary
 from reengage.usecases.send_message import Sender
 from tests.benchmarks.broadcast import BRAND, NOON, RUN, audience, write
-from tests.contract.stores import TABLE, DynamoDB
+from tests.contract.stores import HASH_KEY, TABLE, DynamoDB, lean_client
 from tests.local import dynamodb_local
 
 STARTS: Final = NOON + timedelta(days=1, hours=2)
@@ -73,13 +75,14 @@ class Provider:
 
 def send(endpoint: str, shards: Sequence[int], seconds: float) -> Measured:
     """Send what is due in these shards, in this process, until nothing is left."""
-    local, provider, events = DynamoDB.connect(endpoint), Provider(seconds), list[OutEvent]()
+    provider, events = Provider(seconds), list[OutEvent]()
+    table = Table(Requests(lean_client(endpoint), TABLE), lambda: HASH_KEY)
     begun = time.monotonic()
     ids = iter(range(10**9))
     sender = Sender(
         send_group="appointments",
         settings=POLICY,
-        store=DynamoDBStore(local.store.table),
+        store=DynamoDBStore(table),
         channel=provider,
         render=FluentWording("en"),
         publish=lambda published: events.extend(published),  # noqa: PLW0108 - with the name that a publisher takes

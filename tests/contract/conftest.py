@@ -1,17 +1,13 @@
 """The same tests for every store: in memory, DynamoDB by moto, and Amazon's own DynamoDB Local by both clients."""
 
 import os
-import ssl
 from collections.abc import Iterator
 
 import pytest
 from moto import mock_aws
 
-from reengage.adapters.aws_clients import TABLE_ATTEMPTS
 from reengage.adapters.dynamodb import DynamoDBStore
-from reengage.adapters.lean_aws.client import LeanClient
-from reengage.adapters.lean_aws.surroundings import SERVICES, read_surroundings
-from tests.contract.stores import HASH_KEY, REGION, TABLE, WORKERS, DynamoDB, Harness, LeanDynamoDB, Memory
+from tests.contract.stores import HASH_KEY, TABLE, WORKERS, DynamoDB, Harness, LeanDynamoDB, Memory, lean_client
 from tests.local import dynamodb_local
 
 ON_DYNAMODB_LOCAL = (pytest.mark.dynamodb_local, pytest.mark.allow_hosts(["127.0.0.1"]))
@@ -76,20 +72,7 @@ def lean(local: DynamoDB, lean_store: DynamoDBStore) -> DynamoDB:
 
 @pytest.fixture(scope="session")
 def lean_store(local_client: DynamoDB) -> Iterator[DynamoDBStore]:
-    found = read_surroundings(
-        {
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_ENDPOINT_URL_DYNAMODB": local_client.store.table.client.meta.endpoint_url,
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        }
-    )
-    assert found
-    timeouts = {"connect_timeout": 2, "read_timeout": 2}
-    tls = ssl.create_default_context()
-    client = LeanClient.of(SERVICES["dynamodb"], found, attempts=TABLE_ATTEMPTS, tls=tls, **timeouts)
+    client = lean_client(local_client.store.table.client.meta.endpoint_url)
     yield DynamoDBStore.connect(TABLE, workers=WORKERS, hash_key=lambda: HASH_KEY, make_client=lambda: client)
     client.close()
 

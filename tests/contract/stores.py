@@ -1,5 +1,7 @@
 """Every store behind one harness: what a test may do to it beyond `ports.Store`."""
 
+import os
+import ssl
 from collections.abc import Iterator, Sized
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -11,8 +13,10 @@ from unittest.mock import patch
 import boto3
 import pytest
 
+from reengage.adapters.aws_clients import TABLE_ATTEMPTS
 from reengage.adapters.dynamodb import DynamoDBStore
 from reengage.adapters.lean_aws.client import LeanClient
+from reengage.adapters.lean_aws.surroundings import SERVICES, read_surroundings
 from reengage.adapters.memory import MemoryStore
 from reengage.ports import Store
 from tests.template_resources import table_definition
@@ -143,6 +147,24 @@ class DynamoDB:
             yield
         finally:
             events.unregister(event, handler)
+
+
+def lean_client(endpoint: str) -> LeanClient:
+    """Return the client that the functions use, for the emulator at that endpoint."""
+    found = read_surroundings(
+        {
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_ENDPOINT_URL_DYNAMODB": endpoint,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }
+    )
+    assert found
+    timeouts = {"connect_timeout": 2, "read_timeout": 2}
+    tls = ssl.create_default_context()
+    return LeanClient.of(SERVICES["dynamodb"], found, attempts=TABLE_ATTEMPTS, tls=tls, **timeouts)
 
 
 class LeanDynamoDB(DynamoDB):
