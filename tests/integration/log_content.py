@@ -168,8 +168,8 @@ def documented(written: Mapping[str, Any], *, service: str) -> None:
     assert unit == "Count"
     (dimensions,) = directive["Dimensions"]
     assert sorted(dimensions) in DIMENSIONS[name]
-    of_stack = {metric.name for metric in _SERIES if metric.of_stack}
-    assert written["service"] == (STACK_SERVICE if name in of_stack else service)
+    of_stack = {(metric.name, frozenset({"service", *metric.dimensions})) for metric in _SERIES if metric.of_stack}
+    assert written["service"] == (STACK_SERVICE if (name, frozenset(dimensions)) in of_stack else service)
     assert all(isinstance(written[dimension], str) and written[dimension] for dimension in dimensions)
     assert set(written) == {"_aws", name, *dimensions}
     assert sum(written[name]) > 0 or name == ALL_HELD_FOR_TIMEZONE.name

@@ -124,7 +124,7 @@ def test_every_metric_of_a_widget_was_emitted(seen: Seen) -> None:
     emitted = {(namespace, name, dimensions) for namespace, name, dimensions in seen.cloudwatch.points}
     shown = [row for widget in widgets(translate()) for row in widget["properties"].get("metrics", [])]
     single = [row for row in shown if row[0] == "Reengage"]
-    assert len(single) == 16
+    assert len(single) == 8
     for namespace, name, dimension, value in single:
         assert (namespace, name, frozenset({(dimension, value)})) in emitted, (name, value)
 

@@ -61,7 +61,7 @@ def test_the_log_names_the_event(played: Played) -> None:
 
 def test_log_lines_have_no_more_fields_than_needed(played: Played) -> None:
     """Each byte is paid for; Powertools' whole context would add 250 to each line."""
-    context = {"level", "message", "timestamp", "service", "function_request_id", "correlation_id"}
+    context = {"level", "message", "service", "function_request_id", "correlation_id"}
     for line in played.stack.log_lines():
         assert line.keys() - context <= {
             "answer",

@@ -279,7 +279,7 @@ def test_call_fails_if_the_bus_is_down_and_its_retry_is_whole(stack: Stack, name
         play(stack, f"webhook/{name}")
     entries = len(failed[0]["Entries"])
     (metric,) = [metric for metric in stack.metrics() if "EventsNotPublished" in metric]
-    assert (metric["EventsNotPublished"], metric["service"]) == ([entries], "webhook")
+    assert (metric["EventsNotPublished"], metric["service"]) == ([entries], "stack")
     _logs_nothing_personal(stack, name)
     assert stack.relayed() == []
     play(stack, f"webhook/{name}")

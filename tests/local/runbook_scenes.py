@@ -214,10 +214,10 @@ def runbook() -> Iterator[Scene]:
         FUNCTIONS,
         "Messages are not being sent",
         [
-            finding("SendUpdatesRetryingAlarm\\S* is on", "→ .*Messages retried|→ "),
+            finding("RetryingAlarm\\S* is on", "→ .*Messages retried|→ "),
             Case("make pause", ["Paused: the whole stack"]),
         ],
-        lambda desk: alarm(desk, "SendUpdatesRetryingAlarm"),
+        lambda desk: alarm(desk, "RetryingAlarm"),
         one_alarm_ends,
     )
     yield Scene(
@@ -236,9 +236,9 @@ def runbook() -> Iterator[Scene]:
     yield Scene(
         FUNCTIONS,
         "Messages overdue",
-        [finding("OverdueAlarm\\S* is on", "SendUpdatesRetryingAlarm\\S* is on")],
-        lambda desk: alarm(desk, "OverdueAlarm", "SendUpdatesRetryingAlarm"),
-        lambda desk: quiet(desk, "OverdueAlarm", "SendUpdatesRetryingAlarm"),
+        [finding("OverdueAlarm\\S* is on", "RetryingAlarm\\S* is on")],
+        lambda desk: alarm(desk, "OverdueAlarm", "RetryingAlarm"),
+        lambda desk: quiet(desk, "OverdueAlarm", "RetryingAlarm"),
     )
     yield Scene(
         FUNCTIONS,

@@ -60,7 +60,7 @@ def paused_and_resumed(desk: Desk) -> None:
 
 
 def one_alarm_ends(desk: Desk) -> None:
-    quiet(desk, "SendUpdatesRetryingAlarm")
+    quiet(desk, "RetryingAlarm")
     paused_and_resumed(desk)
 
 

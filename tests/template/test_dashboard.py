@@ -18,11 +18,12 @@ from reengage.observability import (
 from tests.template.stack import Stack
 
 EMITTED = {metric.name: ("service", *metric.dimensions) for metric in (*METRICS.values(), WEBHOOKS_REFUSED)}
-OF_SERVICE = {metric.name for metric in (*ALARM_METRICS.values(), LEFT, RETRIED)}
+GAUGES = {metric.name for metric in (OLDEST_DUE, PAUSED, WITHOUT_RECEIPT)}
+"""Their widget shows the maximum."""
 
-
-OF_STACK = {metric.name for metric in (OLDEST_DUE, PAUSED, WITHOUT_RECEIPT)}
-"""Gauges: their widget shows the maximum."""
+SINGLE = {
+    metric.name: metric for metric in (*ALARM_METRICS.values(), LEFT, RETRIED, OLDEST_DUE, PAUSED, WITHOUT_RECEIPT)
+}
 
 
 def widgets(stack: Stack) -> list[dict[str, Any]]:
@@ -46,12 +47,12 @@ def test_searches_name_emitted_metrics_and_dimensions(stack: Stack) -> None:
 
 def test_single_series_name_emitted_metrics(stack: Stack) -> None:
     rows = [row for widget in widgets(stack) for row in widget["properties"].get("metrics", []) if row[0] == "Reengage"]
-    assert {row[1] for row in rows} == OF_SERVICE | OF_STACK
+    assert {row[1] for row in rows} == SINGLE.keys()
     assert all(row[2] == "service" and len(row) == 4 for row in rows)
-    assert all((row[3] == STACK_SERVICE) == (row[1] in OF_STACK) for row in rows)
+    assert all((row[3] == STACK_SERVICE) == SINGLE[row[1]].of_stack for row in rows)
     for widget in widgets(stack):
         names = {row[1] for row in widget["properties"].get("metrics", []) if row[0] == "Reengage"}
-        assert (widget["properties"].get("stat") == "Maximum") == bool(names & OF_STACK)
+        assert (widget["properties"].get("stat") == "Maximum") == bool(names & GAUGES)
 
 
 def test_log_queries_name_events_out_and_logged_fields(stack: Stack) -> None:

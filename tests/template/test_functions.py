@@ -42,6 +42,7 @@ EVERY_FUNCTION_HAS = {
     "POWERTOOLS_LOG_LEVEL": "INFO",
     "TRACING": "Off",
     "PYTHONTZPATH": "/opt/python/tzdata/zoneinfo",
+    "TZ": "UTC",
 }
 REJECTS = {"REJECTED_EVENTS_QUEUE_URL": "the-queue"}
 CALLED = {"ROUTES": "", "PROVIDER_SECRETS": "the-providers-secret"}
