@@ -59,8 +59,9 @@ def test_day_lists_each_appointment_with_one_state(story: Path, capsys: pytest.C
 
 
 def test_day_writes_csv_and_a_page_without_code(story: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the evening of New York it is the next day in UTC: tomorrow was the day after it."""
     rows, page = story.parent / "day.csv", story.parent / "day.html"
-    arguments = ["day", "--brand", "acme-dental", "--story", str(story), "--at", "2026-12-03T01:00:00Z"]
+    arguments = ["day", "--brand", "acme-dental", "--story", str(story), "--at", "2026-12-04T01:00:00Z"]
     assert main([*arguments, "--csv", str(rows), "--page", str(page)]) == 1
     assert "NO REMINDER WILL REACH THEM" in capsys.readouterr().out
     table = list(csv.DictReader(io.StringIO(rows.read_text(encoding="utf-8-sig"))))
@@ -70,6 +71,32 @@ def test_day_writes_csv_and_a_page_without_code(story: Path, capsys: pytest.Capt
     text = page.read_text(encoding="utf-8")
     assert "<script>" not in text
     assert "2 appointments, 1 without a reminder" in text
+
+
+def test_day_names_no_opener_that_is_not_there(story: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The list said to give the person the opener when its time had passed."""
+    booked = {"contact": ADA, "appointment_id": "a-3", "starts_at": "2027-01-20T15:00:00Z"}
+    lines = [story.read_text(encoding="utf-8"), line("2026-12-01T10:00:00Z", "AppointmentBooked", **booked)]
+    story.write_text("\n".join(lines), encoding="utf-8")
+    arguments = ["day", "--brand", "acme-dental", "--date", "2027-01-20", "--story", str(story), "--json"]
+    for at, opener in (("2026-12-20T12:00:00Z", "the opener"), ("2027-01-18T12:00:00Z", "Ask the person to write")):
+        assert main([*arguments, "--at", at]) == 1
+        [entry] = json.loads(capsys.readouterr().out)["entries"]
+        assert (entry["why"], opener in entry["what_to_do"]) == ("window_closes_first", True)
+        assert (entry["opener"] is not None) == (opener == "the opener")
+
+
+def test_day_shows_the_offset_of_another_place(story: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A booking of another place showed its own clock beside the times of the brand's zone."""
+    booked = {"contact": ADA, "appointment_id": "a-3", "starts_at": "2026-12-04T15:30:00Z", "timezone": "Europe/Berlin"}
+    lines = [story.read_text(encoding="utf-8"), line("2026-12-01T10:00:00Z", "AppointmentBooked", **booked)]
+    story.write_text("\n".join(lines), encoding="utf-8")
+    rows = story.parent / "day.csv"
+    arguments = ["day", "--brand", "acme-dental", "--date", "2026-12-04", "--story", str(story)]
+    assert main([*arguments, "--at", "2026-12-02T12:00:00Z", "--csv", str(rows)]) == 1
+    capsys.readouterr()
+    table = csv.DictReader(io.StringIO(rows.read_text(encoding="utf-8-sig")))
+    assert [row["time"] for row in table] == ["10:00", "16:30 +01:00", "11:00"]
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,9 @@ def test_a_story_to_simulate_is_a_list_of_lines() -> None:
 def test_a_question_about_a_day_names_the_brand_and_the_date() -> None:
     query = {"day": {"brand": "acme-dental", "date": "2031-03-20"}}
     assert question(query) == AboutDay("acme-dental", date(2031, 3, 20))
-    assert errors_of({"day": {"date": "tomorrow"}}) == [
+    query = {"day": {"brand": "acme-dental", "date": "tomorrow"}}
+    assert question(query) == AboutDay("acme-dental", "tomorrow")
+    assert errors_of({"day": {"date": "soon"}}) == [
         "$.day.brand: is required",
         "$.day.date: expected a day, such as 2026-12-24",
     ]

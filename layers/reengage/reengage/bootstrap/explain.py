@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from ..adapters.inbound.questions import AboutContact, AboutTexts, Question
+    from ..domain.instants import NamedDay
     from ..domain.subject import BusinessEvent
 
 
@@ -113,7 +114,7 @@ class ExplainApp(InvitingApp):
         )
         return {"texts": rows, "own_texts_since": iso(second_of(version)) if version and brand.texts else None}
 
-    def _day(self, brand: str, date: date) -> dict[str, Any]:
+    def _day(self, brand: str, date: date | NamedDay) -> dict[str, Any]:
         from ..usecases.day import day, day_as_json
 
         policy = self.settings.policy

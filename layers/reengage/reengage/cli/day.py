@@ -5,7 +5,7 @@ import html
 import io
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +15,7 @@ from reengage.adapters.inbound.questions import question
 from reengage.cli import stack as stacks
 from reengage.cli.console import ExitCode, UsageError, command, printable, warn, write, write_json
 from reengage.cli.explain import JsonOption
-from reengage.domain.instants import parse_instant
+from reengage.domain.instants import DAYS_AHEAD, parse_instant, parse_zone
 from reengage.simulation import StoryError, read_story
 from reengage.simulation.engine import state_at
 
@@ -66,7 +66,7 @@ def day(
     The list holds personal data. Example: reengage day --brand acme-dental --date tomorrow
     """
     now = _instant(at) if at else datetime.now(UTC)
-    event = {"day": {"brand": brand, "date": _day(of, now).isoformat()}}
+    event = {"day": {"brand": brand, "date": _day(of)}}
     parsed = question(event)
     if story:
         try:
@@ -90,12 +90,12 @@ def day(
     return ExitCode.FINDING if missed else ExitCode.DONE
 
 
-def _day(text: str, now: datetime) -> date:
-    days = {"today": 0, "tomorrow": 1}
-    if text in days:
-        return (now + timedelta(days=days[text])).date()
+def _day(text: str) -> str:
+    """Return the day as text; today and tomorrow are those of the brand's time zone, which the function knows."""
+    if text in DAYS_AHEAD:
+        return text
     try:
-        return date.fromisoformat(text)
+        return date.fromisoformat(text).isoformat()
     except ValueError as error:
         raise UsageError(f'--date "{text}": expected today, tomorrow, or a day such as 2026-12-04') from error
 
@@ -111,7 +111,7 @@ def _rows(found: Mapping[str, Any]) -> Iterator[Sequence[str]]:
     for entry in found["entries"]:
         contact = entry.get("contact") or {}
         yield (
-            entry["starts_at"][11:16],
+            _time(entry["starts_at"], parse_zone(found["zone"])),
             entry["appointment_id"],
             entry.get("name") or "",
             "/".join(str(contact[part]) for part in ("channel", "address") if part in contact),
@@ -121,6 +121,13 @@ def _rows(found: Mapping[str, Any]) -> Iterator[Sequence[str]]:
             entry.get("what_to_do") or "",
             entry.get("opener") or "",
         )
+
+
+def _time(starts_at: str, zone: tzinfo) -> str:
+    """Return the time on the clock of the appointment's place, with its offset if the day's zone has another one."""
+    local = parse_instant(starts_at)
+    is_elsewhere = local.utcoffset() != local.astimezone(zone).utcoffset()
+    return f"{local:%H:%M} {local:%:z}" if is_elsewhere else f"{local:%H:%M}"
 
 
 def _csv(found: Mapping[str, Any]) -> str:

@@ -6,16 +6,21 @@ concert at 20:00 is 20:00 on the day before, even if the clocks change between. 
 
 import calendar
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
-from typing import Final
+from types import MappingProxyType
+from typing import Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 # Wide enough for any real appointment, narrow enough that no sum of an instant and a duration overflows.
 EARLIEST: Final = datetime(1971, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
 LONGEST: Final = timedelta(days=3660)
+
+NamedDay = Literal["today", "tomorrow"]
+DAYS_AHEAD: Final[Mapping[str, timedelta]] = MappingProxyType({"today": timedelta(), "tomorrow": timedelta(days=1)})
 
 _DURATION: Final = re.compile(
     r"(?P<sign>[+-])?P"

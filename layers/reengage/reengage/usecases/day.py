@@ -13,7 +13,7 @@ from reengage.domain.answers import Answer
 from reengage.domain.brand import Brand
 from reengage.domain.contact import Contact
 from reengage.domain.forecast import Forecast, forecast
-from reengage.domain.instants import at_wall_clock, parse_instant, parse_zone
+from reengage.domain.instants import DAYS_AHEAD, NamedDay, at_wall_clock, parse_instant, parse_zone
 from reengage.domain.message import MessageKey, ScheduledMessage, State
 from reengage.domain.openers import no_contact
 from reengage.domain.planning import planned_messages
@@ -85,6 +85,15 @@ WHAT_TO_DO: Final[Mapping[Why, str]] = MappingProxyType(
     }
 )
 
+WITHOUT_OPENER: Final[Mapping[Why, str]] = MappingProxyType(
+    {
+        Why.NO_CONTACT: "Call the person, and add the contact to the booking.",
+        Why.NEVER_WROTE: "Ask the person to write to the business once, or call them.",
+        Why.WINDOW_CLOSES_FIRST: "Ask the person to write to the business shortly before the reminder, or call them.",
+    }
+)
+"""What to do if no opener is stored: its time has passed, or a provider's own window closes first."""
+
 
 @dataclass(frozen=True, slots=True)
 class DayEntry:
@@ -125,7 +134,7 @@ class _Result:
 
 def day(
     brand: str,
-    of: date,
+    of: date | NamedDay,
     *,
     store: DayStore,
     settings: PolicySettings,
@@ -138,6 +147,7 @@ def day(
     """
     row = store.read_brand(brand)
     zone = default_zone(row, settings) or UTC
+    of = of if isinstance(of, date) else clock().astimezone(zone).date() + DAYS_AHEAD[of]
     subjects = _appointments(brand, of, zone, store)
     messages = {subject.ref: _reminders(subject) for subject in subjects}
     rows = store.read_messages([message.key for each in messages.values() for message in each])
@@ -173,7 +183,7 @@ NEEDS_OPENER: Final = (Why.NEVER_WROTE, Why.WINDOW_CLOSES_FIRST, Why.NO_CONTACT)
 def _with_openers(
     entries: Sequence[DayEntry], subjects: Sequence[Subject], *, desk: OpenerDesk, brand: Brand | None, now: datetime
 ) -> list[DayEntry]:
-    """Add the openers of those that must write first; one read for all."""
+    """Add the openers of those that must write first; one read for all. Without an opener, no one can give it."""
     by_id = {subject.ref.id: subject for subject in subjects}
     brand_id = next((subject.ref.brand for subject in subjects), "")
     wanted = [
@@ -184,9 +194,13 @@ def _with_openers(
     found = desk.find(wanted, brand=brand, now=now)
     openers = {key: invitation.link or invitation.text for key, invitation in found.items()}
     return [
-        replace(each, opener=openers.get((each.appointment_id, each.contact or no_contact(brand_id))))
-        for each in entries
+        _with_opener(each, openers.get((each.appointment_id, each.contact or no_contact(brand_id)))) for each in entries
     ]
+
+
+def _with_opener(entry: DayEntry, opener: str | None) -> DayEntry:
+    without = WITHOUT_OPENER.get(entry.why) if entry.why and not opener else None
+    return replace(entry, opener=opener, what_to_do=without or entry.what_to_do)
 
 
 def day_as_json(found: Day) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from .field_types import (
     CapsText,
     Channel,
     Day,
+    DayText,
     Document,
     HoursText,
     Identifier,
@@ -330,7 +331,7 @@ class BroadcastFields(Struct):
 
 class DayFields(Struct):
     brand: Brand
-    date: Day
+    date: DayText
 
 
 MAX_BYTES: Final[Mapping[Any, int]] = {Cause: MAX_CAUSE, Document: MAX_CAUSE, Items: MAX_ITEMS, Texts: MAX_TEXTS}

@@ -25,7 +25,7 @@ from reengage.domain.commands import (
     ResumeSending,
 )
 from reengage.domain.contact import Contact
-from reengage.domain.instants import Duration, at_wall_clock, parse_instant, parse_zone
+from reengage.domain.instants import Duration, NamedDay, at_wall_clock, parse_instant, parse_zone
 from reengage.domain.preferences import Choice, Topic
 from reengage.domain.requests import Request
 from reengage.domain.subject import (
@@ -319,13 +319,14 @@ def broadcast_at(value: Any, path: str) -> SubjectRef:
     return SubjectRef(str(fields.brand), *named[0])
 
 
-def day_at(value: Any, path: str) -> tuple[str, date]:
-    """Parse a brand and a day. Raises ``InvalidEvent`` with every field that is wrong."""
+def day_at(value: Any, path: str) -> tuple[str, date | NamedDay]:
+    """Parse a brand, and a day or its name. Raises ``InvalidEvent`` with every field that is wrong."""
     errors: list[str] = []
     fields = decode_fields(value, DayFields, path, errors)
     if fields is None:
         raise InvalidEvent(errors)
-    return str(fields.brand), date.fromisoformat(fields.date)
+    names: dict[str, NamedDay] = {"today": "today", "tomorrow": "tomorrow"}
+    return str(fields.brand), names.get(fields.date) or date.fromisoformat(fields.date)
 
 
 def hints(event: Any) -> list[str]:

@@ -9,7 +9,7 @@ from msgspec import Meta, UnsetType
 
 from reengage.domain.caps import parse_caps
 from reengage.domain.contact import has_control_characters, parse_brand, parse_channel
-from reengage.domain.instants import EARLIEST, LATEST, Duration, parse_instant, parse_zone
+from reengage.domain.instants import DAYS_AHEAD, EARLIEST, LATEST, Duration, parse_instant, parse_zone
 from reengage.domain.parameters import parse_length, parse_rates, parse_when_closing
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import REASONS
@@ -96,6 +96,12 @@ class Day(CheckedText):
         if not EARLIEST.date() <= day < LATEST.date() or not re.search(patterns.DAY, text):
             raise ValueError(f"expected a day between the years {EARLIEST.year} and {LATEST.year}")
         return day.isoformat()
+
+
+class DayText(CheckedText):
+    """A day, or its name in the time zone of the brand."""
+
+    check = staticmethod(lambda text: text if text in DAYS_AHEAD else Day.check(text))
 
 
 class Opening(CheckedText):

@@ -10,6 +10,7 @@ from reengage.adapters.inbound.decoding import decode_fields
 from reengage.adapters.inbound.eventbridge import broadcast_at, contact_at, day_at, parse_business_event
 from reengage.adapters.inbound.field_types import Brand, Channel, Locale
 from reengage.domain.contact import Contact, parse_brand
+from reengage.domain.instants import NamedDay
 from reengage.domain.reasons import REASONS
 from reengage.domain.routes import Routes
 from reengage.domain.subject import BusinessEvent, SubjectRef
@@ -38,7 +39,7 @@ class AboutStory(NamedTuple):
 
 class AboutDay(NamedTuple):
     brand: str
-    date: date
+    date: date | NamedDay
 
 
 class AboutTexts(NamedTuple):
