@@ -74,7 +74,7 @@ def test_day_writes_csv_and_a_page_without_code(story: Path, capsys: pytest.Capt
 
 
 def test_day_names_no_opener_that_is_not_there(story: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The list said to give the person the opener when its time had passed."""
+    """The list named the opener although its time had passed."""
     booked = {"contact": ADA, "appointment_id": "a-3", "starts_at": "2027-01-20T15:00:00Z"}
     lines = [story.read_text(encoding="utf-8"), line("2026-12-01T10:00:00Z", "AppointmentBooked", **booked)]
     story.write_text("\n".join(lines), encoding="utf-8")

@@ -69,6 +69,15 @@ def test_receipt_advances_the_message_and_is_published(status: Status, state: St
     assert event.detail["scheduled_message_id"] == row(world).scheduled_message_id
 
 
+def test_delivery_has_no_error_of_an_earlier_try() -> None:
+    """A message that an outage delayed was published as delivered with the error of the outage."""
+    world = sent()
+    key = row(world).key
+    world.store._rows[key] = world.store._rows[key].changed(attempts=1, error="503")
+    assert world.report(about(world, "delivered")) == "recorded"
+    assert "error" not in world.bus.events[-1].detail
+
+
 def test_sent_is_published_once_by_the_first_to_know() -> None:
     """Three more statuses of Twilio (queued, sending, sent) published and counted each message four times."""
     world = sent()

@@ -200,4 +200,6 @@ def _details(message: ScheduledMessage, receipt: RecordDelivery) -> dict[str, An
             "sent_at": receipt.at,
             "facts": message.facts,
         }
-    return {"provider_message_id": message.provider_message_id, "at": receipt.at, "error": message.error}
+    # An earlier try may have left an error, but this one arrived.
+    error = _error(receipt) if message.state is State.DELIVERED else message.error
+    return {"provider_message_id": message.provider_message_id, "at": receipt.at, "error": error}
