@@ -98,3 +98,26 @@ def test_erasure_leaves_no_name_and_others_untouched(one: str, other: str, swapp
     world.clock.now += MINUTE
     world.plan(late)
     assert not [address for address in gone for text in texts(world) if address in text]
+
+
+@pytest.mark.parametrize("nth", range(1, 12))
+@pytest.mark.parametrize("named", [True, False])
+def test_no_link_is_left_of_who_is_erased_meanwhile(nth: int, named: bool) -> None:
+    """The planner renewed the links of all people of a visit, read before one of them was erased."""
+    world = played("AppointmentBooked", "AppointmentBooked", swapped=False)
+    at, starts_at = world.clock.now, STARTS + timedelta(days=3)
+    moved = business("AppointmentRescheduled", at, subject_id="S-1", contact=ANNA, starts_at=starts_at)
+    moved = replace(moved, contact=ANNA if named else None, arrived_at=at)
+    calls = 0
+
+    def around(_: str, call: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        answer = call()
+        if calls == nth:
+            erase_contact(EraseContact(BEN, at), store=world.store, publish=world.bus, clock=world.clock)
+        return answer
+
+    world.plan(moved, around=around)
+    assert calls >= nth
+    assert not [text for text in texts(world) if BEN.address in text]

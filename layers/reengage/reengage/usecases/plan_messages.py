@@ -361,10 +361,9 @@ def _store_subject(
 
     The links of its contacts are stored first: an erasure must find every subject.
     """
-    linked: list[Contact] = []
+    linked: dict[Contact, None] = {}
 
     def attempt() -> tuple[Subject | None, Subject] | None:
-        nonlocal linked
         former = store.read_subject(event.subject)
         if former is None:
             # If an erasure deleted the subject, it has not seen the links.
@@ -374,14 +373,22 @@ def _store_subject(
         if subject == former:
             return former, subject
         expires_at = max(subject.expires_at, _expires_at(subject, now))
-        event_at = max(subject.last_event_at, last_event_at)
-        subject = subject.with_bookkeeping(expires_at=expires_at, last_event_at=event_at)
-        linked = _to_link(event, subject, former)
-        for contact in linked:
+        subject = replace(subject, expires_at=expires_at, last_event_at=max(subject.last_event_at, last_event_at))
+        for contact in _to_link(event, subject, former):
+            linked[contact] = None
             store.index_subject(contact, subject)
         return (former, subject) if store.write_subject(subject) else None
 
-    return retry_conflicts(attempt, what="the subject")
+    stored = retry_conflicts(attempt, what="the subject")
+    for contact in linked.keys() - set(stored[1].contacts):
+        _forget_former_link(contact, store)
+    return stored
+
+
+def _forget_former_link(contact: Contact, store: PlanStore) -> None:
+    """Delete the link of a contact that an erasure has removed from the subject since it was read."""
+    if erasure := store.read_preferences(contact).erasures.get(contact.channel):
+        forget(contact, erasure.at, store=store)
 
 
 def _to_link(event: BusinessEvent, subject: Subject, former: Subject | None) -> list[Contact]:
