@@ -266,3 +266,26 @@ def test_an_older_move_changes_nothing() -> None:
     assert not move(world, replace(MOVE, at=NOON - SECOND))
     assert move(world), "the same event again is published again"
     assert world.store.read_preferences(NUMBER).moved_at == NOON
+
+
+@pytest.mark.parametrize("erased", [NUMBER, USER_ID])
+@pytest.mark.parametrize("nth", range(1, 8))
+def test_an_erasure_meanwhile_leaves_no_link(nth: int, erased: Contact) -> None:
+    """A link that was under way named the erased address in the row of the other one."""
+    world = World()
+    world.clock.now = NOON + SECOND
+    calls = 0
+
+    def around(_: str, call: Callable[[], Any]) -> Any:
+        nonlocal calls
+        calls += 1
+        answer = call()
+        if calls == nth:
+            world.erase(EraseContact(erased, NOON + SECOND))
+        return answer
+
+    link_contact(LINK, store=wrapped(world, around), publish=world.bus)
+    if calls < nth:
+        world.erase(EraseContact(erased, NOON + SECOND))
+    for contact in (NUMBER, USER_ID):
+        assert world.store.read_preferences(contact).links == {}

@@ -8,6 +8,7 @@ that is stored at the same moment is copied either by its own command or by this
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import partial
+from typing import NamedTuple
 
 from reengage.domain.commands import LinkContact, MoveContact
 from reengage.domain.contact import Contact
@@ -86,11 +87,22 @@ def _link(one: Contact, other: Contact, at: datetime, *, store: PreferencesStore
         _add_link(contact, keys[linked], Link(at, contact.channel, linked), store)
         for contact, linked in ((one, other), (other, one))
     ]
-    for (preferences, _), linked in zip(stored, (other, one), strict=True):
-        if choices := _copied(preferences):
+    if any(each.is_written for each in stored) and _undone_by_erasure(keys, at, store):
+        return False
+    for added, linked in zip(stored, (other, one), strict=True):
+        if choices := _copied(added.preferences):
             own = keys[one if linked is other else other]
             apply_to_links([keys[linked]], choices, store=store, but=own)
-    return any(is_new for _, is_new in stored)
+    return any(each.is_new for each in stored)
+
+
+def _undone_by_erasure(keys: Mapping[Contact, str], at: datetime, store: PreferencesStore) -> bool:
+    """Remove the link again if one of the two was erased meanwhile: the erasure may not have seen it."""
+    erased = [each for each in keys if store.read_preferences(each).erased_since(each.channel, at)]
+    for key in keys.values() if erased else ():
+        for other in keys.values():
+            retry_conflicts(partial(_unlink, key, other, store), "the preferences of a linked address")
+    return bool(erased)
 
 
 def _link_channels(one: Contact, other: Contact, at: datetime, store: PreferencesStore) -> bool:
@@ -106,13 +118,20 @@ def _link_channels(one: Contact, other: Contact, at: datetime, store: Preference
     return retry_conflicts(attempt, "the preferences")
 
 
-def _add_link(contact: Contact, key: str, link: Link, store: PreferencesStore) -> tuple[Preferences, bool]:
-    def attempt() -> tuple[Preferences, bool] | None:
+class _Added(NamedTuple):
+    preferences: Preferences
+    is_new: bool
+    is_written: bool
+
+
+def _add_link(contact: Contact, key: str, link: Link, store: PreferencesStore) -> _Added:
+    def attempt() -> _Added | None:
         before = store.read_preferences(contact)
         is_known = key in before.links and before.links[key].at != link.at
         after = before.link(key, link)
-        if after is before or store.write_preferences(contact, after):
-            return after, not is_known
+        is_written = after is not before
+        if not is_written or store.write_preferences(contact, after):
+            return _Added(after, not is_known, is_written)
         return None
 
     return retry_conflicts(attempt, "the preferences")
