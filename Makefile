@@ -208,6 +208,10 @@ e2e-providers: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy to a local AWS; call the 
 e2e-stories: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy to a local AWS; play the stories at their own instants. [STORY=clinic]
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.deployed_stories $(STORY)
 
+.PHONY: e2e-upgrade
+e2e-upgrade: $(PROJECT) $(SAM) $(EMULATOR) ## Deploy the first version to a local AWS; update it in place while reminders become due.
+	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.upgrade
+
 .PHONY: runbook
 runbook: $(PROJECT) $(SAM) $(EMULATOR) $(AWSCLI) node-sdk ## Start the local stack; run each command of the runbook, the examples and planted faults on it.
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.local.runbook
