@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import cache
 from typing import Final
 
@@ -50,23 +51,33 @@ def remove_marks(text: str) -> str:
     if text.isascii():
         return text
     letters = unicodedata.normalize("NFD", text).replace("đ", "d").replace("ł", "l")
-    return "".join(c for c in letters if not unicodedata.category(c).startswith("M"))
+    return _without(letters, _is_mark)
 
 
 def _plain(text: str) -> str:
     """Remove marks that compose no letter, such as a strikethrough, after the others have composed one."""
     if text.isascii():
         return text.translate(_ASCII_APOSTROPHES).lower()
-    seen = "".join(filter(_is_seen, text)).translate(_BLACK_LETTERS)
+    seen = _without(text, _is_unseen).translate(_BLACK_LETTERS)
     folded = unicodedata.normalize("NFKC", seen).casefold()
-    letters = "".join(c for c in folded if _is_seen(c) and not unicodedata.category(c).startswith("M"))
+    letters = _without(folded, lambda c: _is_unseen(c) or _is_mark(c))
     composed = unicodedata.normalize("NFC", letters).translate(_UMLAUTS)
     return _patterns()["tone"].sub(lambda tone: _TONES[tone[0]], composed)
 
 
-def _is_seen(character: str) -> bool:
-    """Return whether a character shows something. An apostrophe does not count, because "dont" is "don't"."""
-    return unicodedata.category(character) != "Cf" and character not in _APOSTROPHES + _INVISIBLE
+def _without(text: str, is_left_out: Callable[[str], bool]) -> str:
+    """Return the text without these characters; each different one is looked up once."""
+    left_out = {ord(character): None for character in set(text) if is_left_out(character)}
+    return text.translate(left_out) if left_out else text
+
+
+def _is_unseen(character: str) -> bool:
+    """Return whether a character shows nothing. An apostrophe counts as such, because "dont" is "don't"."""
+    return unicodedata.category(character) == "Cf" or character in _APOSTROPHES + _INVISIBLE
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character).startswith("M")
 
 
 @cache
