@@ -12,7 +12,7 @@ from . import keyword_lists as lists
 from .keywords import Detection, strip_courtesies
 from .plain_text import MAX_LENGTH, split_sentences
 from .requests import Request
-from .signatures import signatures_of
+from .signatures import possibly_signed
 
 
 class Answer(StrEnum):
@@ -63,8 +63,11 @@ def detect_signed_answer(text: str, locale: str | None = None, name: str | None 
     language = (locale or "").replace("_", "-").partition("-")[0].lower()
     if answer := _detect(text, language):
         return DetectedAnswer(answer)
-    signed = ((_detect(each.answer, language), each) for each in signatures_of(text, language, name))
-    found = [DetectedAnswer(answer, not each.thanks) for answer, each in signed if answer]
+    found = [
+        DetectedAnswer(answer, names_someone=not each.thanks)
+        for each in possibly_signed(text)
+        if (answer := _detect(each.answer, language)) and each.is_signed(language, name)
+    ]
     return found[0] if found and len({each.answer for each in found}) == 1 else DetectedAnswer(None)
 
 

@@ -9,7 +9,7 @@
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import dropwhile
 from typing import Final, NamedTuple
@@ -25,40 +25,38 @@ MAX_SIGNED: Final = 200
 
 
 class Signed(NamedTuple):
-    """``answer`` is the text without the name. ``thanks``: a courtesy or a sign-off is before the name."""
+    """A way to read a message: ``answer`` is the text without the ``names``."""
 
     answer: str
-    thanks: bool
+    names: tuple[str, ...]
+    is_before: bool = False
+
+    @property
+    def thanks(self) -> bool:
+        """Whether a courtesy or a sign-off is before the name."""
+        return not self.is_before and _ends_with_courtesy(self.answer)
+
+    def is_signed(self, locale: str = "", name: str | None = None) -> bool:
+        """Return whether the names are a signature. ``name`` is the person's own, if known."""
+        if self.is_before:
+            first, *others = self.names
+            return first[0].isupper() and _is_listed(first) and all(word[0].isupper() for word in others)
+        return _is_name(self.names, self.answer, locale, name)
 
 
-def signatures_of(text: str, locale: str = "", name: str | None = None) -> list[Signed]:
-    """Return each way to read the message as a text and a name; ``name`` is the person's own, if known."""
+def possibly_signed(text: str) -> Iterator[Signed]:
+    """Yield each way to read the message as a text and up to ``MAX_NAMES`` words that may be a name."""
     if len(text) > MAX_SIGNED:
-        return []
+        return
     patterns = _patterns()
     stripped = patterns["end"].sub("", text)
     words = list(patterns["word"].finditer(stripped))
-    found = []
     for count in range(1, min(MAX_NAMES, len(words)) + 1):
-        last = words[-count:]
-        before = stripped[: last[0].start()]
-        if (
-            before.strip()
-            and patterns["joined"].fullmatch(stripped[last[0].start() :])
-            and _is_name([word[0] for word in last], before, locale, name)
-        ):
-            found.append(Signed(before, thanks=_ends_with_courtesy(before)))
-    return found + _named_first(stripped)
-
-
-def _named_first(text: str) -> list[Signed]:
-    """Return the text after a common given name and a colon, comma or dash."""
-    named = _patterns()["first"].match(text)
-    if named is None:
-        return []
-    first, *others = named["names"].split()
-    is_name = first[0].isupper() and _is_listed(first) and all(word[0].isupper() for word in others)
-    return [Signed(text[named.end() :], thanks=False)] if is_name else []
+        start = words[-count].start()
+        if stripped[:start].strip() and patterns["joined"].fullmatch(stripped[start:]):
+            yield Signed(stripped[:start], tuple(word[0] for word in words[-count:]))
+    if named := patterns["first"].match(stripped):
+        yield Signed(stripped[named.end() :], tuple(named["names"].split()), is_before=True)
 
 
 def _is_name(words: Sequence[str], before: str, locale: str, name: str | None) -> bool:
