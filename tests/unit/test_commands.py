@@ -751,6 +751,22 @@ def test_simulate_prints_json_lines_and_a_summary(story: Path, capsys: pytest.Ca
     assert last["summary"]["outcomes"] == {"sent": 2}
 
 
+def test_simulate_set_replaces_what_the_story_sets(story: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The story's own value was used, and a comparison with another one showed no change."""
+    file = story.parent / "capped.jsonl"
+    capped = json.dumps({"set": {"UtilityCaps": "1/P7D"}})
+    file.write_text(f"{capped}\n{story.read_text(encoding='utf-8')}", encoding="utf-8")
+    sent = []
+    for more in ([], ["--set", "UtilityCaps=5/P1D"]):
+        assert main(["simulate", str(file), "--json", *more]) == 0
+        sent.append(json.loads(capsys.readouterr().out.splitlines()[-1])["summary"]["outcomes"].get("sent"))
+    assert sent == [1, 2]
+    page = story.parent / "page.html"
+    assert main(["simulate", str(file), "--report", str(page), "--compare", "UtilityCaps=5/P1D"]) == 0
+    data = page.read_text(encoding="utf-8").partition('id="data">')[2].partition("</script>")[0]
+    assert len(json.loads(data)["compare"]["change"]) == 1
+
+
 def test_simulate_writes_a_page_that_compares(story: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = story.parent / "out" / "page.html"
     arguments = ["simulate", str(story), "--report", str(page), "--compare", "UtilityCaps=1/P7D"]

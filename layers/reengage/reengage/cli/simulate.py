@@ -65,8 +65,9 @@ def simulate(
         for _ in _printed(lines, as_json=as_json):
             pass
     if report and kept is not None:
-        inputs = [*history(read, key), *_story_lines(read)]
-        second = Run(", ".join(compare or ()), [*inputs, *run(read, values | others)], others)
+        past, both = history(read, key), values | others
+        inputs, changed = [*past, *_story_lines(read, values)], [*past, *_story_lines(read, both)]
+        second = Run(", ".join(compare or ()), [*changed, *run(read, both)], others)
         data = report_data([*inputs, *kept], title=story.stem, settings=values, compare=second if others else None)
         report.parent.mkdir(parents=True, exist_ok=True)
         report.write_text(render_report(data), encoding="utf-8")
@@ -112,7 +113,9 @@ def _run(
     quiet: bool = True,
 ) -> Iterator[Line]:
     """Yield the lines of a run. Raises ``UsageError`` for a setting that the app does not accept."""
-    simulated = partial(run_story, story, settings, until=until, seed=seed, preferences_key=key)
+    simulated = partial(
+        run_story, story.without_settings(settings), settings, until=until, seed=seed, preferences_key=key
+    )
     try:
         if quiet:
             yield from simulated()
@@ -161,8 +164,8 @@ def _text(line: Line) -> Iterator[str]:
         yield f"{'':34}{detail['text']}"
 
 
-def _story_lines(story: Story) -> list[Line]:
-    """Return the story's events, settings and end, for the page."""
-    settings = [{"set": dict(setting.values)} for setting in story.settings]
+def _story_lines(story: Story, given: Mapping[str, str]) -> list[Line]:
+    """Return the story's events, settings and end, for the page; what the command line gives replaces its settings."""
+    settings = [{"set": dict(setting.values)} for setting in story.without_settings(given).settings]
     end = [{"until": iso(story.until)}] if story.until else []
     return [*settings, *(event.envelope for event in story.events if not event.is_call), *end]

@@ -16,7 +16,7 @@ A folder of DynamoDB's export to S3 is a story too, and so is the output of ``aw
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,6 +77,14 @@ class Story:
     start: datetime | None = None
     until: datetime | None = None
     faults: tuple[Fault, ...] = ()
+
+    def without_settings(self, names: Collection[str]) -> "Story":
+        """Leave out what the story sets from its start for these parameters; what it sets later stays."""
+        settings = (
+            each if each.at else replace(each, values={k: v for k, v in each.values.items() if k not in names})
+            for each in self.settings
+        )
+        return replace(self, settings=tuple(settings))
 
     def starting(self, at: datetime) -> "Story":
         """Leave out the events before ``at``. Settings from before it apply from the start."""
