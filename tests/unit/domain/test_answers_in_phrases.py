@@ -226,6 +226,22 @@ def test_a_persons_own_name_is_a_signature(text: str) -> None:
     assert detect_signed_answer(text, "de", "Siobhán O'Neill") == DetectedAnswer(CONFIRMED, names_someone=True)
 
 
+ALL_OF_THEM: Final = {
+    "en": "Yes, both|1 for all|Confirm both please|Yes to all of them. Thanks, Maria|both confirmed",
+    "de": "Ja, beide|1, alle|Ich bestätige beide Termine",
+    "es": "Sí, ambas|1 las dos|Confirmo todas las citas",
+    "fr": "Oui, les deux|Je confirme les deux rendez-vous",
+    "vi": "Có, cả hai|xác nhận tất cả ạ",
+}
+
+
+@pytest.mark.parametrize(
+    ("locale", "text"), [(key, text) for key, each in ALL_OF_THEM.items() for text in each.split("|")]
+)
+def test_all_of_them_is_a_confirmation(locale: str, text: str) -> None:
+    assert detect_answer(text, locale) is CONFIRMED
+
+
 NUMBERED: Final = {
     "en": "1 please|Option 1|option one|#1|(1)|1.|I choose 1|my answer is 1|Press 1|№ 1|1️⃣|I pick option 1",
     "de": "die 1|Ich wähle 1|Nr. 1",
