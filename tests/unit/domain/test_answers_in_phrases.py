@@ -226,6 +226,43 @@ def test_a_persons_own_name_is_a_signature(text: str) -> None:
     assert detect_signed_answer(text, "de", "Siobhán O'Neill") == DetectedAnswer(CONFIRMED, names_someone=True)
 
 
+AFTER_NO: Final = {
+    CANCELS: {
+        "en": "No, I can't come|No. Sorry, can't make it|Unfortunately not, I won't make it",
+        "de": "Nein, ich komme nicht|Leider nein, ich kann nicht kommen",
+        "es": "No, no puedo ir",
+        "fr": "Non, je ne peux pas venir",
+        "vi": "Không, em không đến được ạ",
+    },
+    MOVES: {
+        "en": "No, can we do Friday instead?|No, 3",
+        "de": "Nein, bitte verschieben",
+        "es": "no, mejor el jueves",
+        "fr": "Non, plutôt lundi",
+    },
+    None: {
+        "en": "No|no cancel|No, cancel|No, 2|No, yes|No, 1|No, but yes|No, don't cancel|No? cancel",
+        "de": "Nein|nicht absagen|Nein, nicht absagen|Nein, ja",
+        "es": "No|No cancelar|no, gracias",
+        "fr": "Non|ne pas annuler|non merci",
+        "vi": "không|không hủy|không, cảm ơn",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("locale", "answer", "text"),
+    [
+        (locale, answer, text)
+        for answer, texts in AFTER_NO.items()
+        for locale, listed in texts.items()
+        for text in listed.split("|")
+    ],
+)
+def test_no_is_an_answer_only_with_what_is_wanted(locale: str, answer: Answer | None, text: str) -> None:
+    assert detect_answer(text, locale) is answer
+
+
 ALL_OF_THEM: Final = {
     "en": "Yes, both|1 for all|Confirm both please|Yes to all of them. Thanks, Maria|both confirmed",
     "de": "Ja, beide|1, alle|Ich bestätige beide Termine",
@@ -262,14 +299,15 @@ OTHER_TIMES: Final = {
     MOVES: {
         "en": "can we do 3pm instead?|Could we do Thursday instead|3 pm instead|"
         "can you move it to 3pm|reschedule to Friday|"
-        "Can't make it, can we do 3pm instead?|10:30 instead please|move it to 2",
+        "Can't make it, can we do 3pm instead?|10:30 instead please|move it to 4|move it to 2pm",
         "de": "Geht auch 15 Uhr?|Können wir Donnerstag machen?|Bitte verschieben auf Freitag|Geht Freitag?|lieber um 3",
         "es": "¿podemos a las 3?|¿puede ser el jueves?|mejor a las 5|no puedo, mejor el jueves",
         "fr": "on peut faire 15h ?|peut-on décaler à jeudi ?|plutôt jeudi",
         "vi": "đổi sang thứ sáu|đổi sang 3 giờ chiều|cho em dời sang thứ sáu ạ",
     },
     None: {
-        "en": "3pm|at 3|Tuesday|See you Tuesday|yes at 3pm|yes, Thursday|cancel Thursday|1 at 3pm|"
+        "en": "3pm|at 3|Tuesday|See you Tuesday|yes at 3pm|yes, Thursday|cancel Thursday|"
+        "change it to 1|change to 2|1 at 3pm|"
         "can we do 1?|2 instead|"
         "I can't do Tuesday",
         "de": "Freitag geht|passt am Freitag|Dienstag geht nicht|um 3",

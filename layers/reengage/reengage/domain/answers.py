@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from . import keyword_lists as lists
 from .keywords import Detection, strip_courtesies
-from .plain_text import MAX_LENGTH, split_sentences
+from .plain_text import MAX_LENGTH, normalise, split_sentences
 from .requests import Request
 from .signatures import possibly_signed
 
@@ -57,18 +57,40 @@ def detect_signed_answer(text: str, locale: str | None = None, name: str | None 
     | "Confirmed?", "Cancelled?", "1?": a question to us; "Could you cancel?" is an answer | none |
     | "OK", "thanks", an emoji: perhaps only "I have read it" | none |
     | "No" alone: it may reply to "confirm?" and to "cancel?" | none |
+    | "No, I can't come" | cancel |
+    | "no cancelar", "No, cancel": perhaps "do not cancel" | none |
     """
     if len(text) > MAX_LENGTH:
         return DetectedAnswer(None)
     language = (locale or "").replace("_", "-").partition("-")[0].lower()
-    if answer := _detect(text, language):
+    if answer := _detect(text, language) or _detect_after_no(text, language):
         return DetectedAnswer(answer)
+    return _detect_signed(text, language, name)
+
+
+def _detect_signed(text: str, language: str, name: str | None) -> DetectedAnswer:
     found = [
         DetectedAnswer(answer, names_someone=not each.thanks)
         for each in possibly_signed(text)
         if (answer := _detect(each.answer, language)) and each.is_signed(language, name)
     ]
     return found[0] if found and len({each.answer for each in found}) == 1 else DetectedAnswer(None)
+
+
+def _detect_after_no(text: str, language: str) -> Answer | None:
+    """Return what a message asks for after "No" and a mark: "No, I can't come". Without a mark, it negates."""
+    found = _no_and_the_rest().match(text.strip())
+    if found is None or normalise(found["no"]) not in lists.phrase_set("noes"):
+        return None
+    answer = _detect(found["rest"], language)
+    negates = not lists.phrase_set("negations").isdisjoint(normalise(found["rest"]).split())
+    is_clear = answer is Answer.RESCHEDULE_REQUESTED or (answer is Answer.CANCEL_REQUESTED and negates)
+    return answer if is_clear else None
+
+
+@cache
+def _no_and_the_rest() -> re.Pattern[str]:
+    return re.compile(r"(?P<no>[^.!?;:,\r\n]+)[.!;:,\r\n](?P<rest>.+)", re.DOTALL)
 
 
 def _detect(text: str, language: str) -> Answer | None:
@@ -141,9 +163,13 @@ _OTHER_TIMES: Final = "other times"
 @cache
 def _hours() -> re.Pattern[str]:
     """Return a pattern of an hour, such as "3 pm" or "at 15 30": with a word before or after, or with minutes."""
-    before, after = ("|".join(sorted(lists.phrase_set(f"{side} hours"), reverse=True)) for side in ("before", "after"))
+    before, perhaps, after = (
+        "|".join(sorted(lists.phrase_set(f"{side} hours"), reverse=True))
+        for side in ("before", "before clear", "after")
+    )
     hour = r"\d{1,2}(?: ?[h ] ?[0-5]\d)?"
-    return re.compile(rf"(?:(?:{before}) {hour}(?: ?(?:{after}))?|{hour} ?(?:{after})|\d{{1,2}}[h ][0-5]\d)")
+    clear = rf"(?:{hour} ?(?:{after})|\d{{1,2}}[h ][0-5]\d)"
+    return re.compile(rf"(?:{before}) {hour}(?: ?(?:{after}))?|(?:{perhaps}) (?:[4-9]|[12]\d|{clear})|{clear}")
 
 
 _CLEAR: Final[Mapping[frozenset[str], Answer]] = MappingProxyType(
