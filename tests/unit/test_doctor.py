@@ -77,6 +77,7 @@ class Healthy:
     actions: bool = True
     uploaded: str = "the code"
     update: str = "Successful"
+    quiet: str = "21:00-08:00"
 
     def client(self, _service: str) -> "Healthy":
         return self
@@ -164,7 +165,9 @@ class Healthy:
         layer = {"Arn": self.layers[0] if FunctionName == "webhook" else self.layers[-1]}
         sha = base64.b64encode(hashlib.sha256(self.uploaded.encode()).digest()).decode()
         status = {"State": "Active", "LastUpdateStatus": self.update, "LastUpdateStatusReason": "no such layer"}
-        return {"Layers": [layer], "CodeSha256": sha, **status}
+        quiet = self.quiet if FunctionName == "webhook" else "21:00-08:00"
+        variables = {"POWERTOOLS_SERVICE_NAME": FunctionName, "UTILITY_QUIET_HOURS": quiet}
+        return {"Layers": [layer], "CodeSha256": sha, **status, "Environment": {"Variables": variables}}
 
     def get_item(self, **request: Any) -> Any:
         if request["Key"]["pk"]["S"] == "BRAND#":
@@ -246,6 +249,7 @@ PAUSED = {"all": {"at": "2026-11-28T09:00:00+00:00", "why": "wrong text"}}
         (Healthy(actions=False), "alarms", "alarm notifies no one"),
         (Healthy(uploaded="an old zip"), "code", "the code of IngestMessageFunction is not that of the last"),
         (Healthy(update="Failed"), "deployment", "Function is in the state Failed. no such layer"),
+        (Healthy(quiet="22:00-07:00"), "deployment", "functions have different values of UTILITY_QUIET_HOURS"),
         (Healthy(tables=["BRAND#Acme"]), "brands", "Acme is in the table and has no route, and acme has one"),
         (Healthy(routes=f"{TWILIO},acme/fax/aws/1"), "settings", 'unknown channel "fax"; use sms, rcs or whatsapp'),
     ],

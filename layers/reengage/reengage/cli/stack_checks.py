@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -19,6 +19,9 @@ RESTORE: Final = (
 )
 EXPIRY: Final = "expires_at"
 """The attribute by which DynamoDB deletes items."""
+
+OWN_VARIABLE: Final = "POWERTOOLS_SERVICE_NAME"
+"""The only environment variable that differs from function to function."""
 
 INDEXES: Final = frozenset({"due", "audience"})
 
@@ -188,18 +191,29 @@ def deployment(inspection: Inspection) -> Iterator[Finding]:
 
 
 def _functions(inspection: Inspection) -> Iterator[Finding]:
-    """Find functions that AWS could not update, and those with another version of the layer."""
+    """Find functions that AWS could not update, and those with another version of the layer or other settings."""
     functions = inspection.client("lambda")
-    layers: set[tuple[str, ...]] = set()
-    for logical, physical in inspection.resources.get("AWS::Lambda::Function", []):
-        configuration = functions.get_function_configuration(FunctionName=physical)
-        layers.add(tuple(layer["Arn"] for layer in configuration.get("Layers", [])))
-        for status in (configuration.get("State", "Active"), configuration.get("LastUpdateStatus", "Successful")):
-            if status == "Failed":
-                reason = configuration.get("StateReason") or configuration.get("LastUpdateStatusReason") or ""
-                yield Finding("problem", f"{logical} is in the state {status}. {reason}".rstrip(), RESTORE)
-    if len(layers) > 1:
+    known = {
+        logical: functions.get_function_configuration(FunctionName=physical)
+        for logical, physical in inspection.resources.get("AWS::Lambda::Function", [])
+    }
+    for logical, configuration in known.items():
+        if "Failed" in (configuration.get("State"), configuration.get("LastUpdateStatus")):
+            reason = configuration.get("StateReason") or configuration.get("LastUpdateStatusReason") or ""
+            yield Finding("problem", f"{logical} is in the state Failed. {reason}".rstrip(), RESTORE)
+    if len({tuple(layer["Arn"] for layer in each.get("Layers", [])) for each in known.values()}) > 1:
         yield Finding("problem", "functions use different versions of the layer", RESTORE)
+    yield from _variables(known.values())
+
+
+def _variables(configurations: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Find settings that differ: the template gives each variable one value for all functions that have it."""
+    values: dict[str, set[str]] = {}
+    for configuration in configurations:
+        for name, value in configuration.get("Environment", {}).get("Variables", {}).items():
+            values.setdefault(name, set()).add(value)
+    for name in sorted(name for name, found in values.items() if len(found) > 1 and name != OWN_VARIABLE):
+        yield Finding("problem", f"functions have different values of {name}: one was changed by hand", RESTORE)
 
 
 def _deployed_version(inspection: Inspection) -> str | None:
