@@ -751,6 +751,20 @@ def test_simulate_prints_json_lines_and_a_summary(story: Path, capsys: pytest.Ca
     assert last["summary"]["outcomes"] == {"sent": 2}
 
 
+def test_simulate_logs_nothing_between_its_json_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The log line of a refused call was among the lines for programs."""
+    file = tmp_path / "story.jsonl"
+    call = {"path": "rcs", "body": {"message": {"data": "e30"}}}
+    file.write_text(json.dumps({"time": "2026-12-01T09:00:00Z", "call": call}), encoding="utf-8")
+    assert main(["simulate", str(file), "--json"]) == 2
+    assert "cannot be replayed: Incorrect padding" in capsys.readouterr().err
+    call["body"] = {"message": {"data": "%%%"}}
+    file.write_text(json.dumps({"time": "2026-12-01T09:00:00Z", "call": call}), encoding="utf-8")
+    assert main(["simulate", str(file), "--json"]) == 0
+    [line] = map(json.loads, capsys.readouterr().out.splitlines())
+    assert line["summary"]["errors"] == {"CallRefused": 1}
+
+
 def test_simulate_set_replaces_what_the_story_sets(story: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The story's own value was used, and a comparison with another one showed no change."""
     file = story.parent / "capped.jsonl"

@@ -39,9 +39,13 @@ class WebhookApp(ProviderKeys, EventAdapters):
             arrived_at=self.clock(),
             public_url=settings.public_webhook_url,
             proxy_header=settings.webhook_proxy_secret_header,
-            count_refused=count_refused_webhook,
+            count_refused=self.count_refused,
             relay=self._relay,
         )
+
+    def count_refused(self, endpoint: str, status: int) -> None:
+        """Log and count a call that the endpoint refused."""
+        count_refused_webhook(endpoint, status)
 
     def notified(self, event: Any) -> dict[str, Any]:
         """Handle a notification of AWS End User Messaging."""

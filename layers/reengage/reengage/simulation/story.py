@@ -199,7 +199,9 @@ def _event(number: int, line: Mapping[str, Any]) -> Delivery:
         try:
             event = event_of(line)
             return Delivery(time_of(line, event).astimezone(UTC), number, event, is_call=True)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+        except ValueError as error:
+            raise StoryError(f"line {number}: a provider's call that cannot be replayed: {error}") from error
+        except (KeyError, IndexError, TypeError) as error:
             raise StoryError(f"line {number}: a provider's call that cannot be replayed: {error!r}") from error
     if "time" not in line or "detail-type" not in line:
         raise StoryError(f"line {number}: neither an event nor another line of a story; {EVENT_HINT}")
