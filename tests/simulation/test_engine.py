@@ -55,6 +55,8 @@ def test_until_ends_the_story_and_is_included() -> None:
     assert instants(run(*lines, until), "MessageSent") == ["2026-03-04T10:00:00Z"]
     earlier = datetime(2026, 3, 4, 9, 59, tzinfo=UTC)
     assert instants(run(*lines, until, until=earlier), "MessageSent") == []
+    early = run(*lines, until, until=datetime(2026, 3, 2, 12, 0, 30, tzinfo=UTC))
+    assert early[-1]["summary"]["events_in"] == 1
 
 
 def test_the_same_story_gives_the_same_bytes() -> None:

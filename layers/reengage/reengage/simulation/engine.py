@@ -332,10 +332,11 @@ class Summary:
         for reason, outcome in outcomes.values():
             by_reason.setdefault(reason, Counter())[outcome] += 1
         begins = self._story.start or (self._story.events[0].at if self._story.events else None)
+        until = self._story.until
         return {
             "from": iso(begins) if begins else None,
-            "until": iso(self._story.until or app.now) if begins else None,
-            "events_in": len(self._story.events),
+            "until": iso(until or app.now) if begins else None,
+            "events_in": sum(until is None or event.at <= until for event in self._story.events),
             "contacts": len(self._contacts),
             "events": dict(sorted(self._events.items())),
             "outcomes": dict(sorted(Counter(outcome for _, outcome in outcomes.values()).items())),
