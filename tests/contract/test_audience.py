@@ -423,6 +423,22 @@ def test_contact_that_returns_after_erasure_is_found_again(harness: Harness) -> 
 # DynamoDB's own items
 
 
+def test_cursor_shows_no_address(dynamodb: DynamoDB) -> None:
+    """The row of a broadcast that was paused kept the address of a contact that was erased meanwhile."""
+    contacts = _five(dynamodb.store)
+    page = dynamodb.store.audience_page("open_conversations", PREVIEW, SHARD, day=TODAY, cursor=None, limit=2)
+    assert page.cursor
+    assert not [contact for contact in contacts if contact.address in page.cursor]
+    plain = dynamodb.store.table.unseal(page.cursor)
+    assert page.recipients[-1].contact.address in plain
+    # A cursor that an older version stored is not sealed.
+    pages = [
+        dynamodb.store.audience_page("open_conversations", PREVIEW, SHARD, day=TODAY, cursor=cursor, limit=2)
+        for cursor in (page.cursor, plain)
+    ]
+    assert pages[0] == pages[1]
+
+
 def test_index_has_only_conversations_and_live_interests(dynamodb: DynamoDB) -> None:
     """Each write of a new day pays for every attribute in the index."""
     store = dynamodb.store

@@ -39,7 +39,7 @@ class Broadcasts(Role):
     def audience_page(
         self, audience: Audience, subject: SubjectRef, shard: int, *, day: date, cursor: str | None, limit: int
     ) -> Page:
-        start: dict[str, Any] | None = json.loads(cursor) if cursor else None
+        start = self._start(cursor)
         if start and start["audience_day"]["S"] < day.isoformat():
             start = None  # those days are over; DynamoDB takes no start outside the range
         items, last = self.table.page(
@@ -50,7 +50,14 @@ class Broadcasts(Role):
             limit=limit,
         )
         recipients = [to_recipient({name: value["S"] for name, value in item.items()}) for item in items]
-        return Page(recipients, json.dumps(last, sort_keys=True) if last else None)
+        return Page(recipients, self.table.seal(json.dumps(last, sort_keys=True)) if last else None)
+
+    def _start(self, cursor: str | None) -> dict[str, Any] | None:
+        """Return DynamoDB's start key. It names a contact, so the cursor is sealed; that of an older version is not."""
+        if cursor is None:
+            return None
+        start: dict[str, Any] = json.loads(cursor if cursor.startswith("{") else self.table.unseal(cursor))
+        return start
 
     def save_progress(self, broadcast_shard: BroadcastShard, *, replacing: BroadcastShard) -> bool:
         state, planned, cursor = BroadcastShardItem.state, BroadcastShardItem.planned, BroadcastShardItem.cursor

@@ -24,6 +24,7 @@ from .items.base import Item
 from .items.contacts import PREFERENCES, CapUsageItem, PreferencesItem, keyed_hash
 from .items.subjects import BrandItem, SubjectItem
 from .requests import AUDIENCE, DUE, Key, RawItem, Requests
+from .sealing import seal, unseal
 
 __all__ = ["AUDIENCE", "DUE", "Key", "RawItem", "Role", "Table", "at_revision", "unchanged"]
 
@@ -66,6 +67,14 @@ class Table:
 
     def keyed_hash(self, text: str) -> str:
         return keyed_hash(self.hash_key(), text)
+
+    def seal(self, text: str) -> str:
+        """Return a text that names a contact in a form that shows nothing of it."""
+        return seal(self.hash_key(), text)
+
+    def unseal(self, sealed: str) -> str:
+        """Return the text that was sealed. Raises ``ValueError`` if it was sealed by another key."""
+        return unseal(self.hash_key(), sealed)
 
     def preferences_pk(self, contact: Contact) -> str:
         return f"{PREFERENCES}#{self.preferences_key(contact)}"
