@@ -226,6 +226,19 @@ class Patient:
         else:
             secrets.restore_secret(**key)
 
+    def rotate_key_of_opt_outs(self, *, back: bool) -> None:
+        """Rotate the key as one does with every other secret, and make its first version current again."""
+        secrets, key = self.desk.client("secretsmanager"), {"SecretId": self.desk.resource("PreferencesKey")}
+        if not back:
+            self.kept["version"] = secrets.get_secret_value(**key)["VersionId"]
+            secrets.put_secret_value(**key, SecretString="another key of 32 letters and more")
+            return
+        moved = {
+            "MoveToVersionId": self.kept["version"],
+            "RemoveFromVersionId": secrets.get_secret_value(**key)["VersionId"],
+        }
+        secrets.update_secret_version_stage(**key, VersionStage="AWSCURRENT", **moved)
+
     def failed_schedule(self) -> None:
         self.desk.client("sqs").send_message(QueueUrl=self.desk.resource("FailedSchedulesQueue"), MessageBody="{}")
 
@@ -381,6 +394,12 @@ def _changed_by_hand() -> Iterator[Fault]:
         "PreferencesKey will be deleted",
         lambda p: p.key_of_opt_outs(deleted=True),
         lambda p: p.key_of_opt_outs(deleted=False),
+    )
+    yield Fault(
+        "secrets",
+        "PreferencesKey was changed",
+        lambda p: p.rotate_key_of_opt_outs(back=False),
+        lambda p: p.rotate_key_of_opt_outs(back=True),
     )
     yield Fault(
         "alarms",

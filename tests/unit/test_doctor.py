@@ -74,6 +74,7 @@ class Healthy:
     expiry: str = "expires_at"
     index: str = "ACTIVE"
     secret: dict[str, Any] = field(default_factory=dict)
+    first_key: str = "AWSCURRENT"
     actions: bool = True
     uploaded: str = "the code"
     update: str = "Successful"
@@ -113,7 +114,13 @@ class Healthy:
         return self.find("rule", {"State": self.rule})
 
     def describe_secret(self, **_: Any) -> Any:
-        return self.find("secret", {"VersionIdsToStages": {"v1": ["AWSCURRENT"]}} | self.secret)
+        return self.find("secret", self.secret)
+
+    def list_secret_version_ids(self, **_: Any) -> Any:
+        first = {"VersionId": "v1", "CreatedDate": 1, "VersionStages": [self.first_key]}
+        second = {"VersionId": "v2", "CreatedDate": 2}
+        second |= {} if self.first_key == "AWSCURRENT" else {"VersionStages": ["AWSCURRENT"]}
+        return {"Versions": [second, first]}
 
     def describe_table(self, **_: Any) -> Any:
         indexes = [{"IndexName": "due", "IndexStatus": self.index}, {"IndexName": "audience", "IndexStatus": "ACTIVE"}]
@@ -196,7 +203,6 @@ META = "acme/whatsapp/meta/106540352242922"
 TWILIO = "acme/sms/twilio/+12025550100"
 META_KEYS = {"meta_access_token": "t", "meta_app_secret": "s"}
 SHARED = "acme/sms/aws/arn:aws:sms-voice:eu-central-1:999999999999:phone-number/phone-1"
-ROTATED = {"v1": ["AWSPREVIOUS"], "v2": ["AWSCURRENT"]}
 OVER_AWS = "acme/sms/aws/+12025550100"
 PAUSED = {"all": {"at": "2026-11-28T09:00:00+00:00", "why": "wrong text"}}
 
@@ -243,7 +249,7 @@ PAUSED = {"all": {"at": "2026-11-28T09:00:00+00:00", "why": "wrong text"}}
         (Healthy(index="CREATING"), "table", "the table's index due is not active"),
         (Healthy(gone="secret"), "secrets", "the secret PreferencesKey was deleted"),
         (Healthy(secret={"DeletedDate": "2026-12-05"}), "secrets", "PreferencesKey will be deleted on 2026-12-05"),
-        (Healthy(secret={"VersionIdsToStages": ROTATED}), "secrets", "PreferencesKey was changed"),
+        (Healthy(first_key="AWSPREVIOUS"), "secrets", "PreferencesKey was changed"),
         (Healthy(routes=OVER_AWS, keys="twilio"), "secrets", "ProviderSecrets is no JSON object"),
         (Healthy(gone="alarm"), "alarms", "WebhookFailingAlarm was deleted"),
         (Healthy(actions=False), "alarms", "alarm notifies no one"),

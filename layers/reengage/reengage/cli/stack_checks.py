@@ -161,7 +161,7 @@ def secrets(inspection: Inspection) -> Iterator[Finding]:
         elif secret.get("DeletedDate"):
             hint = f"Run {restore} at once: after that day it is lost."
             yield Finding("problem", f"the secret {logical} will be deleted on {secret['DeletedDate']}", hint)
-        elif logical == "PreferencesKey" and (restoring := _to_previous_version(arn, secret)):
+        elif logical == "PreferencesKey" and (restoring := _to_first_version(arn, client)):
             problem = "PreferencesKey was changed: no opt-out from before can be found"
             yield Finding("problem", problem, f"Pause sending, then run {restoring}.")
         elif logical == "ProviderSecrets" and inspection.keys_problem:
@@ -169,12 +169,14 @@ def secrets(inspection: Inspection) -> Iterator[Finding]:
             yield Finding("problem", f"the secret {logical} {inspection.keys_problem}: no message can be sent", hint)
 
 
-def _to_previous_version(arn: str, secret: Mapping[str, Any]) -> str:
-    """Return the command that makes the previous version current again; empty without one."""
-    versions = {stage: name for name, stages in secret.get("VersionIdsToStages", {}).items() for stage in stages}
-    if "AWSPREVIOUS" not in versions:
+def _to_first_version(arn: str, client: Any) -> str:
+    """Return the command that makes the first version current again; empty if it is."""
+    versions = client.list_secret_version_ids(SecretId=arn, IncludeDeprecated=True)["Versions"]
+    first = min(versions, key=lambda version: version["CreatedDate"])
+    (current,) = [version for version in versions if "AWSCURRENT" in version.get("VersionStages", ())]
+    if first == current:
         return ""
-    moved = f"--move-to-version-id {versions['AWSPREVIOUS']} --remove-from-version-id {versions['AWSCURRENT']}"
+    moved = f"--move-to-version-id {first['VersionId']} --remove-from-version-id {current['VersionId']}"
     return f"aws secretsmanager update-secret-version-stage --secret-id {arn} --version-stage AWSCURRENT {moved}"
 
 
