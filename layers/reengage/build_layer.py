@@ -247,12 +247,11 @@ def trim_phonenumbers(package: Path) -> None:
     """Leave out the statements that need removed files. Raises ``BuildError`` if one is missing: a release moved it."""
     for name, patterns in PHONE_IMPORTS.items():
         tree = ast.parse((package / name).read_text(encoding="utf-8"))
-        removed = {
-            pattern: [node for node in tree.body if re.match(pattern, ast.unparse(node))] for pattern in patterns
-        }
-        if missing := [pattern for pattern, nodes in removed.items() if not nodes]:
-            raise BuildError(f"phonenumbers/{name} has no {', '.join(missing)}; bring PHONE_IMPORTS up to date")
-        tree.body = [node for node in tree.body if not any(node in nodes for nodes in removed.values())]
+        for pattern in patterns:
+            removed = [node for node in tree.body if re.match(pattern, ast.unparse(node))]
+            if not removed:
+                raise BuildError(f"phonenumbers/{name} has no {pattern}; bring PHONE_IMPORTS up to date")
+            tree.body = [node for node in tree.body if node not in removed]
         (package / name).write_text(ast.unparse(tree), encoding="utf-8")
 
 
