@@ -186,6 +186,21 @@ def test_after_erasure_only_the_mark_and_opt_out_are_shown() -> None:
     assert (ledger["stands"]["opted_out"], ledger["stands"]["window"]) == (True, "never opened")
 
 
+def test_a_late_stop_is_after_the_decisions_last_message() -> None:
+    """The person wrote STOP before the reminder, and the provider delivered it after: the runbook compares the two."""
+    world = World()
+    world.receive(inbound())
+    world.plan(business("AppointmentBooked", world.clock.now, starts_at=STARTS, remind_before=["P1D"]))
+    world.clock.now = STARTS - DAY
+    assert world.run_sender()["sent"] == 1
+    stopped_at = STARTS - DAY - timedelta(minutes=10)
+    world.clock.forward(hours=1)
+    world.receive(inbound(stopped_at, text="STOP"))
+    entries = {entry["what"]: entry for entry in explained(world)["entries"]}
+    assert entries["opted out"]["at"] == iso(stopped_at) < entries["sent"]["facts"]["decided_at"]
+    assert entries["sent"]["facts"]["last_inbound_at"] == iso(NOON)
+
+
 def test_ledger_shows_when_an_appointment_is() -> None:
     """A reminder with a wrong hour comes from a wrong offset or zone of the event, so both are shown as they came."""
     world = story()
