@@ -109,7 +109,7 @@ def test_the_model_knows_quiet_hours_by_weekday(at: str, allowed: str, *, is_qui
 def test_the_judge_finds_a_removed_fence(fence: str) -> None:
     remove, code = FENCES[fence]
     with remove():
-        failure, _ = first_failure(range(300), code)
+        failure, _ = first_failure(range(600), code)
     assert failure is not None
 
 
