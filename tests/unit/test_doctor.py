@@ -211,6 +211,7 @@ PAUSED = {"all": {"at": "2026-11-28T09:00:00+00:00", "why": "wrong text"}}
     ("aws", "check", "problem"),
     [
         (Healthy(keys={"twilio_account_sid": "AC1"}), "keys", "twilio_auth_token"),
+        (Healthy(parameters={"WebhookProxySecretHeader": "x-proxy"}), "keys", "webhook_proxy_secret is missing"),
         (Healthy(status=401), "refused-keys", "twilio refuses the keys of acme with 401"),
         (Healthy(status=404), "refused-keys", "twilio does not know the sender of acme"),
         (Healthy(routes=META, keys=META_KEYS, status=403), "refused-keys", "meta refuses the keys of acme with 403"),

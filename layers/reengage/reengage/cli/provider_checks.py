@@ -45,7 +45,11 @@ class KeysRefused(Exception):
 
 
 def keys(inspection: Inspection) -> Iterator[Finding]:
-    """Check that each provider in Routes has its keys."""
+    """Check that each provider in Routes has its keys, and a proxy of the webhook its secret."""
+    header = inspection.stack.parameters.get("WebhookProxySecretHeader")
+    if header and not inspection.keys.get("webhook_proxy_secret"):
+        hint = f"Put webhook_proxy_secret into the secret {inspection.stack.output('ProviderSecretsArn')}."
+        yield Finding("problem", f"every call is refused: {header} is set, and webhook_proxy_secret is missing", hint)
     for provider in sorted({route.provider for route in inspection.routes.routes} & KEYS_OF.keys()):
         missing = [name for name in KEYS_OF[provider] if not inspection.keys.get(name)]
         if missing:
