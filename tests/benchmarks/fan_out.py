@@ -99,7 +99,8 @@ def send(endpoint: str, shards: Sequence[int], seconds: float) -> Measured:
     skipped = answer["skipped"].get("window_closed", 0)
     measured = Measured(provider.handed, skipped, time.monotonic() - begun, time.process_time() - cpu)
     if answer["sent"] + skipped != answer["due"] or len(events) != answer["due"]:
-        raise SystemExit(f"not all was sent and published: {answer}, {len(events)} events")
+        # The pool passes this on; it would wait forever for a worker that exits.
+        raise RuntimeError(f"not all was sent and published: {answer}, {len(events)} events")
     return measured
 
 
