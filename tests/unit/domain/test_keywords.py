@@ -45,6 +45,7 @@ STOPS = """
     disiscrivimi|basta messaggi|non voglio più messaggi|non scrivetemi più|cancellami dalla lista|stop grazie
     afmelden|uitschrijven|geen berichten meer|ik wil me afmelden|haal me van de lijst|laat me met rust|stop aub
     wypisz|WYPISZ MNIE|rezygnuję|rezygnuje|nie chcę więcej wiadomości|proszę przestać pisać|stop proszę
+    quit reminding me|Bitte keine Terminerinnerungen mehr|Erinnerungen abschalten|đừng gửi nhắc lịch nữa
     Stop reminding me|stop reminding us please|don't remind me again|Hört auf mich zu erinnern|erinnert mich nicht mehr
     dejen de recordarme|no me recuerden más|no recibir más|arrêtez de me rappeler|đừng nhắc tôi nữa
     xin đừng liên lạc nữa ạ|từ chối quảng cáo|ngung nhan tin cho toi|đừng làm phiền tôi nữa
@@ -333,6 +334,7 @@ def test_caption_counts_like_text(kind: str) -> None:
 # A stop in somebody's own words
 
 SUSPECTED = """
+    I do not want to be reminded|I don't need to be reminded|sin recordatorios por favor|không nhắc nữa|không cần nhắc nữa
     I don't want these messages|how do I unsubscribe|who is this? remove my number|I want off this list
     Take my number off, thanks|please make it stop|Reply STOP|STOP 12345|STOP to 12345|i want out|stop contact
     CANCEL ALL|Löschen|HUY DK|TC
