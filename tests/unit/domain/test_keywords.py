@@ -334,7 +334,8 @@ def test_caption_counts_like_text(kind: str) -> None:
 # A stop in somebody's own words
 
 SUSPECTED = """
-    I do not want to be reminded|I don't need to be reminded|sin recordatorios por favor|không nhắc nữa|không cần nhắc nữa
+    I do not want to be reminded|I don't need to be reminded|sin recordatorios por favor
+    không nhắc nữa|không cần nhắc nữa
     I don't want these messages|how do I unsubscribe|who is this? remove my number|I want off this list
     Take my number off, thanks|please make it stop|Reply STOP|STOP 12345|STOP to 12345|i want out|stop contact
     CANCEL ALL|Löschen|HUY DK|TC
