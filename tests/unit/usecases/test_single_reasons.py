@@ -427,6 +427,21 @@ def test_a_second_person_is_planned_in_any_order(events: list[BusinessEvent]) ->
     assert {key.pk for key, *_ in plans[0] if "order_shipped" in key.sk} == {ANNA.key, BEN.key}
 
 
+def test_an_old_event_withdraws_what_it_makes_wrong() -> None:
+    """Ben returned the order; that he was its only person at its delivery is wrong once Anna's older event arrives."""
+    events = [
+        business("OrderReturned", NOON, subject_id="S-1", contact=BEN),
+        _order("OrderShipped", 1, ANNA),
+        business("ReviewReceived", NOON + 3 * MINUTE, subject_id="S-1", contact=ANNA),
+        _order("OrderDelivered", 4, None),
+        business("ReviewReceived", NOON + 62 * MINUTE, subject_id="S-1", contact=ANNA),
+    ]
+    for arriving in permutations(events):
+        world = a_world()
+        live(world, NOON + 7 * HOUR)
+        assert standing(receive_events(world, *arriving, at=NOON + 7 * HOUR)) == set()
+
+
 @settings(max_examples=400, deadline=None)
 @given(history=_histories(), data=st.data())
 @pytest.mark.slow

@@ -270,6 +270,8 @@ class Track:
         people, for_all = self.everyone.values(), self._for_all
         if any(person.version <= for_all.version for person in people):
             deciding.add(for_all.version)
+        if len(people) > 1:
+            deciding |= {person.first for person in people}  # whether another one was the only person then
         deciding |= {value.version for value in self.fields.values()}
         deciding |= {version for person in self.people.values() for version in person.versions}
         return event.version in deciding or self._without(event).unchanged_since != self.unchanged_since
