@@ -296,7 +296,7 @@ class View:
     def _trial(self, subject_id: str, offset: str) -> Wanted | None:
         lines = sorted(self._of(subject_id, "TrialStarted", "TrialExtended", "TrialConverted"), key=_rank)
         _, ends_at, takes_part = self._shared(lines, "ends_at")
-        if ends_at is None or not takes_part:
+        if ends_at is None or not takes_part or self._is_converted(lines):
             return None
         zone = zone_of(self.address)
         last = wall(ends_at, DAY, zone)
@@ -304,6 +304,12 @@ class View:
             "-P3D": Wanted(wall(ends_at, -3 * DAY, zone), last, ends_at),
             "P1D": Wanted(last, last + 3 * DAY, ends_at),
         }.get(offset)
+
+    def _is_converted(self, lines: Sequence[Line]) -> bool:
+        """A conversion ends a trial for good: no extension, but a newer start, begins it again."""
+        own = (line for line in lines if address_of(line) in (None, *self.people))
+        types = [line["detail-type"] for line in own if line["detail-type"] != "TrialExtended"]
+        return types[-1:] == ["TrialConverted"]
 
     def _cart(self, subject_id: str, _: str) -> Wanted | None:
         newest = self._newest(subject_id, "CartAbandoned", "CartCheckedOut")
