@@ -189,7 +189,7 @@ REPLAYS: Final[Mapping[str, Replay]] = {
         },
         in_part=True,
     ),
-    "explain/nobody": Replay(
+    "explain/invalid_address": Replay(
         rejected("$.contact.address: expected a phone number in E.164 form, such as +4915112345678")
     ),
     "record_delivery/sent": Replay({"result": "repeated"}, after=SENT),

@@ -458,7 +458,7 @@ def _row(message: Message, seen: Seen, state: str, rule: str | None = None) -> l
 def _strays(messages: list[Message], seen: Seen) -> list[str]:
     known = {(row["pk"], row["sk"]) for message in messages for row in _rows(message, seen)}
     strays = [row for row in seen.rows if (row["pk"], row["sk"]) not in known]
-    return [f"nobody asked for {row['pk']} {row['sk']}, {row['state']}, due {row['due_at']}" for row in strays]
+    return [f"no event planned {row['pk']} {row['sk']}, {row['state']}, due {row['due_at']}" for row in strays]
 
 
 def _of(message: Message, seen: Seen, detail_type: str) -> list[Json]:

@@ -13,6 +13,7 @@ same stack. A reminder becomes due every 20 seconds, before, during and after th
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 
@@ -108,17 +109,26 @@ def play(aws: Emulator, say: Say) -> list[str]:
     upgrade = Upgrade(aws, outputs)
     upgrade.book()
     say(f"{len(upgrade.people)} people booked; the first reminder is due at {upgrade.begins:%H:%M:%S}")
-    while not (before := len(upgrade.stage.look().published("MessageSent"))):
-        time.sleep(1)  # the first version must send some
+    to_first = (upgrade.begins - upgrade.stage.now()).total_seconds()
+    wait(lambda: bool(upgrade.stage.look().published("MessageSent")), to_first + PATIENCE)
+    before = len(upgrade.stage.look().published("MessageSent"))
+    if not before:
+        return ["the first version sent nothing"]
     upgrade.stage.outputs = emulator.deploy(aws, STACK, say=say)
     during = len(upgrade.stage.look().published("MessageSent")) - before
     upgrade.change()
     say(f"{before} reminders were sent before the update, {during} during it")
-    deadline = time.monotonic() + PATIENCE + (upgrade.begins + REMINDERS * APART - upgrade.stage.now()).total_seconds()
-    while not upgrade.settled() and time.monotonic() < deadline:
-        time.sleep(1)  # there is nothing to wait on but the table
+    to_last = (upgrade.begins + REMINDERS * APART - upgrade.stage.now()).total_seconds()
+    wait(upgrade.settled, to_last + PATIENCE)
     upgrade.judge()
     return upgrade.wrong
+
+
+def wait(is_met: Callable[[], bool], seconds: float) -> None:
+    """Wait until the condition is met, or the time is over."""
+    deadline = time.monotonic() + seconds
+    while not is_met() and time.monotonic() < deadline:
+        time.sleep(1)  # there is nothing to wait on but the table
 
 
 def main() -> int:

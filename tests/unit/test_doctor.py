@@ -110,10 +110,12 @@ class Healthy:
             raise ClientError({"Error": {"Code": "ResourceNotFoundException"}}, name)
         return answer
 
-    def describe_rule(self, **_: Any) -> Any:
+    def describe_rule(self, **named: str) -> Any:
+        assert named == {"Name": "rule", "EventBusName": "bus"}
         return self.find("rule", {"State": self.rule})
 
-    def describe_secret(self, **_: Any) -> Any:
+    def describe_secret(self, **named: str) -> Any:
+        assert named in ({"SecretId": "arn:key"}, {"SecretId": "arn:keys"})
         return self.find("secret", self.secret)
 
     def list_secret_version_ids(self, **_: Any) -> Any:
@@ -131,10 +133,12 @@ class Healthy:
         function = {"Type": "AWS::Lambda::Function", "Properties": {"Code": code}}
         return {"TemplateBody": {"Resources": {"IngestMessageFunction": function}}}
 
-    def get_object(self, **_: Any) -> Any:
+    def get_object(self, **named: str) -> Any:
+        assert named == {"Bucket": "packages", "Key": "key"}
         return {"Body": io.BytesIO(b"the code")}
 
-    def get_schedule(self, **_: Any) -> Any:
+    def get_schedule(self, **named: str) -> Any:
+        assert named == {"Name": "updates"}
         return self.find("schedule", {"State": self.state, "ScheduleExpression": self.rate})
 
     def list_subscriptions_by_topic(self, **_: Any) -> Any:

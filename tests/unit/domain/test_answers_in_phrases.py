@@ -1,5 +1,6 @@
 """Answers as people phrase them: whole sentences, courtesies, typing habits and what only looks like an answer."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import pytest
@@ -263,6 +264,10 @@ def test_no_is_an_answer_only_with_what_is_wanted(locale: str, answer: Answer | 
     assert detect_answer(text, locale) is answer
 
 
+def rows(listed: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [(locale, text) for locale, texts in listed.items() for text in texts.split("|")]
+
+
 ALL_OF_THEM: Final = {
     "en": "Yes, both|1 for all|Confirm both please|Yes to all of them. Thanks, Maria|both confirmed",
     "de": "Ja, beide|1, alle|Ich bestätige beide Termine",
@@ -272,9 +277,7 @@ ALL_OF_THEM: Final = {
 }
 
 
-@pytest.mark.parametrize(
-    ("locale", "text"), [(key, text) for key, each in ALL_OF_THEM.items() for text in each.split("|")]
-)
+@pytest.mark.parametrize(("locale", "text"), rows(ALL_OF_THEM))
 def test_all_of_them_is_a_confirmation(locale: str, text: str) -> None:
     assert detect_answer(text, locale) is CONFIRMED
 
@@ -288,9 +291,7 @@ NUMBERED: Final = {
 }
 
 
-@pytest.mark.parametrize(
-    ("locale", "text"), [(key, text) for key, texts in NUMBERED.items() for text in texts.split("|")]
-)
+@pytest.mark.parametrize(("locale", "text"), rows(NUMBERED))
 def test_a_number_is_an_answer_however_it_is_named(locale: str, text: str) -> None:
     assert detect_answer(text, locale) is CONFIRMED
 

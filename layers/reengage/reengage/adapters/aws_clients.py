@@ -37,7 +37,7 @@ class AwsClients:
 
     @cached_property
     def session(self) -> "botocore.session.Session":
-        from botocore.session import get_session  # noqa: PLC0415 - 0.1 s
+        from botocore.session import get_session  # noqa: PLC0415 - 0.1 s to import; lean clients do not need it
 
         return get_session()
 
@@ -88,8 +88,8 @@ class AwsClients:
         return LeanClient.of(SERVICES[service], found, attempts=attempts, tls=self._tls, **timeouts)
 
     def _make(self, service: str, *, total_max_attempts: int, **options: Any) -> Any:
-        import botocore  # noqa: PLC0415 - with its configuration, as the session
-        from botocore.config import Config  # noqa: PLC0415 - the same
+        import botocore  # noqa: PLC0415 - only its own clients need it
+        from botocore.config import Config  # noqa: PLC0415 - only its own clients need it
 
         config = Config(
             read_timeout=READ_TIMEOUT,

@@ -26,12 +26,12 @@ OWN_VARIABLE: Final = "POWERTOOLS_SERVICE_NAME"
 INDEXES: Final = frozenset({"due", "audience"})
 
 
-def _found(call: Callable[[], Any]) -> Any:
-    """Return the answer of AWS; ``None`` if the thing does not exist."""
+def _found(call: Callable[..., Any], **given: str) -> Any:
+    """Make a call of AWS and return its answer; ``None`` if the thing does not exist."""
     from botocore.exceptions import ClientError  # noqa: PLC0415 - commands without a stack do not need it
 
     try:
-        return call()
+        return call(**given)
     except ClientError as error:
         if error.response["Error"]["Code"] in MISSING:
             return None
@@ -43,7 +43,7 @@ def schedules(inspection: Inspection) -> Iterator[Finding]:
     scheduler = inspection.client("scheduler")
     for logical, physical in inspection.resources.get("AWS::Scheduler::Schedule", []):
         name = physical.rpartition("/")[2].rpartition("|")[2]
-        schedule = _found(lambda name=name: scheduler.get_schedule(Name=name))  # type: ignore[misc] # mypy infers no default
+        schedule = _found(scheduler.get_schedule, Name=name)
         if schedule is None:
             yield Finding("problem", f"the schedule {logical} was deleted: its messages are not sent", RESTORE)
         elif schedule["State"] != "ENABLED":
@@ -62,7 +62,7 @@ def rules(inspection: Inspection) -> Iterator[Finding]:
     events, bus = inspection.client("events"), inspection.stack.output("EventBusName")
     for logical, physical in inspection.resources.get("AWS::Events::Rule", []):
         name = physical.rpartition("|")[2]
-        rule = _found(lambda name=name: events.describe_rule(Name=name, EventBusName=bus))  # type: ignore[misc] # the same
+        rule = _found(events.describe_rule, Name=name, EventBusName=bus)
         if rule is None:
             yield Finding("problem", f"the rule {logical} was deleted: its function gets no events", RESTORE)
         elif rule["State"] == "DISABLED":
@@ -154,7 +154,7 @@ def secrets(inspection: Inspection) -> Iterator[Finding]:
     """Check that the two secrets are there, and the key of the opt-outs is still the first one."""
     client = inspection.client("secretsmanager")
     for logical, arn in inspection.resources.get("AWS::SecretsManager::Secret", []):
-        secret = _found(lambda arn=arn: client.describe_secret(SecretId=arn))  # type: ignore[misc] # mypy infers no default
+        secret = _found(client.describe_secret, SecretId=arn)
         restore = f"aws secretsmanager restore-secret --secret-id {arn}"
         if secret is None:
             yield Finding("problem", f"the secret {logical} was deleted", "Pause sending, and restore it from a copy.")
@@ -233,7 +233,7 @@ def code(inspection: Inspection) -> Iterator[Finding]:
     for logical, (bucket, key) in _packages(inspection):
         if logical not in physical_ids:
             continue
-        package = _found(lambda bucket=bucket, key=key: storage.get_object(Bucket=bucket, Key=key))  # type: ignore[misc] # the same
+        package = _found(storage.get_object, Bucket=bucket, Key=key)
         if package is None:
             continue  # an old package may be deleted
         wanted = base64.b64encode(hashlib.sha256(package["Body"].read()).digest()).decode()

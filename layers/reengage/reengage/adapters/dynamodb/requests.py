@@ -104,8 +104,8 @@ class Requests:
     def _call(self, operation: str, purpose: str, made: "_Request") -> Mapping[str, Any]:
         given = made.given()
         try:
-            # The one name that both clients have; botocore's public methods do no more, and X-Ray's SDK traces this.
-            answer: Mapping[str, Any] = self.client._make_api_call(operation, given)  # noqa: SLF001 - as above
+            # Botocore's public methods do no more, and X-Ray's SDK traces this one.
+            answer: Mapping[str, Any] = self.client._make_api_call(operation, given)  # noqa: SLF001 - both clients have this name alone
         except ClientError as error:
             cause = _named(error, operation, self.table_name)
             raise PynamoDBException(f"Failed to {purpose}: {cause}", cause) from error
