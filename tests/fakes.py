@@ -46,11 +46,11 @@ from reengage.usecases.ingest_message import ingest_message
 from reengage.usecases.ingest_settings import IngestSettings
 from reengage.usecases.openers import Invite
 from reengage.usecases.plan_messages import Planned, plan_messages
-from reengage.usecases.recheck_window import recheck_contact
+from reengage.usecases.recheck_window import recheck_contacts
 from reengage.usecases.record_choice import record_choice
 from reengage.usecases.record_delivery import Recorded, record_delivery
 from reengage.usecases.route_health import AlwaysUsable, RouteHealth
-from reengage.usecases.send_due_messages import send_due_messages, send_shard, summary
+from reengage.usecases.send_due_messages import send_due_messages, send_shards, summary
 from reengage.usecases.send_message import Sender
 from reengage.usecases.store_thread import Ingested
 
@@ -236,7 +236,7 @@ class World:
             publish=ports.bus,
             clock=self.clock,
             send_now=self.sender("updates", around).send_now,
-            recheck_contact=partial(recheck_contact, settings=self.policy, store=ports.store, clock=self.clock),
+            recheck_contacts=partial(recheck_contacts, settings=self.policy, store=ports.store, clock=self.clock),
             bind=partial(self.plan, around=around),
         )
 
@@ -305,7 +305,7 @@ def worker(sender: Sender, shard: int, stop_at: datetime) -> tuple[Counter[tuple
     tally: Counter[tuple[str, str]] = Counter()
     errors: list[Exception] = []
     for priority in PRIORITIES[sender.send_group]:
-        drained = send_shard(sender, priority, shard, stop_at)
+        drained = send_shards(sender, priority, [shard], stop_at)
         tally += drained.tally
         errors += drained.errors
     return tally, errors

@@ -1,4 +1,4 @@
-"""The handler of providers' calls: to the function's URL, or through the app's SNS topic."""
+"""The handler of providers' calls to the function's URL. Until an update is complete, SNS calls it, too."""
 
 from functools import partial
 from typing import Any

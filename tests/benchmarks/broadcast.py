@@ -232,7 +232,7 @@ def write(contacts: Sequence[Contact], store: Store) -> None:
             publish=lambda _: None,
             clock=lambda at=sent_at: at,  # type: ignore[misc]  # a default that a Clock is never asked to fill
             send_now=lambda _: None,
-            recheck_contact=lambda _: None,
+            recheck_contacts=lambda _: None,
         )
 
 

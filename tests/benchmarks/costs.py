@@ -39,16 +39,23 @@ LAMBDA_LINES: Final = (
     "REPORT RequestId: 5f0c2d3e-6a1b-4c8d-9e7f-000000000000\tDuration: 1234.56 ms\tBilled Duration: 1235 ms\t",
     "Memory Size: 1769 MB\tMax Memory Used: 123 MB\t\n",
 )
-"""What Lambda itself logs for each invocation: three lines, the last of them in two parts here."""
+"""What Lambda itself logs for each invocation: three lines, the last of them in two parts here.
+
+At the system log level WARN it logs only invocations that fail (AWS Lambda, "Log-level filtering").
+"""
 
 LINES: Final = 3
 
+TIMESTAMP: Final = len('"timestamp":"2026-11-29T12:34:56.789Z",')
+"""Bytes that Lambda adds in its JSON format to a line without a time (AWS Lambda, "Log-level filtering")."""
+
 QUIET: Final = "quiet month"
+NO_DASHBOARD: Final = f"{QUIET}; CreateDashboard=false"
 INBOUND: Final = "million inbound"
 REMINDERS: Final = "million reminders, each with half a booking and a receipt"
 OUTCOMES: Final = f"{REMINDERS}; EventsOut=outcomes"
 ANNOUNCEMENTS: Final = "million announcements, each with a receipt"
-TARGETS: Final = {QUIET: 3.0, INBOUND: 3.6, OUTCOMES: 12.0}
+TARGETS: Final = {QUIET: 3.0, NO_DASHBOARD: 3.0, INBOUND: 3.6, OUTCOMES: 12.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +118,11 @@ def of_messages(scenario: Mapping[str, Any], count: int) -> list[tuple[str, str,
     ]
 
 
-def of_quiet_month(scenario: Mapping[str, Any]) -> list[tuple[str, str, float]]:
-    """What the stack uses if no message comes and none is due."""
-    resources = [
-        resource for resource in template()["Resources"].values() if resource.get("Condition") != "HasNotification"
-    ]
+def of_quiet_month(
+    scenario: Mapping[str, Any], without: Sequence[str] = ("HasNotification", "HasUrl")
+) -> list[tuple[str, str, float]]:
+    """What the stack uses if no message comes and none is due. ``without``: conditions that are not met."""
+    resources = [each for each in template()["Resources"].values() if each.get("Condition") not in without]
     kinds = [resource["Type"] for resource in resources]
     alarms = sum(
         max(1, sum("MetricStat" in query for query in resource["Properties"].get("Metrics", ())))
@@ -142,11 +149,14 @@ def _of_functions(steps: Sequence[Mapping[str, Any]], count: int) -> list[tuple[
     for step in steps:
         add("Lambda: requests", "invocation", step["invocations"] * count)
         add(f"Lambda: time of {step['function']}", "gb_second", gigabyte_seconds(step) * count)
+    config = template()["Globals"]["Function"]["LoggingConfig"]  # a function adds only its log group
+    added = LINE_OVERHEAD + TIMESTAMP * (config.get("LogFormat") == "JSON")
     for step in steps:
-        own = step["log_bytes"] + step["log_lines"] * LINE_OVERHEAD
+        own = step["log_bytes"] + step["log_lines"] * added
         add(f"logs of {step['function']}", "log", own * count / 1e9)
-    of_lambda = sum(map(len, LAMBDA_LINES)) + LINES * LINE_OVERHEAD
-    add("logs: Lambda's own lines", "log", sum(step["invocations"] for step in steps) * of_lambda * count / 1e9)
+        if config.get("SystemLogLevel") != "WARN":
+            of_lambda = sum(map(len, LAMBDA_LINES)) + LINES * LINE_OVERHEAD
+            add("logs: Lambda's own lines", "log", step["invocations"] * of_lambda * count / 1e9)
     return [*lines.values()]
 
 
@@ -159,10 +169,11 @@ def gigabyte_seconds(step: Mapping[str, Any]) -> float:
 
 def bills(figures: Mapping[str, Any], table: Mapping[str, Any]) -> list[Bill]:
     scenarios = figures["scenarios"]
-    reminder = scenarios["reminder"]
+    reminder, quiet = scenarios["reminder"], scenarios["quiet minute"]
     published = {name: each for name, each in reminder["events_out"].items() if name not in BEFORE_THE_OUTCOME}
     return [
-        bill(QUIET, of_quiet_month(scenarios["quiet minute"]), table),
+        bill(QUIET, of_quiet_month(quiet), table),
+        bill(NO_DASHBOARD, of_quiet_month(quiet, ("HasNotification", "HasUrl", "HasDashboard")), table),
         bill(INBOUND, of_messages(scenarios["inbound"], MILLION), table),
         bill(REMINDERS, of_messages(reminder, MILLION), table),
         bill(OUTCOMES, of_messages(reminder | {"events_out": published}, MILLION), table),

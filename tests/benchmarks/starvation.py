@@ -88,7 +88,7 @@ def fill(store: MemoryStore, recipients: Sequence[Contact], after: timedelta = t
             publish=lambda _: None,
             clock=lambda: NOON,
             send_now=lambda _: None,
-            recheck_contact=lambda _: None,
+            recheck_contacts=lambda _: None,
         )
         ref = SubjectRef(contact.brand, "appointment", f"A-{contact.address}")
         fields = {"starts_at": (STARTS + after).isoformat(), "remind_before": ["PT2H"]}

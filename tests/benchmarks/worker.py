@@ -50,7 +50,7 @@ def count_table_units(used: Used) -> None:
         if operation == "BatchGetItem":
             used.reads += max(units, sum(len(table["Keys"]) for table in given["RequestItems"].values()))
         elif operation == "Query":
-            used.reads += max(units, 0.5)
+            used.reads += max(units, 1 if given.get("ConsistentRead") else 0.5)
         else:
             used.writes += max(units, 1)
         return answer

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from reengage.domain.brand import Brand
-from tests.contract.samples import ANNA, NOW, brand, reminder
-from tests.contract.stores import Harness
+from reengage.domain.brand import STACK, Brand
+from tests.contract.samples import ANNA, NOW, brand, conversation, reminder
+from tests.contract.stores import TABLE, DynamoDB, Harness
 
 FIELDS: dict[str, dict[str, Any]] = {
     "nothing": {},
@@ -73,3 +73,19 @@ def test_it_outlives_every_ttl_and_every_contact(harness: Harness) -> None:
     harness.expire(NOW + timedelta(days=4 * 365))
     assert harness.store.erase(ANNA, until=NOW + timedelta(days=4 * 365)) == 0
     assert harness.store.read_brand("acme-dental") == replace(brand(name="Acme"), revision=1)
+
+
+def test_snapshot_takes_rows_that_the_caller_has_read(harness: Harness) -> None:
+    stored = brand(name="Acme")
+    assert harness.store.write_brand(stored)
+    known = {STACK: None, ANNA.brand: replace(stored, locale="de")}
+    snapshot = harness.store.read_snapshot(reminder(), brands=known)
+    assert (snapshot.brand, snapshot.stack) == (known[ANNA.brand], None)
+
+
+def test_rows_that_the_caller_has_read_are_not_read_again(local: DynamoDB) -> None:
+    assert local.store.write_conversation(ANNA, conversation(), replacing=None)
+    with local.calls() as calls:
+        local.store.read_snapshot(reminder(), brands={STACK: None, ANNA.brand: None})
+    [read] = calls.requests
+    assert len(read.params["RequestItems"][TABLE]["Keys"]) == 7 - 2

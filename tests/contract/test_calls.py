@@ -105,6 +105,11 @@ def _recipients(store: Store) -> object:
     return store.audience_page("open_conversations", PREVIEW, ANNA.shard, day=TODAY, cursor=None, limit=33)
 
 
+def _talking(store: Store) -> ScheduledMessage:
+    assert store.write_conversation(ANNA, conversation(), replacing=None)
+    return planned(store)
+
+
 def _failed(store: Store) -> ScheduledMessage:
     failed = ended(claimed(store), State.FAILED)
     assert store.settle(failed)
@@ -129,7 +134,7 @@ UNPUBLISHED = UnpublishedList("list-1", "appointments", "high", 3, NOW, LATER, (
 
 
 METHODS: dict[str, tuple[Callable[[Store], Act], list[str]]] = {
-    "read_thread": (_alone(lambda store: store.read_thread(ANNA, "wamid.1")), [BATCH]),
+    "read_thread": (_alone(lambda store: store.read_thread(ANNA, "wamid.1")), [QUERY, BATCH]),
     "write_conversation": (_alone(lambda store: store.write_conversation(ANNA, conversation(), replacing=None)), [PUT]),
     "write_profile": (_alone(lambda store: store.write_profile(ANNA, profile(), replacing=None)), [PUT]),
     "write_message": (_alone(lambda store: store.write_message(inbound(), expires_at=2_000_000_000)), [PUT]),
@@ -240,7 +245,8 @@ METHODS: dict[str, tuple[Callable[[Store], Act], list[str]]] = {
     "due": (_prepare(lambda store, _: due_in(store, ANNA.shard, NOW), planned), [QUERY]),
     "claim": (_prepare(lambda store, m: store.claim(due_key(m), claim_id=CLAIM, at=NOW), planned), [UPDATE]),
     "read_message": (_prepare(lambda store, m: store.read_message(m.key), planned), [BATCH]),
-    "read_snapshot": (_prepare(lambda store, m: store.read_snapshot(m), planned), [BATCH]),
+    "read_snapshot": (_prepare(lambda store, m: store.read_snapshot(m), _talking), [BATCH]),
+    "read_snapshot, of a closed window": (_prepare(lambda store, m: store.read_snapshot(m), planned), [BATCH, BATCH]),
     "release": (_prepare(lambda store, m: store.release(m), claimed), [UPDATE]),
     "settle": (_prepare(lambda store, m: store.settle(ended(m, State.FAILED)), claimed), [UPDATE]),
     "find_message": (
@@ -342,7 +348,7 @@ def _unprocessed(moto: DynamoDB, sk: str, *, times: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("times", [1, 2])
-@pytest.mark.parametrize("sk", ["CONTACT", "CONVERSATION", "MESSAGE#wamid.1", "PREFERENCES"])
+@pytest.mark.parametrize("sk", ["MESSAGE#wamid.1", "PREFERENCES"])
 def test_unprocessed_keys_are_requested_again(moto: DynamoDB, sk: str, times: int) -> None:
     """An item that was not read must not look like a missing one."""
     moto.store.write_profile(ANNA, profile(), replacing=None)
@@ -352,14 +358,15 @@ def test_unprocessed_keys_are_requested_again(moto: DynamoDB, sk: str, times: in
     with moto.calls() as calls, _unprocessed(moto, sk, times=times):
         thread = moto.store.read_thread(ANNA, "wamid.1")
     assert thread == Thread(profile(), conversation(), known=True, preferences=preferences)
-    requested = [call.params["RequestItems"][TABLE] for call in calls.requests]
-    assert [len(each["Keys"]) for each in requested] == [4, *[1] * times]
-    assert all(each["ConsistentRead"] for each in requested)
+    own, *batches = calls.requests
+    requested = [call.params["RequestItems"][TABLE] for call in batches]
+    assert [len(each["Keys"]) for each in requested] == [2, *[1] * times]
+    assert all(each["ConsistentRead"] for each in (own.params, *requested))
 
 
 def test_a_key_that_stays_unprocessed_is_an_error_not_an_absence(moto: DynamoDB) -> None:
-    moto.store.write_conversation(ANNA, conversation(), replacing=None)
-    with _unprocessed(moto, "CONVERSATION", times=100), pytest.raises(TimeoutError, match="1 keys"):
+    preferring(moto.store, ANNA, stopped())
+    with _unprocessed(moto, "PREFERENCES", times=100), pytest.raises(TimeoutError, match="1 keys"):
         moto.store.read_thread(ANNA)
 
 

@@ -66,7 +66,7 @@ def _ingest(local: DynamoDB, message_id: str, sent_at: datetime, **more_fields: 
             clock=lambda: sent_at + timedelta(seconds=1),
             settings=IngestSettings(timedelta(days=365), acknowledges_answers=False),
             send_now=_no_reply,
-            recheck_contact=lambda _: None,
+            recheck_contacts=lambda _: None,
         )
     return calls
 
@@ -167,21 +167,21 @@ def _keys_read(calls: Calls) -> list[int]:
 def test_message_of_a_known_contact_costs_two_write_units(local: DynamoDB) -> None:
     _ingest(local, "wamid." + "A" * 40, NOON, locale="de", timezone="Europe/Berlin", display_name="Anna")
     calls = _ingest(local, "wamid." + "B" * 40, NOON + timedelta(minutes=59), locale="de", display_name="Anna")
-    assert calls.operations == ["BatchGetItem", "PutItem", "PutItem", "BatchGetItem"]
-    assert _keys_read(calls) == [4, 1]
-    assert calls.read_units == 2  # of contact and conversation; there is neither the message nor any preference yet
+    assert calls.operations == ["Query", "BatchGetItem", "PutItem", "PutItem", "BatchGetItem"]
+    assert _keys_read(calls) == [2, 1]
+    assert calls.read_units == 1  # contact and conversation together; there is neither the message nor a preference yet
     assert calls.write_units == 2
 
 
 def test_message_after_an_hour_reads_the_brand_too(local: DynamoDB) -> None:
     """It may be a return, and the brand may have its own ``welcome_back_after``."""
     _ingest(local, "wamid.1", NOON)
-    assert _keys_read(_ingest(local, "wamid.2", NOON + timedelta(hours=1))) == [4, 1, 1]
+    assert _keys_read(_ingest(local, "wamid.2", NOON + timedelta(hours=1))) == [2, 1, 1]
 
 
 def test_first_message_reads_the_numbers_other_channels(local: DynamoDB) -> None:
     """The profile is written once a week: two items for each, and the preferences that they share."""
-    assert _keys_read(_ingest(local, "wamid.1", NOON)) == [4, 5, 1]
+    assert _keys_read(_ingest(local, "wamid.1", NOON)) == [2, 5, 1]
 
 
 def test_reading_preferences_costs_two_more_read_units(local: DynamoDB) -> None:
@@ -189,7 +189,7 @@ def test_reading_preferences_costs_two_more_read_units(local: DynamoDB) -> None:
     _ingest(local, "wamid.1", NOON)
     preferring(local.store, CONTACT, stopped(NOON))
     calls = _ingest(local, "wamid.2", NOON + timedelta(hours=3))
-    assert (calls.read_units, calls.write_units) == (2 + 2, 2)
+    assert (calls.read_units, calls.write_units) == (1 + 2, 2)
 
 
 @pytest.mark.parametrize(("stored", "writes"), [(0, 1), (1, 0)], ids=["first", "again"])
@@ -212,7 +212,8 @@ def test_an_answer_to_no_question_is_one_query_more(local: DynamoDB) -> None:
     _ingest(local, "wamid.1", NOON)
     calls = _ingest(local, "wamid.2", NOON + timedelta(hours=3), text="Yes")
     # The reads: links, thread, brand, preferences.
-    assert calls.operations == ["Query", *["BatchGetItem"] * 3, "PutItem", "PutItem", "BatchGetItem"]
+    reads = ["Query", "BatchGetItem", "Query", "BatchGetItem", "BatchGetItem"]
+    assert calls.operations == [*reads, "PutItem", "PutItem", "BatchGetItem"]
     assert calls.write_units == 2
 
 
@@ -228,6 +229,7 @@ def test_an_answer_is_one_write_unit_more(local: DynamoDB) -> None:
         "Query",
         "BatchGetItem",  # links
         "BatchGetItem",
+        "Query",
         "BatchGetItem",
         "BatchGetItem",  # the brand
         "PutItem",
@@ -262,8 +264,8 @@ def test_a_repeated_message_writes_nothing(local: DynamoDB, repeats: int) -> Non
     before = local.items()
     for _ in range(repeats):
         calls = _ingest(local, "wamid.1", NOON)
-        assert calls.operations == ["BatchGetItem"]
-        assert _keys_read(calls) == [4]
+        assert calls.operations == ["Query", "BatchGetItem"]
+        assert _keys_read(calls) == [2]
         assert calls.write_units == 0
     assert local.items() == before
 

@@ -11,6 +11,7 @@ from reengage.domain.message import State
 from reengage.domain.policy import PolicyInput, PolicySettings
 from reengage.domain.preferences import Link, Preferences
 from reengage.ports import Store
+from reengage.usecases.person import KnownThreads, others_of
 from tests.contract.samples import (
     ANNA,
     BEN,
@@ -160,6 +161,7 @@ def keys_read(calls: Calls) -> list[int]:
 
 
 def test_a_linked_address_is_one_request_and_four_reads_more(local: DynamoDB) -> None:
+    assert local.store.write_conversation(ANNA, conversation(), replacing=None)
     with local.calls() as alone:
         local.store.read_snapshot(reminder())
     linked(local.store)
@@ -167,3 +169,30 @@ def test_a_linked_address_is_one_request_and_four_reads_more(local: DynamoDB) ->
         assert len(local.store.read_snapshot(reminder()).others) == 1
     assert keys_read(alone) == [7]
     assert keys_read(both) == [7, 4]
+
+
+def test_a_closed_window_reads_the_numbers_other_channels(local: DynamoDB) -> None:
+    """One request with seven keys more; a message whose own window is open makes none."""
+    whatsapp, rcs = (replace(ANNA, channel=channel) for channel in ("whatsapp", "rcs"))
+    assert local.store.write_conversation(whatsapp, conversation(), replacing=None)
+    assert local.store.write_profile(rcs, profile(), replacing=None)
+    with local.calls() as calls:
+        [other] = local.store.read_snapshot(reminder()).others
+    assert (other.contact, other.is_linked) == (whatsapp, False)
+    assert keys_read(calls) == [7, 7]
+    assert local.store.write_conversation(ANNA, conversation(), replacing=None)
+    with local.calls() as calls:
+        assert local.store.read_snapshot(reminder()).others == ()
+    assert keys_read(calls) == [7]
+
+
+def test_known_threads_are_not_requested_again(local: DynamoDB) -> None:
+    """A page of a broadcast requested the other channels of each recipient a second time."""
+    whatsapp = replace(ANNA, channel="whatsapp")
+    assert local.store.write_conversation(whatsapp, conversation(), replacing=None)
+    with local.calls() as calls:
+        own = local.store.read_threads([ANNA])
+        known = KnownThreads(local.store, own)
+        for _ in range(2):
+            assert [other.contact for other in others_of(ANNA, own[ANNA], known, open_at=NOW)] == [whatsapp]
+    assert calls.operations == ["BatchGetItem"] * 2

@@ -49,6 +49,13 @@ def test_reads_back_all_choices(harness: Harness) -> None:
     assert harness.size() == 1
 
 
+def test_a_repeated_choice_keeps_when_it_changed(harness: Harness) -> None:
+    stored = preferring(harness.store, ANNA, stopped().apply("contact", "*", Choice(allowed=False, at=LATER)))
+    read = harness.store.read_preferences(ANNA)
+    assert read == stored
+    assert (read.contact["*"].changed, read.contact["*"].since) == (False, NOW)
+
+
 def test_every_read_finds_them(harness: Harness) -> None:
     stored = preferring(harness.store, ANNA, stopped())
     assert harness.store.read_thread(ANNA, "wamid.1") == Thread(None, None, preferences=stored)

@@ -31,4 +31,5 @@ def test_snapshot_has_the_interest_of_another_channel(harness: Harness, reason: 
     [other] = store.read_snapshot(message).others
     assert (other.contact, other.is_linked, other.conversation) == (CHAT, False, conversation())
     assert other.interest == replace(known(CHAT, kind), revision=1)
+    assert store.write_conversation(ANNA, conversation(), replacing=None)
     assert store.read_snapshot(reminder()).others == ()

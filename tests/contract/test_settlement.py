@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from reengage.domain.message import FOLLOWS, State
+from reengage.domain.message import FOLLOWS, ScheduledMessage, State
+from reengage.ports import Store
 from tests.contract.samples import (
     ANNA,
     BEN,
@@ -14,6 +16,7 @@ from tests.contract.samples import (
     OTHER_CLAIM,
     brought,
     claimed,
+    due_key,
     ended,
     everything_due,
     planned,
@@ -35,7 +38,9 @@ def test_the_claims_owner_moves_it_forward_only(harness: Harness, state: State, 
     end = replace(before, state=to, settled_at=MUCH_LATER, attempts=1, rule="a_rule", facts=FACTS, error="an error")
     settled = harness.store.settle(replace(end, provider=None, provider_message_id=None))
     assert settled is (state in FOLLOWS[to])
-    assert harness.store.read_message(before.key) == (end if settled else before)
+    is_completed = to is State.UNCONFIRMED and state in (State.DELIVERED, State.UNDELIVERED)
+    kept = replace(before, rule="a_rule", facts=FACTS) if is_completed else before
+    assert harness.store.read_message(before.key) == (end if settled else kept)
     if settled:
         assert everything_due(harness.store, NOW) == []
 
@@ -102,7 +107,64 @@ def test_a_receipt_before_the_settlement_keeps_both(harness: Harness, state: Sta
     )
 
 
-@pytest.mark.parametrize("to", [State.UNCONFIRMED, State.FAILED, State.SKIPPED])
+def claimed_again(store: Store, message: ScheduledMessage) -> ScheduledMessage:
+    """Claim a message that is due once more, as it is stored."""
+    due = store.read_message(message.key)
+    assert due
+    taken = store.claim(due_key(due), claim_id=OTHER_CLAIM, at=LATER)
+    assert taken
+    return taken
+
+
+@pytest.mark.parametrize("to", [State.SENT, State.UNCONFIRMED, State.FAILED])
+def test_the_sender_of_a_second_address_keeps_the_receipt(harness: Harness, to: State) -> None:
+    """Seed 98007584: the sender wrote what the first address had reported over the receipt of the second one."""
+    first = brought(harness.store, State.SENT)
+    assert harness.store.fall_back(replace(first, undelivered_to=(ANNA,), last_receipt_id="u1"))
+    taken = claimed_again(harness.store, first)
+    reported = ended(taken, State.DELIVERED, provider_message_id="event-2", last_receipt_id="d2")
+    assert harness.store.record_receipt(reported)
+    answer: dict[str, Any] = (
+        {"provider_message_id": "event-2", "facts": FACTS} if to is State.SENT else {"error": "timed out"}
+    )
+    assert not harness.store.settle(ended(taken, to, **answer))
+    assert harness.store.read_message(taken.key) == (replace(reported, facts=FACTS) if to is State.SENT else reported)
+
+
+@pytest.mark.parametrize("state", [State.DELIVERED, State.UNDELIVERED])
+def test_a_lost_answer_keeps_the_receipt_and_what_was_sent(harness: Harness, state: State) -> None:
+    """The facts say whether the text asked for an answer. The error is that of the lost answer, not of the message."""
+    taken = claimed(harness.store)
+    reported = ended(taken, state, provider_message_id="event-1", last_receipt_id="d1")
+    assert harness.store.record_receipt(reported)
+    kept: dict[str, Any] = {"facts": FACTS, "text": "See you!", "locale": "en", "template": "a_template"}
+    assert not harness.store.settle(ended(taken, State.UNCONFIRMED, error="timed out", **kept))
+    assert harness.store.read_message(taken.key) == replace(reported, **kept)
+
+
+def test_what_was_sent_replaces_the_facts_of_an_earlier_hold(harness: Harness) -> None:
+    """A hold has a rule, and its facts are not those of the text that the receipt is about."""
+    held = replace(claimed(harness.store), state=State.SCHEDULED, rule="paused", facts={"decided_at": "earlier"})
+    assert harness.store.release(held)
+    taken = claimed_again(harness.store, held)
+    reported = ended(taken, State.DELIVERED, provider_message_id="event-1", last_receipt_id="d1")
+    assert harness.store.record_receipt(reported)
+    assert not harness.store.settle(ended(taken, State.UNCONFIRMED, rule=None, facts=FACTS))
+    assert harness.store.read_message(taken.key) == replace(reported, rule=None, facts=FACTS)
+
+
+def test_an_abandoned_claim_keeps_the_decision_of_its_owner(harness: Harness) -> None:
+    """Another run finds the claim abandoned, while its owner ends: what that run read is older."""
+    taken = claimed(harness.store)
+    sent = ended(taken, State.DELIVERED, provider="eventbridge", facts=FACTS)
+    assert harness.store.record_receipt(ended(taken, State.DELIVERED))
+    assert not harness.store.settle(replace(sent, state=State.SENT))
+    for facts in ({}, {"decided_at": "2026-11-29T08:00:00Z"}):
+        assert not harness.store.settle(ended(taken, State.UNCONFIRMED, facts=facts))
+        assert harness.store.read_message(taken.key) == sent
+
+
+@pytest.mark.parametrize("to", [State.FAILED, State.SKIPPED])
 @pytest.mark.parametrize("state", [State.DELIVERED, State.UNDELIVERED])
 def test_a_receipt_knows_more_than_a_sender_without_an_answer(harness: Harness, state: State, to: State) -> None:
     taken = claimed(harness.store)

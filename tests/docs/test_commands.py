@@ -230,11 +230,6 @@ def test_terraform_snippet_is_well_formed(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_cdk_snippet_is_python() -> None:
-    (snippet,) = document("functions/DEPLOY.md").blocks("python")
-    compile(snippet, "functions/DEPLOY.md", "exec")
-
-
 def test_every_command_of_the_runbook_is_run_on_the_local_stack() -> None:
     """`make runbook` runs them; a new command needs a scene, or a reason in ``NOT_RUN``."""
     assert list(runbook_scenes.unplayed()) == []

@@ -1,6 +1,7 @@
 """The documents are short, plain and complete."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,13 @@ def test_table_rows_have_as_many_cells_as_the_head(doc: Document) -> None:
     for table in re.findall(r"(?:^\|.*\n)+", doc.without_blocks, re.MULTILINE):
         cells = {len(re.split(r"(?<!\\)\|", line)) for line in table.splitlines()}
         assert len(cells) == 1, table.splitlines()[0]
+
+
+@each_document
+def test_no_table_has_a_row_twice(doc: Document) -> None:
+    for table in re.findall(r"(?:^\|.*\n)+", doc.without_blocks, re.MULTILINE):
+        rows = Counter(table.splitlines())
+        assert [row for row, count in rows.items() if count > 1] == []
 
 
 def test_repository_names_no_document_outside_it() -> None:

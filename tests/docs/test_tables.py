@@ -28,6 +28,7 @@ from reengage.observability import (
     NOT_PUBLISHED,
     OLDEST_DUE,
     PAUSED,
+    RECEIPTS_BEYOND_RUNS,
     RETRIED,
     SIGNATURES_REFUSED,
     SMS_OVER_THREE_SEGMENTS,
@@ -175,6 +176,7 @@ def test_metrics() -> None:
     assert documented == counted | {
         (NOT_PUBLISHED.name, ()),
         (LEFT.name, ()),
+        (RECEIPTS_BEYOND_RUNS.name, ()),
         (RETRIED.name, ()),
         (OLDEST_DUE.name, ()),
         (ALL_HELD_FOR_TIMEZONE.name, ()),

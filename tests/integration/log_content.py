@@ -65,6 +65,9 @@ _HARMLESS: Final = frozenset(
 _PUBLIC_VALUE: Final = re.compile(r"\d{4}-\d{2}-\d{2}(T.*)?|-?P[\dTDHWMS]+|\d{2}:\d{2}|.{0,3}", re.DOTALL)
 """Instants, days, durations, times of day, and texts too short to be distinguished from a part of another word."""
 
+_RANDOM_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+LONGEST_BY_CHANCE: Final = 8
+
 
 def personal(*events: Any) -> set[str]:
     """Return the values that no log may have: each address, name, id, text and URL, in all their forms."""
@@ -84,8 +87,13 @@ def personal_of_call(event: Any) -> set[str]:
 
 
 def leaks(secrets: Iterable[str], printed: str) -> list[str]:
-    """Return the secrets that the output has, as they are, as JSON has them, or in base64."""
-    return [secret for secret in secrets if any(form in printed for form in _forms(secret))]
+    """Return the secrets that the output has, as they are, as JSON has them, or in base64.
+
+    A short one, such as a-17, may be a part of a random id by chance: it is searched beside these.
+    """
+    beside_ids = _RANDOM_ID.sub("", printed)
+    places = {secret: printed if len(secret) > LONGEST_BY_CHANCE else beside_ids for secret in secrets}
+    return [secret for secret, place in places.items() if any(form in place for form in _forms(secret))]
 
 
 @cache

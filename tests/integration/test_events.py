@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from reengage.observability import METRICS
 from tests.integration.log_content import documented, personal
 from tests.integration.replays import REPLAYS, play
 from tests.integration.stack import FUNCTIONS, Stack, case, cases, deployed
@@ -74,6 +75,29 @@ def test_log_lines_have_no_more_fields_than_needed(played: Played) -> None:
             "exception_name",
             "stack_trace",
         }
+
+
+def test_no_log_line_repeats_another(played: Played) -> None:
+    """An answer is logged only if it has more than the lines of the events; the event has a sent message's facts."""
+    lines = played.stack.log_lines()
+    events = [line for line in lines if line["message"] in METRICS]
+    for answer in [line["answer"] for line in lines if "answer" in line]:
+        assert all([*answer.values()][1:]), answer
+        assert not events or answer.keys() - {"planned"}, answer
+        assert not events or answer not in ({"result": "stored"}, {"result": "recorded"})
+    assert lines
+    assert all("facts" not in line["detail"] for line in events if line["message"] == "MessageSent")
+
+
+def test_log_names_all_that_an_event_did(played: Played) -> None:
+    """What a function answers beside its events is in the log, for the person who looks for the cause."""
+    lines = played.stack.log_lines()
+    logged = {name for line in lines for name, value in line.get("answer", {}).items() if value}
+    if played.function in {"ingest_message", "plan_messages", "record_delivery"}:
+        planned = any(line["message"] == "MessagePlanned" for line in lines)
+        events = any(line["message"] in METRICS for line in lines)
+        shown = {"planned"} if planned else {"result"} if events else set()
+        assert {name for name, value in played.answer.items() if value} - shown <= logged
 
 
 def test_each_event_out_is_a_log_line(played: Played) -> None:

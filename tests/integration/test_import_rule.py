@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -52,6 +52,7 @@ RULE: Final = {
         ours=("reengage",),
         libraries=("boto3", "botocore", "msgspec", "mypy_boto3_events", "phonenumbers", "rich", "segno", "typer"),
     ),
+    "functions.first_deployment": Allowed(libraries=("yaml",)),
     "functions": Allowed(
         ours=(
             "reengage.adapters.inbound",
@@ -220,12 +221,17 @@ print(json.dumps({"read": read, "made": made, "built": built}))
 
 def _import_afresh(*names: str, functions: Path = ROOT) -> dict[str, list[str]]:
     """Return what importing these modules does in an interpreter of its own, without environment or sockets."""
+    answer: dict[str, list[str]] = _answer_of(FRESH_IMPORT, *names, functions=functions)
+    return answer
+
+
+def _answer_of(script: str, *names: str, functions: Path = ROOT) -> Any:
+    """Run a script afresh, with the names as its argument; return the JSON in its last line."""
     path = f"import sys; sys.path[:0] = {[str(LAYER), str(functions)]!r}\n"
-    command = [sys.executable, "-c", path + FRESH_IMPORT, json.dumps(names)]
+    command = [sys.executable, "-c", path + script, json.dumps(names)]
     run = subprocess.run(command, env={}, capture_output=True, text=True, check=False)  # noqa: S603 - our own script
     assert run.returncode == 0, run.stderr
-    answer: dict[str, list[str]] = json.loads(run.stdout.splitlines()[-1])
-    return answer
+    return json.loads(run.stdout.splitlines()[-1])
 
 
 @pytest.mark.docs
@@ -258,6 +264,19 @@ def test_a_socket_at_import_is_an_error(tmp_path: Path) -> None:
         _import_afresh("functions.busy", functions=tmp_path)
 
 
+PROVIDERS: Final = """
+import json, sys
+from functions.record_delivery import app
+import reengage.bootstrap.record, reengage.usecases.record_delivery
+print(json.dumps(sorted(set(sys.modules) & {"reengage.adapters.inbound.aws", "reengage.adapters.inbound.meta"})))
+"""
+
+
+def test_provider_parsers_are_imported_only_for_notifications() -> None:
+    """A receipt that the bus delivers needs none of them: each cold start would be longer."""
+    assert _answer_of(PROVIDERS) == []
+
+
 TEXT_PARSERS: Final = ("reengage.usecases.ingest_message", "reengage.adapters.inbound.webhook")
 """Modules that read people's texts."""
 
@@ -285,7 +304,4 @@ print(json.dumps("reengage.domain.keyword_lists" in sys.modules))
 )
 def test_keyword_lists_are_imported_only_to_parse_texts(names: tuple[str, ...], imported: bool) -> None:
     """All functions imported them because of one class of settings: 3 ms of each cold start."""
-    path = f"import sys; sys.path[:0] = [{str(LAYER)!r}]\n"
-    command = [sys.executable, "-c", path + KEYWORDS, json.dumps(names)]
-    run = subprocess.run(command, env={}, capture_output=True, text=True, check=True)  # noqa: S603 - our own script
-    assert json.loads(run.stdout) is imported
+    assert _answer_of(KEYWORDS, *names) is imported

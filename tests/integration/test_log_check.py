@@ -71,3 +71,10 @@ def test_an_address_in_any_tests_log_fails_it(written: str, *, found: bool) -> N
             log()
     else:
         log()
+
+
+def test_a_short_id_is_searched_beside_random_ids() -> None:
+    random_id = "0d1e2f3a-1756-4c8d-9e7f-0123456789ab"
+    assert leaks({"a-17"}, f"request {random_id}") == []
+    assert leaks({"a-17"}, f"request {random_id} of a-17") == ["a-17"]
+    assert leaks({random_id}, f"request {random_id}") == [random_id]

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,11 +27,11 @@ def why_unavailable() -> str | None:
 
 
 @contextmanager
-def running() -> Iterator[str]:
-    """Start it on a free port, with an empty store; yield the endpoint's URL."""
+def running(*, memory: Sequence[str] = ("-Xmx512m",)) -> Iterator[str]:
+    """Start it on a free port, with an empty store; yield the endpoint's URL. ``memory``: options of Java."""
     port = free_port()
     command = [
-        *("java", "-Xmx512m", "-Djava.library.path=DynamoDBLocal_lib", "-jar", "DynamoDBLocal.jar"),
+        *("java", *memory, "-Djava.library.path=DynamoDBLocal_lib", "-jar", "DynamoDBLocal.jar"),
         *("-inMemory", "-sharedDb", "-port", str(port)),
     ]
     with tempfile.TemporaryDirectory(prefix="dynamodb-local-") as folder:

@@ -113,7 +113,8 @@ def main() -> int:
         expect("Google's set-up", webhook.call("POST", "rcs", set_up(), JSON), (200, "1234567890"))
         google, headers = from_google()
         expect("Google's message", webhook.call("POST", "rcs", google, headers)[0], 200)
-        sns.publish(TopicArn=outputs["ProviderEventsTopicArn"], Message=from_aws())
+        for notification in (from_aws(), receipt_from_aws(), NO_JSON):
+            sns.publish(TopicArn=outputs["ProviderEventsTopicArn"], Message=notification)
 
         def kept() -> set[str]:
             items = dynamodb.scan(TableName=outputs["TableName"])["Items"]
@@ -132,6 +133,7 @@ def main() -> int:
         expect("open conversations", kept(), wanted)
         out = [has_opted_out(functions, outputs["ExplainFunctionArn"], number) for number in TWILIOS]
         expect("opted out", out, [False, True])
+        expect("kept of what AWS published", kept_of_aws(made("sqs", endpoint_url=endpoint), outputs), KEPT)
     print(*wrong, sep="\n", file=sys.stderr)
     return 1 if wrong else 0
 
@@ -170,6 +172,46 @@ def from_twilio(number: str, more: Mapping[str, str]) -> tuple[bytes, dict[str, 
         "X-Twilio-Signature": base64.b64encode(signature).decode(),
     }
     return urlencode(params).encode(), headers
+
+
+NO_JSON: Final = "You have subscribed."
+"""A filter policy of SNS would drop it."""
+
+UNKNOWN_MESSAGE: Final = "b8f88ac8-0ee4-5bbe-8401-8957ed73c20e"
+KEPT: Final = {
+    "DeliveryReported": ["$.detail.scheduled_message_id: this contact has no such message"],
+    NO_JSON: ["$.Records[0].Sns: expected JSON"],
+}
+"""The errors of what AWS published: of a receipt by its detail-type, of another notification by its text."""
+
+
+def kept_of_aws(client: Any, outputs: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return what is in the queue of rejected events; the receipt is there as an event, which no bus delivered."""
+    until, found = time.monotonic() + PATIENCE.total_seconds(), dict[str, list[str]]()
+    while found.keys() != KEPT.keys() and time.monotonic() < until:
+        answer = client.receive_message(QueueUrl=outputs["RejectedEventsQueueUrl"], WaitTimeSeconds=1)
+        for message in answer.get("Messages", ()):
+            kept = json.loads(message["Body"])
+            event = kept["event"]
+            name = event.get("detail-type") or event["Records"][0]["Sns"]["Message"]
+            found[name] = kept["errors"]
+    return found
+
+
+def receipt_from_aws() -> str:
+    """docs.aws.amazon.com/sms-voice/latest/userguide/configuration-sets-event-format.html, of an unknown message."""
+    return json.dumps(
+        {
+            "eventType": "TEXT_DELIVERED",
+            "eventTimestamp": int(datetime.now(UTC).timestamp() * 1000),
+            "isFinal": True,
+            "originationPhoneNumber": OUR_NUMBER,
+            "destinationPhoneNumber": WRITES_BY_SMS,
+            "messageId": "862a8790-60c0-4430-9b2b-658bd0000001",
+            "messageStatus": "DELIVERED",
+            "context": {"scheduled_message_id": UNKNOWN_MESSAGE, "brand": "acme-dental", "channel": "sms"},
+        }
+    )
 
 
 def set_up() -> bytes:

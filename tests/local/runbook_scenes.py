@@ -28,6 +28,7 @@ from tests.local.runbook_situations import (
     is_planned,
     listener,
     marketing_is_held,
+    night_is_over,
     one_alarm_ends,
     opted_out_are_stored,
     pause,
@@ -39,8 +40,11 @@ from tests.local.runbook_situations import (
     rejected,
     rejected_and_stopped,
     resumed,
+    stop_arrived_late,
+    stopped_at_night,
     throttled,
     undelivered,
+    wrong_language,
 )
 
 README: Final = "README.md"
@@ -57,6 +61,7 @@ OF_ADA: Final = f"CONTACT={ADA}"
 NOT_RUN: Final = {
     "sam build": "`make up` runs it with the emulator's options",
     "sam deploy": "`make up` runs it with the emulator's options",
+    "make first-deployment": "it asks questions; tests/template/test_first_deployment.py answers them",
     "sam delete": "the emulator's stack ends with `make down`; the table that it keeps is tested in tests/template",
     "make setup": "a stamp: it ran before this program could",
     "make demo": "a step of its own in .ci/run",
@@ -101,7 +106,7 @@ def documented(path: str, heading: str, beginning: str) -> list[str]:
 
 def scenes() -> list[Scene]:
     """Return all scenes in the order in which they are played."""
-    return [*of_a_newcomer(), *of_the_reader(), *runbook(), *of_complaints(), *of_the_program()]
+    return [*of_a_newcomer(), *of_the_reader(), *runbook(), *of_the_program(), *of_complaints()]
 
 
 def of_a_newcomer() -> Iterator[Scene]:
@@ -287,7 +292,11 @@ def runbook() -> Iterator[Scene]:
         FUNCTIONS,
         "Events failed",
         [
-            Case("make redrive", ["put: MessageReceived: 1"], completed={"make redrive": "make redrive APPLY=1"}),
+            Case(
+                "make redrive",
+                ["put: MessageReceived: 1", "delivered: notification of AWS: 1"],
+                completed={"make redrive": "make redrive APPLY=1"},
+            ),
         ],
         failed_event,
         failed_event_is_stored,
@@ -329,6 +338,7 @@ def of_complaints() -> Iterator[Scene]:
             Case(PHONE, PLANNED),
             Case(f"{EXPLAIN} APPOINTMENT=a-17", PLANNED),
             complaint(PHONE, "+12025550161", got_nothing, r"skipped order_shipped o-61.*rule opted_out"),
+            Case(f"{EXPLAIN} ORDER=o-61", ["skipped order_shipped o-61.*rule opted_out"]),
             complaint(
                 PHONE,
                 "+12025550162",
@@ -350,10 +360,32 @@ def of_complaints() -> Iterator[Scene]:
                 r"o-65.*quiet_hours 21:00-08:00.*zone \S+, zone_from contact, local_time 20\S+",
                 r"o-65.*setting UtilityQuietHours, setting_from stack",
             ),
+            complaint(
+                PHONE,
+                "+12025550166",
+                stop_arrived_late,
+                r"opted out: scope every phone channel, word stop",
+                r"sent order_shipped o-66.*decided_at 20\S+, last_inbound_at 20",
+            ),
+            complaint(
+                PHONE,
+                "+12025550169",
+                wrong_language,
+                r"reported by the contact: time zone \S+, language -",
+                r"sent order_shipped o-69.*text Acme Dental: .*locale en, template order_shipped",
+            ),
             Case('make pause WHY="messages after STOP"', ["Paused: the whole stack, all"]),
             Case("make resume", ["Resumed"]),
             Case(DOCTOR, ["queues"], code=1),
+            complaint(PHONE, "+12025550167", night_is_over, r"skipped .*a-67 PT1M: held_by paused, rule too_late"),
+            Case(
+                PHONE,
+                [r"skipped .*a-68 PT1M: rule too_late, decided_at 20.*useful_until 20"],
+                completed={"+1 202 555 0101": "+12025550168"},
+            ),
+            explained("+12025550168", "skipped .*a-68"),
         ],
+        stopped_at_night,
     )
 
 

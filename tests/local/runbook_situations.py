@@ -1,6 +1,7 @@
 """The situations that the scenes of the runbook begin with and end with, on the local stack."""
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -13,6 +14,9 @@ from tests.local.stage import Person
 
 REFUSED: Final = Person(BRAND, "+12025550130", None, "rcs")
 """The provider refuses a message to this person."""
+
+SENDER: Final = "+12025550100"
+"""The brand's own number, in ``Routes`` of ``make up``."""
 
 FUNCTIONS: Final = "functions/README.md"
 EXAMPLE_INSTANT: Final = "2026-12-11T10:00:00-05:00"
@@ -166,6 +170,61 @@ def got_it_after_stop(desk: Desk) -> None:
     desk.writes("+12025550163", "STOP", channel="rcs", ago=timedelta())
 
 
+def stop_arrived_late(desk: Desk) -> None:
+    """The person wrote STOP before the message was sent, and the provider delivered it after."""
+    person = shipped(desk, "+12025550166", "o-66", TAKES)
+    desk.writes(person.address, "STOP", channel="rcs", ago=timedelta(seconds=30))
+
+
+def stopped_at_night(desk: Desk) -> None:
+    """A pause holds one person's reminder; the schedules are off when that of another is due."""
+    desk.stage.schedules(enabled=False)
+    held, missed = desk.writes("+12025550167"), desk.writes("+12025550168")
+    done(desk, 'make pause WHY="the wrong text" SCOPE=appointment_reminder')
+    paused(desk)
+    wait_until(desk, due_soon(desk, held, "a-67"))
+    desk.tick("SendAppointmentRemindersFunctionArn")
+    done(desk, "make resume SCOPE=appointment_reminder")
+    resumed(desk)
+    desk.placeholders["a-68 begins"] = iso(due_soon(desk, missed, "a-68") + timedelta(minutes=1))
+
+
+def night_is_over(desk: Desk) -> None:
+    """Both appointments have begun before the next run."""
+    wait_until(desk, datetime.fromisoformat(desk.placeholders.pop("a-68 begins")))
+    desk.stage.schedules(enabled=True)
+    desk.tick("SendAppointmentRemindersFunctionArn")
+
+
+def due_soon(desk: Desk, person: Person, appointment_id: str) -> datetime:
+    """Book an appointment whose reminder is due in three seconds and valid for a minute; return when it is due."""
+    due_at = desk.stage.now() + timedelta(seconds=3)
+    booked = {"appointment_id": appointment_id, "starts_at": due_at + timedelta(minutes=1), "remind_before": ["PT1M"]}
+    desk.happens("AppointmentBooked", person, **booked)
+    return due_at
+
+
+def wait_until(desk: Desk, instant: datetime) -> None:
+    while (seconds := (instant - desk.stage.now()).total_seconds()) > 0:
+        time.sleep(seconds)  # its clock is the real one
+
+
+def wrong_language(desk: Desk) -> None:
+    """The chat system reports no language, so the text is in that of the brand or the stack."""
+    contact = {"brand": BRAND, "channel": "sms", "address": "+12025550169"}
+    at = iso(desk.stage.now() - timedelta(minutes=1))
+    written = {
+        "contact": contact,
+        "message_id": "m-69",
+        "sent_at": at,
+        "text": "Hola",
+        "timezone": zone_where_it_is(12),
+    }
+    desk.stage.publish("MessageReceived", written | {"timezone": zone_where_it_is(12)})
+    desk.happens("OrderShipped", Person(BRAND, contact["address"], None), order_id="o-69")
+    desk.tick()
+
+
 def came_at_the_wrong_time(desk: Desk) -> None:
     """It is the middle of the person's night when the message is due."""
     contact = {"brand": BRAND, "channel": "sms", "address": "+12025550164"}
@@ -201,12 +260,27 @@ def failed_event(desk: Desk) -> None:
         "time": iso(desk.stage.now()),
         "detail": {"contact": contact, "message_id": "m-33", "sent_at": iso(desk.stage.now()), "text": "Hi"},
     }
-    desk.client("sqs").send_message(QueueUrl=desk.outputs["FailedEventsQueueUrl"], MessageBody=json.dumps(event))
+    for kept in (event, notification(desk)):
+        desk.client("sqs").send_message(QueueUrl=desk.outputs["FailedEventsQueueUrl"], MessageBody=json.dumps(kept))
+
+
+def notification(desk: Desk) -> dict[str, Any]:
+    """Return what SNS keeps of a STOP by AWS SMS if it could not invoke its function."""
+    stop = {
+        "originationNumber": "+12025550134",
+        "destinationNumber": SENDER,
+        "messageKeyword": "STOP",
+        "messageBody": "STOP",
+        "inboundMessageId": "in-34",
+    }
+    return {"Type": "Notification", "Message": json.dumps(stop), "Timestamp": iso(desk.stage.now())}
 
 
 def failed_event_is_stored(desk: Desk) -> None:
     person = Person(BRAND, "+12025550133", None)
     desk.until(lambda: desk.entries(person), "the event that was redriven")
+    stopped = Person(BRAND, "+12025550134", None)
+    desk.until(lambda: desk.entries(stopped), "the STOP in the notification that was delivered again")
 
 
 def purge(desk: Desk) -> None:
@@ -215,7 +289,8 @@ def purge(desk: Desk) -> None:
 
 
 def concurrency(desk: Desk, *, reserved: int | None) -> None:
-    name = {"FunctionName": desk.resource("SendUpdatesFunction")}
+    """Reserve executions of a function that nothing invokes meanwhile: a refused one keeps alarms on for minutes."""
+    name = {"FunctionName": desk.resource("RecordDeliveryFunction")}
     functions = desk.client("lambda")
     if reserved is None:
         functions.delete_function_concurrency(**name)

@@ -1,7 +1,9 @@
-/* The time of day that a program sees: the true one, moved by an offset that another program writes.
+/* The time of day that a program sees: the one that another program writes.
 
-   Loaded with LD_PRELOAD. STORY_CLOCK names a file of 8 bytes: the offset in nanoseconds, signed, in the machine's
-   order. Monotonic clocks, and with them every wait, stay as they are. */
+   Loaded with LD_PRELOAD. STORY_CLOCK names a file of two numbers of 8 bytes, signed, in the machine's order. A function
+   of Lambda sees the instant that the first one gives, in nanoseconds since 1970; 0 is the true time. Any other program
+   sees the true time, moved by the second one, in nanoseconds. Monotonic clocks, and with them every wait, stay as they
+   are. */
 
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -14,23 +16,26 @@
 #include <unistd.h>
 
 static const int64_t second = 1000000000;
-static const volatile int64_t *offset;
+static const volatile struct { int64_t instant, offset; } *shown;
+static int is_function;
 
-__attribute__((constructor)) static void find_offset(void) {
+__attribute__((constructor)) static void find_clock(void) {
   const char *path = getenv("STORY_CLOCK");
   int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
   if (file < 0) return;
-  void *mapped = mmap(0, sizeof *offset, PROT_READ, MAP_SHARED, file, 0);
-  if (mapped != MAP_FAILED) offset = mapped;
+  void *mapped = mmap(0, sizeof *shown, PROT_READ, MAP_SHARED, file, 0);
+  if (mapped != MAP_FAILED) shown = mapped;
   close(file);
+  is_function = getenv("AWS_LAMBDA_FUNCTION_NAME") != 0;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
   long failed = syscall(SYS_clock_gettime, clock, now);
-  if (failed || !offset || (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE)) return failed;
-  int64_t moved = now->tv_sec * second + now->tv_nsec + *offset;
-  now->tv_sec = moved / second;
-  now->tv_nsec = moved % second;
+  if (failed || !shown || (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE)) return failed;
+  int64_t instant = is_function ? shown->instant : 0;
+  if (!instant) instant = now->tv_sec * second + now->tv_nsec + (is_function ? 0 : shown->offset);
+  now->tv_sec = instant / second;
+  now->tv_nsec = instant % second;
   return 0;
 }
 

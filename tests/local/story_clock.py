@@ -12,14 +12,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 SOURCE: Final = Path(__file__).with_suffix(".c")
-OFFSET: Final = struct.Struct("=q")
-NANOSECONDS: Final = 10**9
+SHOWN: Final = struct.Struct("=qq")
+"""The instant that the functions see, and what moves the emulator's true time; in nanoseconds."""
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class NoCompilerError(RuntimeError):
@@ -28,17 +30,21 @@ class NoCompilerError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class StoryClock:
-    """``environment`` makes a program, and what it starts, use this clock. Its seconds are real ones."""
+    """``environment`` makes a program, and what it starts, use this clock.
+
+    A function sees one instant until the clock is moved. The emulator waits by its clock: there it runs.
+    """
 
     environment: dict[str, str]
-    _offset: mmap.mmap
+    _shown: mmap.mmap
 
     def go_to(self, at: datetime) -> None:
         """Set the clock to ``at`` for every program that uses it."""
-        self._offset[:] = OFFSET.pack(round(at.timestamp() * NANOSECONDS) - time.time_ns())
+        instant = (at - EPOCH) // MICROSECOND * 1000
+        self._shown[:] = SHOWN.pack(instant, instant - time.time_ns())
 
     def show_true_time(self) -> None:
-        self._offset[:] = OFFSET.pack(0)
+        self._shown[:] = SHOWN.pack(0, 0)
 
 
 @contextmanager
@@ -48,8 +54,8 @@ def story_clock() -> Iterator[StoryClock]:
     if compiler is None:
         raise NoCompilerError("no C compiler: install one as `cc`, for example Debian's package gcc")
     with TemporaryDirectory(prefix="clock-") as folder:
-        library, offset = Path(folder, "clock.so"), Path(folder, "offset")
+        library, shown = Path(folder, "clock.so"), Path(folder, "shown")
         subprocess.run([compiler, "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, SOURCE], check=True)
-        offset.write_bytes(OFFSET.pack(0))
-        with offset.open("r+b") as file, mmap.mmap(file.fileno(), OFFSET.size) as mapped:
-            yield StoryClock({"LD_PRELOAD": str(library), "STORY_CLOCK": str(offset)}, mapped)
+        shown.write_bytes(SHOWN.pack(0, 0))
+        with shown.open("r+b") as file, mmap.mmap(file.fileno(), SHOWN.size) as mapped:
+            yield StoryClock({"LD_PRELOAD": str(library), "STORY_CLOCK": str(shown)}, mapped)

@@ -18,7 +18,7 @@ from tests.simulation.faults.case import Case
 from tests.simulation.faults.fences import FENCES, RARE
 from tests.simulation.faults.judge import judge
 from tests.simulation.faults.search import Draw, first_failure, play, shrunk, trial
-from tests.simulation.faults.settings import settings_of
+from tests.simulation.faults.settings import CONFIGURED, settings_of
 from tests.simulation.faults.stories import story_of
 
 SEEDS: Final = 8
@@ -104,6 +104,15 @@ def test_the_model_knows_quiet_hours_by_weekday(at: str, allowed: str, *, is_qui
     assert settings.allowed_from("utility", then, zone) == datetime.fromisoformat(allowed).replace(tzinfo=zone)
 
 
+def test_a_brands_settings_count_before_the_stacks() -> None:
+    """Some stories have a brand with settings of its own, and a stack with others."""
+    found = [story_of(seed) for seed in range(40)]
+    branded = [lines for lines in found if any(line.get("id") == CONFIGURED for line in lines)]
+    plain = [settings_of([line for line in lines if line.get("id") != CONFIGURED]) for lines in branded]
+    assert 5 <= len(branded) <= 30
+    assert all(settings_of(lines) != settings for lines, settings in zip(branded, plain, strict=True))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("fence", sorted(FENCES.keys() - RARE))
 def test_the_judge_finds_a_removed_fence(fence: str) -> None:
@@ -143,6 +152,19 @@ def test_a_shrunk_failure_is_replayed_by_simulate(tmp_path: Path, capsys: pytest
     assert judge(small.lines, play(small.lines, small.faults)).violations == []
 
 
+def test_all_seeds_are_played_after_a_violation(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    remove, code = FENCES["opt-out"]
+    monkeypatch.setattr("sys.argv", ["faults", "--all", "--first", "0", "--seeds", "3"])
+    with remove():
+        assert main() == 1
+    *found, last = capsys.readouterr().out.splitlines()[1:]
+    assert all(line.startswith("seed ") for line in found)
+    assert sum(f"{code}: " in line for line in found) > 1
+    assert last.startswith(f"seeds 0 to 2: {len(found)} with a violation; 3 stories, ")
+
+
 def test_a_crash_after_the_send_leaves_it_unconfirmed() -> None:
     out = run(WROTE, BOOKED, fault(MESSAGE, "settle", "crash"))
     assert len(of_type(out, "MessageSendRequested")) == 1
@@ -162,6 +184,42 @@ def test_a_receipt_before_the_answer_keeps_the_message_sent_once() -> None:
     out = run(WROTE, BOOKED, fault(MESSAGE, "send", "receipt_lost"))
     assert len(of_type(out, "MessageSendRequested")) == 1
     assert out[-1]["summary"]["outcomes"] == {"delivered": 1}
+
+
+@pytest.mark.parametrize("kind", ["receipt", "receipt_lost", "unknown"])
+def test_a_reply_is_bound_though_the_answer_was_lost(kind: str) -> None:
+    """The receipt came before the sender stored that the text asks for an answer: a reply of "1" had no effect."""
+    out = run(WROTE, BOOKED, writes("2026-03-05T08:10:00Z", text="1"), fault(MESSAGE, "send", kind))
+    assert [line["detail"]["answer"] for line in of_type(out, "AppointmentAnswered")] == ["confirmed"]
+
+
+def paused_at_eight() -> list[dict[str, Any]]:
+    """Hold what is due at 8:00 for five minutes: the rows have the facts of the hold as they are sent."""
+    of = {"brand": WROTE["detail"]["contact"]["brand"], "scope": "all"}
+    pause = {"time": "2026-03-05T07:50:00Z", "detail-type": "SendingPaused", "detail": {**of, "why": "a check"}}
+    return [pause, {"time": "2026-03-05T08:05:00Z", "detail-type": "SendingResumed", "detail": of}]
+
+
+@pytest.mark.parametrize("kind", ["receipt", "receipt_lost", "unknown"])
+def test_a_reply_is_bound_although_the_reminder_was_held(kind: str) -> None:
+    """The facts of the hold counted as those of the send."""
+    answer = writes("2026-03-05T08:30:00Z", text="1")
+    out = run(WROTE, BOOKED, answer, *paused_at_eight(), fault(MESSAGE, "send", kind))
+    assert len(of_type(out, "MessageHeld")) == 1
+    assert [line["detail"]["answer"] for line in of_type(out, "AppointmentAnswered")] == ["confirmed"]
+
+
+@pytest.mark.parametrize("kind", ["receipt", "receipt_lost"])
+@pytest.mark.parametrize("held", [False, True])
+def test_a_receipt_counts_for_all_that_one_text_names(kind: str, *, held: bool) -> None:
+    """The facts of the hold name no other message, so the second appointment's reminder ended unconfirmed."""
+    first = books("2026-03-02T12:01:00Z", "2026-03-05T10:00:00Z", remind_before=["PT2H"])
+    second = first | {"detail": first["detail"] | {"appointment_id": "A-2"}}
+    faults = [fault(message, "send", kind) for message in (MESSAGE, MESSAGE.replace("A-1", "A-2"))]
+    out = run(WROTE, first, second, *(paused_at_eight() if held else []), *faults)
+    assert len(of_type(out, "MessageSendRequested")) == 1
+    assert [line["detail"]["subject_id"] for line in of_type(out, "MessageDelivered")] == ["A-1", "A-2"]
+    assert of_type(out, "MessageUnconfirmed") == []
 
 
 def test_an_event_may_arrive_late_and_twice() -> None:

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import pytest
 
-from reengage.usecases import still_needed
+from reengage.simulation.faults import parse_fault
+from reengage.usecases import record_choice, still_needed
 from tests.simulation.faults.case import Case
 from tests.simulation.faults.judge import judge
 from tests.simulation.faults.liveness import unhindered
@@ -166,3 +167,131 @@ def test_the_judge_finds_a_message_at_both_addresses(
 
     monkeypatch.setattr(still_needed, fence, none)
     assert set(codes(lines)) == {"at_most_once"}
+
+
+def starts(at: str, contact: Line, name: str = "TrialStarted") -> tuple[str, str, Line]:
+    detail = {"contact": contact, "trial_id": "t-1", "product": "Plan", "ends_at": "2026-04-07T10:30:00-04:00"}
+    return at, name, detail | NEW_YORK
+
+
+def links(at: str) -> tuple[str, str, Line]:
+    return at, "ContactLinked", {"contact": SMS, "same_as": {"channel": "whatsapp", "address": CHAT["address"]}}
+
+
+def test_a_trial_is_planned_for_the_address_named_first() -> None:
+    """A conversion named the other address first. It was added later, and then the messages were planned for it."""
+    lines = story(
+        links("2026-03-02T18:48:46Z"),
+        ("2026-03-04T05:57:08Z", "TrialConverted", {"contact": CHAT, "trial_id": "t-1"}),
+        starts("2026-03-06T19:44:33Z", SMS),
+        writes("2026-03-20T17:16:04Z"),
+        starts("2026-03-22T06:50:24Z", CHAT),
+    )
+    history = play(lines)
+    sent = {(each.message.contact.address, each.message.offset) for each in history.handovers}
+    assert sent == {(CHAT["address"], "-P3D"), (CHAT["address"], "P1D")}
+    assert judge(lines, history).violations == []
+
+
+UNCONFIRMED: Final = story(
+    starts("2026-03-05T00:29:15Z", CHAT),
+    starts("2026-03-12T03:15:44Z", SMS),
+    links("2026-03-22T19:50:41Z"),
+    writes("2026-03-26T17:33:29Z"),
+)
+"""A trial is planned for two addresses, which are linked later."""
+
+
+@pytest.mark.parametrize("has_cause", [True, False])
+def test_an_unknown_outcome_is_not_repeated_elsewhere(*, has_cause: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run died while it settled one address's message, and the other's was skipped: perhaps the person has it."""
+    place = f"{SMS['address']} trial_follow_up#t-1#P1D#2026-04-07T14:30:00Z"
+    history = play([*UNCONFIRMED, {"fault": {"in": place, "call": "settle", "nth": 1, "kind": "crash"}}])
+    states = {(row.contact.address, row.state.value) for row in history.rows if row.offset == "P1D"}
+    assert states == {(SMS["address"], "unconfirmed"), (CHAT["address"], "skipped")}
+    if not has_cause:
+        monkeypatch.setattr(history, "rows", [row for row in history.rows if row.state != "unconfirmed"])
+    texts = [violation.text for violation in judge(UNCONFIRMED, history).violations]
+    assert any(text.endswith("the model knows no cause") for text in texts) is not has_cause
+    assert has_cause is (not texts)
+
+
+def test_the_judge_finds_an_opt_out_without_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    """STOP came twice within a second, and the first one's publish failed."""
+    stop = {"contact": SMS, "text": "STOP"}
+    lines = story(
+        writes("2026-03-02T15:00:00Z"),
+        *((at, "MessageReceived", stop | {"message_id": at, "sent_at": at}) for at in (FIRST, SECOND)),
+    )
+    faults = [parse_fault({"in": "event-1", "call": "publish", "nth": 1, "kind": "error"})]
+    assert [each.code for each in judge(lines, play(lines, faults)).violations] == []
+    monkeypatch.setattr(record_choice, "_is_news", lambda choice, stored: choice.at == stored.at and stored.changed)
+    assert [each.code for each in judge(lines, play(lines, faults)).violations] == ["events_out"]
+
+
+FIRST: Final = "2026-03-02T16:00:00Z"
+SECOND: Final = "2026-03-02T16:00:01Z"
+
+
+def test_a_booking_named_again_may_have_been_sent_for_a_closing() -> None:
+    """The window closed 19 seconds after the earliest instant of the reminder, and the same start was named again."""
+    lines = story(
+        writes("2026-03-02T15:00:20Z", sent_at="2026-03-02T15:00:19Z"),
+        books("2026-03-11T05:58:00Z", "2026-04-08T11:00:00-04:00"),
+        books("2026-04-04T15:02:00Z", "2026-04-08T11:00:00-04:00", "AppointmentRescheduled"),
+        writes("2026-04-06T15:00:26Z"),
+        settings=PULLED,
+    )
+    assert codes(lines) == []
+
+
+def test_the_window_of_an_address_that_was_left_does_not_count() -> None:
+    """The person moved to WhatsApp, which has no template; the window of SMS closes before the reminder is due."""
+    lines = story(
+        writes("2026-03-09T14:31:14Z"),
+        (
+            "2026-03-11T00:34:28Z",
+            "ContactMoved",
+            {"contact": SMS, "to": {"channel": "whatsapp", "address": "+12025560103"}},
+        ),
+        books("2026-04-08T02:11:05Z", "2026-04-10T08:00:00-04:00", contact=CHAT),
+        writes("2026-04-08T11:30:59Z", CHAT),
+        settings=PULLED,
+    )
+    assert codes(lines) == []
+
+
+def test_a_correction_of_what_was_not_sent_is_superseded() -> None:
+    """The cancellation came while the reminder was in hand. It did not go out, so nothing is to be corrected."""
+    lines = story(
+        books("2026-03-09T12:11:00Z", "2026-03-28T17:30:00+01:00"),
+        writes("2026-03-12T19:11:39Z"),
+        ("2026-03-27T16:30:02Z", "AppointmentCancelled", {"brand": "north", "appointment_id": "a-1"}),
+    )
+    booked = f"{SMS['address']} appointment_reminder#a-1#P1D#2026-03-28T16:30:00Z"
+    faults = [
+        parse_fault({"in": booked, "call": "claim", "nth": 1, "kind": "event_after"}),
+        parse_fault({"in": "2026-03-27T16:31:00Z", "call": "due", "nth": 1, "kind": "lost"}),
+    ]
+    history = play(lines, faults)
+    assert [row.rule for row in history.rows if row.reason == "appointment_cancelled"] == ["superseded"]
+    assert [each.code for each in judge(lines, history).violations] == []
+
+
+def test_an_event_that_fails_for_a_day_is_delivered_again() -> None:
+    """A sender was killed, and no run came for 25 hours: until then, the cart's message is in its hands."""
+    cart = {"contact": SMS, "cart_id": "c-1", "items": ["Tea"], "cart_url": "https://example.com/c"}
+    lines = story(
+        writes("2026-04-10T13:00:30Z"),
+        ("2026-04-12T13:25:59Z", "CartAbandoned", cart),
+        ("2026-04-12T17:27:05Z", "CartAbandoned", cart),
+    )
+    place = f"{SMS['address']} cart_reminder#c-1#PT4H#once"
+    faults = [
+        parse_fault({"in": place, "call": "reserve_cap", "nth": 1, "kind": "crash_after"}),
+        parse_fault({"in": "2026-04-12T17:27:00Z", "call": "invoke", "nth": 1, "kind": "late", "seconds": 90_000.0}),
+    ]
+    history = play(lines, faults)
+    assert [row.state.value for row in history.rows] == ["unconfirmed"]
+    assert "event-2" in history.done
+    assert [each.code for each in judge(lines, history).violations] == []

@@ -18,6 +18,9 @@ from tests.template.stack import (
     ref,
 )
 
+SUBSCRIPTION = "AWS::SNS::Subscription"
+TOPIC = "ProviderEventsTopic"
+SNS = "sns.amazonaws.com"
 DETAIL_TYPES = {
     "IngestMessageFunction": ["MessageReceived"],
     # All else: what it does not know either, it rejects aloud.
@@ -152,6 +155,18 @@ def test_each_queue_is_encrypted_and_keeps_messages_14_days(stack: Stack) -> Non
     for name, queue in queues.items():
         assert queue.get("SqsManagedSseEnabled") is True, name
         assert queue.get("MessageRetentionPeriod") == 14 * 24 * 60 * 60, name
+
+
+def test_what_aws_publishes_reaches_one_function(stack: Stack) -> None:
+    """With two filter policies, what matches neither would be lost, and what matches both stored twice."""
+    (subscription,) = (each for each in stack.of(SUBSCRIPTION).values() if each["TopicArn"] == ref(TOPIC))
+    assert subscription["Protocol"] == "lambda"
+    assert stack.named(subscription["Endpoint"], FUNCTION) == "RecordDeliveryFunction"
+    assert not {"FilterPolicy", "FilterPolicyScope"} & subscription.keys()
+    assert subscription["RedrivePolicy"] == {"deadLetterTargetArn": arn("FailedEventsQueue")}
+    permissions = stack.of("AWS::Lambda::Permission").values()
+    by_sns = [(each["FunctionName"], each["SourceArn"]) for each in permissions if each["Principal"] == SNS]
+    assert by_sns == [(ref("RecordDeliveryFunction"), ref(TOPIC))]
 
 
 def _invoke_config(stack: Stack, function: str) -> Properties:

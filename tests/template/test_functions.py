@@ -39,7 +39,6 @@ EVERY_FUNCTION_HAS = {
     "DRY_RUN": "false",
     "KEEP_TEXTS": "true",
     "POWERTOOLS_METRICS_NAMESPACE": "Reengage",
-    "POWERTOOLS_LOG_LEVEL": "INFO",
     "TRACING": "Off",
     "PYTHONTZPATH": "/opt/python/tzdata/zoneinfo",
     "TZ": "UTC",
@@ -59,7 +58,7 @@ ITS_OWN = {
     | SENDS
     | {"CONTACT_RETENTION_DAYS": "365", "WELCOME_BACK_AFTER": "P7D", "HELP_REPLY": "provider", "ANSWER_REPLY": "on"},
     "PlanMessagesFunction": REJECTS | {"ROUTES": ""},
-    "RecordDeliveryFunction": REJECTS,
+    "RecordDeliveryFunction": REJECTS | {"ROUTES": ""},
     "WebhookFunction": REJECTS | CALLED | {"PUBLIC_WEBHOOK_URL": "", "WEBHOOK_PROXY_SECRET_HEADER": ""},
     "SendAppointmentRemindersFunction": SCHEDULED,
     "SendTrialFollowUpsFunction": SCHEDULED,
@@ -126,7 +125,18 @@ def test_each_function_has_a_log_group_of_its_own_that_forgets(stack: Stack) -> 
 def test_one_switch_sets_the_log_level(stack: Stack) -> None:
     """Under Lambda's JSON format its own level overrides POWERTOOLS_LOG_LEVEL without a warning."""
     for name, function in stack.of(FUNCTION).items():
-        assert function["LoggingConfig"].keys() == {"LogGroup"}, name
+        assert function["LoggingConfig"]["ApplicationLogLevel"] == "INFO", name
+        assert "POWERTOOLS_LOG_LEVEL" not in function["Environment"]["Variables"], name
+
+
+def test_lambda_logs_no_line_of_an_invocation_that_succeeds(stack: Stack) -> None:
+    """START, END and REPORT are 280 bytes an invocation. At the level WARN, Lambda logs those that fail.
+
+    Above INFO for the application, Lambda would drop the metrics: a line without a level counts as INFO.
+    """
+    kept = {"LogFormat": "JSON", "SystemLogLevel": "WARN", "ApplicationLogLevel": "INFO"}
+    for name, function in stack.of(FUNCTION).items():
+        assert function["LoggingConfig"] | kept == function["LoggingConfig"], name
 
 
 def test_functions_reserve_concurrency_only_by_parameter() -> None:

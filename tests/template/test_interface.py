@@ -10,6 +10,7 @@ from zoneinfo import available_timezones
 
 import pytest
 
+from functions.first_deployment import ASKED
 from reengage.domain.reasons import REASONS
 from reengage.settings import InboundSettings
 from reengage.simulation.parameters import PARAMETERS
@@ -53,6 +54,7 @@ DEFAULTS = {
     "AlarmEmail": "",
     "EventsOut": "all",
     "SchemaRegistry": "false",
+    "CreateDashboard": "true",
     "TestNumbers": "",
     "AlarmTopicArn": "",
     "WebhookProxySecretHeader": "",
@@ -274,11 +276,11 @@ def test_application_repository_has_version_and_files() -> None:
     assert all(TEMPLATE.with_name(application[name]).is_file() for name in ("LicenseUrl", "ReadmeUrl"))
 
 
-def test_settings_name_eight_parameters_of_a_first_deployment() -> None:
+def test_settings_name_the_parameters_of_a_first_deployment() -> None:
     """Uncommented, the lines of samconfig.toml are valid TOML with valid values."""
     lines = TEMPLATE.with_name("samconfig.toml").read_text(encoding="utf-8").splitlines()
     start = next(n for n, line in enumerate(lines) if line.startswith("# parameter_overrides"))
     given = tomllib.loads("\n".join(line.removeprefix("# ") for line in lines[start:]))["parameter_overrides"]
     values = dict(text.split("=", 1) for text in given)
-    assert len(values) == 8
+    assert tuple(values) == ASKED
     assert all(_takes(_parameters()[name], value) for name, value in values.items())

@@ -881,7 +881,20 @@ def test_import_stores_nothing_if_brands_cannot_be_checked(
 
 
 @pytest.mark.parametrize(
-    "phone", ["+12025550101", "+1 (202) 555-0101", "001 202 555 0101", "(202) 555-0101", "tel:+1-202-555-0101"]
+    "phone",
+    [
+        "+12025550101",
+        "+1 (202) 555-0101",
+        "001 202 555 0101",
+        "(202) 555-0101",
+        "tel:+1-202-555-0101",
+        "1-202-555-0101",
+        "202.555.0101",
+        "011 1 202 555 0101",
+        "\N{FULLWIDTH PLUS SIGN}1\N{NO-BREAK SPACE}202\N{NON-BREAKING HYPHEN}555\N{NON-BREAKING HYPHEN}0101",
+        "(+1) 202 555 0101",
+        "whatsapp:+12025550101",
+    ],
 )
 def test_explain_takes_a_phone_number_in_any_spelling(
     phone: str, invoked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -895,6 +908,23 @@ def test_explain_takes_a_phone_number_in_any_spelling(
     asked = [event["contact"] for _, event in invoked]
     assert asked == [ANNA | {"channel": channel} for channel in ("sms", "whatsapp", "rcs")]
     assert capsys.readouterr().out.count("acme-dental/sms/+12025550101 at") == 1
+
+
+@pytest.mark.parametrize("phone", ["4915112345678", "49 1511 2345678"])
+def test_explain_takes_a_foreign_number_without_its_plus(phone: str, invoked: list[tuple[str, Any]]) -> None:
+    """The brand's own number is of the United States, where no number has so many digits."""
+    assert main(["explain", "--phone", phone]) == 0
+    assert {event["contact"]["address"] for _, event in invoked} == {"+4915112345678"}
+
+
+@pytest.mark.parametrize("phone", ["0202 555", "+1 202", "someone"])
+def test_explain_asks_for_the_country_of_a_number(
+    phone: str, invoked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain", "--phone", phone]) == 2
+    expected = f'--phone: write the number with its country, such as "+1 202 555 0101"; got "{phone}"'
+    assert expected in capsys.readouterr().err
+    assert invoked == []
 
 
 def test_explain_of_a_phone_needs_a_brand_if_there_are_several(

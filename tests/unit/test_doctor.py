@@ -26,6 +26,9 @@ OUTPUTS = {
     "PlanMessagesFunctionArn": "arn",
     "DashboardUrl": "https://console",
     "ProviderSecretsArn": "arn:aws:secretsmanager:eu-central-1:111122223333:secret:keys",
+    "ProviderEventsTopicArn": "arn:aws:sns:eu-central-1:111122223333:events",
+    "RecordDeliveryFunctionArn": "record_delivery",
+    "WebhookFunctionArn": "webhook",
     "WebhookUrl": "https://hook/",
     "FailedEventsQueueUrl": "failed",
     "RejectedEventsQueueUrl": "rejected",
@@ -58,6 +61,7 @@ class Healthy:
     ttl: str = "ENABLED"
     backups: str = "ENABLED"
     calls: float = 3
+    published: float = 0
     limit: int = 1000
     brand: dict[str, Any] = field(default_factory=lambda: {"name": "Acme", "timezone": "Europe/Berlin"})
     layers: tuple[str, ...] = ("layer:1",)
@@ -159,8 +163,9 @@ class Healthy:
         status = {"PointInTimeRecoveryStatus": self.backups}
         return {"ContinuousBackupsDescription": {"PointInTimeRecoveryDescription": status}}
 
-    def get_metric_statistics(self, **_: Any) -> Any:
-        return {"Datapoints": [{"Sum": self.calls}]}
+    def get_metric_statistics(self, **asked: Any) -> Any:
+        by_name = {dimension["Name"]: dimension["Value"] for dimension in asked["Dimensions"]}
+        return {"Datapoints": [{"Sum": self.published if by_name == {"TopicName": "events"} else self.calls}]}
 
     def get_account_settings(self) -> Any:
         return {"AccountLimit": {"ConcurrentExecutions": self.limit}}
@@ -201,6 +206,12 @@ def found(aws: Healthy, outputs: dict[str, str] | None = None) -> dict[str, list
 
 def test_a_healthy_stack_has_no_finding() -> None:
     assert found(Healthy()) == {}
+
+
+def test_a_notification_of_aws_counts_as_a_call() -> None:
+    assert "webhook" in found(Healthy(routes=OVER_AWS, calls=0))
+    assert "webhook" not in found(Healthy(routes=OVER_AWS, calls=0, published=1))
+    assert "webhook" in found(Healthy(calls=0, published=1)), "no provider of these routes publishes to the topic"
 
 
 META = "acme/whatsapp/meta/106540352242922"
@@ -327,6 +338,7 @@ def test_a_rule_with_a_target_listens() -> None:
 def test_a_missing_output_is_found() -> None:
     outputs = {name: value for name, value in OUTPUTS.items() if name != "DashboardUrl"}
     assert found(Healthy(), outputs) == {"deployment": ["the stack has no output DashboardUrl"]}
+    assert found(Healthy(parameters={"CreateDashboard": "false"}), outputs) == {}
 
 
 def test_doctor_exits_with_one_if_anything_is_found(
@@ -372,6 +384,13 @@ class Queues:
     given_back: list[str] = field(default_factory=list)
     read: int = 0
     attributes: dict[str, str] = field(default_factory=dict)
+    invoked: list[tuple[str, Any]] = field(default_factory=list)
+    answer: Any = field(default_factory=lambda: {"receipts": 1, "recorded": 1})
+
+    def invoke(self, *, FunctionName: str, Payload: bytes) -> Any:  # noqa: N803 - AWS's own name
+        self.invoked.append((FunctionName, json.loads(Payload)))
+        error = {"FunctionError": "Unhandled"} if self.refuses else {}
+        return {"StatusCode": 200, "Payload": io.BytesIO(json.dumps(self.answer).encode()), **error}
 
     def client(self, _service: str) -> "Queues":
         return self
@@ -388,23 +407,23 @@ class Queues:
             ]
         }
 
-    def put_events(self, *, Entries: list[Any]) -> Any:  # noqa: N803 - the same
+    def put_events(self, *, Entries: list[Any]) -> Any:  # noqa: N803 - AWS's own name
         if self.refuses:
             return {"FailedEntryCount": 1}
         self.put += Entries
         return {"FailedEntryCount": 0}
 
-    def delete_message(self, *, ReceiptHandle: str, **_: Any) -> None:  # noqa: N803 - the same
+    def delete_message(self, *, ReceiptHandle: str, **_: Any) -> None:  # noqa: N803 - AWS's own name
         self.deleted.append(ReceiptHandle)
 
-    def change_message_visibility(self, *, ReceiptHandle: str, **_: Any) -> None:  # noqa: N803 - the same
+    def change_message_visibility(self, *, ReceiptHandle: str, **_: Any) -> None:  # noqa: N803 - AWS's own name
         self.given_back.append(ReceiptHandle)
 
 
 @pytest.fixture
 def queues(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Queues]:
-    def made(*bodies: Any, refuses: bool = False) -> Queues:
-        aws = Queues(list(bodies), refuses)
+    def made(*bodies: Any, refuses: bool = False, **more: Any) -> Queues:
+        aws = Queues(list(bodies), refuses, **more)
         monkeypatch.setattr(boto3, "client", aws.client)
         monkeypatch.setattr(stacks, "describe", lambda name: stacks.Stack(name, OUTPUTS, {}))
         return aws
@@ -450,6 +469,46 @@ FAILED = {
     "responsePayload": {"errorType": "WriteConflict", "errorMessage": "the subject"},
 }
 NOTIFICATION = {"Type": "Notification", "Message": "{}"}
+
+
+RECORDS = {"Records": [{"EventSource": "aws:sns", "Sns": {"Message": "{}", "Timestamp": "2026-11-01T10:00:00Z"}}]}
+
+
+@pytest.mark.parametrize(
+    ("body", "delivered"),
+    [
+        (FAILED | {"requestPayload": RECORDS}, RECORDS),
+        (NOTIFICATION, {"Records": [{"Sns": NOTIFICATION}]}),
+        ({"errors": ["$.Records[0].Sns: expected JSON"], "event": RECORDS}, RECORDS),
+    ],
+    ids=["kept by Lambda", "kept by SNS", "rejected"],
+)
+def test_redrive_delivers_a_notification_of_aws_again(
+    body: Any, delivered: Any, queues: Callable[..., Queues], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A STOP by AWS SMS was in it; it had to be taken out by hand."""
+    aws = queues(body)
+    assert main(["redrive"]) == 0
+    assert (aws.invoked, aws.deleted) == ([], [])
+    assert "would be delivered: notification of AWS: 1" in capsys.readouterr().out
+    aws = queues(body)
+    assert main(["redrive", "--apply", "--rate", "1000"]) == 0
+    assert (aws.invoked, aws.put, aws.deleted) == ([(OUTPUTS["RecordDeliveryFunctionArn"], delivered)], [], ["0"])
+    aws = queues(body, refuses=True)
+    assert main(["redrive", "--apply"]) == 1
+    assert aws.deleted == []
+    assert "left (the function failed again): 1" in capsys.readouterr().out
+
+
+def test_redrive_leaves_notifications_to_an_older_stack(
+    queues: Callable[..., Queues], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The function of the version before rejects the notification of a STOP as an event without a time."""
+    aws = queues(NOTIFICATION, EVENT, answer={"rejected": ["$.time: expected text"]})
+    assert main(["redrive", "--apply", "--rate", "1000"]) == 1
+    assert (len(aws.invoked), aws.deleted) == (1, ["1"])
+    left = "left (the stack's function does not know notifications of AWS; deploy this version first): 1\n"
+    assert left in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import cache, wraps
 from http import HTTPStatus
-from threading import Lock
+from threading import Event, Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -88,6 +88,18 @@ ALARM_METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
 )
 """For some events out, one more series without dimensions of its own: an alarm can watch only one series."""
 
+ELSEWHERE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {"MessageSent": frozenset({"facts"}), "MessagePlanned": frozenset({"window_expires_at"})}
+)
+"""Fields of events out that are not logged, as each byte is paid for: the event has them, and `explain` shows them."""
+
+SHOWN_BY_EVENTS: Final[Sequence[Mapping[str, Any]]] = (
+    {"result": "stored"},
+    {"result": "recorded"},
+    {"receipts": 1, "recorded": 1},
+)
+"""Answers that are not logged beside the lines of the events that the same invocation published."""
+
 PRIVATE_FACTS: Final = frozenset({"text", "why", "word"})
 """Facts of a decision that are not logged: the text of a dry run, and a business's text about a pause or an opt-out."""
 
@@ -104,6 +116,9 @@ OLDEST_DUE: Final = Metric("OldestDueMinutes", of_stack=True)
 ALL_HELD_FOR_TIMEZONE: Final = Metric("AllHeldForTimezone", of_stack=True)
 PAUSED: Final = Metric("PausedMinutes", of_stack=True)
 WITHOUT_RECEIPT: Final = Metric("MinutesWithoutReceipt", of_stack=True)
+RECEIPTS_BEYOND_RUNS: Final = Metric("ReceiptsBeyondRuns")
+"""Receipts of an SNS notification beyond its first, -1 without one. An alarm adds them to the runs."""
+
 WEBHOOKS_REFUSED: Final = Metric("WebhooksRefused", ("door", "status"))
 SIGNATURES_REFUSED: Final = Metric("WebhookSignaturesRefused")
 FIELDS_MISSPELLED: Final = Metric("FieldsMisspelled")
@@ -123,13 +138,15 @@ MINUTE: Final = timedelta(minutes=1)
 
 _counts: Counter[tuple[Metric, tuple[str, ...]]] = Counter()
 _lock = Lock()
+_event_logged = Event()
+"""Whether the invocation has logged an event out."""
 
 
 @cache
 def logger() -> Logger:
-    """Return the logger, named by POWERTOOLS_SERVICE_NAME, with the level of POWERTOOLS_LOG_LEVEL.
+    """Return the logger, named by POWERTOOLS_SERVICE_NAME, with the level that Lambda is set to.
 
-    CloudWatch stores the time of each line as ``@timestamp``; a second one in the line would cost up to a fifth more.
+    Lambda adds the time to each line, and CloudWatch stores it as ``@timestamp``: the logger writes none.
     """
     return Logger(location=None, timestamp=None)
 
@@ -160,15 +177,30 @@ def lambda_handler(handler: Handler, *, logs_answer: Callable[[Any], bool] | boo
         # Not Powertools' whole context: the log group names the function, and each line would be 250 bytes longer.
         event_id = event.get("id") if isinstance(event, dict) else None
         logger().append_keys(function_request_id=context.aws_request_id, correlation_id=event_id)
+        _event_logged.clear()
         try:
             answer = decorated()(event, context)
-            is_logged = logs_answer(answer) if callable(logs_answer) else logs_answer
-            logger().info("answered", **({"answer": answer} if is_logged else {}))
+            _log_answer(answer, is_whole=logs_answer(answer) if callable(logs_answer) else logs_answer)
         finally:
             write_metrics()
         return answer
 
     return handle
+
+
+def _log_answer(answer: Any, *, is_whole: bool) -> None:
+    """Log what a function answered, unless the lines of its events show it. ``is_whole`` is false for a bare line."""
+    result = _without_zeros(answer) if is_whole else {}
+    if _event_logged.is_set() and (not result or result.keys() == {"planned"} or result in SHOWN_BY_EVENTS):
+        return
+    fields: dict[str, Any] = {"answer": result} if is_whole else {}
+    logger().info("answered", **fields)
+
+
+def _without_zeros(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the answer without what is zero, false or empty; the first field stays in any case."""
+    first = next(iter(answer), None)
+    return {name: value for name, value in answer.items() if value or name == first}
 
 
 def observed(publish: Publish) -> Publish:
@@ -184,6 +216,7 @@ def observed(publish: Publish) -> Publish:
             detail = _loggable(event)
             channel = event.detail.get("contact", {}).get("channel")
             logger().info(event.type, detail=detail, channel=channel)
+            _event_logged.set()
             metric = METRICS[event.type]
             count(metric, **{name: (detail | {"channel": channel})[name] for name in metric.dimensions})
             if event.type in ALARM_METRICS:
@@ -216,8 +249,9 @@ def count_measures(
 
 
 def _loggable(event: OutEvent) -> dict[str, Any]:
-    """Remove what may be personal data, also within the decision's facts; log the length of some fields."""
-    detail = {name: value for name, value in event.detail.items() if name not in PRIVATE}
+    """Remove what may be personal data, also within the facts, and what is elsewhere; log the length of some fields."""
+    left_out = PRIVATE | ELSEWHERE.get(event.type, frozenset())
+    detail = {name: value for name, value in event.detail.items() if name not in left_out}
     if isinstance(facts := detail.get("facts"), Mapping):
         detail["facts"] = {name: value for name, value in facts.items() if name not in PRIVATE_FACTS}
     if code := re.match(ERROR_CODE, str(event.detail.get("error") or "")):

@@ -173,7 +173,9 @@ class InboundSettings(SendSettings, EventSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class RecordSettings(StackSettings, EventSettings):
-    """What the function has that records receipts."""
+    """What the function has that records receipts. AWS names the brand of a message only by its sender's route."""
+
+    routes: Routes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,6 +48,7 @@ def judge(lines: Sequence[Line], history: History) -> Verdict:
         *_lost_rows(case),
         *_erasures(case),
         *_published(case),
+        *_opt_outs_published(case),
         *liveness(case, expected),
     ]
     return Verdict(found, len(history.handovers), len(expected), len(history.planned))
@@ -253,7 +254,9 @@ def _may_be_skipped(case: Case, row: ScheduledMessage) -> bool:
     held = row.facts.get("held_by")
     if row.rule in ("too_late", "window_closed") and held:
         return True  # what held it is judged by what was sent instead
-    if row.rule == "superseded" and (_has_it_elsewhere(case, row) or _knows_time(case, row)):
+    if row.rule == "superseded" and any(
+        is_so(case, row) for is_so in (_has_it_elsewhere, _knows_time, _has_nothing_to_correct)
+    ):
         return True
     begun = [call.number for call in case.history.started.values() if call.at <= at + case.skew]
     sure = [call.number for call in case.history.done.values() if call.at < at - MINUTE - case.skew]
@@ -266,24 +269,38 @@ def _has_it_elsewhere(case: Case, row: ScheduledMessage) -> bool:
     assert row.settled_at is not None
     people = case.linked_by(row.contact.address, row.settled_at)
     return any(
-        _logical(handover.message)[1:] == _logical(row)[1:]
-        and handover.message.contact != row.contact
-        and handover.message.contact.address in people
-        and handover.call.at <= row.settled_at + case.skew
-        for handover in case.history.handovers
+        _logical(other)[1:] == _logical(row)[1:]
+        and other.contact != row.contact
+        and other.contact.address in people
+        and at <= row.settled_at + case.skew
+        for at, other in _perhaps_received(case)
     )
+
+
+def _perhaps_received(case: Case) -> Iterator[tuple[datetime, ScheduledMessage]]:
+    """Each message that was handed over, or whose outcome is unknown after a crash, and since when."""
+    yield from ((handover.call.at, handover.message) for handover in case.history.handovers)
+    unconfirmed = (row for row in case.history.rows if row.state == "unconfirmed")
+    yield from ((row.settled_at, row) for row in unconfirmed if row.settled_at)
 
 
 def _knows_time(case: Case, row: ScheduledMessage) -> bool:
     """Whether the row is a correction, and the person received another message with the time that it names."""
+    return row.reason in model.CORRECTIONS and any(each.anchor_at == row.anchor_at for each in _received_of(case, row))
+
+
+def _has_nothing_to_correct(case: Case, row: ScheduledMessage) -> bool:
+    """Whether the row is a correction, and what was in hand as it was planned did not go to the person."""
+    return row.reason in model.CORRECTIONS and not any(_received_of(case, row))
+
+
+def _received_of(case: Case, row: ScheduledMessage) -> Iterator[ScheduledMessage]:
+    """Each message about the row's subject that the person perhaps received until the row was settled."""
     assert row.settled_at is not None
-    return row.reason in model.CORRECTIONS and any(
-        handover.message.subject == row.subject
-        and handover.message.anchor_at == row.anchor_at
-        and handover.message.contact.address in case.people[row.contact.address]
-        and handover.call.at <= row.settled_at + case.skew
-        for handover in case.history.handovers
-    )
+    for at, other in _perhaps_received(case):
+        is_persons = other.contact.address in case.people[row.contact.address]
+        if is_persons and other.subject == row.subject and at <= row.settled_at + case.skew:
+            yield other
 
 
 def _is_cause(view: View, row: ScheduledMessage, at: datetime, skew: timedelta) -> bool:
@@ -358,3 +375,13 @@ def _published(case: Case) -> Iterator[Violation]:
             yield Violation("events_out", f"{row.reason} {row.subject.id} {row.offset} is {row.state}: never published")
         elif (row.scheduled_message_id, f"Message{row.state.capitalize()}") not in outcomes:
             yield Violation("events_out", f"{row.reason} {row.subject.id} {row.offset} is {row.state}: no such outcome")
+
+
+def _opt_outs_published(case: Case) -> Iterator[Violation]:
+    """The bus has the opt-out of each contact who has one address and was out at the end."""
+    named = {event.detail["contact"]["address"] for _, event in case.history.events if event.type == "ContactOptedOut"}
+    for address, lines in case.of_address.items():
+        is_certain = case.people[address] == {address} and not case.erasures(address)
+        done = [line for line in lines if line["id"] in case.history.done]
+        if is_certain and case.view(address, done).opted_out() and address not in named:
+            yield Violation("events_out", f"{address} is opted out: never published")

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 from reengage.domain.message import ScheduledMessage
@@ -28,6 +28,9 @@ from tests.simulation.faults.settings import DAY, HOUR, Line
 MINUTE: Final = timedelta(minutes=1)
 MERGED_WITHIN: Final = HOUR
 """A text may name a message that is due so much later than the one that it is for."""
+
+FAR: Final = datetime(2030, 1, 1, tzinfo=UTC)
+"""After all stories."""
 
 UNDISTURBED: Final = timedelta(minutes=75)
 """So long before a message is due nothing may happen, if it must be sent then: a retry waits for up to an hour."""
@@ -95,12 +98,17 @@ def _sent_at(case: Case, lines: Sequence[Line], planned_by: Line, message: Unhin
         return due
     if any(other_address(line) and at_of(line) > at_of(planned_by) for line in lines):
         return None
+    lines, chats = _by_template(case, lines, message)
+    if any(at_of(line) > due - DAY for line in chats):
+        return None
+    # An earlier event may have planned the same message, and a window that closed since may have sent it.
+    begins = min(map(at_of, case.of_subject[message.subject_id]))
     for closes_at, next_at in _closings(lines):
         # What comes after it was sent does not matter any more.
         seen = [line for line in lines if at_of(line) < min(closes_at - HOUR, next_at)]
         view = case.view(message.address, seen)
         earliest = view.earliest(message.reason, message.subject_id, message.offset, message.wanted)
-        if closes_at > due or min(closes_at, next_at) <= max(earliest, at_of(planned_by)):
+        if closes_at > due or min(closes_at, next_at) <= max(earliest, begins):
             continue
         # A reminder's earliest instant is known to a day, for clocks may change.
         slack = DAY + 2 * HOUR if message.reason in OFFSETS else HOUR + 5 * MINUTE
@@ -109,6 +117,21 @@ def _sent_at(case: Case, lines: Sequence[Line], planned_by: Line, message: Unhin
         is_in_time = next_at > closes_at - HOUR
         return closes_at - HOUR if is_certain and is_in_time and not is_at_night else None
     return due
+
+
+def _by_template(case: Case, lines: Sequence[Line], message: Unhindered) -> tuple[list[Line], list[Line]]:
+    """Part the lines: those whose window counts, and what was written where a template is missing, or that was left.
+
+    Without a template, WhatsApp's window counts only if the message is due within a day of the person's message.
+    """
+    view = case.view(message.address, lines)
+
+    def counts(address: str) -> bool:
+        return view.channel_allows(message.reason, FAR, address) and not view.has_left(address)
+
+    written = [line for line in lines if line["detail-type"] == "MessageReceived"]
+    others = [line for line in written if not counts(address_of(line) or "")]
+    return [line for line in lines if line not in others], others
 
 
 def _closings(lines: Sequence[Line]) -> Iterator[tuple[datetime, datetime]]:

@@ -151,9 +151,14 @@ class View:
         last = self.last_inbound_at(address)
         return last > NEVER and at < last + WINDOW
 
-    def closes_at(self) -> datetime:
-        """When the last of the person's windows closes."""
-        last = max(map(made_at, self._kept("MessageReceived")), default=NEVER)
+    def closes_at(self, reason: str, at: datetime) -> datetime:
+        """When the last of the person's windows closes, of those whose channel takes the message at ``at``, if any."""
+        usable = [
+            address
+            for address in self.people
+            if self.channel_allows(reason, at, address) and not self.has_left(address)
+        ]
+        last = max(map(self.last_inbound_at, usable or [self.address]))
         return last + WINDOW if last > NEVER else NEVER
 
     def has_left(self, address: str) -> bool:
@@ -233,7 +238,7 @@ class View:
         category, zone = CATEGORIES[reason], zone_of(self.address)
         if wanted.anchor_at and self.settings.allowed_from(category, wanted.due_at, zone) >= wanted.valid_until:
             return wanted.anchor_at - EARLIEST
-        closes_at = self.closes_at()
+        closes_at = self.closes_at(reason, wanted.due_at)
         if self.settings.closing != "pull_forward" or wanted.due_at < closes_at or reason not in PULLED:
             return wanted.due_at
         others = (self.wanted(reason, subject_id, each) for each in OFFSETS.get(reason, ()) if each != offset)
@@ -256,9 +261,9 @@ class View:
         return concerns[-1], at, self._takes_part(lines)
 
     def _first_named(self, lines: Sequence[Line]) -> str | None:
-        """The address of the person for which the messages are: the one that was added first."""
-        added = (address_of(line) for line in lines if line["detail-type"] not in ENDS)
-        return next((address for address in added if address in self.people), None)
+        """The address of the person for which the messages are: of those that were added, the one named first."""
+        added = {address_of(line) for line in lines if line["detail-type"] not in ENDS} & self.people
+        return next((address for line in lines if (address := address_of(line)) in added), None)
 
     def _takes_part(self, lines: Sequence[Line]) -> bool:
         """Who leaves alone comes back alone, unless there is no one else."""

@@ -13,7 +13,7 @@ from reengage.simulation.faults import INVOKE, Fault, Place
 from reengage.simulation.story import parse_story
 from tests.simulation.faults.case import Violation
 from tests.simulation.faults.judge import Verdict, judge
-from tests.simulation.faults.settings import Line
+from tests.simulation.faults.settings import CONFIGURED, Line
 from tests.simulation.faults.stories import story_of
 
 MOST_TICKS: Final = 4_000
@@ -82,7 +82,7 @@ class Draw:
         return cls(seed, random.Random(f"faults-{seed}").choice((0, 1_000, 300, 150, 80, 40)))
 
     def get(self, place: Place) -> Fault | None:
-        if not self.often:
+        if not self.often or place.where == CONFIGURED:
             return None
         if place not in self.drawn:
             self.drawn[place] = self._draw(place)

@@ -53,6 +53,19 @@ VALUES: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 """The first value of each parameter is the stack's default."""
 
+OF_A_BRAND: Final[Mapping[str, str]] = {
+    "MarketingCaps": "marketing_caps",
+    "UtilityCaps": "utility_caps",
+    "UtilityQuietHours": "utility_quiet_hours",
+    "MarketingQuietHours": "marketing_quiet_hours",
+    "WhenWindowWillClose": "when_window_will_close",
+    "MarketingConsent": "marketing_consent",
+}
+"""The field of ``BrandConfigured`` that overrides a parameter."""
+
+CONFIGURED: Final = "brand"
+"""The id of the event that configures the brand. It has no faults: the model knows one setting for a whole story."""
+
 OFTEN: Final = {"WhatsAppTemplates": 0.5, "WhenWindowWillClose": 0.4, "MarketingConsent": 0.1}
 """How often a story sets the parameter; one time in four otherwise."""
 
@@ -95,6 +108,21 @@ def draw(chance: random.Random) -> Line:
     }
 
 
+def configured(settings: Line, brand: str, at: str, chance: random.Random) -> list[Line]:
+    """Return the lines that set the values: half of the stories let the brand override some of the stack's.
+
+    The stack then has its default, or another value that must not count.
+    """
+    own = {name: value for name, value in settings.items() if name in OF_A_BRAND and chance.random() < 0.7}
+    if not own or chance.random() < 0.5:
+        return [{"set": settings}] if settings else []
+    others = {name: chance.choice(list(VALUES[name])) for name in own if chance.random() < 0.5}
+    of_stack = {name: value for name, value in settings.items() if name not in own} | others
+    detail = {"brand": brand, "name": "North", **{OF_A_BRAND[name]: value for name, value in own.items()}}
+    event = {"time": at, "detail-type": "BrandConfigured", "detail": detail, "id": CONFIGURED, "source": "test.app"}
+    return [*([{"set": of_stack}] if of_stack else []), event]
+
+
 def provider_of(chance: random.Random) -> list[Line]:
     """Return what the provider does: some messages do not arrive, and others do so with two receipts."""
     lines: list[Line] = []
@@ -108,8 +136,12 @@ def provider_of(chance: random.Random) -> list[Line]:
 
 
 def settings_of(lines: Sequence[Line]) -> Settings:
-    """Return what a story sets; what it does not set has its default."""
+    """Return what a story sets; what it does not set has its default. What a brand has counts before the stack's."""
     given = {name: value for line in lines for name, value in line.get("set", {}).items()}
+    of_brand = {
+        field: value for line in lines if line.get("id") == CONFIGURED for field, value in line["detail"].items()
+    }
+    given |= {name: of_brand[field] for name, field in OF_A_BRAND.items() if field in of_brand}
     means = {name: values[given.get(name, next(iter(values)))] for name, values in VALUES.items()}
     return Settings(
         caps={"marketing": means["MarketingCaps"], "utility": means["UtilityCaps"]},

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from reengage.domain.instants import iso
-from tests.simulation.faults.settings import DAY, HOUR, Line, draw, provider_of
+from tests.simulation.faults.settings import DAY, HOUR, Line, configured, draw, provider_of
 
 BEGINS: Final = datetime(2026, 3, 2, 15, tzinfo=UTC)
 """Clocks change in the story: on 8 March in New York, on 29 March in Berlin."""
@@ -125,7 +125,7 @@ def story_of(seed: int) -> list[Line]:
             story.chance.choice(HAPPENINGS)(story, person)
     events = sorted(filter(story.is_kept, story.lines), key=lambda line: str(line["time"]))
     return [
-        *([{"set": settings}] if settings else []),
+        *configured(settings, BRAND, iso(BEGINS - HOUR), random.Random(f"brand-{seed}")),
         *provider_of(story.chance),
         *(line | {"id": f"event-{number}", "source": "test.app"} for number, line in enumerate(events)),
         {"until": iso(ENDS)},

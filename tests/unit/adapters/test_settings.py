@@ -277,7 +277,7 @@ def test_an_error_shows_the_beginning_of_a_long_value() -> None:
 def test_a_function_refuses_only_what_it_uses() -> None:
     wrong = ENVIRONMENT | {"ROUTES": "-", "DRY_RUN": "-"}
     assert StackSettings.from_env(wrong).table_name == "reengage-table"
-    assert RecordSettings.from_env(wrong).table_name == "reengage-table"
+    assert RecordSettings.from_env(ENVIRONMENT | {"DRY_RUN": "-"}).table_name == "reengage-table"
     with pytest.raises(ConfigurationError, match=r"^DryRun is [^;]*$"):
         PlanSettings.from_env(ENVIRONMENT | {"DRY_RUN": "-", "META_API_VERSION": "-"})
 

@@ -10,6 +10,7 @@ from tests.benchmarks.costs import (
     INBOUND,
     MILLION,
     MINUTES,
+    NO_DASHBOARD,
     OUTCOMES,
     QUIET,
     REMINDERS,
@@ -87,21 +88,31 @@ def test_each_unit_of_a_scenario_is_in_its_bill() -> None:
     assert paid["event"] == 1.5 * MILLION
     assert paid["sns"] == paid["invocation"] == MILLION
     assert paid["metric"] == 2
-    # The function's own line and Lambda's three, each with 26 bytes more.
-    assert paid["log"] == pytest.approx((200 + 26 + 280 + 3 * 26) * MILLION / 1e9, rel=0.05)
+    # The function's own line, with 26 bytes of CloudWatch and 39 of Lambda's time; none of Lambda's own lines.
+    assert paid["log"] == pytest.approx((200 + 26 + 39) * MILLION / 1e9)
 
 
 def test_quiet_month_has_what_the_template_creates() -> None:
     lines = {text: quantity for text, _, quantity in of_quiet_month(scenario(steps=[STEP] * 3))}
     kinds = Counter(resource["Type"] for resource in template()["Resources"].values())
-    assert lines["alarms"] == kinds["AWS::CloudWatch::Alarm"]
+    only_if_notified = 4 + 3  # those of metric math (each send function, undelivered messages), and throttles
+    only_with_url = 1
+    assert lines["alarms"] == kinds["AWS::CloudWatch::Alarm"] - only_if_notified - only_with_url
     assert lines["secrets"] == kinds["AWS::SecretsManager::Secret"] == 2
     assert lines["dashboard"] == 1
     assert lines["schedules"] == 3 * MINUTES == 129_600
 
 
 def test_every_bill_is_there() -> None:
-    assert [each.name for each in bills(figures(), prices())] == [QUIET, INBOUND, REMINDERS, OUTCOMES, ANNOUNCEMENTS]
+    assert [each.name for each in bills(figures(), prices())] == [
+        *(QUIET, NO_DASHBOARD, INBOUND),
+        *(REMINDERS, OUTCOMES, ANNOUNCEMENTS),
+    ]
+
+
+def test_stack_without_dashboard_saves_its_price_alone() -> None:
+    found = {each.name: each.total for each in bills(figures(steps=[STEP]), prices())}
+    assert found[QUIET] - found[NO_DASHBOARD] == pytest.approx(prices()["aws"]["dashboard"]["price"])
 
 
 def test_every_price_has_a_source_and_a_date() -> None:

@@ -148,14 +148,25 @@ def test_what_is_no_news_leaves_the_very_same() -> None:
 def test_choice_keeps_its_cause_and_whether_it_changed_anything() -> None:
     preferences = apply_all(("contact", EVERYWHERE, no(1)))
     assert preferences.contact == {EVERYWHERE: no(1)}
-    assert preferences.apply("contact", EVERYWHERE, no(2)).contact == {EVERYWHERE: replace(no(2), changed=False)}
+    assert preferences.apply("contact", EVERYWHERE, no(2)).contact == {
+        EVERYWHERE: replace(no(2), changed=False, since=no(1).at)
+    }
     assert preferences.apply("contact", EVERYWHERE, yes(2)).contact == {EVERYWHERE: yes(2)}
     assert apply_all(("contact", "sms", replace(no(1), changed=False))).contact == {"sms": no(1)}
 
 
 def test_repeated_no_on_a_channel_changes_nothing() -> None:
     preferences = apply_all(("contact", "sms", no(1)), ("contact", "sms", no(2)))
-    assert preferences.contact == {"sms": replace(no(2), changed=False)}
+    assert preferences.contact == {"sms": replace(no(2), changed=False, since=no(1).at)}
+
+
+def test_repeats_keep_the_instant_of_the_choice_that_changed() -> None:
+    preferences = apply_all(*(("contact", EVERYWHERE, no(n)) for n in (1, 2, 3)), ("contact", "sms", no(4)))
+    assert {scope: choice.since for scope, choice in preferences.contact.items()} == {
+        EVERYWHERE: no(1).at,
+        "sms": no(1).at,
+    }
+    assert preferences.apply("contact", "sms", yes(5)).contact["sms"] == yes(5)
 
 
 def test_no_on_a_channel_after_a_no_everywhere_changes_nothing() -> None:

@@ -9,10 +9,12 @@ import pytest
 from reengage.domain.answers import Answer
 from reengage.domain.asking import asks_for_answer
 from reengage.domain.contact import Contact
+from reengage.domain.instants import iso
 from reengage.domain.policy import PolicyInput, PolicySettings
 from reengage.domain.questions import payload_of
 from reengage.domain.requests import Request
 from reengage.ports import QuickReply, Wording
+from reengage.usecases.explain import explain
 from reengage.usecases.ingest_message import FRESH_FOR
 from tests import fakes
 from tests.fakes import ANNA, NOON, Crash, Fault, World, business, inbound
@@ -74,6 +76,15 @@ def test_an_answer_is_stored_published_and_acknowledged(
     assert question.answer
     assert question.answer.answer == answer
     assert replies(world) == ["answer_reply"]
+
+
+def test_explain_shows_the_answer_with_its_reminder(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = reminded(monkeypatch)
+    writes(world, "1", message_id="SM-yes")
+    ledger = explain(ANNA, store=world.store, clock=world.clock)
+    (sent,) = [entry for entry in ledger["entries"] if entry["what"] == "sent" and "answer" in entry]
+    bound = {"answer": "confirmed", "bound_by": "only_open_question", "message_id": "SM-yes"}
+    assert sent["answer"] == bound | {"at": iso(world.clock.now)}
 
 
 @pytest.mark.parametrize("text", ["Thanks", "No", "1 or 2?", "Is there parking?"])

@@ -508,6 +508,23 @@ def test_erasing_both_contacts_removes_their_subject(contacts: Sequence[Contact]
     assert world.store.rows() == []
 
 
+@pytest.mark.parametrize("gone", range(4))
+def test_erasing_a_former_contact_of_a_cart_leaves_no_name(gone: int) -> None:
+    """A cart went from contact to contact. Weeks later, when links without renewal have expired, one is erased."""
+    world, contacts = World(), [replace(ANNA, address=f"+1650253000{number}") for number in range(4)]
+    for number, contact in enumerate([*contacts, contacts[-1]]):
+        world.clock.now = NOON + 20 * number * DAY
+        cart = business("CartAbandoned", world.clock.now, subject_id="C-1", contact=contact, items=["Lamp"])
+        world.plan(arrived(cart, world.clock.now))
+    world.store.expire(world.clock.now)
+    world.clock.forward(minutes=1)
+    world.erase(EraseContact(contacts[gone], world.clock.now))
+    assert contacts[gone] not in {track.contact for track in tracks_of(world)}
+    assert is_empty(holdings(world, contacts[gone]))
+    left = {*contacts} - {contacts[gone]} if gone < 3 else set()
+    assert {track.contact for track in tracks_of(world)} == left
+
+
 def tracks_of(world: World) -> list[Track]:
     return [
         track

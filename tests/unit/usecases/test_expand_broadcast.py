@@ -1,7 +1,7 @@
 """Broadcasts from announcement to send: the recipients, and what may happen in between."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from reengage.adapters.memory import MemoryStore
 from reengage.domain.broadcast import ShardState, shard_key
 from reengage.domain.caps import parse_caps
 from reengage.domain.commands import ConfigureBrand, EraseContact, RecordChoice
@@ -20,6 +21,7 @@ from reengage.domain.preferences import Choice
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.subject import BusinessEvent, SubjectRef
 from reengage.errors import NotPublished
+from reengage.ports import Thread
 from reengage.usecases import expand_broadcast as module
 from reengage.usecases.expand_broadcast import expand_broadcast
 from reengage.usecases.plan_messages import Planned
@@ -762,6 +764,31 @@ def test_page_costs_two_reads_before_and_one_after() -> None:
     calls = Counter(counted.calls)
     assert (calls["audience_page"], calls["read_threads"], calls["save_progress"]) == (3, 3 * 3, 3)
     assert calls["write_plan"] == 70
+
+
+def test_page_reads_each_persons_channels_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 20 recipients whose window is closed, a page made 20 requests more, for what it had just read."""
+    people = shardmates(20)
+    world = of(*people[:2], at=NOON - WINDOW + timedelta(seconds=1))
+    for contact in people:
+        world.plan(interest(contact))
+        consents(world, contact)
+    world.clock.now = NOON + HOUR
+    world.plan(back())
+    read: list[Sequence[Contact]] = []
+
+    def read_threads(store: MemoryStore, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]:
+        read.append(contacts)
+        return threads_of(store, contacts)
+
+    threads_of = MemoryStore.read_threads
+    monkeypatch.setattr(MemoryStore, "read_threads", read_threads)
+    assert expand(world, ITEM, "back_in_stock")
+    assert len(world.bus.details("MessagePlanned")) == len(people)
+    channels = [replace(contact, channel=channel) for contact in people for channel in ("rcs", "whatsapp")]
+    assert [sorted(contacts, key=lambda contact: contact.key) for contacts in read] == [
+        sorted(contacts, key=lambda contact: contact.key) for contacts in (people, channels, people)
+    ]
 
 
 # What was wrong once

@@ -16,7 +16,7 @@ from reengage.domain.policy import PolicySettings
 from reengage.domain.preferences import Choice
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import Category
-from reengage.ports import Refused
+from reengage.ports import Refused, Retryable
 from reengage.usecases.explain import explain, export
 from tests.fakes import ANNA, NOON, World, business, inbound
 
@@ -159,6 +159,20 @@ def test_held_and_failed_messages_have_their_rule() -> None:
     assert scheduled["facts"]["zone"] == "Europe/Berlin"
     assert scheduled["held_by"] == "quiet_hours"
     assert (failed["error"], failed["attempts"]) == ("30003", 1)
+
+
+def test_what_an_outage_outlasted_has_the_providers_error() -> None:
+    """It is skipped as too late; the error shows why it was not sent in time."""
+    world = World()
+    world.receive(inbound())
+    starts = NOON + 5 * HOUR
+    world.plan(business("AppointmentBooked", starts_at=starts, remind_before=["PT2H"]))
+    world.provider.script.extend([Retryable("HTTP 503")] * 100)
+    for minutes in range(0, 150, 5):
+        world.clock.now = starts - 2 * HOUR + timedelta(minutes=minutes)
+        world.run_sender()
+    (skipped,) = [entry for entry in explained(world)["entries"] if entry["what"] == "skipped"]
+    assert (skipped["rule"], skipped["error"]) == ("too_late", "HTTP 503")
 
 
 def test_sent_message_keeps_its_earlier_hold() -> None:

@@ -258,7 +258,7 @@ def test_two_contacts_of_one_address_are_apart() -> None:
 
 @pytest.mark.parametrize("error", [Crash, Unreachable])
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("nth", range(1, 8))
+@pytest.mark.parametrize("nth", range(1, 9))
 def test_retry_completes_after_a_crash_at_any_call(nth: int, after: bool, error: type[BaseException]) -> None:
     """The function crashed at some call and the event was retried: the result is the same as without the crash.
 
@@ -271,7 +271,7 @@ def test_retry_completes_after_a_crash_at_any_call(nth: int, after: bool, error:
     with pytest.raises(error):
         world.receive(inbound(locale="de"), fault)
     thread = ["read_thread", "write_conversation", "read_threads", "write_profile"]
-    assert fault.calls == [*thread, "publish", "write_message", "read_preferences"][:nth]
+    assert fault.calls == [*thread, "publish", "read_brand", "write_message", "read_preferences"][:nth]
     world.clock.forward(minutes=1)
     world.receive(inbound(locale="de"))
     assert world.store.read_thread(ANNA, inbound().message_id) == calm.store.read_thread(ANNA, inbound().message_id)

@@ -1,7 +1,7 @@
 """One person, several addresses: a message goes to the one with an open window, the cheapest first, and once."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import permutations
 from operator import ne
@@ -22,6 +22,7 @@ from reengage.usecases.link_contact import link_contact, move_contact
 from tests.fakes import ANNA, NOON, Crash, Fault, World, business, inbound, receipt
 
 CHAT: Final = Contact(ANNA.brand, "whatsapp", "GB.1112223334445556")
+WHATSAPP: Final = replace(ANNA, channel="whatsapp")
 OTHER_PHONE: Final = Contact(ANNA.brand, "sms", "+447700900123")
 DUE: Final = NOON + timedelta(days=2)
 STARTS: Final = DUE + timedelta(hours=2)
@@ -53,6 +54,17 @@ def story(*written: tuple[Contact, timedelta], booked: Contact = ANNA, **setting
     book(world, booked)
     world.bus.events.clear()
     world.clock.now = DUE
+    return world
+
+
+def sent_by_whatsapp() -> World:
+    """A reminder that was booked for SMS, of a person who wrote only by WhatsApp; it was due and sent."""
+    world = World()
+    write(world, WHATSAPP, DUE - HOUR)
+    world.clock.now = NOON
+    book(world)
+    world.clock.now = DUE
+    world.run_sender()
     return world
 
 
@@ -117,15 +129,194 @@ def test_all_closed_windows_skip_by_the_contacts_own_rule() -> None:
     assert world.run_sender()["skipped"] == {"window_closed": 1}
 
 
-def test_one_number_on_two_channels_is_no_link() -> None:
-    """A message planned for SMS does not go to WhatsApp unless an event links the two."""
+def test_a_channel_with_no_window_gives_way_to_an_open_one() -> None:
+    """The booking named SMS, the person had only ever written by WhatsApp: the reminder was skipped."""
     world = World()
-    whatsapp = replace(ANNA, channel="whatsapp")
-    write(world, whatsapp, DUE - HOUR)
+    write(world, WHATSAPP, DUE - HOUR)
+    world.clock.now = NOON
+    book(world)
+    (planned,) = world.bus.details("MessagePlanned")
+    assert (planned["forecast"], "opener" in planned) == ("send", False)
+    world.clock.now = DUE
+    assert world.run_sender()["sent"] == 1
+    assert sent_to(world) == [WHATSAPP]
+    (sent,) = world.bus.details("MessageSent")
+    assert sent["facts"]["instead_of"] == "sms"
+
+
+def test_the_named_channel_is_kept_if_its_window_is_open() -> None:
+    world = World()
+    write(world, ANNA, DUE - 2 * HOUR)
+    write(world, WHATSAPP, DUE - HOUR)
     world.clock.now = NOON
     book(world)
     world.clock.now = DUE
+    world.run_sender()
+    assert sent_to(world) == [ANNA]
+
+
+def test_an_answer_on_the_other_channel_is_bound() -> None:
+    """The reminder is planned for SMS and sent by WhatsApp: "1" by WhatsApp answers it."""
+    world = sent_by_whatsapp()
+    ask(world)
+    assert asked(world, "1", WHATSAPP, 1) == ["confirmed"]
+
+
+def test_a_receipt_of_the_other_channel_is_recorded() -> None:
+    world = sent_by_whatsapp()
+    report(world, "delivered")
+    assert state(world)[0] is State.DELIVERED
+
+
+def test_a_reminder_is_pulled_forward_on_the_other_channel() -> None:
+    """It was booked before the person wrote at all; WhatsApp's window closes a day before the reminder is due."""
+    templates = frozenset({"appointment_reminder"})
+    world = World(policy=PolicySettings(when_window_will_close="pull_forward", whatsapp_templates=templates))
+    world.clock.now = DUE - 31 * DAYS
+    book(world)
+    write(world, WHATSAPP, DUE - 30 * DAYS - HOUR)
+    (row,) = world.store.rows()
+    assert row.due_at < DUE
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_an_unusable_channel_leaves_the_plan_to_its_own(*, refused: bool) -> None:
+    """WhatsApp is open for longer, but has no template; or RCS is, but was refused. The window of SMS decides."""
+    world = World(policy=PolicySettings(when_window_will_close="pull_forward"))
+    world.ingest = replace(world.ingest, opt_out_scope="channel")
+    other = replace(ANNA, channel="rcs" if refused else "whatsapp")
+    write(world, ANNA, DUE - 30 * DAYS - HOUR)
+    write(world, other, DUE - 20 * DAYS, "STOP" if refused else "Hello")
+    book(world)
+    (row,) = world.store.rows()
+    (planned,) = world.bus.details("MessagePlanned")
+    assert (row.due_at, planned["forecast"]) == (DUE - 2 * HOUR, "send")
+    world.clock.now = row.due_at
+    assert world.run_sender()["sent"] == 1
+    assert sent_to(world) == [ANNA]
+
+
+def test_a_plan_before_the_night_counts_the_channels_own_window() -> None:
+    """WhatsApp takes free text until the evening; the reminder is due at night, and a day later."""
+    hours = QuietHours.parse("21:00-08:00")
+    assert hours
+    world = World(policy=PolicySettings(quiet_hours={"utility": hours}))
+    world.ingest = replace(world.ingest, opt_out_scope="channel")
+    wrote = datetime(2026, 3, 10, 21, 30, tzinfo=UTC)
+    write(world, WHATSAPP, wrote, timezone="Europe/London")
+    starts_at = wrote + timedelta(hours=33)  # half past six
+    world.plan(business("AppointmentBooked", wrote, contact=ANNA, starts_at=starts_at, remind_before=["PT2H"]))
+    (row,) = world.store.rows()
+    assert wrote < row.due_at < wrote + timedelta(hours=24)
+    world.clock.now = row.due_at
+    assert world.run_sender()["sent"] == 1
+    assert sent_to(world) == [WHATSAPP]
+
+
+def test_a_message_on_whatsapp_keeps_what_is_planned_for_sms() -> None:
+    """It is due after the window of SMS, and after WhatsApp's free text: it was planned for an hour before."""
+    world = World(policy=PolicySettings(when_window_will_close="pull_forward"))
+    write(world, ANNA, DUE - 30 * DAYS - 20 * HOUR)
+    book(world)
+    (row,) = world.store.rows()
+    assert row.due_at == DUE - 21 * HOUR
+    write(world, WHATSAPP, DUE - 36 * HOUR)
+    world.clock.now = row.due_at
+    assert world.run_sender()["sent"] == 1
+
+
+@pytest.mark.parametrize("text", ["Hello", "STOP"])
+def test_an_unusable_channel_changes_no_forecast(text: str) -> None:
+    """Only WhatsApp is open, without a template when it is due; or only RCS, which was refused."""
+    world = World()
+    world.ingest = replace(world.ingest, opt_out_scope="channel")
+    write(world, replace(ANNA, channel="rcs" if text == "STOP" else "whatsapp"), NOON, text)
+    book(world)
+    (planned,) = world.bus.details("MessagePlanned")
+    assert planned["forecast"] == "no_conversation"
+    world.clock.now = DUE
     assert world.run_sender()["skipped"] == {"no_conversation": 1}
+
+
+@pytest.mark.parametrize("is_moved", [False, True])
+def test_what_is_linked_with_another_channel_gets_nothing(*, is_moved: bool) -> None:
+    """Someone else's number is linked with WhatsApp's address alone; the booking names SMS."""
+    world = World()
+    theirs = replace(OTHER_PHONE, channel="whatsapp")
+    write(world, theirs, DUE - 2 * HOUR)
+    if is_moved:
+        move_contact(MoveContact(WHATSAPP, theirs, world.clock.now), store=world.store, publish=world.bus)
+    else:
+        link(world, WHATSAPP, theirs)
+    book(world)
+    (planned,) = world.bus.details("MessagePlanned")
+    assert planned["forecast"] == "no_conversation"
+    world.clock.now = DUE
+    assert world.run_sender()["skipped"] == {"no_conversation": 1}
+    assert sent_to(world) == []
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_marketing_refused_on_the_named_channel_goes_nowhere(*, is_open: bool) -> None:
+    world = World()
+    world.ingest = replace(world.ingest, opt_out_scope="channel")
+    write(world, ANNA, NOON - (1 if is_open else 31) * DAYS)
+    write(world, ANNA, NOON - (1 if is_open else 31) * DAYS, "STOP PROMOTIONS")
+    assert world.store.read_preferences(ANNA).refused("marketing", "sms")
+    write(world, replace(ANNA, channel="rcs"), NOON)
+    world.plan(business("CartAbandoned", contact=ANNA, subject_id="C-1"))
+    world.clock.now = NOON + 4 * HOUR
+    assert world.run_sender("updates")["skipped"] == {"no_consent" if is_open else "window_closed": 1}
+    assert sent_to(world) == []
+
+
+def test_an_opt_out_covers_the_other_channel() -> None:
+    world = World()
+    write(world, WHATSAPP, DUE - HOUR)
+    world.clock.now = NOON
+    book(world)
+    write(world, WHATSAPP, DUE - HOUR / 2, "STOP")
+    world.clock.now = DUE
+    assert world.run_sender()["skipped"] == {"opted_out": 1}
+
+
+def test_a_template_free_channel_gives_way_to_an_open_one() -> None:
+    """WhatsApp was used two days ago and has no template; the window of SMS is open."""
+    world = World()
+    write(world, ANNA, DUE - 3 * DAYS)
+    write(world, WHATSAPP, DUE - 2 * DAYS)
+    world.clock.now = NOON
+    book(world, WHATSAPP)
+    world.clock.now = DUE
+    world.run_sender()
+    assert sent_to(world) == [ANNA]
+
+
+def test_an_undelivered_message_falls_back_to_the_other_channel() -> None:
+    world = World()
+    write(world, ANNA, DUE - 2 * HOUR)
+    write(world, WHATSAPP, DUE - HOUR)
+    world.clock.now = NOON
+    book(world)
+    world.clock.now = DUE
+    world.run_sender()
+    report(world, "undelivered")
+    world.clock.forward(seconds=60)
+    world.run_sender()
+    assert sent_to(world) == [ANNA, WHATSAPP]
+
+
+def test_the_zone_reported_on_the_other_channel_counts() -> None:
+    hours = QuietHours.parse("21:00-08:00")
+    assert hours
+    world = World(policy=PolicySettings(quiet_hours={"utility": hours}))
+    write(world, WHATSAPP, DUE - HOUR, timezone="America/Los_Angeles")
+    world.clock.now = NOON
+    book(world)
+    world.clock.now = DUE
+    world.run_sender()
+    (decided,) = world.bus.details("MessageHeld") + world.bus.details("MessageSkipped")
+    assert decided["facts"]["zone"] == "America/Los_Angeles"
 
 
 def test_a_link_between_channels_of_one_number_counts() -> None:
@@ -378,7 +569,8 @@ def test_a_refused_fallback_ends_undelivered() -> None:
     assert world.bus.details("MessageFailed") == []
 
 
-def test_a_fallback_is_published_after_the_next_receipt() -> None:
+@pytest.mark.parametrize("then", ["delivered", "undelivered"])
+def test_a_fallback_is_published_after_the_next_receipt(then: Status) -> None:
     """The receipt's first try is cut short, and the second address reports before it is tried again."""
     world = story((ANNA, HOUR), (CHAT, HOUR))
     world.run_sender()
@@ -386,10 +578,10 @@ def test_a_fallback_is_published_after_the_next_receipt() -> None:
     with pytest.raises(NotPublished):
         report(world, "undelivered", 0)
     world.run_sender()
-    report(world, "delivered", event_id="second")
+    report(world, then, event_id="second")
     report(world, "undelivered", 0)
-    (undelivered,) = world.bus.details("MessageUndelivered")
-    assert undelivered["falls_back"] is True
+    falls_back = [detail.get("falls_back") for detail in world.bus.details("MessageUndelivered")]
+    assert falls_back == ([True] if then == "delivered" else [None, True])
 
 
 @pytest.mark.parametrize(("refused_first", "sent"), [(False, 0), (True, 1)])
@@ -508,13 +700,19 @@ def test_a_receipt_by_the_planned_address_is_about_the_used_one() -> None:
     assert sent_to(world) == [CHAT, ANNA]
 
 
-def test_forecast_is_send_if_a_linked_window_is_open() -> None:
-    world = World()
+@pytest.mark.parametrize("has_template", [False, True])
+def test_forecast_looks_at_the_linked_window(*, has_template: bool) -> None:
+    """Two days later, WhatsApp takes a template only."""
+    templates = frozenset({"appointment_reminder"} if has_template else ())
+    world = World(policy=PolicySettings(whatsapp_templates=templates))
     write(world, CHAT, NOON)
     link(world)
     book(world)
     (planned,) = world.bus.details("MessagePlanned")
-    assert planned["forecast"] == "send"
+    assert planned["forecast"] == ("send" if has_template else "no_conversation")
+    world.clock.now = DUE
+    world.run_sender()
+    assert sent_to(world) == ([CHAT] if has_template else [])
 
 
 def test_a_reply_stays_at_its_address() -> None:
@@ -560,8 +758,6 @@ def ask(world: World) -> None:
 
 
 # One number on two channels
-
-WHATSAPP: Final = replace(ANNA, channel="whatsapp")
 
 
 def test_caps_count_one_number_on_two_channels() -> None:

@@ -185,6 +185,16 @@ def test_forwarded_link_diverts_no_reachable_person() -> None:
     assert len(world.store.read_holdings(ANNA).consents) == 1
 
 
+def test_a_link_diverts_no_one_who_is_reached_elsewhere() -> None:
+    """The patient wrote from the booked number by WhatsApp: the reminders reach them there."""
+    world = clinic()
+    token = book(world)
+    write(world, replace(ANNA, channel="whatsapp"), "Hello")
+    write(world, BEN, token)
+    assert rows(world, BEN) == []
+    assert len(rows(world, ANNA)) == 2
+
+
 def test_person_who_opted_out_may_ask_elsewhere() -> None:
     world = clinic()
     token = book(world)

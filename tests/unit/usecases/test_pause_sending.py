@@ -1,6 +1,6 @@
 """Pausing and resuming: what is held, what it costs, and what goes after a resume."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -89,6 +89,41 @@ def test_after_a_resume_the_earliest_deadline_goes_first() -> None:
     resume(world, at=world.clock.now)
     world.run_sender()
     assert [outbound.message.subject.id for outbound in world.provider.handed] == ["A-1", "A-2", "A-0"]
+
+
+@dataclass(slots=True)
+class OneSlot:
+    """A rate limiter that has one slot for a run."""
+
+    is_free: bool = True
+
+    def __call__(self, _channel: str) -> bool:
+        was_free, self.is_free = self.is_free, False
+        return was_free
+
+
+def test_under_a_rate_limit_the_earliest_deadline_goes_first() -> None:
+    """The limit leaves room for one message a run: those that can wait are the last, and none is sent twice."""
+    world = World()
+    for number, hours in enumerate((4, 2, 5, 3)):
+        anna = Contact("acme-dental", "sms", f"+491511234560{number}")
+        world.receive(inbound(contact=anna))
+        starts = STARTS + timedelta(hours=hours)
+        before = [f"PT{hours + 2}H"]
+        booked = business(
+            "AppointmentBooked", contact=anna, subject_id=f"A-{number}", starts_at=starts, remind_before=before
+        )
+        world.plan(booked)
+    world.clock.now = DUE
+    pause(world)
+    world.run_sender()
+    resume(world, at=world.clock.now + MINUTE)
+    for run in range(1, 6):
+        world.clock.forward(minutes=2)
+        sender = replace(world.sender(), rate_limiter=OneSlot())
+        send_due_messages(sender, stop_at=world.clock.now + MINUTE)
+        assert len(world.provider.handed) == min(run, 4)
+    assert [outbound.message.subject.id for outbound in world.provider.handed] == ["A-1", "A-3", "A-0", "A-2"]
 
 
 def test_a_pause_of_another_brand_or_reason_holds_nothing() -> None:

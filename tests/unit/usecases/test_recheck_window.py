@@ -215,6 +215,19 @@ def test_trial_event_before_the_first_message_is_followed_up() -> None:
     assert timedelta() <= at - CLOSES < MINUTE
 
 
+@pytest.mark.parametrize("of_stack", ["wait", "warn"])
+def test_the_brands_own_setting_decides_as_the_window_opens(of_stack: WhenWindowWillClose) -> None:
+    """The stack's setting differs. What was planned before the first message has to be looked at again."""
+    world = a_world(of_stack)
+    world.store.write_brand(Brand("acme-dental", when_window_will_close="pull_forward"))
+    world.plan(trial())
+    write(world, NOON + HOUR)
+    live(world, NOON + timedelta(days=40))
+    [at] = sent(world)
+    assert timedelta() <= at - CLOSES < MINUTE
+    assert not warnings(world)
+
+
 def test_nothing_is_pulled_before_its_reason_allows_it() -> None:
     """At its follow-up, a trial of 60 days ends in a week at most: the business is warned instead."""
     world = signed_up(a_world("pull_forward"), ends_at=NOON + 60 * DAY)
@@ -700,3 +713,15 @@ def test_a_linked_window_pulls_a_message_forward(*, linked_first: bool) -> None:
     live(world, CLOSES + 3 * DAY)
     assert [in_berlin(at) for at in sent(world)] == ["01.04. 13:00"]
     assert world.provider.handed[0].message.recipient == ANNA
+
+
+def test_a_linked_window_pulls_forward_by_the_brands_setting() -> None:
+    world, chat = a_world("wait"), Contact(ANNA.brand, "whatsapp", "GB.1112223334445556")
+    world.store.write_brand(Brand(ANNA.brand, when_window_will_close="pull_forward"))
+    world.clock.now = NOON
+    world.plan(trial(contact=chat))
+    write(world, NOON)
+    link_contact(LinkContact(ANNA, chat, world.clock.now), store=world.store, publish=world.bus)
+    recheck_closing(ANNA, settings=world.policy, store=world.store, clock=world.clock)
+    live(world, CLOSES + 3 * DAY)
+    assert len(sent(world)) == 1

@@ -73,7 +73,8 @@ def test_a_product_viewed_on_two_channels_is_one_message(
         world = world_of(*written)
         assert play(world, order) == [wanted]
         skipped = [detail["rule"] for detail in world.bus.details("MessageSkipped")]
-        assert skipped == ["superseded"]
+        planned = len(world.bus.details("MessagePlanned"))
+        assert (skipped, planned) in [([], 1), (["superseded"], 2)]
 
 
 @pytest.mark.parametrize("linked", [False, True])

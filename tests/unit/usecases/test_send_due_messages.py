@@ -599,6 +599,22 @@ def test_claim_of_another_run_is_kept_until_it_expires() -> None:
     assert world.run_sender() == NOTHING
 
 
+def test_an_expired_claim_shows_no_rule_of_an_earlier_hold() -> None:
+    """A message was held in quiet hours, and its next run died: `explain` showed `quiet_hours` beside `unconfirmed`."""
+    world = story()
+    world.policy = PolicySettings(quiet_hours={"utility": QuietHours(time(22), time(12, 30))})
+    assert world.run_sender() == {**NOTHING, "due": 1, "held": 1}
+    assert (row(world).rule, bool(row(world).facts)) == ("quiet_hours", True)
+    world.clock.now = row(world).due_at
+    world.provider.script.append(Crash("the run died"))
+    with pytest.raises(Crash):
+        world.run_sender()
+    world.clock.now += CLAIM_LASTS
+    assert world.run_sender() == {**NOTHING, "due": 1, "unconfirmed": 1}
+    assert (row(world).state, row(world).rule, dict(row(world).facts)) == (State.UNCONFIRMED, None, {})
+    assert len(world.provider.handed) == 1
+
+
 def test_a_stale_entry_of_the_index_is_no_work() -> None:
     """The index is behind: it still names messages that were settled, postponed or deleted."""
     world = story()

@@ -88,8 +88,8 @@ class AwsClients:
         return LeanClient.of(SERVICES[service], found, attempts=attempts, tls=self._tls, **timeouts)
 
     def _make(self, service: str, *, total_max_attempts: int, **options: Any) -> Any:
-        import botocore  # noqa: PLC0415 - only its own clients need it
-        from botocore.config import Config  # noqa: PLC0415 - only its own clients need it
+        import botocore  # noqa: PLC0415 - slow to import; lean clients do not need it
+        from botocore.config import Config  # noqa: PLC0415 - slow to import; lean clients do not need it
 
         config = Config(
             read_timeout=READ_TIMEOUT,

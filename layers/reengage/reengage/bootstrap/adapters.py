@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from ..adapters.aws_clients import AwsClients
 from ..adapters.eventbridge import SOURCE, EventBus, only_outcomes
-from ..observability import observed, tracer
-from ..settings import BusSettings, EventSettings, ProviderSettings, StackSettings
+from ..errors import ConfigurationError
+from ..observability import NOT_PUBLISHED, count, logger, observed, tracer
+from ..settings import BusSettings, EventSettings, ProviderSettings, Settings, StackSettings
 
 if TYPE_CHECKING:
     from ..adapters.dynamodb import DynamoDBStore
+    from ..adapters.inbound.relay import Relay
     from ..adapters.secrets import ProviderSecrets
     from ..errors import InvalidEvent
     from ..ports import KeepRejected, Publish
@@ -24,6 +26,16 @@ CONNECTIONS: Final = 16
 
 MAKING: Final = Lock()
 """Build an adapter once, although a run's threads need it at the same time."""
+
+
+def read_tolerantly[T: Settings](settings: type[T]) -> T:
+    """Read the settings, with the safest value for each wrong one: a STOP must not wait for a correction."""
+    try:
+        return settings.from_env()
+    except ConfigurationError as error:
+        found = settings.from_env(tolerant=True)
+        logger().error("a setting is wrong", error=str(error))
+        return found
 
 
 class Adapters:
@@ -110,6 +122,17 @@ class EventAdapters(Adapters):
         from ..usecases.reject_event import reject_event
 
         return reject_event(event, error, keep=self.keep_rejected, publish=self.publish)
+
+    @property
+    def relay(self) -> Relay:
+        """Publish the content of a provider's call as events in; keep the call if a part of it is invalid."""
+        from ..adapters.inbound.relay import SOURCE
+        from ..usecases.relay_provider_call import relay_provider_call
+
+        count_unpublished = partial(count, NOT_PUBLISHED)
+        return partial(
+            relay_provider_call, publish=self._bus(SOURCE), count_unpublished=count_unpublished, reject=self.reject
+        )
 
 
 class ProviderKeys(Adapters):

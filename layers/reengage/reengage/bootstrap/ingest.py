@@ -13,6 +13,8 @@ from .planning import PlanningApp
 from .sending import SendingApp
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..domain.contact import Contact
     from ..domain.conversation import InboundMessage
     from ..domain.message import ScheduledMessage
@@ -46,7 +48,7 @@ class IngestApp(SendingApp, PlanningApp, EventAdapters):
             publish=self.publish,
             clock=self.clock,
             send_now=lambda message: self._send_now(message, time_left),
-            recheck_contact=self._recheck,
+            recheck_contacts=self._recheck,
             bind=self._plan,
         )
 
@@ -58,10 +60,10 @@ class IngestApp(SendingApp, PlanningApp, EventAdapters):
     def _send_now(self, message: ScheduledMessage, time_left: timedelta) -> None:
         self._sender("updates", time_left).send_now(message)
 
-    def _recheck(self, contact: Contact) -> None:
-        from ..usecases.recheck_window import recheck_contact
+    def _recheck(self, contacts: Iterable[Contact]) -> None:
+        from ..usecases.recheck_window import recheck_contacts
 
-        recheck_contact(contact, settings=self.settings.policy, store=self.store, clock=self.clock)
+        recheck_contacts(contacts, settings=self.settings.policy, store=self.store, clock=self.clock)
 
 
 @cache

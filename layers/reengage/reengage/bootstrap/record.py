@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import cache, cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..settings import RecordSettings
-from .adapters import EventAdapters, StoreAdapters
+from .adapters import EventAdapters, StoreAdapters, read_tolerantly
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..domain.commands import RecordDelivery
     from ..usecases.record_delivery import Recorded
 
@@ -18,7 +20,8 @@ class RecordApp(StoreAdapters, EventAdapters):
 
     @cached_property
     def settings(self) -> RecordSettings:
-        return RecordSettings.from_env()
+        """Use the rows of ``Routes`` that are right: a notification of AWS may be a STOP."""
+        return read_tolerantly(RecordSettings)
 
     def record(self, receipt: RecordDelivery) -> Recorded:
         """Record the outcome of a message."""
@@ -31,6 +34,19 @@ class RecordApp(StoreAdapters, EventAdapters):
             clock=self.clock,
             opt_out_scope=self.settings.opt_out_scope,
         )
+
+    def record_notification(self, event: Any, record: Callable[[Any], dict[str, Any]]) -> dict[str, int]:
+        """Handle a notification of AWS End User Messaging; ``record`` handles a ``DeliveryReported`` event."""
+        # Only a notification needs the parsers of AWS and Meta.
+        from ..adapters.inbound.aws import record_sns
+        from ..observability import RECEIPTS_BEYOND_RUNS, count
+
+        counts = record_sns(
+            event, routes=self.settings.routes, arrived_at=self.clock(), relay=self.relay, record=record
+        )
+        if beyond := counts["receipts"] - 1:
+            count(RECEIPTS_BEYOND_RUNS, beyond)
+        return counts
 
 
 @cache

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache, cached_property, partial
-from typing import TYPE_CHECKING, Any
+from functools import cache, cached_property
+from typing import Any
 
-from ..errors import ConfigurationError
-from ..observability import NOT_PUBLISHED, count, count_refused_webhook, logger
+from ..observability import count_refused_webhook
 from ..settings import WebhookSettings
-from .adapters import EventAdapters, ProviderKeys
-
-if TYPE_CHECKING:
-    from ..adapters.inbound.relay import Relay
+from .adapters import EventAdapters, ProviderKeys, read_tolerantly
 
 
 class WebhookApp(ProviderKeys, EventAdapters):
@@ -20,12 +16,7 @@ class WebhookApp(ProviderKeys, EventAdapters):
     @cached_property
     def settings(self) -> WebhookSettings:
         """Use the rows of ``Routes`` that are right: not every provider retries a STOP."""
-        try:
-            return WebhookSettings.from_env()
-        except ConfigurationError as error:
-            settings = WebhookSettings.from_env(tolerant=True)
-            logger().error("a setting is wrong", error=str(error))
-            return settings
+        return read_tolerantly(WebhookSettings)
 
     def webhook(self, event: Any) -> dict[str, Any]:
         """Answer a provider's call. Its content is on the bus by then; if that fails, the provider calls again."""
@@ -40,7 +31,7 @@ class WebhookApp(ProviderKeys, EventAdapters):
             public_url=settings.public_webhook_url,
             proxy_header=settings.webhook_proxy_secret_header,
             count_refused=self.count_refused,
-            relay=self._relay,
+            relay=self.relay,
         )
 
     def count_refused(self, endpoint: str, status: int) -> None:
@@ -51,17 +42,7 @@ class WebhookApp(ProviderKeys, EventAdapters):
         """Handle a notification of AWS End User Messaging."""
         from ..adapters.inbound.aws import handle_sns
 
-        return handle_sns(event, routes=self.settings.routes, arrived_at=self.clock(), relay=self._relay)
-
-    @property
-    def _relay(self) -> Relay:
-        from ..adapters.inbound.relay import SOURCE
-        from ..usecases.relay_provider_call import relay_provider_call
-
-        count_unpublished = partial(count, NOT_PUBLISHED)
-        return partial(
-            relay_provider_call, publish=self._bus(SOURCE), count_unpublished=count_unpublished, reject=self.reject
-        )
+        return handle_sns(event, routes=self.settings.routes, arrived_at=self.clock(), relay=self.relay)
 
 
 @cache

@@ -86,26 +86,34 @@ def webhook(inspection: Inspection) -> Iterator[Finding]:
     if not providers:
         return
     functions = dict(inspection.resources.get("AWS::Lambda::Function", []))
-    now = datetime.now(UTC)
-    points = inspection.client("cloudwatch").get_metric_statistics(
-        Namespace="AWS/Lambda",
-        MetricName="Invocations",
-        Dimensions=[{"Name": "FunctionName", "Value": functions.get("WebhookFunction", "")}],
-        StartTime=now - LOOK_BACK,
-        EndTime=now,
-        Period=86_400,
-        Statistics=["Sum"],
-    )["Datapoints"]
-    if any(point["Sum"] for point in points):
+    topic = inspection.stack.outputs.get("ProviderEventsTopicArn", "")
+    if _was_used(inspection, "AWS/Lambda", "Invocations", FunctionName=functions.get("WebhookFunction", "")):
+        return
+    name = topic.rpartition(":")[2]
+    if "aws" in providers and _was_used(inspection, "AWS/SNS", "NumberOfMessagesPublished", TopicName=name):
         return
     problem = "no provider has called the webhook in seven days: no STOP can arrive"
     if providers == {"aws"}:
-        topic = inspection.stack.outputs.get("ProviderEventsTopicArn", "")
         yield Finding("warning", problem, f"Let AWS End User Messaging publish to {topic}: two-way SMS, and receipts.")
         return
     url = inspection.stack.outputs.get("WebhookUrl")
     hint = f"Enter {url}<provider> at the provider." if url else "Set PublicWebhook to auto: there is no public URL."
     yield Finding("warning", problem, hint)
+
+
+def _was_used(inspection: Inspection, namespace: str, metric: str, **dimension: str) -> bool:
+    """Return whether a metric of AWS counted anything in seven days."""
+    now = datetime.now(UTC)
+    points = inspection.client("cloudwatch").get_metric_statistics(
+        Namespace=namespace,
+        MetricName=metric,
+        Dimensions=[{"Name": name, "Value": value} for name, value in dimension.items()],
+        StartTime=now - LOOK_BACK,
+        EndTime=now,
+        Period=86_400,
+        Statistics=["Sum"],
+    )["Datapoints"]
+    return any(point["Sum"] for point in points)
 
 
 def concurrency(inspection: Inspection) -> Iterator[Finding]:

@@ -1,6 +1,8 @@
 """``explain`` and ``export``: what happened to a contact and why; everything that is stored of one."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated, Any, Final
 
 import typer
@@ -18,6 +20,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for program
 
 PHONE_CHANNELS: Final = ("sms", "whatsapp", "rcs")
 """The channels whose addresses are phone numbers."""
+
+NO_NUMBER: Final = '--phone: write the number with its country, such as "+1 202 555 0101"; got "{}"'
 
 CONSENT = {None: "not recorded", True: "yes", False: "no"}
 
@@ -87,7 +91,10 @@ def _of_phone(invoke: stacks.Functions, stack: str, brand: str, phone: str) -> d
     number = _international(phone.strip(), [route.sender_id for route in routes.routes if route.brand == brands[0]])
     ledgers = []
     for channel in PHONE_CHANNELS:
-        fields = contact_fields(parse_contact(f"{brands[0]}/{channel}/{number}"))
+        try:
+            fields = contact_fields(parse_contact(f"{brands[0]}/{channel}/{number}"))
+        except UsageError:
+            raise UsageError(NO_NUMBER.format(phone)) from None
         answer = stacks.accepted(invoke("ExplainFunctionArn", {"contact": fields}))
         if answer["entries"]:
             ledgers.append(answer)
@@ -109,7 +116,11 @@ def _international(phone: str, senders: Sequence[str]) -> str:
                 break
             if phonenumbers.is_possible_number(number):
                 return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    raise UsageError(f'--phone: write the number with its country, such as "+1 202 555 0101"; got "{phone}"')
+    digits = f"+{re.sub(r'[^0-9]', '', phone)}"
+    with suppress(phonenumbers.NumberParseException):
+        if phonenumbers.is_valid_number(phonenumbers.parse(digits)):
+            return digits
+    raise UsageError(NO_NUMBER.format(phone))
 
 
 def _brand_hint(stack: str, brand: str) -> str:
@@ -122,7 +133,7 @@ def _brand_hint(stack: str, brand: str) -> str:
         known = known_brands(stacks.describe(stack), [brand])
     except (stacks.StackError, BotoCoreError, ClientError):
         return ""
-    return "" if brand in known else f"{unknown_brand(brand, known)}."
+    return "" if brand in known else unknown_brand(brand, known)
 
 
 PARTS: Final = ("inbound", "scheduled", "subjects", "consents")

@@ -43,8 +43,9 @@ def redrive(
 ) -> ExitCode:
     """Put failed or rejected events on the bus again, or failed messages into the schedule.
 
-    It also counts the causes. Each event keeps its own time; one that the bus does not take stays in the queue. Each
-    message is sent by the next run, after the same rules, if it is still valid. Example: reengage redrive --apply
+    It also counts the causes. Each event keeps its own time; one that the bus does not take stays in the queue. A
+    notification of AWS goes to its function again. Each message is sent by the next run, after the same rules,
+    if it is still valid. Example: reengage redrive --apply
     """
     if queue not in (*OUTPUTS, MESSAGES):
         raise UsageError(f'unknown --queue "{queue}"; use {", ".join((*OUTPUTS, MESSAGES))}')
@@ -59,7 +60,9 @@ def redrive(
         selection = Selection(brand, reason)
         counts = _redrive_messages(description.output("TableName"), selection, rate=rate, limit=limit, apply=apply)
     else:
-        runner = _Redrive(description.output("EventBusName"), description.output(OUTPUTS[queue]), rate, apply=apply)
+        notified = description.output("RecordDeliveryFunctionArn")
+        bus, url = description.output("EventBusName"), description.output(OUTPUTS[queue])
+        runner = _Redrive(bus, url, notified, rate, apply=apply)
         counts = runner.run(limit)
     if as_json:
         write_json(dict(counts))
@@ -118,11 +121,11 @@ def cause_of(message: Mapping[str, Any]) -> str:
 
 
 class _Redrive:
-    def __init__(self, bus: str, queue_url: str, rate: float, *, apply: bool) -> None:
+    def __init__(self, bus: str, queue_url: str, notified: str, rate: float, *, apply: bool) -> None:
         import boto3  # noqa: PLC0415 - commands without a stack do not need it
 
-        self.bus, self.queue_url, self.rate, self.apply = bus, queue_url, rate, apply
-        self.sqs, self.events = boto3.client("sqs"), boto3.client("events")
+        self.bus, self.queue_url, self.notified, self.rate, self.apply = bus, queue_url, notified, rate, apply
+        self.sqs, self.events, self.functions = boto3.client("sqs"), boto3.client("events"), boto3.client("lambda")
         self.causes: Counter[str] = Counter()
 
     def run(self, limit: int) -> Counter[str]:
@@ -133,20 +136,34 @@ class _Redrive:
         counts: Counter[str] = Counter()
         for message in self._messages(limit):
             self.causes[f"cause: {cause_of(message)}"] += 1
-            entry = self._entry(message["Body"])
-            if entry is None:
-                counts["left (no event of the bus: see events/README.md)"] += 1
-            elif not self.apply:
-                counts[f"would be put: {entry['DetailType']}"] += 1
-            elif self.events.put_events(Entries=[entry])["FailedEntryCount"]:
-                counts["left (the bus did not take it)"] += 1
-            else:
+            went = self._put_back(_event_of(message["Body"]))
+            counts[went] += 1
+            if self.apply and not went.startswith("left"):
                 self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
-                counts[f"put: {entry['DetailType']}"] += 1
                 if counts.total() % PROGRESS_EVERY == 0:
                     warn(f"{counts.total()} events …")
                 time.sleep(1 / self.rate)
         return counts + self.causes
+
+    def _put_back(self, event: Any) -> str:
+        """Put the event on the bus, or give a notification to its function, under its own id; return where it went."""
+        if (entry := self._entry(event)) is not None:
+            if not self.apply:
+                return f"would be put: {entry['DetailType']}"
+            is_refused = self.events.put_events(Entries=[entry])["FailedEntryCount"]
+            return "left (the bus did not take it)" if is_refused else f"put: {entry['DetailType']}"
+        if (notification := _notification(event)) is None:
+            return "left (no event of the bus: see events/README.md)"
+        return self._notify(notification) if self.apply else "would be delivered: notification of AWS"
+
+    def _notify(self, notification: Mapping[str, Any]) -> str:
+        """Invoke the function that SNS invokes; return what it did."""
+        answer = self.functions.invoke(FunctionName=self.notified, Payload=json.dumps(notification).encode())
+        if answer.get("FunctionError"):
+            return "left (the function failed again)"
+        if "receipts" not in json.loads(answer["Payload"].read()):
+            return "left (the stack's function does not know notifications of AWS; deploy this version first)"
+        return "delivered: notification of AWS"
 
     def _messages(self, limit: int) -> Iterator[Any]:
         seen: list[Any] = []
@@ -170,12 +187,8 @@ class _Redrive:
                         QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
                     )
 
-    def _entry(self, body: str) -> Any:
-        """Return the entry of a message's event, with its own time and id; ``None`` if the message has no event."""
-        message = json.loads(body)
-        if "gzip" in message:
-            message["event"] = json.loads(gzip.decompress(base64.b64decode(message["gzip"])))
-        event = message.get("requestPayload") or message.get("event") or message
+    def _entry(self, event: Any) -> Any:
+        """Return the entry of an event, with its own time and id; ``None`` if it is no event of the bus."""
         if not isinstance(event, dict) or not {"time", "source", "detail-type", "detail", "id"} <= event.keys():
             return None
         return {
@@ -185,3 +198,23 @@ class _Redrive:
             "DetailType": event["detail-type"],
             "Detail": json.dumps({"event_id": event["id"]} | event["detail"]),
         }
+
+
+def _event_of(body: str) -> Any:
+    """Return the event that a message of the queue keeps."""
+    message = json.loads(body)
+    if "gzip" in message:
+        return json.loads(gzip.decompress(base64.b64decode(message["gzip"])))
+    return message.get("requestPayload") or message.get("event") or message
+
+
+def _notification(event: Any) -> Mapping[str, Any] | None:
+    """Return the function's event of a notification of AWS, which Lambda or SNS kept; ``None`` of all else."""
+    if not isinstance(event, dict):
+        return None
+    if event.get("Type") == "Notification":
+        return {"Records": [{"Sns": event}]}
+    records = event.get("Records")
+    if not isinstance(records, list) or not records:
+        return None
+    return event if all(isinstance(each, dict) and "Sns" in each for each in records) else None

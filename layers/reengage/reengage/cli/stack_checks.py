@@ -182,7 +182,8 @@ def _to_first_version(arn: str, client: Any) -> str:
 
 def deployment(inspection: Inspection) -> Iterator[Finding]:
     """Check that one version is deployed, with every output that this program needs."""
-    for name in ("EventBusName", "TableName", "ExplainFunctionArn", "PlanMessagesFunctionArn", "DashboardUrl"):
+    dashboard = ["DashboardUrl"] if inspection.stack.parameters.get("CreateDashboard") != "false" else []
+    for name in ("EventBusName", "TableName", "ExplainFunctionArn", "PlanMessagesFunctionArn", *dashboard):
         if name not in inspection.stack.outputs:
             yield Finding("problem", f"the stack has no output {name}", "Deploy this version of the template.")
     yield from _functions(inspection)

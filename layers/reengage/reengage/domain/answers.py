@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import cache
+from itertools import product
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -56,6 +57,7 @@ def detect_signed_answer(text: str, locale: str | None = None, name: str | None 
     | phrases of different answers, or any other word | none |
     | "Confirmed?", "Cancelled?", "1?": a question to us; "Could you cancel?" is an answer | none |
     | "OK", "thanks", an emoji: perhaps only "I have read it" | none |
+    | "Yes, unfortunately" | none |
     | "No" alone: it may reply to "confirm?" and to "cancel?" | none |
     | "No, I can't come" | cancel |
     | "no cancelar", "No, cancel": perhaps "do not cancel" | none |
@@ -128,7 +130,8 @@ def _parse(words: Sequence[str], answers: Mapping[str, Answer], *, is_question: 
         for end in range(start + 1, len(words) + 1) if read[start] else ():
             for part in _parts(" ".join(words[start:end]), answers, is_question=is_question):
                 read[end] |= {before | part for before in read[start]}
-    found = {_CLEAR[parts] for parts in read[-1] if parts in _CLEAR and not (is_question and parts in _UNASKED)}
+    unasked = _UNASKED if is_question else ()
+    found = {_CLEAR[parts] for parts in read[-1] if parts in _CLEAR and parts - {_REGRET} not in unasked}
     return found.pop() if len(found) == 1 else None
 
 
@@ -136,8 +139,8 @@ def _parts(phrase: str, answers: Mapping[str, Answer], *, is_question: bool) -> 
     """Yield what a phrase may add to the parts of a message: a filler adds nothing."""
     if phrase in lists.phrase_set("answer fillers"):
         yield frozenset()
-    for part in (_REQUEST, _QUESTION):
-        if phrase in lists.phrase_set(f"{part} fillers"):
+    for part, section in _FILLERS:
+        if phrase in lists.phrase_set(section):
             yield frozenset({part})
     if phrase in lists.phrase_set("other times") or (is_question and phrase in lists.phrase_set("asked times")):
         yield frozenset({_OTHER_TIMES})
@@ -150,8 +153,14 @@ def _parts(phrase: str, answers: Mapping[str, Answer], *, is_question: bool) -> 
 _REQUEST: Final = "request"
 """The part of a message that has words such as "can you": "can you cancel?" cancels, "can you confirm?" asks us."""
 
+_REGRET: Final = "regret"
+"""The part of a message that has words such as "unfortunately": "Yes, unfortunately" does not confirm."""
+
 _QUESTION: Final = "question"
 """The part of a message that has words such as "can I": "can I cancel?" may only ask how."""
+
+_FILLERS: Final = ((_REQUEST, "request fillers"), (_QUESTION, "question fillers"), (_REGRET, "regrets"))
+"""Parts, and the sections of the words that add them."""
 
 _TIMES: Final = "times"
 """The part of a message that names a day or an hour. It counts only beside words that ask for another time."""
@@ -172,6 +181,11 @@ def _hours() -> re.Pattern[str]:
     return re.compile(rf"(?:{before}) {hour}(?: ?(?:{after}))?|(?:{perhaps}) (?:[4-9]|[12]\d|{clear})|{clear}")
 
 
+_POLITE: Final = tuple(
+    frozenset(part for part, is_there in zip((_REQUEST, _QUESTION, _REGRET), given, strict=True) if is_there)
+    for given in product((False, True), repeat=3)
+)
+
 _CLEAR: Final[Mapping[frozenset[str], Answer]] = MappingProxyType(
     {
         frozenset({Answer.CONFIRMED}): Answer.CONFIRMED,
@@ -182,13 +196,13 @@ _CLEAR: Final[Mapping[frozenset[str], Answer]] = MappingProxyType(
                 (Answer.RESCHEDULE_REQUESTED,),
                 (Answer.CANCEL_REQUESTED, Answer.RESCHEDULE_REQUESTED),
             )
-            for polite in ((), (_REQUEST,), (_QUESTION,), (_REQUEST, _QUESTION))
+            for polite in _POLITE
         },
         **{
             frozenset({*asked, _TIMES, *cancels, *polite}): Answer.RESCHEDULE_REQUESTED
             for asked in ((_OTHER_TIMES,), (Answer.RESCHEDULE_REQUESTED,), (_OTHER_TIMES, Answer.RESCHEDULE_REQUESTED))
             for cancels in ((), (Answer.CANCEL_REQUESTED,))
-            for polite in ((), (_REQUEST,), (_QUESTION,), (_REQUEST, _QUESTION))
+            for polite in _POLITE
         },
     }
 )

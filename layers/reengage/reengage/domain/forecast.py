@@ -6,7 +6,7 @@ from typing import Final
 
 from .policy import Action, Decision, PolicyInput
 from .recipient import choose
-from .window_closing import plan_for_closing
+from .window_closing import plan_for_closing, with_longest_window
 
 MAX_HOLDS: Final = 20
 """Several rules may hold a message in turn: first a full cap, then quiet hours. More would be no forecast."""
@@ -27,7 +27,7 @@ class Forecast:
 
 def forecast(context: PolicyInput, due_at: datetime) -> Forecast:
     """Decide at the instant at which the message is sent, and again after each hold."""
-    plan = plan_for_closing(context.with_longest_window(), due_at)
+    plan = plan_for_closing(with_longest_window(context, due_at), due_at)
     at = plan.at if plan.why == "pull_forward" else max(context.now, due_at)
     held_by: list[str] = []
     _, decision = choose(replace(context, now=at))

@@ -190,6 +190,16 @@ class ScheduledMessage:
         return _id_of(self.key, self.version)
 
     @property
+    def decided_at(self) -> datetime:
+        """Return when it is decided on: when it was claimed, or will be due."""
+        return max(self.due_at, self.claimed_at or self.due_at)
+
+    @property
+    def is_decided_to_send(self) -> bool:
+        """Return whether the last decision is to send it: a hold and a skip have a rule."""
+        return bool(self.facts) and self.rule is None
+
+    @property
     def was_accepted(self) -> bool:
         """Return whether a provider took it, as far as the row knows."""
         return self.provider is not None or self.provider_message_id is not None

@@ -4,7 +4,7 @@ Addresses are linked by a provider or by an event of the business, never by a gu
 count as one person for frequency caps and announcements.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -35,6 +35,13 @@ class OtherAddress(NamedTuple):
     interest: Subject | None = None
     is_linked: bool = True
 
+    def is_of(self, contact: Contact) -> bool:
+        """Whether it is linked with the contact, or another channel of the contact's number.
+
+        An address that is linked with another channel alone is not: nothing leads from there to the contact.
+        """
+        return self.is_linked or self.contact.person == contact.person
+
     @property
     def has_new_owner(self) -> bool:
         """Whether someone wrote from the address after the person left it."""
@@ -48,6 +55,13 @@ class OtherAddress(NamedTuple):
     @property
     def has_ended_interest(self) -> bool:
         return self.interest is not None and self.interest.is_undone(self.interest.ref.kind)
+
+    @property
+    def is_interest_counted(self) -> bool:
+        """Whether the interest counts for the person: not what was erased, or refused there."""
+        if self.interest is None or self.preferences.erased_since(self.contact.channel, self.interest.last_event_at):
+            return False
+        return not (self.has_interest and self.preferences.refused("contact", self.contact.channel))
 
     @property
     def has_left(self) -> bool:
@@ -83,26 +97,38 @@ def explore(
     read: Callable[[Sequence[Contact]], Found],
     *,
     planned_at: datetime | None = None,
-    named: Iterable[Contact] = (),
+    named: Collection[Contact] = (),
+    open_at: datetime | None = None,
 ) -> tuple[OtherAddress, ...]:
     """Read the person's other addresses, link by link; no request for a contact without links.
 
     ``preferences`` and ``conversation`` are the contact's own. An address that has a new owner is not the person's;
     but what was planned before the person left it, at ``planned_at``, still is. ``named`` are other channels of the
     number that events name for the same interest.
+
+    ``open_at``: when a window has to be open. If the contact's own is closed then, other channels of the number are
+    read, and those with a conversation returned.
     """
     if has_new_owner(preferences, conversation) and not (planned_at and preferences.moved_since(planned_at)):
         return ()
     others: dict[Contact, OtherAddress] = {}
     seen = {contact}
-    waiting = dict.fromkeys(named, False) | _next_to(contact, preferences, is_linked=True)
+    channels = set(other_channels(contact) if open_at and not _is_open(conversation, open_at) else ())
+    channels -= {*named, *preferences.linked_to(contact), *preferences.siblings_of(contact)}
+    waiting = dict.fromkeys([*named, *channels], False) | _next_to(contact, preferences, is_linked=True)
     while waiting := {other: is_linked for other, is_linked in waiting.items() if other not in seen}:
         seen |= waiting.keys()
         read_now = [address for address in read(list(waiting)).values() if not address.has_new_owner]
         found = [address._replace(is_linked=waiting[address.contact]) for address in read_now]
-        others |= {address.contact: address for address in found}
+        others |= {
+            address.contact: address for address in found if address.contact not in channels or address.conversation
+        }
         waiting = _beside(found)
     return tuple(others.values())
+
+
+def _is_open(conversation: Conversation | None, at: datetime) -> bool:
+    return conversation is not None and conversation.is_open(at)
 
 
 def _beside(found: Sequence[OtherAddress]) -> dict[Contact, bool]:

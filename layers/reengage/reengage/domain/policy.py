@@ -167,20 +167,17 @@ def _no_consent(context: PolicyInput) -> RuleResult:
 
 def _channel_window(context: PolicyInput) -> RuleResult:
     """Allow only an approved template after the channel's own window."""
-    contact = context.message.recipient
-    terms = CHANNELS[contact.channel]
-    if terms.free_text_for is None or context.conversation is None:
+    if context.takes_text_at(context.now):
         return PASS
+    assert context.conversation
+    terms = CHANNELS[context.message.recipient.channel]
+    assert terms.free_text_for
     until = context.conversation.last_inbound_at + terms.free_text_for
-    if context.now < until:
-        return PASS
     facts = {"free_text_until": iso(until), "template": context.message.reason}
     if context.message.reason not in context.settings.whatsapp_templates:
         source = context.settings.source("WhatsAppTemplates")
         return RuleResult(stops=True, facts=facts | {"template_is": "not among WhatsAppTemplates", **source})
-    if context.category == "marketing" and contact.address.startswith(terms.no_marketing_templates_to):
-        return RuleResult(stops=True, facts=facts | {"template_is": "marketing to a number that may not get it"})
-    return PASS
+    return RuleResult(stops=True, facts=facts | {"template_is": "marketing to a number that may not get it"})
 
 
 def _frequency_cap(context: PolicyInput) -> RuleResult:

@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 from .brand import Brand
 from .caps import Cap, CapUsage
-from .contact import Contact, Profile
+from .contact import CHANNELS, Contact, Profile
 from .conversation import Conversation
 from .instants import parse_zone
 from .message import ScheduledMessage
 from .pause import Pause, stored_pauses
 from .person import OtherAddress, newest_zone
 from .policy_settings import PolicySettings
-from .preferences import Preferences
+from .preferences import Preferences, Topic
 from .purchases import is_bought
 from .reasons import Category
 from .same_interest import newest_elsewhere
@@ -116,26 +116,24 @@ class PolicyInput:
             addresses=addresses,
         )
 
-    def elsewhere(self) -> "list[PolicyInput]":
+    def elsewhere(self, *, on_all_channels: bool = True) -> "list[PolicyInput]":
         """Return the input for the same message at each of the person's other addresses.
 
-        A broadcast may also go to another channel of the same number; so may a message about a product that was viewed
-        there, too.
+        Without ``on_all_channels``, another channel of the same number is left out. It counts for a broadcast, and for
+        a product that was viewed there, too. If the message was refused there, or at the own one, it does not.
         """
-        is_broadcast = self.message.reason_spec.audience is not None
-        others = [other for other in self.addresses[1:] if other.is_linked or is_broadcast or other.has_interest]
-        return [self._at(other) for other in others if other.is_linked or not other.has_ended_interest]
+        others = self.addresses[1:]
+        return [self._at(other) for other in others if self._counts(other, on_all_channels=on_all_channels)]
 
-    def with_longest_window(self) -> "PolicyInput":
-        """Return the input for the address whose window is open for longest: until then the message can be sent."""
-        if not self.addresses:
-            return self
-        is_open = [
-            each
-            for each in (self, *self.elsewhere())
-            if each.conversation and each.conversation.is_open(self.now) and not each.is_left
-        ]
-        return max(is_open, key=lambda each: each.closes_at or self.now, default=self)
+    def _counts(self, other: OtherAddress, *, on_all_channels: bool) -> bool:
+        if other.is_linked:
+            return True
+        if self.message.reason_spec.audience is not None:
+            return not other.has_ended_interest
+        is_named = other.has_interest or (on_all_channels and other.is_of(self.message.contact))
+        if not is_named or other.has_ended_interest:
+            return False
+        return not (self.is_refused or self._at(other).is_refused)
 
     def _at(self, other: OtherAddress) -> "PolicyInput":
         return replace(
@@ -145,6 +143,30 @@ class PolicyInput:
             conversation=other.conversation,
             preferences=other.preferences.with_refusals_of([self.preferences]),
         )
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the contact has opted out of this kind of message at the recipient's address."""
+        topics: tuple[Topic, ...] = ("contact", "marketing") if self.category == "marketing" else ("contact",)
+        return any(self.preferences.refused(topic, self.message.recipient.channel) for topic in topics)
+
+    def takes_text_at(self, at: datetime) -> bool:
+        """Whether the channel takes free text then, or has a template that it takes at any time."""
+        recipient, terms = self.message.recipient, CHANNELS[self.message.recipient.channel]
+        if terms.free_text_for is None or self.conversation is None:
+            return True
+        if at < self.conversation.last_inbound_at + terms.free_text_for:
+            return True
+        is_barred = self.category == "marketing" and recipient.address.startswith(terms.no_marketing_templates_to)
+        return self.message.reason in self.settings.whatsapp_templates and not is_barred
+
+    @property
+    def is_on_new_channel(self) -> bool:
+        """Whether it goes to another channel of the contact's number, and nothing is stored that leads from there."""
+        own, recipient = self.message.contact, self.message.recipient
+        if recipient == own or recipient.person != own.person:
+            return False
+        return own not in (*self.preferences.siblings_of(recipient), *self.preferences.linked_to(recipient))
 
     @property
     def is_left(self) -> bool:
@@ -208,14 +230,8 @@ class PolicyInput:
         refused there, does not count.
         """
         own = self.interest if self.message.reason_spec.audience else self.subject
-        others = (other for other in self.addresses[1:] if other.interest and self._counts(other))
-        return newest_elsewhere(own, [other.interest for other in others if other.interest])
-
-    def _counts(self, other: OtherAddress) -> bool:
-        assert other.interest
-        channel, preferences = other.contact.channel, other.preferences
-        is_erased = preferences.erased_since(channel, other.interest.last_event_at)
-        return not (is_erased or (other.has_interest and preferences.refused("contact", channel)))
+        others = [other.interest for other in self.addresses[1:] if other.interest and other.is_interest_counted]
+        return newest_elsewhere(own, others)
 
     @property
     def category(self) -> Category:
@@ -263,7 +279,7 @@ class PolicyInput:
         profiles = [
             address.preferences.without_erased(address.contact.channel, address.profile, None)[0]
             for address in self.addresses
-            if address.is_linked and not address.has_new_owner
+            if address.is_of(self.message.contact) and not address.has_new_owner
         ]
         return newest_zone(profiles or [self.profile])
 

@@ -27,13 +27,15 @@ OptOutScope = Literal["brand", "channel"]
 class Choice:
     """Yes or no, with its instant and its cause: a word and its message, or evidence.
 
-    ``changed``: it changed what applies when it was stored.
+    ``changed``: it changed what applies when it was stored. If not, ``since`` is the instant of the choice that did;
+    ``None`` if an older version stored it.
     """
 
     allowed: bool
     at: datetime
     cause: Json = None
     changed: bool = True
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +193,11 @@ class Preferences:
             return self
         before = self.choice(topic, channel or scope)
         held = self._with(topic, {**choices, scope: choice}).choice(topic, channel or scope)
-        changed = before is None or (held is not None and held.allowed != before.allowed)
-        return self._with(topic, {**choices, scope: replace(choice, changed=changed)})
+        if before is None or (held is not None and held.allowed != before.allowed):
+            stored = replace(choice, changed=True, since=None)
+        else:
+            stored = replace(choice, changed=False, since=_changed_at(before, choice.allowed))
+        return self._with(topic, {**choices, scope: stored})
 
     def _with(self, topic: Topic, choices: Choices) -> "Preferences":
         return replace(self, contact=choices) if topic == "contact" else replace(self, marketing=choices)
@@ -265,6 +270,13 @@ def _several(marks: Mapping[str, datetime], *, but: str) -> Mapping[str, datetim
 
 def _order(choice: Choice) -> tuple[datetime, bool]:
     return choice.at, not choice.allowed
+
+
+def _changed_at(choice: Choice, allowed: bool) -> datetime | None:  # noqa: FBT001 - yes or no, as in the choice
+    """Return when an equal choice changed what applies; ``None`` if it is another one, or not known."""
+    if choice.allowed != allowed:
+        return None
+    return choice.at if choice.changed else choice.since
 
 
 def _without_causes(choices: Choices, channel: str) -> Choices:

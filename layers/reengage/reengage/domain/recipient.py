@@ -29,16 +29,16 @@ def choose(
 ) -> tuple[PolicyInput, Decision]:
     """Decide on the message at each of the person's addresses, and return the one to use with its decision.
 
-    An address that did not deliver the message before is left out. If no address may be used, the rule is that of an
-    address that can be reached, if there is one. A blocked address is used only if every other one is blocked, too:
-    then the message waits.
+    Another channel of the number counts if the contact's own is closed, blocked or failed, and not refused. An address
+    that did not deliver the message before is left out. If no address may be used, the rule is that of an address that
+    can be reached, if there is one. A blocked address is used only if every other one is blocked, too: then the message
+    waits.
     """
     own, failed = decide(context), context.message.undelivered_to
     is_final = own.action is Action.SKIP and own.rule not in ELSEWHERE
     if is_final or context.category == "reply" or not (context.addresses or failed):
         return context, own
-    elsewhere = [(other, decide(other)) for other in context.elsewhere()]
-    found = [pair for pair in [(context, own), *elsewhere] if pair[0].message.recipient not in failed]
+    found = _found(context, own, is_blocked)
     if sends := _with(found, Action.SEND):
         usable = [pair for pair in sends if not is_blocked(pair[0].message.recipient)]
         chosen, decision = min(usable or sends, key=lambda pair: _order(pair[0], position))
@@ -49,6 +49,14 @@ def choose(
         return context, Decision(Action.SKIP, None, {"decided_at": own.facts["decided_at"]})
     reached = [decision for _, decision in found if decision.rule not in ELSEWHERE or "held_by" in decision.facts]
     return context, reached[0] if reached else own
+
+
+def _found(context: PolicyInput, own: Decision, is_blocked: IsBlocked) -> list[tuple[PolicyInput, Decision]]:
+    """Return the input and the decision for each address at which the message did not fail before."""
+    contact, failed = context.message.contact, context.message.undelivered_to
+    is_shut = own.rule in ELSEWHERE or contact in failed or is_blocked(contact)
+    elsewhere = [(other, decide(other)) for other in context.elsewhere(on_all_channels=is_shut)]
+    return [pair for pair in [(context, own), *elsewhere] if pair[0].message.recipient not in failed]
 
 
 def decide_at(context: PolicyInput, recipient: Contact) -> tuple[PolicyInput, Decision] | None:

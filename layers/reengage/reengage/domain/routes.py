@@ -116,6 +116,17 @@ class Routes:
         )
         return next((name for name in names if _AGENT.fullmatch(name)), None)
 
+    def may_send(self, provider: str, brand: str, channel: str, *identities: str) -> bool:
+        """Return whether a provider's message with these identities may be the brand's.
+
+        Not if only other brands' routes have an identity. A brand without a route of the provider may have had one when
+        it sent the message.
+        """
+        able = {provider, *SELF_DELIVERED}
+        rows = [route for route in self.routes if route.channel == channel and route.provider in able]
+        named = {route.brand for route in rows if any(map(route.matches, filter(None, identities)))}
+        return not named or brand in named
+
     def brand_of(self, provider: str, channel: str, *identities: str) -> str | None:
         """Return the brand that was written to: the brand of the first identity that ``Routes`` contains.
 

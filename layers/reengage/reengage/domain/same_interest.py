@@ -18,7 +18,8 @@ from .message import ScheduledMessage
 from .person import other_channels
 from .subject import Subject
 
-KINDS = ("product", "interest")
+PRODUCT = "product"
+KINDS = (PRODUCT, "interest")
 
 
 def interest_of(message: ScheduledMessage, contact: Contact) -> SubjectRef | None:

@@ -4,7 +4,7 @@ A subject stores each address by itself, because links come and go. Planner and 
 
 | events name two addresses of one person | result |
 |---|---|
-| both are added | one message, planned for the address that was named first |
+| both are added | one message, planned for the one that any event named first, also one that ends |
 | one is added, the other ended later | the subject has ended for the person |
 """
 

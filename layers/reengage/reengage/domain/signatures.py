@@ -4,6 +4,7 @@
 |---|---|
 | begin with a common given name, or are the person's own name | yes |
 | a title and capitalised words | yes |
+| a common German surname after a mark | yes |
 | other capitalised words after a comma or a dash | yes, but not in German: it capitalises all nouns |
 | a word of the lists of answers, days or other words that are no names | no |
 """
@@ -66,7 +67,22 @@ def _is_name(words: Sequence[str], before: str, locale: str, name: str | None) -
 
 
 def _is_own_name(words: Sequence[str], before: str, name: str | None) -> bool:
-    return name is not None and _is_parted(before) and normalise(" ".join(words)) in _parts_of(name)
+    """Return whether it is the person's whole name, its first word or, if it can be a surname, its last word.
+
+    The name of a profile is free text, and often a status: "cancelled", "On Vacation".
+    """
+    own = normalise(name or "").split()
+    if not own or not _is_parted(before) or any(normalise(word) in _other_answers() for word in words):
+        return False
+    signed = normalise(" ".join(words)).split()
+    return signed in (own, own[:1]) or _is_own_surname(words, own)
+
+
+def _is_own_surname(words: Sequence[str], own: Sequence[str]) -> bool:
+    """Return whether it is the last word of a name that begins with a common given name."""
+    first, *others = _without_titles(own) or [""]
+    is_last = len(words) == 1 and normalise(words[0]).split() == others[-1:]
+    return is_last and _is_listed(first) and _is_capitalised(words[0])
 
 
 def _is_signature(words: Sequence[str], before: str, locale: str) -> bool:
@@ -75,7 +91,14 @@ def _is_signature(words: Sequence[str], before: str, locale: str) -> bool:
         return False
     if _is_listed(untitled[0]):
         return _is_parted(before) or untitled[0][0].isupper()
+    if _is_surname(untitled):
+        return _is_parted(before)
     return _is_unknown_name(untitled, before, locale, has_title=len(untitled) < len(words))
+
+
+def _is_surname(words: Sequence[str]) -> bool:
+    """Return whether it is one common surname: of a language whose nouns have capital letters, too."""
+    return len(words) == 1 and words[0][0].isupper() and _plain(words[0]) in _plain_set("surnames")
 
 
 def _is_unknown_name(words: Sequence[str], before: str, locale: str, *, has_title: bool) -> bool:
@@ -97,12 +120,6 @@ def _is_parted(before: str) -> bool:
 def _is_capitalised(word: str) -> bool:
     """Return whether the word may be a name by its letters, and is no word of an answer."""
     return word[0].isupper() and _plain(word) not in _words_of_answers()
-
-
-def _parts_of(name: str) -> set[str]:
-    """Return the person's name in plain form: all of it, and its first word."""
-    plain = normalise(name)
-    return {plain, plain.partition(" ")[0]} - {""}
 
 
 def _is_listed(word: str) -> bool:
@@ -129,14 +146,23 @@ def _plain_set(name: str) -> frozenset[str]:
 
 
 _SECTIONS: Final = (
-    *("confirmed", "cancel_requested", "reschedule_requested", "answer fillers", "request fillers"),
+    *("confirmed", "cancel_requested", "reschedule_requested", "answer fillers", "regrets", "request fillers"),
     *("question fillers", "courtesies", "sign-offs", "times", "other times", "stop", "stop exact", "softeners"),
 )
+
+_CHANGES: Final = ("cancel_requested", "reschedule_requested", "regrets", "other times", "stop", "stop exact")
+"""Sections of phrases that are another answer than the one before them."""
 
 
 @cache
 def _words_of_answers() -> frozenset[str]:
     return frozenset(map(remove_marks, frozenset().union(*(_own_words(locale) for locale in lists.sections()))))
+
+
+@cache
+def _other_answers() -> frozenset[str]:
+    """Return the phrases that change an answer before them: "Yes, cancelled" confirms nothing."""
+    return frozenset().union(*map(lists.phrase_set, _CHANGES))
 
 
 @cache

@@ -57,6 +57,12 @@ TRACKS_WITH_REASONS: Final = frozenset(reason.track for reason in REASONS.values
 """Other tracks only note what happened, such as a check-in or a confirmation."""
 
 
+FORMER: Final = "former"
+"""The tracks of ``previous`` that have only a contact from before it are ``former:0`` and so on, newest first."""
+
+MAX_FORMER: Final = 5
+"""More contacts of one cart are not expected within the minutes until the last retry."""
+
 DERIVED: Final = ("plans", "named_people", "by_contact")
 """What a subject derives from its tracks and aliases alone, once."""
 
@@ -64,9 +70,10 @@ DERIVED: Final = ("plans", "named_people", "by_contact")
 @dataclass(frozen=True)
 class Subject:
     """``previous`` is what ``tracks`` were before the last event that changed them. A planner that was cut short finds
-    there what it had still to withdraw. ``expires_at`` (epoch seconds) only grows. ``revision`` counts the stored
-    changes, for compare-and-set. ``last_event_at`` is the arrival of the event behind the last one. ``era`` is when the
-    subject was made, in milliseconds: a subject that is erased or expires, and is made anew, gets other revisions.
+    there what it had still to withdraw, and the contacts before that. ``expires_at`` (epoch seconds) only grows.
+    ``revision`` counts the stored changes, for compare-and-set. ``last_event_at`` is the arrival of the event behind
+    the last one. ``era`` is when the subject was made, in milliseconds: a subject that is erased or expires, and is
+    made anew, gets other revisions.
     """
 
     ref: SubjectRef
@@ -139,6 +146,11 @@ class Subject:
     def contacts(self) -> list[Contact]:
         """Return every contact that events name, also of people who left."""
         return list({person.contact: None for track in self._namers() for person in track.everyone.values()})
+
+    @property
+    def all_contacts(self) -> list[Contact]:
+        """Return ``contacts``, and those before the last change."""
+        return list(dict.fromkeys([*self.contacts, *replace(self, tracks=self.previous).contacts]))
 
     @cached_property
     def named_people(self) -> Mapping[str, Contact]:
@@ -243,7 +255,17 @@ class Subject:
             # The event only names the contact again, or adds a former value: no message of the track changes.
             return changed
         after = after.with_revision(self.era + self.revision + 1, event, before)
-        return replace(self, tracks={**self.tracks, event.track: after}, previous=self.tracks)
+        return replace(
+            self, tracks={**self.tracks, event.track: after}, previous={**self.tracks, **self._former_contacts()}
+        )
+
+    def _former_contacts(self) -> dict[str, Track]:
+        """Return a track for each contact of ``previous`` that the subject does not name any more."""
+        if self.ref.kind in OF_SEVERAL_PEOPLE:
+            return {}  # people who left stay in their track
+        gone = [track for track in self.previous.values() if track.contact and track.contact not in self.contacts]
+        gone = sorted(gone, key=lambda track: track.fields["contact"].version, reverse=True)[:MAX_FORMER]
+        return {f"{FORMER}:{number}": track.only_contact for number, track in enumerate(gone)}
 
 
 def _is_opener(track: str) -> bool:

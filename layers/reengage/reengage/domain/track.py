@@ -163,6 +163,12 @@ class Track:
         return Contact(*parts) if parts else None
 
     @property
+    def only_contact(self) -> "Track":
+        """Return the name of the contact without the rest; for a track that has one contact."""
+        named = self.fields["contact"]
+        return Track(named.version, active=False, fields={"contact": named}, named_at=self.named_at)
+
+    @property
     def owner(self) -> Contact | None:
         """Return the contact whose opener was used, if this is the track of an opener."""
         parts = self.get(OPENER_OF)

@@ -10,7 +10,6 @@ from typing import Final, Literal, NamedTuple
 from .message import ScheduledMessage
 from .planning import earliest
 from .policy import PolicyInput
-from .preferences import Topic
 
 CLOSING_MARGIN: Final = timedelta(hours=1)
 """A message that is pulled forward has this long for its tries, before the window closes."""
@@ -62,6 +61,27 @@ def forecast_of(message: ScheduledMessage, context: PolicyInput) -> DueForecast:
     return DueForecast(due_at, forecast(context, due_at))
 
 
+def with_longest_window(context: PolicyInput, due_at: datetime | None = None) -> PolicyInput:
+    """Return the input for the person's address whose window is open for longest: until then the message can be sent.
+
+    An address does not count if it cannot take the message when it would be sent. ``due_at``: when it is due, if that
+    is not what its row has.
+    """
+    if not context.addresses:
+        return context
+    due_at = due_at or context.message.planned_due_at or context.message.due_at
+    usable = [each for each in (context, *context.elsewhere()) if _is_usable(each, due_at)]
+    return max(usable, key=lambda each: each.closes_at or context.now, default=context)
+
+
+def _is_usable(context: PolicyInput, due_at: datetime) -> bool:
+    is_open = context.conversation is not None and context.conversation.is_open(context.now)
+    if not is_open or context.is_left or context.is_refused:
+        return False
+    plan = plan_for_closing(context, due_at)
+    return context.takes_text_at(plan.at if plan.why == "pull_forward" else max(context.now, due_at))
+
+
 def plan_for_closing(context: PolicyInput, due_at: datetime) -> ClosingPlan:
     """Plan the message, which is due at ``due_at``, before quiet hours or a closed window would cost it.
 
@@ -74,7 +94,7 @@ def plan_for_closing(context: PolicyInput, due_at: datetime) -> ClosingPlan:
         conversation is None
         or not conversation.is_open(context.now)
         or conversation.is_open(due_at)
-        or is_refused(context)
+        or context.is_refused
     ):
         return ClosingPlan(due_at, "due")
     when = context.settings.when_closing(context.message.reason)
@@ -85,12 +105,6 @@ def plan_for_closing(context: PolicyInput, due_at: datetime) -> ClosingPlan:
     if conversation.already_warned:
         return ClosingPlan(due_at, "due")
     return ClosingPlan(max(context.now, conversation.closes_at - context.settings.closing_notice), "warn")
-
-
-def is_refused(context: PolicyInput) -> bool:
-    """Return whether the contact has opted out of this kind of message."""
-    topics: tuple[Topic, ...] = ("contact", "marketing") if context.category == "marketing" else ("contact",)
-    return any(context.preferences.refused(topic, context.message.recipient.channel) for topic in topics)
 
 
 def _before_quiet_hours(context: PolicyInput, due_at: datetime) -> datetime | None:

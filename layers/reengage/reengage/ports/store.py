@@ -31,9 +31,8 @@ class MessageReader(Protocol):
 
 
 class SnapshotReader(Protocol):
-    def read_snapshot(self, message: ScheduledMessage) -> Snapshot:
-        """Read all that the decision on this message depends on, in one strongly consistent read.
-
+    def read_snapshot(self, message: ScheduledMessage, *, brands: Mapping[str, Brand | None] | None = None) -> Snapshot:
+        """Read all that the decision depends on, strongly consistent, but ``brands``: rows that the caller has read.
         If other addresses are linked with the contact, they take one more read; each further step of links another.
         """
 
@@ -155,10 +154,8 @@ class OpenerStore(OpenerReader, Protocol):
         """Store it, or its new end; a used one stays as it is. A new end takes a second request."""
 
 
-class OpenerUseStore(OpenerReader, Protocol):
+class OpenerUseStore(ThreadsReader, OpenerReader, Protocol):
     """What using an opener reads and writes."""
-
-    def read_thread(self, contact: Contact, message_id: str | None = None) -> Thread: ...
 
     def read_subject(self, ref: SubjectRef) -> Subject | None: ...
 
@@ -207,6 +204,7 @@ class PlanStore(
     ThreadReader,
     BrandReader,
     SubjectReader,
+    PreferencesStore,
     PendingReader,
     Eraser,
     ThreadsReader,
@@ -216,8 +214,6 @@ class PlanStore(
     Protocol,
 ):
     """What planning messages reads and writes."""
-
-    def read_preferences(self, contact: Contact) -> Preferences: ...
 
     def write_subject(self, subject: Subject) -> bool:
         """Compare-and-set on ``subject.revision``."""
@@ -263,6 +259,8 @@ class PreviewStore(MessageReader, SnapshotReader, BrandReader, SubjectReader, Th
 
 class WindowStore(SnapshotReader, ConversationWriter, PendingReader, Protocol):
     """What the plan for a closing window reads and writes."""
+
+    def read_brand(self, brand: str) -> Brand | None: ...
 
     def reschedule(self, message: ScheduledMessage, *, due_at: datetime, planned_due_at: datetime) -> bool:
         """Move a row that is still ``scheduled`` for ``message.due_at``."""
@@ -414,7 +412,8 @@ class SendStore(MessageReader, SnapshotReader, PlanWriter, Protocol):
 
     def settle(self, message: ScheduledMessage) -> bool:
         """End a claimed row in ``message.state``; it leaves the index. ``False`` if a receipt already stored a later
-        state, or if the claim is not ours. The provider's answer is stored in either case while the claim is ours.
+        state, or if the claim is not ours. While it is ours, the provider's answer is stored in either case; without an
+        answer, decision and text if the row lacks them. ``last_receipt_id`` stays as the receipt stored it.
         """
 
 

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -22,7 +22,7 @@ from ..domain.events_out import OutEvent
 from ..domain.instants import iso
 from ..domain.pause import RECHECK, stored_pauses
 from ..domain.policy import PolicyInput
-from ..domain.reasons import PRIORITIES, Priority, SendGroup
+from ..domain.reasons import PRIORITIES, SendGroup
 from ..errors import InvalidEvent, ReengageError
 from ..ports import OutboundMessage, Outcome, ProviderChannel, Wording
 from ..settings import (
@@ -33,7 +33,7 @@ from ..settings import (
     ScheduledSettings,
     WebhookSettings,
 )
-from ..usecases.send_due_messages import send_shard
+from ..usecases.send_due_messages import send_shards
 from ..usecases.send_message import Sender
 from .archive import HOST, SECRETS
 from .provider import ProviderRule, SimulatedProvider
@@ -180,7 +180,7 @@ class SimulatedApp(IngestApp, PlanApp, RecordApp, WebhookApp, ExplainApp):
                 case "MessageReceived":
                     message = inbound_message(event)
                 case "DeliveryReported":
-                    self.record(receipt(event))
+                    self._record(event)
                     return
                 case _:
                     self.handle(parse_business_event(event))
@@ -190,14 +190,20 @@ class SimulatedApp(IngestApp, PlanApp, RecordApp, WebhookApp, ExplainApp):
             return
         self.ingest(message, milliseconds=int(RUN_TIME / timedelta(milliseconds=1)))
 
+    def _record(self, event: Any) -> dict[str, Any]:
+        try:
+            return {"result": self.record(receipt(event))}
+        except InvalidEvent as error:
+            return self.reject(event, error)
+
     def count_refused(self, endpoint: str, status: int) -> None:
         """Log nothing: the output has the events alone, and the summary counts the refused calls."""
 
     def called(self, event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        """Invoke the webhook function; return the events that it puts on the bus."""
+        """Invoke the function that a provider calls, or SNS; return the events that it puts on the bus."""
         self._webhook_bus.entries.clear()
         if "Records" in event:
-            self.notified(event)
+            self.record_notification(event, self._record)
         elif (status := self.webhook(event)["statusCode"]) != HTTPStatus.OK:
             self.errors.append(CallRefused(str(status)))
         return [
@@ -233,15 +239,11 @@ class SimulatedApp(IngestApp, PlanApp, RecordApp, WebhookApp, ExplainApp):
         first = int(self.now.timestamp()) // 60
         for send_group in SEND_GROUPS:
             sender: Sender | None = None
-            for priority, shard in self._due_shards(send_group, first):
-                sender = sender or self._sender(send_group, RUN_TIME)
-                self.errors += send_shard(sender, priority, shard, self.now + RUN_TIME).errors
+            for priority in PRIORITIES[send_group]:
+                if shards := list(self.store.due_shards(send_group, priority, self.now, first=first)):
+                    sender = sender or self._sender(send_group, RUN_TIME)
+                    self.errors += send_shards(sender, priority, shards, self.now + RUN_TIME).errors
         return before != (self.store.due_changes, len(self.events), self._ids)
-
-    def _due_shards(self, send_group: SendGroup, first: int) -> Iterator[tuple[Priority, int]]:
-        """Yield the shards in which something is due, from shard ``first`` on, of one priority after the other."""
-        for priority in PRIORITIES[send_group]:
-            yield from ((priority, n) for n in self.store.due_shards(send_group, priority, self.now, first=first))
 
     def next_change(self) -> datetime | None:
         """Return when a tick may do more than the last one, which changed nothing.

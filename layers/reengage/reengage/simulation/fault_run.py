@@ -19,8 +19,11 @@ from .fault_app import Crash, Faults, FaultyApp, History
 from .faults import INVOKE, Place
 from .story import Story
 
-RETRIES: Final = (MINUTE, 2 * MINUTE, *[timedelta(hours=1)] * 20)
-"""When an event that failed is delivered again: twice by Lambda, then by a person from the queue of failed events."""
+RETRIES: Final = (MINUTE, 2 * MINUTE, *[timedelta(hours=1)] * 20, *[timedelta(days=1)] * 12)
+"""When an event that failed is delivered again: twice by Lambda, then by a person from the queue of failed events.
+
+The queue keeps it for 14 days.
+"""
 
 EVENT_TIME: Final = timedelta(seconds=30)
 """The time limit of the functions that handle events."""

@@ -22,6 +22,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = MappingProxyType(
         "AlarmTopicArn": Parameter(None, ""),
         "EventsOut": Parameter("EVENTS_OUT", "all"),
         "SchemaRegistry": Parameter(None, "false"),
+        "CreateDashboard": Parameter(None, "true"),
         "Architecture": Parameter(None, "arm64"),
         "LogRetentionDays": Parameter(None, "30"),
         "Tracing": Parameter("TRACING", "Off"),

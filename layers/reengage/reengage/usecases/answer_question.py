@@ -82,10 +82,10 @@ def answer_candidate(
     if given is None or (detection.request is not None and given is not Answer.CANCEL_REQUESTED):
         return None
     asked = store.sent_questions(message.contact)
-    others = _linked_with(message.contact, store)
+    others = _others_of(message.contact, store)
     asked = _asked_at(message.contact, others, asked, store)
     subjects = {ref: store.read_subject(ref) for ref in dict.fromkeys(row.subject for row in asked)}
-    agents = (other.conversation.agent_replied_at for other in others if other.conversation)
+    agents = (other.conversation.agent_replied_at for other in others if other.is_linked and other.conversation)
     return AnswerCandidate(given, message, asked, subjects, now, _latest(*agents), names_someone)
 
 
@@ -94,19 +94,25 @@ def _asked_at(
 ) -> list[ScheduledMessage]:
     """Return the reminders that asked at the person's addresses; ``asked`` are those in the contact's own rows.
 
-    A row of one address may have been sent to another one, also to one that is no longer the person's.
+    A row of one address may have been sent to another one, also to one that is no longer the person's. Of another
+    channel of the number, only what was sent here counts.
     """
-    addresses = [contact, *(other.contact for other in others)]
+    addresses = [contact, *(other.contact for other in others if other.is_linked)]
     every = [*asked, *(row for other in others for row in store.sent_questions(other.contact))]
     return [row for row in every if row.recipient in addresses]
 
 
-def _linked_with(contact: Contact, store: AnswerStore) -> list[OtherAddress]:
-    """Return the person's linked addresses: they may answer at another one than the reminder went to."""
-    if not store.read_preferences(contact).linked_to(contact):
+def _others_of(contact: Contact, store: AnswerStore) -> list[OtherAddress]:
+    """Return the person's linked addresses: they may answer at another one than the reminder went to.
+
+    Also those channels of the number by which messages were exchanged: a reminder planned for one may have been sent
+    by another one.
+    """
+    preferences = store.read_preferences(contact)
+    if not preferences.linked_to(contact) and not preferences.siblings_of(contact):
         return []
     thread = store.read_threads([contact])[contact]
-    return [other for other in others_of(contact, thread, store) if other.is_linked]
+    return list(others_of(contact, thread, store))
 
 
 def _latest(*instants: datetime | None) -> datetime | None:

@@ -43,7 +43,7 @@ def fall_back(
     thread = store.read_threads([message.contact])[message.contact]
     own = OtherAddress(message.contact, thread.profile, thread.conversation, thread.preferences)
     failed = (*message.undelivered_to, address)
-    others = others_of(message.contact, thread, store)
+    others = others_of(message.contact, thread, store, open_at=now)
     if not any(other.contact not in failed and _can_receive(other, message, now) for other in (own, *others)):
         return None
     planned_due_at = message.planned_due_at or message.due_at
@@ -55,7 +55,7 @@ def _can_receive(other: OtherAddress, message: ScheduledMessage, now: datetime) 
     preferences, channel = other.preferences, other.contact.channel
     _, conversation = preferences.without_erased(channel, None, other.conversation)
     return (
-        (other.is_linked or message.reason_spec.audience is not None)
+        (other.is_of(message.contact) or message.reason_spec.audience is not None)
         and not other.has_left
         and conversation is not None
         and conversation.is_open(now)

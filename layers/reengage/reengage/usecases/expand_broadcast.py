@@ -21,9 +21,8 @@ from reengage.domain.subject import Subject
 from reengage.domain.window_closing import forecast_of
 from reengage.ports import BroadcastStore, Clock, Publish, Thread
 from reengage.usecases.erase_contact import forget
-from reengage.usecases.person import linked_with
+from reengage.usecases.person import KnownThreads, linked_with, note_channels, others_of
 from reengage.usecases.plan_messages import context_of, planned_event
-from reengage.usecases.retry_conflicts import retry_conflicts
 from reengage.usecases.still_needed import interest_since
 
 PAGE: Final = 33
@@ -101,7 +100,8 @@ class _Page:
             for recipient in page.recipients
             if _is_there(recipient, threads[recipient.contact]) and not _was_reached(recipient, broadcast, self.store)
         ]
-        recipients = self._one_for_each_person(recipients, threads)
+        known = KnownThreads(self.store, threads)
+        recipients = self._one_for_each_person(recipients, known)
         reflects = {recipient.contact: _rests_on(recipient, threads[recipient.contact]) for recipient in recipients}
         wanted = [
             broadcast.message_for(recipient.contact, recipient.since, at=reflects[recipient.contact])
@@ -117,52 +117,39 @@ class _Page:
             if row.scheduled_message_id == message.scheduled_message_id and row.planned_at == reflects[row.contact]
         ]
         # Whatever a row's state is by now: an earlier run may have ended after the write and before the event.
-        contexts = [(row, self._context(row, threads[row.contact])) for row in ours]
+        contexts = [(row, self._context(row, known)) for row in ours]
         self.publish([planned_event(row, context, forecast_of(row, context)) for row, context in contexts])
         # The cursor names a contact: it is removed as soon as it is not needed.
         state = ShardState.WAITING if page.cursor else ShardState.DONE
         return replace(shard, state=state, cursor=page.cursor, planned=shard.planned + len(ours))
 
-    def _one_for_each_person(
-        self, recipients: Sequence[Recipient], threads: Mapping[Contact, Thread]
-    ) -> list[Recipient]:
+    def _one_for_each_person(self, recipients: Sequence[Recipient], known: KnownThreads) -> list[Recipient]:
         """Remove whose person is reached better at another address, or channel: the one that the person used last.
 
         If another one already has the message, that one stays, even if the person has written here since.
         """
-        others = {contact: self._beside(contact, threads[contact]) for contact, _ in recipients}
-        known = self.store.read_threads(list(dict.fromkeys(other for of_one in others.values() for other in of_one)))
+        own_threads = known.read_threads([contact for contact, _ in recipients])
+        others = {contact: _beside(contact, own_threads[contact], known) for contact, _ in recipients}
+        threads = known.read_threads([*own_threads, *(other for of_one in others.values() for other in of_one)])
         kept = []
         for recipient in recipients:
             own = _used_at(threads[recipient.contact], recipient.contact, self.now)
             rivals = [
                 (used_at, other)
                 for other in others[recipient.contact]
-                if (used_at := _used_at(known[other], other, self.now)) and self._is_recipient(other, recipient)
+                if (used_at := _used_at(threads[other], other, self.now)) and self._is_recipient(other, recipient)
             ]
             has_it = any(self._has_message(other, recipient) for _, other in rivals)
             if not has_it and (not rivals or (own and (own, recipient.contact.channel) > _best(rivals))):
                 kept.append(recipient)
                 if own is None:
-                    self._note_used_channel(recipient.contact, known)
+                    self._note_used_channel(recipient.contact, threads)
         return kept
 
-    def _beside(self, contact: Contact, thread: Thread) -> list[Contact]:
-        """Return the number's other channels, and the addresses that are linked with the contact."""
-        return list(dict.fromkeys([*other_channels(contact), *linked_with(contact, thread, self.store)]))
-
-    def _note_used_channel(self, contact: Contact, known: Mapping[Contact, Thread]) -> None:
+    def _note_used_channel(self, contact: Contact, threads: Mapping[Contact, Thread]) -> None:
         """Record the number's channel with the open window, so that the sender finds it."""
-        used = [other.channel for other in other_channels(contact) if _used_at(known[other], other, self.now)]
-        if not used:
-            return
-
-        def attempt() -> bool | None:
-            before = self.store.read_preferences(contact)
-            after = before.use_channels([contact.channel, *used], self.now)
-            return True if after is before or self.store.write_preferences(contact, after) else None
-
-        retry_conflicts(attempt, "the preferences")
+        used = [other.channel for other in other_channels(contact) if _used_at(threads[other], other, self.now)]
+        note_channels(contact, used, self.now, self.store)
 
     def _is_recipient(self, other: Contact, recipient: Recipient) -> bool:
         """Whether the broadcast reaches the other channel, too: each channel has its own interest."""
@@ -176,8 +163,18 @@ class _Page:
         row = self.store.read_message(self.broadcast.message_for(other, since, at=self.now).key)
         return row is not None and row.state is not State.SKIPPED and row.version == self.broadcast.version
 
-    def _context(self, row: ScheduledMessage, thread: Thread) -> PolicyInput:
-        return context_of(row, self.subject, thread, brand=self.brand, settings=self.settings, now=self.now)
+    def _context(self, row: ScheduledMessage, known: KnownThreads) -> PolicyInput:
+        thread = known.read_threads([row.contact])[row.contact]
+        is_open = thread.conversation is not None and thread.conversation.is_open(self.now)
+        others = () if is_open else others_of(row.contact, thread, known, open_at=self.now)
+        return context_of(
+            row, self.subject, thread, brand=self.brand, settings=self.settings, now=self.now, others=others
+        )
+
+
+def _beside(contact: Contact, thread: Thread, known: KnownThreads) -> list[Contact]:
+    """Return the number's other channels, and the addresses that are linked with the contact."""
+    return list(dict.fromkeys([*other_channels(contact), *linked_with(contact, thread, known)]))
 
 
 def _used_at(thread: Thread, contact: Contact, now: datetime) -> datetime | None:

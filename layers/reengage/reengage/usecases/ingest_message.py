@@ -1,6 +1,6 @@
 """A person wrote: what they ask for comes first, then their window moves on, and who comes back is greeted."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,6 +14,7 @@ from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.keywords import Detection, detect_request
 from reengage.domain.message import ScheduledMessage
 from reengage.domain.openers import OPENED
+from reengage.domain.person import other_channels
 from reengage.domain.planning import reply
 from reengage.domain.preferences import Choice, OptOutScope, Topic
 from reengage.domain.questions import Binding
@@ -55,7 +56,7 @@ def ingest_message(
     publish: Publish,
     clock: Clock,
     send_now: Callable[[ScheduledMessage], None],
-    recheck_contact: Callable[[Contact], None],
+    recheck_contacts: Callable[[Iterable[Contact]], None],
     bind: Bind | None = None,
 ) -> Ingested:
     """Store the message and open its window: 30 days from its own ``sent_at``.
@@ -93,7 +94,7 @@ def ingest_message(
     _announce(message, conversation, None if binding else detection, publish)
     if conversation:
         _recheck_holds(message.contact, stored, store=store, now=now)
-        _recheck_closing(message, conversation, stored, store=store, recheck_contact=recheck_contact)
+        _recheck_closing(message, conversation, stored, store=store, recheck_contacts=recheck_contacts)
         opened = _use_opener(message, detection, settings=settings, store=store, now=now, bind=bind)
         if answer := _reply(
             message, conversation, detection, binding, choice, opened=opened, settings=settings, store=store, now=now
@@ -115,7 +116,8 @@ def _sent_at(message: InboundMessage, now: datetime) -> datetime:
 def _recheck_holds(contact: Contact, stored: StoredThread, *, store: ConversationStore, now: datetime) -> None:
     """Make due again what waits for the changes, at each address of the person."""
     if any(stored.changed):
-        for address in _addresses(contact, stored, store):
+        channels = other_channels(contact) if stored.changed.timezone else []
+        for address in dict.fromkeys([*_addresses(contact, stored, store), *channels]):
             recheck_holds(address, store=store, now=now, changed=stored.changed)
 
 
@@ -125,15 +127,14 @@ def _recheck_closing(
     stored: StoredThread,
     *,
     store: ConversationStore,
-    recheck_contact: Callable[[Contact], None],
+    recheck_contacts: Callable[[Iterable[Contact]], None],
 ) -> None:
     """Look again at what is due after the window closes, if the message opened the window, or followed a warning.
 
     Nothing else waits for the window: what is to be looked at in time is asked again by then.
     """
     if conversation.opened_by == message.message_id or conversation.warned_expires_at:
-        for address in _addresses(message.contact, stored, store):
-            recheck_contact(address)
+        recheck_contacts([*_addresses(message.contact, stored, store), *other_channels(message.contact)])
 
 
 def _addresses(contact: Contact, stored: StoredThread, store: ConversationStore) -> list[Contact]:

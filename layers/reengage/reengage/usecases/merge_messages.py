@@ -46,7 +46,7 @@ def claim_others(context: PolicyInput, *, store: RunStore, now: datetime) -> lis
     if not may_merge(context):
         return []
     assert message.claim_id is not None
-    addresses = dict.fromkeys([message.contact, *context.linked])
+    addresses = dict.fromkeys([message.contact, message.recipient, *context.linked])
     pending = (row for address in addresses for row in store.pending_messages(address, message.reason))
     due = sorted((row for row in pending if _is_due(row, now)), key=lambda row: row.due_at)
     due = [row for row in due if row.subject != message.subject and row.undelivered_to == message.undelivered_to]

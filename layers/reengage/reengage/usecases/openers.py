@@ -29,11 +29,13 @@ from reengage.domain.openers import (
     part_of,
     token_source,
 )
+from reengage.domain.person import OtherAddress
 from reengage.domain.planning import planned_messages
 from reengage.domain.policy import PolicyInput
 from reengage.domain.subject import OPENER_OF, OPENER_USED, BusinessEvent, EventEffect, Subject, version_of
 from reengage.domain.window_closing import DueForecast
 from reengage.ports import OpenerReader, OpenerStore, OpenerUseStore
+from reengage.usecases.person import others_of
 
 
 class Invite(Protocol):
@@ -204,13 +206,23 @@ def _end_for_a_sender(subject: Subject, now: datetime) -> datetime | None:
 
 
 def _is_reached(planned: Sequence[ScheduledMessage], sender: Contact, *, store: OpenerUseStore, now: datetime) -> bool:
-    """Whether all messages can be sent to another address than the sender's: a forwarded link must not divert them."""
+    """Whether all messages can be sent to another address than the sender's: a forwarded link must not divert them.
+
+    Also to one that is linked with the contact, and to another channel of the number.
+    """
     contact = planned[0].contact
     if contact == sender:
         return False
-    thread = store.read_thread(contact)
-    preferences, conversation = thread.preferences, thread.conversation
-    if conversation is None or preferences.refused("contact", contact.channel):
+    thread = store.read_threads([contact])[contact]
+    own = OtherAddress(contact, thread.profile, thread.conversation, thread.preferences)
+    addresses = (own, *others_of(contact, thread, store, open_at=now))
+    others = (each for each in addresses if each.is_of(contact) and each.contact != sender)
+    return any(_receives(each, planned, now) for each in others)
+
+
+def _receives(address: OtherAddress, planned: Sequence[ScheduledMessage], now: datetime) -> bool:
+    conversation, preferences = address.conversation, address.preferences
+    if conversation is None or preferences.refused("contact", address.contact.channel):
         return False
-    is_left = preferences.left_since(conversation.last_inbound_at, contact.channel)
+    is_left = preferences.left_since(conversation.last_inbound_at, address.contact.channel)
     return not is_left and all(conversation.is_open(max(now, message.due_at)) for message in planned)

@@ -1,17 +1,33 @@
 """Find all addresses of one person: those that a provider or an event has linked with a contact."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 from reengage.domain.contact import Contact
 from reengage.domain.person import OtherAddress, explore
-from reengage.ports import Thread, ThreadsReader
+from reengage.domain.policy_input import PolicyInput
+from reengage.ports import PreferencesStore, Thread, ThreadsReader
+from reengage.usecases.retry_conflicts import retry_conflicts
+
+
+class KnownThreads:
+    """Threads of which each is read once: ``known`` are those that were read before."""
+
+    def __init__(self, store: ThreadsReader, known: Mapping[Contact, Thread]) -> None:
+        self._store, self._known = store, dict(known)
+
+    def read_threads(self, contacts: Sequence[Contact]) -> Mapping[Contact, Thread]:
+        """Return each contact's thread. It makes no request if all are known."""
+        if unknown := [contact for contact in dict.fromkeys(contacts) if contact not in self._known]:
+            self._known |= self._store.read_threads(unknown)
+        return {contact: self._known[contact] for contact in contacts}
 
 
 class Addresses:
-    """The threads and the other addresses of contacts, each read once."""
+    """The threads and the other addresses of contacts, each read once; other channels for a window open at ``now``."""
 
-    def __init__(self, store: ThreadsReader) -> None:
-        self._store = store
+    def __init__(self, store: ThreadsReader, now: datetime) -> None:
+        self._store, self._now = store, now
         self._threads: dict[Contact, Thread] = {}
         self._others: dict[Contact, tuple[OtherAddress, ...]] = {}
 
@@ -24,7 +40,7 @@ class Addresses:
     def others(self, contact: Contact) -> tuple[OtherAddress, ...]:
         """Read the person's other addresses."""
         if contact not in self._others:
-            self._others[contact] = others_of(contact, self.thread(contact), self._store)
+            self._others[contact] = others_of(contact, self.thread(contact), self._store, open_at=self._now)
         return self._others[contact]
 
     def linked(self, contact: Contact) -> list[Contact]:
@@ -36,8 +52,13 @@ class Addresses:
         return [other.contact for other in self.others(contact)]
 
 
-def others_of(contact: Contact, thread: Thread, store: ThreadsReader) -> tuple[OtherAddress, ...]:
-    """Read the person's other addresses. It makes no request if no address is linked."""
+def others_of(
+    contact: Contact, thread: Thread, store: ThreadsReader, *, open_at: datetime | None = None
+) -> tuple[OtherAddress, ...]:
+    """Read the person's other addresses. It makes no request if no address is linked.
+
+    If the contact's window is closed at ``open_at``, it reads the number's other channels, too.
+    """
 
     def read(contacts: Sequence[Contact]) -> Mapping[Contact, OtherAddress]:
         return {
@@ -45,7 +66,7 @@ def others_of(contact: Contact, thread: Thread, store: ThreadsReader) -> tuple[O
             for other, found in store.read_threads(contacts).items()
         }
 
-    return explore(contact, thread.preferences, thread.conversation, read)
+    return explore(contact, thread.preferences, thread.conversation, read, open_at=open_at)
 
 
 def linked_with(contact: Contact, thread: Thread, store: ThreadsReader) -> list[Contact]:
@@ -57,3 +78,23 @@ def addresses_of(contact: Contact, store: ThreadsReader) -> list[Contact]:
     """Read and return all linked addresses of the person, the contact first."""
     thread = store.read_threads([contact])[contact]
     return [contact, *linked_with(contact, thread, store)]
+
+
+def note_channels(contact: Contact, channels: Iterable[str], at: datetime, store: PreferencesStore) -> None:
+    """Record that the number uses several channels: caps, announcements, answers and receipts count them together."""
+    channels = [contact.channel, *channels]
+
+    def attempt() -> bool | None:
+        before = store.read_preferences(contact)
+        after = before.use_channels(channels, at)
+        return True if after is before or store.write_preferences(contact, after) else None
+
+    if len(channels) > 1:
+        retry_conflicts(attempt, "the preferences")
+
+
+def note_new_channels(contexts: Iterable[PolicyInput], at: datetime, store: PreferencesStore) -> None:
+    """Record, for each contact without an open window, the channel of its number by which it is reached."""
+    messages = (each.message for each in contexts if each.is_on_new_channel)
+    for contact, channel in {message.contact: message.recipient.channel for message in messages}.items():
+        note_channels(contact, [channel], at, store)

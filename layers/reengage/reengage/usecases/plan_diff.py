@@ -2,22 +2,31 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 from reengage.domain.business_events import OF_SEVERAL_PEOPLE
 from reengage.domain.contact import Contact
-from reengage.domain.message import ScheduledMessage
+from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.person import other_channels
 from reengage.domain.planning import corrections, planned_messages
 from reengage.domain.purchases import KIND, is_bought, purchases_of
+from reengage.domain.same_interest import PRODUCT, newest_elsewhere
 from reengage.domain.same_person import aliases_of, with_aliases
 from reengage.domain.subject import OPENER_USED, BusinessEvent, Subject
 from reengage.ports import PlanStore
 from reengage.usecases.corrections import is_needed, numbered, sent_about
 from reengage.usecases.person import Addresses, addresses_of
 
+EPOCH: Final = datetime.fromtimestamp(0, UTC)
+
 CORRECTED_TRACK: Final = "appointment"
+
+ERA_UNIT: Final = timedelta(milliseconds=1)
+"""Of a subject's ``era``."""
+
+TTL_MARGIN: Final = timedelta(minutes=1)
+"""TTL may delete a row while the function runs, and by a clock that is ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +45,23 @@ def plan_diff(
     store: PlanStore,
     addresses: Addresses,
     zone: tzinfo | None,
+    now: datetime,
     is_repeat: bool,
 ) -> PlanDiff:
     """Compare what the subject wants now with what it wanted ``before`` the event.
 
     Without what the person bought since, and with the corrections of what they last received. A repeated event is
     planned for all its people: the run before may have ended early. Several addresses of one person count as one.
+    What may have been sent, and deleted by TTL at ``now``, is not planned again.
     """
     aliases = aliases_for(event, subject, addresses)
     merged = with_aliases(subject, aliases)
     diff = _of_tracks(event, merged, before, aliases, zone=zone, is_repeat=is_repeat)
     diff = _without_bought(event, merged, diff, store, is_repeat=is_repeat)
+    diff = _of_one_interest(event, subject, diff, store=store, addresses=addresses, zone=zone, is_repeat=is_repeat)
     before = with_aliases(before, aliases)
-    return _with_corrections(event, merged, before, diff, store=store, addresses=addresses, is_repeat=is_repeat)
+    diff = _with_corrections(event, merged, before, diff, store=store, addresses=addresses, is_repeat=is_repeat)
+    return replace(diff, wanted=[each for each in diff.wanted if not _may_be_deleted(each, subject, now)])
 
 
 def aliases_for(event: BusinessEvent, subject: Subject, addresses: Addresses) -> Mapping[str, Contact]:
@@ -126,6 +139,46 @@ def _without_bought(
     return replace(diff, wanted=[message for message in diff.wanted if message.key not in bought_keys])
 
 
+def _of_one_interest(
+    event: BusinessEvent,
+    subject: Subject,
+    diff: PlanDiff,
+    *,
+    store: PlanStore,
+    addresses: Addresses,
+    zone: tzinfo | None,
+    is_repeat: bool,
+) -> PlanDiff:
+    """Keep one message about a product that was viewed at several of the person's addresses: that of the newest event.
+
+    It takes a read for each other address that is known of the person.
+    """
+    elsewhere = _viewed_elsewhere(event, subject, store, addresses)
+    if not elsewhere:
+        return diff
+    if newest := newest_elsewhere(subject, elsewhere):
+        return diff if newest.is_undone(PRODUCT) else replace(diff, wanted=[])
+    former = [message for other in elsewhere for message in planned_messages(other, zone)]
+    stored = [row for message in former if (row := store.read_message(message.key))]
+    rule = "cancelled" if subject.is_undone(PRODUCT) else "superseded"
+    unwanted = [(row, rule) for row in stored if row.state is State.SCHEDULED or (is_repeat and row.is_withdrawn)]
+    return replace(diff, unwanted=[*diff.unwanted, *unwanted])
+
+
+def _viewed_elsewhere(event: BusinessEvent, subject: Subject, store: PlanStore, addresses: Addresses) -> list[Subject]:
+    """Return the product as viewed at the person's other addresses; empty if the event's own message is refused."""
+    contact = event.contact
+    if subject.ref.kind != PRODUCT or contact is None:
+        return []
+    if not subject.is_undone(PRODUCT) and addresses.thread(contact).preferences.refused("contact", contact.channel):
+        return []
+    known = (
+        other._replace(interest=store.read_subject(replace(subject.ref, of=other.contact)))
+        for other in addresses.others(contact)
+    )
+    return [other.interest for other in known if other.interest and other.is_interest_counted]
+
+
 def _with_corrections(
     event: BusinessEvent,
     subject: Subject,
@@ -168,6 +221,13 @@ def _concerns(event: BusinessEvent, message: ScheduledMessage, subject: Subject,
         return message.contact == event.contact
     if message.track != event.track and subject.tracks[message.track].everyone:
         return False
-    # What TTL may have deleted was handed over, or skipped, long ago: a repeat must not plan it again.
-    is_kept = message.expires_at(message.due_at) > event.arrived_at.timestamp()
-    return (is_repeat and is_kept) or event.person is None or message.version == subject.newest_revision
+    return is_repeat or event.person is None or message.version == subject.newest_revision
+
+
+def _may_be_deleted(message: ScheduledMessage, subject: Subject, now: datetime) -> bool:
+    """Return whether it may have been sent so long ago that TTL has deleted its row: its skip would be false.
+
+    It was never sent if the subject is younger than the message's valid time: then it is planned too late.
+    """
+    is_kept = message.expires_at(message.due_at) > (now + TTL_MARGIN).timestamp()
+    return not is_kept and message.valid_until >= EPOCH + subject.era * ERA_UNIT

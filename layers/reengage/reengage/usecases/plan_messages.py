@@ -24,20 +24,15 @@ from reengage.domain.policy import PolicyInput, PolicySettings, Snapshot, defaul
 from reengage.domain.purchases import KIND as PURCHASE
 from reengage.domain.reasons import REASONS
 from reengage.domain.subject import RETENTION, BusinessEvent, Subject, SubjectRef
-from reengage.domain.window_closing import ClosingPlan, DueForecast, forecast_of, plan_for_closing
+from reengage.domain.window_closing import ClosingPlan, DueForecast, forecast_of, plan_for_closing, with_longest_window
 from reengage.errors import WriteConflict
 from reengage.ports import Clock, PlanStore, Publish, Thread
+from reengage.usecases.ended_before import ended_before
 from reengage.usecases.erase_contact import forget
 from reengage.usecases.openers import Invite, OpenerDesk
-from reengage.usecases.person import Addresses
+from reengage.usecases.person import Addresses, note_new_channels
 from reengage.usecases.plan_diff import PlanDiff, plan_diff
 from reengage.usecases.retry_conflicts import retry_conflicts
-
-RETRIED_AFTER: Final = timedelta(seconds=30)
-"""Lambda waits a minute before the first retry; the rest is for clocks that differ."""
-
-CLOCKS_DIFFER: Final = timedelta(seconds=5)
-"""The clock of the run before may have been so far behind: what it stored looks older than the event."""
 
 RETRIED_WITHIN: Final = timedelta(minutes=15)
 """Lambda retries an event after one minute and after two more.
@@ -97,25 +92,26 @@ def plan_messages(
         return Planned(erased=True)
     former, subject = _store_subject(event, store=store, now=now, last_event_at=last_event_at)
     track = subject.tracks[event.track]
+    addresses, is_repeat = Addresses(store, now), _is_repeat(former, subject)
     if _is_stale(event, subject):
-        if now - last_event_at >= RETRIED_AFTER:
-            publish(_withdrawn_since(event, subject, store))
+        publish([_ended(row) for row in ended_before(event, subject, store=store, addresses=addresses, now=now)])
         return Planned(stale=True)
     brand = store.read_brand(event.subject.brand)
     zone = default_zone(brand, settings)
     before = replace(subject, tracks=subject.previous)
-    addresses, is_repeat = Addresses(store), _is_repeat(former, subject)
-    diff = plan_diff(event, subject, before, store=store, addresses=addresses, zone=zone, is_repeat=is_repeat)
+    diff = plan_diff(event, subject, before, store=store, addresses=addresses, zone=zone, now=now, is_repeat=is_repeat)
     arrived_at = min(now, max(event.arrived_at, now - RETRIED_WITHIN))
     planner = _Planner(store, addresses, settings, brand, subject, now, arrived_at)
     contexts = planner.contexts(diff.wanted)
     diff = replace(diff, wanted=[message for message in diff.wanted if message.key in contexts])
+    note_new_channels(contexts.values(), now, store)
     written = planner.write(diff, contexts, version=subject.newest_revision, is_repeat=is_repeat)
     changed_broadcasts = _store_shards(subject, before, version=track.revision, store=store, zone=zone)
     erased = {c for c in _contacts(subject, event, diff) if _is_erased(c, event.subject, last_event_at, store)}
     kept = [row for row in written.rows if row.contact not in erased]
     planned, too_late = _events_of(kept, diff.wanted)
-    withdrawn = [row for row in written.withdrawn if row.contact not in erased]
+    hidden = ended_before(event, subject, store=store, addresses=addresses, now=now) if is_repeat else []
+    ended = {row.key: row for row in (*hidden, *too_late, *written.withdrawn) if row.contact not in erased}
     forecasts = {row.key: forecast_of(row, contexts[row.key]) for row in planned}
     invitations = OpenerDesk(store, invite).invitations(subject, planned, contexts, forecasts, now) if invite else {}
     publish(
@@ -124,7 +120,7 @@ def plan_messages(
                 planned_event(row, contexts[row.key], forecasts[row.key], invitations.get(row.contact))
                 for row in planned
             ),
-            *(_ended(row) for row in [*too_late, *withdrawn]),
+            *map(_ended, ended.values()),
         ]
     )
     if erased:
@@ -132,7 +128,7 @@ def plan_messages(
         return Planned(erased=True)
     _check_none_is_in_hand(written.rows, diff.wanted)
     is_unknown = _is_of_unknown_contact(event, subject, addresses)
-    return Planned(len(planned), len(too_late), len(withdrawn), changed_broadcasts, unknown_contact=is_unknown)
+    return Planned(len(planned), len(too_late), len(written.withdrawn), changed_broadcasts, unknown_contact=is_unknown)
 
 
 def _is_of_unknown_contact(event: BusinessEvent, subject: Subject, addresses: Addresses) -> bool:
@@ -153,17 +149,6 @@ def _is_repeat(former: Subject | None, subject: Subject) -> bool:
 def _is_stale(event: BusinessEvent, subject: Subject) -> bool:
     """Return whether newer events replace all of it. A purchase may still have to publish what it withdrew."""
     return not subject.reflects(event) and event.subject.kind != PURCHASE
-
-
-def _withdrawn_since(event: BusinessEvent, subject: Subject, store: PlanStore) -> list[OutEvent]:
-    """Return the skips of the subject's messages that an event has ended since this one arrived.
-
-    If this is a retry, the run before may have ended them, and died before it published.
-    """
-    rows = [row for contact in subject.contacts for row in store.unsent_messages(contact)]
-    ours = [row for row in rows if row.subject == subject.ref and row.is_ended_by_event]
-    since = event.arrived_at - CLOCKS_DIFFER
-    return [_ended(row) for row in ours if row.settled_at and row.settled_at >= since]
 
 
 def planned_event(
@@ -265,7 +250,10 @@ class _Planner:
 
         The run before a repeat may have planned it too late, and died before it published; then a newer event came.
         """
-        row = self.store.withdraw(message, version=max(version, message.version), rule=rule, at=self.now)
+        is_own = message.subject == self.subject.ref or message.subject.kind != self.subject.ref.kind
+        # A newer event about the same product at another address is a newer version of that subject.
+        version = max(version, message.version) if is_own else message.version
+        row = self.store.withdraw(message, version=version, rule=rule, at=self.now)
         if row or not is_repeat:
             return row
         stored = self.store.read_message(message.key)
@@ -313,7 +301,7 @@ def context_of(
         cap_usage=CapUsage(),
         others=others,
     )
-    return PolicyInput.of(snapshot, message, settings, now).with_longest_window()
+    return with_longest_window(PolicyInput.of(snapshot, message, settings, now))
 
 
 def _store_shards(subject: Subject, before: Subject, *, version: int, store: PlanStore, zone: tzinfo | None) -> int:
@@ -380,7 +368,7 @@ def _store_subject(
         return (former, subject) if store.write_subject(subject) else None
 
     stored = retry_conflicts(attempt, what="the subject")
-    for contact in linked.keys() - set(stored[1].contacts):
+    for contact in linked.keys() - set(stored[1].all_contacts):
         _forget_former_link(contact, store)
     return stored
 
@@ -395,7 +383,7 @@ def _to_link(event: BusinessEvent, subject: Subject, former: Subject | None) -> 
     """Return the contacts whose link to the subject must be stored: the others' have to last as long as the subject."""
     if former and former.expires_at == subject.expires_at and event.contact:
         return [event.contact]
-    return subject.contacts
+    return subject.all_contacts
 
 
 def _milliseconds(instant: datetime) -> int:

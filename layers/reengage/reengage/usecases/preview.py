@@ -14,7 +14,7 @@ from reengage.domain.policy import Action, Decision, PolicyInput, PolicySettings
 from reengage.domain.recipient import choose
 from reengage.domain.same_person import with_aliases
 from reengage.domain.subject import BusinessEvent, Subject
-from reengage.domain.window_closing import plan_for_closing
+from reengage.domain.window_closing import plan_for_closing, with_longest_window
 from reengage.ports import Clock, PreviewStore, Render
 from reengage.usecases.corrections import is_needed, numbered, sent_about
 from reengage.usecases.person import Addresses
@@ -34,7 +34,7 @@ def preview(
     now = clock()
     former = store.read_subject(event.subject) or Subject(event.subject)
     subject = former.apply(event)
-    addresses = Addresses(store)
+    addresses = Addresses(store, now)
     if not subject.reflects(event):
         return {"planned": [], "broadcasts": [], "withdrawn": [], "stale": True}
     # It arrives now: an erasure stops only what was planned before.
@@ -124,7 +124,7 @@ def _forecast(
         return {**about, "forecast": "skip", "rule": "too_late", "facts": {"due_at": iso(message.due_at)}}
     snapshot = store.read_snapshot(message)._replace(subject=subject)
     context = PolicyInput.of(snapshot, message, settings, now)
-    ahead = plan_for_closing(context.with_longest_window(), message.due_at)
+    ahead = plan_for_closing(with_longest_window(context), message.due_at)
     context = replace(context, now=ahead.at if ahead.why == "pull_forward" else max(now, message.due_at))
     chosen, decision = choose(context)
     hold_rules: list[dict[str, Any]] = []

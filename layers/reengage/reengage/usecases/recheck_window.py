@@ -4,7 +4,7 @@ The window moves whenever the contact writes. So a message only gets a time for 
 again whether the window will close before it is due.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol
@@ -15,7 +15,7 @@ from reengage.domain.instants import iso
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.planning import replan
 from reengage.domain.policy import PolicyInput, PolicySettings
-from reengage.domain.window_closing import is_refused, plan_for_closing
+from reengage.domain.window_closing import plan_for_closing, with_longest_window
 from reengage.errors import NotPublished
 from reengage.ports import Clock, ConversationStore, LinkedWindowStore, Publish, WindowStore
 from reengage.usecases.person import addresses_of
@@ -33,12 +33,23 @@ def with_closing_plan(context: PolicyInput, message: ScheduledMessage) -> Schedu
     return message if at == message.due_at else replace(message, due_at=at, planned_due_at=message.due_at)
 
 
-def recheck_contact(contact: Contact, *, settings: PolicySettings, store: WindowStore, clock: Clock) -> None:
-    """The window has moved: what was planned before, and is due after it will have closed, is marked."""
-    if not settings.plans_for_closing:
-        return
+def recheck_contacts(
+    contacts: Iterable[Contact], *, settings: PolicySettings, store: WindowStore, clock: Clock
+) -> None:
+    """The window of a person has moved: what was planned before, and is due after it will have closed, is marked.
+
+    ``contacts`` are the person's addresses, of one brand. The brand is read if the stack itself plans nothing.
+    """
+    addresses = list(dict.fromkeys(contacts))
+    of_brand = settings if settings.plans_for_closing else settings.for_brand(store.read_brand(addresses[0].brand))
+    if of_brand.plans_for_closing:
+        for contact in addresses:
+            _recheck(contact, settings=settings, store=store, clock=clock)
+
+
+def _recheck(contact: Contact, *, settings: PolicySettings, store: WindowStore, clock: Clock) -> None:
     for row in store.pending_messages(contact):
-        context = PolicyInput.of(store.read_snapshot(row), row, settings, clock()).with_longest_window()
+        context = with_longest_window(PolicyInput.of(store.read_snapshot(row), row, settings, clock()))
         wanted = replan(row, context.subject, context.default_zone)
         # One that was put off, or that a newer version moves, is asked by its sender.
         if wanted and wanted.version == row.version and wanted.due_at == row.due_at:
@@ -49,9 +60,7 @@ def recheck_contact(contact: Contact, *, settings: PolicySettings, store: Window
 
 def recheck_closing(contact: Contact, *, settings: PolicySettings, store: LinkedWindowStore, clock: Clock) -> None:
     """An address was linked: a message for one address may be sent while another one's window is open."""
-    if settings.plans_for_closing:
-        for address in addresses_of(contact, store):
-            recheck_contact(address, settings=settings, store=store, clock=clock)
+    recheck_contacts(addresses_of(contact, store), settings=settings, store=store, clock=clock)
 
 
 class PersonStore(ConversationStore, WindowStore, Protocol):
@@ -77,9 +86,10 @@ def recheck_holds(contact: Contact, *, store: ConversationStore, now: datetime, 
 
 def recheck_person(contact: Contact, *, settings: PolicySettings, store: PersonStore, clock: Clock) -> None:
     """Recheck the person's messages after an address was linked: it may have the time zone, or an open window."""
-    for address in addresses_of(contact, store):
+    addresses = addresses_of(contact, store)
+    for address in addresses:
         recheck_holds(address, store=store, now=clock(), changed=Changed(timezone=True))
-        recheck_contact(address, settings=settings, store=store, clock=clock)
+    recheck_contacts(addresses, settings=settings, store=store, clock=clock)
 
 
 def _is_held_by_timezone(row: ScheduledMessage) -> bool:
@@ -122,7 +132,7 @@ def closing_again(
     until: datetime,
 ) -> OutEvent | None:
     """Return ``ConversationClosing`` once more, if a run marked the conversation then: it may not have published it."""
-    context = PolicyInput.of(store.read_snapshot(row), row, settings, now).with_longest_window()
+    context = with_longest_window(PolicyInput.of(store.read_snapshot(row), row, settings, now))
     conversation = context.conversation
     if conversation is None or conversation.warned_at is None or not conversation.already_warned:
         return None
@@ -146,7 +156,7 @@ def _also_after(context: PolicyInput, due_after: ScheduledMessage, store: Window
         wanted = replan(row, other.subject, other.default_zone)
         if wanted is None or context.conversation is None or context.conversation.is_open(wanted.due_at):
             continue
-        if not is_refused(other) and plan_for_closing(other, wanted.due_at).why != "pull_forward":
+        if not other.is_refused and plan_for_closing(other, wanted.due_at).why != "pull_forward":
             yield wanted
 
 

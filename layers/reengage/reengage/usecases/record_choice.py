@@ -18,7 +18,7 @@ def store_choice(
     opt_out_scope: OptOutScope,
     is_repeat: Callable[[], bool] | None = None,
 ) -> bool:
-    """Store the choice unless a later one is stored. Return whether it changed what applies, also if it is repeated.
+    """Store the choice unless a later one is stored. Return whether it has to be published, also if it is repeated.
 
     ``is_repeat`` returns whether the opt-out's message was stored before. It is called only if an opt-in is stored: a
     provider's repeat must not undo an opt-in that came after it.
@@ -43,7 +43,7 @@ def store_choice(
         after = before.apply(topic, scope, choice, channel=channel)
         if after is before or store.write_preferences(made.contact, after):
             stored = (after.contact if topic == "contact" else after.marketing)[scope]
-            return stored.changed and (stored.at, stored.allowed) == (choice.at, choice.allowed), after
+            return _is_news(choice, stored), after
         return None
 
     changed, preferences = retry_conflicts(attempt, "the preferences")
@@ -54,6 +54,16 @@ def store_choice(
             preferences.links, {(topic, scope): copied}, store=store, but=store.preferences_key(made.contact)
         )
     return changed
+
+
+def _is_news(choice: Choice, stored: Choice) -> bool:
+    """Return whether the choice has to be published, if ``stored`` is what is stored by now.
+
+    Of equal choices the first one is published. If its publish failed, and another one came before the retry, then only
+    that one is stored, as one that changed nothing since the first.
+    """
+    changed_at = stored.at if stored.changed else stored.since
+    return (choice.allowed, choice.at) == (stored.allowed, changed_at)
 
 
 def _is_of_another_channel(choice: Choice | None, channel: str) -> bool:

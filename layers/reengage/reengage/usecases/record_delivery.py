@@ -52,7 +52,7 @@ def record_delivery(
         if moved.state is State.UNDELIVERED and not _is_of_another_event(receipt, address, message):
             publish([_undelivered(moved, receipt)])
         return "repeated"
-    others = _others(moved, store)
+    others = _others(moved, message, store)
     if receipt.status == "undelivered" and fall_back(moved, address, store=store, now=clock()):
         publish([_undelivered(each, receipt) for each in (moved, *others) if _falls_back(each, moved, address, store)])
         return "recorded"
@@ -94,8 +94,10 @@ def _moved(message: ScheduledMessage, receipt: RecordDelivery, address: Contact,
     )
 
 
-def _others(message: ScheduledMessage, store: ReceiptStore) -> list[ScheduledMessage]:
-    """Return the other messages that the text named, in the state of the receipt."""
+def _others(message: ScheduledMessage, before: ScheduledMessage, store: ReceiptStore) -> list[ScheduledMessage]:
+    """Return the other messages that the text named, in the state of the receipt. ``before``: the row until then."""
+    # In a sender's hands, and until the sender stores what it sent, the row has the facts of an earlier decision.
+    is_settled = before.is_decided_to_send and before.state is not State.SENDING
     return [
         replace(
             other,
@@ -106,16 +108,15 @@ def _others(message: ScheduledMessage, store: ReceiptStore) -> list[ScheduledMes
             last_receipt_id=message.last_receipt_id,
             sent_to=None if other.contact == message.recipient else message.recipient,
         )
-        for other in _named_with(message, store)
+        for other in _named_with(message, store, is_settled=is_settled)
     ]
 
 
-def _named_with(message: ScheduledMessage, store: ReceiptStore) -> list[ScheduledMessage]:
+def _named_with(message: ScheduledMessage, store: ReceiptStore, *, is_settled: bool) -> list[ScheduledMessage]:
     """Find the other messages that the text named; those of linked addresses only if some are missing.
 
     The receipt may come before the row has the fact that it was merged.
     """
-    is_settled = bool(message.facts)
     if not message.reason_spec.can_be_merged or (is_settled and MERGED_WITH not in message.facts):
         return []
     found = store.claimed_together(message, message.contact)
@@ -182,8 +183,13 @@ def _undelivered(moved: ScheduledMessage, receipt: RecordDelivery) -> OutEvent:
 
 
 def _is_repeat(receipt: RecordDelivery, message: ScheduledMessage) -> bool:
-    """Return whether another event has reported the same of the message."""
+    """Return whether another event has reported the same of the message.
+
+    Not if the message has gone on from the receipt's address: what is stored is about the next one.
+    """
     if receipt.mark is None or message.last_receipt_id in (None, receipt.mark):
+        return False
+    if receipt.status == "undelivered" and receipt.contact in message.undelivered_to:
         return False
     return message.state is STATES[receipt.status] and message.last_receipt_id[0] == receipt.mark[0]
 

@@ -6,7 +6,7 @@ all workers, and no brand those of a route.
 
 import logging
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Final
@@ -102,9 +102,10 @@ def _share(run: Run, fan_out: FanOut) -> set[int]:
     return given
 
 
-def send_shard(sender: Sender, priority: Priority, shard: int, stop_at: datetime) -> Run:
-    """Process one priority of one shard in the caller's thread; the run holds the tally and the errors."""
-    run = Run(sender, priority, [shard], stop_at, workers=1)
+def send_shards(sender: Sender, priority: Priority, shards: Sequence[int], stop_at: datetime) -> Run:
+    """Process one priority of some shards as a single worker would; the run holds the tally and the errors."""
+    run = Run(sender, priority, shards, stop_at, workers=1)
+    run.read_first_pages()
     run.work()
     run.finish()
     return run

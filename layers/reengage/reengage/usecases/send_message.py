@@ -8,18 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from reengage.domain.caps import longest
 from reengage.domain.instants import iso
 from reengage.domain.message import ScheduledMessage, State
 from reengage.domain.outbox import outcome_event
 from reengage.domain.planning import replan
-from reengage.domain.policy import SNAPSHOT_VALID_FOR, Action, Decision, PolicyInput, PolicySettings
+from reengage.domain.policy import SNAPSHOT_VALID_FOR, Action, Decision, PolicyInput, PolicySettings, Snapshot
 from reengage.domain.preferences import OptOutScope
 from reengage.domain.reasons import SendGroup
 from reengage.domain.recipient import Choose, Position, choose
-from reengage.domain.window_closing import plan_for_closing
+from reengage.domain.window_closing import plan_for_closing, with_longest_window
 from reengage.ports import (
     Channel,
     Clock,
@@ -36,6 +36,8 @@ from reengage.ports import (
 from reengage.usecases import outcome as outcomes
 from reengage.usecases.merge_messages import claim_others, may_merge, split
 from reengage.usecases.outcome import Handled
+from reengage.usecases.person import note_channels
+from reengage.usecases.recent_brands import BrandRows, RecentBrands
 from reengage.usecases.recheck_window import warn
 from reengage.usecases.recipient_routes import RecipientRoutes
 from reengage.usecases.route_health import AlwaysUsable, Health
@@ -73,6 +75,7 @@ class Sender:
     brand_rate_limiter: Callable[[str, float], bool] | None = None
     route_position: Position = lambda _: 0
     health: Health = field(default_factory=AlwaysUsable)
+    recent_brands: RecentBrands = field(default_factory=RecentBrands)
     settler: Settler = field(init=False)
 
     def __post_init__(self) -> None:
@@ -141,7 +144,10 @@ class Sender:
         assert message.claimed_at is not None
         if now < message.claimed_at + self.claim_ttl:
             return None
-        handled = self.settler.settle(replace(message, state=State.UNCONFIRMED), claimed_at=message.claimed_at)
+        # The rule and the facts of an earlier hold are not those of this claim.
+        earlier: dict[str, Any] = {} if message.is_decided_to_send else {"rule": None, "facts": {}}
+        unknown = replace(message, state=State.UNCONFIRMED, **earlier)
+        handled = self.settler.settle(unknown, claimed_at=message.claimed_at)
         # Its owner, or a receipt, may have settled it meanwhile.
         return handled if handled.outcome == State.UNCONFIRMED else None
 
@@ -155,11 +161,11 @@ class Sender:
         appointments the text names, too.
         """
         has_slot = has_others = False
+        brands = self.recent_brands.of(message.contact.brand, self.clock())
         for _ in range(MAX_CHECKS):
-            read_at = self.clock()
-            snapshot = self.store.read_snapshot(message)
             select = partial(choose, position=self.route_position, is_blocked=routes.is_blocked)
-            decided = self._decide(PolicyInput.of(snapshot, message, self.settings, self.clock()), select)
+            decided, read_at = self._checked(message, brands, select)
+            brands = None  # a further check has all of its time
             if isinstance(decided, Handled):
                 return decided
             context, decision = decided
@@ -169,6 +175,9 @@ class Sender:
             if not has_slot and not self._wait_for_slot(context):
                 return self.settler.release(message, Handled("left"))
             has_slot = True
+            if context.is_on_new_channel:
+                note_channels(message.contact, [context.message.recipient.channel], context.now, self.store)
+                continue  # before it is sent: the answer and the receipt come by that channel
             if not has_others:
                 has_others = True
                 others += claim_others(context, store=self.store, now=self.clock())
@@ -178,6 +187,24 @@ class Sender:
             if outbound := self._ready_in_time(context, decision, read_at):
                 return outbound, ready
         return self.settler.try_later(message, "no snapshot was fresh enough to act on")
+
+    def _checked(
+        self, message: ScheduledMessage, brands: BrandRows | None, select: Choose
+    ) -> tuple[tuple[PolicyInput, Decision] | Handled, datetime]:
+        """Decide by a snapshot; return with the decision the start of the oldest read that it rests on."""
+        snapshot, read_at = self._read_snapshot(message, brands)
+        context = PolicyInput.of(snapshot, message, self.settings, self.clock())
+        decided = self._decide(context, select, is_shared=brands is not None)
+        return self._checked(message, None, select) if decided is None else (decided, read_at)
+
+    def _read_snapshot(self, message: ScheduledMessage, brands: BrandRows | None) -> tuple[Snapshot, datetime]:
+        """Return the snapshot and the start of the oldest read that it rests on."""
+        if brands:
+            return self.store.read_snapshot(message, brands=brands.rows), brands.read_at
+        read_at = self.clock()
+        snapshot = self.store.read_snapshot(message)
+        self.recent_brands.note(message.contact.brand, snapshot, read_at)
+        return snapshot, read_at
 
     def _ready_routes(self, message: ScheduledMessage, routes: RecipientRoutes) -> Sequence[str] | Handled:
         """Return the routes that are ready; if no route is, what was done with the message instead."""
@@ -216,14 +243,22 @@ class Sender:
             return self.brand_rate_limiter(*own)
         return self.rate_limiter(context.message.recipient.channel)
 
-    def _decide(self, context: PolicyInput, select: Choose) -> tuple[PolicyInput, Decision] | Handled:
-        """Return the decision to send and the address that it is for, or what was done with the message instead."""
+    def _decide(
+        self, context: PolicyInput, select: Choose, *, is_shared: bool
+    ) -> tuple[PolicyInput, Decision] | Handled | None:
+        """Return the decision to send and the address that it is for, or what was done with the message instead.
+
+        ``None``: the decision is to delay, hold or skip, and only a send may rest on shared rows of the brand. If
+        settings change, what is held by then is decided anew; so a hold must not come later by former settings.
+        """
         wanted = replan(context.message, context.subject, context.default_zone)
-        if wanted and (rescheduled := self._rescheduled(context.with_longest_window(), wanted)):
+        if wanted and is_shared and not _is_due(context, wanted):
+            return None
+        if wanted and (rescheduled := self._rescheduled(with_longest_window(context, wanted.due_at), wanted)):
             return rescheduled
         chosen, decision = select(context)
         if decision.action is not Action.SEND:
-            return self._not_sent(chosen, decision, wanted)
+            return None if is_shared else self._not_sent(chosen, decision, wanted)
         needed = self._needed(chosen)
         return needed if isinstance(needed, Handled) else (needed, decision)
 
@@ -245,10 +280,10 @@ class Sender:
         to be decided on now.
         """
         message = context.message
+        if _is_due(context, wanted):
+            return None
         if wanted.version != message.version:
             return self.settler.release(outcomes.rebased(context, wanted), Handled("retried"))
-        if context.now >= wanted.due_at:
-            return None
         at, why = plan_for_closing(context, wanted.due_at)
         if at <= context.now:
             if why == "pull_forward":
@@ -281,3 +316,8 @@ class Sender:
         return self.store.reserve_cap(
             context.message, context.cap_usage, at=context.now, retention=longest(context.caps) + SNAPSHOT_VALID_FOR
         )
+
+
+def _is_due(context: PolicyInput, wanted: ScheduledMessage) -> bool:
+    """Return whether the message is the one that the subject wants, and its time has come."""
+    return wanted.version == context.message.version and context.now >= wanted.due_at

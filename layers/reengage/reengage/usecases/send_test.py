@@ -5,7 +5,7 @@ the numbers of the parameter ``TestNumbers`` the window counts as open, and no h
 asks no question. It is recorded under the contact, with ``test`` among its facts.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
@@ -106,8 +106,8 @@ class StoreOfTest:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.store, name)
 
-    def read_snapshot(self, message: ScheduledMessage) -> Snapshot:
-        snapshot = self.store.read_snapshot(message)
+    def read_snapshot(self, message: ScheduledMessage, *, brands: Mapping[str, Brand | None] | None = None) -> Snapshot:
+        snapshot = self.store.read_snapshot(message, brands=brands)
         spec = message.reason_spec
         fields = {name: VersionedValue(0, value) for name, value in self.test.fields.items()}
         track = Track(0, active=spec.correction != "cancelled", fields=fields)

@@ -13,6 +13,7 @@ from reengage.domain.preferences import Preferences
 from reengage.ports import ConversationStore, Thread
 from reengage.usecases.erase_contact import forget
 from reengage.usecases.ingest_settings import IngestSettings
+from reengage.usecases.person import note_channels
 from reengage.usecases.recheck_window import Changed
 from reengage.usecases.retry_conflicts import retry_conflicts
 
@@ -99,15 +100,7 @@ def _note_channels(message: InboundMessage, store: ConversationStore) -> None:
     contact = message.contact
     known = store.read_threads(others) if (others := other_channels(contact)) else {}
     used = [other.channel for other, thread in known.items() if thread.profile or thread.conversation]
-    if not used:
-        return
-
-    def attempt() -> bool | None:
-        before = store.read_preferences(contact)
-        after = before.use_channels([contact.channel, *used], message.sent_at)
-        return True if after is before or store.write_preferences(contact, after) else None
-
-    retry_conflicts(attempt, "the preferences")
+    note_channels(contact, used, message.sent_at, store)
 
 
 def _reopens_free_text(message: InboundMessage, before: Conversation | None) -> bool:

@@ -6,13 +6,13 @@ from typing import Any, Final
 import pytest
 
 from reengage.adapters.inbound.parsing import ParsedCall
-from reengage.adapters.inbound.twilio import form, parse_twilio
+from reengage.adapters.inbound.twilio import OPTED_OUT, STOPPED_MARKETING, form, parse_twilio
 from reengage.domain.commands import RecordChoice, RecordDelivery
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import InboundMessage
 from reengage.domain.preferences import Choice
 from reengage.domain.requests import Request
-from reengage.domain.routes import Routes
+from reengage.domain.routes import Routes, parse_routes
 from tests.cases import each_of
 from tests.unit.adapters.inbound.payloads import (
     NOW,
@@ -214,6 +214,39 @@ def test_a_callback_is_of_the_contact_that_its_query_names() -> None:
     """No route has the number of a pool, so a delivery or an opt-out had no contact."""
     assert read(POOL).errors == ["$: no route of twilio for sms has this number or account: add it to Routes"]
     assert addressee({"brand": "acme-garden", "channel": "sms"}) == Contact("acme-garden", "sms", "+15558675310")
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_taken"),
+    [
+        ("acme-garden/sms/twilio/+15005550009", True),
+        ("acme-garden/sms/twilio/MG00000000000000000000000000000001", True),
+        ("acme-garden/sms/aws/+12025550100>twilio/+15005550008", True),
+        ("acme-garden/sms/eventbridge/own", True),
+        ("acme-garden/whatsapp/twilio/+15005550009", True),
+        ("acme-garden/sms/aws/+12025550100", True),
+        ("acme-garden/sms/aws/+12025550100,other/sms/twilio/+15005550009", False),
+        ("acme-garden/sms/aws/+12025550100,other/sms/twilio/MG1|+15005550009", False),
+        ("acme-garden/sms/aws/+12025550100,other/sms/twilio/+15005550008", True),
+        ("acme-garden/sms/twilio/+15005550008,other/sms/twilio/+15005550009", False),
+    ],
+)
+def test_a_callback_names_no_brand_that_it_cannot_be_from(rows: str, *, is_taken: bool) -> None:
+    """One account's key signs for all of its brands: a callback named any brand of the stack."""
+    query = {**TWILIO_QUERY, "brand": "acme-garden", "channel": "sms"}
+    call = parse_twilio({**POOL, "From": "+15005550009"}, query, routes=parse_routes(rows), arrived_at=NOW)
+    assert bool(call.receipts) == is_taken
+    assert call.errors == ([] if is_taken else ["$: From: expected a sender of the brand that the URL names"])
+
+
+@pytest.mark.parametrize("code", [OPTED_OUT, STOPPED_MARKETING, "30003"])
+def test_a_receipt_counts_after_a_change_of_the_provider(code: str) -> None:
+    """A brand had moved to AWS: the opt-outs and failures of messages still under way were lost."""
+    query = {**TWILIO_QUERY, "brand": "acme-garden", "channel": "sms"}
+    params = {**POOL, "MessageStatus": "undelivered", "ErrorCode": code}
+    call = parse_twilio(params, query, routes=parse_routes("acme-garden/sms/aws/+12025550100"), arrived_at=NOW)
+    assert [receipt.status for receipt in call.receipts] == ["opted_out" if code == OPTED_OUT else "undelivered"]
+    assert [choice.topic for choice in call.choices] == (["marketing"] if code == STOPPED_MARKETING else [])
 
 
 @pytest.mark.parametrize(

@@ -36,14 +36,14 @@ class Contacts(Role):
     """Threads and preferences."""
 
     def read_thread(self, contact: Contact, message_id: str | None = None) -> Thread:
-        message = message_sk(message_id) if message_id is not None else None
+        message = (contact.key, message_sk(message_id)) if message_id is not None else None
         preferences = (self.table.preferences_pk(contact), PREFERENCES)
-        keys = [(contact.key, sk) for sk in (CONTACT, CONVERSATION, message) if sk]
-        items = self.table.read([*keys, preferences])
+        items = self.table.read_range(contact.key, CONTACT, CONVERSATION)
+        items |= self.table.read([*([message] if message else []), preferences])
         return Thread(
             to_profile(items.get((contact.key, CONTACT))),
             to_conversation(items.get((contact.key, CONVERSATION))),
-            known=(contact.key, message) in items,
+            known=message in items,
             preferences=to_preferences(items.get(preferences)),
         )
 

@@ -21,7 +21,7 @@ from reengage.domain.reasons import ASKING_REASONS, TELLING_REASONS
 
 from .items.base import Item
 from .items.messages import SCHEDULED, Row, address_json, answer_json, due_shard, row_item, to_message
-from .row_updates import outcome, postponement, provider_answer, update_row
+from .row_updates import outcome, postponement, receipt, update_row
 from .table import Role
 
 
@@ -111,7 +111,7 @@ class Messages(Role):
         return (to_message(Row.from_raw_data(raw)) for page in pages for raw in page)
 
     def record_receipt(self, message: ScheduledMessage) -> bool:
-        actions = [*outcome(message), *provider_answer(message)]
+        actions = [*outcome(message), *receipt(message)]
         before = Row.state.is_in(*(FOLLOWS[message.state] - {message.state}))
         tried = (Row.state == State.SCHEDULED) & ((Row.attempts > 0) | Row.undelivered_to.exists())
         same = Row.scheduled_message_id == message.scheduled_message_id
@@ -127,7 +127,7 @@ class Messages(Role):
             Row.sent_to.remove(),
             Row.settled_at.remove(),
             *postponement(message),
-            *provider_answer(message),
+            *receipt(message),
         ]
         former = Row.undelivered_to
         unchanged = former == failed[:-1] if failed[:-1] else former.does_not_exist()

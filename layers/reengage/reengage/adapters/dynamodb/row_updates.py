@@ -41,19 +41,31 @@ def postponement(message: ScheduledMessage) -> list[Action]:
     ]
 
 
+def receipt(message: ScheduledMessage) -> list[Action]:
+    """Name the receipt that changes the row, with the provider's answer in it."""
+    mark = [Row.last_receipt_id.set(message.last_receipt_id)] if message.last_receipt_id else []
+    return [*provider_answer(message), *mark]
+
+
 def provider_answer(message: ScheduledMessage) -> list[Action]:
     """Set the fields of the provider's answer that are known; the others stay."""
     answers = (
         (Row.provider, message.provider),
         (Row.provider_message_id, message.provider_message_id),
         (Row.error, brief(message.error) if message.error else None),
-        (Row.last_receipt_id, message.last_receipt_id),
+    )
+    return [*kept_text(message), *(attribute.set(value) for attribute, value in answers if value)]
+
+
+def kept_text(message: ScheduledMessage) -> list[Action]:
+    """Set the text that was handed over, if texts are kept."""
+    texts = (
         (Row.text, message.text),
         (Row.locale, message.locale),
         (Row.template, message.template if message.template != message.reason else None),
     )
     named = [Row.template.remove()] if message.template == message.reason else []
-    return [*named, *(attribute.set(value) for attribute, value in answers if value)]
+    return [*named, *(attribute.set(value) for attribute, value in texts if value)]
 
 
 def tries(message: ScheduledMessage) -> Action:

@@ -6,7 +6,7 @@ from functools import partial
 
 from pynamodb.expressions.condition import Condition
 
-from reengage.domain.brand import STACK
+from reengage.domain.brand import STACK, Brand
 from reengage.domain.caps import CapUsage
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import expiry
@@ -18,6 +18,7 @@ from reengage.domain.same_interest import interest_of, interests_on_other_channe
 from reengage.domain.subject import SubjectRef
 from reengage.ports import DueKey, Snapshot
 
+from .items.base import Item
 from .items.contacts import (
     CONTACT,
     CONVERSATION,
@@ -33,7 +34,7 @@ from .items.contacts import (
 )
 from .items.messages import Row, due_shard
 from .items.subjects import BRAND, SUBJECT, brand_pk, to_brand, to_subject
-from .row_updates import decision, outcome, postponement, provider_answer, tries, update_row
+from .row_updates import decision, kept_text, outcome, postponement, provider_answer, tries, update_row
 from .table import DUE, Key, Role, at_revision
 
 
@@ -58,19 +59,17 @@ class Sending(Role):
         actions = [Row.state.set(State.SENDING), Row.claim_id.set(claim_id), Row.claimed_at.set(at)]
         return update_row(self.table, due.key, actions, (Row.state == State.SCHEDULED) & (Row.due_at == due.due_at))
 
-    def read_snapshot(self, message: ScheduledMessage) -> Snapshot:
+    def read_snapshot(self, message: ScheduledMessage, *, brands: Mapping[str, Brand | None] | None = None) -> Snapshot:
         contact, subject = message.contact, message.subject
         cap_usage = (contact.key, cap_usage_sk(message.reason_spec.category))
         preferences = (self.table.preferences_pk(contact), PREFERENCES)
-        brand, stack = (brand_pk(contact.brand), BRAND), (brand_pk(STACK), BRAND)
         keys = [
             (contact.key, CONTACT),
             (contact.key, CONVERSATION),
             (subject.key, SUBJECT),
             preferences,
-            brand,
-            stack,
             cap_usage,
+            *_brand_keys(contact, brands),
         ]
         interest = SubjectRef.known_to(contact, "interest", subject.id)
         if message.reason_spec.audience == "interested":
@@ -81,6 +80,7 @@ class Sending(Role):
         beside = {ref.key: ref.of for ref in interests_on_other_channels(message) if ref.of}
         keys += [(key, SUBJECT) for key in beside]
         items = self.table.read(keys)
+        rows = _brands(contact, items) if brands is None else brands
         conversation = to_conversation(items.get((contact.key, CONVERSATION)))
         own = to_preferences(items.get(preferences))
         return Snapshot(
@@ -88,8 +88,8 @@ class Sending(Role):
             profile=to_profile(items.get((contact.key, CONTACT))),
             conversation=conversation,
             preferences=own,
-            brand=to_brand(contact.brand, items.get(brand)),
-            stack=to_brand(STACK, items.get(stack)),
+            brand=rows[contact.brand],
+            stack=rows[STACK],
             cap_usage=to_cap_usage(items.get(cap_usage)),
             interest=to_subject(interest, items.get((interest.key, SUBJECT))),
             purchases=to_subject(purchases, items.get((purchases.key, SUBJECT))),
@@ -99,6 +99,7 @@ class Sending(Role):
                 conversation,
                 partial(self._read_addresses, message),
                 planned_at=message.planned_at,
+                open_at=message.decided_at,
                 named=[other for key, other in beside.items() if (key, SUBJECT) in items],
             ),
         )
@@ -177,10 +178,25 @@ class Sending(Role):
         ours = Row.claim_id == message.claim_id
         if self.table.change_unread(message.key, actions, ours & Row.state.is_in(*FOLLOWS[message.state])):
             return True
-        if message.provider:  # a receipt came first; the provider's answer is still news
-            reported = Row.state.is_in(State.DELIVERED, State.UNDELIVERED)
-            self.table.change_unread(message.key, learned, ours & reported)
+        reported = ours & Row.state.is_in(State.DELIVERED, State.UNDELIVERED)
+        if message.state is State.SENT and message.provider:
+            # A receipt came first. The provider's answer is still news.
+            self.table.change_unread(message.key, learned, reported)
+        elif message.state is State.UNCONFIRMED and message.facts:
+            # The receipt does not have the decision, and the person's reply is bound by it. A hold has a rule.
+            sent = [*decision(message), *kept_text(message)]
+            is_undecided = Row.facts.does_not_exist() | Row.rule.exists()
+            self.table.change_unread(message.key, sent, reported & is_undecided)
         return False
+
+
+def _brand_keys(contact: Contact, known: Mapping[str, Brand | None] | None) -> list[Key]:
+    """Return the keys of the rows of the contact's brand and of the stack, if they are not known."""
+    return [(brand_pk(contact.brand), BRAND), (brand_pk(STACK), BRAND)] if known is None else []
+
+
+def _brands(contact: Contact, items: Mapping[Key, Item]) -> Mapping[str, Brand | None]:
+    return {name: to_brand(name, items.get((brand_pk(name), BRAND))) for name in (contact.brand, STACK)}
 
 
 def same_cap_usage(cap_usage: CapUsage) -> Condition:

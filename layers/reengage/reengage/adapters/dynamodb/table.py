@@ -101,6 +101,16 @@ class Table:
             items |= self.read(some)
         return items
 
+    def read_range(self, pk: str, first: str, last: str) -> dict[Key, Item]:
+        """Read one key's items whose sort keys are in the range, ends included, strongly consistent.
+
+        A query costs by the size of all that it reads, one unit for 4 KB; BatchGetItem one unit or more for each key.
+        """
+        items: dict[Key, Item] = {}
+        for page in self.pages(pk, range_key_condition=Item.sk.between(first, last), consistent_read=True):
+            items |= {(raw["pk"]["S"], raw["sk"]["S"]): Item.from_raw_data(raw) for raw in page}
+        return items
+
     def page(self, pk: str, *, start: RawItem | None = None, **query: Any) -> tuple[Sequence[RawItem], RawItem | None]:
         """Query one page. Return its items and the key to go on from; ``None`` after the last page."""
         return self.requests.query(pk, start=start, **query)

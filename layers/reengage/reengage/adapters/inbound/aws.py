@@ -9,8 +9,9 @@ Shapes, under docs.aws.amazon.com:
 - social-messaging/latest/userguide/managing-event-destination-dlrs.html: WhatsApp, one entry of Meta as text.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from types import MappingProxyType
@@ -19,6 +20,8 @@ from typing import Any, Final, NamedTuple
 from reengage.domain.commands import RecordDelivery, Status
 from reengage.domain.contact import CHANNELS, parse_brand
 from reengage.domain.conversation import InboundMessage
+from reengage.domain.events_out import OutEvent
+from reengage.domain.instants import iso
 from reengage.domain.requests import Request
 from reengage.domain.routes import Routes
 
@@ -46,7 +49,7 @@ from .parsing import (
     parse_json,
     with_plus,
 )
-from .relay import Relay, to_bus_events
+from .relay import SOURCE, Relay, to_bus_events
 
 PROVIDER: Final = "aws"
 
@@ -91,6 +94,49 @@ def handle_sns(event: Any, *, routes: Routes, arrived_at: datetime, relay: Relay
         "choices": len(parsed.choices),
         "ignored": parsed.ignored,
         "rejected": len(parsed.errors),
+    }
+
+
+def record_sns(
+    event: Any, *, routes: Routes, arrived_at: datetime, relay: Relay, record: Callable[[Any], Mapping[str, Any]]
+) -> dict[str, int]:
+    """Record the receipts that AWS published to SNS; publish the rest, as ``handle_sns`` does.
+
+    ``record`` takes a receipt as the event that ``handle_sns`` would publish. SNS's id of the notification is the id of
+    that event: it stays the same if the notification is delivered again. A receipt may fail, so it comes after what may
+    be a STOP. Return how many receipts there were, how many had each result, and how much else there was.
+    """
+    counts = Counter(receipts=0)
+    for each in _single_records(event):
+        parsed = parse_sns(each, routes=routes, arrived_at=arrived_at)
+        if rest := to_bus_events(replace(parsed, receipts=[])):
+            relay(each, rest, ())
+        for receipt in to_bus_events(ParsedCall(receipts=parsed.receipts)):
+            answer = record(_as_delivered(receipt, each["Records"][0], counts["receipts"]))
+            counts["receipts"] += 1
+            counts[str(answer.get("result", "rejected"))] += 1
+        if parsed.errors:
+            relay(each, (), parsed.errors)
+        counts.update({"published": len(rest), "ignored": parsed.ignored, "rejected": len(parsed.errors)})
+    return {name: count for name, count in counts.items() if count or name == "receipts"}
+
+
+def _single_records(event: Any) -> list[Any]:
+    """Return an event for each record: each has an id and a time of its own. Lambda gets one at a time."""
+    records = get(event, "Records")
+    return [{"Records": [record]} for record in records] if isinstance(records, list) and records else [event]
+
+
+def _as_delivered(receipt: OutEvent, record: Any, position: int) -> dict[str, Any]:
+    """Return the event of a receipt as the bus would deliver it; each of one notification has an id of its own."""
+    message_id = get(record, "Sns", "MessageId")
+    prefix = f"{position}-" if position else ""
+    return {
+        "id": f"{prefix}{message_id}" if isinstance(message_id, str) else "",
+        "source": SOURCE,
+        "detail-type": receipt.type,
+        "time": iso(from_iso(get(record, "Sns", "Timestamp"))),
+        "detail": dict(receipt.detail),
     }
 
 

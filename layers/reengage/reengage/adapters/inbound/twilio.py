@@ -250,7 +250,8 @@ def _parse_status(
 def _recipient(params: Mapping[str, str], query: Mapping[str, str], routes: Routes) -> Contact:
     """Return the recipient by the query, which is signed with the URL.
 
-    A message of a messaging service has as ``From`` any number of its pool, and not always the service.
+    A message of a messaging service has as ``From`` any number of its pool, and not always the service. One account's
+    key signs for all of its brands, so the sender must not be another brand's.
     """
     channel = get_text(query, "channel")
     try:
@@ -259,7 +260,10 @@ def _recipient(params: Mapping[str, str], query: Mapping[str, str], routes: Rout
         return _contact(params, "To", "From", routes)
     if channel not in CHANNELS:
         return _contact(params, "To", "From", routes)
-    return parse_contact(brand, channel, _split_address(params, "To")[1])
+    recipient = parse_contact(brand, channel, _split_address(params, "To")[1])
+    if not routes.may_send(PROVIDER, brand, channel, get_text(params, "From"), get_text(params, "MessagingServiceSid")):
+        raise ParseError("From: expected a sender of the brand that the URL names")
+    return recipient
 
 
 _INBOUND: Final = frozenset({"receiving", "received"})

@@ -8,7 +8,7 @@ from reengage.domain.contact import Contact
 from reengage.domain.message import FOLLOWS, HANDED_OVER, GivenAnswer, MessageKey, ScheduledMessage, State
 from reengage.domain.reasons import ASKING_REASONS, TELLING_REASONS
 
-from .row_updates import outcome, postponement, provider_answer
+from .row_updates import outcome, postponement, receipt
 from .tables import Row, Tables
 
 
@@ -97,7 +97,7 @@ class Messages(Tables):
             tried = is_tried and row.message.state is State.SCHEDULED
             if not tried and row.message.state not in FOLLOWS[message.state] - {message.state}:
                 return False
-            answered = row.changed(**outcome(message), **provider_answer(message))
+            answered = row.changed(**outcome(message), **receipt(message))
             self._put(message.key, answered._replace(indexed=False))
             return True
 
@@ -110,7 +110,7 @@ class Messages(Tables):
             if row.message.state not in FOLLOWS[State.UNDELIVERED] or former != message.undelivered_to[:-1]:
                 return False
             again = row.changed(
-                **provider_answer(message),
+                **receipt(message),
                 **postponement(message),
                 state=State.SCHEDULED,
                 undelivered_to=message.undelivered_to,

@@ -25,15 +25,23 @@ def outcome(message: ScheduledMessage) -> Fields:
     return {"state": message.state, "settled_at": message.settled_at} | sent_to
 
 
+def receipt(message: ScheduledMessage) -> Fields:
+    """Return the name of the receipt that changes the row, with the provider's answer in it."""
+    mark = {"last_receipt_id": message.last_receipt_id} if message.last_receipt_id else {}
+    return provider_answer(message) | mark
+
+
 def provider_answer(message: ScheduledMessage) -> Fields:
     """Return the fields of the provider's answer that are known; the others stay."""
     answer = {
         "provider": message.provider,
         "provider_message_id": message.provider_message_id,
         "error": brief(message.error) if message.error else None,
-        "last_receipt_id": message.last_receipt_id,
-        "text": message.text,
-        "locale": message.locale,
-        "template": message.template,
     }
-    return {name: value for name, value in answer.items() if value}
+    return {name: value for name, value in answer.items() if value} | kept_text(message)
+
+
+def kept_text(message: ScheduledMessage) -> Fields:
+    """Return the text that was handed over, if texts are kept."""
+    text = {"text": message.text, "locale": message.locale, "template": message.template}
+    return {name: value for name, value in text.items() if value}

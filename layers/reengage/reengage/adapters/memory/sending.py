@@ -1,12 +1,12 @@
 """Sending one message: what is due, the claim, the snapshot, the cap, and the outcome."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import batched
 from typing import Final
 
-from reengage.domain.brand import STACK
+from reengage.domain.brand import STACK, Brand
 from reengage.domain.caps import CapUsage
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import expiry
@@ -18,7 +18,7 @@ from reengage.domain.same_interest import interest_of, interests_on_other_channe
 from reengage.domain.subject import Subject, SubjectRef
 from reengage.ports import DueKey, Snapshot
 
-from .row_updates import decision, outcome, postponement, provider_answer
+from .row_updates import decision, kept_text, outcome, postponement, provider_answer
 from .tables import CapItem, Row, Tables
 
 PAGE: Final = 1000
@@ -43,9 +43,9 @@ class Sending(Tables):
             self._rows[due.key] = row._replace(message=claimed)  # it is due at the same instant
             return claimed
 
-    def read_snapshot(self, message: ScheduledMessage) -> Snapshot:
+    def read_snapshot(self, message: ScheduledMessage, *, brands: Mapping[str, Brand | None] | None = None) -> Snapshot:
         with self._lock:
-            contact = message.contact
+            contact, brands = message.contact, self._brands if brands is None else brands
             preferences, conversation = self._preferences_of(contact), self._conversations.get(contact)
             interest = SubjectRef.known_to(contact, "interest", message.subject.id)
             named = [ref.of for ref in interests_on_other_channels(message) if ref.of and ref in self._subjects]
@@ -54,8 +54,8 @@ class Sending(Tables):
                 profile=self._profiles.get(contact),
                 conversation=conversation,
                 preferences=preferences,
-                brand=self._brands.get(contact.brand),
-                stack=self._brands.get(STACK),
+                brand=brands.get(contact.brand),
+                stack=brands.get(STACK),
                 cap_usage=self._cap_usage(contact, message.reason_spec.category),
                 interest=self._subjects.get(interest) if message.reason_spec.audience == "interested" else None,
                 purchases=self._purchases(contact, message),
@@ -65,6 +65,7 @@ class Sending(Tables):
                     conversation,
                     lambda contacts: {other: self._address(other, message) for other in contacts},
                     planned_at=message.planned_at,
+                    open_at=message.decided_at,
                     named=named,
                 ),
             )
@@ -133,8 +134,11 @@ class Sending(Tables):
                 learned = decision(message) | provider_answer(message)
                 self._put(message.key, row.changed(**learned, **ended)._replace(indexed=False))
                 return True
-            if message.provider and (row := self._held(message, frozenset({State.DELIVERED, State.UNDELIVERED}))):
-                self._put(message.key, row.changed(**decision(message), **provider_answer(message)))
+            if row := self._held(message, frozenset({State.DELIVERED, State.UNDELIVERED})):
+                if message.state is State.SENT and message.provider:
+                    self._put(message.key, row.changed(**decision(message), **provider_answer(message)))
+                elif message.state is State.UNCONFIRMED and message.facts and not row.message.is_decided_to_send:
+                    self._put(message.key, row.changed(**decision(message), **kept_text(message)))
             return False
 
     def _cap_usage(self, contact: Contact, category: Category) -> CapUsage:

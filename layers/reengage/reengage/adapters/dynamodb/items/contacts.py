@@ -204,16 +204,24 @@ def _link(stored: list[str]) -> Link:
 
 def _choices_json(choices: Choices) -> dict[str, Any]:
     return {
-        scope: [choice.allowed, choice.at.isoformat(), choice.cause, choice.changed]
+        scope: [choice.allowed, choice.at.isoformat(), choice.cause, _changed_json(choice)]
         for scope, choice in choices.items()
     }
 
 
+def _changed_json(choice: Choice) -> bool | str:
+    """Return ``changed``, or ``since`` in its place: former versions read four values, in a rollback, too."""
+    return choice.since.isoformat() if choice.since else choice.changed
+
+
 def _choices(stored: Mapping[str, Any]) -> Choices:
-    return {
-        scope: Choice(allowed, parse_instant(at), cause, changed)
-        for scope, (allowed, at, cause, changed) in stored.items()
-    }
+    return {scope: _choice(*values) for scope, values in stored.items()}
+
+
+def _choice(allowed: Any, at: str, cause: Any, changed: Any) -> Choice:
+    """Return the choice. Rows of former versions have a boolean as ``changed``, never an instant."""
+    since = parse_instant(changed) if isinstance(changed, str) else None
+    return Choice(allowed, parse_instant(at), cause, changed is True, since)
 
 
 def cap_usage_item(
