@@ -20,7 +20,7 @@ from .purchases import is_bought
 from .reasons import Category
 from .same_interest import newest_elsewhere
 from .same_person import merge_people
-from .subject import Subject, Track
+from .subject import OF_THE_BRAND, Subject, Track
 from .zones import BOTH, Zones, zones_of
 
 
@@ -264,12 +264,16 @@ class PolicyInput:
 
     @cached_property
     def _known_zones(self) -> Zones:
-        track = self.track
+        event_zone = self.track.get("timezone") if self.track else None
+        brand_zone = self.brand.timezone if self.brand else None
+        if self.subject and self.subject.ref.kind in OF_THE_BRAND:
+            # An announcement's zone is that of the brand's place, not that of a person.
+            event_zone, brand_zone = None, brand_zone or event_zone
         return zones_of(
             self.message.recipient,
             contact_zone=self._contact_zone,
-            event_zone=track.get("timezone") if track else None,
-            brand_zone=self.brand.timezone if self.brand else None,
+            event_zone=event_zone,
+            brand_zone=brand_zone,
             default_zone=self.settings.default_timezone,
         )
 
