@@ -281,6 +281,16 @@ def test_cancel_of_one_of_several_is_unclear(text: str, quotes: bool) -> None:
     assert all(row.answer is None for row in rows(world).values())
 
 
+def test_cancel_may_mean_a_confirmed_one_of_the_text() -> None:
+    """The business knew that the first of two children comes. A "2" to the text about both cancelled the second one."""
+    world = a_world(*FAMILY[:2])
+    world.plan(business("AppointmentConfirmed", NOON + HOUR, subject_id="first"))
+    world.run_sender()
+    world.receive(inbound(DUE + HOUR, text="2"))
+    [detail] = world.bus.details("AppointmentAnswered")
+    assert (detail["answer"], len(detail["candidates"])) == ("unclear", 2)
+
+
 def test_confirmation_of_a_moved_one_is_unclear_for_it_alone() -> None:
     world = a_world(*FAMILY)
     world.run_sender()

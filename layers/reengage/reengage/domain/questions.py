@@ -226,19 +226,19 @@ def _in_one_text(named: Sequence[ScheduledMessage], messages: Sequence[Scheduled
 def _only_open(
     given: Answer, to: InboundMessage, questions: Sequence[_Question], agent_replied_at: datetime | None
 ) -> Binding | None:
-    asked = [question for question in questions if question.is_asked]
-    to_come = [question for question in asked if question.status is None]
+    in_time = [question for question in questions if question.status is None]
+    to_come = [question for question in in_time if question.is_asked]
     if not to_come:
-        return _about_a_former_time(given, to, asked)
+        return _about_a_former_time(given, to, questions)
     waiting = [question for question in to_come if question.is_open(to.message_id)]
     if not waiting and _is_answered(given, to, to_come):
         return None
     candidates = waiting or to_come
     named = tuple(sorted((question.newest for question in candidates), key=_next_visit))
-    in_one_text = _in_one_text(named, [question.newest for question in to_come])
+    in_one_text = _in_one_text(named, [question.newest for question in in_time])
     confirms = given is Answer.CONFIRMED
     if not confirms and len(in_one_text) > 1:
-        # The text offered only to confirm all: it may be about one that was answered before.
+        # The text offered only to confirm all: it may be about one that is confirmed already.
         named = _without_repeats([*named, *in_one_text])
     why = _doubt(to, named, agent_replied_at)
     if why is None:
@@ -257,11 +257,12 @@ def _is_answered(given: Answer, to: InboundMessage, questions: Sequence[_Questio
     return all(question.answers(given, to.message_id) for question in questions)
 
 
-def _about_a_former_time(given: Answer, to: InboundMessage, asked: Sequence[_Question]) -> Binding | None:
+def _about_a_former_time(given: Answer, to: InboundMessage, questions: Sequence[_Question]) -> Binding | None:
     """Bind to a moved or cancelled appointment, if the time that the question named is not over yet."""
-    old = [q.newest for q in asked if q.status in ("moved", "cancelled") and _is_to_come(q.newest, to.sent_at)]
+    former = [q for q in questions if q.is_asked and q.status in ("moved", "cancelled")]
+    old = [q.newest for q in former if _is_to_come(q.newest, to.sent_at)]
     newest = max(old, key=_sent_at, default=None)
-    status = next((q.status for q in asked if newest in q.messages), None)
+    status = next((q.status for q in former if newest in q.messages), None)
     return Binding(given, None, newest, None, status) if newest else None
 
 
