@@ -33,7 +33,8 @@ PHRASES: Final = {
             "I'd like to reschedule my appointment|I would like to change my appointment|"
             "Could we move the appointment?|Can I come another day?|Is it possible to reschedule?|"
             "can you reschedule me|have to reschedule|Would like another time|reschedule pls|"
-            "please move my appointment|different date please|cancel and reschedule"
+            "please move my appointment|different date please|cancel and reschedule|Can I come on Monday instead?|"
+            "Do you have anything on Friday?"
         ),
         None: (
             "11|10|1 pm?|I am 1 minute away|Yes, but can I bring my son?|yes but running late|Yes I said stop|"
@@ -42,7 +43,7 @@ PHRASES: Final = {
             "I'm sick, can't come|Hi, I need to cancel my appointment. Thanks for Maria|Yes. See you tomorrow at 10|"
             "Reply 1 to confirm|Yess|ya|correct|next week?|cancel or reschedule?|1 and 3|confirm 1 cancel 2|"
             "yes cancel|no don't cancel|cancel?|I can't cancel|I didn't cancel|cancel Monday's|unsubscribe|"
-            "Cancel all messages|That's fine|we'll be there at 10|Looking forward to it"
+            "Can I come later?|Cancel all messages|That's fine|we'll be there at 10|Looking forward to it"
         ),
     },
     "de": {
@@ -71,7 +72,7 @@ PHRASES: Final = {
             "Bitte neuen Termin|Geht auch ein anderer Tag?|Ich brauche einen neuen Termin|"
             "Ich würde gerne verschieben|Ich würde den Termin gerne verschieben|Muss verschieben|"
             "Termin verschieben bitte, danke!|Hallo, ich muss den Termin leider verschieben. Liebe Grüße, Jana|"
-            "Lieber ein anderer Termin"
+            "Lieber ein anderer Termin|Ich kann nicht, geht ein anderer Tag?"
         ),
         None: (
             "Ja, aber erst um 11|ja oder nein?|Nicht absagen!|Hat die Praxis abgesagt?|kann ich absagen?|3 Uhr|"
@@ -90,13 +91,14 @@ PHRASES: Final = {
             "Hủy!|Em muốn hủy lịch ạ|Xin lỗi, tôi không đến được|cho em hủy lịch với ạ|Tôi không đến được ạ|"
             "Dạ em bận không đến được ạ|Rất tiếc tôi không thể đến|Cho tôi hủy lịch hẹn nhé|Hủy giúp mình nhé|"
             "huỷ lịch khám|Dạ cho em hủy hẹn ạ|Xin phép hủy lịch ạ|tôi cần hủy lịch hẹn|Vui lòng hủy lịch hẹn|"
-            "Làm ơn hủy giúp em|toi muon huy lich hen|huy lich|huy hen|khong den duoc"
+            "Làm ơn hủy giúp em|toi muon huy lich hen|huy lich|huy hen|khong den duoc|Em xin hủy|em hủy lịch ạ"
         ),
         MOVES: (
             "Tôi muốn đổi lịch hẹn|dời lịch hẹn giúp em|Tôi muốn hẹn giờ khác|Xin đổi giờ ạ|Tôi muốn dời lịch|"
             "Cho em dời lịch ạ|Em muốn đổi giờ ạ|Cho mình đổi sang ngày khác nhé|Có thể đổi lịch không?|"
             "Có thể dời lịch được không ạ?|Tôi muốn đổi ngày hẹn|đổi ngày hẹn|đổi lịch khám giúp em|"
-            "Vui lòng đổi lịch hẹn|toi muon doi lich hen|doi lich hen|Xin đổi lịch hẹn ạ"
+            "Vui lòng đổi lịch hẹn|toi muon doi lich hen|doi lich hen|Xin đổi lịch hẹn ạ|Em xin dời lịch|"
+            "Đổi giờ khác được không?|đổi ngày khác ạ"
         ),
         None: (
             "Có chỗ đậu xe không?|có không?|hai|huy|ba|3 giờ|mấy giờ?|1 em nhé|em không đi được ạ|không đổi lịch|"

@@ -161,6 +161,9 @@ QUIET_IN_ENGLISH = """
     No|No thanks|My phone number is wrong in your system|Leave the dog alone|I did not receive a text
     I can't start the app|Start with the left shoe|Start at 9?|Where can I find info about parking?|more info please
     Thanks for the help!|I need help with my booking|help me choose a size|Let's start at 10|YES
+    Can you take me out of the waiting room?|I discontinued the antibiotics|Is the wrong man coming?|I want it
+    Off to work|No more contact lenses needed|don't send it yet
+    Exclude me from the group photo|I'll drop my daughter off at 3
     I'm sick, can you send reminders?|Liked “Reply STOP to unsubscribe”|Loved "Text STOP to opt out"
 """
 QUIET_IN_GERMAN = """
@@ -180,6 +183,7 @@ QUIET_IN_GERMAN = """
     Haben Sie die Nachricht gelöscht?|Start ist um neun?|Wann startet der Kurs?|Ich brauche Hilfe beim Einloggen
     Warum melden Sie sich nicht mehr?|Rufen Sie mich nicht mehr an|Stopp mal kurz, wann war der Termin?|Abgesagt
     Können Sie mir helfen?|Wo finde ich Infos?|Info bitte an meine Frau|Wo kann ich mich anmelden?
+    Wo kann ich Benachrichtigungen einstellen?|Ihre Nummer bitte|Ende mit der Kur am Freitag|genug Platz?|keine Lust
     Anmelden|đăng ký lại|Ist er quitt?|Stopp mal, welcher Termin?|Stop mal bei Ulm, dann links
 """
 QUIET_IN_OTHER_LANGUAGES = """
@@ -189,6 +193,8 @@ QUIET_IN_OTHER_LANGUAGES = """
     je m'arrête à 5 h|annuler mon rendez-vous|je n'ai reçu aucun sms|l'arrêt de bus est où ?|plus de temps ?
     não recebi a mensagem|pode parar na porta?|vou sair agora|quero cancelar a consulta de amanhã
     non ho ricevuto il messaggio|la fermata dell'autobus|vorrei annullare l'appuntamento di martedì
+    no más tarde de las 5|salir de casa|pas de problème|arrêtez-vous à 5h|quero sair às 5|fine mese|valt mee
+    sai số lượng|không nhận được tin|không gửi hàng nữa|dość dobrze|proszę o usunięcie szwów|nie wyrażam sprzeciwu
     ik heb geen bericht ontvangen|de bus stopt hier|ik wil de afspraak van dinsdag annuleren|geen probleem
     nie dostałem wiadomości|chcę odwołać wizytę|koniec tygodnia pasuje|na przystanku stop
 """
@@ -283,6 +289,7 @@ MARKETING_STOPS = """
     Stop promotions|STOP PROMOS|stop sending me offers please|Stop the ads|stop your marketing messages|no more ads
     Unsubscribe from Promos|unsubscribe from your marketing|Opt out of promotions|stop promotional texts|no more offers
     bitte keine Werbung|Keine Werbung mehr|no marketing please|stop advertising to me|basta promozioni|geen reclame
+    pas de pub|stop pub svp|arrêtez la publicité
     Detener promociones|no mas promociones|Parar promoções|PARAR PROMOCOES|arrêter les promos
 """
 
@@ -370,6 +377,18 @@ SUSPECTED = """
     Tôi muốn ngừng nhận tin từ cửa hàng|dung gui tin nhan cho toi nua shop|đừng spam nữa|đừng liên hệ với tôi nữa
     tôi không đăng ký nhận tin|không muốn nhận quảng cáo|phiền quá, đừng gửi nữa|Bỏ số tôi ra khỏi danh sách
     ЅТОР|ΣΤΟΡ|СТОП|ST0P|5TOP|stoppp|Stoooop|st op|unsub scribe|abmeldennn
+    Please take my number out of your system|please drop me from your list|I don't want these anymore|discontinue
+    unlist me|how do I make this stop|kill these texts|please cease all communication|no further contact please
+    unenroll me|Don't send me any more|quit bugging me|you have the wrong guy|I'd like to be removed from this service
+    plz stop txting|I've asked you to stop three times|stop it now or I will sue|enough already with the texts
+    reporting this as spam
+    Schluss mit den SMS|Ich will das nicht mehr|keine Nachrichten|Bitte nicht mehr melden|Nummer löschen
+    Ich habe mich nie angemeldet|Lasst mich in Frieden|SMS bitte einstellen|hört auf mit den Nachrichten
+    ¿Cómo me doy de baja?|quiero salir de la lista|no autorizo mensajes|número incorrecto|no más por favor
+    les voy a denunciar|arrêtez ça|ce n'est pas mon numéro|résiliation|không nhận tin|không gửi nữa|sai số rồi
+    làm phiền quá|quero sair|foi engano|cancelar cadastro|sem mensagens por favor|non contattatemi|fine messaggi
+    smettete!|val me niet meer lastig|stuur niets meer|kap ermee met die berichten|ik wil dit niet meer
+    dość tych smsów|proszę o wypisanie mnie|jak zrezygnować z smsów|nie wyrażam zgody|proszę nie wysyłać
     Please cancel|cancel, thanks|end now|hủy ạ|huỷ nhé|Ende|Abmeldung|kündigen|huy|dung|từ chối
 """
 
