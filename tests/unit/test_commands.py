@@ -765,6 +765,15 @@ def test_simulate_logs_nothing_between_its_json_lines(tmp_path: Path, capsys: py
     assert line["summary"]["errors"] == {"CallRefused": 1}
 
 
+def test_simulate_shows_what_was_rejected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A story with a wrong field seemed to plan nothing, without a word about the field."""
+    file = tmp_path / "story.jsonl"
+    event = {"time": "2026-12-01T09:00:00Z", "detail-type": "OrderShipped", "detail": {"brand": "acme"}}
+    file.write_text(json.dumps(event), encoding="utf-8")
+    assert main(["simulate", str(file)]) == 0
+    assert "rejected    OrderShipped: $.detail.order_id: is required" in capsys.readouterr().out
+
+
 def test_simulate_set_replaces_what_the_story_sets(story: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The story's own value was used, and a comparison with another one showed no change."""
     file = story.parent / "capped.jsonl"

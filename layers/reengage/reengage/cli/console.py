@@ -82,6 +82,18 @@ def read_text(file: Path) -> str:
         raise UsageError(f"{file}: expected UTF-8: {error}") from error
 
 
+def check_output(option: str, file: Path | None) -> None:
+    """Make the folder of a file that will be written. Raises ``UsageError`` before the command does its work."""
+    if file is None:
+        return
+    if file.is_dir():
+        raise UsageError(f'{option} "{file}": expected a file, not a folder')
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f'{option} "{file}": {error.strerror}') from error
+
+
 def read_json(file: Path) -> Any:
     """Read a JSON file. Raises ``UsageError`` that names the file and what is wrong with it."""
     try:

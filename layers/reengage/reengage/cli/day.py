@@ -13,7 +13,7 @@ import typer
 
 from reengage.adapters.inbound.questions import question
 from reengage.cli import stack as stacks
-from reengage.cli.console import ExitCode, UsageError, command, printable, warn, write, write_json
+from reengage.cli.console import ExitCode, UsageError, check_output, command, printable, warn, write, write_json
 from reengage.cli.explain import JsonOption
 from reengage.domain.instants import DAYS_AHEAD, parse_instant, parse_zone
 from reengage.simulation import StoryError, read_story
@@ -65,6 +65,8 @@ def day(
 
     The list holds personal data. Example: reengage day --brand acme-dental --date tomorrow
     """
+    check_output("--csv", csv_file)
+    check_output("--page", page)
     now = _instant(at) if at else datetime.now(UTC)
     event = {"day": {"brand": brand, "date": _day(of)}}
     parsed = question(event)
@@ -78,7 +80,6 @@ def day(
     if csv_file:
         csv_file.write_text(_csv(found), encoding="utf-8-sig")
     if page:
-        page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(_page(found), encoding="utf-8")
     if as_json:
         write_json(found)

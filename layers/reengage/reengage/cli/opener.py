@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from reengage.cli import stack as stacks
-from reengage.cli.console import ExitCode, UsageError, command, printable, warn, write, write_json
+from reengage.cli.console import ExitCode, UsageError, check_output, command, printable, warn, write, write_json
 from reengage.cli.explain import JsonOption, StackOption
 
 QR_FORMATS = (".svg", ".png")
@@ -32,6 +32,7 @@ def opener(
         raise UsageError("an id is missing. Usage: reengage opener --appointment ID")
     if qr and qr.suffix not in QR_FORMATS:
         raise UsageError(f'--qr "{qr}": expected a file that ends with {" or ".join(QR_FORMATS)}')
+    check_output("--qr", qr)
     ((kind, subject_id),) = given.items()
     event = {"opener": {"kind": kind, "id": subject_id, **({"brand": brand} if brand else {})}}
     found = stacks.accepted(stacks.stack_functions(stack)("ExplainFunctionArn", event))
@@ -62,5 +63,4 @@ def write_qr(text: str, path: Path) -> None:
     """Write a QR code of error correction M, so that a stain on paper does not matter."""
     import segno  # noqa: PLC0415 - only a QR code needs it
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     segno.make_qr(text, error="m").save(str(path), scale=6, border=4)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from reengage.cli.console import ExitCode, UsageError, command, read_text, write
+from reengage.cli.console import ExitCode, UsageError, check_output, command, read_text, write
 from reengage.cli.explain import JsonOption
 from reengage.domain.instants import iso, parse_instant
 from reengage.report import Run, render_report, report_data
@@ -18,7 +18,10 @@ from reengage.simulation import Story, StoryError, read_story
 from reengage.simulation import simulate as run_story
 from reengage.simulation.engine import Progress, history
 
-SHOWN = ("MessagePlanned", "MessageSent", "MessageHeld", "MessageSkipped", "MessageFailed", "MessageUnconfirmed")
+SHOWN = (
+    *("MessagePlanned", "MessageSent", "MessageHeld", "MessageSkipped", "MessageFailed", "MessageUnconfirmed"),
+    "EventRejected",
+)
 Line = Mapping[str, Any]
 
 
@@ -54,11 +57,13 @@ def simulate(
     values, others = dict(map(_setting, settings or ())), dict(map(_setting, compare or ()))
     if others and not report:
         raise UsageError("--compare needs --report FILE: the page shows both runs")
+    check_output("--report", report)
     read = _story(story)
     if start:
         read = read.starting(_instant("--start", start))
-    key = _secret(preferences_key) if preferences_key else None
-    run = partial(_run, until=_instant("--until", until) if until else None, seed=seed, key=key)
+    key, end = _secret(preferences_key) if preferences_key else None, _instant("--until", until) if until else None
+    _check_span(read, end)
+    run = partial(_run, until=end, seed=seed, key=key)
     lines = run(read, values, quiet=as_json or not sys.stderr.isatty())
     kept = list(_printed(lines, as_json=as_json)) if report else None
     if kept is None:
@@ -69,7 +74,6 @@ def simulate(
         inputs, changed = [*past, *_story_lines(read, values)], [*past, *_story_lines(read, both)]
         second = Run(", ".join(compare or ()), [*changed, *run(read, both)], others)
         data = report_data([*inputs, *kept], title=story.stem, settings=values, compare=second if others else None)
-        report.parent.mkdir(parents=True, exist_ok=True)
         report.write_text(render_report(data), encoding="utf-8")
         if not as_json:
             write(f"The page: {report}")
@@ -90,6 +94,13 @@ def _story(path: Path) -> Story:
         raise UsageError(f"{path}: {error}") from error
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such file") from error
+
+
+def _check_span(story: Story, until: datetime | None) -> None:
+    """Raise ``UsageError`` if the story ends before it begins."""
+    begin, end = story.start or next((event.at for event in story.events), None), until or story.until
+    if begin and end and end < begin:
+        raise UsageError(f"the story begins at {iso(begin)}, after its end at {iso(end)}")
 
 
 def _secret(path: Path) -> str:
@@ -155,6 +166,9 @@ def _printed(lines: Iterable[Line], *, as_json: bool) -> Iterator[Line]:
 
 def _text(line: Line) -> Iterator[str]:
     detail = line["detail"]
+    if line["detail-type"] == "EventRejected":
+        yield f"{line['at']:<22}{'rejected':<12}{detail['rejected_detail_type']}: {'; '.join(detail['errors'])}"
+        return
     contact = "/".join(str(part) for part in detail.get("contact", {}).values())
     why = " ".join(str(detail[name]) for name in ("rule", "until", "forecast") if detail.get(name))
     what = line["detail-type"].removeprefix("Message").lower()

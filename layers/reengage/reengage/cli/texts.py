@@ -10,7 +10,7 @@ import typer
 
 from reengage.adapters.text_list import standard_locales, text_rows
 from reengage.cli import stack as stacks
-from reengage.cli.console import ExitCode, UsageError, command, printable, write, write_json
+from reengage.cli.console import ExitCode, UsageError, check_output, command, printable, write, write_json
 from reengage.cli.explain import JsonOption
 from reengage.domain.brand import Brand
 from reengage.domain.contact import CHANNELS, parse_brand
@@ -29,7 +29,7 @@ def texts(
     reason: Annotated[list[str] | None, typer.Option("--reason", help="only this reason; repeat it")] = None,
     channel: Annotated[str, typer.Option("--channel", help="sms, whatsapp or rcs")] = "sms",
     stack: Annotated[str, typer.Option("--stack", help="a deployed stack, with the brand's stored texts")] = "",
-    report: Annotated[str, typer.Option("--report", help="write an HTML page to this file")] = "",
+    report: Annotated[Path | None, typer.Option("--report", help="write an HTML page to this file")] = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Print every text with sample data, its length and its SMS segments.
@@ -43,6 +43,7 @@ def texts(
         parse_brand(brand)
     except ValueError as error:
         raise UsageError(f"--brand: {error}") from error
+    check_output("--report", report)
     if stack:
         query = {"brand": brand, "channel": channel, "reasons": reason or [], "locales": locale or []}
         answer = stacks.accepted(stacks.stack_functions(stack)("ExplainFunctionArn", {"texts": query}))
@@ -52,7 +53,7 @@ def texts(
         rows = text_rows(configured, channel=channel, now=now, reasons=reason or (), locales=locale or ())
         answer = {"texts": rows, "own_texts_since": None}
     if report:
-        Path(report).write_text(page(brand, answer), encoding="utf-8")
+        report.write_text(page(brand, answer), encoding="utf-8")
         write(f"{report}: {len(answer['texts'])} texts")
     elif as_json:
         write_json(answer["texts"])
