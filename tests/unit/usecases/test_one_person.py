@@ -820,19 +820,27 @@ def test_interest_of_one_number_leads_to_one_message(
         assert sent == [wanted]
 
 
-def test_an_announcement_reaches_a_linked_person_once() -> None:
+@pytest.mark.parametrize(
+    ("gap", "used", "wanted"),
+    [
+        (timedelta(minutes=1), [ANNA, CHAT, OTHER_PHONE], OTHER_PHONE),
+        (timedelta(), [ANNA, OTHER_PHONE], max(ANNA, OTHER_PHONE, key=lambda each: each.address)),
+    ],
+)
+def test_an_announcement_reaches_a_linked_person_once(gap: timedelta, used: list[Contact], wanted: Contact) -> None:
+    """A person wrote from two numbers in one second. Each was left out for the other one, and got nothing."""
     world = World()
-    for number, contact in enumerate((ANNA, CHAT, OTHER_PHONE)):
-        write(world, contact, NOON + timedelta(minutes=number))
-    link(world)
-    link(world, CHAT, OTHER_PHONE)
+    for number, contact in enumerate(used):
+        write(world, contact, NOON + number * gap)
+    for contact in used[1:]:
+        link(world, ANNA, contact)
     day, at = "2026-03-04", NOON + HOUR
     event = business("HolidayHoursAnnounced", subject_id="winter", contact=None, date=day, closed=True, send_at=at)
     world.plan(event)
     world.clock.now = NOON + HOUR
     for _ in range(3):
         world.run_sender("updates")
-    assert sent_to(world) == [OTHER_PHONE]
+    assert sent_to(world) == [wanted]
 
 
 # What is stored of a person

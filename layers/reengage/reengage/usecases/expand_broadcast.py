@@ -7,6 +7,7 @@ result: a recipient has one row per broadcast. The policy decides at the send wh
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import starmap
 from typing import Final
 
 from reengage.domain.brand import STACK, Brand
@@ -140,7 +141,7 @@ class _Page:
                 if (used_at := _used_at(threads[other], other, self.now)) and self._is_recipient(other, recipient)
             ]
             has_it = any(self._has_message(other, recipient) for _, other in rivals)
-            if not has_it and (not rivals or (own and (own, recipient.contact.channel) > _best(rivals))):
+            if not has_it and (not rivals or (own and _rank(own, recipient.contact) > max(starmap(_rank, rivals)))):
                 kept.append(recipient)
                 if own is None:
                     self._note_used_channel(recipient.contact, threads)
@@ -186,8 +187,9 @@ def _used_at(thread: Thread, contact: Contact, now: datetime) -> datetime | None
     return conversation.last_inbound_at if conversation and conversation.is_open(now) else None
 
 
-def _best(rivals: Sequence[tuple[datetime, Contact]]) -> tuple[datetime, str]:
-    return max((used_at, other.channel) for used_at, other in rivals)
+def _rank(used_at: datetime, contact: Contact) -> tuple[datetime, str, str]:
+    """Return what the best address has most of. No two are equal: at a tie, all of them would be left out."""
+    return used_at, contact.channel, contact.address
 
 
 def _is_there(recipient: Recipient, thread: Thread) -> bool:
