@@ -10,10 +10,11 @@ from typing import Any, Final
 import pytest
 
 from reengage.domain.caps import parse_caps
-from reengage.domain.commands import EraseContact, LinkContact, MoveContact, Status
+from reengage.domain.commands import EraseContact, LinkContact, MoveContact, RecordChoice, Status
 from reengage.domain.contact import Contact
 from reengage.domain.message import State
 from reengage.domain.policy_settings import PolicySettings
+from reengage.domain.preferences import Choice
 from reengage.domain.quiet_hours import QuietHours
 from reengage.errors import InvalidEvent, NotPublished
 from reengage.ports import Refused, Retryable, Unknown
@@ -841,6 +842,30 @@ def test_an_announcement_reaches_a_linked_person_once(gap: timedelta, used: list
     for _ in range(3):
         world.run_sender("updates")
     assert sent_to(world) == [wanted]
+
+
+@pytest.mark.parametrize("allowing", [ANNA, WHATSAPP])
+@pytest.mark.parametrize(
+    ("event_type", "settings", "fields"),
+    [
+        ("ProductPreviewAnnounced", {}, {"title": "Lamps"}),
+        ("HolidayHoursAnnounced", {"marketing_consent": "required"}, {"date": "2026-03-04", "closed": True}),
+    ],
+)
+def test_an_announcement_uses_the_channel_with_consent(
+    event_type: str, settings: dict[str, Any], fields: dict[str, Any], allowing: Contact
+) -> None:
+    """A person agreed to marketing by SMS, then wrote by WhatsApp. The preview ended there, without consent."""
+    world = World(policy=PolicySettings(**settings))
+    write(world, ANNA, NOON)
+    write(world, WHATSAPP, NOON + timedelta(minutes=1))
+    world.record_choice(RecordChoice(allowing, "marketing", Choice(True, NOON, {"where": "till"})))
+    at = NOON + HOUR
+    world.plan(business(event_type, subject_id="news", contact=None, send_at=at, **fields))
+    world.clock.now = at
+    for _ in range(3):
+        world.run_sender("updates")
+    assert sent_to(world) == [allowing]
 
 
 # What is stored of a person

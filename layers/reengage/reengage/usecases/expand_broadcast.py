@@ -7,8 +7,9 @@ result: a recipient has one row per broadcast. The policy decides at the send wh
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import starmap
-from typing import Final
+from typing import Any, Final
 
 from reengage.domain.brand import STACK, Brand
 from reengage.domain.broadcast import Broadcast, BroadcastShard, Recipient, ShardState
@@ -141,11 +142,22 @@ class _Page:
                 if (used_at := _used_at(threads[other], other, self.now)) and self._is_recipient(other, recipient)
             ]
             has_it = any(self._has_message(other, recipient) for _, other in rivals)
-            if not has_it and (not rivals or (own and _rank(own, recipient.contact) > max(starmap(_rank, rivals)))):
+            rank = partial(self._rank, threads)
+            if not has_it and (not rivals or (own and rank(own, recipient.contact) > max(starmap(rank, rivals)))):
                 kept.append(recipient)
                 if own is None:
                     self._note_used_channel(recipient.contact, threads)
         return kept
+
+    def _rank(self, threads: Mapping[Contact, Thread], used_at: datetime, contact: Contact) -> tuple[Any, ...]:
+        """Return what the best address has most of: consent if it is needed, then the last use.
+
+        No two are equal: at a tie, all of them would be left out.
+        """
+        is_required = self.settings.for_brand(self.brand).marketing_consent == "required"
+        needs_consent = is_required or self.shard.reason_spec.needs_consent
+        choice = threads[contact].preferences.choice("marketing", contact.channel) if needs_consent else None
+        return choice is not None, used_at, contact.channel, contact.address
 
     def _note_used_channel(self, contact: Contact, threads: Mapping[Contact, Thread]) -> None:
         """Record the number's channel with the open window, so that the sender finds it."""
@@ -185,11 +197,6 @@ def _used_at(thread: Thread, contact: Contact, now: datetime) -> datetime | None
         return None
     _, conversation = preferences.without_erased(contact.channel, None, thread.conversation)
     return conversation.last_inbound_at if conversation and conversation.is_open(now) else None
-
-
-def _rank(used_at: datetime, contact: Contact) -> tuple[datetime, str, str]:
-    """Return what the best address has most of. No two are equal: at a tie, all of them would be left out."""
-    return used_at, contact.channel, contact.address
 
 
 def _is_there(recipient: Recipient, thread: Thread) -> bool:
