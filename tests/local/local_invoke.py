@@ -1,7 +1,7 @@
 """Run each file of events/ through `sam local invoke`: `make local-invoke`.
 
-The functions run in containers of Docker, against the real stack on the emulator. A case fails where
-`sam` does, or where the function ends with an error. Without a Docker engine it prints that and ends
+The functions run in containers of Docker, against the real stack on the emulator. A case fails if
+`sam` fails twice, or if the function ends with an error. Without a Docker engine it prints that and ends
 with 0; under CI=true it must run.
 """
 
@@ -118,6 +118,10 @@ def _invoke(aws: emulator.Emulator, case: Path, arguments: list[str]) -> Result:
     started = time.monotonic()
     command = emulator.sam("local", "invoke", logical_id(case.parent.name), "--event", str(case), *arguments)
     run = subprocess.run(command, cwd=ROOT, env=aws.env, capture_output=True, text=True, check=False)
+    if run.returncode:
+        # `sam` itself failed, not the function: a busy Docker engine may fail to start a container once.
+        print(f"  again: {case.parent.name}/{case.name}: {run.stderr.strip().splitlines()[-1:]}", flush=True)
+        run = subprocess.run(command, cwd=ROOT, env=aws.env, capture_output=True, text=True, check=False)
     failed = run.returncode or _is_function_error(run.stdout)
     return Result(case, time.monotonic() - started, f"{run.stdout}\n{run.stderr}" if failed else None)
 
