@@ -270,6 +270,51 @@ def rows(listed: Mapping[str, str]) -> list[tuple[str, str]]:
     return [(locale, text) for locale, texts in listed.items() for text in texts.split("|")]
 
 
+DOUBTFUL: Final = {
+    "en": "I can't come another day|won't be there another day|I can't come right now|not coming immediately|"
+    "2 reschedule|reschedule 2|cancel 3|Yes, hello|Yes good morning",
+    "de": "Ich kann nicht absagen|kann nicht verschieben|Ich kann jetzt nicht|ich komme nicht sofort|3 absagen|"
+    "muss ich absagen|Ja, guten Tag|Ja hallo",
+    "es": "No puedo cancelar|no podemos cambiar la cita|no puedo ir otro día|no voy otro día|No puedo ahora mismo|"
+    "me es imposible cancelar|Sí, buenas tardes|sí hola",
+    "fr": "Je ne peux pas annuler|je peux pas reporter|je ne viendrai pas un autre jour|Je ne viens pas tout de suite|"
+    "je ne peux pas maintenant|Oui bonjour|oui, bonsoir",
+    "vi": "em không đến được hôm khác|không thể đến giờ khác|không thể đến ngay|Vâng xin chào",
+}
+"""What a refusal refuses, and other messages that seem to have an answer."""
+
+
+@pytest.mark.parametrize(("locale", "text"), rows(DOUBTFUL))
+def test_binds_no_doubtful_answer(locale: str, text: str) -> None:
+    """Incident: "No puedo cancelar" cancelled the visit, and "I can't come another day" asked for another time."""
+    assert detect_answer(text, locale) is None
+
+
+NOT_DOUBTFUL: Final = {
+    CANCELS: {
+        "en": "I can't come, please cancel|can't make it now|2 please cancel",
+        "de": "Ich kann nicht kommen bitte absagen|Leider muss ich absagen",
+        "es": "No puedo ir cancelar por favor|No puedo. Cancelar",
+        "fr": "Je ne peux pas venir, annulez svp",
+    },
+    MOVES: {
+        "en": "I can't come can we reschedule|Can't make it, another day please",
+        "de": "Ich kann nicht, bitte verschieben",
+        "es": "no puedo ir, otro día por favor|No puedo ir quiero otro día",
+        "vi": "Em không đến được, cho em hôm khác ạ",
+    },
+    CONFIRMED: {"fr": "Bonjour, oui|Oui bonjour, je confirme", "de": "Hallo, ja", "es": "Hola, sí"},
+}
+
+
+@pytest.mark.parametrize(
+    ("locale", "answer", "text"),
+    [(locale, answer, text) for answer, listed in NOT_DOUBTFUL.items() for locale, text in rows(listed)],
+)
+def test_a_refusal_beside_a_request_is_clear(locale: str, answer: Answer, text: str) -> None:
+    assert detect_answer(text, locale) is answer
+
+
 ALL_OF_THEM: Final = {
     "en": "Yes, both|1 for all|Confirm both please|Yes to all of them. Thanks, Maria|both confirmed",
     "de": "Ja, beide|1, alle|Ich bestätige beide Termine",

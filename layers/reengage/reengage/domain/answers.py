@@ -61,6 +61,9 @@ def detect_signed_answer(text: str, locale: str | None = None, name: str | None 
     | "No" alone: it may reply to "confirm?" and to "cancel?" | none |
     | "No, I can't come" | cancel |
     | "no cancelar", "No, cancel": perhaps "do not cancel" | none |
+    | "I can't come another day", "no puedo cancelar", "I can't come right now" | none |
+    | "2 reschedule": a number and another answer | none |
+    | "Yes, hello": it answers a call, or begins a talk | none |
     """
     if len(text) > MAX_LENGTH:
         return DetectedAnswer(None)
@@ -98,13 +101,55 @@ def _no_and_the_rest() -> re.Pattern[str]:
 def _detect(text: str, language: str) -> Answer | None:
     answers = _answers(language)
     text = _number_sign().sub("", text)
-    cores = [core for core in map(strip_courtesies, split_sentences(text)) if core]
+    sentences = split_sentences(text)
+    if strip_courtesies(" ".join(sentences)) in lists.phrase_set("no answers"):
+        return None
+    if any(_is_doubtful(sentence.split(), answers) for sentence in sentences):
+        return None
+    cores = [core for core in map(strip_courtesies, sentences) if core]
     found = {answers.get(core) for core in cores}
     is_question = "?" in unicodedata.normalize("NFKC", text)
     if len(found) == 1 and not is_question and (answer := found.pop()):
         return answer
-    unsigned = strip_courtesies(_without_signature(" ".join(split_sentences(text))))
+    unsigned = strip_courtesies(_without_signature(" ".join(sentences)))
     return _parse(unsigned.split(), answers, is_question=is_question)
+
+
+def _is_doubtful(words: Sequence[str], answers: Mapping[str, Answer]) -> bool:
+    """Return whether a part without a mark in it refuses only something, or has two answers side by side.
+
+    The first is "I can't come right now" or "another day", and "no puedo cancelar"; the second is "2 reschedule".
+    """
+    if len(words) > MAX_WORDS:
+        return False
+    if _is_negated(words) and lists.words_pattern("right now").search(" ".join(words)):
+        return True
+    spans = [
+        (start, end)
+        for start in range(len(words))
+        for end in range(start + 1, len(words) + 1)
+        if " ".join(words[start:end]) in answers
+    ]
+    return any(
+        _is_doubtful_pair(" ".join(words[start:middle]), " ".join(words[middle:end]), answers)
+        for start, middle in spans
+        for begin, end in spans
+        if begin == middle
+    )
+
+
+def _is_doubtful_pair(before: str, after: str, answers: Mapping[str, Answer]) -> bool:
+    is_other = answers[before] is not answers[after]
+    if _is_negated(before.split()):
+        return before in lists.phrase_set("cannot") or answers[after] is not Answer.CANCEL_REQUESTED
+    return is_other and any(word in _NUMBERS for word in f"{before} {after}".split())
+
+
+_NUMBERS: Final = frozenset({"1", "2", "3"})
+
+
+def _is_negated(words: Sequence[str]) -> bool:
+    return not lists.phrase_set("negations").isdisjoint(words)
 
 
 @cache
