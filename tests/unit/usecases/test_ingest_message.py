@@ -195,6 +195,15 @@ def test_contact_past_its_retention_starts_anew(deleted: bool) -> None:
 # The profile
 
 
+@pytest.mark.parametrize("vague", ["UTC", "GMT", "Etc/GMT+8", None])
+def test_utc_of_a_chat_system_replaces_no_known_zone(vague: str | None) -> None:
+    """A second chat system reported UTC for everyone. A person on holiday in California was woken at five."""
+    world = World()
+    for day, zone in enumerate(["America/Los_Angeles", vague]):
+        world.receive(inbound(NOON + timedelta(days=day), timezone=zone))
+    assert profile(world).timezone == "America/Los_Angeles"
+
+
 def test_profile_combines_the_fields_of_all_messages() -> None:
     world = World()
     world.receive(inbound(NOON, locale="de", display_name="Anna"))

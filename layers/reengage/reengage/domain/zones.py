@@ -63,6 +63,11 @@ def tzdata_version() -> str:
     return str(tzdata.IANA_VERSION)
 
 
+def telling_zone(name: str | None) -> str | None:
+    """Return a reported zone if it says where the person is."""
+    return name if is_witness(name) else None
+
+
 def is_witness(name: str | None) -> bool:
     """Return whether a reported zone says where the person is."""
     return name is not None and name not in NO_WITNESS and not name.startswith("Etc/")

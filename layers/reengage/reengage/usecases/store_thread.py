@@ -10,6 +10,7 @@ from reengage.domain.conversation import WINDOW, Conversation, InboundMessage, e
 from reengage.domain.parameters import parse_length
 from reengage.domain.person import other_channels
 from reengage.domain.preferences import Preferences
+from reengage.domain.zones import telling_zone
 from reengage.ports import ConversationStore, Thread
 from reengage.usecases.erase_contact import forget
 from reengage.usecases.ingest_settings import IngestSettings
@@ -143,7 +144,9 @@ def _seen(
     message: InboundMessage, profile: Profile | None, conversation: Conversation | None, retention: timedelta
 ) -> Profile:
     """The profile after this message; the very same where nothing changed that is worth a write."""
-    fields = {"locale": message.locale, "timezone": message.timezone, "display_name": message.display_name}
+    # A chat system that does not know the zone reports UTC: that replaces no zone that is known.
+    timezone = telling_zone(message.timezone)
+    fields = {"locale": message.locale, "timezone": timezone, "display_name": message.display_name}
     sent_at = message.sent_at
     if profile is None:
         return Profile(sent_at, sent_at, expiry(sent_at + retention), **fields)
