@@ -253,7 +253,9 @@ OPTIONAL: Final[dict[str, dict[str, Kind]]] = {
         "welcome_back_after": Kind("P7D", ("P1M", "-P1D", "soon", *NO_TEXT)),
         "when_window_will_close": Kind("wait,trial_follow_up=warn", ("", "hurry", "wait,none=warn", *NO_TEXT)),
         "dry_run": NOT,
-        "messages_per_second": Kind("sms=1,whatsapp=80", ("sms", "fax=1", "sms=0", "sms=12345", "sms=1.234", *NO_TEXT)),
+        "messages_per_second": Kind(
+            "sms=1,whatsapp=80", ("sms", "sms=1\n", "fax=1", "sms=0", "sms=12345", "sms=1.234", *NO_TEXT)
+        ),
         "texts": Kind(
             {"en": {"cart_reminder": "{ $brand }: your cart. { ending }"}},
             ("", [], {}, {"en": "text"}, {"en": {"x": 5}}),

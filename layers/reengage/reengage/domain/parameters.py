@@ -45,7 +45,7 @@ def parse_rates(text: str) -> dict[str, float]:
     """Parse ``sms=1,whatsapp=80``: messages a second for each channel. Raises ``ValueError``."""
     rates = {}
     for part in text.split(","):
-        channel, _, rate = part.strip().partition("=")
+        channel, _, rate = part.strip(" ").partition("=")
         if not _is_rate(rate):
             raise ValueError(f"expected messages a second for some of {', '.join(CHANNELS)}, such as sms=1,whatsapp=80")
         rates[parse_channel(channel)] = float(rate)
