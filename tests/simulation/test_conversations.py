@@ -129,7 +129,7 @@ CONVERSATIONS: Final[dict[str, tuple[Talk, list[str]]]] = {
     "same answer by two ways": (Talk("es").presses(3, 1).writes(5, "Confirmo"), ["confirmed: a by button", "replies"]),
     "another mind in words": (
         Talk("fr", "sms", "aws").writes(3, "Oui").writes(60, "Finalement je ne peux pas venir"),
-        ["confirmed: a by only_open_question", "replies"],
+        ["confirmed: a by only_open_question", "replies", "cancel_requested: a by only_open_question", "replies"],
     ),
     "another mind": (
         Talk("fr", "sms", "aws").writes(3, "Oui").writes(60, "Désolée, je ne peux pas venir"),
