@@ -198,7 +198,7 @@ SIGNED: Final = {
     MOVES: {"en": "Reschedule, Mike|3 - Ann-Marie", "fr": "3 - Chloé"},
     None: {
         "en": "Thanks, Maria|Maria|Yes, Monday|Yes, May|Yes. Late|Yes. Running Late|Yes, But|"
-        "Yes, No|Yes - Cancel|1, Two|"
+        "Yes, No|Yes - Cancel|1, Two|Yes, Wheelchair|Yes - Fever|"
         "1 - 2|Yes, Maria and Tom|1 Anna, 2 Ben|Anna yes, Ben no|Yes for Anna|yes, sick|Yes, Traffic|1 Call Me",
         "de": "Ja, Urlaub|Ja, Montag|1 - Urlaub|Ja, Stau|Ja, Hund dabei|ja, anna krank",
         "es": "Sí, Martes|Sí, Pero tarde",
