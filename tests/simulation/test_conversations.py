@@ -299,7 +299,36 @@ CONVERSATIONS: Final[dict[str, tuple[Talk, list[str]]]] = {
         two_channels("en").agent(2).on("whatsapp", "meta").writes(3, "1"),
         ["unclear: agent_replied a"],
     ),
-    "the same number, not linked": (unlinked("de").on("whatsapp", "meta").writes(3, "1"), []),
+    "the same number, not linked": (
+        unlinked("de").on("whatsapp", "meta").writes(3, "1"),
+        ["confirmed: a by only_open_question", "replies"],
+    ),
+    "the first message of that channel": (
+        Talk("en", routes=ROUTES).on("sms", "twilio").writes(3, "1").on("whatsapp", "meta").writes(5, "Yes"),
+        ["confirmed: a by only_open_question", "replies"],
+    ),
+    "cancel by SMS in the US": (
+        Talk("us", routes=ROUTES).on("sms", "twilio").writes(3, "cancel"),
+        ["opted out at a", "cancel_requested: a by only_open_question, opted out"],
+    ),
+    "confirmed at the desk, then 1 by SMS": (
+        Talk("fr", routes=ROUTES).confirms(2, "a").on("sms", "twilio").writes(3, "1"),
+        ["confirmed: a by only_open_question", "replies"],
+    ),
+    "an answer in free words by SMS is no return": (
+        Talk("en", routes=ROUTES)
+        .bus(
+            -10 * DAY,
+            "MessageReceived",
+            contact={"brand": "acme", "channel": "sms", "address": "+447700900301"},
+            message_id="hello-2",
+            sent_at="2026-10-25T14:00:00Z",
+            text="…",
+        )
+        .on("sms", "twilio")
+        .writes(3, "OK, Thursday at 3 then, as you wrote to me"),
+        [],
+    ),
     "answer where it was asked": (
         two_channels("de").on("whatsapp", "meta").writes(3, "1"),
         ["confirmed: a by only_open_question", "replies"],

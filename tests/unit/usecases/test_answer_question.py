@@ -8,6 +8,7 @@ import pytest
 
 from reengage.domain.answers import Answer
 from reengage.domain.asking import asks_for_answer
+from reengage.domain.commands import RecordAgentReply
 from reengage.domain.contact import Contact
 from reengage.domain.instants import iso
 from reengage.domain.policy import PolicyInput, PolicySettings
@@ -16,6 +17,7 @@ from reengage.domain.requests import Request
 from reengage.ports import QuickReply, Wording
 from reengage.usecases.explain import explain
 from reengage.usecases.ingest_message import FRESH_FOR
+from reengage.usecases.record_agent_reply import record_agent_reply
 from tests import fakes
 from tests.fakes import ANNA, NOON, Crash, Fault, World, business, inbound
 
@@ -32,11 +34,11 @@ def asking_render(context: PolicyInput) -> Wording:
     return replace(plain_render(context), replies=replies if asks else ())
 
 
-def reminded(monkeypatch: pytest.MonkeyPatch, contact: Contact = ANNA) -> World:
+def reminded(monkeypatch: pytest.MonkeyPatch, contact: Contact = ANNA, *, wrote_from: Contact | None = None) -> World:
     """The contact wrote two days before the visit and was reminded a day before; the clock is 10 minutes later."""
     monkeypatch.setattr(fakes, "render", asking_render)
     world = World(policy=PolicySettings(whatsapp_templates=frozenset({"appointment_reminder"})))
-    world.receive(inbound(NOON, contact=contact, message_id="first"))
+    world.receive(inbound(NOON, contact=wrote_from or contact, message_id="first"))
     world.plan(business("AppointmentBooked", NOON, contact=contact, starts_at=NOON + 2 * DAY, remind_before=["P1D"]))
     world.clock.now = NOON + DAY
     assert world.run_sender()["sent"] == 1
@@ -149,6 +151,89 @@ def test_cancel_is_about_the_visit_unless_carriers_stop(
     assert replies(world) == ([] if stops else ["answer_reply"])
     causes = [event.detail["cause"] for event in world.bus.events if event.type == "ContactOptedOut"]
     assert [cause["open_question"]["subject_id"] for cause in causes] == (["A-1001"] if stops else [])
+
+
+# Another channel of the number
+
+
+@pytest.mark.parametrize("planned_for", [WHATSAPP, ANNA], ids=["WhatsApp", "SMS"])
+def test_an_answer_by_sms_binds_to_a_question_on_whatsapp(
+    monkeypatch: pytest.MonkeyPatch, planned_for: Contact
+) -> None:
+    """A person with one number answered by SMS to a reminder on WhatsApp: it was bound to nothing."""
+    world = reminded(monkeypatch, planned_for, wrote_from=WHATSAPP)
+    writes(world, "1")
+    assert answers(world) == [("confirmed", "only_open_question", False)]
+    (reply,) = [row for row in world.store.rows() if row.reason == "answer_reply"]
+    assert reply.recipient == ANNA
+    world.clock.forward(minutes=1)
+    writes(world, "Yes", WHATSAPP)
+    assert len(answers(world)) == 1
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("nth", range(1, 24))
+def test_no_crash_loses_an_answer_by_sms(monkeypatch: pytest.MonkeyPatch, nth: int, after: bool) -> None:
+    """Its first try opened the window of SMS: then only the preferences name the number's other channel."""
+    world = reminded(monkeypatch, WHATSAPP)
+    fault = Fault(Crash, nth=nth, after=after)
+    try:
+        writes(world, "2", around=fault, message_id="SM-1")
+    except Crash:
+        world.clock.forward(minutes=1)
+        writes(world, "2", message_id="SM-1", sent_at=NOON + DAY + 10 * MINUTE)
+    assert set(answers(world)) == {("cancel_requested", "only_open_question", False)}
+
+
+@pytest.mark.parametrize(
+    ("number", "stops"), [(ANNA.address, False), (AMERICAN.address, True)], ids=["German", "American"]
+)
+def test_cancel_by_sms_is_about_the_visit(monkeypatch: pytest.MonkeyPatch, number: str, stops: bool) -> None:
+    sms, whatsapp = replace(ANNA, address=number), replace(WHATSAPP, address=number)
+    world = reminded(monkeypatch, whatsapp)
+    writes(world, "Cancel", sms)
+    assert opted_out(world, sms) is stops
+    assert answers(world) == [("cancel_requested", "only_open_question", stops)]
+
+
+def test_questions_on_two_channels_are_unclear(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with linked addresses: the number has two open questions."""
+    world = reminded(monkeypatch)
+    writes(world, "Hello", WHATSAPP)
+    starts_at = NOON + 3 * DAY
+    world.plan(
+        business("AppointmentBooked", subject_id="A-2", contact=WHATSAPP, starts_at=starts_at, remind_before=["PT47H"])
+    )
+    world.clock.now = starts_at - timedelta(hours=47)
+    assert world.run_sender()["sent"] == 1
+    assert [row.recipient.channel for row in world.store.sent_questions(WHATSAPP)] == ["whatsapp"]
+    writes(world, "1", message_id="SM-1")
+    (unclear,) = world.bus.details("AppointmentAnswered")
+    assert (unclear["answer"], unclear["why"], len(unclear["candidates"])) == ("unclear", "several_open", 2)
+
+
+def test_a_desk_that_wrote_on_whatsapp_makes_an_sms_unclear(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = reminded(monkeypatch, WHATSAPP)
+    reply = RecordAgentReply(WHATSAPP, world.clock.now)
+    assert record_agent_reply(reply, store=world.store, clock=world.clock)
+    world.clock.forward(minutes=1)
+    writes(world, "1")
+    (unclear,) = world.bus.details("AppointmentAnswered")
+    assert unclear["why"] == "agent_replied"
+
+
+def test_an_answer_on_a_known_channel_reads_no_other_channel(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = reminded(monkeypatch)
+    counted = Fault(nth=99)
+    writes(world, "1", around=counted)
+    assert [counted.calls.count(name) for name in ("read_threads", "sent_questions")] == [1, 1]
+
+
+def test_an_answer_of_another_number_binds_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = reminded(monkeypatch, WHATSAPP)
+    writes(world, "1", replace(ANNA, address="+4915112345679"))
+    writes(world, "1", replace(ANNA, brand="another"))
+    assert answers(world) == []
 
 
 def test_cancel_twice_is_no_opt_out(monkeypatch: pytest.MonkeyPatch) -> None:

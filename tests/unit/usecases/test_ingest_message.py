@@ -279,7 +279,7 @@ def test_retry_completes_after_a_crash_at_any_call(nth: int, after: bool, error:
     fault = Fault(error, nth, after)
     with pytest.raises(error):
         world.receive(inbound(locale="de"), fault)
-    thread = ["read_thread", "write_conversation", "read_threads", "write_profile"]
+    thread = ["read_thread", "read_threads", "write_conversation", "write_profile"]
     assert fault.calls == [*thread, "publish", "read_brand", "write_message", "read_preferences"][:nth]
     world.clock.forward(minutes=1)
     world.receive(inbound(locale="de"))

@@ -68,6 +68,17 @@ def test_a_reply_from_the_future_counts_as_now() -> None:
     assert conversation.agent_replied_at == LATER
 
 
+def test_a_reply_on_another_channel_counts_for_the_number() -> None:
+    """The business named the SMS number, and the person wrote on WhatsApp: marketing did not wait."""
+    whatsapp, world = replace(ANNA, channel="whatsapp"), World()
+    world.receive(inbound(contact=whatsapp))
+    world.clock.now = LATER
+    assert replies(world)
+    conversation = world.store.read_thread(whatsapp).conversation
+    assert conversation
+    assert conversation.agent_replied_at == LATER
+
+
 def test_a_contact_without_a_conversation_has_nothing_to_record() -> None:
     assert not replies(World())
 

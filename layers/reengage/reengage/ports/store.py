@@ -126,8 +126,6 @@ class QuestionReader(Protocol):
 class AnswerStore(ThreadsReader, Protocol):
     """What binding an answer to its question reads and writes."""
 
-    def read_preferences(self, contact: Contact) -> Preferences: ...
-
     def read_subject(self, ref: SubjectRef) -> Subject | None: ...
 
     def sent_questions(self, contact: Contact) -> list[ScheduledMessage]:

@@ -1,7 +1,7 @@
 """Bind an inbound message to the reminder that it answers, store the answer, and publish it.
 
-Only a message that looks like an answer costs requests: one query of the contact's reminders, and one read for each
-of their appointments.
+Only a message that looks like an answer costs requests. It takes one query of the contact's reminders, one read of the
+person's other addresses, and one for each of the appointments.
 """
 
 from collections.abc import Mapping, Sequence
@@ -81,38 +81,26 @@ def answer_candidate(
     given, names_someone = DetectedAnswer(button[0]) if button else _detect(message)
     if given is None or (detection.request is not None and given is not Answer.CANCEL_REQUESTED):
         return None
-    asked = store.sent_questions(message.contact)
-    others = _others_of(message.contact, store)
-    asked = _asked_at(message.contact, others, asked, store)
+    others, asked = read_questions(message.contact, store, now)
     subjects = {ref: store.read_subject(ref) for ref in dict.fromkeys(row.subject for row in asked)}
-    agents = (other.conversation.agent_replied_at for other in others if other.is_linked and other.conversation)
+    agents = (other.conversation.agent_replied_at for other in others if other.conversation)
     return AnswerCandidate(given, message, asked, subjects, now, _latest(*agents), names_someone)
 
 
-def _asked_at(
-    contact: Contact, others: Sequence[OtherAddress], asked: Sequence[ScheduledMessage], store: AnswerStore
-) -> list[ScheduledMessage]:
-    """Return the reminders that asked at the person's addresses; ``asked`` are those in the contact's own rows.
+def read_questions(
+    contact: Contact, store: AnswerStore, now: datetime
+) -> tuple[list[OtherAddress], list[ScheduledMessage]]:
+    """Return the person's other addresses, and the reminders that asked at any of them: linked ones, and the number's
+    other channels. The preferences name these; before the first message on a channel they are read.
 
-    A row of one address may have been sent to another one, also to one that is no longer the person's. Of another
-    channel of the number, only what was sent here counts.
+    A row of one address may have been sent to another one, also to one that is no longer the person's.
     """
-    addresses = [contact, *(other.contact for other in others if other.is_linked)]
-    every = [*asked, *(row for other in others for row in store.sent_questions(other.contact))]
-    return [row for row in every if row.recipient in addresses]
-
-
-def _others_of(contact: Contact, store: AnswerStore) -> list[OtherAddress]:
-    """Return the person's linked addresses: they may answer at another one than the reminder went to.
-
-    Also those channels of the number by which messages were exchanged: a reminder planned for one may have been sent
-    by another one.
-    """
-    preferences = store.read_preferences(contact)
-    if not preferences.linked_to(contact) and not preferences.siblings_of(contact):
-        return []
+    asked = store.sent_questions(contact)
     thread = store.read_threads([contact])[contact]
-    return list(others_of(contact, thread, store))
+    others = [other for other in others_of(contact, thread, store, open_at=now) if other.is_of(contact)]
+    addresses = [contact, *(other.contact for other in others)]
+    asked += [row for each in addresses[1:] for row in store.sent_questions(each)]
+    return others, [row for row in asked if row.recipient in addresses]
 
 
 def _latest(*instants: datetime | None) -> datetime | None:

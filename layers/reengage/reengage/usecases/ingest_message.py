@@ -20,7 +20,13 @@ from reengage.domain.preferences import Choice, OptOutScope, Topic
 from reengage.domain.questions import Binding
 from reengage.domain.requests import Request
 from reengage.ports import Clock, ConversationStore, Publish
-from reengage.usecases.answer_question import AnswerCandidate, answer_candidate, answered_event, store_answer
+from reengage.usecases.answer_question import (
+    AnswerCandidate,
+    answer_candidate,
+    answered_event,
+    read_questions,
+    store_answer,
+)
 from reengage.usecases.ingest_settings import IngestSettings
 from reengage.usecases.openers import Bind, use_opener
 from reengage.usecases.person import addresses_of
@@ -263,7 +269,7 @@ def _reply(
     if opened:
         thanks = replace(reply("answer_reply", message, now), facts={"answer": OPENED})
         return thanks if settings.acknowledges_answers else None
-    reason = _reason_to_reply(message, conversation, detection, settings, store)
+    reason = _reason_to_reply(message, conversation, detection, settings=settings, store=store, now=now)
     return reply(reason, message, now) if reason else None
 
 
@@ -271,8 +277,10 @@ def _reason_to_reply(
     message: InboundMessage,
     conversation: Conversation,
     detection: Detection,
+    *,
     settings: IngestSettings,
     store: ConversationStore,
+    now: datetime,
 ) -> str | None:
     """Return the reason: HELP, or a person who returns and requests nothing."""
     if detection.request is Request.HELP:
@@ -280,10 +288,10 @@ def _reason_to_reply(
     comes_back = conversation.opened_by == message.message_id and conversation.opening == "restarted"
     if not comes_back or settings.welcome_back_after is None or detection.request or detection.possible_opt_out:
         return None
-    return None if _was_written_to(message, store) else "welcome_back"
+    return None if _was_written_to(message, store, now) else "welcome_back"
 
 
-def _was_written_to(message: InboundMessage, store: ConversationStore) -> bool:
+def _was_written_to(message: InboundMessage, store: ConversationStore, now: datetime) -> bool:
     """Return whether a message about an appointment went out shortly before: the person answers it, in free words."""
-    sent = (row.claimed_at for row in store.sent_questions(message.contact) if row.recipient == message.contact)
+    sent = (row.claimed_at for row in read_questions(message.contact, store, now)[1])
     return any(at and at <= message.sent_at < at + ANSWERS_FOR for at in sent)

@@ -7,20 +7,21 @@ from functools import partial
 from reengage.domain.commands import RecordAgentReply
 from reengage.domain.contact import Contact
 from reengage.ports import Clock, ConversationStore
-from reengage.usecases.person import linked_with
+from reengage.usecases.person import others_of
 from reengage.usecases.retry_conflicts import retry_conflicts
 
 
 def record_agent_reply(command: RecordAgentReply, *, store: ConversationStore, clock: Clock) -> bool:
     """Store when the business last wrote; return whether that changed.
 
-    If the contact never wrote from that address, it is stored with a linked one; without a conversation at any,
-    nothing is stored. Raises ``WriteConflict``; a retry continues.
+    If the contact never wrote from that address, it is stored with a linked one, and with another channel of the
+    number. Without a conversation at any, nothing is stored. Raises ``WriteConflict``; a retry continues.
     """
     contact, at = command.contact, min(command.at, clock())
     thread = store.read_thread(contact)
     _, conversation = thread.preferences.without_erased(contact.channel, None, thread.conversation)
-    contacts = [contact] if conversation else linked_with(contact, thread, store)
+    others = [] if conversation else others_of(contact, thread, store, open_at=at)
+    contacts = [contact] if conversation else [other.contact for other in others if other.is_of(contact)]
     changed = [retry_conflicts(partial(_attempt, each, at, store), "the conversation") for each in contacts]
     return any(changed)
 

@@ -55,14 +55,15 @@ def store_thread(
         own = _settings_of(message, profile, conversation, settings, store)
         extended = _extended(message, conversation, profile, own) if now < message.sent_at + WINDOW else None
         is_news = extended is not conversation
+        seen = _seen(message, profile, conversation, settings.contact_retention)
+        if seen is not profile:
+            # First: after a crash, the window is no sign that the channels are known.
+            _note_channels(message, store)
         write = partial(store.write_conversation, message.contact, replacing=thread.conversation)
         if extended and is_news and not write(extended):
             return None
-        seen = _seen(message, profile, conversation, settings.contact_retention)
-        if seen is not profile:
-            _note_channels(message, store)
-            if not store.write_profile(message.contact, seen, replacing=thread.profile):
-                return None
+        if seen is not profile and not store.write_profile(message.contact, seen, replacing=thread.profile):
+            return None
         is_linked = bool(thread.preferences.linked_to(message.contact))
         has_moved = seen.timezone != profile.timezone if profile else is_linked and seen.timezone is not None
         changed = Changed(timezone=has_moved, free_text=_reopens_free_text(message, conversation))
