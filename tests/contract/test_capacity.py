@@ -57,7 +57,8 @@ APPOINTMENT = SubjectRef("acme-dental", "appointment", str(UUID(int=2**127 + 123
 
 def _ingest(local: DynamoDB, message_id: str, sent_at: datetime, **more_fields: Any) -> Calls:
     text = more_fields.pop("text", "Can I come a little later?")
-    message = InboundMessage(CONTACT, message_id, sent_at, sent_at, text, **more_fields)
+    contact = more_fields.pop("contact", CONTACT)
+    message = InboundMessage(contact, message_id, sent_at, sent_at, text, **more_fields)
     with local.calls() as calls:
         ingest_message(
             message,
@@ -241,6 +242,22 @@ def test_an_answer_is_one_write_unit_more(local: DynamoDB) -> None:
     [answered] = local.store.sent_questions(CONTACT)
     assert answered.answer == GivenAnswer("confirmed", "wamid.2", "only_open_question", at)
     assert calls.write_units == 5  # two more for the index of audiences, since the window closes on another day
+
+
+def test_an_answer_on_a_new_channel_reads_the_others(local: DynamoDB) -> None:
+    """One read of the number's other channels more, and one query of each on which a conversation is known."""
+    _ingest(local, "wamid.1", NOON)
+    starts_at = NOON + timedelta(days=2)
+    _book(local, starts_at=starts_at, at=NOON)
+    _tick(local, starts_at - timedelta(days=1), asks=True)
+    at = starts_at - timedelta(hours=23)
+    calls = _ingest(local, "SM-1", at, text="1", contact=replace(CONTACT, channel="sms"))
+    assert calls.operations[:5] == ["Query", "BatchGetItem", "BatchGetItem", "Query", "BatchGetItem"]
+    assert _keys_read(calls)[:2] == [3, 5]
+    [answered] = local.store.sent_questions(CONTACT)
+    assert answered.answer == GivenAnswer("confirmed", "SM-1", "only_open_question", at)
+    first = _ingest(local, "SM-2", at, contact=replace(CONTACT, channel="rcs"))
+    assert calls.write_units == first.write_units + 1, "the row that keeps the answer"
 
 
 def test_a_first_message_is_four_write_units(local: DynamoDB) -> None:

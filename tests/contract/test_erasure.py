@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from reengage.domain.broadcast import Recipient, ShardState
+from reengage.domain.commands import EraseContact
 from reengage.domain.contact import Contact
 from reengage.domain.message import State
 from reengage.domain.planning import broadcasts
@@ -18,6 +19,7 @@ from reengage.domain.policy import PolicySettings
 from reengage.domain.preferences import Preferences
 from reengage.domain.subject import BusinessEvent, Subject, SubjectRef
 from reengage.ports import Holdings, KeptMessage, Store
+from reengage.usecases.erase_contact import erase_contact
 from reengage.usecases.expand_broadcast import PAGE, expand_broadcast
 from tests.contract.samples import (
     ANNA,
@@ -48,7 +50,7 @@ from tests.contract.samples import (
     whole_audience,
 )
 from tests.contract.stores import DynamoDB, Harness
-from tests.fakes import apply_events, business
+from tests.fakes import Bus, apply_events, business
 
 TICK = timedelta(microseconds=1)
 NOTHING = Holdings(None, None, Preferences(), [], [], [], {})
@@ -611,3 +613,24 @@ def test_items_that_dynamodb_leaves_unprocessed_are_erased(dynamodb: DynamoDB) -
 
 def _wire(value: Any) -> Any:
     return value if isinstance(value, dict) else {"S": value}
+
+
+def test_an_erasure_leaves_nothing_of_the_number(harness: Harness) -> None:
+    """Only the marks of its channels are left, and an opt-out."""
+    store = harness.store
+    _everything(store, ANNA_BY_WHATSAPP)
+    _everything(store, ANNA, ref=ORDER)
+    _everything(store, BEN, ref=replace(APPOINTMENT, id="A-2"))
+    kept = store.read_holdings(BEN)
+    preferring(store, ANNA, stopped(NOW))
+    bus = Bus()
+    for _ in range(2):
+        erase_contact(EraseContact(ANNA, LATER), store=store, publish=bus, clock=lambda: LATER)
+        for contact in (ANNA, ANNA_BY_WHATSAPP):
+            held = store.read_holdings(contact)
+            assert held.is_empty
+            assert held.preferences.erased_since(contact.channel, NOW)
+            assert held.preferences.refused("contact", contact.channel)
+    assert store.read_holdings(BEN) == kept
+    assert harness.size() == KINDS + 2
+    assert [detail["contact"]["channel"] for detail in bus.details("ContactErased")] == ["whatsapp", "sms", "sms"]

@@ -1,6 +1,7 @@
 """Erase a contact: after any crash or overlap, no older data remains, returns or is sent."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import product
@@ -9,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from reengage.domain.caps import parse_caps
-from reengage.domain.commands import EraseContact, RecordChoice
+from reengage.domain.commands import EraseContact, LinkContact, MoveContact, RecordChoice
 from reengage.domain.contact import Contact
 from reengage.domain.instants import iso
 from reengage.domain.message import State
@@ -19,6 +20,7 @@ from reengage.domain.subject import BusinessEvent, Track
 from reengage.errors import NotPublished, WriteConflict
 from reengage.ports import Holdings
 from reengage.usecases.ingest_settings import IngestSettings
+from reengage.usecases.link_contact import link_contact, move_contact
 from tests.fakes import ANNA, NOON, RETENTION, Around, Crash, Fault, Unreachable, World, business, inbound, worker
 from tests.property.schedules import Body, Choose, Option, Played, play
 
@@ -29,6 +31,8 @@ DUE: Final = STARTS - timedelta(hours=2)
 COMMAND: Final = EraseContact(ANNA, NOON)
 BOOKED: Final = business("AppointmentBooked", starts_at=STARTS, remind_before=["PT2H"], location="Main St 1")
 RCS: Final = replace(ANNA, channel="rcs")
+WHATSAPP: Final = replace(ANNA, channel="whatsapp")
+OTHER: Final = replace(ANNA, channel="whatsapp", address="+4915112345679")
 CAPPED: Final = PolicySettings(caps={"utility": parse_caps("5/P1D")})
 
 
@@ -97,6 +101,10 @@ def test_it_is_marked_before_anything_is_read_or_deleted() -> None:
     assert calls.calls == [
         "read_preferences",
         "write_preferences",
+        "read_holdings_page",
+        "erase",
+        "read_holdings_page",
+        "erase",
         "pending_messages",
         "publish",
         "erase",
@@ -107,7 +115,7 @@ def test_it_is_marked_before_anything_is_read_or_deleted() -> None:
 
 @pytest.mark.parametrize("error", [Crash, Unreachable])
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("nth", range(1, 8))
+@pytest.mark.parametrize("nth", range(1, 12))
 def test_retry_completes_after_a_crash_at_any_call(nth: int, after: bool, error: Callable[[], BaseException]) -> None:
     """Nothing is left, nothing is sent in between, and each cancelled message is published."""
     world = story()
@@ -124,7 +132,7 @@ def test_retry_completes_after_a_crash_at_any_call(nth: int, after: bool, error:
     assert world.bus.details("ContactErased")
 
 
-@pytest.mark.parametrize("nth", range(2, 8))
+@pytest.mark.parametrize("nth", range(2, 12))
 def test_nothing_goes_out_between_a_crash_and_the_retry(nth: int) -> None:
     world = story()
     with pytest.raises(Crash):
@@ -298,19 +306,99 @@ def test_a_yes_from_before_does_not_come_back() -> None:
     assert world.record_choice(RecordChoice(ANNA, "marketing", replace(yes, at=NOON + SECOND)))
 
 
-def test_the_other_channel_of_the_same_number_keeps_its_data() -> None:
+# The other channels of the number
+
+
+USER: Final = replace(ANNA, channel="whatsapp", address="DE.123456789")
+
+
+def on_two_channels() -> World:
+    """As in ``story``. She also wrote by RCS, where a reminder is to come, and consented to marketing there."""
     world = story()
-    world.receive(inbound(NOON, contact=RCS, display_name="Anna"))
-    world.plan(replace(BOOKED, subject=replace(BOOKED.subject, id="A-2"), contact=RCS))
-    evidence = Choice(allowed=True, at=NOON, cause={"evidence": {"where": "web"}})
-    world.record_choice(RecordChoice(RCS, "contact", evidence))
-    before = holdings(world, RCS)
+    world.clock.now = NOON - timedelta(hours=1)
+    world.receive(inbound(world.clock.now, contact=RCS, display_name="Anna"))
+    world.plan(arrived(replace(BOOKED, subject=replace(BOOKED.subject, id="A-2"), contact=RCS), world.clock.now))
+    evidence = Choice(allowed=True, at=NOON - SECOND, cause={"evidence": {"where": "web"}})
+    world.record_choice(RecordChoice(RCS, "marketing", evidence))
+    world.clock.now = NOON
+    world.bus.events.clear()
+    return world
+
+
+@pytest.mark.parametrize("asked", [ANNA, RCS, WHATSAPP], ids=["SMS", "RCS", "a channel without data"])
+def test_erasure_covers_each_channel_of_the_number(asked: Contact) -> None:
+    """After an erasure, the number was still in the table, with the texts that the person wrote on another channel."""
+    world = on_two_channels()
+    world.erase(EraseContact(asked, NOON))
+    assert nothing_is_left(world, ANNA)
+    assert nothing_is_left(world, RCS)
+    assert {detail["contact"]["channel"] for detail in world.bus.details("ContactErased")} == {
+        each.channel for each in (ANNA, RCS, asked)
+    }
+    assert len(world.bus.details("MessageSkipped")) == 4
+    preferences = holdings(world).preferences
+    refused = preferences.refused("marketing", "sms")
+    assert refused
+    assert refused.cause is None
+    assert preferences.erasures.keys() == {"sms", "rcs", "whatsapp"}
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("nth", range(1, 16))
+def test_retry_completes_the_erasure_of_each_channel(nth: int, after: bool) -> None:
+    world = on_two_channels()
+    to_come = {row.scheduled_message_id for row in world.store.rows() if row.state is State.SCHEDULED}
+    fault = Fault(nth=nth, after=after)
+    with suppress(Crash):
+        world.erase(COMMAND, fault)
+    if (nth, after) > (2, True):
+        before = len(world.provider.handed)
+        world.clock.now = DUE
+        world.run_sender()
+        assert len(world.provider.handed) == before, "the mark covers each channel"
+    world.clock.forward(minutes=1)
     world.erase(COMMAND)
-    assert is_empty(holdings(world))
-    after = holdings(world, RCS)
-    assert replace(after, preferences=before.preferences) == before
-    world.clock.now = DUE
-    assert world.run_sender()["sent"] == 1
+    assert nothing_is_left(world, ANNA)
+    assert nothing_is_left(world, RCS)
+    published = {detail["scheduled_message_id"] for detail in world.bus.details("MessageSkipped")}
+    assert published == to_come
+    assert {detail["contact"]["channel"] for detail in world.bus.details("ContactErased")} == {"sms", "rcs"}
+
+
+def test_repeated_erasure_keeps_newer_data_of_another_channel() -> None:
+    world = on_two_channels()
+    world.erase(COMMAND)
+    world.clock.forward(days=1)
+    world.receive(inbound(world.clock.now, contact=RCS))
+    before = holdings(world, RCS)
+    assert world.erase(COMMAND) == 0
+    assert holdings(world, RCS) == before
+    assert world.receive(inbound(NOON - SECOND, contact=WHATSAPP)) == "erased"
+
+
+def test_erasure_covers_what_is_linked_with_another_channel() -> None:
+    world = on_two_channels()
+    world.receive(inbound(NOON - SECOND, contact=USER))
+    link_contact(LinkContact(RCS, USER, NOON - SECOND), store=world.store, publish=world.bus)
+    world.erase(COMMAND)
+    assert nothing_is_left(world, USER)
+    assert not holdings(world, USER).preferences.links
+
+
+@pytest.mark.parametrize("asked", [ANNA, RCS], ids=["former owner", "new owner"])
+@pytest.mark.parametrize("crashes", [False, True])
+def test_erasure_leaves_out_a_new_owner_of_the_number(asked: Contact, *, crashes: bool) -> None:
+    """The person left the number, and someone else wrote from it by RCS."""
+    world = World()
+    world.receive(inbound(NOON - DAY, display_name="Anna"))
+    move_contact(MoveContact(ANNA, OTHER, NOON - timedelta(hours=2)), store=world.store, publish=world.bus)
+    world.receive(inbound(NOON - timedelta(hours=1), contact=RCS))
+    if crashes:
+        with pytest.raises(Crash):
+            world.erase(EraseContact(asked, NOON), Fault(only="erase", after=True, nth=2))
+    world.erase(EraseContact(asked, NOON))
+    assert is_empty(holdings(world, ANNA)) is (asked == ANNA)
+    assert is_empty(holdings(world, RCS)) is (asked == RCS)
 
 
 # What is under way meanwhile
@@ -328,7 +416,7 @@ def in_many_orders(
     The other makes some calls, then the erasure some. Then the other ends or crashes, and last the erasure ends.
     """
     ended = []
-    for of_other, of_erasure in product(range(12), range(8)):
+    for of_other, of_erasure in product(range(12), range(12)):
         world = setting()
         bodies: dict[str, Body] = {"erase": erases(world), "other": lambda around: other(world, around)}  # noqa: B023 - played within this very turn
         turns = iter(["other"] * of_other + ["erase"] * of_erasure)
@@ -366,13 +454,15 @@ GREETING: Final = IngestSettings(RETENTION, welcome_back_after=timedelta(hours=1
 
 @pytest.mark.parametrize("dies", [False, True])
 @pytest.mark.parametrize("setting", [World, early])
-@pytest.mark.parametrize("age", [SECOND, 40 * DAY])
+@pytest.mark.parametrize(("age", "contact"), [(SECOND, ANNA), (40 * DAY, ANNA), (SECOND, RCS)])
 @pytest.mark.slow
-def test_inbound_in_flight_does_not_survive_erasure(setting: Callable[[], World], age: timedelta, dies: bool) -> None:
-    """Whatever calls the erasure falls between; also one that is a month old."""
+def test_inbound_in_flight_does_not_survive_erasure(
+    setting: Callable[[], World], age: timedelta, contact: Contact, dies: bool
+) -> None:
+    """Whatever calls the erasure falls between; also one that is a month old, or on another channel."""
 
     def receives(world: World, around: Around) -> None:
-        world.receive(inbound(world.clock.now - age, display_name="Anna"), around)
+        world.receive(inbound(world.clock.now - age, contact=contact, display_name="Anna"), around)
 
     for world, played in in_many_orders(setting, receives, dies=dies):
         assert nothing_is_left(world), played.steps
@@ -410,8 +500,9 @@ def test_answer_in_flight_does_not_survive_erasure() -> None:
         business("AppointmentCancelled", NOON + SECOND),
         business("AppointmentCancelled", NOON + SECOND, contact=None),
         business("AppointmentRescheduled", NOON + SECOND, contact=None, starts_at=STARTS + DAY),
+        replace(BOOKED, subject=replace(BOOKED.subject, id="A-2"), contact=RCS),
     ],
-    ids=["booked", "moved", "cancelled", "cancelled without contact", "moved without contact"],
+    ids=["booked", "moved", "cancelled", "cancelled without contact", "moved without contact", "on another channel"],
 )
 @pytest.mark.parametrize("dies", [False, True])
 @pytest.mark.parametrize("setting", [World, early])
@@ -421,9 +512,9 @@ def test_event_in_flight_is_erased(setting: Callable[[], World], event: Business
         world.plan(arrived(event, world.clock.now - SECOND), around)
 
     for world, played in in_many_orders(setting, receives_stop, dies=dies and event.contact is not None):
-        held = holdings(world)
-        assert is_empty(held), played.steps
-        assert not [row for row in world.store.rows() if row.contact == ANNA]
+        assert is_empty(holdings(world)), played.steps
+        assert is_empty(holdings(world, RCS)), played.steps
+        assert not [row for row in world.store.rows() if row.contact.address == ANNA.address]
         for subject in world.store._subjects.values():
             assert not any(track.contact for track in subject.tracks.values()), played.steps
 
@@ -455,7 +546,7 @@ def test_choice_during_the_erasure_is_kept() -> None:
     """A new message arrives when the mark exists, and the old data is not yet deleted: it must not keep the
     old data.
     """
-    for nth in range(3, 8):
+    for nth in range(3, 12):
         world = story()
         world.ingest = GREETING
         seen = 0
@@ -480,22 +571,19 @@ def test_choice_during_the_erasure_is_kept() -> None:
 # A subject that names several contacts, or is changed while the erasure runs
 
 
-WHATSAPP: Final = replace(ANNA, channel="whatsapp")
-
-
 def two_contacts() -> World:
-    """One order whose shipping names Anna's number on SMS, and whose delivery names it on WhatsApp."""
+    """One order whose shipping names Anna's number, and whose delivery names another one."""
     world = World()
     world.clock.now = NOON - DAY
     world.receive(inbound(world.clock.now))
-    world.receive(inbound(world.clock.now, contact=WHATSAPP))
+    world.receive(inbound(world.clock.now, contact=OTHER))
     world.plan(arrived(business("OrderShipped", subject_id="O-1"), world.clock.now))
-    world.plan(arrived(business("OrderDelivered", subject_id="O-1", contact=WHATSAPP), world.clock.now))
+    world.plan(arrived(business("OrderDelivered", subject_id="O-1", contact=OTHER), world.clock.now))
     world.clock.now = NOON
     return world
 
 
-@pytest.mark.parametrize("contacts", [(ANNA, WHATSAPP), (WHATSAPP, ANNA)])
+@pytest.mark.parametrize("contacts", [(ANNA, OTHER), (OTHER, ANNA)])
 def test_erasing_both_contacts_removes_their_subject(contacts: Sequence[Contact]) -> None:
     """The order kept both addresses after both were erased, and planned for one of them again."""
     world = two_contacts()
@@ -545,7 +633,7 @@ def tracks_of(world: World) -> list[Track]:
 )
 def test_an_event_without_contact_after_the_mark_keeps_nothing(event: BusinessEvent, *, crashes: bool) -> None:
     """A cancellation without a contact, between the mark and the deletion, kept the address for good."""
-    for nth in range(3, 8):
+    for nth in range(3, 12):
         world = story()
         seen = 0
 

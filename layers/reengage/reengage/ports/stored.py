@@ -49,6 +49,12 @@ class Holdings:
     cap_usage: Mapping[Category, CapUsage]
     consents: Sequence[Consent] = field(default_factory=list)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is stored under the contact; the preferences are of the whole number."""
+        items = (self.inbound, self.scheduled, self.subjects, self.cap_usage, self.consents)
+        return not (self.profile or self.conversation or any(items))
+
 
 @dataclass(frozen=True, slots=True)
 class DueKey:

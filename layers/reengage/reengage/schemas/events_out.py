@@ -213,7 +213,7 @@ class OptOutSuspected(AboutContact, kw_only=True):
 
 
 class ContactErased(AboutContact, kw_only=True):
-    """The contact's data was deleted."""
+    """The contact's data was deleted; one event for each channel of the number that had any."""
 
     cause: Annotated[Any, Meta(description="`asked_at`")] | Optional = UNSET
 
