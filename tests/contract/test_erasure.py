@@ -21,6 +21,7 @@ from reengage.domain.subject import BusinessEvent, Subject, SubjectRef
 from reengage.ports import Holdings, KeptMessage, Store
 from reengage.usecases.erase_contact import erase_contact
 from reengage.usecases.expand_broadcast import PAGE, expand_broadcast
+from reengage.usecases.explain import export
 from tests.contract.samples import (
     ANNA,
     APPOINTMENT,
@@ -634,3 +635,14 @@ def test_an_erasure_leaves_nothing_of_the_number(harness: Harness) -> None:
     assert store.read_holdings(BEN) == kept
     assert harness.size() == KINDS + 2
     assert [detail["contact"]["channel"] for detail in bus.details("ContactErased")] == ["whatsapp", "sms", "sms"]
+
+
+def test_an_export_names_the_numbers_channels_with_data(harness: Harness) -> None:
+    """Only a message is planned for SMS; the person wrote by WhatsApp."""
+    store = harness.store
+    planned(store, reminder(contact=ANNA))
+    store.write_conversation(ANNA_BY_WHATSAPP, conversation(), replacing=None)
+    by_sms = {"channel": "sms", "address": ANNA.address}
+    assert export(ANNA_BY_WHATSAPP, store=store, clock=lambda: NOW)["linked"] == [by_sms]
+    assert export(ANNA, store=store, clock=lambda: NOW)["linked"] == [by_sms | {"channel": "whatsapp"}]
+    assert "linked" not in export(BEN, store=store, clock=lambda: NOW)

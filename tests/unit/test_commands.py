@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import product
@@ -20,11 +21,12 @@ from reengage.cli import stack as stacks
 from reengage.cli.main import main
 from reengage.domain.brand import STACK
 from reengage.domain.commands import LinkContact, PauseSending, ResumeSending
+from reengage.domain.contact import Contact
 from reengage.domain.pause import stored_pauses
 from reengage.domain.reasons import REASONS
 from reengage.domain.subject import SubjectRef
 from reengage.errors import InvalidEvent
-from reengage.usecases.explain import explain_subject
+from reengage.usecases.explain import explain, explain_subject
 from reengage.usecases.pause_sending import pause_sending
 from tests.fakes import ANNA as FAKE_ANNA
 from tests.fakes import NOON, World, business, inbound
@@ -917,6 +919,30 @@ def test_explain_takes_a_phone_number_in_any_spelling(
     asked = [event["contact"] for _, event in invoked]
     assert asked == [ANNA | {"channel": channel} for channel in ("sms", "whatsapp", "rcs")]
     assert capsys.readouterr().out.count("acme-dental/sms/+12025550101 at") == 1
+
+
+def test_explain_of_a_phone_shows_all_channels_once(
+    invoked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each channel's ledger has the others'. It is of the first channel on which something is stored itself."""
+    world, whatsapp, rcs = World(), replace(FAKE_ANNA, channel="whatsapp"), replace(FAKE_ANNA, channel="rcs")
+    world.receive(inbound(contact=whatsapp))
+    starts_at = NOON + timedelta(days=2)
+    world.plan(business("AppointmentBooked", contact=rcs, subject_id="a-17", starts_at=starts_at))
+
+    def stored(event: dict[str, Any]) -> dict[str, Any]:
+        return explain(Contact(**event["contact"]), store=world.store, clock=world.clock)
+
+    monkeypatch.setitem(ANSWERS, "ExplainFunctionArn", stored)
+    assert main(["explain", "--phone", FAKE_ANNA.address]) == 0
+    assert [event["contact"]["channel"] for _, event in invoked] == ["sms", "whatsapp"]
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith(f"acme-dental/whatsapp/{FAKE_ANNA.address} at ")
+    assert out[1].startswith("  window open until ")
+    after = out[out.index(f"and rcs/{FAKE_ANNA.address}") :]
+    assert after[1].startswith("  window never opened")
+    assert after[3].startswith("  appointment a-17: appointment active, starts_at ")
+    assert sum("planned appointment_reminder a-17" in line for line in out) == 2
 
 
 @pytest.mark.parametrize("phone", ["4915112345678", "49 1511 2345678"])

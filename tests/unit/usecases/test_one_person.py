@@ -18,7 +18,7 @@ from reengage.domain.preferences import Choice
 from reengage.domain.quiet_hours import QuietHours
 from reengage.errors import InvalidEvent, NotPublished
 from reengage.ports import Refused, Retryable, Unknown
-from reengage.usecases.explain import explain, export
+from reengage.usecases.explain import explain, explain_subject, export
 from reengage.usecases.link_contact import link_contact, move_contact
 from tests.fakes import ANNA, NOON, Crash, Fault, World, business, inbound, receipt
 
@@ -887,6 +887,45 @@ def test_an_export_names_linked_addresses() -> None:
     assert export(ANNA, store=world.store, clock=world.clock)["linked"] == [
         {"channel": CHAT.channel, "address": CHAT.address}
     ]
+
+
+@pytest.mark.parametrize(("asked", "other"), [(WHATSAPP, ANNA), (ANNA, WHATSAPP)], ids=["WhatsApp", "SMS"])
+def test_ledger_and_export_cover_the_numbers_channels(asked: Contact, other: Contact) -> None:
+    """The ledger of a person on WhatsApp had no reminder, because the booking named SMS. No one wrote there."""
+    world = World()
+    write(world, WHATSAPP, NOON)
+    world.plan(business("AppointmentBooked", NOON, contact=ANNA, starts_at=DUE, remind_before=["PT2H"]))
+    world.record_choice(RecordChoice(ANNA, "contact", Choice(allowed=False, at=NOON)))
+    ledger = explain(asked, store=world.store, clock=world.clock)
+    about = {"channel": other.channel, "address": other.address}
+    (state,) = ledger["linked"]
+    assert about.items() <= state.items()
+    reminders = [entry for entry in ledger["entries"] if entry.get("reason") == "appointment_reminder"]
+    assert [entry["what"] for entry in reminders] == ["planned", "scheduled"]
+    assert [entry.get("channel") for entry in reminders] == [None if asked == ANNA else "sms"] * 2
+    assert [entry["what"] for entry in ledger["entries"]].count("opted out") == 1
+    assert export(asked, store=world.store, clock=world.clock)["linked"] == [about]
+
+
+def test_the_ledger_leaves_out_a_new_owner_of_the_number() -> None:
+    world = World()
+    write(world, ANNA, NOON)
+    move_contact(MoveContact(ANNA, CHAT, NOON + HOUR), store=world.store, publish=world.bus)
+    write(world, WHATSAPP, NOON + 2 * HOUR)
+    for contact, linked in ((ANNA, [CHAT.channel]), (WHATSAPP, [])):
+        ledger = explain(contact, store=world.store, clock=world.clock)
+        assert [(each["channel"], each["address"]) for each in ledger.get("linked", ())] == [
+            (channel, CHAT.address) for channel in linked
+        ]
+
+
+def test_an_appointment_on_two_channels_has_one_ledger() -> None:
+    world = World()
+    write(world, WHATSAPP, NOON)
+    for contact in (ANNA, WHATSAPP):
+        world.plan(business("AppointmentBooked", NOON, contact=contact, starts_at=DUE, remind_before=["PT2H"]))
+    ref = business("AppointmentBooked", contact=ANNA, starts_at=DUE).subject
+    assert len(explain_subject(ref, store=world.store, clock=world.clock)["ledgers"]) == 1
 
 
 def test_nothing_is_linked_without_a_link() -> None:

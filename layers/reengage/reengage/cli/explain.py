@@ -82,23 +82,31 @@ def explain(
 
 
 def _of_phone(invoke: stacks.Functions, stack: str, brand: str, phone: str) -> dict[str, Any]:
-    """Return the ledgers of a phone number on each channel on which something is stored of it."""
+    """Return the ledgers of a phone number: one for all channels, but for those that someone else has."""
     text = stacks.describe(stack).parameters.get("Routes", "")
     routes = parse_valid_routes(text) if text else Routes()
     brands = [brand] if brand else sorted(routes.brands)
     if len(brands) != 1:
         raise UsageError(f"--brand is missing; brands in Routes: {', '.join(brands) or 'none'}")
     number = _international(phone.strip(), [route.sender_id for route in routes.routes if route.brand == brands[0]])
-    ledgers = []
+    ledgers: list[dict[str, Any]] = []
     for channel in PHONE_CHANNELS:
+        if any({"channel": channel, "address": number}.items() <= other.items() for other in _linked(ledgers)):
+            continue
         try:
             fields = contact_fields(parse_contact(f"{brands[0]}/{channel}/{number}"))
         except UsageError:
             raise UsageError(NO_NUMBER.format(phone)) from None
         answer = stacks.accepted(invoke("ExplainFunctionArn", {"contact": fields}))
-        if answer["entries"]:
+        if any("channel" not in entry for entry in answer["entries"]):  # else it is about other channels alone
             ledgers.append(answer)
     return {"brand": brands[0], "ledgers": ledgers}
+
+
+def _linked(ledgers: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield the other addresses of the people that the ledgers are about."""
+    for found in ledgers:
+        yield from found.get("linked", ())
 
 
 def _international(phone: str, senders: Sequence[str]) -> str:
@@ -177,20 +185,28 @@ def _fill(whole: dict[str, Any], part: Mapping[str, Any]) -> None:
 
 def ledger(answer: Mapping[str, Any]) -> Iterator[str]:
     """Yield an explanation as lines for a person, in order of time."""
-    state = answer["stands"]
-    closes = f" until {state['window_expires_at']}" if state["window"] == "open" else ""
-    opted_out, consent = "yes" if state["opted_out"] else "no", CONSENT[state["marketing_consent"]]
     yield f"{'/'.join(answer['contact'].values())} at {answer['asked_at']}"
-    yield f"  window {state['window']}{closes}; opted out: {opted_out}; marketing: {consent}"
-    yield f"  reported by the contact: time zone {state['timezone'] or '-'}, language {state['locale'] or '-'}"
-    for subject, tracks in state["subjects"].items():
-        statuses = [f"{track} {status}" for track, status in tracks.items()]
-        times = [f"{name} {value}" for name, value in answer.get("times", {}).get(subject, {}).items()]
-        yield printable(f"  {subject}: {', '.join((*statuses, *times))}")
+    yield from _state_lines(answer)
+    for other in answer.get("linked", ()):
+        yield printable(f"and {other['channel']}/{other['address']}")
+        yield from _state_lines(other)
     if not answer["entries"]:
         yield "  No data for this contact. Check the address, then the rejected and failed event queues."
     for entry in answer["entries"]:
         yield printable(_line(entry))
+
+
+def _state_lines(about: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the state of one address: its window, choices and subjects."""
+    state = about["stands"]
+    closes = f" until {state['window_expires_at']}" if state["window"] == "open" else ""
+    opted_out, consent = "yes" if state["opted_out"] else "no", CONSENT[state["marketing_consent"]]
+    yield f"  window {state['window']}{closes}; opted out: {opted_out}; marketing: {consent}"
+    yield f"  reported by the contact: time zone {state['timezone'] or '-'}, language {state['locale'] or '-'}"
+    for subject, tracks in state["subjects"].items():
+        statuses = [f"{track} {status}" for track, status in tracks.items()]
+        times = [f"{name} {value}" for name, value in about.get("times", {}).get(subject, {}).items()]
+        yield printable(f"  {subject}: {', '.join((*statuses, *times))}")
 
 
 def _line(entry: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from reengage.domain.person import has_new_owner, other_channels
 from reengage.domain.preferences import Preferences
 from reengage.ports import Clock, Eraser, ErasureStore, Publish
 from reengage.usecases.link_contact import unlink
+from reengage.usecases.person import channels_of
 from reengage.usecases.retry_conflicts import retry_conflicts
 
 
@@ -104,14 +105,12 @@ class _Erasure:
     def _siblings(self, contact: Contact, preferences: Preferences) -> list[Contact]:
         """Return the other channels of the number to erase with this one.
 
-        A repeat takes those that are marked. If the person left the number, a channel of someone else is left out.
+        A repeat takes those that are marked.
         """
-        channels = other_channels(contact)
         marked = {name for name, mark in preferences.erasures.items() if mark.asked_at >= self.command.at}
         if contact.channel in marked:
-            return [each for each in channels if each.channel in marked]
-        is_someone_else = self._has_new_owner(contact, preferences)
-        return [each for each in channels if self._has_new_owner(each, preferences) == is_someone_else]
+            return [each for each in other_channels(contact) if each.channel in marked]
+        return channels_of(contact, preferences, self.store)
 
     def _linked(self, contact: Contact, preferences: Preferences) -> Iterator[Contact]:
         """Yield the addresses to erase with this one. Nothing is linked with an address that has a new owner."""

@@ -1,7 +1,8 @@
 """What was planned for a contact, what happened, and why: the decision ledger, and all that is held of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -17,7 +18,7 @@ from reengage.domain.preferences import Choice, Preferences
 from reengage.domain.subject import Subject, SubjectRef
 from reengage.ports import Clock, ContactStore, Holdings, SnapshotReader, ThreadsReader
 from reengage.usecases.openers import OpenerDesk
-from reengage.usecases.person import addresses_of
+from reengage.usecases.person import addresses_of, channels_of
 from reengage.usecases.read_openers import OpenerQueryStore, read_openers
 
 Entry = dict[str, Any]
@@ -59,20 +60,38 @@ def explain(
     """The ledger: ``contact``, ``asked_at``, ``stands`` (the present state) and ``entries``, in order of time.
 
     With ``settings``, each message that is still scheduled has its forecast, and its opener with ``desk``. JSON values;
-    the person's own texts are not among them. ``linked`` has the state of each address that is linked with the contact;
-    an entry about such an address has its ``channel`` and ``address``.
+    the person's own texts are not among them. ``linked`` has the state of each other address of the person: linked
+    ones, and the number's other channels. An entry about such an address has its ``channel`` and ``address``.
     """
-    ledger = _ledger(contact, store=store, clock=clock, settings=settings, desk=desk)
-    linked, entries = [], list(ledger["entries"])
-    for other in addresses_of(contact, store)[1:]:
-        about, theirs = _address(other), _ledger(other, store=store, clock=clock, settings=settings, desk=desk)
-        linked.append({**about, "stands": theirs["stands"]})
+    ledger_of = partial(_ledger, store=store, clock=clock, settings=settings, desk=desk)
+    ledger = ledger_of(contact)
+    linked, entries, known = [], list(ledger["entries"]), list(ledger["entries"])
+    for other in _others_of(contact, store):
+        about, theirs = _address(other), ledger_of(other)
+        linked.append(
+            {**about, "stands": theirs["stands"], **({"times": theirs["times"]} if "times" in theirs else {})}
+        )
         # Two channels of one number have the same choices.
-        entries += [entry | about for entry in theirs["entries"] if entry not in ledger["entries"]]
+        news = [entry for entry in theirs["entries"] if entry not in known]
+        known += news
+        entries += [entry | about for entry in news]
     if linked:
         entries.sort(key=lambda entry: datetime.fromisoformat(entry["at"]))
         ledger |= {"linked": linked, "entries": entries}
     return ledger
+
+
+def _others_of(contact: Contact, store: LedgerStore) -> list[Contact]:
+    """Return the person's linked addresses, and each other channel of their numbers of which something is stored."""
+    addresses = addresses_of(contact, store)
+    threads = store.read_threads(addresses)
+    channels = [other for each in addresses for other in channels_of(each, threads[each].preferences, store)]
+    used = [each for each in dict.fromkeys(channels) if each not in addresses and _is_stored(each, store)]
+    return [*addresses[1:], *used]
+
+
+def _is_stored(contact: Contact, store: LedgerStore) -> bool:
+    return not store.read_holdings_page(contact)[0].is_empty
 
 
 def _address(contact: Contact) -> dict[str, str]:
@@ -115,7 +134,7 @@ def explain_subject(
     settings: PolicySettings | None = None,
     desk: OpenerDesk | None = None,
 ) -> dict[str, Any]:
-    """Return the ledgers of the contacts that an appointment, a trial or an order names, one for each contact.
+    """Return the ledgers of the contacts that an appointment, a trial or an order names, one for each person.
 
     Each has only the entries about this subject, beside those about the contact. Empty if the subject is not stored. If
     it names no contact, ``openers`` has the one that binds its sender.
@@ -123,20 +142,28 @@ def explain_subject(
     subject = store.read_subject(ref)
     named = subject.contacts if subject else ()
     no_one = read_openers(ref, store=store, invite=desk.invite, clock=clock) if desk and subject and not named else None
-    ledgers = [explain(contact, store=store, clock=clock, settings=settings, desk=desk) for contact in named]
+    ledgers: list[dict[str, Any]] = []
+    for contact in named:
+        if not any(_covers(ledger, contact) for ledger in ledgers):
+            ledgers.append(explain(contact, store=store, clock=clock, settings=settings, desk=desk))
     for ledger in ledgers:
         ledger["entries"] = [entry for entry in ledger["entries"] if entry.get("subject_id") in (None, ref.id)]
     openers = {"openers": no_one["openers"]} if no_one else {}
     return {"brand": ref.brand, "kind": ref.kind, "id": ref.id, "ledgers": ledgers, **openers}
 
 
+def _covers(ledger: Mapping[str, Any], contact: Contact) -> bool:
+    """Whether the ledger of another contact has this one, too, as an address of the same person."""
+    return any(_address(contact).items() <= other.items() for other in ledger.get("linked", ()))
+
+
 def export(contact: Contact, *, store: LedgerStore, clock: Clock, cursor: str | None = None) -> dict[str, Any]:
     """Return all data stored of a contact, its texts included, as JSON values, in parts.
 
     ``next`` is in every part but the last: give it as ``cursor`` for the next part. ``linked``, in the first part,
-    names the person's other addresses: each is exported by itself.
+    names the person's other addresses: linked ones, and the number's other channels. Each is exported by itself.
     """
-    linked = [_address(other) for other in addresses_of(contact, store)[1:]] if cursor is None else []
+    linked = [_address(other) for other in _others_of(contact, store)] if cursor is None else []
     holdings, following = store.read_holdings_page(contact, cursor)
     held: dict[str, Any] = msgspec.to_builtins(holdings)
     part = {**subject_of(contact), "exported_at": iso(clock()), **held}

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from reengage.domain.contact import Contact
-from reengage.domain.person import OtherAddress, explore
+from reengage.domain.person import OtherAddress, explore, has_new_owner, other_channels
 from reengage.domain.policy_input import PolicyInput
+from reengage.domain.preferences import Preferences
 from reengage.ports import PreferencesStore, Thread, ThreadsReader
 from reengage.usecases.retry_conflicts import retry_conflicts
 
@@ -78,6 +79,18 @@ def addresses_of(contact: Contact, store: ThreadsReader) -> list[Contact]:
     """Read and return all linked addresses of the person, the contact first."""
     thread = store.read_threads([contact])[contact]
     return [contact, *linked_with(contact, thread, store)]
+
+
+def channels_of(contact: Contact, preferences: Preferences, store: ThreadsReader) -> list[Contact]:
+    """Return the other channels of the contact's number. If the person left the number, those of someone else are left
+    out; only then it makes a request.
+    """
+    channels = other_channels(contact)
+    if not channels or preferences.moved_at is None:
+        return channels
+    threads = store.read_threads([contact, *channels])
+    is_new = {each: has_new_owner(preferences, thread.conversation) for each, thread in threads.items()}
+    return [each for each in channels if is_new[each] == is_new[contact]]
 
 
 def note_channels(contact: Contact, channels: Iterable[str], at: datetime, store: PreferencesStore) -> None:
