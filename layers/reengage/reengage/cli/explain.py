@@ -89,24 +89,39 @@ def _of_phone(invoke: stacks.Functions, stack: str, brand: str, phone: str) -> d
     if len(brands) != 1:
         raise UsageError(f"--brand is missing; brands in Routes: {', '.join(brands) or 'none'}")
     number = _international(phone.strip(), [route.sender_id for route in routes.routes if route.brand == brands[0]])
+    contacts = [_contact_fields(brands[0], channel, number, phone) for channel in PHONE_CHANNELS]
+    return {"brand": brands[0], "ledgers": _ledgers(contacts, invoke)}
+
+
+def _ledgers(contacts: Sequence[Mapping[str, str]], invoke: stacks.Functions) -> list[dict[str, Any]]:
+    """Return the ledger of each contact that no ledger before has, and of which something is stored."""
     ledgers: list[dict[str, Any]] = []
-    for channel in PHONE_CHANNELS:
-        if any({"channel": channel, "address": number}.items() <= other.items() for other in _linked(ledgers)):
-            continue
-        try:
-            fields = contact_fields(parse_contact(f"{brands[0]}/{channel}/{number}"))
-        except UsageError:
-            raise UsageError(NO_NUMBER.format(phone)) from None
-        answer = stacks.accepted(invoke("ExplainFunctionArn", {"contact": fields}))
-        if any("channel" not in entry for entry in answer["entries"]):  # else it is about other channels alone
-            ledgers.append(answer)
-    return {"brand": brands[0], "ledgers": ledgers}
+    for contact in contacts:
+        if not any(_covers(found, contact) for found in ledgers):
+            answer = stacks.accepted(invoke("ExplainFunctionArn", {"contact": contact}))
+            ledgers += [answer] if _has_own(answer) else []
+    return ledgers
 
 
-def _linked(ledgers: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Yield the other addresses of the people that the ledgers are about."""
-    for found in ledgers:
-        yield from found.get("linked", ())
+def _contact_fields(brand: str, channel: str, number: str, phone: str) -> dict[str, str]:
+    try:
+        return contact_fields(parse_contact(f"{brand}/{channel}/{number}"))
+    except UsageError:
+        raise UsageError(NO_NUMBER.format(phone)) from None
+
+
+def _covers(found: Mapping[str, Any], contact: Mapping[str, str]) -> bool:
+    """Whether the ledger of another contact has this one, too, as an address of the same person."""
+    return any(other.items() <= contact.items() for other in map(_address, found.get("linked", ())))
+
+
+def _address(of: Mapping[str, Any]) -> dict[str, str]:
+    return {"channel": of["channel"], "address": of["address"]}
+
+
+def _has_own(found: Mapping[str, Any]) -> bool:
+    """Whether an entry is about the contact itself, not about another address of the person alone."""
+    return any("channel" not in entry for entry in found["entries"])
 
 
 def _international(phone: str, senders: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """What was planned for a contact, what happened, and why: the decision ledger, and all that is held of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, Protocol
@@ -142,14 +142,20 @@ def explain_subject(
     subject = store.read_subject(ref)
     named = subject.contacts if subject else ()
     no_one = read_openers(ref, store=store, invite=desk.invite, clock=clock) if desk and subject and not named else None
-    ledgers: list[dict[str, Any]] = []
-    for contact in named:
-        if not any(_covers(ledger, contact) for ledger in ledgers):
-            ledgers.append(explain(contact, store=store, clock=clock, settings=settings, desk=desk))
+    ledgers = _of_each(named, partial(explain, store=store, clock=clock, settings=settings, desk=desk))
     for ledger in ledgers:
         ledger["entries"] = [entry for entry in ledger["entries"] if entry.get("subject_id") in (None, ref.id)]
     openers = {"openers": no_one["openers"]} if no_one else {}
     return {"brand": ref.brand, "kind": ref.kind, "id": ref.id, "ledgers": ledgers, **openers}
+
+
+def _of_each(contacts: Iterable[Contact], explained: Callable[[Contact], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the ledger of each contact that no ledger before has."""
+    ledgers: list[dict[str, Any]] = []
+    for contact in contacts:
+        if not any(_covers(ledger, contact) for ledger in ledgers):
+            ledgers.append(explained(contact))
+    return ledgers
 
 
 def _covers(ledger: Mapping[str, Any], contact: Contact) -> bool:
