@@ -12,6 +12,8 @@ STORY: Final = "events/stories/clinic.jsonl"
 
 WRONG: Final = {
     "explain": "CONTACT .* is missing. Usage: reengage explain acme-dental/sms/",
+    "explain acme/sms/+12025550101 --appointment a-17": "give only one of CONTACT, --appointment$",
+    "explain --trial t-1 --order o-1": "give only one of --trial, --order$",
     "explain foo": 'must look like brand/channel/address, for example acme-dental/sms/.*; got "foo"',
     "explain acme/fax/1": "expected one of sms, rcs, whatsapp",
     "explain acme/sms/abc": "expected a phone number in E.164 form, such as",
@@ -54,6 +56,7 @@ WRONG: Final = {
     "redrive --rate 0": "expected more than 0",
     "redrive --limit many": "Invalid value for '--limit'.* Usage: reengage redrive",
     "opener": "missing. Usage: reengage opener --appointment ID",
+    "opener --trial t-1 --order o-1": "give only one of --trial, --order$",
     "exlpain": "No such command 'exlpain'. Did you mean 'explain'",
     "--foo": "No such option: --foo. `reengage --help` lists the commands",
 }

@@ -82,6 +82,15 @@ def read_text(file: Path) -> str:
         raise UsageError(f"{file}: expected UTF-8: {error}") from error
 
 
+def require_one(options: Mapping[str, str], missing: str) -> None:
+    """Raise ``UsageError`` with ``missing`` if no option has a value, and with their names if several have one."""
+    given = [name for name, value in options.items() if value]
+    if not given:
+        raise UsageError(missing)
+    if len(given) > 1:
+        raise UsageError(f"give only one of {', '.join(given)}")
+
+
 def check_output(option: str, file: Path | None) -> None:
     """Make the folder of a file that will be written. Raises ``UsageError`` before the command does its work."""
     if file is None:

@@ -9,7 +9,7 @@ import typer
 
 from reengage.cli import stack as stacks
 from reengage.cli.brands import known_brands, unknown_brand
-from reengage.cli.console import ExitCode, UsageError, command, flat, printable, warn, write, write_json
+from reengage.cli.console import ExitCode, UsageError, command, flat, printable, require_one, warn, write, write_json
 from reengage.cli.contacts import EXAMPLE, contact_fields, parse_contact
 from reengage.domain.preferences import EVERYWHERE
 from reengage.domain.routes import Routes, parse_valid_routes
@@ -45,10 +45,10 @@ def explain(
     """
     ids = {"appointment": appointment, "trial": trial, "order": order}
     given = {kind: subject_id for kind, subject_id in ids.items() if subject_id}
-    if len(given) + bool(contact) + bool(phone) != 1:
-        raise UsageError(
-            f"CONTACT (brand/channel/address) is missing. Usage: reengage explain {EXAMPLE}, or --appointment ID"
-        )
+    require_one(
+        {"CONTACT": contact, "--phone": phone, **{f"--{kind}": subject_id for kind, subject_id in ids.items()}},
+        f"CONTACT (brand/channel/address) is missing. Usage: reengage explain {EXAMPLE}, or --appointment ID",
+    )
     parsed = parse_contact(contact) if contact else None
     invoke = stacks.stack_functions(stack)
     if phone:

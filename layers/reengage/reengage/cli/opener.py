@@ -6,7 +6,17 @@ from typing import Annotated, Any
 import typer
 
 from reengage.cli import stack as stacks
-from reengage.cli.console import ExitCode, UsageError, check_output, command, printable, warn, write, write_json
+from reengage.cli.console import (
+    ExitCode,
+    UsageError,
+    check_output,
+    command,
+    printable,
+    require_one,
+    warn,
+    write,
+    write_json,
+)
 from reengage.cli.explain import JsonOption, StackOption
 
 QR_FORMATS = (".svg", ".png")
@@ -27,13 +37,15 @@ def opener(
 
     Example: reengage opener --appointment a-17 --qr out.svg
     """
-    given = {kind: text for kind, text in (("appointment", appointment), ("trial", trial), ("order", order)) if text}
-    if len(given) != 1:
-        raise UsageError("an id is missing. Usage: reengage opener --appointment ID")
+    ids = {"appointment": appointment, "trial": trial, "order": order}
+    require_one(
+        {f"--{kind}": subject_id for kind, subject_id in ids.items()},
+        "an id is missing. Usage: reengage opener --appointment ID",
+    )
     if qr and qr.suffix not in QR_FORMATS:
         raise UsageError(f'--qr "{qr}": expected a file that ends with {" or ".join(QR_FORMATS)}')
     check_output("--qr", qr)
-    ((kind, subject_id),) = given.items()
+    ((kind, subject_id),) = ((kind, subject_id) for kind, subject_id in ids.items() if subject_id)
     event = {"opener": {"kind": kind, "id": subject_id, **({"brand": brand} if brand else {})}}
     found = stacks.accepted(stacks.stack_functions(stack)("ExplainFunctionArn", event))
     return show(found, qr, as_json=as_json)
