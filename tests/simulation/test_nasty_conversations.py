@@ -61,6 +61,53 @@ CONVERSATIONS: Final[dict[str, tuple[Talk, list[str]]]] = {
         Talk("de", "sms", "twilio").cancels(10, "a").writes(20, "1 - Anna"),
         ["sent appointment_cancelled a", "unclear: cancelled a", "replies"],
     ),
+    # A plain "yes" after another answer may be about our reply
+    "cancelled, then thanks": (Talk("en", "sms", "twilio").writes(3, "2").writes(5, "Yes, thank you"), CANCELS),
+    "moved, then yes please, then comes": (
+        Talk("de").writes(3, "Bitte verschieben").writes(5, "Ja bitte").writes(6, "Ja, ich komme"),
+        [*MOVES, *CONFIRMED],
+    ),
+    "cannot, then yes": (Talk("es").writes(3, "No podré ir").writes(5, "Sí, gracias"), CANCELS),
+    "button, then all right": (
+        Talk("fr").presses(3, 2, label="Annuler").writes(5, "D'accord merci").writes(90, "Oui"),
+        ["cancel_requested: a by button", "replies"],
+    ),
+    "polite, then 1": (
+        Talk("vi").writes(3, "Hủy lịch giúp em").writes(5, "Dạ vâng ạ").writes(6, "Dạ em cảm ơn ạ").writes(7, "1"),
+        [*CANCELS, *CONFIRMED],
+    ),
+    "polite thanks alone": (Talk("vi").writes(3, "Dạ em cảm ơn chị ạ"), []),
+    "cancelled, reminded again, yes": (
+        Talk("en", "sms", "twilio")
+        .books(-20, "a", 24, remind_before=["P1D", "PT2H"])
+        .writes(3, "2")
+        .writes(1325, "Yes"),
+        [*CANCELS, "sent reminder a", *CONFIRMED],
+    ),
+    "cancelled, then the question quoted": (
+        Talk("en").writes(3, "2").writes(5, "Yes", quotes="a"),
+        [*CANCELS, "confirmed: a by quote", "replies"],
+    ),
+    "the first cancelled, yes to the second": (
+        Talk("en").books(-20, "b", 28).writes(3, "2").writes(250, "Yes please"),
+        [*CANCELS, "sent reminder b", "confirmed: b by only_open_question", "replies"],
+    ),
+    # What providers add
+    "us yes, which Twilio reports as START": (
+        Talk("us", "sms", "twilio").writes(3, "Yes", OptOutType="START"),
+        ["ContactOptedIn", *CONFIRMED],
+    ),
+    "button of the second reminder": (
+        Talk("en").books(-20, "a", 24, remind_before=["P1D", "PT2H"]).presses(3, 1).presses(1325, 1).presses(1326, 1),
+        ["confirmed: a by button", "replies", "sent reminder a", "confirmed: a by button", "replies"],
+    ),
+    "sent from a phone": (Talk("en", "sms", "twilio").writes(3, "1\n\nSent from my iPhone"), CONFIRMED),
+    "de sent from a phone": (
+        Talk("de", "sms", "twilio").writes(3, "Ja, ich komme.\n\nVon meinem iPhone gesendet"),
+        CONFIRMED,
+    ),
+    "fr sent from a phone": (Talk("fr", "sms", "twilio").writes(3, "2\nEnvoyé de mon iPhone"), CANCELS),
+    "an auto-reply": (Talk("en", "sms", "aws").writes(1, "I'm driving right now - I'll get back to you later."), []),
     "a signature alone": (Talk("en").writes(3, "Thanks, Maria"), []),
 }
 

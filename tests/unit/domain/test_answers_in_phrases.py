@@ -315,6 +315,49 @@ def test_a_refusal_beside_a_request_is_clear(locale: str, answer: Answer, text: 
     assert detect_answer(text, locale) is answer
 
 
+EVERYDAY: Final = {
+    CONFIRMED: {
+        "en": "Yes I am|Yes, we can|still coming|Sounds good, yes|Got it, I'll be there|I'm attending|First option",
+        "de": "Komme morgen|Bin morgen da|Es bleibt dabei|Aber klar|Natürlich komme ich|Ich halte den Termin ein",
+        "es": "Claro que voy|Enterado, confirmo|Sin problema, ahí estaré|Acepto|Con mucho gusto asistiré",
+        "fr": "Je confirme bien ma présence|Je maintiens le rdv|Rdv maintenu|d'ac|J'accepte",
+        "vi": "Mai em sẽ đến ạ|Em vẫn giữ lịch ạ|Dạ được, em sẽ đến|Hẹn mai gặp ạ|Xác nhận ạ, em cảm ơn",
+    },
+    CANCELS: {
+        "en": "I need to cancel tomorrow's appointment|Sorry but I have to cancel|I won't be coming|not gonna make it|"
+        "gotta cancel",
+        "de": "Ich muss den Termin morgen absagen|das schaffe ich nicht|Hiermit sage ich den Termin ab|"
+        "Tut mir leid aber ich kann nicht kommen",
+        "es": "Favor de cancelar mi cita|Voy a tener que cancelar|Ya no necesito la cita|Lo siento pero no puedo ir",
+        "fr": "Je suis désolé mais je dois annuler|Merci de bien vouloir annuler|"
+        "Je ne pourrai malheureusement pas venir|Je dois annuler mon rdv de demain",
+        "vi": "Mai em bận không đến được ạ|Em bận rồi, hủy giúp em|Em không đến nữa|Hủy lịch ngày mai",
+    },
+    MOVES: {
+        "en": "Change my appointment time|reschedule for next week|Can I come in at 3 instead?|third option",
+        "de": "Bitte um neuen Termin|Ich müsste den Termin verschieben|Geht es auch nächste Woche?",
+        "es": "¿Puede ser otro día?|Mejor otro día por favor|Reagéndame por favor|¿Tendrán otro horario?",
+        "fr": "Il faudrait décaler|Je dois repousser mon rdv|Vous auriez une autre date ?",
+        "vi": "Còn giờ khác không ạ?|Đổi sang 3h chiều|Lùi lịch giúp em|Hẹn hôm khác được không ạ",
+    },
+    None: {
+        "en": "sounds good|Got it|Looking forward to it|All good|sorry but no|I'm not sure I can make it",
+        "de": "Klappt das?|Bleibt es dabei?|aber nicht|Wir freuen uns|Tut mir leid aber nein",
+        "es": "Sin problema|Enterado|listo|hay que confirmar|lo siento pero no",
+        "fr": "Pas de souci|Il faut annuler ?|Il faut confirmer|ah oui|Je ne vais pas annuler",
+        "vi": "Dạ em cảm ơn ạ|Em bận rồi|Dạ chị ơi|Dạ chào bác sĩ|Em đến đc không",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("locale", "answer", "text"),
+    [(locale, answer, text) for answer, listed in EVERYDAY.items() for locale, text in rows(listed)],
+)
+def test_everyday_words_are_this_answer(locale: str, answer: Answer | None, text: str) -> None:
+    assert detect_answer(text, locale) is answer
+
+
 ALL_OF_THEM: Final = {
     "en": "Yes, both|1 for all|Confirm both please|Yes to all of them. Thanks, Maria|both confirmed",
     "de": "Ja, beide|1, alle|Ich bestätige beide Termine",

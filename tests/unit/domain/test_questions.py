@@ -199,6 +199,16 @@ def test_a_question_that_is_asked_again_is_open_again() -> None:
     assert (found.why, len(found.candidates)) == ("several_open", 2)
 
 
+def test_a_button_of_a_later_reminder_answers_again() -> None:
+    """The digit of a second reminder was published, and its button was not."""
+    one = appointment("A-1")
+    first, again = answered(asked(one), YES, NOON + MINUTE), asked(one, NOON + 3 * MINUTE, number=1)
+    payload = payload_of(again.scheduled_message_id, YES)
+    assert bound(YES, [first, again], one, payload=payload) == Binding(YES, YES, again, "button")
+    again = answered(again, YES, NOON + 4 * MINUTE)
+    assert bound(YES, [first, again], one, payload=payload) is None
+
+
 @pytest.mark.parametrize("state", [State.SENDING, State.UNDELIVERED])
 def test_a_message_that_was_not_read_asks_nothing(state: State) -> None:
     subject = appointment()

@@ -153,6 +153,19 @@ def test_cancel_is_about_the_visit_unless_carriers_stop(
     assert [cause["open_question"]["subject_id"] for cause in causes] == (["A-1001"] if stops else [])
 
 
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_a_yes_that_twilio_reports_as_start_answers(monkeypatch: pytest.MonkeyPatch, is_stopped: bool) -> None:
+    """Twilio counts YES as START: the most frequent answer in the United States was lost."""
+    world = reminded(monkeypatch, AMERICAN)
+    if is_stopped:
+        writes(world, "STOP", AMERICAN, message_id="stop")
+        world.clock.forward(minutes=1)
+    writes(world, "YES", AMERICAN, asks=Request.START)
+    assert answers(world) == [("confirmed", "only_open_question", False)]
+    assert replies(world) == ["answer_reply"]
+    assert not opted_out(world, AMERICAN)
+
+
 # Another channel of the number
 
 

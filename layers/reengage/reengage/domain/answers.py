@@ -31,10 +31,14 @@ MAX_NAMES: Final = 3
 
 
 class DetectedAnswer(NamedTuple):
-    """``names_someone``: a name is beside it, perhaps that of the one family member that it is about."""
+    """``names_someone``: a name is beside it, perhaps that of the one family member that it is about.
+
+    ``is_plain_yes``: it is only "yes", and may reply to anything, such as our reply to the answer before.
+    """
 
     answer: Answer | None
     names_someone: bool = False
+    is_plain_yes: bool = False
 
 
 def detect_answer(text: str, locale: str | None = None) -> Answer | None:
@@ -69,7 +73,7 @@ def detect_signed_answer(text: str, locale: str | None = None, name: str | None 
         return DetectedAnswer(None)
     language = (locale or "").replace("_", "-").partition("-")[0].lower()
     if answer := _detect(text, language) or _detect_after_no(text, language):
-        return DetectedAnswer(answer)
+        return DetectedAnswer(answer, is_plain_yes=_is_plain_yes(text))
     return _detect_signed(text, language, name)
 
 
@@ -102,7 +106,8 @@ def _detect(text: str, language: str) -> Answer | None:
     answers = _answers(language)
     text = _number_sign().sub("", text)
     sentences = split_sentences(text)
-    if strip_courtesies(" ".join(sentences)) in lists.phrase_set("no answers"):
+    whole = " ".join(sentences)
+    if not lists.phrase_set("no answers").isdisjoint((whole, strip_courtesies(whole))):
         return None
     if any(_is_doubtful(sentence.split(), answers) for sentence in sentences):
         return None
@@ -111,8 +116,15 @@ def _detect(text: str, language: str) -> Answer | None:
     is_question = "?" in unicodedata.normalize("NFKC", text)
     if len(found) == 1 and not is_question and (answer := found.pop()):
         return answer
-    unsigned = strip_courtesies(_without_signature(" ".join(sentences)))
+    unsigned = strip_courtesies(_without_signature(whole))
     return _parse(unsigned.split(), answers, is_question=is_question)
+
+
+def _is_plain_yes(text: str) -> bool:
+    words = strip_courtesies(normalise(text))
+    for section in ("plain yes", "answer fillers"):
+        words = " ".join(lists.words_pattern(section).sub("", words).split())
+    return not words
 
 
 def _is_doubtful(words: Sequence[str], answers: Mapping[str, Answer]) -> bool:

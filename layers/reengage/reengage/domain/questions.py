@@ -8,7 +8,8 @@
 | several questions are open, or a person of the business wrote after the question | unclear, with the candidates |
 | quotes another message while a question is open | unclear |
 | the appointment has moved or was cancelled since the reminder | unclear; it applies to nothing |
-| the same answer as before | nothing |
+| the same answer as before, and no reminder asked since | nothing |
+| only "yes" after another answer, and no reminder asked since | nothing: it may be about our reply |
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -95,11 +96,13 @@ def bind(
     agent_replied_at: datetime | None,
     now: datetime,
     names_someone: bool = False,
+    is_plain_yes: bool = False,
 ) -> Binding | None:
     """Bind the answer; ``None`` if no question was asked, or the same answer was given before.
 
     ``asked`` are the contact's messages of ``ASKING_REASONS`` that were handed over, ``subjects`` what they are about.
     ``names_someone``: of several appointments in one text, it may be about that family member's alone.
+    ``is_plain_yes``: it changes no answer, for it may be about our reply to that.
     """
     messages = _sent_before(asked, to.sent_at)
     questions = _questions(messages, subjects, now)
@@ -110,7 +113,7 @@ def bind(
     if quoted:
         bound = _named(given, to, _in_one_text(quoted, messages), questions, "quote")
     else:
-        bound = _only_open(given, to, questions, agent_replied_at)
+        bound = _only_open(given, to, questions, agent_replied_at, is_plain_yes=is_plain_yes)
     return _of_one(bound) if bound and names_someone else bound
 
 
@@ -198,7 +201,8 @@ def _named(
     question = next(each for each in questions if message in each.messages)
     if question.status:
         return Binding(given, None, message, by, question.status)
-    return None if question.answers(given, to.message_id) else Binding(given, given, message, by)
+    is_repeat = question.answers(given, to.message_id) and not question.is_open(to.message_id)
+    return None if is_repeat else Binding(given, given, message, by)
 
 
 def _all_of(
@@ -224,14 +228,19 @@ def _in_one_text(named: Sequence[ScheduledMessage], messages: Sequence[Scheduled
 
 
 def _only_open(
-    given: Answer, to: InboundMessage, questions: Sequence[_Question], agent_replied_at: datetime | None
+    given: Answer,
+    to: InboundMessage,
+    questions: Sequence[_Question],
+    agent_replied_at: datetime | None,
+    *,
+    is_plain_yes: bool,
 ) -> Binding | None:
     in_time = [question for question in questions if question.status is None]
     to_come = [question for question in in_time if question.is_asked]
     if not to_come:
         return _about_a_former_time(given, to, questions)
     waiting = [question for question in to_come if question.is_open(to.message_id)]
-    if not waiting and _is_answered(given, to, to_come):
+    if not waiting and _adds_nothing(given, to, to_come, is_plain_yes=is_plain_yes):
         return None
     candidates = waiting or to_come
     named = tuple(sorted((question.newest for question in candidates), key=_next_visit))
@@ -252,8 +261,10 @@ def _without_repeats(messages: Sequence[ScheduledMessage]) -> tuple[ScheduledMes
     return tuple(sorted({message.key: message for message in messages}.values(), key=_next_visit))
 
 
-def _is_answered(given: Answer, to: InboundMessage, questions: Sequence[_Question]) -> bool:
-    """Return whether every question has this answer already."""
+def _adds_nothing(given: Answer, to: InboundMessage, questions: Sequence[_Question], *, is_plain_yes: bool) -> bool:
+    """Return whether every question has this answer already, or any has an answer that a plain yes would change."""
+    if is_plain_yes:
+        return any(message.answer for question in questions for message in question.messages)
     return all(question.answers(given, to.message_id) for question in questions)
 
 

@@ -41,6 +41,7 @@ class AnswerCandidate:
     now: datetime
     agent_replied_at: datetime | None = None
     names_someone: bool = False
+    is_plain_yes: bool = False
 
     def bind(self, agent_replied_at: datetime | None = None) -> Binding | None:
         return bind(
@@ -51,6 +52,7 @@ class AnswerCandidate:
             agent_replied_at=_latest(self.agent_replied_at, agent_replied_at),
             now=self.now,
             names_someone=self.names_someone,
+            is_plain_yes=self.is_plain_yes,
         )
 
     def open_question(self) -> ScheduledMessage | None:
@@ -76,15 +78,19 @@ class AnswerCandidate:
 def answer_candidate(
     message: InboundMessage, detection: Detection, *, store: AnswerStore, now: datetime
 ) -> AnswerCandidate | None:
-    """Read the reminders that asked, if the message looks like an answer; else make no request."""
+    """Read the reminders that asked, if the message looks like an answer; else make no request.
+
+    A START may be an answer, too: Twilio reports each YES as one.
+    """
     button = parse_payload(message.payload)
-    given, names_someone = DetectedAnswer(button[0]) if button else _detect(message)
-    if given is None or (detection.request is not None and given is not Answer.CANCEL_REQUESTED):
+    given, names_someone, is_plain_yes = DetectedAnswer(button[0]) if button else _detect(message)
+    is_other_request = detection.request not in (None, Request.START)
+    if given is None or (is_other_request and given is not Answer.CANCEL_REQUESTED):
         return None
     others, asked = read_questions(message.contact, store, now)
     subjects = {ref: store.read_subject(ref) for ref in dict.fromkeys(row.subject for row in asked)}
     agents = (other.conversation.agent_replied_at for other in others if other.conversation)
-    return AnswerCandidate(given, message, asked, subjects, now, _latest(*agents), names_someone)
+    return AnswerCandidate(given, message, asked, subjects, now, _latest(*agents), names_someone, is_plain_yes)
 
 
 def read_questions(

@@ -166,7 +166,7 @@ def _choice(
     fields = {"word": detection.keyword} if detection.keyword else {"asks": str(detection.request)}
     # An opt-out may cover other channels than the one that it came by.
     cause: dict[str, Any] = {**fields, "message_id": message.message_id, "channel": message.contact.channel}
-    if candidate and (question := candidate.open_question()):
+    if candidate and not allowed and (question := candidate.open_question()):
         cause["open_question"] = {
             "subject_id": question.subject.id,
             "scheduled_message_id": question.scheduled_message_id,
@@ -228,8 +228,13 @@ def _bind(
     if candidate and binding:
         for each in binding.each:
             store_answer(each, candidate.message, store=store)
-        publish([answered_event(each, candidate.message, also_opted_out=choice is not None) for each in binding.each])
+        opts_out = _is_opt_out(choice)
+        publish([answered_event(each, candidate.message, also_opted_out=opts_out) for each in binding.each])
     return binding
+
+
+def _is_opt_out(choice: RecordChoice | None) -> bool:
+    return choice is not None and not choice.choice.allowed
 
 
 def _use_opener(
@@ -263,7 +268,7 @@ def _reply(
     if now >= message.sent_at + FRESH_FOR:
         return None
     if binding:
-        is_acknowledged = settings.acknowledges_answers and choice is None and not binding.is_in_a_talk
+        is_acknowledged = settings.acknowledges_answers and not _is_opt_out(choice) and not binding.is_in_a_talk
         answer = {"answer": str(binding.answer or binding.why)}
         return replace(reply("answer_reply", message, now), facts=answer) if is_acknowledged else None
     if opened:
