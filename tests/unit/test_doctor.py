@@ -354,6 +354,20 @@ def test_doctor_exits_with_one_if_anything_is_found(
     assert "reengage redrive" in finding["hint"]
 
 
+def test_doctor_names_the_stack_in_its_hints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command of the hint ended a pause of another stack."""
+    aws = Healthy(brand={"name": "A", "timezone": "UTC", "pauses": {"marketing": PAUSED["all"]}})
+    monkeypatch.setattr(Inspection, "of", lambda _: inspection(aws))
+    assert main(["doctor", "--only", "pauses", "--stack", "local"]) == 1
+    printed = capsys.readouterr().out
+    assert "reengage resume --stack local --scope marketing --brand acme." in printed
+    assert printed.startswith("problem  pauses; expected: nothing is paused\n")
+    assert main(["doctor", "--only", "pauses"]) == 1
+    assert "reengage resume --scope marketing --brand acme." in capsys.readouterr().out
+
+
 def test_a_check_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """It checked nothing, and ended as if all were well."""
     assert main(["doctor", "--only", "kyes"]) == 2
@@ -364,12 +378,12 @@ def test_each_provider_that_needs_keys_is_checked() -> None:
     assert set(provider_checks.KEYS_OF) == {"meta", "twilio", "webhook"}
 
 
-EVENT = {
+EVENT: dict[str, Any] = {
     "id": "e-1",
     "time": "2026-11-01T10:00:00Z",
     "source": "acme.booking",
     "detail-type": "AppointmentBooked",
-    "detail": {"appointment_id": "a-1"},
+    "detail": {"brand": "acme", "appointment_id": "a-1", "starts_at": "2026-12-01T10:00:00Z"},
 }
 
 
@@ -386,6 +400,16 @@ class Queues:
     attributes: dict[str, str] = field(default_factory=dict)
     invoked: list[tuple[str, Any]] = field(default_factory=list)
     answer: Any = field(default_factory=lambda: {"receipts": 1, "recorded": 1})
+    comes_back: bool = False
+    """Whether an event that was put is rejected, so that the queue has it again."""
+
+    hidden: int = 0
+
+    def __post_init__(self) -> None:
+        self.at_first = len(self.bodies)
+
+    def get_queue_attributes(self, **_: Any) -> Any:
+        return {"Attributes": {"ApproximateNumberOfMessagesNotVisible": str(self.hidden)}}
 
     def invoke(self, *, FunctionName: str, Payload: bytes) -> Any:  # noqa: N803 - AWS's own name
         self.invoked.append((FunctionName, json.loads(Payload)))
@@ -402,7 +426,12 @@ class Queues:
         start, self.read = self.read, self.read + len(batch)
         return {
             "Messages": [
-                {"Body": json.dumps(body), "ReceiptHandle": str(number), "MessageAttributes": attributes}
+                {
+                    "Body": body if isinstance(body, str) else json.dumps(body),
+                    "ReceiptHandle": str(number),
+                    "MessageAttributes": attributes,
+                    "Attributes": {"SentTimestamp": "9999999999999" if number >= self.at_first else "0"},
+                }
                 for number, body in enumerate(batch, start)
             ]
         }
@@ -411,6 +440,7 @@ class Queues:
         if self.refuses:
             return {"FailedEntryCount": 1}
         self.put += Entries
+        self.bodies += [EVENT] if self.comes_back else []
         return {"FailedEntryCount": 0}
 
     def delete_message(self, *, ReceiptHandle: str, **_: Any) -> None:  # noqa: N803 - AWS's own name
@@ -440,7 +470,7 @@ def test_redrive_keeps_the_time_and_id_of_each_event(queues: Callable[..., Queue
     assert main(["redrive", "--apply", "--rate", "1000"]) == 0
     assert len(aws.put) == 3
     assert {entry["Time"] for entry in aws.put} == {EVENT["time"]}
-    assert json.loads(aws.put[0]["Detail"]) == {"event_id": "e-1", "appointment_id": "a-1"}
+    assert json.loads(aws.put[0]["Detail"]) == {"event_id": "e-1"} | EVENT["detail"]
     assert aws.deleted == ["0", "1", "2"]
 
 
@@ -461,6 +491,47 @@ def test_redrive_leaves_what_the_bus_does_not_take(
     assert main(["redrive", "--apply"]) == 1
     assert aws.deleted == []
     assert "left" in capsys.readouterr().out
+
+
+def test_redrive_puts_each_event_once(queues: Callable[..., Queues]) -> None:
+    """An event that failed again was taken from the queue and put again, a thousand times in one run."""
+    aws = queues(EVENT, EVENT, comes_back=True)
+    assert main(["redrive", "--apply", "--rate", "1000"]) == 0
+    assert (len(aws.put), aws.deleted) == (2, ["0", "1"])
+    assert aws.given_back == ["2", "3"]
+
+
+def test_redrive_leaves_events_that_are_still_invalid(
+    queues: Callable[..., Queues], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The app would reject it again, with an alarm; only the system that sent it can correct it."""
+    invalid = EVENT | {"detail": {"appointment_id": "a-1"}}
+    aws = queues({"errors": ["$.detail.starts_at: is required"], "event": invalid}, {"errors": [""], "event": EVENT})
+    assert main(["redrive", "--queue", "rejected", "--apply", "--rate", "1000"]) == 1
+    assert (len(aws.put), aws.deleted, aws.given_back) == (1, ["1"], ["0"])
+    assert "left (still invalid: let its system send it again): AppointmentBooked: 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("body", ["not JSON", [1], {"gzip": "broken"}, EVENT | {"detail": 1}])
+def test_redrive_leaves_what_is_no_event(
+    body: Any, queues: Callable[..., Queues], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One such message ended the command with a traceback; the others of the queue were hidden."""
+    aws = queues(body, EVENT)
+    assert main(["redrive", "--apply", "--rate", "1000"]) == 1
+    assert (len(aws.put), aws.deleted, aws.given_back) == (1, ["1"], ["0"])
+    assert "left (no event of the bus: see events/README.md): 1" in capsys.readouterr().out
+
+
+def test_redrive_reports_messages_that_are_hidden(
+    queues: Callable[..., Queues], capsys: pytest.CaptureFixture[str]
+) -> None:
+    queues()
+    assert main(["redrive"]) == 0
+    assert "The queue is empty." in capsys.readouterr().out
+    queues(hidden=2)
+    assert main(["redrive"]) == 1
+    assert "2 messages are hidden" in capsys.readouterr().err
 
 
 FAILED = {

@@ -59,7 +59,7 @@ def listener(inspection: Inspection) -> Iterator[Finding]:
 
 
 QUEUE_HINTS: Mapping[str, str] = {
-    "RejectedEventsQueue": "Each names the wrong field. Correct the sender, then: reengage redrive --queue rejected.",
+    "RejectedEventsQueue": "reengage redrive --queue rejected shows the wrong fields. Correct the sender.",
     "FailedEventsQueue": "Read the function's log, fix the cause, then: reengage redrive --queue failed.",
     "FailedSchedulesQueue": "The next run sends what is due. Read the function's log, then delete the message.",
 }

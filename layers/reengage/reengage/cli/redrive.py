@@ -5,16 +5,18 @@ import gzip
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import typer
 
+from reengage.adapters.inbound.eventbridge import inbound_message, parse_business_event, receipt
 from reengage.cli import stack as stacks
 from reengage.cli.console import ExitCode, UsageError, command, warn, write, write_json
 from reengage.cli.explain import JsonOption, StackOption
 from reengage.domain.reasons import REASONS
+from reengage.errors import InvalidEvent
 from reengage.usecases.redrive_messages import Selection, redrive_messages
 
 Queue = Literal["failed", "rejected"]
@@ -43,9 +45,9 @@ def redrive(
 ) -> ExitCode:
     """Put failed or rejected events on the bus again, or failed messages into the schedule.
 
-    It also counts the causes. Each event keeps its own time; one that the bus does not take stays in the queue. A
-    notification of AWS goes to its function again. Each message is sent by the next run, after the same rules,
-    if it is still valid. Example: reengage redrive --apply
+    It also counts the causes. Each event keeps its own time. An event that is still invalid stays in the queue, and
+    so does one that the bus does not take. A notification of AWS goes to its function again. Each message is sent by
+    the next run, after the same rules, if it is still valid. Example: reengage redrive --apply
     """
     if queue not in (*OUTPUTS, MESSAGES):
         raise UsageError(f'unknown --queue "{queue}"; use {", ".join((*OUTPUTS, MESSAGES))}')
@@ -62,8 +64,14 @@ def redrive(
     else:
         notified = description.output("RecordDeliveryFunctionArn")
         bus, url = description.output("EventBusName"), description.output(OUTPUTS[queue])
-        runner = _Redrive(bus, url, notified, rate, apply=apply)
+        runner = _Redrive(bus, url, notified, rate, apply=apply, began=description.now())
         counts = runner.run(limit)
+        if not counts and (hidden := runner.hidden()):
+            warn(
+                f"{hidden} messages are hidden: another redrive reads them, or was stopped. "
+                f"Try again in {HIDDEN_SECONDS} seconds."
+            )
+            return ExitCode.FINDING
     if as_json:
         write_json(dict(counts))
     else:
@@ -109,7 +117,7 @@ def cause_of(message: Mapping[str, Any]) -> str:
     | a subscription of SNS | in the attributes ``ErrorCode`` and ``ErrorMessage`` |
     | the app, as invalid | in the body: ``errors`` |
     """
-    body = json.loads(message["Body"])
+    body = _json_object(message["Body"])
     attributes = {name: value.get("StringValue") for name, value in message.get("MessageAttributes", {}).items()}
     context, response = body.get("requestContext") or {}, body.get("responsePayload") or {}
     parts = (
@@ -121,33 +129,45 @@ def cause_of(message: Mapping[str, Any]) -> str:
 
 
 class _Redrive:
-    def __init__(self, bus: str, queue_url: str, notified: str, rate: float, *, apply: bool) -> None:
+    def __init__(self, bus: str, queue_url: str, notified: str, rate: float, *, apply: bool, began: datetime) -> None:
         import boto3  # noqa: PLC0415 - commands without a stack do not need it
 
         self.bus, self.queue_url, self.notified, self.rate, self.apply = bus, queue_url, notified, rate, apply
+        self.began = began
         self.sqs, self.events, self.functions = boto3.client("sqs"), boto3.client("events"), boto3.client("lambda")
         self.causes: Counter[str] = Counter()
+        self.deleted: set[str] = set()
+
+    def hidden(self) -> int:
+        """Return how many messages of the queue another reader has."""
+        name: Final = "ApproximateNumberOfMessagesNotVisible"
+        answer = self.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=[name])
+        return int(answer["Attributes"].get(name, 0))
 
     def run(self, limit: int) -> Counter[str]:
         """Return how many events of each type went where, and how many had each cause.
 
-        A dry run reads each message once and gives it back.
+        What stays in the queue is read once and given back. So is what arrives meanwhile: it may be an event that this
+        run has put, and that failed again.
         """
         counts: Counter[str] = Counter()
         for message in self._messages(limit):
             self.causes[f"cause: {cause_of(message)}"] += 1
-            went = self._put_back(_event_of(message["Body"]))
+            went = self._put_back(_event_of(message["Body"]), was_rejected="errors" in _json_object(message["Body"]))
             counts[went] += 1
             if self.apply and not went.startswith("left"):
                 self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
+                self.deleted.add(message["ReceiptHandle"])
                 if counts.total() % PROGRESS_EVERY == 0:
                     warn(f"{counts.total()} events …")
                 time.sleep(1 / self.rate)
         return counts + self.causes
 
-    def _put_back(self, event: Any) -> str:
+    def _put_back(self, event: Any, *, was_rejected: bool) -> str:
         """Put the event on the bus, or give a notification to its function, under its own id; return where it went."""
         if (entry := self._entry(event)) is not None:
+            if was_rejected and _is_invalid(event):
+                return f"left (still invalid: let its system send it again): {entry['DetailType']}"
             if not self.apply:
                 return f"would be put: {entry['DetailType']}"
             is_refused = self.events.put_events(Entries=[entry])["FailedEntryCount"]
@@ -174,15 +194,17 @@ class _Redrive:
                     MaxNumberOfMessages=min(BATCH, limit - len(seen)),
                     VisibilityTimeout=HIDDEN_SECONDS,
                     MessageAttributeNames=["All"],
+                    MessageSystemAttributeNames=["SentTimestamp"],
                 ).get("Messages", [])
                 if not received:
                     return
                 for message in received:
                     seen.append(message)
-                    yield message
+                    if int(message.get("Attributes", {}).get("SentTimestamp", 0)) <= self.began.timestamp() * 1000:
+                        yield message
         finally:
-            if not self.apply:
-                for message in seen:
+            for message in seen:
+                if message["ReceiptHandle"] not in self.deleted:
                     self.sqs.change_message_visibility(
                         QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
                     )
@@ -190,6 +212,8 @@ class _Redrive:
     def _entry(self, event: Any) -> Any:
         """Return the entry of an event, with its own time and id; ``None`` if it is no event of the bus."""
         if not isinstance(event, dict) or not {"time", "source", "detail-type", "detail", "id"} <= event.keys():
+            return None
+        if not isinstance(event["detail"], dict):
             return None
         return {
             "EventBusName": self.bus,
@@ -200,12 +224,35 @@ class _Redrive:
         }
 
 
+def _is_invalid(event: Any) -> bool:
+    """Return whether the app would reject this event of the bus again."""
+    parsers: Mapping[str, Callable[[Any], Any]] = {"MessageReceived": inbound_message, "DeliveryReported": receipt}
+    parse: Callable[[Any], Any] = parsers.get(event["detail-type"], parse_business_event)
+    try:
+        parse(event)
+    except InvalidEvent:
+        return True
+    return False
+
+
 def _event_of(body: str) -> Any:
-    """Return the event that a message of the queue keeps."""
-    message = json.loads(body)
+    """Return the event that a message of the queue keeps; an empty object if there is nothing to read."""
+    message = _json_object(body)
     if "gzip" in message:
-        return json.loads(gzip.decompress(base64.b64decode(message["gzip"])))
+        try:
+            return json.loads(gzip.decompress(base64.b64decode(message["gzip"])))
+        except (OSError, ValueError):
+            return {}
     return message.get("requestPayload") or message.get("event") or message
+
+
+def _json_object(text: str) -> Any:
+    """Return a JSON object; an empty one of any other text."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _notification(event: Any) -> Mapping[str, Any] | None:
