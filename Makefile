@@ -273,7 +273,8 @@ local-invoke: $(PROJECT) $(SAM) $(EMULATOR) ## Run each file of events/ through 
 
 STACK ?= reengage
 LOCAL_STACK := $(TOOLS)/local-stack.env
-REENGAGE := $(if $(filter local,$(STACK)),set -a && . $(LOCAL_STACK) && )PYTHONPATH=layers/reengage $(BIN)/python -m reengage
+NO_STACK := { echo "No local stack is running. Start it with: make up" >&2; exit 1; }
+REENGAGE := $(if $(filter local,$(STACK)),[ -f $(LOCAL_STACK) ] || $(NO_STACK); set -a && . $(LOCAL_STACK) && )PYTHONPATH=layers/reengage $(BIN)/python -m reengage
 # $(call need,VARIABLE,example): end with what to type if the variable is not set.
 need = $(if $($(1)),,@echo "$(1) is missing. Usage: $(2)" >&2; exit 2)
 

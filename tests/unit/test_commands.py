@@ -173,7 +173,7 @@ def test_preview_with_a_stack_invokes_its_function(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"detail-type": "ContactErased"}', "$.preview.detail: "),
+        ('{"detail-type": "ContactErased"}', "$.detail: "),
         ("[]", "event.json: expected a JSON object"),
         ("{", "event.json: expected JSON: Expecting property name"),
     ],
@@ -503,6 +503,57 @@ def test_pause_rejects_an_unknown_scope_or_instant(
     assert error in capsys.readouterr().err
 
 
+def test_pause_rejects_an_end_in_the_past(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command printed "Paused", and the app rejected the event."""
+    bus = Bus()
+    monkeypatch.setattr(boto3, "client", bus.client)
+    assert main(["pause", "--until", "2020-01-01T08:00:00Z"]) == 2
+    assert bus.entries == []
+    assert "expected an instant in the future" in capsys.readouterr().err
+
+
+@pytest.fixture
+def misspelt(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A stack that knows only acme-dental."""
+    stack = stacks.Stack("reengage", {"TableName": "table", "EventBusName": "bus"}, {})
+    monkeypatch.setattr(stacks, "describe", lambda _name: stack)
+    monkeypatch.setattr("reengage.cli.brands.known_brands", lambda _stack, _wanted: {"acme-dental"})
+    monkeypatch.setattr(stacks, "put_events", lambda _stack, _envelopes: None)
+    return "no brand acme-dentl is known; did you mean acme-dental?"
+
+
+@pytest.mark.parametrize("command", ["pause", "resume"])
+def test_a_pause_of_an_unknown_brand_is_a_finding(
+    command: str, misspelt: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It printed "Paused: acme-dentl", and acme-dental sent on."""
+    assert main([command, "--brand", "acme-dentl"]) == 1
+    assert misspelt in capsys.readouterr().err
+    assert main([command, "--brand", "acme-dental"]) == 0
+
+
+def test_commands_name_the_brand_that_may_be_meant(
+    misspelt: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty day, an empty export and a test that no one got looked like a right answer."""
+    answers = {
+        "day": {"brand": "acme-dentl", "date": "2026-12-04", "zone": "UTC", "entries": []},
+        "export": {"contact": ANNA, "profile": None},
+        "send-test": {"state": "sent", "provider": "eventbridge"},
+        "progress": {"broadcasts": []},
+    }
+    calls = {
+        "day": ["--brand", "acme-dentl"],
+        "export": ["acme-dentl/sms/+12025550101"],
+        "send-test": ["--to", "+12025550101", "--brand", "acme-dentl", "--yes"],
+        "progress": ["acme-dentl", "--item", "i-1"],
+    }
+    for name, arguments in calls.items():
+        monkeypatch.setattr(stacks, "stack_functions", lambda _, name=name: lambda *_: answers[name])
+        assert main([name, *arguments]) == 1
+        assert misspelt in capsys.readouterr().err
+
+
 def test_pause_fails_if_the_bus_does_not_take_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -526,7 +577,8 @@ def test_send_builds_a_valid_event_of_each_type(name: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["send", "AppointmentBoked"], 'unknown event "AppointmentBoked"; use one of AgentReplied'),
+        (["send", "AppointmentBoked"], 'unknown event "AppointmentBoked"; did you mean AppointmentBooked?'),
+        (["send", "Nonsense"], 'unknown event "Nonsense"; use one of AgentReplied'),
         (
             ["send", "AppointmentBooked", "--contact", "acme/sms/+12025550101", "--in", "soon"],
             '--in "soon": expected 2d',
@@ -626,6 +678,60 @@ def test_send_waits_until_the_event_shows(sending: list[Any], capsys: pytest.Cap
     assert result["preview"]["planned"][0]["reason"] == "appointment_reminder"
     assert result["outcome"]["stands"]["subjects"] == {"appointment a-17": {}}
     assert [envelope["detail-type"] for envelope in sending] == ["AppointmentBooked"]
+
+
+def test_send_waits_for_all_effects_of_the_event(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It showed the subject without its messages, as if nothing were planned."""
+    looks: list[Any] = []
+
+    def invoke(_output: str, event: Any) -> Any:
+        if "preview" in event:
+            return {"planned": []}
+        looks.append(event)
+        entries = [{"at": "2026-11-27", "what": "planned"}] if len(looks) > 2 else []
+        subjects: dict[str, Any] = {"appointment a-17": {}} if len(looks) > 1 else {}
+        return {"contact": SENT_TO, "asked_at": "", "stands": {"subjects": subjects}, "entries": entries}
+
+    monkeypatch.setattr(stacks, "stack_functions", lambda _stack: invoke)
+    monkeypatch.setattr(stacks, "put_events", lambda *_: None)
+    monkeypatch.setattr("reengage.cli.send.POLL_SECONDS", 0)
+    assert main([*ARGUMENTS, "--yes", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["outcome"]["entries"]) == 1
+
+
+def test_send_shows_the_text_of_an_announcement(
+    sending: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It printed "plans nothing" for a message to every open conversation."""
+    broadcast = {"reason": "holiday_hours", "due_at": "2026-12-20T09:00:00Z", "text": "We are closed."}
+    answer = {"planned": [], "broadcasts": [broadcast]}
+    monkeypatch.setattr(stacks, "stack_functions", lambda _stack: lambda *_: answer)
+    event = ["send", "HolidayHoursAnnounced", "--brand", "acme", "--set", "closed=true", "--dry-run"]
+    assert main(event) == 0
+    printed = capsys.readouterr().out
+    assert "plans holiday_hours due 2026-12-20T09:00:00Z, to many people\n  We are closed." in printed
+    assert "plans nothing" not in printed
+    assert sending == []
+
+
+def test_send_takes_a_number_as_text(sending: list[Any]) -> None:
+    """The answer "1" to a reminder was refused as a number."""
+    message = ["send", "MessageReceived", "--contact", "acme-dental/sms/+12025550101", "--yes", "--wait", "0"]
+    main([*message, "--set", "text=1", "--set", "message_id=17"])
+    assert [sending[0]["detail"][name] for name in ("text", "message_id")] == ["1", "17"]
+    main(["send", "HolidayHoursAnnounced", "--brand", "acme", "--set", "closed=true", "--yes"])
+    assert sending[1]["detail"]["closed"] is True
+
+
+def test_preview_reports_a_misspelled_field(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The plan looked right; the time zone of the event did not count."""
+    detail = {"contact": SENT_TO, "appointment_id": "a", "starts_at": "2031-03-20T10:00:00Z", "timezon": "UTC"}
+    file = tmp_path / "event.json"
+    file.write_text(json.dumps({"detail-type": "AppointmentBooked", "detail": detail}), encoding="utf-8")
+    assert main(["preview", str(file)]) == 0
+    assert "$.detail.timezon: unknown field; did you mean timezone?" in capsys.readouterr().err
 
 
 def test_send_reports_that_nothing_changed(sending: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
@@ -841,7 +947,7 @@ def test_explain_finds_the_contacts_of_an_appointment(
     assert "planned appointment_reminder a-17 P1D" in out
     assert "a-18 P1D" not in out
     assert main(["explain", "--appointment", "a-99"]) == 1
-    assert "Nothing is stored of it." in capsys.readouterr().out
+    assert f"Nothing is stored of it in the brand {FAKE_ANNA.brand}." in capsys.readouterr().out
     assert main(["explain"]) == 2
     assert "is missing" in capsys.readouterr().err
 

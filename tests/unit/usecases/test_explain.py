@@ -351,6 +351,20 @@ def test_a_hold_is_forecast_with_its_end() -> None:
     assert entry["forecast_at"] > iso(at_eight)
 
 
+def test_a_forecast_of_too_late_names_the_hold() -> None:
+    """A full cap holds the second reminder past its end: it was "too_late" hours before it was due, without a cause."""
+    world = World(policy=PolicySettings(caps={"utility": parse_caps("1/P1D")}))
+    world.receive(inbound())
+    world.plan(business("AppointmentBooked", subject_id="A-1", starts_at=STARTS, remind_before=["PT1H"]))
+    world.clock.now = STARTS - timedelta(hours=1)
+    world.run_sender()
+    world.plan(
+        business("AppointmentBooked", subject_id="A-2", starts_at=STARTS + timedelta(hours=4), remind_before=["PT1H"])
+    )
+    entry = forecasts(world)[-1]
+    assert (entry["forecast_rule"], entry["forecast_held_by"]) == ("too_late", "frequency_cap")
+
+
 def test_without_settings_there_is_no_forecast() -> None:
     world = World()
     world.receive(inbound())

@@ -46,7 +46,8 @@ def command[**P](run: Callable[P, ExitCode]) -> Callable[P, None]:
 
 
 def warn(*lines: str) -> None:
-    print(*map(printable, lines), sep="\n", file=sys.stderr)
+    for line in lines:
+        print(printable(line), file=sys.stderr)
 
 
 def write(*lines: str) -> None:

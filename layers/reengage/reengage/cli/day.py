@@ -13,6 +13,7 @@ import typer
 
 from reengage.adapters.inbound.questions import question
 from reengage.cli import stack as stacks
+from reengage.cli.brands import brand_hint
 from reengage.cli.console import ExitCode, UsageError, check_output, command, printable, warn, write, write_json
 from reengage.cli.explain import JsonOption
 from reengage.domain.instants import DAYS_AHEAD, parse_instant, parse_zone
@@ -85,10 +86,17 @@ def day(
         write_json(found)
     else:
         _print_table(found)
+    findings = list(_findings(found, "" if story else stack))
+    warn(*findings)
+    return ExitCode.FINDING if findings else ExitCode.DONE
+
+
+def _findings(found: Mapping[str, Any], stack: str) -> Iterator[str]:
     missed = sum(entry["state"] == "not_reached" for entry in found["entries"])
     if missed:
-        warn(f"{missed} of {len(found['entries'])} appointments get no reminder.")
-    return ExitCode.FINDING if missed else ExitCode.DONE
+        yield f"{missed} of {len(found['entries'])} appointments get no reminder."
+    if stack and not found["entries"] and (hint := brand_hint(stack, found["brand"])):
+        yield hint
 
 
 def _day(text: str) -> str:

@@ -38,11 +38,13 @@ def build(
     value; an instant lies ``ahead`` of ``now`` (``2d``, ``90m``, or an ISO 8601 duration). Raises ``UsageError``.
     """
     if detail_type not in EVENT_TYPES:
-        raise UsageError(f'unknown event "{detail_type}"; use one of {", ".join(sorted(EVENT_TYPES))}')
+        close = get_close_matches(detail_type, EVENT_TYPES, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"use one of {', '.join(sorted(EVENT_TYPES))}"
+        raise UsageError(f'unknown event "{detail_type}"; {hint}')
     detail: dict[str, Any] = {"contact": dict(contact)} if contact else {}
     if brand and not contact:
         detail["brand"] = brand
-    detail |= dict(_given(fields))
+    detail |= dict(_given(fields, EVENT_TYPES[detail_type]))
     _check_names(detail_type, detail)
     at = now + parse_ahead(ahead)
     for field in msgspec.structs.fields(EVENT_TYPES[detail_type]):
@@ -76,15 +78,19 @@ def parse_ahead(text: str) -> timedelta:
     return ahead
 
 
-def _given(fields: Sequence[str]) -> Iterator[tuple[str, Any]]:
+def _given(fields: Sequence[str], of: type[msgspec.Struct]) -> Iterator[tuple[str, Any]]:
+    """Yield each name and value; a number stays text, such as the answer "1", if the field takes no number."""
+    types_of = {field.name: set(_leaves(field.type)) for field in msgspec.structs.fields(of)}
     for field in fields:
         name, equals, text = field.partition("=")
         if not equals or not name:
             raise UsageError(f'--set "{field}": expected name=value, for example --set location="12 Garden Street"')
         try:
-            yield name, json.loads(text)
+            value = json.loads(text)
         except json.JSONDecodeError:
-            yield name, text
+            value = text
+        is_text = isinstance(value, bool | int | float) and not types_of.get(name, set()) & {bool, int, float}
+        yield name, text if is_text else value
 
 
 def _example(name: str, of: Any, at: datetime) -> Any:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from reengage.cli import stack as stacks
-from reengage.cli.brands import known_brands, unknown_brand
+from reengage.cli.brands import brand_hint
 from reengage.cli.console import ExitCode, UsageError, command, flat, printable, require_one, warn, write, write_json
 from reengage.cli.contacts import EXAMPLE, contact_fields, parse_contact
 from reengage.domain.preferences import EVERYWHERE
@@ -66,7 +66,7 @@ def explain(
     else:
         for found in ledgers:
             write(*ledger(found))
-    if not any(found["entries"] for found in ledgers) and (hint := _brand_hint(stack, brand)):
+    if not any(found["entries"] for found in ledgers) and (hint := brand_hint(stack, brand)):
         warn(hint)
     for opener in answer.get("openers", ()):
         write(
@@ -74,11 +74,15 @@ def explain(
         )
     if not ledgers and not answer.get("openers"):
         write(
-            "Nothing is stored of it. Check the id and the brand. `reengage doctor` shows rejected and failed events, "
-            "and brands that a system spells differently."
+            f"Nothing is stored of it{_of_brand(answer)}. Check the id and the brand. `reengage doctor` shows rejected "
+            "and failed events, and brands that a system spells differently."
         )
         return ExitCode.FINDING
     return ExitCode.DONE
+
+
+def _of_brand(answer: Mapping[str, Any]) -> str:
+    return f" in the brand {answer['brand']}" if answer.get("brand") else ""
 
 
 def _of_phone(invoke: stacks.Functions, stack: str, brand: str, phone: str) -> dict[str, Any]:
@@ -146,19 +150,6 @@ def _international(phone: str, senders: Sequence[str]) -> str:
     raise UsageError(NO_NUMBER.format(phone))
 
 
-def _brand_hint(stack: str, brand: str) -> str:
-    """Say if no such brand is known; nothing if it is, or if that cannot be checked with these credentials."""
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - the same
-
-    if not brand:
-        return ""
-    try:
-        known = known_brands(stacks.describe(stack), [brand])
-    except (stacks.StackError, BotoCoreError, ClientError):
-        return ""
-    return "" if brand in known else unknown_brand(brand, known)
-
-
 PARTS: Final = ("inbound", "scheduled", "subjects", "consents")
 """The lists of an export; a large export arrives in parts."""
 
@@ -175,6 +166,9 @@ def export(contact: ContactArgument, stack: StackOption = "reengage") -> ExitCod
     if linked := whole.pop("linked", []):
         whole["linked"] = [_whole({**fields, **other}, invoke) for other in linked]
     write_json(whole)
+    if hint := brand_hint(stack, fields["brand"]):
+        warn(hint)
+        return ExitCode.FINDING
     return ExitCode.DONE
 
 

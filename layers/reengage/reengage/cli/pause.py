@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from reengage.cli import stack as stacks
-from reengage.cli.console import ExitCode, UsageError, command, write
+from reengage.cli.brands import brand_hint
+from reengage.cli.console import ExitCode, UsageError, command, warn, write
 from reengage.cli.explain import StackOption
 from reengage.domain.instants import parse_instant
 from reengage.domain.reasons import REASONS
@@ -35,9 +36,9 @@ def pause(
         except ValueError as error:
             raise UsageError(f'--until "{until}": {error}') from error
     detail = _detail(stack, brand, scope) | more
-    stacks.put_events(stack, [{"detail-type": "SendingPaused", "detail": detail}])
-    write(f"Paused: {brand or 'the whole stack'}, {scope}{f', until {until}' if until else ''}.")
-    return ExitCode.DONE
+    if until and more["until"] <= detail["occurred_at"]:
+        raise UsageError(f'--until "{until}": expected an instant in the future')
+    return _put(stack, "SendingPaused", detail, f", until {until}" if until else "")
 
 
 @command
@@ -46,9 +47,18 @@ def resume(brand: BrandOption = "", scope: ScopeOption = "all", stack: StackOpti
 
     Example: reengage resume --scope marketing
     """
-    stacks.put_events(stack, [{"detail-type": "SendingResumed", "detail": _detail(stack, brand, scope)}])
-    write(f"Resumed: {brand or 'the whole stack'}, {scope}.")
-    return ExitCode.DONE
+    return _put(stack, "SendingResumed", _detail(stack, brand, scope))
+
+
+def _put(stack: str, detail_type: str, detail: dict[str, Any], ends: str = "") -> ExitCode:
+    """Put the event on the bus, whatever its brand; a brand that the stack does not know is a finding."""
+    brand = detail.get("brand", "")
+    hint = brand_hint(stack, brand)
+    stacks.put_events(stack, [{"detail-type": detail_type, "detail": detail}])
+    write(f"{detail_type.removeprefix('Sending')}: {brand or 'the whole stack'}, {detail['scope']}{ends}.")
+    if hint:
+        warn(f"Probably without effect: {hint}")
+    return ExitCode.FINDING if hint else ExitCode.DONE
 
 
 def _detail(stack: str, brand: str, scope: str) -> dict[str, Any]:

@@ -6,12 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
+from reengage.adapters.inbound.eventbridge import hints
 from reengage.adapters.inbound.questions import AboutEvent, question
 from reengage.adapters.memory import MemoryStore
 from reengage.cli import stack as stacks
 from reengage.cli.console import ExitCode, UsageError, command, read_json, warn, write_json
 from reengage.domain.conversation import extend
 from reengage.domain.instants import iso, parse_instant
+from reengage.errors import InvalidEvent
 from reengage.settings import DecisionSettings
 from reengage.simulation.parameters import environment
 from reengage.usecases.preview import preview as preview_event
@@ -34,9 +36,11 @@ def preview(
     envelope, moved = arriving_now({"time": iso(now), **envelope}, now)
     if moved:
         warn(f"{event} lies in the future: its instants were moved back by {moved.days} days, so that it arrives now.")
-    about = question({"preview": envelope})
+    about = _about(envelope)
     if not isinstance(about, AboutEvent):
         raise UsageError(f"{event}: expected an event that plans messages, or withdraws them")
+    for hint in hints(envelope):
+        warn(hint)
     if stack:
         answer = stacks.accepted(stacks.stack_functions(stack)("ExplainFunctionArn", {"preview": envelope}))
     else:
@@ -44,6 +48,14 @@ def preview(
         answer = _without_stack(about, now)
     write_json(answer)
     return ExitCode.DONE
+
+
+def _about(envelope: dict[str, Any]) -> Any:
+    """Parse the event. Raises ``InvalidEvent`` with paths of the file, not of the function's question."""
+    try:
+        return question({"preview": envelope})
+    except InvalidEvent as error:
+        raise InvalidEvent([text.replace("$.preview", "$", 1) for text in error.errors]) from error
 
 
 def arriving_now(envelope: dict[str, Any], now: datetime) -> tuple[dict[str, Any], timedelta]:

@@ -7,6 +7,7 @@ import typer
 
 from reengage.adapters.inbound.questions import question
 from reengage.cli import stack as stacks
+from reengage.cli.brands import brand_hint
 from reengage.cli.console import ExitCode, UsageError, command, flat, warn, write, write_json
 from reengage.cli.explain import JsonOption, StackOption
 
@@ -32,7 +33,7 @@ def progress(
     if as_json:
         write_json(answer)
     if not answer["broadcasts"]:
-        warn("No such broadcast. Check the brand and the id, then the rejected events queue.")
+        warn(brand_hint(stack, brand) or "No such broadcast. Check the id, then the rejected events queue.")
         return ExitCode.FINDING
     if not as_json:
         write(*map(_line, answer["broadcasts"]))

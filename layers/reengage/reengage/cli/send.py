@@ -10,6 +10,7 @@ import typer
 
 from reengage.adapters.inbound.eventbridge import hints, inbound_message, parse_business_event
 from reengage.cli import stack as stacks
+from reengage.cli.brands import brand_hint
 from reengage.cli.completion import events
 from reengage.cli.console import ExitCode, UsageError, command, read_json, warn, write, write_json
 from reengage.cli.contacts import EXAMPLE, contact_fields, parse_contact
@@ -48,6 +49,7 @@ def send(
     shown = {name: envelope[name] for name in ("detail-type", "detail")}
     result: dict[str, Any] = {"event": shown}
     functions = stacks.stack_functions(stack)
+    _check_brand(stack, envelope)
     if envelope["detail-type"] in EVENT_TYPES:
         result["preview"] = stacks.accepted(functions("ExplainFunctionArn", {"preview": envelope}))
     if not as_json:
@@ -60,6 +62,14 @@ def send(
     elif "outcome" in result:
         write(*ledger(result["outcome"]))
     return code
+
+
+def _check_brand(stack: str, envelope: Mapping[str, Any]) -> None:
+    """Warn of a brand that the stack does not know, unless the event makes it known."""
+    detail = envelope["detail"]
+    brand = str(detail.get("contact", detail).get("brand", ""))
+    if envelope["detail-type"] != "BrandConfigured" and (hint := brand_hint(stack, brand)):
+        warn(hint)
 
 
 def _is_wanted(stack: str) -> bool:
@@ -105,12 +115,14 @@ def _show(result: Mapping[str, Any]) -> None:
     write_json(result["event"])
     if "preview" not in result:
         return
+    for broadcast in result["preview"].get("broadcasts", ()):
+        write(f"plans {broadcast['reason']} due {broadcast['due_at']}, to many people", f"  {broadcast['text']}")
     for planned in result["preview"]["planned"]:
         what = planned.get("sent_at") or planned.get("rule")
         write(f"plans {planned['reason']} due {planned['due_at']}: {planned['forecast']} {what}")
         if "text" in planned:
             write(f"  {planned['text']}")
-    if not result["preview"]["planned"]:
+    if not result["preview"]["planned"] and not result["preview"].get("broadcasts"):
         write("plans nothing")
 
 
@@ -121,12 +133,17 @@ def _known(functions: stacks.Functions, contact: Any) -> tuple[Any, Any]:
 
 
 def _outcome(functions: stacks.Functions, contact: Any, before: Any, wait: float) -> Any:
-    """Ask for the contact until something differs from ``before``, or ``wait`` seconds have passed."""
-    deadline = time.monotonic() + wait
+    """Ask for the contact until something differs from ``before`` and two answers are the same; at most ``wait`` s.
+
+    One event has several effects: a subject is stored before its messages are.
+    """
+    deadline, last = time.monotonic() + wait, before
     while True:
         answer, now = _known(functions, contact)
-        if now != before:
+        is_over = time.monotonic() >= deadline
+        if now != before and (now == last or is_over):
             return answer
-        if time.monotonic() >= deadline:
+        if is_over:
             return None
+        last = now
         time.sleep(POLL_SECONDS)  # there is nothing to wait on but the table

@@ -7,8 +7,9 @@ import typer
 
 from reengage.adapters.inbound.test_messages import parse_test_message
 from reengage.cli import stack as stacks
+from reengage.cli.brands import brand_hint
 from reengage.cli.completion import reasons
-from reengage.cli.console import ExitCode, command, printable, write, write_json
+from reengage.cli.console import ExitCode, command, printable, warn, write, write_json
 from reengage.cli.explain import JsonOption, StackOption
 
 SENT = ("sent", "delivered")
@@ -42,6 +43,8 @@ def send_test(
         **({"locale": locale} if locale else {}),
     }
     parse_test_message(test)
+    if hint := brand_hint(stack, brand):
+        warn(hint)
     if not yes and not typer.confirm(f"Send a real {channel} message to {to} by the stack {stack}?", err=True):
         return ExitCode.FINDING
     answer = stacks.accepted(stacks.stack_functions(stack)("SendUpdatesFunctionArn", {"send_test": test}))
@@ -49,7 +52,7 @@ def send_test(
         write_json(answer)
     else:
         write(*_lines(answer))
-    return ExitCode.DONE if answer["state"] in SENT else ExitCode.FINDING
+    return ExitCode.DONE if answer["state"] in SENT and not hint else ExitCode.FINDING
 
 
 def _lines(answer: dict[str, Any]) -> list[str]:

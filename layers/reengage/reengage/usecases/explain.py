@@ -244,7 +244,7 @@ def _forecast(expected: Forecast) -> Entry:
         "forecast": str(expected.decision.action),
         "forecast_at": expected.at if expected.is_sent else None,
         "forecast_rule": None if expected.is_sent else expected.decision.rule,
-        "forecast_held_by": ", ".join(dict.fromkeys(expected.held_by)) or None,
+        "forecast_held_by": ", ".join(dict.fromkeys(expected.held_by)) or expected.decision.facts.get("held_by"),
     }
 
 
