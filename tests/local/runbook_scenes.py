@@ -283,7 +283,7 @@ def runbook() -> Iterator[Scene]:
         FUNCTIONS,
         "Events rejected",
         [
-            Case("make redrive QUEUE=rejected", ["still invalid.*AppointmentBooked: 1", "A dry run"], code=2),
+            Case("make redrive QUEUE=rejected", ["still invalid.*AppointmentBooked: 1", "A dry run"], code=1),
         ],
         rejected,
         purge,
@@ -411,7 +411,7 @@ def of_the_program() -> Iterator[Scene]:
         FUNCTIONS,
         "Smoke check",
         [
-            Case("make redrive QUEUE=rejected", ["still invalid.*AppointmentBooked: 1"], code=2),
+            Case("make redrive QUEUE=rejected", ["still invalid.*AppointmentBooked: 1"], code=1),
             Case(f"{EXPLAIN} PHONE=…", ["opted out: yes"], completed={"…": '"+1 202 555 0142"'}),
         ],
         rejected_and_stopped,
