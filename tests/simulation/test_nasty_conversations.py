@@ -107,6 +107,14 @@ CONVERSATIONS: Final[dict[str, tuple[Talk, list[str]]]] = {
         CONFIRMED,
     ),
     "fr sent from a phone": (Talk("fr", "sms", "twilio").writes(3, "2\nEnvoyé de mon iPhone"), CANCELS),
+    # Second thoughts about the messages
+    "actually stop": (Talk("en").writes(3, "1").writes(5, "Actually stop"), [*CONFIRMED, "OptOutSuspected"]),
+    "sorry but stop": (Talk("en", "sms", "twilio").writes(3, "Sorry but STOP"), ["OptOutSuspected"]),
+    "de sorry, stopp": (Talk("de", "sms", "aws").writes(3, "Tut mir leid aber stopp"), ["OptOutSuspected"]),
+    "fr in the end, stop": (Talk("fr").writes(3, "Finalement stop"), ["OptOutSuspected"]),
+    "es in the end, unsubscribe": (Talk("es").writes(3, "Al final dar de baja"), ["OptOutSuspected"]),
+    "vi polite stop": (Talk("vi", "sms", "aws").writes(3, "Dạ thôi dừng ạ"), ["OptOutSuspected"]),
+    "vi stop with thanks": (Talk("vi", "sms", "aws").writes(3, "Dừng, em cảm ơn"), ["opted out"]),
     "an auto-reply": (Talk("en", "sms", "aws").writes(1, "I'm driving right now - I'll get back to you later."), []),
     "a signature alone": (Talk("en").writes(3, "Thanks, Maria"), []),
 }
