@@ -532,6 +532,19 @@ def test_a_pause_of_an_unknown_brand_is_a_finding(
     assert main([command, "--brand", "acme-dental"]) == 0
 
 
+def test_resume_names_what_is_still_paused(
+    misspelt: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It printed "Resumed", and the pause of another scope went on."""
+    pauses = [("", "marketing"), ("acme-dental", "all")]
+    monkeypatch.setattr("reengage.cli.pause._paused", lambda _stack: pauses)
+    assert main(["resume", "--brand", "acme-dental"]) == 0
+    assert capsys.readouterr().err == "Still paused: the whole stack, marketing.\n"
+    assert main(["resume", "--scope", "cart_reminder"]) == 0
+    assert capsys.readouterr().err.endswith("Still paused: acme-dental, all.\nNo such pause was stored.\n")
+    assert misspelt
+
+
 def test_commands_name_the_brand_that_may_be_meant(
     misspelt: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from reengage.cli import provider_checks
 from reengage.cli import stack as stacks
-from reengage.cli.checks import CHECKS, QUEUE_HINTS
+from reengage.cli.checks import CHECKS, QUEUE_HINTS, present_pauses
 from reengage.cli.inspection import Finding, Inspection
 from reengage.cli.main import main
 
@@ -286,6 +286,11 @@ def test_a_planted_fault_is_the_only_finding(aws: Healthy, check: str, problem: 
 def test_a_pause_that_has_ended_is_no_finding() -> None:
     ended = {"all": PAUSED["all"] | {"until": "2026-11-28T10:00:00+00:00"}}
     assert found(Healthy(brand={"name": "A", "timezone": "UTC", "pauses": ended})) == {}
+
+
+def test_present_pauses_have_brand_and_scope() -> None:
+    aws = Healthy(brand={"name": "A", "timezone": "UTC", "pauses": {"marketing": PAUSED["all"]}})
+    assert [(brand, pause.scope) for brand, pause in present_pauses(inspection(aws))] == [("acme", "marketing")]
 
 
 def test_a_resume_is_named_with_the_scope_and_brand_of_its_pause() -> None:

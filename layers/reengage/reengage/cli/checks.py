@@ -12,7 +12,7 @@ from reengage.cli.settings_check import settings
 from reengage.cli.stack_checks import alarming, alarms, code, deployment, rules, schedules, secrets, table
 from reengage.domain.brand import STACK
 from reengage.domain.instants import iso
-from reengage.domain.pause import stored_pauses
+from reengage.domain.pause import Pause, stored_pauses
 
 LOOK_BACK = timedelta(days=7)
 ACCOUNT = 4
@@ -160,16 +160,21 @@ def brands(inspection: Inspection) -> Iterator[Finding]:
 
 def pauses(inspection: Inspection) -> Iterator[Finding]:
     """Check that nothing is paused."""
+    for brand, pause in present_pauses(inspection):
+        ends = f", until {iso(pause.until)}" if pause.until else ""
+        what = f"{brand or 'the whole stack'}, {pause.scope}, since {iso(pause.at)}{ends}"
+        command = f"reengage resume --scope {pause.scope}" + (f" --brand {brand}" if brand else "")
+        problem = f"sending is paused: {what}: {pause.why or 'no reason given'}"
+        yield Finding("problem", problem, f"If the cause is gone: {command}.")
+
+
+def present_pauses(inspection: Inspection) -> Iterator[tuple[str, Pause]]:
+    """Yield each pause that still lasts, with its brand; that of the stack has an empty one."""
     now = datetime.now(UTC)
     for brand in (STACK, *inspection.brands):
         for pause in stored_pauses(_brand_fields(inspection, brand).get("pauses")):
-            if pause.until and pause.until <= now:
-                continue
-            ends = f", until {iso(pause.until)}" if pause.until else ""
-            what = f"{brand or 'the whole stack'}, {pause.scope}, since {iso(pause.at)}{ends}"
-            command = f"reengage resume --scope {pause.scope}" + (f" --brand {brand}" if brand else "")
-            problem = f"sending is paused: {what}: {pause.why or 'no reason given'}"
-            yield Finding("problem", problem, f"If the cause is gone: {command}.")
+            if not pause.until or pause.until > now:
+                yield brand, pause
 
 
 def dry_run(inspection: Inspection) -> Iterator[Finding]:

@@ -7,8 +7,11 @@ import typer
 
 from reengage.cli import stack as stacks
 from reengage.cli.brands import brand_hint
+from reengage.cli.checks import present_pauses
 from reengage.cli.console import ExitCode, UsageError, command, warn, write
 from reengage.cli.explain import StackOption
+from reengage.cli.inspection import Inspection
+from reengage.cli.stack import StackError
 from reengage.domain.instants import parse_instant
 from reengage.domain.reasons import REASONS
 
@@ -47,7 +50,24 @@ def resume(brand: BrandOption = "", scope: ScopeOption = "all", stack: StackOpti
 
     Example: reengage resume --scope marketing
     """
-    return _put(stack, "SendingResumed", _detail(stack, brand, scope))
+    detail, before = _detail(stack, brand, scope), _paused(stack)
+    code = _put(stack, "SendingResumed", detail)
+    for other, held in before or ():
+        if (other, held) != (brand, scope):
+            warn(f"Still paused: {other or 'the whole stack'}, {held}.")
+    if before is not None and (brand, scope) not in before:
+        warn("No such pause was stored.")
+    return code
+
+
+def _paused(stack: str) -> list[tuple[str, str]] | None:
+    """Return the brand and the scope of each pause; ``None`` if these credentials cannot read them."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - commands without a stack do not need it
+
+    try:
+        return [(brand, pause.scope) for brand, pause in present_pauses(Inspection.of(stack))]
+    except (StackError, BotoCoreError, ClientError):
+        return None
 
 
 def _put(stack: str, detail_type: str, detail: dict[str, Any], ends: str = "") -> ExitCode:
