@@ -103,6 +103,12 @@ def test_a_view_after_the_cart_on_another_channel_reminds() -> None:
     assert play(world, [in_cart(CHAT, NOON), viewed(ANNA, NOON + MINUTE)]) == [ANNA]
 
 
+def test_a_channel_where_the_product_was_in_the_cart_is_used() -> None:
+    """A product was in the cart on WhatsApp, then viewed on SMS, whose window is closed: no reminder was sent."""
+    world = world_of((CHAT, 2 * HOUR))
+    assert play(world, [in_cart(CHAT, NOON), viewed(ANNA, NOON + MINUTE)]) == [CHAT]
+
+
 def test_opt_out_of_one_channel_leaves_the_view_on_the_other() -> None:
     world = world_of((ANNA, 3 * HOUR), (CHAT, 2 * HOUR))
     world.ingest = replace(world.ingest, opt_out_scope="channel")

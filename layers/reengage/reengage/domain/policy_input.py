@@ -120,20 +120,17 @@ class PolicyInput:
         """Return the input for the same message at each of the person's other addresses.
 
         Without ``on_all_channels``, another channel of the same number is left out. It counts for a broadcast, and for
-        a product that was viewed there, too. If the message was refused there, or at the own one, it does not.
+        a product that was viewed there, too, unless the person has ended the interest there. If the message was refused
+        there, or at the own one, it does not.
         """
         others = self.addresses[1:]
         return [self._at(other) for other in others if self._counts(other, on_all_channels=on_all_channels)]
 
     def _counts(self, other: OtherAddress, *, on_all_channels: bool) -> bool:
-        if other.is_linked:
+        if other.is_linked or (self.message.reason_spec.audience is not None and not other.has_ended_interest):
             return True
-        if self.message.reason_spec.audience is not None:
-            return not other.has_ended_interest
         is_named = other.has_interest or (on_all_channels and other.is_of(self.message.contact))
-        if not is_named or other.has_ended_interest:
-            return False
-        return not (self.is_refused or self._at(other).is_refused)
+        return is_named and not (self.is_refused or self._at(other).is_refused)
 
     def _at(self, other: OtherAddress) -> "PolicyInput":
         return replace(

@@ -19,7 +19,7 @@ from reengage.domain.outbox import UnpublishedList, event_again
 from reengage.domain.reasons import Priority, SendGroup
 from reengage.errors import NotPublished
 from reengage.ports import Clock, NewId, OutboxStore, Publish
-from reengage.usecases.person import addresses_of
+from reengage.usecases.person import merged_at
 
 PUBLISH_AT_ONCE: Final = 10
 """Events; PutEvents takes no more in one call."""
@@ -164,12 +164,12 @@ def publish_list(key: MessageKey, *, store: OutboxStore, publish: Publish, closi
 
 
 def _others(message: ScheduledMessage, store: OutboxStore) -> list[ScheduledMessage]:
-    """Return the other messages that the text of this one named; those of linked addresses only if some are missing."""
+    """Return the other messages that the text of this one named; those of other addresses only if some are missing."""
     ids = message.facts.get(MERGED_WITH, ())
     found = _found(ids, [message.contact], store)
     known = {row.scheduled_message_id for row in found}
     if missing := [each for each in ids if each not in known]:
-        found += _found(missing, addresses_of(message.contact, store)[1:], store)
+        found += _found(missing, merged_at(message, store), store)
     return found
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from reengage.domain.contact import Contact
+from reengage.domain.message import ScheduledMessage
 from reengage.domain.person import OtherAddress, explore, has_new_owner, other_channels
 from reengage.domain.policy_input import PolicyInput
 from reengage.domain.preferences import Preferences
@@ -91,6 +92,12 @@ def channels_of(contact: Contact, preferences: Preferences, store: ThreadsReader
     threads = store.read_threads([contact, *channels])
     is_new = {each: has_new_owner(preferences, thread.conversation) for each, thread in threads.items()}
     return [each for each in channels if is_new[each] == is_new[contact]]
+
+
+def merged_at(message: ScheduledMessage, store: ThreadsReader) -> list[Contact]:
+    """Read the other addresses of which one text may name messages: linked ones, and the channel that it went to."""
+    found = dict.fromkeys([message.recipient, *addresses_of(message.contact, store)])
+    return [address for address in found if address != message.contact]
 
 
 def note_channels(contact: Contact, channels: Iterable[str], at: datetime, store: PreferencesStore) -> None:

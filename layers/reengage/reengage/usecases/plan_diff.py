@@ -215,11 +215,11 @@ def _numbered(
 def _concerns(event: BusinessEvent, message: ScheduledMessage, subject: Subject, *, is_repeat: bool) -> bool:
     """Whether the event may have changed the message.
 
-    It is of the event's track, or of one without people of its own; and the event changed it for this person.
+    It is of the event's track, or of one that does not name the person; and the event changed it for this person.
     """
     if event.type == OPENER_USED:
         return message.contact == event.contact
-    if message.track != event.track and subject.tracks[message.track].everyone:
+    if message.track != event.track and subject.for_contact(message.contact).tracks[message.track].contact:
         return False
     return is_repeat or event.person is None or message.version == subject.newest_revision
 

@@ -12,7 +12,7 @@ from reengage.domain.preferences import Choice, OptOutScope
 from reengage.errors import InvalidEvent
 from reengage.ports import Clock, Publish, ReceiptStore
 from reengage.usecases.elsewhere import fall_back
-from reengage.usecases.person import addresses_of, others_of
+from reengage.usecases.person import merged_at, others_of
 from reengage.usecases.receipt_watch import end_silence
 from reengage.usecases.record_choice import record_choice
 
@@ -113,7 +113,7 @@ def _others(message: ScheduledMessage, before: ScheduledMessage, store: ReceiptS
 
 
 def _named_with(message: ScheduledMessage, store: ReceiptStore, *, is_settled: bool) -> list[ScheduledMessage]:
-    """Find the other messages that the text named; those of linked addresses only if some are missing.
+    """Find the other messages that the text named; those of other addresses only if some are missing.
 
     The receipt may come before the row has the fact that it was merged.
     """
@@ -122,8 +122,8 @@ def _named_with(message: ScheduledMessage, store: ReceiptStore, *, is_settled: b
     found = store.claimed_together(message, message.contact)
     missing = set(message.facts.get(MERGED_WITH, ())) - {other.scheduled_message_id for other in found}
     if missing or not is_settled:
-        _, *linked = addresses_of(message.contact, store)
-        found += [other for address in linked for other in store.claimed_together(message, address)]
+        elsewhere = merged_at(message, store)
+        found += [other for address in elsewhere for other in store.claimed_together(message, address)]
     return found
 
 
