@@ -9,6 +9,8 @@ import pytest
 from reengage.simulation.faults import parse_fault
 from reengage.usecases import record_choice, still_needed
 from tests.simulation.faults.case import Case
+from tests.simulation.faults.events import named
+from tests.simulation.faults.fences import FENCES
 from tests.simulation.faults.judge import judge
 from tests.simulation.faults.liveness import unhindered
 from tests.simulation.faults.model import View
@@ -17,6 +19,7 @@ from tests.simulation.faults.settings import Line, settings_of
 
 SMS: Final = {"brand": "north", "channel": "sms", "address": "+12025550103"}
 CHAT: Final = {"brand": "north", "channel": "whatsapp", "address": "+12025560103"}
+NAME: Final = named("sms", SMS["address"])
 NEW_YORK: Final = {"timezone": "America/New_York"}
 PULLED: Final = {"set": {"WhenWindowWillClose": "pull_forward", "UtilityCaps": "", "WhatsAppTemplates": ""}}
 
@@ -57,7 +60,7 @@ def codes(lines: Sequence[Line]) -> list[str]:
 )
 def test_the_model_dates_a_consent_by_its_evidence(when: str, *, is_allowed: bool) -> None:
     lines = story(consents("2026-04-02T12:24:47Z", allowed=False), consents("2026-04-02T12:25:00Z", when))
-    view = View(lines, SMS["address"], settings_of(lines), frozenset({SMS["address"]}))
+    view = View(lines, NAME, settings_of(lines), frozenset({NAME}))
     assert view.consents() == {is_allowed}
 
 
@@ -295,3 +298,90 @@ def test_an_event_that_fails_for_a_day_is_delivered_again() -> None:
     assert [row.state.value for row in history.rows] == ["unconfirmed"]
     assert "event-2" in history.done
     assert [each.code for each in judge(lines, history).violations] == []
+
+
+def test_a_second_person_of_an_order_delays_no_review() -> None:
+    """Who was added had returned the order before. The other one's request for a review came a minute late."""
+    one, other = {"contact": SMS, "order_id": "o-1"}, {"contact": CHAT, "order_id": "o-1"}
+    lines = story(
+        writes("2026-03-05T12:14:28Z"),
+        ("2026-03-08T12:04:58Z", "OrderShipped", one),
+        ("2026-03-08T12:54:58Z", "OrderReturned", other),
+        ("2026-03-08T13:04:58Z", "OrderDelivered", {"brand": "north", "order_id": "o-1"}),
+        ("2026-03-09T13:04:58Z", "OrderShipped", other),
+    )
+    assert codes(lines) == []
+
+
+def merged() -> list[Line]:
+    """Two appointments of one number, each booked on another channel, in one text on WhatsApp."""
+    other = {"contact": SMS, "appointment_id": "a-2", "starts_at": "2026-03-23T14:30:00-04:00", **NEW_YORK}
+    chat = SMS | {"channel": "whatsapp"}
+    return story(
+        books("2026-03-03T02:55:00Z", "2026-03-23T14:00:00-04:00"),
+        ("2026-03-18T16:31:00Z", "AppointmentBooked", other | {"contact": chat}),
+        writes("2026-03-22T05:02:34Z", chat),
+    )
+
+
+def test_a_merged_message_on_another_channel_is_published_again() -> None:
+    """A text named a reminder of another channel, too. The bus did not take its outcome, and no retry published it."""
+    fault = {"in": "2026-03-22T18:00:00Z", "call": "publish", "nth": 1, "kind": "partial"}
+    history = play(merged(), [parse_fault(fault)])
+    assert [each.is_merged for each in history.handovers] == [False, True]
+    assert judge(merged(), history).violations == []
+
+
+def test_a_receipt_counts_for_what_was_merged_elsewhere() -> None:
+    """A text named a reminder of another channel, too, which stayed ``sent`` although the text was delivered."""
+    lines = [*merged(), {"provider": {"receipts": [{"status": "delivered", "after": "PT4S"}]}}]
+    rows = [row for row in play(lines).rows if row.offset == "P1D"]
+    assert [row.state.value for row in rows] == ["delivered", "delivered"]
+
+
+def test_a_run_while_an_event_is_processed_delays_nothing() -> None:
+    """A run found nothing to do while an order was processed, and the simulation did not look at the order for days."""
+    lines = story(
+        writes("2026-03-13T05:29:59Z"),
+        ("2026-03-23T02:54:48Z", "OrderShipped", {"contact": SMS, "order_id": "o-1"}),
+    )
+    faults = [parse_fault({"in": "event-1", "call": "read_brand", "nth": 1, "kind": "tick"})]
+    history = play(lines, faults)
+    assert [row.state.value for row in history.rows] == ["sent"]
+    assert judge(lines, history).violations == []
+
+
+def test_a_run_whose_clock_is_behind_is_followed_by_another() -> None:
+    """A run looked half a second before a reminder was due at night. The simulation did not look again for hours."""
+    lines = story(writes("2026-03-02T15:00:05Z"), books("2026-03-03T18:01:00Z", "2026-03-09T08:30:00-04:00"))
+    faults = [parse_fault({"in": "2026-03-09T10:30:00Z", "call": "invoke", "nth": 1, "kind": "skew", "seconds": -0.5})]
+    history = play(lines, faults)
+    assert history.handovers[-1].call.at == datetime(2026, 3, 9, 12, tzinfo=UTC)
+    assert judge(lines, history).violations == []
+
+
+def test_new_settings_of_the_brand_end_a_hold() -> None:
+    """The model expects the message as soon as its quiet hours are gone; the judge finds one that waits."""
+    lines = story(
+        writes("2026-03-13T05:29:59Z"),
+        ("2026-03-23T04:54:48Z", "OrderShipped", {"contact": SMS, "order_id": "o-1"}),
+        ("2026-03-23T06:10:00Z", "BrandConfigured", {"brand": "north", "name": "North", "utility_quiet_hours": ""}),
+    )
+    history = play(lines)
+    assert [each.call.at for each in history.handovers] == [datetime(2026, 3, 23, 6, 10, tzinfo=UTC)]
+    assert judge(lines, history).violations == []
+    remove, code = FENCES["recheck of holds"]
+    with remove():
+        assert codes(lines) == [code]
+
+
+def test_the_judge_counts_days_in_the_zone_of_the_brand() -> None:
+    """A review is due three days later at the same time of day, and clocks change on 29 March in Madrid."""
+    lines = story(
+        writes("2026-03-13T05:29:59Z"),
+        ("2026-03-14T00:00:00Z", "BrandConfigured", {"brand": "north", "name": "North", "timezone": "Europe/Madrid"}),
+        ("2026-03-27T16:00:00Z", "OrderDelivered", {"contact": SMS, "order_id": "o-1"}),
+    )
+    history = play(lines)
+    assert [each.call.at for each in history.handovers] == [datetime(2026, 3, 30, 15, tzinfo=UTC)]
+    assert judge(lines, history).violations == []

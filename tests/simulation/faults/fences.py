@@ -9,11 +9,17 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from reengage.adapters.memory import MemoryStore
-from reengage.domain import policy, recipient
+from reengage.domain import policy, policy_input, recipient
+from reengage.domain.brand import Brand
+from reengage.domain.business_events import BusinessEvent
 from reengage.domain.caps import CapUsage
 from reengage.domain.message import State
+from reengage.domain.policy_input import PolicyInput
 from reengage.domain.preferences import Preferences
-from reengage.usecases import link_contact, outcome, record_choice, send_message
+from reengage.domain.track import Track
+from reengage.usecases import configure_brand, link_contact, outcome, record_choice, send_message
+
+APPLY: Final = Brand.apply
 
 
 @contextmanager
@@ -141,6 +147,64 @@ def without_caps_of_links() -> Iterator[None]:
 
 
 @contextmanager
+def without_caps_of_channels() -> Iterator[None]:
+    """Count the messages to the number's own channel, and to linked addresses."""
+    with patch.object(policy_input, "_is_counted", lambda address, all_: address is all_[0] or address.is_linked):
+        yield
+
+
+@contextmanager
+def without_named_channel() -> Iterator[None]:
+    """Write to the cheapest channel of the number, whichever the event names."""
+    elsewhere = PolicyInput.elsewhere
+
+    def all_channels(context: PolicyInput, **_: bool) -> list[PolicyInput]:
+        return elsewhere(context, on_all_channels=True)
+
+    with patch.object(PolicyInput, "elsewhere", all_channels):
+        yield
+
+
+@contextmanager
+def without_interest_on_channels() -> Iterator[None]:
+    """Look at the product, or the interest, of the message's own channel alone."""
+    with patch.object(PolicyInput, "newest_elsewhere", None):
+        yield
+
+
+@contextmanager
+def without_departures() -> Iterator[None]:
+    """Write to everyone that a subject ever had, also to who has left it."""
+    with patch.object(Track, "_takes_part", lambda *_: True):
+        yield
+
+
+@contextmanager
+def without_people_of_orders() -> Iterator[None]:
+    """Take each event about an order as one about all of its people."""
+
+    def person(event: BusinessEvent) -> Any:
+        return event.contact if event.subject.kind in ("appointment", "trial") else None
+
+    with patch.object(BusinessEvent, "person", property(person)):
+        yield
+
+
+@contextmanager
+def without_new_settings() -> Iterator[None]:
+    """Let a brand keep its first settings."""
+    with patch.object(Brand, "apply", lambda brand, *given: brand if brand.versions else APPLY(brand, *given)):
+        yield
+
+
+@contextmanager
+def without_recheck_of_holds() -> Iterator[None]:
+    """Let a message wait until its hold ends, although the brand has other settings since."""
+    with patch.object(configure_brand, "recheck_brand", lambda *_, **__: 0):
+        yield
+
+
+@contextmanager
 def without_moves() -> Iterator[None]:
     """Write to an address that the person has left."""
     with patch.object(Preferences, "left_since", lambda *_: False):
@@ -179,6 +243,13 @@ FENCES: Final[Mapping[str, tuple[Callable[[], Any], str]]] = {
     "channel window": (lambda: without_rules("channel_window"), "channel_window"),
     "opt-outs of links": (without_refusals_of_links, "opt_out"),
     "caps of links": (without_caps_of_links, "cap"),
+    "caps of channels": (without_caps_of_channels, "cap"),
+    "named channel": (without_named_channel, "channel"),
+    "interest on channels": (without_interest_on_channels, "newest_version"),
+    "people who left": (without_departures, "newest_version"),
+    "people of an order": (without_people_of_orders, "liveness"),
+    "new settings": (without_new_settings, "quiet_hours"),
+    "recheck of holds": (without_recheck_of_holds, "liveness"),
     "left addresses": (without_moves, "left_address"),
     "tried addresses": (without_failed_addresses, "at_most_once"),
 }

@@ -7,23 +7,10 @@ from typing import Final, NamedTuple
 
 from reengage.domain.message import ScheduledMessage
 from reengage.simulation.fault_app import place_of
-from tests.simulation.faults.case import ONE_EACH, Case, Violation
-from tests.simulation.faults.model import (
-    CATEGORIES,
-    NEVER,
-    OFFSETS,
-    PULLED,
-    WINDOW,
-    View,
-    Wanted,
-    address_of,
-    at_of,
-    made_at,
-    other_address,
-    subject_of,
-    zone_of,
-)
-from tests.simulation.faults.settings import DAY, HOUR, Line
+from tests.simulation.faults.case import ONE_EACH, Case, Violation, contact_name
+from tests.simulation.faults.events import address_of, at_of, made_at, number_of, other_address, subject_of
+from tests.simulation.faults.model import CATEGORIES, NEVER, OFFSETS, PULLED, WINDOW, View, Wanted
+from tests.simulation.faults.settings import DAY, HOUR, OF_SEVERAL_PEOPLE, Line, Settings
 
 MINUTE: Final = timedelta(minutes=1)
 MERGED_WITHIN: Final = HOUR
@@ -37,7 +24,11 @@ UNDISTURBED: Final = timedelta(minutes=75)
 
 
 class Unhindered(NamedTuple):
-    """A message that nothing hinders, and when it is sent. ``strictly``: no fault was near, so it is sent at once."""
+    """A message that nothing hinders, and when it is sent. ``strictly``: no fault was near, so it is sent at once.
+
+    ``released_by``: the id of the event whose new settings end the quiet hours that hold it. ``held_until``: the latest
+    instant until which a decision may have held it.
+    """
 
     address: str
     reason: str
@@ -46,6 +37,8 @@ class Unhindered(NamedTuple):
     wanted: Wanted
     due_at: datetime
     strictly: bool
+    released_by: str = ""
+    held_until: datetime = NEVER
 
 
 PLANNED: Final = (
@@ -73,6 +66,7 @@ def unhindered(case: Case) -> Iterator[Unhindered]:
             found = Unhindered(address, reason, subject_id, offset, wanted, wanted.due_at, strictly=True)
             at = _sent_at(case, lines, planned_by, found)
             found = found._replace(due_at=at or wanted.due_at)
+            found = _after_quiet(case, lines, found) if at == wanted.due_at else found
             if at and _nothing_hinders(case, lines, planned_by, found):
                 yield found._replace(strictly=_is_calm(case, found))
 
@@ -85,7 +79,7 @@ def _plans(case: Case) -> Iterator[tuple[str, Line, str, str, Sequence[str]]]:
             if line["detail-type"] not in types or subject_id is None:
                 continue
             named = [each for other in case.of_subject[subject_id] if (each := address_of(other))]
-            people = named if reason in ("appointment_reminder", "trial_follow_up") else [address_of(line)]
+            people = named if any(name in line["detail"] for name in OF_SEVERAL_PEOPLE) else [address_of(line)]
             for address in dict.fromkeys(people):
                 if address:
                     yield address, line, reason, subject_id, offsets
@@ -98,6 +92,8 @@ def _sent_at(case: Case, lines: Sequence[Line], planned_by: Line, message: Unhin
         return due
     if any(other_address(line) and at_of(line) > at_of(planned_by) for line in lines):
         return None
+    if len(case.siblings(message.address)) > 1:
+        return None  # each channel has a window of its own
     lines, chats = _by_template(case, lines, message)
     if any(at_of(line) > due - DAY for line in chats):
         return None
@@ -111,12 +107,30 @@ def _sent_at(case: Case, lines: Sequence[Line], planned_by: Line, message: Unhin
         if closes_at > due or min(closes_at, next_at) <= max(earliest, begins):
             continue
         # A reminder's earliest instant is known to a day, for clocks may change.
-        slack = DAY + 2 * HOUR if message.reason in OFFSETS else HOUR + 5 * MINUTE
-        is_at_night = case.settings.is_quiet(CATEGORIES[message.reason], closes_at - HOUR, zone_of(message.address))
+        slack = DAY + 2 * HOUR if message.reason in OFFSETS else 2 * HOUR + 5 * MINUTE
+        zones = view.zones(message.subject_id)
+        is_at_night = view.settings.is_quiet(CATEGORIES[message.reason], closes_at - HOUR, *zones)
         is_certain = closes_at > max(earliest + slack, at_of(planned_by) + UNDISTURBED + HOUR)
         is_in_time = next_at > closes_at - HOUR
         return closes_at - HOUR if is_certain and is_in_time and not is_at_night else None
     return due
+
+
+def _after_quiet(case: Case, lines: Sequence[Line], message: Unhindered) -> Unhindered:
+    """The message as it is sent after the quiet hours that hold it, if any; new settings of the brand may end them."""
+    at = message.due_at
+    changes = (line for line in lines if line["detail-type"] == "BrandConfigured" and at_of(line) > at)
+    for change in [None, *sorted(changes, key=at_of)]:
+        if change:
+            at = at_of(change)
+        view = case.view(message.address, [line for line in lines if at_of(line) <= at])
+        zones = view.zones(message.subject_id)
+        allowed = view.settings.allowed_from(CATEGORIES[message.reason], at, *zones)
+        message = message._replace(held_until=max(message.held_until, allowed))
+        later = [line for line in lines if line["detail-type"] == "BrandConfigured" and at < at_of(line) < allowed]
+        if not later:
+            return message._replace(due_at=allowed, released_by=change["id"] if change and allowed == at else "")
+    return message
 
 
 def _by_template(case: Case, lines: Sequence[Line], message: Unhindered) -> tuple[list[Line], list[Line]]:
@@ -152,7 +166,7 @@ def _is_calm(case: Case, message: Unhindered) -> bool:
     A fault that delays lasts until its end.
     """
     due = message.due_at
-    own = f"{message.address} {message.reason}#{message.subject_id}#{message.offset}#"
+    own = f"{number_of(message.address)} {message.reason}#{message.subject_id}#{message.offset}#"
     # Also of a row that an erasure deleted. A run looks at other messages, too: its fault may be at one of those.
     claims = [at for key, at in case.history.claimed.items() if place_of(key).startswith(own)]
     return not any(
@@ -164,43 +178,72 @@ def _is_calm(case: Case, message: Unhindered) -> bool:
 
 
 def _nothing_hinders(case: Case, lines: Sequence[Line], planned_by: Line, message: Unhindered) -> bool:
-    """Whether all events about the contact were over some time before or begin after, and allow the message."""
-    reason, due, history = message.reason, message.due_at, case.history
-    is_at_once = reason == "order_shipped"
+    """Whether nothing hinders the message when it is due, and when the quiet hours end that hold it."""
+    due, wanted = message.due_at, message.wanted
+    if message.reason in ONE_EACH and _is_planned_again(case, planned_by, message):
+        return False  # the first one may have been sent
+    if _may_precede_a_night(case, lines, message):
+        return False
+    if due > wanted.due_at:
+        held = _then(case, lines, planned_by, message._replace(due_at=wanted.due_at, released_by=""))
+        ends = message.held_until
+        if ends + MINUTE >= wanted.valid_until or held is None or not held.reaches(message.reason, ends):
+            return False
+    then = _then(case, lines, planned_by, message)
+    return then is not None and not _is_quiet(then, message)
+
+
+def _may_precede_a_night(case: Case, lines: Sequence[Line], message: Unhindered) -> bool:
+    """Whether former settings let a night cost the message: it may have been sent before that night."""
+    wanted, category = message.wanted, CATEGORIES[message.reason]
+    changes = [line for line in lines if line["detail-type"] == "BrandConfigured" and at_of(line) <= message.due_at]
+    for number in range(len(changes)):
+        view = case.view(message.address, [line for line in lines if line not in changes[number:]])
+        zones = view.zones(message.subject_id)
+        if view.settings.allowed_from(category, wanted.due_at, *zones) >= wanted.valid_until:
+            return True
+    return False
+
+
+def _then(case: Case, lines: Sequence[Line], planned_by: Line, message: Unhindered) -> View | None:
+    """The view as the message is due, if it allows it but for quiet hours.
+
+    ``None`` also if an event about the contact was not over some time before, or began before the end.
+    """
+    due, history = message.due_at, case.history
+    is_at_once = message.reason == "order_shipped" and due == message.wanted.due_at
     begins, ends = (due if is_at_once else due - UNDISTURBED), due + MINUTE
     before = [line for line in lines if at_of(line) <= ends]
-    around = [line for line in before if line is not planned_by or not is_at_once]
+    causes = {planned_by["id"], message.released_by} if message.reason == "order_shipped" else {message.released_by}
+    around = [line for line in before if line["id"] not in causes]
     if any(begins <= at_of(line) or begins < history.done[line["id"]].at for line in around):
-        return False
-    if history.done[planned_by["id"]].at > ends or any(
+        return None
+    if any(history.done[each].at > due + MINUTE / 2 for each in causes if each) or any(
         history.started[line["id"]].at <= ends for line in lines if line not in before
     ):
-        return False
-    if reason in ONE_EACH and _is_planned_again(case, planned_by, message):
-        return False  # the first one may have been sent
+        return None
     then = case.view(message.address, before)
-    name = (reason, message.subject_id, message.offset)
+    name = (message.reason, message.subject_id, message.offset)
     if then.wanted(*name) != message.wanted or any(line["detail-type"] == "ContactErased" for line in before):
-        return False
-    return _allows(case, then, message) and not _is_near_cap(case, message.address, name, message)
+        return None
+    is_allowed = _allows(then, message) and not _is_near_cap(case, then.settings, message.address, name, message)
+    return then if is_allowed else None
 
 
 def _is_planned_again(case: Case, planned_by: Line, message: Unhindered) -> bool:
-    of_subject = case.of_subject[message.subject_id]
-    return len([line for line in of_subject if line["detail-type"] == planned_by["detail-type"]]) > 1
+    concerned = (None, *case.people[message.address])
+    of_subject = [line for line in case.of_subject[message.subject_id] if address_of(line) in concerned]
+    again = [line for line in of_subject if line["detail-type"] == planned_by["detail-type"]]
+    return again != [planned_by]
 
 
-def _allows(case: Case, then: View, message: Unhindered) -> bool:
+def _allows(then: View, message: Unhindered) -> bool:
     """Whether the view allows the message when it is due, and for a while after, if it is not sent before a closing."""
-    reason, due, category = message.reason, message.due_at, CATEGORIES[message.reason]
-    zone, settings = zone_of(message.address), case.settings
-    if any(settings.is_quiet(category, at, zone) for at in (due, due + 5 * MINUTE)):
-        return False
-    is_pulled = due != message.wanted.due_at
-    if is_pulled and settings.allowed_from(category, message.wanted.due_at, zone) >= message.wanted.valid_until:
-        return False  # a night would cost it: it is sent before that night
+    reason, due, category, settings = message.reason, message.due_at, CATEGORIES[message.reason], then.settings
+    is_pulled = due < message.wanted.due_at
     lasts = 5 * MINUTE if is_pulled else HOUR
-    agrees, is_alone = then.consents(), len(then.people) == 1
+    agrees = {answer for each in {then.address, *then.channels} for answer in then.consents(each)}
+    is_alone = not then.is_linked
     is_marketing = category == "marketing"
     refused = is_marketing and (False in agrees or (settings.needs_consent and agrees != {True}))
     out = then.opted_out() if is_alone else then.has_ever_opted_out()
@@ -209,28 +252,40 @@ def _allows(case: Case, then: View, message: Unhindered) -> bool:
     return reached and not (refused or out or talks or then.is_paused(reason, due + MINUTE))
 
 
-def _is_near_cap(case: Case, address: str, name: tuple[str, str, str], unhindered: Unhindered) -> bool:
+def _is_quiet(then: View, message: Unhindered) -> bool:
+    """Whether it is quiet when the message is due, or a night would cost it: then it is sent before that night."""
+    category, due, wanted = CATEGORIES[message.reason], message.due_at, message.wanted
+    zones, settings = then.zones(message.subject_id), then.settings
+    if any(settings.is_quiet(category, at, *zones) for at in (due, due + 5 * MINUTE)):
+        return True
+    return due < wanted.due_at and settings.allowed_from(category, wanted.due_at, *zones) >= wanted.valid_until
+
+
+def _is_near_cap(
+    case: Case, settings: Settings, address: str, name: tuple[str, str, str], unhindered: Unhindered
+) -> bool:
     """Whether other messages of the category, or of a former version, may fill a cap when it is due."""
     category, due, people = CATEGORIES[name[0]], unhindered.due_at, case.people[address]
     others = [
         handover.call.at
         for handover in case.history.handovers
-        if handover.message.contact.address in people
+        if contact_name(handover.message.contact) in people
         and CATEGORIES[handover.message.reason] == category
         and not _is_same(handover.message, name, unhindered)
     ]
     # A message that is unconfirmed keeps its place.
-    others += [at for at, fault in case.history.faults if fault.place.where.startswith(tuple(people))]
+    others += [at for at, fault in case.history.faults if fault.place.where.startswith(tuple(map(number_of, people)))]
     return any(
         sum(due - period - HOUR <= at <= due + MINUTE for at in others) >= limit
-        for limit, period in case.settings.caps[category]
+        for limit, period in settings.caps[category]
     )
 
 
 def _is_same(message: ScheduledMessage, name: tuple[str, str, str], unhindered: Unhindered) -> bool:
     anchor_at = unhindered.wanted.anchor_at
-    is_newest = message.contact.address == unhindered.address and (anchor_at is None or message.anchor_at == anchor_at)
-    return is_newest and (message.reason, message.subject.id, message.offset) == name
+    is_newest = anchor_at is None or message.anchor_at == anchor_at
+    is_own = contact_name(message.contact) == unhindered.address
+    return is_own and is_newest and (message.reason, message.subject.id, message.offset) == name
 
 
 def liveness(case: Case, expected: Iterable[Unhindered]) -> Iterator[Violation]:
@@ -238,11 +293,11 @@ def liveness(case: Case, expected: Iterable[Unhindered]) -> Iterator[Violation]:
     taken: dict[tuple[str, str, str, str], list[datetime]] = defaultdict(list)
     for handover in case.history.handovers:
         message = handover.message
-        name = (message.contact.address, message.reason, message.subject.id, message.offset)
+        name = (contact_name(message.contact), message.reason, message.subject.id, message.offset)
         taken[name].append(handover.call.at)
     planned = case.history.planned.values()
-    known = {(row.contact.address, row.reason, row.subject.id, row.offset) for row in planned}
-    for address, reason, subject_id, offset, wanted, due_at, strictly in expected:
+    known = {(contact_name(row.contact), row.reason, row.subject.id, row.offset) for row in planned}
+    for address, reason, subject_id, offset, wanted, due_at, strictly, *_ in expected:
         name = (address, reason, subject_id, offset)
         last = due_at + MINUTE if strictly else wanted.valid_until
         first = due_at - (MERGED_WITHIN if reason == "appointment_reminder" else timedelta())

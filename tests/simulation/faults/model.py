@@ -9,8 +9,20 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from tests.simulation.faults.events import (
+    IN_SEVERAL,
+    address_of,
+    at_of,
+    chosen_at,
+    instant,
+    is_chat,
+    made_at,
+    number_of,
+    subject_of,
+    wall,
+    zone_of,
+)
 from tests.simulation.faults.settings import DAY, HOUR, Line, Settings
-from tests.simulation.faults.stories import CHATS, ZONES
 
 WINDOW: Final = 30 * DAY
 FREE_TEXT: Final = DAY
@@ -33,17 +45,17 @@ PULLED: Final = {
     "trial_follow_up": EARLIEST,
     "product_reminder": 3 * HOUR,
     "cart_reminder": 3 * HOUR,
-    "review_request": 2 * DAY,
+    "review_request": 2 * DAY + HOUR,
 }
-"""How long before it is due a message may be sent because the window closes; reminders count from the anchor."""
+"""How long before it is due a message may be sent because the window closes; reminders count from the anchor.
+
+Clocks may change in the days of a review."""
 
 CORRECTIONS: Final = ("appointment_moved", "appointment_cancelled")
 RANKS: Final = {"AppointmentBooked": 0, "AppointmentRescheduled": 1, "AppointmentCancelled": 2}
-ENDS: Final = frozenset({"AppointmentCancelled", "TrialConverted"})
-OF_SEVERAL_PEOPLE: Final = ("appointment_id", "trial_id")
-"""Subjects of which an event with a contact adds or ends that person alone; its instants are those of all."""
-
-SUBJECTS: Final = ("appointment_id", "trial_id", "cart_id", "product_id", "order_id", "item_id", "announcement_id")
+SHIPPED: Final = ("OrderShipped",)
+RECEIVED: Final = ("OrderDelivered", "OrderReturned", "ReviewReceived")
+ENDS: Final = frozenset({"AppointmentCancelled", "TrialConverted", "OrderReturned", "ReviewReceived"})
 
 
 class Wanted(NamedTuple):
@@ -54,68 +66,12 @@ class Wanted(NamedTuple):
     anchor_at: datetime | None = None
 
 
-def instant(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def at_of(line: Line) -> datetime:
-    return instant(line["time"])
-
-
-def made_at(line: Line) -> datetime:
-    """When the contact wrote a message, or else when the event came."""
-    return instant(line["detail"].get("sent_at", line["time"]))
-
-
-def chosen_at(line: Line) -> datetime:
-    """When the contact chose: a consent counts by its evidence, which may be older than the event."""
-    evidence = line["detail"].get("evidence", {})
-    return instant(evidence["when"]) if "when" in evidence else made_at(line)
-
-
-def zone_of(address: str) -> ZoneInfo:
-    return ZoneInfo(next(name for name, form in ZONES if address.startswith(form[:3])))
-
-
-def subject_of(line: Line) -> str | None:
-    return next((line["detail"][name] for name in SUBJECTS if name in line["detail"]), None)
-
-
-def address_of(line: Line) -> str | None:
-    contact = line["detail"].get("contact")
-    return contact["address"] if contact else None
-
-
-def wall(at: datetime, delta: timedelta, zone: ZoneInfo) -> datetime:
-    """Some days before or after, at the same time of day."""
-    return (at.astimezone(zone) + delta).astimezone(UTC)
-
-
-def is_chat(address: str) -> bool:
-    """Whether it is a number on WhatsApp."""
-    return any(address.startswith(form.partition("{")[0]) for form in CHATS.values())
-
-
-def other_address(line: Line) -> str | None:
-    """The address that a link, or a move, names beside the contact."""
-    other = line["detail"].get("same_as") or line["detail"].get("to")
-    return other["address"] if other else None
-
-
-def linked(lines: Iterable[Line], address: str) -> frozenset[str]:
-    """All addresses of the person by the links among the lines."""
-    pairs = [(address_of(line), other) for line in lines if (other := other_address(line))]
-    found = {address}
-    while more := {each for pair in pairs if found & {*pair} for each in pair if each} - found:
-        found |= more
-    return frozenset(found)
-
-
 @dataclass(frozen=True, slots=True)
 class View:
     """What ``lines`` come to for one contact. ``erased_at`` is the instant until which the contact was erased.
 
-    ``people`` are all addresses of the person, the contact's own among them.
+    ``people`` are all addresses of the person, the contact's own among them; ``channels`` those of the contact's own
+    number, without any link.
     """
 
     lines: Sequence[Line]
@@ -123,6 +79,7 @@ class View:
     settings: Settings
     people: frozenset[str]
     erased_at: datetime = NEVER
+    channels: frozenset[str] = frozenset()
 
     def _kept(self, *types: str) -> Iterator[Line]:
         """The person's events of these types that no erasure took, at any address."""
@@ -135,10 +92,12 @@ class View:
 
     def _newest(self, subject_id: str, *types: str) -> Line | None:
         """The subject's newest event; ``None`` if an erasure took the one that named the contact."""
-        of_subject = list(self._of(subject_id, *types))
+        of_subject = list(self.of(subject_id, *types))
         if not self._is_named(of_subject):
             return None
-        return max(of_subject, key=_rank)
+        newest = max(of_subject, key=_rank)
+        # Of a number's channels, the one that was named last has the message.
+        return None if address_of(newest) in self.channels - {self.address} else newest
 
     def _is_named(self, lines: Sequence[Line]) -> bool:
         return any(address_of(line) == self.address and at_of(line) > self.erased_at for line in lines)
@@ -151,14 +110,17 @@ class View:
         last = self.last_inbound_at(address)
         return last > NEVER and at < last + WINDOW
 
-    def closes_at(self, reason: str, at: datetime) -> datetime:
-        """When the last of the person's windows closes, of those whose channel takes the message at ``at``, if any."""
+    def closes_at(self, reason: str, at: datetime, only: str | None = None) -> datetime:
+        """When the last of the person's windows closes, of those whose channel takes the message at ``at``, if any.
+
+        ``only``: when that address's window does.
+        """
         usable = [
             address
             for address in self.people
             if self.channel_allows(reason, at, address) and not self.has_left(address)
         ]
-        last = max(map(self.last_inbound_at, usable or [self.address]))
+        last = max(map(self.last_inbound_at, [only] if only else usable or [self.address]))
         return last + WINDOW if last > NEVER else NEVER
 
     def has_left(self, address: str) -> bool:
@@ -175,15 +137,32 @@ class View:
 
     def reaches(self, reason: str, at: datetime, but: Collection[str] = ()) -> bool:
         """Whether an address of the person can be written to then, ``but`` those that were tried."""
+        addresses = self.people - self.channels if self._refuses(reason) else self.people
         return any(
-            self.window_is_open(at, address) and self.channel_allows(reason, at, address) and not self.has_left(address)
-            for address in self.people
+            self.takes(reason, at, address) and self.agrees(reason, address)
+            for address in {self.address, *addresses}
             if address not in but
         )
 
-    def is_in_conversation(self, at: datetime) -> bool:
-        lasts = self.settings.conversation
-        return any(at < made_at(line) + lasts for line in self._kept("MessageReceived", "AgentReplied"))
+    def _refuses(self, reason: str) -> bool:
+        """Whether the person refused such messages on the named channel: then they go to no other one either."""
+        return CATEGORIES[reason] == "marketing" and self.consents(self.address) == {False}
+
+    def takes(self, reason: str, at: datetime, address: str) -> bool:
+        """Whether the address can be written to then."""
+        return (
+            self.window_is_open(at, address) and self.channel_allows(reason, at, address) and not self.has_left(address)
+        )
+
+    def is_in_conversation(self, at: datetime, but: Collection[str] = ()) -> bool:
+        """Whether the person talks, at any address ``but`` these."""
+        lasts, talk = self.settings.conversation, self._kept("MessageReceived", "AgentReplied")
+        return any(at < made_at(line) + lasts for line in talk if address_of(line) not in but)
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether the person has addresses beside the contact's own number."""
+        return not self.people <= {self.address, *self.channels}
 
     def opted_out(self) -> bool:
         """The latest choice counts; at one instant, the opt-out. An opt-out outlives an erasure."""
@@ -203,21 +182,35 @@ class View:
             return True
         return {"STOP": True, "START": False}.get(line["detail"].get("text", ""))
 
-    def consents(self) -> set[bool | None]:
+    def consents(self, address: str | None = None) -> set[bool | None]:
         """Whether the contact agrees to marketing; ``None``: no choice is known.
 
         The latest choice counts; at one instant, the "no". An erasure may leave a "yes" that excepts the contact from
-        a "no", so there may be two answers. A "yes" is for one address, and a "no" for all: unless the latest choice
-        is a "no", any answer is possible for two addresses.
+        a "no", so there may be two answers. A "yes" is for one address, and a "no" for all: of a number's channels,
+        ``address`` has the answer. Unless the latest choice is a "no", any answer is possible for two linked addresses.
         """
-        types = ("ConsentChanged",)
-        choices = [line for line in self.lines if line["detail-type"] in types and address_of(line) in self.people]
+        own = address if address in self.channels else self.address
+        choices = [
+            line
+            for line in self.lines
+            if line["detail-type"] == "ConsentChanged"
+            and address_of(line) in self.people
+            and not (line["detail"]["marketing"] and address_of(line) in self.channels - {own})
+        ]
         since = [line for line in choices if made_at(line) > self.erased_at]
         found = {
             _latest([(chosen_at(line), not line["detail"]["marketing"]) for line in some]) for some in (choices, since)
         }
-        is_certain = len(self.people) == 1 or found in ({None}, {False})
+        is_certain = not self.is_linked or found in ({None}, {False})
         return found if is_certain else {True, False, None}
+
+    def agrees(self, reason: str, address: str) -> bool:
+        """Whether the person may have agreed to messages of the reason there."""
+        if CATEGORIES[reason] != "marketing":
+            return True
+        consents = self.consents(address)
+        is_needed = reason == "product_preview" or self.settings.needs_consent
+        return consents != {False} and (not is_needed or True in consents)
 
     def is_paused(self, reason: str, at: datetime) -> bool:
         newest: dict[tuple[Any, Any], tuple[datetime, bool]] = {}
@@ -233,23 +226,41 @@ class View:
         """The message as its subject wants it now; ``None`` if it does not."""
         return _WANTED[reason](self, subject_id, offset.partition("@")[0])
 
+    def zones(self, subject_id: str, address: str | None = None) -> list[ZoneInfo]:
+        """The zones in which it must not be quiet: that of the number, the event or the brand, or all of the number.
+
+        The zone of an announcement is that of a place: the brand's goes before it.
+        """
+        number = address or self.address
+        if number[:3] not in IN_SEVERAL:
+            return [zone_of(number)]
+        of_brand = [self.settings.timezone] if self.settings.timezone else []
+        given = [line["detail"]["timezone"] for line in self.of(subject_id) if "timezone" in line["detail"]]
+        is_place = any("announcement_id" in line["detail"] for line in self.of(subject_id))
+        known = [*of_brand, *given] if is_place else [*given, *of_brand]
+        return [ZoneInfo(name) for name in known[:1] or IN_SEVERAL[number[:3]]]
+
     def earliest(self, reason: str, subject_id: str, offset: str, wanted: Wanted) -> datetime:
         """From when it may be sent: when it is due, or before a night or the window's end that would cost it."""
-        category, zone = CATEGORIES[reason], zone_of(self.address)
-        if wanted.anchor_at and self.settings.allowed_from(category, wanted.due_at, zone) >= wanted.valid_until:
+        category, zones = CATEGORIES[reason], self.zones(subject_id)
+        if wanted.anchor_at and self.settings.allowed_from(category, wanted.due_at, *zones) >= wanted.valid_until:
             return wanted.anchor_at - EARLIEST
-        closes_at = self.closes_at(reason, wanted.due_at)
-        if self.settings.closing != "pull_forward" or wanted.due_at < closes_at or reason not in PULLED:
+        if self.settings.closing != "pull_forward" or reason not in PULLED:
             return wanted.due_at
-        others = (self.wanted(reason, subject_id, each) for each in OFFSETS.get(reason, ()) if each != offset)
-        if any(other and closes_at <= other.due_at < wanted.due_at for other in others):
-            return wanted.due_at  # only the first one is sent before
-        by_anchor = wanted.anchor_at - EARLIEST if wanted.anchor_at and reason in OFFSETS else None
-        return by_anchor or wanted.due_at - PULLED[reason]
+        others = [self.wanted(reason, subject_id, each) for each in OFFSETS.get(reason, ()) if each != offset]
+        closes = {self.closes_at(reason, wanted.due_at)}
+        if len(self.channels) > 1:  # each channel has a window, and one of them may not count
+            closes |= {self.closes_at(reason, wanted.due_at, each) for each in self.channels}
+        for closes_at in closes:
+            is_first = not any(other and closes_at <= other.due_at < wanted.due_at for other in others)
+            if closes_at <= wanted.due_at and is_first:  # only the first one is sent before
+                by_anchor = wanted.anchor_at - EARLIEST if wanted.anchor_at and reason in OFFSETS else None
+                return by_anchor or wanted.due_at - PULLED[reason]
+        return wanted.due_at
 
     def appointment(self, subject_id: str) -> tuple[Line | None, datetime | None, bool]:
         """The newest event that changed it for the person, when it starts, and whether the person takes part."""
-        return self._shared(sorted(self._of(subject_id, *RANKS), key=_rank), "starts_at")
+        return self._shared(sorted(self.of(subject_id, *RANKS), key=_rank), "starts_at")
 
     def _shared(self, lines: Sequence[Line], field: str) -> tuple[Line | None, datetime | None, bool]:
         """The same by the events of a subject that may have several people; ``field`` has its instant."""
@@ -260,10 +271,19 @@ class View:
         at = instant(dated[-1]["detail"][field]) if dated else None
         return concerns[-1], at, self._takes_part(lines)
 
-    def _first_named(self, lines: Sequence[Line]) -> str | None:
-        """The address of the person for which the messages are: of those that were added, the one named first."""
+    def _first_named(self, lines: Sequence[Line], track: Sequence[Line] = ()) -> str | None:
+        """The address of the person for which the messages are: of those that were added, the one named first.
+
+        Of a number's channels, the one that was named last, in the ``track`` if it names one.
+        """
         added = {address_of(line) for line in lines if line["detail-type"] not in ENDS} & self.people
-        return next((address for line in lines if (address := address_of(line)) in added), None)
+        numbers = {number_of(address) for address in added if address}
+        named_first = [address for line in lines if (address := address_of(line)) and number_of(address) in numbers]
+        if not named_first:
+            return None
+        in_track = [address for line in track if (address := address_of(line))]
+        of_number = [each for each in (*named_first, *in_track) if number_of(each) == number_of(named_first[0])]
+        return of_number[-1]
 
     def _takes_part(self, lines: Sequence[Line]) -> bool:
         """Who leaves alone comes back alone, unless there is no one else."""
@@ -299,7 +319,7 @@ class View:
         return Wanted(at_of(newest), starts_at, starts_at)
 
     def _trial(self, subject_id: str, offset: str) -> Wanted | None:
-        lines = sorted(self._of(subject_id, "TrialStarted", "TrialExtended", "TrialConverted"), key=_rank)
+        lines = sorted(self.of(subject_id, "TrialStarted", "TrialExtended", "TrialConverted"), key=_rank)
         _, ends_at, takes_part = self._shared(lines, "ends_at")
         if ends_at is None or not takes_part or self._is_converted(lines):
             return None
@@ -333,24 +353,41 @@ class View:
         return any(at_of(line) > at for line in self._kept("PurchaseMade"))
 
     def _order(self, subject_id: str, _: str) -> Wanted | None:
-        shipped = self._newest(subject_id, "OrderShipped")
-        ended = ("OrderDelivered", "OrderReturned", "ReviewReceived")
-        if shipped is None or any(self._of(subject_id, *ended)):
+        shipped = self._part_of_order(subject_id, SHIPPED)
+        received = self._concerning(self.of(subject_id, *RECEIVED))
+        if shipped is None or any(at_of(line) >= at_of(self._concerning(shipped)[-1]) for line in received):
             return None
-        return Wanted(at_of(shipped), at_of(shipped) + 3 * DAY)
+        return Wanted(at_of(shipped[-1]), at_of(shipped[-1]) + 3 * DAY)
 
     def _review(self, subject_id: str, _: str) -> Wanted | None:
-        delivered = self._newest(subject_id, "OrderDelivered")
-        if delivered is None or any(self._of(subject_id, "OrderReturned", "ReviewReceived")):
+        received = self._part_of_order(subject_id, RECEIVED)
+        delivered = [line for line in received or () if line["detail-type"] == "OrderDelivered"]
+        if not delivered:
             return None
-        return Wanted(at_of(delivered) + 3 * DAY, at_of(delivered) + 17 * DAY)
+        due = wall(at_of(delivered[-1]), 3 * DAY, ZoneInfo(self.settings.timezone or "UTC"))  # days of the brand
+        return Wanted(due, due + 14 * DAY)
 
-    def _of(self, subject_id: str, *types: str) -> Iterator[Line]:
-        return (line for line in self.lines if line["detail-type"] in types and subject_of(line) == subject_id)
+    def _part_of_order(self, subject_id: str, types: Collection[str]) -> list[Line] | None:
+        """The events of these types, if they are about the person, and the contact has the messages; in order."""
+        lines = sorted(self.of(subject_id, *SHIPPED, *RECEIVED), key=_rank)
+        part = [line for line in lines if line["detail-type"] in types]
+        if not self._is_named(lines) or self._first_named(lines, part) != self.address:
+            return None
+        return part if self._concerning(part) and self._takes_part(part) else None
+
+    def _concerning(self, lines: Iterable[Line]) -> list[Line]:
+        """The events that name the person, or no one."""
+        return [line for line in lines if address_of(line) in (None, *self.people)]
+
+    def of(self, subject_id: str, *types: str) -> Iterator[Line]:
+        wanted = (line for line in self.lines if not types or line["detail-type"] in types)
+        return (line for line in wanted if subject_of(line) == subject_id)
 
     def _restock(self, subject_id: str, _: str) -> Wanted | None:
-        interests = [line for line in self._own("InterestShown", "InterestWithdrawn") if subject_of(line) == subject_id]
-        stocks = list(self._of(subject_id, "ItemBackInStock", "ItemSoldOut"))
+        own = {self.address, *self.channels}
+        kept = self._kept("InterestShown", "InterestWithdrawn")
+        interests = [line for line in kept if address_of(line) in own and subject_of(line) == subject_id]
+        stocks = list(self.of(subject_id, "ItemBackInStock", "ItemSoldOut"))
         interest, stock = max(interests, key=at_of, default=None), max(stocks, key=at_of, default=None)
         if interest is None or stock is None:
             return None
@@ -360,7 +397,7 @@ class View:
 
     def _preview(self, subject_id: str, _: str) -> Wanted | None:
         announced = max(
-            self._of(subject_id, "ProductPreviewAnnounced", "AnnouncementWithdrawn"), key=at_of, default=None
+            self.of(subject_id, "ProductPreviewAnnounced", "AnnouncementWithdrawn"), key=at_of, default=None
         )
         if announced is None or "send_at" not in announced["detail"]:
             return None
@@ -368,7 +405,7 @@ class View:
         return Wanted(send_at, send_at + 2 * DAY)
 
     def _holiday(self, subject_id: str, _: str) -> Wanted | None:
-        events = self._of(subject_id, "HolidayHoursAnnounced", "AnnouncementWithdrawn")
+        events = self.of(subject_id, "HolidayHoursAnnounced", "AnnouncementWithdrawn")
         announced = max(events, key=at_of, default=None)
         if announced is None or "send_at" not in announced["detail"]:
             return None

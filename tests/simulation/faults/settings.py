@@ -12,6 +12,10 @@ Line = dict[str, Any]
 Caps = Sequence[tuple[int, timedelta]]
 
 
+OF_SEVERAL_PEOPLE: Final = ("appointment_id", "trial_id", "order_id")
+"""Subjects of which an event with a contact adds or ends that person alone; its instants are those of all."""
+
+
 class Quiet(NamedTuple):
     """Quiet hours over midnight: when they begin on a weekday, from Monday, and when they end on the next day."""
 
@@ -50,8 +54,9 @@ VALUES: Final[Mapping[str, Mapping[str, Any]]] = {
     "WhenWindowWillClose": {"wait": "wait", "pull_forward": "pull_forward", "warn": "warn"},
     "WhatsAppTemplates": {"": frozenset(), ",".join(TEMPLATES): frozenset(TEMPLATES)},
     "MarketingConsent": {"implied": False, "required": True},
+    "timezone": {"": None, "Europe/Madrid": "Europe/Madrid", "Asia/Tokyo": "Asia/Tokyo"},
 }
-"""The first value of each parameter is the stack's default."""
+"""The first value of each parameter is the stack's default. The time zone is the brand's alone."""
 
 OF_A_BRAND: Final[Mapping[str, str]] = {
     "MarketingCaps": "marketing_caps",
@@ -60,11 +65,15 @@ OF_A_BRAND: Final[Mapping[str, str]] = {
     "MarketingQuietHours": "marketing_quiet_hours",
     "WhenWindowWillClose": "when_window_will_close",
     "MarketingConsent": "marketing_consent",
+    "timezone": "timezone",
 }
 """The field of ``BrandConfigured`` that overrides a parameter."""
 
+CHANGE: Final = ("MarketingCaps", "UtilityCaps", "UtilityQuietHours", "MarketingQuietHours", "timezone")
+"""What may change in the middle of a story. Of a closing window, the app decides at several instants before."""
+
 CONFIGURED: Final = "brand"
-"""The id of the event that configures the brand. It has no faults: the model knows one setting for a whole story."""
+"""The id of the event that configures the brand before the story. It has no faults."""
 
 OFTEN: Final = {"WhatsAppTemplates": 0.5, "WhenWindowWillClose": 0.4, "MarketingConsent": 0.1}
 """How often a story sets the parameter; one time in four otherwise."""
@@ -79,24 +88,30 @@ class Settings(NamedTuple):
     closing: str
     templates: frozenset[str]
     needs_consent: bool
+    timezone: str | None = None
 
-    def is_quiet(self, category: str, at: datetime, zone: ZoneInfo) -> bool:
+    def is_quiet(self, category: str, at: datetime, *zones: ZoneInfo) -> bool:
+        """Whether it is quiet in one of the zones."""
         hours = self.quiet.get(category)
-        if hours is None:
-            return False
-        local = at.astimezone(zone)
-        today, now = local.weekday(), local.time()
-        return now >= hours.begins[today] or now < hours.ends[(today - 1) % 7]
+        return hours is not None and any(_is_in(hours, at.astimezone(zone)) for zone in zones)
 
-    def allowed_from(self, category: str, at: datetime, zone: ZoneInfo) -> datetime:
-        """The first instant from ``at`` on that is not quiet."""
+    def allowed_from(self, category: str, at: datetime, *zones: ZoneInfo) -> datetime:
+        """The first instant from ``at`` on that is quiet in no zone."""
         hours = self.quiet.get(category)
-        if hours is None or not self.is_quiet(category, at, zone):
-            return at
+        while hours and (quiet := [zone for zone in zones if _is_in(hours, at.astimezone(zone))]):
+            at = self._next(hours, at, quiet[0])
+        return at
+
+    def _next(self, hours: Quiet, at: datetime, zone: ZoneInfo) -> datetime:
         local = at.astimezone(zone)
         begun = local if local.time() >= hours.begins[local.weekday()] else local - DAY
         ends = hours.ends[begun.weekday()]
         return datetime.combine((begun + DAY).date(), ends, zone).astimezone(UTC)
+
+
+def _is_in(hours: Quiet, local: datetime) -> bool:
+    today, now = local.weekday(), local.time()
+    return now >= hours.begins[today] or now < hours.ends[(today - 1) % 7]
 
 
 def draw(chance: random.Random) -> Line:
@@ -104,7 +119,7 @@ def draw(chance: random.Random) -> Line:
     return {
         name: chance.choice(list(values)[1:])
         for name, values in VALUES.items()
-        if chance.random() < OFTEN.get(name, 0.25)
+        if name != "timezone" and chance.random() < OFTEN.get(name, 0.25)
     }
 
 
@@ -135,12 +150,22 @@ def provider_of(chance: random.Random) -> list[Line]:
     return lines
 
 
+def reconfigured(brand: str, chance: random.Random) -> Line:
+    """Return the detail of ``BrandConfigured`` in the middle of a story: one or two settings change."""
+    names = chance.sample(CHANGE, chance.choice((1, 1, 2)))
+    values = {name: [value for value in VALUES[name] if value or name != "timezone"] for name in names}
+    return {"brand": brand, "name": "North", **{OF_A_BRAND[name]: chance.choice(values[name]) for name in names}}
+
+
 def settings_of(lines: Sequence[Line]) -> Settings:
-    """Return what a story sets; what it does not set has its default. What a brand has counts before the stack's."""
+    """Return what a story sets; what it does not set has its default. What a brand has counts before the stack's.
+
+    Of each field of the brand, the newest value counts.
+    """
     given = {name: value for line in lines for name, value in line.get("set", {}).items()}
-    of_brand = {
-        field: value for line in lines if line.get("id") == CONFIGURED for field, value in line["detail"].items()
-    }
+    brands = (line for line in lines if line.get("detail-type") == "BrandConfigured")
+    in_order = sorted(brands, key=lambda line: datetime.fromisoformat(line["time"]))
+    of_brand = {field: value for line in in_order for field, value in line["detail"].items()}
     given |= {name: of_brand[field] for name, field in OF_A_BRAND.items() if field in of_brand}
     means = {name: values[given.get(name, next(iter(values)))] for name, values in VALUES.items()}
     return Settings(
@@ -150,4 +175,5 @@ def settings_of(lines: Sequence[Line]) -> Settings:
         closing=means["WhenWindowWillClose"],
         templates=means["WhatsAppTemplates"],
         needs_consent=means["MarketingConsent"],
+        timezone=means["timezone"],
     )

@@ -1,107 +1,26 @@
 """Make a story from a seed: some people, what is planned for them, and what happens close to what is due.
 
 It lasts six weeks, longer than a window, so windows close and TTL deletes. Some people have two addresses, some write
-on WhatsApp, and some appointments and trials have two people.
+on WhatsApp, some use one number on two channels, and some appointments, trials and orders have two people.
 """
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
-from zoneinfo import ZoneInfo
+from typing import Any, Final
 
 from reengage.domain.instants import iso
-from tests.simulation.faults.settings import DAY, HOUR, Line, configured, draw, provider_of
-
-BEGINS: Final = datetime(2026, 3, 2, 15, tzinfo=UTC)
-"""Clocks change in the story: on 8 March in New York, on 29 March in Berlin."""
-
-DAYS: Final = 42
-ENDS: Final = BEGINS + timedelta(days=DAYS + 25)
-"""By then every message of a story has its outcome."""
-
-BRAND: Final = "north"
-ZONES: Final = (("America/New_York", "+1202555{:04}"), ("Europe/Berlin", "+4915112345{:03}"))
-CHATS: Final = {"America/New_York": "+1202556{:04}", "Europe/Berlin": "+4915198765{:03}"}
-"""The numbers on WhatsApp: all other numbers are on SMS."""
-
-NEAR: Final = (-600, -90, -61, -60, -2, -1, 0, 1, 2, 30, 59, 60, 61, 120, 1800)
-"""Seconds around an instant at which something is due: what happens there races with sending."""
-
-
-class Person(NamedTuple):
-    """``hot`` are the instants at which something is due to the person.
-
-    ``other`` is a second address, which is linked at ``linked_at``, or to which the person ``moves`` then.
-    """
-
-    contact: Line
-    zone_name: str
-    hot: list[datetime]
-    other: Line | None = None
-    linked_at: datetime = BEGINS
-    moves: bool = False
-
-    @property
-    def zone(self) -> ZoneInfo:
-        return ZoneInfo(self.zone_name)
-
-    @property
-    def contacts(self) -> list[Line]:
-        return [self.contact, self.other] if self.other else [self.contact]
-
-    def contact_at(self, at: datetime, chance: random.Random) -> Line:
-        """Return an address that the person uses then."""
-        if self.other and self.moves:
-            return self.contact if at < self.linked_at else self.other
-        return chance.choice(self.contacts)
-
-
-@dataclass(slots=True)
-class Story:
-    """A story while it is made. No two events have the same instant: which of them is newer must be certain."""
-
-    chance: random.Random
-    people: list[Person] = field(default_factory=list)
-    lines: list[Line] = field(default_factory=list)
-    booked: dict[str, Line] = field(default_factory=dict)
-    shared: set[str] = field(default_factory=set)
-    erased: dict[str, datetime] = field(default_factory=dict)
-    taken: set[datetime] = field(default_factory=set)
-
-    def add(self, at: datetime, detail_type: str, **detail: Any) -> None:
-        at = at.astimezone(UTC).replace(microsecond=0)
-        while at in self.taken:
-            at += timedelta(seconds=1)
-        self.taken.add(at)
-        self.lines.append({"time": iso(at), "detail-type": detail_type, "detail": detail})
-
-    def any_time(self, days: int = DAYS) -> datetime:
-        return BEGINS + timedelta(seconds=self.chance.randrange(60, days * 86_400))
-
-    def near(self, person: Person) -> datetime:
-        """Near an instant at which something is due to the person, three times out of four."""
-        if person.hot and self.chance.random() < 0.75:
-            return max(BEGINS, self.chance.choice(person.hot) + timedelta(seconds=self.chance.choice(NEAR)))
-        return self.any_time()
-
-    def writes(self, person: Person, at: datetime, text: str, age: timedelta = timedelta()) -> None:
-        message_id = f"m-{len(self.lines)}"
-        sent_at = iso(at.replace(microsecond=0) - age)
-        contact = person.contact_at(at, self.chance)
-        self.add(at, "MessageReceived", contact=contact, message_id=message_id, sent_at=sent_at, text=text)
-
-    def ends(self, person: Person, at: datetime) -> None:
-        """Let nothing of the person come after the erasure: nothing links the two addresses any more."""
-        for contact in person.contacts:
-            address = contact["address"]
-            self.erased[address] = min(self.erased.get(address, at), at) + timedelta(seconds=30)
-
-    def is_kept(self, line: Line) -> bool:
-        """Whether no erasure of a person with two addresses came before: afterwards nothing links them any more."""
-        address = line["detail"].get("contact", {}).get("address")
-        return address not in self.erased or datetime.fromisoformat(line["time"]) <= self.erased[address]
+from tests.simulation.faults.people import BEGINS, BRAND, DAYS, ENDS, NEAR, Person, Story, person_of
+from tests.simulation.faults.settings import (
+    DAY,
+    HOUR,
+    OF_SEVERAL_PEOPLE,
+    Line,
+    configured,
+    draw,
+    provider_of,
+    reconfigured,
+)
 
 
 def story_of(seed: int) -> list[Line]:
@@ -109,17 +28,17 @@ def story_of(seed: int) -> list[Line]:
     story = Story(random.Random(seed))
     settings = draw(story.chance)
     for number in range(story.chance.randint(4, 9)):
-        story.people.append(_person(story, 100 + number))
+        story.people.append(person_of(story, 100 + number))
     for person in story.people:
         _life(story, person)
         if "MarketingConsent" in settings and story.chance.random() < 0.8:
             _consents(story, person, at=story.any_time(3))
-    for _ in range(story.chance.choice((0, 1, 2, 4))):
-        _joins(story, *story.chance.sample(story.people, 2))
-    for _ in range(story.chance.choice((0, 1, 2))):
-        _shares_a_trial(story, *story.chance.sample(story.people, 2))
+    for share, often in ((_joins, (0, 1, 2, 4)), (_shares_a_trial, (0, 1, 2)), (_ships_to_two, (0, 1, 2))):
+        for _ in range(story.chance.choice(often)):
+            share(story, *story.chance.sample(story.people, 2))
     for _ in range(story.chance.choice((0, 1, 1, 2))):
         story.chance.choice((_previews, _closes_on_a_day, _restocks))(story)
+    _reconfigures(story)
     for person in story.people:
         for _ in range(story.chance.choice((0, 1, 2, 4, 6))):
             story.chance.choice(HAPPENINGS)(story, person)
@@ -130,25 +49,6 @@ def story_of(seed: int) -> list[Line]:
         *(line | {"id": f"event-{number}", "source": "test.app"} for number, line in enumerate(events)),
         {"until": iso(ENDS)},
     ]
-
-
-def _person(story: Story, number: int) -> Person:
-    """Most write by SMS alone; the others by WhatsApp, or from two addresses."""
-    chance = story.chance
-    zone_name, form = chance.choice(ZONES)
-    text = {"brand": BRAND, "channel": "sms", "address": form.format(number)}
-    chat = {"brand": BRAND, "channel": "whatsapp", "address": CHATS[zone_name].format(number)}
-    kind = chance.choice(("text", "text", "text", "text", "chat", "both", "both", "moves"))
-    first, second = (text, chat) if kind == "text" or chance.random() < 0.6 else (chat, text)
-    if kind in ("text", "chat"):
-        return Person(first if kind == "text" else chat, zone_name, [])
-    linked_at = story.any_time() if kind == "moves" or chance.random() < 0.3 else story.any_time(1)
-    linked_at = linked_at.replace(microsecond=0)
-    person = Person(first, zone_name, [], second, linked_at, moves=kind == "moves")
-    name, field_name = ("ContactMoved", "to") if person.moves else ("ContactLinked", "same_as")
-    story.add(linked_at, name, contact=first, **{field_name: {key: second[key] for key in ("channel", "address")}})
-    person.hot.append(linked_at)
-    return person
 
 
 def _life(story: Story, person: Person) -> None:
@@ -291,13 +191,14 @@ def _fills_a_cart(story: Story, person: Person) -> None:
     _hot_after(person, at, 4 * HOUR)
     story.add(at, "CartAbandoned", **given)
     due = at + 4 * HOUR + timedelta(seconds=story.chance.choice(NEAR))
+    then = {"contact": person.same_number(contact, story.chance)}
     match story.chance.choice(("", "", "", "out", "empty", "again", "bought")):
         case "out":
-            story.add(due, "CartCheckedOut", contact=contact, cart_id=cart)
+            story.add(due, "CartCheckedOut", **then, cart_id=cart)
         case "empty":
-            story.add(due, "CartAbandoned", **(given | {"items": []}))
+            story.add(due, "CartAbandoned", **(given | then | {"items": []}))
         case "again":
-            story.add(due, "CartAbandoned", **given)
+            story.add(due, "CartAbandoned", **(given | then))
         case "bought":
             bought_by = story.chance.choice(person.contacts)
             story.add(due, "PurchaseMade", contact=bought_by, order_id=f"p-{len(story.lines)}")
@@ -310,8 +211,14 @@ def _views(story: Story, person: Person) -> None:
     _hot_after(person, at, 4 * HOUR)
     contact = story.chance.choice(person.contacts)
     story.add(at, "ProductViewed", contact=contact, product_id=product, name="Tea")
+    if person.is_one_number and story.chance.random() < 0.6:
+        again = at + story.chance.choice((timedelta(seconds=1), HOUR, 4 * HOUR, 30 * HOUR))
+        other = person.same_number(contact, story.chance)
+        _hot_after(person, again, 4 * HOUR)
+        story.add(again, "ProductViewed", contact=other, product_id=product, name="Tea")
     if story.chance.random() < 0.3:
-        story.add(story.near(person), "ProductAddedToCart", contact=contact, product_id=product)
+        added_by = person.same_number(contact, story.chance)
+        story.add(story.near(person), "ProductAddedToCart", contact=added_by, product_id=product)
 
 
 def _orders(story: Story, person: Person) -> None:
@@ -322,10 +229,37 @@ def _orders(story: Story, person: Person) -> None:
     if story.chance.random() < 0.7:
         delivered = at + timedelta(minutes=story.chance.choice((1, 60, 3_000)))
         _hot_after(person, delivered, 3 * DAY)
-        story.add(delivered, "OrderDelivered", contact=contact, order_id=order)
+        received_by = person.same_number(contact, story.chance)
+        story.add(delivered, "OrderDelivered", contact=received_by, order_id=order)
         if story.chance.random() < 0.3:
             later = delivered + 3 * DAY + timedelta(seconds=story.chance.choice(NEAR))
             story.add(later, story.chance.choice(("ReviewReceived", "OrderReturned")), brand=BRAND, order_id=order)
+
+
+def _ships_to_two(story: Story, one: Person, other: Person) -> None:
+    """An order has two people: it is delivered to both or to one, and both or one may return it."""
+    order, at, chance = f"o-{len(story.lines)}", story.any_time(DAYS - 8), story.chance
+    contacts = [chance.choice(one.contacts), chance.choice(other.contacts)]
+    story.shared.add(order)
+    joined = at + timedelta(seconds=chance.choice((1, 60, 3_600, 90_000)))
+    delivered = at + timedelta(seconds=chance.choice((30, 3_600, 90_000, 180_000)))
+    ended = delivered + chance.choice((timedelta(), 3 * DAY)) + timedelta(seconds=chance.choice(NEAR))
+    for contact, shipped in zip(contacts, (at, joined), strict=True):
+        story.add(shipped, "OrderShipped", contact=contact, order_id=order)
+    for person in (one, other):
+        person.hot.extend([at, joined, delivered + 3 * DAY])
+    whose: list[Line] = [{"contact": contact} for contact in contacts]
+    for who in chance.choice((whose[:1], whose, [{"brand": BRAND}], [])):
+        story.add(delivered, "OrderDelivered", **who, order_id=order)
+    for who in chance.choice((whose[1:], whose[:1], [{"brand": BRAND}], [], [])):
+        story.add(max(ended, at), chance.choice(("ReviewReceived", "OrderReturned")), **who, order_id=order)
+
+
+def _reconfigures(story: Story) -> None:
+    """Settings of the brand change close to what is due to someone, or while quiet hours hold it."""
+    for _ in range(story.chance.choice((0, 0, 1, 2, 3))):
+        at = story.near(story.chance.choice(story.people)) + story.chance.choice((0, 0, 2, 5)) * HOUR
+        story.add(at, "BrandConfigured", **reconfigured(BRAND, story.chance))
 
 
 def _announces(story: Story, detail_type: str, send_at: datetime, **detail: Any) -> None:
@@ -359,9 +293,12 @@ def _restocks(story: Story) -> None:
         if story.chance.random() < 0.7:
             person.hot.append(back_at.astimezone(UTC))
             story.add(story.any_time(4), "InterestShown", contact=person.contact, item_id=item)
+            other = person.same_number(person.contact, story.chance)
+            if other != person.contact:
+                story.add(story.any_time(4), "InterestShown", contact=other, item_id=item)
             if story.chance.random() < 0.2:
                 withdrawn = back_at + timedelta(seconds=story.chance.choice(NEAR))
-                story.add(withdrawn, "InterestWithdrawn", contact=person.contact, item_id=item)
+                story.add(withdrawn, "InterestWithdrawn", contact=other, item_id=item)
     story.add(back_at, "ItemBackInStock", brand=BRAND, item_id=item, name="Tea")
     if story.chance.random() < 0.3:
         gone = back_at + timedelta(seconds=story.chance.choice(NEAR))
@@ -394,7 +331,7 @@ def _opted_out(story: Story, person: Person) -> None:
 
 
 def _erased(story: Story, person: Person) -> None:
-    if _is_in_shared(story, person) or (person.other and story.chance.random() < 0.6):
+    if _is_not_erased(story, person):
         return
     at = story.near(person).astimezone(UTC).replace(microsecond=0)
     story.add(at, "ContactErased", contact=story.chance.choice(person.contacts))
@@ -408,7 +345,7 @@ def _erased(story: Story, person: Person) -> None:
 def _booked_and_erased(story: Story, person: Person) -> None:
     """The erasure arrives while the booking, or the message, is being processed."""
     _books(story, person)
-    if _is_in_shared(story, person) or (person.other and story.chance.random() < 0.6):
+    if _is_not_erased(story, person):
         return
     line = next(line for line in reversed(story.lines) if line["detail-type"] == "AppointmentBooked")
     at = datetime.fromisoformat(line["time"]) + timedelta(seconds=1)
@@ -417,10 +354,17 @@ def _booked_and_erased(story: Story, person: Person) -> None:
         story.ends(person, at)
 
 
+def _is_not_erased(story: Story, person: Person) -> bool:
+    """An erasure is of one channel: the model does not know what it leaves on the number's other one."""
+    if _is_in_shared(story, person) or person.is_one_number:
+        return True
+    return person.other is not None and story.chance.random() < 0.6
+
+
 def _is_in_shared(story: Story, person: Person) -> bool:
-    """Whether the person shares an appointment or a trial: what an erasure leaves of one is not in the model."""
+    """Whether the person shares a subject: what an erasure leaves of one is not in the model."""
     own = (line["detail"] for line in story.lines if line["detail"].get("contact") in person.contacts)
-    return any(detail.get(name) in story.shared for detail in own for name in ("appointment_id", "trial_id"))
+    return any(detail.get(name) in story.shared for detail in own for name in OF_SEVERAL_PEOPLE)
 
 
 def _pauses(story: Story, person: Person) -> None:

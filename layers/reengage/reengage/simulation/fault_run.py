@@ -137,8 +137,9 @@ class FaultRun:
         is_over = [False]
         self._ticks += 1
 
+        struck = len(self.history.faults)
+
         def tick() -> None:
-            struck = len(self.history.faults)
             # What a fault hid, or made fail, is looked at again a minute later.
             is_over[0] = not self.app.tick() and len(self.history.faults) == struck
 
@@ -151,16 +152,18 @@ class FaultRun:
         self._is_idle = self._invoke(iso(minute), tick, RUN_TIME) and is_over[0]
 
     def _deliver(self, delivery: _Delivery) -> None:
-        self._is_idle = False
         if delivery.is_settings:
             self.settings = {**self.settings, **delivery.envelope}
             self.app.configure(environment_of(self.settings))
+            self._is_idle = False
             return
         name = delivery.envelope["id"]
         if delivery.envelope.get("source") == OURS or self._is_put_off(name, delivery):
             return
         self.history.started.setdefault(name, self.app.call())
-        if self._invoke(name, lambda: self._deliver_one(delivery.envelope), EVENT_TIME):
+        is_done = self._invoke(name, lambda: self._deliver_one(delivery.envelope), EVENT_TIME)
+        self._is_idle = False  # a run that a fault started in between has not seen what was written since
+        if is_done:
             self.history.done.setdefault(name, self.app.call())
         elif delivery.tries < len(RETRIES):
             at = max(delivery.at, self.app.now) + RETRIES[delivery.tries]
