@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from . import keyword_lists as lists
 from .keywords import Detection, strip_courtesies
+from .phrase_index import PhraseIndex
 from .plain_text import MAX_LENGTH, normalise, split_sentences
 from .requests import Request
 from .signatures import possibly_signed
@@ -127,7 +128,7 @@ def _is_plain_yes(text: str) -> bool:
     return not words
 
 
-def _is_doubtful(words: Sequence[str], answers: Mapping[str, Answer]) -> bool:
+def _is_doubtful(words: Sequence[str], answers: PhraseIndex[Answer]) -> bool:
     """Return whether a part without a mark in it refuses only something, or has two answers side by side.
 
     The first is "I can't come right now" or "another day", and "no puedo cancelar"; the second is "2 reschedule".
@@ -140,7 +141,7 @@ def _is_doubtful(words: Sequence[str], answers: Mapping[str, Answer]) -> bool:
         (start, end)
         for start in range(len(words))
         for end in range(start + 1, len(words) + 1)
-        if " ".join(words[start:end]) in answers
+        if answers.get(" ".join(words[start:end]))
     ]
     return any(
         _is_doubtful_pair(" ".join(words[start:middle]), " ".join(words[middle:end]), answers)
@@ -150,10 +151,10 @@ def _is_doubtful(words: Sequence[str], answers: Mapping[str, Answer]) -> bool:
     )
 
 
-def _is_doubtful_pair(before: str, after: str, answers: Mapping[str, Answer]) -> bool:
-    is_other = answers[before] is not answers[after]
+def _is_doubtful_pair(before: str, after: str, answers: PhraseIndex[Answer]) -> bool:
+    is_other = answers.get(before) is not answers.get(after)
     if _is_negated(before.split()):
-        return before in lists.phrase_set("cannot") or answers[after] is not Answer.CANCEL_REQUESTED
+        return before in lists.phrase_set("cannot") or answers.get(after) is not Answer.CANCEL_REQUESTED
     return is_other and any(word in _NUMBERS for word in f"{before} {after}".split())
 
 
@@ -177,7 +178,7 @@ def _without_signature(words: str) -> str:
     return words[: signed.start()] if signed and len(names) <= MAX_NAMES else words
 
 
-def _parse(words: Sequence[str], answers: Mapping[str, Answer], *, is_question: bool) -> Answer | None:
+def _parse(words: Sequence[str], answers: PhraseIndex[Answer], *, is_question: bool) -> Answer | None:
     """Return the one answer of all ways to read the words as phrases and fillers, without a word left over."""
     if len(words) > MAX_WORDS:
         return None
@@ -192,7 +193,7 @@ def _parse(words: Sequence[str], answers: Mapping[str, Answer], *, is_question: 
     return found.pop() if len(found) == 1 else None
 
 
-def _parts(phrase: str, answers: Mapping[str, Answer], *, is_question: bool) -> Iterator[frozenset[str]]:
+def _parts(phrase: str, answers: PhraseIndex[Answer], *, is_question: bool) -> Iterator[frozenset[str]]:
     """Yield what a phrase may add to the parts of a message: a filler adds nothing."""
     if phrase in lists.phrase_set("answer fillers"):
         yield frozenset()
@@ -308,14 +309,17 @@ _OTHER_AREA_CODES: Final = frozenset(
 
 
 @cache
-def _answers(language: str) -> Mapping[str, Answer]:
+def _answers(language: str) -> PhraseIndex[Answer]:
     """Return the answers by phrase; a locale's own words come before English ones, and these before others."""
-    found: dict[str, Answer] = {}
-    for locale in (*(name for name in lists.sections() if name not in ("en", language)), "en", language):
-        if locale in lists.sections():
-            for answer in Answer:
-                found |= dict.fromkeys(map(_core, lists.section_phrases(locale, answer)), answer)
-    return found
+    last = [locale for locale in ("en", language) if locale in lists.sections()]
+    locales = dict.fromkeys([*(name for name in lists.sections() if name not in last), *last])
+    templates = (
+        (template, answer)
+        for locale in locales
+        for answer in Answer
+        for template in lists.section_templates(locale, answer)
+    )
+    return PhraseIndex(templates, _core, optional=_courtesy_words())
 
 
 def _core(phrase: str) -> str:

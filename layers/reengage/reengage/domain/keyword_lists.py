@@ -13,10 +13,10 @@ A phrase counts without accents too. A single Vietnamese word does not: "hủy" 
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from itertools import product
 from pathlib import Path
 from typing import Final
 
+from .phrase_index import Template
 from .plain_text import normalise_template, remove_marks
 from .requests import Request
 
@@ -94,23 +94,21 @@ def _cues(locale: str) -> re.Pattern[str]:
 
 def section_phrases(locale: str, name: str) -> Iterator[str]:
     """Return each phrase that the templates of a section stand for, with and without marks."""
-    for template in normalise_template(sections()[locale].get(name, "")).splitlines():
-        yield from _expand(template)
-        if not template.isascii():
-            phrases = _expand(remove_marks(template))
-            yield from (phrase for phrase in phrases if " " in phrase or locale not in _MARKS_MATTER)
+    for template in section_templates(locale, name):
+        yield from template.phrases()
+
+
+def section_templates(locale: str, name: str) -> Iterator[Template]:
+    """Return the templates of a section in plain form, with and without marks."""
+    for line in normalise_template(sections()[locale].get(name, "")).splitlines():
+        yield Template(line)
+        if not line.isascii():
+            yield Template(remove_marks(line), has_several_words=locale in _MARKS_MATTER)
 
 
 @cache
 def _keywords(kind: str) -> Mapping[str, Request]:
     return {phrase: request for request in Request for phrase in phrase_set(request + kind)}
-
-
-def _expand(template: str) -> Iterator[str]:
-    choices = (part.split("|") for part in re.split(r"[()]", template))
-    for chosen in product(*choices):
-        if phrase := " ".join("".join(chosen).split()):
-            yield phrase
 
 
 def _with_blanks(phrase: str) -> str:
