@@ -1,4 +1,4 @@
-"""Look up phrases among templates, without writing out each phrase that they stand for.
+"""Look up phrases among templates, without writing out each of their phrases.
 
 The answers are some 8,000 phrases of 350 templates. A message has few words, so a cold function writes out only the
 templates that a phrase with such a first word may be of.
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Template(NamedTuple):
-    """``(a|b) c`` stands for "a c" and "b c". ``has_several_words``: a phrase of one word is left out."""
+    """``(a|b) c`` is short for "a c" and "b c". ``has_several_words``: a phrase of one word is left out."""
 
     text: str
     has_several_words: bool = False
