@@ -532,12 +532,35 @@ def test_a_pause_of_an_unknown_brand_is_a_finding(
     assert main([command, "--brand", "acme-dental"]) == 0
 
 
+@pytest.mark.parametrize("command", ["pause", "resume"])
+def test_a_pause_waits_for_no_search_of_the_table(command: str, misspelt: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command looked through up to 200 MB for the brand, and sending went on meanwhile."""
+    done: list[str] = []
+
+    def known_brands(_stack: Any, _wanted: Any) -> set[str]:
+        done.append("brands")
+        return set()
+
+    def pauses(_inspection: Any, brands: Any = None) -> list[Any]:
+        done.append("one" if brands else "all")
+        return []
+
+    monkeypatch.setattr(stacks, "put_events", lambda _stack, _envelopes: done.append("put"))
+    monkeypatch.setattr("reengage.cli.brands.known_brands", known_brands)
+    monkeypatch.setattr("reengage.cli.pause.Inspection.of", lambda _stack: None)
+    monkeypatch.setattr("reengage.cli.pause._pauses", pauses)
+    assert main([command, "--brand", "acme-dentl"]) == 1
+    assert done == {"pause": ["put", "brands"], "resume": ["one", "put", "brands", "all"]}[command]
+    assert misspelt
+
+
 def test_resume_names_what_is_still_paused(
     misspelt: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It printed "Resumed", and the pause of another scope went on."""
     pauses = [("", "marketing"), ("acme-dental", "all")]
-    monkeypatch.setattr("reengage.cli.pause._paused", lambda _stack: pauses)
+    monkeypatch.setattr("reengage.cli.pause.Inspection.of", lambda _stack: None)
+    monkeypatch.setattr("reengage.cli.pause._pauses", lambda _inspection, _brands=(): pauses)
     assert main(["resume", "--brand", "acme-dental"]) == 0
     assert capsys.readouterr().err == "Still paused: the whole stack, marketing.\n"
     assert main(["resume", "--scope", "cart_reminder"]) == 0

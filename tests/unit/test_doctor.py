@@ -290,7 +290,9 @@ def test_a_pause_that_has_ended_is_no_finding() -> None:
 
 def test_present_pauses_have_brand_and_scope() -> None:
     aws = Healthy(brand={"name": "A", "timezone": "UTC", "pauses": {"marketing": PAUSED["all"]}})
-    assert [(brand, pause.scope) for brand, pause in present_pauses(inspection(aws))] == [("acme", "marketing")]
+    assert [(brand, pause.scope) for brand, pause in present_pauses(inspection(aws), ["", "acme"])] == [
+        ("acme", "marketing")
+    ]
 
 
 def test_a_resume_is_named_with_the_scope_and_brand_of_its_pause() -> None:
@@ -517,7 +519,9 @@ def test_redrive_leaves_events_that_are_still_invalid(
     assert "left (still invalid: let its system send it again): AppointmentBooked: 1" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("body", ["not JSON", [1], {"gzip": "broken"}, EVENT | {"detail": 1}])
+@pytest.mark.parametrize(
+    "body", ["not JSON", [1], {"gzip": "broken"}, {"gzip": 1}, {"gzip": packed(EVENT)[:40]}, EVENT | {"detail": 1}]
+)
 def test_redrive_leaves_what_is_no_event(
     body: Any, queues: Callable[..., Queues], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,15 +48,8 @@ def unknown_brand(brand: str, known: Collection[str]) -> str:
 
 def brand_hint(stack: str, brand: str) -> str:
     """Return a line if no such brand is known; empty if it is, or if these credentials cannot check it."""
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - commands without a stack do not need it
-
-    if not brand:
-        return ""
-    try:
-        known = known_brands(stacks.describe(stack), [brand])
-    except (stacks.StackError, BotoCoreError, ClientError):
-        return ""
-    return "" if brand in known else unknown_brand(brand, known)
+    known = stacks.if_readable(lambda: known_brands(stacks.describe(stack), [brand])) if brand else None
+    return "" if known is None or brand in known else unknown_brand(brand, known)
 
 
 def _letters(brand: str) -> str:

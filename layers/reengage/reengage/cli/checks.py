@@ -1,7 +1,7 @@
 """The checks of ``doctor``, one function each: what is wrong with a deployed stack, and how to fix it."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -160,7 +160,7 @@ def brands(inspection: Inspection) -> Iterator[Finding]:
 
 def pauses(inspection: Inspection) -> Iterator[Finding]:
     """Check that nothing is paused."""
-    for brand, pause in present_pauses(inspection):
+    for brand, pause in present_pauses(inspection, (STACK, *inspection.brands)):
         ends = f", until {iso(pause.until)}" if pause.until else ""
         what = f"{brand or 'the whole stack'}, {pause.scope}, since {iso(pause.at)}{ends}"
         command = f"reengage resume --scope {pause.scope}" + (f" --brand {brand}" if brand else "")
@@ -168,10 +168,10 @@ def pauses(inspection: Inspection) -> Iterator[Finding]:
         yield Finding("problem", problem, f"If the cause is gone: {command}.")
 
 
-def present_pauses(inspection: Inspection) -> Iterator[tuple[str, Pause]]:
-    """Yield each pause that still lasts, with its brand; that of the stack has an empty one."""
+def present_pauses(inspection: Inspection, brands: Iterable[str]) -> Iterator[tuple[str, Pause]]:
+    """Yield each pause of ``brands`` that still lasts, with its brand; that of the stack has an empty one."""
     now = datetime.now(UTC)
-    for brand in (STACK, *inspection.brands):
+    for brand in brands:
         for pause in stored_pauses(_brand_fields(inspection, brand).get("pauses")):
             if not pause.until or pause.until > now:
                 yield brand, pause

@@ -1,6 +1,7 @@
 """``pause`` and ``resume``: hold what a stack, a brand, marketing or one reason sends, and end it."""
 
 import getpass
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +12,7 @@ from reengage.cli.checks import present_pauses
 from reengage.cli.console import ExitCode, UsageError, command, warn, write
 from reengage.cli.explain import StackOption
 from reengage.cli.inspection import Inspection
-from reengage.cli.stack import StackError
+from reengage.domain.brand import STACK
 from reengage.domain.instants import parse_instant
 from reengage.domain.reasons import REASONS
 
@@ -50,35 +51,36 @@ def resume(brand: BrandOption = "", scope: ScopeOption = "all", stack: StackOpti
 
     Example: reengage resume --scope marketing
     """
-    detail, before = _detail(stack, brand, scope), _paused(stack)
+    detail = _detail(stack, brand, scope)
+    was_paused = stacks.if_readable(lambda: (brand, scope) in _pauses(Inspection.of(stack), [brand]))
     code = _put(stack, "SendingResumed", detail)
-    for other, held in before or ():
+    # Afterwards: to find all brands, it may read much of the table.
+    for other, held in stacks.if_readable(lambda: _pauses(Inspection.of(stack))) or ():
         if (other, held) != (brand, scope):
             warn(f"Still paused: {other or 'the whole stack'}, {held}.")
-    if before is not None and (brand, scope) not in before:
+    if was_paused is False:
         warn("No such pause was stored.")
     return code
 
 
-def _paused(stack: str) -> list[tuple[str, str]] | None:
-    """Return the brand and the scope of each pause; ``None`` if these credentials cannot read them."""
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - commands without a stack do not need it
-
-    try:
-        return [(brand, pause.scope) for brand, pause in present_pauses(Inspection.of(stack))]
-    except (StackError, BotoCoreError, ClientError):
-        return None
+def _pauses(inspection: Inspection, brands: Iterable[str] | None = None) -> list[tuple[str, str]]:
+    """Return the brand and the scope of each pause of ``brands``; without them, of the stack and of all brands."""
+    of = (STACK, *inspection.brands) if brands is None else brands
+    return [(brand, pause.scope) for brand, pause in present_pauses(inspection, of)]
 
 
 def _put(stack: str, detail_type: str, detail: dict[str, Any], ends: str = "") -> ExitCode:
-    """Put the event on the bus, whatever its brand; a brand that the stack does not know is a finding."""
+    """Put the event on the bus, whatever its brand; a brand that the stack does not know is a finding.
+
+    The brand is looked up afterwards: that may read much of the table, and a pause must not wait for it.
+    """
     brand = detail.get("brand", "")
-    hint = brand_hint(stack, brand)
     stacks.put_events(stack, [{"detail-type": detail_type, "detail": detail}])
     write(f"{detail_type.removeprefix('Sending')}: {brand or 'the whole stack'}, {detail['scope']}{ends}.")
-    if hint:
+    if hint := brand_hint(stack, brand):
         warn(f"Probably without effect: {hint}")
-    return ExitCode.FINDING if hint else ExitCode.DONE
+        return ExitCode.FINDING
+    return ExitCode.DONE
 
 
 def _detail(stack: str, brand: str, scope: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -241,7 +242,7 @@ def _event_of(body: str) -> Any:
     if "gzip" in message:
         try:
             return json.loads(gzip.decompress(base64.b64decode(message["gzip"])))
-        except (OSError, ValueError):
+        except (TypeError, ValueError, RecursionError, EOFError, gzip.BadGzipFile, zlib.error):
             return {}
     return message.get("requestPayload") or message.get("event") or message
 

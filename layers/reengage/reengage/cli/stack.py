@@ -1,7 +1,7 @@
 """A deployed stack: its outputs, its functions and its bus. Needs no access to the table."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -57,6 +57,16 @@ class Stack:
         if name not in self.outputs:
             raise StackError(f"the stack {self.name} has no output {name}; deploy this version first")
         return self.outputs[name]
+
+
+def if_readable[T](read: Callable[[], T]) -> T | None:
+    """Return what ``read`` reads of a stack; ``None`` if these credentials cannot read it, or AWS does not answer."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - commands without a stack do not need it
+
+    try:
+        return read()
+    except (StackError, BotoCoreError, ClientError):
+        return None
 
 
 def describe(name: str) -> Stack:
