@@ -9,9 +9,10 @@ updates the same stack with all parameters.
 Use it for a new stack only: it resets the other parameters of an existing one.
 """
 
+import argparse
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -79,5 +80,15 @@ def main(path: Path) -> None:
     path.write_text(yaml.safe_dump(reduced, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
+def template_path(arguments: Sequence[str]) -> Path:
+    """Return the file that the command line names. Raises ``SystemExit`` with what to run if it is missing."""
+    parser = argparse.ArgumentParser(description="Leave only the parameters of a first deployment in a built template.")
+    parser.add_argument("template", type=Path, help="such as .aws-sam/build/template.yaml")
+    path: Path = parser.parse_args(arguments).template
+    if not path.is_file():
+        parser.error(f"{path}: no such file. Run `sam build` first.")
+    return path
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(template_path(sys.argv[1:]))

@@ -3,71 +3,47 @@
 A series is a list with one value a period, oldest first; ``None`` is a missing value.
 """
 
-import re
+import ast
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
 type Series = Sequence[float | None]
 type Value = Series | float
 
-TOKEN: Final = re.compile(r"\s*(>=|<=|==|[A-Za-z_]\w*|\d+(?:\.\d+)?|[-+*/<>(),])")
-COMPARISONS: Final[Mapping[str, Callable[[float, float], float | None]]] = {
-    ">": lambda a, b: float(a > b),
-    "<": lambda a, b: float(a < b),
-    ">=": lambda a, b: float(a >= b),
-    "<=": lambda a, b: float(a <= b),
-    "==": lambda a, b: float(a == b),
+OPERATORS: Final[Mapping[type[ast.AST], Callable[[float, float], float | None]]] = {
+    ast.Gt: lambda a, b: float(a > b),
+    ast.Lt: lambda a, b: float(a < b),
+    ast.GtE: lambda a, b: float(a >= b),
+    ast.LtE: lambda a, b: float(a <= b),
+    ast.Eq: lambda a, b: float(a == b),
+    ast.Add: lambda a, b: a + b,
+    ast.Sub: lambda a, b: a - b,
+    ast.Mult: lambda a, b: a * b,
+    ast.Div: lambda a, b: a / b if b else None,  # a division by zero drops the data point
 }
-SUMS: Final[Mapping[str, Callable[[float, float], float | None]]] = {"+": lambda a, b: a + b, "-": lambda a, b: a - b}
-PRODUCTS: Final[Mapping[str, Callable[[float, float], float | None]]] = {
-    "*": lambda a, b: a * b,
-    "/": lambda a, b: a / b if b else None,  # a division by zero drops the data point
-}
-PRECEDENCE: Final = (COMPARISONS, SUMS, PRODUCTS)
+"""These operators have the precedence and the spelling of Python's, so Python parses an expression."""
 
 
 def evaluate(expression: str, metrics: Mapping[str, Series]) -> Series:
     """Return the series of an expression over metrics of the same length, by their ids."""
-    tokens = TOKEN.findall(expression)
-    assert "".join(tokens) == re.sub(r"\s", "", expression), f"unknown syntax: {expression}"
-    parser = _Parser(tokens, metrics)
-    value = parser.binary()
-    assert not parser.tokens, f"left over: {parser.tokens}"
+    value = _value(ast.parse(expression, mode="eval").body, metrics)
     assert not isinstance(value, float), "an alarm needs a series"
     return value
 
 
-@dataclass
-class _Parser:
-    tokens: list[str]
-    metrics: Mapping[str, Series]
-
-    def binary(self, level: int = 0) -> Value:
-        if level == len(PRECEDENCE):
-            return self.operand()
-        value = self.binary(level + 1)
-        while self.tokens and self.tokens[0] in PRECEDENCE[level]:
-            operate = PRECEDENCE[level][self.tokens.pop(0)]
-            value = _combine(operate, value, self.binary(level + 1))
-        return value
-
-    def operand(self) -> Value:
-        token = self.tokens.pop(0)
-        if token == "(":  # noqa: S105 - a parenthesis is no password
-            value = self.binary()
-            assert self.tokens.pop(0) == ")"
-            return value
-        if self.tokens and self.tokens[0] == "(":
-            return self.call(token)
-        return float(token) if token[0].isdigit() else self.metrics[token]
-
-    def call(self, name: str) -> Value:
-        arguments: list[Value] = []
-        while self.tokens.pop(0) != ")":
-            arguments.append(self.binary())
-        return FUNCTIONS[name](*arguments)
+def _value(node: ast.expr, metrics: Mapping[str, Series]) -> Value:
+    match node:
+        case ast.Constant(value=int() | float() as number):
+            return float(number)
+        case ast.Name(id=name):
+            return metrics[name]
+        case ast.BinOp(left=left, op=op, right=right) | ast.Compare(left=left, ops=[op], comparators=[right]):
+            return _combine(OPERATORS[type(op)], _value(left, metrics), _value(right, metrics))
+        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
+            return FUNCTIONS[name](*(_value(argument, metrics) for argument in arguments))
+        case _:
+            raise AssertionError(f"unknown syntax: {ast.unparse(node)}")
 
 
 def _combine(operate: Callable[[float, float], float | None], left: Value, right: Value) -> Value:

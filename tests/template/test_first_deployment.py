@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from functions.first_deployment import ASKED, main, of_first_deployment
+from functions.first_deployment import ASKED, main, of_first_deployment, template_path
 from tests.template.test_webhook_url import evaluated
 from tests.template_resources import parameter_defaults, template
 
@@ -94,3 +94,9 @@ def test_guided_deployment_asks_for_no_other_parameter(tmp_path: Path) -> None:
     )
     asked = re.findall(r"Parameter (\w+)", done.stdout)
     assert tuple(asked) == ASKED, done.stdout + done.stderr
+
+
+def test_a_missing_template_names_what_to_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        template_path([str(tmp_path / "template.yaml")])
+    assert capsys.readouterr().err.endswith("template.yaml: no such file. Run `sam build` first.\n")

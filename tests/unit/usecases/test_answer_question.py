@@ -120,9 +120,13 @@ def test_the_same_answer_again_counts_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("nth", range(1, 20))
-def test_no_crash_loses_an_answer(monkeypatch: pytest.MonkeyPatch, nth: int, after: bool) -> None:
-    world = reminded(monkeypatch)
+@pytest.mark.parametrize("nth", range(1, 24))
+@pytest.mark.parametrize("asked", [ANNA, WHATSAPP], ids=["sms", "whatsapp"])
+def test_no_crash_loses_an_answer(monkeypatch: pytest.MonkeyPatch, asked: Contact, nth: int, after: bool) -> None:
+    """An answer by SMS to WhatsApp: its first try opened the window of SMS, and then only the preferences name the
+    number's other channel.
+    """
+    world = reminded(monkeypatch, asked)
     fault = Fault(Crash, nth=nth, after=after)
     try:
         writes(world, "2", around=fault, message_id="SM-1")
@@ -130,7 +134,7 @@ def test_no_crash_loses_an_answer(monkeypatch: pytest.MonkeyPatch, nth: int, aft
         world.clock.forward(minutes=1)
         writes(world, "2", message_id="SM-1", sent_at=NOON + DAY + 10 * MINUTE)
     assert set(answers(world)) == {("cancel_requested", "only_open_question", False)}
-    [question] = world.store.sent_questions(ANNA)
+    [question] = world.store.sent_questions(asked)
     assert question.answer
     assert question.answer.message_id == "SM-1"
 
@@ -182,20 +186,6 @@ def test_an_answer_by_sms_binds_to_a_question_on_whatsapp(
     world.clock.forward(minutes=1)
     writes(world, "Yes", WHATSAPP)
     assert len(answers(world)) == 1
-
-
-@pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("nth", range(1, 24))
-def test_no_crash_loses_an_answer_by_sms(monkeypatch: pytest.MonkeyPatch, nth: int, after: bool) -> None:
-    """Its first try opened the window of SMS: then only the preferences name the number's other channel."""
-    world = reminded(monkeypatch, WHATSAPP)
-    fault = Fault(Crash, nth=nth, after=after)
-    try:
-        writes(world, "2", around=fault, message_id="SM-1")
-    except Crash:
-        world.clock.forward(minutes=1)
-        writes(world, "2", message_id="SM-1", sent_at=NOON + DAY + 10 * MINUTE)
-    assert set(answers(world)) == {("cancel_requested", "only_open_question", False)}
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,17 @@ def book(world: World, contact: Contact = ANNA, **more: Any) -> None:
     world.plan(business("AppointmentBooked", contact=contact, starts_at=STARTS, remind_before=["PT2H"], **more))
 
 
+def unlinked(*written: tuple[Contact, timedelta], booked: Contact = ANNA) -> World:
+    """A reminder that is due now. Each contact wrote so long before that; none is linked with another."""
+    world = World()
+    for contact, before in written:
+        write(world, contact, DUE - before)
+    world.clock.now = NOON
+    book(world, booked)
+    world.clock.now = DUE
+    return world
+
+
 def story(*written: tuple[Contact, timedelta], booked: Contact = ANNA, **settings: Any) -> World:
     """A reminder that is due now. Each contact wrote so long before that; all are linked with the booked one."""
     world = World(policy=PolicySettings(whatsapp_templates=frozenset({"appointment_reminder"}), **settings))
@@ -60,11 +71,7 @@ def story(*written: tuple[Contact, timedelta], booked: Contact = ANNA, **setting
 
 def sent_by_whatsapp() -> World:
     """A reminder that was booked for SMS, of a person who wrote only by WhatsApp; it was due and sent."""
-    world = World()
-    write(world, WHATSAPP, DUE - HOUR)
-    world.clock.now = NOON
-    book(world)
-    world.clock.now = DUE
+    world = unlinked((WHATSAPP, HOUR))
     world.run_sender()
     return world
 
@@ -146,12 +153,7 @@ def test_a_channel_with_no_window_gives_way_to_an_open_one() -> None:
 
 
 def test_the_named_channel_is_kept_if_its_window_is_open() -> None:
-    world = World()
-    write(world, ANNA, DUE - 2 * HOUR)
-    write(world, WHATSAPP, DUE - HOUR)
-    world.clock.now = NOON
-    book(world)
-    world.clock.now = DUE
+    world = unlinked((ANNA, 2 * HOUR), (WHATSAPP, HOUR))
     world.run_sender()
     assert sent_to(world) == [ANNA]
 
@@ -283,23 +285,13 @@ def test_an_opt_out_covers_the_other_channel() -> None:
 
 def test_a_template_free_channel_gives_way_to_an_open_one() -> None:
     """WhatsApp was used two days ago and has no template; the window of SMS is open."""
-    world = World()
-    write(world, ANNA, DUE - 3 * DAYS)
-    write(world, WHATSAPP, DUE - 2 * DAYS)
-    world.clock.now = NOON
-    book(world, WHATSAPP)
-    world.clock.now = DUE
+    world = unlinked((ANNA, 3 * DAYS), (WHATSAPP, 2 * DAYS), booked=WHATSAPP)
     world.run_sender()
     assert sent_to(world) == [ANNA]
 
 
 def test_an_undelivered_message_falls_back_to_the_other_channel() -> None:
-    world = World()
-    write(world, ANNA, DUE - 2 * HOUR)
-    write(world, WHATSAPP, DUE - HOUR)
-    world.clock.now = NOON
-    book(world)
-    world.clock.now = DUE
+    world = unlinked((ANNA, 2 * HOUR), (WHATSAPP, HOUR))
     world.run_sender()
     report(world, "undelivered")
     world.clock.forward(seconds=60)

@@ -196,7 +196,7 @@ class Preferences:
         if before is None or (held is not None and held.allowed != before.allowed):
             stored = replace(choice, changed=True, since=None)
         else:
-            stored = replace(choice, changed=False, since=_changed_at(before, choice.allowed))
+            stored = replace(choice, changed=False, since=_changed_at(before, choice))
         return self._with(topic, {**choices, scope: stored})
 
     def _with(self, topic: Topic, choices: Choices) -> "Preferences":
@@ -272,11 +272,11 @@ def _order(choice: Choice) -> tuple[datetime, bool]:
     return choice.at, not choice.allowed
 
 
-def _changed_at(choice: Choice, allowed: bool) -> datetime | None:  # noqa: FBT001 - yes or no, as in the choice
-    """Return when an equal choice changed what applies; ``None`` if it is another one, or not known."""
-    if choice.allowed != allowed:
+def _changed_at(before: Choice, choice: Choice) -> datetime | None:
+    """Return when an equal choice before changed what applies; ``None`` if it is another one, or not known."""
+    if before.allowed != choice.allowed:
         return None
-    return choice.at if choice.changed else choice.since
+    return before.at if before.changed else before.since
 
 
 def _without_causes(choices: Choices, channel: str) -> Choices:

@@ -63,7 +63,7 @@ def tzdata_version() -> str:
     return str(tzdata.IANA_VERSION)
 
 
-def telling_zone(name: str | None) -> str | None:
+def zone_if_witness(name: str | None) -> str | None:
     """Return a reported zone if it says where the person is."""
     return name if is_witness(name) else None
 

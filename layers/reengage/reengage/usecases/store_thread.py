@@ -10,7 +10,7 @@ from reengage.domain.conversation import WINDOW, Conversation, InboundMessage, e
 from reengage.domain.parameters import parse_length
 from reengage.domain.person import other_channels
 from reengage.domain.preferences import Preferences
-from reengage.domain.zones import telling_zone
+from reengage.domain.zones import zone_if_witness
 from reengage.ports import ConversationStore, Thread
 from reengage.usecases.erase_contact import forget
 from reengage.usecases.ingest_settings import IngestSettings
@@ -146,7 +146,7 @@ def _seen(
 ) -> Profile:
     """The profile after this message; the very same where nothing changed that is worth a write."""
     # A chat system that does not know the zone reports UTC: that replaces no zone that is known.
-    timezone = telling_zone(message.timezone)
+    timezone = zone_if_witness(message.timezone)
     fields = {"locale": message.locale, "timezone": timezone, "display_name": message.display_name}
     sent_at = message.sent_at
     if profile is None:
