@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from reengage.domain.events_out import BEFORE_THE_OUTCOME
+from reengage.domain.events_out import LEFT_OUT
 from tests.benchmarks import units
 from tests.template_resources import template
 
@@ -54,8 +54,9 @@ NO_DASHBOARD: Final = f"{QUIET}; CreateDashboard=false"
 INBOUND: Final = "million inbound"
 REMINDERS: Final = "million reminders, each with half a booking and a receipt"
 OUTCOMES: Final = f"{REMINDERS}; EventsOut=outcomes"
+EXCEPTIONS: Final = f"{REMINDERS}; EventsOut=exceptions"
 ANNOUNCEMENTS: Final = "million announcements, each with a receipt"
-TARGETS: Final = {QUIET: 3.0, NO_DASHBOARD: 3.0, INBOUND: 3.6, OUTCOMES: 12.0}
+TARGETS: Final = {QUIET: 3.0, NO_DASHBOARD: 3.0, INBOUND: 3.6, OUTCOMES: 12.0, EXCEPTIONS: 12.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,13 +171,18 @@ def gigabyte_seconds(step: Mapping[str, Any]) -> float:
 def bills(figures: Mapping[str, Any], table: Mapping[str, Any]) -> list[Bill]:
     scenarios = figures["scenarios"]
     reminder, quiet = scenarios["reminder"], scenarios["quiet minute"]
-    published = {name: each for name, each in reminder["events_out"].items() if name not in BEFORE_THE_OUTCOME}
+
+    def publishing(events_out: str) -> dict[str, Any]:
+        left_out = LEFT_OUT[events_out]
+        return {**reminder, "events_out": {k: v for k, v in reminder["events_out"].items() if k not in left_out}}
+
     return [
         bill(QUIET, of_quiet_month(quiet), table),
         bill(NO_DASHBOARD, of_quiet_month(quiet, ("HasNotification", "HasUrl", "HasDashboard")), table),
         bill(INBOUND, of_messages(scenarios["inbound"], MILLION), table),
-        bill(REMINDERS, of_messages(reminder, MILLION), table),
-        bill(OUTCOMES, of_messages(reminder | {"events_out": published}, MILLION), table),
+        bill(REMINDERS, of_messages(publishing("all"), MILLION), table),
+        bill(OUTCOMES, of_messages(publishing("outcomes"), MILLION), table),
+        bill(EXCEPTIONS, of_messages(publishing("exceptions"), MILLION), table),
         bill(ANNOUNCEMENTS, of_messages(scenarios["announcement"], MILLION), table),
     ]
 

@@ -2,7 +2,7 @@
 
 Each run is a process, with the real sender on DynamoDB Local, and a provider that answers after 50 or 200 ms. This
 machine has few cores, so processes beyond them show only that the runs do not disturb each other. The model gives what
-they need on Lambda: a run has one vCPU, and 16 workers that wait for the table and the provider.
+they need on Lambda: a run has one vCPU, and 24 workers that wait for the table and the provider.
 """
 
 import argparse

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from reengage.domain.instants import iso
 from reengage.observability import METRICS
+from reengage.usecases.send_due_messages import WORKERS
 from tests.benchmarks.laboratory import BRAND, ROOT, SMS_NUMBER, Laboratory, Used, laboratory
 from tests.template_resources import functions
 
@@ -220,7 +221,6 @@ def _warm(lab: Laboratory, recipients: int) -> None:
 
 TICK: Final = {"scheduled_at": "<aws.scheduler.scheduled-time>"}
 SENDERS: Final = ("send_appointment_reminders", "send_trial_follow_ups", "send_updates")
-WORKERS: Final = 16
 
 
 def _kept(lab: Laboratory, at: datetime) -> dict[tuple[str, str], float]:

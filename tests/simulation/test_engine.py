@@ -188,6 +188,17 @@ def test_events_out_can_be_outcomes_alone() -> None:
     assert len(instants(out, "MessageSent")) == 2
 
 
+def test_events_out_can_be_exceptions_alone() -> None:
+    """The second reminder is skipped: the person opts out between the two."""
+    stop = writes("2026-03-05T06:30:00Z", text="STOP")
+    published = {
+        choice: [line["detail-type"] for line in run(WROTE, BOOKED, stop, settings={"EventsOut": choice})[:-1]]
+        for choice in ("all", "exceptions")
+    }
+    assert "MessageSent" in published["all"]
+    assert published["exceptions"] == ["MessageSendRequested", "ContactOptedOut", "MessageSkipped"]
+
+
 def test_ttl_deletes_what_has_expired() -> None:
     """A table that only grows would need memory for every day of a story."""
     engine = _Engine(parse_story([WROTE, writes("2026-06-02T12:00:00Z")]), {}, 0, None)

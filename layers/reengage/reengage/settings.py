@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any, Final, Self
 
 from .domain.caps import parse_caps
+from .domain.events_out import LEFT_OUT
 from .domain.instants import parse_zone
 from .domain.parameters import WhenWindowWillClose, parse_length, parse_rates, parse_when_closing
 from .domain.policy import PolicySettings
@@ -113,7 +114,7 @@ class StackSettings(BusSettings):
     table_name: str
     preferences_key_secret: str
     opt_out_scope: OptOutScope
-    publishes_only_outcomes: bool
+    events_left_out: frozenset[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,9 +274,7 @@ READERS: Final[Mapping[str, Callable[[Values], Any]]] = {
     "table_name": lambda values: values.text("TABLE_NAME"),
     "preferences_key_secret": lambda values: values.text("PREFERENCES_KEY_SECRET"),
     "rejected_events_queue_url": lambda values: values.text("REJECTED_EVENTS_QUEUE_URL"),
-    "publishes_only_outcomes": lambda values: values.one_of(
-        "EVENTS_OUT", {"all": False, "outcomes": True}, fallback=False
-    ),
+    "events_left_out": lambda values: values.one_of("EVENTS_OUT", LEFT_OUT, fallback=LEFT_OUT["all"]),
     "opt_out_scope": _opt_out_scope,
     "default_locale": lambda values: values.text("DEFAULT_LOCALE"),
     "policy": _policy,

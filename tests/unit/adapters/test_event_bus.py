@@ -8,8 +8,8 @@ from typing import Any, Final
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from reengage.adapters.eventbridge import EventBus, only_outcomes
-from reengage.domain.events_out import OutEvent
+from reengage.adapters.eventbridge import EventBus, without
+from reengage.domain.events_out import LEFT_OUT, OutEvent
 from reengage.errors import NotPublished
 from reengage.observability import METRICS
 
@@ -123,15 +123,18 @@ def test_a_mistake_of_ours_is_not_taken_for_a_failure_of_the_bus() -> None:
     assert len(client.calls) == 1
 
 
-def test_only_outcomes_leaves_out_what_comes_before_one() -> None:
-    published: list[str] = []
-    publish = only_outcomes(lambda events: published.extend(event.type for event in events))
+EARLY: Final = {"ConversationStarted", "ConversationRestarted", "MessagePlanned", "MessageHeld"}
+
+
+@pytest.mark.parametrize(
+    ("events_out", "left_out"),
+    [("all", set()), ("outcomes", EARLY), ("exceptions", EARLY | {"MessageSent", "MessageDelivered"})],
+)
+def test_events_out_leaves_events_out(events_out: str, left_out: set[str]) -> None:
+    calls: list[list[str]] = []
+    publish = without(LEFT_OUT[events_out], lambda events: calls.append([event.type for event in events]))
     publish([OutEvent(name, {}) for name in METRICS])
-    assert set(METRICS) - set(published) == {
-        "ConversationStarted",
-        "ConversationRestarted",
-        "MessagePlanned",
-        "MessageHeld",
-    }
-    publish([OutEvent("MessageHeld", {})])
-    assert len(published) == len(METRICS) - 4
+    assert set(METRICS) - set(calls[0]) == left_out
+    for name in left_out:
+        publish([OutEvent(name, {})])
+    assert len(calls) == 1

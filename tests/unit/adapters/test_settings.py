@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from reengage.domain.caps import Cap
+from reengage.domain.events_out import LEFT_OUT
 from reengage.domain.policy import PolicySettings
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.routes import Route, Routes
@@ -88,7 +89,7 @@ READ: Final = {
         lambda settings: settings.preferences_key_secret, ENVIRONMENT["PREFERENCES_KEY_SECRET"]
     ),
     "EVENTS_OUT": Variable(
-        lambda settings: settings.publishes_only_outcomes, value=True, wrong=("none", "All", "outcomes,all", " ")
+        lambda settings: settings.events_left_out, LEFT_OUT["outcomes"], ("none", "All", "outcomes,all", " ")
     ),
     "DEFAULT_LOCALE": Variable(lambda settings: settings.default_locale, "de-AT"),
     "CONTACT_RETENTION_DAYS": Variable(
@@ -302,7 +303,7 @@ def test_an_error_names_the_parameter_as_the_template_does() -> None:
 def test_tolerant_settings_replace_a_wrong_value_by_the_safest() -> None:
     wrong = ENVIRONMENT | {"OPT_OUT_SCOPE": "all", "EVENTS_OUT": "some", "DRY_RUN": "yes", "MARKETING_CONSENT": "no"}
     settings = SimulatedSettings.from_env(wrong, tolerant=True)
-    assert (settings.opt_out_scope, settings.publishes_only_outcomes) == ("brand", False)
+    assert (settings.opt_out_scope, settings.events_left_out) == ("brand", frozenset())
     assert (settings.policy.dry_run, settings.policy.marketing_consent) == (True, "required")
 
 
@@ -320,7 +321,7 @@ def test_tolerant_settings_keep_the_routes_that_are_right() -> None:
         ("HELP_REPLY", "provider", False),
         ("ANSWER_REPLY", "on", True),
         ("MARKETING_CONSENT", "implied", "implied"),
-        ("EVENTS_OUT", "all", False),
+        *(("EVENTS_OUT", value, left_out) for value, left_out in LEFT_OUT.items()),
     ],
 )
 def test_the_other_choices(name: str, value: str, read: object) -> None:
@@ -330,7 +331,7 @@ def test_the_other_choices(name: str, value: str, read: object) -> None:
         "HELP_REPLY": settings.ingest.answers_help,
         "ANSWER_REPLY": settings.ingest.acknowledges_answers,
         "MARKETING_CONSENT": settings.policy.marketing_consent,
-        "EVENTS_OUT": settings.publishes_only_outcomes,
+        "EVENTS_OUT": settings.events_left_out,
     }
     assert found[name] == read
 

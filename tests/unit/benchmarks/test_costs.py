@@ -7,6 +7,7 @@ import pytest
 
 from tests.benchmarks.costs import (
     ANNOUNCEMENTS,
+    EXCEPTIONS,
     INBOUND,
     MILLION,
     MINUTES,
@@ -71,10 +72,11 @@ def test_lambda_time_is_the_waits_if_they_are_longer() -> None:
     assert gigabyte_seconds(one_core | {"workers": 16}) == pytest.approx(0.020 * 1769 / 1024)
 
 
-def test_outcomes_alone_save_the_events_before_them() -> None:
+def test_a_bill_has_only_the_events_that_are_published() -> None:
     used = figures(events_out={"MessagePlanned": 1.0, "MessageSent": 1.0, "MessageDelivered": 1.0})
     found = {each.name: each.total for each in bills(used, prices())}
     assert found[REMINDERS] - found[OUTCOMES] == pytest.approx(1.0)
+    assert found[OUTCOMES] - found[EXCEPTIONS] == pytest.approx(2.0)
 
 
 def test_each_unit_of_a_scenario_is_in_its_bill() -> None:
@@ -106,7 +108,7 @@ def test_quiet_month_has_what_the_template_creates() -> None:
 def test_every_bill_is_there() -> None:
     assert [each.name for each in bills(figures(), prices())] == [
         *(QUIET, NO_DASHBOARD, INBOUND),
-        *(REMINDERS, OUTCOMES, ANNOUNCEMENTS),
+        *(REMINDERS, OUTCOMES, EXCEPTIONS, ANNOUNCEMENTS),
     ]
 
 

@@ -3,13 +3,13 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from reengage.domain.events_out import BEFORE_THE_OUTCOME, OutEvent, out_event
+from reengage.domain.events_out import OutEvent, out_event
 from reengage.errors import NotPublished
 from reengage.ports import OutboundMessage, Publish
 
@@ -71,14 +71,14 @@ class EventBus:
         return len(entries)
 
 
-def only_outcomes(publish: Publish) -> Publish:
-    """Return ``publish`` without the events that come before an outcome; for ``EventsOut=outcomes``."""
+def without(left_out: Collection[str], publish: Publish) -> Publish:
+    """Return ``publish`` without events of these types; for ``EventsOut``."""
 
     def publishing(events: Sequence[OutEvent]) -> None:
-        if wanted := [event for event in events if event.type not in BEFORE_THE_OUTCOME]:
+        if wanted := [event for event in events if event.type not in left_out]:
             publish(wanted)
 
-    return publishing
+    return publishing if left_out else publish
 
 
 def _batches(entries: Iterable[dict[str, str]]) -> Iterator[list[dict[str, str]]]:

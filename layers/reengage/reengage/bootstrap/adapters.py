@@ -9,7 +9,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from ..adapters.aws_clients import AwsClients
-from ..adapters.eventbridge import SOURCE, EventBus, only_outcomes
+from ..adapters.eventbridge import SOURCE, EventBus, without
 from ..errors import ConfigurationError
 from ..observability import NOT_PUBLISHED, count, logger, observed, tracer
 from ..settings import BusSettings, EventSettings, ProviderSettings, Settings, StackSettings
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..errors import InvalidEvent
     from ..ports import KeepRejected, Publish
 
-CONNECTIONS: Final = 16
+CONNECTIONS: Final = 24
 """Connections that stay open for each service: one for each worker of a run (``send_due_messages.WORKERS``)."""
 
 MAKING: Final = Lock()
@@ -90,7 +90,7 @@ class StoreAdapters(Adapters):
 
     @cached_property
     def publish(self) -> Publish:
-        return observed(only_outcomes(self._bus()) if self.settings.publishes_only_outcomes else self._bus())
+        return observed(without(self.settings.events_left_out, self._bus()))
 
     def preferences_key(self) -> str:
         """Return the key that the addresses of preferences are hashed by; a run's threads need it at once."""

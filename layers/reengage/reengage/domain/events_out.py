@@ -9,8 +9,17 @@ from .contact import Contact
 from .instants import iso
 from .message import ScheduledMessage
 
-BEFORE_THE_OUTCOME: Final = frozenset({"ConversationStarted", "ConversationRestarted", "MessagePlanned", "MessageHeld"})
-"""What ``EventsOut=outcomes`` leaves out: nothing has been sent, skipped or decided by a person yet."""
+_BEFORE_THE_OUTCOME: Final = frozenset(
+    {"ConversationStarted", "ConversationRestarted", "MessagePlanned", "MessageHeld"}
+)
+"""Nothing has been sent, skipped or decided by a person yet."""
+
+LEFT_OUT: Final[Mapping[str, frozenset[str]]] = {
+    "all": frozenset(),
+    "outcomes": _BEFORE_THE_OUTCOME,
+    "exceptions": _BEFORE_THE_OUTCOME | {"MessageSent", "MessageDelivered"},
+}
+"""The events that are not published, for each value of ``EventsOut``. They are logged and counted all the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Final
 
-from ..adapters.eventbridge import only_outcomes, send_requested
+from ..adapters.eventbridge import send_requested, without
 from ..adapters.inbound.eventbridge import inbound_message, parse_business_event, receipt
 from ..adapters.memory import MemoryStore
 from ..adapters.wording import FluentWording
@@ -148,8 +148,7 @@ class SimulatedApp(IngestApp, PlanApp, RecordApp, WebhookApp, ExplainApp):
             self.record_events([send_requested(outbound)])
 
     def publish(self, events: Sequence[OutEvent]) -> None:
-        record = only_outcomes(self.record_events) if self.settings.publishes_only_outcomes else self.record_events
-        record(events)
+        without(self.settings.events_left_out, self.record_events)(events)
 
     def record_events(self, events: Sequence[OutEvent]) -> None:
         self.events += [(self.now, event) for event in events]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 MESSAGES_PER_RUN: Final = 1000
-"""What a run sends well within its 40 seconds, with 16 workers and a provider that answers in 200 ms."""
+"""What a run sends well within its 40 seconds, with 24 workers and a provider that answers in 200 ms."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from reengage.usecases.run_measures import RunMeasures
 from reengage.usecases.send_message import Sender
 from reengage.usecases.send_run import Run, Tally
 
-WORKERS: Final = 16
-"""Of a run. With a provider that answers in 200 ms they send some 70 messages a second."""
+WORKERS: Final = 24
+"""Of a run. With a provider that answers in 200 ms they send some 100 messages a second."""
 
 _log = logging.getLogger(__name__)
 
