@@ -55,17 +55,22 @@ def invoked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
 
 
 class BrandTable:
-    """A table with the configuration of one brand, and a contact of another one."""
+    """A table with the configuration of one brand, a contact of another one, and pauses of two misspelt ones."""
 
     def get_item(self, **request: Any) -> Any:
-        return {"Item": {}} if request["Key"]["pk"]["S"] == "BRAND#acme" else {}
+        return {"Item": item} if (item := self.items().get(request["Key"]["pk"]["S"])) else {}
+
+    def items(self) -> dict[str, Any]:
+        paused, named = ({"versions": {"S": json.dumps(versions)}} for versions in ({"pauses": 1}, {"name": 1}))
+        keys = {"BRAND#acme": named, "BRAND#": paused, "CONTACT#Smile.Clinic#sms#+12025550101": {}}
+        keys |= {"BRAND#acme-dentla": paused, "BRAND#zebra": paused}
+        return {key: {"pk": {"S": key}} | item for key, item in keys.items()}
 
     def get_paginator(self, _name: str) -> "BrandTable":
         return self
 
     def paginate(self, **_: Any) -> Any:
-        keys = ("BRAND#acme", "BRAND#", "CONTACT#Smile.Clinic#sms#+12025550101")
-        return [{"Items": [{"pk": {"S": key}} for key in keys]}]
+        return [{"Items": list(self.items().values())}]
 
 
 def _explained(event: Any) -> Any:
@@ -552,6 +557,28 @@ def test_a_pause_waits_for_no_search_of_the_table(command: str, misspelt: str, m
     assert main([command, "--brand", "acme-dentl"]) == 1
     assert done == {"pause": ["put", "brands"], "resume": ["one", "put", "brands", "all"]}[command]
     assert misspelt
+
+
+def test_a_pause_alone_makes_no_brand_known(
+    invoked: list[tuple[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After "Paused: acme-dentla" every command took the misspelling for a brand of the stack."""
+    puts: list[Any] = []
+    monkeypatch.setattr(stacks, "put_events", lambda _stack, envelopes: puts.extend(envelopes))
+    assert main(["pause", "--brand", "acme-dentla"]) == 1
+    assert "no brand acme-dentla is known; did you mean acme-dental?" in capsys.readouterr().err
+    assert main(["pause", "--brand", "acme"]) == 0
+    assert [envelope["detail"]["brand"] for envelope in puts] == ["acme-dentla", "acme"]
+    assert invoked == []
+
+
+def test_a_resume_that_ends_a_misspelt_pause_has_an_effect(
+    misspelt: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("reengage.cli.pause.Inspection.of", lambda _stack: None)
+    monkeypatch.setattr("reengage.cli.pause._pauses", lambda _inspection, _brands=(): [("acme-dentl", "all")])
+    assert main(["resume", "--brand", "acme-dentl"]) == 0
+    assert misspelt not in capsys.readouterr().err
 
 
 def test_resume_names_what_is_still_paused(

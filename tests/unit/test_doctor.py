@@ -70,6 +70,7 @@ class Healthy:
     reserved: int | None = None
     version: str = "0.2.0"
     tables: list[str] = field(default_factory=list)
+    paused: tuple[str, ...] = ()
     parameters: dict[str, str] = field(default_factory=dict)
     gone: str = ""
     rate: str = "rate(1 minute)"
@@ -92,7 +93,9 @@ class Healthy:
 
     def paginate(self, **request: Any) -> Any:
         if "TableName" in request:
-            return [{"Items": [{"pk": {"S": pk}} for pk in self.tables]}]
+            only_paused = {"versions": {"S": '{"pauses":1}'}}
+            paused = [{"pk": {"S": f"BRAND#{brand}"}} | only_paused for brand in self.paused]
+            return [{"Items": [{"pk": {"S": pk}} for pk in self.tables] + paused}]
         summaries = [
             {"ResourceType": kind, "LogicalResourceId": logical, "PhysicalResourceId": physical}
             for kind, logical, physical in RESOURCES
@@ -299,6 +302,17 @@ def test_a_resume_is_named_with_the_scope_and_brand_of_its_pause() -> None:
     aws = Healthy(brand={"name": "A", "timezone": "UTC", "pauses": {"marketing": PAUSED["all"]}})
     (finding,) = CHECKS["pauses"](inspection(aws))
     assert finding.hint == "If the cause is gone: reengage resume --scope marketing --brand acme."
+
+
+def test_a_pause_of_a_misspelt_brand_is_shown_as_such() -> None:
+    """The check ``brands`` asked for the name of a brand that does not exist."""
+    aws = Healthy(brand={"name": "A", "timezone": "UTC", "pauses": PAUSED}, paused=("acmee", "acme"))
+    assert inspection(aws).misspelt == ["acmee"]
+    assert list(CHECKS["brands"](inspection(aws))) == []
+    of_acme, of_acmee = CHECKS["pauses"](inspection(aws))
+    assert of_acme.hint == "If the cause is gone: reengage resume --scope all --brand acme."
+    ends = "To end it: reengage resume --scope all --brand acmee."
+    assert of_acmee.hint == f"{ends} It probably holds nothing: no brand acmee is known; did you mean acme?"
 
 
 def test_a_brand_without_a_route_is_checked() -> None:

@@ -1,7 +1,9 @@
 """The brands that a stack knows: a brand that is spelled otherwise is another brand, and probably a mistake."""
 
+import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
@@ -10,6 +12,14 @@ from reengage.domain.routes import parse_valid_routes
 
 PAGES = 200
 """Pages of 1 MB that are looked through for brands; a larger table has its brands in the first pages too."""
+
+
+@dataclass(slots=True)
+class TableBrands:
+    """The brands of a table. A pause alone makes no brand known: its name may be misspelt."""
+
+    known: set[str] = field(default_factory=set)
+    only_paused: set[str] = field(default_factory=set)
 
 
 def known_brands(stack: stacks.Stack, wanted: Iterable[str]) -> set[str]:
@@ -27,7 +37,7 @@ def known_brands(stack: stacks.Stack, wanted: Iterable[str]) -> set[str]:
     known |= {brand for brand in set(wanted) - known if _is_configured(client, table, brand)}
     if not set(wanted) - known:
         return known
-    return known | brands_in_table(client, table)
+    return known | brands_in_table(client, table).known
 
 
 def nearest(brand: str, known: Collection[str]) -> str | None:
@@ -58,19 +68,30 @@ def _letters(brand: str) -> str:
 
 def _is_configured(client: Any, table: str, brand: str) -> bool:
     key = {"pk": {"S": f"BRAND#{brand}"}, "sk": {"S": "BRAND"}}
-    return "Item" in client.get_item(TableName=table, Key=key, ProjectionExpression="pk")
+    item = client.get_item(TableName=table, Key=key, ProjectionExpression="pk, versions").get("Item")
+    return item is not None and not _is_only_paused(item)
 
 
-def brands_in_table(client: Any, table: str) -> set[str]:
-    """Return the brands that have a configuration, a contact or a subject in the table."""
+def brands_in_table(client: Any, table: str) -> TableBrands:
+    """Return the brands that have a configuration, a contact or a subject in the table, and those with only a pause."""
     kinds = {":brand": {"S": "BRAND#"}, ":contact": {"S": "CONTACT#"}, ":subject": {"S": "SUBJECT#"}}
     pages = client.get_paginator("scan").paginate(
         TableName=table,
-        ProjectionExpression="pk",
+        ProjectionExpression="pk, versions",
         FilterExpression="begins_with(pk, :brand) OR begins_with(pk, :contact) OR begins_with(pk, :subject)",
         ExpressionAttributeValues=kinds,
     )
-    found = {
-        item["pk"]["S"].split("#")[1] for page, _ in zip(pages, range(PAGES), strict=False) for item in page["Items"]
-    }
-    return found - {""}
+    found = TableBrands()
+    for page, _ in zip(pages, range(PAGES), strict=False):
+        for item in page["Items"]:
+            if brand := item["pk"]["S"].split("#")[1]:
+                (found.only_paused if _is_only_paused(item) else found.known).add(brand)
+    found.only_paused -= found.known
+    return found
+
+
+def _is_only_paused(item: Mapping[str, Any]) -> bool:
+    """Return whether an item is a brand's row in which events set nothing but its pauses."""
+    if not item.get("pk", {}).get("S", "").startswith("BRAND#") or "versions" not in item:
+        return False
+    return set(json.loads(item["versions"]["S"])) == {"pauses"}

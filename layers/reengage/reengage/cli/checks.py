@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from reengage.cli.brands import nearest
+from reengage.cli.brands import nearest, unknown_brand
 from reengage.cli.inspection import Finding, Inspection
 from reengage.cli.provider_checks import keys, refused_keys, templates
 from reengage.cli.settings_check import settings
@@ -160,12 +160,16 @@ def brands(inspection: Inspection) -> Iterator[Finding]:
 
 def pauses(inspection: Inspection) -> Iterator[Finding]:
     """Check that nothing is paused."""
-    for brand, pause in present_pauses(inspection, (STACK, *inspection.brands)):
+    misspelt = inspection.misspelt
+    for brand, pause in present_pauses(inspection, (STACK, *inspection.brands, *misspelt)):
         ends = f", until {iso(pause.until)}" if pause.until else ""
         what = f"{brand or 'the whole stack'}, {pause.scope}, since {iso(pause.at)}{ends}"
         command = f"reengage resume --scope {pause.scope}" + (f" --brand {brand}" if brand else "")
         problem = f"sending is paused: {what}: {pause.why or 'no reason given'}"
-        yield Finding("problem", problem, f"If the cause is gone: {command}.")
+        hint = f"If the cause is gone: {command}."
+        if brand in misspelt:
+            hint = f"To end it: {command}. It probably holds nothing: {unknown_brand(brand, inspection.brands)}"
+        yield Finding("problem", problem, hint)
 
 
 def present_pauses(inspection: Inspection, brands: Iterable[str]) -> Iterator[tuple[str, Pause]]:

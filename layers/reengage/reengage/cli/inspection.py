@@ -10,7 +10,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from reengage.cli import stack as stacks
-from reengage.cli.brands import brands_in_table
+from reengage.cli.brands import TableBrands, brands_in_table
 from reengage.domain.routes import Routes, parse_valid_routes
 
 Level = Literal["problem", "warning", "unknown"]
@@ -96,8 +96,16 @@ class Inspection:
     @cached_property
     def brands(self) -> list[str]:
         """The brands of ``Routes``, and those of the table: without a route, messages go to the bus."""
-        in_table = brands_in_table(self.client("dynamodb"), self.stack.output("TableName"))
-        return sorted((self.routes.brands | in_table) - {"", SMOKE})
+        return sorted((self.routes.brands | self._in_table.known) - {"", SMOKE})
+
+    @property
+    def misspelt(self) -> list[str]:
+        """The brands of which only a pause is stored, and no route: probably no such brand exists."""
+        return sorted(self._in_table.only_paused - self.routes.brands)
+
+    @cached_property
+    def _in_table(self) -> TableBrands:
+        return brands_in_table(self.client("dynamodb"), self.stack.output("TableName"))
 
     @cached_property
     def keys(self) -> Mapping[str, Any]:

@@ -53,7 +53,7 @@ def resume(brand: BrandOption = "", scope: ScopeOption = "all", stack: StackOpti
     """
     detail = _detail(stack, brand, scope)
     was_paused = stacks.if_readable(lambda: (brand, scope) in _pauses(Inspection.of(stack), [brand]))
-    code = _put(stack, "SendingResumed", detail)
+    code = _put(stack, "SendingResumed", detail, has_effect=bool(was_paused))
     # Afterwards: to find all brands, it may read much of the table.
     for other, held in stacks.if_readable(lambda: _pauses(Inspection.of(stack))) or ():
         if (other, held) != (brand, scope):
@@ -65,19 +65,20 @@ def resume(brand: BrandOption = "", scope: ScopeOption = "all", stack: StackOpti
 
 def _pauses(inspection: Inspection, brands: Iterable[str] | None = None) -> list[tuple[str, str]]:
     """Return the brand and the scope of each pause of ``brands``; without them, of the stack and of all brands."""
-    of = (STACK, *inspection.brands) if brands is None else brands
+    of = (STACK, *inspection.brands, *inspection.misspelt) if brands is None else brands
     return [(brand, pause.scope) for brand, pause in present_pauses(inspection, of)]
 
 
-def _put(stack: str, detail_type: str, detail: dict[str, Any], ends: str = "") -> ExitCode:
+def _put(stack: str, detail_type: str, detail: dict[str, Any], ends: str = "", *, has_effect: bool = False) -> ExitCode:
     """Put the event on the bus, whatever its brand; a brand that the stack does not know is a finding.
 
     The brand is looked up afterwards: that may read much of the table, and a pause must not wait for it.
+    ``has_effect``: the event is known to change something, whatever the brand.
     """
     brand = detail.get("brand", "")
     stacks.put_events(stack, [{"detail-type": detail_type, "detail": detail}])
     write(f"{detail_type.removeprefix('Sending')}: {brand or 'the whole stack'}, {detail['scope']}{ends}.")
-    if hint := brand_hint(stack, brand):
+    if not has_effect and (hint := brand_hint(stack, brand)):
         warn(f"Probably without effect: {hint}")
         return ExitCode.FINDING
     return ExitCode.DONE
