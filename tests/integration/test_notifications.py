@@ -11,7 +11,7 @@ from reengage.adapters.inbound.aws import record_sns
 from reengage.domain.message import State
 from reengage.domain.routes import parse_routes
 from reengage.errors import NotPublished
-from tests.integration.faults import failing
+from tests.integration.faults import failing, telling
 from tests.integration.replays import SENT, TICK, play
 from tests.integration.stack import Stack, case
 
@@ -162,10 +162,39 @@ def test_an_unknown_notification_is_kept_whole(stack: Stack, message: str | None
 
 def test_a_stop_is_published_before_a_receipt_that_fails(sent: Stack) -> None:
     event = receipt()
+    event["Records"].append(case("webhook/aws_sms")["Records"][0])
+    with failing("UpdateItem"):
+        assert notify(sent, event) == {"receipts": 0, "retried": 1, "published": 1}
+    assert {each["detail-type"] for each in sent.relayed()} == {"MessageReceived", "DeliveryReported"}
+
+
+@pytest.mark.parametrize("operation", ["UpdateItem", "PutEvents"])
+def test_a_receipt_that_fails_is_retried_alone(sent: Stack, operation: str) -> None:
+    """The whole notification was retried: what it had recorded and rejected was published and kept again."""
+    ids = {"scheduled_message_id": "b8f88ac8-0ee4-5bbe-8401-000000000000", "brand": "acme-dental", "channel": "sms"}
+    event, unknown, invalid = receipt(), receipt(context=ids), receipt(eventType="TEXT_WHATEVER")
+    event["Records"] += [unknown["Records"][0], invalid["Records"][0]]
+    with failing(operation, only=telling("MessageDelivered") if operation == "PutEvents" else lambda _: True):
+        assert notify(sent, event) == {"receipts": 1, "retried": 1, "rejected": 2}
+    assert [each["event"].get("detail-type") for each in sent.rejected()] == ["DeliveryReported", None]
+    assert sent.published("MessageDelivered") == []
+    (again,) = sent.relayed()
+    assert (again["source"], again["detail"]["event_id"]) == (
+        "reengage.webhook",
+        event["Records"][0]["Sns"]["MessageId"],
+    )
+    stored_before = operation == "PutEvents"
+    assert sent.invoke("record_delivery", again, at=AT) == {"result": "repeated" if stored_before else "recorded"}
+    assert len(sent.published("MessageDelivered")) == 1
+
+
+def test_a_record_that_the_bus_refuses_delays_no_other(sent: Stack) -> None:
+    """The message before the receipt could not be published, and the receipt waited for the retry."""
+    event = receipt()
     event["Records"].insert(0, case("webhook/aws_sms")["Records"][0])
-    with failing("UpdateItem"), pytest.raises(Exception, match="UpdateItem"):
+    with failing("PutEvents", only=telling("MessageReceived")), pytest.raises(NotPublished):
         notify(sent, event)
-    assert [each["detail-type"] for each in sent.relayed()] == ["MessageReceived"]
+    assert [each["detail-type"] for each in sent.published()] == ["MessageDelivered"]
 
 
 def test_a_wrong_row_of_routes_delays_no_message(stack: Stack) -> None:

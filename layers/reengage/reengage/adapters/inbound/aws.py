@@ -9,11 +9,13 @@ Shapes, under docs.aws.amazon.com:
 - social-messaging/latest/userguide/managing-event-destination-dlrs.html: WhatsApp, one entry of Meta as text.
 """
 
+import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from itertools import count
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -52,6 +54,8 @@ from .parsing import (
 from .relay import SOURCE, Relay, to_bus_events
 
 PROVIDER: Final = "aws"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,21 +108,51 @@ def record_sns(
 
     ``record`` takes a receipt as the event that ``handle_sns`` would publish. SNS's id of the notification is the id of
     that event: it stays the same if the notification is delivered again. A receipt may fail, so it comes after what may
-    be a STOP. Return how many receipts there were, how many had each result, and how much else there was.
+    be a STOP. A receipt that fails goes to the bus under its id: a retry of the notification would publish the others
+    again. Return how many receipts there were, how many had each result, and how much else there was. Raises the first
+    error of the bus or the queue, after all else is done.
     """
-    counts = Counter(receipts=0)
+    counts, positions, errors = Counter(receipts=0), count(), list[Exception]()
+
+    def attempt(notification: Any, events: Sequence[OutEvent], wrong: Sequence[str] = ()) -> None:
+        try:
+            relay(notification, events, wrong)
+        except Exception as error:  # noqa: BLE001 - the other records must not wait for it; it is raised at the end
+            errors.append(error)
+
     for each in _single_records(event):
         parsed = parse_sns(each, routes=routes, arrived_at=arrived_at)
         if rest := to_bus_events(replace(parsed, receipts=[])):
-            relay(each, rest, ())
-        for receipt in to_bus_events(ParsedCall(receipts=parsed.receipts)):
-            answer = record(_as_delivered(receipt, each["Records"][0], counts["receipts"]))
-            counts["receipts"] += 1
-            counts[str(answer.get("result", "rejected"))] += 1
+            attempt(each, rest)
+        receipts = to_bus_events(ParsedCall(receipts=parsed.receipts))
+        failed = _record_receipts(
+            (_as_delivered(one, each["Records"][0], next(positions)) for one in receipts), record, counts
+        )
+        if failed:
+            attempt(each, failed)
         if parsed.errors:
-            relay(each, (), parsed.errors)
+            attempt(each, (), parsed.errors)
         counts.update({"published": len(rest), "ignored": parsed.ignored, "rejected": len(parsed.errors)})
-    return {name: count for name, count in counts.items() if count or name == "receipts"}
+    if errors:
+        raise errors[0]
+    return {name: number for name, number in counts.items() if number or name == "receipts"}
+
+
+def _record_receipts(
+    receipts: Iterable[Mapping[str, Any]], record: Callable[[Any], Mapping[str, Any]], counts: Counter[str]
+) -> list[OutEvent]:
+    """Record each receipt and count its result; return those that failed, as events to put on the bus."""
+    failed: list[OutEvent] = []
+    for receipt in receipts:
+        try:
+            result = record(receipt).get("result", "rejected")
+        except Exception as error:  # noqa: BLE001 - the bus delivers this receipt alone again
+            _log.warning("a receipt failed, and is put on the bus: %s", type(error).__name__)
+            failed.append(_to_retry(receipt))
+        else:
+            counts.update({"receipts": 1, str(result): 1})
+    counts["retried"] += len(failed)
+    return failed
 
 
 def _single_records(event: Any) -> list[Any]:
@@ -138,6 +172,12 @@ def _as_delivered(receipt: OutEvent, record: Any, position: int) -> dict[str, An
         "time": iso(from_iso(get(record, "Sns", "Timestamp"))),
         "detail": dict(receipt.detail),
     }
+
+
+def _to_retry(delivered: Mapping[str, Any]) -> OutEvent:
+    """Return the event with its id: then it is no other event, which would count as the provider's repeat."""
+    own_id = {"event_id": delivered["id"]} if delivered["id"] else {}
+    return OutEvent(delivered["detail-type"], delivered["detail"] | own_id)
 
 
 def _parse_record(record: Any, path: str, parser: CallParser, routes: Routes, arrived_at: datetime) -> None:
