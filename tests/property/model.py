@@ -217,7 +217,7 @@ def _known_of(
             continue
         checked_in = tracks.get("check_in")
         completed = name == "appointment" and checked_in is not None and checked_in.version > state.since
-        delivered = name == "order" and "review" in tracks and tracks["review"].version > state.version
+        delivered = name == "order" and "review" in tracks and tracks["review"].version >= state.version
         for planned in PLANS[name](state.known_fields) if name in PLANS else []:
             if (planned.reason == "online_check_in" and completed) or delivered:
                 continue

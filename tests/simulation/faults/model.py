@@ -350,7 +350,7 @@ class View:
         return Wanted(at + 4 * HOUR, at + 48 * HOUR, at)
 
     def _bought_since(self, at: datetime) -> bool:
-        return any(at_of(line) > at for line in self._kept("PurchaseMade"))
+        return any(at_of(line) >= at for line in self._kept("PurchaseMade"))
 
     def _order(self, subject_id: str, _: str) -> Wanted | None:
         shipped = self._part_of_order(subject_id, SHIPPED)

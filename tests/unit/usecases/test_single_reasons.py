@@ -18,6 +18,7 @@ from reengage.domain.caps import Cap
 from reengage.domain.contact import Contact
 from reengage.domain.message import State
 from reengage.domain.policy import PolicyInput, PolicySettings
+from reengage.domain.purchases import purchases_of
 from reengage.domain.quiet_hours import QuietHours
 from reengage.domain.reasons import Category
 from reengage.domain.subject import EVENT_TYPES, BusinessEvent
@@ -167,6 +168,16 @@ def test_cart_abandoned_again_before_its_reminder_moves_it() -> None:
         assert sent(world, "cart_reminder") == [NOON + 7 * HOUR]
 
 
+@pytest.mark.parametrize("reason", ["cart_reminder", "product_reminder"])
+def test_a_purchase_of_the_same_instant_ends_a_reminder(reason: str) -> None:
+    """A shop reported a cart and its purchase in one second, and the person was reminded of what they had bought."""
+    bought = replace(business("PurchaseMade", cart=True, product=True), subject=purchases_of(ANNA))
+    for events in permutations([begun(reason), bought]):
+        world = receive_events(a_world(), *events)
+        live(world, NOON + 3 * DAY)
+        assert sent(world, reason) == []
+
+
 def test_cart_abandoned_after_its_reminder_gets_no_other() -> None:
     world = receive_events(a_world(), begun("cart_reminder"))
     live(world, NOON + 5 * HOUR)
@@ -264,6 +275,14 @@ def test_shipped_is_not_sent_after_delivery_or_return(event_type: str) -> None:
     """An order was delivered while "shipped" was held overnight, and "shipped" was sent the next morning."""
     shipped, over = begun("order_shipped"), business(event_type, NOON + MINUTE, subject_id="S-1")
     for events in permutations([shipped, over]):
+        world = receive_events(a_world(), *events)
+        world.run_sender("updates")
+        assert sent(world, "order_shipped") == []
+
+
+def test_a_delivery_of_the_same_instant_ends_shipped() -> None:
+    """A shop reported an order as shipped and as delivered in one second, and "shipped" was sent."""
+    for events in permutations([begun("order_shipped"), business("OrderDelivered", NOON, subject_id="S-1")]):
         world = receive_events(a_world(), *events)
         world.run_sender("updates")
         assert sent(world, "order_shipped") == []

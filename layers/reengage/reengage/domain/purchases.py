@@ -27,9 +27,9 @@ def purchase_fields(product_ids: Sequence[str] | None) -> dict[str, bool]:
 
 
 def is_bought(purchases: Subject | None, subject: Subject | None, reason: Reason) -> bool:
-    """Return whether the person bought after the newest event of the cart or product."""
+    """Return whether the person bought at or after the newest event of the cart or product."""
     if not reason.ended_by_purchase or purchases is None or subject is None or reason.track not in subject.tracks:
         return False
     fields = purchases.tracks[KIND].fields
     names = (ANY_CART,) if reason.kind == "cart" else (ANY_PRODUCT, f"{ANY_PRODUCT}:{subject.ref.id}")
-    return any(fields[name].version > subject.tracks[reason.track].version for name in names if name in fields)
+    return any(fields[name].version >= subject.tracks[reason.track].version for name in names if name in fields)

@@ -216,8 +216,8 @@ class Subject:
     def is_undone(self, track: str, *, also_by: str = "", ended_by: str = "") -> bool:
         """Whether the track is unknown or was ended by its own newest event; if it has several people, for all of them.
 
-        A later event that ends the track ``also_by``, or any later event of the track ``ended_by``, ends it. "Later"
-        is later than the last change of ``HISTORY_FIELD``: a room that changes asks for no new check-in.
+        A later event that ends the track ``also_by`` ends it, and any event of the track ``ended_by`` that is not
+        older. "Later" is later than the last change of ``HISTORY_FIELD``: a room that changes asks for no new check-in.
         """
         if any(known.for_all for known in self.tracks.values()) and (views := list(self.views())):
             return all(view.is_undone(track, also_by=also_by, ended_by=ended_by) for view in views)
@@ -226,7 +226,7 @@ class Subject:
             return True
         undoing, ending = self.tracks.get(also_by), self.tracks.get(ended_by)
         undone = undoing is not None and not undoing.is_active and undoing.version > known.unchanged_since
-        return undone or (ending is not None and ending.version > known.version)
+        return undone or (ending is not None and ending.version >= known.version)
 
     def is_over(self, reason: Reason, track: str = "") -> bool:
         """Return whether the subject wants no message of this reason, or no longer.
