@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reengage.domain.conversation import Conversation
+from reengage.domain.conversation import Candidate, Conversation, UnclearAnswer
 from reengage.ports import Thread
 from tests.contract.samples import ANNA, BEN, LATER, NOW, conversation, inbound, profile
 from tests.contract.stores import DynamoDB, Harness
@@ -52,6 +52,14 @@ def test_a_message_without_text_is_stored_too(harness: Harness) -> None:
     """DynamoDB has taken empty texts outside keys since May 2020; DynamoDB Local is a little older."""
     harness.store.write_message(replace(inbound("wamid.1"), text=""), expires_at=2_000_000_000)
     assert harness.store.read_thread(ANNA, "wamid.1").known
+
+
+def test_an_unclear_answer_is_kept_with_its_message(harness: Harness) -> None:
+    candidates = (Candidate("A-1001", "m-1"), Candidate("B-1", "m-2"))
+    unclear = (UnclearAnswer("confirmed", "several_open", candidates), UnclearAnswer("confirmed", "moved", (), "quote"))
+    harness.store.write_message(replace(inbound("wamid.1"), unclear=unclear), expires_at=2_000_000_000)
+    (kept,) = harness.store.read_holdings(ANNA).inbound
+    assert kept.unclear == unclear
 
 
 def test_a_repeated_message_changes_nothing(harness: Harness) -> None:

@@ -192,6 +192,16 @@ def test_opt_outs_are_changes_of_state() -> None:
     )
 
 
+def test_a_note_of_an_unclear_answer_has_its_cause() -> None:
+    candidates = [{"subject_id": "a-1"}, {"subject_id": "a-2"}]
+    unclear = {"answer": "unclear", "given": "confirmed", "why": "several_open", "candidates": candidates}
+    contact = only_contact(
+        out("2026-09-01T09:00:00Z", "AppointmentAnswered", answer="confirmed"),
+        out("2026-09-02T09:00:00Z", "AppointmentAnswered", **unclear),
+    )
+    assert [note.note for note in contact.notes] == ["confirmed", "unclear, confirmed, several_open, a-1 and a-2"]
+
+
 def test_an_erased_contact_has_no_name_and_no_text() -> None:
     contact = only_contact(
         wrote("2026-09-01T09:00:00Z", "my secret", display_name="Ada"),

@@ -100,6 +100,17 @@ LEDGER = {
     "entries": [
         {"at": "2026-11-20T09:30:00Z", "what": "wrote", "message_id": "SM-1"},
         {
+            "at": "2026-11-20T09:30:00Z",
+            "what": "unclear answer",
+            "message_id": "SM-1",
+            "given": "confirmed",
+            "why": "moved",
+            "candidates": [
+                {"subject_id": "a", "scheduled_message_id": "m-1"},
+                {"subject_id": "b", "scheduled_message_id": "m-2"},
+            ],
+        },
+        {
             "at": "2026-11-22T02:00:00Z",
             "what": "skipped",
             "reason": "appointment_reminder",
@@ -124,6 +135,7 @@ def test_explain_prints_the_state_and_the_ledger(
         "  reported by the contact: time zone -, language en",
         "  appointment a-17: appointment active, starts_at 2026-11-23T10:00:00+01:00, timezone Europe/Berlin",
         "2026-11-20T09:30:00Z         wrote: message_id SM-1",
+        "2026-11-20T09:30:00Z         unclear answer: message_id SM-1, given confirmed, why moved, candidates a and b",
         "2026-11-22T02:00:00Z         skipped appointment_reminder a-17 P1D: rule opted_out, word stop",
     ]
 

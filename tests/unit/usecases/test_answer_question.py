@@ -14,8 +14,9 @@ from reengage.domain.instants import iso
 from reengage.domain.policy import PolicyInput, PolicySettings
 from reengage.domain.questions import payload_of
 from reengage.domain.requests import Request
+from reengage.domain.subject import SubjectRef
 from reengage.ports import QuickReply, Wording
-from reengage.usecases.explain import explain
+from reengage.usecases.explain import explain, explain_subject
 from reengage.usecases.ingest_message import FRESH_FOR
 from reengage.usecases.record_agent_reply import record_agent_reply
 from tests import fakes
@@ -213,6 +214,37 @@ def test_questions_on_two_channels_are_unclear(monkeypatch: pytest.MonkeyPatch) 
     writes(world, "1", message_id="SM-1")
     (unclear,) = world.bus.details("AppointmentAnswered")
     assert (unclear["answer"], unclear["why"], len(unclear["candidates"])) == ("unclear", "several_open", 2)
+    ledger = explain(ANNA, store=world.store, clock=world.clock)
+    (shown,) = [entry for entry in ledger["entries"] if entry["what"] == "unclear answer"]
+    assert shown == {
+        "at": iso(world.clock.now),
+        "what": "unclear answer",
+        "message_id": "SM-1",
+        "given": "confirmed",
+        "why": "several_open",
+        "candidates": unclear["candidates"],
+    }
+
+
+def test_explain_names_what_a_late_answer_is_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The visit was cancelled, and the person then confirmed it: an operator saw only that they wrote."""
+    world = reminded(monkeypatch)
+    world.plan(business("AppointmentCancelled", world.clock.now))
+    world.clock.forward(minutes=1)
+    writes(world, "1")
+    (unclear,) = world.bus.details("AppointmentAnswered")
+
+    def shown(subject_id: str) -> list[Any]:
+        ref = SubjectRef("acme-dental", "appointment", subject_id)
+        world.plan(business("AppointmentBooked", world.clock.now, subject_id=subject_id, starts_at=NOON + 9 * DAY))
+        (ledger,) = explain_subject(ref, store=world.store, clock=world.clock)["ledgers"]
+        return [entry for entry in ledger["entries"] if entry["what"] == "unclear answer"]
+
+    (entry,) = shown("A-1001")
+    assert entry["why"] == "cancelled"
+    (candidate,) = entry["candidates"]
+    assert candidate.items() <= unclear.items()
+    assert shown("A-2") == []
 
 
 def test_a_desk_that_wrote_on_whatsapp_makes_an_sms_unclear(monkeypatch: pytest.MonkeyPatch) -> None:

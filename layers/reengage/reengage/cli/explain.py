@@ -222,6 +222,8 @@ def _line(entry: Mapping[str, Any]) -> str:
     about = [str(entry[name]) for name in ("reason", "subject_id", "step") if name in entry]
     apart = {"at", "what", "reason", "subject_id", "step", "scheduled_message_id", "facts"}
     details = {name: value for name, value in entry.items() if name not in apart} | entry.get("facts", {})
+    if candidates := details.get("candidates"):
+        details["candidates"] = " and ".join(candidate["subject_id"] for candidate in candidates)
     if details.get("scope") == EVERYWHERE:
         details["scope"] = "every phone channel"
     text = ", ".join(flat(details))

@@ -17,6 +17,24 @@ _FAR: Final = 253_402_300_799
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """A reminder that an answer may be about."""
+
+    subject_id: str
+    scheduled_message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnclearAnswer:
+    """An answer that changes nothing: what the person answered, why it binds nothing, and what it may be about."""
+
+    given: str
+    why: str
+    candidates: tuple[Candidate, ...] = ()
+    bound_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class InboundMessage:
     """A message of a person. ``sent_at`` is the sender's clock, ``arrived_at`` that of the bus or the webhook.
 
@@ -24,7 +42,7 @@ class InboundMessage:
     ``asks`` is the request that a button or the provider states, such as a STOP that the provider has already handled.
 
     ``quoted_message_id`` is the provider's id of the message that this one replies to. ``payload`` is the data of the
-    button that was pressed.
+    button that was pressed. ``unclear`` is known only after the message was compared with what was asked.
     """
 
     contact: Contact
@@ -39,6 +57,7 @@ class InboundMessage:
     asks: Request | None = None
     quoted_message_id: str | None = None
     payload: str | None = None
+    unclear: tuple[UnclearAnswer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

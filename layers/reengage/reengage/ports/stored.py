@@ -8,7 +8,7 @@ from typing import NamedTuple
 from reengage.domain.broadcast import Recipient
 from reengage.domain.caps import CapUsage
 from reengage.domain.contact import Profile
-from reengage.domain.conversation import Conversation
+from reengage.domain.conversation import Conversation, UnclearAnswer
 from reengage.domain.message import MessageKey, ScheduledMessage
 from reengage.domain.openers import Consent
 from reengage.domain.preferences import Preferences
@@ -34,6 +34,7 @@ class KeptMessage:
     sent_at: datetime
     text: str
     kind: str = "text"
+    unclear: Sequence[UnclearAnswer] = ()
 
 
 @dataclass(frozen=True, slots=True)

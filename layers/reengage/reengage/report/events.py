@@ -282,6 +282,13 @@ def _note(kind: str, *named: str) -> Callable[[ContactDraft, datetime, Mapping[s
     return noted
 
 
+def _answered(contact: ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
+    """Note the answer; of an unclear one also what was given, why it binds nothing, and what it may be about."""
+    subjects = " and ".join(str(candidate.get("subject_id")) for candidate in detail.get("candidates") or ())
+    parts = [*_named(detail, "answer", "given", "why").values(), *([subjects] if subjects else [])]
+    contact.notes[Mark(iso(at), "appointment_answered", ", ".join(map(str, parts)))] = None
+
+
 def _opened(kind: str) -> Callable[[ContactDraft, datetime, Mapping[str, Any]], None]:
     def opened(contact: ContactDraft, at: datetime, detail: Mapping[str, Any]) -> None:
         if last := _instant(detail.get("last_inbound_at")):
@@ -332,7 +339,7 @@ _APPLY: Final[Mapping[str, Callable[[ContactDraft, datetime, Mapping[str, Any]],
         "ConversationRestarted": _opened("conversation_restarted"),
         "ConversationClosing": _note("conversation_closing", "expires_at"),
         "OptOutSuspected": _note("opt_out_suspected"),
-        "AppointmentAnswered": _note("appointment_answered", "answer"),
+        "AppointmentAnswered": _answered,
         "ContactLinked": _note("contact_linked"),
         "ContactMoved": _note("contact_moved"),
     }

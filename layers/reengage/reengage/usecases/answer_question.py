@@ -4,14 +4,14 @@ Only a message that looks like an answer costs requests. It takes one query of t
 person's other addresses, and one for each of the appointments.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from reengage.domain.answers import Answer, DetectedAnswer, detect_signed_answer, is_cancellation
 from reengage.domain.contact import Contact
-from reengage.domain.conversation import InboundMessage
+from reengage.domain.conversation import Candidate, InboundMessage, UnclearAnswer
 from reengage.domain.events_out import OutEvent, out_event
 from reengage.domain.keywords import Detection
 from reengage.domain.message import GivenAnswer, ScheduledMessage
@@ -133,14 +133,24 @@ def store_answer(binding: Binding, message: InboundMessage, *, store: AnswerStor
         raise WriteConflict("the reminder's row changed while its answer was stored")
 
 
+def unclear_answers(binding: Binding) -> tuple[UnclearAnswer, ...]:
+    """Return what the ledger shows of an answer that changes nothing."""
+    return tuple(
+        UnclearAnswer(str(each.given), each.why, _candidates(each.candidates or (each.message,)), each.bound_by)
+        for each in binding.each
+        if each.answer is None and each.why
+    )
+
+
+def _candidates(messages: Iterable[ScheduledMessage | None]) -> tuple[Candidate, ...]:
+    return tuple(Candidate(row.subject.id, row.scheduled_message_id) for row in messages if row)
+
+
 def answered_event(binding: Binding, message: InboundMessage, *, also_opted_out: bool) -> OutEvent:
     """``AppointmentAnswered``: an unclear one has ``given``, ``why`` and the candidates."""
     unclear: dict[str, Any] = {}
     if binding.answer is None:
-        candidates = [
-            {"subject_id": row.subject.id, "scheduled_message_id": row.scheduled_message_id}
-            for row in binding.candidates
-        ]
+        candidates = [asdict(candidate) for candidate in _candidates(binding.candidates)]
         unclear = {"given": str(binding.given), "why": binding.why, "candidates": candidates or None}
     return out_event(
         "AppointmentAnswered",

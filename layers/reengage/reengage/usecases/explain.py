@@ -1,6 +1,7 @@
 """What was planned for a contact, what happened, and why: the decision ledger, and all that is held of them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, Protocol
@@ -8,6 +9,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from reengage.domain.contact import Contact
+from reengage.domain.conversation import UnclearAnswer
 from reengage.domain.events_out import subject_of
 from reengage.domain.forecast import Forecast, forecast
 from reengage.domain.instants import iso
@@ -144,9 +146,16 @@ def explain_subject(
     no_one = read_openers(ref, store=store, invite=desk.invite, clock=clock) if desk and subject and not named else None
     ledgers = _of_each(named, partial(explain, store=store, clock=clock, settings=settings, desk=desk))
     for ledger in ledgers:
-        ledger["entries"] = [entry for entry in ledger["entries"] if entry.get("subject_id") in (None, ref.id)]
+        ledger["entries"] = [entry for entry in ledger["entries"] if _is_about(entry, ref)]
     openers = {"openers": no_one["openers"]} if no_one else {}
     return {"brand": ref.brand, "kind": ref.kind, "id": ref.id, "ledgers": ledgers, **openers}
+
+
+def _is_about(entry: Entry, ref: SubjectRef) -> bool:
+    """Whether an entry is about this subject, or about the contact alone."""
+    named = [entry, *entry.get("candidates", ())]
+    ids = {each["subject_id"] for each in named if "subject_id" in each}
+    return not ids or ref.id in ids
 
 
 def _of_each(contacts: Iterable[Contact], explained: Callable[[Contact], dict[str, Any]]) -> list[dict[str, Any]]:
@@ -210,8 +219,16 @@ def _messages_in(held: Holdings) -> Iterator[Entry]:
         yield _entry(held.profile.first_seen_at, "first message")
     for message in held.inbound:
         yield _entry(message.sent_at, "wrote", message_id=message.message_id)
+        for answer in message.unclear:
+            yield _entry(message.sent_at, "unclear answer", message_id=message.message_id, **_unclear(answer))
     if held.conversation:
         yield _entry(held.conversation.closes_at, "window closes", last_inbound_at=held.conversation.last_inbound_at)
+
+
+def _unclear(answer: UnclearAnswer) -> Entry:
+    """Why an answer changed nothing, and what it may be about; not the person's words."""
+    candidates = [asdict(candidate) for candidate in answer.candidates]
+    return {"given": answer.given, "why": answer.why, "bound_by": answer.bound_by, "candidates": candidates or None}
 
 
 def _choices(contact: Contact, preferences: Preferences) -> Iterator[Entry]:

@@ -26,6 +26,7 @@ from reengage.usecases.answer_question import (
     answered_event,
     read_questions,
     store_answer,
+    unclear_answers,
 )
 from reengage.usecases.ingest_settings import IngestSettings
 from reengage.usecases.openers import Bind, use_opener
@@ -107,7 +108,8 @@ def ingest_message(
         ):
             # An erasure takes what the message led to along with the message.
             send_now(replace(answer, planned_at=message.sent_at))
-        store.write_message(message, expires_at=expiry(message.sent_at + WINDOW))
+        unclear = unclear_answers(binding) if binding else ()
+        store.write_message(replace(message, unclear=unclear), expires_at=expiry(message.sent_at + WINDOW))
     # An erasure that came in between has not seen what was written since.
     return "erased" if is_erased(message, store.read_preferences(message.contact), store) else came_to
 

@@ -25,6 +25,7 @@ from .items.contacts import (
     to_conversation,
     to_preferences,
     to_profile,
+    unclear_json,
 )
 from .table import BATCH, Role, at_revision, unchanged
 
@@ -79,6 +80,7 @@ class Contacts(Role):
             sent_at=message.sent_at,
             text=message.text,
             kind=message.kind,
+            unclear=unclear_json(message.unclear),
             expires_at=expires_at,
         )
         self.table.put(item, Item.pk.does_not_exist())

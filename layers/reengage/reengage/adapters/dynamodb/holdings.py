@@ -21,6 +21,7 @@ from .items.contacts import (
     to_cap_usage,
     to_conversation,
     to_profile,
+    to_unclear,
 )
 from .items.messages import Row, to_message
 from .items.openers import ConsentItem, to_consent
@@ -60,7 +61,7 @@ class ContactHoldings(Role):
             conversation=to_conversation(by_sk.get(CONVERSATION)),
             preferences=preferences,
             inbound=[
-                KeptMessage(item.sk.removeprefix(message_sk("")), item.sent_at, item.text, item.kind)
+                KeptMessage(item.sk.removeprefix(message_sk("")), item.sent_at, item.text, item.kind, to_unclear(item))
                 for item in items
                 if isinstance(item, InboundMessageItem)
             ],

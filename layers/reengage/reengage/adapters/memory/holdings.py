@@ -25,7 +25,7 @@ class ContactHoldings(Tables):
                 conversation=self._conversations.get(contact),
                 preferences=self._preferences_of(contact),
                 inbound=[
-                    KeptMessage(message.message_id, message.sent_at, message.text, message.kind)
+                    KeptMessage(message.message_id, message.sent_at, message.text, message.kind, message.unclear)
                     for message, _ in (self._messages[key] for key in self._inbound_of(contact))
                 ],
                 scheduled=self._messages_of(contact),

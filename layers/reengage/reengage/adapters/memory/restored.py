@@ -1,7 +1,7 @@
 """A store in memory that holds the items of a deployed table, for simulations of what comes next."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import singledispatchmethod
 from typing import Any, Final
@@ -18,6 +18,7 @@ from reengage.adapters.dynamodb.items.contacts import (
     to_conversation,
     to_preferences,
     to_profile,
+    to_unclear,
 )
 from reengage.adapters.dynamodb.items.messages import (
     BroadcastShardItem,
@@ -125,7 +126,7 @@ class RestoredStore(MemoryStore):
     def _(self, item: InboundMessageItem) -> None:
         message_id = item.sk.partition("#")[2]
         message = InboundMessage(_contact(item), message_id, item.sent_at, item.sent_at, item.text, kind=item.kind)
-        self.write_message(message, expires_at=int(item.expires_at))
+        self.write_message(replace(message, unclear=to_unclear(item)), expires_at=int(item.expires_at))
 
     @_restore.register
     def _(self, item: PreferencesItem) -> None:

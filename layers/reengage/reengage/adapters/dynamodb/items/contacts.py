@@ -2,7 +2,8 @@
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from datetime import UTC
 from typing import Any, Final
 from urllib.parse import unquote
@@ -13,7 +14,7 @@ from pynamodb.attributes import UTCDateTimeAttribute as InstantAttribute
 from reengage.domain.broadcast import Recipient
 from reengage.domain.caps import CapUsage
 from reengage.domain.contact import Contact, Profile
-from reengage.domain.conversation import Conversation
+from reengage.domain.conversation import Candidate, Conversation, UnclearAnswer
 from reengage.domain.instants import iso, parse_instant
 from reengage.domain.preferences import Choice, Choices, Erasure, Link, Preferences
 from reengage.domain.reasons import Category
@@ -57,6 +58,7 @@ class InboundMessageItem(Item, discriminator="inbound_message"):
     sent_at = InstantAttribute()
     text = UnicodeAttribute()
     kind = UnicodeAttribute(default="text")
+    unclear = CompactJSONAttribute(null=True)
 
 
 class PreferencesItem(Item, discriminator="preferences"):
@@ -137,6 +139,19 @@ def to_conversation(item: Item | None) -> Conversation | None:
         int(item.warned_expires_at) if item.warned_expires_at else None,
         item.agent_replied_at,
         item.warned_at,
+    )
+
+
+def unclear_json(answers: Sequence[UnclearAnswer]) -> list[list[Any]] | None:
+    return [
+        [answer.given, answer.why, answer.bound_by, list(map(astuple, answer.candidates))] for answer in answers
+    ] or None
+
+
+def to_unclear(item: InboundMessageItem) -> tuple[UnclearAnswer, ...]:
+    return tuple(
+        UnclearAnswer(given, why, tuple(Candidate(*ids) for ids in candidates), bound_by)
+        for given, why, bound_by, candidates in item.unclear or ()
     )
 
 
