@@ -995,3 +995,15 @@ def test_each_answer_has_its_own_reply(locale: str) -> None:
     texts = [FluentWording()(replace(case, message=replace(case.message, facts=facts))).text for facts in ({}, *known)]
     assert len(set(texts)) == len(texts) - 1
     assert texts[-1] == texts[-2]
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_a_reply_to_one_yes_for_several_visits_counts_them(locale: str) -> None:
+    """A mother confirmed three visits with "1", and read that her appointment was confirmed."""
+    case = input_of("answer_reply", {}, locale=locale)
+
+    def text(**facts: Any) -> str:
+        return FluentWording()(replace(case, message=replace(case.message, facts={"answer": "confirmed"} | facts))).text
+
+    assert " 3 " in text(count=3)
+    assert "1" not in text()

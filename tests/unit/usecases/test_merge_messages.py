@@ -265,6 +265,7 @@ def test_one_confirms_all_appointments_of_the_text(quotes: bool) -> None:
     for number in range(2):
         world.receive(inbound(DUE + HOUR, message_id=f"in-{number}", text="1", **quoted))
     assert sorted(answers(world)) == [(name, "confirmed") for name in ("first", "second", "third")]
+    assert world.provider.handed[-1].message.facts == {"answer": "confirmed", "count": 3}
 
 
 @pytest.mark.parametrize("text", ["2", "cancel", "3"])
@@ -298,6 +299,7 @@ def test_confirmation_of_a_moved_one_is_unclear_for_it_alone() -> None:
     world.plan(business("AppointmentRescheduled", DUE + HOUR, subject_id="second", starts_at=STARTS + 5 * HOUR))
     world.receive(inbound(DUE + HOUR, text="1", quoted_message_id="provider-1"))
     assert sorted(answers(world)) == [("first", "confirmed"), ("second", "unclear"), ("third", "confirmed")]
+    assert world.provider.handed[-1].message.facts == {"answer": "confirmed", "count": 2}
 
 
 def test_another_open_question_makes_a_confirmation_unclear() -> None:

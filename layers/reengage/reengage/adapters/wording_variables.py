@@ -19,6 +19,7 @@ from reengage.domain.instants import parse_instant, parse_zone
 from reengage.domain.openers import OPENED
 from reengage.domain.planning import carries_check_in
 from reengage.domain.policy import PolicyInput
+from reengage.domain.questions import COUNT
 
 LONGEST_NAME: Final = 80
 """Characters: a longer name is cut, so that a text stays a text message. Links and a brand's own texts stay whole."""
@@ -237,10 +238,15 @@ def _welcome(context: Context) -> Values:
 
 
 def _answer(context: Context) -> Values:
-    """Return the person's answer, as the reply was planned with it; a held reply no longer knows it."""
-    answer = context.policy_input.message.facts.get("answer")
+    """Return the person's answer, as the reply was planned with it; a held reply no longer knows it.
+
+    ``count``: to how many appointments.
+    """
+    facts = context.policy_input.message.facts
+    answer, count = facts.get("answer"), facts.get(COUNT, 1)
     known = {*Answer, OPENED}
-    return {"answer": "other" if answer is None else str(answer) if answer in known else "unclear"}
+    shown = "other" if answer is None else str(answer) if answer in known else "unclear"
+    return {"answer": shown, "count": str(count), "several": _yes(count > 1)}
 
 
 def _help(context: Context) -> Values:

@@ -27,6 +27,9 @@ from .subject import Subject, SubjectRef
 CLOCK_GRAIN: Final = timedelta(seconds=1)
 """Providers cut the time of a message to whole seconds."""
 
+COUNT: Final = "count"
+"""The fact of our reply to an answer that is noted for several appointments."""
+
 _UNREAD: Final = (State.SENDING, State.UNDELIVERED)
 _PAYLOAD: Final = "reengage-answer"
 
@@ -54,6 +57,12 @@ class Binding:
     def each(self) -> tuple["Binding", ...]:
         """Return the binding to each reminder: one text may ask about several appointments."""
         return (self, *self.others)
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """Return the facts of our reply: the answer, and the number of appointments if it is noted for several."""
+        count = len({each.message.subject for each in self.each if each.answer and each.message})
+        return {"answer": str(self.answer or self.why), **({COUNT: count} if count > 1 else {})}
 
     @property
     def is_in_a_talk(self) -> bool:

@@ -271,8 +271,7 @@ def _reply(
         return None
     if binding:
         is_acknowledged = settings.acknowledges_answers and not _is_opt_out(choice) and not binding.is_in_a_talk
-        answer = {"answer": str(binding.answer or binding.why)}
-        return replace(reply("answer_reply", message, now), facts=answer) if is_acknowledged else None
+        return replace(reply("answer_reply", message, now), facts=binding.facts) if is_acknowledged else None
     if opened:
         thanks = replace(reply("answer_reply", message, now), facts={"answer": OPENED})
         return thanks if settings.acknowledges_answers else None

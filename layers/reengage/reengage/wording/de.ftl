@@ -152,7 +152,10 @@ help_reply = { $has_help_text ->
     .parameters = brand
 
 answer_reply = { $answer ->
-    [confirmed] { $brand }: Danke, Ihre Zusage ist angekommen.
+    [confirmed] { $several ->
+        [yes] { $brand }: Danke, Ihre Zusage für { $count } Termine ist angekommen.
+       *[no] { $brand }: Danke, Ihre Zusage ist angekommen.
+    }
     [cancel_requested] { $brand }: Wir haben weitergegeben, dass Sie den Termin absagen möchten.
     [reschedule_requested] { $brand }: Wir haben weitergegeben, dass Sie einen anderen Termin möchten.
     [unclear] { $brand }: Danke. Wir können Ihre Antwort keinem Termin zuordnen. Bitte schreiben Sie uns, welchen Sie meinen.

@@ -157,7 +157,10 @@ help_reply = { $has_help_text ->
     .parameters = brand
 
 answer_reply = { $answer ->
-    [confirmed] { $brand }: thank you, your appointment is noted as confirmed.
+    [confirmed] { $several ->
+        [yes] { $brand }: thank you, your { $count } appointments are noted as confirmed.
+       *[no] { $brand }: thank you, your appointment is noted as confirmed.
+    }
     [cancel_requested] { $brand }: we have passed on that you would like to cancel your appointment.
     [reschedule_requested] { $brand }: we have passed on that you would like another time.
     [unclear] { $brand }: thank you. We could not tell which appointment you mean. Please write to us which one.

@@ -154,7 +154,10 @@ help_reply = { $has_help_text ->
     .parameters = brand
 
 answer_reply = { $answer ->
-    [confirmed] { $brand }: gracias, hemos anotado que confirma su cita.
+    [confirmed] { $several ->
+        [yes] { $brand }: gracias, hemos anotado que confirma sus { $count } citas.
+       *[no] { $brand }: gracias, hemos anotado que confirma su cita.
+    }
     [cancel_requested] { $brand }: hemos comunicado que desea cancelar su cita.
     [reschedule_requested] { $brand }: hemos comunicado que desea otra hora para su cita.
     [unclear] { $brand }: gracias. No sabemos a qué cita se refiere. Por favor, escriba de qué cita se trata.

@@ -155,7 +155,10 @@ help_reply = { $has_help_text ->
     .parameters = brand
 
 answer_reply = { $answer ->
-    [confirmed] { $brand } : merci, votre confirmation est bien enregistrée.
+    [confirmed] { $several ->
+        [yes] { $brand } : merci, votre confirmation de { $count } rendez-vous est bien enregistrée.
+       *[no] { $brand } : merci, votre confirmation est bien enregistrée.
+    }
     [cancel_requested] { $brand } : nous avons transmis que vous souhaitez annuler votre rendez-vous.
     [reschedule_requested] { $brand } : nous avons transmis que vous souhaitez un autre horaire.
     [unclear] { $brand } : merci. Nous ne savons pas de quel rendez-vous il s'agit. Veuillez nous écrire lequel.

@@ -153,7 +153,10 @@ help_reply = { $has_help_text ->
     .parameters = brand
 
 answer_reply = { $answer ->
-    [confirmed] { $brand }: cảm ơn bạn, chúng tôi đã nhận được xác nhận.
+    [confirmed] { $several ->
+        [yes] { $brand }: cảm ơn bạn, chúng tôi đã nhận được xác nhận cho { $count } lịch hẹn.
+       *[no] { $brand }: cảm ơn bạn, chúng tôi đã nhận được xác nhận.
+    }
     [cancel_requested] { $brand }: chúng tôi đã chuyển yêu cầu hủy lịch hẹn của bạn.
     [reschedule_requested] { $brand }: chúng tôi đã chuyển yêu cầu đổi giờ của bạn.
     [unclear] { $brand }: cảm ơn bạn. Chúng tôi chưa rõ bạn nói về lịch hẹn nào. Vui lòng nhắn cho chúng tôi biết.
