@@ -140,7 +140,7 @@ def state_of(events: Sequence[BusinessEvent], whose: object, *, about_all: bool)
         known_fields |= {name: value for name, value in event.fields.items() if event in own or name not in ONES_OWN}
     named = [event for event in sorted(own, key=lambda event: event.version) if event.contact]
     newest = max(own, key=lambda event: event.version)
-    final = max((event.version for event in own if event.type == "TrialConverted"), default=-1)
+    final = max((event.version for event in own if event.type in ("TrialConverted", "ReviewReceived")), default=-1)
     began = max((event.version for event in own if event.type == "TrialStarted"), default=-1)
     takes_part = not newest.type.endswith(UNDOING) if about_all else _takes_part(events, whose)
     contact = named[-1].contact if named else None

@@ -362,7 +362,7 @@ class View:
     def _review(self, subject_id: str, _: str) -> Wanted | None:
         received = self._part_of_order(subject_id, RECEIVED)
         delivered = [line for line in received or () if line["detail-type"] == "OrderDelivered"]
-        if not delivered:
+        if not delivered or "ReviewReceived" in {line["detail-type"] for line in self._concerning(received or ())}:
             return None
         due = wall(at_of(delivered[-1]), 3 * DAY, ZoneInfo(self.settings.timezone or "UTC"))  # days of the brand
         return Wanted(due, due + 14 * DAY)

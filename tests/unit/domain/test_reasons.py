@@ -161,8 +161,8 @@ def test_within_a_second_what_undoes_counts_as_the_later(reason: str, event_type
 @each_of(("reason", "event_type"), ENDINGS)
 def test_what_happens_after_it_was_undone_plans_it_anew(reason: str, event_type: str) -> None:
     ended, anew = business(event_type, NOON - HOUR, subject_id="S-1"), begun(reason)
-    # A check-in stays one until the appointment has another time.
-    wanted = [] if event_type == "CheckInCompleted" else list(TABLE[reason].dues)
+    # A check-in stays one until the appointment has another time. A review counts for all parcels of the order.
+    wanted = [] if event_type in ("CheckInCompleted", "ReviewReceived") else list(TABLE[reason].dues)
     for events in permutations([begun(reason, at=NOON - 2 * HOUR), ended, anew]):
         assert plan(after(*events), reason) == wanted
 

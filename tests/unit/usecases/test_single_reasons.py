@@ -461,6 +461,26 @@ def test_an_old_event_withdraws_what_it_makes_wrong() -> None:
         assert standing(receive_events(world, *arriving, at=NOON + 7 * HOUR)) == set()
 
 
+@pytest.mark.parametrize("reviewer", [None, ANNA])
+def test_a_review_counts_for_each_later_parcel(reviewer: Contact | None) -> None:
+    """A review came unasked, and the order's second parcel asked for another one."""
+    review = business("ReviewReceived", NOON + HOUR, subject_id="S-1", contact=reviewer)
+    parcels = [_order("OrderDelivered", minutes, ANNA) for minutes in (0, 120)]
+    for arriving in permutations([*parcels, review]):
+        world = a_world()
+        live(world, NOON + 3 * HOUR)
+        assert standing(receive_events(world, *arriving, at=NOON + 3 * HOUR)) == set()
+
+
+def test_a_review_of_one_person_leaves_the_others_question() -> None:
+    world = a_world()
+    events = [_order("OrderDelivered", 0, ANNA), _order("OrderDelivered", 1, BEN)]
+    reviewed = business("ReviewReceived", NOON + HOUR, subject_id="S-1", contact=ANNA)
+    live(world, NOON + 3 * HOUR)
+    left = standing(receive_events(world, *events, reviewed, _order("OrderDelivered", 120, None), at=NOON + 3 * HOUR))
+    assert {key.pk for key, *_ in left} == {BEN.key}
+
+
 @settings(max_examples=400, deadline=None)
 @given(history=_histories(), data=st.data())
 @pytest.mark.slow

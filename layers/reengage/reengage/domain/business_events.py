@@ -34,8 +34,8 @@ class EventEffect(IntEnum):
 class EventType(NamedTuple):
     """How an event of one detail-type changes its subject.
 
-    ``at`` names the field that keeps when it happened. ``final``: only a later BEGIN event makes the track active
-    again, not a CHANGE.
+    ``at`` names the field that keeps when it happened. ``final``: only a later event that ``renews`` makes the track
+    active again: an extension does not undo a conversion, nor another parcel a review.
     """
 
     kind: str
@@ -44,6 +44,7 @@ class EventType(NamedTuple):
     rank: EventEffect
     at: str = ""
     final: bool = False
+    renews: bool = False
 
 
 EVENT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
@@ -55,7 +56,7 @@ EVENT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
         "AppointmentConfirmed": EventType("appointment", "confirmation", "appointment_id", EventEffect.BEGIN),
         # Made by the app itself, for a subject of any kind.
         OPENER_USED: EventType("", OPENER, "", EventEffect.BEGIN),
-        "TrialStarted": EventType("trial", "trial", "trial_id", EventEffect.BEGIN),
+        "TrialStarted": EventType("trial", "trial", "trial_id", EventEffect.BEGIN, renews=True),
         "TrialExtended": EventType("trial", "trial", "trial_id", EventEffect.CHANGE),
         "TrialConverted": EventType("trial", "trial", "trial_id", EventEffect.UNDO, final=True),
         "TrialCancelled": EventType("trial", "trial", "trial_id", EventEffect.UNDO),
@@ -66,7 +67,7 @@ EVENT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
         "PurchaseMade": EventType("purchase", "purchase", "", EventEffect.BEGIN),
         "OrderShipped": EventType("order", "order", "order_id", EventEffect.BEGIN, at="shipped_at"),
         "OrderDelivered": EventType("order", "review", "order_id", EventEffect.BEGIN, at="delivered_at"),
-        "ReviewReceived": EventType("order", "review", "order_id", EventEffect.UNDO),
+        "ReviewReceived": EventType("order", "review", "order_id", EventEffect.UNDO, final=True),
         "OrderReturned": EventType("order", "review", "order_id", EventEffect.UNDO),
         "InterestShown": EventType("interest", "interest", "item_id", EventEffect.BEGIN, at="shown_at"),
         "InterestWithdrawn": EventType("interest", "interest", "item_id", EventEffect.UNDO),
@@ -78,8 +79,6 @@ EVENT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
         "AnnouncementWithdrawn": EventType("announcement", "announcement", "announcement_id", EventEffect.UNDO),
     }
 )
-
-TRACKS_WITH_AN_END: Final = frozenset(event_type.track for event_type in EVENT_TYPES.values() if event_type.final)
 
 OF_ONE_CONTACT: Final = frozenset({"product", "interest", "purchase"})
 """Kinds of subject that each contact has separately: many contacts view one product."""

@@ -20,10 +20,8 @@ from .business_events import (
     EVENT_TYPES,
     OF_SEVERAL_PEOPLE,
     OPENER_OF,
-    TRACKS_WITH_AN_END,
     VERSIONS_A_SECOND,
     BusinessEvent,
-    EventEffect,
     Json,
     VersionedValue,
 )
@@ -88,7 +86,7 @@ class Person:
     def apply(self, event: BusinessEvent, fields: Mapping[str, Json]) -> "Person":
         assert event.contact is not None
         version, is_newest = event.version, event.version >= self.version
-        begins, is_final = _begins(event), EVENT_TYPES[event.type].final
+        event_type = EVENT_TYPES[event.type]
         return replace(
             self,
             contact=event.contact if is_newest else self.contact,
@@ -96,8 +94,8 @@ class Person:
             ended=max(self.ended, version) if event.ends else self.ended,
             first=version if self.first < 0 else min(self.first, version),
             named_at=max(self.named_at or event.arrived_at, event.arrived_at) if is_newest else self.named_at,
-            began=max(self.began, version) if begins else self.began,
-            finally_ended=max(self.finally_ended, version) if is_final else self.finally_ended,
+            began=max(self.began, version) if event_type.renews else self.began,
+            finally_ended=max(self.finally_ended, version) if event_type.final else self.finally_ended,
             fields=newest_fields(self.fields, fields, version),
         )
 
@@ -108,8 +106,8 @@ class Track:
 
     ``revision`` is the subject's, in its era, at the last change of this track that concerns all people. Messages carry
     it, so no two plans of one track have the same version, whatever their events' versions. ``began`` and
-    ``finally_ended`` are the versions of the newest BEGIN event and of the newest ``final`` one. ``history`` has the
-    values of ``HISTORY_FIELD`` in order of version.
+    ``finally_ended`` are the versions of the newest event that ``renews`` and of the newest ``final`` one. ``history``
+    has the values of ``HISTORY_FIELD`` in order of version.
 
     ``for_all`` is ``None`` for a track of one contact: every event is about it. ``people`` is empty if all that is
     known of them follows from the field ``contact``; see ``everyone``.
@@ -319,11 +317,11 @@ class Track:
         return after.with_people(base.everyone).apply_to_all(event)
 
     def apply_to_all(self, event: BusinessEvent) -> "Track":
-        is_final = EVENT_TYPES[event.type].final
+        event_type = EVENT_TYPES[event.type]
         after = replace(
             self,
-            began=max(self.began, event.version) if _begins(event) else self.began,
-            finally_ended=max(self.finally_ended, event.version) if is_final else self.finally_ended,
+            began=max(self.began, event.version) if event_type.renews else self.began,
+            finally_ended=max(self.finally_ended, event.version) if event_type.final else self.finally_ended,
         )
         if after.for_all is None or event.version < after.for_all.version:
             return after
@@ -385,10 +383,6 @@ def newest_of(known: Fields, others: Fields) -> dict[str, VersionedValue]:
         if name not in values or value.version >= values[name].version:
             values[name] = value
     return values
-
-
-def _begins(event: BusinessEvent) -> bool:
-    return event.rank is EventEffect.BEGIN and EVENT_TYPES[event.type].track in TRACKS_WITH_AN_END
 
 
 def _without_arrivals(track: Track) -> Track:
