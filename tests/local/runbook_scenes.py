@@ -322,21 +322,14 @@ def of_complaints() -> Iterator[Scene]:
     yield Scene(
         FUNCTIONS,
         "Runbook",
-        [
-            explained(NUMBER, *PLANNED),
-            Case(
-                "make progress",
-                ["planned [1-9]"],
-                completed={"make progress": f"make progress BRAND={BRAND} ANNOUNCEMENT=winter-hours"},
-            ),
-        ],
+        [explained(NUMBER, *PLANNED)],
     )
     yield Scene(
         FUNCTIONS,
         "Complaints",
         [
             Case(PHONE, PLANNED),
-            Case(f"{EXPLAIN} APPOINTMENT=a-17", PLANNED),
+            Case(f"{EXPLAIN} APPOINTMENT=a-17", [*PLANNED, "appointment a-17: .*newest_event_at 20"]),
             complaint(PHONE, "+12025550161", got_nothing, r"skipped order_shipped o-61.*rule opted_out"),
             Case(f"{EXPLAIN} ORDER=o-61", ["skipped order_shipped o-61.*rule opted_out"]),
             complaint(
@@ -376,6 +369,11 @@ def of_complaints() -> Iterator[Scene]:
             ),
             Case('make pause WHY="messages after STOP"', ["Paused: the whole stack, all"]),
             Case("make resume", ["Resumed"]),
+            Case(
+                "make progress",
+                ["planned [1-9]"],
+                completed={"make progress": f"make progress BRAND={BRAND} ANNOUNCEMENT=winter-hours"},
+            ),
             Case(DOCTOR, ["queues"], code=1),
             complaint(PHONE, "+12025550167", night_is_over, r"skipped .*a-67 PT1M: held_by paused, rule too_late"),
             Case(

@@ -84,7 +84,7 @@ def _stored(event: Any) -> Any:
 
 ANSWERS: dict[str, Callable[[Any], Any]] = {"ExplainFunctionArn": _explained, "PlanMessagesFunctionArn": _stored}
 EXPORT = {"contact": ANNA, "inbound": [{"text": "Grüße"}]}
-LEDGER = {
+LEDGER: dict[str, Any] = {
     "contact": ANNA,
     "asked_at": "2026-11-22T03:00:00Z",
     "stands": {
@@ -144,9 +144,44 @@ def test_explain_without_data_names_the_next_step(
     invoked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(LEDGER, "entries", [])
+    monkeypatch.setitem(LEDGER["stands"], "subjects", {})
     assert main(["explain", "--stack", "reengage", "acme-dental/sms/+12025550101"]) == 0
     assert len(invoked) == 1
     assert "No data for this contact" in capsys.readouterr().out
+
+
+def test_explain_of_who_only_cancelled_denies_no_data(
+    invoked: list[tuple[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The appointment that the cancellation named was shown, and below it that there is no data."""
+    monkeypatch.setitem(ANSWERS, "ExplainFunctionArn", lambda _: {**LEDGER, "entries": []})
+    assert main(["explain", "acme-dental/sms/+12025550101"]) == 0
+    out = capsys.readouterr().out
+    assert "appointment a-17: appointment active" in out
+    assert "No data" not in out
+    assert len(invoked) == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "waiting", "is_shown"), [("done", 2, True), ("done", 0, False), ("running", 2, False)]
+)
+def test_progress_shows_that_messages_of_a_done_broadcast_wait(
+    state: str,
+    waiting: int,
+    *,
+    is_shown: bool,
+    invoked: list[tuple[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An announcement of the evening was "done", and half of the people had it only in the morning."""
+    broadcast = {"reason": "holiday_hours", "state": state, "planned": 4, "sent": 4 - waiting, "waiting": waiting}
+    monkeypatch.setitem(ANSWERS, "ExplainFunctionArn", lambda _: {"broadcasts": [broadcast]})
+    assert main(["progress", "acme-dental", "--announcement", "h-1"]) == 0
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first == f"holiday_hours {state}: planned 4, sent {4 - waiting}, waiting {waiting}"
+    assert [line[:14] for line in others] == (["  2 still wait"] if is_shown else [])
+    assert len(invoked) == 1
 
 
 def test_export_is_json(invoked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:

@@ -218,10 +218,28 @@ def test_a_late_stop_is_after_the_decisions_last_message() -> None:
 def test_ledger_shows_when_an_appointment_is() -> None:
     """A reminder with a wrong hour comes from a wrong offset or zone of the event, so both are shown as they came."""
     world = story()
-    assert explained(world)["times"] == {"appointment A-1001": {"starts_at": (STARTS + 2 * HOUR).isoformat()}}
+    moved_at = explained(world)["times"]["appointment A-1001"].pop("newest_event_at")
+    starts_at = (STARTS + 2 * HOUR).isoformat()
+    assert explained(world)["times"] == {"appointment A-1001": {"starts_at": starts_at, "newest_event_at": moved_at}}
     given: dict[str, Any] = {"starts_at": "2026-03-12T14:00:00+01:00", "timezone": "Europe/Berlin"}
     world.plan(business("AppointmentRescheduled", world.clock.now + HOUR, **given))
-    assert explained(world)["times"] == {"appointment A-1001": given}
+    shown = given | {"newest_event_at": iso(world.clock.now + HOUR)}
+    assert explained(world)["times"] == {"appointment A-1001": shown}
+
+
+@pytest.mark.parametrize(("minutes", "status"), [(-1, "active"), (1, "ended")])
+def test_ledger_shows_the_instant_of_the_newest_event(minutes: int, status: str) -> None:
+    """A person got a reminder for a cancelled appointment: the cancellation was dated before the booking."""
+    world = World()
+    world.receive(inbound())
+    booked_at = world.clock.now
+    world.plan(business("AppointmentBooked", booked_at, starts_at=STARTS, remind_before=["P1D"]))
+    cancelled_at = booked_at + timedelta(minutes=minutes)
+    world.clock.forward(hours=1)
+    world.plan(business("AppointmentCancelled", cancelled_at))
+    ledger = explained(world)
+    assert ledger["stands"]["subjects"] == {"appointment A-1001": {"appointment": status}}
+    assert ledger["times"]["appointment A-1001"]["newest_event_at"] == iso(max(booked_at, cancelled_at))
 
 
 def test_unknown_contact_has_an_empty_ledger() -> None:

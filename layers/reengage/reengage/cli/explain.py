@@ -199,7 +199,7 @@ def ledger(answer: Mapping[str, Any]) -> Iterator[str]:
     for other in answer.get("linked", ()):
         yield printable(f"and {other['channel']}/{other['address']}")
         yield from _state_lines(other)
-    if not answer["entries"]:
+    if not answer["entries"] and not answer["stands"]["subjects"]:
         yield "  No data for this contact. Check the address, then the rejected and failed event queues."
     for entry in answer["entries"]:
         yield printable(_line(entry))

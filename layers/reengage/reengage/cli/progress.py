@@ -1,6 +1,6 @@
 """``progress``: how far a broadcast has come."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -36,13 +36,15 @@ def progress(
         warn(brand_hint(stack, brand) or "No such broadcast. Check the id, then the rejected events queue.")
         return ExitCode.FINDING
     if not as_json:
-        write(*map(_line, answer["broadcasts"]))
+        write(*(line for broadcast in answer["broadcasts"] for line in _lines(broadcast)))
     return ExitCode.DONE
 
 
-def _line(broadcast: Mapping[str, Any]) -> str:
+def _lines(broadcast: Mapping[str, Any]) -> Iterator[str]:
     rest = {name: value for name, value in broadcast.items() if name not in ("reason", "state")}
-    return f"{broadcast['reason']} {broadcast['state']}: {', '.join(flat(_flat_names(rest)))}"
+    yield f"{broadcast['reason']} {broadcast['state']}: {', '.join(flat(_flat_names(rest)))}"
+    if broadcast["state"] == "done" and (waiting := broadcast["waiting"]):
+        yield f"  {waiting} still wait: a rule holds them, or it is not their turn. `reengage explain` shows it."
 
 
 def _flat_names(fields: Mapping[str, Any]) -> dict[str, Any]:

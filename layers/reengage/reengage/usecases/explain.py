@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from reengage.domain.business_events import second_of
 from reengage.domain.contact import Contact
 from reengage.domain.conversation import UnclearAnswer
 from reengage.domain.events_out import subject_of
@@ -209,9 +210,14 @@ def _state(contact: Contact, held: Holdings, now: datetime) -> dict[str, Any]:
 
 
 def _times(subject: Subject) -> dict[str, str]:
-    """Return when it starts or ends, as its newest event has it: a wrong offset or zone explains a wrong hour."""
+    """Return when it starts or ends, as its newest event has it, and the instant of that event.
+
+    A wrong offset or zone explains a wrong hour. A cancellation without effect did not arrive, or is older.
+    """
     found = {name: track.get(name) for track in subject.tracks.values() for name in TIMES}
-    return {name: str(value) for name, value in found.items() if value is not None}
+    versions = [track.version for track in subject.tracks.values() if track.version >= 0]
+    newest = {"newest_event_at": iso(second_of(max(versions)))} if versions else {}
+    return {name: str(value) for name, value in found.items() if value is not None} | newest
 
 
 def _messages_in(held: Holdings) -> Iterator[Entry]:
