@@ -110,3 +110,16 @@ def test_day_shows_the_offset_of_another_place(story: Path, capsys: pytest.Captu
 def test_day_shows_what_to_type(arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["day", "--brand", "acme-dental", *arguments]) == 2
     assert error in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("brand", "hint"),
+    [
+        ("acme-dental", "no appointment on 2027-05-01"),
+        ("ACME-Dental", "no brand ACME-Dental is known; did you mean acme-dental?"),
+    ],
+)
+def test_an_empty_day_has_a_hint(brand: str, hint: str, story: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A story of last month, and one with another spelling of the brand, gave an empty table."""
+    assert main(["day", "--brand", brand, "--date", "2027-05-01", "--story", str(story)]) == 0
+    assert hint in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """A wrong call of ``reengage`` ends with exit code 2 and shows what to type."""
 
 import re
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -21,7 +22,10 @@ WRONG: Final = {
     "preview": f"Missing argument 'event'. Usage: reengage preview {BOOKED}",
     "preview none.json": "none.json: no such file",
     "preview README.md": "README.md: expected JSON",
-    "preview events/ingest_message/first_message.json": "expected one of AppointmentBooked",
+    "preview events/ingest_message/first_message.json": "expected an event that plans or cancels messages",
+    "preview events/record_delivery/delivered.json": "expected an event that plans or cancels messages",
+    "preview events": "events: expected a file, not a folder",
+    f"preview {STORY}": f"expected one event; a story has its own command: reengage simulate {STORY}",
     "simulate": "Missing argument 'story'. Usage: reengage simulate events/stories/clinic.jsonl",
     "simulate none.jsonl": "none.jsonl: no such file",
     f"simulate {STORY} {STORY}": "unexpected extra argument.* Usage: reengage simulate events/stories/",
@@ -29,6 +33,7 @@ WRONG: Final = {
     f"simulate {STORY} --set DryRum=true": 'unknown parameter "DryRum"; did you mean DryRun',
     f"simulate {STORY} --set DryRun": "expected Parameter=value, for example",
     f"simulate {STORY} --set DryRun=yes": 'DryRun is "yes": expected one of true, false',
+    f"simulate {STORY} --report build/page.html --compare Foo=1": '^unknown parameter "Foo"; use one of',
     f"simulate {STORY} --until tomorrow": "expected an ISO 8601 instant with an offset, such as",
     f"simulate {STORY} --until 2020-01-01T00:00:00Z": "the story begins at .*, after its end at 2020-01-01T00:00:00Z",
     f"simulate {STORY} --report events": '--report "events": expected a file, not a folder',
@@ -38,6 +43,8 @@ WRONG: Final = {
     "day --brand acme --page events": '--page "events": expected a file, not a folder',
     "texts --locale xx": 'unknown "xx"; locales: de, en',
     "day": "Missing option '--brand'. Usage: reengage day --brand acme-dental",
+    "day --brand acme --at 2026-12-01T09:00:00Z": "--at needs --story FILE",
+    "day --brand acme --story none.jsonl": "none.jsonl: no such file",
     "day --brand acme --date later": "expected today, tomorrow, or a day such as",
     "pause --scope foo": 'unknown --scope "foo"; use all, marketing, appointment_reminder',
     "pause --until later": "expected an ISO 8601 instant with an offset",
@@ -69,6 +76,31 @@ def test_wrong_call_shows_what_to_type(call: str, capsys: pytest.CaptureFixture[
     assert printed.out == ""
     assert re.search(WRONG[call], printed.err), printed.err
     assert "Traceback" not in printed.err
+
+
+AT: Final = "2026-12-01T09:00:00Z"
+WRONG_LINES: Final = {
+    "": "no event in it; use an event",
+    '{"detail-type": "CartCheckedOut", "detail": {}}': "line 1: time is missing; add the instant at which the bus",
+    '{"Time": "2026", "DetailType": "CartCheckedOut", "Detail": "{}"}': "line 1: an entry of PutEvents; use an event",
+    '{"provider": {"channel": "fax"}}': "line 1: provider: channel: 'fax': use one of sms, rcs",
+    '{"provider": {"reason": "cart"}}': "line 1: provider: reason: 'cart': use one of appointment_reminder",
+    f'{{"provider": {{"from": "{AT}", "to": "{AT}"}}}}': "line 1: provider: to: .* expected an instant after from",
+}
+
+
+@pytest.mark.parametrize("line", WRONG_LINES)
+def test_wrong_line_of_a_story_shows_a_hint(line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    story = tmp_path / "story.jsonl"
+    story.write_text(line, encoding="utf-8")
+    assert main(["simulate", str(story)]) == 2
+    assert re.search(WRONG_LINES[line], capsys.readouterr().err)
+
+
+def test_events_before_the_start_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    """A start after the story left out all of it, and the summary was empty."""
+    assert main(["simulate", STORY, "--start", "2027-09-01T00:00:00Z", "--until", "2027-09-02T00:00:00Z"]) == 0
+    assert re.search(r"^(\d+) of \1 events are before --start and left out.$", capsys.readouterr().err, re.MULTILINE)
 
 
 @pytest.mark.parametrize("run", COMMANDS, ids=lambda run: run.__name__)

@@ -556,11 +556,20 @@ def test_a_detail_type_of_another_kind(reader: Callable[[Any], Any], name: Any) 
     assert error.startswith("$.detail-type: expected one of ")
 
 
-@pytest.mark.parametrize("name", ["AppointmentBoked", "appointmentbooked", "AppointmentBooked "])
-def test_a_misspelled_detail_type_is_named_first(name: str) -> None:
-    """The right name was one of 35 in a line."""
+MISSPELLED: Final = {
+    "AppointmentBooked": ["AppointmentBoked", "appointmentbooked", "AppointmentBooked "],
+    "MessageReceived": ["MessageRecieved", "messagereceived"],
+    "DeliveryReported": ["DeliveryReport"],
+}
+
+
+@pytest.mark.parametrize(("meant", "name"), [(meant, name) for meant, names in MISSPELLED.items() for name in names])
+def test_a_misspelled_detail_type_is_named_first(meant: str, name: str) -> None:
+    """The right name was one of 35 in a line. ``MessageReceived`` was not even one of them."""
     (error,) = errors_of(envelope(name, {}))
-    assert error.startswith("$.detail-type: did you mean AppointmentBooked? expected one of AppointmentBooked, ")
+    assert error.startswith(
+        f"$.detail-type: did you mean {meant}? expected one of MessageReceived, AppointmentBooked, "
+    )
 
 
 @each_of("reader", [inbound_message, parse_business_event, receipt])

@@ -12,12 +12,12 @@ from typing import Any, Final
 import jsonschema
 import pytest
 
+from reengage.adapters.inbound.event_types import EVENTS_IN
 from reengage.adapters.inbound.eventbridge import inbound_message, parse_business_event, receipt
 from reengage.errors import InvalidEvent
 from reengage.observability import METRICS
 from reengage.schemas.documents import EVENTS, generated, with_tables
 from reengage.schemas.events_out import EVENTS_OUT
-from reengage.schemas.json_schema import EVENTS_IN
 from reengage.simulation import read_story, simulate
 from tests.simulation import stories
 

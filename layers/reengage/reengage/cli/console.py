@@ -76,7 +76,7 @@ def flat(details: Mapping[str, Any]) -> Iterator[str]:
 def read_text(file: Path) -> str:
     """Read a text file. Raises ``UsageError`` that names the file and what is wrong with it."""
     if not file.is_file():
-        raise UsageError(f"{file}: no such file")
+        raise UsageError(f"{file}: expected a file, not a folder" if file.is_dir() else f"{file}: no such file")
     try:
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

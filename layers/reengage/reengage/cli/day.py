@@ -13,11 +13,11 @@ import typer
 
 from reengage.adapters.inbound.questions import question
 from reengage.cli import stack as stacks
-from reengage.cli.brands import brand_hint
+from reengage.cli.brands import brand_hint, unknown_brand
 from reengage.cli.console import ExitCode, UsageError, check_output, command, printable, warn, write, write_json
 from reengage.cli.explain import JsonOption
 from reengage.domain.instants import DAYS_AHEAD, parse_instant, parse_zone
-from reengage.simulation import StoryError, read_story
+from reengage.simulation import Story, StoryError, read_story
 from reengage.simulation.engine import state_at
 
 COLUMNS = ("time", "appointment", "name", "contact", "state", "at", "why", "what to do", "opener")
@@ -68,14 +68,12 @@ def day(
     """
     check_output("--csv", csv_file)
     check_output("--page", page)
-    now = _instant(at) if at else datetime.now(UTC)
+    now = _asked_at(at, story)
     event = {"day": {"brand": brand, "date": _day(of)}}
     parsed = question(event)
-    if story:
-        try:
-            found = state_at(read_story(story), None, now).answer(parsed)
-        except (StoryError, FileNotFoundError) as error:
-            raise UsageError(f"{story}: {error}") from error
+    read = _story(story) if story else None
+    if read:
+        found = state_at(read, None, now).answer(parsed)
     else:
         found = stacks.accepted(stacks.stack_functions(stack)("ExplainFunctionArn", event))
     if csv_file:
@@ -87,8 +85,32 @@ def day(
     else:
         _print_table(found)
     findings = list(_findings(found, "" if story else stack))
+    if read and not found["entries"]:
+        warn(_why_empty(read, found))
     warn(*findings)
     return ExitCode.FINDING if findings else ExitCode.DONE
+
+
+def _story(path: Path) -> Story:
+    try:
+        return read_story(path)
+    except StoryError as error:
+        raise UsageError(f"{path}: {error}") from error
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such file") from error
+
+
+def _why_empty(story: Story, found: Mapping[str, Any]) -> str:
+    """Return that the story has no appointment of the day; and if it has no such brand, which one may be meant."""
+    brands = {brand for event in story.events if not event.is_call and (brand := _brand(event.envelope.get("detail")))}
+    is_known = story.items or found["brand"] in brands or any(event.is_call for event in story.events)
+    return f"no appointment on {found['date']}" if is_known else unknown_brand(found["brand"], brands)
+
+
+def _brand(detail: Any) -> str:
+    fields = detail if isinstance(detail, dict) else {}
+    contact = fields.get("contact")
+    return str(fields.get("brand") or (contact.get("brand", "") if isinstance(contact, dict) else ""))
 
 
 def _findings(found: Mapping[str, Any], stack: str) -> Iterator[str]:
@@ -109,11 +131,15 @@ def _day(text: str) -> str:
         raise UsageError(f'--date "{text}": expected today, tomorrow, or a day such as 2026-12-04') from error
 
 
-def _instant(text: str) -> datetime:
+def _asked_at(text: str, story: Path | None) -> datetime:
+    """Return ``--at``, or now. Raises ``UsageError``."""
     try:
-        return parse_instant(text)
+        at = parse_instant(text) if text else datetime.now(UTC)
     except ValueError as error:
         raise UsageError(f'--at "{text}": {error}') from error
+    if text and not story:
+        raise UsageError("--at needs --story FILE; a stack shows the day as it is now")
+    return at
 
 
 def _rows(found: Mapping[str, Any]) -> Iterator[Sequence[str]]:

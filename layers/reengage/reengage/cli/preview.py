@@ -10,7 +10,7 @@ from reengage.adapters.inbound.eventbridge import hints
 from reengage.adapters.inbound.questions import AboutEvent, question
 from reengage.adapters.memory import MemoryStore
 from reengage.cli import stack as stacks
-from reengage.cli.console import ExitCode, UsageError, command, read_json, warn, write_json
+from reengage.cli.console import ExitCode, UsageError, command, read_json, read_text, warn, write_json
 from reengage.domain.conversation import extend
 from reengage.domain.instants import iso, parse_instant
 from reengage.errors import InvalidEvent
@@ -30,7 +30,7 @@ def preview(
 
     Example: reengage preview events/plan_messages/appointment_booked.json
     """
-    envelope, now = read_json(event), datetime.now(UTC)
+    envelope, now = _read(event), datetime.now(UTC)
     if not isinstance(envelope, dict):
         raise UsageError(f"{event}: expected a JSON object with detail-type and detail")
     envelope, moved = arriving_now({"time": iso(now), **envelope}, now)
@@ -48,6 +48,13 @@ def preview(
         answer = _without_stack(about, now)
     write_json(answer)
     return ExitCode.DONE
+
+
+def _read(file: Path) -> Any:
+    """Read the event. Raises ``UsageError``, also for a story."""
+    if file.suffix == ".jsonl" and "\n" in read_text(file).strip():
+        raise UsageError(f"{file}: expected one event; a story has its own command: reengage simulate {file}")
+    return read_json(file)
 
 
 def _about(envelope: dict[str, Any]) -> Any:

@@ -10,13 +10,14 @@ from typing import Annotated, Any
 
 import typer
 
-from reengage.cli.console import ExitCode, UsageError, check_output, command, read_text, write
+from reengage.cli.console import ExitCode, UsageError, check_output, command, read_text, warn, write
 from reengage.cli.explain import JsonOption
 from reengage.domain.instants import iso, parse_instant
 from reengage.report import Run, render_report, report_data
 from reengage.simulation import Story, StoryError, read_story
 from reengage.simulation import simulate as run_story
 from reengage.simulation.engine import Progress, history
+from reengage.simulation.story import EVENT_HINT
 
 SHOWN = (
     *("MessagePlanned", "MessageSent", "MessageHeld", "MessageSkipped", "MessageFailed", "MessageUnconfirmed"),
@@ -58,21 +59,20 @@ def simulate(
     if others and not report:
         raise UsageError("--compare needs --report FILE: the page shows both runs")
     check_output("--report", report)
-    read = _story(story)
-    if start:
-        read = read.starting(_instant("--start", start))
+    read = _starting(_story(story), start)
     key, end = _secret(preferences_key) if preferences_key else None, _instant("--until", until) if until else None
     _check_span(read, end)
     run = partial(_run, until=end, seed=seed, key=key)
+    other = list(run(read, values | others)) if others else []  # first: what is wrong in it is shown before the lines
     lines = run(read, values, quiet=as_json or not sys.stderr.isatty())
     kept = list(_printed(lines, as_json=as_json)) if report else None
     if kept is None:
         for _ in _printed(lines, as_json=as_json):
             pass
     if report and kept is not None:
-        past, both = history(read, key), values | others
-        inputs, changed = [*past, *_story_lines(read, values)], [*past, *_story_lines(read, both)]
-        second = Run(", ".join(compare or ()), [*changed, *run(read, both)], others)
+        past = history(read, key)
+        inputs, changed = [*past, *_story_lines(read, values)], [*past, *_story_lines(read, values | others)]
+        second = Run(", ".join(compare or ()), [*changed, *other], others)
         data = report_data([*inputs, *kept], title=story.stem, settings=values, compare=second if others else None)
         report.write_text(render_report(data), encoding="utf-8")
         if not as_json:
@@ -89,11 +89,24 @@ def _setting(text: str) -> tuple[str, str]:
 
 def _story(path: Path) -> Story:
     try:
-        return read_story(path)
+        story = read_story(path)
     except StoryError as error:
         raise UsageError(f"{path}: {error}") from error
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such file") from error
+    if not (story.events or story.items or story.until):
+        raise UsageError(f"{path}: no event in it; {EVENT_HINT}")
+    return story
+
+
+def _starting(story: Story, start: str) -> Story:
+    """Leave out the events before ``start``, and show how many they are."""
+    if not start:
+        return story
+    begun = story.starting(_instant("--start", start))
+    if left_out := len(story.events) - len(begun.events):
+        warn(f"{left_out} of {len(story.events)} events are before --start and left out.")
+    return begun
 
 
 def _check_span(story: Story, until: datetime | None) -> None:

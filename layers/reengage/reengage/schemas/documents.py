@@ -9,9 +9,10 @@ from typing import Any, Final, get_args
 from msgspec import Meta, Struct
 
 from reengage.adapters.inbound.decoding import fields_of
+from reengage.adapters.inbound.event_types import EVENTS_IN
 
 from .events_out import EVENTS_OUT
-from .json_schema import EVENTS_IN, Schema, event_schema, events_in
+from .json_schema import Schema, event_schema, events_in
 
 DRAFT_04: Final = "http://json-schema.org/draft-04/schema#"
 """The draft that an EventBridge schema registry accepts; the keywords in use are those of draft 07."""

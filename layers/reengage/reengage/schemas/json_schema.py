@@ -16,13 +16,11 @@ from reengage.adapters.inbound import patterns
 from reengage.adapters.inbound.decoding import fields_of
 from reengage.adapters.inbound.event_types import (
     BUSINESS_EVENTS,
-    EVENT_SCHEMAS,
+    EVENTS_IN,
     AddressFields,
     BrandConfigured,
     ContactFields,
-    DeliveryReported,
     Evidence,
-    MessageReceived,
 )
 from reengage.adapters.inbound.eventbridge import clearable_fields
 from reengage.domain.contact import CHANNELS
@@ -36,12 +34,6 @@ from .phone_numbers import phone_pattern
 DRAFT: Final = "http://json-schema.org/draft-07/schema#"
 
 Schema = dict[str, Any]
-
-EVENTS_IN: Final[Mapping[str, type[Struct]]] = {
-    "MessageReceived": MessageReceived,
-    **EVENT_SCHEMAS,
-    "DeliveryReported": DeliveryReported,
-}
 
 NULL: Final[Schema] = {"type": "null"}
 

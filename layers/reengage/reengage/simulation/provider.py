@@ -20,11 +20,14 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final, NamedTuple, get_args
 
 from ..domain.commands import Status
+from ..domain.contact import CHANNELS
 from ..domain.instants import Duration, iso, parse_instant
 from ..domain.message import ScheduledMessage
+from ..domain.reasons import REASONS
 from ..ports import Accepted, OptedOut, OutboundMessage, Outcome, Refused, Retryable, Unknown
 
 ANSWERS: Final = ("accepted", "unavailable", "refused", "opted_out", "unknown")
@@ -76,7 +79,11 @@ def parse_rule(value: Any) -> ProviderRule:
             continue
         attribute, parse = _FIELDS[name]
         read[attribute] = _field(name, given, parse)
-    return ProviderRule(matches={name: _field(name, value[name], _text) for name in MATCHED if name in value}, **read)
+    matches = {name: _field(name, value[name], partial(_matched, name)) for name in MATCHED if name in value}
+    rule = ProviderRule(matches, **read)
+    if rule.begins and rule.ends and rule.ends <= rule.begins:
+        raise ValueError(f"to: {value['to']!r}: expected an instant after from")
+    return rule
 
 
 def _field[T](name: str, value: Any, parse: Callable[[Any], T]) -> T:
@@ -90,6 +97,13 @@ def _text(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError("expected text")
     return value
+
+
+def _matched(name: str, value: Any) -> str:
+    known = {"channel": CHANNELS, "reason": REASONS}.get(name)
+    if known is not None and value not in known:
+        raise ValueError(f"use one of {', '.join(known)}")
+    return _text(value)
 
 
 def _at(value: Any) -> datetime:

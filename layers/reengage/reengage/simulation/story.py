@@ -203,6 +203,10 @@ def _event(number: int, line: Mapping[str, Any]) -> Delivery:
             raise StoryError(f"line {number}: a provider's call that cannot be replayed: {error}") from error
         except (KeyError, IndexError, TypeError) as error:
             raise StoryError(f"line {number}: a provider's call that cannot be replayed: {error!r}") from error
+    if "DetailType" in line:
+        raise StoryError(f"line {number}: an entry of PutEvents; {EVENT_HINT}")
+    if "detail-type" in line and "time" not in line:
+        raise StoryError(f"line {number}: time is missing; add the instant at which the bus delivers the event")
     if "time" not in line or "detail-type" not in line:
         raise StoryError(f"line {number}: neither an event nor another line of a story; {EVENT_HINT}")
     return Delivery(_instant(number, "time", line["time"]), number, line)

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from functools import cache, partial
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
@@ -42,8 +42,11 @@ def plain(value: Any) -> Any:
             return value
 
 
-def decode_detail(event: Any, types: Mapping[str, type[Struct]]) -> Struct:
-    """The event's detail in the type that its detail-type names."""
+def decode_detail(event: Any, types: Mapping[str, type[Struct]], *, names: Collection[str] = ()) -> Struct:
+    """Return the event's detail in the type that its detail-type names.
+
+    ``names``: what the sender may have meant, if that is more than ``types``. Raises ``InvalidEvent``.
+    """
     if not isinstance(event, dict):
         raise InvalidEvent(["$: expected an EventBridge event, a JSON object"])
     errors: list[str] = []
@@ -51,9 +54,9 @@ def decode_detail(event: Any, types: Mapping[str, type[Struct]]) -> Struct:
     name = event.get("detail-type")
     wanted = types.get(name) if isinstance(name, str) else None
     if wanted is None:
-        close = get_close_matches(name, types, n=1, cutoff=CLOSE) if isinstance(name, str) else []
+        close = get_close_matches(name, names or types, n=1, cutoff=CLOSE) if isinstance(name, str) else []
         hint = f"did you mean {close[0]}? " if close else ""
-        errors.append(f"$.detail-type: {hint}expected one of {', '.join(types)}")
+        errors.append(f"$.detail-type: {hint}expected one of {', '.join(names or types)}")
         raise InvalidEvent(errors)
     detail = _decode(event.get("detail"), wanted, "$.detail", errors)
     if errors:

@@ -322,6 +322,12 @@ EVENT_SCHEMAS: Final[Mapping[str, type[Struct]]] = {
     "ContactMoved": ContactMoved,
 }
 
+EVENTS_IN: Final[Mapping[str, type[Struct]]] = {
+    "MessageReceived": MessageReceived,
+    **EVENT_SCHEMAS,
+    "DeliveryReported": DeliveryReported,
+}
+
 
 class BroadcastFields(Struct):
     brand: Brand

@@ -42,6 +42,7 @@ from .decoding import decode_contact, decode_detail, decode_fields, fields_of, g
 from .event_types import (
     BUSINESS_EVENTS,
     EVENT_SCHEMAS,
+    EVENTS_IN,
     AddressFields,
     AgentReplied,
     BrandConfigured,
@@ -97,7 +98,7 @@ def inbound_message(event: Any) -> InboundMessage:
 
 def parse_business_event(event: Any) -> Command:
     """Decode an event of any detail-type that a business system may send. Raises ``InvalidEvent`` with all errors."""
-    detail = decode_detail(event, EVENT_SCHEMAS)
+    detail = decode_detail(event, EVENT_SCHEMAS, names=EVENTS_IN)
     occurred_at = _occurred_at(event, getattr(detail, "occurred_at", UNSET))
     match detail:
         case BusinessFields():
@@ -331,9 +332,7 @@ def day_at(value: Any, path: str) -> tuple[str, date | NamedDay]:
 
 def hints(event: Any) -> list[str]:
     """Return a hint for each misspelled field of an event that was accepted."""
-    return misspelled_fields(
-        event, {"MessageReceived": MessageReceived, "DeliveryReported": DeliveryReported, **EVENT_SCHEMAS}
-    )
+    return misspelled_fields(event, EVENTS_IN)
 
 
 def receipt(event: Any) -> RecordDelivery:

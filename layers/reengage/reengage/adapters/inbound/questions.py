@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, NamedTuple
 from msgspec import Struct
 
 from reengage.adapters.inbound.decoding import decode_fields
+from reengage.adapters.inbound.event_types import EVENT_SCHEMAS, EVENTS_IN
 from reengage.adapters.inbound.eventbridge import broadcast_at, contact_at, day_at, parse_business_event
 from reengage.adapters.inbound.field_types import Brand, Channel, Locale
 from reengage.domain.contact import Contact, parse_brand
@@ -141,12 +142,19 @@ def _about_contact(query: Mapping[str, Any]) -> AboutContact:
 
 def _about_event(query: Mapping[str, Any]) -> AboutEvent:
     try:
-        event = parse_business_event(query["preview"])
+        event = _event_to_preview(query["preview"])
     except InvalidEvent as error:
         raise InvalidEvent([text.replace("$", "$.preview", 1) for text in error.errors]) from error
-    if not isinstance(event, BusinessEvent):
-        raise InvalidEvent(["$.preview.detail-type: expected an event that plans or cancels messages"])
     return AboutEvent(event)
+
+
+def _event_to_preview(envelope: Any) -> BusinessEvent:
+    name = envelope.get("detail-type") if isinstance(envelope, dict) else None
+    is_processed_elsewhere = isinstance(name, str) and name in EVENTS_IN and name not in EVENT_SCHEMAS
+    event = None if is_processed_elsewhere else parse_business_event(envelope)
+    if not isinstance(event, BusinessEvent):
+        raise InvalidEvent(["$.detail-type: expected an event that plans or cancels messages"])
+    return event
 
 
 class TextsFields(Struct):
