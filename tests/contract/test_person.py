@@ -65,6 +65,17 @@ def test_snapshot_has_the_linked_addresses(harness: Harness) -> None:
     assert store.read_snapshot(reminder(contact=Contact(ANNA.brand, "sms", "+4915112345699"))).others == ()
 
 
+@pytest.mark.parametrize("is_left", [False, True])
+def test_a_link_counts_for_each_channel_of_the_number(harness: Harness, *, is_left: bool) -> None:
+    """If the person left the number, its other channels may be someone else's."""
+    store, whatsapp = harness.store, replace(ANNA, channel="whatsapp")
+    linked(store)
+    if is_left:
+        preferring(store, ANNA, store.read_preferences(ANNA).move(NOW.replace(microsecond=0)))
+    others = {other.contact: other.is_linked for other in store.read_snapshot(reminder(contact=whatsapp)).others}
+    assert others == ({} if is_left else {CHAT: True})
+
+
 def test_cap_usage_of_a_person_is_in_one_row(harness: Harness) -> None:
     """Reminders to two addresses of one person were counted in two rows, so twice the cap was sent."""
     store = harness.store

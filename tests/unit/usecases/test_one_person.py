@@ -241,16 +241,27 @@ def test_an_unusable_channel_changes_no_forecast(text: str) -> None:
     assert world.run_sender()["skipped"] == {"no_conversation": 1}
 
 
-@pytest.mark.parametrize("is_moved", [False, True])
-def test_what_is_linked_with_another_channel_gets_nothing(*, is_moved: bool) -> None:
-    """Someone else's number is linked with WhatsApp's address alone; the booking names SMS."""
+def test_a_message_goes_to_what_is_linked_with_another_channel() -> None:
+    """The booking names SMS; WhatsApp of that number is linked with the number on which the person wrote."""
     world = World()
     theirs = replace(OTHER_PHONE, channel="whatsapp")
     write(world, theirs, DUE - 2 * HOUR)
-    if is_moved:
-        move_contact(MoveContact(WHATSAPP, theirs, world.clock.now), store=world.store, publish=world.bus)
-    else:
-        link(world, WHATSAPP, theirs)
+    link(world, WHATSAPP, theirs)
+    book(world)
+    world.clock.now = DUE
+    assert world.run_sender()["sent"] == 1
+    assert sent_to(world) == [theirs]
+    assert (report(world, "delivered"), state(world)[0]) == ("recorded", State.DELIVERED)
+    ask(world)
+    assert asked(world, "1", theirs, 1) == ["confirmed"]
+
+
+def test_a_number_that_the_person_left_leads_to_no_other() -> None:
+    """The person left the number on WhatsApp; the booking names it on SMS, where it may be someone else's."""
+    world = World()
+    theirs = replace(OTHER_PHONE, channel="whatsapp")
+    write(world, theirs, DUE - 2 * HOUR)
+    move_contact(MoveContact(WHATSAPP, theirs, world.clock.now), store=world.store, publish=world.bus)
     book(world)
     (planned,) = world.bus.details("MessagePlanned")
     assert planned["forecast"] == "no_conversation"

@@ -1,5 +1,6 @@
 """Two addresses that are linked, both named for one appointment, trial or order: one person, and one message."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import permutations
 from typing import Any, Final
@@ -12,6 +13,7 @@ from reengage.domain.contact import Contact
 from reengage.domain.conversation import WINDOW
 from reengage.domain.message import State
 from reengage.domain.policy_settings import PolicySettings
+from reengage.domain.purchases import purchases_of
 from reengage.domain.quiet_hours import QuietHours
 from reengage.ports import Accepted, DueKey, Unknown
 from reengage.usecases.link_contact import link_contact, move_contact
@@ -102,6 +104,50 @@ def test_a_cancellation_by_the_new_address_ends_the_visit() -> None:
     run(world, STARTS - 20 * HOUR)
     run(world, DUE)
     assert sent(world) == [("appointment_reminder", ANNA), ("appointment_cancelled", OTHER)]
+
+
+@pytest.mark.parametrize("first", [CHAT, OTHER], ids=["number first", "other first"])
+@pytest.mark.parametrize("named", [CHAT, OTHER], ids=["number last", "other last"])
+@pytest.mark.parametrize("name", ["AppointmentCancelled", "AppointmentRescheduled"])
+def test_a_link_of_one_channel_counts_for_the_number(first: Contact, named: Contact, name: str) -> None:
+    """SMS was linked with another number, and the person was reminded of a visit there and on WhatsApp."""
+    world = World(policy=PolicySettings(whatsapp_templates=frozenset({"appointment_reminder"})))
+    write(world, CHAT)
+    write(world, OTHER)
+    link(world, ANNA, OTHER)
+    book(world, first)
+    book(world, OTHER if first == CHAT else CHAT)
+    world.clock.now += timedelta(minutes=1)
+    book(world, named, name, **({} if name == "AppointmentCancelled" else {"remind_before": ["PT2H"]}))
+    run(world, DUE)
+    assert len(sent(world)) == (name == "AppointmentRescheduled")
+    assert not [row for row in world.store.rows() if row.state is State.SCHEDULED]
+
+
+@pytest.mark.parametrize(("cart", "bought"), [(CHAT, OTHER), (OTHER, CHAT)], ids=["WhatsApp", "other number"])
+def test_a_purchase_counts_for_a_number_linked_by_sms(cart: Contact, bought: Contact) -> None:
+    world = World()
+    write(world, CHAT)
+    write(world, OTHER)
+    link(world, ANNA, OTHER)
+    world.plan(business("CartAbandoned", NOON, subject_id="C-1", contact=cart, items=["Lamp"]))
+    purchase = business("PurchaseMade", NOON + HOUR, contact=bought, cart=True)
+    world.plan(replace(purchase, subject=purchases_of(bought)))
+    assert [row.state for row in world.store.rows()] == [State.SKIPPED]
+
+
+@pytest.mark.parametrize(("cart", "bought"), [(CHAT, OTHER), (OTHER, CHAT)], ids=["WhatsApp", "other number"])
+def test_a_purchase_before_the_link_counts_at_the_send(cart: Contact, bought: Contact) -> None:
+    world = World()
+    write(world, CHAT)
+    write(world, OTHER)
+    world.plan(business("CartAbandoned", NOON, subject_id="C-1", contact=cart, items=["Lamp"]))
+    purchase = business("PurchaseMade", NOON + HOUR, contact=bought, cart=True)
+    world.plan(replace(purchase, subject=purchases_of(bought)))
+    link(world, ANNA, OTHER)
+    world.clock.now = NOON + 4 * HOUR
+    world.run_sender("updates")
+    assert sent(world) == []
 
 
 def test_a_stranger_cannot_cancel_the_visit_of_another() -> None:

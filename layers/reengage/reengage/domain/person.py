@@ -22,7 +22,7 @@ PHONE_CHANNELS: Final = ("sms", "rcs", "whatsapp")
 class OtherAddress(NamedTuple):
     """What a decision reads of the person's other address.
 
-    ``is_linked``: by a provider or an event; else it is another channel of the same number. ``cap_usage`` is of the
+    ``is_linked``: by a provider or an event; else it is another channel of one of the numbers. ``cap_usage`` is of the
     message's category. ``interest`` is the product or interest that the message is about, as known at this address.
     """
 
@@ -34,13 +34,6 @@ class OtherAddress(NamedTuple):
     purchases: Subject | None = None
     interest: Subject | None = None
     is_linked: bool = True
-
-    def is_of(self, contact: Contact) -> bool:
-        """Whether it is linked with the contact, or another channel of the contact's number.
-
-        An address that is linked with another channel alone is not: nothing leads from there to the contact.
-        """
-        return self.is_linked or self.contact.person == contact.person
 
     @property
     def has_new_owner(self) -> bool:
@@ -115,7 +108,7 @@ def explore(
     seen = {contact}
     channels = set(other_channels(contact) if open_at and not _is_open(conversation, open_at) else ())
     channels -= {*named, *preferences.linked_to(contact), *preferences.siblings_of(contact)}
-    waiting = dict.fromkeys([*named, *channels], False) | _next_to(contact, preferences, is_linked=True)
+    waiting = dict.fromkeys([*named, *channels], False) | _next_to(contact, preferences)
     while waiting := {other: is_linked for other, is_linked in waiting.items() if other not in seen}:
         seen |= waiting.keys()
         read_now = [address for address in read(list(waiting)).values() if not address.has_new_owner]
@@ -132,17 +125,20 @@ def _is_open(conversation: Conversation | None, at: datetime) -> bool:
 
 
 def _beside(found: Sequence[OtherAddress]) -> dict[Contact, bool]:
-    """Return the addresses beside these, each with whether any of these links it with the person."""
+    """Return the addresses beside the linked ones, each with whether any of these links it with the person.
+
+    Another channel of a number has the number's links. If the person left the number, its own may be someone else's.
+    """
     beside: dict[Contact, bool] = {}
     for address in found:
-        for other, is_linked in _next_to(address.contact, address.preferences, is_linked=address.is_linked).items():
+        for other, is_linked in _next_to(address.contact, address.preferences).items() if address.is_linked else ():
             beside[other] = beside.get(other, False) or is_linked
     return beside
 
 
-def _next_to(contact: Contact, preferences: Preferences, *, is_linked: bool) -> dict[Contact, bool]:
-    """Return the addresses beside the contact, each with whether it is linked with the person."""
-    linked = dict.fromkeys(preferences.linked_to(contact), is_linked)
+def _next_to(contact: Contact, preferences: Preferences) -> dict[Contact, bool]:
+    """Return the addresses beside the contact, each with whether it is linked with it."""
+    linked = dict.fromkeys(preferences.linked_to(contact), True)
     return dict.fromkeys(preferences.siblings_of(contact), False) | linked
 
 

@@ -129,8 +129,7 @@ class PolicyInput:
     def _counts(self, other: OtherAddress, *, on_all_channels: bool) -> bool:
         if other.is_linked or (self.message.reason_spec.audience is not None and not other.has_ended_interest):
             return True
-        is_named = other.has_interest or (on_all_channels and other.is_of(self.message.contact))
-        return is_named and not (self.is_refused or self._at(other).is_refused)
+        return (on_all_channels or other.has_interest) and not (self.is_refused or self._at(other).is_refused)
 
     def _at(self, other: OtherAddress) -> "PolicyInput":
         return replace(
@@ -159,10 +158,12 @@ class PolicyInput:
 
     @property
     def is_on_new_channel(self) -> bool:
-        """Whether it goes to another channel of the contact's number, and nothing is stored that leads from there."""
+        """Whether it goes to another address, and nothing is stored that leads from there to the contact's channel."""
         own, recipient = self.message.contact, self.message.recipient
-        if recipient == own or recipient.person != own.person:
+        if recipient == own:
             return False
+        if recipient.person != own.person:
+            return not self.addresses[0].preferences.leads_to(own.channel)
         return own not in (*self.preferences.siblings_of(recipient), *self.preferences.linked_to(recipient))
 
     @property
@@ -280,7 +281,7 @@ class PolicyInput:
         profiles = [
             address.preferences.without_erased(address.contact.channel, address.profile, None)[0]
             for address in self.addresses
-            if address.is_of(self.message.contact) and not address.has_new_owner
+            if not address.has_new_owner
         ]
         return newest_zone(profiles or [self.profile])
 

@@ -118,10 +118,19 @@ class Preferences:
         return self if used is self.used_channels else replace(self, used_channels=used)
 
     def linked_to(self, contact: Contact) -> list[Contact]:
-        """Return the addresses that are linked with the contact, whose row this is."""
+        """Return the addresses that are linked with the contact, whose row this is.
+
+        What is linked with one channel of the number is linked with all. After the person left the number, another
+        channel of it may be someone else's.
+        """
         own = set(self.channels) if contact.channel in self.channels else {contact.channel}
         siblings = [replace(contact, channel=channel) for channel in sorted(own - {contact.channel})]
-        return siblings + [link.other for link in self.links.values() if link.other and link.channel in own]
+        links = (link for link in self.links.values() if link.channel in own or self.moved_at is None)
+        return siblings + [link.other for link in links if link.other]
+
+    def leads_to(self, channel: str) -> bool:
+        """Return whether this channel of the number is found from an address that is linked with the number."""
+        return channel in {*self.used_channels, *self.channels, *(link.channel for link in self.links.values())}
 
     def siblings_of(self, contact: Contact) -> list[Contact]:
         """Return the number's other channels on which someone wrote."""

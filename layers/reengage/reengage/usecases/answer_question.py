@@ -95,7 +95,7 @@ def answer_candidate(
 
 def read_questions(
     contact: Contact, store: AnswerStore, now: datetime
-) -> tuple[list[OtherAddress], list[ScheduledMessage]]:
+) -> tuple[Sequence[OtherAddress], list[ScheduledMessage]]:
     """Return the person's other addresses, and the reminders that asked at any of them: linked ones, and the number's
     other channels. The preferences name these; before the first message on a channel they are read.
 
@@ -103,7 +103,7 @@ def read_questions(
     """
     asked = store.sent_questions(contact)
     thread = store.read_threads([contact])[contact]
-    others = [other for other in others_of(contact, thread, store, open_at=now) if other.is_of(contact)]
+    others = others_of(contact, thread, store, open_at=now)
     addresses = [contact, *(other.contact for other in others)]
     asked += [row for each in addresses[1:] for row in store.sent_questions(each)]
     return others, [row for row in asked if row.recipient in addresses]

@@ -44,19 +44,18 @@ def fall_back(
     own = OtherAddress(message.contact, thread.profile, thread.conversation, thread.preferences)
     failed = (*message.undelivered_to, address)
     others = others_of(message.contact, thread, store, open_at=now)
-    if not any(other.contact not in failed and _can_receive(other, message, now) for other in (own, *others)):
+    if not any(other.contact not in failed and _can_receive(other, now) for other in (own, *others)):
         return None
     planned_due_at = message.planned_due_at or message.due_at
     again = replace(message, due_at=now, planned_due_at=planned_due_at, undelivered_to=failed)
     return again if store.fall_back(again) else None
 
 
-def _can_receive(other: OtherAddress, message: ScheduledMessage, now: datetime) -> bool:
+def _can_receive(other: OtherAddress, now: datetime) -> bool:
     preferences, channel = other.preferences, other.contact.channel
     _, conversation = preferences.without_erased(channel, None, other.conversation)
     return (
-        (other.is_of(message.contact) or message.reason_spec.audience is not None)
-        and not other.has_left
+        not other.has_left
         and conversation is not None
         and conversation.is_open(now)
         and not preferences.refused("contact", channel)

@@ -216,7 +216,7 @@ def _is_reached(planned: Sequence[ScheduledMessage], sender: Contact, *, store: 
     thread = store.read_threads([contact])[contact]
     own = OtherAddress(contact, thread.profile, thread.conversation, thread.preferences)
     addresses = (own, *others_of(contact, thread, store, open_at=now))
-    others = (each for each in addresses if each.is_of(contact) and each.contact != sender)
+    others = (each for each in addresses if each.contact != sender)
     return any(_receives(each, planned, now) for each in others)
 
 

@@ -121,7 +121,8 @@ def _without_bought(
     A repeated purchase withdraws them again: the run before may have ended before it published.
     """
     if event.subject.kind == KIND and event.contact:
-        addresses = dict.fromkeys([*addresses_of(event.contact, store), *other_channels(event.contact)])
+        own = addresses_of(event.contact, store)
+        addresses = dict.fromkeys([*own, *(other for address in own for other in other_channels(address))])
         bought = [
             (row, "cancelled")
             for address in addresses

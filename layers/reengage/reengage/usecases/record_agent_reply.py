@@ -21,7 +21,7 @@ def record_agent_reply(command: RecordAgentReply, *, store: ConversationStore, c
     thread = store.read_thread(contact)
     _, conversation = thread.preferences.without_erased(contact.channel, None, thread.conversation)
     others = [] if conversation else others_of(contact, thread, store, open_at=at)
-    contacts = [contact] if conversation else [other.contact for other in others if other.is_of(contact)]
+    contacts = [contact] if conversation else [other.contact for other in others]
     changed = [retry_conflicts(partial(_attempt, each, at, store), "the conversation") for each in contacts]
     return any(changed)
 
