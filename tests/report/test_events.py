@@ -59,6 +59,8 @@ def test_without_any_zone_there_is_no_local_hour() -> None:
     several = about("2026-09-03T12:00:31Z", "MessageSent", facts={"zone": "3 zones"})
     assert only_message(PLANNED, several).local_hour is None
     assert only_message(PLANNED, several, default_zone="Europe/Berlin").local_hour == 14
+    in_utc = wrote("2026-09-01T09:00:00Z", timezone="UTC")
+    assert only_message(in_utc, PLANNED, several, default_zone="Europe/Berlin").local_hour == 14
 
 
 @pytest.mark.parametrize(

@@ -585,7 +585,7 @@ def test_a_place_in_many_languages() -> None:
 )
 def test_dates_as_the_region_writes_them(locale: str, shown: str) -> None:
     assert f" {shown} " in text(
-        "appointment_reminder", {"starts_at": "2032-01-07T15:05:00Z", "timezone": "UTC"}, locale=locale
+        "appointment_reminder", {"starts_at": "2032-01-07T15:05:00Z", "timezone": "Africa/Abidjan"}, locale=locale
     )
 
 
@@ -607,6 +607,7 @@ LATE_EVENING: Final = "2031-03-20T22:30:00-04:00"
         (LATE_EVENING, None, "Thursday, March 20, 2031 at 10:30 PM"),
         (LATE_EVENING, "Asia/Ho_Chi_Minh", "Friday, March 21, 2031 at 9:30 AM"),
         ("2031-07-01T10:00:00Z", "Europe/London", "Tuesday, July 1, 2031 at 11:00 AM"),
+        (LATE_EVENING, "UTC", "Thursday, March 20, 2031 at 10:30 PM"),
     ],
 )
 def test_an_appointment_is_at_the_places_time(reason: str, starts_at: str, place: str | None, shown: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -84,6 +85,14 @@ def test_days_use_the_events_zone_or_else_its_utc_offset() -> None:
     without = _subject("AppointmentBooked", starts_at=in_utc, remind_before=["P1D"])
     assert _plan(with_zone)[0][1] == parse_instant("2026-10-24T18:00:00Z")
     assert _plan(without)[0][1] == parse_instant("2026-10-24T19:00:00Z")
+
+
+def test_an_event_in_utc_has_the_days_of_the_brand() -> None:
+    """A clinic's system sent UTC with each booking, and a reminder came an hour late after the clocks had changed."""
+    in_utc = parse_instant("2026-10-25T19:00:00Z")
+    subject = _subject("AppointmentBooked", starts_at=in_utc, timezone="UTC", remind_before=["P1D"])
+    dues = [message.due_at for message in planned_messages(subject, ZoneInfo("Europe/Berlin"))]
+    assert dues == [parse_instant("2026-10-24T18:00:00Z")]
 
 
 def test_one_length_in_two_spellings_is_one_row() -> None:

@@ -686,6 +686,19 @@ def test_zone_matters_only_if_there_are_quiet_hours() -> None:
         assert "zone_from" not in decision.facts
 
 
+@pytest.mark.parametrize("zone", ["UTC", "GMT", "Etc/GMT-1"])
+def test_an_event_in_utc_makes_no_zone_known(zone: str) -> None:
+    """A clinic's system sends UTC with each booking: its patients' nights are not those of UTC."""
+    case = _quiet(_to(MARKETING, SATELLITE), "20:00-09:00")
+    assert case.subject
+    event = business("TrialExtended", NOON + HOUR, ends_at=NOON + timedelta(days=4), timezone=zone)
+    subject = apply_events(case.subject, event)
+    case = replace(case, subject=subject, message=replace(_planned(subject), contact=SATELLITE))
+    assert decide(case).rule == "unknown_timezone"
+    decision = decide(_set(case, default_timezone="Asia/Tokyo"))
+    assert (decision.rule, decision.facts["zone_from"]) == ("quiet_hours", "default")
+
+
 @pytest.mark.parametrize("known_source", ["contact", "event", "brand", "default"])
 def test_once_the_zone_is_known_it_is_the_one_that_counts(known_source: str) -> None:
     """Tokyo's 21:00 is quiet, Berlin's 13:00 is not."""

@@ -103,8 +103,9 @@ class Context:
 
         An instant in UTC is no wall clock: systems send it if they do not know, or do not say, the place's.
         """
-        if name := self.get("timezone"):
-            return parse_zone(name)
+        track = self.policy_input.track
+        if track and track.timezone:
+            return parse_zone(track.timezone)
         if instant.utcoffset():
             return instant.tzinfo
         brand, person = self.policy_input.brand, self.policy_input.zones

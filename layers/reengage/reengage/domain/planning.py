@@ -235,7 +235,7 @@ def _last_use(
         return last_due + reason.valid_for
     if not reason.valid_until_field:
         return anchor_at
-    zone = wall_zone(track, anchor_at, None) if track.get("timezone") or default_zone is None else default_zone
+    zone = wall_zone(track, anchor_at, None) if track.timezone or default_zone is None else default_zone
     midnight = datetime.combine(
         date.fromisoformat(track.get(reason.valid_until_field)) + timedelta(days=1), datetime.min.time()
     )
@@ -262,8 +262,8 @@ def wall_zone(track: Track, anchor_at: datetime, default_zone: tzinfo | None) ->
     The event's zone comes first. Next is the offset of the instant, unless that is UTC, which is no wall clock. Then
     comes the default zone, then UTC.
     """
-    if name := track.get("timezone"):
-        return parse_zone(name)
+    if track.timezone:
+        return parse_zone(track.timezone)
     if anchor_at.utcoffset() or default_zone is None:
         assert anchor_at.tzinfo is not None
         return anchor_at.tzinfo

@@ -262,7 +262,7 @@ class PolicyInput:
 
     @cached_property
     def _known_zones(self) -> Zones:
-        event_zone = self.track.get("timezone") if self.track else None
+        event_zone = self.track.timezone if self.track else None
         brand_zone = self.brand.timezone if self.brand else None
         if self.subject and self.subject.ref.kind in OF_THE_BRAND:
             # An announcement's zone is that of the brand's place, not that of a person.

@@ -27,6 +27,7 @@ from .business_events import (
 )
 from .contact import Contact
 from .instants import EARLIEST, parse_instant
+from .zones import zone_if_witness
 
 MAX_FIELDS: Final = 200
 """Fields of a track. A person may buy much: the oldest fields are dropped, so the item stays small."""
@@ -153,6 +154,11 @@ class Track:
         """Return the newest value of a field; ``None`` if no event gave one."""
         held = self.fields.get(name)
         return held.value if held else None
+
+    @property
+    def timezone(self) -> str | None:
+        """Return the zone that events name; ``None`` for UTC, which systems send if they do not know the place's."""
+        return zone_if_witness(self.get("timezone"))
 
     @property
     def contact(self) -> Contact | None:

@@ -15,7 +15,7 @@ Source = Literal["contact", "event", "phone_number", "phone_number_and_event", "
 BOTH: Final = "phone_number_and_event"
 
 NO_WITNESS: Final = frozenset({"UTC", "UCT", "GMT", "GMT0", "GMT+0", "GMT-0", "Greenwich", "Universal", "Zulu"})
-"""Zones that a chat system reports if it does not know the person's; so are all of ``Etc/``."""
+"""Zones that a system reports if it does not know the person's or the place's; so are all of ``Etc/``."""
 
 
 class Zones(NamedTuple):
@@ -64,12 +64,12 @@ def tzdata_version() -> str:
 
 
 def zone_if_witness(name: str | None) -> str | None:
-    """Return a reported zone if it says where the person is."""
+    """Return a reported zone if it says where the person, or the place, is."""
     return name if is_witness(name) else None
 
 
 def is_witness(name: str | None) -> bool:
-    """Return whether a reported zone says where the person is."""
+    """Return whether a reported zone says where the person, or the place, is."""
     return name is not None and name not in NO_WITNESS and not name.startswith("Etc/")
 
 

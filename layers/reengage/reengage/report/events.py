@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from ..domain.contact import Contact
 from ..domain.conversation import WINDOW
 from ..domain.instants import iso, parse_instant, parse_zone
+from ..domain.zones import zone_if_witness
 from .data import SENT, Comparison, ContactHistory, Hold, Inbound, Mark, Outcome, ReportData, totals_of
 from .drafts import ContactDraft, MessageDraft, zone_of
 
@@ -156,7 +157,7 @@ def _received(contact: ContactDraft, at: datetime, detail: Mapping[str, Any]) ->
     sent_at = _instant(detail.get("sent_at")) or at
     contact.opened_at.add(sent_at)
     contact.name = detail.get("display_name") or contact.name
-    contact.given_zone = _zone(detail.get("timezone")) or contact.given_zone
+    contact.given_zone = zone_if_witness(_zone(detail.get("timezone"))) or contact.given_zone
     message = Inbound(iso(sent_at), str(detail.get("text", "")), str(detail.get("kind") or "text"))
     contact.inbound.setdefault((str(detail.get("message_id", "")), message.at, message.text), message)
 

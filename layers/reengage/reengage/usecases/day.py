@@ -244,7 +244,7 @@ def _contacts(subject: Subject, messages: Iterable[ScheduledMessage]) -> list[Co
 
 def _entry(subject: Subject, contact: Contact | None, thread: Thread | None, result: _Result, zone: tzinfo) -> DayEntry:
     track = _track(subject)
-    own = parse_zone(track.get("timezone")) if track.get("timezone") else zone
+    own = parse_zone(track.timezone) if track.timezone else zone
     return DayEntry(
         appointment_id=subject.ref.id,
         starts_at=_starts_at(subject).astimezone(own),

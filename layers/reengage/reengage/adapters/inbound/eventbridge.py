@@ -36,6 +36,7 @@ from reengage.domain.subject import (
     SubjectRef,
     version_of,
 )
+from reengage.domain.zones import zone_if_witness
 from reengage.errors import InvalidEvent
 
 from .decoding import decode_contact, decode_detail, decode_fields, fields_of, given, misspelled_fields, plain
@@ -209,8 +210,8 @@ def _check_offsets(detail: BusinessFields) -> None:
             raise InvalidEvent(["$.detail.valid_until: expected an instant at least one minute after $.detail.send_at"])
     if isinstance(detail, HolidayHoursAnnounced):
         last = datetime.combine(date.fromisoformat(detail.date) + timedelta(days=1), time(), WESTERNMOST)
-        if detail.timezone:
-            last = at_wall_clock(last.replace(tzinfo=None), parse_zone(detail.timezone))
+        if zone := zone_if_witness(given(detail.timezone)):
+            last = at_wall_clock(last.replace(tzinfo=None), parse_zone(zone))
         if parse_instant(detail.send_at) >= last:
             raise InvalidEvent(["$.detail.send_at: expected an instant before the end of $.detail.date"])
 
