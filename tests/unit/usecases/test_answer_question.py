@@ -105,6 +105,19 @@ def test_a_reaction_answers_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert answers(world) == []
 
 
+def test_an_edit_is_the_newer_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person corrected "1" to "2" within the same bubble, and the visit stayed confirmed."""
+    world = reminded(monkeypatch, WHATSAPP)
+    writes(world, "1", WHATSAPP, message_id="wamid.1")
+    for number, text in enumerate(("2", "2!", "Is there parking?")):
+        world.clock.forward(minutes=1)
+        writes(world, text, WHATSAPP, message_id=f"wamid.edit-{number}", kind="edit")
+    assert [answer for answer, *_ in answers(world)] == ["confirmed", "cancel_requested"]
+    [question] = world.store.sent_questions(WHATSAPP)
+    assert question.answer
+    assert (question.answer.answer, question.answer.message_id) == ("cancel_requested", "wamid.edit-0")
+
+
 def test_a_repeated_message_answers_once(monkeypatch: pytest.MonkeyPatch) -> None:
     world = reminded(monkeypatch)
     writes(world, "1", message_id="SM-1")

@@ -23,8 +23,8 @@ from reengage.errors import WriteConflict
 from reengage.ports import AnswerStore
 from reengage.usecases.person import others_of
 
-ANSWERING_KINDS: Final = frozenset({"text", "button", "interactive"})
-"""The kinds of messages that can answer. A reaction quotes the question, digits and all."""
+ANSWERING_KINDS: Final = frozenset({"text", "button", "interactive", "edit"})
+"""The kinds of messages that can answer. A reaction quotes the question, digits and all. An edit is a newer message."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -554,6 +554,16 @@ def test_invalid_quoted_message_is_left_out(context: Any) -> None:
     assert message.quoted_message_id is None
 
 
+@pytest.mark.parametrize(
+    ("context", "quoted"), [({"id": "wamid.OURS"}, "wamid.OURS"), ({"id": "M0"}, None), ({}, None), (None, None)]
+)
+def test_an_edit_quotes_what_its_message_quotes(context: Any, quoted: str | None) -> None:
+    """The documentation's example has ``M0``, which is no message of ours or of theirs."""
+    edited = {"type": "text", "text": {"body": "2"}, "context": context}
+    got = message(meta_message({"type": "edit", "edit": {"original_message_id": "wamid.HBgL", "message": edited}}))
+    assert (got.text, got.quoted_message_id) == ("2", quoted)
+
+
 @pytest.mark.slow
 def test_profiles_are_found_in_linear_time() -> None:
     """A call with thousands of messages and contacts took 182 seconds."""

@@ -190,7 +190,7 @@ def _parse_message(item: Any, change: _Change) -> Iterator[Parsed]:
         display_name=get_name(profile, "profile", "name"),
         kind=kind if kind in _TEXT_PATHS else "unsupported",
         asks=button_request(*(get_text(item, *path) for path in _PAYLOAD_PATHS)),
-        quoted_message_id=get_optional_id(item, "context", "id"),
+        quoted_message_id=get_optional_id(item, "context", "id") or _quoted_by_edit(item),
         payload=payload,
     )
     yield from change.links(contact, sent_at, *same_ids)
@@ -221,6 +221,12 @@ def _text(kind: str, item: Any) -> str:
         edited = get(item, "edit", "message")
         return _text(get_word(edited, "type"), edited) if get(edited, "type") != "edit" else ""
     return next(filter(None, (get_text(item, *path) for path in _TEXT_PATHS.get(kind, ()))), "") or _names(kind, item)
+
+
+def _quoted_by_edit(item: Any) -> str | None:
+    """Return what the edited message replies to. Meta's documentation has ``M0`` there: that is no message's id."""
+    quoted = get_optional_id(item, "edit", "message", "context", "id")
+    return quoted if quoted and quoted.startswith("wamid.") else None
 
 
 def _names(kind: str, item: Any) -> str:
