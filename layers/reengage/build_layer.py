@@ -152,6 +152,7 @@ def build(output: Path) -> None:
     trim_babel(output / "babel")
     trim_phonenumbers(output / "phonenumbers")
     shorten_metadata(output)
+    add_dataclass_bytecode(output)
     compile_all(output)
 
 
@@ -281,6 +282,14 @@ def shorten_metadata(output: Path) -> None:
         shutil.rmtree(folder)
         folder.mkdir()
         metadata.write_text(f"{header}\n", encoding="utf-8")
+
+
+def add_dataclass_bytecode(output: Path) -> None:
+    """Run `dataclass_bytecode.py` in a process of its own, for it imports the layer. Raises ``BuildError``."""
+    command = [sys.executable, "-I", "-S", "-B", str(HERE / "dataclass_bytecode.py"), str(output)]
+    run = subprocess.run(command, check=False)  # nosec B603 # no shell, and no argument from outside
+    if run.returncode:
+        raise BuildError(f"dataclass_bytecode.py ended with {run.returncode}; its message is above")
 
 
 def compile_all(output: Path) -> None:

@@ -221,10 +221,10 @@ def audience(size: int) -> list[Contact]:
     return [Contact(BRAND, "sms", f"+49151{number:08}") for number in range(size)]
 
 
-def write(contacts: Sequence[Contact], store: Store) -> None:
+def write(contacts: Sequence[Contact], store: Store, now: datetime = NOON) -> None:
     """Each contact wrote at some time of the last 29 days."""
     for number, contact in enumerate(contacts):
-        sent_at = NOON - timedelta(hours=1 + number % (29 * 24))
+        sent_at = now - timedelta(hours=1 + number % (29 * 24))
         ingest_message(
             InboundMessage(contact, f"SM{number:032}", sent_at, sent_at, "Is Friday free?", locale="en"),
             settings=IngestSettings(timedelta(days=365)),

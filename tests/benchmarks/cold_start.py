@@ -3,8 +3,9 @@
     PYTHONPATH=layers/reengage python -m tests.benchmarks.cold_start [--rounds 9] [--json FILE] [--layer FOLDER]
 
 The layer is built as `sam build` builds it, for this machine's processor. The floor is a bare botocore client: import,
-client, one GetItem; with valid bytecode and all of botocore's data. AWS is an HTTPS server of this machine that answers
-at once, its certificate in a bundle as long as botocore's own. All run in turns, in one run; of each the median.
+client, one GetItem; with valid bytecode and all of botocore's data. AWS is an HTTPS server of this machine, its
+certificate in a bundle as long as botocore's own. The table is DynamoDB Local behind it, all other services answer at
+once. All run in turns, in one run; of each the median.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import get_context
 from pathlib import Path
@@ -26,8 +28,12 @@ from typing import Any, Final
 
 import botocore
 
+from tests.benchmarks.broadcast import audience
+from tests.benchmarks.fan_out import booked, put
 from tests.built_layer import BASE_PYTHON, ROOT, build, zipped_size
+from tests.contract.stores import TABLE, DynamoDB
 from tests.integration.channels.wire import certified
+from tests.local import dynamodb_local
 from tests.template_resources import environment
 
 FUNCTIONS: Final = {
@@ -42,8 +48,12 @@ FUNCTIONS: Final = {
 }
 """Each function's logical id, and the file of events/ that is its first call."""
 
+SENDS: Final = "send_appointment_reminders"
+WITH_ONE_DUE: Final = f"{SENDS}, which sends one"
+"""Its first call sends a reminder through the bus, to a person whose time zone the phone number gives."""
+
 RESOURCES: Final = {
-    "Table": "a-table",
+    "Table": TABLE,
     "EventBus": "a-bus",
     "RejectedEventsQueue": "https://127.0.0.1/a-queue",
     "PreferencesKey": "preferences-key",
@@ -57,7 +67,7 @@ begun = time.process_time()
 import botocore.session
 imported = time.process_time()
 client = botocore.session.get_session().create_client("dynamodb")
-answer = client.get_item(TableName="a-table", Key={"pk": {"S": "a"}, "sk": {"S": "b"}})
+answer = client.get_item(TableName="reengage", Key={"pk": {"S": "a"}, "sk": {"S": "b"}})
 ended = time.process_time()
 answer = {}
 """
@@ -85,24 +95,32 @@ print(json.dumps({"import": imported - begun, "call": ended - imported, "answer"
 
 
 class Aws(BaseHTTPRequestHandler):
-    """AWS's services in JSON, all with nothing stored."""
+    """AWS's services in JSON: the table, and others with nothing stored."""
 
     protocol_version = "HTTP/1.1"
+    table = ""
+    """The address of DynamoDB Local: host and port."""
 
     ANSWERS: Final = {
-        "GetSecretValue": {"SecretString": json.dumps({"meta_app_secret": "a-meta-app-secret-for-tests"})},
-        "BatchGetItem": {"Responses": {}, "UnprocessedKeys": {}},
-        "Query": {"Items": [], "Count": 0, "ScannedCount": 0},
+        "GetSecretValue": {"SecretString": json.dumps({"meta_app_secret": "a-meta-app-secret-for-tests"})}
     }
 
     def do_POST(self) -> None:
-        given = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
-        answer = self.ANSWERS.get(operation, {})
-        if operation == "PutEvents":
-            answer = {"FailedEntryCount": 0, "Entries": [{"EventId": "1"} for _ in given["Entries"]]}
-        body = json.dumps(answer).encode()
-        self.send_response(200)
+        given = self.rfile.read(int(self.headers["Content-Length"]))
+        service, _, operation = self.headers.get("X-Amz-Target", "").rpartition(".")
+        status = 200
+        if service.startswith("DynamoDB"):
+            connection = HTTPConnection(self.table)
+            connection.request("POST", "/", given, dict(self.headers.items()))
+            answered = connection.getresponse()
+            status, body = answered.status, answered.read()
+            connection.close()
+        elif operation == "PutEvents":
+            entries = [{"EventId": "1"} for _ in json.loads(given)["Entries"]]
+            body = json.dumps({"FailedEntryCount": 0, "Entries": entries}).encode()
+        else:
+            body = json.dumps(self.ANSWERS.get(operation, {})).encode()
+        self.send_response(status)
         self.send_header("Content-Type", "application/x-amz-json-1.0")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -113,8 +131,9 @@ class Aws(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[dict[str, str]]:
-    """Start the server, and return the environment that points to it."""
+def serving(folder: Path, table: str) -> Iterator[dict[str, str]]:
+    """Start the server before the ``table``, and return the environment that points to it."""
+    Aws.table = table.removeprefix("http://")
     tls, _ = certified(folder)
     bundle = folder / "bundle.pem"
     own = (folder / "certificate.pem").read_text()
@@ -164,15 +183,27 @@ def run(script: str, paths: list[Path], env: Mapping[str, str], given: str = "")
 def measure(layer: Path, rounds: int) -> dict[str, dict[str, Any]]:
     """Seconds of CPU of the floor and of each function."""
     whole = Path(botocore.__file__).parents[1]
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in ("floor", *FUNCTIONS)}
-    with TemporaryDirectory() as scratch, serving(Path(scratch)) as aws:
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in ("floor", *FUNCTIONS, WITH_ONE_DUE)}
+    with TemporaryDirectory() as scratch, dynamodb_local.running() as table, serving(Path(scratch), table) as aws:
+
+        def first(folder: str, **variables: str) -> dict[str, Any]:
+            function, case = FUNCTIONS[folder]
+            env = aws | environment(function, RESOURCES) | variables
+            env["PYTHONTZPATH"] = env["PYTHONTZPATH"].replace("/opt/python", str(layer))
+            return run(FUNCTION, [ROOT / "functions" / folder, layer], env, first_call(folder, case))
+
         for _ in range(rounds + 1):
+            local = DynamoDB.connect(table)
+            local.create_table()
             found["floor"].append(run(FLOOR, [whole], aws))
-            for folder, (function, case) in FUNCTIONS.items():
-                env = aws | environment(function, RESOURCES)
-                env["PYTHONTZPATH"] = env["PYTHONTZPATH"].replace("/opt/python", str(layer))
-                paths = [ROOT / "functions" / folder, layer]
-                found[folder].append(run(FUNCTION, paths, env, first_call(folder, case)))
+            for folder in FUNCTIONS:
+                found[folder].append(first(folder))
+            put(local, booked(audience(1), now=datetime.now(UTC) - timedelta(days=1)))
+            found[WITH_ONE_DUE].append(first(SENDS, UTILITY_QUIET_HOURS=""))
+            local.delete_table()
+            local.close()
+    if found[WITH_ONE_DUE][-1]["answer"]["sent"] != 1:
+        raise RuntimeError(f"the reminder was not sent: {found[WITH_ONE_DUE][-1]['answer']}")
     return {
         name: {
             "import": median(each["import"] for each in measured[1:]),

@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import batched
 from typing import Any, Final, NamedTuple
 
@@ -39,7 +39,8 @@ from tests.benchmarks.broadcast import BRAND, NOON, RUN, audience, write
 from tests.contract.stores import HASH_KEY, TABLE, DynamoDB, lean_client
 from tests.local import dynamodb_local
 
-STARTS: Final = NOON + timedelta(days=1, hours=2)
+BOOKED_BEFORE: Final = timedelta(days=1, hours=2)
+STARTS: Final = NOON + BOOKED_BEFORE
 DUE: Final = STARTS - timedelta(hours=2)
 POLICY: Final = PolicySettings(default_timezone="Europe/Berlin")
 RUNS_ON_LAMBDA: Final = 6
@@ -112,22 +113,25 @@ def fill(local: DynamoDB, contacts: Sequence[Contact], *, first: int = 0) -> Non
     put(local, booked(contacts, first=first))
 
 
-def booked(contacts: Sequence[Contact], *, first: int = 0) -> list[dict[str, Any]]:
-    """Return the items of a table in which each contact has booked an appointment, in DynamoDB's own JSON."""
+def booked(contacts: Sequence[Contact], *, first: int = 0, now: datetime = NOON) -> list[dict[str, Any]]:
+    """Return the items of a table in which each contact books an appointment now, in DynamoDB's own JSON.
+
+    The only reminder is due a day later.
+    """
     store = MemoryStore()
-    write(contacts, store)
+    write(contacts, store, now)
     for number, contact in enumerate(contacts, first):
-        fields = {"starts_at": STARTS.isoformat(), "remind_before": ["PT2H"]}
+        fields = {"starts_at": (now + BOOKED_BEFORE).isoformat(), "remind_before": ["PT2H"]}
         event = BusinessEvent(
             "AppointmentBooked",
             SubjectRef(BRAND, "appointment", f"A-{number}"),
-            version_of(NOON, EventEffect.BEGIN),
-            NOON,
+            version_of(now, EventEffect.BEGIN),
+            now,
             contact,
             fields,
         )
-        plan_messages(event, store=store, publish=lambda _: None, clock=lambda: NOON, settings=POLICY)
-    items: list[Item] = [row_item(row, NOON) for row in store.rows()]
+        plan_messages(event, store=store, publish=lambda _: None, clock=lambda: now, settings=POLICY)
+    items: list[Item] = [row_item(row, now) for row in store.rows()]
     for row in store.rows():
         thread, subject = store.read_thread(row.contact), store.read_subject(row.subject)
         assert thread.conversation

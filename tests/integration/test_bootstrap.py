@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from reengage.adapters.channels.aws import AwsRcs, AwsSms, AwsWhatsApp
 from reengage.adapters.channels.eventbridge import EventBridgeChannel
+from reengage.adapters.channels.http import Http, HttpResponse
 from reengage.adapters.channels.meta import MetaChannel
 from reengage.adapters.channels.twilio import TwilioChannel
 from reengage.adapters.channels.webhook import WebhookChannel
@@ -190,18 +191,27 @@ def test_threads_that_need_a_provider_at_once_share_one(monkeypatch: pytest.Monk
     assert len(set(map(id, adapters))) == 1
 
 
-BY_BOTOCORE: Final = [(provider, channel) for provider, channel in SERVED if provider in {"aws", "eventbridge"}]
+OF_AWS: Final = [(provider, channel) for provider, channel in SERVED if provider in {"aws", "eventbridge"}]
 
 
-@pytest.mark.parametrize(("provider", "channel"), BY_BOTOCORE)
+@pytest.mark.parametrize(("provider", "channel"), OF_AWS)
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_send_is_one_request_whatever_is_answered(provider: str, channel: str, status: int) -> None:
-    """The SDK retries by itself by default: after a lost response the person would get the message twice."""
-    built, service = SendingApp(), Service(status)
-    service.answers(built)
-    outcome = built._provider(provider, channel).send(outbound(channel))
+@pytest.mark.parametrize("account", ["", "111122223333"], ids=["lean", "botocore"])
+def test_a_send_is_one_request_whatever_is_answered(
+    provider: str, channel: str, status: int, account: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client retries by itself by default: after a lost response the person would get the message twice."""
+    requests = []
+
+    def post(_http: Http, url: str, *_: Any, **__: Any) -> HttpResponse:
+        requests.append(url)
+        return HttpResponse(status, {}, b"{}")
+
+    monkeypatch.setattr(Http, "post", post)
+    monkeypatch.setenv("AWS_ACCOUNT_ID", account)  # one of the variables that only botocore's client reads
+    outcome = SendingApp()._provider(provider, channel).send(outbound(channel))
     assert isinstance(outcome, Retryable if status == 429 else Unknown)
-    assert len(service.requests) == 1
+    assert len(requests) == 1
 
 
 def test_what_is_not_a_send_may_be_tried_again() -> None:
@@ -307,6 +317,7 @@ def test_every_send_trusts_the_configured_ca_bundle(monkeypatch: pytest.MonkeyPa
     known = SendingApp().http.context.cert_store_stats()["x509"]
     monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "certificate.pem"))
     assert SendingApp().http.context.cert_store_stats()["x509"] == known + 1
+    assert SendingApp().sending("events").connections.http.context.cert_store_stats()["x509"] == 1
 
 
 @pytest.mark.parametrize("provider", ["meta", "twilio", "webhook"])

@@ -25,7 +25,7 @@ from tests.docs.test_wording import LOCALES, samples
 MOST_BYTES: Final = 8_000_000
 """Bytes of the layer, zipped."""
 
-LAZY: Final = ("aws_xray_sdk", "babel", "boto3", "fluent", "phonenumbers", "pynamodb", "pytz", "wrapt")
+LAZY: Final = ("aws_xray_sdk", "babel", "boto3", "fluent", "phonenumbers", "pynamodb", "pytz", "urllib3", "wrapt")
 """Packages that take long to import, and that no function imports before it needs them."""
 
 FUNCTIONS: Final = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
@@ -102,6 +102,32 @@ def test_handler_imports_no_package_before_its_use(layer: Path, function: str) -
     assert set(found["packages"]) & set(LAZY) == set()
     assert found["compiled"] == []
     assert found["loaded"] > 50
+
+
+COMPILES: Final = """
+import json, pathlib, sys
+texts = []
+sys.addaudithook(lambda event, given: texts.append(given[0]) if event == "compile" else None)
+import reengage
+for path in sorted(pathlib.Path(reengage.__path__[0]).rglob("*.py*")):
+    name = path.relative_to(sys.path[0]).with_suffix("").as_posix()
+    if "__" not in name and not name.startswith(("reengage/cli", "reengage/report", "reengage/schemas")):
+        __import__(name.replace("/", "."))
+print(json.dumps(sum("__create_fn__" in str(text) for text in texts)))
+"""
+"""Count the texts that `dataclasses` compiles while all modules are imported."""
+
+
+def test_layer_compiles_no_data_class(layer: Path) -> None:
+    """A sixth of each cold start was spent on it."""
+    assert json.loads(run(COMPILES, [layer])) == 0
+    packages = Path(botocore.session.__file__).parents[1]
+    assert json.loads(run(COMPILES, [SOURCE, packages])) > 100
+
+
+def test_layer_compiles_a_data_class_that_it_does_not_know(layer: Path) -> None:
+    program = "import reengage, dataclasses; print(dataclasses.make_dataclass('New', ['field_of_a_test'])(1))"
+    assert run(program, [layer]) == b"New(field_of_a_test=1)\n"
 
 
 def test_tracing_imports_the_x_ray_sdk_only_if_active(layer: Path) -> None:

@@ -38,7 +38,7 @@ RULE: Final = {
     "reengage.usecases": Allowed(ours=(DOMAIN, *PORTS, "reengage.usecases"), libraries=("msgspec",)),
     "reengage.adapters": Allowed(
         ours=(DOMAIN, *PORTS, "reengage.adapters"),
-        libraries=("botocore", "pynamodb", "msgspec", "babel", "fluent", "urllib3"),
+        libraries=("botocore", "pynamodb", "msgspec", "babel", "fluent"),
     ),
     "reengage.observability": Allowed(ours=(DOMAIN, *PORTS), libraries=("aws_lambda_powertools",)),
     "reengage.report": Allowed(ours=(DOMAIN, "reengage.report")),

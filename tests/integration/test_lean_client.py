@@ -119,12 +119,13 @@ def client(*answers: Any, **options: Any) -> Iterator[tuple[LeanClient, Server, 
     service=st.sampled_from(sorted(SERVICES)),
 )
 def test_signature_is_that_of_botocore(token: str | None, body: Any, region: str, operation: str, service: str) -> None:
-    key, content, host = ("AKID", "a/secret+key", token), json.dumps(body).encode(), f"{service}.{region}.amazonaws.com"
+    key, content, name = ("AKID", "a/secret+key", token), json.dumps(body).encode(), SERVICES[service].name
+    host = f"{name}.{region}.amazonaws.com"
     found = Signer(SERVICES[service], host, region, Credentials(*key)).headers(operation, content, NOON)
     unsigned = {name: found[name] for name in ("content-type", "x-amz-target")}
     request = AWSRequest("POST", f"https://{host}/", unsigned, content)
     with patch("botocore.auth.get_current_datetime", return_value=NOON):
-        SigV4Auth(BotocoreCredentials(*key), service, region).add_auth(request)
+        SigV4Auth(BotocoreCredentials(*key), name, region).add_auth(request)
     assert found["authorization"] == request.headers["Authorization"]
     assert found["x-amz-date"] == request.headers["X-Amz-Date"]
     assert found.get("x-amz-security-token") == request.headers.get("X-Amz-Security-Token")

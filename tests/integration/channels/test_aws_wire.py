@@ -1,7 +1,9 @@
 """AWS's channels by the real clients, against a server of ours that uses AWS's wire protocols and misbehaves."""
 
 import json
+import os
 import socket
+import ssl
 import struct
 import time
 from base64 import b64decode
@@ -20,6 +22,8 @@ from botocore.config import Config
 from reengage.adapters.channels.aws import SMS_AND_RCS, WHATSAPP, AwsRcs, AwsSms, AwsWhatsApp
 from reengage.adapters.channels.aws_client import over
 from reengage.adapters.channels.http import Http
+from reengage.adapters.lean_aws.client import LeanClient
+from reengage.adapters.lean_aws.surroundings import SERVICES, read_surroundings
 from reengage.domain.contact import Contact
 from reengage.domain.message import ScheduledMessage
 from reengage.domain.policy import Action, Decision
@@ -53,6 +57,13 @@ ROUTES: Final = Routes(
 )
 TAKEN: Final = '{"MessageId": "m-1", "messageId": "m-1"}'
 PATIENT: Final = patient()
+ENVIRONMENT: Final = {
+    "AWS_DEFAULT_REGION": "eu-central-1",
+    "AWS_ACCESS_KEY_ID": "an-id",
+    "AWS_SECRET_ACCESS_KEY": "a-key",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
 
 Write = Callable[[BaseHTTPRequestHandler], None]
 """The behaviour that a request meets."""
@@ -155,12 +166,21 @@ def aws(served: Aws) -> Iterator[Aws]:
 Connect = Callable[..., ProviderChannel]
 
 
-@pytest.fixture(scope="module")
-def connect() -> Connect:
+LEAN: Final = "lean"
+BOTOCORE: Final = "botocore"
+
+
+@pytest.fixture(scope="module", params=[LEAN, BOTOCORE])
+def connect(request: pytest.FixtureRequest) -> Connect:
     """Return the channel of that name, by a real client that calls the URL."""
 
     @cache
     def client(service: str, url: str, http: Http) -> Any:
+        if request.param == LEAN and service in SERVICES:
+            found = read_surroundings(ENVIRONMENT | {"AWS_ENDPOINT_URL": url})
+            assert found
+            options: dict[str, Any] = {"connect_timeout": 1, "read_timeout": 1, "tls": ssl.create_default_context()}
+            return over(http, LeanClient.of(SERVICES[service], found, attempts=1, **options))
         config = Config(retries={"total_max_attempts": 1})
         return over(http, session.create_client(service, endpoint_url=url, config=config))
 
@@ -409,18 +429,17 @@ ANSWERS: Final[dict[str, tuple[Write, Outcome]]] = {
     "a time-out of the request": (answering(408, ""), Unknown("HTTP 408")),
     "a redirect": (answering(307, "", location="/elsewhere"), Unknown("HTTP 307")),
     "no message id": (answering(200, "{}"), Unknown("an answer without a message id")),
-    "an empty answer": (answering(200, ""), Unknown("an answer without a message id")),
     "a message id that is none": (
         answering(200, '{"MessageId": 5, "messageId": 5}'),
         Unknown("an answer without a message id"),
     ),
-    "half an answer": (cut(200, TAKEN.encode()[:20], len(TAKEN)), Unknown("ProtocolError")),
+    "half an answer": (cut(200, TAKEN.encode()[:20], len(TAKEN)), Unknown("IncompleteRead")),
     "half a letter": (answering(200, '{"Message": "ế'.encode()[:-1]), Unknown("an answer that cannot be read")),
-    "half a chunk": (cut_chunk, Unknown("ProtocolError")),
+    "half a chunk": (cut_chunk, Unknown("IncompleteRead")),
     "a list": (answering(200, "[]"), Unknown("an answer that cannot be read")),
     "a nest": (answering(200, "[" * 50_000), Unknown("an answer that cannot be read")),
     "null": (answering(200, "null"), Unknown("an answer that cannot be read")),
-    "half an error": (cut(400, error("ConflictException").encode()[:30], 99), Unknown("ProtocolError")),
+    "half an error": (cut(400, error("ConflictException").encode()[:30], 99), Unknown("IncompleteRead")),
     "no answer": (nothing, Unknown("RemoteDisconnected")),
     "a connection reset": (reset, Unknown("ConnectionResetError")),
 }
@@ -439,6 +458,13 @@ def test_what_an_answer_means(aws: Aws, connect: Connect, channel: str, write: W
 def test_late_response_has_an_unknown_outcome(aws: Aws, connect: Connect, channel: str) -> None:
     aws.write = aws.late
     assert connect(channel, aws.url, hasty()).send(outbound(channel)) == Unknown("TimeoutError")
+    assert len(aws.requests) == 1
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_an_empty_answer_is_no_acceptance(aws: Aws, connect: Connect, channel: str) -> None:
+    aws.write = answering(200, "")
+    assert isinstance(connect(channel, aws.url).send(outbound(channel)), Unknown)
     assert len(aws.requests) == 1
 
 
@@ -466,6 +492,7 @@ def test_no_call_begins_after_the_snapshot_expired(connect: Connect, channel: st
         assert connect(channel, url).send(replace(ready, start_before=NOON)) == Retryable("too late to begin")
 
 
+@pytest.mark.parametrize("connect", [BOTOCORE], indirect=True)
 def test_reading_credentials_counts_as_snapshot_time(aws: Aws, connect: Connect) -> None:
     """They were fetched again within the call, for four seconds, and the request left two seconds too late."""
     client: Any = connect("sms", aws.url, patient(read=7))

@@ -14,6 +14,7 @@ from botocore.exceptions import NoCredentialsError, ReadTimeoutError, SSLError
 
 from reengage.adapters.channels.eventbridge import REFUSALS, EventBridgeChannel
 from reengage.adapters.eventbridge import EventBus
+from reengage.adapters.lean_aws.client import LeanClient
 from reengage.bootstrap.sending import SendingApp
 from reengage.domain.contact import CHANNELS, Contact
 from reengage.domain.events_out import OutEvent
@@ -86,13 +87,20 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
         thread.join()
 
 
-@pytest.fixture
-def channel(aws: Aws) -> Iterator[EventBridgeChannel]:
+LEAN: Final = "lean"
+BOTOCORE: Final = "botocore"
+
+
+@pytest.fixture(params=[LEAN, BOTOCORE])
+def channel(aws: Aws, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[EventBridgeChannel]:
     """Build the channel as bootstrap does, with ``aws`` as its endpoint."""
     assert aws.url
+    if request.param == BOTOCORE:
+        monkeypatch.setenv("AWS_ACCOUNT_ID", "111122223333")  # one of the variables that the lean client does not read
     built = SendingApp()._provider("eventbridge", "sms")
     assert isinstance(built, EventBridgeChannel)
     yield built
+    assert isinstance(built.bus.client, LeanClient) is (request.param == LEAN)
     built.bus.client.close()  # type: ignore[attr-defined] # the real one has it
 
 
@@ -137,6 +145,7 @@ def test_what_an_answer_means(aws: Aws, channel: EventBridgeChannel, status: int
     assert len(aws.requests) == 1
 
 
+@pytest.mark.parametrize("channel", [BOTOCORE], indirect=True)
 @pytest.mark.parametrize(
     ("failure", "outcome"),
     [

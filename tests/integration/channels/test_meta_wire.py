@@ -7,11 +7,11 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from email.utils import format_datetime
+from http.client import HTTPConnection
 from typing import Any, Final
 
 import pytest
 from botocore.exceptions import ClientError
-from urllib3.connection import HTTPConnection
 
 from reengage.adapters.channels.http import BODY_LIMIT, Http
 from reengage.adapters.channels.meta import CODES, VERSION, MetaChannel
@@ -455,7 +455,7 @@ def test_late_connection_is_not_used(meta: Server, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("url", [f"http://{'x' * 64}.invalid", "http://[::1", "http://127.0.0.1:x"])
 def test_invalid_url_is_a_configuration_error(url: str) -> None:
-    assert channel(url).send(outbound()) == Retryable("LocationParseError")
+    assert channel(url).send(outbound()) == Retryable("InvalidURL")
 
 
 def test_each_message_has_a_connection_of_its_own(meta: Server) -> None:

@@ -383,7 +383,7 @@ ANSWERS: Final = {
     "a redirect": (answer(307, headers={"Location": "/elsewhere"}), Unknown("HTTP 307")),
     "a success without a sid": (answer(201, {"status": "queued"}), Unknown("HTTP 201")),
     "a success that is not JSON": (answer(201, b"<Message/>"), Unknown("HTTP 201")),
-    "half an answer": (sends_bytes(written(201, TAKEN)[:-5]), Unknown("ProtocolError")),
+    "half an answer": (sends_bytes(written(201, TAKEN)[:-5]), Unknown("IncompleteRead")),
     "no answer": (is_silent, Unknown("TimeoutError")),
     "a reset": (resets, Unknown("ConnectionResetError")),
 }

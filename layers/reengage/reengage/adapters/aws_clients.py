@@ -45,7 +45,7 @@ class AwsClients:
     def _tls(self) -> "ClientContext":
         return ClientContext(ssl.PROTOCOL_TLS_CLIENT)
 
-    @cached_property
+    @property
     def _surroundings(self) -> Surroundings | None:
         return read_surroundings(os.environ)
 
@@ -54,6 +54,16 @@ class AwsClients:
         """Return the file of trusted certificates that the environment names."""
         found = os.environ.get("AWS_CA_BUNDLE") if self._surroundings else self.session.get_config_variable("ca_bundle")
         return found or None
+
+    def trusting_tls(self) -> ssl.SSLContext:
+        """Return the TLS context of all clients, with the certificates that they trust.
+
+        Each file of certificates takes 15 ms of CPU to load, so it is loaded once.
+        """
+        import botocore  # noqa: PLC0415 - for its file of certificates alone
+
+        self._tls.load_verify_locations(self.ca_bundle or f"{botocore.__path__[0]}/cacert.pem")
+        return self._tls
 
     def table(self) -> Any:
         """Make botocore's client of the table.

@@ -16,6 +16,7 @@ from .adapters import MAKING, ProviderKeys, StoreAdapters
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from ..adapters.channels.connections import KeptConnections
     from ..adapters.channels.http import Http
     from ..adapters.channels.routed import RoutedChannel
     from ..domain.message_to_test import MessageToTest
@@ -62,8 +63,7 @@ class SendingApp(StoreAdapters, ProviderKeys):
             brands, is_watch = self.settings.routes.brands, send_group == "updates" and len(shards) == SHARDS
             watch(measures, brands, store=self.store, now=self.clock(), is_watch=is_watch)
         finally:
-            if http := self.__dict__.get("http"):  # built in this run or in an earlier one
-                http.close()
+            self._kept.close()
             now = self.clock()
             count_measures(
                 late_by=measures.late_by(now),
@@ -112,26 +112,33 @@ class SendingApp(StoreAdapters, ProviderKeys):
         return RoutedChannel(self.settings.routes, self._provider, self._prepare)
 
     def sending(self, service: str) -> Any:
-        """Return a client that makes one attempt a call, by ``http``.
+        """Return a client that makes one attempt a call, by ``Http``, and trusts what all clients of AWS trust.
 
         A hidden retry after a lost answer would send the message twice.
         """
         from ..adapters.channels.aws_client import over
+        from ..adapters.channels.http import Http
 
-        return over(self.http, self._client(service, total_max_attempts=1))
+        http = Http(context=self._aws.trusting_tls(), kept=self._kept)
+        return over(http, self._lean(service, total_max_attempts=1))
 
     @cached_property
     def http(self) -> Http:
         """Trust the system's certificates and those of ``AWS_CA_BUNDLE``."""
         import ssl
 
-        from ..adapters.channels.connections import KeptConnections
         from ..adapters.channels.http import Http
 
         context = ssl.create_default_context()
         if bundle := self._aws.ca_bundle:
             context.load_verify_locations(bundle)
-        return Http(context=context, kept=KeptConnections())
+        return Http(context=context, kept=self._kept)
+
+    @cached_property
+    def _kept(self) -> KeptConnections:
+        from ..adapters.channels.connections import KeptConnections
+
+        return KeptConnections()
 
     def _sender(self, send_group: SendGroup, time_left: timedelta) -> Sender:
         from ..usecases.rate_limiter import RateLimiter

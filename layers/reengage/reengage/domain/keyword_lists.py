@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from .phrase_index import Template
+from .phrase_index import PhraseIndex, Template
 from .plain_text import normalise_template, remove_marks
 from .requests import Request
 
@@ -34,14 +34,22 @@ def sections() -> Mapping[str, Sections]:
     return {path.stem: _read(path) for path in sorted(FOLDER.glob("*.txt"))}
 
 
+@cache
 def exact_keywords() -> Mapping[str, Request]:
     """Return the keywords that count only with no word beside them: "please cancel" may be about an appointment."""
-    return _keywords(" exact")
+    return {phrase: request for request in Request for phrase in phrase_set(f"{request} exact")}
 
 
-def phrases() -> Mapping[str, Request]:
+@cache
+def phrases() -> PhraseIndex[Request]:
     """Return the keywords that count with courtesies around them."""
-    return _keywords("")
+    templates = (
+        (template, request)
+        for request in Request
+        for locale in sections()
+        for template in section_templates(locale, request)
+    )
+    return PhraseIndex(templates, lambda phrase: phrase, optional=())
 
 
 @cache
@@ -98,17 +106,17 @@ def section_phrases(locale: str, name: str) -> Iterator[str]:
         yield from template.phrases()
 
 
-def section_templates(locale: str, name: str) -> Iterator[Template]:
-    """Return the templates of a section in plain form, with and without marks."""
-    for line in normalise_template(sections()[locale].get(name, "")).splitlines():
-        yield Template(line)
-        if not line.isascii():
-            yield Template(remove_marks(line), has_several_words=locale in _MARKS_MATTER)
-
-
 @cache
-def _keywords(kind: str) -> Mapping[str, Request]:
-    return {phrase: request for request in Request for phrase in phrase_set(request + kind)}
+def section_templates(locale: str, name: str) -> tuple[Template, ...]:
+    """Return the templates of a section in plain form, with and without marks."""
+    lines = normalise_template(sections()[locale].get(name, "")).splitlines()
+    return tuple(template for line in lines for template in _written(line, marks_matter=locale in _MARKS_MATTER))
+
+
+def _written(line: str, *, marks_matter: bool) -> Iterator[Template]:
+    yield Template(line)
+    if not line.isascii():
+        yield Template(remove_marks(line), has_several_words=marks_matter)
 
 
 def _with_blanks(phrase: str) -> str:

@@ -114,7 +114,7 @@ def _is_possible_opt_out(sentences: list[str]) -> bool:
         lists.exact_keywords().get(core) is Request.STOP
         or not lists.phrase_set("near misses").isdisjoint((whole, core))
         or (_begins_with_stop(whole) and whole.count(" ") < MAX_WORDS)
-        or (len(sentences) == 1 and _shape(core) in _stop_shapes())
+        or (len(sentences) == 1 and _is_stop_in_other_letters(core))
         or _has_misspelled_keyword(core.split())
         or any(map(_is_softened_stop, sentences))
         or _matches_possible_opt_out(sentences)
@@ -140,16 +140,28 @@ def _matches_possible_opt_out(sentences: list[str]) -> bool:
     return any(map(lists.matches_possible_opt_out, forms))
 
 
+def _is_stop_in_other_letters(words: str) -> bool:
+    shape = _shape(words)
+    return bool(shape) and shape in _stop_shapes(shape[0])
+
+
 def _shape(words: str) -> str:
     """Return Latin letters for those of other scripts that look alike, without repeats and spaces."""
     return re.sub(r"(.)\1+", r"\1", words.translate(_LOOKALIKES).replace(" ", ""))
 
 
 @cache
-def _stop_shapes() -> frozenset[str]:
-    keywords = {**lists.exact_keywords(), **lists.phrases()}
-    stops = "\n".join(word for word, request in keywords.items() if request is Request.STOP)
-    return frozenset(_shape(stops).split("\n"))
+def _stop_shapes(initial: str) -> frozenset[str]:
+    """Return the shape of each STOP that begins with this letter: a cold function needs no others."""
+    stops = (
+        phrase
+        for locale in lists.sections()
+        for section in (Request.STOP, f"{Request.STOP} exact")
+        for template in lists.section_templates(locale, section)
+        if initial in {_shape(word[0]) for word in template.first_words()}
+        for phrase in template.phrases()
+    )
+    return frozenset(_shape("\n".join(stops)).split("\n"))
 
 
 _LOOKALIKES: Final = str.maketrans(

@@ -1,20 +1,19 @@
 """Call an AWS client with one request over ``Http``, and classify the outcome.
 
-botocore signs the request and parses the response; ``Http`` carries them, as with every other provider. With
+The client signs the request and parses the response; ``Http`` carries them, as with every other provider. With
 its own session, botocore would keep the connection, and would wait without limit for a slow response.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from time import monotonic
 from types import MappingProxyType
 from typing import Any, Final
 
-from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -24,6 +23,8 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
+from reengage.adapters.lean_aws.client import DamagedAnswer, LeanClient
+from reengage.adapters.lean_aws.connections import Answer
 from reengage.ports import OptedOut, Outcome, Refused, Retryable, Unknown
 
 from .http import Http, HttpResponse, retry_after
@@ -53,43 +54,39 @@ class _Interrupted(Exception):
         self.outcome = outcome
 
 
+def post(http: Http, url: str, headers: Mapping[str, str], body: bytes) -> HttpResponse:
+    """Make the request of an AWS client within ``invoke``, which catches what this raises."""
+    answer = http.post(url, headers, body, start_within=timedelta(seconds=_BEGINS_BY.get() - monotonic()))
+    if not isinstance(answer, HttpResponse):
+        raise _Interrupted(answer)
+    return answer
+
+
 @dataclass(frozen=True, slots=True)
-class _Session:
-    """Replacement of botocore's own HTTP session."""
+class _Requests:
+    """Replacement of the lean client's own connections."""
 
     http: Http
+    url: str
 
-    def send(self, request: AWSPreparedRequest) -> AWSResponse:
-        raw_headers: Any = request.headers  # botocore has made bytes of them
-        body: Any = request.body  # and of this, for these services' protocols
-        headers = {name: value.decode() if isinstance(value, bytes) else value for name, value in raw_headers.items()}
-        answer = self.http.post(
-            request.url, headers, body, start_within=timedelta(seconds=_BEGINS_BY.get() - monotonic())
-        )
-        if not isinstance(answer, HttpResponse):
-            raise _Interrupted(answer)
-        received: Any = answer.headers
-        raw: Any = _Body(answer.body)
-        return AWSResponse(request.url, answer.status, received, raw)
+    def post(self, headers: Mapping[str, str], body: bytes) -> Answer:
+        answer = post(self.http, f"{self.url}/", headers, body)
+        return answer.status, answer.headers, answer.body
 
     def close(self) -> None:
         """Nothing is kept open."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Body:
-    content: bytes
-
-    def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
-        yield self.content
-
-
 def over(http: Http, client: Any) -> Any:
     """Make the client use ``http`` for its calls, and return it. It must make one attempt a call.
 
-    That is botocore's ``total_max_attempts=1``.
+    That is ``total_max_attempts=1``.
     """
-    client._endpoint.http_session = _Session(http)  # noqa: SLF001 - botocore has no other place for a session of one's own
+    if isinstance(client, LeanClient):
+        return replace(client, connections=_Requests(http, client.connections.url))
+    from .botocore_session import Session  # noqa: PLC0415 - slow to import; lean clients do not need it
+
+    client._endpoint.http_session = Session(http)  # noqa: SLF001 - botocore has no other place for a session of one's own
     return client
 
 
@@ -104,10 +101,10 @@ def invoke(
         return interrupted.outcome
     except ClientError as error:
         return error
+    except (DamagedAnswer, *GARBLED):
+        return Unknown("an answer that cannot be read")
     except BotoCoreError as error:
         return (Retryable if isinstance(error, BEFORE_SENDING) else Unknown)(type(error).__name__)
-    except GARBLED:
-        return Unknown("an answer that cannot be read")
     finally:
         _BEGINS_BY.reset(token)
 

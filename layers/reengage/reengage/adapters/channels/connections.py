@@ -7,17 +7,17 @@ byte. Between two runs Lambda freezes the function, so the end of a run closes a
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from threading import Lock
 from time import monotonic
 from typing import Final
 
-from urllib3.connection import HTTPConnection
-from urllib3.util.wait import wait_for_read
+from reengage.adapters.lean_aws.connections import is_readable
 
 IDLE: Final = 3.0
 """Seconds. Providers and load balancers keep an idle connection for at least 5 seconds."""
 
-Target = tuple[str | None, str, int | None]
+Target = tuple[str, str, int | None]
 """Scheme, host and port."""
 
 
@@ -37,7 +37,7 @@ class KeptConnections:
                     return None
                 connection, since = self._kept[target].pop()
             # Readable without a request: the other side closed it, or sent what no one asked for.
-            if monotonic() < since + self.idle and connection.sock and not wait_for_read(connection.sock, timeout=0):
+            if monotonic() < since + self.idle and connection.sock and not is_readable(connection):
                 return connection
             connection.close()
 

@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 from zlib import crc32
 
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnection
 
-from .connections import Connections
+from .connections import Answer, Connections
 from .signer import Signer
 from .surroundings import Service, Surroundings
 
@@ -55,12 +55,23 @@ class DamagedAnswer(HTTPClientError):
     fmt = "The answer of AWS is damaged: {error}"
 
 
+class Requests(Protocol):
+    """Make requests to the endpoint ``url``."""
+
+    @property
+    def url(self) -> str: ...
+
+    def post(self, headers: Mapping[str, str], body: bytes) -> Answer: ...
+
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class LeanClient:
     """Make the calls of one service that the app makes. ``attempts``: requests for one call."""
 
     signer: Signer
-    connections: Connections
+    connections: Requests
     attempts: int
     pause: Callable[[float], None] = time.sleep
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -80,6 +91,12 @@ class LeanClient:
 
     def send_message(self, **given: Any) -> Mapping[str, Any]:
         return self._make_api_call("SendMessage", given)
+
+    def send_text_message(self, **given: Any) -> Mapping[str, Any]:
+        return self._make_api_call("SendTextMessage", given)
+
+    def send_rcs_message(self, **given: Any) -> Mapping[str, Any]:
+        return self._make_api_call("SendRcsMessage", given)
 
     def close(self) -> None:
         """Close the connections that are kept."""

@@ -66,7 +66,7 @@ class Connections:
                 connection = self._idle.pop()
             except IndexError:
                 return None
-            if connection.sock is not None and not _is_readable(connection):
+            if connection.sock is not None and not is_readable(connection):
                 return connection
             connection.close()
 
@@ -93,7 +93,7 @@ class Connections:
         return connection
 
 
-def _is_readable(connection: HTTPConnection) -> bool:
+def is_readable(connection: HTTPConnection) -> bool:
     """Return whether there are bytes although nothing was requested: the other side has closed the connection."""
     waiting = poll()
     waiting.register(connection.sock, POLLIN)

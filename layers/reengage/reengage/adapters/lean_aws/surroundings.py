@@ -61,13 +61,13 @@ class Service:
 
 
 SERVICES: Final[Mapping[str, Service]] = {
-    service.name: service
-    for service in (
-        Service("dynamodb", "DynamoDB_20120810", "1.0", "AWS_ENDPOINT_URL_DYNAMODB"),
-        Service("events", "AWSEvents", "1.1", "AWS_ENDPOINT_URL_EVENTBRIDGE"),
-        Service("secretsmanager", "secretsmanager", "1.1", "AWS_ENDPOINT_URL_SECRETS_MANAGER"),
-        Service("sqs", "AmazonSQS", "1.0", "AWS_ENDPOINT_URL_SQS"),
-    )
+    "dynamodb": Service("dynamodb", "DynamoDB_20120810", "1.0", "AWS_ENDPOINT_URL_DYNAMODB"),
+    "events": Service("events", "AWSEvents", "1.1", "AWS_ENDPOINT_URL_EVENTBRIDGE"),
+    "pinpoint-sms-voice-v2": Service(
+        "sms-voice", "PinpointSMSVoiceV2", "1.0", "AWS_ENDPOINT_URL_PINPOINT_SMS_VOICE_V2"
+    ),
+    "secretsmanager": Service("secretsmanager", "secretsmanager", "1.1", "AWS_ENDPOINT_URL_SECRETS_MANAGER"),
+    "sqs": Service("sqs", "AmazonSQS", "1.0", "AWS_ENDPOINT_URL_SQS"),
 }
 """By botocore's names (its ``service-2.json``, ``metadata``)."""
 

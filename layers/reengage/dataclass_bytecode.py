@@ -1,0 +1,62 @@
+"""Give a built layer the bytecode of what `dataclasses` generates, so that Lambda need not compile it.
+
+    python3.13 dataclass_bytecode.py <folder>/python
+
+For each data class, Python writes the text of its methods and compiles it, at each cold start. That takes a sixth of a
+bare botocore client's. This program imports the layer's own modules, and keeps the bytecode of each text in a file of
+the package `reengage`. Its `__init__` then gives `dataclasses` the bytecode of a text that it knows. Any other text
+is compiled as usual: another release of Python costs time and nothing else.
+"""
+
+import builtins
+import dataclasses
+import importlib
+import marshal
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+FILE: Final = "dataclasses.bin"
+
+INIT: Final = f"""
+import builtins, dataclasses, marshal
+
+with open(f"{{__path__[0]}}/{FILE}", "rb") as file:
+    BYTECODE = marshal.load(file)
+
+def execute(text, *namespaces):
+    code = BYTECODE.get(text)
+    builtins.exec(marshal.loads(code) if code else text, *namespaces)
+
+dataclasses.exec = execute
+"""
+
+
+def main() -> None:
+    [layer] = map(Path, sys.argv[1:])
+    sys.path.insert(0, str(layer))
+    bytecode = generated(layer)
+    (layer / "reengage" / FILE).write_bytes(marshal.dumps(bytecode))
+    (layer / "reengage" / "__init__.py").write_text(INIT, encoding="utf-8")
+
+
+def generated(layer: Path) -> dict[str, bytes]:
+    """Return the bytecode of each text that `dataclasses` compiles while the layer's own modules are imported."""
+    found: dict[str, bytes] = {}
+
+    def execute(text: str, *namespaces: Any) -> None:
+        code = compile(text, "<string>", "exec", dont_inherit=True)
+        found[text] = marshal.dumps(code)
+        builtins.exec(code, *namespaces)  # nosec B102 # what the standard library does with its own text
+
+    dataclasses.exec = execute  # type: ignore[attr-defined] # the module's own name comes before the builtin one
+    for path in sorted((layer / "reengage").rglob("*.py")):
+        try:
+            importlib.import_module(".".join(path.relative_to(layer).with_suffix("").parts))
+        except ImportError as error:  # on another system than Lambda's, native modules cannot be imported
+            sys.stderr.write(f"dataclass_bytecode.py: {path.name} is left out: {error}\n")
+    return dict(sorted(found.items()))
+
+
+if __name__ == "__main__":
+    main()
