@@ -746,6 +746,26 @@ def test_a_person_answers_at_any_of_their_addresses(answers_from: Contact) -> No
     assert row.answer.answer == "confirmed"
 
 
+def test_an_answer_counts_if_another_address_was_booked_again() -> None:
+    """The visit was cancelled, then moved with the number in its event: an answer to its reminder was ``cancelled``."""
+    world = World()
+    write(world, ANNA, NOON - HOUR)
+    link(world)
+    world.clock.now = NOON
+    book(world, CHAT)
+    world.clock.forward(seconds=60)
+    world.plan(business("AppointmentCancelled", world.clock.now, contact=None))
+    world.clock.forward(seconds=60)
+    world.plan(
+        business("AppointmentRescheduled", world.clock.now, contact=ANNA, starts_at=STARTS, remind_before=["PT2H"])
+    )
+    world.clock.now = DUE
+    world.run_sender()
+    assert sent_to(world) == [ANNA]
+    ask(world)
+    assert asked(world, "1", ANNA, 1) == ["confirmed"]
+
+
 def test_two_open_questions_at_one_address_are_unclear() -> None:
     world = story((ANNA, HOUR), (CHAT, HOUR))
     book(world, CHAT, subject_id="another")

@@ -18,6 +18,7 @@ from reengage.domain.message import GivenAnswer, ScheduledMessage
 from reengage.domain.person import OtherAddress
 from reengage.domain.questions import Binding, bind, newest_question, parse_payload
 from reengage.domain.requests import Request
+from reengage.domain.same_person import merge_people
 from reengage.domain.subject import Subject, SubjectRef
 from reengage.errors import WriteConflict
 from reengage.ports import AnswerStore
@@ -88,9 +89,17 @@ def answer_candidate(
     if given is None or (is_other_request and given is not Answer.CANCEL_REQUESTED):
         return None
     others, asked = read_questions(message.contact, store, now)
-    subjects = {ref: store.read_subject(ref) for ref in dict.fromkeys(row.subject for row in asked)}
+    subjects = _read_subjects(asked, [message.contact, *(other.contact for other in others)], store)
     agents = (other.conversation.agent_replied_at for other in others if other.conversation)
     return AnswerCandidate(given, message, asked, subjects, now, _latest(*agents), names_someone, is_plain_yes)
+
+
+def _read_subjects(
+    asked: Sequence[ScheduledMessage], person: Sequence[Contact], store: AnswerStore
+) -> Mapping[SubjectRef, Subject | None]:
+    """Read what was asked about. As for the planner, the person's addresses are one person: a booking of one counts."""
+    stored = {ref: store.read_subject(ref) for ref in dict.fromkeys(row.subject for row in asked)}
+    return {ref: subject and merge_people(subject, person) for ref, subject in stored.items()}
 
 
 def read_questions(
