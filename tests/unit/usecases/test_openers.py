@@ -406,20 +406,24 @@ def test_text_in_free_words_reads_the_same_calls_as_before() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("nth", range(1, 40))
 @pytest.mark.parametrize("after", [False, True])
-def test_crash_at_any_call_is_completed_by_a_retry(nth: int, after: bool) -> None:
+@pytest.mark.parametrize("sender", [BEN, replace(ANNA, channel="whatsapp")])
+def test_crash_at_any_call_is_completed_by_a_retry(nth: int, after: bool, sender: Contact) -> None:
+    """A run died after it had withdrawn the rows of the number's own channel: no retry published that they ended."""
     world = clinic()
     token = book(world)
     world.clock.forward(minutes=1)
-    message = inbound(world.clock.now, contact=BEN, text=token, message_id="W1")
+    message = inbound(world.clock.now, contact=sender, text=token, message_id="W1")
     fault = Fault(Crash, nth=nth, after=after)
     try:
         world.receive(message, fault)
     except Crash:
         assert fault.struck
         world.receive(message)
-    assert len(rows(world, BEN)) == 2
+    assert len(rows(world, sender)) == 2
     assert rows(world, ANNA) == []
-    assert len(world.store.read_holdings(BEN).consents) == 1
+    assert len(world.store.read_holdings(sender).consents) == 1
+    ended = {detail["scheduled_message_id"] for detail in world.bus.details("MessageSkipped")}
+    assert ended == {row.scheduled_message_id for row in rows(world, ANNA, State.SKIPPED)}
 
 
 def test_trial_has_an_opener_too() -> None:

@@ -121,8 +121,8 @@ class Subject:
 
     def named_for(self, contact: Contact) -> Contact:
         """Return the contact that events name for the person who is reached at ``contact``."""
-        if contact.person in self.named_people:
-            return contact
+        if named := self.named_people.get(contact.person):
+            return named
         return next((use.owner for use in self._opener_uses() if use.contact == contact and use.owner), contact)
 
     def _opener_of(self, contact: Contact) -> Track | None:
