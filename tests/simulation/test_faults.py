@@ -15,8 +15,10 @@ from reengage.simulation.faults import INVOKE, KINDS, Fault, Place, parse_fault
 from tests.simulation.builders import books, of_type, run, writes
 from tests.simulation.faults.__main__ import main
 from tests.simulation.faults.case import Case
+from tests.simulation.faults.events import address_of, number_of
 from tests.simulation.faults.fences import FENCES, RARE
 from tests.simulation.faults.judge import judge
+from tests.simulation.faults.reactions import ANSWERED
 from tests.simulation.faults.search import Draw, first_failure, play, shrunk, trial
 from tests.simulation.faults.settings import CONFIGURED, settings_of
 from tests.simulation.faults.stories import story_of
@@ -68,11 +70,23 @@ def test_stories_reach_the_provider() -> None:
 
 
 def test_stories_reach_each_part_of_the_model() -> None:
-    """Addresses, channels, WhatsApp, a second address after a failed one, early sends, what two people share."""
+    """Addresses, channels, WhatsApp, a second address after a failed one, early sends, what two people share.
+
+    Also answers to reminders, codes that bind someone else, and codes that bind no one.
+    """
     reached: Counter[str] = Counter()
     for seed in range(SEEDS * 2):
         lines = story_of(seed)
-        case = Case(lines, play(lines))
+        history = play(lines)
+        case = Case(lines, history)
+        for line in case.events:
+            answered = line["id"].startswith(ANSWERED)
+            reached["button"] += answered and "payload" in line["detail"]
+            reached["quote"] += answered and "quoted_message_id" in line["detail"]
+        for name, opener in history.openers.items():
+            use = case.uses.get(opener.subject_id)
+            reached["bound"] += use is not None and number_of(address_of(use) or "") != opener.owner.address
+            reached["not bound"] += use is None or use["id"] != name
         for handover in case.history.handovers:
             message, people = handover.message, case.people_of(handover.message.subject.id)
             is_elsewhere = message.recipient != message.contact
@@ -85,7 +99,7 @@ def test_stories_reach_each_part_of_the_model() -> None:
             reached["trial"] += message.reason == "trial_follow_up" and len(people) > 1
             reached["again"] += bool(message.undelivered_to)
     parts = ("elsewhere", "channel", "chat", "early", "several", "trial", "order", "again")
-    assert all(reached[name] > 0 for name in parts), reached
+    assert all(reached[name] > 0 for name in (*parts, "button", "quote", "bound", "not bound")), reached
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 """The model of the faults has the right values: small stories that it once judged wrongly, or that once failed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import pytest
 
+from reengage.simulation.fault_app import History
 from reengage.simulation.faults import parse_fault
 from reengage.usecases import record_choice, still_needed
 from tests.simulation.faults.case import Case
@@ -39,6 +40,19 @@ def writes(at: str, contact: Line = SMS, sent_at: str = "") -> tuple[str, str, L
 
 def books(at: str, starts_at: str, name: str = "AppointmentBooked", contact: Line = SMS) -> tuple[str, str, Line]:
     return at, name, {"contact": contact, "appointment_id": "a-1", "starts_at": starts_at, **NEW_YORK}
+
+
+def appointment(appointment_id: str, starts_at: str) -> Line:
+    return {"contact": SMS, "appointment_id": appointment_id, "starts_at": starts_at, **NEW_YORK}
+
+
+def answers(at: str, text: str) -> tuple[str, str, Line]:
+    _, name, detail = writes(at)
+    return at, name, detail | {"text": text}
+
+
+def answered(history: History) -> list[Mapping[str, Any]]:
+    return [event.detail for _, event in history.events if event.type == "AppointmentAnswered"]
 
 
 def consents(at: str, when: str = "", *, allowed: bool = True) -> tuple[str, str, Line]:
@@ -373,6 +387,76 @@ def test_new_settings_of_the_brand_end_a_hold() -> None:
     remove, code = FENCES["recheck of holds"]
     with remove():
         assert codes(lines) == [code]
+
+
+def test_former_quiet_hours_count_whatever_follows() -> None:
+    """A night would have cost the reminder, so it was sent before; other quiet hours came later that evening."""
+    quiet = {"brand": "north", "name": "North"}
+    lines = story(
+        writes("2026-03-13T05:29:59Z"),
+        books("2026-03-14T00:00:00Z", "2026-04-07T08:00:00-04:00"),
+        ("2026-04-07T01:30:00Z", "BrandConfigured", quiet | {"utility_quiet_hours": "22:30-07:15"}),
+        ("2026-04-11T01:30:00Z", "BrandConfigured", quiet | {"utility_quiet_hours": ""}),
+    )
+    assert codes(lines) == []
+
+
+def test_one_text_asks_about_two_appointments() -> None:
+    """A "1" confirms both: the judge took the other one for an open question."""
+    lines = story(
+        writes("2026-03-13T05:29:59Z"),
+        books("2026-03-14T00:00:00Z", "2026-03-20T14:00:00-04:00"),
+        ("2026-03-14T00:01:00Z", "AppointmentBooked", appointment("a-2", "2026-03-21T12:00:00-04:00")),
+        answers("2026-03-20T16:00:20Z", "1"),
+    )
+    history = play(lines)
+    assert [each["subject_id"] for each in answered(history)] == ["a-1", "a-2"]
+    assert judge(lines, history).violations == []
+
+
+def test_a_reminder_whose_call_failed_may_be_answered() -> None:
+    """Its outcome is not known: the person may have received it."""
+    lines = story(
+        writes("2026-03-13T05:29:59Z"),
+        books("2026-03-14T00:00:00Z", "2026-03-20T14:00:00-04:00"),
+        answers("2026-03-19T18:05:00Z", "1"),
+    )
+    place = f"{SMS['address']} appointment_reminder#a-1#P1D#2026-03-20T18:00:00Z"
+    history = play(lines, [parse_fault({"in": place, "call": "send", "nth": 1, "kind": "error"})])
+    assert [each["subject_id"] for each in answered(history)] == ["a-1"]
+    assert judge(lines, history).violations == []
+
+
+def test_who_sends_the_code_gets_the_reminders() -> None:
+    """The person never wrote, and someone else sends the code: the reminders go there, and the answer counts."""
+    reacts = {"by": "text", "text": "2", "after": 130}
+    wish: Line = {"opens": {"after": 20, "by": [SMS | {"address": "+12025550199"}]}, "reacts": reacts}
+    at, name, booked = books("2026-03-14T00:00:00Z", "2026-03-20T14:00:00-04:00")
+    lines = story((at, name, booked | wish))
+    history = play(lines)
+    reminders = [each.message for each in history.handovers if each.message.reason == "appointment_reminder"]
+    assert [(each.contact.address, each.offset) for each in reminders] == [
+        ("+12025550199", "P1D"),
+        ("+12025550199", "PT2H"),
+    ]
+    assert [each["answer"] for each in answered(history)] == ["cancel_requested"]
+    assert judge(lines, history).violations == []
+
+
+def test_who_was_reminded_before_a_code_was_used_may_answer() -> None:
+    """The appointment was moved, and the person knew the new time when someone else sent the code."""
+    opens: Line = {"opens": {"after": 400_000, "by": [SMS | {"address": "+12025550199"}]}}
+    at, name, booked = books("2026-03-02T16:00:00Z", "2026-03-11T10:00:00-04:00")
+    lines = story(
+        writes("2026-03-02T15:00:00Z"),
+        (at, name, booked | opens),
+        books("2026-03-10T20:00:00Z", "2026-04-11T14:30:00-04:00", "AppointmentRescheduled"),
+        answers("2026-03-30T17:49:21Z", "1"),
+    )
+    history = play(lines)
+    assert [line["binds"]["subject_id"] for line in history.reactions] == ["a-1"]
+    assert [each["reason"] for each in answered(history)] == ["appointment_moved"]
+    assert judge(lines, history).violations == []
 
 
 def test_the_judge_counts_days_in_the_zone_of_the_brand() -> None:

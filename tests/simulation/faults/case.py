@@ -24,7 +24,9 @@ from tests.simulation.faults.events import (
     other_address,
     subject_of,
 )
-from tests.simulation.faults.model import NEVER, View
+from tests.simulation.faults.model import View
+from tests.simulation.faults.reactions import Played
+from tests.simulation.faults.reasons import NEVER
 from tests.simulation.faults.settings import OF_SEVERAL_PEOPLE, Line, Settings, settings_of
 
 MOST_UNSURE: Final = 6
@@ -47,7 +49,7 @@ class Case:
     """A history with its events by contact and by subject. ``skew``: how far a function's clock was wrong, at most.
 
     ``people`` has all addresses of a person by each of them, as if all links were known from the start. ``channels``
-    has the addresses of each number.
+    has the addresses of each number. ``uses`` has the message that bound its sender to an appointment, by a code.
     """
 
     lines: Sequence[Line]
@@ -59,11 +61,14 @@ class Case:
     of_address: defaultdict[str, list[Line]] = field(init=False)
     of_subject: defaultdict[str, list[Line]] = field(init=False)
     of_brand: list[Line] = field(init=False)
+    uses: dict[str, Line] = field(init=False)
     known: dict[tuple[str, ...], Settings] = field(default_factory=dict)
     skew: timedelta = field(init=False)
     rows: dict[MessageKey, ScheduledMessage] = field(init=False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.history, Played):
+            self.lines = [*self.lines, *self.history.reactions]
         self.settings = settings_of(self.lines)
         self.events = [line for line in self.lines if "detail-type" in line]
         self.of_address, self.of_subject = defaultdict(list), defaultdict(list)
@@ -75,6 +80,7 @@ class Case:
                 self.of_address[other].append(line)
             if subject := subject_of(line):
                 self.of_subject[subject].append(line)
+        self.uses = {line["binds"]["subject_id"]: line for line in self.events if "binds" in line}
         links = [line for line in self.events if other_address(line)]
         self.channels = defaultdict(set)
         for address in self.of_address:
@@ -95,6 +101,9 @@ class Case:
         if not any(name in line["detail"] for line in of_subject for name in OF_SEVERAL_PEOPLE):
             of_subject = [line for line in of_subject if address_of(line) in (None, *people)]
         found = {line["id"]: line for line in of_subject}
+        if use := self.uses.get(subject):
+            found[use["id"]] = use
+            people |= self.siblings(contact_name(use["binds"]["owner"])) if address == address_of(use) else set()
         found |= {line["id"]: line for each in people for line in self.of_address[each]}
         return [*found.values(), *self.of_brand]
 

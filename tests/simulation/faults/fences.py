@@ -8,16 +8,27 @@ from types import MappingProxyType
 from typing import Any, Final
 from unittest.mock import patch
 
-from reengage.adapters.memory import MemoryStore
-from reengage.domain import policy, policy_input, recipient
+from reengage.adapters.memory import MemoryStore, erasure
+from reengage.domain import policy, policy_input, questions, recipient
 from reengage.domain.brand import Brand
 from reengage.domain.business_events import BusinessEvent
 from reengage.domain.caps import CapUsage
 from reengage.domain.message import State
+from reengage.domain.openers import Opener
+from reengage.domain.planning import planned_messages
 from reengage.domain.policy_input import PolicyInput
 from reengage.domain.preferences import Preferences
+from reengage.domain.subject import Subject
 from reengage.domain.track import Track
-from reengage.usecases import configure_brand, link_contact, outcome, record_choice, send_message
+from reengage.usecases import (
+    answer_question,
+    configure_brand,
+    link_contact,
+    openers,
+    outcome,
+    record_choice,
+    send_message,
+)
 
 APPLY: Final = Brand.apply
 
@@ -223,6 +234,85 @@ def without_failed_addresses() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def without_doubts() -> Iterator[None]:
+    """Bind an answer to a question, although several are open, or a person of the business wrote."""
+    with patch.object(questions, "_doubt", lambda *_: None):
+        yield
+
+
+@contextmanager
+def without_times_of_questions() -> Iterator[None]:
+    """Bind an answer to an appointment that was moved or cancelled, or is over."""
+    with patch.object(questions, "_status", lambda *_: None):
+        yield
+
+
+@contextmanager
+def without_named_questions() -> Iterator[None]:
+    """Look at no button and no quote."""
+    bind = questions.bind
+
+    def binds(given: Any, to: Any, **rest: Any) -> Any:
+        return bind(given, replace(to, payload=None, quoted_message_id=None), **rest)
+
+    with patch.object(answer_question, "bind", binds):
+        yield
+
+
+@contextmanager
+def without_former_answers() -> Iterator[None]:
+    """Take an answer that is repeated for another one."""
+    with patch.object(questions._Question, "answers", lambda *_: False):
+        yield
+
+
+@contextmanager
+def without_retried_answers() -> Iterator[None]:
+    """Take an answer whose event is retried for one that is repeated."""
+    answers, is_open = questions._Question.answers, questions._Question.is_open
+    with (
+        patch.object(questions._Question, "answers", lambda question, given, _: answers(question, given, "")),
+        patch.object(questions._Question, "is_open", lambda question, _: is_open(question, "")),
+    ):
+        yield
+
+
+@contextmanager
+def without_used_codes() -> Iterator[None]:
+    """Let a code bind each sender."""
+    with (
+        patch.object(Opener, "is_valid", lambda opener, at, _: at < opener.expires_at),
+        patch.object(MemoryStore, "use_opener", lambda *_, **__: True),
+    ):
+        yield
+
+
+@contextmanager
+def without_ends_of_codes() -> Iterator[None]:
+    """Look at the appointment as it was before its last change: a code counts after a cancellation."""
+
+    def former(subject: Subject) -> Any:
+        return planned_messages(replace(subject, tracks=subject.previous) if subject.previous else subject)
+
+    with patch.object(openers, "planned_messages", former):
+        yield
+
+
+@contextmanager
+def without_erased_subjects() -> Iterator[None]:
+    """Let an erasure leave the appointments of the contact."""
+    with patch.object(erasure, "without_contact", lambda subject, *_: subject):
+        yield
+
+
+@contextmanager
+def without_open_windows() -> Iterator[None]:
+    """Let a code divert the messages of a person who is reached."""
+    with patch.object(openers, "_is_reached", lambda *_, **__: False):
+        yield
+
+
 FENCES: Final[Mapping[str, tuple[Callable[[], Any], str]]] = {
     "claim": (without_claim, "at_most_once"),
     "abandoned claim": (with_abandoned_claims_retried, "at_most_once"),
@@ -252,6 +342,15 @@ FENCES: Final[Mapping[str, tuple[Callable[[], Any], str]]] = {
     "recheck of holds": (without_recheck_of_holds, "liveness"),
     "left addresses": (without_moves, "left_address"),
     "tried addresses": (without_failed_addresses, "at_most_once"),
+    "only open question": (without_doubts, "answer"),
+    "time of a question": (without_times_of_questions, "answer"),
+    "named question": (without_named_questions, "answer"),
+    "repeated answer": (without_former_answers, "answer"),
+    "retried answer": (without_retried_answers, "answer"),
+    "used code": (without_used_codes, "opener"),
+    "end of a code": (without_ends_of_codes, "opener"),
+    "erased subject": (without_erased_subjects, "opener"),
+    "open window": (without_open_windows, "opener"),
 }
 """Each fence: how it is removed, and the guarantee that the judge then finds broken."""
 

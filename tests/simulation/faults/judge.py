@@ -10,12 +10,14 @@ from typing import Final, NamedTuple
 
 from reengage.domain.message import ScheduledMessage
 from reengage.simulation.fault_app import Call, Handover, History
-from tests.simulation.faults import model
+from tests.simulation.faults.answers import answers
 from tests.simulation.faults.case import Case, Violation, contact_name, is_by, logical
 from tests.simulation.faults.events import address_of, at_of, linked, made_at, named, number_of, other_address
 from tests.simulation.faults.liveness import MERGED_WITHIN, liveness, unhindered
-from tests.simulation.faults.model import CATEGORIES, View
+from tests.simulation.faults.model import View
+from tests.simulation.faults.openers import openers
 from tests.simulation.faults.outcomes import ENDED, outcomes
+from tests.simulation.faults.reasons import CATEGORIES, CORRECTIONS
 from tests.simulation.faults.settings import Line, Settings
 
 FRESH: Final = timedelta(seconds=2)
@@ -51,6 +53,8 @@ def judge(lines: Sequence[Line], history: History) -> Verdict:
         *_erasures(case),
         *_published(case),
         *_opt_outs_published(case),
+        *answers(case),
+        *openers(case),
         *liveness(case, expected),
     ]
     return Verdict(found, len(history.handovers), len(expected), len(history.planned))
@@ -240,7 +244,7 @@ def _is_kept_for(case: Case, category: str, each: Handover, at: datetime) -> boo
 
 
 def _is_useless_at(message: ScheduledMessage, at: datetime) -> bool:
-    return message.reason in model.CORRECTIONS and at >= message.valid_until
+    return message.reason in CORRECTIONS and at >= message.valid_until
 
 
 def _done_before(case: Case, address: str, call: Call) -> list[Line]:

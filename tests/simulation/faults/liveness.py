@@ -9,7 +9,8 @@ from reengage.domain.message import ScheduledMessage
 from reengage.simulation.fault_app import place_of
 from tests.simulation.faults.case import ONE_EACH, Case, Violation, contact_name
 from tests.simulation.faults.events import address_of, at_of, made_at, number_of, other_address, subject_of
-from tests.simulation.faults.model import CATEGORIES, NEVER, OFFSETS, PULLED, WINDOW, View, Wanted
+from tests.simulation.faults.model import View, Wanted
+from tests.simulation.faults.reasons import CATEGORIES, NEVER, OFFSETS, PULLED, WINDOW
 from tests.simulation.faults.settings import DAY, HOUR, OF_SEVERAL_PEOPLE, Line, Settings
 
 MINUTE: Final = timedelta(minutes=1)
@@ -73,12 +74,15 @@ def unhindered(case: Case) -> Iterator[Unhindered]:
 
 def _plans(case: Case) -> Iterator[tuple[str, Line, str, str, Sequence[str]]]:
     """Each event that plans messages, with each contact that it plans them for."""
+    for opened, use in case.uses.items():
+        yield address_of(use) or "", use, "appointment_reminder", opened, OFFSETS["appointment_reminder"]
     for types, reason, offsets in PLANNED:
         for line in case.events:
             subject_id = subject_of(line)
             if line["detail-type"] not in types or subject_id is None:
                 continue
-            named = [each for other in case.of_subject[subject_id] if (each := address_of(other))]
+            of_subject = [*case.of_subject[subject_id], *(each for each in [case.uses.get(subject_id)] if each)]
+            named = [each for other in of_subject if (each := address_of(other))]
             people = named if any(name in line["detail"] for name in OF_SEVERAL_PEOPLE) else [address_of(line)]
             for address in dict.fromkeys(people):
                 if address:
@@ -92,8 +96,8 @@ def _sent_at(case: Case, lines: Sequence[Line], planned_by: Line, message: Unhin
         return due
     if any(other_address(line) and at_of(line) > at_of(planned_by) for line in lines):
         return None
-    if len(case.siblings(message.address)) > 1:
-        return None  # each channel has a window of its own
+    if len(case.siblings(message.address)) > 1 or message.subject_id in case.uses:
+        return None  # each channel, or person, has a window of its own
     lines, chats = _by_template(case, lines, message)
     if any(at_of(line) > due - DAY for line in chats):
         return None
@@ -196,7 +200,8 @@ def _nothing_hinders(case: Case, lines: Sequence[Line], planned_by: Line, messag
 def _may_precede_a_night(case: Case, lines: Sequence[Line], message: Unhindered) -> bool:
     """Whether former settings let a night cost the message: it may have been sent before that night."""
     wanted, category = message.wanted, CATEGORIES[message.reason]
-    changes = [line for line in lines if line["detail-type"] == "BrandConfigured" and at_of(line) <= message.due_at]
+    lines = [line for line in lines if line["detail-type"] != "BrandConfigured" or at_of(line) <= message.due_at]
+    changes = [line for line in lines if line["detail-type"] == "BrandConfigured"]
     for number in range(len(changes)):
         view = case.view(message.address, [line for line in lines if line not in changes[number:]])
         zones = view.zones(message.subject_id)

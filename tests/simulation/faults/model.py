@@ -4,7 +4,7 @@ A view is the result of some of a story's events. It has the messages that are w
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -22,40 +22,21 @@ from tests.simulation.faults.events import (
     wall,
     zone_of,
 )
+from tests.simulation.faults.reasons import (
+    CATEGORIES,
+    EARLIEST,
+    ENDS,
+    FREE_TEXT,
+    NEVER,
+    OFFSETS,
+    PULLED,
+    RANKS,
+    RECEIVED,
+    REPLY_LASTS,
+    SHIPPED,
+    WINDOW,
+)
 from tests.simulation.faults.settings import DAY, HOUR, Line, Settings
-
-WINDOW: Final = 30 * DAY
-FREE_TEXT: Final = DAY
-"""So long after the person's last message WhatsApp takes any text; then templates alone."""
-
-REPLY_LASTS: Final = timedelta(minutes=10)
-NEVER: Final = datetime.min.replace(tzinfo=UTC)
-EARLIEST: Final = 8 * DAY
-"""A reminder that the night would cost may go out so long before its appointment, or its trial's end."""
-
-CATEGORIES: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("appointment_reminder", "appointment_moved", "appointment_cancelled", "order_shipped"), "utility"),
-    **dict.fromkeys(("trial_follow_up", "product_reminder", "cart_reminder", "review_request"), "marketing"),
-    **dict.fromkeys(("back_in_stock", "product_preview", "holiday_hours"), "marketing"),
-    **dict.fromkeys(("welcome_back", "help_reply", "answer_reply"), "reply"),
-}
-OFFSETS: Final = {"appointment_reminder": ("P1D", "PT2H"), "trial_follow_up": ("-P3D", "P1D")}
-PULLED: Final = {
-    "appointment_reminder": EARLIEST,
-    "trial_follow_up": EARLIEST,
-    "product_reminder": 3 * HOUR,
-    "cart_reminder": 3 * HOUR,
-    "review_request": 2 * DAY + HOUR,
-}
-"""How long before it is due a message may be sent because the window closes; reminders count from the anchor.
-
-Clocks may change in the days of a review."""
-
-CORRECTIONS: Final = ("appointment_moved", "appointment_cancelled")
-RANKS: Final = {"AppointmentBooked": 0, "AppointmentRescheduled": 1, "AppointmentCancelled": 2}
-SHIPPED: Final = ("OrderShipped",)
-RECEIVED: Final = ("OrderDelivered", "OrderReturned", "ReviewReceived")
-ENDS: Final = frozenset({"AppointmentCancelled", "TrialConverted", "OrderReturned", "ReviewReceived"})
 
 
 class Wanted(NamedTuple):
@@ -259,8 +240,29 @@ class View:
         return wanted.due_at
 
     def appointment(self, subject_id: str) -> tuple[Line | None, datetime | None, bool]:
-        """The newest event that changed it for the person, when it starts, and whether the person takes part."""
-        return self._shared(sorted(self.of(subject_id, *RANKS), key=_rank), "starts_at")
+        """The newest event that changed it for the person, when it starts, and whether the person takes part.
+
+        Who sent its code takes the place of the person that it was made for.
+        """
+        lines = sorted(self.of(subject_id, *RANKS), key=_rank)
+        use = next((line for line in self.lines if line.get("binds", {}).get("subject_id") == subject_id), None)
+        if use is None:
+            return self._shared(lines, "starts_at")
+        owner, sender = use["binds"]["owner"], address_of(use)
+        if self.address == sender:
+            return self._seen_by(owner.address)._for_all(lines)
+        return (None, None, False) if number_of(self.address) == owner.address else self._shared(lines, "starts_at")
+
+    def _seen_by(self, number: str) -> "View":
+        """The view of a number, at whichever of its channels."""
+        named = {address for line in self.lines if (address := address_of(line))}
+        channels = frozenset(address for address in named if number_of(address) == number)
+        own = (line for line in self.lines if address_of(line) in channels)
+        erased = (line for line in own if line["detail-type"] == "ContactErased")
+        return replace(self, people=channels, channels=channels, erased_at=max(map(at_of, erased), default=NEVER))
+
+    def _for_all(self, lines: Sequence[Line]) -> tuple[Line | None, datetime | None, bool]:
+        return replace(self, address=self._first_named(lines) or self.address)._shared(lines, "starts_at")
 
     def _shared(self, lines: Sequence[Line], field: str) -> tuple[Line | None, datetime | None, bool]:
         """The same by the events of a subject that may have several people; ``field`` has its instant."""

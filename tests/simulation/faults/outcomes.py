@@ -7,7 +7,8 @@ from typing import Final
 from reengage.domain.message import ScheduledMessage
 from reengage.simulation.fault_app import place_of
 from tests.simulation.faults.case import ONE_EACH, Case, Violation, contact_name, logical
-from tests.simulation.faults.model import CORRECTIONS, NEVER, View
+from tests.simulation.faults.model import View
+from tests.simulation.faults.reasons import CORRECTIONS, NEVER
 
 SENT: Final = frozenset({"sent", "delivered", "undelivered", "unconfirmed"})
 """The outcomes of a message that a provider took, or may have taken."""

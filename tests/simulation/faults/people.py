@@ -113,6 +113,37 @@ class Story:
             address = contact["address"]
             self.erased[address] = min(self.erased.get(address, at), at) + timedelta(seconds=30)
 
+    def with_reactions(self, line: Line) -> Line:
+        """The line, with what people do about it: those who are erased, and have two addresses, do nothing."""
+        detail = {name: value for name, value in line["detail"].items() if name not in ("reacts", "opens")}
+        if detail.get("contact", {}).get("address") in self.erased:
+            return line | {"detail": detail}
+        reacts = {"reacts": line["detail"]["reacts"]} if "reacts" in line["detail"] else {}
+        opens = {"opens": wish} if (wish := self._opens(line["detail"])) else {}
+        return line | {"detail": detail | reacts | opens}
+
+    def _opens(self, detail: Line) -> Line:
+        """Who sends the code: the person, another channel of the number, someone else, or two of them.
+
+        Not if the appointment has two people, or the person two linked addresses, or was not erased by then.
+        """
+        if "opens" not in detail or detail["appointment_id"] in self.shared:
+            return {}
+        owner = next(person for person in self.people if detail["contact"] in person.contacts)
+        if owner.other and not owner.is_one_number:
+            return {}
+        gone = [line for line in self.lines if line["detail-type"] == "ContactErased"]
+        erased = [line["detail"]["contact"]["address"] for line in gone]
+        strangers = [
+            person.contact
+            for person in self.people
+            if person.other is None and person.zone_name == owner.zone_name and person.contact["address"] not in erased
+        ]
+        senders = [detail["contact"], *owner.contacts, *strangers, *strangers]
+        last = max((line["time"] for line in gone if line["detail"]["contact"] in owner.contacts), default=None)
+        not_before = {"not_before": last} if last else {}
+        return {**detail["opens"], "by": self.chance.choices(senders, k=self.chance.choice((1, 1, 2))), **not_before}
+
     def is_kept(self, line: Line) -> bool:
         """Whether no erasure of a person with two addresses came before: afterwards nothing links them any more."""
         address = line["detail"].get("contact", {}).get("address")

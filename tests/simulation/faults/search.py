@@ -2,17 +2,17 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
-from reengage.simulation.fault_app import OF_A_MESSAGE, History
-from reengage.simulation.fault_run import FaultRun
+from reengage.simulation.fault_app import OF_A_MESSAGE
 from reengage.simulation.faults import INVOKE, Fault, Place
 from reengage.simulation.story import parse_story
 from tests.simulation.faults.case import Violation
 from tests.simulation.faults.judge import Verdict, judge
+from tests.simulation.faults.reactions import ANSWERED, Played, ReactingRun
 from tests.simulation.faults.settings import CONFIGURED, Line
 from tests.simulation.faults.stories import story_of
 
@@ -64,9 +64,9 @@ class Trial(NamedTuple):
     failure: Failure | None
 
 
-def play(lines: Sequence[Line], faults: Sequence[Fault] = ()) -> History:
+def play(lines: Sequence[Line], faults: Sequence[Fault] = ()) -> Played:
     story = parse_story([*lines, *(fault.as_line() for fault in faults)])
-    return FaultRun(story, most_ticks=MOST_TICKS).run()
+    return ReactingRun(story, most_ticks=MOST_TICKS).run()
 
 
 @dataclass(slots=True)
@@ -111,7 +111,7 @@ class Draw:
 def trial(seed: int) -> Trial:
     """Play a seed's story with its faults; one story in six has no fault."""
     lines, draw = story_of(seed), Draw.of(seed)
-    history = FaultRun(parse_story(lines), most_ticks=MOST_TICKS, faults=draw).run()
+    history = ReactingRun(parse_story(lines), most_ticks=MOST_TICKS, faults=draw).run()
     verdict = judge(lines, history)
     struck = Counter(fault.kind for _, fault in history.faults)
     failure = Failure(seed, lines, draw.faults, verdict.violations) if verdict.violations else None
@@ -136,10 +136,25 @@ def shrunk(failure: Failure, code: str = "") -> Failure:
     def fails(lines: Sequence[Line], faults: Sequence[Fault]) -> bool:
         return any(violation.code == code for violation in judge(lines, play(lines, faults)).violations)
 
-    faults = _fewest(list(failure.faults), lambda some: fails(failure.lines, some))
-    lines = _fewest(list(failure.lines), lambda some: fails(some, faults))
+    story = next((lines for lines in _as_written(failure) if fails(lines, failure.faults)), failure.lines)
+    faults = _fewest(list(failure.faults), lambda some: fails(story, some))
+    lines = _fewest(list(story), lambda some: fails(some, faults))
     faults = _fewest(faults, lambda some: fails(lines, some))
     return Failure(failure.seed, lines, faults, judge(lines, play(lines, faults)).violations)
+
+
+def _as_written(failure: Failure) -> Iterator[Sequence[Line]]:
+    """Yield the story with fewer reactions: without any, and with the answers as lines, as ``simulate`` needs them."""
+    answers = [line for line in play(failure.lines, failure.faults).reactions if line["id"].startswith(ANSWERED)]
+    unanswered = [_without(line, "reacts") for line in failure.lines]
+    plain = [_without(line, "opens") for line in unanswered]
+    yield from (plain, [*plain, *answers], [*unanswered, *answers])
+
+
+def _without(line: Line, name: str) -> Line:
+    if "detail" not in line:
+        return line
+    return line | {"detail": {key: value for key, value in line["detail"].items() if key != name}}
 
 
 def _fewest[T](items: list[T], fails: Callable[[list[T]], bool]) -> list[T]:

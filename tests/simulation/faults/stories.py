@@ -46,7 +46,10 @@ def story_of(seed: int) -> list[Line]:
     return [
         *configured(settings, BRAND, iso(BEGINS - HOUR), random.Random(f"brand-{seed}")),
         *provider_of(story.chance),
-        *(line | {"id": f"event-{number}", "source": "test.app"} for number, line in enumerate(events)),
+        *(
+            story.with_reactions(line) | {"id": f"event-{number}", "source": "test.app"}
+            for number, line in enumerate(events)
+        ),
         {"until": iso(ENDS)},
     ]
 
@@ -55,7 +58,8 @@ def _life(story: Story, person: Person) -> None:
     """The person writes some times; appointments, a trial, carts and orders come in between."""
     chance = story.chance
     age = 30 * DAY - chance.randint(1, 200) * HOUR if chance.random() < 0.2 else timedelta()
-    story.writes(person, BEGINS + timedelta(seconds=chance.randint(0, 50)), "Hello", age)
+    if chance.random() < 0.85 or (person.other and not person.is_one_number):
+        story.writes(person, BEGINS + timedelta(seconds=chance.randint(0, 50)), "Hello", age)
     for _ in range(chance.choice((0, 1, 2, 3)) + (2 if person.other else 0)):
         story.writes(person, story.any_time(), chance.choice(("Hello again", "1", "2", "Help")))
     for _ in range(chance.randint(2, 6)):
@@ -84,10 +88,18 @@ def _appointment(person: Person, contact: Line, appointment_id: str, starts_at: 
 def _books(story: Story, person: Person) -> None:
     starts_at = _local(story, person, 2, DAYS)
     contact = story.chance.choice(person.contacts)
-    booked = _appointment(person, contact, f"a-{len(story.lines)}", starts_at)
+    booked = _appointment(person, contact, f"a-{len(story.lines)}", starts_at) | _reactions(story.chance)
     story.booked[booked["appointment_id"]] = booked
     earliest = (starts_at.astimezone(UTC) - BEGINS) / timedelta(minutes=1)
     story.add(BEGINS + timedelta(minutes=story.chance.randint(2, max(3, int(earliest)))), "AppointmentBooked", **booked)
+
+
+def _reactions(chance: random.Random) -> Line:
+    """How the person answers a reminder, and whether they send the opener."""
+    reacts: Line = {"by": chance.choice(("text", "button", "quote")), "text": chance.choice("1123")}
+    reacts |= {"after": chance.choice((3, 20, 130, 200, 900, 7_300))}
+    opens = {"after": chance.choice((20, 200, 90_000, 400_000))}
+    return ({"reacts": reacts} if chance.random() < 0.5 else {}) | ({"opens": opens} if chance.random() < 0.5 else {})
 
 
 def _joins(story: Story, one: Person, other: Person) -> None:
