@@ -21,6 +21,9 @@ from reengage.usecases.send_run import Run, Tally
 WORKERS: Final = 24
 """Of a run. With a provider that answers in 200 ms they send some 100 messages a second."""
 
+READERS: Final = 4
+"""Workers that look for what is due: each opens a connection, and in most minutes nothing is due."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -66,7 +69,7 @@ def send_due_messages(
     with ThreadPoolExecutor(workers) as pool:
         for priority in PRIORITIES[sender.send_group]:
             run = Run(sender, priority, own, stop_at, workers=workers)
-            list(pool.map(lambda _, run=run: run.read_first_pages(), range(workers)))
+            list(pool.map(lambda _, run=run: run.read_first_pages(), range(READERS)))
             if fan_out:
                 given = _share(run, fan_out)
                 own = [shard for shard in own if shard not in given]
