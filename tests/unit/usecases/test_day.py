@@ -18,6 +18,7 @@ from reengage.ports import Refused
 from reengage.usecases.day import WHAT_TO_DO, Day, DayEntry, DayState, Why, day, day_as_json
 from reengage.usecases.explain import explain_subject
 from tests.fakes import ANNA, NOON, World, business, inbound, receipt
+from tests.unit.usecases.test_same_person import link
 
 STARTS: Final = NOON + timedelta(days=2)
 OF: Final = STARTS.date()
@@ -263,6 +264,20 @@ def test_each_person_of_an_appointment_has_a_row() -> None:
     world.plan(business("AppointmentCancelled", NOON + timedelta(seconds=2), subject_id="A-1", contact=carl))
     states = {found.contact: found.state for found in read(world).entries}
     assert states == {ANNA: DayState.CONFIRMED, ben: DayState.WILL_BE_REMINDED}
+
+
+@pytest.mark.parametrize("event", ["AppointmentConfirmed", "AppointmentBooked"])
+def test_linked_addresses_are_one_person_of_the_day(event: str) -> None:
+    """The desk would have called a person who had confirmed at the linked address."""
+    world, chat = World(), replace(ANNA, channel="whatsapp", address="+447700900155")
+    write(world)
+    link(world, ANNA, chat)
+    book(world)
+    fields: dict[str, Any] = {"starts_at": STARTS} if event == "AppointmentBooked" else {}
+    world.plan(business(event, NOON + timedelta(seconds=1), contact=chat, subject_id="A-1", **fields))
+    found = entry(world)
+    wanted = DayState.CONFIRMED if event == "AppointmentConfirmed" else DayState.WILL_BE_REMINDED
+    assert (found.contact, found.state) == (ANNA, wanted)
 
 
 def test_explanation_of_an_appointment_shows_each_person() -> None:

@@ -18,9 +18,12 @@ from reengage.domain.message import MessageKey, ScheduledMessage, State
 from reengage.domain.openers import no_contact
 from reengage.domain.planning import planned_messages
 from reengage.domain.policy import PolicyInput, PolicySettings, default_zone
+from reengage.domain.same_person import with_aliases
 from reengage.domain.subject import Subject, Track
 from reengage.ports import Clock, DayStore, Thread
 from reengage.usecases.openers import OpenerDesk
+from reengage.usecases.person import Addresses
+from reengage.usecases.plan_diff import aliases_among
 
 REMINDER: Final = "appointment_reminder"
 
@@ -148,7 +151,8 @@ def day(
     row = store.read_brand(brand)
     zone = default_zone(row, settings) or UTC
     of = of if isinstance(of, date) else clock().astimezone(zone).date() + DAYS_AHEAD[of]
-    subjects = _appointments(brand, of, zone, store)
+    addresses = Addresses(store, clock())
+    subjects = [_by_person(subject, addresses) for subject in _appointments(brand, of, zone, store)]
     messages = {subject.ref: _reminders(subject) for subject in subjects}
     rows = store.read_messages([message.key for each in messages.values() for message in each])
     people = [(subject, contact) for subject in subjects for contact in _contacts(subject, messages[subject.ref])]
@@ -215,6 +219,11 @@ def _appointments(brand: str, of: date, zone: tzinfo, store: DayStore) -> list[S
     days = [start.date() + timedelta(days=n) for n in range((end.date() - start.date()).days + 1)]
     found = [subject for each in days for subject in store.appointments_of_day(brand, each)]
     return [subject for subject in found if start <= _starts_at(subject) < end]
+
+
+def _by_person(subject: Subject, addresses: Addresses) -> Subject:
+    """Return the appointment with linked addresses as one person: each may have confirmed."""
+    return with_aliases(subject, aliases_among(subject.named_people.values(), subject, addresses))
 
 
 def _midnight(of: date, zone: tzinfo) -> datetime:

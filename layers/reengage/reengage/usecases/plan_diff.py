@@ -1,6 +1,6 @@
 """Find what a business event changes: the messages to write, and those to withdraw."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
@@ -66,10 +66,15 @@ def plan_diff(
 
 def aliases_for(event: BusinessEvent, subject: Subject, addresses: Addresses) -> Mapping[str, Contact]:
     """Return which addresses that events name are one person's, of the people that this event is about."""
+    return aliases_among([event.person] if event.person else subject.named_people.values(), subject, addresses)
+
+
+def aliases_among(people: Iterable[Contact], subject: Subject, addresses: Addresses) -> Mapping[str, Contact]:
+    """Return which addresses that events name are one person's, of these people."""
     if subject.ref.kind not in OF_SEVERAL_PEOPLE or len(subject.named_people) == 1:
         return {}
     aliases: dict[str, Contact] = {}
-    for contact in [event.person] if event.person else subject.named_people.values():
+    for contact in people:
         if contact.person not in aliases:
             aliases |= aliases_of(subject, [contact, *addresses.linked(contact)])
     return aliases
