@@ -47,7 +47,7 @@ def generated(layer: Path) -> dict[str, bytes]:
     def execute(text: str, *namespaces: Any) -> None:
         code = compile(text, "<string>", "exec", dont_inherit=True)
         found[text] = marshal.dumps(code)
-        builtins.exec(code, *namespaces)  # nosec B102 # what the standard library does with its own text
+        builtins.exec(code, *namespaces)  # what the standard library does with its own text
 
     dataclasses.exec = execute  # type: ignore[attr-defined] # the module's own name comes before the builtin one
     for path in sorted((layer / "reengage").rglob("*.py")):
