@@ -2,12 +2,13 @@
 
     python3.13 dataclass_bytecode.py <folder>/python
 
-For each data class, Python writes the text of its methods and compiles it, at each cold start. That takes a sixth of a
-bare botocore client's. This program imports the layer's own modules, and keeps the bytecode of each text in a file of
-the package `reengage`. Its `__init__` then gives `dataclasses` the bytecode of a text that it knows. Any other text
-is compiled as usual: another release of Python costs time and nothing else.
+For each data class, Python writes the text of its methods and compiles it, at each cold start. That takes a sixth of
+the CPU of a bare botocore client's start. This program imports the layer's own modules, and keeps the bytecode of each
+text in a file of the package `reengage`. Its `__init__` then gives `dataclasses` the bytecode of a text that it knows.
+Any other text is compiled as usual: another release of Python costs time and nothing else.
 """
 
+import argparse
 import builtins
 import dataclasses
 import importlib
@@ -33,7 +34,11 @@ dataclasses.exec = execute
 
 
 def main() -> None:
-    [layer] = map(Path, sys.argv[1:])
+    parser = argparse.ArgumentParser(description="Add the bytecode of data classes to a built layer.")
+    parser.add_argument("layer", type=Path, help="the folder `python` of the layer, before its sources are compiled")
+    layer: Path = parser.parse_args().layer
+    if not (layer / "reengage").is_dir():
+        parser.error(f"{layer}: no folder `reengage` in it. `build_layer.py` runs this program.")
     sys.path.insert(0, str(layer))
     bytecode = generated(layer)
     (layer / "reengage" / FILE).write_bytes(marshal.dumps(bytecode))

@@ -2,7 +2,7 @@
 
     PYTHONPATH=layers/reengage python -m tests.benchmarks.starvation [--json FILE]
 
-The real sender runs with its 16 workers over the store in memory, so that the waits count and not the CPU. A provider
+The real sender runs with its workers over the store in memory, so that the waits count and not the CPU. A provider
 that works answers after 50 ms. A call that hangs ends after 5 s, its time limit, and its outcome is unknown. The
 brand with the backlog and the other one share a route, and the other one's messages are due last.
 """

@@ -212,6 +212,7 @@ def deployed() -> Iterator[Stack]:
     """Create the template's table, bus, secrets and queue, empty, and queues that receive the events out and those of
     the webhook.
     """
+    observability._counts.clear()
     with mock_aws():
         dynamodb, events, secrets, sqs = _clients()
         secrets.create_secret(Name=SECRETS["PreferencesKey"], SecretString="a-key-for-tests")

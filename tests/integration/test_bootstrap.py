@@ -15,12 +15,13 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
 from reengage.adapters.channels.aws import AwsRcs, AwsSms, AwsWhatsApp
+from reengage.adapters.channels.connections import KeptConnections
 from reengage.adapters.channels.eventbridge import EventBridgeChannel
 from reengage.adapters.channels.http import Http, HttpResponse
 from reengage.adapters.channels.meta import MetaChannel
 from reengage.adapters.channels.twilio import TwilioChannel
 from reengage.adapters.channels.webhook import WebhookChannel
-from reengage.bootstrap.adapters import Adapters
+from reengage.bootstrap.adapters import CONNECTIONS, Adapters
 from reengage.bootstrap.explain import ExplainApp
 from reengage.bootstrap.ingest import IngestApp
 from reengage.bootstrap.opt_outs import OptOutApp
@@ -36,6 +37,7 @@ from reengage.domain.policy import Action, Decision
 from reengage.domain.subject import SubjectRef
 from reengage.errors import ConfigurationError
 from reengage.ports import OutboundMessage, Retryable, Unknown, Wording
+from reengage.usecases.send_due_messages import WORKERS
 from tests.integration.channels.wire import certified
 from tests.template_resources import environment
 
@@ -328,6 +330,28 @@ def test_a_send_reads_no_keys(provider: str, monkeypatch: pytest.MonkeyPatch) ->
     outcome = built._provider(provider, "whatsapp").send(outbound("whatsapp"))
     assert outcome == Retryable("the secrets cannot be read: ConfigurationError")
     assert service.requests == []
+
+
+def test_the_end_of_a_run_closes_its_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lambda freezes the function then: a connection that dies meanwhile makes the next outcome unknown."""
+    built, closed = SendingApp(), list[KeptConnections]()
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("the run failed")
+
+    def close(kept: KeptConnections) -> None:
+        closed.append(kept)
+
+    monkeypatch.setattr(KeptConnections, "close", close)
+    monkeypatch.setattr("reengage.usecases.send_due_messages.send_due_messages", fail)
+    with pytest.raises(RuntimeError, match="the run failed"):
+        built.send_due("appointments", milliseconds=1000)
+    assert closed == [built._kept]
+
+
+def test_each_worker_of_a_run_has_a_connection() -> None:
+    """Another worker would open a connection for each of its requests."""
+    assert CONNECTIONS == WORKERS
 
 
 def test_a_claim_outlasts_its_run_by_the_grace_period() -> None:

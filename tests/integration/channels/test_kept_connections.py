@@ -74,11 +74,11 @@ def serving() -> Iterator[Seen]:
 
 @contextmanager
 def keeping(idle: float = 3.0) -> Iterator[Http]:
-    http = Http(read=1, kept=KeptConnections(idle))
+    kept = KeptConnections(idle)
     try:
-        yield http
+        yield Http(read=1, kept=kept)
     finally:
-        http.close()
+        kept.close()
 
 
 def post(http: Http, seen: Seen) -> HttpResponse | Retryable | Unknown:
@@ -114,7 +114,8 @@ def test_an_idle_connection_is_dropped() -> None:
 def test_the_end_of_a_run_closes_them() -> None:
     with serving() as seen, keeping() as http:
         assert answered(http, seen)
-        http.close()
+        assert http.kept
+        http.kept.close()
         assert answered(http, seen)
         assert seen.connections == 2
 

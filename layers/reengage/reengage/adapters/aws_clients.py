@@ -12,7 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from .lean_aws.client import LeanClient
-from .lean_aws.surroundings import SERVICES, Surroundings, read_surroundings
+from .lean_aws.surroundings import SERVICES, Surroundings, certificates, read_surroundings
 
 if TYPE_CHECKING:
     import botocore.session
@@ -60,9 +60,7 @@ class AwsClients:
 
         Each file of certificates takes 15 ms of CPU to load, so it is loaded once.
         """
-        import botocore  # noqa: PLC0415 - for its file of certificates alone
-
-        self._tls.load_verify_locations(self.ca_bundle or f"{botocore.__path__[0]}/cacert.pem")
+        self._tls.load_verify_locations(certificates(self.ca_bundle))
         return self._tls
 
     def table(self) -> Any:

@@ -16,8 +16,9 @@ from reengage.cli import stack as stacks
 from reengage.cli.brands import brand_hint, unknown_brand
 from reengage.cli.console import ExitCode, UsageError, check_output, command, printable, warn, write, write_json
 from reengage.cli.explain import JsonOption
+from reengage.cli.story_files import story_of
 from reengage.domain.instants import DAYS_AHEAD, parse_instant, parse_zone
-from reengage.simulation import Story, StoryError, read_story
+from reengage.simulation import Story
 from reengage.simulation.engine import state_at
 
 COLUMNS = ("time", "appointment", "name", "contact", "state", "at", "why", "what to do", "opener")
@@ -71,7 +72,7 @@ def day(
     now = _asked_at(at, story)
     event = {"day": {"brand": brand, "date": _day(of)}}
     parsed = question(event)
-    read = _story(story) if story else None
+    read = story_of(story) if story else None
     if read:
         found = state_at(read, None, now).answer(parsed)
     else:
@@ -89,15 +90,6 @@ def day(
         warn(_why_empty(read, found))
     warn(*findings)
     return ExitCode.FINDING if findings else ExitCode.DONE
-
-
-def _story(path: Path) -> Story:
-    try:
-        return read_story(path)
-    except StoryError as error:
-        raise UsageError(f"{path}: {error}") from error
-    except FileNotFoundError as error:
-        raise UsageError(f"{path}: no such file") from error
 
 
 def _why_empty(story: Story, found: Mapping[str, Any]) -> str:

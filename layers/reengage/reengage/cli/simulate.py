@@ -12,9 +12,10 @@ import typer
 
 from reengage.cli.console import ExitCode, UsageError, check_output, command, read_text, warn, write
 from reengage.cli.explain import JsonOption
+from reengage.cli.story_files import story_of
 from reengage.domain.instants import iso, parse_instant
 from reengage.report import Run, render_report, report_data
-from reengage.simulation import Story, StoryError, read_story
+from reengage.simulation import Story, StoryError
 from reengage.simulation import simulate as run_story
 from reengage.simulation.engine import Progress, history
 from reengage.simulation.story import EVENT_HINT
@@ -88,12 +89,7 @@ def _setting(text: str) -> tuple[str, str]:
 
 
 def _story(path: Path) -> Story:
-    try:
-        story = read_story(path)
-    except StoryError as error:
-        raise UsageError(f"{path}: {error}") from error
-    except FileNotFoundError as error:
-        raise UsageError(f"{path}: no such file") from error
+    story = story_of(path)
     if not (story.events or story.items or story.until):
         raise UsageError(f"{path}: no event in it; {EVENT_HINT}")
     return story

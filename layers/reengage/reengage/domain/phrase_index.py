@@ -1,7 +1,7 @@
 """Look up phrases among templates, without writing out each of their phrases.
 
-The answers are some 8,000 phrases of 350 templates. A message has few words, so a cold function writes out only the
-templates that a phrase with such a first word may be of.
+The keywords are some 5,000 phrases of 260 templates, the answers 8,000 of 350. A message has few words, so a cold
+function writes out only the templates that a phrase with such a first word may be of.
 """
 
 import re

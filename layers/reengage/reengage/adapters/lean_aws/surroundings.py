@@ -107,10 +107,15 @@ def read_surroundings(environ: Mapping[str, str]) -> Surroundings | None:
     return Surroundings(
         region=region,
         credentials=credentials,
-        certificates=environ.get("AWS_CA_BUNDLE") or f"{botocore.__path__[0]}/cacert.pem",
+        certificates=certificates(environ.get("AWS_CA_BUNDLE")),
         suffix=suffix,
         endpoints=endpoints,
     )
+
+
+def certificates(ca_bundle: str | None) -> str:
+    """Return the file of certificates that clients of AWS trust: ``ca_bundle``, or else botocore's."""
+    return ca_bundle or f"{botocore.__path__[0]}/cacert.pem"
 
 
 def _suffix(region: str) -> str | None:
